@@ -1,0 +1,69 @@
+"""What can be wrong with a model store: values with named fields, no HTTP, no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """Base of everything that the model store raises."""
+
+
+class InvalidName(StoreError):
+    """A model name or version that could never be in a store."""
+
+    def __init__(self, kind: str, got: object, expected: str) -> None:
+        super().__init__(f"{kind} must be {expected}, got {got!r:.80}")
+        self.kind = kind
+        self.got = got
+        self.expected = expected
+
+
+class UnknownModel(StoreError):
+    """No version of this model has been published."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no model {name!r}; the store has {', '.join(known) or 'no models yet'}")
+        self.name = name
+        self.known = known
+
+
+class UnknownVersion(StoreError):
+    """The model exists, this version of it does not."""
+
+    def __init__(self, name: str, version: int, known: tuple[int, ...]) -> None:
+        listed = ", ".join(map(str, known)) or "none"
+        super().__init__(f"model {name!r} has no version {version}; published: {listed}")
+        self.name = name
+        self.version = version
+        self.known = known
+
+
+class BrokenVersion(StoreError):
+    """A version whose files are not what its manifest promises.
+
+    Attributes:
+        reason: stable code for machines, such as `integrity_sha256` or `manifest_invalid`.
+        detail: one sentence for people; holds no path.
+    """
+
+    def __init__(self, name: str, version: int, reason: str, detail: str) -> None:
+        super().__init__(f"{name} version {version} is broken ({reason}): {detail}")
+        self.name = name
+        self.version = version
+        self.reason = reason
+        self.detail = detail
+
+
+class PublishError(StoreError):
+    """The store could not be written; it is as it was before.
+
+    Attributes:
+        errno: the operating system's number for it, where there is one (ENOSPC, EROFS, ...).
+    """
+
+    def __init__(self, name: str, reason: str, root: Path, errno: int | None = None) -> None:
+        super().__init__(f"cannot write model {name!r} in {root}: {reason}")
+        self.name = name
+        self.reason = reason
+        self.errno = errno

@@ -1,0 +1,60 @@
+"""What a caller may change about a training recipe, with its bounds; it must not know any recipe or network.
+
+`POST /train` and `python -m training fit --set` take exactly these fields, so both refuse the same things.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelstore.manifest import Record
+
+Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+BatchSize = Annotated[int, Field(ge=0, le=10_000_000)]
+Optimizer = Literal["sgd", "adam", "adamw"]
+LearningRate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+WeightDecay = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Schedule = Literal["constant", "cosine", "plateau"]
+Patience = Annotated[int, Field(ge=0, le=100_000)]
+ClassWeights = Literal["none", "balanced"]
+ValidationFraction = Annotated[float, Field(ge=0, le=0.5)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+class Overrides(Record):
+    """Recipe fields that differ for one training; absent ones keep the recipe's value.
+
+    Attributes:
+        hidden: width of each hidden layer, first to last; () is logistic regression.
+        dropout: probability of dropping an activation of the last hidden layer.
+        epochs: passes over the training rows.
+        batch_size: rows per step; 0 is the full batch.
+        lr: learning rate at the start of the schedule.
+        weight_decay: L2 penalty (SGD, Adam) or decoupled decay (AdamW).
+        schedule: how the learning rate falls: not at all, by a cosine to 0, or tenfold on a plateau.
+        patience: epochs without a better validation loss before stopping; 0 never stops early.
+        class_weights: `balanced` weighs each class by the inverse of its frequency.
+        validation_fraction: share of the training split held back for early stopping.
+        seed: seed of splits, initial weights, shuffling and dropout.
+    """
+
+    hidden: Hidden | None = None
+    dropout: Dropout | None = None
+    epochs: Epochs | None = None
+    batch_size: BatchSize | None = None
+    optimizer: Optimizer | None = None
+    lr: LearningRate | None = None
+    weight_decay: WeightDecay | None = None
+    schedule: Schedule | None = None
+    patience: Patience | None = None
+    class_weights: ClassWeights | None = None
+    validation_fraction: ValidationFraction | None = None
+    seed: Seed | None = None
+
+    def given(self) -> dict[str, object]:
+        """Return only the fields that were set, as JSON values."""
+        return self.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,119 @@
+"""The manifest: what it keeps, what it refuses, and that its bytes do not change by accident."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from pydantic import ValidationError
+
+from modelstore import GoldenRows, Manifest, Signature, TensorSpec
+from tests.modelstore.samples import EVALUATION, GOLDEN_FILE, petal, sample_manifest, sample_with
+
+
+def test_manifest_survives_the_way_to_json_and_back() -> None:
+    manifest = sample_manifest()
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_manifest_bytes_are_pinned() -> None:
+    """Another byte here is another format: think of the stores that exist, then of `format_version`."""
+    assert sample_manifest().to_json() == GOLDEN_FILE.read_bytes()
+
+
+def test_pinned_bytes_are_read_by_this_version() -> None:
+    assert Manifest.from_json(GOLDEN_FILE.read_bytes()) == sample_manifest()
+
+
+def test_optional_fields_may_be_absent() -> None:
+    whole = sample_manifest(gate=None, baselines={}, description="")
+    short = whole.model_dump_json(exclude={"gate", "baselines", "description", "format_version", "platform"})
+    assert Manifest.from_json(short.encode()) == whole
+
+
+def test_manifest_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        sample_manifest().name = "other"  # type: ignore[misc]
+
+
+def test_feature_names_keep_the_column_order() -> None:
+    assert sample_manifest().feature_names == ("petal length", "petal width")
+
+
+def test_signature_of_a_classifier_is_raw_features_to_probabilities() -> None:
+    assert Signature.for_classifier(features=4, classes=3) == Signature(
+        inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, 4)),),
+        outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
+    )
+
+
+NAN = float("nan")
+
+RULES = [
+    # what is broken, where, with what, what the message must say
+    ("a later format", "format_version", 2, "Input should be 1"),
+    ("another platform", "platform", "onnx", "pytorch_torchscript"),
+    ("an unknown field", "colour", "blue", "Extra inputs are not permitted"),
+    ("a number as text", "size_bytes", "40", "valid integer"),
+    ("an empty file", "size_bytes", 0, "greater than or equal to 1"),
+    ("a path as name", "name", "../petals", "should match pattern"),
+    ("a name with a line feed", "name", "petals\n", "should match pattern"),
+    ("a hash in capitals", "sha256", "A" * 64, "should match pattern"),
+    ("a time without zone", "created", "2026-01-02T03:04:05", "timezone"),
+    ("a time as number", "created", 1767323045, "valid datetime"),
+    ("one class", "classes", ["virginica"], "at least 2 items"),
+    ("no feature", "features", [], "at least 1 item"),
+    ("no metrics", "metrics", {}, "at least 1 item"),
+    ("a class too many", "classes", ["a", "b", "c"], "signature does not fit 2 features and 3 classes"),
+    ("a signature of other width", "signature.inputs.0.shape", [-1, 3], "signature does not fit"),
+    ("a signature of other outputs", "signature.outputs.0.name", "logits", "signature does not fit"),
+    ("equal class names", "classes", ["a", "a"], "class names must be distinct"),
+    ("equal feature names", "features.1.name", "petal length", "feature names must be distinct"),
+    ("a maximum below the deciles", "features.0.max", 0.0, "'petal length': min, quantiles and max must ascend"),
+    ("a minimum above the deciles", "features.0.min", 9.0, "must ascend"),
+    ("eight deciles", "features.0.quantiles", [1.0] * 8, "at least 9 items"),
+    ("a negative spread", "features.0.std", -1.0, "greater than or equal to 0"),
+    ("a mean that is no number", "features.0.mean", NAN, "finite number"),
+    ("31 golden rows", "golden.features", [[0.0, 0.0]] * 31, "at least 32 golden rows with as many answers"),
+    ("golden rows without answers", "golden.probabilities", [], "at least 32 golden rows with as many answers"),
+    ("a narrow golden row", "golden.features.7", [0.0], "each golden row needs 2 features"),
+    ("a wide golden answer", "golden.probabilities.7", [0.5, 0.25, 0.25], "each golden answer needs 2 probabilities"),
+    ("a golden answer of sum 1.5", "golden.probabilities.7", [0.75, 0.75], "each golden answer must sum to 1"),
+    ("a golden row that is no number", "golden.features.7.0", NAN, "finite number"),
+    ("a loose tolerance", "golden.tolerance", 0.01, "less than or equal to 0.001"),
+    ("metrics under another split", "metrics.test.split", "train", r"metrics\['test'\] must be of that split"),
+    ("a confusion of other size", "metrics.test.confusion", [[8]], "its confusion 2 x 2"),
+    ("a ragged confusion", "metrics.test.confusion.1", [8], "its confusion 2 x 2"),
+    ("an accuracy above 1", "metrics.test.accuracy", 1.5, "less than or equal to 1"),
+    ("a loss that is no number", "metrics.test.log_loss", NAN, "finite number"),
+    ("an unknown gate policy", "gate.policy", "sometimes", "if_better"),
+    ("a gate loss that is no number", "gate.active_log_loss", NAN, "finite number"),
+    ("a negative seed", "lineage.seed", -1, "greater than or equal to 0"),
+    ("a data hash that is none", "lineage.data_sha256", {"petals.csv": ""}, "should match pattern"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
+def test_manifest_refuses(path: str, value: object, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Manifest.from_json(sample_with(path, value))
+
+
+def test_manifest_refuses_what_is_no_json() -> None:
+    with pytest.raises(ValidationError, match="Invalid JSON"):
+        Manifest.from_json(sample_manifest().to_json()[:-10])
+
+
+def test_rules_hold_for_objects_as_for_json() -> None:
+    with pytest.raises(ValidationError, match="feature names must be distinct"):
+        sample_manifest(features=(petal("petal length", 0.5), petal("petal length", 0.5)))
+    with pytest.raises(ValidationError, match="timezone"):
+        sample_manifest(created=datetime(2026, 1, 2))
+    with pytest.raises(ValidationError, match="metrics"):
+        sample_manifest(metrics={"train": EVALUATION})
+
+
+def test_one_wrong_golden_sum_among_many_is_found() -> None:
+    good = sample_manifest().golden
+    with pytest.raises(ValidationError, match="sum to 1"):
+        sample_manifest(golden=GoldenRows(features=good.features, probabilities=(*good.probabilities[:-1], (0.0, 0.9))))

@@ -1,0 +1,91 @@
+"""Overrides: what a caller may change about a recipe, and how far."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from modelstore import Overrides
+
+LARGEST = {
+    "hidden": [4096] * 8,
+    "dropout": 0.999,
+    "epochs": 100_000,
+    "batch_size": 10_000_000,
+    "optimizer": "adamw",
+    "lr": 1e9,
+    "weight_decay": 100,
+    "schedule": "plateau",
+    "patience": 100_000,
+    "class_weights": "balanced",
+    "validation_fraction": 0.5,
+    "seed": 2**32 - 1,
+}
+SMALLEST = {
+    "hidden": [],
+    "dropout": 0,
+    "epochs": 1,
+    "batch_size": 0,
+    "optimizer": "sgd",
+    "lr": 1e-300,
+    "weight_decay": 0,
+    "schedule": "constant",
+    "patience": 0,
+    "class_weights": "none",
+    "validation_fraction": 0,
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize("values", [LARGEST, SMALLEST], ids=["largest", "smallest"])
+def test_bounds_themselves_are_allowed(values: dict[str, object]) -> None:
+    assert set(values) == set(Overrides.model_fields)
+    assert Overrides.model_validate_json(json.dumps(values)).given() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hidden", [0]),
+        ("hidden", [4097]),
+        ("hidden", [8] * 9),
+        ("hidden", [8.0]),
+        ("dropout", 1),
+        ("dropout", -0.1),
+        ("dropout", float("nan")),
+        ("epochs", 0),
+        ("epochs", 100_001),
+        ("epochs", True),
+        ("epochs", "10"),
+        ("batch_size", -1),
+        ("batch_size", 10_000_001),
+        ("optimizer", "lbfgs"),
+        ("lr", 0),
+        ("lr", 1.1e9),
+        ("lr", float("inf")),
+        ("lr", float("nan")),
+        ("weight_decay", -1),
+        ("weight_decay", 101),
+        ("weight_decay", float("nan")),
+        ("schedule", "step"),
+        ("patience", -1),
+        ("patience", 100_001),
+        ("class_weights", "heavy"),
+        ("validation_fraction", 0.51),
+        ("validation_fraction", float("nan")),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("learning_rate", 0.1),
+    ],
+)
+def test_values_beyond_the_bounds_are_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Overrides.model_validate_json(json.dumps({field: value}))
+    assert caught.value.errors()[0]["loc"][0] == field
+
+
+def test_only_what_was_given_overrides() -> None:
+    assert Overrides().given() == {}
+    assert Overrides(seed=0, hidden=()).given() == {"hidden": [], "seed": 0}
