@@ -39,7 +39,7 @@ class Overrides(Record):
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         class_weights: `balanced` weighs each class by the inverse of its frequency.
         validation_fraction: share of the training split held back for early stopping.
-        seed: seed of splits, initial weights, shuffling and dropout.
+        seed: seed of the validation split, initial weights, shuffling and dropout; not of the test split.
     """
 
     hidden: Hidden | None = None

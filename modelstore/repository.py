@@ -238,7 +238,7 @@ def _open_plain(path: str, flags: int) -> int:
 def _read_number(path: Path) -> int | None:
     try:
         text = path.read_text("ascii").strip()
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
         return None
     return int(text) if _VERSION.fullmatch(text) else None
 
