@@ -1,0 +1,92 @@
+"""Small data sets, recipes and runs that every test of `training` can vary."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
+from training.datasets import Dataset
+from training.pipeline import train
+from training.recipe import Recipe, TrainingSettings, parse_recipe
+from training.runs import TrainingRun
+
+PROJECT = Path(__file__).resolve().parents[2]
+DATA = PROJECT / "data"
+
+Event = EpochMetrics | Notice | JobResult
+Y = TypeVar("Y")
+R = TypeVar("R")
+
+
+def finish(generator: Generator[Y, None, R]) -> tuple[list[Y], R]:
+    """Return what a generator yields, and what it returns."""
+    events: list[Y] = []
+    while True:
+        try:
+            events.append(next(generator))
+        except StopIteration as end:
+            result: R = end.value
+            return events, result
+
+
+def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0, spread: float = 1.0) -> Dataset:
+    """Return round clouds, one a class, whose centres lie 4 apart along every feature."""
+    generator = np.random.default_rng(seed)
+    y = np.arange(rows, dtype=np.int64) % classes
+    x = 4.0 * y[:, None] + spread * generator.standard_normal((rows, features))
+    names = tuple(f"x{number}" for number in range(features))
+    return Dataset(x, y, names, tuple(f"cloud {number}" for number in range(classes)))
+
+
+def shuffled_labels(dataset: Dataset, seed: int = 0) -> Dataset:
+    """Return the same rows with classes that they have nothing to do with."""
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    return Dataset(dataset.x, dataset.y[order], dataset.features, dataset.classes)
+
+
+def settings(**changes: Any) -> TrainingSettings:
+    """Return settings that learn the clouds in a blink."""
+    fields: dict[str, Any] = {"hidden": (8,), "epochs": 30, "lr": 0.03}
+    return TrainingSettings(**{**fields, **changes})
+
+
+def write_csv(folder: Path, dataset: Dataset, file: str = "clouds.csv") -> Path:
+    """Write a data set with its class names in the column `cloud`."""
+    lines = [",".join((*dataset.features, "cloud"))]
+    lines += [
+        ",".join((*map(repr, row), dataset.classes[label]))
+        for row, label in zip(dataset.x.tolist(), dataset.y.tolist(), strict=True)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def recipe(model: str = "clouds", *, data: dict[str, Any] | None = None, **training: Any) -> Recipe:
+    """Return a recipe for `clouds.csv` as `write_csv` writes it."""
+    source = {"file": "clouds.csv", "target": "cloud", "test_fraction": 0.25, **(data or {})}
+    fields = settings(**training).model_dump(mode="json")
+    return parse_recipe({"model": model, "network": "CloudNet", "data": source, "training": fields}, "clouds.toml")
+
+
+def run(recipe: Recipe, folder: Path, **changes: Any) -> tuple[list[Event], JobResult]:
+    """Train with data in `<folder>/data` and the store in `<folder>/models`; return all events and the last one."""
+    repository = ModelRepository(folder / "models")
+    events = list(train(TrainingRun(recipe=recipe, data_dir=folder / "data", repository=repository, **changes)))
+    result = events[-1]
+    assert isinstance(result, JobResult)
+    return events, result
+
+
+def command(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    """Run `python -m training ...` and wait for it."""
+    return subprocess.run(
+        [sys.executable, "-m", "training", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from tests.training.samples import clouds, shuffled_labels
+from training.baselines import probabilities, quick, score, thorough
+
+
+def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
+    train, test = clouds(90, classes=3), clouds(30, classes=3, seed=1)
+
+    for name, model in thorough(seed=0).items():
+        answer = probabilities(model, train, test.x)
+        assert answer.shape == (30, 3), name
+        assert answer.sum(axis=1) == pytest.approx(np.ones(30)), name
+
+
+def test_every_baseline_but_the_majority_separates_the_clouds() -> None:
+    scores = score(thorough(seed=0), clouds(90, classes=3, spread=0.5), clouds(30, classes=3, seed=1, spread=0.5))
+
+    assert {name for name, baseline in scores.items() if baseline.accuracy > 0.95} == set(scores) - {"majority"}
+
+
+def test_the_majority_answers_the_training_frequencies() -> None:
+    train = clouds(60).rows(np.arange(45) // 3 * 4 % 60)
+    frequency = np.bincount(train.y, minlength=2) / len(train)
+
+    assert probabilities(quick()["majority"], train, train.x)[0] == pytest.approx(frequency)
+
+
+def test_knn_is_five_neighbours_on_standardised_features() -> None:
+    train, test = shuffled_labels(clouds(60)), clouds(30, seed=1)
+    train.x[:, 1] *= 1e6
+    test.x[:, 1] *= 1e6
+    mean, scale = train.x.mean(axis=0), train.x.std(axis=0)
+    reference = KNeighborsClassifier(5).fit((train.x - mean) / scale, train.y).predict_proba((test.x - mean) / scale)
+
+    np.testing.assert_allclose(probabilities(quick()["knn"], train, test.x), reference)
+
+
+def test_a_class_without_training_rows_gets_probability_zero() -> None:
+    train = clouds(60, classes=3)
+    without = train.rows(np.flatnonzero(train.y != 1))
+
+    assert (probabilities(quick()["logistic_regression"], without, train.x)[:, 1] == 0).all()

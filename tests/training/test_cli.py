@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
+from tests.training.samples import DATA, PROJECT, command
+from training.cli import app
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def models(two_versions: Path) -> Path:
+    return two_versions / "models"
+
+
+def test_fit_as_the_service_runs_it_ends_in_a_result(tmp_path: Path) -> None:
+    done = command(
+        "fit", "iris", "--json-lines", "--job", "j1", "--activate", "if_better", "--overrides", '{"epochs": 4}',
+        "--models-dir", tmp_path, "--data-dir", DATA, "--recipes-dir", PROJECT / "training" / "recipes",
+    )  # fmt: skip
+
+    events = [from_line(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [event.epoch for event in events if isinstance(event, EpochMetrics)] == [1, 2, 3, 4]
+    assert isinstance(events[-1], JobResult)
+    assert (events[-1].version, events[-1].activated) == (1, True)
+
+
+def test_sigterm_ends_in_a_result_and_publishes_nothing(tmp_path: Path) -> None:
+    arguments = ["fit", "blobs", "--json-lines", "--set", "epochs=100000", "--models-dir", str(tmp_path / "models")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "training", *arguments], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if isinstance(from_line(line), EpochMetrics):
+                break
+        child.send_signal(signal.SIGTERM)
+        last = child.stdout.read().splitlines()[-1]
+
+    result = from_line(last)
+    assert isinstance(result, JobResult)
+    assert (child.returncode, result.reason) == (130, "cancelled")
+    assert not (tmp_path / "models").exists()
+
+
+LIGHT_COMMANDS = """
+import contextlib, sys
+from training.cli import app
+for command in ("--help", "recipes", "list", "ensure", "activate clouds 1", "fit clouds --set nonsense"):
+    with contextlib.suppress(SystemExit):
+        app(command.split(), standalone_mode=False)
+sys.exit(" ".join({"torch", "sklearn", "pandas", "matplotlib", "numpy"} & set(sys.modules)))
+"""
+
+
+def test_commands_that_train_nothing_import_no_heavy_library(models: Path, tmp_path: Path) -> None:
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "clouds.toml").write_text(
+        'model = "clouds"\n[data]\nfile = "a.csv"\ntarget = "b"\ntest_fraction = 0.2\n'
+        "[training]\nhidden = []\nepochs = 1\nlr = 0.1\n"
+    )
+    folders = {**os.environ, "TABSERVE_MODELS_DIR": str(models), "TABSERVE_RECIPES_DIR": str(recipes)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT_COMMANDS], cwd=PROJECT, env=folders, capture_output=True, text=True, check=False
+    )
+
+    assert "all 1 models are trained: clouds" in done.stdout
+    assert "clouds version 1 is active" in done.stdout
+    assert done.stderr.splitlines() == [
+        "failed: --set: expected key=value, such as epochs=200, got 'nonsense'",
+        "",
+    ]
+
+
+def test_list_shows_versions_and_the_active_one(models: Path) -> None:
+    done = invoke("list", "--models-dir", models)
+
+    assert done.exit_code == 0
+    assert [("active" in line) for line in done.stdout.splitlines() if "clouds" in line] == [False, True]
+
+
+def test_activate_goes_backwards_too(models: Path) -> None:
+    done = invoke("activate", "clouds", "1", "--models-dir", models)
+
+    assert (done.exit_code, done.stdout) == (0, "clouds version 1 is active\n")
+    assert ModelRepository(models).active("clouds") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["activate", "clouds", "9"], "model 'clouds' has no version 9; published: 1, 2"),
+        (["activate", "titanic", "1"], "no model 'titanic'; the store has clouds"),
+        (["activate", "../x", "1"], "a model name must be"),
+        (["evaluate", "titanic"], "no model 'titanic'"),
+        (["compare", "titanic"], "no recipe 'titanic'; known recipes: blobs"),
+        (["fit", "titanic"], "no recipe 'titanic'; known recipes: blobs"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_users_mistake_is_one_line_and_code_2(models: Path, arguments: list[str], said: str) -> None:
+    folders = ["--models-dir", str(models)] if arguments[0] != "compare" else []
+
+    done = invoke(*arguments, *folders)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_data_file_is_one_line_and_code_1(tmp_path: Path) -> None:
+    done = invoke("compare", "iris", "--data-dir", tmp_path)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: iris.csv: no such file")
+
+
+def test_data_is_written_and_checked(tmp_path: Path) -> None:
+    missing = invoke("data", "--check", "--data-dir", tmp_path)
+    written = invoke("data", "--data-dir", tmp_path)
+    checked = invoke("data", "--check", "--data-dir", tmp_path)
+
+    assert (missing.exit_code, written.exit_code, checked.exit_code) == (1, 0, 0)
+    assert "blobs.csv" in missing.stderr
+    assert "exactly scikit-learn's" in checked.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    done = invoke("data", "--data-dir", tmp_path / "file")
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")

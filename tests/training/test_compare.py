@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.training.samples import clouds, recipe, settings, shuffled_labels
+from training.compare import cross_validate, learnt_probabilities
+from training.errors import DatasetError
+from training.scores import summarise
+
+METHODS = ["CloudNet", "knn", "logistic_regression", "majority", "mlp_classifier"]
+
+
+def test_every_method_is_measured_on_every_fold() -> None:
+    scores = list(cross_validate(recipe(), clouds(60), fold_seed=0, folds=3))
+
+    assert [(score.fold, score.method) for score in scores] == [
+        (fold, method) for fold in (1, 2, 3) for method in METHODS
+    ]
+
+
+def test_the_same_fold_seed_gives_the_same_scores() -> None:
+    noisy = shuffled_labels(clouds(40))
+    first, again, other = (list(cross_validate(recipe(epochs=3), noisy, seed, folds=2)) for seed in (1, 1, 2))
+
+    assert first == again != other
+
+
+def test_a_network_that_learns_beats_the_majority() -> None:
+    summary = {score.method: score for score in summarise(cross_validate(recipe(), clouds(60), 0, folds=3))}
+
+    assert summary["CloudNet"].log_loss < 0.2 < summary["majority"].log_loss
+
+
+def test_early_stopping_takes_its_validation_rows_from_the_fold() -> None:
+    early = settings(validation_fraction=0.2, patience=3, epochs=200)
+
+    probabilities = learnt_probabilities(early, clouds(60), clouds(20, seed=1))
+
+    assert probabilities.shape == (20, 2)
+    assert np.mean(probabilities.argmax(axis=1) == clouds(20, seed=1).y) > 0.9
+
+
+def test_fewer_rows_of_a_class_than_folds_are_refused() -> None:
+    with pytest.raises(DatasetError, match="at least 10 training rows of each class for 10 folds"):
+        list(cross_validate(recipe(), clouds(18), fold_seed=0))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from modelstore import EpochMetrics
+from training.diagnose import findings, require_converging, require_learnt
+from training.errors import Diverged
+
+
+def epoch(number: int = 1, train: float = 0.5, validation: float | None = None, gradient: float = 1.0) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=number,
+        epochs=20,
+        train_loss=train,
+        validation_loss=validation,
+        learning_rate=0.1,
+        gradient_norm=gradient,
+        elapsed_s=1.0,
+        remaining_s=1.0,
+    )
+
+
+def history(
+    train: Sequence[float], validation: Sequence[float | None] | None = None, gradients: Sequence[float] | None = None
+) -> list[EpochMetrics]:
+    rows = zip(train, validation or [None] * len(train), gradients or [1.0] * len(train), strict=True)
+    return [epoch(number, *row) for number, row in enumerate(rows, start=1)]
+
+
+FALLING = [0.7 * 0.9**n for n in range(20)]
+
+
+def test_a_training_that_goes_well_gets_no_remark() -> None:
+    assert findings(history(FALLING, [loss + 0.01 for loss in FALLING]), 2) == ()
+
+
+def test_a_few_epochs_prove_nothing() -> None:
+    assert findings(history([0.693] * 5), 2) == ()
+
+
+def test_a_flat_loss_is_found() -> None:
+    (sentence,) = findings(history([0.693] * 20), 2)
+
+    assert "stayed flat (0.693 to 0.693 in 20 epochs)" in sentence
+    assert "try a larger learning rate" in sentence
+
+
+def test_a_loss_that_is_flat_because_it_is_small_is_fine() -> None:
+    assert findings(history([0.01] * 20), 2) == ()
+
+
+def test_vanished_gradients_are_found() -> None:
+    sentences = findings(history([0.693] * 20, gradients=[1e-9] * 20), 2)
+
+    assert any("gradients vanished (norm 1e-09)" in sentence for sentence in sentences)
+
+
+def test_gradients_that_vanish_at_the_end_of_a_good_training_are_fine() -> None:
+    assert findings(history(FALLING, gradients=[10.0**-n for n in range(20)]), 2) == ()
+
+
+def test_exploded_gradients_are_found() -> None:
+    (sentence,) = findings(history(FALLING, gradients=[1.0] * 19 + [1e6]), 2)
+
+    assert "gradients exploded (norm 1e+06" in sentence
+    assert "smaller learning rate" in sentence
+
+
+def test_overfitting_is_found() -> None:
+    validation = [0.6 - 0.03 * n for n in range(10)] + [0.33 + 0.05 * n for n in range(10)]
+
+    (sentence,) = findings(history(FALLING, validation), 2)
+
+    assert "overfitting: the validation loss rose from 0.33 (epoch 10) to 0.78" in sentence
+    assert "patience" in sentence
+
+
+def test_a_validation_loss_that_wobbles_is_no_overfitting() -> None:
+    assert findings(history(FALLING, [0.4 + 0.01 * (n % 2) for n in range(20)]), 2) == ()
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        epoch(train=math.nan),
+        epoch(train=math.inf),
+        epoch(validation=math.nan),
+        epoch(gradient=math.inf),
+        epoch(train=1001 * math.log(3)),
+    ],
+    ids=["loss nan", "loss inf", "validation nan", "gradient inf", "loss beyond all bounds"],
+)
+def test_a_lost_training_is_stopped(metrics: EpochMetrics) -> None:
+    with pytest.raises(Diverged) as caught:
+        require_converging(metrics, 3, 0.5)
+
+    assert (caught.value.reason, caught.value.learning_rate) == ("diverged", 0.5)
+
+
+def test_an_ordinary_epoch_goes_on() -> None:
+    require_converging(epoch(train=5.0, validation=5000.0), 3, 0.5)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, 10.1 * math.log(2)])
+def test_a_network_far_worse_than_guessing_is_refused(loss: float) -> None:
+    with pytest.raises(Diverged, match=r"guessing gives 0\.693"):
+        require_learnt(loss, 2, 0.5)
+
+
+def test_a_network_that_learnt_nothing_is_for_the_gate() -> None:
+    require_learnt(math.log(2), 2, 0.5)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.samples import clouds, finish, settings
+from training.datasets import Dataset
+from training.errors import ExportError
+from training.export import TOLERANCE, load, to_torchscript
+from training.fit import fit_classifier
+from training.nets import Classifier, predictor
+
+
+def trained(dataset: Dataset) -> Classifier:
+    return finish(fit_classifier(dataset, None, settings(dropout=0.5)))[1]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_bytes_give_what_the_network_gives(classes: int) -> None:
+    dataset = clouds(classes=classes)
+    classifier = trained(dataset)
+
+    scripted = load(to_torchscript(classifier, dataset.x))(dataset.x)
+
+    np.testing.assert_allclose(scripted, predictor(classifier)(dataset.x), atol=TOLERANCE)
+    assert scripted.shape == (len(dataset), classes)
+
+
+def test_the_scaler_is_a_submodule_with_mean_and_scale() -> None:
+    dataset = clouds()
+    classifier = trained(dataset)
+
+    module = torch.jit.load(io.BytesIO(to_torchscript(classifier, dataset.x)))  # type: ignore[no-untyped-call]
+
+    assert torch.equal(module.scaler.mean, classifier.scaler.mean)
+    assert torch.equal(module.scaler.scale, classifier.scaler.scale)
+    assert not module.training
+
+
+def test_one_row_and_many_give_the_same() -> None:
+    dataset = clouds()
+    predict = load(to_torchscript(trained(dataset), dataset.x))
+
+    np.testing.assert_allclose(
+        np.concatenate([predict(row[None]) for row in dataset.x]), predict(dataset.x), atol=TOLERANCE
+    )
+
+
+class _Unfaithful(Classifier):
+    """Gives other probabilities once it is scripted."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        probabilities: torch.Tensor = self.link(self.net(self.scaler(features)))
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            return probabilities.flip(1)
+        return probabilities
+
+
+def test_an_unfaithful_copy_is_not_published() -> None:
+    dataset = clouds()
+    classifier = trained(dataset)
+
+    with pytest.raises(ExportError) as caught:
+        to_torchscript(_Unfaithful(classifier.scaler, classifier.net), dataset.x)
+
+    assert caught.value.difference > TOLERANCE
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    with pytest.raises(RuntimeError):
+        load(b"no model")

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from training.nets import CHUNK_ROWS, MLP, BinaryLink, Classifier, predictor
+from training.recipe import BUILT_IN, load_recipe
+from training.scaling import StandardScaler
+
+
+def plain_scaler(features: int) -> StandardScaler:
+    return StandardScaler(torch.zeros(features), torch.ones(features))
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "classes", "widths"),
+    [("cancer", 9, 2, (9, 15, 15, 1)), ("iris", 4, 3, (4, 32, 16, 3)), ("blobs", 2, 2, (2, 10, 1))],
+)
+def test_the_recipes_name_the_tutorials_networks(
+    name: str, features: int, classes: int, widths: tuple[int, ...]
+) -> None:
+    assert MLP(features, classes, load_recipe(name, BUILT_IN).training.hidden).widths == widths
+
+
+def test_dropout_follows_the_last_hidden_layer_only() -> None:
+    kinds = [type(layer) for layer in MLP(9, 2, (15, 15), 0.2).layers]
+
+    assert kinds == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+
+
+def test_no_hidden_layer_is_logistic_regression() -> None:
+    net = MLP(3, 4, (), 0.5)
+
+    assert [type(layer) for layer in net.layers] == [nn.Linear]
+
+
+def test_two_classes_get_two_columns_from_one_logit() -> None:
+    probabilities = BinaryLink()(torch.tensor([[0.0], [math.log(3)]]))
+
+    assert probabilities.numpy() == pytest.approx(np.array([[0.5, 0.5], [0.25, 0.75]]), abs=1e-7)
+
+
+def test_a_certain_answer_keeps_the_small_probability() -> None:
+    probabilities = BinaryLink()(torch.tensor([[50.0], [-50.0]]))
+
+    assert probabilities[0, 0].item() == pytest.approx(math.exp(-50), rel=1e-5)
+    assert probabilities[1, 1].item() == pytest.approx(math.exp(-50), rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_rows_sum_to_one_even_far_outside(classes: int) -> None:
+    predict = predictor(Classifier(plain_scaler(3), MLP(3, classes, (8,))))
+    x = np.random.default_rng(0).normal(0, 1e6, (100, 3))
+
+    probabilities = predict(x)
+
+    assert probabilities.shape == (100, classes)
+    assert probabilities.dtype == np.dtype(np.float32)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(100), abs=1e-6)
+
+
+def test_long_inputs_go_through_in_chunks_with_the_same_answers() -> None:
+    predict = predictor(Classifier(plain_scaler(1), MLP(1, 2, (4,))))
+    x = np.linspace(-3, 3, CHUNK_ROWS + 5)[:, None]
+
+    whole = predict(x)
+
+    assert len(whole) == len(x)
+    np.testing.assert_allclose(whole[-5:], predict(x[-5:]), atol=1e-6)  # another batch size, another summation order
+
+
+def test_predicting_switches_dropout_off() -> None:
+    predict = predictor(Classifier(plain_scaler(2), MLP(2, 2, (64,), 0.9)))
+    x = np.ones((4, 2))
+
+    assert np.array_equal(predict(x), predict(x))

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import errno
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, PublishError
+from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
+from training.datasets import Dataset
+from training.errors import DatasetError, Diverged
+from training.export import load
+from training.pipeline import reason_for
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_csv(tmp_path / "data", clouds(200, features=3))
+    return tmp_path
+
+
+def repository(folder: Path) -> ModelRepository:
+    return ModelRepository(folder / "models")
+
+
+def test_a_training_is_a_notice_its_epochs_and_a_result(folder: Path) -> None:
+    events, result = run(recipe(epochs=5), folder)
+
+    assert isinstance(events[0], Notice)
+    assert "training CloudNet 3-8-1 on 150 rows, 50 test rows held out, 5 epochs" in events[0].message
+    assert [event.epoch for event in events if isinstance(event, EpochMetrics)] == [1, 2, 3, 4, 5]
+    assert [event for event in events if isinstance(event, JobResult)] == [result]
+
+
+def test_the_first_version_is_published_whole_and_active(folder: Path) -> None:
+    _, result = run(recipe(), folder, job="job-7")
+
+    found = repository(folder).find("clouds", 1)
+    manifest = found.manifest()
+    assert (result.reason, result.version, result.activated) == ("succeeded", 1, True)
+    assert repository(folder).active("clouds") == 1
+    assert manifest.metrics == result.metrics
+    assert (manifest.gate, manifest.lineage.job, manifest.lineage.parent) == (result.gate, "job-7", None)
+    assert {path.name for path in found.path.iterdir()} == {
+        "model.pt", "manifest.json", "history.jsonl", "loss.png", "confusion.png",
+    }  # fmt: skip
+
+
+def test_the_published_bytes_answer_the_golden_rows(folder: Path) -> None:
+    run(recipe(), folder)
+    found = repository(folder).find("clouds", 1)
+    manifest = found.manifest()
+
+    answers = load(found.model_bytes(manifest))(np.array(manifest.golden.features))
+
+    np.testing.assert_allclose(answers, manifest.golden.probabilities, atol=manifest.golden.tolerance)
+
+
+def test_the_same_seed_gives_the_same_metrics_and_golden_answers(folder: Path) -> None:
+    for _ in range(2):
+        run(recipe(batch_size=16, dropout=0.2, validation_fraction=0.2, patience=5), folder)
+
+    first, second = (repository(folder).find("clouds", version).manifest() for version in (1, 2))
+    assert first.metrics == second.metrics
+    assert first.golden == second.golden
+
+
+def test_a_better_candidate_replaces_the_active_version(two_versions: Path) -> None:
+    repository(two_versions).activate("clouds", 1)
+
+    _, result = run(recipe(epochs=60), two_versions)
+
+    assert result.activated
+    assert result.gate is not None
+    assert result.gate.active_version == 1
+    assert repository(two_versions).active("clouds") == 3
+    assert repository(two_versions).find("clouds", 3).manifest().lineage.parent == 1
+
+
+def test_a_worse_candidate_is_published_but_not_active(two_versions: Path) -> None:
+    _, result = run(recipe(epochs=2), two_versions)
+
+    assert (result.reason, result.version, result.activated) == ("succeeded", 3, False)
+    assert "published but not active" in result.detail
+    assert repository(two_versions).active("clouds") == 2
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_shuffled_labels_never_become_active(two_versions: Path, seed: int) -> None:
+    write_csv(two_versions / "data", shuffled_labels(clouds(200, features=3), seed))
+
+    run(recipe(epochs=60, seed=seed), two_versions)
+
+    assert repository(two_versions).active("clouds") == 2
+
+
+def test_never_publishes_without_activating(folder: Path) -> None:
+    _, result = run(recipe(), folder, policy="never")
+
+    assert (result.version, result.activated) == (1, False)
+    assert repository(folder).active("clouds") is None
+
+
+def test_a_damaged_active_version_is_replaced(two_versions: Path) -> None:
+    (two_versions / "models" / "clouds" / "2" / "model.pt").write_bytes(b"damaged")
+
+    _, result = run(recipe(), two_versions)
+
+    assert result.activated
+    assert "version 2, the active one, is broken" in result.detail
+
+
+def test_an_active_version_with_other_classes_is_kept(two_versions: Path) -> None:
+    write_csv(two_versions / "data", clouds(200, classes=3, features=3))
+
+    _, result = run(recipe(), two_versions)
+
+    assert (result.version, result.activated) == (3, False)
+    assert "has other features or classes" in result.detail
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_diverging_training_publishes_nothing(folder: Path, optimizer: str) -> None:
+    write_csv(folder / "data", shuffled_labels(clouds(200)))
+
+    _, result = run(recipe(lr=1e6, optimizer=optimizer), folder)
+
+    assert (result.reason, result.version) == ("diverged", None)
+    assert "try a learning rate ten times smaller" in result.detail
+    assert repository(folder).names() == ()
+
+
+def broken(cell: float | None = None, **changes: Any) -> Dataset:
+    dataset = clouds(200)
+    if cell is not None:
+        dataset.x[6, 1] = cell
+    return Dataset(**{**vars(dataset), **changes})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "place"),
+    [
+        (broken(np.nan), "clouds.csv, row 7, column 'x1': expected a finite number"),
+        (broken(np.inf), "clouds.csv, row 7, column 'x1': expected a finite number"),
+        (broken(1e39), "clouds.csv, row 7, column 'x1': expected a finite number"),
+        (broken(x=np.ones((200, 2))), "only constant columns"),
+        (broken(y=np.zeros(200, dtype=np.int64)), "clouds.csv, column 'cloud': expected at least two classes"),
+        (clouds(8), "clouds.csv, column 'cloud': expected at least 5 training rows of each class"),
+    ],
+    ids=["NaN", "Inf", "beyond float32", "constant", "single class", "too few rows"],
+)
+def test_bad_data_is_named_and_nothing_is_published(folder: Path, dataset: Dataset, place: str) -> None:
+    write_csv(folder / "data", dataset)
+
+    _, result = run(recipe(), folder)
+
+    assert (result.reason, result.version) == ("bad_data", None)
+    assert place in result.detail
+    assert repository(folder).names() == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("x2,cloud", "x2,kind", "column 'cloud': expected this column, got 'x0', 'x1', 'x2', 'kind'"),
+        ("cloud 1\n", "\n", "row"),
+    ],
+    ids=["missing column", "missing class"],
+)
+def test_a_broken_file_is_named_and_nothing_is_published(folder: Path, old: str, new: str, place: str) -> None:
+    file = folder / "data" / "clouds.csv"
+    file.write_text(file.read_text().replace(old, new, 1))
+
+    _, result = run(recipe(), folder)
+
+    assert result.reason == "bad_data"
+    assert place in result.detail
+    assert repository(folder).names() == ()
+
+
+def test_a_constant_column_is_a_warning(folder: Path) -> None:
+    dataset = clouds(200)
+    dataset.x[:, 1] = 3.0
+    write_csv(folder / "data", dataset)
+
+    events, result = run(recipe(), folder)
+
+    assert result.reason == "succeeded"
+    assert any(isinstance(event, Notice) and "column 'x1': constant" in event.message for event in events)
+
+
+def test_what_stops_it_before_publishing_leaves_nothing(folder: Path) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        run(recipe(), folder, before_publishing=stop)
+
+    assert repository(folder).names() == ()
+
+
+def test_a_store_that_cannot_be_written_is_a_result(folder: Path) -> None:
+    (folder / "models").write_text("a file where the folder should be")
+
+    _, result = run(recipe(), folder)
+
+    assert (result.reason, result.version) == ("failed", None)
+    assert "cannot write model 'clouds'" in result.detail
+
+
+def test_a_version_that_cannot_be_activated_is_still_named(two_versions: Path) -> None:
+    (two_versions / "models" / "clouds" / ".ACTIVE.new").mkdir()  # lies where the store writes aside
+
+    _, result = run(recipe(), two_versions, policy="always")
+
+    assert (result.reason, result.version, result.activated) == ("failed", 3, False)
+    assert "clouds version 3 is published but could not be activated" in result.detail
+    assert repository(two_versions).active("clouds") == 2
+
+
+def test_an_error_that_nobody_foresaw_is_a_result_and_a_traceback_in_the_log(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def surprise() -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    with caplog.at_level(logging.ERROR):
+        _, result = run(recipe(), folder, before_publishing=surprise)
+
+    assert (result.reason, result.detail) == ("failed", "ZeroDivisionError: a mistake of ours")
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DatasetError("a.csv", "empty"), "bad_data"),
+        (Diverged("lost", 1.0), "diverged"),
+        (PublishError("iris", "no space", Path("models"), errno.ENOSPC), "disk_full"),
+        (OSError(errno.EDQUOT, "quota"), "disk_full"),
+        (PublishError("iris", "read-only", Path("models"), errno.EROFS), "failed"),
+        (MemoryError(), "out_of_memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
+        (RuntimeError("something else"), "failed"),
+    ],
+    ids=str,
+)
+def test_every_error_has_a_reason(error: Exception, reason: str) -> None:
+    assert reason_for(error) == reason

@@ -1,0 +1,52 @@
+"""The three tutorials that this project starts from, held to the figures that they publish."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelstore import EpochMetrics
+from tests.training.samples import DATA, finish
+from training.candidate import Candidate, train_candidate
+from training.datasets import load_splits
+from training.recipe import BUILT_IN, load_recipe
+
+
+def trained(name: str, **changes: int) -> Candidate:
+    recipe = load_recipe(name, BUILT_IN)
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
+    return finish(train_candidate(recipe, load_splits(recipe.data, DATA)))[1]
+
+
+def reported(candidate: Candidate) -> list[EpochMetrics]:
+    return [metrics for metrics in candidate.history if metrics.test_accuracy is not None]
+
+
+def test_cancer_gives_the_published_losses_and_confusion_matrix() -> None:
+    candidate = trained("cancer-tutorial")
+
+    losses = [metrics.train_loss for metrics in reported(candidate)]
+    # published with two digits; another CPU's summation order may add a little
+    assert losses == pytest.approx([0.69, 0.66, 0.63, 0.59, 0.54, 0.50], abs=0.02)
+    assert candidate.metrics["test"].confusion == ((9, 0), (1, 5))
+
+
+def test_cancers_published_losses_lie_within_the_spread_of_ordinary_seeds() -> None:
+    curves = np.array([[m.train_loss for m in reported(trained("cancer-tutorial", seed=seed))] for seed in range(10)])
+
+    deviation = np.abs(curves.mean(axis=0) - [0.69, 0.66, 0.63, 0.59, 0.54, 0.50])
+    assert (deviation < 1.5 * curves.std(axis=0)).all()
+
+
+def test_iris_reports_its_test_accuracy_every_20_epochs() -> None:
+    candidate = trained("iris-tutorial")
+
+    assert [metrics.epoch for metrics in reported(candidate)] == [20, 40, 60, 80, 100]
+    assert candidate.metrics["test"].accuracy > 0.9
+
+
+def test_blobs_separates_the_two_clouds() -> None:
+    candidate = trained("blobs-tutorial")
+
+    assert len(candidate.history) == 1000
+    assert candidate.metrics["test"].accuracy == 1.0

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelstore import Overrides
+from tests.training.samples import recipe
+from training.errors import RecipeError, UnknownRecipe
+from training.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe, parse_recipe, recipe_names
+
+MINIMAL = """
+model = "clouds"
+[data]
+file = "clouds.csv"
+target = "cloud"
+test_fraction = 0.2
+[training]
+hidden = [4]
+epochs = 3
+lr = 0.1
+"""
+
+
+def load(folder: Path, text: str) -> Recipe:
+    (folder / "clouds.toml").write_text(text)
+    return load_recipe("clouds", folder)
+
+
+def test_the_built_in_recipes_are_three_models_with_a_tutorial_each() -> None:
+    names = recipe_names(BUILT_IN)
+
+    assert names == ("blobs", "blobs-tutorial", "cancer", "cancer-tutorial", "iris", "iris-tutorial")
+    assert [load_recipe(name, BUILT_IN).model for name in names] == [name.removesuffix("-tutorial") for name in names]
+
+
+@pytest.mark.parametrize("model", ["blobs", "cancer", "iris"])
+def test_a_tutorial_has_its_models_data(model: str) -> None:
+    assert load_recipe(f"{model}-tutorial", BUILT_IN).data == load_recipe(model, BUILT_IN).data
+
+
+def test_settings_are_exactly_what_overrides_may_change() -> None:
+    assert list(TrainingSettings.model_fields) == list(Overrides.model_fields)
+
+
+def test_what_a_recipe_does_not_say_has_a_default(tmp_path: Path) -> None:
+    loaded = load(tmp_path, MINIMAL)
+
+    assert loaded.training == TrainingSettings(hidden=(4,), epochs=3, lr=0.1)
+    assert (loaded.training.optimizer, loaded.training.batch_size, loaded.data.split_seed) == ("adam", 0, 42)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (("lr = 0.1", "lr = 0.0"), "training.lr"),
+        (("lr = 0.1", "lr = nan"), "training.lr"),
+        (("lr = 0.1", 'lr = "fast"'), "training.lr"),
+        (("epochs = 3", "epochs = 1000000000"), "training.epochs"),
+        (("hidden = [4]", "hidden = [0]"), "training.hidden.0"),
+        (("epochs = 3", "epoch = 3"), "training.epochs"),
+        (("lr = 0.1", "lr = 0.1\nmomentum = 0.9"), "training.momentum"),
+        (("lr = 0.1", "lr = 0.1\npatience = 5"), "training"),
+        (("test_fraction = 0.2", ""), "data"),
+        (("test_fraction = 0.2", 'test_fraction = 0.2\ntest_file = "t.csv"'), "data"),
+        (('"clouds.csv"', '"../../etc/passwd"'), "data.file"),
+        (('model = "clouds"', 'model = "Clouds!"'), "model"),
+        (("test_fraction = 0.2", 'test_fraction = 0.2\nclasses = {a = "x", b = "x"}'), "data"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[1].replace("\n", " ") or "nothing",
+)
+def test_a_wrong_field_is_named(tmp_path: Path, change: tuple[str, str], field: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, MINIMAL.replace(*change))
+
+    assert (caught.value.source, caught.value.field) == ("clouds.toml", field)
+    assert caught.value.expected
+    assert "clouds.toml" in str(caught.value)
+
+
+def test_what_is_no_toml_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"clouds\.toml: expected TOML"):
+        load(tmp_path, "model = ")
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownRecipe, match="known recipes: blobs, blobs-tutorial, cancer") as caught:
+        load_recipe("titanic", BUILT_IN)
+
+    assert caught.value.known == recipe_names(BUILT_IN)
+
+
+def test_a_recipe_survives_json() -> None:
+    original = load_recipe("cancer", BUILT_IN)
+
+    assert parse_recipe(original.model_dump(mode="json"), "manifest") == original
+
+
+def test_overrides_replace_only_what_they_give() -> None:
+    changed = recipe(epochs=30, lr=0.03).with_overrides(Overrides(hidden=(), epochs=5))
+
+    assert (changed.training.hidden, changed.training.epochs, changed.training.lr) == ((), 5, 0.03)
+
+
+def test_overrides_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(RecipeError, match="a validation_fraction above 0 for early stopping"):
+        recipe().with_overrides(Overrides(patience=5))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from modelstore import ModelRepository
+from training.recipe import BUILT_IN, load_recipe
+from training.report import print_comparison, print_cross_validation, print_evaluation, print_recipes, print_versions
+from training.scores import MethodScore
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def row(console: Console, start: str) -> list[str]:
+    """Return the cells of the table row whose first cell is this."""
+    for line in text(console).splitlines():
+        cells = [cell.strip() for cell in line.strip("│").split("│")]
+        if cells[0] == start:
+            return cells[1:]
+    raise AssertionError(f"no row {start!r} in\n{text(console)}")
+
+
+@pytest.fixture
+def store(two_versions: Path) -> ModelRepository:
+    return ModelRepository(two_versions / "models")
+
+
+def test_an_evaluation_shows_counts_and_figures(console: Console, store: ModelRepository) -> None:
+    test = store.find("clouds", 2).manifest().metrics["test"]
+
+    print_evaluation(console, test, "clouds version 2")
+
+    assert f"accuracy {test.accuracy:.4f}, log loss {test.log_loss:.4f}" in text(console)
+    assert row(console, "cloud 0") == [str(count) for count in test.confusion[0]]
+
+
+def test_a_comparison_puts_the_network_beside_knn(console: Console, store: ModelRepository) -> None:
+    manifest = store.find("clouds", 2).manifest()
+
+    print_comparison(console, manifest)
+
+    knn = manifest.baselines["knn"]
+    assert row(console, "knn") == [f"{knn.accuracy:.4f}", f"{knn.log_loss:.4f}"]
+    assert row(console, "clouds (this network)")[1] == f"{manifest.metrics['test'].log_loss:.4f}"
+
+
+def test_the_list_marks_the_active_version_and_names_a_broken_one(console: Console, store: ModelRepository) -> None:
+    (store.root / "clouds" / "1" / "manifest.json").write_text("{")
+
+    print_versions(console, store)
+
+    lines = [line for line in text(console).splitlines() if "clouds" in line]
+    assert "broken" in lines[0]
+    assert "manifest_invalid" in lines[0]
+    assert "active" in lines[1]
+
+
+def test_an_empty_store_says_what_to_do(console: Console, tmp_path: Path) -> None:
+    print_versions(console, ModelRepository(tmp_path))
+
+    assert "`python -m training ensure`" in text(console)
+
+
+def test_recipes_show_their_settings(console: Console) -> None:
+    print_recipes(console, [("cancer-tutorial", load_recipe("cancer-tutorial", BUILT_IN))])
+
+    assert row(console, "cancer-tutorial") == ["cancer", "CancerNet", "15,15", "sgd", "0.01", "60", "128"]
+
+
+def test_a_cross_validation_shows_mean_and_spread(console: Console) -> None:
+    print_cross_validation(console, [MethodScore("ours", 0.9, 0.01, 0.2, 0.02)], "folds")
+
+    assert row(console, "ours") == ["0.9000 ± 0.0100", "0.2000 ± 0.0200"]

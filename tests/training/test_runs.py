@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelstore import Overrides
+from training.errors import RecipeError, UnknownRecipe, WrongModel
+from training.recipe import BUILT_IN
+from training.runs import read_overrides, recipe_for
+
+
+def assigned(*assignments: str) -> Overrides:
+    return read_overrides(None, assignments, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("hidden=32,16", "hidden", (32, 16)),
+        ("hidden=8", "hidden", (8,)),
+        ("hidden=", "hidden", ()),
+        ("epochs=200", "epochs", 200),
+        ("lr=1e-3", "lr", 0.001),
+        ("lr=1", "lr", 1.0),
+        ("dropout=.5", "dropout", 0.5),
+        ("optimizer=adamw", "optimizer", "adamw"),
+        ("class_weights=balanced", "class_weights", "balanced"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_assignment_is_read_by_its_fields_type(text: str, field: str, value: Any) -> None:
+    assert assigned(text) == Overrides(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("epochs=0", "epochs"),
+        ("epochs=1000000000", "epochs"),
+        ("epochs=2.5", "epochs"),
+        ("epochs=many", "epochs"),
+        ("lr=nan", "lr"),
+        ("lr=-1", "lr"),
+        ("lr=inf", "lr"),
+        ("hidden=32,x", "hidden.1"),
+        ("hidden=0", "hidden.0"),
+        ("optimizer=lbfgs", "optimizer"),
+        ("dropout=1", "dropout"),
+        ("momentum=0.9", "momentum"),
+    ],
+)
+def test_a_wrong_value_names_its_field(text: str, field: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        assigned(text)
+
+    assert caught.value.field == field
+
+
+def test_an_unknown_field_lists_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="expected one of the fields hidden, dropout, epochs"):
+        assigned("momentum=0.9")
+
+
+def test_no_equals_sign_is_said_so() -> None:
+    with pytest.raises(RecipeError, match="expected key=value, such as epochs=200, got 'epochs'"):
+        assigned("epochs")
+
+
+def test_the_more_particular_argument_wins() -> None:
+    overrides = read_overrides('{"epochs": 1, "lr": 0.5, "seed": 1}', ["epochs=2", "seed=2"], 3)
+
+    assert overrides == Overrides(epochs=2, lr=0.5, seed=3)
+
+
+@pytest.mark.parametrize("document", ["{", "[]", "7", '"text"'])
+def test_a_document_that_is_no_object_is_refused(document: str) -> None:
+    with pytest.raises(RecipeError, match="a JSON object"):
+        read_overrides(document, (), None)
+
+
+def test_a_model_is_trained_by_the_recipe_of_its_name_or_a_variant() -> None:
+    assert recipe_for("cancer", None, Overrides(), BUILT_IN).training.optimizer == "adam"
+    assert recipe_for("cancer", "cancer-tutorial", Overrides(), BUILT_IN).training.optimizer == "sgd"
+
+
+def test_a_recipe_of_another_model_is_refused_with_what_to_say() -> None:
+    with pytest.raises(WrongModel, match="say: fit cancer --recipe cancer-tutorial"):
+        recipe_for("cancer-tutorial", None, Overrides(), BUILT_IN)
+
+
+def test_an_unknown_model_lists_the_recipes() -> None:
+    with pytest.raises(UnknownRecipe, match="known recipes: blobs"):
+        recipe_for("titanic", None, Overrides(), BUILT_IN)

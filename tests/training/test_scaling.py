@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.preprocessing import StandardScaler as Reference
+
+from tests.training.samples import DATA
+from training.datasets import load_splits
+from training.recipe import BUILT_IN, load_recipe
+from training.scaling import constant_columns, fit_scaler
+
+# both are float64 statistics, ours then rounded once to float32: half a unit in its last place
+FLOAT32_ROUNDING = 2**-24
+
+
+@pytest.mark.parametrize("name", ["cancer", "iris", "blobs"])
+def test_mean_and_scale_are_scikit_learns(name: str) -> None:
+    x = load_splits(load_recipe(name, BUILT_IN).data, DATA).train.x
+    reference = Reference().fit(x)
+
+    scaler = fit_scaler(x)
+
+    np.testing.assert_allclose(scaler.mean.numpy(), reference.mean_, rtol=FLOAT32_ROUNDING)
+    np.testing.assert_allclose(scaler.scale.numpy(), reference.scale_, rtol=FLOAT32_ROUNDING)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 0.1, 1e30, -1e-30], ids=str)
+def test_a_constant_column_gets_scale_one_as_in_scikit_learn(value: float) -> None:
+    x = np.column_stack([np.full(1000, value), np.arange(1000.0)])
+
+    assert constant_columns(x).tolist() == [True, False]
+    assert fit_scaler(x).scale[0] == Reference().fit(x).scale_[0] == 1.0
+
+
+def test_a_column_constant_but_for_rounding_is_constant() -> None:
+    x = np.where(np.arange(1000) % 2, 0.3, 0.1 + 0.2)[:, None]
+
+    assert constant_columns(x).tolist() == [True]
+    assert Reference().fit(x).scale_[0] == 1.0
+
+
+def test_a_spread_that_float32_rounds_to_zero_never_divides_by_it() -> None:
+    scaler = fit_scaler(np.array([[0.0], [1e-60]]))
+
+    assert torch.isfinite(scaler(torch.zeros((1, 1)))).all()
+
+
+def test_a_large_offset_does_not_spoil_the_spread() -> None:
+    x = 1e9 + np.arange(10.0)[:, None]
+
+    assert fit_scaler(x).scale[0] == pytest.approx(np.arange(10.0).std(), rel=1e-6)
+
+
+def test_standardised_rows_have_mean_zero_and_spread_one() -> None:
+    x = np.random.default_rng(0).normal(50, 9, (1000, 3))
+
+    z = fit_scaler(x)(torch.from_numpy(x).float()).double()
+
+    assert z.mean(dim=0).abs().max() < 1e-5  # float32 rows, summed 1000 times
+    assert (z.std(dim=0, correction=0) - 1).abs().max() < 1e-5

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.samples import clouds, recipe, run, write_csv
+
+pytest.importorskip("tensorboard", reason="TensorBoard is an optional extra")
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+
+from training.tensorboard import recorder
+
+
+def test_scalars_and_hyper_parameters_are_written(tmp_path: Path) -> None:
+    write_csv(tmp_path / "data", clouds(200))
+    chosen = recipe(epochs=4, validation_fraction=0.2)
+    record = recorder(tmp_path / "runs", chosen)
+    events, result = run(chosen, tmp_path)
+
+    for event in events:
+        record(event)
+
+    (folder,) = (tmp_path / "runs").iterdir()
+    written = EventAccumulator(str(folder)).Reload()
+    assert [point.step for point in written.Scalars("loss/train")] == [1, 2, 3, 4]
+    assert {"loss/validation", "learning_rate", "gradient_norm", "test/accuracy"} <= set(written.Tags()["scalars"])
+    assert written.Scalars("test/log_loss")[0].value == pytest.approx(result.metrics["test"].log_loss)
+    assert "_hparams_/session_start_info" in written.summary_metadata
+
+
+def test_a_failed_training_is_closed_without_figures(tmp_path: Path) -> None:
+    chosen = recipe()
+    record = recorder(tmp_path / "runs", chosen)
+    (failure,), _ = run(chosen, tmp_path)
+
+    record(failure)
+
+    assert len(list((tmp_path / "runs").iterdir())) == 1

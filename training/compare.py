@@ -1,0 +1,58 @@
+"""Cross-validation of a recipe against the baselines, on the training split only; it must not know the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from training import baselines
+from training.datasets import Dataset, hold_out_validation
+from training.errors import DatasetError
+from training.evaluate import Floats, evaluate
+from training.fit import fit_classifier
+from training.nets import predictor
+from training.recipe import Recipe, TrainingSettings
+from training.scores import FoldScore
+
+FOLDS = 10
+
+
+def cross_validate(recipe: Recipe, train: Dataset, fold_seed: int, folds: int = FOLDS) -> Iterator[FoldScore]:
+    """Measure the recipe and each baseline on the same stratified folds, one yield a method and fold.
+
+    Args:
+        recipe: its network and settings; the network's own seed is the recipe's.
+        train: the training split; the test split takes no part.
+        fold_seed: shuffles the rows into folds.
+        folds: how many, at least 2.
+
+    Raises:
+        DatasetError: if a class has fewer rows than there are folds.
+        Diverged: if a training does.
+    """
+    if np.bincount(train.y).min() < folds:
+        raise DatasetError(recipe.data.file, f"expected at least {folds} training rows of each class for {folds} folds")
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=fold_seed)
+    for fold, (fit_rows, held_out) in enumerate(splitter.split(train.x, train.y), start=1):
+        part, unseen = train.rows(fit_rows), train.rows(held_out)
+        yield _score(recipe.network, fold, learnt_probabilities(recipe.training, part, unseen), unseen)
+        for name, model in baselines.thorough(recipe.training.seed).items():
+            yield _score(name, fold, baselines.probabilities(model, part, unseen.x), unseen)
+
+
+def learnt_probabilities(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:
+    """Train a network and return its probabilities for unseen rows, shape (N, K)."""
+    fit_rows, validation = hold_out_validation(train, settings.validation_fraction, settings.seed)
+    training = fit_classifier(fit_rows, validation, settings)
+    while True:
+        try:
+            next(training)
+        except StopIteration as end:
+            return predictor(end.value)(unseen.x)
+
+
+def _score(method: str, fold: int, probabilities: Floats, unseen: Dataset) -> FoldScore:
+    measured = evaluate(probabilities, unseen.y, unseen.classes, "validation")
+    return FoldScore(method, fold, measured.accuracy, measured.log_loss)

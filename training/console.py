@@ -1,0 +1,122 @@
+"""The three views of a training's events: a progress bar, plain lines, JSON lines; it must not know their origin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from modelstore import EpochMetrics, JobResult, Notice, to_line
+
+Event = EpochMetrics | Notice | JobResult
+
+
+class Reporter(Protocol):
+    """Shows events as they come."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+
+class JsonLines:
+    """Nothing but one JSON document a line, flushed, for programs."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def show(self, event: Event) -> None:
+        """Write one line."""
+        self._stream.write(f"{to_line(event)}\n")
+        self._stream.flush()
+
+
+class PlainLines:
+    """Lines for a log: the first and the last epoch, each tenth part, and otherwise at most one a second."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown_at_s = 0.0
+        self._unshown: EpochMetrics | None = None
+
+    def show(self, event: Event) -> None:
+        """Print the event if it is due; before anything else, the last epoch that was held back."""
+        if isinstance(event, EpochMetrics):
+            self._unshown = event
+            if not self._due(event):
+                return
+        if self._unshown:
+            self._shown_at_s = self._unshown.elapsed_s
+            self._line(epoch_line(self._unshown))
+            self._unshown = None
+        if not isinstance(event, EpochMetrics):
+            self._line(sentence(event))
+
+    def _due(self, event: EpochMetrics) -> bool:
+        tenth = math.ceil(event.epochs / 10)
+        milestone = event.epoch == 1 or event.epoch % tenth == 0 or event.test_accuracy is not None
+        return milestone or event.elapsed_s - self._shown_at_s >= 1
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class ProgressBar:
+    """A moving bar for a person at a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def show(self, event: Event) -> None:
+        """Move the bar, or print a sentence above it."""
+        if not isinstance(event, EpochMetrics):
+            self._progress.console.print(sentence(event), markup=False, highlight=False)
+            return
+        if event.test_accuracy is not None:
+            self._progress.console.print(epoch_line(event), markup=False, highlight=False)
+        if self._task is None:
+            self._task = self._progress.add_task("", total=event.epochs)
+        self._progress.update(self._task, completed=event.epoch, description=losses(event))
+
+
+@contextmanager
+def reporter(console: Console, *, json_lines: bool) -> Iterator[Reporter]:
+    """Yield the view that fits: JSON lines if asked for, a bar on a terminal, plain lines otherwise."""
+    if json_lines:
+        yield JsonLines(console.file)
+    elif console.is_terminal:
+        columns = (BarColumn(), TextColumn("epoch {task.completed:.0f}/{task.total:.0f}  {task.description}"))
+        with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+            yield ProgressBar(progress)
+    else:
+        yield PlainLines(console)
+
+
+def epoch_line(event: EpochMetrics) -> str:
+    """Return epoch, losses, seconds and time left as one line."""
+    width = len(str(event.epochs))
+    return (
+        f"epoch {event.epoch:{width}}/{event.epochs}  {losses(event)}  "
+        f"{event.elapsed_s:.1f} s, {event.remaining_s:.1f} s left"
+    )
+
+
+def losses(event: EpochMetrics) -> str:
+    """Return the losses in nats and, where it was measured, the test accuracy."""
+    parts = [f"train loss {event.train_loss:.4f}"]
+    if event.validation_loss is not None:
+        parts.append(f"validation loss {event.validation_loss:.4f}")
+    if event.test_accuracy is not None:
+        parts.append(f"test accuracy {event.test_accuracy:.4f}")
+    return "  ".join(parts)
+
+
+def sentence(event: Notice | JobResult) -> str:
+    """Return what a notice or a result says to people."""
+    if isinstance(event, Notice):
+        return f"warning: {event.message}" if event.level == "warning" else event.message
+    return event.detail if event.reason == "succeeded" else f"{event.reason}: {event.detail}"

@@ -1,0 +1,103 @@
+"""What can go wrong in a training: values with named fields; it must not know the command line or the console."""
+
+from __future__ import annotations
+
+from modelstore import Reason
+
+
+class TrainingError(Exception):
+    """Base of everything that `training` raises on purpose; its text is one sentence for people.
+
+    Attributes:
+        reason: how a job that ends with this error reports its end.
+    """
+
+    reason: Reason = "failed"
+
+
+class RecipeError(TrainingError):
+    """A recipe or an override of it that cannot be used.
+
+    Attributes:
+        source: file name, or part of the command line.
+        field: dotted; empty for the whole.
+    """
+
+    def __init__(self, source: str, field: str, expected: str, got: object) -> None:
+        place = f"{source}: {field}" if field else source
+        super().__init__(f"{place}: expected {expected}, got {got!r:.200}")
+        self.source = source
+        self.field = field
+        self.expected = expected
+        self.got = got
+
+
+class UnknownRecipe(TrainingError):
+    """No recipe of this name lies in the recipes folder."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no recipe {name!r}; known recipes: {', '.join(known) or 'none'}")
+        self.name = name
+        self.known = known
+
+
+class WrongModel(TrainingError):
+    """A recipe was asked to train a model that is not its own."""
+
+    def __init__(self, recipe: str, trains: str, asked: str) -> None:
+        super().__init__(
+            f"recipe {recipe!r} trains the model {trains!r}, not {asked!r}; say: fit {trains} --recipe {recipe}"
+        )
+        self.recipe = recipe
+        self.trains = trains
+        self.asked = asked
+
+
+class MissingExtra(TrainingError):
+    """An option needs a library that is not installed."""
+
+    def __init__(self, option: str, extra: str) -> None:
+        super().__init__(f"{option} needs an optional library; install it with: pip install 'tabserve[{extra}]'")
+        self.option = option
+        self.extra = extra
+
+
+class DatasetError(TrainingError):
+    """Data that cannot be trained on.
+
+    Attributes:
+        file: bare name of the data file.
+        row: data row, counted from 1 without the header, where the fault is in one row.
+        column: column name, where the fault is in one column.
+    """
+
+    reason: Reason = "bad_data"
+
+    def __init__(self, file: str, problem: str, *, row: int | None = None, column: str | None = None) -> None:
+        place = "".join((f", row {row}" if row else "", f", column {column!r}" if column else ""))
+        super().__init__(f"{file}{place}: {problem}")
+        self.file = file
+        self.row = row
+        self.column = column
+
+
+class Diverged(TrainingError):
+    """The loss left the finite numbers, or ended far above what guessing gives."""
+
+    reason: Reason = "diverged"
+
+    def __init__(self, problem: str, learning_rate: float) -> None:
+        super().__init__(f"{problem}; try a learning rate ten times smaller than {learning_rate:g}")
+        self.learning_rate = learning_rate
+
+
+class ExportError(TrainingError):
+    """The TorchScript copy of a network does not give what the network itself gives."""
+
+    def __init__(self, difference: float, tolerance: float) -> None:
+        super().__init__(
+            f"scripted and eager probabilities differ by {difference:.2g}, at most {tolerance:g} was expected; "
+            "nothing was published, please report this"
+        )
+        self.difference = difference
+        self.tolerance = tolerance

@@ -1,0 +1,60 @@
+"""A classifier as TorchScript bytes and back; the only file of `training` that may know `torch.jit`.
+
+TorchScript is deprecated upstream in favour of torch.export; why we stay is in `docs/decisions.md`. The artifact is
+one function: raw features, float32 (N, F), to probabilities, float32 (N, K), with the scaler as submodule `scaler`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.errors import ExportError
+from training.nets import Classifier, Predict, predictor
+
+TOLERANCE = 1e-6
+
+
+def to_torchscript(classifier: Classifier, x: npt.NDArray[np.float64]) -> bytes:
+    """Script the classifier, in evaluation mode, and return the bytes of `model.pt`.
+
+    Args:
+        classifier: as trained.
+        x: raw features, shape (N, F), N >= 1, on which the bytes, loaded again, must agree with the classifier.
+
+    Raises:
+        ExportError: if any probability differs by more than 1e-6.
+    """
+    stream = io.BytesIO()
+    with _deprecation_accepted():
+        torch.jit.save(torch.jit.script(classifier.eval()), stream)
+    model = stream.getvalue()
+    difference = float(np.abs(load(model)(x) - predictor(classifier)(x)).max())
+    if not difference <= TOLERANCE:
+        raise ExportError(difference, TOLERANCE)
+    return model
+
+
+def load(model: bytes) -> Predict:
+    """Return the function inside the bytes of `model.pt`; they must come from our own store, for a model is code.
+
+    Raises:
+        RuntimeError: if the bytes are no TorchScript.
+    """
+    with _deprecation_accepted():
+        return predictor(torch.jit.load(io.BytesIO(model), map_location="cpu"))  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _deprecation_accepted() -> Iterator[None]:
+    """Silence "`torch.jit...` is deprecated", a DeprecationWarning in torch 2.13 and a FutureWarning from 2.14 on."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", message=r".torch\.jit\.", category=category)
+        yield

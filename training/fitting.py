@@ -1,0 +1,146 @@
+"""The `fit` and `ensure` commands: from arguments to events and an exit code; light until a training begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from modelstore import InvalidName, JobResult, ModelRepository, Notice, check_name
+from training.cancel import Cancellation, Cancelled
+from training.console import Event, Reporter, reporter
+from training.deferred import deferred
+from training.errors import MissingExtra, TrainingError
+from training.gate import Policy
+from training.recipe import Recipe, load_recipe, recipe_names
+from training.report import print_comparison, print_evaluation
+from training.runs import Folders, TrainingRun, read_overrides, recipe_for
+
+SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """The arguments of `fit`, unchecked; see `python -m training fit --help`."""
+
+    model: str
+    folders: Folders
+    recipe: str | None = None
+    assignments: Sequence[str] = ()
+    overrides: str | None = None
+    seed: int | None = None
+    policy: Policy = "if_better"
+    job: str | None = None
+    json_lines: bool = False
+    tensorboard: Path | None = None
+
+
+def fit(request: FitRequest, console: Console, errors: Console) -> int:
+    """Train, publish, report, and return the exit code.
+
+    Args:
+        request: what to train.
+        console: where events and the report go; with JSON lines the last one is a JobResult, whatever happened.
+        errors: where the one line about a failure goes.
+    """
+    with Cancellation() as cancellation:
+        result, code = _attempt(request, cancellation, console)
+    if result.reason != "succeeded":
+        errors.print(f"{result.reason}: {result.detail}", markup=False, highlight=False, soft_wrap=True)
+    elif not request.json_lines:
+        _print_report(console, request.folders, result)
+    return code
+
+
+def ensure(folders: Folders, console: Console, errors: Console) -> int:
+    """Train and activate every default recipe whose model has no version yet, and return the exit code.
+
+    A default recipe is one that has the name of its model; `cancer-tutorial` is a variant.
+
+    Raises:
+        RecipeError: if a recipe cannot be used.
+    """
+    names = recipe_names(folders.recipes)
+    defaults = [name for name in names if load_recipe(name, folders.recipes).model == name]
+    repository = ModelRepository(folders.models)
+    missing = [name for name in defaults if not repository.versions(name)]
+    if not missing:
+        console.print(f"all {len(defaults)} models are trained: {', '.join(defaults)}", highlight=False, soft_wrap=True)
+    for name in missing:
+        code = fit(FitRequest(name, folders, policy="always"), console, errors)
+        if code:
+            return code
+    return SUCCEEDED
+
+
+def _attempt(request: FitRequest, cancellation: Cancellation, console: Console) -> tuple[JobResult, int]:
+    """Show every event of the training, the JobResult last, and return that with the exit code."""
+    with reporter(console, json_lines=request.json_lines) as view:
+        try:
+            result, code = _run(request, cancellation, view)
+        except Cancelled as stopped:
+            detail = f"stopped by {stopped} before anything was published"
+            result, code = JobResult(reason="cancelled", detail=detail, model=request.model), CANCELLED
+        except (TrainingError, InvalidName, OSError) as error:
+            result, code = JobResult(reason="failed", detail=str(error), model=request.model), WRONG_USAGE
+        cancellation.too_late()
+        if result.reason == "succeeded" or request.json_lines:
+            view.show(result)
+    return result, code
+
+
+def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tuple[JobResult, int]:
+    """Check the request and train.
+
+    Raises:
+        TrainingError, InvalidName, OSError: if the request is wrong; once training began, failures are results.
+    """
+    recipe = _recipe(request)
+    view.show(Notice(message=f"{recipe.model}: loading PyTorch and scikit-learn"))
+    record = _recorder(request, recipe)
+    run = TrainingRun(
+        recipe=recipe,
+        data_dir=request.folders.data,
+        repository=ModelRepository(request.folders.models),
+        policy=request.policy,
+        job=request.job,
+        before_publishing=cancellation.too_late,
+    )
+    events: Iterator[Event] = deferred("pipeline").train(run)
+    for event in events:
+        record(event)
+        if isinstance(event, JobResult):
+            return event, SUCCEEDED if event.reason == "succeeded" else FAILED
+        view.show(event)
+    raise AssertionError("a training ends with a JobResult")
+
+
+def _recipe(request: FitRequest) -> Recipe:
+    model = check_name(request.model)
+    overrides = read_overrides(request.overrides, request.assignments, request.seed)
+    return recipe_for(model, request.recipe, overrides, request.folders.recipes)
+
+
+def _recorder(request: FitRequest, recipe: Recipe) -> Callable[[Event], None]:
+    """Return what writes TensorBoard's files, if that was asked for."""
+    if request.tensorboard is None:
+        return lambda event: None
+    try:
+        module = deferred("tensorboard")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("--tensorboard", "tensorboard") from error
+    record: Callable[[Event], None] = module.recorder(request.tensorboard, recipe)
+    return record
+
+
+def _print_report(console: Console, folders: Folders, result: JobResult) -> None:
+    if result.version is None:
+        return
+    found = ModelRepository(folders.models).find(result.model, result.version)
+    manifest = found.manifest()
+    print_evaluation(console, manifest.metrics["test"], f"{result.model} version {result.version}, test split")
+    print_comparison(console, manifest)
+    pictures = ", ".join(sorted(path.name for path in found.path.glob("*.png")))
+    console.print(f"in {found.path}: {pictures}", highlight=False, soft_wrap=True)

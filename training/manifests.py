@@ -1,0 +1,121 @@
+"""What goes into `manifest.json`: features, golden rows, lineage; it must not know the training loop or the store."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelstore import (
+    MIN_GOLDEN_ROWS,
+    Baseline,
+    Evaluation,
+    Feature,
+    GateReport,
+    GoldenRows,
+    Lineage,
+    Manifest,
+    Signature,
+)
+from training.datasets import Dataset, Splits
+from training.nets import Predict
+from training.recipe import Recipe
+
+DECILES = tuple(tenth / 10 for tenth in range(1, 10))
+GOLDEN_SPREAD = 16
+LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas")
+
+
+def build_manifest(
+    recipe: Recipe,
+    model: bytes,
+    splits: Splits,
+    *,
+    golden: GoldenRows,
+    metrics: Mapping[str, Evaluation],
+    baselines: Mapping[str, Baseline],
+    gate: GateReport,
+    job: str | None,
+) -> Manifest:
+    """Return the manifest of a version whose `model.pt` holds these very bytes."""
+    train = splits.train
+    return Manifest(
+        name=recipe.model,
+        description=recipe.description,
+        created=datetime.now(UTC),
+        sha256=hashlib.sha256(model).hexdigest(),
+        size_bytes=len(model),
+        signature=Signature.for_classifier(len(train.features), len(train.classes)),
+        features=describe_features(train, recipe.data.units),
+        classes=train.classes,
+        golden=golden,
+        metrics=dict(metrics),
+        baselines=dict(baselines),
+        gate=gate,
+        lineage=describe_lineage(recipe, splits.sha256, parent=gate.active_version, job=job),
+    )
+
+
+def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature, ...]:
+    """Return each column's unit and what the training split shows of it; std has ddof = 0."""
+    deciles = np.quantile(train.x, DECILES, axis=0).T  # (F, 9)
+    # interpolation may round a hair past a neighbour
+    deciles = np.maximum.accumulate(deciles, axis=1).clip(train.x.min(axis=0)[:, None], train.x.max(axis=0)[:, None])
+    return tuple(
+        Feature(
+            name=name,
+            unit=units.get(name, ""),
+            mean=float(column.mean()),
+            std=float(column.std()),
+            min=float(column.min()),
+            max=float(column.max()),
+            quantiles=tuple(quantiles),
+        )
+        for name, column, quantiles in zip(train.features, train.x.T, deciles.tolist(), strict=True)
+    )
+
+
+def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
+    """Return rows by which a copy of the model can be proved, with the eager model's probabilities.
+
+    They are the training rows with the smallest and the largest value of each feature, and rows spread evenly over
+    the training and the test split; small data sets repeat rows.
+    """
+    extremes = np.unique(np.concatenate([train.x.argmin(axis=0), train.x.argmax(axis=0)]))
+    chosen = np.concatenate([train.x[extremes], _spread(train.x), _spread(test.x)])
+    chosen = np.resize(chosen, (max(MIN_GOLDEN_ROWS, len(chosen)), train.x.shape[1]))  # (G, F)
+    exact = chosen.astype(np.float32).astype(np.float64)
+    return GoldenRows(features=_nested(exact), probabilities=_nested(predict(exact)))
+
+
+def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:
+    """Return what is needed to train the version again."""
+    return Lineage(
+        recipe=recipe.model_dump(mode="json"),
+        seed=recipe.training.seed,
+        data_sha256=data_sha256,
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        code=_code_version(),
+        parent=parent,
+        job=job,
+    )
+
+
+def _spread(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return x[np.unique(np.linspace(0, len(x) - 1, GOLDEN_SPREAD).astype(np.int64))]
+
+
+def _nested(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in values.tolist())
+
+
+def _code_version() -> str:
+    try:
+        return importlib.metadata.version("tabserve")
+    except importlib.metadata.PackageNotFoundError:
+        return "unpackaged"

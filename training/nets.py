@@ -1,0 +1,86 @@
+"""The networks: a multi-layer perceptron, and the classifier made of scaler, network and link; no data, no training.
+
+The three tutorial networks are this one class: CancerNet is 9-15-15-1 (recipe `cancer`), IrisNet 4-32-16-3 (`iris`),
+BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from training.scaling import StandardScaler
+
+CHUNK_ROWS = 65_536
+
+Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float32]]
+"""Raw features, float64 (N, F), to probabilities, float32 (N, K)."""
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them; two classes share one logit, more have one each.
+
+    Args:
+        features: F.
+        classes: K, at least 2.
+        hidden: width of each hidden layer; () is logistic regression.
+        dropout: probability of dropping an activation of the last hidden layer.
+    """
+
+    def __init__(self, features: int, classes: int, hidden: tuple[int, ...] = (), dropout: float = 0.0) -> None:
+        super().__init__()
+        self.widths = (features, *hidden, logits_of(classes))
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(self.widths[:-2], self.widths[1:-1], strict=True):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        if hidden and dropout:
+            layers.append(nn.Dropout(dropout))
+        self.layers = nn.Sequential(*layers, nn.Linear(self.widths[-2], self.widths[-1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, 1) for two classes, (N, K) for more, from standardised features (N, F)."""
+        logits: Tensor = self.layers(x)
+        return logits
+
+
+class BinaryLink(nn.Module):
+    """Turn the one logit of two classes into their two probabilities."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return probabilities (N, 2) from logits (N, 1); each keeps its own small digits."""
+        return torch.cat((torch.sigmoid(-logits), torch.sigmoid(logits)), dim=1)  # (N, 2)
+
+
+class Classifier(nn.Module):
+    """Raw features to class probabilities: scaler, network and link as one function."""
+
+    def __init__(self, scaler: StandardScaler, net: MLP) -> None:
+        super().__init__()
+        self.scaler = scaler
+        self.net = net
+        self.link: nn.Module = BinaryLink() if net.widths[-1] == 1 else nn.Softmax(dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return probabilities, float32 (N, K), rows summing to 1, from raw features, float32 (N, F)."""
+        probabilities: Tensor = self.link(self.net(self.scaler(features)))
+        return probabilities  # (N, K)
+
+
+def logits_of(classes: int) -> int:
+    """Return how many logits K classes need."""
+    return 1 if classes == 2 else classes
+
+
+def predictor(module: nn.Module) -> Predict:
+    """Return the module as a NumPy function; long inputs go through in chunks, so memory stays bounded."""
+    module.eval()
+
+    def predict(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            chunks = [module(chunk) for chunk in torch.split(torch.from_numpy(x.astype(np.float32)), CHUNK_ROWS)]
+            probabilities: npt.NDArray[np.float32] = torch.cat(chunks).numpy()  # (N, K)
+        return probabilities
+
+    return predict

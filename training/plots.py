@@ -1,0 +1,117 @@
+"""Pictures of a training as PNG bytes; it must not know files, and never touches pyplot's global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from modelstore import EpochMetrics, Evaluation
+from training.datasets import Dataset
+from training.nets import Predict
+
+DPI = 120
+GRID_POINTS = 300
+MARKERS = "os^DvPX*"
+# Okabe and Ito's palette: told apart with any colour vision (jfly.uni-koeln.de/color)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+def loss_curves(history: Sequence[EpochMetrics], title: str) -> bytes:
+    """Draw training and, where there is one, validation loss over the epochs, loss on a logarithmic axis."""
+    figure, axes = _figure(title, "epoch", "loss (nats, logarithmic)")
+    epochs = [metrics.epoch for metrics in history]
+    axes.plot(epochs, [metrics.train_loss for metrics in history], color=COLOURS[0], label="training")
+    validation = {m.epoch: m.validation_loss for m in history if m.validation_loss is not None}
+    if validation:
+        losses = list(validation.values())
+        axes.plot(list(validation), losses, color=COLOURS[1], linestyle="--", label="validation")
+        best = min(validation, key=lambda epoch: validation[epoch])
+        axes.plot(best, validation[best], "o", color=COLOURS[1], label=f"lowest: {validation[best]:.4f}, epoch {best}")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.grid(which="both", alpha=0.25)
+    axes.legend(frameon=False)
+    return _png(figure)
+
+
+def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
+    """Draw counts by true and predicted class, shaded by the share of the true class."""
+    figure, axes = _figure(title, "predicted class", "true class")
+    counts = np.array(evaluation.confusion)  # (K, K)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = list(evaluation.per_class)
+    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 12 else 0)
+    axes.set_yticks(range(len(names)), names)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize="large")
+    figure.colorbar(image, label="share of the true class", shrink=0.85)
+    return _png(figure)
+
+
+def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], title: str) -> bytes:
+    """Draw the predicted class over the plane of two features, with the rows of one split on it.
+
+    Args:
+        predict: the model.
+        rows: the split to show, F = 2.
+        units: of the two features, empty for a pure number.
+        title: says which split.
+    """
+    labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
+    figure, axes = _figure(title, *labels)
+    _shade(axes, predict, rows.x, len(rows.classes))
+    for number, name in enumerate(rows.classes):
+        points = rows.x[rows.y == number]
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        axes.scatter(
+            points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6, label=name
+        )
+    axes.legend(frameon=True, framealpha=0.9)
+    return _png(figure)
+
+
+def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.float64], classes: int) -> None:
+    """Fill the regions of each predicted class; for two classes also draw the line of equal probability."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    space = 0.06 * (high - low + np.finfo(np.float32).eps)
+    first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
+    grid = np.stack(np.meshgrid(first, second), axis=-1)  # (GRID, GRID, 2)
+    probabilities = predict(grid.reshape(-1, 2)).reshape(GRID_POINTS, GRID_POINTS, classes)
+    palette = ListedColormap([COLOURS[number % len(COLOURS)] for number in range(classes)])
+    extent = (first[0], first[-1], second[0], second[-1])
+    winner, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
+    strength = (0.1 + 0.35 * (confidence - 1 / classes) / (1 - 1 / classes)).clip(0, 1)
+    axes.imshow(
+        winner,
+        origin="lower",
+        extent=extent,
+        aspect="auto",
+        cmap=palette,
+        vmin=-0.5,
+        vmax=classes - 0.5,
+        alpha=strength,
+        interpolation="nearest",
+    )
+    if classes == 2:
+        axes.contour(first, second, probabilities[..., 1], levels=[0.5], colors="black", linewidths=1.2)
+
+
+def _figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 4.8), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()

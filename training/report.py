@@ -1,0 +1,104 @@
+"""The tables that the command line prints; it must not know torch or where a manifest comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository
+from training.recipe import Recipe
+from training.scores import MethodScore
+
+
+def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
+    """Print figures, confusion matrix and per-class report of one split."""
+    console.print(
+        f"\n{title}: accuracy {evaluation.accuracy:.4f}, log loss {evaluation.log_loss:.4f}, "
+        f"Brier {evaluation.brier:.4f}, calibration error {evaluation.calibration_error:.4f}, "
+        f"macro F1 {evaluation.macro_f1:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(_confusion(evaluation), _per_class(evaluation))
+
+
+def print_comparison(console: Console, manifest: Manifest) -> None:
+    """Print the network beside the baselines on the test rows."""
+    test = manifest.metrics["test"]
+    table = _table(f"beside it, on the same {test.rows} rows", "method", "accuracy", "log loss")
+    scores: dict[str, Evaluation | Baseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
+    for name, score in scores.items():
+        table.add_row(name, f"{score.accuracy:.4f}", f"{score.log_loss:.4f}")
+    console.print(table)
+
+
+def print_versions(console: Console, repository: ModelRepository) -> None:
+    """Print every version of every model, its test figures, and which one is active."""
+    table = _table("", "model", "version", "active", "accuracy", "log loss", "rows", "created (UTC)")
+    for name in repository.names():
+        active = repository.active(name)
+        for version in repository.versions(name):
+            table.add_row(
+                name, str(version), "active" if version == active else "", *_figures(repository, name, version)
+            )
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"no models in {repository.root} yet; `python -m training ensure` trains the built-in ones")
+
+
+def print_cross_validation(console: Console, scores: Iterable[MethodScore], title: str) -> None:
+    """Print mean and standard deviation over the folds, a line a method."""
+    table = _table(title, "method", "accuracy", "log loss")
+    for score in scores:
+        accuracy = f"{score.accuracy:.4f} ± {score.accuracy_std:.4f}"
+        table.add_row(score.method, accuracy, f"{score.log_loss:.4f} ± {score.log_loss_std:.4f}")
+    console.print(table)
+
+
+def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> None:
+    """Print the recipes with the model each trains and its main settings."""
+    table = _table("", "recipe", "model", "network", "hidden", "optimiser", "lr", "epochs", "batch")
+    for name, recipe in recipes:
+        settings = recipe.training
+        hidden = ",".join(map(str, settings.hidden)) or "none"
+        figures = (f"{settings.lr:g}", str(settings.epochs), str(settings.batch_size or "full"))
+        table.add_row(name, recipe.model, recipe.network, hidden, settings.optimizer, *figures)
+    console.print(table)
+
+
+def _figures(repository: ModelRepository, name: str, version: int) -> tuple[str, ...]:
+    try:
+        manifest = repository.find(name, version).manifest()
+    except BrokenVersion as error:
+        return ("broken", error.reason)
+    test = manifest.metrics.get("test")
+    created = f"{manifest.created:%Y-%m-%d %H:%M}"
+    if test is None:
+        return ("", "", "", created)
+    return (f"{test.accuracy:.4f}", f"{test.log_loss:.4f}", str(test.rows), created)
+
+
+def _confusion(evaluation: Evaluation) -> Table:
+    table = _table("confusion matrix", "true \\ predicted", *evaluation.per_class)
+    for name, counts in zip(evaluation.per_class, evaluation.confusion, strict=True):
+        table.add_row(name, *map(str, counts))
+    return table
+
+
+def _per_class(evaluation: Evaluation) -> Table:
+    table = _table("per class", "class", "precision", "recall", "F1", "rows")
+    for name, report in evaluation.per_class.items():
+        figures = (f"{value:.4f}" for value in (report.precision, report.recall, report.f1))
+        table.add_row(name, *figures, str(report.support))
+    return table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title or None, title_justify="left")
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,116 @@
+"""What the command line asks of a training, before torch is imported; it must not know how training works."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from modelstore import ModelRepository, Overrides
+from training.errors import RecipeError, WrongModel
+from training.gate import Policy
+from training.recipe import Recipe, load_recipe, refusal
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where models are published, data is read and recipes lie."""
+
+    models: Path
+    data: Path
+    recipes: Path
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train, and where to put it.
+
+    Attributes:
+        recipe: with all overrides applied.
+        data_dir: folder of the data files.
+        repository: where the version is published.
+        policy: whether it becomes the active version.
+        job: id of the service's job, if one started this.
+        before_publishing: called once, when it is too late to cancel; may raise to stop before that.
+    """
+
+    recipe: Recipe
+    data_dir: Path
+    repository: ModelRepository
+    policy: Policy = "if_better"
+    job: str | None = None
+    before_publishing: Callable[[], None] = lambda: None
+
+
+def recipe_for(model: str, recipe: str | None, overrides: Overrides, folder: Path) -> Recipe:
+    """Return the recipe that trains a model, overrides applied.
+
+    Args:
+        model: name of the model, and of the recipe unless another is given.
+        recipe: name of a variant of the model's recipe.
+        overrides: settings that differ for this training.
+        folder: where the recipes lie.
+
+    Raises:
+        UnknownRecipe, RecipeError, WrongModel.
+    """
+    name = recipe or model
+    loaded = load_recipe(name, folder)
+    if loaded.model != model:
+        raise WrongModel(name, loaded.model, model)
+    return loaded.with_overrides(overrides)
+
+
+def read_overrides(document: str | None, assignments: Sequence[str], seed: int | None) -> Overrides:
+    """Return the overrides of a command line; of two that name the same field, the later argument here wins.
+
+    Args:
+        document: a JSON object.
+        assignments: `key=value` texts; a list has commas, as in `hidden=32,16`, and `hidden=` is the empty list.
+        seed: the training seed.
+
+    Raises:
+        RecipeError: names the field, what was expected and what came.
+    """
+    fields: dict[str, object] = {**_object(document), **dict(map(_assignment, assignments))}
+    if seed is not None:
+        fields["seed"] = seed
+    try:
+        return Overrides.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        unknown = next((fault["loc"][0] for fault in error.errors() if fault["type"] == "extra_forbidden"), None)
+        if unknown is not None:
+            known = ", ".join(Overrides.model_fields)
+            raise RecipeError("overrides", str(unknown), f"one of the fields {known}", unknown) from error
+        raise refusal("overrides", error) from error
+
+
+def _object(document: str | None) -> dict[str, object]:
+    try:
+        fields = json.loads(document) if document else {}
+    except ValueError as error:
+        raise RecipeError("--overrides", "", f"a JSON object ({error})", document) from error
+    if not isinstance(fields, dict):
+        raise RecipeError("--overrides", "", "a JSON object", document)
+    return fields
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError("--set", "", "key=value, such as epochs=200", text)
+    if key == "hidden":
+        return key, [_number(part) for part in value.split(",") if part]
+    return key, _number(value)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

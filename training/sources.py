@@ -1,0 +1,74 @@
+"""Where the committed data files come from: scikit-learn's copies, as CSV bytes; it must not know any recipe."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_breast_cancer, load_iris, make_blobs
+
+CANCER_FEATURES = 9
+CANCER_TEST_ROWS = 15
+BLOB_ROWS = 1000
+
+
+def csv_files() -> dict[str, bytes]:
+    """Return the content of every file of `data/`, made anew from scikit-learn, by file name."""
+    return {**_cancer(), "iris.csv": _iris(), "blobs.csv": _blobs()}
+
+
+def write(folder: Path) -> tuple[str, ...]:
+    """Write the data files and return their names.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = csv_files()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return tuple(files)
+
+
+def differing(folder: Path) -> tuple[str, ...]:
+    """Return the names of data files that are missing or differ from scikit-learn's in any byte."""
+    return tuple(name for name, content in csv_files().items() if _content(folder / name) != content)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _cancer() -> dict[str, bytes]:
+    """Return training and test file; scikit-learn's target is 0 = malignant, ours is 1 = malignant."""
+    bunch = load_breast_cancer()
+    header = (*map(str, bunch.feature_names[:CANCER_FEATURES]), "class")
+    x, malignant = bunch.data[:, :CANCER_FEATURES], 1 - bunch.target
+    first_test_row = len(x) - CANCER_TEST_ROWS
+    return {
+        "labeled_cancer_data.csv": _csv(header, x[:first_test_row], malignant[:first_test_row]),
+        "labeled_test_data.csv": _csv(header, x[first_test_row:], malignant[first_test_row:]),
+    }
+
+
+def _iris() -> bytes:
+    bunch = load_iris()
+    return _csv((*bunch.feature_names, "species"), bunch.data, bunch.target_names[bunch.target])
+
+
+def _blobs() -> bytes:
+    x, blob = make_blobs(n_samples=BLOB_ROWS, centers=2, n_features=2, random_state=42, cluster_std=2.0)
+    return _csv(("x0", "x1", "class"), x, [f"class_{number}" for number in blob])
+
+
+def _csv(header: tuple[str, ...], x: npt.NDArray[np.float64], labels: Iterable[object]) -> bytes:
+    """Return a CSV file whose floats have the fewest digits that read back to the same float64."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([*map(repr, row), label] for row, label in zip(x.tolist(), labels, strict=True))
+    return stream.getvalue().encode()
