@@ -1,0 +1,49 @@
+"""`python -m app`: reads the settings, trains what is missing if asked, and serves.
+
+Exit code 3 means bad settings, said in one line.
+"""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+gc.disable()  # what is imported stays, so looking for garbage among it costs a fifth of the start; see create_app
+
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from app.errors import ServingError
+from app.jobs import training_command
+from app.runtime import choose_device
+from app.server import serve
+from app.settings import Settings
+
+BAD_SETTINGS = 3
+
+
+def main() -> int:
+    """Run the service until it is stopped, and return the exit code."""
+    try:
+        settings = CliApp.run(Settings)
+        choose_device(settings.device)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = "_".join(str(part) for part in fault["loc"])
+        return _refuse(f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}")
+    except ServingError as error:
+        return _refuse(str(error))
+    if settings.train_missing and (code := subprocess.call(training_command(settings, "ensure"))):
+        return code
+    serve(settings)
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"tabserve: {reason}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
+    return BAD_SETTINGS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Reads request bodies for the routes: content type first, then the bytes; it must not know what they mean."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, UnsupportedContentType
+
+JSON = "application/json"
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def media_type(header: str | None) -> str:
+    """Return the first media type of a Content-Type or Accept header in lower case, without its parameters."""
+    return (header or "").partition(",")[0].partition(";")[0].strip().lower()
+
+
+def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -> str:
+    """Return the media type without its parameters.
+
+    Raises:
+        UnsupportedContentType: unless it is one of the accepted ones; a missing one is not guessed.
+    """
+    if (found := media_type(given)) not in accepted:
+        raise UnsupportedContentType(accepted)
+    return found
+
+
+async def read_json(request: Request, kind: type[Body]) -> Body:
+    """Read a JSON body strictly.
+
+    Raises:
+        UnsupportedContentType, MalformedBody.
+        InvalidInput: naming each wrong field; what was sent is not repeated.
+    """
+    check_content_type(request.headers.get("content-type"))
+    try:
+        return kind.model_validate_json(await request.body())
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
+        if faults[0]["type"] == "json_invalid":
+            raise MalformedBody("the body is not JSON; see GET /docs") from error
+        problems = tuple(Problem(None, _place(fault), fault["msg"].lower()) for fault in faults)
+        detail = f"{problems[0].feature or 'the body'}: {problems[0].problem}; see GET /docs"
+        raise InvalidInput(detail, problems) from error
+
+
+def _place(fault: ErrorDetails) -> str | None:
+    """Return the dotted name of the field at fault, or of the object around it if the client made up the name."""
+    made_up = fault["type"] == "extra_forbidden"
+    return ".".join(map(str, fault["loc"][:-1] if made_up else fault["loc"])) or None

@@ -1,0 +1,120 @@
+"""The OpenAPI document with the models that serve now, and its page; nothing is fetched from another machine.
+
+Every model gets a path of its own with its real feature names, units, ranges and a request that works as it stands.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from importlib import resources
+
+import fastapi_offline
+from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+
+from app.api.models import example_of
+from app.api.schemas import COMPONENTS, Document, instances, json_body
+from modelstore import Feature, Manifest
+
+_ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
+_PAGE = "/docs"
+_DOCUMENT = "/openapi.json"
+
+
+def install(app: FastAPI, manifests: Callable[[], Iterable[Manifest]]) -> None:
+    """Make the app's document describe the models of `manifests()` at the time it is asked for."""
+    base: list[Document] = []
+
+    def document() -> Document:
+        if not base:
+            base.append(
+                get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            )
+            base[0]["components"]["schemas"] |= COMPONENTS
+        return _with_models(copy.deepcopy(base[0]), list(manifests()))
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def router(app: FastAPI) -> APIRouter:
+    """Return the routes of the page and its document; the page's script and style come from an installed package."""
+    routes = APIRouter(include_in_schema=False)
+    static = resources.files(fastapi_offline) / "static"
+
+    @routes.get(_DOCUMENT)
+    async def document() -> Document:
+        return app.openapi()
+
+    @routes.get(_PAGE)
+    async def page() -> Response:
+        return get_swagger_ui_html(
+            openapi_url=_DOCUMENT.removeprefix("/"),
+            title=app.title,
+            swagger_js_url="docs/swagger-ui-bundle.js",
+            swagger_css_url="docs/swagger-ui.css",
+            swagger_favicon_url="docs/favicon.png",
+        )
+
+    @routes.get(_PAGE + "/{asset}")
+    async def asset(asset: str) -> Response:
+        if asset not in _ASSETS:
+            raise HTTPException(404)
+        return Response((static / asset).read_bytes(), media_type=_ASSETS[asset])
+
+    return routes
+
+
+def _with_models(document: Document, manifests: list[Manifest]) -> Document:
+    """Put a path for each model before the general one, which stays for models that come later."""
+    general = document["paths"]["/predict/{model}"]["post"]
+    general["requestBody"]["content"]["application/json"]["examples"] = {
+        manifest.name: {"summary": manifest.name, "value": example_of(manifest).body} for manifest in manifests
+    }
+    paths = {f"/predict/{manifest.name}": {"post": _operation(general, manifest)} for manifest in manifests}
+    document["paths"] = paths | document["paths"]
+    return document
+
+
+def _operation(general: Document, manifest: Manifest) -> Document:
+    row = list(manifest.golden.features[0])
+    named = dict(zip(manifest.feature_names, row, strict=True))
+    examples: dict[str, Document] = {
+        "a row as an array": {"instances": [row]},
+        "a row by feature name": {"instances": [named]},
+    }
+    return {
+        "tags": general["tags"],
+        "summary": f"Predict {' or '.join(manifest.classes)}",
+        "description": manifest.description,
+        "operationId": f"predict_{manifest.name}",
+        **json_body(instances(_row(manifest)), **examples),
+        "responses": general["responses"],
+    }
+
+
+def _row(manifest: Manifest) -> Document:
+    """Return the schema of one row of a model, as an array or as an object."""
+    features = {feature.name: _number(feature) for feature in manifest.features}
+    return {
+        "oneOf": [
+            {
+                "type": "array",
+                "prefixItems": [{"title": name, **number} for name, number in features.items()],
+                "items": {"type": "number"},
+                "minItems": len(features),
+                "maxItems": len(features),
+            },
+            {"type": "object", "properties": features, "required": list(features), "additionalProperties": False},
+        ]
+    }
+
+
+def _number(feature: Feature) -> Document:
+    unit = f" {feature.unit}" if feature.unit else ""
+    return {
+        "type": "number",
+        "description": f"training range {feature.min:g} to {feature.max:g}{unit}",
+        "examples": [feature.quantiles[4]],
+    }

@@ -1,0 +1,94 @@
+"""Routes for operators and probes: health and metrics; cheap, and never waiting for a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, RootModel
+
+from app import metrics as figures
+from app.metrics import ServingMetrics
+from app.registry import ModelRegistry
+from modelstore.manifest import Evaluation
+
+
+class Live(BaseModel):
+    """The event loop answers."""
+
+    live: Literal[True] = True
+
+
+class Ready(BaseModel):
+    """Whether every model has a version that serves; if not, `reasons` names model and reason."""
+
+    ready: bool
+    reasons: dict[str, str]
+
+
+class Health(BaseModel):
+    """Health for people."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    device: str
+    models: dict[str, str]
+
+
+class ActiveMetrics(BaseModel):
+    """The evaluation of the version that serves, in full: confusion matrix and per-class report by split."""
+
+    version: int
+    metrics: dict[str, Evaluation]
+
+
+class ActiveMetricsByModel(RootModel[dict[str, ActiveMetrics]]):
+    """Model name to the evaluation of its active version."""
+
+
+def router(registry: ModelRegistry, metrics: ServingMetrics, device: str) -> APIRouter:
+    """Return health and metrics routes."""
+    routes = APIRouter(tags=["operations"])
+
+    @routes.get("/ping", include_in_schema=False)
+    @routes.get("/healthz", include_in_schema=False)
+    @routes.get("/livez")  # nearest to the function: the first route of an endpoint names it in the metrics
+    async def live() -> Live:
+        """Say whether the process answers at all; for liveness probes."""
+        return Live()
+
+    @routes.get("/readyz", responses={503: {"model": Ready, "description": "Some model cannot answer"}})
+    async def ready(response: Response) -> Ready:
+        """Say whether every model can answer; for readiness probes: 503 if not."""
+        reasons = {model.name: model.reason or "" for model in registry.served() if model.loaded is None}
+        if not registry.served():
+            reasons["*"] = "the store has no model yet; train one: python -m training ensure"
+        response.status_code = 200 if registry.ready else 503
+        return Ready(ready=registry.ready, reasons=reasons)
+
+    @routes.get("/health")
+    async def health() -> Health:
+        """Say how each model is, in a sentence."""
+        models = {m.name: m.reason or f"ready, version {m.serving}" for m in registry.served()}
+        perfect = registry.ready and all(model.reason is None for model in registry.served())
+        status: Literal["ok", "degraded", "unavailable"]
+        status = "ok" if perfect else "degraded" if registry.ready else "unavailable"
+        return Health(status=status, device=device, models=models)
+
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"model": ActiveMetricsByModel, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def show_metrics(request: Request) -> Response:
+        """Return Prometheus text, or with `Accept: application/json` the evaluation of the active versions."""
+        if "application/json" in request.headers.get("accept", ""):
+            active = {
+                model.name: ActiveMetrics(version=model.loaded.contract.version, metrics=model.loaded.manifest.metrics)
+                for model in registry.served()
+                if model.loaded
+            }
+            body = ActiveMetricsByModel(active).model_dump_json()
+            return Response(body, media_type="application/json")
+        return Response(metrics.text(), media_type=figures.CONTENT_TYPE)
+
+    return routes

@@ -1,0 +1,90 @@
+"""The native prediction routes: HTTP in front of the predictor; content types, query, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from app.api.bodies import media_type
+from app.api.responses import BlocksResponse, PartsResponse
+from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems
+from app.codecs import formats
+from app.codecs.formats import BulkOptions
+from app.codecs.json_answers import CONTENT_TYPE as JSON
+from app.codecs.json_answers import ColumnsWriter
+from app.errors import UnsupportedContentType
+from app.predictor import BulkRequest, Predictor
+
+
+class PredictQuery(BaseModel):
+    """What the query of a prediction may say.
+
+    Attributes:
+        layout: of a JSON answer: an object for each row, or columns, which are much smaller.
+        ignore_extra: leave out columns of CSV or Arrow that the model does not know, instead of refusing them.
+        on_error: of bodies that stream: end the answer at a bad row, or answer it in its place with what is wrong.
+    """
+
+    layout: Literal["rows", "columns"] = "rows"
+    ignore_extra: bool = False
+    on_error: Literal["fail", "skip"] = "fail"
+
+
+class Negotiation:
+    """Chooses reader and writer by Content-Type and Accept."""
+
+    def __init__(self, predictor: Predictor, max_waiting_bytes: int) -> None:
+        self._predictor = predictor
+        self._max_waiting_bytes = max_waiting_bytes
+        self._readers = formats.readers()
+        self._writers = formats.writers()
+
+    async def answer(self, request: Request, query: PredictQuery, name: str | None, version: int | None) -> Response:
+        """Answer a prediction request in the format that it asks for, or else in its own."""
+        given = media_type(request.headers.get("content-type"))
+        wanted = media_type(request.headers.get("accept"))
+        options = BulkOptions(query.ignore_extra, query.on_error == "skip")
+        writer = self._writers.get(wanted) or self._writers.get(given, self._writers[JSON])
+        if given == JSON:
+            write = ColumnsWriter if query.layout == "columns" else lambda contract: writer(contract, options)
+            parts = await self._predictor.answer(await request.body(), name, version, write)
+            return PartsResponse(parts, media_type=wanted if wanted in self._writers else JSON)
+        if given not in self._readers:
+            raise UnsupportedContentType((JSON, *self._readers))
+        asked = BulkRequest(name, version, self._readers[given], writer, options)
+        content_type, blocks = await self._predictor.stream(asked, request.stream())
+        return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
+
+
+def router(predictor: Predictor, max_waiting_bytes: int) -> APIRouter:
+    """Return the prediction routes."""
+    routes = APIRouter(tags=["predict"])
+    documented: dict[str, Any] = {
+        "response_class": Response,
+        "responses": {200: PREDICT_ANSWER, **problems(400, 404, 409, 413, 415, 422, 429, 503)},
+    }
+    named_in_path = json_body(instances(ANY_ROW))
+    named_in_body = json_body(instances(ANY_ROW, model={"type": "string"}))
+
+    negotiate = Negotiation(predictor, max_waiting_bytes)
+
+    @routes.post("/predict/{model}", openapi_extra=named_in_path, **documented)
+    async def predict(request: Request, model: str, options: Annotated[PredictQuery, Query()]) -> Response:
+        """Predict with the active version of a model, or with the version that the body names."""
+        return await negotiate.answer(request, options, model, None)
+
+    @routes.post("/predict/{model}/versions/{version}", openapi_extra=named_in_path, **documented)
+    async def predict_version(
+        request: Request, model: str, version: int, options: Annotated[PredictQuery, Query()]
+    ) -> Response:
+        """Predict with one version of a model."""
+        return await negotiate.answer(request, options, model, version)
+
+    @routes.post("/predict", openapi_extra=named_in_body, **documented)
+    async def predict_named_in_body(request: Request, options: Annotated[PredictQuery, Query()]) -> Response:
+        """Predict with the model that the body names."""
+        return await negotiate.answer(request, options, None, None)
+
+    return routes

@@ -1,0 +1,96 @@
+"""Answers that are sent in parts; Starlette's own streaming would read the request behind the back of who answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import Response
+from starlette.types import Receive, Scope, Send
+
+
+class PartsResponse(Response):
+    """A body that is complete, but in parts too large to be worth joining."""
+
+    def __init__(self, parts: Sequence[bytes], media_type: str) -> None:
+        super().__init__(media_type=media_type)
+        self._parts = parts
+        self.headers["content-length"] = str(sum(map(len, parts)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the parts."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self._parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class BlocksResponse(Response):
+    """A body that is made while it is sent, its length unknown.
+
+    Many clients send their whole request before they read a byte. So making goes on while sending waits, until
+    `max_waiting_bytes` wait; with a client that reads while it sends, next to nothing does.
+    """
+
+    def __init__(self, media_type: str, blocks: AsyncIterator[bytes], max_waiting_bytes: int) -> None:
+        super().__init__(media_type=media_type)
+        self._blocks = blocks
+        self._waiting = _Waiting(max_waiting_bytes)
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the blocks as they come; an exception leaves the body without its end, so that clients notice."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        making = asyncio.create_task(self._make())
+        try:
+            while (block := await self._waiting.take()) is not None:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            await making
+        finally:
+            making.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _make(self) -> None:
+        try:
+            async for block in self._blocks:
+                await self._waiting.add(block)
+        finally:
+            self._waiting.end()
+
+
+class _Waiting:
+    """Blocks on their way from one task to another, bounded in bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    async def add(self, block: bytes) -> None:
+        """Add a block as soon as there is room."""
+        while self._size and self._size + len(block) > self._limit_bytes:
+            await self._change()
+        self._blocks.append(block)
+        self._size += len(block)
+        self._changed.set()
+
+    async def take(self) -> bytes | None:
+        """Return all that waits as one block as soon as there is any; None at the end."""
+        while not self._blocks and not self._ended:
+            await self._change()
+        if not self._blocks:
+            return None
+        taken, self._blocks, self._size = b"".join(self._blocks), [], 0
+        self._changed.set()
+        return taken
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+        self._ended = True
+        self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()

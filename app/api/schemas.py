@@ -1,0 +1,117 @@
+"""Shapes of bodies that are written or read as bytes, for the OpenAPI document; data only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Document = dict[str, Any]
+
+PROBLEM_TYPE = "application/problem+json"
+
+_MEANINGS = {
+    400: "The body is not what its content type says",
+    404: "No such model, version, recipe or training",
+    405: "The route does not take this method",
+    409: "The version did not prove itself on this device",
+    413: "The body is too large",
+    415: "The route does not take this content type",
+    422: "Values do not fit; `errors` names where",
+    429: "Too many rows wait; try again after `Retry-After` seconds",
+    503: "Not possible now; try again after `Retry-After` seconds",
+}
+
+
+def problems(*codes: int) -> dict[int | str, Document]:
+    """Return the `responses` of a route for these status codes, all in the one error shape."""
+    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {code: {"description": _MEANINGS[code], "content": content} for code in codes}
+
+
+def json_body(schema: Document, **examples: Document) -> Document:
+    """Return the `openapi_extra` of a route that reads its own JSON body."""
+    content: Document = {"schema": schema}
+    if examples:
+        content["examples"] = {name: {"summary": name, "value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def instances(row: Document, **fields: Document) -> Document:
+    """Return the schema of a prediction request whose rows have this schema."""
+    rows = {"type": "array", "minItems": 1, "items": row}
+    version = {"type": "integer", "minimum": 1, "description": "instead of the active one"}
+    return {
+        "type": "object",
+        "required": ["instances", *(name for name in fields if name == "model")],
+        "additionalProperties": False,
+        "properties": {"instances": rows, "version": version, **fields},
+    }
+
+
+ANY_ROW: Document = {
+    "oneOf": [
+        {"type": "array", "items": {"type": "number"}, "description": "values in feature order"},
+        {"type": "object", "additionalProperties": {"type": "number"}, "description": "values by feature name"},
+    ]
+}
+
+COMPONENTS: Document = {
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457 problem details: the one error body of the whole API",
+        "required": ["type", "title", "status", "detail", "errors", "request_id"],
+        "properties": {
+            "type": {"type": "string", "description": "stable name of the kind of problem"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "what was expected, what came, what to do"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["row", "feature", "problem"],
+                    "properties": {
+                        "row": {"type": ["integer", "null"], "description": "index of the row, from 0"},
+                        "feature": {"type": ["string", "null"]},
+                        "problem": {"type": "string"},
+                    },
+                },
+            },
+            "request_id": {"type": "string"},
+        },
+    },
+    "Warning": {
+        "type": "object",
+        "description": "a value outside the training range; the row was answered all the same",
+        "required": ["row", "feature", "value", "range"],
+        "properties": {
+            "row": {"type": "integer"},
+            "feature": {"type": "string"},
+            "value": {"type": "number"},
+            "range": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        },
+    },
+    "Prediction": {
+        "type": "object",
+        "required": ["label", "probability", "probabilities"],
+        "properties": {
+            "label": {"type": "string"},
+            "probability": {"type": "number", "minimum": 0, "maximum": 1},
+            "probabilities": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
+        },
+    },
+    "PredictAnswer": {
+        "type": "object",
+        "required": ["model", "version", "predictions"],
+        "properties": {
+            "model": {"type": "string"},
+            "version": {"type": "integer"},
+            "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
+            "warnings": {"type": "array", "items": {"$ref": "#/components/schemas/Warning"}},
+            "warnings_omitted": {"type": "integer", "description": "how many more warnings there were"},
+        },
+    },
+}
+PREDICT_ANSWER: Document = {
+    "description": "Answers in row order",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictAnswer"}}},
+}

@@ -1,0 +1,138 @@
+"""Zero-wait batching: what arrives in one turn of the event loop runs together; it knows neither torch nor HTTP.
+
+Nobody waits for company: a turn's items run when the turn is over, and an item that is known to be alone runs at once.
+Sizes are rows. Items are checked before they come here, so that a bad one cannot hurt its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from app.errors import Overloaded
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Done = Callable[[R | Exception], None]
+
+
+class Entry(Generic[T, R]):
+    """One item and the way to answer it; whoever submitted it may cancel it until it runs."""
+
+    __slots__ = ("cancelled", "done", "item", "rows")
+
+    def __init__(self, item: T, rows: int, done: Done[R]) -> None:
+        self.item = item
+        self.rows = rows
+        self.done = done
+        self.cancelled = False
+
+
+class Batcher(Generic[T, R]):
+    """Collects items and runs them together, in order of arrival."""
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[T]], Sequence[R]],
+        *,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        max_wait_s: float = 0.0,
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            run: computes the results of items, one for each, in their order.
+            max_batch_rows: rows of one run, unless a single item has more.
+            max_queue_rows: rows that may wait; more are refused.
+            max_wait_s: how long to wait for company; 0 waits for the end of the loop's turn only.
+        """
+        self._run = run
+        self._max_batch_rows = max_batch_rows
+        self._max_queue_rows = max_queue_rows
+        self._max_wait_s = max_wait_s
+        self._queue: deque[Entry[T, R]] = deque()
+        self.queued_rows = 0
+
+    def submit(self, item: T, rows: int, done: Done[R], *, alone: bool = False) -> Entry[T, R]:
+        """Run an item with the others of this turn; `done` gets its result or the exception.
+
+        Args:
+            item: checked input.
+            rows: its size.
+            done: called once, never after the entry was cancelled.
+            alone: nobody else can be there, so run it here and now.
+
+        Raises:
+            Overloaded: if the queue is full.
+        """
+        entry: Entry[T, R] = Entry(item, rows, done)
+        if alone and not self._queue and not self._max_wait_s:
+            self._answer([entry])
+            return entry
+        if self.queued_rows + rows > self._max_queue_rows and self._queue:
+            raise Overloaded(self._max_queue_rows)
+        if not self._queue:
+            self._arrange()
+        self._queue.append(entry)
+        self.queued_rows += rows
+        return entry
+
+    async def result(self, item: T, rows: int) -> R:
+        """Run an item with the others of this turn and return its result.
+
+        Raises:
+            Overloaded: if the queue is full.
+            Exception: whatever the run raised.
+        """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+        def done(result: R | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        entry = self.submit(item, rows, done)
+        try:
+            return await future
+        finally:
+            entry.cancelled = True
+
+    def _arrange(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._max_wait_s:
+            loop.call_later(self._max_wait_s, self._flush)
+        else:
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Run one batch; if more wait, the next one comes in the loop's next turn."""
+        batch: list[Entry[T, R]] = []
+        rows = 0
+        while self._queue and (not batch or rows + self._queue[0].rows <= self._max_batch_rows):
+            entry = self._queue.popleft()
+            self.queued_rows -= entry.rows
+            if not entry.cancelled:
+                batch.append(entry)
+                rows += entry.rows
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._flush)
+        if batch:
+            self._answer(batch)
+
+    def _answer(self, batch: list[Entry[T, R]]) -> None:
+        try:
+            results: Sequence[R | Exception] = self._run([entry.item for entry in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
+        except Exception as error:
+            results = [error] * len(batch)
+        for entry, result in zip(batch, results, strict=True):
+            if not entry.cancelled:
+                entry.done(result)

@@ -1,0 +1,192 @@
+"""CSV with a header line to rows, and answers to CSV; it must not know HTTP or torch."""
+
+from __future__ import annotations
+
+import array
+import csv
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+
+from app.codecs import frames
+from app.codecs.blocks import MAX_LINE_BYTES, Block, LineReader
+from app.contract import Contract, Float32, all_finite
+from app.errors import InvalidInput, MalformedBody, Problem
+from app.scores import Answer
+
+CONTENT_TYPE = "text/csv"
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class CsvReader:
+    """Reads lines of numbers under a header line that names the columns, in any order."""
+
+    unit = "line"
+
+    def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
+        self._contract = contract
+        self._ignore_extra = ignore_extra
+        self._head = b""
+        self._lines: LineReader | None = None
+
+    def feed(self, data: bytes) -> Iterator[Block]:
+        """Take more of the body, and yield the rows that are complete now."""
+        if self._lines is None:
+            self._head += data
+            header, feed, data = self._head.partition(b"\n")
+            if not feed:
+                if len(header) > MAX_LINE_BYTES:
+                    raise MalformedBody("the first line never ends; it must name the columns")
+                return
+            self._lines = self._under(header)
+        if data:
+            yield from self._lines.feed(data)
+
+    def finish(self) -> Iterator[Block]:
+        """Yield the last row, if it lacks its line feed."""
+        if self._lines is None:
+            self._lines = self._under(self._head)
+        yield from self._lines.finish()
+
+    def _under(self, header: bytes) -> LineReader:
+        names = _names(header)
+        expected = self._contract.features
+        missing = [name for name in expected if name not in names]
+        problems = [Problem(1, name, "is missing in the first line, which must name the columns") for name in missing]
+        if len(set(names)) != len(names):
+            problems.append(Problem(1, None, "the first line names a column twice"))
+        unknown = len(set(names).difference(expected))
+        if unknown and not self._ignore_extra:
+            problem = f"the first line names {unknown} unknown columns; leave them out or add ?ignore_extra=true"
+            problems.append(Problem(1, None, problem))
+        if problems:
+            where = f", column {problems[0].feature!r}" if problems[0].feature else ""
+            raise InvalidInput(f"line 1{where}: {problems[0].problem}. {self._contract.expectation}", tuple(problems))
+        columns = _Columns(self._contract, names)
+        return LineReader(self._contract, columns.fast, columns.precise, first=2)
+
+
+class _Columns:
+    """Reads lines whose columns are known."""
+
+    def __init__(self, contract: Contract, names: list[str]) -> None:
+        self._contract = contract
+        self._width = len(names)
+        self._order = [names.index(feature) for feature in contract.features]
+        self._in_order = self._order == list(range(len(names)))
+
+    def fast(self, lines: bytes) -> Float32 | None:
+        """Read lines of plain numbers as JSON would have them; None if anything is unusual."""
+        if b"true" in lines or b"false" in lines or b"\r" in lines or not self._even(lines):
+            return None
+        try:
+            values = array.array("f", orjson.loads(b"[%b]" % lines.replace(b"\n", b",")))
+        except (orjson.JSONDecodeError, TypeError, OverflowError):
+            return None
+        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line under a single column
+            return None
+        x = np.frombuffer(values, dtype=np.float32).reshape(-1, self._width)
+        if not self._in_order:
+            x = np.ascontiguousarray(x[:, self._order])
+        return x if all_finite(x) else None  # (N, F)
+
+    def precise(self, line: bytes) -> Float32:
+        """Read one line, shape (1, F).
+
+        Raises:
+            InvalidInput: naming the column.
+        """
+        fields = _fields(line)
+        if len(fields) != self._width:
+            raise _wrong(None, f"has {len(fields)} columns, the first line names {self._width}")
+        row = [self._number(feature, fields[column]) for feature, column in self._features()]
+        return np.array([row], dtype=np.float32)
+
+    def _features(self) -> Iterator[tuple[str, int]]:
+        return zip(self._contract.features, self._order, strict=True)
+
+    def _number(self, feature: str, field: str) -> float:
+        text = field.strip()
+        try:
+            value = float(text)
+        except ValueError:
+            kind = "an empty field" if not text else "text"
+            raise _wrong(feature, f"must be a number, got {kind}") from None
+        with np.errstate(over="ignore"):
+            if "_" in text or not np.isfinite(np.float32(value)):
+                raise _wrong(feature, "must be a finite number within float32, at most 3.4e38 either way")
+        return value
+
+    def _even(self, lines: bytes) -> bool:
+        """Tell whether each line has as many commas as the first: all commas lie between the right line feeds."""
+        text = np.frombuffer(lines, dtype=np.uint8)
+        ends = np.flatnonzero(text == ord("\n"))
+        commas = np.flatnonzero(text == ord(","))
+        rows = len(ends) + 1
+        if len(commas) != rows * (self._width - 1):
+            return False
+        if self._width == 1:
+            return True
+        by_line = commas.reshape(rows, self._width - 1)
+        return bool((by_line[:-1, -1] < ends).all() and (by_line[1:, 0] > ends).all())
+
+
+class CsvWriter:
+    """Writes label, probability and one column `probability_<class>` for each class."""
+
+    content_type = CONTENT_TYPE + "; charset=utf-8"
+
+    def __init__(self, contract: Contract, *, numbered: bool) -> None:
+        self._classes = contract.classes
+        self._numbered = numbered
+        labels = [_line([label])[:-1] for label in contract.classes]
+        self._frame = frames.Frame([label + b"," for label in labels], [b","] * len(labels), b"\n", b"")
+
+    def head(self) -> bytes:
+        """Return the header line; numbered answers begin with the line and end with the error."""
+        names = ["label", "probability", *(f"probability_{label}" for label in self._classes)]
+        return _line(["line", *names, "error"] if self._numbered else names)
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of an answer."""
+        return frames.write(answer, self._frame)
+
+    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+        """Return one row with its line in the request: its answer, or what is wrong with it."""
+        if answer is not None:
+            return b"%d,%b,\n" % (number, self.rows(answer)[:-1])
+        place = f"{problem.feature}: " if problem and problem.feature else ""
+        text = place + problem.problem if problem else ""
+        return _line([str(number), *[""] * (len(self._classes) + 2), text])
+
+    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+        """Return a last line that no CSV reader takes for a row."""
+        return b"# error: %b\n" % str(error).replace("\n", " ").encode()
+
+    def tail(self) -> bytes:
+        """Return nothing: CSV has no end."""
+        return b""
+
+
+def _names(header: bytes) -> list[str]:
+    return [name.strip() for name in _fields(header.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r"))]
+
+
+def _fields(line: bytes) -> list[str]:
+    try:
+        return next(csv.reader([line.decode()], strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MalformedBody("is not CSV in UTF-8 with a row a line") from error
+
+
+def _line(fields: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(fields)
+    return text.getvalue().encode()
+
+
+def _wrong(feature: str | None, problem: str) -> InvalidInput:
+    return InvalidInput(problem, (Problem(None, feature, problem),))

@@ -1,0 +1,60 @@
+"""The table of body formats that are read and answered in blocks: content type to reader and writer."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.codecs import csv, float32, json_answers, ndjson
+from app.codecs.blocks import Reader, Writer
+from app.contract import Contract
+
+if importlib.util.find_spec("pyarrow"):
+    from app.codecs import arrow
+else:
+    arrow = None  # type: ignore[assignment] # the extra `arrow` is not installed
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """What a request for many rows may ask for.
+
+    Attributes:
+        ignore_extra: columns that the model does not know are left out instead of refused.
+        skip: a bad row is answered in its place with what is wrong, instead of ending the answer.
+    """
+
+    ignore_extra: bool = False
+    skip: bool = False
+
+
+Readers = Mapping[str, Callable[[Contract, BulkOptions], Reader]]
+Writers = Mapping[str, Callable[[Contract, BulkOptions], Writer]]
+
+
+def readers() -> Readers:
+    """Return content type to reader, for the formats that can be read here."""
+    known: dict[str, Callable[[Contract, BulkOptions], Reader]] = {
+        csv.CONTENT_TYPE: lambda contract, options: csv.CsvReader(contract, ignore_extra=options.ignore_extra),
+        ndjson.CONTENT_TYPE: lambda contract, _: ndjson.ndjson_reader(contract),
+        float32.CONTENT_TYPE: lambda contract, _: float32.Float32Reader(contract),
+    }
+    if arrow is not None:
+        known[arrow.CONTENT_TYPE] = lambda contract, options: arrow.ArrowReader(
+            contract, ignore_extra=options.ignore_extra
+        )
+    return known
+
+
+def writers() -> Writers:
+    """Return content type to writer, for the formats that can be written here."""
+    known: dict[str, Callable[[Contract, BulkOptions], Writer]] = {
+        csv.CONTENT_TYPE: lambda contract, options: csv.CsvWriter(contract, numbered=options.skip),
+        ndjson.CONTENT_TYPE: lambda contract, _: ndjson.NdjsonWriter(contract),
+        float32.CONTENT_TYPE: lambda contract, _: float32.Float32Writer(contract),
+        json_answers.CONTENT_TYPE: lambda contract, _: json_answers.RowsWriter(contract),
+    }
+    if arrow is not None:
+        known[arrow.CONTENT_TYPE] = lambda contract, _: arrow.ArrowWriter(contract)
+    return known

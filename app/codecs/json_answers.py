@@ -1,0 +1,147 @@
+"""Answers as JSON: an object a row, or columns; it must not know HTTP or torch.
+
+Numbers are float32 in the shortest digits that give the same float32 again.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import orjson
+
+from app.codecs import frames
+from app.contract import Contract
+from app.errors import InvalidInput, MalformedBody, Problem
+from app.scores import Answer
+
+CONTENT_TYPE = "application/json"
+MAX_WARNINGS = 100
+
+
+class Warnings:
+    """Collects the values outside the training range over the blocks of an answer."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._listed: list[dict[str, object]] = []
+        self._omitted = 0
+
+    def skip(self) -> None:
+        """Note that a row has no answer, so that the next ones keep their numbers."""
+        self._rows += 1
+
+    def note(self, answer: Answer) -> None:
+        """Note the rows of a block."""
+        first, self._rows = self._rows, self._rows + answer.rows
+        if answer.scores.outside is None:
+            return
+        places = np.argwhere(answer.scores.outside[answer.start : answer.stop])  # (W, 2)
+        room = MAX_WARNINGS - len(self._listed)
+        self._omitted += max(0, len(places) - room)
+        contract, x = answer.contract, answer.scores.x[answer.start : answer.stop]
+        self._listed += [
+            {
+                "row": first + row,
+                "feature": contract.features[column],
+                "value": x[row, column],
+                "range": [contract.low[column], contract.high[column]],
+            }
+            for row, column in places[:room].tolist()
+        ]
+
+    def json(self) -> bytes:
+        """Return `,"warnings":[...]`, or nothing if there are none."""
+        if not self._listed:
+            return b""
+        text = b',"warnings":' + orjson.dumps(self._listed, option=orjson.OPT_SERIALIZE_NUMPY)
+        return text + b',"warnings_omitted":%d' % self._omitted if self._omitted else text
+
+
+@functools.lru_cache(maxsize=256)
+def frame(contract: Contract, between: bytes) -> frames.Frame:
+    """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`."""
+    labels = [orjson.dumps(label) for label in contract.classes]
+    begin = [b'{"label":%b,"probability":' % label for label in labels]
+    before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
+    return frames.Frame(begin, before, b"}}", between)
+
+
+@functools.lru_cache(maxsize=256)
+def _head(contract: Contract) -> bytes:
+    return b'{"model":"%s","version":%d,' % (contract.name.encode(), contract.version)
+
+
+class RowsWriter:
+    """Writes `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
+
+    content_type = CONTENT_TYPE
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._frame = frame(contract, b",")
+        self._warnings = Warnings()
+        self._started = False
+
+    def head(self) -> bytes:
+        """Return what comes before all rows."""
+        return _head(self._contract) + b'"predictions":['
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of a block."""
+        self._warnings.note(answer)
+        comma, self._started = b"," if self._started else b"", True
+        return comma + frames.write(answer, self._frame)
+
+    def tail(self) -> bytes:
+        """Return what comes after all rows."""
+        return b"]" + self._warnings.json() + b"}"
+
+    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+        """Return one row with its number in the request: its answer, or what is wrong with it."""
+        if answer is not None:
+            text = self.rows(answer)
+            comma = text[:1] if text[:1] == b"," else b""
+            return b'%b{"line":%d,%b' % (comma, number, text[len(comma) + 1 :])
+        self._warnings.skip()
+        comma, self._started = b"," if self._started else b"", True
+        wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
+        return comma + orjson.dumps({"line": number, "error": wrong})
+
+    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+        """Return the end of an answer that breaks off; it is JSON, but the body's own end will be missing."""
+        return b'],"error":' + orjson.dumps({"detail": str(error)}) + b"}"
+
+
+class ColumnsWriter:
+    """Writes `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`: much smaller."""
+
+    content_type = CONTENT_TYPE
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._quoted = [orjson.dumps(label) for label in contract.classes]
+        self._labels: list[bytes] = []
+        self._warnings = Warnings()
+
+    def head(self) -> bytes:
+        """Return what comes before all rows."""
+        return _head(self._contract) + b'"classes":[%b],"probabilities":[' % b",".join(self._quoted)
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of a block."""
+        self._warnings.note(answer)
+        comma = b"," if self._labels else b""
+        self._labels.append(b",".join([self._quoted[k] for k in answer.best]))
+        matrix = np.ascontiguousarray(answer.probabilities)
+        return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+    def tail(self) -> bytes:
+        """Return what comes after all rows."""
+        return b'],"labels":[%b]' % b",".join(self._labels) + self._warnings.json() + b"}"
+
+
+def write_answer(answer: Answer) -> bytes:
+    """Return the whole JSON answer to one small request."""
+    writer = RowsWriter(answer.contract)
+    return b"".join((writer.head(), writer.rows(answer), writer.tail()))

@@ -1,0 +1,63 @@
+"""Newline-delimited JSON: a row a line in, a prediction a line out; it must not know HTTP or torch."""
+
+from __future__ import annotations
+
+import orjson
+
+from app.codecs import frames, precise_json
+from app.codecs import json as json_codec
+from app.codecs.blocks import LineReader
+from app.codecs.json_answers import frame
+from app.contract import Contract, Float32
+from app.errors import InvalidInput, MalformedBody, Problem
+from app.scores import Answer
+
+CONTENT_TYPE = "application/x-ndjson"
+
+
+def ndjson_reader(contract: Contract) -> LineReader:
+    """Return a reader of lines that are rows: arrays in feature order or objects by feature name."""
+
+    def fast(lines: bytes) -> Float32 | None:
+        feeds = lines.count(b"\n")
+        if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # else a row could span lines, and another share one
+            return None
+        rows = json_codec.plain_rows(b"[%b]" % lines.replace(b"\n", b","), contract)
+        return rows if rows is not None and len(rows) == feeds + 1 else None
+
+    def precise(line: bytes) -> Float32:
+        return precise_json.rows([precise_json.parse(line)], contract)
+
+    return LineReader(contract, fast, precise, first=1)
+
+
+class NdjsonWriter:
+    """Writes a prediction object a line; numbered ones say their line in the request."""
+
+    content_type = CONTENT_TYPE
+
+    def __init__(self, contract: Contract) -> None:
+        self._frame = frame(contract, between=b"\n")
+
+    def head(self) -> bytes:
+        """Return nothing: each line stands for itself."""
+        return b""
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of an answer."""
+        return frames.write(answer, self._frame) + b"\n"
+
+    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+        """Return one row with its line in the request: its answer, or what is wrong with it."""
+        if answer is not None:
+            return b'{"line":%d,%b' % (number, self.rows(answer)[1:])
+        wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
+        return orjson.dumps({"line": number, "error": wrong}) + b"\n"
+
+    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+        """Return a last line that is no prediction."""
+        return orjson.dumps({"error": {"detail": str(error)}}) + b"\n"
+
+    def tail(self) -> bytes:
+        """Return nothing: the last line was the end."""
+        return b""

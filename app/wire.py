@@ -1,0 +1,197 @@
+"""The shortest way from socket to prediction: uvicorn's HTTP protocol, answering small `POST /predict/{model}` itself.
+
+Everything else, and every request that is unusual in any way, takes uvicorn's own way through ASGI, so this class
+needs to be right about the plain case only: an HTTP/1.1 request with a small JSON body, nothing pipelined before it.
+It must not know models or JSON; both ways end in the same `Predictor`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.batching import Entry
+from app.edge import COMMON_HEADERS, Edge
+
+logger = logging.getLogger(__name__)
+
+MAX_DIRECT_BYTES = 64 << 10
+
+_PREFIX = b"/predict/"
+_ROUTE = "/predict/{model}"
+_JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
+_UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
+_UNUSUAL_IN_PATH = frozenset(b"/?%#;")
+_COMMON = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
+
+
+class DirectExchange:
+    """One request that is answered directly; it stands in for uvicorn's cycle, whose attributes uvicorn looks at.
+
+    Attributes:
+        response_complete: whether the answer was written.
+        disconnected: set by uvicorn when the client goes away first.
+        keep_alive: cleared by uvicorn when the server is shutting down.
+    """
+
+    def __init__(self, protocol: DirectProtocol, model: str, request_id: bytes | None) -> None:
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = protocol.parser.should_keep_alive()
+        self.message_event = self
+        self.model = model
+        self.body = b""
+        self.entry: Entry[Any, Any] | None = None
+        self._protocol = protocol
+        self._given_id = request_id
+        self._started = time.perf_counter()
+
+    def set(self) -> None:
+        """Be told by uvicorn, as its message event is, that the connection is lost: nobody waits for the answer now."""
+        if not self.response_complete:
+            self.response_complete = True
+            if self.entry is not None:
+                self.entry.cancelled = True
+            self._count(CLIENT_CLOSED)
+
+    def finish(self, result: bytes | Exception) -> None:
+        """Write the answer; called once, now or at the end of the loop's turn."""
+        if self.response_complete:
+            return
+        protocol = self._protocol
+        request_id = protocol.edge.request_ids.choose(self._given_id)
+        if isinstance(result, bytes):
+            status, body, headers = 200, result, b"content-type: application/json\r\n"
+        else:
+            status, body, headers = _problem(result, request_id)
+        protocol.transport.write(
+            b"%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
+            % (
+                STATUS_LINE[status],
+                protocol.default_head(),
+                headers,
+                _COMMON,
+                len(body),
+                request_id.encode(),
+                b"" if self.keep_alive else b"connection: close\r\n",
+                body,
+            )
+        )
+        self.response_complete = True
+        self._count(status)
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+    def _count(self, status: int) -> None:
+        metrics = self._protocol.edge.metrics
+        metrics.in_progress -= 1
+        metrics.requests(_ROUTE, "POST").count(status, time.perf_counter() - self._started)
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with the short way in front; see the module."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if not isinstance(self.app, Edge):
+            raise TypeError(f"this protocol serves an Edge, got {type(self.app).__name__}; set proxy_headers=False")
+        self.edge = self.app
+        self._exchange: DirectExchange | None = None
+        self._default_headers: list[tuple[bytes, bytes]] | None = None
+        self._default_head = b""
+
+    def on_message_begin(self) -> None:
+        """Begin a request; uvicorn's scope is made only if this takes uvicorn's way."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._exchange = None
+
+    def on_headers_complete(self) -> None:
+        """Choose the way."""
+        exchange = self._direct()
+        if exchange is None:
+            self._take_uvicorns_way()
+            return
+        self._exchange = exchange
+        self.cycle = exchange  # type: ignore[assignment] # it has all that uvicorn looks at
+        self.edge.metrics.in_progress += 1
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body."""
+        if self._exchange is None:
+            super().on_body(body)
+        else:
+            self._exchange.body += body
+
+    def on_message_complete(self) -> None:
+        """Answer the request that is now complete."""
+        exchange = self._exchange
+        if exchange is None:
+            super().on_message_complete()
+            return
+        self._exchange = None
+        try:
+            alone = len(self.connections) == 1
+            entry = self.edge.predictor.answer_soon(exchange.body, exchange.model, exchange.finish, alone=alone)
+        except Exception as error:
+            exchange.finish(error)
+            return
+        if entry is not None:
+            exchange.entry = entry
+            return
+        self.edge.metrics.in_progress -= 1
+        self.cycle = None  # type: ignore[assignment] # as before this request
+        self._take_uvicorns_way()
+        super().on_body(exchange.body)
+        super().on_message_complete()
+
+    def default_head(self) -> bytes:
+        """Return the headers that every answer of the server has, the date among them, as bytes."""
+        if self._default_headers is not self.server_state.default_headers:
+            self._default_headers = self.server_state.default_headers
+            self._default_head = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
+        return self._default_head
+
+    def _direct(self) -> DirectExchange | None:
+        """Return an exchange if the request is as plain as the short way wants it."""
+        url = self.url
+        if not url.startswith(_PREFIX) or self.parser.get_method() != b"POST" or self.flow.write_paused:
+            return None
+        if (self.cycle is not None and not self.cycle.response_complete) or self.limit_concurrency is not None:
+            return None
+        headers = dict(self.headers)
+        length = headers.get(b"content-length", b"")
+        plain = (
+            headers.get(b"content-type") in _JSON_TYPES
+            and length.isdigit()
+            and len(length) <= len(str(MAX_DIRECT_BYTES))
+            and int(length) <= MAX_DIRECT_BYTES
+            and _UNUSUAL_HEADERS.isdisjoint(headers)
+            and len(headers) == len(self.headers)
+            and self.parser.get_http_version() == "1.1"
+        )
+        name = url[len(_PREFIX) :]
+        if not plain or not name or not _UNUSUAL_IN_PATH.isdisjoint(name):
+            return None
+        return DirectExchange(self, name.decode("latin-1"), headers.get(b"x-request-id"))
+
+    def _take_uvicorns_way(self) -> None:
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)  # the very list that uvicorn's scope holds
+        super().on_headers_complete()
+
+
+def _problem(error: Exception, request_id: str) -> tuple[int, bytes, bytes]:
+    status, body, headers = problem_answer(error, request_id)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request %s failed", request_id, exc_info=error)
+    return status.value, body, b"".join(b"%b: %b\r\n" % header for header in headers)

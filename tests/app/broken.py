@@ -1,0 +1,134 @@
+"""Artifacts that must not serve, each wrong in one way, and one that serves and fails later."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import torch
+
+from modelstore import ModelRepository
+from tests.fakes import MeanModel, manifest_for, script
+
+POISON = 1e6
+
+
+class Width(torch.nn.Module):
+    """Takes three features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.layer(x), dim=1)  # (N, 2)
+
+
+class Double(MeanModel):
+    """Answers in float64."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0).double()
+        return torch.stack((1.0 - high, high), dim=1)  # (N, 2)
+
+
+class NotANumber(MeanModel):
+    """Answers NaN."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack((x.mean(dim=1), x.mean(dim=1)), dim=1) / 0.0 * 0.0
+
+
+class Logits(MeanModel):
+    """Forgot the softmax."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack((x.sum(dim=1), 3.0 - x.sum(dim=1)), dim=1)
+
+
+class Tuple(MeanModel):
+    """Answers a tuple."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        return x, x
+
+
+class ActiveDropout(MeanModel):
+    """Drops features while it serves."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        dropped = torch.nn.functional.dropout(x, p=0.5, training=True)
+        high = torch.clamp(dropped.mean(dim=1), 0.0, 1.0)
+        return torch.stack((1.0 - high, high), dim=1)
+
+
+class Shaky(MeanModel):
+    """Is right within the golden tolerance, but never gives the same answer twice."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0) + 4e-6 * torch.rand(x.shape[0])
+        return torch.stack((1.0 - high, high), dim=1)
+
+
+class Raises(MeanModel):
+    """Fails at its first row."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] > 0:
+            raise RuntimeError("xqzjv at /tmp/xqzjv.py")
+        return x
+
+
+class RaisesLater(MeanModel):
+    """Proves itself, and fails when the first feature is above `POISON`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if bool(x[0, 0] > 1e6):
+            raise RuntimeError("xqzjv at /tmp/xqzjv.py")
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0)
+        return torch.stack((1.0 - high, high), dim=1)
+
+
+class Dropout(torch.nn.Module):
+    """Has a dropout layer, as a network in training has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        high = torch.clamp(self.dropout(x).mean(dim=1), 0.0, 1.0)
+        return torch.stack((1.0 - high, high), dim=1)
+
+
+def saved_while_training() -> bytes:
+    """Return the TorchScript bytes of a model that is still in training mode."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".torch\.jit\.")
+        torch.jit.save(torch.jit.script(Dropout().train()), buffer)
+    return buffer.getvalue()
+
+
+def weights_only() -> bytes:
+    """Return what `torch.save` writes of a state dict: a pickle, not TorchScript."""
+    buffer = io.BytesIO()
+    torch.save(torch.nn.Linear(2, 2).state_dict(), buffer)
+    return buffer.getvalue()
+
+
+def publish_as_means(repository: ModelRepository, artifact: torch.nn.Module | bytes, *, activate: bool = True) -> int:
+    """Publish an artifact under a manifest that promises the mean of two features, and return its version."""
+    data = artifact if isinstance(artifact, bytes) else script(artifact)
+    version = repository.publish(manifest_for(MeanModel(2, 0.0), data), data).version
+    if activate:
+        repository.activate("means", version)
+    return version
+
+
+def damage(repository: ModelRepository, version: int, name: str = "means") -> None:
+    """Flip one bit in the middle of a published `model.pt`."""
+    path = repository.find(name, version).path / "model.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)

@@ -1,0 +1,35 @@
+"""The one claim about every error: problem details (RFC 9457), and nothing in them that is not for the client."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+FIELDS = ["type", "title", "status", "detail", "errors", "request_id"]
+NOT_FOR_CLIENTS = ("Traceback", 'File "', ".py", "site-packages", "/tmp", "sqlite", str(Path.cwd()))  # noqa: S108
+SECRET = "xqzjv"
+TRY_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def assert_problem(answer: httpx2.Response, status: int) -> dict[str, Any]:
+    """Check the one error shape, and that nothing was let out; return the document."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert list(document) == FIELDS
+    assert document["type"].startswith("urn:tabserve:problem:")
+    assert (document["status"], document["title"]) == (status, HTTPStatus(status).phrase)
+    assert len(document["detail"]) > 20
+    for fault in document["errors"]:
+        assert list(fault) == ["row", "feature", "problem"]
+        assert fault["row"] is None or fault["row"] >= 0
+        assert fault["feature"] is None or fault["feature"]
+        assert len(fault["problem"]) > 5
+    assert document["request_id"] == answer.headers["x-request-id"]
+    assert (status in TRY_AGAIN) == (answer.headers.get("retry-after", "").isdecimal())
+    assert not [text for text in NOT_FOR_CLIENTS if text in answer.text]
+    assert SECRET not in answer.text.lower()
+    return document

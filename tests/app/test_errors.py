@@ -1,0 +1,304 @@
+"""Every way to fail, in the one shape of error; `problems.py` says what that shape is."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from app.jobstore import DATABASE_FILE
+from app.main import create_app
+from app.settings import Settings
+from modelstore import ModelRepository
+from tests.app.asgi import ask_at_once
+from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means
+from tests.app.problems import SECRET, assert_problem
+from tests.fakes import publish
+
+JSON = {"content-type": "application/json"}
+GOOD = b'{"instances": [[0.5, 0.5]]}'
+
+
+@dataclass(frozen=True)
+class Failure:
+    status: int
+    kind: str
+    method: str
+    path: str
+    body: bytes | None = None
+    content_type: str = "application/json"
+
+
+FAILURES = {
+    "no such route": Failure(404, "not-found", "GET", f"/{SECRET}"),
+    "no such page asset": Failure(404, "not-found", "GET", f"/docs/{SECRET}.js"),
+    "no such method": Failure(405, "method-not-allowed", "DELETE", "/models"),
+    "made-up method": Failure(405, "method-not-allowed", SECRET.upper(), "/predict/means"),
+    "model in the path": Failure(404, "model-not-found", "POST", f"/predict/{SECRET}", GOOD),
+    "model in the body": Failure(
+        404, "model-not-found", "POST", "/predict", b'{"instances": [[1, 2]], "model": "%s"}' % SECRET.encode()
+    ),
+    "model shown": Failure(404, "model-not-found", "GET", f"/models/{SECRET}"),
+    "version in the path": Failure(404, "version-not-found", "POST", "/predict/means/versions/77", GOOD),
+    "version in the body": Failure(
+        404, "version-not-found", "POST", "/predict/means", b'{"instances": [[1, 2]], "version": 77}'
+    ),
+    "version shown": Failure(404, "version-not-found", "GET", "/models/means/versions/77"),
+    "version below one": Failure(404, "version-not-found", "GET", "/models/means/versions/-1"),
+    "version activated": Failure(404, "version-not-found", "POST", "/models/means/versions/77/activate"),
+    "version of an unknown model": Failure(404, "model-not-found", "POST", f"/models/{SECRET}/versions/1/activate"),
+    "version is a word": Failure(422, "invalid-input", "GET", f"/models/means/versions/{SECRET}"),
+    "version is a word, predicting": Failure(422, "invalid-input", "POST", f"/predict/means/versions/{SECRET}", GOOD),
+    "version has many digits": Failure(422, "invalid-input", "GET", "/models/means/versions/" + "9" * 5000),
+    "version named twice": Failure(
+        422, "invalid-input", "POST", "/predict/means/versions/1", b'{"instances": [[1, 2]], "version": 2}'
+    ),
+    "job": Failure(404, "job-not-found", "GET", f"/train/{SECRET}"),
+    "job limit": Failure(422, "invalid-input", "GET", f"/train?limit={SECRET}"),
+    "recipe": Failure(404, "recipe-not-found", "POST", "/train", b'{"model": "%s"}' % SECRET.encode()),
+    "recipe that is a path": Failure(
+        422, "invalid-input", "POST", "/train", b'{"model": "../../%s"}' % SECRET.encode()
+    ),
+    "training, not JSON": Failure(400, "malformed-body", "POST", "/train", b"{" + SECRET.encode()),
+    "training, empty": Failure(400, "malformed-body", "POST", "/train", b""),
+    "training, field unknown": Failure(
+        422, "invalid-input", "POST", "/train", b'{"model": "iris", "%s": 1}' % SECRET.encode()
+    ),
+    "training, content type": Failure(
+        415, "unsupported-content-type", "POST", "/train", b'{"model": "iris"}', f"text/{SECRET}"
+    ),
+    "rows, not JSON": Failure(400, "malformed-body", "POST", "/predict/means", SECRET.encode()),
+    "rows, cut off": Failure(
+        400, "malformed-body", "POST", "/predict/means", b'{"instances": [["%s"' % SECRET.encode()
+    ),
+    "rows, empty": Failure(400, "malformed-body", "POST", "/predict/means", b""),
+    "rows, too wide": Failure(422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, 2, 3]]}'),
+    "rows, text": Failure(
+        422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, "%s"]]}' % SECRET.encode()
+    ),
+    "rows, name unknown": Failure(
+        422, "invalid-input", "POST", "/predict/means", b'{"instances": [{"left": 1, "%s": 2}]}' % SECRET.encode()
+    ),
+    "rows, field unknown": Failure(
+        422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, 2]], "%s": 2}' % SECRET.encode()
+    ),
+    "rows, NaN": Failure(422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, NaN]]}'),
+    "rows, none": Failure(422, "invalid-input", "POST", "/predict/means", b'{"instances": []}'),
+    "rows, content type": Failure(
+        415, "unsupported-content-type", "POST", "/predict/means", GOOD, f"application/{SECRET}"
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+def test_every_failure_has_the_one_shape(steady: TestClient, failure: Failure) -> None:
+    answer = steady.request(
+        failure.method, failure.path, content=failure.body, headers={"content-type": failure.content_type}
+    )
+
+    document = assert_problem(answer, failure.status)
+    assert document["type"] == f"urn:tabserve:problem:{failure.kind}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/models", "GET"),
+        ("GET", "/predict/means", "POST"),
+        ("PUT", "/predict", "POST"),
+        ("GET", "/models/means/versions/1/activate", "POST"),
+        ("POST", "/readyz", "GET"),
+    ],
+)
+def test_wrong_method_lists_the_right_ones(steady: TestClient, method: str, path: str, allowed: str) -> None:
+    answer = steady.request(method, path)
+
+    assert_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("feature", ["version", "limit"])
+def test_wrong_part_of_the_address_is_named(steady: TestClient, feature: str) -> None:
+    answer = steady.get({"version": "/models/means/versions/one", "limit": "/train?limit=0"}[feature])
+
+    assert assert_problem(answer, 422)["errors"][0]["feature"] == feature
+
+
+def test_ten_problems_are_listed_of_many(steady: TestClient) -> None:
+    answer = steady.post("/predict/means", json={"instances": [["a", "b"]] * 40})
+
+    assert len(assert_problem(answer, 422)["errors"]) == 10
+
+
+@pytest.fixture
+def small(settings: Settings, repository: ModelRepository) -> Iterator[TestClient]:
+    """Return a client of an app that takes bodies of 1,024 bytes."""
+    publish(repository)
+    app = create_app(settings.model_copy(update={"max_body_bytes": 1024}))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/predict/means", "/predict", "/train"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["declared", "streamed"])
+def test_too_large_body_is_refused_with_the_limit(small: TestClient, path: str, streamed: bool) -> None:
+    body = GOOD.ljust(1025)
+    content = iter((body[:1000], body[1000:])) if streamed else body
+
+    answer = small.post(path, content=content, headers=JSON)
+
+    assert ("content-length" in answer.request.headers) != streamed
+    document = assert_problem(answer, 413)
+    assert "1024 bytes" in document["detail"]
+    assert document["type"] == "urn:tabserve:problem:body-too-large"
+
+
+def test_full_queue_is_told_with_the_limit_and_when_to_try_again(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    publish(repository)
+    app = create_app(settings.model_copy(update={"max_queue_rows": 3}))
+    with TestClient(app) as client:
+        assert client.portal is not None
+        exchanges = client.portal.call(ask_at_once, app, "/predict/means", [GOOD] * 5)
+        after = client.post("/predict/means", content=GOOD, headers=JSON)
+
+    assert [exchange.status for exchange in exchanges] == [200, 200, 200, 429, 429]
+    refused = exchanges[-1]
+    document = assert_problem(httpx2.Response(429, headers=refused.headers, content=refused.body), 429)
+    assert document["type"] == "urn:tabserve:problem:overloaded"
+    assert "at most 3 rows" in document["detail"]
+    assert after.status_code == 200
+
+
+def test_content_length_that_is_no_number_is_the_clients_mistake(steady: TestClient) -> None:
+    answer = steady.post("/predict/means", content=GOOD, headers={**JSON, "content-length": SECRET})
+
+    assert_problem(answer, 400)
+
+
+def test_model_without_a_good_version_is_not_ready(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    damage(repository, 1)
+
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        document = assert_problem(client.post("/predict/means", content=GOOD, headers=JSON), 503)
+
+    assert document["type"] == "urn:tabserve:problem:model-not-ready"
+    assert "integrity_sha256" in document["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/models/means/versions/2/activate", "/predict/means/versions/2"], ids=["activated", "asked for"]
+)
+def test_refused_version_is_a_conflict_with_the_reason(
+    client: TestClient, repository: ModelRepository, path: str
+) -> None:
+    publish_as_means(repository, Logits(2, 0.0), activate=False)
+
+    document = assert_problem(client.post(path, content=GOOD, headers=JSON), 409)
+
+    assert document["type"] == "urn:tabserve:problem:version-refused"
+    assert "means version 2 was refused (contract)" in document["detail"]
+
+
+def test_store_that_cannot_be_written_is_told_and_what_serves_keeps_serving(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    publish(repository, shift=0.5, activate=False)
+    lock = repository.root / "means" / ".lock"
+    lock.unlink()
+    lock.mkdir()  # what root, too, cannot open for writing
+
+    document = assert_problem(client.post("/models/means/versions/2/activate"), 503)
+
+    assert document["type"] == "urn:tabserve:problem:store-unavailable"
+    assert client.post("/predict/means", content=GOOD, headers=JSON).json()["version"] == 1
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/train"), ("GET", "/train"), ("GET", "/train/1")])
+def test_state_folder_that_cannot_be_made_stops_trainings_only(
+    settings: Settings, repository: ModelRepository, tmp_path: Path, method: str, path: str
+) -> None:
+    publish(repository)
+    (tmp_path / "file").touch()
+    app = create_app(settings.model_copy(update={"state_dir": tmp_path / "file" / "state"}))
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        document = assert_problem(client.request(method, path, json={"model": "iris"}), 503)
+        prediction = client.post("/predict/means", content=GOOD, headers=JSON)
+
+    assert document["type"] == "urn:tabserve:problem:store-unavailable"
+    assert prediction.status_code == 200
+
+
+def test_job_table_that_is_lost_while_serving_stops_trainings_only(client: TestClient, settings: Settings) -> None:
+    with sqlite3.connect(settings.state_dir / DATABASE_FILE) as connection:
+        connection.execute("DROP TABLE jobs")
+    connection.close()
+
+    assert_problem(client.get("/train"), 503)
+    assert_problem(client.post("/train", json={"model": "iris"}), 503)
+    assert client.post("/predict/means", content=GOOD, headers=JSON).status_code == 200
+
+
+def test_store_that_vanishes_makes_its_models_unknown(client: TestClient, repository: ModelRepository) -> None:
+    shutil.rmtree(repository.root)
+
+    answer = client.get("/models/means/versions/1")
+
+    assert_problem(answer, 404)
+
+
+def test_internal_error_says_nothing_but_the_request_id(
+    settings: Settings, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_as_means(repository, RaisesLater(2, 0.0))
+
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        answer = client.post("/predict/means", json={"instances": [[2 * POISON, 0.5]]})
+        after = client.post("/predict/means", content=GOOD, headers=JSON)
+
+    document = assert_problem(answer, 500)
+    assert document["detail"] == "internal error; the log has it under the request id"
+    assert [document["request_id"] in record.getMessage() for record in caplog.records if record.exc_info] == [True]
+    assert after.status_code == 200
+
+
+@pytest.mark.parametrize("given", ["a", "A-b_c.9", "f" * 64])
+@pytest.mark.parametrize("path", ["/livez", "/nowhere"])
+def test_harmless_request_id_is_kept(steady: TestClient, given: str, path: str) -> None:
+    answer = steady.get(path, headers={"x-request-id": given})
+
+    assert answer.headers["x-request-id"] == given
+    assert answer.status_code == 200 or assert_problem(answer, 404)["request_id"] == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"f" * 65,
+        b"a b",
+        b'a"b',
+        b"a\r\nset-cookie: x=1",
+        b"a\n",
+        "fröhlich".encode(),
+        "١٢".encode(),
+        b"\xff",
+        b"a;b",
+    ],
+)
+def test_other_request_id_is_replaced(steady: TestClient, given: bytes) -> None:
+    answers = [steady.get("/nowhere", headers=[(b"x-request-id", given)]) for _ in range(2)]
+
+    ids = [str(assert_problem(answer, 404)["request_id"]) for answer in answers]
+    assert ids[0] != ids[1]
+    assert all(one.isalnum() and one.isascii() and len(one) == 16 for one in ids)
+    assert "set-cookie" not in answers[0].headers

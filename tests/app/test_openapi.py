@@ -1,0 +1,198 @@
+"""The API's own description: valid, true of the models that serve, and shown without another machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+from starlette.testclient import TestClient
+
+from modelstore import ModelRepository
+from tests.app.waiting import until
+from tests.fakes import publish
+
+METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+
+
+@pytest.fixture(scope="module")
+def document(steady: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = steady.get("/openapi.json").json()
+    return found
+
+
+def walk(node: object) -> Iterator[dict[str, Any]]:
+    """Yield every object in the document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from walk(child)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each media type object of requests and responses."""
+    for _, _, operation in operations(document):
+        yield from operation.get("requestBody", {}).get("content", {}).values()
+        for response in operation["responses"].values():
+            yield from response.get("content", {}).values()
+
+
+def test_document_has_the_shape_of_openapi_3_1(document: dict[str, Any]) -> None:
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert document["info"]["title"] == "Tabserve"
+    assert document["info"]["version"]
+    identifiers = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(identifiers)) == len(identifiers)
+    for path, method, operation in operations(document):
+        assert path.startswith("/")
+        assert method in METHODS
+        assert all(re.fullmatch(r"[1-5]\d\d|default", code) for code in operation["responses"])
+        assert all(response["description"] for response in operation["responses"].values())
+        declared = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+        assert declared == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = [node["$ref"] for node in walk(document) if isinstance(node.get("$ref"), str)]
+
+    assert references
+    for reference in references:
+        place: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step.replace("~1", "/").replace("~0", "~")]
+
+
+def test_every_schema_is_a_valid_schema(document: dict[str, Any]) -> None:
+    schemas = [*document["components"]["schemas"].values(), *(c["schema"] for c in contents(document))]
+
+    for schema in schemas:
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_error_is_described_as_problem_details(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for code, response in operation["responses"].items():
+            if code.startswith(("4", "5")) and path != "/readyz":
+                assert list(response["content"]) == ["application/problem+json"], (method, path, code)
+
+
+def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+    assert all(o.get("summary") and o["tags"] for _, _, o in operations(document))
+    assert all(o.get("description") for _, _, o in operations(document))
+
+
+def test_real_errors_fit_the_described_shape(steady: TestClient, document: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator(document["components"]["schemas"]["Problem"])
+
+    validator.validate(steady.get("/nowhere").json())
+    validator.validate(steady.post("/predict/means", json={"instances": [[1, "2"]]}).json())
+
+
+def test_real_answer_fits_the_described_shape(steady: TestClient, document: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/PredictAnswer", "components": document["components"]}
+
+    answer = steady.post("/predict/means", json={"instances": [[0.5, 2]]}).json()
+
+    assert answer["warnings"]
+    jsonschema.Draft202012Validator(schema).validate(answer)
+
+
+@pytest.mark.parametrize(
+    "path", ["/models", "/models/means", "/models/means/versions/1", "/train", "/health", "/readyz"]
+)
+def test_what_is_shown_fits_the_described_shape(steady: TestClient, document: dict[str, Any], path: str) -> None:
+    template = re.sub("means", "{model}", re.sub(r"\d", "{version}", path))
+    described = document["paths"][template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+
+    schema = {**described, "components": document["components"]}
+
+    jsonschema.Draft202012Validator(schema).validate(steady.get(path).json())
+
+
+@pytest.mark.parametrize(
+    ("model", "features"), [("means", ["left", "right"]), ("thirds", ["x", "y", "z"])], ids=["means", "thirds"]
+)
+def test_each_model_has_a_path_with_its_own_features_and_ranges(
+    document: dict[str, Any], model: str, features: list[str]
+) -> None:
+    content = document["paths"][f"/predict/{model}"]["post"]["requestBody"]["content"]["application/json"]
+
+    array, named = content["schema"]["properties"]["instances"]["items"]["oneOf"]
+
+    assert [column["title"] for column in array["prefixItems"]] == features
+    assert (array["minItems"], array["maxItems"]) == (len(features), len(features))
+    assert (list(named["properties"]), named["required"]) == (features, features)
+    assert named["properties"][features[0]]["description"] == "training range 0 to 1 cm"
+
+
+@pytest.mark.parametrize("path", ["/predict/means", "/predict/thirds", "/predict/{model}"])
+def test_each_example_fits_its_schema_and_works_when_sent(
+    steady: TestClient, document: dict[str, Any], path: str
+) -> None:
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    validator = jsonschema.Draft202012Validator(content["schema"])
+
+    assert len(content["examples"]) == 2
+    for name, example in content["examples"].items():
+        validator.validate(example["value"])
+        answer = steady.post(path.replace("{model}", name), json=example["value"])
+        assert answer.status_code == 200, answer.text
+
+
+def test_schema_of_a_model_refuses_what_the_model_refuses(document: dict[str, Any]) -> None:
+    content = document["paths"]["/predict/means"]["post"]["requestBody"]["content"]["application/json"]
+    validator = jsonschema.Draft202012Validator(content["schema"])
+
+    for row in ([1], [1, 2, 3], [1, "2"], {"left": 1}, {"left": 1, "right": 2, "more": 3}, 5, None):
+        assert not validator.is_valid({"instances": [row]})
+    assert not validator.is_valid({"instances": []})
+    assert not validator.is_valid({"instances": [[1, 2]], "other": 1})
+
+
+def test_training_example_fits_its_schema(document: dict[str, Any]) -> None:
+    content = document["paths"]["/train"]["post"]["requestBody"]["content"]["application/json"]
+    schema = {**content["schema"], "components": document["components"]}
+
+    for example in content["examples"].values():
+        jsonschema.Draft202012Validator(schema).validate(example["value"])
+
+
+def test_newly_published_model_appears_and_a_removed_feature_set_goes(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    assert "/predict/later" not in client.get("/openapi.json").json()["paths"]
+
+    publish(repository, "later", features=("width",))
+
+    until(lambda: "/predict/later" in client.get("/openapi.json").json()["paths"], "the new model is described")
+
+
+def test_page_needs_no_other_machine(steady: TestClient) -> None:
+    page = steady.get("/docs")
+
+    assert page.headers["content-type"].startswith("text/html")
+    addresses = [*re.findall(r'(?:src|href)="([^"]+)"', page.text), *re.findall(r"url: '([^']+)'", page.text)]
+    assert len(addresses) == 4
+    for address in addresses:
+        asset = steady.get("/" + address)
+        assert (asset.status_code, len(asset.content) > 500) == (200, True), address
+    assert not re.search(r"https?://|//cdn", page.text)
+
+
+@pytest.mark.parametrize(
+    ("asset", "content_type"),
+    [("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css"), ("favicon.png", "image/png")],
+)
+def test_assets_are_of_the_type_that_browsers_want(steady: TestClient, asset: str, content_type: str) -> None:
+    answer = steady.get(f"/docs/{asset}")
+
+    assert answer.headers["content-type"].partition(";")[0] == content_type
+    assert answer.headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,242 @@
+"""What serves when the store changes, through the real app."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from modelstore import GateReport, ModelRepository
+from tests.app.broken import Logits, damage, publish_as_means
+from tests.app.waiting import until
+from tests.fakes import publish
+
+HELD_BACK = GateReport(policy="if_better", passed=False, reason="not better")
+ACTIVATE = "import sys, pathlib, modelstore as m; m.ModelRepository(pathlib.Path(sys.argv[1])).activate('means', 2)"
+
+
+def shown(client: TestClient, name: str = "means") -> dict[str, Any]:
+    document: dict[str, Any] = client.get(f"/models/{name}").json()
+    return document
+
+
+def serving(settings: Settings) -> tuple[int | None, str | None]:
+    """Start the service, and return the version that serves and what is said about it."""
+    with TestClient(create_app(settings)) as client:
+        return shown(client)["serving_version"], shown(client)["reason"]
+
+
+def predicted(client: TestClient, path: str = "/predict/means") -> Any:
+    return client.post(path, json={"instances": [[0, 0]]})
+
+
+def test_at_start_the_newest_good_version_stands_in_for_a_broken_active_one(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    publish(repository)
+    publish(repository, activate=False)
+    publish(repository)
+    damage(repository, 3)
+
+    assert serving(settings) == (2, "integrity_sha256: model.pt is not the file that was published")
+
+
+def test_a_broken_stand_in_is_passed_over(settings: Settings, repository: ModelRepository) -> None:
+    for _ in range(3):
+        publish(repository)
+    damage(repository, 3)
+    damage(repository, 2)
+
+    assert serving(settings)[0] == 1
+
+
+def test_a_version_that_a_gate_held_back_stands_in_last(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    publish(repository, activate=False, gate=HELD_BACK)
+    publish(repository)
+    damage(repository, 3)
+
+    assert serving(settings)[0] == 1
+
+
+def test_a_version_that_a_gate_held_back_is_better_than_none(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository, activate=False, gate=HELD_BACK)
+    publish(repository)
+    damage(repository, 2)
+
+    assert serving(settings)[0] == 1
+
+
+def test_without_an_active_version_the_newest_serves_and_it_is_said(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    publish(repository, activate=False)
+    publish(repository, activate=False)
+
+    assert serving(settings) == (2, "no version was activated")
+
+
+def test_broken_model_leaves_the_others_served(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    damage(repository, 1)
+    publish(repository, "thirds", features=("x", "y", "z"), classes=("none", "some", "all"))
+
+    with TestClient(create_app(settings)) as client:
+        assert client.post("/predict/thirds", json={"instances": [[0, 0, 0]]}).status_code == 200
+
+
+def test_refused_version_is_tried_again_when_its_files_are_replaced_by_whole_ones(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    publish(repository, shift=0.5, activate=False)
+    model = repository.find("means", 2).path / "model.pt"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1])
+    repository.activate("means", 2)
+    until(lambda: (shown(client)["reason"] or "").startswith("integrity_size"), "the damage is noticed")
+
+    model.write_bytes(whole)
+
+    until(lambda: shown(client)["serving_version"] == 2, "the whole file is tried")
+    assert (shown(client)["state"], predicted(client).json()["version"]) == ("ready", 2)
+
+
+def test_refused_version_is_not_tried_again_while_its_files_stay(
+    client: TestClient, repository: ModelRepository, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    publish_as_means(repository, Logits(2, 0.0))
+    until(lambda: shown(client)["state"] == "degraded", "the broken version is noticed")
+    publish(repository, "later")
+    until(lambda: client.get("/models/later").status_code == 200, "the store is looked at once more")
+
+    assert len([record for record in caplog.records if "means version 2 was refused" in record.getMessage()]) == 1
+
+
+class Asking(threading.Thread):
+    """Predicts over and over, and keeps every answer."""
+
+    def __init__(self, client: TestClient) -> None:
+        super().__init__()
+        self._client = client
+        self._enough = threading.Event()
+        self.answers: list[Any] = []
+
+    def run(self) -> None:
+        rows = [[n / 128, n / 128] for n in range(64)]
+        while not self._enough.is_set():
+            self.answers.append(self._client.post("/predict/means", json={"instances": rows}))
+
+    def stop(self) -> None:
+        self._enough.set()
+        self.join()
+
+
+def highs(answer: Any) -> tuple[float, ...]:
+    return tuple(row["probabilities"]["high"] for row in answer.json()["predictions"])
+
+
+def test_version_activated_by_another_process_serves_within_two_seconds_and_no_request_fails(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    publish(repository, shift=0.5, activate=False)
+    asking = Asking(client)
+    asking.start()
+    try:
+        until(lambda: len(asking.answers) > 5, "requests are answered")
+        subprocess.run([sys.executable, "-c", ACTIVATE, str(repository.root)], check=True)
+        activated = time.monotonic()
+        until(lambda: asking.answers[-1].status_code != 200 or asking.answers[-1].json()["version"] == 2, "version 2")
+        waited_s = time.monotonic() - activated
+        enough = len(asking.answers) + 5
+        until(lambda: len(asking.answers) > enough, "more requests are answered")
+    finally:
+        asking.stop()
+
+    assert waited_s < 2
+    assert {answer.status_code for answer in asking.answers} == {200}
+    expected = {1: tuple(n / 128 for n in range(64)), 2: tuple(0.5 + n / 128 for n in range(64))}
+    assert all(highs(answer) == expected[answer.json()["version"]] for answer in asking.answers)
+    versions = [answer.json()["version"] for answer in asking.answers]
+    assert versions == sorted(versions)
+
+
+def test_new_model_is_served_without_a_restart(client: TestClient, repository: ModelRepository) -> None:
+    publish(repository, "later")
+
+    until(lambda: predicted(client, "/predict/later").status_code == 200, "the new model serves")
+
+
+def test_removed_model_disappears(client: TestClient, repository: ModelRepository) -> None:
+    shutil.rmtree(repository.root / "means")
+
+    until(lambda: predicted(client).status_code == 404, "the model is forgotten")
+
+    assert [model["name"] for model in client.get("/models").json()["models"]] == ["thirds"]
+    assert client.get("/readyz").status_code == 200
+
+
+def test_model_that_comes_back_is_not_answered_from_memory(client: TestClient, repository: ModelRepository) -> None:
+    publish(repository, activate=False)
+    assert predicted(client, "/predict/means/versions/2").status_code == 200
+    shutil.rmtree(repository.root / "means")
+    until(lambda: predicted(client).status_code == 404, "the model is forgotten")
+
+    publish(repository)
+    publish(repository, shift=0.5)
+    until(lambda: predicted(client).status_code == 200, "the model is back")
+
+    answer = client.post("/predict/means/versions/2", json={"instances": [[0, 0]]}).json()
+    assert answer["predictions"][0]["probabilities"]["high"] == 0.5
+
+
+def test_version_removed_from_the_store_serves_until_another_is_activated(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    shutil.rmtree(repository.find("means", 1).path)
+    publish(repository, shift=0.5, activate=False)
+    until(lambda: shown(client)["versions"] == [2], "the folder is gone")
+    assert predicted(client).json()["version"] == 1
+
+    repository.activate("means", 2)
+
+    until(lambda: predicted(client).json()["version"] == 2, "the other one serves")
+
+
+def test_so_many_versions_asked_for_by_number_stay_loaded_and_the_one_unused_longest_goes(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    for _ in range(4):
+        publish(repository)
+    app = create_app(settings.model_copy(update={"max_loaded_versions": 2}))
+    with TestClient(app) as client:
+        for version in (1, 2, 1, 3):
+            assert predicted(client, f"/predict/means/versions/{version}").json()["version"] == version
+        for version in (1, 2, 3, 4):
+            damage(repository, version)  # what is in memory is not looked at again
+
+        codes = [predicted(client, f"/predict/means/versions/{version}").status_code for version in (1, 2, 3, 4)]
+
+    assert codes == [200, 409, 200, 200]
+
+
+def test_stray_files_and_folders_in_the_store_do_no_harm(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    (repository.root / "notes.txt").write_text("not a model")
+    (repository.root / "empty").mkdir()
+    (repository.root / "means" / ".staging-abc").mkdir()
+    (repository.root / "means" / "02").mkdir()
+    (repository.root / "link").symlink_to(Path("means"), target_is_directory=True)
+
+    with TestClient(create_app(settings)) as client:
+        assert [(model["name"], model["versions"]) for model in client.get("/models").json()["models"]] == [
+            ("means", [1])
+        ]

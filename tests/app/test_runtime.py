@@ -1,0 +1,256 @@
+"""What a version must prove before it serves, and that what serves is the model that was trained."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.errors import ConfigurationError, VersionRefused
+from app.runtime import choose_device, describe_device, load
+from modelstore import ModelRepository, ModelVersion
+from tests.app import broken
+from tests.app.broken import publish_as_means
+from tests.fakes import MeanModel, manifest_for, publish, script
+
+# One rounding of a float32 near 1 is 6e-8; a handful of them may differ between kernels.
+TOLERANCE = 1e-6
+
+
+class Network(torch.nn.Module):
+    """A network of the size that is served here, with random weights."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(4, 32), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(32, 3)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.layers(x), dim=1)  # (N, 3)
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    return Network(seed=7).eval()
+
+
+@pytest.fixture(scope="module")
+def published(network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
+    data = script(network)
+    manifest = manifest_for(network, data, name="net", features=("a", "b", "c", "d"), classes=("x", "y", "z"))
+    return ModelRepository(tmp_path_factory.mktemp("net")).publish(manifest, data)
+
+
+def rows(count: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(0.5, 2.0, (count, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64, 1000])
+def test_loaded_model_answers_as_the_eager_one(network: torch.nn.Module, published: ModelVersion, count: int) -> None:
+    x = rows(count)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
+
+    answers = load(published, "cpu").infer(x)
+
+    assert answers.shape == (count, 3)
+    assert answers.dtype == np.float32
+    np.testing.assert_allclose(answers, expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(answers.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=1e-5)
+
+
+def test_batch_answers_each_row_as_it_is_answered_alone(published: ModelVersion) -> None:
+    x = rows(300)
+    loaded = load(published, "cpu")
+
+    together = loaded.infer(x)
+
+    alone = np.concatenate([loaded.infer(row[None]) for row in x])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=TOLERANCE)
+
+
+def test_rows_are_left_as_they_were(published: ModelVersion) -> None:
+    x = rows(10)
+
+    load(published, "cpu").infer(x)
+
+    np.testing.assert_array_equal(x, rows(10))
+
+
+def test_loaded_model_says_what_and_where_it_is(repository: ModelRepository) -> None:
+    publish(repository, shift=0.5)
+    loaded = load(repository.find("means", 1), "cpu")
+
+    assert (loaded.contract.name, loaded.contract.version, loaded.device) == ("means", 1, "cpu")
+    assert loaded.contract.features == ("left", "right")
+    assert loaded.manifest == repository.find("means", 1).manifest()
+    assert 0 < loaded.load_s < 60
+
+
+def test_model_saved_in_training_mode_serves_in_evaluation_mode(repository: ModelRepository) -> None:
+    publish_as_means(repository, broken.saved_while_training())
+
+    answers = load(repository.find("means", 1), "cpu").infer(np.array([[0.25, 0.75]] * 100, dtype=np.float32))
+
+    assert (answers == 0.5).all()
+
+
+ARTIFACTS: dict[str, tuple[Callable[[], torch.nn.Module | bytes], str, str]] = {
+    "other number of features": (broken.Width, "load_failed", "cannot be run"),
+    "other number of classes": (lambda: MeanModel(3, 0.0), "contract", "float32 of shape (32, 3)"),
+    "float64": (lambda: broken.Double(2, 0.0), "contract", "float64"),
+    "not a number": (lambda: broken.NotANumber(2, 0.0), "contract", "not probabilities"),
+    "logits": (lambda: broken.Logits(2, 0.0), "contract", "not probabilities"),
+    "other scaler": (lambda: MeanModel(2, 0.01), "golden_mismatch", "golden rows differ by 0.01"),
+    "dropout while serving": (lambda: broken.ActiveDropout(2, 0.0), "golden_mismatch", "golden rows differ"),
+    "never the same twice": (lambda: broken.Shaky(2, 0.0), "not_deterministic", "two equal calls"),
+    "tuple": (lambda: broken.Tuple(2, 0.0), "load_failed", "cannot be run"),
+    "weights only": (broken.weights_only, "load_failed", "cannot be run"),
+    "random bytes": (lambda: np.random.default_rng(0).bytes(4096), "load_failed", "cannot be run"),
+    "text": (lambda: b"model", "load_failed", "cannot be run"),
+    "empty archive": (lambda: archive({}), "load_failed", "cannot be run"),
+}
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as stream:
+        for name, data in files.items():
+            stream.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("make", "reason", "detail"), ARTIFACTS.values(), ids=ARTIFACTS.keys())
+def test_artifact_that_breaks_its_promise_is_refused_with_the_reason(
+    repository: ModelRepository, make: Callable[[], torch.nn.Module | bytes], reason: str, detail: str
+) -> None:
+    publish_as_means(repository, make())
+
+    with pytest.raises(VersionRefused) as refused:
+        load(repository.find("means", 1), "cpu")
+
+    assert (refused.value.name, refused.value.version, refused.value.reason) == ("means", 1, reason)
+    assert detail in refused.value.detail
+
+
+def truncate(found: ModelVersion) -> None:
+    path = found.path / "model.pt"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def lengthen(found: ModelVersion) -> None:
+    with (found.path / "model.pt").open("ab") as stream:
+        stream.write(b"\0")
+
+
+def flip(found: ModelVersion) -> None:
+    path = found.path / "model.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def link(found: ModelVersion) -> None:
+    path = found.path / "model.pt"
+    path.rename(found.path / "real.pt")
+    path.symlink_to("real.pt")
+
+
+def no_manifest(found: ModelVersion) -> None:
+    (found.path / "manifest.json").unlink()
+
+
+def bad_manifest(found: ModelVersion) -> None:
+    (found.path / "manifest.json").write_text("{}")
+
+
+def foreign_manifest(found: ModelVersion) -> None:
+    path = found.path / "manifest.json"
+    path.write_text(path.read_text().replace('"name": "means"', '"name": "other"'))
+
+
+FILES = {
+    "truncated": (truncate, "integrity_size"),
+    "lengthened": (lengthen, "integrity_size"),
+    "flipped": (flip, "integrity_sha256"),
+    "a link": (link, "file_unreadable"),
+    "no manifest": (no_manifest, "file_unreadable"),
+    "bad manifest": (bad_manifest, "manifest_invalid"),
+    "foreign manifest": (foreign_manifest, "manifest_name"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), FILES.values(), ids=FILES.keys())
+def test_changed_files_are_refused_with_the_reason(
+    repository: ModelRepository, change: Callable[[ModelVersion], None], reason: str
+) -> None:
+    publish(repository)
+    change(repository.find("means", 1))
+
+    with pytest.raises(VersionRefused) as refused:
+        load(repository.find("means", 1), "cpu")
+
+    assert refused.value.reason == reason
+    assert "/" not in refused.value.detail
+
+
+def test_artifact_that_raises_is_refused_with_the_reason(repository: ModelRepository) -> None:
+    publish_as_means(repository, broken.Raises(2, 0.0))
+
+    with pytest.raises(VersionRefused) as refused:
+        load(repository.find("means", 1), "cpu")
+
+    assert refused.value.reason == "load_failed"
+
+
+def test_damage_before_publishing_is_refused_whatever_torch_makes_of_it(tmp_path: Path) -> None:
+    whole = script(MeanModel(2, 0.0))
+    random = np.random.default_rng(0)
+    for number in range(1, 201):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), 4):
+            data[place] = random.integers(0, 256)
+        found = ModelVersion("means", number, tmp_path / str(number))
+        found.path.mkdir()
+        (found.path / "model.pt").write_bytes(data)
+        (found.path / "manifest.json").write_bytes(manifest_for(MeanModel(2, 0.0), bytes(data)).to_json())
+
+        try:
+            answers = load(found, "cpu").infer(np.array([[0.25, 0.75]], dtype=np.float32))
+        except VersionRefused as refused:
+            assert refused.reason in {"load_failed", "contract", "golden_mismatch"}  # noqa: PT017 - either way is right
+        else:
+            assert answers.tolist() == [[0.5, 0.5]]
+
+
+def test_best_device_is_chosen() -> None:
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    assert choose_device("auto") == best
+    assert choose_device("cpu") == "cpu"
+    assert describe_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "mps:1", "tpu"])
+def test_device_that_is_not_there_is_named_with_those_that_are(device: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        choose_device(device)
+
+    assert str(refused.value).startswith(f"TABSERVE_DEVICE={device} is not available here; choose auto or ")
+    assert str(refused.value).endswith("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_model_answers_the_same_on_cuda(network: torch.nn.Module, published: ModelVersion) -> None:
+    x = rows(100)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
+
+    np.testing.assert_allclose(load(published, "cuda").infer(x), expected, rtol=0, atol=1e-5)

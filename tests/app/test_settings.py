@@ -1,0 +1,137 @@
+"""The settings: where they come from, and that a wrong one stops the start with one clear line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pydantic
+import pytest
+from pydantic_settings import CliApp
+
+from app.__main__ import BAD_SETTINGS, main
+from app.settings import Settings
+
+
+def from_flags(*flags: str) -> Settings:
+    return CliApp.run(Settings, cli_args=list(flags))
+
+
+def test_without_flags_and_variables_the_service_stays_on_this_machine() -> None:
+    settings = from_flags()
+
+    assert (settings.host, settings.port, settings.device, settings.train_missing) == ("127.0.0.1", 8000, "auto", False)
+    assert (settings.models_dir, settings.data_dir) == (Path("models"), Path("data"))
+    assert (settings.recipes_dir / "iris.toml").is_file()
+
+
+def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABSERVE_PORT", "9000")
+    monkeypatch.setenv("TABSERVE_MODELS_DIR", "/mnt/models")
+    monkeypatch.setenv("TABSERVE_TRAIN_MISSING", "true")
+
+    settings = from_flags()
+
+    assert (settings.port, settings.models_dir, settings.train_missing) == (9000, Path("/mnt/models"), True)
+
+
+def test_flags_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABSERVE_PORT", "9000")
+    monkeypatch.setenv("TABSERVE_HOST", "0.0.0.0")  # noqa: S104 - nothing listens
+    monkeypatch.setenv("TABSERVE_TRAIN_MISSING", "true")
+
+    settings = from_flags("--port", "9001", "--models-dir", "elsewhere", "--no-train-missing")
+
+    assert (settings.port, settings.models_dir, settings.train_missing) == (9001, Path("elsewhere"), False)
+    assert settings.host == "0.0.0.0"  # noqa: S104
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    with pytest.raises(pydantic.ValidationError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")] == []
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:12"])
+def test_devices_have_their_usual_names(device: str) -> None:
+    assert from_flags("--device", device).device == device
+
+
+WRONG = {
+    "PORT": ("http", "-1", "65536", "", "80.5"),
+    "DEVICE": ("gpu", "CPU", "cuda:", "cuda:-1", "cuda:100", "cpu\n"),
+    "POLL_INTERVAL_S": ("0", "-1", "61", "nan", "soon"),
+    "MAX_BODY_BYTES": ("1023", "8 MB", str(1 << 33)),
+    "MAX_LOADED_VERSIONS": ("0", "1001"),
+    "MAX_QUEUE_ROWS": ("0", "x"),
+    "MAX_BATCH_WAIT_S": ("-0.1", "2", "nan"),
+    "LOG_LEVEL": ("loud", "INFO ", ""),
+    "TRAIN_MISSING": ("perhaps", ""),
+}
+EACH_WRONG = [(name, value) for name, values in WRONG.items() for value in values]
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the program and return the one line that it says."""
+    assert main() == BAD_SETTINGS
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize(("name", "value"), EACH_WRONG, ids=[f"{name}={value!r}" for name, value in EACH_WRONG])
+def test_wrong_variable_stops_the_start_with_its_name_its_value_and_what_is_wanted(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["app"])
+    monkeypatch.setenv(f"TABSERVE_{name}", value)
+
+    line = refusal(capsys)
+
+    assert line.startswith(f"tabserve: TABSERVE_{name}={value!r}: ")
+    assert "should" in line
+
+
+def test_wrong_flag_is_refused_as_the_variable_would_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["app", "--max-body-bytes", "5"])
+
+    assert refusal(capsys).startswith("tabserve: TABSERVE_MAX_BODY_BYTES='5': input should be greater than")
+
+
+def test_device_that_is_not_there_stops_the_start_and_lists_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["app", "--device", "cuda:99"])
+
+    line = refusal(capsys)
+
+    assert line.startswith("tabserve: TABSERVE_DEVICE=cuda:99 is not available here; choose auto or ")
+
+
+def test_process_with_a_wrong_setting_ends_with_code_3_and_one_line() -> None:
+    wrong = {"TABSERVE_PORT": "70000", "TABSERVE_DEVICE": "cuda:99"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "app"],
+            env={**os.environ, name: value},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name, value in wrong.items()
+    ]
+
+    for process, (name, value) in zip(processes, wrong.items(), strict=True):
+        output, errors = process.communicate(timeout=60)
+        assert (process.returncode, output) == (3, "")
+        assert errors.count("\n") == 1
+        assert name in errors
+        assert value in errors

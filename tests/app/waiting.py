@@ -1,0 +1,22 @@
+"""Waiting for something that happens in its own time, with a deadline instead of a guess."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+DEADLINE_S = 20.0
+
+
+def until(look: Callable[[], Found | None], what: str, deadline_s: float = DEADLINE_S) -> Found:
+    """Look again and again until there is something to see; `None` and `False` mean not yet."""
+    last = time.monotonic() + deadline_s
+    while time.monotonic() < last:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {deadline_s:g} s: {what}")

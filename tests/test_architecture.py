@@ -1,0 +1,373 @@
+"""The rules of the architecture ("Who may import whom"), enforced by reading the sources, never by importing them.
+
+Three parts: the rules as data; the checks, which take source text and return violations; the tests, which apply every
+check to the tree and prove on a small offender that it can fail. One file, although long: nobody else needs the parts.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import graphlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+PACKAGES = ("app", "modelstore", "training")
+
+# The rules. A dotted name stands for itself and all that lies below it.
+
+# A module of app may import from the rows below its own, and its neighbours of the same folder.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("app.__main__", "app.healthcheck"),  # command line
+    ("app.server",),  # processes and sockets
+    ("app.main", "app.wire"),  # composition; the short way from the socket
+    ("app.edge",),  # outermost ASGI layer
+    ("app.api",),  # HTTP
+    ("app.predictor",),  # services
+    ("app.bulk",),
+    ("app.dataplane", "app.jobs", "app.codecs"),
+    ("app.jobstore", "app.figures"),
+    ("app.registry",),
+    ("app.runtime", "app.batching", "app.scores"),  # engine
+    ("app.contract",),
+    ("app.settings", "app.errors", "app.metrics", "app.processes"),  # leaves
+    ("app.__init__",),  # empty
+)
+
+# What only the modules named here may import or use.
+HOMES: dict[str, tuple[str, ...]] = {
+    "app": ("app",),
+    "training": ("training",),
+    "tests": (),
+    "benchmarks": (),
+    "torch": ("training", "app.runtime"),
+    "torch.jit": ("training.export", "app.runtime"),
+    "fastapi": ("app.api", "app.main", "app.edge"),
+    "fastapi_offline": ("app.api", "app.main"),
+    "uvicorn": ("app.server", "app.wire"),
+    "starlette": ("app.api", "app.main", "app.edge"),
+    "pyarrow": ("app.codecs",),
+    "sklearn": ("training",),
+    "pandas": ("training",),
+    "matplotlib": ("training",),
+}
+
+MODELSTORE_NEEDS = ("modelstore", "pydantic")  # and the standard library
+
+FORBIDDEN: dict[str, str] = {
+    "pickle": "it runs code from the file that it reads",
+    "cloudpickle": "it runs code from the file that it reads",
+    "dill": "it runs code from the file that it reads",
+    "joblib": "it pickles",
+    "marshal": "it is for .pyc files",
+    "shelve": "it pickles",
+    "yaml.load": "use yaml.safe_load",
+    "yaml.unsafe_load": "use yaml.safe_load",
+    "yaml.full_load": "use yaml.safe_load",
+    "pandas.read_pickle": "it runs code from the file that it reads",
+    "torch.load": "it unpickles; an artifact is read by torch.jit.load from verified bytes",
+    "torch.multiprocessing": "processes share files, not tensors",
+    "os.system": "it is a shell",
+    "os.popen": "it is a shell",
+}
+
+FORBIDDEN_KEYWORDS = ("shell", "allow_pickle")
+OPTIONAL_EXTRAS = ("tensorboard", "torch.utils.tensorboard", "pyarrow")  # may be imported where they are used
+IMPORTS_BY_NAME = ("training.deferred",)  # may, because the command line must start fast; no check sees such an import
+MUTABLE_CALLS = ("list", "dict", "set", "bytearray", "defaultdict", "deque", "OrderedDict")
+APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belong to one app, not to a module
+
+
+# The checks: source text in, violations out.
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file; `name` is dotted and ends in `__init__` for a package's own file."""
+
+    name: str
+    source: str
+
+    @functools.cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    def violation(self, node: ast.stmt | ast.expr, what: str) -> str:
+        return f"{self.name.replace('.', '/')}.py:{node.lineno} {what}"
+
+
+Check = Callable[[Module], Iterator[str]]
+
+
+def within(name: str, *homes: str) -> bool:
+    """Tell whether a dotted name is one of the homes, or below one."""
+    return any(f"{name}.".startswith(f"{home}.") for home in homes)
+
+
+def imports(module: Module) -> Iterator[tuple[ast.stmt, str, str]]:
+    """Yield each import as its statement, the full dotted name, and the name that it binds here."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, alias.name, alias.asname or alias.name.partition(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            parent = module.name.split(".")[: -node.level] if node.level else []
+            base = ".".join([*parent, *filter(None, [node.module])])
+            for alias in node.names:
+                yield node, f"{base}.{alias.name}", alias.asname or alias.name
+
+
+def names_used(module: Module) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
+    """Yield the dotted names that a module imports, and those that it reaches through an import."""
+    bound = {}
+    for node, target, local in imports(module):
+        yield node, target
+        bound[local] = local if target.startswith(f"{local}.") else target
+    for expression in ast.walk(module.tree):
+        if isinstance(expression, ast.Attribute):
+            root, *path = ast.unparse(expression).split(".")
+            if root in bound:
+                yield expression, ".".join([bound[root], *path])
+
+
+def row_of(name: str) -> int | None:
+    """Return the number of the layer that a module is in, counted from the top."""
+    return next((number for number, row in enumerate(LAYERS) if within(name, *row)), None)
+
+
+def every_app_module_has_a_layer(module: Module) -> Iterator[str]:
+    if within(module.name, "app") and row_of(module.name) is None:
+        yield f"{module.name} is in no layer: add it to LAYERS in tests/test_architecture.py, above all that it imports"
+
+
+def imports_in_app_point_down(module: Module) -> Iterator[str]:
+    own = row_of(module.name)
+    folder = module.name.rpartition(".")[0]
+    for node, target, _ in imports(module):
+        row = row_of(target)
+        if own is None or row is None or row > own or (folder != "app" and within(target, folder)):
+            continue
+        yield module.violation(node, f"imports {target}, which is not below it")
+
+
+def libraries_stay_at_home(module: Module) -> Iterator[str]:
+    for node, name in names_used(module):
+        for library, homes in HOMES.items():
+            if within(name, library) and not within(module.name, *homes):
+                yield module.violation(node, f"uses {name}; only {', '.join(homes) or 'nobody'} may use {library}")
+
+
+def modelstore_is_light(module: Module) -> Iterator[str]:
+    if within(module.name, "modelstore"):
+        for node, target, _ in imports(module):
+            if not within(target, *MODELSTORE_NEEDS) and target.partition(".")[0] not in sys.stdlib_module_names:
+                yield module.violation(node, f"imports {target}; modelstore needs pydantic and nothing else")
+
+
+def nothing_is_pickled_and_no_shell_is_started(module: Module) -> Iterator[str]:
+    for node, name in names_used(module):
+        for forbidden, reason in FORBIDDEN.items():
+            if within(name, forbidden):
+                yield module.violation(node, f"uses {name}: {reason}")
+    for call in ast.walk(module.tree):
+        for keyword in call.keywords if isinstance(call, ast.Call) else ():
+            if keyword.arg in FORBIDDEN_KEYWORDS and ast.unparse(keyword.value) != "False":
+                yield module.violation(keyword.value, f"passes {ast.unparse(keyword)}")
+
+
+def imports_stand_at_the_top(module: Module) -> Iterator[str]:
+    for function in ast.walk(module.tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node, target, _ in imports(Module(module.name, ast.unparse(function))):
+                if not within(target, *OPTIONAL_EXTRAS):
+                    yield module.violation(
+                        function, f"imports {target} inside {function.name}, line {node.lineno} of it"
+                    )
+    for call in ast.walk(module.tree):
+        if isinstance(call, ast.Call) and called_by(call) in ("import_module", "__import__"):
+            name = ast.unparse(call).removesuffix(")").rpartition("(")[2].strip("'")
+            if module.name not in IMPORTS_BY_NAME and not within(name, *OPTIONAL_EXTRAS):
+                yield module.violation(call, f"imports {name} by name")
+
+
+def modules_hold_no_state(module: Module) -> Iterator[str]:
+    """Constants are in capitals; what is not, and can change, belongs to an object that `create_app` makes."""
+    for node in module.tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            named = [target.id for target in targets if isinstance(target, ast.Name)]
+            variable = [name for name in named if not name.isupper() and not name.startswith("__")]
+            if (named and called_by(node.value) in APP_OBJECTS) or (variable and is_mutable(node.value)):
+                yield module.violation(node, f"keeps {', '.join(named)} in the module")
+    for statement in ast.walk(module.tree):
+        if isinstance(statement, ast.Global):
+            yield module.violation(statement, f"changes {', '.join(statement.names)} of the module")
+
+
+def called_by(value: ast.expr) -> str:
+    return ast.unparse(value.func).rpartition(".")[2] if isinstance(value, ast.Call) else ""
+
+
+def is_mutable(value: ast.expr) -> bool:
+    displays = ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp
+    return isinstance(value, displays) or called_by(value) in MUTABLE_CALLS
+
+
+def import_cycle(modules: list[Module]) -> list[str]:
+    """Return the modules of one import cycle, or nothing."""
+    known = {module.name.removesuffix(".__init__"): module for module in modules}
+    graph: dict[str, set[str]] = {name: set() for name in known}
+    for name, module in known.items():
+        for _, target, _ in imports(module):
+            longest = max((other for other in known if within(target, other)), key=len, default=name)
+            graph[name] |= {longest} - {name}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+# The tests.
+
+CHECKS: list[Check] = [
+    every_app_module_has_a_layer,
+    imports_in_app_point_down,
+    libraries_stay_at_home,
+    modelstore_is_light,
+    nothing_is_pickled_and_no_shell_is_started,
+    imports_stand_at_the_top,
+    modules_hold_no_state,
+]
+
+
+def modules_of_the_project() -> list[Module]:
+    paths = sorted(path for package in PACKAGES for path in (PROJECT / package).rglob("*.py"))
+    return [
+        Module(".".join(path.relative_to(PROJECT).with_suffix("").parts), path.read_text("utf-8")) for path in paths
+    ]
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    return modules_of_the_project()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_project_obeys(check: Check, modules: list[Module]) -> None:
+    assert [violation for module in modules for violation in check(module)] == []
+
+
+def test_the_project_has_no_import_cycle(modules: list[Module]) -> None:
+    assert import_cycle(modules) == []
+
+
+def test_all_three_packages_are_read(modules: list[Module]) -> None:
+    assert {module.name.partition(".")[0] for module in modules} == set(PACKAGES)
+
+
+OFFENDERS: list[tuple[Check, str, str, str]] = [
+    (every_app_module_has_a_layer, "app.helpers", "", "app.helpers is in no layer"),
+    (
+        imports_in_app_point_down,
+        "app.registry",
+        "from app.dataplane import DataPlane",
+        "registry.py:1 imports app.dataplane",
+    ),
+    (imports_in_app_point_down, "app.jobs", "from app import dataplane", "imports app.dataplane"),
+    (imports_in_app_point_down, "app.codecs.json", "from ..api import errors", "imports app.api.errors"),
+    (imports_in_app_point_down, "app.batching", "import app.runtime", "imports app.runtime"),
+    (imports_in_app_point_down, "app.api.predict", "from app.main import create_app", "imports app.main.create_app"),
+    (libraries_stay_at_home, "app.jobs", "from training.fit import fit", "only training may use training"),
+    (libraries_stay_at_home, "training.fit", "import app.settings", "only app may use app"),
+    (libraries_stay_at_home, "modelstore.manifest", "import training", "only training may use training"),
+    (libraries_stay_at_home, "app.main", "import tests.samples", "only nobody may use tests"),
+    (libraries_stay_at_home, "app.registry", "import os\nimport torch.nn as nn", "registry.py:2 uses torch.nn"),
+    (libraries_stay_at_home, "training.fit", "import torch\ntorch.jit.script(f)", "uses torch.jit.script"),
+    (libraries_stay_at_home, "training.fit", "import torch as t\nt.jit.save(m)", "fit.py:2 uses torch.jit.save"),
+    (
+        libraries_stay_at_home,
+        "training.fit",
+        "from torch import jit",
+        "uses torch.jit; only training.export, app.runtime",
+    ),
+    (libraries_stay_at_home, "app.dataplane", "from fastapi import Request", "uses fastapi.Request"),
+    (libraries_stay_at_home, "app.jobs", "from starlette import status", "uses starlette.status"),
+    (libraries_stay_at_home, "app.codecs.csv", "import pandas", "uses pandas"),
+    (modelstore_is_light, "modelstore.repository", "import numpy", "repository.py:1 imports numpy"),
+    (modelstore_is_light, "modelstore.__init__", "from orjson import loads", "__init__.py:1 imports orjson.loads"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "import pickle", "uses pickle"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "from joblib import dump", "uses joblib.dump"),
+    (
+        nothing_is_pickled_and_no_shell_is_started,
+        "app.runtime",
+        "import torch\ntorch.load('x')",
+        "runtime.py:2 uses torch.load",
+    ),
+    (
+        nothing_is_pickled_and_no_shell_is_started,
+        "training.fit",
+        "import torch.multiprocessing",
+        "torch.multiprocessing",
+    ),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "import yaml\nyaml.load(x)", "use yaml.safe_load"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "run('ls', shell=True)", "passes shell=True"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "run('ls', shell=flag)", "passes shell=flag"),
+    (imports_stand_at_the_top, "app.jobs", "def f():\n    import json", "imports json inside f"),
+    (
+        imports_stand_at_the_top,
+        "app.jobs",
+        "class A:\n    async def f(self):\n        from a import b",
+        "imports a.b inside f",
+    ),
+    (
+        imports_stand_at_the_top,
+        "app.jobs",
+        "import importlib\nimportlib.import_module('a')",
+        "jobs.py:2 imports a by name",
+    ),
+    (modules_hold_no_state, "app.jobs", "running = []", "jobs.py:1 keeps running"),
+    (modules_hold_no_state, "app.jobs", "_cache: dict[str, int] = {}", "keeps _cache"),
+    (modules_hold_no_state, "app.jobs", "seen = collections.deque()", "keeps seen"),
+    (modules_hold_no_state, "app.main", "app = FastAPI()", "keeps app"),
+    (modules_hold_no_state, "app.settings", "SETTINGS = Settings()", "keeps SETTINGS"),
+    (modules_hold_no_state, "app.jobs", "def f():\n    global count\n    count = 1", "jobs.py:2 changes count"),
+]
+
+
+@pytest.mark.parametrize(("check", "name", "source", "message"), OFFENDERS)
+def test_an_offender_is_found(check: Check, name: str, source: str, message: str) -> None:
+    violations = list(check(Module(name, source)))
+    assert violations
+    assert message in violations[0]
+
+
+LAWFUL = [
+    ("app.api.predict", "from app.api.errors import problem\nfrom app.dataplane import DataPlane\nimport fastapi"),
+    ("app.main", "from app import edge, settings\nfrom app.api import predict"),
+    ("app.runtime", "import torch\ntorch.jit.load(buffer)"),
+    ("app.codecs.arrow", "def decode(data):\n    import pyarrow"),
+    ("app.jobs", "subprocess.Popen(['python', '-m', 'training'], shell=False)\nPATTERNS = ['a']\n__all__ = ['b']"),
+    ("app.jobs", "training = 1\ndef f():\n    jobs = []\n    return training.real, jobs"),
+    ("modelstore.repository", "import os.path\nfrom pydantic import Field\nfrom modelstore.errors import StoreError"),
+    ("training.export", "from torch import jit, nn\nimport sklearn, yaml\nyaml.safe_load(x)"),
+]
+
+
+@pytest.mark.parametrize(("name", "source"), LAWFUL)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_what_is_lawful_is_let_through(check: Check, name: str, source: str) -> None:
+    assert list(check(Module(name, source))) == []
+
+
+def test_an_import_cycle_is_found_through_a_package() -> None:
+    first = Module("app.a", "from app import b")
+    second = Module("app.b", "from app.c import f")
+    package = Module("app.c.__init__", "import app.a")
+    assert import_cycle([first, second]) == []
+    assert set(import_cycle([first, second, package])) == {"app.a", "app.b", "app.c"}
