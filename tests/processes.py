@@ -1,0 +1,90 @@
+"""Real service processes for tests: started, waited for until they answer, and stopped without leaving anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+START_DEADLINE_S = 90.0
+STOP_DEADLINE_S = 20.0
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback address that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def service(
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    cwd: Path = PROJECT,
+    ready: bool = True,
+) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """Run `python -m app` on a free port with store and state under `folder`; yields a client and the process."""
+    port = free_port()
+    settings = {
+        "TABSERVE_PORT": str(port),
+        "TABSERVE_MODELS_DIR": str(folder / "models"),
+        "TABSERVE_STATE_DIR": str(folder / "state"),
+        "TABSERVE_DATA_DIR": str(PROJECT / "data"),
+        "TABSERVE_DEVICE": "cpu",
+        "TABSERVE_POLL_INTERVAL_S": "0.2",
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
+    log = folder / "service.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "app", *arguments],
+            cwd=cwd,
+            env={**inherited, **settings, **(environment or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_until_ready(client, process, log, ready=ready)
+            yield client, process
+    finally:
+        stop(process)
+
+
+def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path, *, ready: bool) -> None:
+    """Return as soon as /readyz (or, without models, /livez) answers 200; fail with the log if it never does."""
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/readyz" if ready else "/livez").status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the service did not become ready (exit code {process.poll()}):\n{log.read_text()}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """End a process politely, then for certain, and return its exit code."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+def without_colour(text: str) -> str:
+    """Return terminal output without its escape sequences."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
