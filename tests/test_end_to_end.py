@@ -1,0 +1,106 @@
+"""The whole straight line over a real socket: fresh store, train, predict, retrain, swap, roll back, restart."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from modelstore import ModelRepository
+from tests.processes import service
+
+SETOSA = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
+JOB_DEADLINE_S = 90.0
+SWAP_DEADLINE_S = 2.0
+RECIPE = Path(__file__).parent.parent / "training" / "recipes" / "iris.toml"
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    """Return a folder with the iris recipe alone, so that the first start trains one model."""
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    (folder / "iris.toml").write_bytes(RECIPE.read_bytes())
+    return folder
+
+
+class Caller:
+    """Predicts without a pause from a thread of its own, and keeps every answer."""
+
+    def __init__(self, base_url: httpx.URL) -> None:
+        self._base_url = base_url
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.answers: list[tuple[int, int | None]] = []
+
+    def __enter__(self) -> Caller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with httpx.Client(base_url=self._base_url) as client:
+            while not self._stopped.is_set():
+                answer = client.post("/predict/iris", json=SETOSA)
+                self.answers.append((answer.status_code, answer.json().get("version")))
+
+
+def wait_for_job(client: httpx.Client, location: str) -> Any:
+    deadline = time.monotonic() + JOB_DEADLINE_S
+    while time.monotonic() < deadline:
+        job = client.get(location).json()
+        if job["finished"]:
+            return job
+        time.sleep(0.1)
+    raise AssertionError(f"the job did not end: {job}")
+
+
+def wait_for_version(client: httpx.Client, version: int) -> None:
+    deadline = time.monotonic() + SWAP_DEADLINE_S
+    while time.monotonic() < deadline:
+        if client.post("/predict/iris", json=SETOSA).json()["version"] == version:
+            return
+    raise AssertionError(f"version {version} did not serve within {SWAP_DEADLINE_S} s")
+
+
+@pytest.mark.timeout(300)
+def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: Path) -> None:
+    environment = {"TABSERVE_RECIPES_DIR": str(recipes)}
+    with service(tmp_path, "--train-missing", environment=environment) as (client, _):
+        first = client.post("/predict/iris", json=SETOSA).json()
+        assert (first["version"], first["predictions"][0]["label"]) == (1, "setosa")
+
+        with Caller(client.base_url) as caller:
+            wanted = {"model": "iris", "overrides": {"hidden": [8], "epochs": 60}, "seed": 5, "activate": "always"}
+            started = client.post("/train", json=wanted)
+            assert started.status_code == 202
+            job = wait_for_job(client, started.headers["location"])
+            assert (job["status"], job["version"], job["activated"]) == ("succeeded", 2, True)
+            wait_for_version(client, 2)
+
+            worse = client.post("/train", json={"model": "iris", "overrides": {"epochs": 1}, "activate": "if_better"})
+            job = wait_for_job(client, worse.headers["location"])
+            assert (job["version"], job["activated"], job["gate"]["passed"]) == (3, False, False)
+            assert client.get("/models/iris").json()["active_version"] == 2
+
+            rolled_back = client.post("/models/iris/versions/1/activate")
+            assert rolled_back.json()["serving_version"] == 1
+            assert client.post("/predict/iris", json=SETOSA).json() == first
+
+            ModelRepository(tmp_path / "models").activate("iris", 2)  # as `python -m training activate iris 2` does
+            wait_for_version(client, 2)
+
+    assert {status for status, _ in caller.answers} == {200}
+    versions = [version for _, version in caller.answers]
+    assert [v for v, before in zip(versions, [None, *versions], strict=False) if v != before] == [1, 2, 1, 2]
+
+    with service(tmp_path, environment=environment) as (client, _):
+        assert client.post("/predict/iris", json=SETOSA).json()["version"] == 2
+        assert [job["version"] for job in client.get("/train").json()["jobs"]] == [3, 2]
