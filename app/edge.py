@@ -72,6 +72,7 @@ class Edge:
         predictor: for a server that can answer predictions without ASGI (`app/wire.py`).
         metrics: likewise.
         request_ids: likewise.
+        limits: likewise.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Edge:
         self.request_ids = RequestIds()
         self._app = app
         self._route_templates = route_templates
-        self._limits = limits
+        self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connection go straight to the app."""
@@ -100,7 +101,7 @@ class Edge:
         started = time.perf_counter()
         self.metrics.in_progress += 1
         try:
-            limit = self._limits.for_type(headers.get(b"content-type", b""))
+            limit = self.limits.for_type(headers.get(b"content-type", b""))
             limited = _limited(receive, headers.get(b"content-length"), limit)
             await self._app(scope, limited, exchange.send)
         except Exception as error:

@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> Edge:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         runtime.use_one_thread()
+        runtime.use_full_float32()
         logger.info("models run on %s", runtime.describe_device(device))
         await runner.open()
         await registry.refresh()

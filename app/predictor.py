@@ -15,7 +15,7 @@ from app.codecs.formats import BulkOptions
 from app.codecs.json_answers import write_answer
 from app.contract import Contract, Float32
 from app.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
-from app.errors import InvalidInput, Problem, ServingError
+from app.errors import InvalidInput, Problem
 from app.runtime import LoadedModel
 from app.scores import Answer
 
@@ -132,9 +132,10 @@ class Predictor:
 
         def done(result: Answer | Exception) -> None:
             try:
-                finish(result if isinstance(result, Exception) else write_answer(result))
-            except ServingError as error:
-                finish(error)
+                answer = result if isinstance(result, Exception) else write_answer(result)
+            except Exception as error:
+                answer = error
+            finish(answer)
 
         return self._plane.submit(model, x, done, alone=alone)
 

@@ -1,4 +1,4 @@
-"""Loads a version, makes it prove itself on a device, and runs it; the only file of `app` that knows torch.
+"""Loads a version and makes it prove itself on a device; with `app/engines.py` the only file of `app` that knows torch.
 
 A version serves only after: size and sha256 of the very bytes that are loaded, the contract (shape, dtype, finite,
 rows that sum to 1), the golden rows, and a warm-up that takes TorchScript's compilation off the first request.
@@ -16,14 +16,12 @@ import numpy as np
 import torch
 
 from app.contract import Contract, Float32
+from app.engines import Engine, QuickestEngine, ScriptEngine, graph_engine, quickest
 from app.errors import ConfigurationError, VersionRefused
 from modelstore import BrokenVersion, Manifest, ModelVersion
 
 logger = logging.getLogger(__name__)
 
-WARM_UP_ROWS = (1, 2, 3, 8, 64, 1024)
-# The profiling executor records on the first call, compiles on the second and is steady from the third.
-WARM_UP_CALLS = 3
 SUM_TOLERANCE = 1e-5
 
 
@@ -57,6 +55,12 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def use_full_float32() -> None:
+    """Keep TF32 off, which has 10 bits of mantissa: a GPU's answers must be those of the CPU but for rounding."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A version that proved itself on a device."""
@@ -65,7 +69,7 @@ class LoadedModel:
     contract: Contract
     device: str
     load_s: float
-    _module: torch.jit.ScriptModule
+    engine: QuickestEngine
 
     def infer(self, x: Float32) -> Float32:
         """Return class probabilities.
@@ -77,7 +81,7 @@ class LoadedModel:
             Probabilities, float32, shape (N, K); each row sums to 1 within 1e-5. Not finite where a value is so far
             from the training range that float32 overflows.
         """
-        return _run(self._module, x, self.device)
+        return self.engine.infer(x)
 
 
 def load(found: ModelVersion, device: str) -> LoadedModel:
@@ -93,16 +97,25 @@ def load(found: ModelVersion, device: str) -> LoadedModel:
     except BrokenVersion as error:
         raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
     try:
-        module = _script(data, device)
-        _prove(module, manifest, found.version, device)
-        _warm_up(module, manifest, device)
+        candidates = _engines(data, len(manifest.features), device)
+        for engine in candidates:
+            _prove(engine, manifest, found.version)
+        engine = quickest(candidates, np.array(manifest.golden.features[:1], dtype=np.float32))
     except VersionRefused:
         raise
     except Exception as error:  # torch raises nearly anything for a damaged file, torch.jit.Error and IndexError too
         logger.warning("%s version %d cannot run", found.name, found.version, exc_info=error)
         raise VersionRefused(found.name, found.version, "load_failed", "model.pt cannot be run here") from error
-    contract = Contract.of(manifest, found.version)
-    return LoadedModel(manifest, contract, device, time.perf_counter() - started, module)
+    return LoadedModel(manifest, Contract.of(manifest, found.version), device, time.perf_counter() - started, engine)
+
+
+def _engines(data: bytes, features: int, device: str) -> list[Engine]:
+    """Return the engines to choose from: on a CUDA device also its graphs, and the CPU, quicker for few rows."""
+    here = ScriptEngine(device, _script(data, device))
+    if not device.startswith("cuda"):
+        return [here]
+    graphs = graph_engine(here.module, features, device)
+    return [ScriptEngine("cpu", _script(data, "cpu")), *([graphs] if graphs else []), here]
 
 
 def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
@@ -114,33 +127,23 @@ def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
         return frozen
 
 
-def _run(module: torch.jit.ScriptModule, x: Float32, device: str) -> Float32:
-    with torch.inference_mode():
-        probabilities: torch.Tensor = module(torch.from_numpy(x).to(device))
-        return probabilities.cpu().numpy()  # (N, K)
+def _prove(engine: Engine, manifest: Manifest, version: int) -> None:
+    """Hold an engine to the manifest's golden rows.
 
-
-def _prove(module: torch.jit.ScriptModule, manifest: Manifest, version: int, device: str) -> None:
+    Raises:
+        VersionRefused: if its answers are not probabilities, not those of training, or not always the same.
+    """
     x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
     expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
-    got = _run(module, x, device)
+    got = engine.infer(x)
     if got.dtype != np.float32 or got.shape != expected.shape:
-        wanted = f"float32 of shape {expected.shape}"
-        raise VersionRefused(
-            manifest.name, version, "contract", f"answers {got.dtype} of shape {got.shape}, not {wanted}"
-        )
+        detail = f"answers {got.dtype} of shape {got.shape}, not float32 of shape {expected.shape}"
+        raise VersionRefused(manifest.name, version, "contract", detail)
     if not np.isfinite(got).all() or np.abs(got.sum(axis=1, dtype=np.float64) - 1).max() > SUM_TOLERANCE:
         raise VersionRefused(manifest.name, version, "contract", "its answers are not probabilities that sum to 1")
     difference = float(np.abs(got - expected).max())
     if difference > manifest.golden.tolerance:
         detail = f"golden rows differ by {difference:.2g}, allowed is {manifest.golden.tolerance:.2g}"
         raise VersionRefused(manifest.name, version, "golden_mismatch", detail)
-    if not np.array_equal(got, _run(module, x, device)):
+    if not np.array_equal(got, engine.infer(x)):
         raise VersionRefused(manifest.name, version, "not_deterministic", "two equal calls gave different answers")
-
-
-def _warm_up(module: torch.jit.ScriptModule, manifest: Manifest, device: str) -> None:
-    row = np.array(manifest.golden.features[:1], dtype=np.float32)  # (1, F)
-    for rows in WARM_UP_ROWS:
-        for _ in range(WARM_UP_CALLS):
-            _run(module, np.repeat(row, rows, axis=0), device)

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.batching import Entry
 from app.edge import COMMON_HEADERS, Edge
+from app.errors import MalformedBody
 
 logger = logging.getLogger(__name__)
 
@@ -64,24 +65,15 @@ class DirectExchange:
         if self.response_complete:
             return
         protocol = self._protocol
+        if protocol.transport.is_closing():  # the loss was told to a request behind this one
+            self.set()
+            return
         request_id = protocol.edge.request_ids.choose(self._given_id)
         if isinstance(result, bytes):
             status, body, headers = 200, result, b"content-type: application/json\r\n"
         else:
             status, body, headers = _problem(result, request_id)
-        protocol.transport.write(
-            b"%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
-            % (
-                STATUS_LINE[status],
-                protocol.default_head(),
-                headers,
-                _COMMON,
-                len(body),
-                request_id.encode(),
-                b"" if self.keep_alive else b"connection: close\r\n",
-                body,
-            )
-        )
+        protocol.write_answer(status, headers, body, request_id, keep_alive=self.keep_alive)
         self.response_complete = True
         self._count(status)
         if not self.keep_alive:
@@ -102,6 +94,7 @@ class DirectProtocol(HttpToolsProtocol):
         if not isinstance(self.app, Edge):
             raise TypeError(f"this protocol serves an Edge, got {type(self.app).__name__}; set proxy_headers=False")
         self.edge = self.app
+        self._max_direct_bytes = min(MAX_DIRECT_BYTES, self.edge.limits.whole)
         self._exchange: DirectExchange | None = None
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self._default_head = b""
@@ -149,8 +142,36 @@ class DirectProtocol(HttpToolsProtocol):
         self.edge.metrics.in_progress -= 1
         self.cycle = None  # type: ignore[assignment] # as before this request
         self._take_uvicorns_way()
+        self.cycle.keep_alive &= exchange.keep_alive  # the server may have begun to shut down
         super().on_body(exchange.body)
         super().on_message_complete()
+
+    def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
+        """Write a whole answer; `headers` are those that not every answer has."""
+        self.transport.write(
+            b"%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
+            % (
+                STATUS_LINE[status],
+                self.default_head(),
+                headers,
+                _COMMON,
+                len(body),
+                request_id.encode(),
+                b"" if keep_alive else b"connection: close\r\n",
+                body,
+            )
+        )
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP with problem details; a request before it gets its answer, and nothing follows."""
+        pending: object = self.cycle
+        if isinstance(pending, DirectExchange) and not pending.response_complete:
+            pending.keep_alive = False
+            return
+        request_id = self.edge.request_ids.choose(None)
+        status, body, headers = _problem(MalformedBody(f"{msg} Send HTTP/1.1 as RFC 9112 has it"), request_id)
+        self.write_answer(status, headers, body, request_id, keep_alive=False)
+        self.transport.close()
 
     def default_head(self) -> bytes:
         """Return the headers that every answer of the server has, the date among them, as bytes."""
@@ -172,7 +193,7 @@ class DirectProtocol(HttpToolsProtocol):
             headers.get(b"content-type") in _JSON_TYPES
             and length.isdigit()
             and len(length) <= len(str(MAX_DIRECT_BYTES))
-            and int(length) <= MAX_DIRECT_BYTES
+            and int(length) <= self._max_direct_bytes
             and _UNUSUAL_HEADERS.isdisjoint(headers)
             and len(headers) == len(self.headers)
             and self.parser.get_http_version() == "1.1"

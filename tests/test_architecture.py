@@ -33,7 +33,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.dataplane", "app.jobs", "app.codecs"),
     ("app.jobstore", "app.figures"),
     ("app.registry",),
-    ("app.runtime", "app.batching", "app.scores"),  # engine
+    ("app.runtime", "app.batching"),  # engine
+    ("app.engines", "app.scores"),
     ("app.contract",),
     ("app.settings", "app.errors", "app.metrics", "app.processes"),  # leaves
     ("app.__init__",),  # empty
@@ -45,8 +46,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "training": ("training",),
     "tests": (),
     "benchmarks": (),
-    "torch": ("training", "app.runtime"),
-    "torch.jit": ("training.export", "app.runtime"),
+    "torch": ("training", "app.runtime", "app.engines"),
+    "torch.jit": ("training.export", "app.runtime", "app.engines"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),
     "uvicorn": ("app.server", "app.wire"),

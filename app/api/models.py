@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from app.api.schemas import problems
 from app.registry import ModelRegistry, ServedModel
+from app.runtime import LoadedModel
 from modelstore import Baseline, BrokenVersion, Evaluation, Feature, GateReport, Lineage, Manifest, ModelVersion
 
 State = Literal["ready", "degraded", "unavailable"]
@@ -23,6 +24,14 @@ class Example(BaseModel):
     path: str
     content_type: str = "application/json"
     body: dict[str, list[list[float]]]
+
+
+class EngineInfo(BaseModel):
+    """What runs batches of up to so many rows: chosen by measuring when the version was loaded."""
+
+    up_to_rows: int
+    engine: str
+    measured_us: float | None
 
 
 class ModelInfo(BaseModel):
@@ -43,6 +52,7 @@ class ModelInfo(BaseModel):
     serving_version: int | None
     versions: tuple[int, ...]
     device: str | None
+    engines: list[EngineInfo]
     classes: tuple[str, ...]
     features: tuple[Feature, ...]
     metrics: dict[str, Evaluation]
@@ -128,11 +138,19 @@ def _model_info(registry: ModelRegistry, model: ServedModel) -> ModelInfo:
         serving_version=model.serving,
         versions=registry.versions(model.name),
         device=model.loaded.device if model.loaded else None,
+        engines=_engines(model.loaded) if model.loaded else [],
         classes=manifest.classes if manifest else (),
         features=manifest.features if manifest else (),
         metrics=manifest.metrics if manifest else {},
         example=example_of(manifest) if manifest else None,
     )
+
+
+def _engines(loaded: LoadedModel) -> list[EngineInfo]:
+    return [
+        EngineInfo(up_to_rows=choice.rows, engine=choice.engine.name, measured_us=choice.measured_us)
+        for choice in loaded.engine.choices
+    ]
 
 
 def _version_info(registry: ModelRegistry, name: str, version: int) -> VersionInfo:

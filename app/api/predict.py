@@ -46,11 +46,13 @@ class Negotiation:
         given = media_type(request.headers.get("content-type"))
         wanted = media_type(request.headers.get("accept"))
         options = BulkOptions(query.ignore_extra, query.on_error == "skip")
-        writer = self._writers.get(wanted) or self._writers.get(given, self._writers[JSON])
+        answered = next((kind for kind in (wanted, given) if kind in self._writers), JSON)
+        writer = self._writers[answered]
         if given == JSON:
-            write = ColumnsWriter if query.layout == "columns" else lambda contract: writer(contract, options)
+            columns = query.layout == "columns" and answered == JSON
+            write = ColumnsWriter if columns else lambda contract: writer(contract, BulkOptions())
             parts = await self._predictor.answer(await request.body(), name, version, write)
-            return PartsResponse(parts, media_type=wanted if wanted in self._writers else JSON)
+            return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
             raise UnsupportedContentType((JSON, *self._readers))
         asked = BulkRequest(name, version, self._readers[given], writer, options)

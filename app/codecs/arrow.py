@@ -192,7 +192,7 @@ class ArrowWriter:
 def _schema(message: pa.ipc.Message) -> pa.Schema:
     try:
         schema = pa.ipc.read_schema(message)
-        return pa.schema(list(schema))  # looks at every name and type
+        return pa.schema(list(zip(schema.names, schema.types, strict=True)))  # reads all names, which may be no UTF-8
     except _DAMAGE as error:
         raise MalformedBody("the schema of the Arrow stream is damaged") from error
 

@@ -110,13 +110,14 @@ class _Columns:
 
     def _number(self, feature: str, field: str) -> float:
         text = field.strip()
+        only_python = "_" in text or not text.isascii()  # float() takes 1_0, and digits of any script
         try:
-            value = float(text)
+            value = float("" if only_python else text)
         except ValueError:
             kind = "an empty field" if not text else "text"
             raise _wrong(feature, f"must be a number, got {kind}") from None
         with np.errstate(over="ignore"):
-            if "_" in text or not np.isfinite(np.float32(value)):
+            if not np.isfinite(np.float32(value)):
                 raise _wrong(feature, "must be a finite number within float32, at most 3.4e38 either way")
         return value
 
