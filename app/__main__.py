@@ -9,7 +9,7 @@ import gc
 import subprocess
 import sys
 
-gc.disable()  # what is imported stays, so looking for garbage among it costs a fifth of the start; see create_app
+gc.disable()  # what is imported stays, so looking for garbage among it costs a fifth of the start; app.server turns it on
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -42,36 +41,17 @@ def create_app(settings: Settings) -> Edge:
         ConfigurationError: if the device of the settings is not available.
     """
     device = runtime.choose_device(settings.device)
+    logger.info("models run on %s", runtime.describe_device(device))
     load = partial(runtime.load, device=device)
     registry = ModelRegistry(ModelRepository(settings.models_dir), load, settings.max_loaded_versions)
     metrics = ServingMetrics(partial(_active, registry))
     runner = JobRunner(settings, JobStore(settings.state_dir), registry.refresh, metrics.job_ended)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        runtime.use_one_thread()
-        runtime.use_full_float32()
-        logger.info("models run on %s", runtime.describe_device(device))
-        await runner.open()
-        await registry.refresh()
-        tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
-        if settings.metrics_dir:
-            shared = SharedFigures(settings.metrics_dir, metrics)
-            metrics.others = shared.others
-            tasks.append(asyncio.create_task(shared.keep_written(), name="figures"))
-        gc.collect()
-        gc.freeze()  # what is loaded stays: the collector need not look at it again and again
-        gc.enable()
-        yield
-        for task in tasks:
-            task.cancel()
-        await runner.close()
-
     app = FastAPI(
         title="Tabserve",
         version=metadata.version("tabserve"),
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=lambda _app: _running(settings, registry, runner, metrics),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -87,6 +67,25 @@ def create_app(settings: Settings) -> Edge:
     errors.install(app)
     limits = BodyLimits(settings.max_body_bytes, settings.max_stream_bytes, frozenset(formats.readers()))
     return Edge(app, predictor, metrics, _route_templates(app), limits)
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    settings: Settings, registry: ModelRegistry, runner: JobRunner, metrics: ServingMetrics
+) -> AsyncIterator[None]:
+    """Open and load everything, keep looking at the store, and stop and close everything."""
+    runtime.use_one_thread()
+    runtime.use_full_float32()
+    await asyncio.gather(runner.open(), registry.refresh())
+    tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
+    if settings.metrics_dir:
+        shared = SharedFigures(settings.metrics_dir, metrics)
+        metrics.others = shared.others
+        tasks.append(asyncio.create_task(shared.keep_written(), name="figures"))
+    yield
+    for task in tasks:
+        task.cancel()
+    await runner.close()
 
 
 async def _watch(registry: ModelRegistry, interval_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import tempfile
 from functools import partial
@@ -60,7 +61,10 @@ def _config(settings: Settings) -> uvicorn.Config:
 
 def _worker_app(settings: Settings) -> object:
     logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-    return create_app(settings)
+    app = create_app(settings)
+    gc.freeze()  # what is imported stays: the collector, off while importing, need not look at it again and again
+    gc.enable()
+    return app
 
 
 def _welcome(settings: Settings, port: int) -> None:

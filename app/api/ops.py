@@ -74,6 +74,13 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, device: str) -> API
         status = "ok" if perfect else "degraded" if registry.ready else "unavailable"
         return Health(status=status, device=device, models=models)
 
+    routes.include_router(_metrics_router(registry, metrics))
+    return routes
+
+
+def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRouter:
+    routes = APIRouter()
+
     @routes.get(
         "/metrics",
         response_class=Response,
