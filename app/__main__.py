@@ -9,16 +9,14 @@ import gc
 import subprocess
 import sys
 
-gc.disable()  # looking for garbage among what is imported costs a fifth of the start; app.server turns it on again
+gc.disable()  # looking for garbage among what is imported costs a fifth of the start; app.worker turns it on again
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from app.errors import ServingError
-from app.jobs import training_command
-from app.runtime import choose_device
 from app.server import serve
 from app.settings import Settings
+from app.trainer import training_command
 
 BAD_SETTINGS = 3
 
@@ -27,22 +25,15 @@ def main() -> int:
     """Run the service until it is stopped, and return the exit code."""
     try:
         settings = CliApp.run(Settings)
-        choose_device(settings.device)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = "_".join(str(part) for part in fault["loc"])
-        return _refuse(f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}")
-    except ServingError as error:
-        return _refuse(str(error))
+        reason = f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}"
+        print(f"tabserve: {reason}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
+        return BAD_SETTINGS
     if settings.train_missing and (code := subprocess.call(training_command(settings, "ensure"))):
         return code
-    serve(settings)
-    return 0
-
-
-def _refuse(reason: str) -> int:
-    print(f"tabserve: {reason}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
-    return BAD_SETTINGS
+    return serve(settings)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from app.codecs.blocks import Block, Reader, Writer
 from app.dataplane import OVERFLOW, DataPlane, overflows
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import InvalidInput, Problem, ServingError
 from app.runtime import LoadedModel
 from app.scores import Answer
-
-# How much is parsed at a time: about a third of a millisecond, so that other requests get their turn.
-PIECE_BYTES = 16 << 10
 
 
 class BrokenOff(Exception):
@@ -33,7 +30,7 @@ async def answer_blocks(
         skip: answer a bad row in its place with what is wrong.
 
     Raises:
-        MalformedBody, InvalidInput: if nothing was yielded yet; the client can still be told properly.
+        ServingError: if nothing was yielded yet; the client can still be told properly.
         BrokenOff: if the answer had begun; what was wrong has been yielded as its last words.
     """
     begun = False
@@ -46,7 +43,7 @@ async def answer_blocks(
             )
             yield text if begun else writer.head() + text
             begun = True
-    except (InvalidInput, MalformedBody) as error:
+    except ServingError as error:
         if not begun:
             raise
         yield writer.failure(error)
@@ -56,10 +53,10 @@ async def answer_blocks(
 
 async def _blocks(reader: Reader, body: AsyncIterator[bytes]) -> AsyncIterator[Block]:
     async for part in body:
-        for start in range(0, len(part), PIECE_BYTES):
-            for block in reader.feed(part[start : start + PIECE_BYTES]):
+        for start in range(0, len(part), reader.piece_bytes):
+            for block in reader.feed(part[start : start + reader.piece_bytes]):
                 yield block
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # other requests get their turn
     for block in reader.finish():
         yield block
 

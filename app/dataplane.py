@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from app.scores import Answer, Scores
 
 # One forward pass of so many rows holds the event loop for about a quarter of a millisecond (docs/performance.md).
 MAX_BATCH_ROWS = 1024
+STEP_ROWS = 2048  # of a request with more rows than that
 
 OVERFLOW = "values are so far outside the training range that the model overflows"
 
@@ -54,16 +56,18 @@ class DataPlane:
     def submit(self, model: LoadedModel, x: Float32, done: Done[Answer], *, alone: bool) -> Entry[Float32, Answer]:
         """Answer a request of few rows together with others of this turn; `done` gets the answer or what went wrong.
 
+        As after `infer`, the rows of the answer may overflow.
+
         Args:
             model: the version that answers.
             x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
-            done: called once; its answer's probabilities are finite.
+            done: called once.
             alone: no other request can be there.
 
         Raises:
             Overloaded: if too many rows wait.
         """
-        return self._batcher(model).submit(x, len(x), partial(_checked, done), alone=alone)
+        return self._batcher(model).submit(x, len(x), done, alone=alone)
 
     async def infer(self, model: LoadedModel, x: Float32) -> Answer:
         """Answer checked rows, any number of them, without holding the event loop for long.
@@ -80,12 +84,12 @@ class DataPlane:
         """
         if len(x) <= MAX_BATCH_ROWS:
             return await self._batcher(model).result(x, len(x))
-        parts = [
-            await self._batcher(model).result(x[start : start + MAX_BATCH_ROWS], MAX_BATCH_ROWS)
-            for start in range(0, len(x), MAX_BATCH_ROWS)
-        ]
-        probabilities = np.concatenate([part.probabilities for part in parts])
-        return Answer(Scores(model.contract, x, probabilities), 0, len(x))
+        parts = []
+        for start in range(0, len(x), STEP_ROWS):
+            parts.append(model.infer(x[start : start + STEP_ROWS]))
+            await asyncio.sleep(0)  # other requests get their turn
+        self._metrics.rows_answered(model.contract.name, model.contract.version, len(x))
+        return Answer(Scores(model.contract, x, np.concatenate(parts)), 0, len(x))
 
     def _run(self, model: LoadedModel, items: Sequence[Float32]) -> list[Answer]:
         """Run requests in one forward pass and give each its part."""
@@ -137,12 +141,3 @@ def require_finite(answer: Answer, first: int = 0) -> None:
     if rows := overflows(answer):
         problems = tuple(Problem(first + row, None, OVERFLOW) for row in rows[:MAX_PROBLEMS])
         raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)
-
-
-def _checked(done: Done[Answer], result: Answer | Exception) -> None:
-    if not isinstance(result, Exception):
-        try:
-            require_finite(result)
-        except InvalidInput as error:
-            result = error
-    done(result)

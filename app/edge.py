@@ -1,5 +1,7 @@
 """The outermost layer, plain ASGI: request id, body limit, count, and the last word on errors; no model, no JSON.
 
+Predictions with the active version of a model go from here to their answer, past FastAPI.
+
 Everything here is paid by every request, so it does little, and before a byte of the body is read.
 """
 
@@ -10,14 +12,16 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.bodies import media_type
 from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.bulk import BrokenOff
 from app.errors import BodyTooLarge, MalformedBody
 from app.metrics import ServingMetrics
 from app.predictor import Predictor
@@ -26,6 +30,11 @@ logger = logging.getLogger(__name__)
 
 COMMON_HEADERS = ((b"x-content-type-options", b"nosniff"),)
 
+PREDICT_ROUTE = "/predict/{model}"
+
+Predict = Callable[[Scope, Receive, Send, str], Awaitable[None]]
+
+_PREDICT = re.compile(r"/predict/([^/]+)")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _MAX_LENGTH_DIGITS = 18
@@ -72,12 +81,15 @@ class Edge:
         predictor: for a server that can answer predictions without ASGI (`app/wire.py`).
         metrics: likewise.
         request_ids: likewise.
+        predictions: likewise, the counts of `POST /predict/{model}`.
         limits: likewise.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        *,
+        predict: Predict,
         predictor: Predictor,
         metrics: ServingMetrics,
         route_templates: Mapping[object, str],
@@ -86,7 +98,9 @@ class Edge:
         self.predictor = predictor
         self.metrics = metrics
         self.request_ids = RequestIds()
+        self.predictions = metrics.requests(PREDICT_ROUTE, "POST")
         self._app = app
+        self._predict = predict
         self._route_templates = route_templates
         self.limits = limits
 
@@ -98,18 +112,24 @@ class Edge:
         headers = dict(scope["headers"])
         exchange = _Exchange(self.request_ids.choose(headers.get(b"x-request-id")), send)
         scope["tabserve.request_id"] = exchange.request_id
+        name = _PREDICT.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         started = time.perf_counter()
         self.metrics.in_progress += 1
         try:
             limit = self.limits.for_type(headers.get(b"content-type", b""))
             limited = _limited(receive, headers.get(b"content-length"), limit)
-            await self._app(scope, limited, exchange.send)
+            if name:
+                await self._predict(scope, limited, exchange.send, name[1])
+            else:
+                await self._app(scope, limited, exchange.send)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered; counted as 499 if no answer had begun
         except Exception as error:
             await exchange.fail(error)
         finally:
             self.metrics.in_progress -= 1
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            route = self._route_templates.get(scope.get("endpoint"), "unmatched")
+            route = PREDICT_ROUTE if name else self._route_templates.get(scope.get("endpoint"), "unmatched")
             self.metrics.requests(route, method).count(exchange.status, time.perf_counter() - started)
 
 
@@ -130,6 +150,9 @@ class _Exchange:
 
     async def fail(self, error: Exception) -> None:
         started = self.status != CLIENT_CLOSED
+        if isinstance(error, BrokenOff):
+            logger.warning("request %s was broken off: %s", self.request_id, error)
+            return
         status, body, headers = problem_answer(error, self.request_id)
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("request %s failed", self.request_id, exc_info=error)

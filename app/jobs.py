@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import secrets
 import signal
-import sys
 import time
 import tomllib
 from collections.abc import Awaitable, Callable
@@ -24,6 +22,7 @@ from pydantic import ValidationError
 from app.errors import RecipeNotFound, StoreUnavailable
 from app.jobstore import JobStatus, JobStore, TrainingJob
 from app.settings import Settings
+from app.trainer import training_command, training_environment
 from modelstore import EpochMetrics, JobResult, Notice, Overrides, Reason, from_line
 
 logger = logging.getLogger(__name__)
@@ -31,26 +30,7 @@ logger = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.5
 STOP_GRACE_S = 5.0
 LINE_LIMIT_BYTES = 1 << 20
-# What the child needs of this process's environment; keys and secrets are not among it.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 _STATUS_AT_END = {"succeeded": JobStatus.SUCCEEDED, "interrupted": JobStatus.INTERRUPTED}
-_CHILD_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
-
-
-def training_command(settings: Settings, *arguments: str) -> list[str]:
-    """Return the command line `python -m training ...` with the folders of these settings."""
-    folders = {
-        "--models-dir": settings.models_dir,
-        "--data-dir": settings.data_dir,
-        "--recipes-dir": settings.recipes_dir,
-    }
-    options = [part for option, folder in folders.items() for part in (option, str(folder))]
-    return [sys.executable, "-m", "training", *arguments, *options]
-
-
-def training_environment() -> dict[str, str]:
-    """Return the environment of a training child."""
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | _CHILD_ENVIRONMENT
 
 
 class JobRunner:

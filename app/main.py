@@ -58,7 +58,8 @@ def create_app(settings: Settings) -> Edge:
     )
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     predictor = Predictor(plane)
-    app.include_router(predict.router(predictor, settings.max_answer_bytes_waiting))
+    negotiation = predict.Negotiation(predictor, settings.max_answer_bytes_waiting)
+    app.include_router(predict.router(negotiation))
     app.include_router(models.router(registry, device))
     app.include_router(train.router(runner))
     app.include_router(ops.router(registry, metrics, device))
@@ -66,7 +67,14 @@ def create_app(settings: Settings) -> Edge:
     openapi.install(app, partial(_manifests, registry))
     errors.install(app)
     limits = BodyLimits(settings.max_body_bytes, settings.max_stream_bytes, frozenset(formats.readers()))
-    return Edge(app, predictor, metrics, _route_templates(app), limits)
+    return Edge(
+        app,
+        predict=negotiation.serve,
+        predictor=predictor,
+        metrics=metrics,
+        route_templates=_route_templates(app),
+        limits=limits,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -86,6 +94,7 @@ async def _running(
     for task in tasks:
         task.cancel()
     await runner.close()
+    registry.close()
 
 
 async def _watch(registry: ModelRegistry, interval_s: float) -> None:

@@ -127,15 +127,22 @@ class Predictor:
         request = json_codec.read_request(body)
         if request.version is not None or len(request.instances) > MAX_BATCH_ROWS:
             return None
-        model = self._plane.active(_required(_agreed("model", name, request.model)))
+        if request.model is not None:
+            _agreed("model", name, request.model)
+        model = self._plane.active(name)
         x = json_codec.read_rows(request, model.contract)
 
         def done(result: Answer | Exception) -> None:
+            if isinstance(result, Exception):
+                finish(result)
+                return
             try:
-                answer = result if isinstance(result, Exception) else write_answer(result)
+                require_finite(result)
+                answer = write_answer(result)
             except Exception as error:
-                answer = error
-            finish(answer)
+                finish(error)
+            else:
+                finish(answer)
 
         return self._plane.submit(model, x, done, alone=alone)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
+
+BACKGROUND_NICENESS = 10
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -18,6 +22,12 @@ def is_alive(name: str) -> bool:
     boot, _, rest = name.partition(":")
     number, _, started = rest.partition(":")
     return boot == _boot() and number.isdigit() and started == _started(int(number))
+
+
+def step_back() -> None:
+    """Let the calling thread have the processor when no other thread of the service wants it, where that can be."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
 
 
 def _boot() -> str:

@@ -10,16 +10,22 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import modelstore
 from app.errors import ModelNotFound, ModelNotReady, StoreUnavailable, VersionNotFound, VersionRefused
+from app.processes import step_back
 from app.runtime import LoadedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion
 
 logger = logging.getLogger(__name__)
 
 Load = Callable[[ModelVersion], LoadedModel]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,11 @@ class ModelRegistry:
         self._served: dict[str, ServedModel] = {}
         self._by_number: OrderedDict[tuple[str, int], LoadedModel] = OrderedDict()
         self._changing = asyncio.Lock()
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=step_back)
+
+    def close(self) -> None:
+        """End the loader's thread."""
+        self._loader.shutdown()
 
     @property
     def ready(self) -> bool:
@@ -122,7 +133,7 @@ class ModelRegistry:
         if key not in self._by_number:
             async with self._changing:
                 if key not in self._by_number:
-                    self._by_number[key] = await asyncio.to_thread(self._find_and_load, name, version)
+                    self._by_number[key] = await self._aside(self._find_and_load, name, version)
                 if len(self._by_number) > self._max_loaded_versions:
                     self._by_number.popitem(last=False)
         self._by_number.move_to_end(key)
@@ -131,11 +142,11 @@ class ModelRegistry:
     async def refresh(self) -> None:
         """Look at the store: load, prove and put in place what became active, forget what was removed."""
         async with self._changing:
-            names = await asyncio.to_thread(self._repository.names)
+            names = await self._aside(self._repository.names)
             for name in names:
                 known = self._served.get(name, ServedModel(name))
                 try:
-                    self._served[name] = await asyncio.to_thread(self._refreshed, known)
+                    self._served[name] = await self._aside(self._refreshed, known)
                 except OSError:  # of this model's folder; the others must not suffer
                     logger.exception("the folder of model %s cannot be read", name)
             for name in set(self._served).difference(names):
@@ -153,9 +164,9 @@ class ModelRegistry:
         """
         self.get(name)
         async with self._changing:
-            loaded = await asyncio.to_thread(self._find_and_load, name, version)
+            loaded = await self._aside(self._find_and_load, name, version)
             try:
-                await asyncio.to_thread(self._repository.activate, name, version)
+                await self._aside(self._repository.activate, name, version)
             except modelstore.PublishError as error:
                 raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
             self._served[name] = _serve(replace(self._served[name], wanted=version), loaded)
@@ -179,6 +190,10 @@ class ModelRegistry:
             return self._repository.find(self.get(name).name, version)
         except (modelstore.UnknownVersion, modelstore.UnknownModel, modelstore.InvalidName) as error:
             raise VersionNotFound(name, self._repository.versions(name)) from error
+
+    async def _aside(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        """Do work in the loader's thread, which steps back behind the event loop's."""
+        return await asyncio.get_running_loop().run_in_executor(self._loader, partial(work, *arguments, **named))
 
     def _find_and_load(self, name: str, version: int) -> LoadedModel:
         return self._load(self.find(name, version))

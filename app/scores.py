@@ -31,9 +31,15 @@ class Scores:
         self.probabilities = probabilities
 
     @cached_property
+    def winners(self) -> NDArray[np.intp]:
+        """Return the index of the most probable class of each row, shape (N,)."""
+        winners: NDArray[np.intp] = self.probabilities.argmax(axis=1)
+        return winners
+
+    @cached_property
     def best(self) -> list[int]:
-        """Return the index of the most probable class of each row, length N."""
-        best: list[int] = self.probabilities.argmax(axis=1).tolist()
+        """Return `winners` as a list, which is quicker to read one by one."""
+        best: list[int] = self.winners.tolist()
         return best
 
     @cached_property
@@ -78,6 +84,11 @@ class Answer:
     def best(self) -> list[int]:
         """Return the index of the most probable class of each row."""
         return self.scores.best[self.start : self.stop]
+
+    @property
+    def winners(self) -> NDArray[np.intp]:
+        """Return the same as an array, shape (rows,)."""
+        return self.scores.winners[self.start : self.stop]
 
     @property
     def digits(self) -> list[bytes]:

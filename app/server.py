@@ -1,21 +1,21 @@
-"""Runs the service with uvicorn, in one process or several; it must not know what the service does."""
+"""Runs the service with uvicorn, in one process or several; it must not know what that does, nor import torch."""
 
 from __future__ import annotations
 
-import gc
-import logging
+import contextlib
+import os
+import socket
 import tempfile
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.main import create_app
 from app.settings import Settings
-from app.wire import DirectProtocol
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+SHUTDOWN_GRACE_S = 25  # what was accepted is finished in this time; less than the 35 s of docker-compose.yml
 WELCOME = """
 Tabserve on %(address)s
   pages to try it out:  %(address)s/docs
@@ -24,48 +24,50 @@ Tabserve on %(address)s
 """
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal ends it; with several workers, one that dies is started again.
+def serve(settings: Settings) -> int:
+    """Serve until a signal ends it, and return the exit code; with several workers, one that dies is started again.
 
     Raises:
-        SystemExit: with 3 if the address cannot be listened on.
+        SystemExit: with 3 if the address cannot be listened on or the service cannot start.
     """
-    if settings.workers == 1:
-        config = _config(settings)
-        socket = config.bind_socket()
-        _welcome(settings, socket.getsockname()[1])
-        uvicorn.Server(config).run([socket])
-        return
-    with tempfile.TemporaryDirectory(prefix="tabserve-metrics-") as folder:
-        config = _config(settings.model_copy(update={"metrics_dir": Path(folder)}))
-        socket = config.bind_socket()
-        _welcome(settings, socket.getsockname()[1])
-        Multiprocess(config, [socket]).run()
-
-
-def _config(settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        partial(_worker_app, settings),  # called in each worker, which spawning starts without our state
+    config = uvicorn.Config(
+        "app.worker:create",  # by name, so that a launcher of several workers need not import torch itself
         factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http=DirectProtocol,
+        http="app.wire:DirectProtocol",
+        ws="none",
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
         proxy_headers=False,
     )
+    if settings.workers == 1:
+        _hand_on(settings)
+        config.load()  # before anything is promised: this is where a device that is not there is found
+        with _listening(config, settings) as listener:
+            uvicorn.Server(config).run([listener])
+        return 0
+    with _listening(config, settings) as listener, tempfile.TemporaryDirectory(prefix="tabserve-metrics-") as folder:
+        _hand_on(settings.model_copy(update={"metrics_dir": Path(folder)}))
+        supervisor = Multiprocess(config, [listener])
+        supervisor.run()
+        failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+        return STARTUP_FAILURE if failed else 0
 
 
-def _worker_app(settings: Settings) -> object:
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-    app = create_app(settings)
-    gc.freeze()  # what is imported stays: the collector, off while importing, need not look at it again and again
-    gc.enable()
-    return app
+@contextlib.contextmanager
+def _listening(config: uvicorn.Config, settings: Settings) -> Iterator[socket.socket]:
+    with contextlib.closing(config.bind_socket()) as listener:
+        print(WELCOME % {"address": f"http://{settings.host}:{listener.getsockname()[1]}"}, flush=True)  # noqa: T201
+        yield listener
 
 
-def _welcome(settings: Settings, port: int) -> None:
-    print(WELCOME % {"address": f"http://{settings.host}:{port}"}, flush=True)  # noqa: T201 - for the person who started it
+def _hand_on(settings: Settings) -> None:
+    """Put the settings, flags included, where workers read theirs."""
+    for name, value in settings:
+        if value is not None:
+            os.environ[f"TABSERVE_{name.upper()}"] = str(value)

@@ -8,6 +8,7 @@ It must not know models or JSON; both ways end in the same `Predictor`.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from http import HTTPStatus
 from typing import Any
@@ -24,10 +25,11 @@ logger = logging.getLogger(__name__)
 MAX_DIRECT_BYTES = 64 << 10
 
 _PREFIX = b"/predict/"
-_ROUTE = "/predict/{model}"
 _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
+_JSON_WILL_DO = frozenset((b"*/*", b"application/json", b"application/json, text/plain, */*"))  # the last is axios
 _UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 _UNUSUAL_IN_PATH = frozenset(b"/?%#;")
+_SMALL_LENGTH = re.compile(rb"[0-9]{1,6}")
 _COMMON = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
 
 
@@ -81,9 +83,9 @@ class DirectExchange:
         protocol.on_response_complete()
 
     def _count(self, status: int) -> None:
-        metrics = self._protocol.edge.metrics
-        metrics.in_progress -= 1
-        metrics.requests(_ROUTE, "POST").count(status, time.perf_counter() - self._started)
+        edge = self._protocol.edge
+        edge.metrics.in_progress -= 1
+        edge.predictions.count(status, time.perf_counter() - self._started)
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -98,6 +100,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._exchange: DirectExchange | None = None
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self._default_head = b""
+        self._lengths: list[bytes] = []
+        self._repeated: tuple[bytes, list[tuple[bytes, bytes]], str] | None = None
 
     def on_message_begin(self) -> None:
         """Begin a request; uvicorn's scope is made only if this takes uvicorn's way."""
@@ -105,6 +109,14 @@ class DirectProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._exchange = None
+        self._lengths = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header; lengths apart, because all others are often those of the request before."""
+        if name.lower() == b"content-length":
+            self._lengths.append(value)
+        else:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
@@ -182,32 +194,44 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _direct(self) -> DirectExchange | None:
         """Return an exchange if the request is as plain as the short way wants it."""
-        url = self.url
-        if not url.startswith(_PREFIX) or self.parser.get_method() != b"POST" or self.flow.write_paused:
-            return None
         if (self.cycle is not None and not self.cycle.response_complete) or self.limit_concurrency is not None:
             return None
+        if len(self._lengths) != 1 or not _SMALL_LENGTH.fullmatch(self._lengths[0]) or self.flow.write_paused:
+            return None
+        if int(self._lengths[0]) > self._max_direct_bytes:
+            return None
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return None
+        if self._repeated is not None and self._repeated[:2] == (self.url, self.headers):
+            return DirectExchange(self, self._repeated[2], None)
+        return self._direct_by_headers()
+
+    def _direct_by_headers(self) -> DirectExchange | None:
+        """Return an exchange if path and headers are plain, and remember them if they may come again."""
         headers = dict(self.headers)
-        length = headers.get(b"content-length", b"")
+        name = self.url.removeprefix(_PREFIX)
         plain = (
-            headers.get(b"content-type") in _JSON_TYPES
-            and length.isdigit()
-            and len(length) <= len(str(MAX_DIRECT_BYTES))
-            and int(length) <= self._max_direct_bytes
+            len(name) == len(self.url) - len(_PREFIX)
+            and name
+            and _UNUSUAL_IN_PATH.isdisjoint(name)
+            and headers.get(b"content-type") in _JSON_TYPES
+            and headers.get(b"accept", b"*/*") in _JSON_WILL_DO
             and _UNUSUAL_HEADERS.isdisjoint(headers)
             and len(headers) == len(self.headers)
-            and self.parser.get_http_version() == "1.1"
         )
-        name = url[len(_PREFIX) :]
-        if not plain or not name or not _UNUSUAL_IN_PATH.isdisjoint(name):
+        if not plain:
             return None
-        return DirectExchange(self, name.decode("latin-1"), headers.get(b"x-request-id"))
+        model, request_id = name.decode("latin-1"), headers.get(b"x-request-id")
+        if request_id is None:
+            self._repeated = (self.url, self.headers, model)
+        return DirectExchange(self, model, request_id)
 
     def _take_uvicorns_way(self) -> None:
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)  # the very list that uvicorn's scope holds
+        self.headers.extend((b"content-length", length) for length in self._lengths)
         super().on_headers_complete()
 
 

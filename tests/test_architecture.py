@@ -25,6 +25,7 @@ PACKAGES = ("app", "modelstore", "training")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.__main__", "app.healthcheck"),  # command line
     ("app.server",),  # processes and sockets
+    ("app.worker",),  # one serving process
     ("app.main", "app.wire"),  # composition; the short way from the socket
     ("app.edge",),  # outermost ASGI layer
     ("app.api",),  # HTTP
@@ -36,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.runtime", "app.batching"),  # engine
     ("app.engines", "app.scores"),
     ("app.contract",),
+    ("app.trainer",),
     ("app.settings", "app.errors", "app.metrics", "app.processes"),  # leaves
     ("app.__init__",),  # empty
 )

@@ -42,12 +42,16 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
     try:
         return kind.model_validate_json(await request.body())
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
-        if faults[0]["type"] == "json_invalid":
+        if error.errors()[0]["type"] == "json_invalid":
             raise MalformedBody("the body is not JSON; see GET /docs") from error
-        problems = tuple(Problem(None, _place(fault), fault["msg"].lower()) for fault in faults)
-        detail = f"{problems[0].feature or 'the body'}: {problems[0].problem}; see GET /docs"
-        raise InvalidInput(detail, problems) from error
+        raise invalid(error) from error
+
+
+def invalid(error: ValidationError) -> InvalidInput:
+    """Return what to tell the client about fields that are wrong; what was sent is not repeated."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
+    problems = tuple(Problem(None, _place(fault), fault["msg"].lower()) for fault in faults)
+    return InvalidInput(f"{problems[0].feature or 'the body'}: {problems[0].problem}; see GET /docs", problems)
 
 
 def _place(fault: ErrorDetails) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from starlette.types import Receive, Scope, Send
 
-from app.api.bodies import media_type
+from app.api.bodies import invalid, media_type
 from app.api.responses import BlocksResponse, PartsResponse
 from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems
 from app.codecs import formats
@@ -41,6 +42,20 @@ class Negotiation:
         self._readers = formats.readers()
         self._writers = formats.writers()
 
+    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        """Answer `POST /predict/{model}` as its route does, without FastAPI's 0.4 ms on the way.
+
+        Raises:
+            ServingError: whatever is wrong with request or model.
+        """
+        request = Request(scope, receive, send)
+        try:
+            query = PredictQuery.model_validate(dict(request.query_params))
+        except ValidationError as error:
+            raise invalid(error) from error
+        response = await self.answer(request, query, name, None)
+        await response(scope, receive, send)
+
     async def answer(self, request: Request, query: PredictQuery, name: str | None, version: int | None) -> Response:
         """Answer a prediction request in the format that it asks for, or else in its own."""
         given = media_type(request.headers.get("content-type"))
@@ -60,7 +75,7 @@ class Negotiation:
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
 
 
-def router(predictor: Predictor, max_waiting_bytes: int) -> APIRouter:
+def router(negotiate: Negotiation) -> APIRouter:
     """Return the prediction routes."""
     routes = APIRouter(tags=["predict"])
     documented: dict[str, Any] = {
@@ -69,8 +84,6 @@ def router(predictor: Predictor, max_waiting_bytes: int) -> APIRouter:
     }
     named_in_path = json_body(instances(ANY_ROW))
     named_in_body = json_body(instances(ANY_ROW, model={"type": "string"}))
-
-    negotiate = Negotiation(predictor, max_waiting_bytes)
 
     @routes.post("/predict/{model}", openapi_extra=named_in_path, **documented)
     async def predict(request: Request, model: str, options: Annotated[PredictQuery, Query()]) -> Response:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from fastapi import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 
@@ -46,6 +47,8 @@ class BlocksResponse(Response):
             while (block := await self._waiting.take()) is not None:
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await making
+        except ClientDisconnect:
+            return  # nobody is left to be answered
         finally:
             making.cancel()
         await send({"type": "http.response.body", "body": b""})

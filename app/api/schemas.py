@@ -111,7 +111,17 @@ COMPONENTS: Document = {
         },
     },
 }
+# Formats that are read and answered row by row; what stands in them is in docs/api.md.
+BULK_TYPES = (
+    "text/csv",
+    "application/x-ndjson",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.tabserve.float32",
+)
 PREDICT_ANSWER: Document = {
     "description": "Answers in row order",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictAnswer"}}},
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/PredictAnswer"}},
+        **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in BULK_TYPES},
+    },
 }

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from app.codecs.blocks import Block
-from app.contract import Contract, Float32
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.codecs.blocks import BINARY_PIECE_BYTES, Block
+from app.contract import Contract, Float32, all_finite
+from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 MAX_MESSAGE_BYTES = 64 << 20
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 8192
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -25,6 +25,7 @@ class ArrowReader:
     """Reads record batches with a numeric column for each feature, in any order, as they arrive."""
 
     unit = "row"
+    piece_bytes = BINARY_PIECE_BYTES
 
     def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
         self._contract = contract
@@ -133,6 +134,8 @@ class ArrowReader:
 
     def _bad(self, x: Float32, first: int) -> dict[int, Problem]:
         """Return the rows that are not finite, and set them to 0."""
+        if all_finite(x):
+            return {}
         bad = {
             row: Problem(first + row, self._contract.features[column], "must be a finite number, not null")
             for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
@@ -142,14 +145,20 @@ class ArrowReader:
 
 
 class ArrowWriter:
-    """Writes record batches with `label`, `probability` and `probability_<class>`; a skipped row is null throughout."""
+    """Writes record batches with `label`, `probability` and `probability_<class>`; a skipped row is null throughout.
+
+    Labels are a dictionary column, which pandas reads as categorical: for 10,000 rows a sixth of the time of strings.
+    """
 
     content_type = CONTENT_TYPE
 
     def __init__(self, contract: Contract) -> None:
         self._classes = contract.classes
+        self._dictionary = pa.array(contract.classes)
         probabilities = [pa.field(f"probability_{label}", pa.float32()) for label in contract.classes]
-        self._schema = pa.schema([("label", pa.string()), ("probability", pa.float32()), *probabilities])
+        self._schema = pa.schema(
+            [("label", pa.dictionary(pa.int32(), pa.string())), ("probability", pa.float32()), *probabilities]
+        )
         self._sink = io.BytesIO()
         self._stream = pa.ipc.new_stream(self._sink, self._schema)
 
@@ -159,9 +168,11 @@ class ArrowWriter:
 
     def rows(self, answer: Answer) -> bytes:
         """Return the rows of an answer as a record batch."""
-        probabilities = answer.probabilities
-        labels = pa.array(self._classes).take(pa.array(answer.best))
-        columns = [pa.array(column.copy()) for column in (probabilities.max(axis=1), *probabilities.T)]
+        probabilities, winners = answer.probabilities, answer.winners
+        labels = self._labels(winners)
+        # indexing takes a tenth of the time of max(axis=1), which is slow over few classes
+        winning = probabilities.ravel()[np.arange(0, probabilities.size, len(self._classes)) + winners]
+        columns = [pa.array(winning), *(pa.array(column.copy()) for column in probabilities.T)]
         self._stream.write_batch(pa.record_batch([labels, *columns], schema=self._schema))
         return self._taken()
 
@@ -169,11 +180,11 @@ class ArrowWriter:
         """Return one row; null where there is no answer. Numbers are not needed: no row is left out."""
         if answer is not None:
             return self.rows(answer)
-        nothing = [pa.nulls(1, field.type) for field in self._schema]
-        self._stream.write_batch(pa.record_batch(nothing, schema=self._schema))
+        nothing = [pa.nulls(1, pa.float32())] * (len(self._schema) - 1)
+        self._stream.write_batch(pa.record_batch([self._labels([None]), *nothing], schema=self._schema))
         return self._taken()
 
-    def failure(self, _error: InvalidInput | MalformedBody) -> bytes:
+    def failure(self, _error: ServingError) -> bytes:
         """Return nothing: without its end the stream is recognisably cut off."""
         return b""
 
@@ -181,6 +192,9 @@ class ArrowWriter:
         """Return the end-of-stream marker."""
         self._stream.close()
         return self._taken()
+
+    def _labels(self, winners: Iterable[int | None]) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(winners, pa.int32()), self._dictionary)
 
     def _taken(self) -> bytes:
         written = self._sink.getvalue()

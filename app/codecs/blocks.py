@@ -9,10 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from app.contract import Contract, Float32
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
 
 MAX_LINE_BYTES = 1 << 20
+TEXT_PIECE_BYTES = 16 << 10
+BINARY_PIECE_BYTES = 128 << 10
 
 
 @dataclass(slots=True)
@@ -35,6 +37,9 @@ class Reader(Protocol):
 
     unit: str
     """What `Block.first` counts: `line` or `row`."""
+
+    piece_bytes: int
+    """How much to feed at a time: what holds the event loop for a fraction of a millisecond."""
 
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take more of the body, and yield the rows that are complete now.
@@ -66,7 +71,7 @@ class Writer(Protocol):
         """Return one row with its number: its answer, or what is wrong with it."""
         ...
 
-    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+    def failure(self, error: ServingError) -> bytes:
         """Return the last words of an answer that breaks off."""
         ...
 
@@ -82,6 +87,7 @@ class LineReader:
     """Reads formats with a row a line: whole blocks fast, and line by line what the fast reader does not like."""
 
     unit = "line"
+    piece_bytes = TEXT_PIECE_BYTES
 
     def __init__(
         self, contract: Contract, fast: Callable[[bytes], Float32 | None], precise: ReadRow, first: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import csv
 import io
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ import numpy as np
 import orjson
 
 from app.codecs import frames
-from app.codecs.blocks import MAX_LINE_BYTES, Block, LineReader
-from app.contract import Contract, Float32, all_finite
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.codecs.blocks import MAX_LINE_BYTES, TEXT_PIECE_BYTES, Block, LineReader
+from app.contract import Contract, Float32, packed
+from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
 
 CONTENT_TYPE = "text/csv"
@@ -25,6 +24,7 @@ class CsvReader:
     """Reads lines of numbers under a header line that names the columns, in any order."""
 
     unit = "line"
+    piece_bytes = TEXT_PIECE_BYTES
 
     def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
         self._contract = contract
@@ -83,15 +83,16 @@ class _Columns:
         if b"true" in lines or b"false" in lines or b"\r" in lines or not self._even(lines):
             return None
         try:
-            values = array.array("f", orjson.loads(b"[%b]" % lines.replace(b"\n", b",")))
-        except (orjson.JSONDecodeError, TypeError, OverflowError):
+            values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
+        except orjson.JSONDecodeError:
             return None
         if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line under a single column
             return None
-        x = np.frombuffer(values, dtype=np.float32).reshape(-1, self._width)
-        if not self._in_order:
-            x = np.ascontiguousarray(x[:, self._order])
-        return x if all_finite(x) else None  # (N, F)
+        flat = packed(values, len(values))
+        if flat is None:
+            return None
+        x = flat.reshape(-1, self._width)
+        return x if self._in_order else np.ascontiguousarray(x[:, self._order])  # (N, F)
 
     def precise(self, line: bytes) -> Float32:
         """Read one line, shape (1, F).
@@ -163,7 +164,7 @@ class CsvWriter:
         text = place + problem.problem if problem else ""
         return _line([str(number), *[""] * (len(self._classes) + 2), text])
 
-    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+    def failure(self, error: ServingError) -> bytes:
         """Return a last line that no CSV reader takes for a row."""
         return b"# error: %b\n" % str(error).replace("\n", " ").encode()
 

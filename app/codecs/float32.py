@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from app.codecs.blocks import Block
+from app.codecs.blocks import BINARY_PIECE_BYTES, Block
 from app.contract import Contract, all_finite
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import MalformedBody, Problem, ServingError
 from app.scores import Answer
 
 CONTENT_TYPE = "application/vnd.tabserve.float32"
@@ -20,6 +20,7 @@ class Float32Reader:
     """Reads (N, F) values, row-major; the number of rows follows from the number of bytes."""
 
     unit = "row"
+    piece_bytes = BINARY_PIECE_BYTES
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -80,7 +81,7 @@ class Float32Writer:
         """Return one row; NaN where there is no answer. Numbers are not needed: no row is left out."""
         return self.rows(answer) if answer else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
 
-    def failure(self, _error: InvalidInput | MalformedBody) -> bytes:
+    def failure(self, _error: ServingError) -> bytes:
         """Return nothing: the connection breaks off, and the log says why."""
         return b""
 

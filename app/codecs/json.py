@@ -6,7 +6,6 @@ precise one decides what is an error and says where, so both accept the same row
 
 from __future__ import annotations
 
-import array
 import functools
 import itertools
 import operator
@@ -15,11 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
 from app.codecs import precise_json
-from app.contract import Contract, Float32, all_finite
+from app.contract import Contract, Float32, packed
 from app.errors import InvalidInput, Problem
 
 CONTENT_TYPE = "application/json"
@@ -142,19 +140,19 @@ def _names(instances: list[Any]) -> int:
 def _rows_if_good(instances: list[Any], contract: Contract) -> Float32 | None:
     """Return the rows, or None if anything about them is not as it should be."""
     features = len(contract.features)
-    kinds = set(map(type, instances))
     values: Iterable[float]
+    if len(instances) == 1 and type(instances[0]) is list and len(instances[0]) == features:
+        x = packed(instances[0], features)
+        return None if x is None else x.reshape(1, features)
+    kinds = set(map(type, instances))
     if kinds == {list} and set(map(len, instances)) == {features}:
         values = itertools.chain.from_iterable(instances)
     elif kinds == {dict} and all(row.keys() == contract.columns.keys() for row in instances):
         values = itertools.chain.from_iterable(map(_picker(contract), instances))
     else:
         return None
-    try:
-        x = np.frombuffer(array.array("f", values), dtype=np.float32)  # refuses all but numbers and booleans
-    except (TypeError, OverflowError):
-        return None
-    return x.reshape(-1, features) if all_finite(x) else None  # (N, F)
+    x = packed(values, len(instances) * features)
+    return None if x is None else x.reshape(-1, features)  # (N, F)
 
 
 @functools.lru_cache(maxsize=256)

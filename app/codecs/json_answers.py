@@ -12,7 +12,7 @@ import orjson
 
 from app.codecs import frames
 from app.contract import Contract
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import Problem, ServingError
 from app.scores import Answer
 
 CONTENT_TYPE = "application/json"
@@ -24,38 +24,48 @@ class Warnings:
 
     def __init__(self) -> None:
         self._rows = 0
-        self._listed: list[dict[str, object]] = []
+        self._listed: list[bytes] = []
         self._omitted = 0
-
-    def skip(self) -> None:
-        """Note that a row has no answer, so that the next ones keep their numbers."""
-        self._rows += 1
 
     def note(self, answer: Answer) -> None:
         """Note the rows of a block."""
         first, self._rows = self._rows, self._rows + answer.rows
         if answer.scores.outside is None:
             return
-        places = np.argwhere(answer.scores.outside[answer.start : answer.stop])  # (W, 2)
+        outside = answer.scores.outside[answer.start : answer.stop]
+        values = answer.scores.x[answer.start : answer.stop][outside]  # (W,), row by row as the places below
         room = MAX_WARNINGS - len(self._listed)
-        self._omitted += max(0, len(places) - room)
-        contract, x = answer.contract, answer.scores.x[answer.start : answer.stop]
-        self._listed += [
-            {
-                "row": first + row,
-                "feature": contract.features[column],
-                "value": x[row, column],
-                "range": [contract.low[column], contract.high[column]],
-            }
-            for row, column in places[:room].tolist()
-        ]
+        self._omitted += max(0, len(values) - room)
+        if len(values) and room:
+            digits = orjson.dumps(values[:room], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+            rows, columns = np.nonzero(outside)
+            templates = _warning_templates(answer.contract)
+            self._listed += [
+                templates[column] % (first + row, value)
+                for row, column, value in zip(rows.tolist(), columns.tolist(), digits, strict=False)
+            ]
+
+    def skip(self) -> None:
+        """Note that a row has no answer, so that the next ones keep their numbers."""
+        self._rows += 1
 
     def json(self) -> bytes:
         """Return `,"warnings":[...]`, or nothing if there are none."""
         if not self._listed:
             return b""
-        text = b',"warnings":' + orjson.dumps(self._listed, option=orjson.OPT_SERIALIZE_NUMPY)
+        text = b',"warnings":[%b]' % b",".join(self._listed)
         return text + b',"warnings_omitted":%d' % self._omitted if self._omitted else text
+
+
+@functools.lru_cache(maxsize=256)
+def _warning_templates(contract: Contract) -> list[bytes]:
+    """Return a template for each feature, to be filled with row and value."""
+    ranges = np.column_stack((contract.low, contract.high))  # (F, 2)
+    return [
+        b'{"row":%%d,"feature":%b,"value":%%b,"range":%b}'
+        % (orjson.dumps(feature).replace(b"%", b"%%"), orjson.dumps(limits, option=orjson.OPT_SERIALIZE_NUMPY))
+        for feature, limits in zip(contract.features, ranges, strict=True)
+    ]
 
 
 @functools.lru_cache(maxsize=256)
@@ -108,7 +118,7 @@ class RowsWriter:
         wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
         return comma + orjson.dumps({"line": number, "error": wrong})
 
-    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+    def failure(self, error: ServingError) -> bytes:
         """Return the end of an answer that breaks off; it is JSON, but the body's own end will be missing."""
         return b'],"error":' + orjson.dumps({"detail": str(error)}) + b"}"
 
@@ -141,7 +151,22 @@ class ColumnsWriter:
         return b'],"labels":[%b]' % b",".join(self._labels) + self._warnings.json() + b"}"
 
 
+@functools.lru_cache(maxsize=256)
+def _one_row(contract: Contract) -> list[bytes]:
+    """Return the whole answer to one row without warnings, for each winning class, to be filled with K + 1 numbers."""
+    head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
+    row = frame(contract, b"")
+    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before)
+    return [head + begin.replace(b"%", b"%%") + b"%b" + each + row.end + b"]}" for begin in row.begin]
+
+
 def write_answer(answer: Answer) -> bytes:
     """Return the whole JSON answer to one small request."""
+    scores = answer.scores
+    if scores.outside is None and answer.rows == 1:  # what most requests are, in a fifth of the time
+        templates, best = _one_row(scores.contract), scores.best[answer.start]
+        first = answer.start * len(templates)
+        digits = scores.digits[first : first + len(templates)]
+        return templates[best] % (digits[best], *digits)
     writer = RowsWriter(answer.contract)
     return b"".join((writer.head(), writer.rows(answer), writer.tail()))

@@ -9,7 +9,7 @@ from app.codecs import json as json_codec
 from app.codecs.blocks import LineReader
 from app.codecs.json_answers import frame
 from app.contract import Contract, Float32
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import Problem, ServingError
 from app.scores import Answer
 
 CONTENT_TYPE = "application/x-ndjson"
@@ -54,7 +54,7 @@ class NdjsonWriter:
         wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
         return orjson.dumps({"line": number, "error": wrong}) + b"\n"
 
-    def failure(self, error: InvalidInput | MalformedBody) -> bytes:
+    def failure(self, error: ServingError) -> bytes:
         """Return a last line that is no prediction."""
         return orjson.dumps({"error": {"detail": str(error)}}) + b"\n"
 

@@ -64,10 +64,11 @@ def test_two_apps_may_share_a_store_and_follow_each_other(settings: Settings, re
 
 def test_app_closes_cleanly_and_may_be_started_again(tmp_path: Path) -> None:
     publish(ModelRepository(tmp_path / "models"))
+    before = set(threading.enumerate())
     for _ in range(3):
         with TestClient(create_app(settings_in(tmp_path))) as client:
             assert client.post("/predict/means", json={"instances": [[0, 0]]}).status_code == 200
-        assert [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon] == []
+        assert [thread.name for thread in threading.enumerate() if thread not in before and not thread.daemon] == []
     assert not list((tmp_path / "state").glob("*-wal"))
 
 

@@ -111,8 +111,11 @@ def test_device_that_is_not_there_stops_the_start_and_lists_those_that_are(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["app", "--device", "cuda:99"])
 
-    line = refusal(capsys)
+    with pytest.raises(SystemExit) as stopped:
+        main()
 
+    line = capsys.readouterr().err
+    assert stopped.value.code == BAD_SETTINGS
     assert line.startswith("tabserve: TABSERVE_DEVICE=cuda:99 is not available here; choose auto or ")
 
 

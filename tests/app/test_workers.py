@@ -1,0 +1,149 @@
+"""Several workers behind one address: one sum of figures, a new one for a killed one, and one version soon."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from modelstore import ModelRepository
+from tests.app.sockets import JSON, connected, request
+from tests.app.waiting import until
+from tests.fakes import publish
+from tests.processes import PROJECT, service
+
+BODY = b'{"instances": [[0.25, 0.25]]}'
+SWAP_DEADLINE_S = 2.0
+
+
+@dataclass
+class Live:
+    """Two workers with the model `means`, and how many predictions they were asked for."""
+
+    client: httpx.Client
+    process: Popen[bytes]
+    repository: ModelRepository
+    asked: int = 0
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("workers")
+    repository = ModelRepository(folder / "models")
+    publish(repository)
+    with service(folder, "--workers", "2") as (client, process):
+        live = Live(client, process, repository)
+        until(lambda: len(answering(live, 20)) == 2, "both workers answer")
+        yield live
+
+
+def predict(live: Live) -> tuple[str, int]:
+    """Predict on a fresh connection; return which worker answered, and with which version."""
+    live.asked += 1
+    with connected(live.client.base_url) as connection:
+        connection.send(request(BODY, "/predict/means", {**JSON, "connection": "close"}))
+        answer = connection.answer()
+    assert answer.status == 200, answer
+    found = re.search(rb'"version":(\d+)', answer.body)
+    assert found
+    return answer.headers["x-request-id"][:8], int(found[1])
+
+
+def answering(live: Live, requests: int) -> Counter[str]:
+    """Return how many of some requests each worker answered."""
+    return Counter(predict(live)[0] for _ in range(requests))
+
+
+def scrape(live: Live) -> tuple[str, int]:
+    """Return which worker showed its figures, and how many predictions it says that all of them answered."""
+    with connected(live.client.base_url) as connection:
+        connection.send(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        answer = connection.answer()
+    wanted = {"route": "/predict/{model}", "method": "POST", "code": "200"}
+    families = text_string_to_metric_families(answer.body.decode())
+    count = sum(s.value for family in families for s in family.samples if s.labels == wanted)
+    return answer.headers["x-request-id"][:8], int(count)
+
+
+def all_counted(live: Live) -> bool:
+    """Tell whether both workers show all predictions ever asked for, no more and no less."""
+    shown = {scrape(live) for _ in range(10)}
+    return len(shown) == 2 and {count for _, count in shown} == {live.asked}
+
+
+def worker_pids(live: Live) -> set[int]:
+    """Return the processes that serve: children of the launcher, without multiprocessing's own."""
+    children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
+    return {int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")}
+
+
+def test_figures_are_summed_whichever_worker_answers(live: Live) -> None:
+    shares = answering(live, 60)
+
+    assert len(shares) == 2, shares
+    until(lambda: all_counted(live), "both workers show the sum")
+
+
+def test_killed_worker_is_replaced_and_what_it_counted_stays(live: Live) -> None:
+    answering(live, 40)
+    until(lambda: all_counted(live), "both workers show the sum")
+    killed = worker_pids(live).pop()
+
+    os.kill(killed, signal.SIGKILL)
+
+    until(lambda: len(worker_pids(live) - {killed}) == 2, "a new worker was started")
+    until(lambda: both(live), "both workers answer")
+    until(lambda: all_counted(live), "both workers show the sum, the dead one's part included")
+
+
+def both(live: Live) -> Counter[str] | None:
+    shares = answering(live, 20)
+    return shares if len(shares) == 2 else None
+
+
+def test_both_workers_serve_a_new_version_soon(live: Live) -> None:
+    version = publish(live.repository, shift=0.5)
+
+    def served() -> bool:
+        answers = {predict(live) for _ in range(20)}
+        return len({worker for worker, _ in answers}) == 2 and {found for _, found in answers} == {version}
+
+    until(served, "both workers serve the new version", SWAP_DEADLINE_S)
+
+
+def test_version_that_one_worker_was_told_to_activate_is_served_by_both(live: Live) -> None:
+    answered = live.client.post("/models/means/versions/1/activate")
+    assert answered.status_code == 200
+
+    until(lambda: {predict(live)[1] for _ in range(20)} == {1}, "both workers serve version 1", SWAP_DEADLINE_S)
+
+
+def test_address_in_use_ends_the_start_with_3(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        starts = [start(tmp_path / workers, "--port", port, "--workers", workers) for workers in ("1", "2")]
+        errors = [process.communicate(timeout=60)[1].decode() for process in starts]
+
+    assert [process.returncode for process in starts] == [3, 3]
+    assert all("Address already in use" in error for error in errors)
+    assert not any("Traceback" in error for error in errors)
+
+
+def start(folder: Path, *arguments: str) -> Popen[bytes]:
+    """Start a service that is not waited for."""
+    folders = ["--models-dir", str(folder / "models"), "--state-dir", str(folder / "state")]
+    command = [sys.executable, "-m", "app", *arguments, *folders, "--device", "cpu"]
+    return Popen(command, stdout=PIPE, stderr=PIPE, cwd=PROJECT)
