@@ -1,0 +1,170 @@
+"""What is to be reached, as ratios in one run, and whether it was; the numbers are those of issue 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.outcomes import FAILED, Outcome, Results, Spread
+from benchmarks.scenarios.bulk import ARROW, FLOAT32, FORWARD_PASS
+from benchmarks.scenarios.latency import ALONE
+from benchmarks.scenarios.starting import IMPORT_TORCH
+from benchmarks.scenarios.swaps import QUIET, SWAPPING
+from benchmarks.scenarios.throughput import COLUMNS
+from benchmarks.scenarios.workers import ONE, TWO
+from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One system's metric in a scenario."""
+
+    system: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure, or its ratio to another one, and its bound.
+
+    Attributes:
+        number: of the issue's list.
+        text: what is compared, for people.
+        over: the figure to divide by; None if the figure itself is bounded.
+        bound: what the median has to reach.
+        at_least: whether the bound is a lower one.
+        every_round: no round may miss it, instead of the median.
+    """
+
+    number: int
+    text: str
+    scenario: str
+    figure: Figure
+    over: Figure | None
+    bound: float
+    at_least: bool = True
+    every_round: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """Return the bound for people."""
+        if not self.bound:
+            return "0"
+        return f"{'>=' if self.at_least else '<='} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a goal stands; no measured spread if it was not measured, and then the reason."""
+
+    goal: Goal
+    measured: Spread | None
+    reason: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        """Tell whether the goal is reached; None if it was not measured."""
+        if self.measured is None:
+            return None
+        worst = self.measured.low if self.goal.at_least else self.measured.high
+        value = worst if self.goal.every_round else self.measured.median
+        return value >= self.goal.bound if self.goal.at_least else value <= self.goal.bound
+
+
+def _ratio(number: int, text: str, place: str, pair: tuple[str, str], bound: float) -> Goal:
+    scenario, _, metric = place.partition(".")
+    figure, over = (Figure(system, metric) for system in pair)
+    return Goal(number, text, scenario, figure, over, bound, at_least=metric.endswith("_per_s"))
+
+
+def _none(number: int, text: str, scenario: str, figure: Figure) -> Goal:
+    return Goal(number, text, scenario, figure, None, 0, at_least=False, every_round=True)
+
+
+GOALS = (
+    _ratio(
+        1,
+        "1 row, 64 connections: requests/s over the constant's",
+        "one_row_64.requests_per_s",
+        (TABSERVE, CONSTANT),
+        0.75,
+    ),
+    _ratio(
+        1,
+        "1 row, 64 connections: requests/s over hand-written FastAPI's",
+        "one_row_64.requests_per_s",
+        (TABSERVE, FASTAPI),
+        5,
+    ),
+    _ratio(1, "1 row, 1 connection: p50 over the constant's", "one_row_1.p50_ms", (TABSERVE, CONSTANT), 2.5),
+    _ratio(2, "100 rows, 8 connections: rows/s over bare ASGI's", "rows_100.rows_per_s", (TABSERVE, ASGI), 1.5),
+    _ratio(3, "10,000 rows, objects: rows/s over bare ASGI's", "rows_10000.rows_per_s", (TABSERVE, ASGI), 2),
+    _ratio(3, "10,000 rows, columns: rows/s over bare ASGI's", "rows_10000.rows_per_s", (COLUMNS, ASGI), 2),
+    _ratio(
+        4,
+        "10,000 rows, float32: rows/s over the forward pass's",
+        "binary_10000.rows_per_s",
+        (FLOAT32, FORWARD_PASS),
+        0.6,
+    ),
+    _ratio(
+        4, "10,000 rows, Arrow: rows/s over the forward pass's", "binary_10000.rows_per_s", (ARROW, FORWARD_PASS), 0.6
+    ),
+    Goal(
+        5,
+        "half of capacity: p99 over p50",
+        "half_capacity",
+        Figure(TABSERVE, "p99_ms"),
+        Figure(TABSERVE, "p50_ms"),
+        3,
+        at_least=False,
+    ),
+    _ratio(
+        5,
+        "1 row beside JSON bulk of 100,000: p99 over that without",
+        "beside_bulk.p99_ms",
+        (TABSERVE + ", JSON bulk", TABSERVE + ALONE),
+        3,
+    ),
+    _ratio(
+        5,
+        "1 row beside float32 bulk of 100,000: p99 over that without",
+        "beside_bulk.p99_ms",
+        (TABSERVE + ", float32 bulk", TABSERVE + ALONE),
+        3,
+    ),
+    _ratio(6, "start to first 200 over `import torch`", "start.start_s", (TABSERVE, IMPORT_TORCH), 1.5),
+    Goal(
+        6,
+        "first request over the median, worst batch size",
+        "first_requests",
+        Figure(TABSERVE, "worst_first_over_median"),
+        None,
+        2,
+        at_least=False,
+    ),
+    _none(6, "hot swaps: failed requests", "swaps", Figure(SWAPPING, "failures")),
+    _none(6, "hot swaps: failed swaps", "swaps", Figure(SWAPPING, "failed_swaps")),
+    _none(6, "hot swaps: answers of no single version", "swaps", Figure(SWAPPING, "mixed_answers")),
+    _ratio(6, "hot swaps: p99 over that without", "swaps.p99_ms", (SWAPPING, QUIET), 2),
+    _ratio(7, "2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
+)
+
+
+def judge(goal: Goal, results: Results) -> Verdict:
+    """Return how a goal stands."""
+    outcome = results.outcomes.get(goal.scenario)
+    if outcome is None:
+        return Verdict(goal, None, f"{goal.scenario} was not run")
+    figure, over = goal.figure, goal.over
+    if over is None:
+        measured = outcome.spread(figure.system, figure.metric)
+    else:
+        measured = outcome.ratio(figure.system, over.system, figure.metric, over.metric)
+    return Verdict(goal, measured, "" if measured else _why(outcome, figure, over))
+
+
+def _why(outcome: Outcome, *figures: Figure | None) -> str:
+    if FAILED in outcome.skipped:
+        return outcome.skipped[FAILED]
+    reasons = [outcome.skipped[figure.system] for figure in figures if figure and figure.system in outcome.skipped]
+    return reasons[0] if reasons else "not measured"

@@ -1,0 +1,26 @@
+"""All scenarios, in the order in which they are measured: those that need a machine without servers come last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.bench import Bench
+from benchmarks.outcomes import Outcome
+from benchmarks.scenarios import bulk, latency, starting, swaps, throughput, workers
+
+SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
+    "client_limit": throughput.client_limit,
+    "one_row_64": throughput.one_row_64,
+    "one_row_1": throughput.one_row_1,
+    "rows_100": throughput.rows_100,
+    "rows_10000": throughput.rows_10000,
+    "binary_10000": bulk.binary_10000,
+    "curve": bulk.curve,
+    "half_capacity": latency.half_capacity,
+    "beside_bulk": latency.beside_bulk,
+    "memory": starting.memory,
+    "swaps": swaps.swaps,
+    "workers": workers.workers,
+    "start": starting.start,
+    "first_requests": starting.first_requests,
+}

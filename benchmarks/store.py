@@ -1,0 +1,65 @@
+"""The model store that all systems serve from, and rows to ask; it trains through the command line only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelstore import ModelRepository
+
+PROJECT = Path(__file__).resolve().parent.parent
+MODEL = "iris"
+VERSIONS = (1, 2)
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder with two versions of one model."""
+
+    folder: Path
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        manifest = ModelRepository(self.folder).find(MODEL, VERSIONS[0]).manifest()
+        return tuple(feature.name for feature in manifest.features)
+
+    @property
+    def model_file(self) -> Path:
+        """Return the TorchScript file that all systems load."""
+        return self.folder / MODEL / str(VERSIONS[0]) / "model.pt"
+
+    def rows(self, n: int) -> Rows:
+        """Return rows inside the training range, with one decimal as in the data set, float32, shape (n, F)."""
+        manifest = ModelRepository(self.folder).find(MODEL, VERSIONS[0]).manifest()
+        low = [feature.min for feature in manifest.features]
+        high = [feature.max for feature in manifest.features]
+        drawn = np.random.default_rng(7).uniform(low, high, (n, len(low)))
+        return np.clip(np.round(drawn, 1), low, high).astype(np.float32)  # (n, F)
+
+
+def prepare(folder: Path) -> Store:
+    """Return the store, trained if it is not there; version 1 is active.
+
+    Raises:
+        subprocess.CalledProcessError: if training fails.
+    """
+    repository = ModelRepository(folder)
+    for version in VERSIONS:
+        if version not in repository.versions(MODEL):
+            _train(folder, seed=version)
+    repository.activate(MODEL, VERSIONS[0])
+    return Store(folder)
+
+
+def _train(folder: Path, seed: int) -> None:
+    command = [sys.executable, "-m", "training", "fit", MODEL, "--seed", str(seed), "--activate", "always"]
+    command += ["--models-dir", str(folder), "--data-dir", str(PROJECT / "data"), "--json-lines"]
+    subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,42 @@
+"""Each kind of scenario runs against real processes; what the figures are is nobody's claim here."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.bench import Bench
+from benchmarks.clients import Reply
+from benchmarks.scenarios.catalogue import SCENARIOS
+from benchmarks.scenarios.swaps import SWAPPING, is_from_one
+from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+
+EXPECTED = {1: {"x": 0.25, "y": 0.75}, 2: {"x": 0.5, "y": 0.5}}
+BODY = b'{"version":%d,"predictions":[{"probabilities":{"x":%.3f,"y":%.3f}}]}'
+
+
+@pytest.mark.parametrize(
+    ("version", "x", "one"), [(1, 0.25, True), (2, 0.5, True), (1, 0.5, False), (2, 0.375, False), (3, 0.25, False)]
+)
+def test_an_answer_is_of_one_version_or_mixed(version: int, x: float, one: bool) -> None:
+    assert is_from_one(Reply(200, BODY % (version, x, 1 - x)), EXPECTED) is one
+
+
+@pytest.mark.slow
+def test_all_systems_give_the_same_answers_and_are_measured_in_turns(bench: Bench) -> None:
+    outcome = SCENARIOS["one_row_1"](bench)
+    assert list(outcome.figures) == [CONSTANT, FASTAPI, ASGI, TABSERVE]
+    assert all(len(outcome.values(system, "p50_ms")) == bench.plan.rounds for system in outcome.figures)
+
+
+@pytest.mark.slow
+def test_the_open_loop_at_half_of_capacity_runs(bench: Bench) -> None:
+    outcome = SCENARIOS["half_capacity"](bench)
+    assert sum(outcome.values(TABSERVE, "failures")) == 0
+
+
+@pytest.mark.slow
+def test_swaps_under_load_lose_nothing(bench: Bench) -> None:
+    outcome = SCENARIOS["swaps"](bench)
+    assert sum(outcome.values(SWAPPING, "swaps")) == bench.plan.swaps
+    for metric in ("failures", "failed_swaps", "mixed_answers"):
+        assert sum(outcome.values(SWAPPING, metric)) == 0
