@@ -46,18 +46,17 @@ def create_app(settings: Settings) -> Edge:
     registry = ModelRegistry(ModelRepository(settings.models_dir), load, settings.max_loaded_versions)
     metrics = ServingMetrics(partial(_active, registry))
     runner = JobRunner(settings, JobStore(settings.state_dir), registry.refresh, metrics.job_ended)
-
+    plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
+    predictor = Predictor(plane)
     app = FastAPI(
         title="Tabserve",
         version=metadata.version("tabserve"),
         description=DESCRIPTION,
-        lifespan=lambda _app: _running(settings, registry, runner, metrics),
+        lifespan=lambda _app: _running(settings, registry, runner, metrics, predictor),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
-    plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
-    predictor = Predictor(plane)
     negotiation = predict.Negotiation(predictor, settings.max_answer_bytes_waiting)
     app.include_router(predict.router(negotiation))
     app.include_router(models.router(registry, device))
@@ -79,12 +78,15 @@ def create_app(settings: Settings) -> Edge:
 
 @contextlib.asynccontextmanager
 async def _running(
-    settings: Settings, registry: ModelRegistry, runner: JobRunner, metrics: ServingMetrics
+    settings: Settings, registry: ModelRegistry, runner: JobRunner, metrics: ServingMetrics, predictor: Predictor
 ) -> AsyncIterator[None]:
     """Open and load everything, keep looking at the store, and stop and close everything."""
     runtime.use_one_thread()
     runtime.use_full_float32()
     await asyncio.gather(runner.open(), registry.refresh())
+    for model in registry.served():
+        if model.loaded:
+            predictor.rehearse(model.loaded)
     tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
     if settings.metrics_dir:
         shared = SharedFigures(settings.metrics_dir, metrics)

@@ -43,6 +43,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class _Recent:
+    """A version that was loaded lately, and the files it was loaded from."""
+
+    fingerprint: tuple[int, ...]
+    loaded: LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
 class ServedModel:
     """What is known about one model; replaced as a whole when anything changes.
 
@@ -81,7 +89,7 @@ class ModelRegistry:
         self._load = load
         self._max_loaded_versions = max_loaded_versions
         self._served: dict[str, ServedModel] = {}
-        self._by_number: OrderedDict[tuple[str, int], LoadedModel] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, int], _Recent] = OrderedDict()
         self._changing = asyncio.Lock()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=step_back)
 
@@ -130,14 +138,11 @@ class ModelRegistry:
         if model.loaded and model.serving == version:
             return model.loaded
         key = (name, version)
-        if key not in self._by_number:
+        if key not in self._recent:
             async with self._changing:
-                if key not in self._by_number:
-                    self._by_number[key] = await self._aside(self._find_and_load, name, version)
-                if len(self._by_number) > self._max_loaded_versions:
-                    self._by_number.popitem(last=False)
-        self._by_number.move_to_end(key)
-        return self._by_number[key]
+                return await self._aside(self._find_and_load, name, version)
+        self._recent.move_to_end(key)
+        return self._recent[key].loaded
 
     async def refresh(self) -> None:
         """Look at the store: load, prove and put in place what became active, forget what was removed."""
@@ -152,8 +157,8 @@ class ModelRegistry:
             for name in set(self._served).difference(names):
                 del self._served[name]
                 logger.warning("model %s left the store", name)
-            for key in [key for key in self._by_number if key[0] not in self._served]:
-                del self._by_number[key]  # should the model come back, its numbers may mean other versions
+            for key in [key for key in self._recent if key[0] not in self._served]:
+                del self._recent[key]  # should the model come back, its numbers may mean other versions
 
     async def activate(self, name: str, version: int) -> ServedModel:
         """Prove a version here, make it the active one on disk, and serve it; also the way to roll back.
@@ -196,7 +201,18 @@ class ModelRegistry:
         return await asyncio.get_running_loop().run_in_executor(self._loader, partial(work, *arguments, **named))
 
     def _find_and_load(self, name: str, version: int) -> LoadedModel:
-        return self._load(self.find(name, version))
+        return self._load_or_recall(self.find(name, version))
+
+    def _load_or_recall(self, found: ModelVersion) -> LoadedModel:
+        """Return a version that was loaded lately if its files are the same, else load it; going back is quick."""
+        key, fingerprint = (found.name, found.version), found.fingerprint()
+        recent = self._recent.get(key)
+        if recent is None or recent.fingerprint != fingerprint:
+            recent = _Recent(fingerprint, self._load(found))
+            self._recent[key] = recent
+            while len(self._recent) > self._max_loaded_versions:
+                self._recent.popitem(last=False)
+        return recent.loaded
 
     def _refreshed(self, known: ServedModel) -> ServedModel:
         """Return the model as the store wants it now, or as near to that as proved versions allow."""
@@ -221,7 +237,7 @@ class ModelRegistry:
             return model
         fingerprint = found.fingerprint()
         try:
-            return _serve(model, self._load(found))
+            return _serve(model, self._load_or_recall(found))
         except VersionRefused as error:
             logger.error("%s", error)
             refusal = Refusal(error.reason, error.detail, fingerprint)

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     max_answer_bytes_waiting: Annotated[int, Field(ge=1 << 16)] = 64 << 20
     """How many bytes of an answer may wait for a client that sends all its rows before it reads."""
     max_loaded_versions: Annotated[int, Field(ge=1, le=1000)] = 8
-    """How many versions asked for by number stay loaded beside the active ones."""
+    """How many versions that served lately, or were asked for by number, stay loaded."""
     max_queue_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 65_536
     """How many rows of small requests may wait for a model; more are answered 429."""
     max_batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0

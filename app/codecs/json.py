@@ -49,6 +49,11 @@ class PredictRequest:
     plain: bool
 
 
+def example_body(rows: Sequence[Sequence[float]]) -> bytes:
+    """Return a request with these rows."""
+    return orjson.dumps({"instances": rows})
+
+
 def read_request(body: bytes) -> PredictRequest:
     """Read the envelope `{"instances": [...], "model": "...", "version": 3}`; the last two are optional.
 
