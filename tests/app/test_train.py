@@ -163,6 +163,7 @@ def test_only_recipes_named_like_their_model_can_be_trained(steady: TestClient, 
     assert problem["detail"].endswith("there are recipes for blobs, cancer, iris")
 
 
+@pytest.mark.slow  # the end-to-end test shows the same over a socket
 def test_real_training_publishes_a_version_that_serves(settings: Settings, repository: ModelRepository) -> None:
     with TestClient(create_app(settings.model_copy(update={"data_dir": PROJECT / "data"}))) as client:
         location = start(client, overrides={"epochs": 3}, seed=1, activate="always")
