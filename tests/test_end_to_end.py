@@ -52,6 +52,11 @@ class Caller:
                 self.answers.append((answer.status_code, answer.json().get("version")))
 
 
+def probabilities(answer: Any) -> dict[str, float]:
+    found: dict[str, float] = answer["predictions"][0]["probabilities"]
+    return found
+
+
 def wait_for_job(client: httpx.Client, location: str) -> Any:
     deadline = time.monotonic() + JOB_DEADLINE_S
     while time.monotonic() < deadline:
@@ -92,7 +97,9 @@ def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: P
 
             rolled_back = client.post("/models/iris/versions/1/activate")
             assert rolled_back.json()["serving_version"] == 1
-            assert client.post("/predict/iris", json=SETOSA).json() == first
+            again = client.post("/predict/iris", json=SETOSA).json()
+            # alone and in a batch with the caller's rows sums run in another order: float32's last digit may differ
+            assert probabilities(again) == pytest.approx(probabilities(first), abs=1e-6)
 
             ModelRepository(tmp_path / "models").activate("iris", 2)  # as `python -m training activate iris 2` does
             wait_for_version(client, 2)

@@ -16,6 +16,7 @@ from app.scores import Answer
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 MAX_MESSAGE_BYTES = 64 << 20
 BLOCK_ROWS = 16384
+MAX_INT8_CLASSES = 127
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -155,9 +156,10 @@ class ArrowWriter:
     def __init__(self, contract: Contract) -> None:
         self._classes = contract.classes
         self._dictionary = pa.array(contract.classes)
+        self._index = pa.int8() if len(contract.classes) <= MAX_INT8_CLASSES else pa.int32()
         probabilities = [pa.field(f"probability_{label}", pa.float32()) for label in contract.classes]
         self._schema = pa.schema(
-            [("label", pa.dictionary(pa.int32(), pa.string())), ("probability", pa.float32()), *probabilities]
+            [("label", pa.dictionary(self._index, pa.string())), ("probability", pa.float32()), *probabilities]
         )
         self._sink = io.BytesIO()
         self._stream = pa.ipc.new_stream(self._sink, self._schema)
@@ -194,7 +196,7 @@ class ArrowWriter:
         return self._taken()
 
     def _labels(self, winners: Iterable[int | None]) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(pa.array(winners, pa.int32()), self._dictionary)
+        return pa.DictionaryArray.from_arrays(pa.array(winners, self._index), self._dictionary)
 
     def _taken(self) -> bytes:
         written = self._sink.getvalue()

@@ -217,7 +217,7 @@ def test_answer_has_a_column_for_each_figure_and_nulls_for_a_skipped_row() -> No
     table = pa.ipc.open_stream(stream + writer.tail()).read_all()
 
     table.validate(full=True)
-    assert table.schema.types == [pa.dictionary(pa.int32(), pa.string()), pa.float32(), pa.float32(), pa.float32()]
+    assert table.schema.types == [pa.dictionary(pa.int8(), pa.string()), pa.float32(), pa.float32(), pa.float32()]
     assert table.to_pydict() == {
         "label": ["high", "low", None, "low"],
         "probability": [0.75, 1, None, 1],
