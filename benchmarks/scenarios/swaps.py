@@ -47,7 +47,7 @@ def swaps(bench: Bench) -> Outcome:
             foreign = sum(not is_from_one(reply, expected) for reply in busy.replies)
             figures = {"swaps": beside.replies, "failed_swaps": beside.failures, "mixed_answers": foreign}
             outcome.add(SWAPPING, **figures_of(busy), **figures)
-    outcome.notes.append("Each swap loads, proves and warms up the other version, then the next one begins.")
+    outcome.notes.append("Both versions have served before, so a swap finds them loaded and proved; a version never loaded costs more.")
     return outcome
 
 
