@@ -47,7 +47,9 @@ def swaps(bench: Bench) -> Outcome:
             foreign = sum(not is_from_one(reply, expected) for reply in busy.replies)
             figures = {"swaps": beside.replies, "failed_swaps": beside.failures, "mixed_answers": foreign}
             outcome.add(SWAPPING, **figures_of(busy), **figures)
-    outcome.notes.append("Both versions have served before, so a swap finds them loaded and proved; a version never loaded costs more.")
+    outcome.notes.append(
+        "Both versions have served before, so a swap finds them loaded and proved; a version never loaded costs more."
+    )
     return outcome
 
 
