@@ -1,12 +1,17 @@
 """The contract between training and serving: what a model version is, where it lies, what training reports."""
 
+from modelstore.comparison import Prediction, VersionComparison, compare_versions, write_predictions
+from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.errors import (
     BrokenVersion,
     InvalidName,
+    NotComparable,
+    NotPermitted,
     PublishError,
     StoreError,
     UnknownModel,
     UnknownVersion,
+    VersionInUse,
 )
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
@@ -23,27 +28,35 @@ from modelstore.manifest import (
 )
 from modelstore.overrides import Overrides
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, to_line
-from modelstore.repository import ModelRepository, ModelVersion, check_name, check_version
+from modelstore.repository import ModelRepository, ModelVersion, Permit, check_name, check_version
 
 __all__ = [
     "MIN_GOLDEN_ROWS",
     "Baseline",
     "BrokenVersion",
     "ClassReport",
+    "ColumnSummary",
+    "DatasetFault",
+    "DatasetSummary",
     "EpochMetrics",
     "Evaluation",
     "Event",
     "Feature",
     "GateReport",
     "GoldenRows",
+    "Inspection",
     "InvalidName",
     "JobResult",
     "Lineage",
     "Manifest",
     "ModelRepository",
     "ModelVersion",
+    "NotComparable",
+    "NotPermitted",
     "Notice",
     "Overrides",
+    "Permit",
+    "Prediction",
     "PublishError",
     "Reason",
     "Signature",
@@ -51,8 +64,12 @@ __all__ = [
     "TensorSpec",
     "UnknownModel",
     "UnknownVersion",
+    "VersionComparison",
+    "VersionInUse",
     "check_name",
     "check_version",
+    "compare_versions",
     "from_line",
     "to_line",
+    "write_predictions",
 ]

@@ -67,3 +67,34 @@ class PublishError(StoreError):
         self.name = name
         self.reason = reason
         self.errno = errno
+
+
+class NotPermitted(StoreError):
+    """The job that wanted to publish has lost its permit: it was cancelled, ran out of time, or was given up."""
+
+    def __init__(self, name: str, job: str) -> None:
+        super().__init__(f"job {job} may not publish {name} any more: its permit was taken back")
+        self.name = name
+        self.job = job
+
+
+class VersionInUse(StoreError):
+    """The active version cannot be removed."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"{name} version {version} is the active one; activate another before removing it")
+        self.name = name
+        self.version = version
+
+
+class NotComparable(StoreError):
+    """Two versions without test rows in common.
+
+    Attributes:
+        detail: one sentence for people.
+    """
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"the versions of {name} cannot be compared row by row: {detail}")
+        self.name = name
+        self.detail = detail

@@ -9,7 +9,15 @@ from pydantic import Field, TypeAdapter
 from modelstore.manifest import Evaluation, GateReport, Record
 
 Reason = Literal[
-    "succeeded", "failed", "diverged", "bad_data", "disk_full", "out_of_memory", "cancelled", "interrupted"
+    "succeeded",
+    "failed",
+    "diverged",
+    "bad_data",
+    "disk_full",
+    "out_of_memory",
+    "timed_out",
+    "cancelled",
+    "interrupted",
 ]
 
 
@@ -24,6 +32,7 @@ class EpochMetrics(Record):
         validation_loss: mean loss over the validation rows after it; absent without a validation split.
         learning_rate: the rate that this epoch used.
         gradient_norm: Euclidean norm of the whole gradient at the epoch's last step.
+        rows_per_s: training rows that the epoch took a second; 0 where it was not measured.
         elapsed_s: seconds since training started.
         remaining_s: estimated seconds until the last epoch, early stopping not foreseen.
     """
@@ -36,6 +45,7 @@ class EpochMetrics(Record):
     test_accuracy: float | None = None
     learning_rate: float
     gradient_norm: float
+    rows_per_s: float = 0.0
     elapsed_s: float
     remaining_s: float
 

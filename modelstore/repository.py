@@ -1,4 +1,4 @@
-"""The versioned store on disk: list, read, publish, activate; it must not know what is inside `model.pt`.
+"""The versioned store on disk: list, read, publish, activate, remove; it must not know what is inside `model.pt`.
 
 Layout: `<root>/<name>/<integer version>/{model.pt, manifest.json, ...}` and `<root>/<name>/ACTIVE`.
 A version appears whole or not at all, and a number is never used twice (see `publish`).
@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,20 +22,33 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore.errors import BrokenVersion, InvalidName, PublishError, UnknownModel, UnknownVersion
+from modelstore.disk import replace, sync, write
+from modelstore.errors import (
+    BrokenVersion,
+    InvalidName,
+    NotPermitted,
+    PublishError,
+    UnknownModel,
+    UnknownVersion,
+    VersionInUse,
+)
 from modelstore.manifest import Manifest
 
 MODEL_FILE = "model.pt"
 MANIFEST_FILE = "manifest.json"
 ACTIVE_FILE = "ACTIVE"
+PREVIOUS_FILE = "PREVIOUS"
 LAST_VERSION_FILE = "LAST_VERSION"
 LOCK_FILE = ".lock"
 STAGING_PREFIX = ".staging-"
+REMOVED_PREFIX = ".removed-"
+PERMITS_FOLDER = ".permits"
 MAX_MANIFEST_BYTES = 16 << 20
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_JOB = re.compile(r"[0-9a-z]{1,64}")
 
 
 def check_name(name: str) -> str:
@@ -97,6 +111,16 @@ class ModelVersion:
             raise self._broken("integrity_sha256", f"{MODEL_FILE} is not the file that was published")
         return data
 
+    def attachment(self, file: str, limit_bytes: int) -> bytes:
+        """Return a further file of the version, such as a plot.
+
+        Raises:
+            InvalidName: if no attachment can have that name.
+            BrokenVersion: if it is missing or larger than the limit.
+        """
+        _checked({file: b""})
+        return self._read(file, limit_bytes)
+
     def fingerprint(self) -> tuple[int, ...]:
         """Return numbers that change when `model.pt` or `manifest.json` is replaced or written; cheap, no hash."""
         numbers: list[int] = []
@@ -120,6 +144,19 @@ class ModelVersion:
 
     def _broken(self, reason: str, detail: str) -> BrokenVersion:
         return BrokenVersion(self.name, self.version, reason, detail)
+
+
+@dataclass(frozen=True)
+class Permit:
+    """The right of one job to publish, which whoever watches over it may take back.
+
+    Attributes:
+        job: id of the job, 1 to 64 of a-z and 0-9.
+        token: what `ModelRepository.permit` returned.
+    """
+
+    job: str
+    token: str
 
 
 class ModelRepository:
@@ -161,10 +198,80 @@ class ModelRepository:
             PublishError: if the store cannot be written.
         """
         found = self.find(name, version)
+        folder = found.path.parent
         with self._writing(name):
-            _replace(found.path.parent / ACTIVE_FILE, f"{version}\n".encode())
+            self.find(name, version)  # it may have been removed before the lock was ours
+            active = _read_number(folder / ACTIVE_FILE)
+            if active not in (None, version):
+                replace(folder / PREVIOUS_FILE, f"{active}\n".encode())
+            replace(folder / ACTIVE_FILE, f"{version}\n".encode())
 
-    def publish(self, manifest: Manifest, model: bytes, attachments: Mapping[str, bytes] | None = None) -> ModelVersion:
+    def previous(self, name: str) -> int | None:
+        """Return the version that was active before the active one, or None."""
+        return _read_number(self.root / check_name(name) / PREVIOUS_FILE)
+
+    def remove(self, name: str, version: int) -> None:
+        """Remove a version for good; its number is not used again.
+
+        Raises:
+            UnknownModel, UnknownVersion, InvalidName.
+            VersionInUse: if it is the active one.
+            PublishError: if the store cannot be written.
+        """
+        self.find(name, version)
+        with self._writing(name):
+            self._remove(self.find(name, version))
+
+    def prune(self, name: str, keep: int) -> tuple[int, ...]:
+        """Remove all versions but the newest, the active one and the one before that; return what was removed.
+
+        Args:
+            name: of the model.
+            keep: how many of the newest to keep, at least 1.
+
+        Raises:
+            PublishError: if the store cannot be written.
+        """
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        with self._writing(name):
+            spared = {self.active(name), self.previous(name)}
+            old = [version for version in self.versions(name)[:-keep] if version not in spared]
+            for version in old:
+                self._remove(self.find(name, version))
+        return tuple(old)
+
+    def permit(self, name: str, job: str) -> str:
+        """Give a job the right to publish versions of a model, and return the token to show.
+
+        Raises:
+            InvalidName: if name or job could be no name.
+            PublishError: if the store cannot be written.
+        """
+        path = self._permit_path(name, job)
+        token = secrets.token_hex(16)
+        with self._writing(name):
+            path.parent.mkdir(exist_ok=True)
+            replace(path, token.encode())
+        return token
+
+    def revoke(self, name: str, job: str) -> None:
+        """Take the right back: when this returns, what the job has not published it cannot publish any more.
+
+        Raises:
+            InvalidName, PublishError: likewise.
+        """
+        path = self._permit_path(name, job)
+        with self._writing(name):
+            path.unlink(missing_ok=True)
+
+    def publish(
+        self,
+        manifest: Manifest,
+        model: bytes,
+        attachments: Mapping[str, bytes] | None = None,
+        permit: Permit | None = None,
+    ) -> ModelVersion:
         """Add a version; it appears whole, under the next free number, or not at all.
 
         The files are written to a dot-folder beside the versions, synced, and the folder renamed under the model's
@@ -175,30 +282,33 @@ class ModelRepository:
             manifest: of this very `model`: size and sha256 must fit.
             model: the bytes of `model.pt`.
             attachments: further files of the version, such as plots, by bare file name.
+            permit: of the job that publishes; a person needs none.
 
         Raises:
             PublishError: if the store cannot be written; the store is as before.
+            NotPermitted: if the permit was taken back; the store is as before.
         """
         folder = self.root / check_name(manifest.name)
         if (hashlib.sha256(model).hexdigest(), len(model)) != (manifest.sha256, manifest.size_bytes):
             raise PublishError(manifest.name, "the manifest is not that of this model file", self.root)
         files = {MODEL_FILE: model, MANIFEST_FILE: manifest.to_json(), **_checked(attachments or {})}
         with self._writing(manifest.name):
-            for abandoned in folder.glob(f"{STAGING_PREFIX}*"):
+            for abandoned in (*folder.glob(f"{STAGING_PREFIX}*"), *folder.glob(f"{REMOVED_PREFIX}*")):
                 shutil.rmtree(abandoned, ignore_errors=True)
             staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
             try:
                 for file, data in files.items():
-                    _write(staging / file, data)
+                    write(staging / file, data)
                 staging.chmod(0o755)
-                _sync(staging)
+                sync(staging)
+                self._require(permit, manifest.name)
                 version = self._reserve(folder)
                 staging.rename(folder / str(version))
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
-            _sync(folder)
-            _sync(self.root)  # of a first version, the model's folder is new as well
+            sync(folder)
+            sync(self.root)  # of a first version, the model's folder is new as well
         return ModelVersion(manifest.name, version, folder / str(version))
 
     @contextlib.contextmanager
@@ -213,11 +323,38 @@ class ModelRepository:
         except OSError as error:
             raise PublishError(name, error.strerror or type(error).__name__, self.root, error.errno) from error
 
+    def _remove(self, found: ModelVersion) -> None:
+        """Remove a version; the caller holds the lock. Readers see it whole until the rename, then not at all."""
+        if found.version == self.active(found.name):
+            raise VersionInUse(found.name, found.version)
+        folder = found.path.parent
+        aside = Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=folder))
+        found.path.rename(aside / found.path.name)
+        sync(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _permit_path(self, name: str, job: str) -> Path:
+        if not _JOB.fullmatch(job):
+            raise InvalidName("a job", job, "1 to 64 of a-z and 0-9")
+        return self.root / check_name(name) / PERMITS_FOLDER / job
+
+    def _require(self, permit: Permit | None, name: str) -> None:
+        """Check a permit; the caller holds the lock, under which permits are given and taken back."""
+        if permit is None:
+            return
+        path = self._permit_path(name, permit.job)
+        try:
+            token = path.read_text("ascii")
+        except (FileNotFoundError, NotADirectoryError):
+            token = ""
+        if not secrets.compare_digest(token, permit.token):
+            raise NotPermitted(name, permit.job)
+
     def _reserve(self, folder: Path) -> int:
         """Return the next number, written down first so that a removed version's number is not used again."""
         last = _read_number(folder / LAST_VERSION_FILE) or 0
         version = check_version(max((last, *map(int, _folders(folder, _VERSION)))) + 1)
-        _replace(folder / LAST_VERSION_FILE, f"{version}\n".encode())
+        replace(folder / LAST_VERSION_FILE, f"{version}\n".encode())
         return version
 
 
@@ -248,27 +385,3 @@ def _checked(attachments: Mapping[str, bytes]) -> Mapping[str, bytes]:
         if not _ATTACHMENT.fullmatch(file) or file in (MODEL_FILE, MANIFEST_FILE):
             raise InvalidName("an attachment", file, "a bare lower-case file name")
     return attachments
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put new content in place of a small file, atomically and durably; the caller holds the lock."""
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)
-    _write(aside, data)
-    aside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,6 +28,7 @@ from tests.modelstore.samples import publish_sample
 SCENARIOS: dict[str, Callable[[ModelRepository], object]] = {
     "publish": publish_sample,
     "activate": lambda repository: repository.activate("petals", 2),
+    "remove": lambda repository: repository.remove("petals", 2),
 }
 OPERATIONS = {"open", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.chmod", "os.scandir", "fcntl.flock"}
 SYSCALLS = (

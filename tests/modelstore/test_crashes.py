@@ -77,7 +77,7 @@ def check_that_work_goes_on(root: Path, listed: dict[int, bytes]) -> None:
     number = publish_sample(ModelRepository(root))
     assert number > max(listed, default=0)
     assert whole_versions(root) == {**listed, number: MODEL}
-    hidden = {entry.name for entry in (root / "petals").glob(".*")} - {".ACTIVE.new"}
+    hidden = {entry.name for entry in (root / "petals").glob(".*")} - {".ACTIVE.new", ".PREVIOUS.new"}
     assert hidden == {".lock"}
 
 
@@ -102,6 +102,16 @@ def test_activation_killed_before_any_operation_leaves_the_old_or_the_new_versio
         check_that_work_goes_on(root, before)
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (1, 2)
+
+
+@pytest.mark.parametrize("template", [used_store], indirect=True)
+def test_removal_killed_before_any_operation_leaves_the_version_whole_or_gone(template: Path) -> None:
+    before = whole_versions(template)
+    for root, where in kill_everywhere("operations", "remove", template).items():
+        after = whole_versions(root)
+        assert after in (before, {number: model for number, model in before.items() if number != 2}), where
+        assert ModelRepository(root).active("petals") == 1, where
+        check_that_work_goes_on(root, after)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
