@@ -4,6 +4,7 @@ from modelstore.comparison import Prediction, VersionComparison, compare_version
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.errors import (
     BrokenVersion,
+    InvalidKey,
     InvalidName,
     NotComparable,
     NotPermitted,
@@ -29,6 +30,7 @@ from modelstore.manifest import (
 from modelstore.overrides import Overrides
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, to_line
 from modelstore.repository import ModelRepository, ModelVersion, Permit, check_name, check_version
+from modelstore.signing import SigningKey
 
 __all__ = [
     "MIN_GOLDEN_ROWS",
@@ -45,6 +47,7 @@ __all__ = [
     "GateReport",
     "GoldenRows",
     "Inspection",
+    "InvalidKey",
     "InvalidName",
     "JobResult",
     "Lineage",
@@ -60,6 +63,7 @@ __all__ = [
     "PublishError",
     "Reason",
     "Signature",
+    "SigningKey",
     "StoreError",
     "TensorSpec",
     "UnknownModel",

@@ -98,3 +98,11 @@ class NotComparable(StoreError):
         super().__init__(f"the versions of {name} cannot be compared row by row: {detail}")
         self.name = name
         self.detail = detail
+
+
+class InvalidKey(StoreError):
+    """A key file that signs nothing; the message names the file, never what is in it."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"the signing key {path} is of no use: {problem}")
+        self.path = path

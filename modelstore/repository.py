@@ -33,9 +33,11 @@ from modelstore.errors import (
     VersionInUse,
 )
 from modelstore.manifest import Manifest
+from modelstore.signing import SigningKey
 
 MODEL_FILE = "model.pt"
 MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "manifest.sig"
 ACTIVE_FILE = "ACTIVE"
 PREVIOUS_FILE = "PREVIOUS"
 LAST_VERSION_FILE = "LAST_VERSION"
@@ -44,6 +46,7 @@ STAGING_PREFIX = ".staging-"
 REMOVED_PREFIX = ".removed-"
 PERMITS_FOLDER = ".permits"
 MAX_MANIFEST_BYTES = 16 << 20
+MAX_SIGNATURE_BYTES = 128
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -75,19 +78,41 @@ def check_version(version: int | str) -> int:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One published version: where it lies, and how to read it."""
+    """One published version: where it lies, and how to read it.
+
+    Attributes:
+        key: what must have signed it; None asks for no signature.
+    """
 
     name: str
     version: int
     path: Path
+    key: SigningKey | None = None
 
     def manifest(self) -> Manifest:
         """Read and check the manifest.
 
         Raises:
-            BrokenVersion: if it is missing, too large, malformed, or of another model.
+            BrokenVersion: if it is missing, too large, malformed, of another model, or not signed by the key.
         """
-        data = self._read(MANIFEST_FILE, MAX_MANIFEST_BYTES)
+        data = self.manifest_bytes()
+        self._check_signature(data)
+        return self.parsed(data)
+
+    def manifest_bytes(self) -> bytes:
+        """Return the bytes of the manifest, unchecked.
+
+        Raises:
+            BrokenVersion: if it is missing or too large.
+        """
+        return self._read(MANIFEST_FILE, MAX_MANIFEST_BYTES)
+
+    def parsed(self, data: bytes) -> Manifest:
+        """Return the manifest of these bytes, whoever signed them.
+
+        Raises:
+            BrokenVersion: if it is malformed, or of another model.
+        """
         try:
             manifest = Manifest.from_json(data)
         except ValidationError as error:
@@ -124,11 +149,20 @@ class ModelVersion:
     def fingerprint(self) -> tuple[int, ...]:
         """Return numbers that change when `model.pt` or `manifest.json` is replaced or written; cheap, no hash."""
         numbers: list[int] = []
-        for file in (MODEL_FILE, MANIFEST_FILE):
+        for file in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE):
             with contextlib.suppress(OSError):
                 status = (self.path / file).stat(follow_symlinks=False)
                 numbers += [status.st_ino, status.st_size, status.st_mtime_ns]
         return tuple(numbers)
+
+    def _check_signature(self, manifest: bytes) -> None:
+        if self.key is None:
+            return
+        if not os.path.lexists(self.path / SIGNATURE_FILE):
+            raise self._broken("signature_missing", f"there is no {SIGNATURE_FILE}, and this store wants signatures")
+        signature = self._read(SIGNATURE_FILE, MAX_SIGNATURE_BYTES).decode("ascii", "replace").strip()
+        if not self.key.verifies(manifest, signature):
+            raise self._broken("signature_wrong", f"{MANIFEST_FILE} is not what the signing key signed")
 
     def _read(self, file: str, limit_bytes: int) -> bytes:
         try:
@@ -160,10 +194,14 @@ class Permit:
 
 
 class ModelRepository:
-    """The versions under one root folder, shared by every process that trains or serves."""
+    """The versions under one root folder, shared by every process that trains or serves.
 
-    def __init__(self, root: Path) -> None:
+    With a key, what is published is signed, and what is not signed by it is broken.
+    """
+
+    def __init__(self, root: Path, key: SigningKey | None = None) -> None:
         self.root = root
+        self.key = key
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all models with at least one version, sorted."""
@@ -184,7 +222,7 @@ class ModelRepository:
             raise UnknownModel(name, self.names())
         if check_version(version) not in known:
             raise UnknownVersion(name, version, known)
-        return ModelVersion(name, version, self.root / name / str(version))
+        return ModelVersion(name, version, self.root / name / str(version), self.key)
 
     def active(self, name: str) -> int | None:
         """Return the version that should serve, or None if none was activated yet."""
@@ -205,6 +243,22 @@ class ModelRepository:
             if active not in (None, version):
                 replace(folder / PREVIOUS_FILE, f"{active}\n".encode())
             replace(folder / ACTIVE_FILE, f"{version}\n".encode())
+
+    def sign(self, name: str, version: int) -> None:
+        """Sign a version that was published without the key, after looking at it: the key vouches for it from then on.
+
+        Raises:
+            UnknownModel, UnknownVersion, InvalidName, PublishError.
+            BrokenVersion: if it is not what its manifest promises.
+            ValueError: if the repository has no key.
+        """
+        if self.key is None:
+            raise ValueError("signing needs a key")
+        found = self.find(name, version)
+        document = found.manifest_bytes()
+        found.model_bytes(found.parsed(document))
+        with self._writing(name):
+            replace(found.path / SIGNATURE_FILE, f"{self.key.sign(document)}\n".encode())
 
     def previous(self, name: str) -> int | None:
         """Return the version that was active before the active one, or None."""
@@ -291,7 +345,10 @@ class ModelRepository:
         folder = self.root / check_name(manifest.name)
         if (hashlib.sha256(model).hexdigest(), len(model)) != (manifest.sha256, manifest.size_bytes):
             raise PublishError(manifest.name, "the manifest is not that of this model file", self.root)
-        files = {MODEL_FILE: model, MANIFEST_FILE: manifest.to_json(), **_checked(attachments or {})}
+        document = manifest.to_json()
+        files = {MODEL_FILE: model, MANIFEST_FILE: document, **_checked(attachments or {})}
+        if self.key is not None:
+            files[SIGNATURE_FILE] = f"{self.key.sign(document)}\n".encode()
         with self._writing(manifest.name):
             for abandoned in (*folder.glob(f"{STAGING_PREFIX}*"), *folder.glob(f"{REMOVED_PREFIX}*")):
                 shutil.rmtree(abandoned, ignore_errors=True)
@@ -309,7 +366,7 @@ class ModelRepository:
                 raise
             sync(folder)
             sync(self.root)  # of a first version, the model's folder is new as well
-        return ModelVersion(manifest.name, version, folder / str(version))
+        return ModelVersion(manifest.name, version, folder / str(version), self.key)
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -382,6 +439,6 @@ def _read_number(path: Path) -> int | None:
 
 def _checked(attachments: Mapping[str, bytes]) -> Mapping[str, bytes]:
     for file in attachments:
-        if not _ATTACHMENT.fullmatch(file) or file in (MODEL_FILE, MANIFEST_FILE):
+        if not _ATTACHMENT.fullmatch(file) or file in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE):
             raise InvalidName("an attachment", file, "a bare lower-case file name")
     return attachments

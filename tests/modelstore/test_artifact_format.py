@@ -81,12 +81,13 @@ def test_page_explains_every_manifest_field() -> None:
 
 def test_page_names_every_file_and_every_reason_to_refuse() -> None:
     page = PAGE.read_text("utf-8")
-    files = (repository.MODEL_FILE, repository.MANIFEST_FILE, repository.ACTIVE_FILE, repository.LAST_VERSION_FILE)
-    for name in (*files, repository.LOCK_FILE, repository.STAGING_PREFIX):
-        assert name in page
+    constants = [name for name in vars(repository) if re.fullmatch(r"[A-Z_]+_(FILE|PREFIX|FOLDER)", name)]
+    assert len(constants) == 10
+    for name in constants:
+        assert getattr(repository, name) in page
     source = Path(repository.__file__).read_text("utf-8")
     reasons = set(re.findall(r'_broken\("(\w+)"', source))
-    assert len(reasons) == 5
+    assert len(reasons) == 7
     assert reasons <= in_backticks(page)
 
 

@@ -1,0 +1,124 @@
+"""Signed manifests: what the holder of the key did not make is broken, whatever else is right about it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelstore import BrokenVersion, InvalidKey, ModelRepository, SigningKey
+from tests.modelstore.samples import MODEL, publish_sample, sample_manifest, whole_versions
+
+KEY = SigningKey(b"k" * 32)
+CHANGED = sample_manifest(description="another").to_json()
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> ModelRepository:
+    """Return a store whose version 1 is signed."""
+    repository = ModelRepository(tmp_path / "models", KEY)
+    publish_sample(repository)
+    return repository
+
+
+def test_signed_version_is_read_with_its_key_and_without_any(signed: ModelRepository) -> None:
+    assert signed.find("petals", 1).manifest() == sample_manifest()
+    assert whole_versions(signed.root) == {1: MODEL}
+
+
+def test_signature_is_an_hmac_that_other_programs_can_compute(signed: ModelRepository) -> None:
+    folder = signed.find("petals", 1).path
+    message = b"tabserve manifest v1\0" + (folder / "manifest.json").read_bytes()
+    expected = hmac.digest(KEY.secret, message, hashlib.sha256).hex()
+    assert (folder / "manifest.sig").read_text() == f"{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda folder: (folder / "manifest.sig").unlink(), "signature_missing"),
+        (lambda folder: (folder / "manifest.sig").write_text(""), "signature_wrong"),
+        (lambda folder: (folder / "manifest.sig").write_bytes(b"\xff" * 64), "signature_wrong"),
+        (lambda folder: (folder / "manifest.sig").write_text("0" * 64), "signature_wrong"),
+        (lambda folder: (folder / "manifest.sig").write_text("0" * 1000), "integrity_size"),
+        (lambda folder: (folder / "manifest.json").write_bytes(CHANGED), "signature_wrong"),
+        (lambda folder: (folder / "model.pt").write_bytes(MODEL[::-1]), "integrity_sha256"),
+    ],
+    ids=["no signature", "empty", "no text", "made up", "endless", "changed manifest", "changed model"],
+)
+def test_changed_or_unsigned_version_is_broken(
+    signed: ModelRepository, damage: Callable[[Path], object], reason: str
+) -> None:
+    found = signed.find("petals", 1)
+    damage(found.path)
+    with pytest.raises(BrokenVersion) as caught:
+        found.model_bytes(found.manifest())
+    assert caught.value.reason == reason
+
+
+def test_another_key_does_not_vouch(signed: ModelRepository) -> None:
+    with pytest.raises(BrokenVersion, match="signature_wrong"):
+        ModelRepository(signed.root, SigningKey(b"K" * 32)).find("petals", 1).manifest()
+
+
+def test_version_published_without_the_key_can_be_signed_later(tmp_path: Path) -> None:
+    unsigned, repository = ModelRepository(tmp_path), ModelRepository(tmp_path, KEY)
+    publish_sample(unsigned)
+    with pytest.raises(BrokenVersion, match="signature_missing"):
+        repository.find("petals", 1).manifest()
+    repository.sign("petals", 1)
+    assert repository.find("petals", 1).manifest() == sample_manifest()
+
+
+def test_damaged_version_is_not_signed(tmp_path: Path) -> None:
+    repository = ModelRepository(tmp_path, KEY)
+    publish_sample(ModelRepository(tmp_path))
+    (tmp_path / "petals" / "1" / "model.pt").write_bytes(b"another")
+    with pytest.raises(BrokenVersion, match="integrity"):
+        repository.sign("petals", 1)
+    assert not (tmp_path / "petals" / "1" / "manifest.sig").exists()
+
+
+def test_signing_changes_the_fingerprint_so_that_a_refused_version_is_tried_again(tmp_path: Path) -> None:
+    publish_sample(ModelRepository(tmp_path))
+    found = ModelRepository(tmp_path, KEY).find("petals", 1)
+    before = found.fingerprint()
+    ModelRepository(tmp_path, KEY).sign("petals", 1)
+    assert found.fingerprint() != before
+
+
+# Key files
+
+
+def test_key_file_is_read_without_the_line_feed(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"k" * 32 + b"\n")
+    file.chmod(0o600)
+    assert SigningKey.read(file) == KEY
+    assert "kkk" not in repr(KEY)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "problem"),
+    [
+        (None, 0, "cannot be read"),
+        (b"", 0o600, "at least 32 bytes, got 0"),
+        (b"k" * 31, 0o600, "at least 32 bytes, got 31"),
+        (b" " * 40, 0o600, "at least 32 bytes, got 0"),
+        (b"k" * 32, 0o644, "everybody may read it"),
+    ],
+)
+def test_key_file_of_no_use_is_refused_by_name_and_without_its_content(
+    tmp_path: Path, content: bytes | None, mode: int, problem: str
+) -> None:
+    file = tmp_path / "signing.key"
+    if content is not None:
+        file.write_bytes(content)
+        file.chmod(mode)
+    with pytest.raises(InvalidKey, match=problem) as caught:
+        SigningKey.read(file)
+    assert "signing.key" in str(caught.value)
+    assert "kkk" not in str(caught.value)
