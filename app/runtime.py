@@ -1,7 +1,8 @@
 """Loads a version and makes it prove itself on a device; with `app/engines.py` the only file of `app` that knows torch.
 
-A version serves only after: size and sha256 of the very bytes that are loaded, the contract (shape, dtype, finite,
-rows that sum to 1), the golden rows, and a warm-up that takes TorchScript's compilation off the first request.
+A version serves only after: size and sha256 of the very bytes that are loaded, a look at the program in them
+(`app/admission.py`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows, and a warm-up that takes
+TorchScript's compilation off the first request.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from app import admission
 from app.contract import Contract, Float32
 from app.engines import Engine, QuickestEngine, ScriptEngine, graph_engine, quickest
 from app.errors import ConfigurationError, VersionRefused
@@ -94,8 +96,11 @@ def load(found: ModelVersion, device: str) -> LoadedModel:
     try:
         manifest = found.manifest()
         data = found.model_bytes(manifest)
+        admission.inspect(data)
     except BrokenVersion as error:
         raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
+    except admission.Forbidden as error:
+        raise VersionRefused(found.name, found.version, error.reason, str(error)) from error
     try:
         candidates = _engines(data, len(manifest.features), device)
         for engine in candidates:

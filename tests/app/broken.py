@@ -66,7 +66,16 @@ class Shaky(MeanModel):
     """Is right within the golden tolerance, but never gives the same answer twice."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        high = torch.clamp(x.mean(dim=1), 0.0, 1.0) + 4e-6 * torch.rand(x.shape[0])
+        noise = torch.nn.functional.dropout(torch.ones_like(x[:, 0]), p=0.5, training=True)
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0) + 2e-6 * noise
+        return torch.stack((1.0 - high, high), dim=1)
+
+
+class Draws(MeanModel):
+    """Asks for random numbers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0) + 0.0 * torch.rand(x.shape[0])
         return torch.stack((1.0 - high, high), dim=1)
 
 
