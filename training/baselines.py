@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,14 @@ from sklearn.preprocessing import StandardScaler
 
 from modelstore import Baseline
 from training.datasets import Dataset
-from training.evaluate import evaluate
+from training.evaluate import chunks, evaluate_chunks
 
 MAJORITY = "majority"
 NEIGHBOURS = 5
 MAX_ROWS = 20_000
+
+Answer = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float64]]
+"""Raw features (N, F) to probabilities, float64 (N, K)."""
 
 
 def quick() -> dict[str, Any]:
@@ -39,23 +42,47 @@ def thorough(seed: int) -> dict[str, Any]:
     return {**quick(), "mlp_classifier": make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))}
 
 
-def probabilities(model: Any, train: Dataset, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Fit one unfitted baseline and return its probabilities, shape (N, K), for raw features (N, F).
+def fitted(model: Any, train: Dataset) -> Answer:
+    """Fit one unfitted baseline and return its probabilities as a function of raw features.
 
     At most `MAX_ROWS` training rows, evenly spread, are used: beyond that KNN takes longer than the network.
     """
-    index = np.linspace(0, len(train) - 1, min(len(train), MAX_ROWS)).astype(np.int64)
+    some = train.rows(_spread(len(train)))
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        model.fit(train.x[index], train.y[index])
-    answer = np.zeros((len(x), len(train.classes)))
-    answer[:, model.classes_] = model.predict_proba(x)  # (N, K)
+        model.fit(some.x, some.y)
+
+    def answer(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        probabilities = np.zeros((len(x), len(train.classes)))
+        probabilities[:, model.classes_] = model.predict_proba(x)  # (N, K)
+        return probabilities
+
     return answer
 
 
 def score(models: Mapping[str, Any], train: Dataset, test: Dataset) -> dict[str, Baseline]:
-    """Fit each baseline on the training rows and measure it on the test rows."""
+    """Fit each baseline on the training rows and measure it on the test rows.
+
+    The majority is measured on all of them, for the gate looks at it; the others on at most `MAX_ROWS`.
+    """
+    some = test.rows(_spread(len(test)))
     scores = {}
     for name, model in models.items():
-        measured = evaluate(probabilities(model, train, test.x), test.y, test.classes, "test")
+        answer, rows = fitted(model, train), test if name == MAJORITY else some
+        pieces = ((answer(rows.x[part]), rows.y[part]) for part in chunks(len(rows)))
+        measured = evaluate_chunks(pieces, rows.classes, "test")
         scores[name] = Baseline(accuracy=measured.accuracy, log_loss=measured.log_loss)
     return scores
+
+
+def shortened(train: Dataset, test: Dataset) -> str | None:
+    """Return a sentence if the baselines see fewer rows than the network does."""
+    if max(len(train), len(test)) <= MAX_ROWS:
+        return None
+    return (
+        f"the simple classifiers beside it learn from {min(len(train), MAX_ROWS):,} training rows "
+        f"and are measured on {min(len(test), MAX_ROWS):,} test rows"
+    )
+
+
+def _spread(rows: int) -> npt.NDArray[np.int64]:
+    return np.linspace(0, rows - 1, min(rows, MAX_ROWS)).astype(np.int64)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from modelstore import Baseline, EpochMetrics, Evaluation, Notice, to_line
+from modelstore import Baseline, EpochMetrics, Evaluation, Notice, Prediction, to_line, write_predictions
+from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training import baselines, plots
-from training.datasets import Dataset, Splits, hold_out_validation
+from training.datasets import Dataset, Splits
 from training.diagnose import findings, require_learnt
 from training.errors import DatasetError
-from training.evaluate import Split, evaluate, row_losses
+from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
 from training.fit import Probe, fit_classifier
 from training.gate import Skill
 from training.nets import Classifier, Predict, predictor
 from training.recipe import Recipe
+
+MANY_ROWS = 200_000  # above which a step that takes no epoch is worth a word
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,31 @@ def train_candidate(recipe: Recipe, splits: Splits) -> Generator[EpochMetrics | 
         Diverged: if the loss is not finite, or ends far above that of guessing.
     """
     settings = recipe.training
-    train, validation = hold_out_validation(splits.train, settings.validation_fraction, settings.seed)
+    train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
     history: list[EpochMetrics] = []
-    training = fit_classifier(train, validation, settings, _probe(recipe, splits.test))
+    training = fit_classifier(train, validation, settings, accuracy_probe(recipe, splits.test))
     classifier = yield from _recorded(training, history)
     predict = predictor(classifier)
+    if len(train) > MANY_ROWS:
+        yield Notice(
+            message=f"measuring the network on {len(splits.train):,} training and {len(splits.test):,} test rows"
+        )
     metrics = _measure(predict, {"train": train, "validation": validation, "test": splits.test})
     require_learnt(metrics["train"].log_loss, len(train.classes), settings.lr)
     for sentence in findings(history, len(train.classes)):
         yield Notice(level="warning", message=sentence)
+    fewer_rows = baselines.shortened(splits.train, splits.test)
+    if fewer_rows:
+        yield Notice(message=fewer_rows)
     scores = baselines.score(baselines.quick(), splits.train, splits.test)
     return Candidate(classifier, tuple(history), metrics, scores, _skill(predict, splits))
 
 
 def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> dict[str, bytes]:
-    """Return the files that lie beside a version: its history and its pictures, by file name."""
-    test = candidate.metrics["test"]
+    """Return the files that lie beside a version: history, test predictions and pictures, by file name."""
+    predict, test = predictor(candidate.classifier), candidate.metrics["test"]
     files = {
+        PREDICTIONS_FILE: write_predictions(_predictions(predict, splits.test)),
         "history.jsonl": "".join(f"{to_line(metrics)}\n" for metrics in candidate.history).encode(),
         "loss.png": plots.loss_curves(candidate.history, f"{recipe.network}: loss while training"),
         "confusion.png": plots.confusion_matrix(test, f"{recipe.network}: {test.rows} test rows"),
@@ -72,25 +82,11 @@ def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> dict[st
     if len(splits.train.features) == 2:
         units = [recipe.data.units.get(name, "") for name in splits.train.features]
         title = f"{recipe.network}: decision boundary and {test.rows} test rows"
-        files["boundary.png"] = plots.decision_boundary(predictor(candidate.classifier), splits.test, units, title)
+        files["boundary.png"] = plots.decision_boundary(predict, splits.test, units, title)
     return files
 
 
-def _recorded(
-    training: Generator[EpochMetrics, None, Classifier], history: list[EpochMetrics]
-) -> Generator[EpochMetrics, None, Classifier]:
-    """Pass a training through and keep its epochs."""
-    while True:
-        try:
-            metrics = next(training)
-        except StopIteration as end:
-            classifier: Classifier = end.value
-            return classifier
-        history.append(metrics)
-        yield metrics
-
-
-def _probe(recipe: Recipe, test: Dataset) -> Probe | None:
+def accuracy_probe(recipe: Recipe, test: Dataset) -> Probe | None:
     """Return what measures the test accuracy every `report_every` epochs; it decides nothing."""
     every = recipe.report_every
     if not every:
@@ -104,29 +100,58 @@ def _probe(recipe: Recipe, test: Dataset) -> Probe | None:
     return probe
 
 
+def _recorded(
+    training: Generator[EpochMetrics | Notice, None, Classifier], history: list[EpochMetrics]
+) -> Generator[EpochMetrics | Notice, None, Classifier]:
+    """Pass a training through and keep its epochs."""
+    while True:
+        try:
+            event = next(training)
+        except StopIteration as end:
+            classifier: Classifier = end.value
+            return classifier
+        if isinstance(event, EpochMetrics):
+            history.append(event)
+        yield event
+
+
 def _skill(predict: Predict, splits: Splits) -> Skill:
-    frequencies = baselines.probabilities(baselines.quick()[baselines.MAJORITY], splits.train, splits.test.x)
-    gains = row_losses(frequencies, splits.test.y) - row_losses(predict(splits.test.x), splits.test.y)  # (N,)
+    frequencies = baselines.fitted(baselines.quick()[baselines.MAJORITY], splits.train)
+    x, y = splits.test.x, splits.test.y
+    gains = np.concatenate(
+        [row_losses(frequencies(x[part]), y[part]) - row_losses(predict(x[part]), y[part]) for part in chunks(len(y))]
+    )  # (N,)
     error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
     return Skill(float(gains.mean()), float(error))
 
 
+def _predictions(predict: Predict, test: Dataset) -> Iterator[tuple[int, Prediction]]:
+    """Yield the line of each test row with what the network says of it; of very many rows the first ones."""
+    some = slice(MAX_ROWS)
+    probabilities = predict(test.x[some])  # (N, K)
+    rows = zip(test.lines[some], test.y[some], probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
+    for line, truth, predicted, probability in rows:
+        yield int(line), Prediction(test.classes[truth], test.classes[predicted], float(probability))
+
+
 def _measure(predict: Predict, splits: Mapping[Split, Dataset | None]) -> dict[str, Evaluation]:
-    metrics: dict[str, Evaluation] = {}
-    for name, rows in splits.items():
-        if rows is not None:
-            metrics[name] = evaluate(_finite(predict(rows.x), name), rows.y, rows.classes, name)
-    return metrics
+    return {
+        name: evaluate_chunks(_answers(predict, rows, name), rows.classes, name)
+        for name, rows in splits.items()
+        if rows is not None
+    }
 
 
-def _finite(probabilities: npt.NDArray[np.float32], split: Split) -> npt.NDArray[np.float32]:
-    """Return the probabilities if they are numbers.
+def _answers(predict: Predict, rows: Dataset, split: Split) -> Iterator[tuple[Floats, Ints]]:
+    """Yield probabilities and true classes, chunk by chunk.
 
     Raises:
-        DatasetError: names the first row of the split for which they are not.
+        DatasetError: names the line of the first row for which the probabilities are no numbers.
     """
-    lost = np.isnan(probabilities).any(axis=1)  # (N,)
-    if lost.any():
-        problem = "values so far outside the training range that the network overflows"
-        raise DatasetError(f"{split} split", problem, row=int(lost.argmax()) + 1)
-    return probabilities
+    for part in chunks(len(rows)):
+        probabilities = predict(rows.x[part])
+        lost = np.isnan(probabilities).any(axis=1)  # (n,)
+        if lost.any():
+            problem = "values so far outside the training range that the network overflows"
+            raise DatasetError(f"{split} split", problem, line=int(rows.lines[part][lost.argmax()]))
+        yield probabilities, rows.y[part]

@@ -11,24 +11,37 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from modelstore import InvalidName, ModelRepository, StoreError, UnknownModel, UnknownVersion
+from modelstore import (
+    Inspection,
+    InvalidName,
+    ModelRepository,
+    ModelVersion,
+    StoreError,
+    UnknownModel,
+    UnknownVersion,
+    check_name,
+    compare_versions,
+)
 from training import fitting
 from training.deferred import deferred
 from training.errors import RecipeError, TrainingError, UnknownRecipe, WrongModel
 from training.gate import Policy
 from training.recipe import BUILT_IN, load_recipe, recipe_names
-from training.report import print_recipes, print_versions
-from training.runs import Folders
+from training.report import print_recipes, print_two_versions, print_versions
+from training.runs import DataPlaces, Folders
 
 WRONG_USAGE = (InvalidName, RecipeError, UnknownModel, UnknownRecipe, UnknownVersion, WrongModel)
 
 ModelsDir = Annotated[Path, typer.Option(envvar="TABSERVE_MODELS_DIR", help="Where the versions are published.")]
 DataDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATA_DIR", help="Where the CSV files lie.")]
+DatasetsDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATASETS_DIR", help="Where the service keeps data sets.")]
 RecipesDir = Annotated[Path, typer.Option(envvar="TABSERVE_RECIPES_DIR", help="Where the recipes lie.")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Version = Annotated[int, typer.Argument(help="A published version.")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
 
-MODELS, DATA = Path("models"), Path("data")
+MODELS, DATA, DATASETS = Path("models"), Path("data"), Path("datasets")
+KEEP_VERSIONS = 20
 
 app = typer.Typer(
     name="training",
@@ -41,9 +54,12 @@ app = typer.Typer(
 
 @app.command()
 def fit(
-    name: Name,
+    name: Annotated[str | None, typer.Argument(help="Name of the model; with --data the file's by default.")] = None,
     *,
     recipe: RecipeName = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file of yours; needs no recipe.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its class column.")] = None,
+    features: Annotated[str | None, typer.Option(metavar="A,B,C", help="Its columns to learn from; else all.")] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="hidden=32,16 or epochs=200; repeatable.")
     ] = None,
@@ -51,22 +67,29 @@ def fit(
     seed: Annotated[int | None, typer.Option(help="Decides weights, shuffling, dropout, validation rows.")] = None,
     activate: Annotated[Policy, typer.Option(help="Whether the new version becomes the active one.")] = "if_better",
     job: Annotated[str | None, typer.Option(help="Id to note in the manifest.")] = None,
+    permit: Annotated[str | None, typer.Option(metavar="TOKEN", help="The job's right to publish.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="How many versions to keep afterwards.")] = KEEP_VERSIONS,
     json_lines: Annotated[bool, typer.Option("--json-lines", help="One JSON event a line on stdout.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Write TensorBoard files there.")] = None,
     models_dir: ModelsDir = MODELS,
     data_dir: DataDir = DATA,
     recipes_dir: RecipesDir = BUILT_IN,
 ) -> None:
-    """Train a model from its recipe, publish the version, and activate it if it is better."""
+    """Train a model from its recipe or from your data, publish the version, and activate it if it is better."""
     request = fitting.FitRequest(
         model=name,
         folders=Folders(models_dir, data_dir, recipes_dir),
         recipe=recipe,
+        data=data,
+        target=target,
+        features=features,
         assignments=assignments or (),
         overrides=overrides,
         seed=seed,
         policy=activate,
         job=job,
+        permit=permit,
+        keep=keep,
         json_lines=json_lines,
         tensorboard=tensorboard,
     )
@@ -95,9 +118,7 @@ def recipes(recipes_dir: RecipesDir = BUILT_IN) -> None:
 
 
 @app.command()
-def activate(
-    name: Name, version: Annotated[int, typer.Argument(help="A published version.")], models_dir: ModelsDir = MODELS
-) -> None:
+def activate(name: Name, version: Version, models_dir: ModelsDir = MODELS) -> None:
     """Make a version the one that serves; also backwards."""
     with _failures_in_one_line():
         ModelRepository(models_dir).activate(name, version)
@@ -122,29 +143,93 @@ def data(
 
 
 @app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A CSV file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")] = False,
+) -> None:
+    """Check a CSV file and show its columns; exit code 1 if it has faults."""
+    inspection = deferred("inspection")
+    found: Inspection = inspection.inspect_file(file)
+    if as_json:
+        sys.stdout.write(f"{found.model_dump_json()}\n")
+    else:
+        inspection.print_inspection(_console(), file.name, found)
+    raise typer.Exit(fitting.FAILED if found.faults else fitting.SUCCEEDED)
+
+
+@app.command()
 def evaluate(
     name: Name,
     version: Annotated[int | None, typer.Argument(help="A published version; the active one if absent.")] = None,
     models_dir: ModelsDir = MODELS,
     data_dir: DataDir = DATA,
+    datasets_dir: DatasetsDir = DATASETS,
 ) -> None:
     """Measure a stored version on its test split."""
     with _failures_in_one_line():
-        deferred("measuring").report_version(_console(), ModelRepository(models_dir), data_dir, name, version)
+        places = DataPlaces(data_dir, datasets_dir)
+        deferred("measuring").report_version(_console(), ModelRepository(models_dir), places, name, version)
+
+
+@app.command()
+def reproduce(
+    name: Name,
+    version: Version,
+    *,
+    data_file: Annotated[
+        Path | None, typer.Option("--data", metavar="FILE", help="Its data file, if it lies elsewhere.")
+    ] = None,
+    models_dir: ModelsDir = MODELS,
+    data_dir: DataDir = DATA,
+    datasets_dir: DatasetsDir = DATASETS,
+) -> None:
+    """Train a stored version again and compare the weights; nothing is published."""
+    with _failures_in_one_line():
+        places = DataPlaces(data_dir, datasets_dir)
+        same: bool = deferred("measuring").report_reproduction(
+            _console(), ModelRepository(models_dir), places, name, version, data=data_file
+        )
+        raise typer.Exit(fitting.SUCCEEDED if same else fitting.FAILED)
+
+
+@app.command()
+def prune(
+    name: Name,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep.")] = KEEP_VERSIONS,
+    models_dir: ModelsDir = MODELS,
+) -> None:
+    """Remove old versions; never the active one, nor the one that was active before it."""
+    with _failures_in_one_line():
+        removed = ModelRepository(models_dir).prune(check_name(name), keep)
+        numbers = ", ".join(map(str, removed)) or "none"
+        _console().print(f"{name}: versions removed: {numbers}", highlight=False, soft_wrap=True)
 
 
 @app.command()
 def compare(
     name: Name,
+    versions: Annotated[list[int] | None, typer.Argument(help="Two published versions.")] = None,
+    *,
     recipe: RecipeName = None,
     fold_seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
+    models_dir: ModelsDir = MODELS,
     data_dir: DataDir = DATA,
     recipes_dir: RecipesDir = BUILT_IN,
 ) -> None:
-    """Cross-validate a recipe against simple classifiers, on the training split."""
+    """Compare two versions on their test rows; without versions, cross-validate a recipe against simple classifiers."""
     with _failures_in_one_line():
+        if versions:
+            print_two_versions(_console(), compare_versions(*_two(ModelRepository(models_dir), name, versions)))
+            return
         chosen = load_recipe(recipe or name, recipes_dir)
         deferred("measuring").report_comparison(_console(), chosen, data_dir, fold_seed)
+
+
+def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:
+    if len(versions) != 2:
+        raise RecipeError("versions", "", "two of them, as in: compare iris 3 7", versions)
+    first, second = (repository.find(name, version) for version in versions)
+    return first, second
 
 
 @contextmanager

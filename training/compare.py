@@ -39,7 +39,7 @@ def cross_validate(recipe: Recipe, train: Dataset, fold_seed: int, folds: int = 
         part, unseen = train.rows(fit_rows), train.rows(held_out)
         yield _score(recipe.network, fold, learnt_probabilities(recipe.training, part, unseen), unseen)
         for name, model in baselines.thorough(recipe.training.seed).items():
-            yield _score(name, fold, baselines.probabilities(model, part, unseen.x), unseen)
+            yield _score(name, fold, baselines.fitted(model, part)(unseen.x), unseen)
 
 
 def learnt_probabilities(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:

@@ -61,7 +61,9 @@ class PlainLines:
         return milestone or event.elapsed_s - self._shown_at_s >= 1
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        # a line without markup needs nothing of rich, whose `print` takes as long as ten epochs of a small network
+        self._console.file.write(f"{text}\n")
+        self._console.file.flush()
 
 
 class ProgressBar:
@@ -106,12 +108,14 @@ def epoch_line(event: EpochMetrics) -> str:
 
 
 def losses(event: EpochMetrics) -> str:
-    """Return the losses in nats and, where it was measured, the test accuracy."""
+    """Return the losses in nats and, where they were measured, the test accuracy and the speed."""
     parts = [f"train loss {event.train_loss:.4f}"]
     if event.validation_loss is not None:
         parts.append(f"validation loss {event.validation_loss:.4f}")
     if event.test_accuracy is not None:
         parts.append(f"test accuracy {event.test_accuracy:.4f}")
+    if event.rows_per_s:
+        parts.append(f"{event.rows_per_s:,.0f} rows/s")
     return "  ".join(parts)
 
 

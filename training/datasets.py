@@ -5,20 +5,28 @@ N is rows, F features and K classes everywhere.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from modelstore import DatasetFault
+from modelstore.datasets import MAX_CLASSES
+from training.cells import in_class_order
 from training.errors import DatasetError
-from training.recipe import DataSource
+from training.faults import MAX_FAULTS
+from training.quality import count_duplicates, telling_columns
+from training.recipe import DataSource, TrainingSettings
 from training.scaling import constant_columns
 from training.tables import MAX_LABEL_CHARACTERS, Table, read_table
 
 MIN_ROWS_PER_CLASS = 5
+SPARE_BYTES = 64 << 20
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -26,23 +34,25 @@ class Dataset:
     """Rows with their classes.
 
     Attributes:
-        x: raw features, float64, shape (N, F), finite, each column in its unit.
+        x: raw features, float32, shape (N, F), finite, each column in its unit.
         y: class indices, int64, shape (N,), 0 to K - 1.
         features: F names in column order.
         classes: K names in class order.
+        lines: where each row stands in its data file, the header being line 1, shape (N,).
     """
 
-    x: npt.NDArray[np.float64]
+    x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64]
     features: tuple[str, ...]
     classes: tuple[str, ...]
+    lines: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def rows(self, index: npt.NDArray[np.int64]) -> Dataset:
-        """Return the rows at these positions, shape (n,), in that order."""
-        return replace(self, x=self.x[index], y=self.y[index])
+    def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
+        """Return the rows at these positions, shape (n,), in that order; a slice shares this data set's memory."""
+        return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index])
 
 
 @dataclass(frozen=True)
@@ -54,61 +64,101 @@ class Splits:
         test: held-out rows, the same for every training seed.
         sha256: of each data file, by file name.
         warnings: sentences about data that can be trained on but should not look so.
+        arranged: fraction and seed of the validation rows that stand at the end of `train`, if any do.
     """
 
     train: Dataset
     test: Dataset
     sha256: dict[str, str]
     warnings: tuple[str, ...]
+    arranged: tuple[float, int] | None = None
+
+    def hold_out(self, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
+        """Return `hold_out_validation` of the training split, in its own memory if the rows stand so already."""
+        if (fraction, seed) != self.arranged:
+            return hold_out_validation(self.train, fraction, seed)
+        held_back = int(_shares(self.train.y, fraction).sum())
+        fitted = len(self.train) - held_back
+        return self.train.rows(slice(fitted)), self.train.rows(slice(fitted, None))
 
 
-def load_splits(source: DataSource, folder: Path) -> Splits:
-    """Read, check and split the data of a recipe.
+def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | None = None) -> Splits:
+    """Read, check and split the data of a recipe; both splits share the memory of the one table they come from.
+
+    Args:
+        source: which data.
+        folder: where they lie.
+        settings: of the training that will hold out validation rows, so that these rows need no memory either.
 
     Raises:
-        DatasetError: if it cannot be trained on; names file, and row and column where there is one.
+        DatasetError: if it cannot be trained on; names file, and line and column where there is one.
     """
-    table = read_table(folder, source.file, source.target)
-    names = source.classes or {label: label for label in sorted(set(table.labels.tolist()))}
+    read = partial(read_table, folder, target=source.target, max_classes=max(MAX_CLASSES, len(source.classes)))
+    table = read(source.file, features=source.features)
+    names = source.classes or {value: value for value in in_class_order(table.values)}
     whole = _dataset(table, names, source.target)
+    sha256 = {table.file: table.sha256}
     if source.test_file is None:
         train, test = _held_out(whole, source)
-        tables = [table]
     else:
-        held_out = read_table(folder, source.test_file, source.target, table.features)
+        held_out = read(source.test_file, features=table.features)
+        sha256[held_out.file] = held_out.sha256
         train, test = whole, _dataset(held_out, names, source.target)
-        tables = [table, held_out]
-    warnings = _check_training_rows(train, source)
-    return Splits(train, test, {part.file: part.sha256 for part in tables}, warnings)
+    _require_classes(train, source)
+    warnings = _suspicions(train, test, source)
+    if settings is None or settings.validation_fraction == 0:
+        return Splits(train, test, sha256, warnings)
+    arranged = settings.validation_fraction, settings.seed
+    _reorder(train, np.concatenate(_stratified(train.y, *arranged)))
+    return Splits(train, test, sha256, warnings, arranged)
 
 
 def hold_out_validation(train: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
     """Split training rows into those to fit on and those to stop early by, stratified by class.
 
     Args:
-        train: the training split, N rows.
-        fraction: share for validation; 0 holds back nothing.
+        train: the training split, N rows, at least two of each class.
+        fraction: share of each class for validation, at least one row; 0 holds back nothing.
         seed: decides which rows.
-
-    Raises:
-        DatasetError: if either part would not have a row of each class.
     """
     if fraction == 0:
         return train, None
-    held_back = math.ceil(fraction * len(train))
-    if held_back < len(train.classes):
-        raise DatasetError(
-            "validation split",
-            f"expected a row for each of {len(train.classes)} classes, got {held_back}; raise validation_fraction",
-        )
-    fit, validation = train_test_split(np.arange(len(train)), test_size=held_back, random_state=seed, stratify=train.y)
+    fit, validation = _stratified(train.y, fraction, seed)
     return train.rows(fit), train.rows(validation)
 
 
+def _stratified(y: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
+    """Return shuffled positions of the rows that stay and of those held back, the same share of each class.
+
+    Args:
+        y: class indices, shape (N,), at least two rows of each class that there is.
+        fraction: share to hold back, above 0 and below 1.
+        seed: decides which rows, and the order of all.
+    """
+    order = np.random.default_rng(seed).permutation(len(y))
+    by_class = y[order].astype(np.uint16).argsort(kind="stable")  # two bytes are sorted by radix, in O(N)
+    held_back = np.zeros(len(y), dtype=np.bool_)
+    counts = np.bincount(y)
+    for last, share in zip(counts.cumsum().tolist(), _shares(y, fraction).tolist(), strict=True):
+        held_back[by_class[last - share : last]] = True
+    return order[~held_back], order[held_back]
+
+
+def _shares(y: Ints, fraction: float) -> Ints:
+    """Return how many rows of each class are held back: its share, but at least one and not all, shape (K,)."""
+    counts = np.bincount(y)
+    shares: Ints = np.rint(counts * fraction).astype(np.int64).clip(1, None)
+    return np.minimum(shares, counts - 1).clip(0, None)
+
+
 def _held_out(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
-    """Split as the tutorials do: shuffled by the split seed, not stratified."""
+    """Reorder the rows in place and return the two parts; unless stratified, shuffled as the tutorials do."""
     if len(whole) < MIN_ROWS_PER_CLASS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS_PER_CLASS} rows, got {len(whole)}")
+    if source.stratify and source.test_fraction:
+        _require_classes(whole, source)
+        train, test = _stratified(whole.y, source.test_fraction, source.split_seed)
+        return _parts(whole, train, test)
     try:
         train, test = train_test_split(
             np.arange(len(whole)), test_size=source.test_fraction, random_state=source.split_seed
@@ -118,48 +168,76 @@ def _held_out(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
             f"expected rows left to train on, got none: {source.test_fraction} of {len(whole)} rows are for testing"
         )
         raise DatasetError(source.file, problem) from error
-    return whole.rows(train), whole.rows(test)
+    return _parts(whole, train, test)
+
+
+def _parts(whole: Dataset, train: Ints, test: Ints) -> tuple[Dataset, Dataset]:
+    _reorder(whole, np.concatenate([train, test]))
+    return whole.rows(slice(len(train))), whole.rows(slice(len(train), None))
+
+
+def _reorder(dataset: Dataset, order: npt.NDArray[np.int64]) -> None:
+    """Put the rows into this order within the memory that they have, a few columns at a time."""
+    columns = max(1, SPARE_BYTES // (4 * len(order)))
+    for first in range(0, dataset.x.shape[1], columns):
+        some = slice(first, first + columns)
+        dataset.x[:, some] = dataset.x[order, some]
+    dataset.y[:] = dataset.y[order]
+    dataset.lines[:] = dataset.lines[order]
 
 
 def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
-    """Turn class texts into class indices."""
-    _require_labels(table.file, names, target)
-    positions = {raw: position for position, raw in enumerate(names)}
-    y = np.array([positions.get(label, -1) for label in table.labels.tolist()], dtype=np.int64)
-    if (y < 0).any():
-        row = int((y < 0).argmax())
-        expected = ", ".join(map(repr, names))
-        raise DatasetError(
-            table.file, f"expected one of {expected}, got {str(table.labels[row])!r}", row=row + 1, column=target
-        )
-    return Dataset(table.x, y, table.features, tuple(names.values()))
-
-
-def _require_labels(file: str, names: dict[str, str], target: str) -> None:
+    """Turn codes of class texts into class indices."""
     for name in names.values():
         if len(name) > MAX_LABEL_CHARACTERS:
             problem = f"expected classes of at most {MAX_LABEL_CHARACTERS} characters, got {name[:40]!r}..."
-            raise DatasetError(file, problem, column=target)
+            raise DatasetError(table.file, problem, column=target)
+    positions = {value: position for position, value in enumerate(names)}
+    y = np.array([positions.get(value, -1) for value in table.values])[table.codes]
+    if (y < 0).any():
+        row = int((y < 0).argmax())
+        problem = f"expected one of {', '.join(map(repr, names))}, got {table.values[table.codes[row]]!r}"
+        raise DatasetError(table.file, problem, line=int(table.lines[row]), column=target)
+    return Dataset(table.x, y, table.features, tuple(names.values()), table.lines)
 
 
-def _check_training_rows(train: Dataset, source: DataSource) -> tuple[str, ...]:
-    """Refuse what cannot be learnt from, and return warnings about the rest."""
-    if len(train.classes) < 2:
-        raise DatasetError(
-            source.file, f"expected at least two classes, got only {train.classes[0]!r}", column=source.target
+def _require_classes(rows: Dataset, source: DataSource) -> None:
+    """Refuse rows from which nothing can be learnt."""
+    if len(rows.classes) < 2:
+        problem = f"expected at least two classes, got only {rows.classes[0]!r}"
+        raise DatasetError(source.file, problem, column=source.target)
+    counts = np.bincount(rows.y, minlength=len(rows.classes)).tolist()
+    faults = [
+        DatasetFault(
+            column=source.target,
+            problem=f"expected at least {MIN_ROWS_PER_CLASS} training rows of each class, got {count} of {name!r}",
         )
-    for name, rows in zip(train.classes, np.bincount(train.y, minlength=len(train.classes)), strict=True):
-        if rows < MIN_ROWS_PER_CLASS:
-            raise DatasetError(
-                source.file,
-                f"expected at least {MIN_ROWS_PER_CLASS} training rows of each class, got {rows} of {name!r}",
-                column=source.target,
-            )
+        for name, count in zip(rows.classes, counts, strict=True)
+        if count < MIN_ROWS_PER_CLASS
+    ]
+    if faults:
+        raise DatasetError.of(source.file, faults[:MAX_FAULTS])
+
+
+def _suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str, ...]:
+    """Return warnings about rows that can be learnt from, and refuse those that say nothing at all."""
     constant = constant_columns(train.x)
     if constant.all():
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
-    return tuple(
+    warnings = [
         f"{source.file}, column {name!r}: constant in the training rows, so it says nothing; leave it out"
         for name, flat in zip(train.features, constant, strict=True)
         if flat
-    )
+    ]
+    warnings += [
+        f"{source.file}, column {train.features[column]!r}: leakage_suspect, it alone tells every class of the "
+        "training rows; leave it out if it is known only once the class is"
+        for column in telling_columns(train.x, train.y, len(train.classes))
+    ]
+    repeated, shared = count_duplicates((train.x, train.y), (test.x, test.y))
+    if repeated:
+        warnings.append(
+            f"{source.file}: {repeated} of {len(train) + len(test)} rows repeat another one; "
+            f"{shared} of {len(test)} test rows are training rows too"
+        )
+    return tuple(warnings)

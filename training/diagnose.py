@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from modelstore import EpochMetrics
 from training.errors import Diverged
@@ -30,29 +31,39 @@ def findings(history: Sequence[EpochMetrics], classes: int) -> tuple[str, ...]:
     return tuple(sentence for sentence in found if sentence)
 
 
-def require_converging(metrics: EpochMetrics, classes: int, learning_rate: float) -> None:
+@dataclass(frozen=True)
+class EpochFigures:
+    """What an epoch gave, perhaps not finite; as in `EpochMetrics`."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float | None
+    gradient_norm: float
+
+
+def require_converging(figures: EpochFigures, classes: int, learning_rate: float) -> None:
     """Refuse to go on with a training that has left all bounds.
 
     Args:
-        metrics: the epoch that just ended.
+        figures: of the epoch that just ended.
         classes: K.
         learning_rate: that the training started with, for the advice.
 
     Raises:
         Diverged: if a figure is not finite, or the training loss a thousand times that of guessing.
     """
-    figures = {
-        "training loss": metrics.train_loss,
-        "validation loss": metrics.validation_loss or 0.0,
-        "gradient norm": metrics.gradient_norm,
+    named = {
+        "training loss": figures.train_loss,
+        "validation loss": figures.validation_loss or 0.0,
+        "gradient norm": figures.gradient_norm,
     }
-    for name, value in figures.items():
+    for name, value in named.items():
         if not math.isfinite(value):
-            raise Diverged(f"the {name} is {value} after epoch {metrics.epoch}", learning_rate)
+            raise Diverged(f"the {name} is {value} after epoch {figures.epoch}", learning_rate)
     guessing = math.log(classes)
-    if metrics.train_loss > LOST * guessing:
+    if figures.train_loss > LOST * guessing:
         loss = (
-            f"the training loss is {metrics.train_loss:.3g} after epoch {metrics.epoch}, guessing gives {guessing:.3g}"
+            f"the training loss is {figures.train_loss:.3g} after epoch {figures.epoch}, guessing gives {guessing:.3g}"
         )
         raise Diverged(loss, learning_rate)
 

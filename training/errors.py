@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from modelstore import Reason
+from collections.abc import Sequence
+from typing import Self
+
+from modelstore import DatasetFault, Reason
 
 
 class TrainingError(Exception):
@@ -67,18 +70,40 @@ class DatasetError(TrainingError):
 
     Attributes:
         file: bare name of the data file.
-        row: data row, counted from 1 without the header, where the fault is in one row.
-        column: column name, where the fault is in one column.
+        line: of the first fault, as an editor counts (the file's first line is 1), where the fault is in one row.
+        column: name of its column, where the fault is in one column.
+        faults: all that were found, at most ten.
     """
 
     reason: Reason = "bad_data"
 
-    def __init__(self, file: str, problem: str, *, row: int | None = None, column: str | None = None) -> None:
-        place = "".join((f", row {row}" if row else "", f", column {column!r}" if column else ""))
-        super().__init__(f"{file}{place}: {problem}")
+    def __init__(
+        self,
+        file: str,
+        problem: str,
+        *,
+        line: int | None = None,
+        column: str | None = None,
+        others: Sequence[DatasetFault] = (),
+    ) -> None:
         self.file = file
-        self.row = row
+        self.line = line
         self.column = column
+        self.faults = (DatasetFault(line=line, column=column, problem=problem), *others)
+        sentences = [f"{_place(fault)}{fault.problem}" for fault in self.faults]
+        super().__init__(f"{file}{', ' if line or column else ': '}{'; '.join(sentences)}")
+
+    @classmethod
+    def of(cls, file: str, faults: Sequence[DatasetFault]) -> Self:
+        """Return the error that names all these faults; there must be one."""
+        first, *others = faults
+        return cls(file, first.problem, line=first.line, column=first.column, others=others)
+
+
+def _place(fault: DatasetFault) -> str:
+    """Return "line 7, column 'x1': ", or what of it is known."""
+    parts = [f"line {fault.line}" if fault.line else "", f"column {fault.column!r}" if fault.column else ""]
+    return "".join((", ".join(filter(None, parts)), ": " if any(parts) else ""))
 
 
 class Diverged(TrainingError):

@@ -1,7 +1,11 @@
-"""How good probabilities are: an Evaluation from (N, K) probabilities and true classes; it must not know any model."""
+"""How good probabilities are: an Evaluation from (N, K) probabilities and true classes; it must not know any model.
+
+Rows are counted in chunks, so that memory stays bounded however many there are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +15,7 @@ from modelstore import ClassReport, Evaluation
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 CALIBRATION_BINS = 15
+CHUNK_ROWS = 65_536
 
 Split = Literal["train", "validation", "test"]
 Floats = npt.NDArray[np.floating[Any]]
@@ -26,16 +31,34 @@ def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Sp
         classes: K class names.
         split: which rows these are.
     """
-    confusion = confusion_matrix(probabilities.argmax(axis=1), y, len(classes))
+    return evaluate_chunks(((probabilities[part], y[part]) for part in chunks(len(y))), classes, split)
+
+
+def chunks(rows: int) -> Iterator[slice]:
+    """Yield slices that cut rows 0 to `rows` - 1 into pieces of bounded size."""
+    for start in range(0, rows, CHUNK_ROWS):
+        yield slice(start, start + CHUNK_ROWS)
+
+
+def evaluate_chunks(pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, ...], split: Split) -> Evaluation:
+    """Measure probabilities that come in pieces, each (n, K) with its true classes (n,); the rest as in `evaluate`."""
+    rows, losses, distances, gaps = 0, 0.0, 0.0, np.zeros(CALIBRATION_BINS)
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for probabilities, y in pieces:
+        rows += len(y)
+        confusion += confusion_matrix(probabilities.argmax(axis=1), y, len(classes))
+        losses += float(row_losses(probabilities, y).sum())
+        distances += float(_squared_distances(probabilities, y).sum())
+        gaps += _calibration_gaps(probabilities, y)
     reports = class_reports(confusion)
     return Evaluation(
         split=split,
-        rows=len(y),
-        accuracy=float(confusion.trace() / len(y)),
+        rows=rows,
+        accuracy=float(confusion.trace() / rows),
         macro_f1=float(np.mean([report.f1 for report in reports])),
-        log_loss=log_loss(probabilities, y),
-        brier=brier(probabilities, y),
-        calibration_error=calibration_error(probabilities, y),
+        log_loss=losses / rows,
+        brier=distances / rows,
+        calibration_error=float(np.abs(gaps).sum() / rows),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         per_class=dict(zip(classes, reports, strict=True)),
     )
@@ -76,8 +99,7 @@ def row_losses(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
 
 def brier(probabilities: Floats, y: Ints) -> float:
     """Return the mean squared distance of the probabilities from the one-hot truth, 0 to 2."""
-    truth = np.eye(probabilities.shape[1])[y]  # (N, K)
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    return float(_squared_distances(probabilities, y).mean())
 
 
 def calibration_error(probabilities: Floats, y: Ints) -> float:
@@ -85,11 +107,21 @@ def calibration_error(probabilities: Floats, y: Ints) -> float:
 
     Source: Guo, Pleiss, Sun & Weinberger, ICML 2017, equation 3; a bin holds its upper edge.
     """
+    return float(np.abs(_calibration_gaps(probabilities, y)).sum() / len(y))
+
+
+def _squared_distances(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
+    truth = np.eye(probabilities.shape[1])[y]  # (N, K)
+    distances: npt.NDArray[np.float64] = ((probabilities - truth) ** 2).sum(axis=1)
+    return distances  # (N,)
+
+
+def _calibration_gaps(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
+    """Return right answers less confidence, summed over the rows of each bin, shape (15,)."""
     confidence = probabilities.max(axis=1).astype(np.float64)  # (N,)
     right = probabilities.argmax(axis=1) == y  # (N,)
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)  # (15,)
-    return float(np.abs(gaps).sum() / len(y))
+    return np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS).astype(np.float64)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -10,23 +10,27 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from training.errors import ExportError
 from training.nets import Classifier, Predict, predictor
 
 TOLERANCE = 1e-6
+CHECKED_ROWS = 65_536
 
 
-def to_torchscript(classifier: Classifier, x: npt.NDArray[np.float64]) -> bytes:
+def to_torchscript(classifier: Classifier, x: npt.NDArray[np.floating[Any]]) -> bytes:
     """Script the classifier, in evaluation mode, and return the bytes of `model.pt`.
 
     Args:
         classifier: as trained.
-        x: raw features, shape (N, F), N >= 1, on which the bytes, loaded again, must agree with the classifier.
+        x: raw features, shape (N, F), N >= 1, on which the bytes, loaded again, must agree with the classifier; of
+            many rows some, evenly spread, are enough.
 
     Raises:
         ExportError: if any probability differs by more than 1e-6.
@@ -35,7 +39,8 @@ def to_torchscript(classifier: Classifier, x: npt.NDArray[np.float64]) -> bytes:
     with _deprecation_accepted():
         torch.jit.save(torch.jit.script(classifier.eval()), stream)
     model = stream.getvalue()
-    difference = float(np.abs(load(model)(x) - predictor(classifier)(x)).max())
+    some = x[:: -(-len(x) // CHECKED_ROWS)]
+    difference = float(np.abs(load(model)(some) - predictor(classifier)(some)).max())
     if not difference <= TOLERANCE:
         raise ExportError(difference, TOLERANCE)
     return model
@@ -49,6 +54,13 @@ def load(model: bytes) -> Predict:
     """
     with _deprecation_accepted():
         return predictor(torch.jit.load(io.BytesIO(model), map_location="cpu"))  # type: ignore[no-untyped-call]
+
+
+def weights(model: bytes) -> dict[str, Tensor]:
+    """Return the named weights inside the bytes of `model.pt`, those of the scaler included; the rest as in `load`."""
+    with _deprecation_accepted():
+        state: dict[str, Tensor] = torch.jit.load(io.BytesIO(model), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+    return state
 
 
 @contextlib.contextmanager

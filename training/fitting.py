@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from modelstore import InvalidName, JobResult, ModelRepository, Notice, check_name
+from modelstore import InvalidName, JobResult, ModelRepository, Notice, Permit, check_name
 from training.cancel import Cancellation, Cancelled
 from training.console import Event, Reporter, reporter
 from training.deferred import deferred
-from training.errors import MissingExtra, TrainingError
+from training.errors import MissingExtra, RecipeError, TrainingError
 from training.gate import Policy
+from training.own_data import name_for, recipe_for_data
+from training.reasons import reason_for, sentence
 from training.recipe import Recipe, load_recipe, recipe_names
 from training.report import print_comparison, print_evaluation
 from training.runs import Folders, TrainingRun, read_overrides, recipe_for
@@ -25,16 +28,26 @@ SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
 class FitRequest:
     """The arguments of `fit`, unchecked; see `python -m training fit --help`."""
 
-    model: str
+    model: str | None
     folders: Folders
     recipe: str | None = None
+    data: Path | None = None
+    target: str | None = None
+    features: str | None = None
     assignments: Sequence[str] = ()
     overrides: str | None = None
     seed: int | None = None
     policy: Policy = "if_better"
     job: str | None = None
+    permit: str | None = None
+    keep: int | None = None
     json_lines: bool = False
     tensorboard: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the model's name, or the one that its data file gives it."""
+        return self.model or (name_for(self.data) if self.data else "")
 
 
 def fit(request: FitRequest, console: Console, errors: Console) -> int:
@@ -82,9 +95,12 @@ def _attempt(request: FitRequest, cancellation: Cancellation, console: Console) 
             result, code = _run(request, cancellation, view)
         except Cancelled as stopped:
             detail = f"stopped by {stopped} before anything was published"
-            result, code = JobResult(reason="cancelled", detail=detail, model=request.model), CANCELLED
+            result, code = JobResult(reason="cancelled", detail=detail, model=request.name), CANCELLED
         except (TrainingError, InvalidName, OSError) as error:
-            result, code = JobResult(reason="failed", detail=str(error), model=request.model), WRONG_USAGE
+            result, code = JobResult(reason="failed", detail=str(error), model=request.name), WRONG_USAGE
+        except (MemoryError, ImportError) as error:  # a limit may be too small even for the imports
+            result = JobResult(reason=reason_for(error), detail=sentence(error), model=request.name)
+            code = FAILED
         cancellation.too_late()
         if result.reason == "succeeded" or request.json_lines:
             view.show(result)
@@ -98,14 +114,17 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         TrainingError, InvalidName, OSError: if the request is wrong; once training began, failures are results.
     """
     recipe = _recipe(request)
+    data_dir = request.data.parent if request.data else request.folders.data
     view.show(Notice(message=f"{recipe.model}: loading PyTorch and scikit-learn"))
     record = _recorder(request, recipe)
     run = TrainingRun(
         recipe=recipe,
-        data_dir=request.folders.data,
+        data_dir=data_dir,
         repository=ModelRepository(request.folders.models),
         policy=request.policy,
         job=request.job,
+        permit=_permit(request),
+        keep=request.keep,
         before_publishing=cancellation.too_late,
     )
     events: Iterator[Event] = deferred("pipeline").train(run)
@@ -118,9 +137,25 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
 
 
 def _recipe(request: FitRequest) -> Recipe:
-    model = check_name(request.model)
     overrides = read_overrides(request.overrides, request.assignments, request.seed)
-    return recipe_for(model, request.recipe, overrides, request.folders.recipes)
+    if request.data is None:
+        if request.target or request.features or request.model is None:
+            raise RecipeError("fit", "", "the NAME of a recipe, or --data FILE --target COLUMN", request.model)
+        return recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
+    if request.target is None or request.recipe:
+        raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
+    features = next(csv.reader([request.features or ""]), [])
+    return recipe_for_data(request.data, request.target, model=request.model, features=features).with_overrides(
+        overrides
+    )
+
+
+def _permit(request: FitRequest) -> Permit | None:
+    if request.permit is None:
+        return None
+    if request.job is None:
+        raise RecipeError("--permit", "", "--job beside it", None)
+    return Permit(request.job, request.permit)
 
 
 def _recorder(request: FitRequest, recipe: Recipe) -> Callable[[Event], None]:

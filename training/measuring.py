@@ -1,25 +1,29 @@
-"""The `evaluate` and `compare` commands: measure, show progress, print; it must not know command-line options."""
+"""The commands that measure: `evaluate`, `compare` and `reproduce`; it must not know command-line options."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
-from modelstore import ModelRepository
+from modelstore import EpochMetrics, Manifest, ModelRepository, Notice
 from training import baselines, export
 from training.compare import FOLDS, cross_validate
+from training.console import Reporter, reporter
 from training.datasets import load_splits
-from training.evaluate import evaluate
-from training.recipe import Recipe, parse_recipe
+from training.evaluate import chunks, evaluate_chunks
+from training.recipe import DataSource, Recipe, parse_recipe
 from training.report import print_comparison, print_cross_validation, print_evaluation
+from training.reproduce import Reproduction, data_folder, reproduce
+from training.runs import DataPlaces
 from training.scores import summarise
 
 
 def report_version(
-    console: Console, repository: ModelRepository, data_dir: Path, name: str, version: int | None
+    console: Console, repository: ModelRepository, places: DataPlaces, name: str, version: int | None
 ) -> None:
     """Measure a stored version on the test split that its own recipe describes, and print the report.
 
@@ -33,13 +37,58 @@ def report_version(
         chosen = max(repository.versions(name), default=1)
     found = repository.find(name, chosen)
     manifest = found.manifest()
-    splits = load_splits(parse_recipe(manifest.lineage.recipe, f"manifest of {name} {chosen}").data, data_dir)
+    source = parse_recipe(manifest.lineage.recipe, f"manifest of {name} {chosen}").data
+    splits = load_splits(source, _folder(manifest, source, places))
     if splits.sha256 != manifest.lineage.data_sha256:
         console.print("warning: the data files have changed since this version was trained", highlight=False)
-    probabilities = export.load(found.model_bytes(manifest))(splits.test.x)
-    measured = evaluate(probabilities, splits.test.y, splits.test.classes, "test")
+    predict, test = export.load(found.model_bytes(manifest)), splits.test
+    answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
+    measured = evaluate_chunks(answers, test.classes, "test")
     print_evaluation(console, measured, f"{name} version {chosen}, test split")
     print_comparison(console, manifest)
+
+
+def report_reproduction(
+    console: Console,
+    repository: ModelRepository,
+    places: DataPlaces,
+    name: str,
+    version: int,
+    *,
+    data: Path | None = None,
+) -> bool:
+    """Train a stored version again, say how the weights compare, and return whether they are the same bits.
+
+    Args:
+        console: where events and the outcome go.
+        repository: the store.
+        places: where its data is looked for.
+        name: of the model.
+        version: of it.
+        data: the data file, if it lies elsewhere or has another name.
+
+    Raises:
+        StoreError: if there is no such version, or it is broken.
+        TrainingError: if its data cannot be read or has changed, or the training diverges.
+    """
+    torch.set_num_threads(1)
+    found = repository.find(name, version)
+    manifest = found.manifest()
+    source = parse_recipe(manifest.lineage.recipe, f"manifest of {name} {version}").data
+    with reporter(console, json_lines=False) as view:
+        folder = _folder(manifest, source, places) if data is None else data.parent
+        again = reproduce(found, folder, data.name if data else None)
+        outcome = _shown(again, view)
+    if not outcome.differing:
+        console.print(f"{name} version {version}: all {outcome.weights} weights are the same bits", highlight=False)
+        return True
+    console.print(
+        f"{name} version {version}: {outcome.differing} of {outcome.weights} weights differ, "
+        f"by {outcome.largest_difference:.3g} at most; another processor rounds otherwise",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return False
 
 
 def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_seed: int) -> None:
@@ -55,3 +104,16 @@ def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_see
     scores = track(running, f"{FOLDS} folds, {methods} methods", FOLDS * methods, console=console)
     title = f"{recipe.model}: {FOLDS}-fold cross-validation on {len(train)} training rows, mean ± std over folds"
     print_cross_validation(console, summarise(scores), title)
+
+
+def _folder(manifest: Manifest, source: DataSource, places: DataPlaces) -> Path:
+    return data_folder(source, manifest.lineage.data_sha256, places.data, places.datasets)
+
+
+def _shown(training: Generator[EpochMetrics | Notice, None, Reproduction], view: Reporter) -> Reproduction:
+    while True:
+        try:
+            view.show(next(training))
+        except StopIteration as end:
+            outcome: Reproduction = end.value
+            return outcome

@@ -5,6 +5,7 @@ BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,8 @@ from training.scaling import StandardScaler
 
 CHUNK_ROWS = 65_536
 
-Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float32]]
-"""Raw features, float64 (N, F), to probabilities, float32 (N, K)."""
+Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
+"""Raw features, float32 or float64 (N, F), to probabilities, float32 (N, K)."""
 
 
 class MLP(nn.Module):
@@ -77,9 +78,12 @@ def predictor(module: nn.Module) -> Predict:
     """Return the module as a NumPy function; long inputs go through in chunks, so memory stays bounded."""
     module.eval()
 
-    def predict(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
-            chunks = [module(chunk) for chunk in torch.split(torch.from_numpy(x.astype(np.float32)), CHUNK_ROWS)]
+            chunks = [
+                module(torch.from_numpy(np.asarray(x[start : start + CHUNK_ROWS], dtype=np.float32)))
+                for start in range(0, max(1, len(x)), CHUNK_ROWS)
+            ]
             probabilities: npt.NDArray[np.float32] = torch.cat(chunks).numpy()  # (N, K)
         return probabilities
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Iterator
 
@@ -15,22 +14,18 @@ from modelstore import (
     ModelRepository,
     ModelVersion,
     Notice,
-    PublishError,
-    Reason,
     StoreError,
 )
 from training import export, gate
 from training.baselines import MAJORITY
-from training.candidate import Candidate, attachments, train_candidate
+from training.candidate import MANY_ROWS, Candidate, attachments, train_candidate
 from training.datasets import Dataset, Splits, load_splits
-from training.errors import TrainingError
-from training.evaluate import evaluate
+from training.evaluate import chunks, evaluate_chunks
 from training.manifests import build_manifest, golden_rows
 from training.nets import logits_of, predictor
+from training.reasons import foreseen, reason_for, sentence
 from training.recipe import Recipe
 from training.runs import TrainingRun
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
@@ -44,10 +39,9 @@ def train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
     try:
         yield from _train(run)
     except Exception as error:
-        reason = reason_for(error)
-        if reason == "failed" and not isinstance(error, (TrainingError, StoreError, OSError)):
+        if not foreseen(error):
             logging.getLogger(__name__).exception("an error that nobody foresaw; please report it")
-        yield JobResult(reason=reason, detail=_sentence(error), model=run.recipe.model)
+        yield JobResult(reason=reason_for(error), detail=sentence(error), model=run.recipe.model)
 
 
 def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gate.Rival | None:
@@ -61,35 +55,28 @@ def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gat
         if (manifest.feature_names, manifest.classes) != (test.features, test.classes):
             return gate.Rival(version, problem="has other features or classes; activate by hand if you mean it")
         predict = export.load(found.model_bytes(manifest))
-        return gate.Rival(version, evaluate(predict(test.x), test.y, test.classes, "test"))
+        answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
+        return gate.Rival(version, evaluate_chunks(answers, test.classes, "test"))
     except (StoreError, RuntimeError) as error:
-        return gate.Rival(version, problem=f"is broken: {_sentence(error)}", broken=True)
-
-
-def reason_for(error: Exception) -> Reason:
-    """Return the machine-readable end of a job that failed with this error."""
-    if isinstance(error, TrainingError):
-        return error.reason
-    if isinstance(error, (PublishError, OSError)) and error.errno in DISK_FULL:
-        return "disk_full"
-    # torch has no class of its own for this on the CPU
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return "out_of_memory"
-    return "failed"
+        return gate.Rival(version, problem=f"is broken: {sentence(error)}", broken=True)
 
 
 def _train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
     recipe = run.recipe
-    splits = load_splits(recipe.data, run.data_dir)
+    splits = load_splits(recipe.data, run.data_dir, recipe.training)
     yield Notice(message=_introduction(recipe, splits))
-    for sentence in splits.warnings:
-        yield Notice(level="warning", message=sentence)
+    for warning in splits.warnings:
+        yield Notice(level="warning", message=warning)
     candidate = yield from train_candidate(recipe, splits)
     rival = measure_active(run.repository, recipe.model, splits.test)
     contender = gate.Contender(candidate.metrics["test"], candidate.baselines[MAJORITY], candidate.skill)
     verdict = gate.decide(run.policy, recipe.gate, contender, rival)
+    if len(splits.train) > MANY_ROWS:
+        yield Notice(message=f"describing {len(splits.train):,} rows for the manifest")
     published = _publish(run, splits, candidate, verdict)
-    yield _conclude(run, candidate, verdict, published)
+    result = _conclude(run, candidate, verdict, published)
+    yield from _pruned(run)
+    yield result
 
 
 def _publish(run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport) -> ModelVersion:
@@ -106,7 +93,7 @@ def _publish(run: TrainingRun, splits: Splits, candidate: Candidate, verdict: Ga
     )
     files = attachments(candidate, run.recipe, splits)
     run.before_publishing()
-    return run.repository.publish(manifest, model, files)
+    return run.repository.publish(manifest, model, files, run.permit)
 
 
 def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, published: ModelVersion) -> JobResult:
@@ -125,9 +112,27 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
     try:
         run.repository.activate(published.name, published.version)
     except StoreError as error:
-        detail = f"{name} is published but could not be activated: {_sentence(error)}"
+        detail = f"{name} is published but could not be activated: {sentence(error)}"
         return result.model_copy(update={"reason": reason_for(error), "detail": detail})
     return result.model_copy(update={"activated": True, "detail": f"{name} is active: {verdict.reason}"})
+
+
+def _pruned(run: TrainingRun) -> Iterator[Notice]:
+    """Remove versions that are too old to keep, and say which; a store that refuses costs the training nothing."""
+    if run.keep is None:
+        return
+    name = run.recipe.model
+    try:
+        removed = run.repository.prune(name, run.keep)
+    except StoreError as error:
+        yield Notice(level="warning", message=f"old versions of {name} could not be removed: {sentence(error)}")
+        return
+    if removed:
+        yield Notice(message=f"{name}: removed {_versions(removed)}; the newest {run.keep} are kept")
+
+
+def _versions(numbers: tuple[int, ...]) -> str:
+    return f"version{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _introduction(recipe: Recipe, splits: Splits) -> str:
@@ -138,9 +143,3 @@ def _introduction(recipe: Recipe, splits: Splits) -> str:
         f"{recipe.model}: training {recipe.network} {layers} on {len(splits.train)} rows, "
         f"{len(splits.test)} test rows held out, {most}{settings.epochs} epochs"
     )
-
-
-def _sentence(error: Exception) -> str:
-    """Return the error's text on one line, with its class where the text alone would say little."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, (TrainingError, StoreError)) else f"{type(error).__name__}: {text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from training.nets import Predict
 
 DPI = 120
 GRID_POINTS = 300
+MAX_POINTS = 5000
 MARKERS = "os^DvPX*"
 # Okabe and Ito's palette: told apart with any colour vision (jfly.uni-koeln.de/color)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -69,8 +71,9 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
     labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
     figure, axes = _figure(title, *labels)
     _shade(axes, predict, rows.x, len(rows.classes))
+    shown = rows.rows(np.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS)).astype(np.int64))
     for number, name in enumerate(rows.classes):
-        points = rows.x[rows.y == number]
+        points = shown.x[shown.y == number]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         axes.scatter(
             points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6, label=name
@@ -79,9 +82,9 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
     return _png(figure)
 
 
-def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.float64], classes: int) -> None:
+def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int) -> None:
     """Fill the regions of each predicted class; for two classes also draw the line of equal probability."""
-    low, high = x.min(axis=0), x.max(axis=0)
+    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     space = 0.06 * (high - low + np.finfo(np.float32).eps)
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
     grid = np.stack(np.meshgrid(first, second), axis=-1)  # (GRID, GRID, 2)

@@ -29,7 +29,7 @@ from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).with_name("recipes")
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
 
 
 class DataSource(Record):
@@ -37,20 +37,25 @@ class DataSource(Record):
 
     Attributes:
         file: CSV file in the data folder.
-        target: column that holds the class; every other column is a feature.
+        target: column that holds the class.
+        features: the columns to learn from, in this order; empty means every column but the target.
         test_file: CSV file whose rows are the test split; then all rows of `file` are for training.
         test_fraction: share of `file` held back as the test split; exactly one of the two is given.
         split_seed: decides which rows are held back. It is not the training seed: the test rows stay the same
             whatever the seed, so versions can be compared.
-        classes: value in the file to class name, in class order; empty means the sorted values themselves.
+        stratify: whether each class has the same share in both splits.
+        classes: value in the file to class name, in class order; empty means the values themselves, sorted as
+            numbers if all of them are numbers.
         units: feature name to unit; a feature that is absent has none.
     """
 
     file: FileName
     target: Label
+    features: tuple[Label, ...] = ()
     test_file: FileName | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     split_seed: Seed = 42
+    stratify: bool = False
     classes: dict[str, Label] = Field(default_factory=dict)
     units: dict[Label, str] = Field(default_factory=dict)
 
@@ -60,6 +65,8 @@ class DataSource(Record):
             raise ValueError("exactly one of test_file and test_fraction")
         if len(set(self.classes.values())) != len(self.classes) or len(self.classes) == 1:
             raise ValueError("classes with at least two different names, or none")
+        if self.target in self.features or len(set(self.features)) != len(self.features):
+            raise ValueError("features that differ from each other and from the target")
         return self
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rich.console import Console
 from rich.table import Table
 
-from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository
+from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository, VersionComparison
 from training.recipe import Recipe
 from training.scores import MethodScore
+
+MAX_EXAMPLES = 20
+FIGURES: dict[str, Callable[[Evaluation], str]] = {
+    "rows": lambda test: str(test.rows),
+    "accuracy": lambda test: f"{test.accuracy:.4f}",
+    "macro F1": lambda test: f"{test.macro_f1:.4f}",
+    "log loss": lambda test: f"{test.log_loss:.4f}",
+    "Brier": lambda test: f"{test.brier:.4f}",
+    "calibration error": lambda test: f"{test.calibration_error:.4f}",
+}
 
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
@@ -56,6 +66,28 @@ def print_cross_validation(console: Console, scores: Iterable[MethodScore], titl
         accuracy = f"{score.accuracy:.4f} ± {score.accuracy_std:.4f}"
         table.add_row(score.method, accuracy, f"{score.log_loss:.4f} ± {score.log_loss_std:.4f}")
     console.print(table)
+
+
+def print_two_versions(console: Console, comparison: VersionComparison) -> None:
+    """Print two versions side by side, and the test rows that they see differently."""
+    ours, theirs = comparison.versions
+    figures = _table(f"{comparison.model}, test split", "", f"version {ours}", f"version {theirs}")
+    for title, value in FIGURES.items():
+        tests = (comparison.metrics.get(str(version)) for version in comparison.versions)
+        figures.add_row(title, *(value(test) if test else "" for test in tests))
+    console.print(figures)
+    console.print(
+        f"{comparison.disagreeing} of {comparison.rows} test rows are answered differently; only version {ours} is "
+        f"right about {comparison.only_first_right}, only version {theirs} about {comparison.only_second_right} "
+        f"(McNemar: p = {comparison.p_value:.3g})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if comparison.examples:
+        rows = _table("", "line", "truth", f"version {ours}", f"version {theirs}")
+        for row in comparison.examples[:MAX_EXAMPLES]:
+            rows.add_row(str(row.line), row.truth, row.first, row.second)
+        console.print(rows)
 
 
 def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> None:

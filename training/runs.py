@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore import ModelRepository, Overrides
+from modelstore import ModelRepository, Overrides, Permit
 from training.errors import RecipeError, WrongModel
 from training.gate import Policy
 from training.recipe import Recipe, load_recipe, refusal
@@ -25,6 +25,14 @@ class Folders:
 
 
 @dataclass(frozen=True)
+class DataPlaces:
+    """Where a version's data may lie: among the built-in files, or among those that the service was given."""
+
+    data: Path
+    datasets: Path
+
+
+@dataclass(frozen=True)
 class TrainingRun:
     """What to train, and where to put it.
 
@@ -34,6 +42,8 @@ class TrainingRun:
         repository: where the version is published.
         policy: whether it becomes the active version.
         job: id of the service's job, if one started this.
+        permit: that job's right to publish; a person needs none.
+        keep: how many versions of the model to keep afterwards; None keeps all.
         before_publishing: called once, when it is too late to cancel; may raise to stop before that.
     """
 
@@ -42,6 +52,8 @@ class TrainingRun:
     repository: ModelRepository
     policy: Policy = "if_better"
     job: str | None = None
+    permit: Permit | None = None
+    keep: int | None = None
     before_publishing: Callable[[], None] = lambda: None
 
 

@@ -1,10 +1,14 @@
 """Standardisation as a torch module, so that it travels inside the model; it must not know where the rows come from."""
 
 # no `from __future__ import annotations` here: TorchScript reads the annotations of module attributes
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+
+CHUNK_ROWS = 16_384
 
 
 class StandardScaler(nn.Module):
@@ -28,30 +32,44 @@ class StandardScaler(nn.Module):
         return (x - self.mean) / self.scale  # (N, F)
 
 
-def fit_scaler(x: npt.NDArray[np.float64]) -> StandardScaler:
-    """Learn mean and scale of each feature from the rows that the network trains on.
+def fit_scaler(x: npt.NDArray[np.floating[Any]]) -> StandardScaler:
+    """Learn mean and scale of each feature, in one pass, from the rows that the network trains on.
 
     Args:
-        x: raw features, float64, shape (N, F), finite; N >= 1.
+        x: raw features, float32 or float64, shape (N, F), finite; N >= 1.
 
     Returns:
         Scaler with float32 buffers of shape (F,), rounded from float64 statistics. Constant columns get scale 1.
-
-    Source: two-pass variance, Chan, Golub & LeVeque, Am. Stat. 37(3), 1983; ddof = 0, as scikit-learn.
     """
-    mean, variance = _moments(x)
+    mean, variance = moments(x)
     scale = np.where(_is_constant(mean, variance, len(x)), 1.0, np.sqrt(variance))
     return StandardScaler(torch.from_numpy(mean).float(), torch.from_numpy(scale).float())
 
 
-def constant_columns(x: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def constant_columns(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
     """Tell which columns of raw features (N, F) are constant, but for rounding; shape (F,)."""
-    return _is_constant(*_moments(x), len(x))
+    return _is_constant(*moments(x), len(x))
 
 
-def _moments(x: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    mean = x.mean(axis=0)  # (F,)
-    return mean, x.var(axis=0, mean=mean[None])  # (F,), (F,)
+def moments(x: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return mean and variance (ddof = 0) of each column of (N, F), both float64 (F,), in one pass over the rows.
+
+    Memory is that of one chunk in float64. Each chunk has its mean subtracted before it is squared, and chunks are
+    merged by their means, so a large mean beside a small spread costs no digits.
+
+    Source: pairwise merging, Chan, Golub & LeVeque, Am. Stat. 37(3), 1983, equations 1.5.
+    """
+    rows, mean, squares = 0, np.zeros(x.shape[1]), np.zeros(x.shape[1])  # squares: of the distances from the mean
+    for start in range(0, len(x), CHUNK_ROWS):
+        chunk = x[start : start + CHUNK_ROWS].astype(np.float64)  # (n, F)
+        share = len(chunk) / (rows + len(chunk))
+        chunk_mean = chunk.mean(axis=0)
+        chunk -= chunk_mean
+        step = chunk_mean - mean
+        squares += np.einsum("nf,nf->f", chunk, chunk) + step**2 * (rows * share)
+        mean += step * share
+        rows += len(chunk)
+    return mean, squares / rows
 
 
 def _is_constant(mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.bool_]:

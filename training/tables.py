@@ -1,128 +1,189 @@
-"""Reading a CSV file into checked columns; faults are named by row and column; it must not know networks or splits."""
+"""Reading a CSV file into float32 columns and class codes; faults are named by line and column; it knows no networks.
+
+N is rows and F features everywhere. Memory: the features once, in float32, and one block of the file.
+"""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from modelstore.datasets import MAX_CLASSES
+from training.blocks import Block, CsvFile
+from training.cells import LARGEST, is_word, numbers, wrong_number
 from training.errors import DatasetError
+from training.faults import Faults
+from training.header import MAX_NAME_CHARACTERS
 
-LARGEST = float(np.finfo(np.float32).max)
-MAX_LABEL_CHARACTERS = 200  # as `modelstore.manifest.Label`
+MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
+ROOM = 1.02  # rows are about as long as those of the first block
+GROWTH = 1.1
 
 
 @dataclass(frozen=True)
 class Table:
-    """One data file: numeric features and the text of the class column.
+    """One data file: numeric features and the class column.
 
     Attributes:
         file: bare file name.
         sha256: of the file's bytes.
         features: names of the feature columns, length F.
-        x: finite float64 that float32 can hold, shape (N, F).
-        labels: the class column as it stands in the file, length N, none empty.
+        x: finite float32, shape (N, F).
+        codes: positions in `values`, int32, shape (N,).
+        values: the different texts of the class column, in order of their first row; none is empty.
+        lines: the line at which each row begins, the file's first being 1, int64, shape (N,).
     """
 
     file: str
     sha256: str
     features: tuple[str, ...]
-    x: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.str_]
+    x: npt.NDArray[np.float32]
+    codes: npt.NDArray[np.int32]
+    values: tuple[str, ...]
+    lines: npt.NDArray[np.int64]
 
 
-def read_table(folder: Path, file: str, target: str, features: Sequence[str] | None = None) -> Table:
-    """Read `<folder>/<file>`.
+def read_table(
+    folder: Path, file: str, target: str, features: Sequence[str] = (), *, max_classes: int = MAX_CLASSES
+) -> Table:
+    """Read `<folder>/<file>` in one pass.
 
     Args:
         folder: the data folder.
         file: bare file name.
         target: the class column.
-        features: feature columns that must be there, in the order wanted; None takes all but the target.
+        features: feature columns that must be there, in the order wanted; none stands for all but the target.
+        max_classes: how many different values the class column may have.
 
     Raises:
-        DatasetError: if the file is missing, is no CSV, lacks a column, or holds a value that is no finite number;
-            names row and column.
+        DatasetError: if the file is missing, is no CSV, lacks a column, or holds a value that is no finite number or
+            no class; names the first ten faults by line and column.
     """
     path = folder / file
     if not path.is_file():
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
-    header = _header(path)
-    names = tuple(name for name in header if name != target) if features is None else tuple(features)
-    _require_columns(file, header, (*names, target))
-    frame = _read_csv(path, target)
-    x = np.column_stack([_numbers(file, name, frame[name]) for name in names])
     with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Table(file, sha256, names, x, _labels(file, target, frame[target]))
+        source = CsvFile(stream)
+        header = source.read_header()
+        names = tuple(features) or tuple(name for name in header if name != target)
+        if header:
+            _require_columns(source.faults, header, target, names)
+        if source.faults:
+            raise DatasetError.of(file, source.faults.sorted())
+        wanted = _Columns(source.faults, header, names, target, max_classes)
+        for block in source.blocks({header.index(target)}):
+            wanted.add(block, path.stat().st_size)
+        if not (wanted.seen or source.faults):
+            source.faults.add("expected data rows below the header, got none")
+        if source.faults:
+            raise DatasetError.of(file, source.faults.sorted())
+    return wanted.table(file, source.sha256())
 
 
-def _header(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return next((row for row in csv.reader(stream) if row), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(path.name, f"expected CSV text in UTF-8, got {error}") from error
+class _Columns:
+    """Collects the wanted columns block by block; once there is a fault, only faults."""
 
+    def __init__(
+        self, faults: Faults, header: tuple[str, ...], features: tuple[str, ...], target: str, max_classes: int
+    ) -> None:
+        self.seen = 0
+        self._faults = faults
+        self._header = header
+        self._features = features
+        self._positions = [header.index(name) for name in features]
+        self._target = target
+        self._max_classes = max_classes
+        self._x = np.empty((0, len(features)), dtype=np.float32)
+        self._values: dict[str, int] = {}
+        self._codes = np.empty(0, dtype=np.int32)
+        self._lines = np.empty(0, dtype=np.int64)
+        self._unusable: set[str] = set()  # columns with a fault as a whole; more about them helps nobody
 
-def _require_columns(file: str, header: list[str], wanted: tuple[str, ...]) -> None:
-    there = ", ".join(map(repr, header)) or "an empty file"
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise DatasetError(file, "expected column names that differ, got this one twice", column=min(twice))
-    for name in header:
-        if not 0 < len(name) <= MAX_LABEL_CHARACTERS:
-            raise DatasetError(file, f"expected names of 1 to {MAX_LABEL_CHARACTERS} characters, got {name[:40]!r}")
-    for name in wanted:
-        if name not in header:
-            raise DatasetError(file, f"expected this column, got {there}", column=name)
-    if len(wanted) < 2:
-        raise DatasetError(file, f"expected at least one feature column beside the target, got {there}")
+    def add(self, block: Block, file_bytes: int) -> None:
+        """Take the rows of a block, or note what is wrong with them."""
+        columns = [self._numbers(block, name, at) for name, at in zip(self._features, self._positions, strict=True)]
+        codes = self._classes(block)
+        first, self.seen = self.seen, self.seen + len(block)
+        if self._faults:
+            self._resize(0)
+            return
+        self._make_room(first, file_bytes, block)
+        for position, column in enumerate(columns):
+            self._x[first : self.seen, position] = column
+        self._codes[first : self.seen], self._lines[first : self.seen] = codes, block.lines
 
+    def table(self, file: str, sha256: str) -> Table:
+        """Return what was collected."""
+        self._resize(self.seen)
+        return Table(file, sha256, self._features, self._x, self._codes, tuple(self._values), self._lines)
 
-def _read_csv(path: Path, target: str) -> pd.DataFrame:
-    """Parse the file: empty cells stay text, ragged rows are refused; pandas 3.1 and later round floats exactly."""
-    try:
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            frame = pd.read_csv(
-                path,
-                dtype={target: str},
-                keep_default_na=False,
-                index_col=False,
-                encoding="utf-8-sig",
-                low_memory=False,
+    def _make_room(self, first: int, file_bytes: int, block: Block) -> None:
+        if not first:
+            block_bytes = sum(map(len, block.rows())) + len(block)
+            rows = max(len(block), int(ROOM * len(block) * file_bytes / block_bytes))
+            self._x = np.empty((rows, len(self._features)), dtype=np.float32)
+            self._codes, self._lines = np.empty(rows, dtype=np.int32), np.empty(rows, dtype=np.int64)
+        elif self.seen > len(self._x):
+            self._resize(max(self.seen, int(GROWTH * len(self._x))))
+
+    def _resize(self, rows: int) -> None:
+        """Change the number of rows in place: `realloc` moves pages, it copies nothing, so nothing is held twice."""
+        self._x.resize((rows, len(self._features)), refcheck=False)
+        self._codes.resize(rows, refcheck=False)
+        self._lines.resize(rows, refcheck=False)
+
+    def _numbers(self, block: Block, name: str, position: int) -> npt.NDArray[np.float64]:
+        """Return a column of the block as float64 (n,), and note the cells that are no finite float32."""
+        if name in self._unusable:
+            return np.zeros(len(block))
+        values = numbers(block.cells[position])
+        wrong = np.flatnonzero(~(np.abs(values) <= LARGEST))
+        if len(wrong):
+            texts = block.texts(position)
+            words = [row for row in wrong if is_word(texts[row])]
+            if 2 * len(words) > len(block):
+                self._unusable.add(name)
+                problem = f"is text, such as {texts[words[0]]!r:.40}: list the numeric features to use, or encode it"
+                self._faults.add(problem, column=name)
+                return values
+            for row in wrong[:10]:
+                self._faults.add(wrong_number(texts[row]), line=int(block.lines[row]), column=name)
+        return values
+
+    def _classes(self, block: Block) -> npt.NDArray[np.int32]:
+        """Return the codes of the class column, (n,), and note cells without a class."""
+        column = block.cells[self._header.index(self._target)].cat
+        codes = np.asarray(column.codes, dtype=np.int32)
+        if self._target in self._unusable:
+            return codes
+        texts = [str(text) for text in column.categories]
+        if "" in texts:
+            for row in np.flatnonzero(codes == texts.index(""))[:10]:
+                line = int(block.lines[row])
+                self._faults.add("expected a class, got an empty cell", line=line, column=self._target)
+        for text in texts:
+            self._values.setdefault(text, len(self._values))
+        if len(self._values) > self._max_classes:
+            self._unusable.add(self._target)
+            problem = (
+                f"expected at most {self._max_classes} classes, got more, such as {texts[-1]!r:.40}; "
+                "is this a quantity? a classifier learns classes"
             )
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise DatasetError(path.name, f"expected CSV rows as long as the header, got {problem}") from error
-    if frame.empty:
-        raise DatasetError(path.name, "expected data rows below the header, got none")
-    return frame
+            self._faults.add(problem, column=self._target)
+        ranks = np.array([self._values[text] for text in texts], dtype=np.int32)
+        return ranks[codes]
 
 
-def _numbers(file: str, name: str, column: pd.Series) -> npt.NDArray[np.float64]:
-    """Return the column as float64 (N,), or name the first cell that is no finite float32."""
-    numbers = pd.to_numeric(column.astype(str) if column.dtype == bool else column, errors="coerce")
-    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = ~(np.abs(values) <= LARGEST)
-    if wrong.any():
-        row = int(wrong.argmax())
-        cell = column.iloc[row]
-        raise DatasetError(
-            file, f"expected a finite number (at most {LARGEST:.2g}), got {cell!s:.40}", row=row + 1, column=name
-        )
-    return values
-
-
-def _labels(file: str, target: str, column: pd.Series) -> npt.NDArray[np.str_]:
-    empty = (column.isna() | (column == "")).to_numpy()
-    if empty.any():
-        raise DatasetError(file, "expected a class, got an empty cell", row=int(empty.argmax()) + 1, column=target)
-    return column.to_numpy(dtype=np.str_)
+def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:
+    there = ", ".join(map(repr, header[:20])) + (", ..." if len(header) > 20 else "")
+    for name in (*features, target):
+        if name not in header:
+            faults.add(f"expected this column, got {there}", column=name)
+    if target in features:
+        faults.add("the target cannot be a feature", column=target)
+    if not features:
+        faults.add(f"expected at least one feature column beside the target, got {there}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,15 +40,15 @@ def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0
     """Return round clouds, one a class, whose centres lie 4 apart along every feature."""
     generator = np.random.default_rng(seed)
     y = np.arange(rows, dtype=np.int64) % classes
-    x = 4.0 * y[:, None] + spread * generator.standard_normal((rows, features))
+    x = (4.0 * y[:, None] + spread * generator.standard_normal((rows, features))).astype(np.float32)
     names = tuple(f"x{number}" for number in range(features))
-    return Dataset(x, y, names, tuple(f"cloud {number}" for number in range(classes)))
+    return Dataset(x, y, names, tuple(f"cloud {number}" for number in range(classes)), np.arange(rows) + 2)
 
 
 def shuffled_labels(dataset: Dataset, seed: int = 0) -> Dataset:
     """Return the same rows with classes that they have nothing to do with."""
     order = np.random.default_rng(seed).permutation(len(dataset))
-    return Dataset(dataset.x, dataset.y[order], dataset.features, dataset.classes)
+    return replace(dataset, y=dataset.y[order])
 
 
 def settings(**changes: Any) -> TrainingSettings:

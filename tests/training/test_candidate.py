@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:
 
 def test_test_rows_that_lie_elsewhere_change_nothing_of_what_was_learnt() -> None:
     test = clouds(40, seed=1)
-    shifted = Dataset(test.x + 1e6, test.y, test.features, test.classes)
+    shifted = replace(test, x=test.x + 1e6)
     learnt = [finish(train_candidate(recipe(), splits(clouds(100), rows)))[1] for rows in (test, shifted)]
 
     states = [candidate.classifier.state_dict() for candidate in learnt]
@@ -46,7 +47,7 @@ def test_a_test_row_that_overflows_the_network_is_named() -> None:
     train.x[:] = train.x * 1e-3
     test.x[6] = 3e38
 
-    with pytest.raises(DatasetError, match="test split, row 7: values so far outside the training range"):
+    with pytest.raises(DatasetError, match="test split, line 8: values so far outside the training range"):
         finish(train_candidate(recipe(), splits(train, test)))
 
 
@@ -97,5 +98,21 @@ def test_attachments_are_history_and_pictures(features: int, *, boundary: bool) 
     files = attachments(candidate, recipe(), data)
 
     assert ("boundary.png" in files) is boundary
-    assert set(files) - {"boundary.png"} == {"history.jsonl", "loss.png", "confusion.png"}
+    assert set(files) - {"boundary.png"} == {"history.jsonl", "test_predictions.csv", "loss.png", "confusion.png"}
     assert [from_line(line) for line in files["history.jsonl"].splitlines()] == list(candidate.history)
+
+
+def test_test_predictions_name_line_truth_and_the_predicted_classs_probability() -> None:
+    data = splits(clouds(100), clouds(40, seed=1, spread=3.0))
+    _, candidate = finish(train_candidate(recipe(epochs=5), data))
+    probabilities = predictor(candidate.classifier)(data.test.x)
+
+    header, *lines = attachments(candidate, recipe(), data)["test_predictions.csv"].decode().splitlines()
+
+    assert header == "line,truth,predicted,probability"
+    for position, line in enumerate(lines):
+        number, truth, predicted, probability = line.split(",")
+        assert (int(number), truth) == (position + 2, f"cloud {position % 2}")
+        assert predicted == f"cloud {probabilities[position].argmax()}"
+        assert float(probability) == pytest.approx(probabilities[position].max(), rel=1e-5)
+    assert len(lines) == 40

@@ -40,11 +40,11 @@ def epochs_shown(*events: Event) -> list[int]:
     return [int(line.split()[1].partition("/")[0]) for line in lines]
 
 
-def test_a_line_says_epoch_losses_seconds_and_time_left() -> None:
-    line = epoch_line(epoch(7, seconds=1.25, accuracy=0.9))
+def test_a_line_says_epoch_losses_speed_seconds_and_time_left() -> None:
+    line = epoch_line(epoch(7, seconds=1.25, accuracy=0.9).model_copy(update={"rows_per_s": 1234567.8}))
 
-    expected = "epoch   7/100  train loss 0.5000  validation loss 0.2500  test accuracy 0.9000  1.2 s, 3.5 s left"
-    assert line == expected
+    expected = "epoch   7/100  train loss 0.5000  validation loss 0.2500  test accuracy 0.9000  1,234,568 rows/s  1.2 s"
+    assert line == f"{expected}, 3.5 s left"
 
 
 def test_a_fast_training_is_eleven_lines() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from tests.training.samples import DATA, clouds, write_csv
+from tests.training.samples import DATA, clouds, settings, write_csv
 from training.datasets import hold_out_validation, load_splits
 from training.errors import DatasetError
 from training.recipe import BUILT_IN, DataSource, load_recipe
@@ -36,7 +38,7 @@ def test_the_split_is_the_tutorials(name: str) -> None:
     splits = load_splits(recipe.data, DATA)
 
     for split, expected in ((splits.train, train), (splits.test, test)):
-        assert split.x.tolist() == [list(map(float, row[:-1])) for row in expected]
+        assert split.x.tolist() == np.array([row[:-1] for row in expected], dtype=np.float32).tolist()
         assert [split.classes[label] for label in split.y] == [row[-1] for row in expected]
 
 
@@ -61,13 +63,13 @@ def test_names_stand_in_the_recipes_order(tmp_path: Path) -> None:
     assert splits.train.x[splits.train.y == 0].mean() > splits.train.x[splits.train.y == 1].mean()
 
 
-def test_an_unknown_class_is_named_by_row(tmp_path: Path) -> None:
+def test_an_unknown_class_is_named_by_line(tmp_path: Path) -> None:
     write_csv(tmp_path, clouds())
 
     with pytest.raises(DatasetError, match="expected one of 'cloud 0', 'cloud 9', got 'cloud 1'") as caught:
         load_splits(source(classes={"cloud 0": "left", "cloud 9": "right"}), tmp_path)
 
-    assert (caught.value.row, caught.value.column) == (2, "cloud")
+    assert (caught.value.line, caught.value.column) == (3, "cloud")
 
 
 def test_a_single_class_is_refused(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_a_class_that_is_a_novel_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_constant_column_is_a_warning_and_only_constant_ones_an_error(tmp_path: Path) -> None:
-    dataset = clouds()
+    dataset = clouds(spread=3.0)
     dataset.x[:, 1] = 7.0
     write_csv(tmp_path, dataset)
 
@@ -140,6 +142,123 @@ def test_no_validation_fraction_keeps_every_row() -> None:
     assert hold_out_validation(train, 0.0, seed=1) == (train, None)
 
 
-def test_a_validation_split_smaller_than_the_classes_is_refused() -> None:
-    with pytest.raises(DatasetError, match="a row for each of 3 classes, got 1"):
-        hold_out_validation(clouds(30, classes=3), 0.01, seed=1)
+def test_a_validation_split_has_at_least_as_many_rows_as_classes() -> None:
+    _, validation = hold_out_validation(clouds(30, classes=3), 0.01, seed=1)
+
+    assert validation is not None
+    assert len(validation) == 3
+
+
+def test_validation_rows_are_the_same_whether_they_were_arranged_at_reading_or_not(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(classes=3))
+    chosen = settings(validation_fraction=0.2, seed=3)
+
+    arranged = load_splits(source(), tmp_path, chosen).hold_out(0.2, 3)
+    copied = load_splits(source(), tmp_path).hold_out(0.2, 3)
+
+    for ours, theirs in zip(arranged, copied, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        assert ours.lines.tolist() == theirs.lines.tolist()
+        assert np.array_equal(ours.x, theirs.x)
+        assert np.array_equal(ours.y, theirs.y)
+
+
+def test_a_stratified_split_has_the_same_shares_on_both_sides_and_every_row_once(tmp_path: Path) -> None:
+    dataset = clouds(100)
+    rare = np.flatnonzero((dataset.y == 0) | (np.arange(100) % 10 == 1))  # 50 rows of one class, 10 of the other
+    write_csv(tmp_path, dataset.rows(rare))
+
+    splits = load_splits(source(stratify=True, test_fraction=0.2), tmp_path)
+
+    assert np.bincount(splits.train.y).tolist() == [40, 8]
+    assert np.bincount(splits.test.y).tolist() == [10, 2]
+    lines = np.concatenate([splits.train.lines, splits.test.lines])
+    assert sorted(lines.tolist()) == list(range(2, 62))
+    x = np.concatenate([splits.train.x, splits.test.x])
+    assert np.array_equal(x[lines.argsort()], dataset.x[rare])
+
+
+def test_too_few_rows_of_a_class_are_refused_when_stratified(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(61).rows(np.append(np.arange(0, 60, 2), 1)))
+
+    with pytest.raises(DatasetError, match="at least 5 training rows of each class, got 1 of 'cloud 1'"):
+        load_splits(source(stratify=True), tmp_path)
+
+
+def test_both_splits_lie_in_the_memory_of_one_table(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds())
+
+    splits = load_splits(source(stratify=True), tmp_path)
+
+    assert splits.train.x.base is not None
+    assert splits.train.x.base is splits.test.x.base
+
+
+def test_reordering_a_few_columns_at_a_time_gives_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path, clouds(features=5))
+    whole = load_splits(source(), tmp_path)
+
+    monkeypatch.setattr("training.datasets.SPARE_BYTES", 1)
+
+    assert np.array_equal(load_splits(source(), tmp_path).train.x, whole.train.x)
+
+
+def test_numbers_as_classes_keep_their_text_and_stand_in_numerical_order(tmp_path: Path) -> None:
+    write_csv(tmp_path, replace(clouds(classes=3), classes=("10", "9.50", "-1.0")))
+
+    assert load_splits(source(), tmp_path).train.classes == ("-1.0", "9.50", "10")
+
+
+def test_only_the_listed_features_are_used_in_their_order(tmp_path: Path) -> None:
+    dataset = clouds(features=4)
+    write_csv(tmp_path, dataset)
+
+    splits = load_splits(source(features=("x3", "x1")), tmp_path)
+
+    assert splits.train.features == ("x3", "x1")
+    assert splits.train.x[0].tolist() == dataset.x[splits.train.lines[0] - 2, [3, 1]].tolist()
+
+
+def test_repeated_rows_are_counted_also_across_the_split(tmp_path: Path) -> None:
+    dataset = clouds(spread=3.0)
+    write_csv(tmp_path, dataset.rows(np.concatenate([np.arange(60), np.zeros(30, dtype=np.int64)])))
+
+    splits = load_splits(source(), tmp_path)
+
+    again = sum(bool((row == dataset.x[0]).all()) for row in splits.test.x)
+    assert f"30 of 90 rows repeat another one; {again} of {len(splits.test)} test rows" in splits.warnings[-1]
+
+
+def test_a_column_equal_to_the_class_is_a_suspected_leak(tmp_path: Path) -> None:
+    dataset = clouds(classes=3, spread=4.0)
+    dataset.x[:, 1] = np.array([7.0, -7.0, 0.0])[dataset.y]
+    write_csv(tmp_path, dataset)
+
+    (warning,) = load_splits(source(), tmp_path).warnings
+
+    assert "column 'x1': leakage_suspect" in warning
+
+
+@pytest.mark.slow
+def test_a_large_table_is_in_memory_once_while_it_is_read_and_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.datasets.SPARE_BYTES", 1 << 22)
+    dataset = clouds(10_000, features=20)
+    path = write_csv(tmp_path, dataset)
+    header, *rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([header, *rows * 40]))
+    features_bytes = 400_000 * 20 * 4
+
+    tracemalloc.start()
+    try:
+        splits = load_splits(source(stratify=True), tmp_path, settings(validation_fraction=0.1))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(splits.train) + len(splits.test) == 400_000
+    assert peak_bytes < features_bytes + 400_000 * 40 + 16e6  # classes, lines, order of the split; one block

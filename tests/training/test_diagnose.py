@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from modelstore import EpochMetrics
-from training.diagnose import findings, require_converging, require_learnt
+from training.diagnose import EpochFigures, findings, require_converging, require_learnt
 from training.errors import Diverged
 
 
@@ -83,25 +83,25 @@ def test_a_validation_loss_that_wobbles_is_no_overfitting() -> None:
 
 
 @pytest.mark.parametrize(
-    "metrics",
+    "figures",
     [
-        epoch(train=math.nan),
-        epoch(train=math.inf),
-        epoch(validation=math.nan),
-        epoch(gradient=math.inf),
-        epoch(train=1001 * math.log(3)),
+        EpochFigures(7, math.nan, None, 1.0),
+        EpochFigures(7, math.inf, None, 1.0),
+        EpochFigures(7, 1.0, math.nan, 1.0),
+        EpochFigures(7, 1.0, None, math.inf),
+        EpochFigures(7, 1001 * math.log(3), None, 1.0),
     ],
     ids=["loss nan", "loss inf", "validation nan", "gradient inf", "loss beyond all bounds"],
 )
-def test_a_lost_training_is_stopped(metrics: EpochMetrics) -> None:
-    with pytest.raises(Diverged) as caught:
-        require_converging(metrics, 3, 0.5)
+def test_a_lost_training_is_stopped(figures: EpochFigures) -> None:
+    with pytest.raises(Diverged, match="after epoch 7") as caught:
+        require_converging(figures, 3, 0.5)
 
     assert (caught.value.reason, caught.value.learning_rate) == ("diverged", 0.5)
 
 
 def test_an_ordinary_epoch_goes_on() -> None:
-    require_converging(epoch(train=5.0, validation=5000.0), 3, 0.5)
+    require_converging(EpochFigures(7, 5.0, 5000.0, 1.0), 3, 0.5)
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, 10.1 * math.log(2)])

@@ -90,3 +90,13 @@ def test_a_class_that_never_occurs_counts_zero_without_a_warning() -> None:
         report = evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 0]), names(2), "test").per_class["class 1"]
 
     assert report.model_dump() == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+def test_chunks_change_nothing(case: Case, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluate.CHUNK_ROWS", 64)
+
+    in_chunks = evaluate(*case, names(case[0].shape[1]), "test")
+
+    assert in_chunks.confusion == evaluation.confusion
+    for figure in ("accuracy", "macro_f1", "log_loss", "brier", "calibration_error"):
+        assert getattr(in_chunks, figure) == pytest.approx(getattr(evaluation, figure), rel=1e-9), figure

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,20 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from modelstore import EpochMetrics
+from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings, shuffled_labels
 from training.datasets import Dataset, hold_out_validation
 from training.errors import Diverged
 from training.evaluate import log_loss
-from training.fit import Rows, fit, fit_classifier
-from training.nets import MLP, Classifier, predictor
+from training.fit import Probe, fit_classifier
+from training.nets import Classifier, Predict, predictor
 
 
-def learn(dataset: Dataset, validation: Dataset | None = None, **changes: Any) -> tuple[list[EpochMetrics], Classifier]:
-    return finish(fit_classifier(dataset, validation, settings(**changes)))
+def learn(
+    dataset: Dataset, validation: Dataset | None = None, probe: Probe | None = None, **changes: Any
+) -> tuple[list[EpochMetrics], Classifier]:
+    events, classifier = finish(fit_classifier(dataset, validation, settings(**changes), probe))
+    return [event for event in events if isinstance(event, EpochMetrics)], classifier
 
 
 def digest(module: nn.Module) -> str:
@@ -57,41 +61,17 @@ def test_without_hidden_layers_it_finds_scikit_learns_logistic_regression() -> N
 def test_the_scaler_sees_only_the_rows_that_the_network_trains_on() -> None:
     train, validation = hold_out_validation(clouds(100), 0.2, seed=0)
     assert validation is not None
-    shifted = Dataset(validation.x + 1e6, validation.y, validation.features, validation.classes)
+    shifted = replace(validation, x=validation.x + 1e6)
 
     _, classifier = learn(train, shifted)
 
     np.testing.assert_allclose(classifier.scaler.mean.numpy(), train.x.mean(axis=0), rtol=1e-6)
 
 
-def test_the_full_batch_takes_one_step_an_epoch_and_reports_the_loss_before_it() -> None:
-    dataset = clouds()
-    net, x, y = MLP(2, 2, (4,)), torch.from_numpy(dataset.x).float(), torch.from_numpy(dataset.y)
-    before = nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], y.float()).item()
-
-    first = next(fit(net, Rows(x, y), settings(epochs=2)))
-
-    assert first.train_loss == pytest.approx(before, rel=1e-6)
-    assert (first.epoch, first.epochs, first.validation_loss) == (1, 2, None)
-
-
-@pytest.mark.parametrize("batch_size", [0, 7, 60, 1000])
-def test_every_row_counts_once_an_epoch_whatever_the_batch(batch_size: int) -> None:
-    dataset = clouds(60)
-    net = MLP(2, 2)
-    for parameter in net.parameters():
-        nn.init.zeros_(parameter)
-    rows = Rows(torch.from_numpy(dataset.x).float(), torch.from_numpy(dataset.y))
-
-    (only,) = fit(net, rows, settings(epochs=1, batch_size=batch_size, lr=1e-12))
-
-    assert only.train_loss == pytest.approx(math.log(2), rel=1e-5)
-
-
 def test_early_stopping_puts_the_best_epoch_back() -> None:
     train, validation = hold_out_validation(shuffled_labels(clouds(80)), 0.25, seed=0)
     assert validation is not None
-    changes = {"hidden": (64,), "epochs": 300, "patience": 10, "validation_fraction": 0.25}
+    changes: dict[str, Any] = {"hidden": (64,), "epochs": 300, "patience": 10, "validation_fraction": 0.25}
 
     history, classifier = learn(train, validation, **changes)
 
@@ -178,8 +158,44 @@ def test_the_probe_reports_and_changes_nothing() -> None:
     history, probed = finish(fit_classifier(clouds(), None, settings(epochs=3, dropout=0.5), probe))
 
     assert asked == [1, 2, 3]
-    assert [metrics.test_accuracy for metrics in history] == [None, 0.5, None]
+    assert [event.test_accuracy for event in history if isinstance(event, EpochMetrics)] == [None, 0.5, None]
     assert digest(probed) == digest(learn(clouds(), epochs=3, dropout=0.5)[1])
+
+
+def test_the_probe_sees_the_classifier_of_its_epoch() -> None:
+    seen: list[float] = []
+
+    def probe(predict: Predict, epoch: int) -> float | None:
+        seen.append(log_loss(predict(clouds().x), clouds().y))
+        return None
+
+    history, classifier = learn(clouds(), probe=probe, epochs=5)
+
+    assert seen[:-1] == pytest.approx([metrics.train_loss for metrics in history[1:]], rel=1e-4)
+    assert seen[-1] == log_loss(predictor(classifier)(clouds().x), clouds().y)
+
+
+def test_the_speed_is_that_of_the_epoch() -> None:
+    history, _ = learn(clouds(), epochs=10)
+
+    seconds = sum(60 / metrics.rows_per_s for metrics in history)
+    assert 0 < seconds < history[-1].elapsed_s
+
+
+@pytest.mark.parametrize("batch_size", [0, 7])
+def test_an_epoch_that_lasts_says_how_far_it_is(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.descent.REPORT_S", 0)
+    monkeypatch.setattr("training.descent.CHUNK_ROWS", 20)
+
+    events, _ = finish(fit_classifier(clouds(60), None, settings(epochs=1, batch_size=batch_size)))
+
+    *notices, last = events
+    assert isinstance(last, EpochMetrics)
+    assert len(notices) == (8 if batch_size else 2)
+    first = notices[0]
+    assert isinstance(first, Notice)
+    assert first.message.startswith(f"epoch 1/1: {batch_size or 20} of 60 rows, ")
+    assert first.message.endswith(" rows/s")
 
 
 def test_seconds_and_time_left_fit_together() -> None:

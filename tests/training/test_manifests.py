@@ -66,12 +66,14 @@ def test_features_say_what_the_training_split_showed(train: Dataset) -> None:
     first, *_ = describe_features(train, {"x0": "cm"})
 
     column = train.x[:, 0]
-    assert (first.name, first.unit, first.min, first.max) == ("x0", "cm", column.min(), column.max())
-    assert (first.mean, first.std) == (column.mean(), column.std())
+    assert (first.name, first.unit) == ("x0", "cm")
+    assert (np.float32(first.min), np.float32(first.max)) == (column.min(), column.max())
+    exact = column.astype(np.float64)
+    assert (first.mean, first.std) == pytest.approx((exact.mean(), exact.std()))
     assert first.quantiles == pytest.approx(np.quantile(column, np.arange(1, 10) / 10))
 
 
-@pytest.mark.parametrize("value", [0.1, 1e-300, 1e30, -7.7])
+@pytest.mark.parametrize("value", [0.1, 1e-30, 1e30, -7.7])
 def test_deciles_of_a_constant_column_ascend_in_spite_of_rounding(value: float, train: Dataset) -> None:
     train.x[:, 0] = value
 

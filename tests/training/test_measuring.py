@@ -8,7 +8,8 @@ from rich.console import Console
 
 from modelstore import InvalidName, ModelRepository, UnknownModel, UnknownVersion
 from tests.training.samples import clouds, recipe, write_csv
-from training.measuring import report_comparison, report_version
+from training.measuring import report_comparison, report_reproduction, report_version
+from training.runs import DataPlaces
 
 
 @pytest.fixture
@@ -16,9 +17,13 @@ def folder(two_versions: Path) -> Path:
     return two_versions
 
 
+def places(folder: Path) -> DataPlaces:
+    return DataPlaces(folder / "data", folder / "datasets")
+
+
 def report(folder: Path, version: int | None, name: str = "clouds") -> str:
     console = Console(file=io.StringIO(), width=120)
-    report_version(console, ModelRepository(folder / "models"), folder / "data", name, version)
+    report_version(console, ModelRepository(folder / "models"), places(folder), name, version)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -46,6 +51,16 @@ def test_unknown_names_and_versions_are_refused(folder: Path) -> None:
         report(folder, 9)
     with pytest.raises(InvalidName):
         report(folder, 0)
+
+
+def test_a_reproduction_says_that_the_weights_are_the_same(folder: Path) -> None:
+    console = Console(file=io.StringIO(), width=120)
+
+    same = report_reproduction(console, ModelRepository(folder / "models"), places(folder), "clouds", 1)
+
+    assert same
+    assert isinstance(console.file, io.StringIO)
+    assert "clouds version 1: all 47 weights are the same bits" in console.file.getvalue()
 
 
 def test_a_comparison_shows_every_method(folder: Path) -> None:

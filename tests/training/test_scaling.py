@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler as Reference
 from tests.training.samples import DATA
 from training.datasets import load_splits
 from training.recipe import BUILT_IN, load_recipe
-from training.scaling import constant_columns, fit_scaler
+from training.scaling import CHUNK_ROWS, constant_columns, fit_scaler, moments
 
 # both are float64 statistics, ours then rounded once to float32: half a unit in its last place
 FLOAT32_ROUNDING = 2**-24
@@ -17,7 +17,7 @@ FLOAT32_ROUNDING = 2**-24
 @pytest.mark.parametrize("name", ["cancer", "iris", "blobs"])
 def test_mean_and_scale_are_scikit_learns(name: str) -> None:
     x = load_splits(load_recipe(name, BUILT_IN).data, DATA).train.x
-    reference = Reference().fit(x)
+    reference = Reference().fit(x.astype(np.float64))
 
     scaler = fit_scaler(x)
 
@@ -44,6 +44,28 @@ def test_a_spread_that_float32_rounds_to_zero_never_divides_by_it() -> None:
     scaler = fit_scaler(np.array([[0.0], [1e-60]]))
 
     assert torch.isfinite(scaler(torch.zeros((1, 1)))).all()
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(0.0, 1.0), (1e6, 1.0), (-3e7, 5.0), (1e30, 1e28), (1e-30, 1e-32)])
+def test_one_pass_in_chunks_gives_scikit_learns_figures(mean: float, spread: float) -> None:
+    x = np.random.default_rng(0).normal(mean, spread, (3 * CHUNK_ROWS + 7, 2)).astype(np.float32)
+    reference = Reference()
+    for chunk in np.array_split(x.astype(np.float64), 5):
+        reference.partial_fit(chunk)
+
+    scaler = fit_scaler(x)
+
+    np.testing.assert_allclose(scaler.mean.numpy(), reference.mean_, rtol=2 * FLOAT32_ROUNDING, atol=1e-9 * spread)
+    np.testing.assert_allclose(scaler.scale.numpy(), reference.scale_, rtol=2 * FLOAT32_ROUNDING)
+
+
+def test_chunks_of_very_different_levels_are_merged_exactly() -> None:
+    x = np.concatenate([np.full((CHUNK_ROWS, 1), 1e6), np.full((CHUNK_ROWS, 1), -1e6), np.full((5, 1), 7.0)])
+
+    mean, variance = moments(x.astype(np.float32))
+
+    assert mean[0] == pytest.approx(x.mean(), rel=1e-12)
+    assert variance[0] == pytest.approx(x.var(), rel=1e-12)
 
 
 def test_a_large_offset_does_not_spoil_the_spread() -> None:

@@ -1,0 +1,140 @@
+"""Broken data sets, each refused with the right reason and place, by a training and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from modelstore import JobResult, ModelRepository
+from training.own_data import recipe_for_data
+from training.pipeline import train
+from training.runs import TrainingRun
+
+HEADER = "width,height,kind"
+ROWS = [f"{row}.5,{row * row % 17},{'ab'[row % 2]}" for row in range(60)]
+
+
+def table(*rows: str, header: str = HEADER) -> str:
+    """Return a good file in which these rows stand at the lines 4, 5 and so on."""
+    return "\n".join([header, *ROWS[:2], *rows, *ROWS[2:]]) + "\n"
+
+
+@dataclass(frozen=True)
+class Broken:
+    name: str
+    content: str | bytes
+    problem: str
+    place: tuple[int | None, str | None] = (None, None)
+    target: str = "kind"
+    features: tuple[str, ...] = field(default=())
+
+
+CASES = [
+    Broken("empty file", "", "the file is empty"),
+    Broken("only blank lines", "\n\n  \n", "the file is empty"),
+    Broken("header only", f"{HEADER}\n", "expected data rows below the header"),
+    Broken("header and blank lines", f"{HEADER}\n\n\n", "expected data rows below the header"),
+    Broken("no header", "\n".join(ROWS), "expected a line of column names, got numbers", (1, None)),
+    Broken("no header, repeated integers", "1,1,0\n" * 20, "expected a line of column names", (1, None)),
+    Broken("a name twice", table(header="width,width,kind"), "this one twice", (1, "width")),
+    Broken("an empty name", table(header="width,,kind"), "column 2 has no name", (1, None)),
+    Broken("a pandas index", table(header=",height,kind"), "use to_csv(index=False)", (1, None)),
+    Broken("a name too long", table(header=f"{'w' * 201},height,kind"), "1 to 200 characters", (1, None)),
+    Broken("header one short", table(header="width,kind"), "expected 2 cells as in the header, got 3", (2, None)),
+    Broken("header one long", table(header=f"{HEADER},more"), "expected 4 cells as in the header, got 3", (2, None)),
+    Broken("a short row", table("1,2"), "expected 3 cells as in the header, got 2", (4, None)),
+    Broken("a long row", table("1,2,a,9"), "expected 3 cells as in the header, got 4", (4, None)),
+    Broken("one short, one long", table("1,a", "1,2,3,a"), "expected 3 cells as in the header, got 2", (4, None)),
+    Broken("a short row after quoted line feeds", table('1,2,"a\n\n"', "1,2"), "got 2", (7, None)),
+    Broken("a short row after blank lines", table("", "", "1,2"), "got 2", (6, None)),
+    Broken("Latin-1", table("1,2,").encode() + "3,4,für\n".encode("latin-1"), "is not UTF-8", (63, None)),
+    Broken("UTF-16", table().encode("utf-16"), "is UTF-16"),
+    Broken("a NUL byte", table("1\0,2,a"), "NUL byte", (4, None)),
+    Broken("a picture", b"\x89PNG\r\n\x1a\n\0\0", "is not UTF-8", (1, None)),
+    Broken("an unclosed quote", table('1,2,"a'), "quote is not closed", (4, None)),
+    Broken("an unclosed quote in the header", '"width,kind\n1,a\n', "quote is not closed", (1, None)),
+    Broken("semicolons", table().replace(",", ";"), "separated by ';', expected ','", (1, None)),
+    Broken("tabs", table().replace(",", "\t"), "separated by '\\t', expected ','", (1, None)),
+    Broken("semicolons and decimal commas", "a;b;c\n1,5;2,5;x\n", "'.' in numbers", (1, None)),
+    Broken("decimal commas", table("1,5,2,a"), "a number needs a decimal point", (4, None)),
+    Broken("a quoted decimal comma", table('"1,5",2,a'), "write a decimal point", (4, "width")),
+    Broken("thousands separators", table('"1,234,567",2,a'), "no thousands separators", (4, "width")),
+    Broken("an empty cell", table("1,,a"), "finite number, got an empty cell", (4, "height")),
+    Broken("a blank cell", table("1,  ,a"), "finite number, got an empty cell", (4, "height")),
+    Broken("NaN", table("1,NaN,a"), "finite number (at most 3.4e+38), got 'NaN'", (4, "height")),
+    Broken("infinity", table("1,-inf,a"), "finite number (at most 3.4e+38), got '-inf'", (4, "height")),
+    Broken("beyond float32", table("1,1e39,a"), "finite number (at most 3.4e+38), got '1e39'", (4, "height")),
+    Broken("beyond float64", table("1,1e999,a"), "finite number (at most 3.4e+38), got '1e999'", (4, "height")),
+    Broken("a word among numbers", table("1,n/a,a"), "finite number (at most 3.4e+38), got 'n/a'", (4, "height")),
+    Broken("hexadecimal", table("0x1F,2,a"), "finite number (at most 3.4e+38), got '0x1F'", (4, "width")),
+    Broken(
+        "a column of text",
+        "\n".join(["width,city,kind", *(f"{row},Ulm,{'ab'[row % 2]}" for row in range(40))]),
+        "is text, such as 'Ulm': list the numeric features to use, or encode it",
+        (None, "city"),
+    ),
+    Broken(
+        "a column of truth values",
+        "\n".join(["width,open,kind", *(f"{row},{row > 9},{'ab'[row % 2]}" for row in range(40))]),
+        "is text, such as 'False'",
+        (None, "open"),
+    ),
+    Broken("no such target", table(), "expected this column, got 'width', 'height'", (None, "species"), "species"),
+    Broken("no such feature", table(), "expected this column", (None, "depth"), features=("width", "depth")),
+    Broken("nothing but the target", "kind\n" + "a\nb\n" * 20, "at least one feature column beside the target"),
+    Broken("an empty class", table("1,2,"), "expected a class, got an empty cell", (4, "kind")),
+    Broken("one class", table().replace(",b", ",a"), "at least two classes, got only 'a'", (None, "kind")),
+    Broken("a rare class", table("1,2,c"), "at least 5 training rows of each class, got 1 of 'c'", (None, "kind")),
+    Broken("four rows", "\n".join([HEADER, *ROWS[:4]]), "at least 5 rows, got 4"),
+    Broken(
+        "a quantity as target",
+        "\n".join(["width,kind", *(f"{row % 7},{row / 7:.3f}" for row in range(300))]),
+        "at most 100 classes, got more",
+        (None, "kind"),
+    ),
+    Broken(
+        "a class as long as a novel", table().replace(",b", f",{'b' * 201}"), "at most 200 characters", (None, "kind")
+    ),
+    Broken(
+        "only constant columns",
+        "\n".join(["width,kind", *(f"7,{'ab'[row % 2]}" for row in range(40))]),
+        "only constant columns",
+    ),
+]
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Callable[[Broken], JobResult]:
+    """Return what trains on a file as `fit --data` does, and gives the last event."""
+
+    def run(case: Broken) -> JobResult:
+        path = tmp_path / "mine.csv"
+        path.write_bytes(case.content if isinstance(case.content, bytes) else case.content.encode())
+        recipe = recipe_for_data(path, case.target, features=case.features)
+        *_, result = train(TrainingRun(recipe, tmp_path, ModelRepository(tmp_path / "models")))
+        assert isinstance(result, JobResult)
+        return result
+
+    return run
+
+
+def test_there_are_at_least_forty() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 40
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_it_is_refused_with_reason_and_place_and_nothing_is_published(
+    case: Broken, attempt: Callable[[Broken], JobResult], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = attempt(case)
+
+    line, column = case.place
+    places = [f"line {line}" if line else "", f"column {column!r}" if column else ""]
+    assert result.reason == "bad_data"
+    assert result.detail.startswith(", ".join(filter(None, ["mine.csv", *places])) + ": ")
+    assert case.problem in result.detail
+    assert ModelRepository(tmp_path / "models").names() == ()
+    assert not caplog.records  # no traceback

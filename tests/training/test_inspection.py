@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from modelstore import DatasetSummary, Inspection
+from tests.training.samples import DATA, PROJECT
+from training import blocks
+from training.cli import app
+from training.inspection import inspect_file
+
+
+def look(folder: Path, content: str | bytes) -> Inspection:
+    path = folder / "mine.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return inspect_file(path)
+
+
+def summary(folder: Path, content: str) -> DatasetSummary:
+    found = look(folder, content).summary
+    assert found is not None
+    return found
+
+
+def test_a_good_file_is_summed_up() -> None:
+    path = DATA / "iris.csv"
+
+    found = inspect_file(path).summary
+
+    assert found is not None
+    assert (found.rows, found.size_bytes) == (150, path.stat().st_size)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [(column.name, column.kind) for column in found.columns[3:]] == [
+        ("petal width (cm)", "numeric"),
+        ("species", "text"),
+    ]
+    assert found.columns[4].classes == {"setosa": 50, "versicolor": 50, "virginica": 50}
+    assert (found.columns[0].minimum, found.columns[0].maximum, found.columns[0].distinct) == (4.3, 7.9, 35)
+    assert found.duplicate_rows == 1  # rows 102 and 143 of Fisher's data
+    assert found.warnings == ("1 of 150 rows repeat another one",)
+
+
+def test_values_stand_as_in_the_file_and_in_class_order(tmp_path: Path) -> None:
+    found = summary(tmp_path, "code,x\n10,1\n01,2\n2.50,3\n01,4\n")
+
+    assert list(found.columns[0].classes.items()) == [("01", 2), ("2.50", 1), ("10", 1)]
+    assert (found.columns[0].kind, found.columns[0].minimum, found.columns[0].maximum) == ("numeric", 1.0, 10.0)
+
+
+def test_more_than_a_hundred_values_are_not_listed_and_the_range_is_of_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FIRST_BYTES", 256)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
+    rows = [f"{row - 40},{'ab'[row % 2]},word {row}" for row in range(300)]
+
+    numbers, few, words = summary(tmp_path, "\n".join(["x,kind,text", *rows, *rows[:3]])).columns
+
+    assert (numbers.distinct, numbers.classes, numbers.kind) == (None, {}, "numeric")
+    assert (numbers.minimum, numbers.maximum) == (-40, 259)
+    assert few.classes == {"a": 152, "b": 151}
+    assert (words.distinct, words.kind) == (None, "text")
+
+
+def test_a_column_that_is_text_because_of_one_cell_says_which(tmp_path: Path) -> None:
+    found = summary(tmp_path, "age,x\n" + "5,1\n" * 8 + "\nn/a,2\n")
+
+    assert found.columns[0].kind == "text"
+    assert "column 'age': no finite number in 1 of 9 rows, first 'n/a' in line 11" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "warning"),
+    [
+        ("a,b\n1,7\n2,7\n", "column 'b': constant"),
+        ("a\n1\n2\n", "only one column"),
+        ("0,1\n1,2\n3,4\n", "is the line of names missing?"),
+        ("a,b\n1,2\n1,2\n1,2\n", "2 of 3 rows repeat another one"),
+        ("a,b\n1,inf\n2,3\n4,5\n", "column 'b': no finite number in 1 of 3 rows, first 'inf' in line 2"),
+        ("a,b\n1,\n2,3\n4,5\n", "first an empty cell in line 2"),
+    ],
+    ids=["constant", "one column", "numbers as names", "duplicates", "infinity", "empty cell"],
+)
+def test_what_is_odd_but_readable_is_a_warning(tmp_path: Path, content: str, warning: str) -> None:
+    assert any(warning in sentence for sentence in summary(tmp_path, content).warnings)
+
+
+def test_faults_have_line_and_column(tmp_path: Path) -> None:
+    found = look(tmp_path, 'a,b\n1,"x\ny"\n1\n2,3\n4,5,6\n')
+
+    assert found.summary is None
+    assert [(fault.line, fault.column) for fault in found.faults] == [(4, None), (6, None)]
+
+
+def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = inspect_file(tmp_path / "nowhere.csv").faults
+
+    assert "cannot be read: No such file" in fault.problem
+
+
+def test_the_command_prints_one_line_of_json_and_its_exit_code_says_whether_all_is_well(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("a,b\n1\n")
+
+    good = CliRunner().invoke(app, ["inspect", str(DATA / "iris.csv"), "--json"])
+    table = CliRunner().invoke(app, ["inspect", str(DATA / "iris.csv")])
+    bad = CliRunner().invoke(app, ["inspect", str(tmp_path / "bad.csv")])
+
+    assert (good.exit_code, good.stderr, good.stdout.count("\n")) == (0, "", 1)
+    assert Inspection.model_validate_json(good.stdout) == inspect_file(DATA / "iris.csv")
+    assert "150 rows" in table.stdout
+    assert (bad.exit_code, bad.stdout) == (1, "bad.csv, line 2: expected 2 cells as in the header, got 1\n")
+
+
+def test_a_look_imports_neither_torch_nor_scikit_learn() -> None:
+    script = "import sys, training.cli, training.inspection; print({'torch', 'sklearn'} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification, make_moons
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
+
+from modelstore import InvalidName, JobResult, ModelRepository, Overrides
+from tests.training.samples import DATA
+from training.cli import app
+from training.datasets import load_splits
+from training.errors import DatasetError, RecipeError
+from training.evaluate import log_loss
+from training.own_data import SIZES, count_lines, name_for, recipe_for_data
+from training.pipeline import train
+from training.recipe import parse_recipe
+from training.runs import TrainingRun
+
+
+def write(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    names = ",".join([*(f"x{number}" for number in range(x.shape[1])), "kind"])
+    rows = [",".join([*map(repr, row), f"class {label}"]) for row, label in zip(x.tolist(), y.tolist(), strict=True)]
+    path = folder / "Mine 1.csv"
+    path.write_text("\n".join([names, *rows]))
+    return path
+
+
+def fitted(path: Path, target: str, models: Path) -> JobResult:
+    *_, result = train(TrainingRun(recipe_for_data(path, target), path.parent, ModelRepository(models)))
+    assert isinstance(result, JobResult)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("churn.csv", "churn"),
+        ("Churn 2024 (v2).csv", "churn-2024-v2"),
+        ("ä.csv", "model"),
+        (f"{'x' * 99}.csv", "x" * 64),
+    ],
+)
+def test_a_model_is_named_after_its_file(file: str, name: str) -> None:
+    assert name_for(Path(file)) == name
+
+
+def test_the_recipe_is_complete_and_survives_json() -> None:
+    recipe = recipe_for_data(DATA / "iris.csv", "species", features=("petal width (cm)", "petal length (cm)"))
+
+    assert (recipe.model, recipe.data.file, recipe.data.target) == ("iris", "iris.csv", "species")
+    assert recipe.data.features == ("petal width (cm)", "petal length (cm)")
+    assert recipe.data.stratify
+    assert "iris.csv" in recipe.description
+    assert parse_recipe(recipe.model_dump(mode="json"), "manifest") == recipe
+    assert recipe.with_overrides(Overrides(hidden=(), epochs=3)).training.epochs == 3
+
+
+@pytest.mark.parametrize(("lines", "size"), [(100, 0), (5_000, 0), (5_001, 1), (100_001, 2), (1_000_001, 3)])
+def test_settings_follow_the_number_of_rows(tmp_path: Path, lines: int, size: int) -> None:
+    (tmp_path / "mine.csv").write_bytes(b"\n" * lines)
+
+    recipe = recipe_for_data(tmp_path / "mine.csv", "kind")
+
+    assert count_lines(tmp_path / "mine.csv") == lines
+    assert recipe.training.batch_size == SIZES[size].batch_size
+    assert recipe.data.test_fraction == SIZES[size].test_fraction
+
+
+def test_what_cannot_be_a_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidName):
+        recipe_for_data(DATA / "iris.csv", "species", model="No Name")
+    with pytest.raises(DatasetError, match="no such file"):
+        recipe_for_data(tmp_path / "nowhere.csv", "kind")
+    with pytest.raises(RecipeError, match="features that differ from each other and from the target"):
+        recipe_for_data(DATA / "iris.csv", "species", features=("species",))
+
+
+@pytest.mark.parametrize(
+    ("file", "target"),
+    [
+        ("iris.csv", "species"),
+        pytest.param("labeled_cancer_data.csv", "class", marks=pytest.mark.slow),
+        pytest.param("blobs.csv", "class", marks=pytest.mark.slow),
+        pytest.param("classification", "", marks=pytest.mark.slow),
+        ("moons", ""),
+    ],
+)
+def test_without_any_choice_it_passes_the_gate_and_is_about_as_good_as_logistic_regression(
+    file: str, target: str, tmp_path: Path
+) -> None:
+    if file == "classification":
+        path = write(tmp_path, *make_classification(2000, 12, n_informative=6, n_classes=3, flip_y=0.1, random_state=1))
+    elif file == "moons":
+        path = write(tmp_path, *make_moons(300, noise=0.25, random_state=0))
+    else:
+        path = DATA / file
+    target = target or "kind"
+
+    result = fitted(path, target, tmp_path / "models")
+
+    splits = load_splits(recipe_for_data(path, target).data, path.parent)
+    reference = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(splits.train.x, splits.train.y)
+    expected = log_loss(reference.predict_proba(splits.test.x), splits.test.y)
+    assert result.activated, result.detail
+    assert result.metrics["test"].log_loss < expected + 0.05  # nats; a test split of 30 rows says no more
+
+
+@pytest.mark.slow
+def test_noise_with_very_many_columns_looks_no_better_than_it_is(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    path = write(tmp_path, generator.normal(size=(1000, 2000)).astype(np.float32), generator.permutation(1000) % 2)
+
+    result = fitted(path, "kind", tmp_path / "models")
+
+    assert result.metrics["test"].accuracy == pytest.approx(0.5, abs=3 * 0.5 / 200**0.5)  # three standard errors
+    assert not result.activated
+
+
+def test_the_command_needs_a_file_and_a_target_and_nothing_else(tmp_path: Path) -> None:
+    path = write(tmp_path, *make_moons(200, noise=0.2, random_state=0))
+    models = ["--models-dir", str(tmp_path / "models")]
+
+    done = CliRunner().invoke(app, ["fit", "--data", str(path), "--target", "kind", "--features", "x1,x0", *models])
+
+    assert done.exit_code == 0, done.output
+    manifest = ModelRepository(tmp_path / "models").find("mine-1", 1).manifest()
+    assert (manifest.feature_names, manifest.classes) == (("x1", "x0"), ("class 0", "class 1"))
+    assert manifest.lineage.data_sha256.keys() == {"Mine 1.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "the NAME of a recipe, or --data FILE --target COLUMN"),
+        (["--target", "species"], "the NAME of a recipe, or --data FILE --target COLUMN"),
+        (["--data", "iris.csv"], "--target COLUMN beside it"),
+        (["--data", "iris.csv", "--target", "species", "--recipe", "iris"], "no --recipe"),
+        (["--data", "nowhere.csv", "--target", "species"], "no such file"),
+    ],
+    ids=["nothing", "no data", "no target", "a recipe too", "no such file"],
+)
+def test_wrong_usage_says_what_to_say(arguments: list[str], problem: str) -> None:
+    done = CliRunner().invoke(app, ["fit", *arguments])
+
+    assert done.exit_code == 2
+    assert problem in done.stderr

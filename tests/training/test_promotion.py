@@ -1,0 +1,91 @@
+"""What the gate does with real trainings of the built-in models: their test splits are the ones that people see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from modelstore import GateReport
+from tests.training.samples import DATA, finish, shuffled_labels
+from training.baselines import MAJORITY
+from training.candidate import Candidate, train_candidate
+from training.datasets import Splits, load_splits
+from training.evaluate import evaluate
+from training.gate import Contender, Policy, Rival, decide
+from training.nets import predictor
+from training.recipe import BUILT_IN, Recipe, load_recipe
+
+NAMES = ("cancer", "iris", "blobs")
+
+
+def built_in(name: str) -> tuple[Recipe, Splits]:
+    recipe = load_recipe(name, BUILT_IN)
+    return recipe, load_splits(recipe.data, DATA)
+
+
+def trained(recipe: Recipe, splits: Splits, seed: int = 0) -> Candidate:
+    settings = recipe.training.model_copy(update={"seed": seed})
+    return finish(train_candidate(recipe.model_copy(update={"training": settings}), splits))[1]
+
+
+def contender(candidate: Candidate) -> Contender:
+    return Contender(candidate.metrics["test"], candidate.baselines[MAJORITY], candidate.skill)
+
+
+def verdict(recipe: Recipe, candidate: Contender, active: Rival | None, policy: Policy = "if_better") -> GateReport:
+    return decide(policy, recipe.gate, candidate, active)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_shuffled_labels_are_never_promoted(name: str) -> None:
+    recipe, splits = built_in(name)
+    active = predictor(trained(recipe, splits).classifier)
+    promoted = []
+    for seed in range(20):
+        noise = replace(
+            splits, train=shuffled_labels(splits.train, seed), test=shuffled_labels(splits.test, 100 + seed)
+        )
+        rival = Rival(1, evaluate(active(noise.test.x), noise.test.y, noise.test.classes, "test"))
+        candidate = contender(trained(recipe, noise, seed))
+        promoted += [seed for other in (None, rival) if verdict(recipe, candidate, other).passed]
+
+    assert promoted == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_honest_first_version_is_promoted(name: str) -> None:
+    recipe, splits = built_in(name)
+
+    assert verdict(recipe, contender(trained(recipe, splits)), None).passed
+
+
+@pytest.mark.parametrize(("policy", "passed"), [("if_better", False), ("always", True), ("never", False)])
+def test_an_equal_model_is_promoted_only_if_the_policy_says_always(policy: Policy, *, passed: bool) -> None:
+    recipe, splits = built_in("iris")
+    first, again = (trained(recipe, splits) for _ in range(2))
+
+    report = verdict(recipe, contender(again), Rival(1, first.metrics["test"]), policy)
+
+    assert report.candidate_log_loss == report.active_log_loss
+    assert report.passed is passed
+
+
+def test_a_model_that_is_worse_by_five_points_is_not_promoted_however_sure_it_is() -> None:
+    recipe, splits = built_in("blobs")
+    candidate = trained(recipe, splits)
+    good = predictor(candidate.classifier)(splits.test.x)
+    wrong = np.arange(len(good)) % 20 == 0
+    worse = np.where(wrong[:, None], good[:, ::-1], good)
+    hesitant = 0.5 + 0.01 * (good - 0.5)  # as accurate as `good`, but with a worse log loss than `worse`
+
+    measured = evaluate(worse, splits.test.y, splits.test.classes, "test")
+    active = evaluate(hesitant, splits.test.y, splits.test.classes, "test")
+
+    assert measured.accuracy == pytest.approx(active.accuracy - 0.05)
+    assert measured.log_loss < active.log_loss
+    report = verdict(recipe, replace(contender(candidate), evaluation=measured), Rival(1, active))
+    assert not report.passed
+    assert report.reason.startswith("less accurate")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from modelstore import EpochMetrics, ModelRepository, Notice
+from tests.training.samples import clouds, finish, recipe, run, write_csv
+from training.errors import DatasetError
+from training.reproduce import Reproduction, data_folder, differences, reproduce
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"batch_size": 16, "dropout": 0.3, "validation_fraction": 0.2, "patience": 3, "seed": 7}],
+    ids=["plain", "all draws"],
+)
+def test_a_version_comes_out_again_bit_for_bit(changes: dict[str, Any], tmp_path: Path) -> None:
+    write_csv(tmp_path / "data", clouds(200, features=3))
+    run(recipe(**changes), tmp_path)
+    store = ModelRepository(tmp_path / "models")
+
+    events, outcome = finish(reproduce(store.find("clouds", 1), tmp_path / "data"))
+
+    assert outcome.differing == outcome.largest_difference == 0
+    assert outcome.weights == (3 + 3) + (3 * 8 + 8) + (8 + 1)  # scaler and 3-8-1
+    assert any(isinstance(event, EpochMetrics) for event in events)
+    assert store.versions("clouds") == (1,)
+
+
+def test_other_data_is_refused(two_versions: Path) -> None:
+    write_csv(two_versions / "data", clouds(200, features=3, seed=1))
+
+    with pytest.raises(DatasetError, match="expected the data that version 2 was trained on, got other bytes"):
+        finish(reproduce(ModelRepository(two_versions / "models").find("clouds", 2), two_versions / "data"))
+
+
+def test_the_data_may_have_moved_and_have_another_name(two_versions: Path) -> None:
+    moved = two_versions / "elsewhere" / "moved.csv"
+    moved.parent.mkdir()
+    (two_versions / "data" / "clouds.csv").rename(moved)
+    found = ModelRepository(two_versions / "models").find("clouds", 2)
+
+    _, outcome = finish(reproduce(found, moved.parent, moved.name))
+
+    assert outcome.differing == 0
+
+
+def test_other_libraries_are_a_warning(two_versions: Path) -> None:
+    manifest = two_versions / "models" / "clouds" / "2" / "manifest.json"
+    here = metadata.version("torch")
+    manifest.write_text(manifest.read_text().replace(f'"torch": "{here}"', '"torch": "1.0"'))
+    found = ModelRepository(two_versions / "models").find("clouds", 2)
+    assert found.manifest().lineage.libraries["torch"] == "1.0"
+
+    events, _ = finish(reproduce(found, two_versions / "data"))
+
+    assert [event.message for event in events if isinstance(event, Notice)] == [
+        f"torch is {here}, the version was trained with 1.0; weights may differ"
+    ]
+
+
+def test_one_bit_is_a_difference() -> None:
+    stored = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([[3.0]])}
+    again = {"a": torch.tensor([1.0, 2.0]).nextafter(torch.tensor(9.0)), "b": torch.tensor([[3.0]])}
+
+    outcome = differences(stored, again)
+
+    assert (outcome.weights, outcome.differing) == (3, 2)
+    assert outcome.largest_difference == 2**-22  # the distance of 2 from the next float32
+    assert differences(stored, stored) == Reproduction(3, 0, 0.0)
+    assert differences(stored, {"a": stored["a"]}) == Reproduction(3, 3, math.inf)
+
+
+def test_data_is_found_among_built_in_files_or_what_the_service_was_given(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "data", clouds())
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    uploaded = tmp_path / "datasets" / "clouds" / sha256
+    source, expected = recipe().data, {"clouds.csv": sha256}
+
+    def found() -> Path:
+        return data_folder(source, expected, tmp_path / "data", tmp_path / "datasets")
+
+    assert found() == tmp_path / "data"
+    uploaded.mkdir(parents=True)
+    shutil.move(file, uploaded)
+    write_csv(tmp_path / "data", clouds(seed=1))
+    assert found() == uploaded
+    shutil.rmtree(uploaded)
+    assert found() == tmp_path / "data"

@@ -1,0 +1,251 @@
+"""A CSV file as blocks of whole rows, each row with its line, in bounded memory; it must not know which columns matter.
+
+A block is read quickly (pandas) if each of its lines is one row of the right length, and exactly (the `csv` module)
+otherwise: blank lines, line feeds inside quotes, rows of a wrong length. Both give the same rows, so only the time
+depends on which one it was. Syntax: commas, quotes doubled inside quotes, UTF-8, with or without a byte order mark.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.cells import number
+from training.exact import ExactRows
+from training.faults import Faults
+from training.header import names_are_right
+
+FIRST_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 22
+MAX_LINE_BYTES = 1 << 24
+
+BOM = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of a file.
+
+    Attributes:
+        cells: a column for each position; numbers if every cell of the block is one, else text; category where the
+            text was asked for.
+        lines: the line at which each row begins, the file's first being 1, shape (n,).
+        source: the bytes of all rows if each is one line, else of each row without its line end.
+    """
+
+    cells: pd.DataFrame
+    lines: npt.NDArray[np.int64]
+    source: bytes | list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def rows(self) -> list[bytes]:
+        """Return each row as it stands in the file, without its line end."""
+        return self.source.splitlines() if isinstance(self.source, bytes) else self.source
+
+    def texts(self, position: int) -> list[str]:
+        """Return one column as it stands in the file."""
+        return [next(csv.reader(io.StringIO(row.decode(), newline="")))[position] for row in self.rows()]
+
+
+class CsvFile:
+    """One pass over an open file; `header` is read first, then the blocks.
+
+    Attributes:
+        faults: what is wrong with the file's syntax; callers add what they find wrong with its cells.
+        header: the column names; empty if they cannot be used, and then there is a fault.
+        header_bytes: up to the end of the header.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.faults = Faults()
+        self.header: tuple[str, ...] = ()
+        self.header_line = 1
+        self._hash = hashlib.sha256()
+        self._stream = stream
+        self._raw = self._raw_blocks()
+        self._line = 1  # at which the next block begins
+        self._offset = 0
+        self._first = b""
+
+    def read_header(self) -> tuple[str, ...]:
+        """Read the first row as the names of the columns and check them."""
+        first = next(self._raw, b"")
+        if first.startswith(UTF_16):
+            self.faults.add("the file is UTF-16; save it as CSV in UTF-8")
+            return ()
+        if first.startswith(BOM):
+            first, self._offset = first[len(BOM) :], len(BOM)
+        if not self._is_text(first):
+            return ()
+        lines = list(io.StringIO(first.decode(), newline=""))
+        rows = ExactRows(lines, 1)
+        for cells, line in rows:
+            if rows.unclosed:
+                self.faults.add("a quote is not closed", line=line)
+            elif any(cell.strip() for cell in cells) or len(cells) > 1:
+                self.header, self.header_line = tuple(cells), line
+                break
+        if not (self.header or self.faults):
+            self.faults.add(rows.problem or "the file is empty; expected a line of column names, then rows")
+        if self.faults or not names_are_right(self.header, self.header_line, self.faults):
+            return ()
+        used = "".join(lines[: rows.consumed]).encode()
+        self._line, self._offset, self._first = 1 + rows.consumed, self._offset + len(used), first[len(used) :]
+        return self.header
+
+    def blocks(self, as_text: Collection[int]) -> Iterator[Block]:
+        """Yield the rows below the header, none of them empty blocks; rows of a wrong length are faults and left out.
+
+        Args:
+            as_text: positions of the columns whose text is wanted; looked at before each block, so it may change.
+        """
+        while not self.faults.full:
+            raw, self._first = self._first or next(self._raw, b""), b""
+            if not raw or not self._is_text(raw):
+                return
+            block = self._quick(raw, as_text)
+            if block is None:
+                raw, block = self._exact(raw, as_text)
+            self._line += _line_count(raw)
+            self._offset += len(raw)
+            if block is None:
+                return
+            if len(block):
+                yield block
+
+    def sha256(self) -> str:
+        """Return the hash of all that was read: of the whole file once the blocks have come to their end."""
+        return self._hash.hexdigest()
+
+    def _raw_blocks(self) -> Iterator[bytes]:
+        """Yield the file in pieces that end where a line ends."""
+        rest, size = b"", FIRST_BYTES
+        while chunk := self._stream.read(size):
+            self._hash.update(chunk)
+            rest, size = rest + chunk, BLOCK_BYTES
+            end = rest.rfind(b"\n") + 1 or rest.rfind(b"\r", 0, -1) + 1  # a CR at the end may be half a CRLF
+            if end:
+                yield rest[:end]
+                rest = rest[end:]
+            elif len(rest) > MAX_LINE_BYTES:
+                self.faults.add(f"a line of more than {MAX_LINE_BYTES >> 20} MiB; is this a CSV file?", line=self._line)
+                return
+        if rest:
+            yield rest
+
+    def _is_text(self, raw: bytes) -> bool:
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            place = self._line + _line_count(raw[: error.start] + b"x") - 1
+            byte = f"byte 0x{raw[error.start]:02x} at offset {self._offset + error.start}"
+            self.faults.add(f"{byte} is not UTF-8; save the file as CSV in UTF-8", line=place)
+            return False
+        if b"\0" in raw:
+            place = self._line + _line_count(raw[: raw.index(b"\0")] + b"x") - 1
+            self.faults.add("a NUL byte; is this a CSV file?", line=place)
+            return False
+        return True
+
+    def _quick(self, raw: bytes, as_text: Collection[int]) -> Block | None:
+        """Return the rows if each line is one of the right length, else None."""
+        rows, columns, quoted = _line_count(raw), len(self.header), b'"' in raw
+        if (b"\r" in raw and _count(raw, b"\r") != raw.count(b"\r\n")) or (
+            not quoted and _count(raw, b",") != rows * (columns - 1)
+        ):
+            return None
+        try:
+            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+                cells = pd.read_csv(
+                    io.BytesIO(raw),
+                    header=None,
+                    names=range(columns),
+                    dtype=dict.fromkeys(as_text, str),  # "category" would make numbers of `01`
+                    na_filter=False,
+                    index_col=False,
+                    low_memory=False,
+                )
+        except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError):
+            return None
+        # a row that is too short ends in an empty cell, as does one that is meant to
+        if len(cells) != rows or (quoted and _has_empty(cells[columns - 1])):
+            return None
+        for position in as_text:
+            cells[position] = cells[position].astype("category")
+        return Block(cells, np.arange(self._line, self._line + rows), raw)
+
+    def _exact(self, raw: bytes, as_text: Collection[int]) -> tuple[bytes, Block | None]:
+        """Return the rows, and the bytes that they took: more than given if they end inside quotes."""
+        while True:
+            lines = list(io.StringIO(raw.decode(), newline=""))
+            rows = ExactRows(lines, self._line)
+            found = [(cells, line, rows.consumed) for cells, line in rows if not rows.unclosed]
+            if rows.problem:
+                self.faults.add(rows.problem, line=rows.line)
+                return raw, None
+            if not rows.unclosed:
+                return raw, self._block(found, lines, as_text)
+            more = next(self._raw, b"")
+            if not more:
+                self.faults.add("a quote is not closed", line=rows.line)
+                return raw, None
+            if not self._is_text(more):
+                return raw, None
+            raw += more
+
+    def _block(self, rows: list[tuple[list[str], int, int]], lines: list[str], as_text: Collection[int]) -> Block:
+        columns = len(self.header)
+        right = []
+        for cells, line, end in rows:
+            if len(cells) == columns:
+                right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
+            elif columns == 1 or len(cells) > 1 or cells[0].strip():
+                self.faults.add(_ragged(len(cells), columns), line=line)
+        texts = list(zip(*(cells for cells, _, _ in right), strict=True)) or [()] * columns
+        frame = {
+            position: pd.Series(column, dtype="str").astype("category") if position in as_text else _column(column)
+            for position, column in enumerate(texts)
+        }
+        starts = np.array([line for _, line, _ in right], dtype=np.int64)
+        return Block(pd.DataFrame(frame), starts, [text for _, _, text in right])
+
+
+def _line_count(raw: bytes) -> int:
+    """Count lines that end in LF, CRLF or CR, the last perhaps in nothing."""
+    ends = _count(raw, b"\n") + (_count(raw, b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
+    return ends + (not raw.endswith((b"\n", b"\r")))
+
+
+def _count(raw: bytes, byte: bytes) -> int:
+    """Count a byte; where it is frequent, NumPy takes a tenth of the time of `bytes.count`."""
+    return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) == ord(byte)))
+
+
+def _ragged(got: int, expected: int) -> str:
+    problem = f"expected {expected} cells as in the header, got {got}"
+    if got > expected:
+        problem += "; a cell with a comma needs quotes, a number needs a decimal point"
+    return problem
+
+
+def _has_empty(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column) and bool((column == "").any())
+
+
+def _column(cells: tuple[str, ...]) -> pd.Series:
+    try:
+        return pd.Series(np.array([number(cell) for cell in cells], dtype=np.float64))
+    except ValueError:
+        return pd.Series(cells, dtype="str")

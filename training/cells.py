@@ -1,0 +1,66 @@
+"""What one cell of a data file stands for: a number, a word, or nothing usable; it must not know rows or files."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+LARGEST = float(np.finfo(np.float32).max)
+GROUPED = re.compile(r"[+-]?\d[\d. ]*,[\d., ]*")
+
+
+def number(cell: str) -> float:
+    """Return the number that a cell stands for, perhaps not a finite one.
+
+    Raises:
+        ValueError: if it stands for none; `1_000` and digits of other scripts do not.
+    """
+    if "_" in cell or not cell.isascii():
+        raise ValueError(cell)
+    return float(cell)
+
+
+def finite(cell: str) -> float | None:
+    """Return the finite number that a cell stands for, None if there is none."""
+    value = _number(cell)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+    """Return a block's column as float64 (n,), with NaN where a cell stands for no number."""
+    if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
+        return column.to_numpy(dtype=np.float64)
+    return np.array([math.nan if (value := _number(str(cell))) is None else value for cell in column])
+
+
+def is_word(cell: str) -> bool:
+    """Tell whether a cell was not even meant as a number; an empty one, `nan` and `1,5` were."""
+    text = cell.strip()
+    return bool(text) and _number(text) is None and not GROUPED.fullmatch(text)
+
+
+def wrong_number(cell: str) -> str:
+    """Say what is wrong with a cell that is no finite float32."""
+    if not cell.strip():
+        return "expected a finite number, got an empty cell"
+    hint = ": write a decimal point and no thousands separators" if GROUPED.fullmatch(cell.strip()) else ""
+    return f"expected a finite number (at most {LARGEST:.2g}), got {cell[:40]!r}{hint}"
+
+
+def in_class_order(values: Iterable[str]) -> list[str]:
+    """Sort class texts by number if all are finite numbers, else as text."""
+    texts = sorted(values)
+    known = [rank for rank in map(finite, texts) if rank is not None]
+    return [texts[at] for at in np.argsort(known, kind="stable")] if len(known) == len(texts) else texts
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return number(cell)
+    except ValueError:
+        return None

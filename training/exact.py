@@ -1,0 +1,48 @@
+"""The rows of some lines as the `csv` module sees them, each with its own line; it must not know columns or files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+
+class ExactRows:
+    """Iterates over rows that are not blank and the line at which each begins.
+
+    Attributes:
+        consumed: lines of the input used so far.
+        line: at which the last row began.
+        unclosed: the last row goes on where the lines end, inside quotes.
+        problem: why there are no more rows, if that is a fault.
+    """
+
+    def __init__(self, lines: list[str], first_line: int) -> None:
+        self.consumed = 0
+        self.line = first_line
+        self.unclosed = False
+        self.problem = ""
+        self._first_line = first_line
+        self._ended = False
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[tuple[list[str], int]]:
+        reader = csv.reader(self._feed())
+        while True:
+            self.line = self._first_line + self.consumed
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                self.problem = f"a cell of more than {csv.field_size_limit()} characters; is a quote not closed?"
+                return
+            self.consumed = reader.line_num
+            self.unclosed = self._ended
+            if cells:
+                yield cells, self.line
+            if self.unclosed:
+                return
+
+    def _feed(self) -> Iterator[str]:
+        yield from self._lines
+        self._ended = True

@@ -1,0 +1,38 @@
+"""Whether the first row of a data file can be the names of its columns; it must not know the rows below."""
+
+from __future__ import annotations
+
+from training.cells import finite
+from training.faults import Faults
+
+MAX_NAME_CHARACTERS = 200  # as `modelstore.manifest.Label`
+
+
+def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
+    """Note what is wrong with the names, and tell whether they are right."""
+    separator = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    if separator:
+        faults.add(f"columns are separated by {separator!r}, expected ',' (and '.' in numbers)", line=line)
+        return False
+    if _looks_like_data(names):
+        sample = ", ".join(names[:3])
+        faults.add(f"expected a line of column names, got numbers: {sample:.60}", line=line)
+        return False
+    for position, name in enumerate(names, start=1):
+        if not name.strip():
+            problem = f"column {position} has no name; an index that pandas wrote? use to_csv(index=False)"
+            faults.add(problem, line=line)
+        elif len(name) > MAX_NAME_CHARACTERS:
+            problem = f"expected names of 1 to {MAX_NAME_CHARACTERS} characters, got {name[:40]!r}..."
+            faults.add(problem, line=line)
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        faults.add("expected column names that differ, got this one twice", line=line, column=name)
+    return not faults
+
+
+def _looks_like_data(names: tuple[str, ...]) -> bool:
+    """Tell whether most names are numbers that no one would call a column; 0, 1, 2... are names that pandas gives."""
+    numbers = [name for name in names if finite(name) is not None]
+    if 2 * len(numbers) <= len(names):
+        return False
+    return len(set(numbers)) < len(numbers) or not all(name.strip().isdigit() for name in numbers)

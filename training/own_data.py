@@ -1,0 +1,96 @@
+"""A complete recipe for a data file that nobody wrote one for; it must not know the file's content, nor torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from modelstore import check_name
+from training.errors import DatasetError
+from training.recipe import DataSource, Recipe, TrainingSettings, refusal
+
+CHUNK_BYTES = 1 << 20
+HIDDEN = (64, 32)
+LEARNING_RATE = 0.003
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The settings for files of fewer rows than this; chosen against logistic regression: docs/decisions.md."""
+
+    rows: float
+    batch_size: int
+    epochs: int
+    patience: int
+    weight_decay: float
+    test_fraction: float
+    validation_fraction: float
+
+
+SIZES = (
+    _Size(5_000, 32, 200, 20, 0.003, 0.2, 0.15),
+    _Size(100_000, 256, 100, 10, 0.0003, 0.2, 0.15),
+    _Size(1_000_000, 1024, 40, 5, 0.0003, 0.1, 0.05),
+    _Size(float("inf"), 4096, 20, 3, 0.0003, 0.02, 0.01),
+)
+
+
+def recipe_for_data(path: Path, target: str, *, model: str | None = None, features: Sequence[str] = ()) -> Recipe:
+    """Return a recipe whose settings fit a file of this length.
+
+    Args:
+        path: the CSV file; its folder is the data folder.
+        target: the class column.
+        model: name of the model; by default the file's, in the letters that a model's name may have.
+        features: the columns to learn from; none stands for all but the target.
+
+    Raises:
+        InvalidName: if `model` is no name.
+        DatasetError: if there is no such file.
+        RecipeError: if the names do not fit together.
+        OSError: if the file cannot be read.
+    """
+    name = check_name(model) if model else name_for(path)
+    if not path.is_file():
+        raise DatasetError(path.name, f"no such file in {path.parent}")
+    size = next(size for size in SIZES if count_lines(path) <= size.rows)
+    try:
+        return Recipe(
+            model=name,
+            description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
+            data=DataSource(
+                file=path.name,
+                target=target,
+                features=tuple(features),
+                test_fraction=size.test_fraction,
+                stratify=True,
+            ),
+            training=TrainingSettings(
+                hidden=HIDDEN,
+                epochs=size.epochs,
+                batch_size=size.batch_size,
+                lr=LEARNING_RATE,
+                weight_decay=size.weight_decay,
+                schedule="cosine",
+                patience=size.patience,
+                validation_fraction=size.validation_fraction,
+            ),
+        )
+    except ValidationError as error:
+        raise refusal(path.name, error) from error
+
+
+def name_for(path: Path) -> str:
+    """Return a file's name in the letters that a model's name may have: `Churn 2024.csv` gives `churn-2024`."""
+    name = re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-_")
+    return name[:64] or "model"
+
+
+def count_lines(path: Path) -> int:
+    """Count line feeds, so about the rows."""
+    with path.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))

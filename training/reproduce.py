@@ -1,0 +1,108 @@
+"""Training a stored version again, from its lineage, to see whether the same weights come out; it publishes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from modelstore import EpochMetrics, Manifest, ModelVersion, Notice
+from training import export
+from training.datasets import hold_out_validation, load_splits
+from training.errors import DatasetError
+from training.fit import fit_classifier
+from training.recipe import DataSource, parse_recipe
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How the weights that came out differ from the stored ones.
+
+    Attributes:
+        weights: how many numbers were compared.
+        differing: how many of them are not the same to the last bit.
+        largest_difference: of them, as an absolute value; infinite if even the shapes differ.
+    """
+
+    weights: int
+    differing: int
+    largest_difference: float
+
+
+def reproduce(
+    found: ModelVersion, folder: Path, file: str | None = None
+) -> Generator[EpochMetrics | Notice, None, Reproduction]:
+    """Train a version again, yield what happens, and return how the weights compare.
+
+    Args:
+        found: the version.
+        folder: where its data files lie.
+        file: name of the data file there, if it is not the one that it was trained from.
+
+    Raises:
+        BrokenVersion: if the version cannot be read.
+        DatasetError: if the data is not that which the version was trained on.
+        Diverged: if the loss leaves the finite numbers.
+    """
+    manifest = found.manifest()
+    stored = export.weights(found.model_bytes(manifest))
+    recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
+    source = recipe.data if file is None else recipe.data.model_copy(update={"file": file})
+    splits = load_splits(source, folder)
+    for name, sha256 in manifest.lineage.data_sha256.items():
+        here = source.file if name == recipe.data.file else name
+        if splits.sha256.get(here) != sha256:
+            raise DatasetError(here, f"expected the data that version {found.version} was trained on, got other bytes")
+    for sentence in _changes(manifest):
+        yield Notice(level="warning", message=sentence)
+    settings = recipe.training
+    train, validation = hold_out_validation(splits.train, settings.validation_fraction, settings.seed)
+    classifier = yield from fit_classifier(train, validation, settings)
+    return differences(stored, classifier.state_dict())
+
+
+def data_folder(source: DataSource, sha256: Mapping[str, str], data_dir: Path, datasets_dir: Path) -> Path:
+    """Return the folder that holds these very bytes of a version's data.
+
+    Args:
+        source: which files.
+        sha256: what they had when the version was trained, by file name.
+        data_dir: where the built-in files lie; it is also the answer if no folder has these bytes.
+        datasets_dir: where the service keeps uploaded data, `<stem>/<sha256>/<file>`.
+    """
+    uploaded = datasets_dir / Path(source.file).stem / sha256.get(source.file, "")
+    for folder in (data_dir, uploaded):
+        if all(_sha256(folder / file) == expected for file, expected in sha256.items()):
+            return folder
+    return data_dir
+
+
+def differences(stored: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> Reproduction:
+    """Compare two sets of named weights bit for bit."""
+    weights = sum(value.numel() for value in stored.values())
+    if {name: value.shape for name, value in stored.items()} != {name: value.shape for name, value in again.items()}:
+        return Reproduction(weights, weights, float("inf"))
+    pairs = [(value, again[name]) for name, value in stored.items()]
+    differing = sum(int((ours != theirs).sum()) for ours, theirs in pairs)
+    return Reproduction(weights, differing, max(float((ours - theirs).abs().max()) for ours, theirs in pairs))
+
+
+def _changes(manifest: Manifest) -> list[str]:
+    """Return what about the libraries is not as it was."""
+    return [
+        f"{name} is {importlib.metadata.version(name)}, the version was trained with {version}; weights may differ"
+        for name, version in manifest.lineage.libraries.items()
+        if importlib.metadata.version(name) != version
+    ]
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
