@@ -15,10 +15,10 @@ from sklearn.model_selection import train_test_split
 
 from modelstore import DatasetFault
 from modelstore.datasets import MAX_CLASSES
-from training.cells import in_class_order
 from training.errors import DatasetError
-from training.faults import MAX_FAULTS
 from training.quality import count_duplicates, telling_columns
+from training.reading.cells import in_class_order
+from training.reading.faults import MAX_FAULTS
 from training.recipe import DataSource, TrainingSettings
 from training.scaling import constant_columns
 from training.tables import MAX_LABEL_CHARACTERS, Table, read_table

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from modelstore import EpochMetrics, Notice
 from training.datasets import Dataset
-from training.descent import Descent, Rows
 from training.diagnose import EpochFigures, require_converging
+from training.learning.descent import Descent, Rows
+from training.learning.schedules import rates
 from training.nets import MLP, Classifier, Predict, predictor
 from training.recipe import TrainingSettings
 from training.scaling import StandardScaler, fit_scaler
-from training.schedules import rates
 
 Probe = Callable[[Predict, int], float | None]
 """Asked after each epoch, with the classifier so far and the epoch's number, for a test accuracy to report."""

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.datasets import MAX_CLASSES
-from training.blocks import Block, CsvFile
-from training.cells import LARGEST, in_class_order, is_word, numbers
+from training.reading.blocks import Block, CsvFile
+from training.reading.cells import LARGEST, in_class_order, is_word, numbers
 
 SHOWN_CLASSES = 5
 

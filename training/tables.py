@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore.datasets import MAX_CLASSES
-from training.blocks import Block, CsvFile
-from training.cells import LARGEST, is_word, numbers, wrong_number
 from training.errors import DatasetError
-from training.faults import Faults
-from training.header import MAX_NAME_CHARACTERS
+from training.reading.blocks import Block, CsvFile
+from training.reading.cells import LARGEST, is_word, numbers, wrong_number
+from training.reading.faults import Faults
+from training.reading.header import MAX_NAME_CHARACTERS
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
 ROOM = 1.02  # rows are about as long as those of the first block

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.backprop import Parameters, Pass
+from training.learning.backprop import Parameters, Pass
 from training.nets import MLP
 
 

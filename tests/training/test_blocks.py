@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import blocks
-from training.blocks import CsvFile
-from training.cells import number
-from training.faults import MAX_FAULTS
+from training.reading import blocks
+from training.reading.blocks import CsvFile
+from training.reading.cells import number
+from training.reading.faults import MAX_FAULTS
 
 CELL = st.one_of(
     st.integers(-99, 99).map(str),

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tests.training.samples import clouds, finish, settings, shuffled_labels
 from training.datasets import Dataset
-from training.descent import Descent, Rows
+from training.learning.descent import Descent, Rows
 from training.nets import MLP
 from training.recipe import TrainingSettings
 from training.scaling import StandardScaler, fit_scaler
@@ -107,7 +107,7 @@ def test_chunks_change_nothing(changes: dict[str, Any], monkeypatch: pytest.Monk
     net = MLP(2, 3, (6,))
     found = []
     for chunk_rows in (2048, 7):
-        monkeypatch.setattr("training.descent.CHUNK_ROWS", chunk_rows)
+        monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", chunk_rows)
         descent = Descent(net, plain(dataset), settings(**changes))
         losses = [finish(descent.epoch(0.01))[1] for _ in range(3)]
         found.append([*losses, descent.loss(plain(dataset)), descent.gradient_norm()])

@@ -184,8 +184,8 @@ def test_the_speed_is_that_of_the_epoch() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, 7])
 def test_an_epoch_that_lasts_says_how_far_it_is(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.descent.REPORT_S", 0)
-    monkeypatch.setattr("training.descent.CHUNK_ROWS", 20)
+    monkeypatch.setattr("training.learning.descent.REPORT_S", 0)
+    monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", 20)
 
     events, _ = finish(fit_classifier(clouds(60), None, settings(epochs=1, batch_size=batch_size)))
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from modelstore import DatasetSummary, Inspection
 from tests.training.samples import DATA, PROJECT
-from training import blocks
 from training.cli import app
 from training.inspection import inspect_file
+from training.reading import blocks
 
 
 def look(folder: Path, content: str | bytes) -> Inspection:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.samples import settings
-from training.optimizers import optimizer_for
+from training.learning.optimizers import optimizer_for
 
 TORCHS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,

@@ -169,8 +169,8 @@ def test_numbers_with_a_comma_say_what_to_do(tmp_path: Path) -> None:
 def test_a_file_longer_than_its_first_rows_promise_is_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.blocks.FIRST_BYTES", 200)
-    monkeypatch.setattr("training.blocks.BLOCK_BYTES", 300)
+    monkeypatch.setattr("training.reading.blocks.FIRST_BYTES", 200)
+    monkeypatch.setattr("training.reading.blocks.BLOCK_BYTES", 300)
     rows = [f"{row}.123456789,{-row},a" for row in range(10)] + [f"{row},0,b" for row in range(990)]
     (tmp_path / "table.csv").write_text("\n".join(["width,height,kind", *rows]))
 

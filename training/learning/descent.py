@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.backprop import CHUNK_ROWS, Parameters, Pass
+from training.learning.backprop import CHUNK_ROWS, Parameters, Pass
+from training.learning.optimizers import optimizer_for
 from training.nets import MLP
-from training.optimizers import optimizer_for
 from training.recipe import TrainingSettings
 from training.scaling import StandardScaler
 

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.cells import number
-from training.exact import ExactRows
-from training.faults import Faults
-from training.header import names_are_right
+from training.reading.cells import number
+from training.reading.exact import ExactRows
+from training.reading.faults import Faults
+from training.reading.header import names_are_right
 
 FIRST_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 22

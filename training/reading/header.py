@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.cells import finite
-from training.faults import Faults
+from training.reading.cells import finite
+from training.reading.faults import Faults
 
 MAX_NAME_CHARACTERS = 200  # as `modelstore.manifest.Label`
 
