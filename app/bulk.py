@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 from app.codecs.blocks import Block, Reader, Writer
 from app.dataplane import OVERFLOW, DataPlane, overflows
@@ -11,54 +12,92 @@ from app.errors import InvalidInput, Problem, ServingError
 from app.runtime import LoadedModel
 from app.scores import Answer
 
+# Rows with numbers are written one by one, some microseconds each.
+NUMBERED_BLOCK_ROWS = 64
+
 
 class BrokenOff(Exception):
     """The answer could not be finished; its last words were sent, and its end must be missing."""
 
 
-async def answer_blocks(
-    plane: DataPlane, model: LoadedModel, reader: Reader, writer: Writer, body: AsyncIterator[bytes], *, skip: bool
-) -> AsyncIterator[bytes]:
-    """Yield the answer to a body as it arrives.
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """How the rows of one body are read, answered and written.
 
-    Args:
+    Attributes:
         plane: answers rows.
         model: the version that answers all of them.
         reader: of the body's format.
         writer: of the answer's format.
-        body: the body in parts of any size.
         skip: answer a bad row in its place with what is wrong.
-
-    Raises:
-        ServingError: if nothing was yielded yet; the client can still be told properly.
-        BrokenOff: if the answer had begun; what was wrong has been yielded as its last words.
     """
-    begun = False
-    try:
-        async for block in _blocks(reader, body):
-            answer = await plane.infer(model, block.x)
+
+    plane: DataPlane
+    model: LoadedModel
+    reader: Reader
+    writer: Writer
+    skip: bool
+
+    async def whole(self, body: AsyncIterator[bytes]) -> list[bytes]:
+        """Return the answer to a body in parts, all of them or none.
+
+        Args:
+            body: the body in parts of any size.
+
+        Raises:
+            ServingError: whatever is wrong, wherever it is.
+        """
+        rows = [text async for text in self._rows(body)]
+        return [self.writer.head(), *rows, self.writer.tail()]
+
+    async def streamed(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the answer to a body as it arrives.
+
+        Args:
+            body: the body in parts of any size.
+
+        Raises:
+            ServingError: if nothing was yielded yet; the client can still be told properly.
+            BrokenOff: if the answer had begun; what was wrong has been yielded as its last words.
+        """
+        begun = False
+        try:
+            async for text in self._rows(body):
+                yield text if begun else self.writer.head() + text
+                begun = True
+        except ServingError as error:
+            if not begun:
+                raise
+            yield self.writer.failure(error)
+            raise BrokenOff(str(error)) from error
+        yield self.writer.tail() if begun else self.writer.head() + self.writer.tail()
+
+    async def _rows(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the rows of the answer block by block.
+
+        Raises:
+            ServingError: whatever is wrong.
+        """
+        async for block in self._blocks(body):
+            answer = await self.plane.infer(self.model, block.x)
             block.bad |= {row: Problem(block.first + row, None, OVERFLOW) for row in overflows(answer)}
-            text = (
-                b"".join(_numbered(writer, answer, block)) if skip else writer.rows(_whole(answer, block, reader.unit))
-            )
-            yield text if begun else writer.head() + text
-            begun = True
-    except ServingError as error:
-        if not begun:
-            raise
-        yield writer.failure(error)
-        raise BrokenOff(str(error)) from error
-    yield writer.tail() if begun else writer.head() + writer.tail()
+            if self.skip:
+                yield b"".join(_numbered(self.writer, answer, block))
+            else:
+                yield self.writer.rows(_whole(answer, block, self.reader.unit))
 
-
-async def _blocks(reader: Reader, body: AsyncIterator[bytes]) -> AsyncIterator[Block]:
-    async for part in body:
-        for start in range(0, len(part), reader.piece_bytes):
-            for block in reader.feed(part[start : start + reader.piece_bytes]):
-                yield block
-            await asyncio.sleep(0)  # other requests get their turn
-    for block in reader.finish():
-        yield block
+    async def _blocks(self, body: AsyncIterator[bytes]) -> AsyncIterator[Block]:
+        """Yield what is read in blocks that are read, and will be written, in a fraction of a millisecond."""
+        rows = NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
+        async for part in body:
+            for start in range(0, len(part), self.reader.piece_bytes):
+                for block in self.reader.feed(part[start : start + self.reader.piece_bytes]):
+                    for piece in block.parts(rows):
+                        yield piece
+                await asyncio.sleep(0)  # other requests get their turn
+        for block in self.reader.finish():
+            for piece in block.parts(rows):
+                yield piece
 
 
 def _whole(answer: Answer, block: Block, unit: str) -> Answer:

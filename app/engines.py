@@ -49,7 +49,7 @@ class ScriptEngine:
     def infer(self, x: Float32) -> Float32:
         """Return the probabilities."""
         with torch.inference_mode():
-            probabilities: torch.Tensor = self.module(torch.from_numpy(x).to(self.name))
+            probabilities: torch.Tensor = self.module.forward(torch.from_numpy(x).to(self.name))
             return probabilities.cpu().numpy()  # (N, K)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from app.batching import Entry
-from app.bulk import answer_blocks
+from app.bulk import Bulk
 from app.codecs import json as json_codec
 from app.codecs.blocks import Reader, Writer
 from app.codecs.formats import BulkOptions
@@ -76,11 +77,11 @@ class Predictor:
         if len(body) > json_codec.BLOCK_BYTES and name is not None:
             model = await self._plane.resolve(name, version)
             with contextlib.suppress(json_codec.Unusual):
-                return await self._written_in_blocks(model, json_codec.row_blocks(body, model.contract), write)
+                return await self._written_in_blocks(model, await _read_in_blocks(body, model.contract), write)
         request = json_codec.read_request(body)
         wanted = _required(_agreed("model", name, request.model))
         model = await self._plane.resolve(wanted, _agreed("version", version, request.version))
-        return await self._written_in_blocks(model, iter((json_codec.read_rows(request, model.contract),)), write)
+        return await self._written_in_blocks(model, [json_codec.read_rows(request, model.contract)], write)
 
     def rehearse(self, model: LoadedModel) -> None:
         """Answer an ordinary request and drop the answer, so that no client pays for what is done the first time."""
@@ -95,18 +96,30 @@ class Predictor:
         Raises:
             ServingError: whatever is wrong with request or model before the first part.
         """
+        bulk = await self._bulk(asked)
+        parts = bulk.streamed(body)
+        return bulk.writer.content_type, self._begun(await anext(parts), parts)
+
+    async def whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes]]:
+        """Return content type and parts of the answer to a body that is answered when all of it is found good.
+
+        Raises:
+            ServingError: whatever is wrong with request or model.
+        """
+        bulk = await self._bulk(asked)
+        return bulk.writer.content_type, await bulk.whole(body)
+
+    async def _bulk(self, asked: BulkRequest) -> Bulk:
         model = await self._plane.resolve(_required(asked.name), asked.version)
         reader = asked.reader(model.contract, asked.options)
-        writer = asked.writer(model.contract, asked.options)
-        parts = answer_blocks(self._plane, model, reader, writer, body, skip=asked.options.skip)
-        return writer.content_type, self._begun(await anext(parts), parts)
+        return Bulk(self._plane, model, reader, asked.writer(model.contract, asked.options), asked.options.skip)
 
     async def _begun(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield first
         async for part in rest:
             yield part
 
-    async def _written_in_blocks(self, model: LoadedModel, blocks: Iterator[Float32], write: MakeWriter) -> list[bytes]:
+    async def _written_in_blocks(self, model: LoadedModel, blocks: Iterable[Float32], write: MakeWriter) -> list[bytes]:
         writer = write(model.contract)
         parts, rows = [writer.head()], 0
         for x in blocks:
@@ -154,6 +167,19 @@ class Predictor:
                 finish(answer)
 
         return self._plane.submit(model, x, done, alone=alone)
+
+
+async def _read_in_blocks(body: bytes, contract: Contract) -> list[Float32]:
+    """Return the rows of a large JSON request; all are read before one is answered, since the last may be unusual.
+
+    Raises:
+        Unusual: if another reader has to read it.
+    """
+    blocks = []
+    for x in json_codec.row_blocks(body, contract):
+        blocks.append(x)
+        await asyncio.sleep(0)  # other requests get their turn
+    return blocks
 
 
 def _agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | None:

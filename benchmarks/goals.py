@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.outcomes import FAILED, Outcome, Results, Spread
 from benchmarks.scenarios.bulk import ARROW, FLOAT32, FORWARD_PASS
+from benchmarks.scenarios.inference import ONE_OUTPUT
 from benchmarks.scenarios.latency import ALONE
 from benchmarks.scenarios.starting import IMPORT_TORCH
 from benchmarks.scenarios.swaps import QUIET, SWAPPING
@@ -27,7 +28,7 @@ class Goal:
     """A figure, or its ratio to another one, and its bound.
 
     Attributes:
-        number: of the issue's list.
+        number: of the issue's list, or its section; OIP for the Open Inference Protocol.
         text: what is compared, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.
@@ -35,7 +36,7 @@ class Goal:
         every_round: no round may miss it, instead of the median.
     """
 
-    number: int
+    number: int | str
     text: str
     scenario: str
     figure: Figure
@@ -70,7 +71,7 @@ class Verdict:
         return value >= self.goal.bound if self.goal.at_least else value <= self.goal.bound
 
 
-def _ratio(number: int, text: str, place: str, pair: tuple[str, str], bound: float) -> Goal:
+def _ratio(number: int | str, text: str, place: str, pair: tuple[str, str], bound: float) -> Goal:
     scenario, _, metric = place.partition(".")
     figure, over = (Figure(system, metric) for system in pair)
     return Goal(number, text, scenario, figure, over, bound, at_least=metric.endswith("_per_s"))
@@ -147,6 +148,41 @@ GOALS = (
     _none(6, "hot swaps: answers of no single version", "swaps", Figure(SWAPPING, "mixed_answers")),
     _ratio(6, "hot swaps: p99 over that without", "swaps.p99_ms", (SWAPPING, QUIET), 2),
     _ratio(7, "2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
+    Goal(
+        "formats",
+        "large CSV: MB above idle at the highest",
+        "large_csv",
+        Figure(TABSERVE, "peak_above_idle_mb"),
+        None,
+        64,
+        at_least=False,
+        every_round=True,
+    ),
+    Goal(
+        "formats",
+        "large CSV: first bytes of the answer over last of the request, both from the start",
+        "large_csv",
+        Figure(TABSERVE, "first_answer_s"),
+        Figure(TABSERVE, "last_sent_s"),
+        1,
+        at_least=False,
+        every_round=True,
+    ),
+    _ratio(
+        "OIP",
+        "10,000 rows, binary tensors, probabilities: rows/s over the forward pass's",
+        "oip_10000.rows_per_s",
+        (ONE_OUTPUT, FORWARD_PASS),
+        0.6,
+    ),
+    Goal(
+        "OIP",
+        "10,000 rows, binary tensors, probabilities: rows/s, 5 times the 630,000 of Triton's Python backend",
+        "oip_10000",
+        Figure(ONE_OUTPUT, "rows_per_s"),
+        None,
+        5 * 630_000,
+    ),
 )
 
 

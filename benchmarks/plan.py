@@ -19,6 +19,7 @@ class Plan:
         batch_sizes: rows of the requests whose first one after a start is compared with the following ones.
         repeats: how many following ones.
         curve: rows per request of the curve.
+        large_rows: rows of the body that is larger than memory.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Plan:
     batch_sizes: tuple[int, ...]
     repeats: int
     curve: tuple[int, ...]
+    large_rows: int
 
 
 FULL = Plan(
@@ -45,6 +47,7 @@ FULL = Plan(
     ),
     repeats=15,
     curve=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000),
+    large_rows=5_000_000,
 )
 QUICK = Plan(
     name="quick",
@@ -56,6 +59,7 @@ QUICK = Plan(
     batch_sizes=(1, 2, 7, 64, 100, 1000, 1025, 10_000),
     repeats=7,
     curve=(1, 10, 100, 1000, 10_000, 100_000),
+    large_rows=200_000,
 )
 TRIAL = Plan(
     name="trial",
@@ -67,5 +71,6 @@ TRIAL = Plan(
     batch_sizes=(1, 7),
     repeats=3,
     curve=(1, 100, 10_000),
+    large_rows=20_000,
 )
 PLANS = {plan.name: plan for plan in (FULL, QUICK, TRIAL)}

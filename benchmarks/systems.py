@@ -166,3 +166,27 @@ def pss_mb(pids: Sequence[int]) -> float | None:
             return None
         total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total * 1024 / 1e6
+
+
+def resident_mb(pid: int) -> float | None:
+    """Return the resident memory of a process in MB; None where Linux is not."""
+    return _status_mb(pid, "VmRSS:")
+
+
+def peak_mb(pid: int) -> float | None:
+    """Return the resident memory of a process at its highest since `reset_peak`; None where Linux is not."""
+    return _status_mb(pid, "VmHWM:")
+
+
+def reset_peak(pid: int) -> None:
+    """Let `peak_mb` count from here, where it can."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
+
+
+def _status_mb(pid: int, field: str) -> float | None:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(field))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, RootModel
@@ -74,6 +75,15 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, device: str) -> API
         status = "ok" if perfect else "degraded" if registry.ready else "unavailable"
         return Health(status=status, device=device, models=models)
 
+    probes: dict[str, Callable[..., Any]] = {
+        "/livez": live,
+        "/healthz": live,
+        "/ping": live,
+        "/readyz": ready,
+        "/health": health,
+    }
+    for path, endpoint in probes.items():
+        routes.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     routes.include_router(_metrics_router(registry, metrics))
     return routes
 

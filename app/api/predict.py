@@ -18,6 +18,9 @@ from app.codecs.json_answers import ColumnsWriter
 from app.errors import UnsupportedContentType
 from app.predictor import BulkRequest, Predictor
 
+MAX_WHOLE_BYTES = 1 << 20
+"""A body that says that it is not larger is answered when all of it is found good, not while it arrives."""
+
 
 class PredictQuery(BaseModel):
     """What the query of a prediction may say.
@@ -71,6 +74,9 @@ class Negotiation:
         if given not in self._readers:
             raise UnsupportedContentType((JSON, *self._readers))
         asked = BulkRequest(name, version, self._readers[given], writer, options)
+        if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
+            content_type, parts = await self._predictor.whole(asked, request.stream())
+            return PartsResponse(parts, media_type=content_type)
         content_type, blocks = await self._predictor.stream(asked, request.stream())
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
 

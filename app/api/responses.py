@@ -9,21 +9,24 @@ from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+_JOINED_BYTES = 256 << 10
+
 
 class PartsResponse(Response):
-    """A body that is complete, but in parts too large to be worth joining."""
+    """A body that is complete, in parts; they are joined unless that takes longer than to send them one by one."""
 
     def __init__(self, parts: Sequence[bytes], media_type: str) -> None:
         super().__init__(media_type=media_type)
-        self._parts = parts
-        self.headers["content-length"] = str(sum(map(len, parts)))
+        size = sum(map(len, parts))
+        self._parts = [b"".join(parts)] if size <= _JOINED_BYTES else parts
+        self.headers["content-length"] = str(size)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the parts."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for part in self._parts:
+        for part in self._parts[:-1]:
             await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": self._parts[-1]})
 
 
 class BlocksResponse(Response):

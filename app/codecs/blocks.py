@@ -14,7 +14,9 @@ from app.scores import Answer
 
 MAX_LINE_BYTES = 1 << 20
 TEXT_PIECE_BYTES = 16 << 10
-BINARY_PIECE_BYTES = 128 << 10
+BINARY_PIECE_BYTES = 256 << 10
+TEXT_BLOCK_ROWS = 512
+BINARY_BLOCK_ROWS = 16384
 
 
 @dataclass(slots=True)
@@ -30,6 +32,16 @@ class Block:
     x: Float32
     first: int
     bad: dict[int, Problem] = field(default_factory=dict)
+
+    def parts(self, rows: int) -> Iterator[Block]:
+        """Yield the block in blocks of at most so many rows."""
+        if len(self.x) <= rows:
+            yield self
+            return
+        for start in range(0, len(self.x), rows):
+            places = range(start, start + rows) if self.bad else ()
+            bad = {place - start: self.bad[place] for place in places if place in self.bad}
+            yield Block(self.x[start : start + rows], self.first + start, bad)
 
 
 class Reader(Protocol):
@@ -58,6 +70,9 @@ class Writer(Protocol):
     """Turns answers into bytes, in the order of the rows."""
 
     content_type: str
+
+    block_rows: int
+    """How many rows to write at a time, at most: likewise."""
 
     def head(self) -> bytes:
         """Return what comes before all rows."""

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from app.codecs import frames
-from app.codecs.blocks import MAX_LINE_BYTES, TEXT_PIECE_BYTES, Block, LineReader
+from app.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineReader
 from app.contract import Contract, Float32, packed
 from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
@@ -140,6 +140,7 @@ class CsvWriter:
     """Writes label, probability and one column `probability_<class>` for each class."""
 
     content_type = CONTENT_TYPE + "; charset=utf-8"
+    block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract, *, numbered: bool) -> None:
         self._classes = contract.classes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from app.codecs.blocks import BINARY_PIECE_BYTES, Block
+from app.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
 from app.contract import Contract, all_finite
 from app.errors import MalformedBody, Problem, ServingError
 from app.scores import Answer
@@ -65,6 +65,7 @@ class Float32Writer:
     """Writes (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
 
     content_type = CONTENT_TYPE
+    block_rows = BINARY_BLOCK_ROWS
 
     def __init__(self, contract: Contract) -> None:
         self._classes = len(contract.classes)

@@ -11,7 +11,7 @@ from app.codecs.blocks import Reader, Writer
 from app.contract import Contract
 
 if importlib.util.find_spec("pyarrow"):
-    from app.codecs import arrow
+    from app.codecs import arrow, arrow_answers
 else:
     arrow = None  # type: ignore[assignment] # the extra `arrow` is not installed
 
@@ -56,5 +56,5 @@ def writers() -> Writers:
         json_answers.CONTENT_TYPE: lambda contract, _: json_answers.RowsWriter(contract),
     }
     if arrow is not None:
-        known[arrow.CONTENT_TYPE] = lambda contract, _: arrow.ArrowWriter(contract)
+        known[arrow.CONTENT_TYPE] = lambda contract, _: arrow_answers.ArrowWriter(contract)
     return known

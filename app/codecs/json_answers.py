@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from app.codecs import frames
+from app.codecs.blocks import TEXT_BLOCK_ROWS
 from app.contract import Contract
 from app.errors import Problem, ServingError
 from app.scores import Answer
@@ -86,6 +87,7 @@ class RowsWriter:
     """Writes `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
 
     content_type = CONTENT_TYPE
+    block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract

@@ -6,7 +6,7 @@ import orjson
 
 from app.codecs import frames, precise_json
 from app.codecs import json as json_codec
-from app.codecs.blocks import LineReader
+from app.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
 from app.codecs.json_answers import frame
 from app.contract import Contract, Float32
 from app.errors import Problem, ServingError
@@ -35,6 +35,7 @@ class NdjsonWriter:
     """Writes a prediction object a line; numbered ones say their line in the request."""
 
     content_type = CONTENT_TYPE
+    block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract) -> None:
         self._frame = frame(contract, between=b"\n")

@@ -6,7 +6,7 @@ It never repeats a value that was sent: a message names the place and the kind o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,6 +14,9 @@ import numpy as np
 from app.contract import Contract, Float32
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
 
+MAX_DEPTH = 16  # nothing that is taken anywhere is half as deep
+
+_TOO_DEEP = "the body is nested too deeply; rows are arrays or objects of numbers"
 _MAX_DIGITS = 40
 _TYPE_NAMES = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
 
@@ -30,14 +33,16 @@ def parse(body: bytes) -> Any:
         MalformedBody: if it is not UTF-8, not JSON, nested too deeply, or an object has a name twice.
     """
     try:
-        return json.loads(body.decode("utf-8"), parse_int=_integer, object_pairs_hook=_object)
+        document = json.loads(body.decode("utf-8"), parse_int=_integer, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body must be UTF-8, byte {error.start} is not") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise MalformedBody(f"the body is not JSON: {error.msg.lower()} at {where}") from error
     except RecursionError as error:
-        raise MalformedBody("the body is nested too deeply; rows are arrays or objects of numbers") from error
+        raise MalformedBody(_TOO_DEEP) from error
+    _require_shallow(document)
+    return document
 
 
 def rows(instances: Sequence[Any], contract: Contract) -> Float32:
@@ -105,6 +110,19 @@ def _invalid(problems: list[Problem], contract: Contract) -> InvalidInput:
 def _integer(digits: str) -> int | float:
     """Read an integer; one beyond any float becomes infinity instead of Python's own limit on digits."""
     return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+def _require_shallow(document: object) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for node in level for child in _children(node) if isinstance(child, list | dict)]
+        if not level:
+            return
+    raise MalformedBody(_TOO_DEEP)
+
+
+def _children(node: object) -> Iterable[object]:
+    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.outcomes import Outcome
-from benchmarks.scenarios import bulk, latency, starting, swaps, throughput, workers
+from benchmarks.scenarios import bulk, inference, large, latency, starting, swaps, throughput, workers
 
 SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "client_limit": throughput.client_limit,
@@ -15,10 +15,13 @@ SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "rows_100": throughput.rows_100,
     "rows_10000": throughput.rows_10000,
     "binary_10000": bulk.binary_10000,
+    "oip_10000": inference.oip_10000,
+    "oip_one_row": inference.oip_one_row,
     "curve": bulk.curve,
     "half_capacity": latency.half_capacity,
     "beside_bulk": latency.beside_bulk,
     "memory": starting.memory,
+    "large_csv": large.large_csv,
     "swaps": swaps.swaps,
     "workers": workers.workers,
     "start": starting.start,

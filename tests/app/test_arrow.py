@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from app.codecs.arrow import BLOCK_ROWS, ArrowReader, ArrowWriter
+from app.codecs.arrow import ArrowReader
+from app.codecs.blocks import BINARY_BLOCK_ROWS
 from app.errors import InvalidInput, MalformedBody, Problem
-from app.scores import Answer, Scores
 from tests.app.tables import arrow_stream, contract_of, outcome, read
 
 CONTRACT = contract_of(("left", "right"))
@@ -39,7 +41,7 @@ def test_same_rows_wherever_the_body_is_split(rows_per_batch: int | None) -> Non
 
 
 def test_large_batches_come_in_blocks() -> None:
-    x = np.arange(2 * (2 * BLOCK_ROWS + 100), dtype=np.float32).reshape(-1, 2)
+    x = np.arange(2 * (2 * BINARY_BLOCK_ROWS + 100), dtype=np.float32).reshape(-1, 2)
     data = arrow_stream(pa.table({"left": x[:, 0].copy(), "right": x[:, 1].copy()}))
 
     source = reader()
@@ -48,7 +50,7 @@ def test_large_batches_come_in_blocks() -> None:
     blocks += [b.x for b in source.finish()]
 
     assert len(blocks) > 1
-    assert max(map(len, blocks)) <= BLOCK_ROWS
+    assert max(map(len, blocks)) <= BINARY_BLOCK_ROWS
     assert np.concatenate(blocks).tolist() == x.tolist()
 
 
@@ -100,6 +102,71 @@ def test_unknown_columns_are_refused_or_ignored() -> None:
     assert read(reader(ignore_extra=True), data) == (ROWS, {})
 
 
+def test_same_schema_is_judged_anew_for_another_request_or_version() -> None:
+    data = arrow_stream(TABLE.append_column("note", pa.array(["a", None, "c"])))
+    turned = contract_of(("right", "left"))
+
+    for _ in range(2):
+        assert read(reader(ignore_extra=True), data) == (ROWS, {})
+        assert outcome(reader(), data) is InvalidInput
+        assert read(ArrowReader(turned, ignore_extra=True), data) == ([[2, 1], [4, 3], [6, 5]], {})
+
+
+@pytest.mark.parametrize("rows_per_batch", [None, 1, 2])
+def test_columns_with_dictionaries_are_ignored_like_others(rows_per_batch: int | None) -> None:
+    notes = pa.array(["a", None, "c"]).cast(pa.dictionary(pa.int16(), pa.string()))
+    nothing = pa.nulls(3, pa.dictionary(pa.int8(), pa.float64()))
+    data = arrow_stream(TABLE.add_column(1, "note", notes).append_column("nothing", nothing), rows_per_batch)
+
+    assert outcome(reader(), data) is InvalidInput
+    for step in (1, 64, len(data)):
+        assert read(reader(ignore_extra=True), data, step) == (ROWS, {}), step
+
+
+def test_dictionary_without_a_column_for_it_is_malformed() -> None:
+    data = arrow_stream(TABLE.append_column("note", pa.array(["a", None, "c"]).dictionary_encode()))
+    messages = list(pa.ipc.MessageReader.open_stream(data))
+    dictionary = next(message for message in messages if message.type == "dictionary").serialize().to_pybytes()
+
+    assert isinstance(refusal(arrow_stream(TABLE.slice(0, 0))[:-8] + dictionary, ignore_extra=True), MalformedBody)
+
+
+COMPRESSED = {
+    "lz4": (pa.ipc.IpcWriteOptions(compression="lz4"), None),
+    "zstd": (pa.ipc.IpcWriteOptions(compression="zstd"), None),
+    "said as before 1.0": (
+        pa.ipc.IpcWriteOptions(metadata_version=pa.ipc.MetadataVersion.V4),
+        {"ARROW:experimental_compression": "lz4"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "metadata"), COMPRESSED.values(), ids=COMPRESSED.keys())
+def test_compressed_batches_are_refused_however_much_is_in_them(
+    options: pa.ipc.IpcWriteOptions, metadata: dict[str, str] | None
+) -> None:
+    zeros = pa.array(np.zeros(2_000_000))
+    batch = pa.record_batch({"left": zeros, "right": zeros} if not metadata else {"left": [0.5], "right": [0.5]})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as stream:
+        stream.write_batch(batch, custom_metadata=metadata)
+    before = pa.total_allocated_bytes()
+
+    error = refusal(sink.getvalue())
+
+    assert "are compressed; send them uncompressed" in str(error)
+    assert pa.total_allocated_bytes() - before < len(sink.getvalue()) + 1_000_000
+
+
+def test_streams_as_written_before_arrow_1_are_read() -> None:
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(metadata_version=pa.ipc.MetadataVersion.V4)
+    with pa.ipc.new_stream(sink, TABLE.schema, options=options) as stream:
+        stream.write_table(TABLE)
+
+    assert read(reader(), sink.getvalue()) == (ROWS, {})
+
+
 @pytest.mark.parametrize("ignore_extra", [False, True])
 @pytest.mark.parametrize("name", ["left", "extra"])
 def test_column_named_twice_is_refused(name: str, ignore_extra: bool) -> None:
@@ -111,7 +178,7 @@ def test_column_named_twice_is_refused(name: str, ignore_extra: bool) -> None:
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 1e39], ids=str)
 @pytest.mark.parametrize("name", ["left", "right"])
 def test_null_and_what_is_not_finite_is_named_by_row_and_feature(value: float | None, name: str) -> None:
-    row = BLOCK_ROWS + 200
+    row = BINARY_BLOCK_ROWS + 200
     columns = {"left": [1.0] * (row + 9), "right": [2.0] * (row + 9), name: [0.5] * row + [value] + [0.5] * 8}
 
     blocks = list(reader().feed(arrow_stream(pa.table({k: pa.array(v, pa.float64()) for k, v in columns.items()}))))
@@ -202,32 +269,3 @@ def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObj
 @hypothesis.given(st.binary(max_size=300), st.integers(1, 64))
 def test_any_other_bytes_are_malformed_whole_and_split(data: bytes, step: int) -> None:
     assert outcome(reader(), data) == outcome(reader(), data, step) == MalformedBody
-
-
-def answers(scores: Scores) -> Answer:
-    return Answer(scores, 0, len(scores.x))
-
-
-def test_answer_has_a_column_for_each_figure_and_nulls_for_a_skipped_row() -> None:
-    scores = Scores(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
-    writer = ArrowWriter(CONTRACT)
-
-    stream = writer.head() + writer.rows(answers(scores))
-    stream += writer.numbered(2, None, Problem(2, "left", "is wrong")) + writer.numbered(3, Answer(scores, 1, 2), None)
-    table = pa.ipc.open_stream(stream + writer.tail()).read_all()
-
-    table.validate(full=True)
-    assert table.schema.types == [pa.dictionary(pa.int8(), pa.string()), pa.float32(), pa.float32(), pa.float32()]
-    assert table.to_pydict() == {
-        "label": ["high", "low", None, "low"],
-        "probability": [0.75, 1, None, 1],
-        "probability_low": [0.25, 1, None, 1],
-        "probability_high": [0.75, 0, None, 0],
-    }
-
-
-def test_answer_without_rows_is_a_whole_stream() -> None:
-    writer = ArrowWriter(CONTRACT)
-
-    assert pa.ipc.open_stream(writer.head() + writer.tail()).read_all().num_rows == 0
-    assert writer.failure(MalformedBody("whatever")) == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -19,6 +20,9 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.predict import MAX_WHOLE_BYTES
+from app.codecs.blocks import TEXT_BLOCK_ROWS
+from app.dataplane import STEP_ROWS
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -54,6 +58,7 @@ MODELS = {
 }
 TWO = ("left", "right")
 LATE = 20_000  # rows: the answer has begun long before the last of them
+LARGE = 140_000  # rows: more than a mebibyte in every format
 MANY = 3000  # rows: several blocks of every format, and more than one forward pass takes
 
 
@@ -61,6 +66,12 @@ def post(
     client: TestClient, body: bytes, given: str = CSV, wanted: str = "", path: str = "/predict/means"
 ) -> httpx2.Response:
     return client.post(path, content=body, headers={"content-type": given, **({"accept": wanted} if wanted else {})})
+
+
+def post_streamed(client: TestClient, body: bytes, given: str, wanted: str = "") -> httpx2.Response:
+    """Send a body whose length nobody knows, which is answered while it arrives."""
+    headers = {"content-type": given, **({"accept": wanted} if wanted else {})}
+    return client.post("/predict/means", content=iter((body,)), headers=headers)
 
 
 def base_type(answer: httpx2.Response) -> str:
@@ -162,6 +173,49 @@ def test_extra_columns_are_refused_or_ignored(steady: TestClient) -> None:
 
     assert "?ignore_extra=true" in refused["detail"]
     assert ignored.content == post(steady, b"left,right\n0.25,0.5\n").content
+
+
+@pytest.mark.parametrize("wanted", BODIES, ids=IDS.get)
+@pytest.mark.parametrize("given", STREAMED, ids=IDS.get)
+def test_body_of_unknown_length_gives_the_same_answer(steady: TestClient, given: str, wanted: str) -> None:
+    body = BODIES[given](rows(MANY), TWO)
+
+    whole, streamed = post(steady, body, given, wanted), post_streamed(steady, body, given, wanted)
+
+    assert int(whole.headers["content-length"]) == len(whole.content)
+    assert "content-length" not in streamed.headers
+    assert streamed.content == whole.content
+
+
+@pytest.mark.parametrize(("rows_more", "whole"), [(0, True), (1, False)])
+def test_body_of_up_to_a_mebibyte_is_answered_as_a_whole(steady: TestClient, rows_more: int, whole: bool) -> None:
+    body = bytes(MAX_WHOLE_BYTES + 8 * rows_more)
+
+    answer = post(steady, body, FLOAT32)
+
+    assert ("content-length" in answer.headers) == whole
+    assert len(probabilities(FLOAT32, answer.content)) == len(body) // 8
+
+
+@pytest.mark.parametrize("wanted", STREAMED, ids=IDS.get)
+@pytest.mark.parametrize("given", STREAMED, ids=IDS.get)
+def test_others_get_their_turns_while_a_body_is_answered_as_a_whole(
+    steady: TestClient, given: str, wanted: str
+) -> None:
+    body = BODIES[given](rows(LATE), TWO)
+    headers = ((b"content-type", given.encode()), (b"accept", wanted.encode()), (b"content-length", b"%d" % len(body)))
+
+    async def turns_meanwhile() -> int:
+        answering, turns = asyncio.create_task(ask(steady.app, "/predict/means", (body,), headers)), 0
+        while not answering.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert answering.result().status == 200
+        return turns
+
+    assert steady.portal is not None
+    least = LATE / (TEXT_BLOCK_ROWS if {given, wanted} & {CSV, NDJSON} else STEP_ROWS)
+    assert steady.portal.call(turns_meanwhile) > least
 
 
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
@@ -357,9 +411,9 @@ def test_row_that_overflows_inside_the_model_may_be_skipped(
     assert "overflows" in answer["predictions"][1]["error"]["problem"]
 
 
-def late(kind: str) -> bytes:
+def late(kind: str, count: int = LATE) -> bytes:
     """Return a body whose bad row comes long after the answer has begun."""
-    x = rows(LATE)
+    x = rows(count)
     if kind in (ARROW, FLOAT32):
         x[-1, 1] = np.nan
         return BODIES[kind](x, TWO)
@@ -367,14 +421,22 @@ def late(kind: str) -> bytes:
 
 
 def test_last_words_name_line_and_column(steady: TestClient) -> None:
-    assert (
-        post(steady, late(CSV), CSV)
-        .text.splitlines()[-1]
-        .startswith(f"# error: line {LATE + 2}, column 'right': must be")
-    )
-    detail = json.loads(post(steady, late(NDJSON), NDJSON).content.splitlines()[-1])["error"]["detail"]
-    assert detail.startswith(f"line {LATE + 1}, column 'right': must be")
-    assert post(steady, late(CSV), CSV, JSON).json()["error"]["detail"].startswith(f"line {LATE + 2}, column 'right'")
+    in_csv = post_streamed(steady, late(CSV), CSV).text.splitlines()[-1]
+    in_ndjson = json.loads(post_streamed(steady, late(NDJSON), NDJSON).content.splitlines()[-1])["error"]["detail"]
+    in_json = post_streamed(steady, late(CSV), CSV, JSON).json()["error"]["detail"]
+
+    assert in_csv.startswith(f"# error: line {LATE + 2}, column 'right': must be")
+    assert in_ndjson.startswith(f"line {LATE + 1}, column 'right': must be")
+    assert in_json.startswith(f"line {LATE + 2}, column 'right'")
+
+
+@pytest.mark.parametrize("wanted", BODIES, ids=IDS.get)
+@pytest.mark.parametrize("given", STREAMED, ids=IDS.get)
+def test_bad_row_anywhere_in_a_body_that_says_its_length_is_a_422(steady: TestClient, given: str, wanted: str) -> None:
+    document = assert_problem(post(steady, late(given), given, wanted), 422)
+
+    last = LATE - 1 if given in (ARROW, FLOAT32) else LATE + FIRST_NUMBER[given]
+    assert (document["errors"][0]["row"], document["errors"][0]["feature"]) == (last, "right")
 
 
 def test_body_that_grows_too_large_is_told_so_in_the_last_words(
@@ -423,7 +485,9 @@ def test_bad_row_after_the_answer_began_breaks_it_off(live: Live, kind: str) -> 
         for part in answer.iter_raw():
             received += part
 
-    with client.stream("POST", "/predict/means", content=late(kind), headers={"content-type": kind}) as answer:
+    body = late(kind, LARGE)
+    assert len(body) > MAX_WHOLE_BYTES
+    with client.stream("POST", "/predict/means", content=body, headers={"content-type": kind}) as answer:
         assert answer.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked"):
             take(answer)
@@ -526,20 +590,31 @@ def in_progress(client: httpx.Client) -> float:
     return float(found[1])
 
 
-@pytest.mark.parametrize(
-    ("kind", "body"),
-    [(ARROW, as_arrow(rows(3), TWO) * 2), (FLOAT32, bytes(12))],
-    ids=["arrow is twice there", "float32 ends within its second row"],
-)
-def test_body_that_goes_wrong_after_its_last_row_is_broken_off(live: Live, kind: str, body: bytes) -> None:
+WRONG_AT_THE_END = {
+    "arrow is twice there": (ARROW, as_arrow(rows(3), TWO) * 2),
+    "float32 ends within its second row": (FLOAT32, bytes(12)),
+}
+
+
+@pytest.mark.parametrize(("kind", "body"), WRONG_AT_THE_END.values(), ids=WRONG_AT_THE_END.keys())
+def test_body_of_unknown_length_that_goes_wrong_after_its_last_row_is_broken_off(
+    live: Live, kind: str, body: bytes
+) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked"):
-        live.client.post("/predict/means", content=body, headers={"content-type": kind})
+        live.client.post("/predict/means", content=iter((body,)), headers={"content-type": kind})
+
+
+@pytest.mark.parametrize(("kind", "body"), WRONG_AT_THE_END.values(), ids=WRONG_AT_THE_END.keys())
+def test_body_that_says_its_length_and_goes_wrong_after_its_last_row_is_a_400(
+    steady: TestClient, kind: str, body: bytes
+) -> None:
+    assert_problem(post(steady, body, kind), 400)
 
 
 def test_mistakes_of_clients_leave_no_traceback_in_the_log(live: Live) -> None:
     for body in (late(CSV), b"left,right\n0.5\n", b"", bytes(12)):
-        with contextlib.suppress(httpx.RemoteProtocolError):
-            live.client.post("/predict/means", content=body, headers={"content-type": CSV})
+        with contextlib.suppress(httpx.TransportError):
+            live.client.post("/predict/means", content=iter((body,)), headers={"content-type": CSV})
 
     log = live.log.read_text()
     assert f"was broken off: line {LATE + 2}, column 'right'" in log

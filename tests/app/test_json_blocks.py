@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import orjson
@@ -106,6 +107,21 @@ def test_bad_row_is_named_by_its_number_in_the_whole(steady: TestClient, bad: ob
     whole = steady.post("/predict/means", content=body_of(listed, whole=True), headers={"content-type": JSON}).json()
     assert in_blocks["errors"][0]["row"] == place
     assert (in_blocks["detail"], in_blocks["errors"]) == (whole["detail"], whole["errors"])
+
+
+@pytest.mark.parametrize(
+    ("last", "answered"), [({"right": 0.5, "left": 0.25}, ROWS), (None, 0)], ids=["by name", "null"]
+)
+def test_rows_are_counted_once_if_the_last_is_one_for_another_reader(
+    client: TestClient, last: object, answered: int
+) -> None:
+    body = body_of([*rows(ROWS - 1).tolist(), last])
+
+    client.post("/predict/means", content=body, headers={"content-type": JSON})
+
+    figures = client.get("/metrics").text
+    counted = re.findall(r"^tabserve_inference_rows_total\{.*\} (\S+)$", figures, re.MULTILINE)
+    assert sum(map(float, counted)) == answered
 
 
 CUTS = {"an end too few": (b"]]}", b"]]"), "a comma too many": (b"]]}", b"],]}"), "more behind": (b"]]}", b"]]} 1")}

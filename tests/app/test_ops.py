@@ -183,3 +183,18 @@ def test_json_form_is_the_evaluation_in_full(steady: TestClient, accept: str) ->
     test = answer.json()["means"]["metrics"]["test"]
     assert (answer.json()["means"]["version"], test["rows"], test["confusion"]) == (1, 10, [[5, 0], [0, 5]])
     assert test["per_class"]["high"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 5}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz", "/ping", "/readyz", "/health"])
+def test_probe_by_head_is_answered_as_by_get_without_the_body(client: TestClient, path: str) -> None:
+    by_get, by_head = client.get(path), client.head(path)
+
+    assert by_head.status_code == by_get.status_code == 200
+    assert by_head.content == b""
+    for name in ("content-type", "content-length"):
+        assert by_head.headers[name] == by_get.headers[name]
+
+
+def test_readiness_by_head_is_503_while_nothing_can_be_served(settings: Settings) -> None:
+    with TestClient(create_app(settings)) as empty:
+        assert empty.head("/readyz").status_code == 503

@@ -22,6 +22,7 @@ A_SECOND = Plan(
     batch_sizes=(1, 7),
     repeats=3,
     curve=(1, 100),
+    large_rows=5000,
 )
 
 

@@ -6,13 +6,17 @@ import numpy as np
 import orjson
 import pytest
 
-from benchmarks.requests import Request, arrow_rows, float32_rows, json_rows
+from benchmarks.requests import Request, arrow_rows, csv_rows, float32_rows, json_rows
 
 X = np.array([[0.1, 2.0], [3.5, -4.0]], dtype=np.float32)
 
 
 def test_json_has_the_digits_that_a_person_would_type() -> None:
     assert orjson.loads(json_rows(X).body) == {"instances": [[0.1, 2.0], [3.5, -4.0]]}
+
+
+def test_csv_has_a_header_line_and_the_digits_that_a_person_would_type() -> None:
+    assert csv_rows(X, ("a", "b")).body == b"a,b\n0.1,2.0\n3.5,-4.0\n"
 
 
 def test_float32_is_little_endian_and_row_by_row() -> None:
@@ -36,3 +40,10 @@ def test_a_request_travels_with_its_length() -> None:
         b"accept: text/csv",
         b"content-length: 3",
     ]
+
+
+def test_request_in_chunks_says_so_instead_of_its_length() -> None:
+    head = Request("/x", b"abc", 1, "text/plain").chunked_head()
+    assert (
+        head == b"POST /x HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
+    )

@@ -40,3 +40,12 @@ def test_swaps_under_load_lose_nothing(bench: Bench) -> None:
     assert sum(outcome.values(SWAPPING, "swaps")) == bench.plan.swaps
     for metric in ("failures", "failed_swaps", "mixed_answers"):
         assert sum(outcome.values(SWAPPING, metric)) == 0
+
+
+@pytest.mark.slow
+def test_large_body_is_answered_while_it_is_made(bench: Bench) -> None:
+    outcome = SCENARIOS["large_csv"](bench)
+    (first, *_), (last, *_) = (outcome.values(TABSERVE, metric) for metric in ("first_answer_s", "last_sent_s"))
+    assert first > 0
+    assert last > 0
+    assert len(outcome.values(TABSERVE, "peak_above_idle_mb")) == bench.plan.rounds
