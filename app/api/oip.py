@@ -1,0 +1,220 @@
+"""Routes of the Open Inference Protocol: health, metadata, inference, statistics, index; nothing is computed here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app import statistics
+from app.api import oip_documents as documents
+from app.api import oip_schemas as schemas
+from app.api.bodies import invalid
+from app.api.oip_infer import InferRoute
+from app.errors import MalformedBody, ModelNotReady, VersionRefused
+from app.metrics import ServingMetrics
+from app.registry import ModelRegistry, ServedModel
+from app.runtime import LoadedModel
+
+# Exactly those that work; docs/clients.md says what of each.
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
+
+_VERSION = "/versions/{version}"
+_Version = Annotated[int, Path()]
+
+
+class IndexQuery(BaseModel):
+    """What the repository index is asked for."""
+
+    model_config = ConfigDict(strict=True)
+
+    ready: bool = False
+
+
+class OipRoutes:
+    """What the routes answer."""
+
+    def __init__(self, registry: ModelRegistry, metrics: ServingMetrics, version: str) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._version = version
+
+    def server(self) -> schemas.ServerMetadata:
+        """Return what this server is and can do."""
+        return schemas.ServerMetadata(name="tabserve", version=self._version, extensions=list(EXTENSIONS))
+
+    async def loaded(self, name: str, version: int | None) -> LoadedModel:
+        """Return the version that would answer an inference request, loaded if it is not yet."""
+        return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
+
+    async def model(self, name: str, version: int | None) -> schemas.ModelMetadata:
+        """Return names, datatypes and shapes of a model's tensors."""
+        loaded = await self.loaded(name, version)
+        published = await asyncio.to_thread(self._registry.versions, name)
+        return schemas.model_metadata(loaded, published)
+
+    async def model_ready(self, name: str, version: int | None, response: Response) -> schemas.ModelReady:
+        """Tell whether an inference request would be answered, with status 503 if not."""
+        try:
+            await self.loaded(name, version)
+        except (ModelNotReady, VersionRefused) as error:
+            response.status_code = 503
+            return schemas.ModelReady(name=name, ready=False, error=str(error))
+        return schemas.ModelReady(name=name, ready=True)
+
+    async def stats(self, name: str | None = None, version: int | None = None) -> schemas.Statistics:
+        """Return what was counted: of one version, of those of a model that did anything or serve, or of all models."""
+        if name is not None and version is not None:
+            await asyncio.to_thread(self._registry.find, name, version)
+        parts = [self._metrics.statistics.figures, *self._metrics.others()]
+        models = self._registry.served() if name is None else (self._registry.get(name),)
+        keys = [
+            (model.name, number)
+            for model in models
+            for number in (sorted(_counted(model, parts)) if version is None else (version,))
+        ]
+        return schemas.Statistics(model_stats=[schemas.statistics_of(statistics.of(parts, *key)) for key in keys])
+
+    def index(self, *, ready: bool) -> list[schemas.IndexEntry]:
+        """Return all published versions; reads the disk."""
+        entries = [entry for model in self._registry.served() for entry in self._entries(model)]
+        return [entry for entry in entries if entry.state == "READY" or not ready]
+
+    def _entries(self, model: ServedModel) -> list[schemas.IndexEntry]:
+        entries = []
+        for version in self._registry.versions(model.name):
+            refusal = model.refused.get(version)
+            reason = f"{refusal.reason}: {refusal.detail}" if refusal else "it is loaded when it is asked for"
+            serves = model.serving == version
+            entries.append(
+                schemas.IndexEntry(
+                    name=model.name,
+                    version=str(version),
+                    state="READY" if serves else "UNAVAILABLE",
+                    reason="" if serves else reason,
+                )
+            )
+        return entries
+
+
+def router(registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferRoute, version: str) -> APIRouter:
+    """Return the routes below /v2; of two for one endpoint the second is the one that the metrics name."""
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    oip = OipRoutes(registry, metrics, version)
+
+    @routes.get("/", include_in_schema=False)
+    @routes.get("")
+    async def server_metadata() -> schemas.ServerMetadata:
+        """Say what this server is, and which extensions work."""
+        return oip.server()
+
+    @routes.get("/health/live")
+    async def server_live() -> schemas.ServerLive:
+        """Say whether the process answers at all; for liveness probes."""
+        return schemas.ServerLive()
+
+    @routes.get("/health/ready", responses={503: {"model": schemas.ServerReady, "description": "Not all are ready"}})
+    async def server_ready(response: Response) -> schemas.ServerReady:
+        """Say whether every model can answer; for readiness probes: 503 if not."""
+        response.status_code = 200 if registry.ready else 503
+        reason = None if registry.ready else "not every model can answer; see GET /readyz"
+        return schemas.ServerReady(ready=registry.ready, error=reason)
+
+    @routes.get("/models")
+    async def list_models() -> schemas.ModelNames:
+        """List the names of the models; KServe's addition to the protocol."""
+        return schemas.ModelNames(models=[model.name for model in registry.served()])
+
+    @routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413))
+    async def repository_index(request: Request) -> list[schemas.IndexEntry]:
+        """List all published versions; with `{"ready": true}` those that serve."""
+        query = _index_query(await request.body())
+        return await asyncio.to_thread(oip.index, ready=query.ready)
+
+    routes.include_router(_statistics_router(oip))
+    routes.include_router(_models_router(oip, infer_route))
+    return routes
+
+
+def _models_router(oip: OipRoutes, infer_route: InferRoute) -> APIRouter:
+    routes = APIRouter(prefix="/models/{model}")
+    unready: dict[int | str, Any] = {503: {"model": schemas.ModelReady, "description": "It would not be answered"}}
+    documented: dict[str, Any] = {
+        "response_class": Response,
+        "responses": documents.INFER_ANSWER | documents.failures(400, 404, 413, 415, 429, 503, 504),
+        "openapi_extra": documents.INFER_BODY,
+    }
+
+    @routes.get("", responses=documents.failures(404, 503))
+    async def model_metadata(model: str) -> schemas.ModelMetadata:
+        """Show a model's tensors: names, datatypes, shapes."""
+        return await oip.model(model, None)
+
+    @routes.get(_VERSION, responses=documents.failures(400, 404, 503))
+    async def version_metadata(model: str, version: _Version) -> schemas.ModelMetadata:
+        """Show the tensors of one version."""
+        return await oip.model(model, version)
+
+    @routes.get("/ready", responses=documents.failures(404) | unready)
+    async def model_ready(model: str, response: Response) -> schemas.ModelReady:
+        """Say whether a model can answer."""
+        return await oip.model_ready(model, None, response)
+
+    @routes.get(_VERSION + "/ready", responses=documents.failures(400, 404) | unready)
+    async def version_ready(model: str, version: _Version, response: Response) -> schemas.ModelReady:
+        """Say whether a version can answer."""
+        return await oip.model_ready(model, version, response)
+
+    @routes.post("/infer", **documented)
+    async def infer(request: Request, model: str) -> Response:
+        """Predict with the active version of a model."""
+        return await infer_route.answer(request, model, None)
+
+    @routes.post(_VERSION + "/infer", **documented)
+    async def infer_version(request: Request, model: str, version: _Version) -> Response:
+        """Predict with one version of a model."""
+        return await infer_route.answer(request, model, version)
+
+    return routes
+
+
+def _statistics_router(oip: OipRoutes) -> APIRouter:
+    routes = APIRouter(prefix="/models")
+
+    @routes.get("/stats", responses=documents.failures())
+    async def all_statistics() -> schemas.Statistics:
+        """Show what every model did."""
+        return await oip.stats()
+
+    @routes.get("/{model}/stats", responses=documents.failures(404))
+    async def model_statistics(model: str) -> schemas.Statistics:
+        """Show what a model did, version by version."""
+        return await oip.stats(model)
+
+    @routes.get("/{model}" + _VERSION + "/stats", responses=documents.failures(400, 404))
+    async def version_statistics(model: str, version: _Version) -> schemas.Statistics:
+        """Show what a version did."""
+        return await oip.stats(model, version)
+
+    return routes
+
+
+def _counted(model: ServedModel, parts: list[statistics.Figures]) -> set[int]:
+    serving = set() if model.serving is None else {model.serving}
+    return serving | statistics.versions(parts, model.name)
+
+
+def _index_query(body: bytes) -> IndexQuery:
+    """Read the body, which may be empty.
+
+    Raises:
+        MalformedBody, InvalidInput.
+    """
+    try:
+        return IndexQuery.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise MalformedBody('the body is not JSON; send {"ready": true}, or nothing') from error
+        raise invalid(error) from error

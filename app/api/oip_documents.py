@@ -1,0 +1,81 @@
+"""Bodies and failures of the Open Inference Protocol for the OpenAPI document; data only."""
+
+from __future__ import annotations
+
+from app.api.oip_schemas import Failure
+from app.api.schemas import Document
+from app.codecs.oip import OUTPUTS
+
+_MEANINGS = {
+    400: "The request is not what the protocol or the model wants",
+    404: "No such model or version",
+    413: "The body is too large",
+    415: "The content type is neither of JSON nor of binary tensors",
+    429: "Too many rows wait; try again after `Retry-After` seconds",
+    503: "The model or version cannot answer now",
+    504: "The timeout of the request passed",
+}
+_PARAMETERS: Document = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+_DATA: Document = {"type": "array", "items": {"type": ["number", "string", "boolean", "array"]}}
+_TENSOR: Document = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "datatype": {"type": "string"},
+        "parameters": _PARAMETERS,
+        "data": _DATA,
+    },
+}
+_OUTPUT: Document = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"enum": list(OUTPUTS)}, "parameters": _PARAMETERS},
+}
+_BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
+_REQUEST: Document = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": _PARAMETERS,
+        "inputs": {"type": "array", "minItems": 1, "items": _TENSOR},
+        "outputs": {"type": "array", "items": _OUTPUT},
+    },
+}
+_ANSWER: Document = {
+    "type": "object",
+    "required": ["model_name", "model_version", "outputs"],
+    "properties": {
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "id": {"type": "string"},
+        "outputs": {"type": "array", "items": {**_TENSOR, "required": ["name", "shape", "datatype"]}},
+    },
+}
+INFER_BODY: Document = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": _REQUEST}, "application/octet-stream": _BYTES},
+    }
+}
+INFER_ANSWER: dict[int | str, Document] = {
+    200: {
+        "description": "Outputs in row order; with binary tensors behind the JSON if they were asked for",
+        "content": {"application/json": {"schema": _ANSWER}, "application/octet-stream": _BYTES},
+    }
+}
+INDEX_BODY: Document = {
+    "requestBody": {
+        "content": {
+            "application/json": {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}},
+        }
+    }
+}
+
+
+def failures(*codes: int) -> dict[int | str, Document]:
+    """Return the `responses` of a route for these status codes; without a default, FastAPI promises its own 422."""
+    meanings: dict[int | str, str] = {**{code: _MEANINGS[code] for code in codes}, "default": "Any other error"}
+    return {code: {"model": Failure, "description": meaning} for code, meaning in meanings.items()}

@@ -1,0 +1,70 @@
+"""Inference over HTTP as the Open Inference Protocol has it: headers, content types, and nothing else."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
+
+from app.api.bodies import JSON, media_type
+from app.codecs.oip import InferBody, padding
+from app.errors import MalformedBody, UnsupportedContentType
+from app.inference import Inference
+
+BINARY = "application/octet-stream"
+JSON_BYTES = "inference-header-content-length"
+
+_TYPES = (JSON, BINARY)
+_MAX_DIGITS = 18
+
+
+class InferRoute:
+    """Answers `POST .../infer`."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str, version: int | None) -> None:
+        """Answer as the route does, without FastAPI on the way.
+
+        Raises:
+            ServingError: whatever is wrong with request or model.
+        """
+        response = await self.answer(Request(scope, receive, send), name, version)
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request, name: str, version: int | None) -> Response:
+        """Return the answer to an inference request."""
+        arrived_ns = time.perf_counter_ns()
+        body = await _read(request)
+        written = await self._inference.answer(body, name, version, arrived_ns)
+        if written.json_bytes is None:
+            return Response(written.body, media_type=JSON)
+        return Response(written.body, media_type=BINARY, headers={JSON_BYTES: str(written.json_bytes)})
+
+
+async def _read(request: Request) -> InferBody:
+    """Read the body into memory that can be written to, with what follows the JSON aligned, so that it is not copied.
+
+    Raises:
+        UnsupportedContentType: a missing content type is let through, since Triton's client sends none.
+        MalformedBody: if the length of the JSON is no number.
+    """
+    headers = request.headers
+    if "content-type" in headers and media_type(headers["content-type"]) not in _TYPES:
+        raise UnsupportedContentType(_TYPES)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedContentType(tuple(f"{kind} without compression" for kind in _TYPES))
+    json_bytes = _json_bytes(headers.get(JSON_BYTES))
+    start = padding(json_bytes)
+    data = bytearray().join([bytes(start), *[part async for part in request.stream()]])
+    return InferBody(data, start, json_bytes)
+
+
+def _json_bytes(header: str | None) -> int | None:
+    if header is None:
+        return None
+    if not (header.isascii() and header.isdigit() and len(header) <= _MAX_DIGITS):
+        raise MalformedBody("the Inference-Header-Content-Length header must be a number of bytes")
+    return int(header)

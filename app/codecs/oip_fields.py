@@ -1,0 +1,82 @@
+"""The fields of an inference request: each as it must be, or refused by name; what was sent is not repeated."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from app.errors import InvalidInput, Problem
+
+MAX_TENSORS = 4096
+MAX_RANK = 8
+MAX_ID_CHARACTERS = 1024
+MAX_NUMBER = 1 << 53
+
+_SIMPLE = frozenset((str, int, float, bool))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_objects(document: dict[str, Any], field: str) -> list[Any]:
+    """Return an array of objects; nothing, if there is none."""
+    value = document.get(field)
+    if value is None:
+        return []
+    if type(value) is not list or len(value) > MAX_TENSORS or any(type(each) is not dict for each in value):
+        raise wrong(field, f"must be an array of objects, at most {MAX_TENSORS}")
+    return value
+
+
+def read_shape(described: dict[str, Any], field: str) -> tuple[int, ...]:
+    """Return the shape of a tensor: Python's integers, which do not overflow."""
+    shape = described.get("shape")
+    if type(shape) is not list or len(shape) > MAX_RANK or any(type(size) is not int or size < 0 for size in shape):
+        raise wrong(f"{field}.shape", f"must be an array of whole numbers from 0, at most {MAX_RANK}")
+    return tuple(shape)
+
+
+def read_text(described: dict[str, Any], name: str, field: str) -> str:
+    """Return a string that must be there."""
+    value = described.get(name)
+    if type(value) is not str:
+        raise wrong(f"{field}.{name}", "must be a string")
+    return value
+
+
+def read_id(value: object) -> str | None:
+    """Return the id of the request, which can be written as JSON again."""
+    if value is None:
+        return None
+    if type(value) is not str or len(value) > MAX_ID_CHARACTERS or _SURROGATE.search(value):
+        raise wrong("id", f"must be a string of at most {MAX_ID_CHARACTERS} characters")
+    return value
+
+
+def read_parameters(described: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return the parameters, none if there are none; unknown ones are let through, as other servers do."""
+    parameters = described.get("parameters")
+    if parameters is None:
+        return {}
+    if type(parameters) is not dict or not _SIMPLE.issuperset(map(type, parameters.values())):
+        raise wrong(field, "must be an object of strings, numbers and booleans")
+    return parameters
+
+
+def read_flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
+    """Return a parameter that is true or false."""
+    value = parameters.get(name, default)
+    if type(value) is not bool:
+        raise wrong(f"parameters.{name}", "must be true or false")
+    return value
+
+
+def read_number(parameters: dict[str, Any], name: str) -> int:
+    """Return a parameter that is a whole number from 0; 0 if it is not there."""
+    value = parameters.get(name, 0)
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise wrong(f"parameters.{name}", "must be a whole number from 0")
+    return value
+
+
+def wrong(field: str, problem: str) -> InvalidInput:
+    """Return what to say about a field that is wrong."""
+    return InvalidInput(f"{field}: {problem}", (Problem(None, field, problem),))

@@ -1,0 +1,53 @@
+"""The Open Inference Protocol: binary tensors against the bare forward pass, and one row beside our own route."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.bench import Bench, Measure, answer
+from benchmarks.outcomes import Outcome
+from benchmarks.requests import Request, infer_json, infer_tensor, json_rows
+from benchmarks.scenarios.bulk import CHUNK, FORWARD_PASS
+from benchmarks.scenarios.throughput import LARGE_ROWS, rows_load
+from benchmarks.systems import TABSERVE
+
+ONE_OUTPUT, ALL_OUTPUTS = "tabserve, OIP probabilities", "tabserve, OIP all outputs"
+OWN_ROUTE, OIP_ROUTE = "tabserve, /predict", "tabserve, OIP"
+
+
+def oip_10000(bench: Bench) -> Outcome:
+    """Ten thousand rows as a binary tensor, 2 connections, against calling the module and nothing else."""
+    title = "10,000 rows, Open Inference Protocol, binary, 2 connections"
+    outcome = Outcome(scenario="oip_10000", title=title, reference=FORWARD_PASS)
+    x = bench.store.rows(LARGE_ROWS)
+    with bench.forward_pass() as forward_pass:
+
+        def bare(seconds: float) -> dict[str, float]:
+            whole = forward_pass(LARGE_ROWS, LARGE_ROWS, seconds / 2)
+            chunked = forward_pass(LARGE_ROWS, CHUNK, seconds / 2)
+            return {"rows_per_s": max(whole, chunked)}
+
+        cases: dict[str, Measure] = {FORWARD_PASS: bare}
+        cases[ONE_OUTPUT] = partial(_load, bench, infer_tensor(x, "probabilities"), 2)
+        cases[ALL_OUTPUTS] = partial(_load, bench, infer_tensor(x), 2)
+        bench.take_turns(outcome, cases)
+    outcome.notes.append("The forward pass is the better of one call and chunks of 1,024 rows, on the server's core.")
+    return outcome
+
+
+def oip_one_row(bench: Bench) -> Outcome:
+    """One row as JSON, one connection: the protocol's route beside our own."""
+    title = "One row, JSON, one connection: Open Inference Protocol and /predict"
+    outcome = Outcome(scenario="oip_one_row", title=title, reference=OWN_ROUTE, compared_by="p50_ms")
+    x = bench.store.rows(1)
+    cases: dict[str, Measure] = {
+        OWN_ROUTE: partial(_load, bench, json_rows(x), 1),
+        OIP_ROUTE: partial(_load, bench, infer_json(x), 1),
+    }
+    bench.take_turns(outcome, cases)
+    return outcome
+
+
+def _load(bench: Bench, request: Request, connections: int, seconds: float) -> dict[str, float]:
+    answer(bench.server(TABSERVE), request)
+    return rows_load(bench, TABSERVE, request, connections, seconds)

@@ -1,0 +1,324 @@
+"""Every error below /v2 is `{"error": ...}` with the right status, and hostile bodies are refused for little memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from modelstore import ModelRepository
+from tests.app.asgi import ask, ask_at_once
+from tests.app.broken import POISON, RaisesLater, publish_as_means
+from tests.app.oip import JSON_BYTES, announced, tensor, whole
+from tests.app.problems import NOT_FOR_CLIENTS, SECRET, TRY_AGAIN
+
+INFER = "/v2/models/means/infer"
+GOOD = whole([tensor([[0.5, 0.5]])])
+REFUSALS = {400, 404, 413, 415}
+GROWTH_BYTES = 64 << 20
+
+
+def assert_failure(answer: httpx2.Response, status: int) -> str:
+    """Check the one error shape of the protocol, and that nothing was let out; return the message."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    document = json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    assert list(document) == ["error"]
+    message: str = document["error"]
+    assert len(message) > 20
+    assert answer.headers["x-request-id"]
+    assert (HTTPStatus(status) in TRY_AGAIN) == (answer.headers.get("retry-after", "").isdecimal())
+    assert not [text for text in NOT_FOR_CLIENTS if text in answer.text]
+    assert SECRET not in answer.text.lower()
+    return message
+
+
+FAILURES = {
+    "no such route": (404, "GET", f"/v2/{SECRET}"),
+    "no such route below models": (404, "GET", f"/v2/models/means/{SECRET}"),
+    "configuration": (404, "GET", "/v2/models/means/config"),
+    "load": (404, "POST", "/v2/repository/models/means/load"),
+    "shared memory": (404, "POST", "/v2/systemsharedmemory/region/a/register"),
+    "wrong method on the server": (405, "POST", "/v2"),
+    "wrong method on a model": (405, "DELETE", "/v2/models/means"),
+    "wrong method on infer": (405, "GET", INFER),
+    "wrong method on the index": (405, "GET", "/v2/repository/index"),
+    "made-up method": (405, SECRET.upper(), INFER),
+    "unknown model": (404, "GET", f"/v2/models/{SECRET}"),
+    "unknown model, ready": (404, "GET", f"/v2/models/{SECRET}/ready"),
+    "unknown model, infer": (404, "POST", f"/v2/models/{SECRET}/infer"),
+    "unknown model, version infer": (404, "POST", f"/v2/models/{SECRET}/versions/1/infer"),
+    "unknown model, statistics": (404, "GET", f"/v2/models/{SECRET}/stats"),
+    "unknown version": (404, "GET", "/v2/models/means/versions/77"),
+    "unknown version, ready": (404, "GET", "/v2/models/means/versions/77/ready"),
+    "unknown version, infer": (404, "POST", "/v2/models/means/versions/77/infer"),
+    "version 0": (404, "POST", "/v2/models/means/versions/0/infer"),
+    "version is a word": (400, "GET", f"/v2/models/means/versions/{SECRET}"),
+    "version is a word, infer": (400, "POST", f"/v2/models/means/versions/{SECRET}/infer"),
+    "version has many digits": (400, "POST", "/v2/models/means/versions/" + "9" * 5000 + "/infer"),
+    "model is a path": (404, "POST", "/v2/models/..%2F..%2Fetc/infer"),
+}
+
+
+@pytest.mark.parametrize(("status", "method", "path"), FAILURES.values(), ids=FAILURES.keys())
+def test_every_failure_has_the_shape_of_the_protocol(steady: TestClient, status: int, method: str, path: str) -> None:
+    answer = steady.request(method, path, content=GOOD if method == "POST" else None)
+
+    assert_failure(answer, status)
+    assert (status == 405) == ("allow" in answer.headers)
+
+
+@pytest.mark.parametrize("path", ["/v2x", "/v20/models", "/V2", "/models/v2/x"])
+def test_paths_that_only_look_like_it_keep_problem_details(steady: TestClient, path: str) -> None:
+    assert steady.get(path).headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}', b"[" * 250_000, SECRET.encode()])
+def test_index_refuses_what_it_does_not_understand(steady: TestClient, body: bytes) -> None:
+    assert_failure(steady.post("/v2/repository/index", content=body), 400)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "multipart/form-data; boundary=x"},
+        {"content-encoding": "gzip"},
+        {"content-encoding": "deflate, gzip"},
+    ],
+    ids=lambda headers: next(iter(headers.values())),
+)
+def test_other_content_is_415(steady: TestClient, headers: dict[str, str]) -> None:
+    assert_failure(steady.post(INFER, content=GOOD, headers=headers), 415)
+
+
+@pytest.mark.parametrize("length", ["", "-1", "+5", "1.0", "abc", "9" * 19, "9" * 18, "٣", "1_0", " "])
+def test_length_of_the_json_that_is_no_number_or_too_large_is_400(steady: TestClient, length: str) -> None:
+    headers = [(JSON_BYTES.encode(), length.encode())]
+
+    assert_failure(steady.post(INFER, content=GOOD, headers=headers), 400)
+
+
+@pytest.fixture
+def small(settings: Settings, repository: ModelRepository) -> Iterator[TestClient]:
+    """Return a client of an app that takes bodies of 1,024 bytes and lets two rows wait."""
+    publish_as_means(repository, RaisesLater(2, 0.0))
+    app = create_app(settings.model_copy(update={"max_body_bytes": 1024, "max_queue_rows": 2}))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/models/means/versions/1/infer", "/v2/repository/index"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["declared", "streamed"])
+def test_body_that_is_too_large_is_413(small: TestClient, path: str, streamed: bool) -> None:
+    content = GOOD.ljust(1025)
+
+    answer = small.post(path, content=iter((content,)) if streamed else content)
+
+    assert "1024 bytes" in assert_failure(answer, 413)
+
+
+def test_malformed_content_length_is_400(small: TestClient) -> None:
+    assert small.portal is not None
+
+    exchange = small.portal.call(ask, small.app, INFER, (GOOD,), ((b"content-length", b"x"),))
+
+    assert (exchange.status, list(json.loads(exchange.body))) == (400, ["error"])
+
+
+def test_full_queue_is_429_and_says_when_to_come_again(small: TestClient) -> None:
+    assert small.portal is not None
+
+    answers = small.portal.call(ask_at_once, small.app, INFER, [GOOD] * 4)
+
+    assert sorted(answer.status for answer in answers) == [200, 200, 429, 429]
+    for answer in answers:
+        assert answer.status == 200 or (list(json.loads(answer.body)), answer.headers["retry-after"]) == (
+            ["error"],
+            "1",
+        )
+
+
+def test_failure_of_the_model_is_500_and_hurts_nobody_else(small: TestClient) -> None:
+    poisoned = small.post(INFER, content=whole([tensor([[2 * POISON, 0]])]))
+
+    assert "internal error" in assert_failure(poisoned, 500)
+    assert small.post(INFER, content=GOOD).status_code == 200
+    did = small.get("/v2/models/means/stats").json()["model_stats"][0]["inference_stats"]
+    assert (did["success"]["count"], did["fail"]["count"]) == (1, 1)
+
+
+# S-17: hostile bodies, all refused, none of them for much memory
+
+
+def hostile() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """Yield name, body and headers of requests that must be refused."""
+    yield from _shapes()
+    yield from _datatypes()
+    yield from _values()
+    yield from _outputs()
+    yield from _envelopes()
+    yield from _lengths()
+
+
+def _one(name: str, text: str | bytes, **headers: str) -> tuple[str, bytes, dict[str, str]]:
+    return name, text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, headers
+
+
+def _tensor(**changes: Any) -> str:
+    described = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]} | changes
+    return json.dumps({"inputs": [{key: value for key, value in described.items() if value is not ...}]})
+
+
+def _shapes() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    sizes = [0, -1, -2, -(2**31), -(2**63), 3, 4, 7, 2**31, 2**32, 2**60 + 2, 2**62, 2**63, 2**64, 2**64 + 2, 10**30]
+    for size in sizes:
+        yield _one(f"{size} rows", _tensor(shape=[size, 2]))
+        yield _one(f"{size} columns", _tensor(shape=[1, size]))
+        yield _one(f"{size} rows of a column", _column(shape=[size]))
+    for rank in (0, 1, 3, 4, 8, 9, 16, 64, 1000, 100_000):
+        yield _one(f"rank {rank}", _tensor(shape=[1] * rank))
+    for shape in ([2**4, 2**60 + 2], [2**2, 2**60 + 2], [2**33, 2**31], [2**63, 2], [-1, -2], [-1, 2], [0, 0]):
+        yield _one(f"shape {shape}", _tensor(shape=shape))
+    others: list[Any] = [1.0, 1.5, "1", None, True, [1], {}, 1e300, math.nan, math.inf]
+    for other in others:
+        yield _one(f"size {other!r}", _tensor(shape=[other, 2]))
+    others = [None, 2, "1,2", {}, {"0": 1}, True]
+    for other in others:
+        yield _one(f"shape {other!r}", _tensor(shape=other))
+
+
+def _column(**changes: Any) -> str:
+    described = {"shape": [2], "datatype": "FP32", "data": [1, 2]} | changes
+    return json.dumps({"inputs": [{"name": name, **described} for name in ("left", "right")]})
+
+
+def _datatypes() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    names: list[Any] = [
+        "",
+        "fp32",
+        "FP8",
+        "FP16",
+        "BF16",
+        "FP128",
+        "INT4",
+        "UINT128",
+        "STRING",
+        "BYTES",
+        "float32",
+        "\0",
+    ]
+    for name in [*names, "FP32 ", "X" * 10_000, 32, None, ["FP32"], True, {}]:
+        yield _one(f"datatype {str(name)[:10]!r}", _tensor(datatype=name))
+
+
+def _values() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    wrong: list[Any] = ["1", None, True, {}, [], [1], 1e39, -1e39, 10**40, 10**400, math.nan, math.inf, "\ud800", "NaN"]
+    for value in wrong:
+        for place in (0, 1):
+            data = [value, 1] if place == 0 else [1, value]
+            yield _one(f"value {str(value)[:60]!r} at {place}", _tensor(data=data))
+        yield _one(f"nested value {str(value)[:60]!r}", _tensor(data=[[1, value]]))
+    for datatype, value in (("UINT8", 256), ("UINT8", -1), ("INT8", 128), ("INT64", 2**63), ("UINT64", 2**64)):
+        yield _one(f"{value} as {datatype}", _tensor(datatype=datatype, data=[1, value]))
+    for datatype in ("UINT8", "INT32", "INT64", "BOOL"):
+        yield _one(f"a fraction as {datatype}", _tensor(datatype=datatype, data=[1, 0.5]))
+    others: list[Any] = [
+        [],
+        [1],
+        [1, 2, 3],
+        [[1], [2]],
+        [[1, 2], [3, 4]],
+        [[1, 2], 3],
+        [[[1, 2]]],
+        None,
+        1,
+        "12",
+        {},
+        True,
+    ]
+    for other in others:
+        yield _one(f"data {other!r}", _tensor(data=other))
+    yield _one("a million values for one row", _tensor(data=[0] * 1_000_000))
+    yield _one("a million rows promised", _tensor(shape=[1_000_000, 2]))
+    yield _one("no data", _tensor(data=...))
+    for depth in (3, 10, 100, 1000, 1100, 5000, 250_000):
+        yield _one(f"depth {depth}", f'{{"inputs": [{{"name": "x", "data": {"[" * depth}{"]" * depth}}}]}}')
+        yield _one(f"open depth {depth}", '{"inputs": ' + "[" * depth)
+        yield _one(f"depth {depth} of objects", '{"inputs": ' + '{"a":' * depth + "1" + "}" * depth + "}")
+
+
+def _outputs() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    bad: list[Any] = [[{"name": "x"}], [{}], [1], [None], "label", {"name": "label"}, 1, True, [{"name": 1}], [[]]]
+    bad += [[{"name": "label"}] * 2, [{"name": "label"}] * 10_000, [{"name": str(n)} for n in range(10_000)]]
+    tops: list[Any] = [-1, 1.5, "1", True, 2**64, None, []]
+    bad += [[{"name": "probabilities", "parameters": {"classification": top}}] for top in tops]
+    flags: list[Any] = [0, 1, "true", 0.5, None, []]
+    bad += [[{"name": "label", "parameters": {"binary_data": flag}}] for flag in flags]
+    for place, outputs in enumerate(bad):
+        yield _one(f"outputs {place}", json.dumps({**json.loads(_tensor()), "outputs": outputs}))
+
+
+def _envelopes() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    texts: list[str | bytes] = ["", " ", "null", "1", '"x"', "[]", "{}", "{", "}", "nan", "\0", b"\xff", b"\xfe\xff\0{"]
+    texts += ['{"inputs": []}', '{"inputs": [{}]}', '{"inputs": [[]]}', '{"inputs": null}', '{"inputs": {"0": {}}}']
+    texts += [_tensor().encode("utf-16"), b"\xef\xbb\xbf" + _tensor().encode(), _tensor() + _tensor(), _tensor()[:-1]]
+    texts += [_tensor()[:-1] + ', "inputs": []}', _tensor().replace('"name"', '"name": "x", "name"')]
+    names: list[Any] = [1, [], "\ud800", "x" * 1025, "\udfff" * 5]
+    texts += [json.dumps({**json.loads(_tensor()), "id": name}) for name in names]
+    parameters: list[Any] = [[], 1, "x", {"a": None}, {"a": []}, {"a": {}}]
+    parameters += [{"timeout": -1}, {"timeout": 0.5}, {"timeout": 2**64}]
+    texts += [json.dumps({**json.loads(_tensor()), "parameters": each}) for each in parameters]
+    texts.append(json.dumps({"inputs": json.loads(_tensor())["inputs"] * 2}))
+    texts.append(json.dumps({"inputs": json.loads(_tensor())["inputs"] * 50_000}))
+    texts.append('{"inputs": [' + ",".join("{}" for _ in range(500_000)) + "]}")
+    for place, text in enumerate(texts):
+        yield _one(f"envelope {place}", text)
+
+
+def _lengths() -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    described, part = announced([[1, 2]])
+    text = whole([described])
+    for length in (1, 5, len(text) - 1, len(text) + 1, len(text) + 8, len(text) + 9, 10**6, 2**31, 2**63, 2**64 - 1):
+        yield _one(f"{length} bytes of JSON", text + part, **{JSON_BYTES: str(length)})
+    sizes: list[Any] = [-1, 0, 1, 7, 9, 2**31, 2**32, 2**63, 2**64, 1e300, 8.0, "8", True, [8], {}]
+    for size in sizes:
+        lies = json.dumps({"inputs": [{**described, "parameters": {"binary_data_size": size}}]}).encode()
+        yield _one(f"binary size {size!r}", lies + part, **{JSON_BYTES: str(len(lies))})
+    for count in (0, 1, 7, 9, 15):
+        yield _one(f"{count} bytes follow", text + bytes(count), **{JSON_BYTES: str(len(text))})
+    yield _one("binary data without the header", text + part)
+    yield _one("binary data announced, none sent", text)
+    for count in (0, 1, 4, 7, 9):
+        yield _one(f"raw, {count} bytes", bytes(count), **{JSON_BYTES: "0"})
+    for value in (math.nan, math.inf, -math.inf):
+        yield _one(f"binary {value}", text + np.array([value, 1], "<f4").tobytes(), **{JSON_BYTES: str(len(text))})
+    for datatype in ("BYTES", "FP8", "INT4"):
+        other = json.dumps({"inputs": [{**described, "datatype": datatype}]}).encode()
+        yield _one(f"binary {datatype}", other + part, **{JSON_BYTES: str(len(other))})
+
+
+def test_hostile_bodies_are_refused_for_little_memory(steady: TestClient) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answered: dict[str, int] = {}
+    for name, body, headers in hostile():
+        assert name not in answered
+        answer = steady.post(INFER, content=body, headers=headers)
+        answered[name] = answer.status_code
+        assert answer.status_code in REFUSALS, (name, answer.text[:300])
+        assert_failure(answer, answer.status_code)
+
+    assert len(answered) >= 250
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < GROWTH_BYTES
+    assert steady.post(INFER, content=GOOD).status_code == 200
