@@ -1,21 +1,32 @@
 # The service and the trainer in one image. Build: docker compose build
 #
-# TORCH_INDEX chooses the PyTorch build, as TABSERVE_TORCH_INDEX does for scripts/install: the address that PyTorch's
-# "Start Locally" page prints behind --index-url (its CPU page makes the smallest image). Empty: pip's default.
-FROM python:3.11-slim-bookworm AS build
+# BASE         the Python image; `scripts/pin-images` prints it with its digest, for .env
+# TORCH_INDEX  chooses the PyTorch build, as TABSERVE_TORCH_INDEX does for scripts/install: the address that PyTorch's
+#              "Start Locally" page prints behind --index-url (its CPU page makes the smallest image). Empty: the build
+#              of the package index, held to the hashes in deploy/locks like everything else.
+ARG BASE=python:3.11-slim-bookworm
+FROM ${BASE} AS build
 ARG TORCH_INDEX=""
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/tabserve
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
+RUN python -m venv /opt/build && python -m venv --without-pip /opt/tabserve
 WORKDIR /src
 COPY constraints.txt ./
-RUN /opt/tabserve/bin/pip install --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+COPY deploy/locks locks
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        pip --python /opt/tabserve/bin/python install --constraint constraints.txt --index-url "$TORCH_INDEX" torch; \
+    else \
+        pip --python /opt/tabserve/bin/python install --no-cache-dir --require-hashes --no-deps -r locks/torch.txt; \
+    fi
+RUN pip --python /opt/tabserve/bin/python install --no-cache-dir --require-hashes --no-deps -r locks/image.txt
+RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps -r locks/build.txt
 COPY pyproject.toml README.md ./
 COPY app app
 COPY modelstore modelstore
 COPY training training
-RUN /opt/tabserve/bin/pip install --constraint constraints.txt .
+RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
+    && pip --python /opt/tabserve/bin/python install --no-deps --no-index /wheels/*.whl
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 ENV PATH=/opt/tabserve/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -23,15 +34,16 @@ ENV PATH=/opt/tabserve/bin:$PATH \
     TABSERVE_HOST=0.0.0.0 \
     TABSERVE_PORT=8000 \
     TABSERVE_MODELS_DIR=/srv/models \
+    TABSERVE_DATASETS_DIR=/srv/datasets \
     TABSERVE_DATA_DIR=/srv/data \
     TABSERVE_STATE_DIR=/srv/state
 COPY --from=build /opt/tabserve /opt/tabserve
 COPY data /srv/data
-# Only these two folders belong to the service; volumes take over their owner.
-RUN mkdir /srv/models /srv/state && chown 10001:10001 /srv/models /srv/state
+# Only these folders belong to the service; volumes take over their owner.
+RUN install --directory --owner=10001 --group=10001 --mode=0750 \
+    /srv/models /srv/datasets /srv/state /run/secrets /srv/secrets/database /srv/secrets/grafana
 WORKDIR /srv
 USER 10001:10001
-VOLUME ["/srv/models", "/srv/state"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "app.healthcheck"]

@@ -1,0 +1,80 @@
+"""Other people's servers for tests, with the committed configuration: only addresses and folders are put in place."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from tests.processes import PROJECT, free_port, stop
+
+DEADLINE_S = 20.0
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, upstream: str, *, conf: str = "nginx.conf", resolver: str = "127.0.0.1") -> Iterator[str]:
+    """Run nginx as deploy/nginx says, before `upstream` instead of the compose services; yields its address.
+
+    Started by root it stays root, so that it may write into folders of tests.
+    """
+    port = free_port()
+    shutil.copytree(PROJECT / "deploy" / "nginx", folder / "nginx")
+    changes = {
+        "/tmp/": f"{folder}/nginx/",  # noqa: S108 - in the container
+        "path /bodies;": f"path {folder}/nginx/bodies;",
+        "http://api:8000": upstream,
+        "http://trainer:8000": upstream,
+        "listen 8080;": f"listen 127.0.0.1:{port};",
+        "listen 3000;": f"listen 127.0.0.1:{free_port()};",
+        "resolver 127.0.0.11 ": f"resolver {resolver} ",
+    }
+    replace_in(folder / "nginx", changes)
+    command = ["nginx", "-g", "daemon off; user root;", "-c", str(folder / "nginx" / conf)]
+    with running(command, folder / "nginx.log", port):
+        yield f"http://127.0.0.1:{port}"
+
+
+def replace_in(folder: Path, changes: Mapping[str, str]) -> None:
+    """Put the values of `changes` in the place of its keys, in every file of a folder."""
+    for file in folder.iterdir():
+        text = file.read_text()
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        file.write_text(text)
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; it begins when something listens on the port."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + DEADLINE_S
+        while not listens(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield process
+    finally:
+        stop(process)
+
+
+def listens(port: int) -> bool:
+    """Tell whether something listens on a port of the loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def eventually(client: httpx.Client, path: str, wanted: str, **arguments: str) -> httpx.Response:
+    """Return the first answer whose text has `wanted` in it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while wanted not in (answer := client.get(path, params=arguments)).text:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.1)
+    return answer

@@ -1,0 +1,173 @@
+"""The image's entry point run by hand as compose runs it: its user, no capabilities, a root that nobody can write."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from modelstore import ModelRepository
+from tests.fakes import publish
+from tests.processes import PROJECT, service
+from tests.test_deployment_image import image_environment
+
+USER = 10001
+AS_IMAGE_USER = (
+    *("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"),
+    *("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"),
+)
+ROWS = {"instances": [[0.25, 0.25]]}
+OURS = {
+    "PATH",
+    *(f"TABSERVE_{name}" for name in ("PORT", "HOST", "MODELS_DIR", "DATA_DIR", "STATE_DIR", "DATASETS_DIR")),
+}
+WRITING = "openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,symlink,symlinkat,link,linkat"
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changing to the image's user needs root")
+needs_setpriv = pytest.mark.skipif(
+    shutil.which("setpriv") is None or shutil.which("unshare") is None,
+    reason="setpriv and unshare (util-linux) are not installed; scripts/packages does it",
+)
+needs_strace = pytest.mark.skipif(
+    shutil.which("strace") is None, reason="strace is not installed; scripts/packages does it"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder with a store that the image's user may read, and a state folder that it may write."""
+    if subprocess.call([*AS_IMAGE_USER, sys.executable, "-c", "import app.settings"], cwd="/"):
+        pytest.skip("the image's user may not read this checkout or its Python")
+    above = [parent for parent in (tmp_path, *tmp_path.parents[:2]) if not parent.stat().st_mode & 0o001]
+    for parent in above:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    publish(ModelRepository(tmp_path / "models"))
+    for name in ("state", "datasets", "tmp"):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, USER, USER)
+    yield tmp_path
+    for parent in above:
+        parent.chmod(parent.stat().st_mode & ~0o011)
+
+
+def environment_of_the_image() -> dict[str, str]:
+    return {name: value for name, value in image_environment().items() if name not in OURS}
+
+
+def predicts_but_may_not_activate(client: httpx.Client) -> None:
+    answer = client.post("/predict/means", json=ROWS)
+    refused = client.post("/models/means/versions/1/activate")
+
+    assert answer.json()["predictions"][0]["label"] == "low"
+    assert refused.status_code == 503
+    assert "cannot be written" in refused.json()["detail"]
+
+
+@needs_root
+@needs_setpriv
+def test_entry_point_serves_as_the_images_user_from_a_read_only_store(folder: Path) -> None:
+    with service(folder, environment=environment_of_the_image(), prefix=AS_IMAGE_USER, cwd=Path("/")) as (
+        client,
+        process,
+    ):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        predicts_but_may_not_activate(client)
+
+    assert re.search(rf"^Uid:\s+{USER}\s", status, re.MULTILINE)
+    assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
+
+
+@needs_root
+@needs_setpriv
+@pytest.mark.slow
+def test_a_secret_of_the_container_is_a_setting() -> None:
+    """Where compose mounts secrets is fixed, so this has a /run of its own."""
+    script = (
+        "mount -t tmpfs tmpfs /run && mkdir /run/secrets && "
+        'printf postgresql+psycopg://u:p@h/d > /run/secrets/tabserve_database_url && exec "$@"'
+    )
+    asked = "from app.settings import Settings; s = Settings(); print(s.database_url); print('p@h' in repr(s))"
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-W", "error", "-c", asked]
+    printed = subprocess.run(command, capture_output=True, check=True, text=True, cwd=PROJECT).stdout
+
+    assert printed.split() == ["postgresql+psycopg://u:p@h/d", "False"]
+
+
+@needs_root
+@needs_setpriv
+@pytest.mark.slow
+def test_entry_point_serves_on_a_root_that_nobody_can_write(folder: Path) -> None:
+    """`read_only: true`: all of the file system is, but for /tmp, which is new, and the volumes."""
+    script = (
+        f"mount --make-rprivate / && mount --bind {folder} /mnt && mount -o remount,ro,bind / && "
+        "mount -t tmpfs -o size=64m,mode=1777,noexec,nosuid,nodev tmpfs /tmp && "
+        f"mkdir -p {folder} && mount --bind /mnt {folder} && "
+        f'exec {" ".join(AS_IMAGE_USER)} "$@"'
+    )
+    prefix = ("unshare", "--mount", "sh", "-c", script, "sh")
+    with service(folder, environment=environment_of_the_image(), prefix=prefix, cwd=Path("/")) as (client, process):
+        mounts = Path(f"/proc/{process.pid}/mounts").read_text()
+        predicts_but_may_not_activate(client)
+
+    assert re.search(r"^\S+ / \S+ ro[, ]", mounts, re.MULTILINE)
+    assert re.search(r"^tmpfs /tmp tmpfs \S*noexec", mounts, re.MULTILINE)
+
+
+@needs_strace
+@pytest.mark.slow
+def test_the_service_connects_to_nobody_and_writes_in_its_folders_only(tmp_path: Path) -> None:
+    """S-10 and D-11: every call of a start, of the usual requests and of a stop is looked at."""
+    publish(ModelRepository(tmp_path / "models"))
+    (tmp_path / "tmp").mkdir()
+    trace = tmp_path / "trace"
+    prefix = (
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-s",
+        "200",
+        "-e",
+        f"trace=connect,sendto,{WRITING}",
+        "-o",
+        str(trace),
+    )
+    environment = environment_of_the_image() | {"TMPDIR": str(tmp_path / "tmp"), "MPLCONFIGDIR": str(tmp_path / "tmp")}
+    with service(tmp_path, environment=environment, prefix=prefix) as (client, _):
+        assert client.post("/predict/means", json=ROWS).status_code == 200
+        assert client.post(
+            "/predict/means", content=b"left,right\n1,1\n", headers={"content-type": "text/csv"}
+        ).is_success
+        assert client.post("/models/means/versions/1/activate").is_success
+        for path in ("/metrics", "/models", "/openapi.json", "/docs", "/health", "/train"):
+            assert client.get(path).status_code == 200
+    calls = trace.read_text().splitlines()
+    paths = set(filter(None, map(written, calls)))
+
+    assert [call for call in calls if re.search(r"(connect|sendto)\(.*AF_INET", call)] == []
+    assert {f"{tmp_path}/state/jobs.sqlite3"} <= paths  # it would be seen
+    assert {path for path in paths if not path.startswith((f"{tmp_path}/", "/dev/null", "/dev/shm/"))} == set()  # noqa: S108
+
+
+def written(call: str) -> str | None:
+    """Return the path that a traced call makes, changes or removes; None if it only reads, or fails.
+
+    Paths relative to an open folder are left out: that folder's own path was seen.
+    """
+    name = re.search(r"\b(\w+)\(", call)
+    paths: list[str] = re.findall(r'"([^"]*)"', call)
+    if not name or not paths or " = -1 " in call or (not paths[-1].startswith("/") and "AT_FDCWD" not in call):
+        return None
+    if name[1] in {"connect", "sendto"}:
+        return None
+    if name[1] in {"openat", "open"} and not re.search(r"O_WRONLY|O_RDWR|O_CREAT", call):
+        return None
+    return paths[-1]

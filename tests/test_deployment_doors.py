@@ -1,0 +1,229 @@
+"""nginx as committed, before a real service: what comes in, what does not, and how long it waits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.api.predict import MAX_WHOLE_BYTES
+from app.settings import Settings
+from modelstore import ModelRepository
+from tests.deployed import nginx
+from tests.fakes import publish
+from tests.processes import PROJECT, service
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed; scripts/packages does it"),
+]
+
+ROWS = {"instances": [[0.25, 0.25]]}
+CSV = {"content-type": "text/csv"}
+CLOSED = b""
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Path]]:
+    folder = tmp_path_factory.mktemp("door")
+    publish(ModelRepository(folder / "models"))
+    with (
+        service(folder) as (upstream, _),
+        nginx(folder, str(upstream.base_url).rstrip("/")) as address,
+        httpx.Client(base_url=address, timeout=20) as client,
+    ):
+        yield client, folder
+
+
+@pytest.fixture
+def client(door: tuple[httpx.Client, Path]) -> httpx.Client:
+    return door[0]
+
+
+def send_raw(client: httpx.Client, *parts: bytes) -> bytes:
+    """Send bytes as they are and return the answer's first bytes."""
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=30) as connection:
+        for part in parts:
+            connection.sendall(part)
+        return read(connection)
+
+
+def read(connection: socket.socket) -> bytes:
+    """Return the first bytes that come; none if the connection is closed or reset."""
+    try:
+        return connection.recv(65536)
+    except ConnectionResetError:
+        return CLOSED
+
+
+def test_strangers_may_predict_and_ask_for_health(client: httpx.Client) -> None:
+    answer = client.post("/predict/means", json=ROWS)
+
+    assert answer.json()["predictions"][0]["label"] == "low"
+    assert answer.headers["x-request-id"]
+    assert client.post("/predict/means/versions/1", json=ROWS).status_code == 200
+    assert client.post("/predict", json={"model": "means", **ROWS}).status_code == 200
+    for path in ("/livez", "/readyz", "/health", "/healthz", "/ping"):
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/", "/train", "/train/", "/metrics", "/models", "/models/means", "/models/means/versions/1/activate"),
+        *(
+            "/datasets",
+            "/docs",
+            "/openapi.json",
+            "/v2/repository/index",
+            "/v2/models/means/stats",
+            "/v2/models/stats",
+            "/problem",
+        ),
+        *("/predict/../train", "/train/../predict/means", "//train", "/predict//means", "/predict/%2e%2e/train"),
+        *("/predict/%2e%2e%2fmetrics", "/metrics%3f/predict/means", "/metrics;/predict/means"),
+        *(
+            "/metrics#/../predict/means",
+            "/predict/means/../../metrics",
+            "/./metrics",
+            "/predict/means%20",
+            "/PREDICT/means",
+        ),
+    ],
+)
+def test_everything_else_is_not_there(client: httpx.Client, target: str) -> None:
+    answer = send_raw(client, f"GET {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["detail"] == "nothing is served at this address"
+
+
+def test_an_error_of_the_door_has_the_shape_of_the_services_own(client: httpx.Client) -> None:
+    of_the_door = client.get("/train").json()
+    of_the_service = client.post("/predict/none", json=ROWS).json()
+
+    assert of_the_door.keys() - {"error"} == of_the_service.keys() - {"error"}
+    assert of_the_door["title"] == of_the_service["title"] == "Not Found"
+
+
+def test_rows_come_in_as_csv_in_parts_of_unknown_length(client: httpx.Client) -> None:
+    def rows() -> Iterator[bytes]:
+        yield b"left,right\n"
+        for _ in range(80):
+            yield b"0.25,0.25\n" * 1000
+        yield b"0.75,0.75\n"
+
+    lines = client.post("/predict/means", content=rows(), headers=CSV).text.splitlines()
+
+    assert len(lines) == 80_002
+    assert (lines[1].partition(",")[0], lines[-1].partition(",")[0]) == ("low", "high")
+
+
+def test_a_body_that_would_be_answered_while_it_arrives_is_refused_at_once(client: httpx.Client) -> None:
+    """Nginx would stop sending it in the middle, and wait: https://trac.nginx.org/nginx is half-duplex here."""
+    started = time.monotonic()
+    declared = client.post("/predict/means", content=b"left,right\n" + b"0.25,0.25\n" * 110_000, headers=CSV)
+
+    assert declared.status_code == 413
+    assert declared.json()["title"] == "Content Too Large"
+    assert time.monotonic() - started < 5
+    assert MAX_WHOLE_BYTES >= 1 << 20
+    assert "client_max_body_size 1m;" in (PROJECT / "deploy" / "nginx" / "predict.conf").read_text()
+
+
+def test_a_whole_body_is_limited_as_the_service_limits_it(client: httpx.Client) -> None:
+    limit = Settings.model_fields["max_body_bytes"].default
+    for route in ("/predict/means", "/v2/models/means/infer"):
+        head = f"POST {route} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: "
+        assert b" 413 " in send_raw(client, f"{head}{limit + 1}\r\n\r\n".encode()).partition(b"\r\n")[0]
+
+    rows = [[0.25, 0.25]] * 400_000
+    assert len(client.post("/predict/means", json={"instances": rows}).json()["predictions"]) == 400_000
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /predict/means%00 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GARBAGE\r\n\r\n", b"400"),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n", b"400"),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 8000 + b"\r\n", b"400"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414"),
+        (
+            b"POST /predict/m HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"400",
+        ),
+    ],
+    ids=["zero byte", "no HTTP", "long header", "many headers", "long address", "two lengths"],
+)
+def test_a_head_out_of_bounds_is_refused(client: httpx.Client, request_bytes: bytes, status: bytes) -> None:
+    assert send_raw(client, request_bytes).split(b" ")[1] == status
+
+
+def test_a_client_that_does_not_finish_its_head_is_closed(client: httpx.Client) -> None:
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=20) as connection:
+        connection.sendall(b"POST /predict/means HTTP/1.1\r\nHost: here\r\nX-Slow: ")
+        answer = read(connection)
+
+    assert answer == CLOSED or b" 408 " in answer.partition(b"\r\n")[0]
+    assert 9 < time.monotonic() - started < 12
+
+
+def test_a_client_that_stops_in_its_body_is_closed(client: httpx.Client) -> None:
+    started = time.monotonic()
+    answer = send_raw(
+        client,
+        b"POST /predict/means HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n",
+        b"Content-Length: 99\r\n\r\n{",
+    )
+
+    assert answer == CLOSED or b" 408 " in answer.partition(b"\r\n")[0]
+    assert time.monotonic() - started < 14
+
+
+def test_the_log_is_json_without_queries_or_values(door: tuple[httpx.Client, Path]) -> None:
+    client, folder = door
+    client.post(
+        "/predict/means?secret=1234", json=ROWS, headers={"x-request-id": "asked-for", "authorization": "k-e-y"}
+    )
+    deadline = time.monotonic() + 5
+    while "asked-for" not in (log := (folder / "nginx.log").read_text()):  # it is written after the answer
+        assert time.monotonic() < deadline, log
+        time.sleep(0.02)
+    lines = [line for line in log.splitlines() if line.startswith("{")]
+    (event,) = (json.loads(line) for line in lines if "asked-for" in line)
+
+    assert {"path": "/predict/means", "status": 200, "request_id": "asked-for"}.items() <= event.items()
+    assert not any(word in "".join(lines) for word in ("1234", "k-e-y", "0.25"))
+
+
+def test_an_address_that_sends_too_many_requests_is_told_to_wait(client: httpx.Client) -> None:
+    answers = [client.get("/livez") for _ in range(1500)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert refused[0].headers["retry-after"] == "1"
+    assert refused[0].json()["title"] == "Too Many Requests"
+
+
+def test_the_operators_door_leads_to_every_route(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    with (
+        service(tmp_path) as (upstream, _),
+        nginx(tmp_path, str(upstream.base_url).rstrip("/"), conf="operator.conf") as address,
+        httpx.Client(base_url=address, timeout=20) as client,
+    ):
+        for path in ("/metrics", "/models/means", "/train", "/openapi.json"):
+            assert client.get(path).status_code == 200
+        assert client.post("/models/means/versions/1/activate").json()["serving_version"] == 1
+        assert client.post("/predict/means", json=ROWS).status_code == 200
+        assert client.post("/predict/means", content=b"0" * 1_100_000, headers=CSV).status_code == 413
