@@ -1,0 +1,166 @@
+"""Looks at the head of a request and lets it in or not: host, key, rate, room, route, scope; it reads no body."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.access.cors import Cors
+from app.access.exposure import Hosts, strangers
+from app.access.gate import Gate
+from app.access.keyring import Caller, Keyring
+from app.access.keys import KeyFile, Scope
+from app.access.limits import ReceiveLimits, TokenBuckets
+from app.access.refusals import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound, TooManyInFlight
+from app.access.table import AccessTable, Route
+from app.errors import DeadlinePassed, ServingError
+from app.metrics import ServingMetrics
+from app.patience import PATIENCE, Patience
+from app.settings import Settings
+
+TIMEOUT_HEADER = b"x-request-timeout-ms"
+COUNTED = "tabserve.counted"
+
+_TIMEOUT_MS = re.compile(rb"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Whom the door let in on a connection, and when, in generations of the keys."""
+
+    caller: Caller
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The checks, and what they need.
+
+    Attributes:
+        receive_limits: what a connection may cost, for the protocol.
+        max_in_flight: how many requests may be answered at a time.
+    """
+
+    table: AccessTable
+    gate: Gate
+    hosts: Hosts
+    cors: Cors
+    metrics: ServingMetrics
+    receive_limits: ReceiveLimits
+    max_in_flight: int
+
+    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Route:
+        """Return the route of a request that may come in; nothing but its head has been looked at.
+
+        Args:
+            scope: the ASGI scope; if `COUNTED` is in it, the request was counted already.
+            headers: by lower-case name.
+
+        Raises:
+            ServingError: why it may not.
+        """
+        missing: NotFound | MethodNotAllowed | None = None
+        route = None
+        try:
+            route = self.table.find(scope["method"], scope["path"])
+            if route.scope is None:
+                return route
+        except (NotFound, MethodNotAllowed) as error:
+            missing = error
+        self.hosts.check(headers.get(b"host"))
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        caller = self.gate.identify(headers.get(b"authorization"), peer)
+        if COUNTED not in scope:
+            self.gate.count(caller, peer)
+        if route is None or route.scope is None:
+            raise missing or NotFound
+        self.gate.require(caller, route.scope)
+        if self.metrics.in_progress > self.max_in_flight and route.scope is not Scope.METRICS:
+            raise TooManyInFlight(self.max_in_flight)
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise EncodedBody
+        return route
+
+    def recognise(self, headers: Mapping[bytes, bytes]) -> Pass | None:
+        """Return a pass for requests with these headers that predict, or None if `admit` has something to say."""
+        try:
+            self.hosts.check(headers.get(b"host"))
+            caller = self.gate.known(headers.get(b"authorization"))
+        except ServingError:
+            return None
+        if caller is None or Scope.PREDICT not in caller.scopes:
+            return None
+        return Pass(caller, self.gate.generation)
+
+    def admits_again(self, known: Pass, peer: str) -> bool:
+        """Tell whether one more request with this pass may come in, and count it if so."""
+        if self.metrics.in_progress >= self.max_in_flight:
+            return False
+        gate = self.gate
+        return gate.open or (known.generation == gate.generation and gate.has_token(known.caller, peer))
+
+    @property
+    def telling_headers(self) -> frozenset[bytes]:
+        """Headers that the short way from the socket does not know what to do with."""
+        return frozenset((b"content-encoding", TIMEOUT_HEADER, *((b"origin",) if self.cors else ())))
+
+
+def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
+    """Return the door that the settings ask for, with its keys read.
+
+    Raises:
+        ConfigurationError: if the keys cannot be used, or the service would be open to strangers without a word.
+    """
+    keyring = Keyring(KeyFile(settings.keys_file)) if settings.keys_file else None
+    if keyring is not None:
+        keyring.load()
+    rates = TokenBuckets(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
+    gate = Gate(keyring, strangers(settings), rates)
+    metrics.keys_current = lambda: gate.keys_current
+    return Door(
+        table=AccessTable(),
+        gate=gate,
+        hosts=Hosts(settings),
+        cors=Cors(frozenset(origin.encode() for origin in settings.cors_origins.split(",") if origin)),
+        metrics=metrics,
+        max_in_flight=settings.max_in_flight,
+        receive_limits=ReceiveLimits(
+            max_head_bytes=settings.max_header_bytes,
+            max_headers=settings.max_headers,
+            timeout_s=settings.receive_timeout_s,
+            min_rate=settings.receive_rate,
+            send_timeout_s=settings.send_timeout_s,
+            max_connections=settings.max_connections,
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def in_time(headers: Mapping[bytes, bytes], gone: Callable[[], bool] | None) -> AsyncIterator[None]:
+    """Answer a request only as long as its client waits: until the time that its headers give, or it went away.
+
+    Raises:
+        MalformedRequest: if the header is not a number of milliseconds.
+        DeadlinePassed.
+    """
+    given = headers.get(TIMEOUT_HEADER)
+    if given is None:
+        PATIENCE.set(Patience(None, gone))
+        yield
+        return
+    if not _TIMEOUT_MS.fullmatch(given):
+        raise MalformedRequest("X-Request-Timeout-Ms must be a whole number of milliseconds, 1 to 999999999")
+    PATIENCE.set(Patience(time.perf_counter_ns() + int(given) * 1_000_000, gone))
+    try:
+        async with asyncio.timeout(int(given) / 1000) as limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise DeadlinePassed from error
+        raise

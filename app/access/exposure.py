@@ -1,0 +1,95 @@
+"""Whom the service is exposed to, from its settings: strangers' scopes and hosts' names; it must not know requests."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from app.access.keys import KeyFile, Scope
+from app.access.refusals import HostNotServed
+from app.errors import ConfigurationError
+from app.settings import Settings
+
+_PORT = re.compile(rb":[0-9]{0,5}$")
+_HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+
+
+def strangers(settings: Settings) -> frozenset[Scope]:
+    """Return what may be done without a key: what the settings say; else everything on this machine without a key file.
+
+    Raises:
+        ConfigurationError: if the service would be open to other machines without anybody having said so.
+    """
+    if settings.anonymous is not None:
+        return frozenset(Scope(name) for name in settings.anonymous.split(",") if name)
+    if settings.keys_file is not None:
+        return frozenset()
+    if not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"TABSERVE_HOST={settings.host} can be reached from other machines: set TABSERVE_KEYS_FILE "
+            "(python -m app keys create makes one), or TABSERVE_ANONYMOUS=predict to let strangers predict"
+        )
+    return frozenset(Scope)
+
+
+def check_exposure(settings: Settings) -> None:
+    """Check what concerns strangers, before anything is started or trained.
+
+    Raises:
+        ConfigurationError: if the keys cannot be used, or the service would be open without anybody having said so.
+    """
+    strangers(settings)
+    if settings.keys_file is not None:
+        KeyFile(settings.keys_file).read()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine only; of names, localhost alone is."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Hosts:
+    """The names that the service answers for.
+
+    A page in a browser can make any name of its own resolve to 127.0.0.1, and then talk to a service there that asks
+    for no key. It cannot do so with a bare address or a name without a dot. So without keys and without a list of
+    names, these are answered and others are not.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the names from the settings."""
+        self._named = frozenset(name.lower().encode() for name in settings.allowed_hosts.split(",") if name)
+        self._last: bytes | None = None  # that was looked at and is good, for most requests name the same
+        self._all = not self._named and (settings.keys_file is not None or not is_loopback(settings.host))
+
+    def check(self, host: bytes | None) -> None:
+        """Check a Host header.
+
+        Args:
+            host: the header; HTTP/1.0 may have none.
+
+        Raises:
+            HostNotServed: if it is not a name of this service.
+        """
+        if host is None or host == self._last:
+            return
+        name = _PORT.sub(b"", host)
+        if not _HOST.fullmatch(name):
+            raise HostNotServed
+        name = name.lower().rstrip(b".")
+        if not (self._all or (name in self._named if self._named else _cannot_be_pretended(name))):
+            raise HostNotServed
+        self._last = host
+
+
+def _cannot_be_pretended(name: bytes) -> bool:
+    if b"." not in name or name.endswith(b".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name.strip(b"[]").decode())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""The keys that are accepted now, and whose a presented one is; it must not know HTTP, nor how keys are written."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.access.keys import FORM, Key, KeyFile, Scope, UnreadableKeys, digest_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        key_id: id of the key; None for a stranger.
+        scopes: what the caller may do.
+    """
+
+    key_id: str | None
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    digest: bytes
+    caller: Caller
+    until: float  # on the monotonic clock, so that setting the wall clock neither revives a key nor ends one early
+
+
+class Keyring:
+    """Holds the keys of a file, and looks whether the file changed.
+
+    Attributes:
+        generation: changes whenever a key that was found before may not be accepted now.
+        current: False while the file cannot be used and the keys of before are kept.
+    """
+
+    def __init__(self, file: KeyFile) -> None:
+        self.generation = 0
+        self.current = True
+        self._file = file
+        self._seen: object = None
+        self._accepted: tuple[_Accepted, ...] = ()
+        self._remembered: dict[bytes, _Accepted] = {}  # by digest; at most as many as there are keys
+
+    def load(self) -> None:
+        """Read the keys for the first time.
+
+        Raises:
+            UnreadableKeys: then nothing could be accepted, and the service must not start.
+        """
+        self._seen = self._look()
+        self._accept(self._file.read())
+
+    def refresh(self) -> None:
+        """Drop what expired, and read the file again if it changed; one that cannot be used changes nothing."""
+        now = time.monotonic()
+        if any(key.until <= now for key in self._accepted):
+            self._replace(tuple(key for key in self._accepted if key.until > now))
+        seen = self._look()
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._accept(self._file.read())
+        except UnreadableKeys as error:
+            self.current = False
+            logger.error("the keys of before stay accepted: %s", error)
+        else:
+            self.current = True
+
+    def find(self, presented: bytes) -> Caller | None:
+        """Return whose key this is, or None; how long that takes does not depend on what was presented."""
+        digest = digest_of(presented)
+        found = self._remembered.get(digest)  # no digest but that of a whole good key is in there
+        if found is None:
+            for key in self._accepted:
+                if hmac.compare_digest(key.digest, digest):
+                    found = key
+            if found is None or not FORM.fullmatch(presented):
+                return None
+            self._remembered[digest] = found
+        return found.caller if time.monotonic() < found.until else None
+
+    def _look(self) -> object:
+        """Return what becomes another value when the file is changed or replaced."""
+        try:
+            found = self._file.path.stat()
+        except OSError as error:
+            return error.errno
+        return found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode
+
+    def _accept(self, keys: tuple[Key, ...]) -> None:
+        now, wall = time.monotonic(), datetime.now(UTC)
+        accepted = []
+        for key in keys:
+            left = (key.expires - wall).total_seconds() if key.expires else float("inf")
+            if left > 0:
+                caller = Caller(key.id, frozenset(key.scopes))
+                accepted.append(_Accepted(bytes.fromhex(key.sha256), caller, now + left))
+        self._replace(tuple(accepted))
+        logger.info("%d keys are accepted, %d have expired", len(accepted), len(keys) - len(accepted))
+
+    def _replace(self, accepted: tuple[_Accepted, ...]) -> None:
+        self._accepted = accepted
+        self._remembered = {}
+        self.generation += 1

@@ -1,0 +1,197 @@
+"""API keys: their form, and the file that holds their digests; it must not know HTTP, nor which keys are accepted now.
+
+A key is `tabserve_<id>_<secret>`. Only its SHA-256 is kept: a secret of 256 random bits needs no slow hash. The id is
+no secret, so logs and limits may name it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import ConfigurationError
+
+MAX_KEYS = 1000
+MAX_FILE_BYTES = 1 << 20
+SECRET_BYTES = 32
+# A container's runtime puts secrets here, often readable by all, and all is the one process of the container.
+SECRETS_FOLDER = Path("/run/secrets")
+
+FORM = re.compile(rb"tabserve_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
+
+
+class Scope(StrEnum):
+    """What a key is for; none of them implies another."""
+
+    PREDICT = "predict"
+    TRAIN = "train"
+    ADMIN = "admin"
+    METRICS = "metrics"
+
+
+class Key(BaseModel):
+    """One key as it is stored.
+
+    Attributes:
+        sha256: digest of the whole key, in hexadecimal.
+        expires: when it stops being accepted; None never.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+    note: Annotated[str, Field(max_length=200)] = ""
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over, by the wall clock."""
+        return self.expires is not None and self.expires <= datetime.now(UTC)
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = 1
+    keys: Annotated[tuple[Key, ...], Field(max_length=MAX_KEYS)]
+
+
+class UnreadableKeys(ConfigurationError):
+    """The key file cannot be used as it is; names the file and what is wrong with it."""
+
+
+class KeyFile:
+    """The file that holds the keys."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> tuple[Key, ...]:
+        """Return all keys, expired ones too.
+
+        Raises:
+            UnreadableKeys: if the file is missing, no list of keys, empty, or others may read or write it.
+        """
+        try:
+            with self.path.open("rb") as file:
+                self._require_private(os.fstat(file.fileno()))
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise self._unreadable(f"{error.strerror or error}") from error
+        if len(content) > MAX_FILE_BYTES:
+            raise self._unreadable(f"has more than {MAX_FILE_BYTES} bytes")
+        try:
+            keys = _Document.model_validate_json(content).keys
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, fault["loc"])) or "the file"
+            raise self._unreadable(f"{place}: {fault['msg'].lower()}") from error
+        if not keys:
+            raise self._unreadable("holds no key")
+        if len({key.id for key in keys}) != len(keys) or len({key.sha256 for key in keys}) != len(keys):
+            raise self._unreadable("holds a key twice")
+        return keys
+
+    def create(self, scopes: frozenset[Scope], expires: datetime | None, note: str) -> str:
+        """Add a new key and return it: the only time that it is seen.
+
+        Raises:
+            UnreadableKeys: if there is a file that cannot be used, or it cannot be written.
+        """
+        identity = secrets.token_hex(6)
+        key = f"tabserve_{identity}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        ordered = tuple(scope for scope in Scope if scope in scopes)
+        created = datetime.now(UTC).replace(microsecond=0)
+        digest = digest_of(key.encode()).hex()
+        stored = Key(id=identity, scopes=ordered, sha256=digest, created=created, expires=expires, note=note)
+        with self._changing():
+            known = self.read() if self.path.exists() else ()
+            if len(known) >= MAX_KEYS:
+                raise self._unreadable(f"holds {MAX_KEYS} keys, and no more may; revoke some")
+            self._write((*known, stored))
+        return key
+
+    def revoke(self, identity: str) -> bool:
+        """Remove a key; tells whether there was one of this id.
+
+        Raises:
+            UnreadableKeys: if the file cannot be used or written, or this is its last key.
+        """
+        with self._changing():
+            known = self.read()
+            left = tuple(key for key in known if key.id != identity)
+            if not left:
+                raise self._unreadable("would be left without a key: create another one first")
+            if len(left) < len(known):
+                self._write(left)
+        return len(left) < len(known)
+
+    def _require_private(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise self._unreadable("is not a file")
+        secret = SECRETS_FOLDER in self.path.resolve().parents
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (found.st_mode & stat.S_IROTH and not secret):
+            raise self._unreadable("may be read or written by others; chmod 600 it")
+
+    def _write(self, keys: tuple[Key, ...]) -> None:
+        """Replace the file whole; a new one has mode 0600, one that replaces another has its owner and mode."""
+        document = _Document(keys=keys).model_dump_json(indent=2)
+        try:
+            descriptor, aside = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # mode 0600
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    self._keep_owner(file.fileno())
+                    file.write(document + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(aside).replace(self.path)
+            except BaseException:
+                Path(aside).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise self._unreadable(f"cannot be written: {error.strerror or error}") from error
+
+    def _keep_owner(self, descriptor: int) -> None:
+        """Let whoever may read the present file read the one that replaces it."""
+        with contextlib.suppress(FileNotFoundError):
+            present, new = self.path.stat(), os.fstat(descriptor)
+            if (present.st_uid, present.st_gid) != (new.st_uid, new.st_gid):
+                os.fchown(descriptor, present.st_uid, present.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(present.st_mode))
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let one process at a time change the file; the lock is on its folder, because the file is replaced."""
+        try:
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise self._unreadable(f"{error.strerror or error}") from error
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _unreadable(self, what: str) -> UnreadableKeys:
+        return UnreadableKeys(f"TABSERVE_KEYS_FILE={self.path}: {what}; python -m app keys create makes a good one")
+
+
+def digest_of(key: bytes) -> bytes:
+    """Return what is stored of a key."""
+    return hashlib.sha256(key).digest()

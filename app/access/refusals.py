@@ -1,0 +1,98 @@
+"""Why a request is refused before anybody looks at what it says, as values; statuses are in `app/api/errors.py`."""
+
+from __future__ import annotations
+
+from app.errors import ServingError
+
+
+class NotAuthenticated(ServingError):
+    """Nobody in particular asks for something that not everybody may have."""
+
+    def __init__(self) -> None:
+        super().__init__("this needs a key: send the header Authorization: Bearer tabserve_...")
+
+
+class KeyNotAccepted(NotAuthenticated):
+    """The key that was sent is unknown, revoked, expired or not even a key; which of these is not told."""
+
+    def __init__(self) -> None:
+        ServingError.__init__(self, "this key is not accepted; ask the operator for another one")
+
+
+class ScopeMissing(ServingError):
+    """The key is good, but not for this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this key lacks the scope {scope}, which is needed here")
+        self.scope = scope
+
+
+class RateLimited(ServingError):
+    """This client asks too often.
+
+    Attributes:
+        retry_after_s: seconds until it may ask again.
+    """
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many requests of this client; slow down, and try again after Retry-After seconds")
+        self.retry_after_s = retry_after_s
+
+
+class NotFound(ServingError):
+    """Nothing is at this path."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such route; GET /docs lists all")
+
+
+class MethodNotAllowed(ServingError):
+    """The path takes other methods.
+
+    Attributes:
+        allowed: those that it takes.
+    """
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__("this route does not take this method; the Allow header lists those it takes")
+        self.allowed = allowed
+
+
+class MalformedRequest(ServingError):
+    """Something in the head of the request is not as it must be."""
+
+
+class HeadTooLarge(ServingError):
+    """The request line and headers are too long, or too many."""
+
+    def __init__(self, max_bytes: int, max_headers: int) -> None:
+        super().__init__(f"request line and headers may have {max_bytes} bytes, and be at most {max_headers} headers")
+
+
+class HostNotServed(ServingError):
+    """The Host header names a machine that this service is not."""
+
+    def __init__(self) -> None:
+        super().__init__("this service does not answer for the Host of this request; see TABSERVE_ALLOWED_HOSTS")
+
+
+class EncodedBody(ServingError):
+    """The body is compressed; a small one could become anything."""
+
+    def __init__(self) -> None:
+        super().__init__("compressed bodies are not taken; send it without Content-Encoding")
+
+
+class ReceiveTimeout(ServingError):
+    """The client takes too long to send its request."""
+
+    def __init__(self) -> None:
+        super().__init__("the request did not come in time; send it again, all at once")
+
+
+class TooManyInFlight(ServingError):
+    """As many requests are being answered as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests are being answered, and no more may; try again in a moment")
+        self.limit = limit

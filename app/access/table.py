@@ -1,0 +1,107 @@
+"""Who may call what: the one table from route to scope; what is not in it does not exist. It must not know HTTP bodies.
+
+The path that is looked up is the one that routing looks at, never an address rebuilt from headers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.access.keys import Scope
+from app.access.refusals import MethodNotAllowed, NotFound
+from app.errors import ConfigurationError
+
+# Scope, methods, paths; the scope None is for everybody, and that is for health probes only.
+TABLE: tuple[tuple[Scope | None, str, tuple[str, ...]], ...] = (
+    (None, "GET HEAD", ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")),
+    (Scope.PREDICT, "POST", ("/predict", "/predict/{model}", "/predict/{model}/versions/{version}")),
+    (Scope.PREDICT, "GET HEAD", ("/health",)),
+    (Scope.PREDICT, "GET", ("/openapi.json", "/docs", "/docs/{asset}")),
+    (Scope.PREDICT, "GET", ("/models", "/models/{model}", "/models/{model}/compare")),
+    (Scope.PREDICT, "GET", ("/models/{model}/versions", "/models/{model}/versions/{version}")),
+    (Scope.PREDICT, "POST", ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")),
+    (Scope.PREDICT, "GET", ("/v2", "/v2/", "/v2/models")),
+    (Scope.PREDICT, "GET", ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")),
+    (Scope.PREDICT, "GET", ("/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready")),
+    (Scope.PREDICT, "POST", ("/v2/repository/index",)),
+    (Scope.METRICS, "GET", ("/metrics", "/v2/models/stats")),
+    (Scope.METRICS, "GET", ("/v2/models/{model}/stats", "/v2/models/{model}/versions/{version}/stats")),
+    (Scope.TRAIN, "GET POST", ("/train",)),
+    (Scope.TRAIN, "GET DELETE", ("/train/{job_id}",)),
+    (Scope.TRAIN, "GET", ("/train/{job_id}/events",)),
+    (Scope.TRAIN, "POST", ("/train/{job_id}/retry",)),
+    (Scope.TRAIN, "GET", ("/datasets",)),
+    (Scope.TRAIN, "GET PUT DELETE", ("/datasets/{name}",)),
+    (Scope.ADMIN, "POST", ("/models/{model}/versions/{version}/activate",)),
+    (Scope.ADMIN, "DELETE", ("/models/{model}/versions/{version}",)),
+)
+
+_PARAMETER = re.compile(r"\{[^}]*\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path, and what it needs."""
+
+    template: str
+    method: str
+    scope: Scope | None
+
+
+class AccessTable:
+    """The table, made ready to be asked."""
+
+    def __init__(self, table: Iterable[tuple[Scope | None, str, tuple[str, ...]]] = TABLE) -> None:
+        """Store the table; `find` is what it is for."""
+        routes: dict[str, dict[str, Route]] = {}
+        for scope, methods, templates in table:
+            for template in templates:
+                by_method = routes.setdefault(template, {})
+                by_method |= {method: Route(template, method, scope) for method in methods.split()}
+        self.routes = routes
+        self._fixed = {template: found for template, found in routes.items() if "{" not in template}
+        self._patterns = [
+            (re.compile(_PARAMETER.sub("[^/]+", template)), found)
+            for template, found in routes.items()
+            if "{" in template
+        ]
+
+    def find(self, method: str, path: str) -> Route:
+        """Return the route that a request asks for.
+
+        Args:
+            method: as the client sent it.
+            path: of the ASGI scope.
+
+        Raises:
+            NotFound: if there is none.
+            MethodNotAllowed: if the path takes other methods.
+        """
+        by_method = self._fixed.get(path) or next(
+            (found for pattern, found in self._patterns if pattern.fullmatch(path)), None
+        )
+        if by_method is None:
+            raise NotFound
+        if method not in by_method:
+            raise MethodNotAllowed(tuple(by_method))
+        return by_method[method]
+
+    def require_all_of(self, served: Iterable[tuple[str, str]]) -> None:
+        """Check that nothing is served that the table does not know; names of parameters do not matter.
+
+        Args:
+            served: method and path template of each route of the app.
+
+        Raises:
+            ConfigurationError: naming the routes without a scope; the service must not start.
+        """
+        known = {(method, _nameless(template)) for template, found in self.routes.items() for method in found}
+        missing = sorted(f"{method} {path}" for method, path in served if (method, _nameless(path)) not in known)
+        if missing:
+            raise ConfigurationError(f"no scope is declared in app/access/table.py for {', '.join(missing)}")
+
+
+def _nameless(template: str) -> str:
+    return _PARAMETER.sub("{}", template)

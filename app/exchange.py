@@ -1,0 +1,134 @@
+"""One request on its way through the edge: its body counted while it is read, its answer marked; no model, no JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.types import Message, Receive, Send
+
+from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.bulk import BrokenOff
+from app.errors import BodyTooLarge, MalformedBody
+
+logger = logging.getLogger(__name__)
+
+# Of every answer; a route that sends one of them itself knows better.
+COMMON_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+# As much of a body as is read for nothing after a refusal, so that the connection can be used again.
+FEW_BYTES = 64 << 10
+
+_MAX_LENGTH_DIGITS = 18
+
+
+class CountedBody:
+    """The `receive` of a request whose body may have so many bytes, declared or not.
+
+    Attributes:
+        much_is_left: more may come than is worth reading for nothing.
+    """
+
+    def __init__(self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int) -> None:
+        """Look at what the client declares.
+
+        Raises:
+            MalformedBody: if that is no number of bytes.
+        """
+        declared = headers.get(b"content-length")
+        if declared is not None and not declared.isdigit():
+            raise MalformedBody("the Content-Length header must be a number of bytes")
+        size = 0 if declared is None else int(declared[: _MAX_LENGTH_DIGITS + 1])
+        self.much_is_left = size > FEW_BYTES or b"transfer-encoding" in headers
+        self._too_much = size > limit_bytes
+        self._receive = receive
+        self._limit_bytes = limit_bytes
+        self._left = limit_bytes
+
+    async def __call__(self) -> Message:
+        """Return the next piece; a client that declares too much is refused before its first byte is read.
+
+        Raises:
+            BodyTooLarge.
+        """
+        if self._too_much:
+            raise BodyTooLarge(self._limit_bytes)
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise BodyTooLarge(self._limit_bytes)
+        if not message.get("more_body", False):
+            self.much_is_left = False
+        return message
+
+
+class Exchange:
+    """One request's answer: adds what every answer has, and keeps the status.
+
+    Attributes:
+        body: the request's, as soon as it may be read.
+        status: of the answer; until it starts, that of a client who went away first.
+    """
+
+    def __init__(self, request_id: str, path: str, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        """Store the parts.
+
+        Args:
+            request_id: goes into the answer.
+            path: errors look as the clients of a path expect.
+            send: of the server.
+            headers: what else goes into the answer.
+        """
+        self.request_id = request_id
+        self.status = CLIENT_CLOSED
+        self.body: CountedBody | None = None
+        self._path = path
+        self._send = send
+        self._headers = [(b"x-request-id", request_id.encode()), *headers]
+
+    def read(self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int) -> CountedBody:
+        """Return what the body is to be read with.
+
+        Raises:
+            MalformedBody: if the headers lie about it.
+        """
+        self.body = CountedBody(receive, headers, limit_bytes)
+        return self.body
+
+    async def send(self, message: Message) -> None:
+        """Pass a message of the answer on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            given = list(message.get("headers", ()))
+            names = {name for name, _ in given}
+            common = [header for header in COMMON_HEADERS if header[0] not in names]
+            message["headers"] = [*given, *self._headers, *common, *self._closing()]
+        await self._send(message)
+
+    async def answer(self, status: HTTPStatus, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send a whole answer."""
+        if status is not HTTPStatus.NO_CONTENT:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await self.send({"type": "http.response.start", "status": status.value, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def fail(self, error: Exception) -> None:
+        """Answer with what went wrong, if nothing was answered yet."""
+        started = self.status != CLIENT_CLOSED
+        if isinstance(error, BrokenOff):
+            logger.warning("request %s was broken off: %s", self.request_id, error)
+            return
+        status, body, headers = problem_answer(error, self.request_id, self._path)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("request %s failed", self.request_id, exc_info=error)
+        if not started:
+            await self.answer(status, body, headers)
+
+    def _closing(self) -> list[tuple[bytes, bytes]]:
+        """Return the header that ends the connection if the rest of the body would be read for nothing."""
+        refused = self.status >= HTTPStatus.BAD_REQUEST
+        return [(b"connection", b"close")] if refused and self.body is not None and self.body.much_is_left else []

@@ -1,0 +1,96 @@
+"""The table of routes and scopes: what it finds, and that nothing can be served that it does not know."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.access.keys import Scope
+from app.access.refusals import MethodNotAllowed, NotFound
+from app.access.table import TABLE, AccessTable
+from app.errors import ConfigurationError
+
+PROBES = {"/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready"}
+
+
+@pytest.fixture(scope="module")
+def table() -> AccessTable:
+    return AccessTable()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template", "scope"),
+    [
+        ("POST", "/predict/iris", "/predict/{model}", Scope.PREDICT),
+        ("POST", "/predict/iris/versions/3", "/predict/{model}/versions/{version}", Scope.PREDICT),
+        ("GET", "/models/iris", "/models/{model}", Scope.PREDICT),
+        ("POST", "/models/iris/versions/3/activate", "/models/{model}/versions/{version}/activate", Scope.ADMIN),
+        ("DELETE", "/models/iris/versions/3", "/models/{model}/versions/{version}", Scope.ADMIN),
+        ("GET", "/models/iris/versions/3", "/models/{model}/versions/{version}", Scope.PREDICT),
+        ("GET", "/metrics", "/metrics", Scope.METRICS),
+        ("GET", "/v2/models/stats", "/v2/models/stats", Scope.METRICS),
+        ("POST", "/train", "/train", Scope.TRAIN),
+        ("GET", "/livez", "/livez", None),
+    ],
+)
+def test_route_is_found_with_its_scope(
+    method: str, path: str, template: str, scope: Scope | None, table: AccessTable
+) -> None:
+    route = table.find(method, path)
+
+    assert (route.template, route.scope) == (template, scope)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "predict/iris",
+        "//livez",
+        "/livez/",
+        "/livez\n",
+        "/LIVEZ",
+        "/livez;x",
+        "/livez?x",
+        "/models/iris/",
+        "/predict//",
+        "/predict/a/b",
+        "/models/iris\n/x",
+        "/metrics/",
+        "/models/",
+        "http://x/livez",
+        "*",
+        "/docs/a/b",
+        "@host/livez",
+    ],
+)
+def test_path_that_is_almost_one_is_none(path: str, table: AccessTable) -> None:
+    with pytest.raises(NotFound):
+        table.find("GET", path)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "TRACE", "CONNECT", "OPTIONS", "get", "", "HEAD"])
+def test_other_methods_are_refused_with_those_that_are_taken(method: str, table: AccessTable) -> None:
+    with pytest.raises(MethodNotAllowed) as refused:
+        table.find(method, "/datasets/iris")
+
+    assert set(refused.value.allowed) == {"GET", "PUT", "DELETE"}
+
+
+def test_only_health_probes_are_for_everybody() -> None:
+    public = {template for scope, _, templates in TABLE if scope is None for template in templates}
+
+    assert public == PROBES
+    assert {methods for scope, methods, _ in TABLE if scope is None} == {"GET HEAD"}
+
+
+def test_no_route_is_in_the_table_twice() -> None:
+    listed = [(method, path) for _, methods, paths in TABLE for method in methods.split() for path in paths]
+
+    assert len(listed) == len(set(listed))
+
+
+def test_route_without_a_scope_is_named(table: AccessTable) -> None:
+    table.require_all_of([("POST", "/predict/{name}"), ("GET", "/livez")])
+    with pytest.raises(ConfigurationError, match=r"GET /secrets, PUT /predict/\{model\}$"):
+        table.require_all_of([("GET", "/livez"), ("PUT", "/predict/{model}"), ("GET", "/secrets")])

@@ -1,0 +1,227 @@
+"""The key file: what is stored of a key, who may read it, and that a bad file never opens the door."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.access import keycommand, keys
+from app.access.keys import FORM, KeyFile, Scope, UnreadableKeys
+from app.errors import ConfigurationError
+
+PREDICT = frozenset((Scope.PREDICT,))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "keys.json")
+
+
+def test_new_key_has_the_promised_form_and_256_random_bits(file: KeyFile) -> None:
+    made = [file.create(PREDICT, None, "") for _ in range(20)]
+
+    assert all(FORM.fullmatch(key.encode()) for key in made)
+    assert len({key.split("_", 2)[2] for key in made}) == 20
+    assert keys.SECRET_BYTES * 8 == 256
+
+
+def test_file_holds_the_sha256_and_nothing_of_the_secret(file: KeyFile) -> None:
+    key = file.create(frozenset((Scope.TRAIN, Scope.PREDICT)), None, "for the shop")
+
+    text = file.path.read_text()
+    (stored,) = json.loads(text)["keys"]
+    assert stored["sha256"] == hashlib.sha256(key.encode()).hexdigest()
+    assert (stored["id"], stored["scopes"], stored["note"]) == (key.split("_")[1], ["predict", "train"], "for the shop")
+    assert key.split("_", 2)[2] not in text
+
+
+def test_file_is_for_its_owner_alone_whatever_the_umask(file: KeyFile) -> None:
+    before = os.umask(0)
+    try:
+        file.create(PREDICT, None, "")
+    finally:
+        os.umask(before)
+
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.path.parent.iterdir()] == ["keys.json"]
+
+
+def test_file_that_is_replaced_keeps_its_mode(file: KeyFile) -> None:
+    file.create(PREDICT, None, "")
+    file.path.chmod(0o640)
+
+    file.create(PREDICT, None, "")
+
+    assert file.path.stat().st_mode & 0o777 == 0o640
+
+
+def test_keys_made_at_the_same_time_are_all_kept(file: KeyFile) -> None:
+    threads = [threading.Thread(target=lambda: file.create(PREDICT, None, "")) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(file.read()) == 16
+
+
+def test_revoked_key_is_gone_and_the_others_stay(file: KeyFile) -> None:
+    first, second = (file.create(PREDICT, None, note).split("_")[1] for note in ("a", "b"))
+
+    assert file.revoke(first)
+    assert not file.revoke(first)
+    assert [key.id for key in file.read()] == [second]
+
+
+def test_last_key_cannot_be_revoked_because_an_empty_file_stops_the_next_start(file: KeyFile) -> None:
+    only = file.create(PREDICT, None, "").split("_")[1]
+
+    with pytest.raises(UnreadableKeys, match="without a key"):
+        file.revoke(only)
+    assert len(file.read()) == 1
+
+
+def stored(**changes: object) -> dict[str, object]:
+    key = {"id": "0" * 12, "scopes": ["predict"], "sha256": "0" * 64, "created": "2026-11-21T00:00:00Z"}
+    return {**key, **changes}
+
+
+def written(*found: object, **envelope: object) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps({"version": 1, "keys": found, **envelope}))
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "no such file"),
+    "a folder": (lambda path: path.mkdir(), "is a directory"),
+    "empty": (lambda path: path.write_text(""), "json"),
+    "no json": (lambda path: path.write_text("tabserve_key"), "json"),
+    "another document": (lambda path: path.write_text("[]"), "the file"),
+    "no keys": (written(), "holds no key"),
+    "another version": (written(stored(), version=2), "version"),
+    "unknown field": (written(stored(secret="x")), "secret"),
+    "unknown scope": (written(stored(scopes=["root"])), "scopes"),
+    "no scope": (written(stored(scopes=[])), "scopes"),
+    "short digest": (written(stored(sha256="0" * 63)), "sha256"),
+    "a key twice": (written(stored(), stored()), "twice"),
+    "time without a zone": (written(stored(expires="2026-11-21T00:00:00")), "expires"),
+    "too large": (lambda path: path.write_bytes(b" " * (keys.MAX_FILE_BYTES + 1)), "bytes"),
+}
+
+
+@pytest.mark.parametrize(("write", "reason"), BAD.values(), ids=BAD.keys())
+def test_bad_file_is_refused_by_name_and_reason(write: Callable[[Path], object], reason: str, file: KeyFile) -> None:
+    write(file.path)
+    if file.path.is_file():
+        file.path.chmod(0o600)
+
+    with pytest.raises(ConfigurationError) as refused:
+        file.read()
+
+    assert f"TABSERVE_KEYS_FILE={file.path}: " in str(refused.value)
+    assert reason in str(refused.value).lower()
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o602, 0o644, 0o666])
+def test_file_that_others_may_read_or_write_is_refused(mode: int, file: KeyFile) -> None:
+    file.create(PREDICT, None, "")
+    file.path.chmod(mode)
+
+    with pytest.raises(UnreadableKeys, match="chmod 600"):
+        file.read()
+
+
+def test_secret_of_a_container_may_be_readable_but_not_writable(file: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.create(PREDICT, None, "")
+    monkeypatch.setattr(keys, "SECRETS_FOLDER", file.path.parent.resolve())
+
+    file.path.chmod(0o444)
+    assert len(file.read()) == 1
+    file.path.chmod(0o446)
+    with pytest.raises(UnreadableKeys):
+        file.read()
+
+
+# The command
+
+
+def test_command_creates_lists_and_revokes(file: KeyFile, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--file", str(file.path))
+    assert (
+        keycommand.main(["create", "--scopes", "predict, metrics", "--expires", "90d", "--note", "shop", *where]) == 0
+    )
+    created = capsys.readouterr()
+    identity = created.out.split("_")[1]
+    keycommand.main(["create", "--scopes", "admin", *where])
+    other = capsys.readouterr().out.split("_")[1]
+
+    assert FORM.fullmatch(created.out.strip().encode())
+    assert "not shown again" in created.err
+    left = file.read()[0].expires
+    assert left is not None
+    assert timedelta(days=89) < left - datetime.now(UTC) <= timedelta(days=90)
+    assert keycommand.main(["list", *where]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[:2] == [identity, "predict,metrics"]
+    assert first.endswith("shop")
+    assert "until never" in second
+    assert keycommand.main(["revoke", other, *where]) == 0
+    assert keycommand.main(["revoke", other, *where]) == keycommand.NOT_FOUND
+    assert other in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["create"],
+        ["create", "--scopes", "root"],
+        ["create", "--scopes", "predict", "--expires", "soon"],
+        ["create", "--scopes", "predict", "--expires", "0d"],
+        ["create", "--scopes", "predict", "--note", "a\nb"],
+        ["list", "--verbose"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_wrong_command_is_refused_and_writes_nothing(arguments: list[str], file: KeyFile) -> None:
+    where = ["--file", str(file.path)] if arguments else []
+    with pytest.raises(SystemExit):
+        keycommand.main([*arguments, *where])
+
+    assert not file.path.exists()
+
+
+def test_command_tells_in_one_line_what_is_wrong_with_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keycommand.main(["list", "--file", str(tmp_path / "none" / "keys.json")]) == keycommand.BAD_SETTINGS
+
+    line = capsys.readouterr().err
+    assert line.startswith("tabserve: TABSERVE_KEYS_FILE=")
+    assert line.count("\n") == 1
+
+
+def test_program_takes_the_file_from_the_environment_and_imports_no_torch(file: KeyFile) -> None:
+    environment = {**os.environ, "TABSERVE_KEYS_FILE": str(file.path), "PYTHONPROFILEIMPORTTIME": "1"}
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", "keys", "create", "--scopes", "predict"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert FORM.fullmatch(ended.stdout.strip().encode())
+    assert len(file.read()) == 1
+    assert "app.access.keycommand" in ended.stderr
+    assert "torch" not in ended.stderr

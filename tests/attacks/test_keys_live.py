@@ -1,0 +1,191 @@
+"""Keys of a running service: bad files stop the start, changes are followed, guessing is slowed down (S-11, S-24)."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.__main__ import BAD_SETTINGS, main
+from app.access.keys import KeyFile, Scope
+from tests.app.sockets import connected, request
+from tests.app.waiting import until
+from tests.attacks.conftest import Guarded, store_in
+from tests.processes import service
+
+REVOKED_IN_S = 5.0
+PREDICT = frozenset((Scope.PREDICT,))
+
+
+def make(path: Path, mode: int = 0o600) -> None:
+    KeyFile(path).create(PREDICT, None, "")
+    path.chmod(mode)
+
+
+STARTS: dict[str, tuple[Callable[[Path], object], dict[str, str], str]] = {
+    "no keys on another address": (lambda path: None, {"TABSERVE_HOST": "0.0.0.0"}, "TABSERVE_KEYS_FILE"),  # noqa: S104
+    "no keys on any ipv6 address": (lambda path: None, {"TABSERVE_HOST": "::"}, "TABSERVE_ANONYMOUS"),
+    "a missing file": (lambda path: None, {"TABSERVE_KEYS_FILE": "{file}"}, "no such file"),
+    "an empty file": (Path.touch, {"TABSERVE_KEYS_FILE": "{file}"}, "others"),
+    "an empty private file": (lambda path: path.touch(0o600), {"TABSERVE_KEYS_FILE": "{file}"}, "json"),
+    "a file for all to read": (lambda path: make(path, 0o644), {"TABSERVE_KEYS_FILE": "{file}"}, "chmod 600"),
+    "a file for all to write": (lambda path: make(path, 0o622), {"TABSERVE_KEYS_FILE": "{file}"}, "chmod 600"),
+    "a folder": (Path.mkdir, {"TABSERVE_KEYS_FILE": "{file}"}, "directory"),
+    "a scope that there is not": (make, {"TABSERVE_ANONYMOUS": "everything"}, "TABSERVE_ANONYMOUS"),
+    "scopes with a space": (make, {"TABSERVE_ANONYMOUS": "predict, train"}, "TABSERVE_ANONYMOUS"),
+    "a negative rate": (make, {"TABSERVE_RATE_PER_S": "-1"}, "TABSERVE_RATE_PER_S"),
+    "any origin": (make, {"TABSERVE_CORS_ORIGINS": "*"}, "TABSERVE_CORS_ORIGINS"),
+}
+
+
+@pytest.mark.parametrize(("prepare", "variables", "reason"), STARTS.values(), ids=STARTS.keys())
+def test_start_with_bad_keys_ends_with_code_3_and_one_line(
+    prepare: Callable[[Path], object],
+    variables: dict[str, str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "keys.json"
+    prepare(file)
+    monkeypatch.setattr(sys, "argv", ["app"])
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(file=file))
+
+    assert main() == BAD_SETTINGS == 3
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert reason.lower() in said.err.lower()
+
+
+def predicts(connection_to: Guarded, key: str) -> int:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    with connected(connection_to.url) as connection:
+        connection.send(request(headers=headers))
+        return connection.answer().status
+
+
+def test_revoked_key_is_refused_within_seconds_also_on_a_connection_that_used_it(guarded: Guarded) -> None:
+    key = guarded.key_file.create(PREDICT, None, "")
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    with connected(guarded.url) as connection:
+
+        def status() -> int:
+            connection.send(request(headers=headers))
+            return connection.answer().status
+
+        until(lambda: status() == 200, "the new key is accepted", REVOKED_IN_S)
+        assert [status() for _ in range(3)] == [200] * 3
+        guarded.key_file.revoke(key.split("_")[1])
+        until(lambda: status() in (401, 429), "the revoked key is refused", REVOKED_IN_S)
+        assert status() in (401, 429)
+
+
+@pytest.mark.slow
+def test_keys_change_under_load_without_a_refusal_of_a_good_one(guarded: Guarded) -> None:
+    stop, statuses = threading.Event(), set[int]()
+    lasting = guarded.keys[Scope.PREDICT]
+
+    def load() -> None:
+        with connected(guarded.url) as connection:
+            headers = {"content-type": "application/json", "authorization": f"Bearer {lasting}"}
+            while not stop.is_set():
+                connection.send(request(headers=headers))
+                statuses.add(connection.answer().status)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            key = guarded.key_file.create(PREDICT, None, "")
+            until(lambda key=key: predicts(guarded, key) == 200, "the new key is accepted", REVOKED_IN_S)  # type: ignore[misc]
+            guarded.key_file.revoke(key.split("_")[1])
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert statuses == {200}
+
+
+@pytest.mark.slow
+def test_file_that_disappears_keeps_the_keys_and_raises_the_alarm(tmp_path: Path) -> None:
+    store_in(tmp_path)
+    file = KeyFile(tmp_path / "keys.json")
+    key = file.create(frozenset((Scope.PREDICT, Scope.METRICS)), None, "")
+    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(file.path)}) as (client, process):
+        here = Guarded(client, process.pid, {}, file, tmp_path)
+        bearer = {"authorization": f"Bearer {key}"}
+
+        def alarm() -> bool:
+            return "tabserve_keys_file_ok 0.0" in client.get("/metrics", headers=bearer).text
+
+        assert not alarm()
+        content = file.path.read_bytes()
+        file.path.unlink()
+        until(alarm, "the alarm is raised", REVOKED_IN_S)
+        assert predicts(here, key) == 200
+        assert predicts(here, f"tabserve_{'0' * 12}_{'A' * 43}") == 401
+        file.path.write_bytes(content)
+        file.path.chmod(0o600)
+        until(lambda: not alarm(), "the alarm is over", REVOKED_IN_S)
+
+
+@pytest.mark.slow
+def test_guessing_is_slowed_down_and_good_keys_are_not(tmp_path: Path) -> None:
+    store_in(tmp_path)
+    file = KeyFile(tmp_path / "keys.json")
+    key = file.create(PREDICT, None, "")
+    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(file.path)}) as (client, process):
+        here = Guarded(client, process.pid, {}, file, tmp_path)
+        wrong = {"authorization": f"Bearer tabserve_{'0' * 12}_{'A' * 43}"}
+        answers: list[httpx.Response] = []
+        for _ in range(50):
+            answers.append(client.get("/models", headers=wrong))
+            assert predicts(here, key) == 200
+
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:10] == [401] * 10
+    assert statuses.count(429) > 30
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers if answer.status_code == 429)
+
+
+@pytest.mark.slow
+def test_rate_of_a_client_is_held_whatever_it_says_it_is(tmp_path: Path) -> None:
+    store_in(tmp_path)
+    environment = {"TABSERVE_RATE_PER_S": "50", "TABSERVE_RATE_BURST": "100"}
+    with service(tmp_path, environment=environment) as (client, _), contextlib.ExitStack() as stack:
+        short, long = (stack.enter_context(connected(client.base_url)) for _ in range(2))
+        statuses: list[int] = []
+        began = threading.Event()
+        threading.Timer(3.0, began.set).start()
+        number = 0
+        while not began.is_set():
+            number += 1
+            headers = {"content-type": "application/json", "x-forwarded-for": f"192.0.2.{number % 1000}"}
+            for connection, path in ((short, "/predict/iris"), (long, "/predict/iris?")):
+                connection.send(request(path=path, headers=headers))
+                answer = connection.answer()
+                statuses.append(answer.status)
+                assert answer.status == 200 or int(answer.headers["retry-after"]) >= 1
+        assert client.get("/livez").status_code == 200
+
+    assert 240 <= statuses.count(200) <= 270
+    assert set(statuses) == {200, 429}
+
+
+def test_no_key_is_in_the_logs_nor_in_the_command_line(guarded: Guarded) -> None:
+    for path in ("/metrics", "/models", "/none", "/train/%0d%0aforged"):
+        for scope in Scope:
+            guarded.client.get(path, headers=guarded.bearer(scope))
+    shown = guarded.log.read_text() + Path(f"/proc/{guarded.pid}/cmdline").read_text()
+
+    assert not [key for key in guarded.keys.values() if key in shown or key.split("_", 2)[2] in shown]
+    assert "forged" not in shown
