@@ -7,11 +7,13 @@ Sizes are rows. Items are checked before they come here, so that a bad one canno
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from app.errors import Overloaded
+from app.errors import DeadlinePassed, Overloaded
+from app.patience import PATIENCE, UNLIMITED, Patience
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,15 +22,21 @@ Done = Callable[[R | Exception], None]
 
 
 class Entry(Generic[T, R]):
-    """One item and the way to answer it; whoever submitted it may cancel it until it runs."""
+    """One item and the way to answer it; whoever submitted it may cancel it until it runs.
 
-    __slots__ = ("cancelled", "done", "item", "rows")
+    Times are those of `time.perf_counter_ns`.
+    """
+
+    __slots__ = ("cancelled", "deadline_ns", "done", "item", "patience", "rows", "submitted_ns")
 
     def __init__(self, item: T, rows: int, done: Done[R]) -> None:
         self.item = item
         self.rows = rows
         self.done = done
         self.cancelled = False
+        self.submitted_ns = time.perf_counter_ns()
+        self.deadline_ns: int | None = None
+        self.patience: Patience = UNLIMITED
 
 
 class Batcher(Generic[T, R]):
@@ -41,11 +49,13 @@ class Batcher(Generic[T, R]):
         max_batch_rows: int,
         max_queue_rows: int,
         max_wait_s: float = 0.0,
+        waited: Callable[[int], None] | None = None,
     ) -> None:
         """Store the parts.
 
         Args:
             run: computes the results of items, one for each, in their order.
+            waited: told how many nanoseconds the items of a batch waited for it, in sum.
             max_batch_rows: rows of one run, unless a single item has more.
             max_queue_rows: rows that may wait; more are refused.
             max_wait_s: how long to wait for company; 0 waits for the end of the loop's turn only.
@@ -54,6 +64,7 @@ class Batcher(Generic[T, R]):
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._max_wait_s = max_wait_s
+        self._waited = waited
         self._queue: deque[Entry[T, R]] = deque()
         self.queued_rows = 0
 
@@ -81,11 +92,13 @@ class Batcher(Generic[T, R]):
         self.queued_rows += rows
         return entry
 
-    async def result(self, item: T, rows: int) -> R:
+    async def result(self, item: T, rows: int, deadline_ns: int | None = None) -> R:
         """Run an item with the others of this turn and return its result.
 
         Raises:
             Overloaded: if the queue is full.
+            DeadlinePassed: if the item was not run by then, or not as long as its client waits.
+            ClientGone: if the client went away before it was run.
             Exception: whatever the run raised.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
@@ -99,6 +112,7 @@ class Batcher(Generic[T, R]):
                 future.set_result(result)
 
         entry = self.submit(item, rows, done)
+        entry.deadline_ns, entry.patience = deadline_ns, PATIENCE.get()
         try:
             return await future
         finally:
@@ -114,16 +128,26 @@ class Batcher(Generic[T, R]):
     def _flush(self) -> None:
         """Run one batch; if more wait, the next one comes in the loop's next turn."""
         batch: list[Entry[T, R]] = []
-        rows = 0
+        rows, waited_ns, now_ns = 0, 0, time.perf_counter_ns()
         while self._queue and (not batch or rows + self._queue[0].rows <= self._max_batch_rows):
             entry = self._queue.popleft()
             self.queued_rows -= entry.rows
-            if not entry.cancelled:
-                batch.append(entry)
-                rows += entry.rows
+            if entry.cancelled:
+                continue
+            if entry.deadline_ns is not None and entry.deadline_ns < now_ns:
+                entry.done(DeadlinePassed())
+                continue
+            if entry.patience is not UNLIMITED and (end := entry.patience.end(now_ns)) is not None:
+                entry.done(end)
+                continue
+            batch.append(entry)
+            rows += entry.rows
+            waited_ns += now_ns - entry.submitted_ns
         if self._queue:
             asyncio.get_running_loop().call_soon(self._flush)
         if batch:
+            if self._waited is not None:
+                self._waited(waited_ns)
             self._answer(batch)
 
     def _answer(self, batch: list[Entry[T, R]]) -> None:

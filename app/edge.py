@@ -1,12 +1,13 @@
-"""The outermost layer, plain ASGI: request id, body limit, count, and the last word on errors; no model, no JSON.
+"""The outermost layer, plain ASGI: request id, who may come in, count, and the last word on errors; no model, no JSON.
 
-Predictions with the active version of a model go from here to their answer, past FastAPI.
+Predictions with the active version of a model, and inference, go from here to their answer, past FastAPI.
 
 Everything here is paid by every request, so it does little, and before a byte of the body is read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import re
@@ -17,27 +18,27 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.access.door import Door, in_time
 from app.api.bodies import media_type
-from app.api.errors import CLIENT_CLOSED, problem_answer
-from app.bulk import BrokenOff
-from app.errors import BodyTooLarge, MalformedBody
+from app.errors import ClientGone
+from app.exchange import Exchange
 from app.metrics import ServingMetrics
 from app.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
-COMMON_HEADERS = ((b"x-content-type-options", b"nosniff"),)
-
 PREDICT_ROUTE = "/predict/{model}"
+INFER_ROUTES = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
 
 Predict = Callable[[Scope, Receive, Send, str], Awaitable[None]]
+Infer = Callable[[Scope, Receive, Send, str, int | None], Awaitable[None]]
 
 _PREDICT = re.compile(r"/predict/([^/]+)")
+_INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]{1,9}))?/infer")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_MAX_LENGTH_DIGITS = 18
 
 
 class RequestIds:
@@ -83,6 +84,8 @@ class Edge:
         request_ids: likewise.
         predictions: likewise, the counts of `POST /predict/{model}`.
         limits: likewise.
+        door: likewise; every request comes in through it.
+        stopping: set when the server begins to shut down, for answers that would wait for something to happen.
     """
 
     def __init__(
@@ -90,10 +93,13 @@ class Edge:
         app: ASGIApp,
         *,
         predict: Predict,
+        infer: Infer,
         predictor: Predictor,
         metrics: ServingMetrics,
         route_templates: Mapping[object, str],
         limits: BodyLimits,
+        door: Door,
+        stopping: asyncio.Event,
     ) -> None:
         self.predictor = predictor
         self.metrics = metrics
@@ -101,8 +107,11 @@ class Edge:
         self.predictions = metrics.requests(PREDICT_ROUTE, "POST")
         self._app = app
         self._predict = predict
+        self._infer = infer
         self._route_templates = route_templates
         self.limits = limits
+        self.door = door
+        self.stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connection go straight to the app."""
@@ -110,73 +119,33 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        exchange = _Exchange(self.request_ids.choose(headers.get(b"x-request-id")), send)
+        request_id = self.request_ids.choose(headers.get(b"x-request-id"))
+        exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers))
         scope["tabserve.request_id"] = exchange.request_id
         name = _PREDICT.fullmatch(scope["path"]) if scope["method"] == "POST" else None
+        asked = _INFER.fullmatch(scope["path"]) if scope["method"] == "POST" and not name else None
         started = time.perf_counter()
         self.metrics.in_progress += 1
         try:
-            limit = self.limits.for_type(headers.get(b"content-type", b""))
-            limited = _limited(receive, headers.get(b"content-length"), limit)
-            if name:
-                await self._predict(scope, limited, exchange.send, name[1])
-            else:
-                await self._app(scope, limited, exchange.send)
-        except ClientDisconnect:
+            body = exchange.read(receive, headers, self.limits.for_type(headers.get(b"content-type", b"")))
+            if preflight := self.door.cors.preflight(scope["method"], headers):
+                await exchange.answer(HTTPStatus.NO_CONTENT, b"", preflight)
+                return
+            self.door.admit(scope, headers)
+            async with in_time(headers, scope.get("tabserve.gone")):
+                if name:
+                    await self._predict(scope, body, exchange.send, name[1])
+                elif asked:
+                    await self._infer(scope, body, exchange.send, asked[1], int(asked[2]) if asked[2] else None)
+                else:
+                    await self._app(scope, body, exchange.send)
+        except (ClientDisconnect, ClientGone):
             pass  # nobody is left to be answered; counted as 499 if no answer had begun
         except Exception as error:
             await exchange.fail(error)
         finally:
             self.metrics.in_progress -= 1
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            route = PREDICT_ROUTE if name else self._route_templates.get(scope.get("endpoint"), "unmatched")
+            route = PREDICT_ROUTE if name else INFER_ROUTES[asked[2] is not None] if asked else None
+            route = route or self._route_templates.get(scope.get("endpoint"), "unmatched")
             self.metrics.requests(route, method).count(exchange.status, time.perf_counter() - started)
-
-
-class _Exchange:
-    """One request's answer: adds the id and keeps the status."""
-
-    def __init__(self, request_id: str, send: Send) -> None:
-        self.request_id = request_id
-        self.status = CLIENT_CLOSED  # until an answer starts: the client went away first
-        self._send = send
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            request_id = (b"x-request-id", self.request_id.encode())
-            message["headers"] = [*message.get("headers", ()), request_id, *COMMON_HEADERS]
-        await self._send(message)
-
-    async def fail(self, error: Exception) -> None:
-        started = self.status != CLIENT_CLOSED
-        if isinstance(error, BrokenOff):
-            logger.warning("request %s was broken off: %s", self.request_id, error)
-            return
-        status, body, headers = problem_answer(error, self.request_id)
-        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("request %s failed", self.request_id, exc_info=error)
-        if not started:
-            headers.append((b"content-length", b"%d" % len(body)))
-            await self.send({"type": "http.response.start", "status": status.value, "headers": headers})
-            await self.send({"type": "http.response.body", "body": body})
-
-
-def _limited(receive: Receive, declared: bytes | None, limit_bytes: int) -> Receive:
-    """Return a `receive` that counts; a client that declares too much is refused before its first byte is read."""
-    left = limit_bytes
-    if declared is not None and not declared.isdigit():
-        raise MalformedBody("the Content-Length header must be a number of bytes")
-    too_much = declared is not None and (len(declared) > _MAX_LENGTH_DIGITS or int(declared) > limit_bytes)
-
-    async def counted() -> Message:
-        nonlocal left
-        if too_much:
-            raise BodyTooLarge(limit_bytes)
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise BodyTooLarge(limit_bytes)
-        return message
-
-    return counted

@@ -114,6 +114,17 @@ class Overloaded(ServingError):
         self.limit_rows = limit_rows
 
 
+class DeadlinePassed(ServingError):
+    """The time that the client gave was over before its rows were computed."""
+
+    def __init__(self) -> None:
+        super().__init__("the timeout of the request passed before its rows were computed; give it more time")
+
+
+class ClientGone(Exception):
+    """The client went away, so nobody waits for the answer; no `ServingError`, because nobody is told."""
+
+
 class RecipeNotFound(ServingError):
     """No recipe to train this model with."""
 
@@ -127,3 +138,100 @@ class JobNotFound(ServingError):
 
     def __init__(self) -> None:
         super().__init__("no training job has this id; see GET /train")
+
+
+class JobConflict(ServingError):
+    """The model has a training that has not ended.
+
+    Attributes:
+        job_id: id of that training.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"training {job_id} of this model has not ended; wait for it or cancel it: /train/{job_id}")
+        self.job_id = job_id
+
+
+class JobEnded(ServingError):
+    """The training has ended already, so it cannot be cancelled."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"training {job_id} has ended; see GET /train/{job_id}")
+        self.job_id = job_id
+
+
+class QueueFull(ServingError):
+    """As many trainings wait as may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} trainings wait, and no more may (TABSERVE_MAX_QUEUED_JOBS); try again later")
+        self.limit = limit
+
+
+class IdempotencyKeyReused(ServingError):
+    """The Idempotency-Key came before, with another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key came with another request before; a new request needs a new key")
+
+
+class RepositoryReadOnly(StoreUnavailable):
+    """The model store cannot be written, so a training would be in vain."""
+
+    def __init__(self) -> None:
+        super().__init__("the model store is read-only, so nothing can be trained; predictions are not affected")
+
+
+class DatasetNotFound(ServingError):
+    """No data set of that name."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such data set; GET /datasets lists all, PUT /datasets/{name} adds one")
+
+
+class InvalidDataset(InvalidInput):
+    """A data set that cannot be read; `Problem.row` is the line in the file (the header is 1), `feature` the column."""
+
+
+class DatasetInUse(ServingError):
+    """A training that has not ended needs the data set."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a training that has not ended needs data set {name}; wait for it or cancel it: GET /train")
+        self.name = name
+
+
+class DatasetTooLarge(ServingError):
+    """The data set is larger than the limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"a data set may have at most {limit_bytes} bytes (TABSERVE_MAX_DATASET_BYTES)")
+        self.limit_bytes = limit_bytes
+
+
+class StorageFull(ServingError):
+    """The disk has no room for what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk of the data sets is full; nothing was kept, delete what you do not need")
+
+
+class TooManyStreams(ServingError):
+    """More clients follow trainings, or send data sets, than one process serves at a time."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"at most {limit} {what} at a time; try again in a moment")
+        self.limit = limit
+
+
+class VersionInUse(ServingError):
+    """A version cannot be removed while it is the active or the serving one."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"{name} version {version} is active or serves; activate another before deleting it")
+        self.name = name
+        self.version = version
+
+
+class NotComparable(ServingError):
+    """Two versions have no test rows in common, or one was published without its test predictions."""

@@ -13,13 +13,17 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app import runtime
-from app.api import errors, models, openapi, ops, predict, train
+from app.access.door import Door, door_for
+from app.api import datasets, errors, models, oip, openapi, ops, predict, train
+from app.api.oip_infer import InferRoute
 from app.codecs import formats
 from app.dataplane import DataPlane
+from app.datasets import DatasetStore
 from app.edge import BodyLimits, Edge
 from app.figures import SharedFigures
-from app.jobs import JobRunner
-from app.jobstore import JobStore
+from app.inference import Inference
+from app.inspection import Inspector
+from app.jobs.runner import JobRunner
 from app.metrics import Active, ServingMetrics
 from app.predictor import Predictor
 from app.registry import ModelRegistry
@@ -34,25 +38,38 @@ DESCRIPTION = (
 )
 
 
-def create_app(settings: Settings) -> Edge:
+def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> Edge:
     """Return the service as an ASGI app; nothing is opened or loaded before its lifespan starts.
 
+    Args:
+        settings: of the service.
+        trial: where a version is loaded first, if anywhere.
+
     Raises:
-        ConfigurationError: if the device of the settings is not available.
+        ConfigurationError: if the device of the settings is not available, or the service would be open to strangers.
     """
+    metrics = ServingMetrics(lambda: _active(registry))
+    door = door_for(settings, metrics)
     device = runtime.choose_device(settings.device)
     logger.info("models run on %s", runtime.describe_device(device))
-    load = partial(runtime.load, device=device)
-    registry = ModelRegistry(ModelRepository(settings.models_dir), load, settings.max_loaded_versions)
-    metrics = ServingMetrics(partial(_active, registry))
-    runner = JobRunner(settings, JobStore(settings.state_dir), registry.refresh, metrics.job_ended)
+    load = partial(runtime.load, device=device, trial=trial)
+    repository = ModelRepository(settings.models_dir)
+    registry = ModelRegistry(repository, load, settings.max_loaded_versions)
+    kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
+    runner = JobRunner(settings, repository, kept, registry.refresh, metrics.job_ended)
+    metrics.trainings = runner.unfinished
+    stopping = asyncio.Event()
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     predictor = Predictor(plane)
+    inference = Inference(plane)
+    infer_route = InferRoute(inference)
     app = FastAPI(
         title="Tabserve",
         version=metadata.version("tabserve"),
         description=DESCRIPTION,
-        lifespan=lambda _app: _running(settings, registry, runner, metrics, predictor),
+        lifespan=lambda _app: _running(
+            settings, registry, runner, kept, metrics=metrics, answering=(predictor, inference), door=door
+        ),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -60,34 +77,49 @@ def create_app(settings: Settings) -> Edge:
     negotiation = predict.Negotiation(predictor, settings.max_answer_bytes_waiting)
     app.include_router(predict.router(negotiation))
     app.include_router(models.router(registry, device))
-    app.include_router(train.router(runner))
+    app.include_router(datasets.router(kept, runner.datasets_in_use))
+    app.include_router(train.router(runner, stopping))
     app.include_router(ops.router(registry, metrics, device))
+    app.include_router(oip.router(registry, metrics, infer_route, app.version))
     app.include_router(openapi.router(app))
     openapi.install(app, partial(_manifests, registry))
     errors.install(app)
+    door.table.require_all_of(_served(app))
     limits = BodyLimits(settings.max_body_bytes, settings.max_stream_bytes, frozenset(formats.readers()))
     return Edge(
         app,
         predict=negotiation.serve,
+        infer=infer_route.serve,
         predictor=predictor,
         metrics=metrics,
         route_templates=_route_templates(app),
         limits=limits,
+        door=door,
+        stopping=stopping,
     )
 
 
 @contextlib.asynccontextmanager
 async def _running(
-    settings: Settings, registry: ModelRegistry, runner: JobRunner, metrics: ServingMetrics, predictor: Predictor
+    settings: Settings,
+    registry: ModelRegistry,
+    runner: JobRunner,
+    kept: DatasetStore,
+    *,
+    metrics: ServingMetrics,
+    answering: tuple[Predictor, Inference],
+    door: Door,
 ) -> AsyncIterator[None]:
     """Open and load everything, keep looking at the store, and stop and close everything."""
     runtime.use_one_thread()
     runtime.use_full_float32()
-    await asyncio.gather(runner.open(), registry.refresh())
+    await asyncio.gather(runner.open(), kept.open(), registry.refresh())
     for model in registry.served():
         if model.loaded:
-            predictor.rehearse(model.loaded)
+            for service in answering:
+                service.rehearse(model.loaded)
     tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
+    tasks.append(asyncio.create_task(door.gate.keep_current(), name="keys"))
     if settings.metrics_dir:
         shared = SharedFigures(settings.metrics_dir, metrics)
         metrics.others = shared.others
@@ -107,6 +139,13 @@ async def _watch(registry: ModelRegistry, interval_s: float) -> None:
             await registry.refresh()
         except Exception:
             logger.exception("the model store could not be looked at")
+
+
+def _served(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Yield method and full path template of every route."""
+    for route in iter_route_contexts(app.routes):
+        for method in route.methods or ():
+            yield method, str(route.path_format)
 
 
 def _route_templates(app: FastAPI) -> dict[object, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -23,6 +23,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from app.statistics import Statistics
 from modelstore import Manifest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -74,10 +75,13 @@ class ServingMetrics:
 
     def __init__(self, active: Callable[[], Iterable[Active]]) -> None:
         self.in_progress = 0
+        self.statistics = Statistics()
         self._active = active
         self._figures: Snapshot = {name: {} for name in FAMILIES}
         self._requests: dict[tuple[str, str], RequestFigures] = {}
         self.others: Callable[[], Iterable[Snapshot]] = tuple
+        self.keys_current: Callable[[], bool] = lambda: True
+        self.trainings: Callable[[], Mapping[str, int]] = dict
         self.registry = CollectorRegistry()
         self.registry.register(_Collector(self))
         ProcessCollector(registry=self.registry)
@@ -100,7 +104,7 @@ class ServingMetrics:
 
     def snapshot(self) -> Snapshot:
         """Return this process's figures; they change while they are read, each on its own."""
-        return self._figures
+        return self._figures | self.statistics.figures
 
     def text(self) -> bytes:
         """Return all figures in the Prometheus text format, over all workers."""
@@ -113,6 +117,17 @@ class ServingMetrics:
             yield _histogram(name, family, total[name]) if family.buckets else _counter(name, family, total[name])
         yield GaugeMetricFamily(
             "tabserve_http_requests_in_progress", "Requests being answered now by this worker.", self.in_progress
+        )
+        unfinished = GaugeMetricFamily(
+            "tabserve_train_jobs_unfinished", "Trainings that wait or run, over all processes.", labels=("status",)
+        )
+        for status, jobs in self.trainings().items():
+            unfinished.add_metric((status,), jobs)
+        yield unfinished
+        yield GaugeMetricFamily(
+            "tabserve_keys_file_ok",
+            "Whether the keys are those of the key file, as this worker sees it.",
+            self.keys_current(),
         )
         yield from _model_families(self._active())
 
@@ -148,8 +163,8 @@ class _Collector(Collector):
 def _sum(snapshots: Iterable[Snapshot]) -> Snapshot:
     total: Snapshot = {name: defaultdict(list) for name in FAMILIES}
     for snapshot in snapshots:
-        for name, by_labels in snapshot.items():
-            for labels, figures in list(by_labels.items()):
+        for name in FAMILIES:
+            for labels, figures in list(snapshot.get(name, {}).items()):
                 known = total[name][labels] or [0.0] * len(figures)
                 total[name][labels] = [a + b for a, b in zip(known, figures, strict=True)]
     return total

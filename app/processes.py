@@ -9,19 +9,27 @@ from pathlib import Path
 
 BACKGROUND_NICENESS = 10
 
+_UNKNOWN = "unknown"
+_ENDED = ("Z", "X")  # ended, but its parent has not asked how
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_process() -> str:
-    """Return the name of this process: machine start, number, and its own start."""
-    return f"{_boot()}:{os.getpid()}:{_started(os.getpid())}"
+    """Return the name of this process: machine start, namespace of numbers, number, and its own start."""
+    return f"{_boot()}:{_namespace()}:{os.getpid()}:{_started(os.getpid())}"
 
 
-def is_alive(name: str) -> bool:
-    """Tell whether the process of this name still runs on this machine; a name in another form is nobody's."""
+def is_provably_dead(name: str) -> bool:
+    """Tell whether the process of this name certainly runs no more.
+
+    That can be said of a process of this machine, since its last start, and of this container; of others, never.
+    """
     boot, _, rest = name.partition(":")
+    namespace, _, rest = rest.partition(":")
     number, _, started = rest.partition(":")
-    return boot == _boot() and number.isdigit() and started == _started(int(number))
+    if boot == _UNKNOWN or (boot, namespace) != (_boot(), _namespace()) or not number.isdigit():
+        return False
+    return started != _started(int(number))
 
 
 def step_back() -> None:
@@ -34,18 +42,22 @@ def _boot() -> str:
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
-        return "unknown"  # not Linux
+        return _UNKNOWN  # not Linux
+
+
+def _namespace() -> str:
+    """Return what two processes share if a number means the same process to both, in a container or outside."""
+    try:
+        return Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return _UNKNOWN
 
 
 def _started(number: int) -> str:
-    """Return when a process started, in clock ticks since the machine did; "gone" if there is none."""
+    """Return when a process started, in clock ticks since the machine did; "gone" if there is none that runs."""
     try:
         # the second field, the program's name in brackets, may hold anything
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        pass
-    try:
-        os.kill(number, 0)
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return "gone"
-    return "running"
+    return "gone" if fields[0] in _ENDED else fields[19]

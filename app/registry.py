@@ -16,10 +16,18 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 import modelstore
-from app.errors import ModelNotFound, ModelNotReady, StoreUnavailable, VersionNotFound, VersionRefused
+from app.errors import (
+    ModelNotFound,
+    ModelNotReady,
+    NotComparable,
+    StoreUnavailable,
+    VersionInUse,
+    VersionNotFound,
+    VersionRefused,
+)
 from app.processes import step_back
 from app.runtime import LoadedModel
-from modelstore import BrokenVersion, ModelRepository, ModelVersion
+from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComparison
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +160,7 @@ class ModelRegistry:
                 known = self._served.get(name, ServedModel(name))
                 try:
                     self._served[name] = await self._aside(self._refreshed, known)
-                except OSError:  # of this model's folder; the others must not suffer
+                except (OSError, modelstore.StoreError):  # of this model's folder; the others must not suffer
                     logger.exception("the folder of model %s cannot be read", name)
             for name in set(self._served).difference(names):
                 del self._served[name]
@@ -177,6 +185,41 @@ class ModelRegistry:
             self._served[name] = _serve(replace(self._served[name], wanted=version), loaded)
             return self._served[name]
 
+    async def remove(self, name: str, version: int) -> None:
+        """Remove a version from the store for good.
+
+        Raises:
+            ModelNotFound, VersionNotFound, StoreUnavailable.
+            VersionInUse: if it is the active one, or serves here.
+        """
+        self.get(name)
+        async with self._changing:
+            if self.get(name).serving == version:
+                raise VersionInUse(name, version)
+            await self._aside(self._remove, name, version)
+            self._recent.pop((name, version), None)
+
+    def compare(self, name: str, versions: tuple[int, int]) -> VersionComparison:
+        """Compare two versions on the test rows that both were measured on; reads the disk.
+
+        Raises:
+            ModelNotFound, VersionNotFound.
+            NotComparable: if they were tested on other rows, or one cannot be read.
+        """
+        first, second = (self.find(name, version) for version in versions)
+        try:
+            return modelstore.compare_versions(first, second)
+        except (modelstore.NotComparable, BrokenVersion) as error:
+            raise NotComparable(str(error)) from error
+
+    def previous(self, name: str) -> int | None:
+        """Return the version that was active before the active one; reads the disk.
+
+        Raises:
+            ModelNotFound.
+        """
+        return self._repository.previous(self.get(name).name)
+
     def versions(self, name: str) -> tuple[int, ...]:
         """Return the published versions of a model, ascending; reads the disk.
 
@@ -199,6 +242,17 @@ class ModelRegistry:
     async def _aside(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Do work in the loader's thread, which steps back behind the event loop's."""
         return await asyncio.get_running_loop().run_in_executor(self._loader, partial(work, *arguments, **named))
+
+    def _remove(self, name: str, version: int) -> None:
+        self.find(name, version)
+        try:
+            self._repository.remove(name, version)
+        except modelstore.VersionInUse as error:
+            raise VersionInUse(name, version) from error
+        except modelstore.UnknownVersion as error:  # removed by another process meanwhile
+            raise VersionNotFound(name, self._repository.versions(name)) from error
+        except modelstore.PublishError as error:
+            raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
 
     def _find_and_load(self, name: str, version: int) -> LoadedModel:
         return self._load_or_recall(self.find(name, version))

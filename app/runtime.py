@@ -11,6 +11,7 @@ import io
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,8 +87,21 @@ class LoadedModel:
         return self.engine.infer(x)
 
 
-def load(found: ModelVersion, device: str) -> LoadedModel:
+Trial = Callable[[Manifest, int, bytes], None]
+"""Loads a model somewhere else first; raises VersionRefused."""
+
+
+def no_trial(_manifest: Manifest, _version: int, _model: bytes) -> None:
+    """Try nothing: what is loaded is trusted."""
+
+
+def load(found: ModelVersion, device: str, trial: Trial = no_trial) -> LoadedModel:
     """Load a published version and make it prove itself.
+
+    Args:
+        found: the version.
+        device: where it is to run.
+        trial: loads it first where a crash hurts nobody.
 
     Raises:
         VersionRefused: with a reason code, if anything about it is not as its manifest promises.
@@ -101,6 +115,7 @@ def load(found: ModelVersion, device: str) -> LoadedModel:
         raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
     except admission.Forbidden as error:
         raise VersionRefused(found.name, found.version, error.reason, str(error)) from error
+    trial(manifest, found.version, data)
     try:
         candidates = _engines(data, len(manifest.features), device)
         for engine in candidates:
@@ -112,6 +127,21 @@ def load(found: ModelVersion, device: str) -> LoadedModel:
         logger.warning("%s version %d cannot run", found.name, found.version, exc_info=error)
         raise VersionRefused(found.name, found.version, "load_failed", "model.pt cannot be run here") from error
     return LoadedModel(manifest, Contract.of(manifest, found.version), device, time.perf_counter() - started, engine)
+
+
+def try_out(manifest: Manifest, version: int, model: bytes) -> None:
+    """Load a model on the CPU, make it prove itself, and forget it: what a trial does.
+
+    Raises:
+        VersionRefused: likewise.
+    """
+    try:
+        for engine in _engines(model, len(manifest.features), "cpu"):
+            _prove(engine, manifest, version)
+    except VersionRefused:
+        raise
+    except Exception as error:
+        raise VersionRefused(manifest.name, version, "load_failed", "model.pt cannot be run here") from error
 
 
 def _engines(data: bytes, features: int, device: str) -> list[Engine]:

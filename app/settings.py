@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LEAST_TRAIN_MEMORY_BYTES = 1 << 30  # PyTorch and scikit-learn take some 600 MiB before they do anything
 _PROJECT = Path(__file__).resolve().parent.parent
+_SECRETS = Path("/run/secrets")  # where containers find what must not stand in a variable
+
+_SCOPE = "(predict|train|admin|metrics)"
+_ORIGIN = r"https?://[a-z0-9.-]+(:\d{1,5})?"
 
 
 class Settings(BaseSettings):
@@ -18,6 +23,7 @@ class Settings(BaseSettings):
         env_prefix="TABSERVE_",
         frozen=True,
         extra="ignore",
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
         use_attribute_docstrings=True,
         cli_kebab_case=True,
         cli_implicit_flags=True,
@@ -36,8 +42,26 @@ class Settings(BaseSettings):
     """Folder with the data files that recipes name."""
     recipes_dir: Path = _PROJECT / "training" / "recipes"
     """Folder with the training recipes, a TOML file each."""
+    datasets_dir: Path = Path("datasets")
+    """Folder of the data sets that clients send, made if absent."""
     state_dir: Path = Path("state")
     """Folder of the job table, made if absent."""
+    database_url: Annotated[str | None, Field(repr=False)] = None
+    """Where the job table is: postgresql+psycopg://...; without it, SQLite in the state folder."""
+    train_concurrency: Annotated[int, Field(ge=0, le=64)] = 1
+    """How many trainings run at once on the job table, over all processes; 0 leaves them to other processes."""
+    max_queued_jobs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """How many trainings may wait; more are answered 429."""
+    train_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 3600.0
+    """Seconds that a training may run."""
+    train_memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES)] = 8 << 30
+    """Bytes of memory that a training may use."""
+    train_lease_s: Annotated[float, Field(ge=0.2, le=3600)] = 15.0
+    """Seconds without a sign of life after which another process gives a training up."""
+    keep_versions: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """Newest versions of a model that a training leaves in the store, besides the active one and its predecessor."""
+    keep_jobs: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Newest ended trainings that stay in the job table."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = "auto"
     """Where models run: auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or mps."""
     poll_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
@@ -46,6 +70,8 @@ class Settings(BaseSettings):
     """Largest request body in bytes."""
     max_stream_bytes: Annotated[int, Field(ge=1024)] = 1 << 40
     """Largest body in bytes of CSV, NDJSON, Arrow and float32, which are answered while they arrive."""
+    max_dataset_bytes: Annotated[int, Field(ge=1024)] = 4 << 30
+    """Largest data set in bytes; it streams to the disk, and max_stream_bytes bounds it as well."""
     max_answer_bytes_waiting: Annotated[int, Field(ge=1 << 16)] = 64 << 20
     """How many bytes of an answer may wait for a client that sends all its rows before it reads."""
     max_loaded_versions: Annotated[int, Field(ge=1, le=1000)] = 8
@@ -58,5 +84,31 @@ class Settings(BaseSettings):
     """Least severe message that is logged."""
     metrics_dir: Path | None = None
     """Folder where several workers leave their figures for each other; set by the launcher."""
+    keys_file: Path | None = None
+    """File with the API keys, made by `python -m app keys`; without it nobody needs one, and host is this machine."""
+    anonymous: Annotated[str | None, Field(pattern=rf"^({_SCOPE}(,{_SCOPE})*)?$")] = None
+    """Scopes, by comma, of whoever comes without a key; by default none if there is a key file, else all."""
+    rate_per_s: Annotated[float | None, Field(gt=0, le=1e6)] = None
+    """Requests in a second that a key, or an address without one, may make of one process; more are answered 429."""
+    rate_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """How many requests may come at once after a rest, if rate_per_s is set."""
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    """How many requests one process answers at a time; more are answered 503."""
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    """Connections of one process; when there are more, some that do nothing are closed."""
+    max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 32 << 10
+    """Largest request line with all headers, in bytes; more is answered 431."""
+    max_headers: Annotated[int, Field(ge=10, le=10_000)] = 100
+    """How many headers a request may have; more are answered 431."""
+    receive_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds in which the head of a request must come, and its body besides the time that receive_rate gives it."""
+    receive_rate: Annotated[int, Field(ge=1, le=1 << 30)] = 64 << 10
+    """Bytes in a second that a client must send of a body, on average, once receive_timeout_s is over."""
+    send_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """Seconds in which a client must read on in its answer, at least 64 KiB or all that is left."""
+    allowed_hosts: Annotated[str, Field(pattern=r"^([^\s,]+(,[^\s,]+)*)?$")] = ""
+    """Names, by comma, that requests may address the service by; default: all, but without keys only this machine's."""
+    cors_origins: Annotated[str, Field(pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$")] = ""
+    """Origins, by comma, such as https://app.example.org, whose pages may use the service from a browser."""
     train_missing: bool = False
     """Train every recipe whose model has no version yet before serving."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
+from app import confine
 from app.settings import Settings
 
 # What the child needs of this process's environment; keys and secrets are not among it.
@@ -21,6 +23,20 @@ def training_command(settings: Settings, *arguments: str) -> list[str]:
     }
     options = [part for option, folder in folders.items() for part in (option, str(folder))]
     return [sys.executable, "-m", "training", *arguments, *options]
+
+
+def inspection_command(file: Path) -> list[str]:
+    """Return the command line that looks at a data file and says what it found as one line of JSON."""
+    return [sys.executable, "-m", "training", "inspect", str(file), "--json"]
+
+
+def confined(command: list[str], memory_bytes: int) -> list[str]:
+    """Return the command as a child of this process that cannot hurt it; give it a session of its own, too.
+
+    It is niced, may use so much memory, and dies with the thread that starts it: start it from the event loop.
+    """
+    limits = ["--memory", str(memory_bytes), "--parent", str(os.getpid())]
+    return [sys.executable, "-I", "-S", str(Path(confine.__file__).resolve()), *limits, "--", *command]
 
 
 def training_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Makes the app of one serving process, and arranges that process for short answers: collector, threads, logging."""
+"""Makes the app of one serving process, and arranges that process: collector, threads, logging, trials of models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from app.edge import Edge
 from app.errors import ServingError
 from app.main import create_app
+from app.runtime import try_out
 from app.settings import Settings
+from app.trial import TrialProcess
 
 BAD_SETTINGS = 3
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -26,7 +28,7 @@ def create() -> Edge:
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
     try:
-        app = create_app(settings)
+        app = create_app(settings, TrialProcess.fork(try_out))  # here, for later there are threads
     except ServingError as error:
         print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
         sys.exit(BAD_SETTINGS)

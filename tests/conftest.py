@@ -26,7 +26,13 @@ def repository(tmp_path: Path) -> ModelRepository:
 
 @pytest.fixture
 def settings(tmp_path: Path, repository: ModelRepository) -> Settings:
-    return Settings(models_dir=repository.root, state_dir=tmp_path / "state", device="cpu", poll_interval_s=0.05)
+    return Settings(
+        models_dir=repository.root,
+        state_dir=tmp_path / "state",
+        datasets_dir=tmp_path / "datasets",
+        device="cpu",
+        poll_interval_s=0.05,
+    )
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from modelstore import (
     Lineage,
     Manifest,
     ModelRepository,
+    Permit,
     Signature,
 )
 
@@ -58,6 +59,7 @@ def manifest_for(
     features: tuple[str, ...] = ("left", "right"),
     classes: tuple[str, ...] = ("low", "high"),
     gate: GateReport | None = None,
+    job: str | None = None,
 ) -> Manifest:
     """Return a manifest for the bytes of a model over features that range from 0 to 1."""
     x = np.linspace(0, 1, 32 * len(features), dtype=np.float32).reshape(32, -1)
@@ -92,7 +94,7 @@ def manifest_for(
             )
         },
         gate=gate,
-        lineage=Lineage(recipe={}, seed=0, data_sha256={}, libraries={}, code="0.1.0"),
+        lineage=Lineage(job=job, recipe={}, seed=0, data_sha256={}, libraries={}, code="0.1.0"),
     )
 
 
@@ -105,12 +107,14 @@ def publish(
     classes: tuple[str, ...] = ("low", "high"),
     activate: bool = True,
     gate: GateReport | None = None,
+    job: str | None = None,
+    permit: Permit | None = None,
 ) -> int:
     """Publish a MeanModel and return its version."""
     model = MeanModel(len(classes), shift)
     data = script(model)
-    manifest = manifest_for(model, data, name=name, features=features, classes=classes, gate=gate)
-    version = repository.publish(manifest, data).version
+    manifest = manifest_for(model, data, name=name, features=features, classes=classes, gate=gate, job=job)
+    version = repository.publish(manifest, data, permit=permit).version
     if activate:
         repository.activate(name, version)
     return version

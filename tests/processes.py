@@ -34,13 +34,16 @@ def service(
     prefix: Sequence[str] = (),
     cwd: Path = PROJECT,
     ready: bool = True,
+    address: tuple[str, int] | None = None,
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """Run `python -m app` on a free port with store and state under `folder`; yields a client and the process."""
-    port = free_port()
+    host, port = address or ("127.0.0.1", free_port())
     settings = {
+        "TABSERVE_HOST": host,
         "TABSERVE_PORT": str(port),
         "TABSERVE_MODELS_DIR": str(folder / "models"),
         "TABSERVE_STATE_DIR": str(folder / "state"),
+        "TABSERVE_DATASETS_DIR": str(folder / "datasets"),
         "TABSERVE_DATA_DIR": str(PROJECT / "data"),
         "TABSERVE_DEVICE": "cpu",
         "TABSERVE_POLL_INTERVAL_S": "0.2",
@@ -56,7 +59,7 @@ def service(
             stderr=subprocess.STDOUT,
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=30) as client:
             wait_until_ready(client, process, log, ready=ready)
             yield client, process
     finally:

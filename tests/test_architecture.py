@@ -27,19 +27,38 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.server",),  # processes and sockets
     ("app.worker",),  # one serving process
     ("app.main", "app.wire"),  # composition; the short way from the socket
-    ("app.edge",),  # outermost ASGI layer
+    ("app.edge", "app.receiving"),  # outermost ASGI layer; bounds of what comes from the socket
+    ("app.exchange", "app.access.door"),
     ("app.api",),  # HTTP
-    ("app.predictor",),  # services
+    ("app.predictor", "app.inference"),  # services
     ("app.bulk",),
-    ("app.dataplane", "app.jobs", "app.codecs"),
-    ("app.jobstore", "app.figures"),
+    ("app.dataplane", "app.jobs.runner", "app.codecs"),
+    ("app.jobs.owner",),  # trainings, from those who run them down to the table
+    ("app.jobs.following", "app.jobs.recovery"),
+    ("app.jobs.outcome", "app.jobs.trainable"),
+    ("app.jobs.store", "app.jobs.claims"),
+    ("app.jobs.table", "app.child"),
+    ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),
+    ("app.datasets", "app.inspection"),  # data sets
+    ("app.figures",),
     ("app.registry",),
     ("app.runtime", "app.batching"),  # engine
-    ("app.engines", "app.scores"),
+    ("app.engines", "app.scores", "app.admission", "app.trial"),
     ("app.contract",),
     ("app.trainer",),
-    ("app.settings", "app.errors", "app.metrics", "app.processes"),  # leaves
-    ("app.__init__",),  # empty
+    ("app.access.gate", "app.access.table", "app.access.exposure"),  # who may come in
+    (
+        "app.access.keyring",
+        "app.access.keycommand",
+        "app.access.refusals",
+        "app.access.limits",
+        "app.access.cors",
+        "app.patience",
+    ),
+    ("app.access.keys",),
+    ("app.settings", "app.errors", "app.metrics", "app.processes", "app.confine", "app.jobs.recipes"),  # leaves
+    ("app.statistics",),  # counts that the figures hold
+    ("app.__init__", "app.jobs.__init__", "app.access.__init__"),  # empty
 )
 
 # What only the modules named here may import or use.
@@ -52,9 +71,11 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch.jit": ("training.export", "app.runtime", "app.engines"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),
-    "uvicorn": ("app.server", "app.wire"),
-    "starlette": ("app.api", "app.main", "app.edge"),
+    "uvicorn": ("app.server", "app.wire", "app.receiving"),
+    "starlette": ("app.api", "app.main", "app.edge", "app.exchange"),
     "pyarrow": ("app.codecs",),
+    "sqlalchemy": ("app.jobs.database", "app.jobs.table", "app.jobs.store", "app.jobs.claims", "app.jobs.migrations"),
+    "alembic": ("app.jobs.database", "app.jobs.migrations"),
     "sklearn": ("training",),
     "pandas": ("training",),
     "matplotlib": ("training",),
@@ -282,11 +303,11 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
         "from app.dataplane import DataPlane",
         "registry.py:1 imports app.dataplane",
     ),
-    (imports_in_app_point_down, "app.jobs", "from app import dataplane", "imports app.dataplane"),
+    (imports_in_app_point_down, "app.jobs.runner", "from app import dataplane", "imports app.dataplane"),
     (imports_in_app_point_down, "app.codecs.json", "from ..api import errors", "imports app.api.errors"),
     (imports_in_app_point_down, "app.batching", "import app.runtime", "imports app.runtime"),
     (imports_in_app_point_down, "app.api.predict", "from app.main import create_app", "imports app.main.create_app"),
-    (libraries_stay_at_home, "app.jobs", "from training.fit import fit", "only training may use training"),
+    (libraries_stay_at_home, "app.jobs.runner", "from training.fit import fit", "only training may use training"),
     (libraries_stay_at_home, "training.fit", "import app.settings", "only app may use app"),
     (libraries_stay_at_home, "modelstore.manifest", "import training", "only training may use training"),
     (libraries_stay_at_home, "app.main", "import tests.samples", "only nobody may use tests"),
@@ -300,12 +321,12 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
         "uses torch.jit; only training.export, app.runtime",
     ),
     (libraries_stay_at_home, "app.dataplane", "from fastapi import Request", "uses fastapi.Request"),
-    (libraries_stay_at_home, "app.jobs", "from starlette import status", "uses starlette.status"),
+    (libraries_stay_at_home, "app.jobs.runner", "from starlette import status", "uses starlette.status"),
     (libraries_stay_at_home, "app.codecs.csv", "import pandas", "uses pandas"),
     (modelstore_is_light, "modelstore.repository", "import numpy", "repository.py:1 imports numpy"),
     (modelstore_is_light, "modelstore.__init__", "from orjson import loads", "__init__.py:1 imports orjson.loads"),
-    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "import pickle", "uses pickle"),
-    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "from joblib import dump", "uses joblib.dump"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs.runner", "import pickle", "uses pickle"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs.runner", "from joblib import dump", "uses joblib.dump"),
     (
         nothing_is_pickled_and_no_shell_is_started,
         "app.runtime",
@@ -318,28 +339,33 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
         "import torch.multiprocessing",
         "torch.multiprocessing",
     ),
-    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "import yaml\nyaml.load(x)", "use yaml.safe_load"),
-    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "run('ls', shell=True)", "passes shell=True"),
-    (nothing_is_pickled_and_no_shell_is_started, "app.jobs", "run('ls', shell=flag)", "passes shell=flag"),
-    (imports_stand_at_the_top, "app.jobs", "def f():\n    import json", "imports json inside f"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs.runner", "import yaml\nyaml.load(x)", "use yaml.safe_load"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs.runner", "run('ls', shell=True)", "passes shell=True"),
+    (nothing_is_pickled_and_no_shell_is_started, "app.jobs.runner", "run('ls', shell=flag)", "passes shell=flag"),
+    (imports_stand_at_the_top, "app.jobs.runner", "def f():\n    import json", "imports json inside f"),
     (
         imports_stand_at_the_top,
-        "app.jobs",
+        "app.jobs.runner",
         "class A:\n    async def f(self):\n        from a import b",
         "imports a.b inside f",
     ),
     (
         imports_stand_at_the_top,
-        "app.jobs",
+        "app.jobs.runner",
         "import importlib\nimportlib.import_module('a')",
-        "jobs.py:2 imports a by name",
+        "runner.py:2 imports a by name",
     ),
-    (modules_hold_no_state, "app.jobs", "running = []", "jobs.py:1 keeps running"),
-    (modules_hold_no_state, "app.jobs", "_cache: dict[str, int] = {}", "keeps _cache"),
-    (modules_hold_no_state, "app.jobs", "seen = collections.deque()", "keeps seen"),
+    (modules_hold_no_state, "app.jobs.runner", "running = []", "runner.py:1 keeps running"),
+    (modules_hold_no_state, "app.jobs.runner", "_cache: dict[str, int] = {}", "keeps _cache"),
+    (modules_hold_no_state, "app.jobs.runner", "seen = collections.deque()", "keeps seen"),
     (modules_hold_no_state, "app.main", "app = FastAPI()", "keeps app"),
     (modules_hold_no_state, "app.settings", "SETTINGS = Settings()", "keeps SETTINGS"),
-    (modules_hold_no_state, "app.jobs", "def f():\n    global count\n    count = 1", "jobs.py:2 changes count"),
+    (
+        modules_hold_no_state,
+        "app.jobs.runner",
+        "def f():\n    global count\n    count = 1",
+        "runner.py:2 changes count",
+    ),
 ]
 
 
@@ -355,8 +381,11 @@ LAWFUL = [
     ("app.main", "from app import edge, settings\nfrom app.api import predict"),
     ("app.runtime", "import torch\ntorch.jit.load(buffer)"),
     ("app.codecs.arrow", "def decode(data):\n    import pyarrow"),
-    ("app.jobs", "subprocess.Popen(['python', '-m', 'training'], shell=False)\nPATTERNS = ['a']\n__all__ = ['b']"),
-    ("app.jobs", "training = 1\ndef f():\n    jobs = []\n    return training.real, jobs"),
+    (
+        "app.jobs.runner",
+        "subprocess.Popen(['python', '-m', 'training'], shell=False)\nPATTERNS = ['a']\n__all__ = ['b']",
+    ),
+    ("app.jobs.runner", "training = 1\ndef f():\n    jobs = []\n    return training.real, jobs"),
     ("modelstore.repository", "import os.path\nfrom pydantic import Field\nfrom modelstore.errors import StoreError"),
     ("training.export", "from torch import jit, nn\nimport sklearn, yaml\nyaml.safe_load(x)"),
 ]

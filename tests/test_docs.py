@@ -81,12 +81,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 @pytest.mark.timeout(180)
 def test_curl_lines_of_the_readme_work_as_printed(served: httpx.Client) -> None:
-    assert len(CURL_LINES) == 6
+    assert len(CURL_LINES) == 9
     address = str(served.base_url).removeprefix("http://").rstrip("/")
     for line in CURL_LINES:
         command = shlex.split(line.replace("localhost:8000", address))
         printed = subprocess.run(
-            [*command, "--fail-with-body"], capture_output=True, check=True, timeout=30, cwd=PROJECT
+            [*command, "--fail-with-body"], capture_output=True, check=True, timeout=90, cwd=PROJECT
         )
         assert printed.stdout.startswith(b"label,") or json.loads(printed.stdout), line
 

@@ -8,9 +8,11 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.codecs import precise_json
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, UnsupportedContentType
 
 JSON = "application/json"
+_MAX_LENGTH_DIGITS = 18
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -31,6 +33,12 @@ def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -
     return found
 
 
+def declared_length(request: Request) -> int | None:
+    """Return the body's size in bytes if a header says it; more digits than any body needs are cut off."""
+    digits = request.headers.get("content-length", "")[:_MAX_LENGTH_DIGITS]
+    return int(digits) if digits.isdecimal() else None
+
+
 async def read_json(request: Request, kind: type[Body]) -> Body:
     """Read a JSON body strictly.
 
@@ -40,7 +48,9 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
     """
     check_content_type(request.headers.get("content-type"))
     try:
-        return kind.model_validate_json(await request.body())
+        body = await request.body()
+        precise_json.parse(body)  # pydantic takes the last of two values of the same name, and goes 200 deep
+        return kind.model_validate_json(body)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
             raise MalformedBody("the body is not JSON; see GET /docs") from error

@@ -1,8 +1,12 @@
-"""The one error body of the whole API, RFC 9457 problem details, and the one table from exception to status."""
+"""The error body of the API, RFC 9457 problem details, and the one table from exception to status.
+
+Below /v2, where clients of the Open Inference Protocol ask, the body is `{"error": "..."}`; it is chosen here, once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 import orjson
@@ -12,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import errors
+from app.access import refusals
+from app.api.bodies import JSON
 from app.api.schemas import PROBLEM_TYPE
 
 RETRY_AFTER_S = 1
@@ -26,14 +32,44 @@ STATUS: Mapping[type[errors.ServingError], HTTPStatus] = {
     errors.VersionNotFound: HTTPStatus.NOT_FOUND,
     errors.RecipeNotFound: HTTPStatus.NOT_FOUND,
     errors.JobNotFound: HTTPStatus.NOT_FOUND,
+    errors.DatasetNotFound: HTTPStatus.NOT_FOUND,
     errors.VersionRefused: HTTPStatus.CONFLICT,
+    errors.DatasetInUse: HTTPStatus.CONFLICT,
+    errors.JobConflict: HTTPStatus.CONFLICT,
+    errors.JobEnded: HTTPStatus.CONFLICT,
+    errors.VersionInUse: HTTPStatus.CONFLICT,
+    errors.NotComparable: HTTPStatus.CONFLICT,
+    errors.DatasetTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.DeadlinePassed: HTTPStatus.GATEWAY_TIMEOUT,
+    refusals.MalformedRequest: HTTPStatus.BAD_REQUEST,
+    refusals.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
+    refusals.ScopeMissing: HTTPStatus.FORBIDDEN,
+    refusals.NotFound: HTTPStatus.NOT_FOUND,
+    refusals.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    refusals.ReceiveTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    refusals.EncodedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    refusals.HostNotServed: HTTPStatus.MISDIRECTED_REQUEST,
+    refusals.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    refusals.HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    refusals.TooManyInFlight: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _ROUTING = {
     HTTPStatus.NOT_FOUND: "there is no such route; GET /docs lists all",
     HTTPStatus.METHOD_NOT_ALLOWED: "this route does not take this method; the Allow header lists those it takes",
+}
+
+
+_OIP = "/v2"  # below it, errors are those of the Open Inference Protocol
+_STATUS_IN_OIP = {
+    HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
+    HTTPStatus.CONFLICT: HTTPStatus.SERVICE_UNAVAILABLE,  # a version that did not prove itself is not ready
 }
 
 
@@ -62,27 +98,54 @@ def problem_body(
     )
 
 
-def problem_answer(error: Exception, request_id: str) -> tuple[HTTPStatus, bytes, list[tuple[bytes, bytes]]]:
+def rendered(
+    path: str,
+    status: HTTPStatus,
+    detail: str,
+    request_id: str,
+    *,
+    problems: tuple[errors.Problem, ...] = (),
+    kind: str | None = None,
+) -> tuple[HTTPStatus, bytes, str]:
+    """Return status, body and content type of an error as the clients of a path expect it."""
+    if path != _OIP and not path.startswith(_OIP + "/"):
+        return status, problem_body(status, detail, problems, request_id, kind), PROBLEM_TYPE
+    return _STATUS_IN_OIP.get(status, status), orjson.dumps({"error": detail}), JSON
+
+
+def problem_answer(
+    error: Exception, request_id: str, path: str = ""
+) -> tuple[HTTPStatus, bytes, list[tuple[bytes, bytes]]]:
     """Return status, body and headers that answer an error."""
     status, detail, problems = problem_of(error)
-    headers = [(b"content-type", PROBLEM_TYPE.encode())]
-    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
     kind = _kebab(type(error).__name__) if isinstance(error, errors.ServingError) else None
-    return status, problem_body(status, detail, problems, request_id, kind), headers
+    status, body, content_type = rendered(path, status, detail, request_id, problems=problems, kind=kind)
+    return status, body, [(b"content-type", content_type.encode()), *_advice(error, status)]
+
+
+def _advice(error: Exception, status: HTTPStatus) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers that tell a client what to do about an error."""
+    if isinstance(error, refusals.NotAuthenticated):
+        yield b"www-authenticate", b"Bearer"
+    elif isinstance(error, refusals.MethodNotAllowed):
+        yield b"allow", ", ".join(error.allowed).encode()
+    elif status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        wait_s = error.retry_after_s if isinstance(error, refusals.RateLimited) else RETRY_AFTER_S
+        yield b"retry-after", b"%d" % math.ceil(wait_s)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app's routes, FastAPI's and Starlette's own included, with problem details."""
+    """Answer every error of the app's routes, FastAPI's and Starlette's own included, as `rendered` has it."""
     app.add_exception_handler(errors.ServingError, _serving_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(errors.ClientGone, _client_gone)
     app.add_exception_handler(Exception, _serving_error)
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
-    status, body, headers = problem_answer(error, _request_id(request))
+    status, body, headers = problem_answer(error, _request_id(request), request.scope["path"])
     return Response(body, status, headers={name.decode(): value.decode() for name, value in headers})
 
 
@@ -94,17 +157,19 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         for fault in error.errors()[: errors.MAX_PROBLEMS]
     )
     detail = f"{problems[0].feature or 'the request'}: {problems[0].problem}; see GET /docs"
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    body = problem_body(status, detail, problems, _request_id(request), "invalid-input")
-    return Response(body, status, media_type=PROBLEM_TYPE)
+    path, status = request.scope["path"], HTTPStatus.UNPROCESSABLE_ENTITY
+    status, body, content_type = rendered(
+        path, status, detail, _request_id(request), problems=problems, kind="invalid-input"
+    )
+    return Response(body, status, media_type=content_type)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     detail = _ROUTING.get(status, str(error.detail))
-    body = problem_body(status, detail, (), _request_id(request))
-    return Response(body, status, headers=dict(error.headers or {}), media_type=PROBLEM_TYPE)
+    status, body, content_type = rendered(request.scope["path"], status, detail, _request_id(request))
+    return Response(body, status, headers=dict(error.headers or {}), media_type=content_type)
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from app.api.schemas import problems
+from app.errors import VersionNotFound
 from app.registry import ModelRegistry, ServedModel
 from app.runtime import LoadedModel
-from modelstore import Baseline, BrokenVersion, Evaluation, Feature, GateReport, Lineage, Manifest, ModelVersion
+from modelstore import (
+    Baseline,
+    BrokenVersion,
+    Evaluation,
+    Feature,
+    GateReport,
+    Lineage,
+    Manifest,
+    ModelVersion,
+    VersionComparison,
+)
 
 State = Literal["ready", "degraded", "unavailable"]
+
+MAX_VERSION = 999_999_999
 
 
 class Example(BaseModel):
@@ -79,6 +93,54 @@ class VersionInfo(BaseModel):
     lineage: Lineage | None = None
 
 
+class Figures(BaseModel):
+    """How a version did on one split; log loss in nats."""
+
+    rows: int
+    accuracy: float
+    macro_f1: float
+    log_loss: float
+    brier: float
+    calibration_error: float
+
+
+class VersionBrief(BaseModel):
+    """One version in the history of a model.
+
+    Attributes:
+        active: the version that the store wants to serve.
+        previous: the version that was active before that.
+        serving: the version that answers now.
+        reason: why it cannot serve, if that is known.
+        metrics: a split's name to the figures of the whole manifest, without confusion matrix and classes.
+        parent: the version that was active when this one was trained.
+        job: the training that published it.
+        data_sha256: file to the hash of what it was trained on.
+        seed: of its training.
+    """
+
+    version: int
+    created: datetime | None
+    active: bool
+    previous: bool
+    serving: bool
+    reason: str | None
+    metrics: dict[str, Figures]
+    gate: GateReport | None
+    parent: int | None
+    job: str | None
+    data_sha256: dict[str, str]
+    seed: int | None
+
+
+class VersionHistory(BaseModel):
+    """Versions of a model, newest first; `next` is where the older ones are, if there are any."""
+
+    model: str
+    versions: list[VersionBrief]
+    next: str | None
+
+
 class ModelList(BaseModel):
     """All models and the device they run on."""
 
@@ -101,10 +163,34 @@ def router(registry: ModelRegistry, device: str) -> APIRouter:
         """Show one model."""
         return await asyncio.to_thread(_model_info, registry, registry.get(model))
 
+    @routes.get("/models/{model}/versions", response_model=VersionHistory, responses=problems(404, 422))
+    async def history(
+        model: str,
+        before: Annotated[int | None, Query(ge=1, le=MAX_VERSION)] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    ) -> Response:
+        """Show where a model comes from, newest version first: figures, gate, parent, training, data, seed."""
+        found = await asyncio.to_thread(_history, registry, registry.get(model), before, limit)
+        return Response(found, media_type="application/json")
+
+    @routes.get("/models/{model}/compare", responses=problems(404, 409, 422))
+    async def compare(
+        model: str,
+        versions: Annotated[str, Query(pattern=r"^[1-9][0-9]{0,8},[1-9][0-9]{0,8}$", examples=["3,7"])],
+    ) -> VersionComparison:
+        """Compare two versions, `versions=3,7`, on the test rows of both: figures, rows that differ, McNemar's test."""
+        first, second = map(int, versions.split(","))
+        return await asyncio.to_thread(registry.compare, model, (first, second))
+
     @routes.get("/models/{model}/versions/{version}", responses=problems(404, 422))
     async def show_version(model: str, version: int) -> VersionInfo:
         """Show one version: metrics, baselines, gate report, and where it comes from."""
         return await asyncio.to_thread(_version_info, registry, model, version)
+
+    @routes.delete("/models/{model}/versions/{version}", status_code=204, responses=problems(404, 409, 422, 503))
+    async def delete(model: str, version: int) -> None:
+        """Remove a version for good; 409 while it is the active one or serves. Its number is not used again."""
+        await registry.remove(model, version)
 
     @routes.post("/models/{model}/versions/{version}/activate", responses=problems(404, 409, 422, 503))
     async def activate(model: str, version: int) -> ModelInfo:
@@ -151,6 +237,61 @@ def _engines(loaded: LoadedModel) -> list[EngineInfo]:
         EngineInfo(up_to_rows=choice.rows, engine=choice.engine.name, measured_us=choice.measured_us)
         for choice in loaded.engine.choices
     ]
+
+
+def _history(registry: ModelRegistry, model: ServedModel, before: int | None, limit: int) -> bytes:
+    """Return the JSON of a part of a model's history; reads and writes much, so call it from a thread."""
+    stored = [version for version in reversed(registry.versions(model.name)) if before is None or version < before]
+    previous = registry.previous(model.name)
+    shown = [_version_brief(registry, model, version, previous) for version in stored[:limit]]
+    query = urlencode({"limit": limit, "before": stored[limit - 1]}) if len(stored) > limit else None
+    following = f"/models/{model.name}/versions?{query}" if query else None
+    history = VersionHistory(model=model.name, versions=[v for v in shown if v is not None], next=following)
+    return history.model_dump_json().encode()
+
+
+def _version_brief(
+    registry: ModelRegistry, model: ServedModel, version: int, previous: int | None
+) -> VersionBrief | None:
+    """Return what the history shows of a version, or None if it was removed meanwhile."""
+    try:
+        found = registry.find(model.name, version)
+    except VersionNotFound:
+        return None
+    refusal = model.refused.get(version)
+    brief = VersionBrief(
+        version=version,
+        created=None,
+        active=version == model.wanted,
+        previous=version == previous,
+        serving=version == model.serving,
+        reason=f"{refusal.reason}: {refusal.detail}" if refusal else None,
+        metrics={},
+        gate=None,
+        parent=None,
+        job=None,
+        data_sha256={},
+        seed=None,
+    )
+    try:
+        manifest = found.manifest()
+    except BrokenVersion as error:
+        return brief.model_copy(update={"reason": f"{error.reason}: {error.detail}"})
+    lineage = manifest.lineage
+    return brief.model_copy(
+        update={
+            "created": manifest.created,
+            "metrics": {
+                split: Figures.model_validate(evaluation, from_attributes=True)
+                for split, evaluation in manifest.metrics.items()
+            },
+            "gate": manifest.gate,
+            "parent": lineage.parent,
+            "job": lineage.job,
+            "data_sha256": lineage.data_sha256,
+            "seed": lineage.seed,
+        }
+    )
 
 
 def _version_info(registry: ModelRegistry, name: str, version: int) -> VersionInfo:

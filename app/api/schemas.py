@@ -10,14 +10,15 @@ PROBLEM_TYPE = "application/problem+json"
 
 _MEANINGS = {
     400: "The body is not what its content type says",
-    404: "No such model, version, recipe or training",
+    404: "No such model, version, recipe, data set or training",
     405: "The route does not take this method",
-    409: "The version did not prove itself on this device",
+    409: "Not in this state: `type` and `detail` say what is in the way",
     413: "The body is too large",
     415: "The route does not take this content type",
     422: "Values do not fit; `errors` names where",
-    429: "Too many rows wait; try again after `Retry-After` seconds",
+    429: "Too many wait; try again after `Retry-After` seconds",
     503: "Not possible now; try again after `Retry-After` seconds",
+    507: "The disk is full; nothing was kept",
 }
 
 
@@ -33,6 +34,18 @@ def json_body(schema: Document, **examples: Document) -> Document:
     if examples:
         content["examples"] = {name: {"summary": name, "value": value} for name, value in examples.items()}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def header(name: str, description: str) -> Document:
+    """Return the OpenAPI parameter of a header that a route reads by itself."""
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+def csv_body(**examples: str) -> Document:
+    """Return the `openapi_extra` of a route that takes a CSV file as it is."""
+    named = {name: {"summary": name, "value": value} for name, value in examples.items()}
+    content = {"schema": {"type": "string"}, "examples": named}
+    return {"requestBody": {"required": True, "content": {"text/csv": content}}}
 
 
 def instances(row: Document, **fields: Document) -> Document:
@@ -70,8 +83,11 @@ COMPONENTS: Document = {
                     "type": "object",
                     "required": ["row", "feature", "problem"],
                     "properties": {
-                        "row": {"type": ["integer", "null"], "description": "index of the row, from 0"},
-                        "feature": {"type": ["string", "null"]},
+                        "row": {
+                            "type": ["integer", "null"],
+                            "description": "index of the row, from 0; in CSV and NDJSON its line, from 1",
+                        },
+                        "feature": {"type": ["string", "null"], "description": "name of the feature, column or field"},
                         "problem": {"type": "string"},
                     },
                 },

@@ -1,138 +1,82 @@
-"""The job table: training jobs as rows that survive the process; it must not know processes, HTTP or recipes."""
+"""The job table as those see it who ask for trainings: accept, show, cancel; it must not know processes or HTTP."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+import secrets
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
-from app.errors import JobNotFound, StoreUnavailable
-from app.processes import is_alive, this_process
-
-BUSY_TIMEOUT_MS = 5000
-DATABASE_FILE = "jobs.sqlite3"
-
-
-class JobStatus(enum.StrEnum):
-    """Where a job is; the last three are final."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
-
-_metadata = sa.MetaData()
-_jobs = sa.Table(
-    "jobs",
-    _metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(32), nullable=False, unique=True),
-    sa.Column("model", sa.String(64), nullable=False, index=True),
-    sa.Column("status", sa.String(16), nullable=False, index=True),
-    sa.Column("activate", sa.String(16), nullable=False),
-    sa.Column("overrides", sa.JSON, nullable=False),
-    sa.Column("reason", sa.String(32)),
-    sa.Column("detail", sa.Text),
-    sa.Column("owner", sa.String(100), nullable=False),
-    sa.Column("progress", sa.JSON),
-    sa.Column("result", sa.JSON),
-    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("started", sa.DateTime(timezone=True)),
-    sa.Column("finished", sa.DateTime(timezone=True)),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """One row of the table.
-
-    Attributes:
-        activate: what to do with the new version: `if_better`, `always` or `never`.
-        overrides: recipe fields that differ, as JSON values.
-        reason: machine-readable end, such as `succeeded` or `bad_data`; None until then.
-        progress: the latest epoch, an `EpochMetrics` as JSON values.
-        result: the child's own last word, a `JobResult` as JSON values.
-    """
-
-    id: str
-    model: str
-    status: JobStatus
-    activate: str
-    overrides: dict[str, Any]
-    reason: str | None
-    detail: str | None
-    progress: dict[str, Any] | None
-    result: dict[str, Any] | None
-    created: datetime
-    started: datetime | None
-    finished: datetime | None
+from app.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
+from app.jobs.database import Database
+from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
+from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, end, job_of, now
+from modelstore import JobResult
 
 
 class JobStore:
-    """Jobs in SQLite, in WAL mode with full synchronisation; every method blocks, so call it from a thread."""
+    """Training jobs in a database; every method blocks and may raise StoreUnavailable."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._engine = sa.create_engine(f"sqlite:///{folder / DATABASE_FILE}")
-        sa.event.listen(self._engine, "connect", _configure)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def open(self) -> None:
-        """Make folder and table if absent.
+    def add(
+        self,
+        request: TrainingRequest,
+        *,
+        limit: int,
+        digest: str | None = None,
+        data_sha256: str | None = None,
+        idempotency_key: str | None = None,
+        retry_of: str | None = None,
+    ) -> TrainingJob:
+        """Accept a training and return its queued job; for a key that came before, the job that it made then.
+
+        Args:
+            request: what to train.
+            limit: how many jobs may wait.
+            digest: of what was asked for, if that is not the whole request.
+            data_sha256: of the data set's contents.
+            idempotency_key: at most 255 characters.
+            retry_of: id of the job that is repeated.
 
         Raises:
-            StoreUnavailable: if the folder or the database cannot be used.
+            IdempotencyKeyReused, JobConflict, QueueFull.
         """
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailable(f"the state folder cannot be made: {error.strerror}") from error
-        with self._transaction() as connection:
-            _metadata.create_all(connection)
+        values: dict[str, Any] = {
+            "id": secrets.token_hex(8),
+            "model": request.model,
+            "dataset": request.dataset,
+            "data_sha256": data_sha256,
+            "request": request.document(),
+            "request_digest": digest or request.digest(),
+            "idempotency_key": idempotency_key,
+            "retry_of": retry_of,
+            "status": JobStatus.QUEUED,
+            "heartbeat": 0,
+            "cancel_requested": False,
+            "log": [],
+        }
+        with self._database.writing() as connection:
+            if earlier := _earlier(connection, idempotency_key, values["request_digest"]):
+                return earlier
+            other = sa.select(JOBS.c.id).where(JOBS.c.model == request.model, IS_UNFINISHED)
+            if unfinished := connection.execute(other).scalar():
+                raise JobConflict(unfinished)
+            waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED)
+            if connection.execute(waiting).scalar_one() >= limit:
+                raise QueueFull(limit)
+            connection.execute(JOBS.insert().values(**values, created=now()))
+            return _get(connection, values["id"])
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
+    def earlier(self, idempotency_key: str | None, digest: str) -> TrainingJob | None:
+        """Return the job that a key made when it came before.
 
-    def add(self, job_id: str, model: str, activate: str, overrides: dict[str, Any]) -> TrainingJob:
-        """Add a queued job, owned by this process, and return it."""
-        values = {"id": job_id, "model": model, "activate": activate, "overrides": overrides, "owner": this_process()}
-        with self._transaction() as connection:
-            connection.execute(_jobs.insert().values(**values, status=JobStatus.QUEUED, created=_now()))
-        return self.get(job_id)
-
-    def start(self, job_id: str) -> None:
-        """Mark a job as running."""
-        self._update(job_id, status=JobStatus.RUNNING, started=_now())
-
-    def report(self, job_id: str, progress: dict[str, Any]) -> None:
-        """Keep the latest epoch of a running job."""
-        self._update(job_id, progress=progress)
-
-    def finish(
-        self, job_id: str, status: JobStatus, reason: str, detail: str, result: dict[str, Any] | None = None
-    ) -> None:
-        """End a job that has not ended yet; a job ends once."""
-        self._update(job_id, status=status, reason=reason, detail=detail, result=result, finished=_now())
-
-    def interrupt_orphans(self) -> int:
-        """End unfinished jobs whose process is provably gone, and return how many."""
-        with self._transaction() as connection:
-            unfinished = sa.select(_jobs.c.id, _jobs.c.owner).where(_jobs.c.status.in_(UNFINISHED))
-            orphans = [job_id for job_id, owner in connection.execute(unfinished).all() if not is_alive(owner)]
-        for job_id in orphans:
-            self.finish(job_id, JobStatus.INTERRUPTED, "interrupted", "the service stopped before the job ended")
-        return len(orphans)
+        Raises:
+            IdempotencyKeyReused: if it came with another request.
+        """
+        with self._database.reading() as connection:
+            return _earlier(connection, idempotency_key, digest)
 
     def get(self, job_id: str) -> TrainingJob:
         """Return one job.
@@ -140,45 +84,73 @@ class JobStore:
         Raises:
             JobNotFound.
         """
-        with self._transaction() as connection:
-            row = connection.execute(_jobs.select().where(_jobs.c.id == job_id)).one_or_none()
-        if row is None:
-            raise JobNotFound
-        return _job(row)
+        with self._database.reading() as connection:
+            return _get(connection, job_id)
 
-    def latest(self, limit: int) -> list[TrainingJob]:
-        """Return the newest jobs, newest first."""
-        with self._transaction() as connection:
-            rows = connection.execute(_jobs.select().order_by(_jobs.c.number.desc()).limit(limit)).all()
-        return [_job(row) for row in rows]
+    def page(
+        self, *, model: str | None = None, status: JobStatus | None = None, before: int | None = None, limit: int = 50
+    ) -> tuple[list[TrainingJob], int | None]:
+        """Return the newest jobs, newest first, and the `before` of the next page, None if there is none.
 
-    def _update(self, job_id: str, **values: Any) -> None:
-        change = _jobs.update().where(_jobs.c.id == job_id, _jobs.c.status.in_(UNFINISHED))
-        with self._transaction() as connection:
-            connection.execute(change.values(**values))
+        Args:
+            model: only jobs of this model.
+            status: only jobs with this status.
+            before: only jobs with a lower number.
+            limit: how many at most, at least 1.
+        """
+        query = SELECT_JOB.order_by(JOBS.c.number.desc()).limit(limit + 1)
+        for column, value in ((JOBS.c.model, model), (JOBS.c.status, status)):
+            query = query.where(column == value) if value is not None else query
+        query = query.where(JOBS.c.number < before) if before is not None else query
+        with self._database.reading() as connection:
+            jobs = [job_of(row) for row in connection.execute(query)]
+        return jobs[:limit], jobs[limit - 1].number if len(jobs) > limit else None
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise StoreUnavailable("the job table cannot be used now; predictions are not affected") from error
+    def cancel(self, job_id: str) -> TrainingJob:
+        """End a queued job; ask the owner of a running one to end it.
+
+        Raises:
+            JobNotFound, JobEnded.
+        """
+        with self._database.writing() as connection:
+            job = _get(connection, job_id)
+            if job.ended:
+                raise JobEnded(job_id)
+            if job.status == JobStatus.QUEUED:
+                detail = "cancelled before it began"
+                end(connection, job, JobResult(reason="cancelled", detail=detail, model=job.model))
+            else:
+                asked = JOBS.update().where(JOBS.c.number == job.number)
+                connection.execute(asked.values(cancel_requested=True))
+            return _get(connection, job_id)
+
+    def events(self, number: int, after: int, limit: int = 1000) -> list[tuple[int, str]]:
+        """Return the next events of a job: number from 1, and JSON line."""
+        query = sa.select(EVENTS.c.seq, EVENTS.c.line).where(EVENTS.c.job_number == number, EVENTS.c.seq > after)
+        with self._database.reading() as connection:
+            return [(row.seq, row.line) for row in connection.execute(query.order_by(EVENTS.c.seq).limit(limit))]
+
+    def datasets_in_use(self) -> frozenset[tuple[str, str]]:
+        """Return name and sha256 of the data sets that unfinished jobs need."""
+        query = sa.select(JOBS.c.dataset, JOBS.c.data_sha256).where(IS_UNFINISHED, JOBS.c.dataset.is_not(None))
+        with self._database.reading() as connection:
+            return frozenset((row.dataset, row.data_sha256) for row in connection.execute(query))
 
 
-def _job(row: sa.Row[Any]) -> TrainingJob:
-    values = dict(row._mapping)
-    del values["number"], values["owner"]
-    for moment in ("created", "started", "finished"):
-        if values[moment] is not None:
-            values[moment] = values[moment].replace(tzinfo=UTC)  # SQLite keeps no zone; all are written in UTC
-    return TrainingJob(**{**values, "status": JobStatus(values["status"])})
+def _earlier(connection: sa.Connection, idempotency_key: str | None, digest: str) -> TrainingJob | None:
+    if idempotency_key is None:
+        return None
+    same = sa.select(JOBS.c.id, JOBS.c.request_digest).where(JOBS.c.idempotency_key == idempotency_key)
+    earlier = connection.execute(same).one_or_none()
+    if earlier is None:
+        return None
+    if earlier.request_digest != digest:
+        raise IdempotencyKeyReused
+    return _get(connection, earlier.id)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _configure(connection: Any, _record: object) -> None:
-    for setting in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
-        connection.execute(f"PRAGMA {setting}")
+def _get(connection: sa.Connection, job_id: str) -> TrainingJob:
+    row = connection.execute(SELECT_JOB.where(JOBS.c.id == job_id)).one_or_none()
+    if row is None:
+        raise JobNotFound
+    return job_of(row)

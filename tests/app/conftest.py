@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.jobs.database import Database
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
+from tests import postgres
+from tests.app.databases import opened
 from tests.fakes import publish
 
 
@@ -20,6 +24,35 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     repository = ModelRepository(folder / "models")
     publish(repository)
     publish(repository, "thirds", features=("x", "y", "z"), classes=("none", "some", "all"))
-    settings = Settings(models_dir=repository.root, state_dir=folder / "state", device="cpu")
+    settings = Settings(
+        models_dir=repository.root, state_dir=folder / "state", datasets_dir=folder / "datasets", device="cpu"
+    )
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """Return the URL of a database in a PostgreSQL cluster that runs for the tests only."""
+    if not postgres.available():
+        pytest.skip(f"no PostgreSQL 15 in {postgres.PROGRAMS}")
+    with postgres.cluster() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Return the URL of an empty database, None for SQLite: a test that takes it runs on both."""
+    if request.param == "sqlite":
+        return None
+    found: str = request.getfixturevalue("postgresql")
+    postgres.empty(found)
+    return found
+
+
+@pytest.fixture
+def database(url: str | None, tmp_path: Path) -> Iterator[Database]:
+    """Return an open database without a row, on SQLite and on PostgreSQL."""
+    database = opened(url, tmp_path / "state")
+    yield database
+    database.close()

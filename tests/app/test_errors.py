@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from app.jobstore import DATABASE_FILE
+from app.jobs.database import DATABASE_FILE
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -113,7 +113,7 @@ def test_every_failure_has_the_one_shape(steady: TestClient, failure: Failure) -
         ("GET", "/predict/means", "POST"),
         ("PUT", "/predict", "POST"),
         ("GET", "/models/means/versions/1/activate", "POST"),
-        ("POST", "/readyz", "GET"),
+        ("POST", "/readyz", "GET, HEAD"),
     ],
 )
 def test_wrong_method_lists_the_right_ones(steady: TestClient, method: str, path: str, allowed: str) -> None:

@@ -1,177 +1,225 @@
-"""The job table: what it keeps, and what it says when it cannot."""
+"""The job table as requests see it: what it keeps, what it refuses, and what it says when it cannot."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from app import jobstore
-from app.errors import JobNotFound, StoreUnavailable
-from app.jobstore import DATABASE_FILE, JobStatus, JobStore, TrainingJob
-from tests.app.orphans import leave_jobs_behind
-
-
-def opened(folder: Path) -> JobStore:
-    store = JobStore(folder)
-    store.open()
-    return store
+from app.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull, StoreUnavailable
+from app.jobs import database as databases
+from app.jobs.claims import Claims
+from app.jobs.database import DATABASE_FILE, Database
+from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
+from app.jobs.store import JobStore
+from modelstore import JobResult, Overrides, from_line
+from tests.app.databases import LIMIT, add, claimed, failure, opened
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[JobStore]:
-    store = opened(tmp_path / "state")
-    yield store
-    store.close()
+def store(database: Database) -> JobStore:
+    return JobStore(database)
 
 
-def add(store: JobStore, job_id: str = "a") -> TrainingJob:
-    return store.add(job_id, "iris", "if_better", {"epochs": 3, "hidden": [4, 2]})
+@pytest.fixture
+def claims(database: Database) -> Claims:
+    return Claims(database, "somebody")
+
+
+ASKED = TrainingRequest(
+    model="churn",
+    dataset="churn-2026",
+    target="churned",
+    features=("age", "months, since"),
+    overrides=Overrides(epochs=3, hidden=(4, 2)),
+    activate="never",
+    timeout_s=60.5,
+    memory_bytes=6 << 30,
+)
 
 
 def test_new_job_is_queued_with_what_was_asked_for(store: JobStore) -> None:
-    job = add(store)
+    job = store.add(ASKED, limit=LIMIT, data_sha256="ab" * 32, retry_of="earlier")
 
-    assert job == store.get("a")
-    assert (job.id, job.model, job.status, job.activate) == ("a", "iris", JobStatus.QUEUED, "if_better")
-    assert job.overrides == {"epochs": 3, "hidden": [4, 2]}
-    assert (job.reason, job.detail, job.progress, job.result, job.started, job.finished) == (None,) * 6
+    assert job == store.get(job.id)
+    assert job.request() == ASKED
+    assert (job.status, job.queue_position, job.ended) == (JobStatus.QUEUED, 1, False)
+    assert (job.overrides, job.data_sha256, job.retry_of) == ({"epochs": 3, "hidden": [4, 2]}, "ab" * 32, "earlier")
+    assert (job.reason, job.detail, job.progress, job.result, job.log) == (None, None, None, None, ())
+    assert (job.started, job.finished, job.version_before, job.cancel_requested) == (None, None, None, False)
 
 
-def test_moments_are_in_utc_and_in_order(store: JobStore) -> None:
+def test_moments_are_in_utc_and_in_order(store: JobStore, claims: Claims) -> None:
     before = datetime.now(UTC)
-    add(store)
-    store.start("a")
-    store.finish("a", JobStatus.SUCCEEDED, "succeeded", "version 1 is active")
+    job_id = add(store).id
+    claims.finish(claimed(claims), failure())
 
-    job = store.get("a")
+    job = store.get(job_id)
 
     assert job.started is not None
     assert job.finished is not None
     assert before <= job.created <= job.started <= job.finished <= datetime.now(UTC)
-    assert job.created.utcoffset() == timedelta(0)
+    assert [moment.utcoffset() for moment in (job.created, job.started, job.finished)] == [timedelta(0)] * 3
 
 
-def test_running_job_keeps_its_latest_epoch(store: JobStore) -> None:
+def test_model_has_one_job_that_has_not_ended_and_a_second_is_told_which(store: JobStore, claims: Claims) -> None:
+    first = add(store)
+    with pytest.raises(JobConflict) as queued:
+        add(store)
+    claim = claimed(claims)
+    with pytest.raises(JobConflict) as running:
+        add(store)
+    claims.finish(claim, failure())
+
+    assert [conflict.value.job_id for conflict in (queued, running)] == [first.id] * 2
+    assert add(store).number > first.number
+
+
+def test_of_many_requests_at_once_for_one_model_one_is_accepted(store: JobStore) -> None:
+    def attempt(_: int) -> TrainingJob | None:
+        try:
+            return add(store)
+        except JobConflict:
+            return None
+
+    with ThreadPoolExecutor(16) as pool:
+        accepted = [job for job in pool.map(attempt, range(32)) if job]
+
+    assert len(accepted) == 1
+
+
+def test_queue_takes_so_many_jobs_and_no_more(store: JobStore, claims: Claims) -> None:
+    for number in range(3):
+        store.add(TrainingRequest(model=f"m{number}"), limit=3)
+
+    with pytest.raises(QueueFull) as full:
+        store.add(TrainingRequest(model="m3"), limit=3)
+    claimed(claims)
+
+    assert full.value.limit == 3
+    assert store.add(TrainingRequest(model="m3"), limit=3).queue_position == 3
+
+
+def test_key_that_came_before_names_the_job_that_it_made(store: JobStore, claims: Claims) -> None:
+    first = store.add(ASKED, limit=LIMIT, idempotency_key="key")
+
+    assert store.add(ASKED, limit=0, idempotency_key="key") == first
+    claims.finish(claimed(claims), failure("churn"))
+    assert store.add(ASKED, limit=LIMIT, idempotency_key="key").id == first.id
+    with pytest.raises(IdempotencyKeyReused):
+        add(store, idempotency_key="key")
+    assert len(store.page()[0]) == 1
+
+
+def test_requests_at_once_with_one_key_are_one_job(store: JobStore) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        jobs = list(pool.map(lambda _: store.add(ASKED, limit=LIMIT, idempotency_key="key").id, range(32)))
+
+    assert len(set(jobs)) == 1
+
+
+def test_queue_positions_count_from_the_next_one(store: JobStore, claims: Claims) -> None:
+    for model in ("a", "b", "c"):
+        add(store, model)
+    claimed(claims)
+
+    jobs, _ = store.page()
+
+    assert [(job.model, job.queue_position) for job in jobs] == [("c", 2), ("b", 1), ("a", None)]
+
+
+def test_pages_are_newest_first_filtered_and_complete(store: JobStore, claims: Claims) -> None:
+    for number in range(7):
+        add(store, "even" if number % 2 == 0 else "odd")
+        claims.finish(claimed(claims), failure())
+    last = add(store, "even")
+
+    seen, before = [], None
+    while True:
+        page, before = store.page(before=before, limit=3)
+        seen += page
+        if before is None:
+            break
+
+    assert [job.number for job in seen] == sorted((job.number for job in seen), reverse=True)
+    assert len(seen) == 8
+    assert len(store.page(model="odd")[0]) == 3
+    assert store.page(status=JobStatus.QUEUED) == ([last], None)
+    assert [job.model for job in store.page(model="even", status=JobStatus.FAILED, limit=2)[0]] == ["even"] * 2
+    assert store.page(model="nobody") == ([], None)
+
+
+def test_queued_job_ends_at_once_when_it_is_cancelled(store: JobStore, claims: Claims) -> None:
+    job = store.cancel(add(store).id)
+
+    assert (job.status, job.reason, job.started, job.queue_position) == (JobStatus.CANCELLED, "cancelled", None, None)
+    assert claims.claim(100) is None
+    assert [from_line(line) for _, line in store.events(job.number, 0)] == [
+        JobResult(reason="cancelled", detail="cancelled before it began", model="iris")
+    ]
+
+
+def test_cancelling_a_running_job_asks_its_owner(store: JobStore, claims: Claims) -> None:
     add(store)
-    store.start("a")
-    store.report("a", {"epoch": 1})
-    store.report("a", {"epoch": 2})
+    claim = claimed(claims)
 
-    assert store.get("a").status == JobStatus.RUNNING
-    assert store.get("a").progress == {"epoch": 2}
+    job = store.cancel(claim.job.id)
 
-
-CHANGES: dict[str, Callable[[JobStore], object]] = {
-    "start": lambda store: store.start("a"),
-    "report": lambda store: store.report("a", {"epoch": 9}),
-    "finish": lambda store: store.finish("a", JobStatus.FAILED, "failed", "again"),
-}
+    assert (job.status, job.cancel_requested) == (JobStatus.RUNNING, True)
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-@pytest.mark.parametrize("end", [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.INTERRUPTED])
-def test_job_ends_once(store: JobStore, end: JobStatus, change: Callable[[JobStore], object]) -> None:
-    add(store)
-    store.start("a")
-    store.finish("a", end, "why", "how", {"version": 1})
-    ended = store.get("a")
+def test_job_that_has_ended_or_never_was_cannot_be_cancelled(store: JobStore) -> None:
+    job = store.cancel(add(store).id)
 
-    change(store)
-
-    assert store.get("a") == ended
-    assert (ended.status, ended.reason, ended.detail, ended.result) == (end, "why", "how", {"version": 1})
+    with pytest.raises(JobEnded) as error:
+        store.cancel(job.id)
+    assert error.value.job_id == job.id
+    assert store.get(job.id) == job
+    for method in (store.cancel, store.get):
+        with pytest.raises(JobNotFound):
+            method("nobody")
 
 
-def test_jobs_survive_reopening(store: JobStore, tmp_path: Path) -> None:
-    add(store)
-    store.finish("a", JobStatus.FAILED, "bad_data", "row 3 has no class")
-    job = store.get("a")
-    store.close()
+def test_jobs_survive_reopening(store: JobStore, url: str | None, tmp_path: Path) -> None:
+    job = store.cancel(add(store).id)
+    queued = add(store)
 
-    again = opened(tmp_path / "state")
+    again = opened(url, tmp_path / "state")
 
-    assert again.get("a") == job
+    assert JobStore(again).page()[0] == [queued, job]
     again.close()
 
 
-def test_jobs_survive_without_closing(store: JobStore, tmp_path: Path) -> None:
-    job = add(store)
-
-    again = opened(tmp_path / "state")
-
-    assert again.get("a") == job
-    again.close()
-
-
-def test_unfinished_jobs_of_a_process_that_ended_are_interrupted_and_counted(store: JobStore, tmp_path: Path) -> None:
-    leave_jobs_behind(tmp_path / "state")
-
-    assert store.interrupt_orphans() == 2
-
-    for job_id in ("queued", "running"):
-        job = store.get(job_id)
-        assert (job.status, job.reason) == (JobStatus.INTERRUPTED, "interrupted")
-        assert job.finished is not None
-    assert store.get("done").status == JobStatus.SUCCEEDED
-    assert store.interrupt_orphans() == 0
-
-
-def test_unfinished_jobs_of_a_living_process_are_left_alone(store: JobStore) -> None:
+def test_data_sets_are_in_use_until_the_job_has_ended(store: JobStore, claims: Claims) -> None:
+    store.add(ASKED, limit=LIMIT, data_sha256="ab" * 32)
     add(store)
-    store.start("a")
 
-    assert store.interrupt_orphans() == 0
-    assert store.get("a").status == JobStatus.RUNNING
-
-
-def test_latest_jobs_come_newest_first_and_no_more_than_asked_for(store: JobStore) -> None:
-    for number in range(12):
-        add(store, f"job-{number}")
-
-    assert [job.id for job in store.latest(3)] == ["job-11", "job-10", "job-9"]
-    assert len(store.latest(100)) == 12
-
-
-def test_unknown_job_is_not_found(store: JobStore) -> None:
-    with pytest.raises(JobNotFound):
-        store.get("nobody")
-
-
-def test_folder_that_cannot_be_made_is_said_without_its_path(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    with pytest.raises(StoreUnavailable, match="the state folder cannot be made: Not a directory"):
-        JobStore(tmp_path / "file" / "state").open()
-
-
-def test_file_that_is_no_database_makes_the_store_unavailable(tmp_path: Path) -> None:
-    (tmp_path / DATABASE_FILE).write_bytes(b"these are no pages" * 1000)
-    store = JobStore(tmp_path)
-
-    with pytest.raises(StoreUnavailable):
-        store.open()
-    store.close()
+    assert store.datasets_in_use() == {("churn-2026", "ab" * 32)}
+    claim = claimed(claims)
+    assert store.datasets_in_use() == {("churn-2026", "ab" * 32)}
+    claims.finish(claim, failure("churn"))
+    assert store.datasets_in_use() == frozenset()
 
 
 def test_locked_database_makes_the_store_unavailable_until_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobstore, "BUSY_TIMEOUT_MS", 20)
-    store = opened(tmp_path)
+    monkeypatch.setattr(databases, "BUSY_TIMEOUT_MS", 20)
+    database = opened(None, tmp_path)
+    store = JobStore(database)
     add(store, "before")
     other = sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreUnavailable, match="predictions are not affected"):
         add(store, "during")
-    assert [job.id for job in store.latest(10)] == ["before"]
+    assert [job.model for job in store.page()[0]] == ["before"]
 
     other.execute("ROLLBACK")
     other.close()
     add(store, "after")
-    assert [job.id for job in store.latest(10)] == ["after", "before"]
-    store.close()
+    assert [job.model for job in store.page()[0]] == ["after", "before"]
+    database.close()

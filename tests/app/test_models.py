@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from modelstore import Baseline, GateReport, ModelRepository
+from modelstore import Baseline, GateReport, Lineage, ModelRepository, Prediction, write_predictions
 from tests.app.broken import Logits, NotANumber, damage, publish_as_means
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
@@ -180,3 +180,132 @@ def test_empty_store_lists_nothing(settings: Settings) -> None:
     with TestClient(create_app(settings)) as client:
         assert client.get("/models").json() == {"device": "cpu", "models": []}
         assert "none yet" in assert_problem(client.get("/models/means"), 404)["detail"]
+
+
+def publish_from(repository: ModelRepository, lineage: Lineage, said: tuple[str, ...] = ()) -> int:
+    """Publish a version of `means` with this lineage, which called the lines from 2 on `said`; all of them are low."""
+    model = MeanModel(2, 0.0)
+    data = script(model)
+    lines = enumerate((Prediction("low", label, 0.75) for label in said), start=2)
+    manifest = manifest_for(model, data).model_copy(update={"lineage": lineage})
+    return repository.publish(
+        manifest, data, {"test_predictions.csv": write_predictions(lines)} if said else {}
+    ).version
+
+
+def test_history_tells_where_versions_come_from_newest_first(client: TestClient, repository: ModelRepository) -> None:
+    shas = {"means.csv": "0" * 64}
+    lineage = Lineage(recipe={}, seed=7, data_sha256=shas, libraries={}, code="0.1.0", parent=1, job="f00")
+    publish_from(repository, lineage)
+    client.post("/models/means/versions/2/activate")
+
+    history = client.get("/models/means/versions").json()
+
+    second, first = history["versions"]
+    assert (history["model"], history["next"]) == ("means", None)
+    assert (second["version"], second["parent"], second["job"], second["seed"]) == (2, 1, "f00", 7)
+    assert second["data_sha256"] == shas
+    assert [(v["active"], v["previous"], v["serving"]) for v in (second, first)] == [
+        (True, False, True),
+        (False, True, False),
+    ]
+    assert second["metrics"]["test"] == {
+        "rows": 10,
+        "accuracy": 1,
+        "macro_f1": 1,
+        "log_loss": 0.25,
+        "brier": 0.125,
+        "calibration_error": 0.0625,
+    }
+
+
+def test_history_comes_in_parts(client: TestClient, repository: ModelRepository) -> None:
+    for _ in range(4):
+        publish(repository, activate=False)
+
+    seen, path = [], "/models/means/versions?limit=2"
+    while path:
+        part = client.get(path).json()
+        seen.append([version["version"] for version in part["versions"]])
+        path = part["next"]
+
+    assert seen == [[5, 4], [3, 2], [1]]
+    assert_problem(client.get("/models/means/versions?limit=101"), 422)
+    assert_problem(client.get("/models/nobody/versions"), 404)
+
+
+def test_history_shows_a_version_that_cannot_be_read_with_the_reason(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    publish(repository, activate=False)
+    (repository.find("means", 2).path / "manifest.json").write_text("{}")
+
+    broken = client.get("/models/means/versions").json()["versions"][0]
+
+    assert (broken["version"], broken["metrics"], broken["created"]) == (2, {}, None)
+    assert broken["reason"].startswith("manifest_invalid: ")
+
+
+def test_version_is_deleted_for_good(client: TestClient, repository: ModelRepository) -> None:
+    publish(repository, activate=False)
+    assert client.post("/predict/means/versions/2", json={"instances": [[0, 0]]}).status_code == 200
+
+    deleted = client.delete("/models/means/versions/2")
+
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert repository.versions("means") == (1,)
+    assert_problem(client.delete("/models/means/versions/2"), 404)
+    assert_problem(client.post("/predict/means/versions/2", json={"instances": [[0, 0]]}), 404)
+    assert publish(repository) == 3
+
+
+def test_version_that_is_active_or_serves_is_not_deleted(client: TestClient, repository: ModelRepository) -> None:
+    publish_as_means(repository, Logits(2, 0.0))
+    until(lambda: shown_in("degraded", client), "the broken version is noticed")
+
+    for version in (1, 2):  # one serves, the other is active
+        problem = assert_problem(client.delete(f"/models/means/versions/{version}"), 409)
+        assert problem["type"] == "urn:tabserve:problem:version-in-use"
+
+    assert repository.versions("means") == (1, 2)
+    assert high(client) == (1, 0.0)
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "9" * 30, "2"])
+def test_version_that_was_never_published_cannot_be_deleted(steady: TestClient, version: str) -> None:
+    assert_problem(steady.delete(f"/models/means/versions/{version}"), 404)
+    assert_problem(steady.delete(f"/models/nobody/versions/{version}"), 404)
+
+
+def test_versions_are_compared_row_by_row(client: TestClient, repository: ModelRepository) -> None:
+    lineage = Lineage(recipe={}, seed=0, data_sha256={"means.csv": "0" * 64}, libraries={}, code="0.1.0")
+    publish_from(repository, lineage, ("low", "low", "low", "high"))
+    publish_from(repository, lineage, ("low", "high", "high", "high"))
+
+    shown = client.get("/models/means/compare?versions=2,3").json()
+
+    assert (shown["model"], shown["versions"]) == ("means", [2, 3])
+    assert (shown["rows"], shown["agreeing"], shown["disagreeing"]) == (4, 2, 2)
+    assert (shown["only_first_right"], shown["only_second_right"]) == (2, 0)
+    assert shown["p_value"] == pytest.approx(0.5)  # two coins that fall alike
+    assert shown["examples"][0] == {"line": 3, "truth": "low", "first": "low", "second": "high"}
+    assert shown["metrics"]["3"]["accuracy"] == 1
+
+
+def test_versions_without_rows_in_common_are_not_compared(client: TestClient, repository: ModelRepository) -> None:
+    publish(repository, activate=False)
+
+    problem = assert_problem(client.get("/models/means/compare?versions=1,2"), 409)
+
+    assert problem["type"] == "urn:tabserve:problem:not-comparable"
+    assert "test_predictions.csv" in problem["detail"]
+
+
+@pytest.mark.parametrize("query", ["", "versions=1", "versions=1,2,3", "versions=a,b", "versions=0,1", "versions=1,-2"])
+def test_comparison_wants_two_versions(steady: TestClient, query: str) -> None:
+    assert_problem(steady.get(f"/models/means/compare?{query}"), 422)
+
+
+def test_comparison_of_what_is_not_there_is_not_found(steady: TestClient) -> None:
+    assert_problem(steady.get("/models/means/compare?versions=1,999999999"), 404)
+    assert_problem(steady.get("/models/nobody/compare?versions=1,2"), 404)

@@ -11,30 +11,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from app import jobs
-from app.jobstore import JobStatus, JobStore
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
-from tests.app.orphans import leave_jobs_behind
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import publish
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 REAL_DEADLINE_S = 100.0
-FINAL = {"succeeded", "failed", "interrupted"}
+FINAL = {"succeeded", "failed", "cancelled", "interrupted"}
 
 SAYS_AN_EPOCH = """
 import json, os, pathlib, signal, sys, time
 def say(**event): print(json.dumps(event), flush=True)
 def epoch(n): say(event="epoch", epoch=n, epochs=9, train_loss=0.5, learning_rate=0.1, gradient_norm=1.0,
                   elapsed_s=0.1, remaining_s=0.1)
-def end(reason, detail, **more): say(event="result", reason=reason, detail=detail, model="iris", **more)
+def end(reason, detail, **more): say(event="result", reason=reason, detail=detail, model=sys.argv[2], **more)
 epoch(1)
 pathlib.Path("pid").write_text(str(os.getpid()))
 """
@@ -126,6 +124,21 @@ BAD = {
     "seed is negative": ({"model": "iris", "seed": -1}, "seed"),
     "seed differs": ({"model": "iris", "seed": 1, "overrides": {"seed": 2}}, "seed"),
     "activate unknown": ({"model": "iris", "activate": "maybe"}, "activate"),
+    "dataset is a path": ({"model": "iris", "dataset": "../iris", "target": "x"}, "dataset"),
+    "dataset is empty": ({"model": "iris", "dataset": "", "target": "x"}, "dataset"),
+    "target is empty": ({"model": "iris", "dataset": "iris", "target": ""}, "target"),
+    "target has a NUL": ({"model": "iris", "dataset": "iris", "target": "a\x00"}, "target"),
+    "target without a data set": ({"model": "iris", "target": "x"}, "target"),
+    "no features": ({"model": "iris", "dataset": "iris", "target": "x", "features": []}, "features"),
+    "features is text": ({"model": "iris", "dataset": "iris", "target": "x", "features": "abc"}, "features"),
+    "a feature is a number": ({"model": "iris", "dataset": "iris", "target": "x", "features": [1]}, "features.0"),
+    "too many features": ({"model": "iris", "dataset": "iris", "target": "x", "features": ["a"] * 10_001}, "features"),
+    "timeout is zero": ({"model": "iris", "timeout_s": 0}, "timeout_s"),
+    "timeout is text": ({"model": "iris", "timeout_s": "60"}, "timeout_s"),
+    "timeout is a year": ({"model": "iris", "timeout_s": 366 * 86400}, "timeout_s"),
+    "memory is tiny": ({"model": "iris", "memory_bytes": 1}, "memory_bytes"),
+    "memory is endless": ({"model": "iris", "memory_bytes": 10**30}, "memory_bytes"),
+    "epochs of a billion": ({"model": "iris", "overrides": {"epochs": 10**9}}, "overrides.epochs"),
     "an array": ([], None),
 }
 
@@ -137,7 +150,7 @@ def test_bad_training_request_is_refused_with_the_name_of_the_field(
     problem = assert_problem(steady.post("/train", json=body), 422)
 
     assert problem["errors"][0]["feature"] == feature
-    assert steady.get("/train").json() == {"jobs": []}
+    assert steady.get("/train").json() == {"jobs": [], "next": None}
 
 
 def test_number_that_is_not_finite_is_refused(steady: TestClient) -> None:
@@ -258,13 +271,13 @@ def test_what_is_no_event_is_passed_over(trainer: TestClient, child: Callable[[s
     assert job["progress"]["epoch"] == 9
 
 
-def test_much_on_standard_error_does_not_hold_up_the_child(
-    trainer: TestClient, child: Callable[[str], None], capfd: pytest.CaptureFixture[str]
-) -> None:
-    child("print('warning ' * 50_000, file=sys.stderr); end('failed', 'enough')")
+def test_much_on_standard_error_does_not_hold_up_the_child(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("for n in range(50_000): print('warning', n, file=sys.stderr)\nend('failed', 'enough')")
 
-    assert ended(trainer, start(trainer))["detail"] == "enough"
-    assert len(capfd.readouterr().err) > 100_000
+    job = ended(trainer, start(trainer))
+
+    assert job["detail"] == "enough"
+    assert job["log"] == [f"warning {n}" for n in range(49_980, 50_000)]
 
 
 def test_child_does_not_inherit_keys(
@@ -293,57 +306,188 @@ def test_child_is_told_what_was_asked_for(
     assert str(settings.models_dir) in detail
 
 
-def test_trainings_run_one_after_the_other_in_their_order(trainer: TestClient, child: Callable[[str], None]) -> None:
-    child("open('order', 'a').write(sys.argv[sys.argv.index('--job') + 1] + ' '); signal.pause()")
-    locations = [start(trainer) for _ in range(3)]
+def test_trainings_of_several_models_queue_in_their_order(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("open('order', 'a').write(sys.argv[2] + ' '); signal.pause()")
+    models = ["iris", "cancer", "blobs"]
+    locations = [start(trainer, model=model) for model in models]
     for place, location in enumerate(locations):
         pid = pid_of_child(trainer, location)
-        waiting = [trainer.get(later).json()["status"] for later in locations[place + 1 :]]
-        assert waiting == ["queued"] * (2 - place)
+        waiting = [trainer.get(later).json() for later in locations[place + 1 :]]
+        assert [job["status"] for job in waiting] == ["queued"] * (2 - place)
+        assert [job["queue_position"] for job in waiting] == [1, 2][: 2 - place]
         Path("pid").unlink()
         os.kill(pid, signal.SIGTERM)
         assert "SIGTERM" in ended(trainer, location)["detail"]
 
-    assert Path("order").read_text().split() == [location.removeprefix("/train/") for location in locations]
-    assert [f"/train/{job['id']}" for job in trainer.get("/train?limit=2").json()["jobs"]] == locations[:0:-1]
+    assert Path("order").read_text().split() == models
+    assert [job["model"] for job in trainer.get("/train").json()["jobs"]] == models[::-1]
+
+
+def test_second_training_of_a_model_is_refused_with_the_id_of_the_first(
+    trainer: TestClient, child: Callable[[str], None]
+) -> None:
+    child("signal.pause()")
+    location = start(trainer)
+
+    problem = assert_problem(trainer.post("/train", json={"model": "iris"}), 409)
+
+    assert problem["type"] == "urn:tabserve:problem:job-conflict"
+    assert location in problem["detail"]
+
+
+def test_list_comes_in_parts_and_by_model_and_status(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('succeeded' if sys.argv[2] == 'iris' else 'failed', 'enough')")
+    for model in ("iris", "cancer", "iris", "blobs", "iris"):
+        ended(trainer, start(trainer, model=model))
+
+    seen, path = [], "/train?limit=2"
+    while path:
+        part = trainer.get(path).json()
+        seen.append([job["model"] for job in part["jobs"]])
+        path = part["next"]
+
+    assert seen == [["iris", "blobs"], ["iris", "cancer"], ["iris"]]
+    first = trainer.get("/train?model=iris&status=succeeded&limit=2").json()
+    second = trainer.get(first["next"]).json()
+    assert [job["number"] for job in first["jobs"] + second["jobs"]] == [5, 3, 1]
+    assert second["next"] is None
+    assert [job["model"] for job in trainer.get("/train?status=failed").json()["jobs"]] == ["blobs", "cancer"]
+    assert trainer.get("/train?model=nobody").json() == {"jobs": [], "next": None}
+
+
+def test_job_and_list_fit_the_described_shape(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('failed', 'enough')")
+    location = start(trainer, overrides={"epochs": 3})
+    described = trainer.get("/openapi.json").json()
+
+    for path, shown in (("/train/{job_id}", ended(trainer, location)), ("/train", trainer.get("/train").json())):
+        schema = described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.validate(shown, {**schema, "components": described["components"]})
+
+
+BAD_QUERIES = [
+    "limit=0",
+    "limit=501",
+    "limit=x",
+    "before=0",
+    "before=-1",
+    f"before={10**30}",
+    "status=done",
+    "model=../x",
+]
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
+def test_bad_query_of_the_list_is_refused_by_name(steady: TestClient, query: str) -> None:
+    problem = assert_problem(steady.get(f"/train?{query}"), 422)
+
+    assert problem["errors"][0]["feature"] == query.partition("=")[0]
+
+
+HOSTILE_IDS = ["nobody", "..%2f..%2fetc%2fpasswd", "%00", "a" * 5000, "1' OR '1'='1", "%F0%9F%92%A5", "%ff", "A"]
+
+
+@pytest.mark.parametrize("job_id", HOSTILE_IDS)
+def test_id_that_was_never_given_is_not_found(steady: TestClient, job_id: str) -> None:
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("POST", "/retry")):
+        assert_problem(steady.request(method, f"/train/{job_id}{path}"), 404)
+
+
+def test_waiting_client_gets_the_result(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('bad_data', 'row 3 has no class')")
+
+    answer = trainer.post("/train", json={"model": "iris"}, headers={"prefer": "wait=20"})
+
+    job = answer.json()
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=20")
+    assert answer.headers["location"] == f"/train/{job['id']}"
+    assert (job["status"], job["reason"]) == ("failed", "bad_data")
+
+
+def test_client_that_waited_in_vain_is_told_where_to_look(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("signal.pause()")
+
+    answer = trainer.post("/train", json={"model": "iris"}, headers={"prefer": "wait=1"})
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "running")
+    assert "preference-applied" not in answer.headers
+
+
+def test_request_with_the_same_key_is_the_same_training(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('failed', 'enough')")
+    key = {"idempotency-key": "8e03978e-40d5-43e8"}
+
+    first = trainer.post("/train", json={"model": "iris"}, headers=key)
+    ended(trainer, first.headers["location"])
+    again = trainer.post("/train", json={"model": "iris"}, headers=key)
+    other = trainer.post("/train", json={"model": "iris", "seed": 1}, headers=key)
+
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert assert_problem(other, 422)["type"] == "urn:tabserve:problem:idempotency-key-reused"
+    assert len(trainer.get("/train").json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\xe4"])
+def test_key_that_is_none_is_refused(steady: TestClient, key: str) -> None:
+    headers = [(b"idempotency-key", key.encode("latin-1")), (b"content-type", b"application/json")]
+
+    problem = assert_problem(steady.post("/train", content=b'{"model": "iris"}', headers=headers), 422)
+
+    assert problem["errors"][0]["feature"] == "Idempotency-Key"
+
+
+def test_queued_training_is_cancelled_at_once_and_a_running_one_soon(
+    trainer: TestClient, child: Callable[[str], None]
+) -> None:
+    child("signal.pause()")
+    running, queued = start(trainer), start(trainer, model="cancer")
+    pid = pid_of_child(trainer, running)
+
+    at_once, soon = trainer.delete(queued), trainer.delete(running)
+
+    assert (at_once.status_code, at_once.json()["status"], at_once.json()["reason"]) == (200, "cancelled", "cancelled")
+    assert (soon.status_code, soon.json()["cancel_requested"]) == (202, True)
+    assert ended(trainer, running, 2.0)["status"] == "cancelled"
+    assert not alive(pid)
+    for location in (running, queued):
+        assert assert_problem(trainer.delete(location), 409)["type"] == "urn:tabserve:problem:job-ended"
+
+
+def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('failed', 'enough')")
+    first = start(trainer, overrides={"epochs": 7}, activate="never", timeout_s=60, memory_bytes=1 << 30)
+    before = ended(trainer, first)
+
+    answer = trainer.post(f"{first}/retry", headers={"prefer": "wait=20"})
+
+    again = answer.json()
+    assert (answer.status_code, again["retry_of"], again["number"]) == (200, before["id"], 2)
+    for name in ("model", "overrides", "activate", "timeout_s", "memory_bytes"):
+        assert again[name] == before[name], name
+
+
+def test_unfinished_training_is_not_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("signal.pause()")
+
+    assert_problem(trainer.post(f"{start(trainer)}/retry"), 409)
 
 
 @pytest.mark.parametrize("stubborn", [False, True], ids=["polite child", "child that ignores SIGTERM"])
-def test_shutdown_ends_the_job_as_interrupted_and_leaves_no_child(
-    settings: Settings, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, stubborn: bool
+def test_shutdown_interrupts_what_runs_and_keeps_what_waits(
+    settings: Settings, child: Callable[[str], None], stubborn: bool
 ) -> None:
-    monkeypatch.setattr(jobs, "STOP_GRACE_S", 0.2)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN); " if stubborn else ""
     child(f"{ignore}pathlib.Path('ready').touch()\nwhile True: signal.pause()")
     with TestClient(create_app(settings)) as client:
-        running, queued = start(client), start(client)
+        running, queued = start(client), start(client, model="cancer")
         pid = pid_of_child(client, running)
         until(Path("ready").exists, "the child is ready")
 
     assert not alive(pid)
-    store = JobStore(settings.state_dir)
-    store.open()
-    for location in (running, queued):
-        job = store.get(location.removeprefix("/train/"))
-        assert (job.status, job.reason, job.detail) == (
-            JobStatus.INTERRUPTED,
-            "interrupted",
-            "the service was stopped",
-        )
-    store.close()
-
-
-def test_jobs_that_a_killed_process_left_are_interrupted_at_the_next_start(settings: Settings) -> None:
-    leave_jobs_behind(settings.state_dir)
-
+    child("end('failed', 'enough')")
     with TestClient(create_app(settings)) as client:
-        listed = client.get("/train").json()["jobs"]
-
-    assert [(job["id"], job["status"]) for job in listed] == [
-        ("done", "succeeded"),
-        ("running", "interrupted"),
-        ("queued", "interrupted"),
-    ]
+        assert client.get(running).json()["reason"] == "interrupted"
+        assert ended(client, queued)["detail"] == "enough"
 
 
 def test_published_version_serves_by_the_time_the_job_has_ended(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 import json
 import re
 import signal
@@ -15,10 +18,13 @@ from subprocess import Popen
 import httpx
 import hypothesis
 import pytest
+import uvicorn
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.wire import MAX_DIRECT_BYTES
+from app.main import create_app
+from app.settings import Settings
+from app.wire import MAX_DIRECT_BYTES, DirectProtocol
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
 from tests.app.overflow import Overflows
@@ -233,6 +239,8 @@ def test_headers_of_a_good_answer(connection: Connection) -> None:
         "date",
         "content-type",
         "x-content-type-options",
+        "cache-control",
+        "content-security-policy",
         "content-length",
         "x-request-id",
     ]
@@ -614,3 +622,48 @@ def test_requests_in_flight_are_answered_before_the_end(tmp_path: Path) -> None:
         assert process.wait(3) == -signal.SIGTERM
     for connection in connections.values():
         connection.socket.close()
+
+
+async def asked_meanwhile(settings: Settings, connections: int, requests: int) -> int:
+    """Ask in turns over so many connections, and return how many objects were left to the garbage collector."""
+    config = uvicorn.Config(
+        create_app(settings), http=DirectProtocol, ws="none", proxy_headers=False, log_config=None, port=0
+    )
+    server = uvicorn.Server(config)
+    with contextlib.closing(config.bind_socket()) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(0)
+        address = listener.getsockname()
+        await asyncio.gather(*(ask_again(address, 10) for _ in range(connections)))
+        gc.collect()
+        gc.disable()
+        try:
+            await asyncio.gather(*(ask_again(address, requests) for _ in range(connections)))
+            return gc.collect()
+        finally:
+            gc.enable()
+            server.should_exit = True
+            await serving
+
+
+async def ask_again(address: tuple[str, int], requests: int) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    for _ in range(requests):
+        writer.write(request(rows_body((0.25, 0.5)), "/predict/means"))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        await reader.readexactly(int(re.findall(rb"content-length: (\d+)", head)[0]))
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+def test_requests_leave_nothing_to_the_garbage_collector(
+    settings: Settings, repository: ModelRepository, connections: int
+) -> None:
+    publish(repository)
+
+    left = asyncio.run(asked_meanwhile(settings, connections, 200))
+
+    assert left < 100 * connections  # some for each connection, none for each request

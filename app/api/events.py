@@ -1,0 +1,119 @@
+"""Events of a training as server-sent events; it must not know where they come from or what they mean.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import orjson
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.types import Receive, Scope, Send
+
+from app.errors import StoreUnavailable, TooManyStreams
+
+logger = logging.getLogger(__name__)
+
+MAX_STREAMS = 64
+HEARTBEAT_S = 15.0
+RECONNECT_MS = 1000
+
+Events = AsyncIterator[tuple[int, str]]
+
+
+class EventStreams:
+    """The event streams of one process: a bounded number, which end when the service does."""
+
+    def __init__(self, stopping: asyncio.Event, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._stopping = stopping
+        self._heartbeat_s = heartbeat_s
+        self._open = 0
+
+    def respond(self, first: tuple[int, str] | None, events: Events) -> EventStream:
+        """Return the answer that sends the first event, if it is known already, and then the others.
+
+        Raises:
+            TooManyStreams.
+        """
+        if self._open >= MAX_STREAMS:
+            raise TooManyStreams("event streams are open", MAX_STREAMS)
+        return EventStream(self, self._written(first, events))
+
+    async def _written(self, first: tuple[int, str] | None, events: Events) -> AsyncGenerator[bytes]:
+        yield format_sse_event(retry=RECONNECT_MS)
+        if first is not None:
+            yield _event(*first)
+        stopping = asyncio.create_task(self._stopping.wait())
+        coming = asyncio.create_task(_next(events))
+        try:
+            while True:
+                await asyncio.wait((coming, stopping), timeout=self._heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done() and not stopping.done():
+                    yield KEEPALIVE_COMMENT
+                    continue
+                found = coming.result() if coming.done() else None
+                if found is None:
+                    return
+                yield _event(*found)
+                coming = asyncio.create_task(_next(events))
+        except StoreUnavailable as error:
+            logger.warning("an event stream was broken off: %s", error)  # the client comes again and goes on
+        finally:
+            for task in (stopping, coming):
+                task.cancel()
+            await asyncio.gather(stopping, coming, return_exceptions=True)
+            await close(events)
+
+    def enter(self) -> None:
+        """Count a stream that begins."""
+        self._open += 1
+
+    def leave(self) -> None:
+        """Count a stream that ended."""
+        self._open -= 1
+
+
+class EventStream(StreamingResponse):
+    """The answer; it counts itself for as long as it is being sent.
+
+    Not FastAPI's EventSourceResponse, which wants a generator for a route: then a training that is not there could not
+    be answered 404 any more.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, streams: EventStreams, written: AsyncGenerator[bytes]) -> None:
+        super().__init__(written, headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        self._streams = streams
+        self._written = written
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        self._streams.enter()
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.leave()
+            await self._written.aclose()
+
+
+async def close(events: Events) -> None:
+    """Close an iterator of events that will not be asked again."""
+    if isinstance(events, AsyncGenerator):
+        with contextlib.suppress(Exception):  # whatever it still had to say
+            await events.aclose()
+
+
+async def _next(events: Events) -> tuple[int, str] | None:
+    return await anext(events, None)
+
+
+def _event(number: int, line: str) -> bytes:
+    kind: Any = orjson.loads(line).get("event")
+    return format_sse_event(data_str=line, event=str(kind), id=str(number))

@@ -1,0 +1,48 @@
+"""Headers by which a client says how it wants to be served: Prefer, Idempotency-Key, Last-Event-ID; no routes."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import Request
+
+from app.errors import InvalidInput, Problem
+
+MAX_WAIT_S = 60
+
+_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_EVENT_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+def preferred_wait_s(request: Request) -> int:
+    """Return how long the client would wait for a result: 0 to 60 seconds; 0 if it does not say.
+
+    A preference that cannot be understood is passed over, as RFC 7240 has it.
+    """
+    for header in request.headers.getlist("prefer"):
+        for preference in header.split(","):
+            if found := _WAIT.fullmatch(preference.partition(";")[0].strip()):
+                return min(int(found[1]), MAX_WAIT_S)
+    return 0
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the client's own name of this request, under which it is carried out once however often it comes.
+
+    Raises:
+        InvalidInput: if it is not 1 to 255 visible ASCII characters, or there are several.
+    """
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return None
+    if len(given) > 1 or not _IDEMPOTENCY_KEY.fullmatch(given[0]):
+        problem = "must be given once, as 1 to 255 visible ASCII characters"
+        raise InvalidInput(f"the Idempotency-Key header {problem}", (Problem(None, "Idempotency-Key", problem),))
+    return given[0]
+
+
+def last_event_id(request: Request) -> int:
+    """Return the number of the last event that the client saw; 0 if it says none, or something that was never sent."""
+    given = request.headers.get("last-event-id", "")
+    return int(given) if _EVENT_NUMBER.fullmatch(given) else 0

@@ -1,0 +1,149 @@
+"""A confined process: started, listened to, ended with all that it started; it must not know jobs or tables."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+LINE_LIMIT_BYTES = 1 << 20
+LOG_LINES = 20
+LOG_LINE_CHARACTERS = 500
+KERNEL_COUNTS = Path("/proc/vmstat")
+# how the libraries that a training uses say that they got no memory
+_NO_MEMORY = (
+    "MemoryError",
+    "std::bad_alloc",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "Unable to allocate",
+    "allocation still failed",
+    "DefaultCPUAllocator",
+    "failed to map segment",
+)
+
+
+class Child:
+    """One process, in a session of its own.
+
+    Attributes:
+        log: the last lines of its standard error.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, say: Callable[[str], None]) -> None:
+        """Store the process.
+
+        Args:
+            process: with pipes for standard output and error.
+            say: called with every line of standard error.
+        """
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self._process = process
+        self._say = say
+        self._killed = False
+        self._kills_before = _kills_for_memory()
+
+    @classmethod
+    async def start(cls, command: list[str], environment: dict[str, str], say: Callable[[str], None]) -> Child:
+        """Start a command with nothing of this process but the given environment.
+
+        Raises:
+            OSError: if the system starts no process now.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            limit=LINE_LIMIT_BYTES,
+            start_new_session=True,
+        )
+        return cls(process, say)
+
+    async def listen(self, hear: Callable[[bytes], None]) -> None:
+        """Read standard output, a line at a time, and standard error until both are closed.
+
+        Raises:
+            ValueError: if a line is longer than `LINE_LIMIT_BYTES`.
+        """
+        assert self._process.stdout is not None
+        log = asyncio.create_task(self._keep_log())
+        try:
+            async for line in self._process.stdout:
+                hear(line)
+            await log
+        finally:
+            log.cancel()
+
+    async def _keep_log(self) -> None:
+        """Keep the log's last lines, cut where they are too long; a process that writes without end is no danger."""
+        assert self._process.stderr is not None
+        rest = b""
+        while chunk := await self._process.stderr.read(1 << 16):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in (*lines, rest) if len(rest) > LINE_LIMIT_BYTES else lines:
+                self._note(line)
+            rest = b"" if len(rest) > LINE_LIMIT_BYTES else rest
+        if rest:
+            self._note(rest)
+
+    def _note(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").replace("\x00", "").rstrip()[:LOG_LINE_CHARACTERS]
+        if text:
+            self.log.append(text)
+            self._say(text)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process itself has ended; what it started may still run."""
+        return self._process.returncode is not None
+
+    def terminate(self) -> None:
+        """Ask the process, and all that it started, to end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process, and all that it started, whatever they do."""
+        self._killed |= not self.has_ended
+        self._signal(signal.SIGKILL)
+
+    async def end(self, grace_s: float) -> None:
+        """Wait for the end of the process, kill it after a while; when this returns nothing that it started is left."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), grace_s)
+        finally:
+            self.kill()
+            await self._process.wait()
+
+    def last_words(self) -> str:
+        """Say how the process ended, for people."""
+        code = self._process.returncode
+        assert code is not None
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def lacked_memory(self) -> bool:
+        """Tell whether it ended for want of memory: it said so, or the kernel killed it."""
+        if any(words in line for line in self.log for words in _NO_MEMORY):
+            return True
+        by_kernel = self._process.returncode == -signal.SIGKILL and not self._killed
+        return by_kernel and _kills_for_memory() > self._kills_before
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the whole group, which has the number of its first process also after that has ended."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+def _kills_for_memory() -> int:
+    """Return how many processes the kernel has killed for want of memory, in whatever container."""
+    try:
+        counts = dict(line.split() for line in KERNEL_COUNTS.read_text().splitlines())
+    except OSError:
+        return 0
+    return int(counts.get("oom_kill", 0))

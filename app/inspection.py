@@ -1,0 +1,83 @@
+"""Has a data file looked at by a child process, so that no file can hurt the service; it must not know the format.
+
+The child is `python -m training inspect FILE --json`, which a person would type as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from app.errors import InvalidDataset, StoreUnavailable
+from app.settings import Settings
+from app.trainer import confined, inspection_command, training_environment
+from modelstore import Inspection
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 1800.0
+MAX_ANSWER_BYTES = 64 << 20
+PIECE_BYTES = 1 << 16
+
+
+class Inspector:
+    """Looks at data files."""
+
+    def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
+        self._memory_bytes = settings.train_memory_bytes
+        self._timeout_s = timeout_s
+
+    async def __call__(self, file: Path) -> Inspection:
+        """Return the columns of a file, or its faults.
+
+        Raises:
+            InvalidDataset: if it cannot be looked at in time, or has too much to tell.
+            StoreUnavailable: if the child could not do its work; the log says why.
+        """
+        command = confined(inspection_command(file), self._memory_bytes)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                code, said = await _run(command)
+        except TimeoutError as error:
+            problem = f"cannot be checked within {self._timeout_s:g} seconds; send fewer rows or columns"
+            raise InvalidDataset(f"the data set {problem}") from error
+        if len(said) > MAX_ANSWER_BYTES:
+            raise InvalidDataset("the data set has too many columns and classes to be described; send fewer columns")
+        try:
+            return Inspection.model_validate_json(said)
+        except ValidationError as error:
+            logger.error("the check of a data set ended with exit code %d and no result", code)
+            raise StoreUnavailable("the data set could not be checked; the log has the reason") from error
+
+
+async def _run(command: Sequence[str]) -> tuple[int, bytes]:
+    """Return exit code and standard output of a command; it is gone when this returns, whatever happens."""
+    child = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env=training_environment(),
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    try:
+        said = bytearray()
+        while len(said) <= MAX_ANSWER_BYTES and (piece := await child.stdout.read(PIECE_BYTES)):
+            said += piece
+        if len(said) > MAX_ANSWER_BYTES:
+            return 0, bytes(said)
+        return await child.wait(), bytes(said)
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            while await child.stdout.read(PIECE_BYTES):  # a full pipe would hold up its end
+                pass
+            await child.wait()

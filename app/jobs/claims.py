@@ -1,0 +1,174 @@
+"""The job table as owners see it: claim, report, end, take over from the dead; it must not know how a training runs.
+
+An owner has a token for each of its jobs, and every write of its asks for that token: who was taken for dead, and is
+not, changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.jobs.database import Database
+from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
+from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, append, end, job_of, now
+from modelstore import JobResult
+
+KEEP_EVENTS_OF = 100  # ended jobs; of older ones only the result stays
+
+
+class ClaimLost(Exception):
+    """The job is another's by now, or has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job, and the token that shows whose it is."""
+
+    job: TrainingJob
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an owner has to say about a running job.
+
+    Attributes:
+        lines: events that are new.
+        values: columns that are new: `progress`, `log`, `version_before`.
+        alive: whether this counts as a sign of life.
+    """
+
+    lines: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running job as others see it; `heartbeat` grows as long as the owner lives."""
+
+    number: int
+    model: str
+    owner: str
+    token: str
+    heartbeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What waits and what runs, over all processes."""
+
+    queued: int
+    running: tuple[Running, ...]
+
+
+class Claims:
+    """The claims of one process; every method blocks and may raise StoreUnavailable."""
+
+    def __init__(self, database: Database, owner: str) -> None:
+        self._database = database
+        self._owner = owner
+
+    def unfinished(self) -> Unfinished:
+        """Return how many jobs wait, and those that run."""
+        query = sa.select(JOBS.c.status, JOBS.c.number, JOBS.c.model, JOBS.c.owner, JOBS.c.token, JOBS.c.heartbeat)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(IS_UNFINISHED)).all()
+        running = tuple(Running(*row[1:]) for row in rows if row.status == JobStatus.RUNNING)
+        return Unfinished(len(rows) - len(running), running)
+
+    def claim(self, concurrency: int) -> Claim | None:
+        """Take the oldest queued job, unless as many run as may, counted over all processes; None if none is taken."""
+        with self._database.writing() as connection:
+            running = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.RUNNING)
+            if connection.execute(running).scalar_one() >= concurrency:
+                return None
+            oldest = sa.select(sa.func.min(JOBS.c.number)).where(JOBS.c.status == JobStatus.QUEUED)
+            number = connection.execute(oldest).scalar()
+            if number is None:
+                return None
+            return self._own(connection, number, status=JobStatus.RUNNING, started=now())
+
+    def take_over(self, running: Running) -> Claim | None:
+        """Take a job away from an owner that is dead; None if it gave a sign of life, or another was quicker."""
+        with self._database.writing() as connection:
+            same = sa.select(JOBS.c.number).where(
+                JOBS.c.number == running.number,
+                JOBS.c.status == JobStatus.RUNNING,
+                JOBS.c.token == running.token,
+                JOBS.c.heartbeat == running.heartbeat,
+            )
+            if connection.execute(same).one_or_none() is None:
+                return None
+            return self._own(connection, running.number, heartbeat=running.heartbeat + 1)
+
+    def probe(self) -> None:
+        """Return if others could write now, too: then an owner that says nothing is not held up by the database."""
+        with self._database.writing(wait_ms=1):
+            pass
+
+    def report(self, claim: Claim, report: Report) -> bool:
+        """Write what is new about a job, and return whether its end was asked for.
+
+        Raises:
+            ClaimLost.
+        """
+        mine = sa.select(JOBS.c.cancel_requested).where(_is_mine(claim))
+        if not (report.lines or report.values or report.alive):
+            with self._database.reading() as connection:
+                asked = connection.execute(mine).scalar()
+        else:
+            with self._database.writing() as connection:
+                self._write(connection, claim, report)
+                asked = connection.execute(mine).scalar()
+        if asked is None:
+            raise ClaimLost
+        return bool(asked)
+
+    def finish(self, claim: Claim, result: JobResult, report: Report | None = None) -> None:
+        """Write what is new about a job, and its end.
+
+        Raises:
+            ClaimLost.
+        """
+        with self._database.writing() as connection:
+            self._write(connection, claim, report or Report())
+            end(connection, claim.job, result)
+
+    def retain(self, keep_jobs: int) -> None:
+        """Remove all ended jobs but the newest, and the events, but for the result, of all but the newest of those."""
+        with self._database.writing() as connection:
+            connection.execute(EVENTS.delete().where(EVENTS.c.job_number.in_(_ended_but(keep_jobs))))
+            connection.execute(JOBS.delete().where(JOBS.c.number.in_(_ended_but(keep_jobs))))
+            others = EVENTS.alias()
+            last = sa.select(sa.func.max(others.c.seq)).where(others.c.job_number == EVENTS.c.job_number)
+            old = EVENTS.c.job_number.in_(_ended_but(KEEP_EVENTS_OF))
+            connection.execute(EVENTS.delete().where(old, EVENTS.c.seq < last.scalar_subquery()))
+
+    def _own(self, connection: sa.Connection, number: int, **values: Any) -> Claim:
+        token = secrets.token_hex(16)
+        change = JOBS.update().where(JOBS.c.number == number).values(owner=self._owner, token=token, **values)
+        connection.execute(change)
+        return Claim(job_of(connection.execute(SELECT_JOB.where(JOBS.c.number == number)).one()), token)
+
+    def _write(self, connection: sa.Connection, claim: Claim, report: Report) -> None:
+        values = {"heartbeat": JOBS.c.heartbeat + int(report.alive), **report.values}
+        if connection.execute(JOBS.update().where(_is_mine(claim)).values(**values)).rowcount == 0:
+            raise ClaimLost
+        append(connection, claim.job.number, report.lines)
+
+
+def _is_mine(claim: Claim) -> sa.ColumnElement[bool]:
+    return sa.and_(JOBS.c.number == claim.job.number, JOBS.c.token == claim.token, JOBS.c.status == JobStatus.RUNNING)
+
+
+def _ended_but(newest: int) -> sa.Select[tuple[int]]:
+    """Return the numbers of all ended jobs but the newest, as a query."""
+    ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED)).order_by(JOBS.c.number.desc())
+    last = ended.offset(newest).limit(1).scalar_subquery()
+    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.number <= last)

@@ -1,0 +1,250 @@
+"""Follows one claimed job from its process's start to its end, and reports it; it must not know queues or other jobs.
+
+Four times a second what is new goes into the table, and a look shows whether somebody wants the end. If the claim is
+lost, another process has taken this one for dead: the training is killed, and nothing is written any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import errno
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from app.child import Child
+from app.datasets import DatasetStore
+from app.errors import StoreUnavailable
+from app.jobs.claims import Claim, ClaimLost, Claims, Report
+from app.jobs.outcome import ended, outcome, published
+from app.settings import Settings
+from app.trainer import confined, training_command, training_environment
+from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
+
+logger = logging.getLogger(__name__)
+
+REPORT_INTERVAL_S = 0.25
+CONTROL_INTERVAL_S = 0.1
+BEATS_IN_A_LEASE = 5
+TERMINATE_GRACE_S = 1.0
+EXIT_GRACE_S = 5.0  # from the last word to the end of the process
+MAX_LINES_WAITING = 200_000  # events that are kept while the table cannot be written
+
+Returned = TypeVar("Returned")
+
+
+class InThread(Protocol):
+    """Calls what blocks in a thread."""
+
+    def __call__(self, function: Callable[..., Returned], /, *arguments: object) -> Awaitable[Returned]:
+        """Return what the function returns."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every training needs of the service.
+
+    Attributes:
+        call: calls what blocks in a thread.
+        published: awaited before the end of a job that published a version.
+        changed: called when the table says something new.
+    """
+
+    settings: Settings
+    claims: Claims
+    repository: ModelRepository
+    datasets: DatasetStore
+    call: InThread
+    published: Callable[[], Awaitable[None]]
+    changed: Callable[[], None]
+
+
+class Following:
+    """One job while it runs here."""
+
+    def __init__(self, claim: Claim, workshop: Workshop) -> None:
+        self.claim = claim
+        self.lost = False
+        self._shop = workshop
+        self._done = asyncio.Event()
+        self._stop: tuple[Reason, str] | None = None
+        self._child: Child | None = None
+        self._said: JobResult | None = None
+        self._lines: deque[str] = deque(maxlen=MAX_LINES_WAITING)
+        self._values: dict[str, Any] = {}
+        self._log: list[str] = []
+
+    def stop(self, reason: Reason, detail: str) -> None:
+        """End the training soon, for this reason unless it has ended by itself."""
+        self._stop = self._stop or (reason, detail)
+
+    async def run(self) -> JobResult:
+        """Train, and return how that went; what was published serves by then. If `lost`, nobody is to be told."""
+        reporting = asyncio.create_task(self._keep_reporting(), name=f"reports of {self.claim.job.id}")
+        try:
+            result = await self._train()
+            if result.version is not None:
+                await self._show(result.version)
+            return result
+        finally:
+            self._done.set()
+            await reporting
+
+    def report(self, *, alive: bool = False) -> Report:
+        """Return all that is new since the last report."""
+        log = list(self._child.log) if self._child else []
+        values = dict(self._values) if log == self._log else {**self._values, "log": log}
+        return Report(tuple(self._lines), values, alive)
+
+    async def _keep_reporting(self) -> None:
+        """Report until the job is done or lost; what cannot be written now is written later."""
+        beat_s = self._shop.settings.train_lease_s / BEATS_IN_A_LEASE
+        next_beat = time.monotonic() + beat_s
+        while not self._done.is_set() and not self.lost:
+            alive = time.monotonic() >= next_beat
+            report = self.report(alive=alive)
+            try:
+                if await self._shop.call(self._shop.claims.report, self.claim, report):
+                    self.stop("cancelled", "cancelled while it ran")
+            except StoreUnavailable:
+                pass  # who cannot write is not taken for dead, see app/jobs/recovery.py
+            except ClaimLost:
+                self.lost = True
+                logger.error("training job %s was taken away from this process", self.claim.job.id)
+            else:
+                self._forget(report)
+                next_beat = time.monotonic() + beat_s if alive else next_beat
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._done.wait(), min(REPORT_INTERVAL_S, beat_s))
+
+    def _forget(self, report: Report) -> None:
+        """Drop what has been written; something newer may have come meanwhile."""
+        for _ in report.lines:
+            self._lines.popleft()
+        for name, value in report.values.items():
+            if self._values.get(name) is value:
+                del self._values[name]
+        self._log = report.values.get("log", self._log)
+        if report.lines or report.values:
+            self._shop.changed()
+
+    async def _train(self) -> JobResult:
+        """Run the process, and return how that went."""
+        job = self.claim.job
+        try:
+            permit = await self._shop.call(self._begin)
+            result = await self._run(permit)
+        except PublishError as error:
+            reason: Reason = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "failed"
+            return ended(job, reason, f"the model store cannot be written: {error.reason}")
+        except Exception:
+            logger.exception("training job %s could not be followed", job.id)
+            result = ended(job, "failed", "the training process could not be run or followed")
+        return await self._shop.call(self._settle, result)
+
+    async def _show(self, version: int) -> None:
+        try:
+            await self._shop.published()
+        except Exception:
+            logger.exception("version %d was published, but the model store could not be looked at", version)
+
+    def _begin(self) -> Permit:
+        """Note what serves now, and get the permit to publish."""
+        job = self.claim.job
+        active = self._shop.repository.active(job.model)
+        if active is not None:
+            self._values["version_before"] = active
+        return Permit(job.id, self._shop.repository.permit(job.model, job.id))
+
+    def _settle(self, result: JobResult) -> JobResult:
+        """Return what is true of a job whose process has gone: what it published before, it published."""
+        job = self.claim.job
+        try:
+            if result.reason != "succeeded" and (self._stop or not self._said):
+                result = published(self._shop.repository, job) or result
+            self._shop.repository.revoke(job.model, job.id)  # for tidiness: nobody is left to use it
+        except (PublishError, OSError):
+            logger.warning("the model store could not be tidied up after training job %s", job.id, exc_info=True)
+        return result
+
+    async def _run(self, permit: Permit) -> JobResult:
+        job, settings = self.claim.job, self._shop.settings
+        memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
+        command = confined(self._command(permit), memory_bytes)
+        self._child = child = await Child.start(command, training_environment(), self._heard)
+        listening = asyncio.create_task(child.listen(self._hear), name=f"events of {job.id}")
+        grace_s = 0.0
+        try:
+            await self._control(child, listening)
+            await listening
+            grace_s = EXIT_GRACE_S
+        finally:
+            listening.cancel()
+            await child.end(grace_s)
+        if self._stop and not (self._said and self._said.reason == "succeeded"):
+            return ended(job, *self._stop)
+        return outcome(job, child, self._said, memory_bytes)
+
+    async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
+        """Return when nobody speaks any more; see to it that this happens when it must."""
+        settings, job = self._shop.settings, self.claim.job
+        timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
+        deadline, kill_at = time.monotonic() + timeout_s, None
+        while not listening.done():
+            await asyncio.wait({listening}, timeout=CONTROL_INTERVAL_S)
+            now = time.monotonic()
+            if now >= deadline:
+                self.stop("timed_out", f"it ran longer than the {timeout_s:g} s that it may")
+            if self._stop and kill_at is None:
+                child.terminate()
+                kill_at = now + TERMINATE_GRACE_S
+            if child.has_ended or self.lost or (kill_at is not None and now >= kill_at):
+                child.kill()  # also what the process started, and left behind
+
+    def _command(self, permit: Permit) -> list[str]:
+        job, settings = self.claim.job, self._shop.settings
+        data: list[str] = []
+        if job.dataset is not None and job.data_sha256 is not None:
+            path = self._shop.datasets.path(job.dataset, job.data_sha256)
+            data = ["--data", str(path), "--target", str(job.target)]
+            data += ["--features", _comma_separated(job.features)] if job.features is not None else []
+        return training_command(
+            settings,
+            *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
+            *("--activate", job.activate, "--keep", str(settings.keep_versions)),
+            *("--overrides", json.dumps(job.overrides), *data),
+        )
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            event = from_line(line)
+        except ValidationError:
+            logger.warning("training job %s said something that is no event", self.claim.job.id)
+            return
+        if isinstance(event, JobResult):
+            self._said = event
+            return
+        if isinstance(event, EpochMetrics):
+            self._values["progress"] = event.model_dump(mode="json")
+        elif isinstance(event, Notice):
+            logger.info("training job %s: %s", self.claim.job.id, event.message)
+        self._lines.append(line.decode().strip())
+
+    def _heard(self, line: str) -> None:
+        logger.info("training job %s: %s", self.claim.job.id, line)
+
+
+def _comma_separated(names: tuple[str, ...]) -> str:
+    """Return column names as a line of CSV, in which a name may hold anything."""
+    line = StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()

@@ -1,0 +1,68 @@
+"""How a training ended: from its process's last word, from how that died, or from the model store; no tables."""
+
+from __future__ import annotations
+
+import os
+
+from app.child import Child
+from app.jobs.records import TrainingJob
+from modelstore import BrokenVersion, JobResult, ModelRepository, Reason
+
+MIB = 1 << 20
+VERSIONS_LOOKED_AT = 100  # the newest: since a job began, hardly anybody else published more
+
+
+def ended(job: TrainingJob, reason: Reason, detail: str) -> JobResult:
+    """Return the end of a job that published nothing."""
+    return JobResult(reason=reason, detail=detail, model=job.model)
+
+
+def outcome(job: TrainingJob, child: Child, said: JobResult | None, memory_bytes: int) -> JobResult:
+    """Return what became of a training whose process ended without being asked to.
+
+    Args:
+        job: the training.
+        child: its process, which has ended.
+        said: its last word, if it had one.
+        memory_bytes: its limit.
+    """
+    if said is not None:
+        return said
+    if child.lacked_memory():
+        limit = f"{memory_bytes // MIB} MiB"
+        return ended(job, "out_of_memory", f"it needed more than the {limit} of memory that it may use")
+    return ended(job, "failed", f"the training process ended with {child.last_words()} before it said how it went")
+
+
+def may_write(repository: ModelRepository, model: str) -> bool:
+    """Tell whether the versions of a model can be written here, as far as permissions and mounts tell."""
+    folder = repository.root / model
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def published(repository: ModelRepository, job: TrainingJob) -> JobResult | None:
+    """Return the success of a job that published a version, and died before it could say so; None if it did not.
+
+    Raises:
+        OSError: if the store cannot be read.
+    """
+    for version in repository.versions(job.model)[: -VERSIONS_LOOKED_AT - 1 : -1]:
+        if job.version_before is not None and version <= job.version_before:
+            break
+        try:
+            manifest = repository.find(job.model, version).manifest()
+        except BrokenVersion:
+            continue
+        if manifest.lineage.job == job.id:
+            return JobResult(
+                reason="succeeded",
+                detail=f"version {version} was published, but the training process ended before it could say so",
+                model=job.model,
+                version=version,
+                activated=repository.active(job.model) == version,
+                gate=manifest.gate,
+                metrics=manifest.metrics,
+            )
+    return None

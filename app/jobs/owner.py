@@ -1,0 +1,151 @@
+"""Claims queued trainings, runs them here, and looks after those of other processes; it must not know who asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from app.errors import StoreUnavailable
+from app.jobs.claims import Claim, ClaimLost
+from app.jobs.following import Following, Workshop
+from app.jobs.recovery import Recovery
+from modelstore import JobResult, Reason
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 1.0
+RETRY_INTERVAL_S = 0.25
+LOOK_DEADLINE_S = 6.0
+CLOSE_DEADLINE_S = 12.0
+STOPPED: tuple[Reason, str] = ("interrupted", "the service was stopped")
+
+
+class JobOwner:
+    """The trainings of one process.
+
+    Attributes:
+        unfinished: how many jobs wait and run, by status, over all processes, at the last look.
+    """
+
+    def __init__(self, workshop: Workshop, ended: Callable[[str], None]) -> None:
+        """Store the parts.
+
+        Args:
+            workshop: what every training needs.
+            ended: called with the reason of every job that this process ended.
+        """
+        self._shop = workshop
+        self._ended = ended
+        self._recovery = Recovery(workshop.claims, workshop.repository, workshop.settings.train_lease_s)
+        self._following: dict[str, Following] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.unfinished: dict[str, int] = {}
+
+    def wake(self) -> None:
+        """Look for work now instead of at the next second."""
+        self._wake.set()
+
+    async def work(self) -> None:
+        """Claim, run and look after jobs until this is closed; where the table cannot be used, try again."""
+        trouble = False
+        self._idle.clear()
+        while not self._closing:
+            self._wake.clear()
+            try:
+                await self._look()
+                trouble = False
+            except StoreUnavailable as error:
+                if not trouble:
+                    logger.error("no training for now: %s", error, exc_info=error)
+                trouble = True
+            except Exception:
+                logger.exception("the job table could not be looked at")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_INTERVAL_S)
+        self._idle.set()
+
+    async def close(self) -> None:
+        """End the trainings of this process, as interrupted; what waits goes on waiting, for whoever comes next."""
+        self._closing = True
+        self.wake()
+        for following in self._following.values():
+            following.stop(*STOPPED)
+        with contextlib.suppress(TimeoutError):  # what is being claimed now is among the tasks then
+            await asyncio.wait_for(self._idle.wait(), LOOK_DEADLINE_S)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_DEADLINE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def cancel(self, job_id: str) -> None:
+        """End a job at once if it runs here; otherwise its owner reads about it in the table."""
+        for following in self._following.values():
+            if following.claim.job.id == job_id:
+                following.stop("cancelled", "cancelled while it ran")
+
+    async def _look(self) -> None:
+        claims, concurrency = self._shop.claims, self._shop.settings.train_concurrency
+        unfinished = await self._shop.call(claims.unfinished)
+        self.unfinished = {"queued": unfinished.queued, "running": len(unfinished.running)}
+        others = [job for job in unfinished.running if job.token not in self._following]
+        for result in await self._shop.call(self._recovery.look, others):
+            self._ended(result.reason)
+            self._shop.changed()
+        for _ in range(min(unfinished.queued, concurrency)):
+            if self._closing:
+                return
+            claim = await self._shop.call(claims.claim, concurrency)
+            if claim is None:
+                break
+            self._begin(claim)
+
+    def _begin(self, claim: Claim) -> None:
+        following = Following(claim, self._shop)
+        self._following[claim.token] = following
+        if self._closing:  # it was claimed while this closed
+            following.stop(*STOPPED)
+        task = asyncio.create_task(self._follow(following), name=f"training {claim.job.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._shop.changed()
+
+    async def _follow(self, following: Following) -> None:
+        """Take a claimed job to its end."""
+        job = following.claim.job
+        try:
+            result = await following.run()
+            if not following.lost:
+                await self._finish(following, result)
+        except Exception:
+            logger.exception("training job %s could not be brought to its end", job.id)
+        finally:
+            del self._following[following.claim.token]
+            self._shop.changed()
+            self.wake()
+
+    async def _finish(self, following: Following, result: JobResult) -> None:
+        """Write the end of a job, as often as it takes; when the service stops, the next process finds out."""
+        job, settings = following.claim.job, self._shop.settings
+        while True:
+            try:
+                await self._shop.call(self._shop.claims.finish, following.claim, result, following.report())
+                break
+            except ClaimLost:
+                logger.error("training job %s was taken away from this process", job.id)
+                return
+            except StoreUnavailable as error:
+                logger.warning("the end of training job %s could not be written yet", job.id, exc_info=error)
+                if self._closing:
+                    return
+                await asyncio.sleep(RETRY_INTERVAL_S)
+        self._ended(result.reason)
+        logger.info("training job %s of %s ended: %s, %s", job.id, job.model, result.reason, result.detail)
+        with contextlib.suppress(StoreUnavailable):  # the next end will do
+            await self._shop.call(self._shop.claims.retain, settings.keep_jobs)

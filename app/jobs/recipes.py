@@ -1,0 +1,19 @@
+"""Which models have a recipe, by the files alone; what a recipe says is the training's business."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+
+def recipes(folder: Path) -> tuple[str, ...]:
+    """Return the models that can be trained: recipes named like their model, not variants such as iris-tutorial."""
+    return tuple(sorted(path.stem for path in folder.glob("*.toml") if _model_of(path) in (path.stem, None)))
+
+
+def _model_of(recipe: Path) -> object:
+    """Return the model that a recipe names, or None if it cannot be read: the training says what is wrong with it."""
+    try:
+        return tomllib.loads(recipe.read_text("utf-8")).get("model")
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,117 @@
+"""The tables of the training jobs, as the newest migration leaves them, and what all that use them share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
+from modelstore import JobResult, to_line
+
+_STATUS_AT_END = {
+    "succeeded": JobStatus.SUCCEEDED,
+    "cancelled": JobStatus.CANCELLED,
+    "interrupted": JobStatus.INTERRUPTED,
+}
+METADATA = sa.MetaData()
+_ONE = sa.text("status IN ('queued', 'running')")
+
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("dataset", sa.String(64)),
+    sa.Column("data_sha256", sa.String(64)),
+    sa.Column("request", sa.JSON, nullable=False),
+    sa.Column("request_digest", sa.String(64), nullable=False),
+    sa.Column("idempotency_key", sa.String(255), unique=True),
+    sa.Column("retry_of", sa.String(32)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(32)),
+    sa.Column("detail", sa.Text),
+    sa.Column("owner", sa.String(200)),
+    sa.Column("token", sa.String(32)),
+    sa.Column("heartbeat", sa.Integer, nullable=False),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    sa.Column("version_before", sa.Integer),
+    sa.Column("progress", sa.JSON(none_as_null=True)),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("log", sa.JSON, nullable=False),
+    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("started", sa.DateTime(timezone=True)),
+    sa.Column("finished", sa.DateTime(timezone=True)),
+    sa.Index("jobs_model", "model"),
+    sa.Index("jobs_status", "status"),
+    sa.Index("jobs_one_unfinished", "model", unique=True, sqlite_where=_ONE, postgresql_where=_ONE),
+    sqlite_autoincrement=True,
+)
+
+# Every event of a job, a JSON line each; the last one of an ended job is its result.
+EVENTS = sa.Table(
+    "job_events",
+    METADATA,
+    sa.Column("job_number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("line", sa.Text, nullable=False),
+)
+
+_OTHERS = JOBS.alias()
+# 1 for the oldest queued job; NULL unless queued
+POSITION = sa.case(
+    (
+        JOBS.c.status == JobStatus.QUEUED,
+        sa.select(sa.func.count())
+        .where(_OTHERS.c.status == JobStatus.QUEUED, _OTHERS.c.number <= JOBS.c.number)
+        .scalar_subquery(),
+    )
+).label("queue_position")
+
+IS_UNFINISHED = JOBS.c.status.in_(UNFINISHED)
+_HIDDEN = ("request_digest", "idempotency_key", "owner", "token", "heartbeat")
+_SHOWN = [column for column in JOBS.c if column.name not in _HIDDEN]
+SELECT_JOB: sa.Select[Any] = sa.select(*_SHOWN, POSITION)
+
+
+def job_of(row: sa.Row[Any]) -> TrainingJob:
+    """Return a row of `SELECT_JOB` as a job."""
+    values = dict(row._mapping)
+    request = values.pop("request")
+    features = request.pop("features")
+    for moment in ("created", "started", "finished"):
+        values[moment] = _utc(values[moment])
+    values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}
+    return TrainingJob(**values, **request, features=tuple(features) if features is not None else None)
+
+
+def now() -> datetime:
+    """Return the moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Return a moment in UTC; SQLite keeps no zone, and all are written in UTC."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def end(connection: sa.Connection, job: TrainingJob, result: JobResult) -> None:
+    """Write a job's end and its last event; the caller has made sure that it has not ended and may be ended."""
+    document = result.model_dump(mode="json", exclude_none=True)
+    values = {"status": _STATUS_AT_END.get(result.reason, JobStatus.FAILED), "finished": now(), "token": None}
+    values |= {"reason": result.reason, "detail": result.detail, "result": document}
+    connection.execute(JOBS.update().where(JOBS.c.number == job.number).values(**values))
+    append(connection, job.number, [to_line(result)])
+
+
+def append(connection: sa.Connection, number: int, lines: Sequence[str]) -> None:
+    """Add events to a job, numbered on."""
+    last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq)).where(EVENTS.c.job_number == number)).scalar() or 0
+    rows = [{"job_number": number, "seq": seq, "line": line} for seq, line in enumerate(lines, last + 1)]
+    if rows:
+        connection.execute(EVENTS.insert(), rows)

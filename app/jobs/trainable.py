@@ -1,0 +1,80 @@
+"""Whether a data set can be trained on as asked, as far as its columns tell; it must not know files or jobs."""
+
+from __future__ import annotations
+
+from app.errors import InvalidInput, Problem
+from app.jobs.records import TrainingRequest
+from modelstore import ColumnSummary, DatasetSummary
+
+MIN_CLASSES = 2
+MAX_FEATURES_BYTES = 100_000  # they are an argument of the training's command, of which Linux takes 128 KiB
+
+
+def check_without_dataset(request: TrainingRequest) -> None:
+    """Check a request that follows a recipe, which says itself what is learnt from what.
+
+    Raises:
+        InvalidInput: if the request says it, too.
+    """
+    for name in ("target", "features"):
+        if getattr(request, name) is not None:
+            raise _wrong(name, "is for a data set; name one in `dataset`")
+
+
+def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tuple[str, ...] | None:
+    """Check target and features against the columns of a data set.
+
+    Returns:
+        The features to learn from; None if that is every column but the target.
+
+    Raises:
+        InvalidInput: naming the field, and the column if it is about one.
+    """
+    columns = {column.name: column for column in summary.columns}
+    if request.target is None:
+        raise _wrong("target", f"must be the class column; the data set has {_listed(columns)}")
+    if request.target not in columns:
+        raise _wrong("target", f"is no column of the data set, which has {_listed(columns)}")
+    if columns[request.target].distinct is not None and (columns[request.target].distinct or 0) < MIN_CLASSES:
+        raise _wrong("target", "has one value only; a classifier needs at least two classes")
+    features = request.features
+    if features is None:
+        features = tuple(name for name, column in columns.items() if _can_be_feature(column, request.target))
+    if not features:
+        raise _wrong("features", "must be at least one numeric column besides the target")
+    earlier: set[str] = set()
+    for place, name in enumerate(request.features or ()):
+        _check_feature(f"features.{place}", name, request.target, columns, earlier)
+        earlier.add(name)
+    if request.features is None and len(features) == len(columns) - 1:
+        return None
+    if sum(len(name.encode()) + 1 for name in features) > MAX_FEATURES_BYTES:
+        raise _wrong(
+            "features", f"have names of more than {MAX_FEATURES_BYTES} bytes in all; use fewer or shorter ones"
+        )
+    return features
+
+
+def _check_feature(field: str, name: str, target: str, columns: dict[str, ColumnSummary], earlier: set[str]) -> None:
+    if name not in columns:
+        raise _wrong(field, f"is no column of the data set, which has {_listed(columns)}")
+    if name == target:
+        raise _wrong(field, "is the target, which cannot be learnt from")
+    if name in earlier:
+        raise _wrong(field, "is named twice")
+    if columns[name].kind == "text":
+        raise _wrong(field, "is a column of text; features are numbers, so leave it out or encode it as numbers")
+
+
+def _can_be_feature(column: ColumnSummary, target: str) -> bool:
+    return column.kind == "numeric" and column.name != target
+
+
+def _listed(columns: dict[str, ColumnSummary]) -> str:
+    """Return the first column names: they are the data set's, not what the client sent just now."""
+    names = list(columns)
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _wrong(field: str, problem: str) -> InvalidInput:
+    return InvalidInput(f"{field} {problem}", (Problem(None, field, problem),))

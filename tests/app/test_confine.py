@@ -1,0 +1,140 @@
+"""The confinement of children, on real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.trainer import confined, training_environment
+from tests.app.waiting import until
+
+MEMORY_BYTES = 1 << 30
+PYTHON = [sys.executable, "-I", "-S", "-c"]
+
+
+def run(source: str, memory_bytes: int = MEMORY_BYTES) -> subprocess.CompletedProcess[str]:
+    command = confined([*PYTHON, source], memory_bytes)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
+def gone(pid: int) -> bool:
+    """Tell whether a process runs no more; one that waits to be asked how it ended does not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def test_child_is_nice_and_the_first_to_go_when_memory_is_short() -> None:
+    done = run("import os; print(os.nice(0), open('/proc/self/oom_score_adj').read())")
+
+    assert done.stdout.split() == [str(min(os.nice(0) + 10, 19)), "500"]
+
+
+def test_child_has_no_core_file_and_so_much_memory() -> None:
+    done = run("import resource as r; print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_DATA))")
+
+    assert done.stdout.strip() == f"(0, 0) ({MEMORY_BYTES}, {MEMORY_BYTES})"
+
+
+def test_limit_of_the_system_is_kept_where_it_is_lower() -> None:
+    lower = "import resource as r, subprocess as s, sys; r.setrlimit(r.RLIMIT_DATA, (1 << 29, 1 << 29))\n"
+    shows = "import resource as r; print(r.getrlimit(r.RLIMIT_DATA)[0])"
+    starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.trainer import confined; "
+    source = f"{starts}{lower}s.run(confined([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}))"
+
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) == 1 << 29
+    assert resource.getrlimit(resource.RLIMIT_DATA)[0] != 1 << 29
+
+
+def test_child_that_wants_more_memory_does_not_get_it() -> None:
+    done = run("x = bytearray(2 << 30)", MEMORY_BYTES)
+
+    assert (done.returncode, "MemoryError" in done.stderr) == (1, True)
+
+
+def test_child_inherits_no_file_that_this_process_has_open(tmp_path: Path) -> None:
+    with (tmp_path / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        command = confined([*PYTHON, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"], MEMORY_BYTES)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, close_fds=False)
+
+    assert done.stdout.strip() == "[0, 1, 2, 3]"  # the last is the look at the folder itself
+
+
+def test_child_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TABSERVE_DATABASE_URL", "TABSERVE_KEYS", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"):
+        monkeypatch.setenv(name, "s3cret")
+
+    environment = training_environment()
+
+    assert "s3cret" not in environment.values()
+    assert environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_command_that_is_not_there_is_named() -> None:
+    command = confined(["/nowhere/python"], MEMORY_BYTES)
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr.strip()) == (
+        1,
+        "/nowhere/python cannot be started: No such file or directory",
+    )
+
+
+def test_child_whose_parent_is_gone_before_it_begins_does_nothing() -> None:
+    command = confined([*PYTHON, "print('alive')"], MEMORY_BYTES)
+    command[command.index("--parent") + 1] = "1"
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (127, "")
+
+
+# the sum of a long range runs in C and never looks at signals; ignoring them changes nothing either
+STUBBORN = """
+import os, signal, sys
+for number in range(1, 32):
+    try: signal.signal(number, signal.SIG_IGN)
+    except OSError: pass
+print(os.getpid(), flush=True); sum(range(10 ** 12))
+"""
+PARENT = """
+import subprocess, sys; sys.path.insert(0, sys.argv[1])
+from app.trainer import confined
+subprocess.run(confined([sys.executable, "-c", sys.argv[2]], 1 << 30), start_new_session=True)
+"""
+
+
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PARENT, str(Path(__file__).parents[2]), STUBBORN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_child_dies_with_its_parent_also_in_the_middle_of_c_code(
+    parent: subprocess.Popen[str], how: signal.Signals
+) -> None:
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    try:
+        assert not gone(child)
+        parent.send_signal(how)
+        until(lambda: gone(child), "the end of the child", 2.0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)

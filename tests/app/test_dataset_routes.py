@@ -1,0 +1,182 @@
+"""The routes about data sets through the real app and its real check; tests/test_own_data.py has the socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from tests.app.asgi import ask
+from tests.app.problems import assert_problem
+
+CSV = {"content-type": "text/csv"}
+GOOD = b"years,calls,churned\n1,9,yes\n2,7,yes\n8,3,no\n9,1,no\n"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("datasets")
+    return Settings(
+        models_dir=folder / "models",
+        state_dir=folder / "state",
+        datasets_dir=folder / "datasets",
+        device="cpu",
+        max_dataset_bytes=2000,
+        max_body_bytes=1024,
+    )
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+def kept(settings: Settings) -> list[str]:
+    found = settings.datasets_dir.rglob("*")
+    return sorted(path.name for path in found if path.name != ".lock")
+
+
+def test_data_set_is_taken_shown_replaced_and_removed(client: TestClient, settings: Settings) -> None:
+    first = client.put("/datasets/churn", content=GOOD, headers=CSV)
+    again = client.put("/datasets/churn", content=GOOD, headers={"content-type": "Text/CSV; charset=utf-8"})
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.headers["location"] == "/datasets/churn"
+    shown = client.get("/datasets/churn").json()
+    assert shown == first.json() == again.json()
+    assert (shown["name"], shown["rows"], shown["size_bytes"]) == ("churn", 4, len(GOOD))
+    years, _, churned = shown["columns"]
+    assert (years["name"], years["kind"], years["minimum"], years["maximum"]) == ("years", "numeric", 1, 9)
+    assert (churned["kind"], churned["classes"]) == ("text", {"yes": 2, "no": 2})
+    (listed,) = client.get("/datasets").json()["datasets"]
+    assert {name: listed[name] for name in ("name", "rows", "columns", "sha256")} == {
+        "name": "churn",
+        "rows": 4,
+        "columns": 3,
+        "sha256": shown["sha256"],
+    }
+
+    deleted = client.delete("/datasets/churn")
+
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert_problem(client.delete("/datasets/churn"), 404)
+    assert client.get("/datasets").json() == {"datasets": []}
+    assert kept(settings) == []
+
+
+def test_fault_is_a_problem_with_its_line_and_column(client: TestClient, settings: Settings) -> None:
+    problem = assert_problem(client.put("/datasets/broken", content=b"x,x,y\n1,2,a\n", headers=CSV), 422)
+
+    assert problem["type"] == "urn:tabserve:problem:invalid-dataset"
+    assert (problem["errors"][0]["row"], problem["errors"][0]["feature"]) == (1, "x")
+    assert_problem(client.get("/datasets/broken"), 404)
+    assert kept(settings) == []
+
+
+@pytest.mark.parametrize("kind", [None, "", "application/json", "text/plain", "multipart/form-data", "text/csvx"])
+def test_other_content_types_are_refused(client: TestClient, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+
+    assert_problem(client.put("/datasets/churn", content=GOOD, headers=headers), 415)
+
+
+def test_limit_is_that_of_data_sets_and_not_of_other_bodies(client: TestClient, settings: Settings) -> None:
+    longer = GOOD + b"5,5,no\n" * 200  # than a body that is held in memory may be
+    assert len(longer) > settings.max_body_bytes
+    assert client.put("/datasets/longer", content=longer, headers=CSV).status_code == 201
+    assert client.delete("/datasets/longer").status_code == 204
+
+    problem = assert_problem(client.put("/datasets/big", content=GOOD + b"x" * 2000, headers=CSV), 413)
+
+    assert "TABSERVE_MAX_DATASET_BYTES" in problem["detail"]
+    assert kept(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "pieces_read"), [(b"2001", 0), (b"9" * 30, 0), (None, 3)], ids=["declared", "absurd", "chunked"]
+)
+def test_too_much_is_refused_before_a_byte_if_it_is_said_before(
+    settings: Settings, length: bytes | None, pieces_read: int
+) -> None:
+    headers = [(b"content-type", b"text/csv"), *([(b"content-length", length)] if length else [])]
+
+    answer = asyncio.run(ask(create_app(settings), "/datasets/big", (b"x" * 900,) * 5, headers, "PUT"))
+
+    assert (answer.status, answer.pieces_read) == (413, pieces_read)
+    assert kept(settings) == []
+
+
+def test_client_that_goes_away_leaves_nothing(settings: Settings) -> None:
+    answer = asyncio.run(ask(create_app(settings), "/datasets/gone", (), [(b"content-type", b"text/csv")], "PUT"))
+
+    assert answer.body == b""
+    assert kept(settings) == []
+
+
+@pytest.mark.parametrize("name", ["A", "..%2fa", "%2e%2e", ".lock", "CURRENT", "a" * 65, "a%00", "%0a", "%C3%A4", "-a"])
+def test_hostile_names_are_refused_and_touch_nothing(client: TestClient, settings: Settings, name: str) -> None:
+    before = sorted(settings.datasets_dir.parent.rglob("*"))
+
+    put = client.put(f"/datasets/{name}", content=GOOD, headers=CSV)
+
+    assert put.status_code in (404, 422)
+    assert_problem(put, put.status_code)
+    assert_problem(client.get(f"/datasets/{name}"), 404)
+    assert_problem(client.delete(f"/datasets/{name}"), 404)
+    assert sorted(settings.datasets_dir.parent.rglob("*")) == before
+
+
+REFUSED: dict[str, tuple[dict[str, object], int, str | None]] = {
+    "data set unknown": ({"dataset": "nobody", "target": "churned"}, 404, None),
+    "no target": ({"dataset": "churn"}, 422, "target"),
+    "target unknown": ({"dataset": "churn", "target": "left"}, 422, "target"),
+    "feature unknown": ({"dataset": "churn", "target": "churned", "features": ["age"]}, 422, "features.0"),
+    "feature is the target": ({"dataset": "churn", "target": "years", "features": ["years"]}, 422, "features.0"),
+    "feature is text": ({"dataset": "churn", "target": "years", "features": ["churned"]}, 422, "features.0"),
+}
+
+
+def test_what_the_data_set_cannot_give_is_refused_at_once(client: TestClient) -> None:
+    client.put("/datasets/churn", content=GOOD, headers=CSV)
+
+    for name, (fields, status, place) in REFUSED.items():
+        problem = assert_problem(client.post("/train", json={"model": "leavers", **fields}), status)
+        assert [fault["feature"] for fault in problem["errors"]] == ([place] if place else []), name
+    assert client.get("/train").json()["jobs"] == []
+    client.delete("/datasets/churn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("others", ["", ",t"], ids=["named", "not named, because a column of text is left out"])
+def test_names_of_features_that_fit_into_no_command_are_refused(
+    settings: Settings, tmp_path: Path, others: str
+) -> None:
+    names = [f"{number:0200d}" for number in range(600)]
+    body = f"{','.join(names)},y{others}\n" + "".join(
+        f"{','.join(['1', *['0'] * 599])},{label}{others}\n" for label in "abab"
+    )
+    room = {"max_dataset_bytes": 1 << 20, "max_body_bytes": 1 << 20, "datasets_dir": tmp_path}
+    roomy = settings.model_copy(update=room)
+    wanted = {"model": "wide", "dataset": "wide", "target": "y", **({} if others else {"features": names})}
+
+    with TestClient(create_app(roomy)) as client:
+        assert client.put("/datasets/wide", content=body.encode(), headers=CSV).status_code == 201
+        problem = assert_problem(client.post("/train", json=wanted), 422)
+
+    assert problem["errors"][0]["feature"] == "features"
+
+
+def test_full_disk_is_a_507(client: TestClient, settings: Settings, tmp_path: Path) -> None:
+    app = create_app(settings.model_copy(update={"datasets_dir": tmp_path, "max_dataset_bytes": 1 << 60}))
+    headers = [(b"content-type", b"text/csv"), (b"content-length", b"%d" % (1 << 39))]  # half a terabyte
+
+    answer = asyncio.run(ask(app, "/datasets/huge", (b"x",), headers, "PUT"))
+
+    assert answer.status == 507
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+"""The child that looks at a data file: believed only when it says what it should, and gone in every case.
+
+A child that goes wrong is a package called `training` in the current folder, which `python -m training` prefers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import inspection
+from app.errors import InvalidDataset, StoreUnavailable
+from app.inspection import Inspector
+from app.settings import Settings
+from modelstore import Inspection
+from tests.app.waiting import until
+
+FAULT = '{"summary": null, "faults": [{"line": 2, "column": "x", "problem": "is empty"}]}'
+
+Child = Callable[[str], None]
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
+    """Return what makes `python -m training` note its id and run the given lines."""
+    folder = tmp_path / "cwd"
+    (folder / "training").mkdir(parents=True)
+    (folder / "training" / "__init__.py").touch()
+    monkeypatch.chdir(folder)
+    head = "import os, pathlib, signal, sys\npathlib.Path('pid').write_text(str(os.getpid()))\n"
+
+    def write(source: str) -> None:
+        (folder / "training" / "__main__.py").write_text(head + source)
+
+    return write
+
+
+def inspect(settings: Settings, timeout_s: float = 20.0) -> Inspection:
+    return asyncio.run(_inspect(Inspector(settings, timeout_s)))
+
+
+async def _inspect(inspector: Inspector) -> Inspection:
+    return await inspector(Path("some.csv"))
+
+
+def gone() -> bool:
+    try:
+        os.kill(int(Path("pid").read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_what_the_child_says_is_what_was_found(settings: Settings, child: Child) -> None:
+    child(f"print('{FAULT}'); sys.exit(1)")
+
+    (fault,) = inspect(settings).faults
+
+    assert (fault.line, fault.column, fault.problem) == (2, "x", "is empty")
+
+
+def test_child_is_told_the_file_and_is_niced_and_without_keys(
+    settings: Settings, child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABSERVE_DATABASE_URL", "postgresql://u:xqzjv@h/d")
+    child("pathlib.Path('seen').write_text(repr((sys.argv[1:], os.nice(0), sorted(os.environ)))); print('{}')")
+
+    with pytest.raises(StoreUnavailable):
+        inspect(settings)
+
+    seen = Path("seen").read_text()
+    assert "['inspect', 'some.csv', '--json'], 10" in seen
+    assert "TABSERVE" not in seen
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["sys.exit(3)", "raise MemoryError", "os.kill(os.getpid(), 9)", "print('nonsense')", "print('{\"faults\": []}')"],
+    ids=["no word", "out of memory", "killed", "nonsense", "neither summary nor faults"],
+)
+def test_child_that_says_nothing_of_use_is_our_fault(settings: Settings, child: Child, source: str) -> None:
+    child(source)
+
+    with pytest.raises(StoreUnavailable, match="could not be checked"):
+        inspect(settings)
+
+
+def test_child_that_takes_too_long_is_ended(settings: Settings, child: Child) -> None:
+    child("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('x' * 100_000, flush=True)\nsignal.pause()")
+
+    with pytest.raises(InvalidDataset, match="cannot be checked within 1 seconds"):
+        inspect(settings, timeout_s=1.0)
+
+    assert gone()
+
+
+def test_child_that_says_too_much_is_ended(settings: Settings, child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "MAX_ANSWER_BYTES", 1000)
+    child("while True: print('x' * 100_000)")
+
+    with pytest.raises(InvalidDataset, match="too many columns"):
+        inspect(settings)
+
+    assert gone()
+
+
+def test_cancelled_check_leaves_no_child(settings: Settings, child: Child) -> None:
+    child("pathlib.Path('ready').touch(); signal.pause()")
+
+    async def scene() -> None:
+        check = asyncio.create_task(_inspect(Inspector(settings)))
+        await asyncio.to_thread(until, Path("ready").exists, "the child runs")
+        check.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await check
+
+    asyncio.run(scene())
+
+    assert gone()

@@ -1,0 +1,76 @@
+"""What can be learnt from a data set, as far as its columns tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.errors import InvalidInput
+from app.jobs.records import TrainingRequest
+from app.jobs.trainable import check_with_dataset, check_without_dataset
+from modelstore import ColumnSummary, DatasetSummary
+
+
+def summary(*columns: ColumnSummary) -> DatasetSummary:
+    return DatasetSummary(rows=40, size_bytes=400, sha256="ab" * 32, columns=columns)
+
+
+CHURN = summary(
+    ColumnSummary(name="age", kind="numeric", distinct=30, minimum=18, maximum=90),
+    ColumnSummary(name="months", kind="numeric", minimum=0, maximum=400),
+    ColumnSummary(name="city", kind="text", distinct=3),
+    ColumnSummary(name="country", kind="text", distinct=1),
+    ColumnSummary(name="churned", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
+)
+
+
+def request(**fields: Any) -> TrainingRequest:
+    return TrainingRequest(model="churn", dataset="churn", **fields)
+
+
+@pytest.mark.parametrize("features", [("age",), ("months", "age")])
+@pytest.mark.parametrize("target", ["churned", "city"])
+def test_numeric_columns_and_a_target_with_classes_can_be_learnt(target: str, features: tuple[str, ...]) -> None:
+    assert check_with_dataset(request(target=target, features=features), CHURN) == features
+
+
+def test_without_a_list_the_features_are_all_numeric_columns_but_the_target() -> None:
+    assert check_with_dataset(request(target="churned"), CHURN) == ("age", "months")
+    assert check_with_dataset(request(target="age"), CHURN) == ("months",)
+    assert check_with_dataset(request(target="churned"), summary(*CHURN.columns[:2], CHURN.columns[-1])) is None
+
+
+WRONG = {
+    "no target": ({}, "target", "must be the class column; the data set has age, months, city, country, churned"),
+    "unknown target": ({"target": "x"}, "target", "is no column"),
+    "one class": ({"target": "country"}, "target", "has one value only"),
+    "no feature": ({"target": "churned", "features": ()}, "features", "at least one numeric column"),
+    "unknown feature": ({"target": "churned", "features": ("age", "x")}, "features.1", "is no column"),
+    "target as feature": ({"target": "age", "features": ("age",)}, "features.0", "is the target"),
+    "twice": ({"target": "churned", "features": ("age", "months", "age")}, "features.2", "is named twice"),
+    "text": ({"target": "churned", "features": ("city",)}, "features.0", "is a column of text"),
+}
+
+
+@pytest.mark.parametrize(("fields", "place", "problem"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_learnt_is_said_with_its_place(fields: dict[str, Any], place: str, problem: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        check_with_dataset(request(**fields), CHURN)
+
+    assert error.value.problems[0].feature == place
+    assert problem in error.value.problems[0].problem
+
+
+def test_data_set_of_text_only_cannot_be_learnt() -> None:
+    text = summary(*(column for column in CHURN.columns if column.kind == "text"))
+
+    with pytest.raises(InvalidInput, match="at least one numeric column"):
+        check_with_dataset(request(target="churned"), text)
+
+
+@pytest.mark.parametrize("fields", [{"target": "y"}, {"features": ("x",)}])
+def test_recipe_says_itself_what_is_learnt(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="is for a data set"):
+        check_without_dataset(TrainingRequest(model="iris", **fields))
+    check_without_dataset(TrainingRequest(model="iris"))

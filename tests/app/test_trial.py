@@ -1,0 +1,156 @@
+"""Versions are loaded in a process that may be lost before they are loaded here; real processes, real models."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PROLOGUE = """
+    import hashlib, os, signal, sys, torch
+    from pathlib import Path
+    from app import runtime, trial
+    from app.errors import VersionRefused
+    from tests.app import broken
+    from tests.fakes import MeanModel, manifest_for, script
+
+    torch.set_num_threads(1)
+
+    def ask(process, module):
+        model = module if isinstance(module, bytes) else script(module)
+        try:
+            process(manifest_for(MeanModel(2, 0.0), model), 1, model)
+            return "well"
+        except VersionRefused as refused:
+            return refused.reason
+"""
+
+
+def run(program: str, folder: Path) -> list[str]:
+    """Run a program in a process of its own, for it is to be forked without threads; return what it printed."""
+    source = textwrap.dedent(PROLOGUE) + textwrap.dedent(program)
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_good_version_is_loaded_and_a_bad_one_is_refused_for_the_reason_it_would_have_here(tmp_path: Path) -> None:
+    said = run(
+        """
+        process = trial.TrialProcess.fork(runtime.try_out)
+        for module in (MeanModel(2, 0.0), MeanModel(2, 0.01), broken.Raises(2, 0.0), b"text", MeanModel(2, 0.0)):
+            print(ask(process, module))
+        process.close()
+        """,
+        tmp_path,
+    )
+    assert said == ["well", "golden_mismatch", "load_failed", "load_failed", "well"]
+
+
+@pytest.mark.slow
+def test_version_that_kills_its_process_is_refused_and_the_next_is_tried_all_the_same(tmp_path: Path) -> None:
+    said = run(
+        """
+        def attempt(manifest, version, model):
+            if b"kill" in model:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if b"leave" in model:
+                os._exit(3)
+            if b"loop" in model:
+                while True:
+                    pass
+
+        trial.DEADLINE_S = 1.0
+        process = trial.TrialProcess.fork(attempt)
+        for model in (b"kill", b"leave", b"loop", b"good"):
+            print(ask(process, model))
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitpid(process.pid, 0)
+        print(ask(process, b"good"))
+        """,
+        tmp_path,
+    )
+    assert said == ["trial_crashed", "trial_crashed", "trial_timed_out", "well", "trial_unavailable"]
+
+
+@pytest.mark.slow
+def test_attempt_can_neither_write_nor_take_all_memory_nor_reach_the_network(tmp_path: Path) -> None:
+    said = run(
+        """
+        import socket
+
+        def attempt(manifest, version, model):
+            try:
+                eval(model)
+            except Exception as error:
+                raise VersionRefused("means", 1, type(error).__name__, "as it should be")
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = listener.getsockname()
+        process = trial.TrialProcess.fork(attempt)
+        for line in ("Path('canary').write_text('x')", "bytearray(3 << 30)", "[open('/dev/null') for _ in range(99)]"):
+            print(ask(process, line.encode()))
+        apart = f"1 / (os.readlink('/proc/self/ns/net') != '{os.readlink('/proc/self/ns/net')}')"
+        if ask(process, apart.encode()) == "well":
+            print(ask(process, f"socket.create_connection({address}, 2)".encode()))  # it has a network of its own
+        process.close()
+        """,
+        tmp_path,
+    )
+    assert said[:3] == ["OSError", "MemoryError", "OSError"]
+    assert said[3:] in ([], ["OSError"], ["ConnectionRefusedError"])
+    assert not (tmp_path / "canary").exists() or not (tmp_path / "canary").read_text()
+
+
+@pytest.mark.slow
+def test_process_is_gone_with_the_service_even_if_that_is_killed(tmp_path: Path) -> None:
+    (pid,) = run(
+        """
+        process = trial.TrialProcess.fork(runtime.try_out)
+        ask(process, MeanModel(2, 0.0))
+        print(process.pid, flush=True)
+        if os.fork() == 0:
+            os._exit(0)
+        """,
+        tmp_path,
+    )
+    assert gone(int(pid))
+
+
+def gone(pid: int) -> bool:
+    """Wait for a process that is not our child, at most five seconds."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    return bool(select.select([descriptor], [], [], 5)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_to_the_whole_group_does_not_end_it_before_the_service(tmp_path: Path, number: signal.Signals) -> None:
+    said = run(
+        f"""
+        process = trial.TrialProcess.fork(runtime.try_out)
+        ask(process, MeanModel(2, 0.0))
+        os.kill(process.pid, {int(number)})
+        print(ask(process, MeanModel(2, 0.0)))
+        """,
+        tmp_path,
+    )
+    assert said == ["well"]

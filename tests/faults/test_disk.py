@@ -1,0 +1,112 @@
+"""F-04 and F-12: a disk that is full, breaks, or may not be written. Serving goes on, and the job says why it ended."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.scenes import Scene, asking, children_of, ended, mounted, start, strace
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def assert_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["detail"].endswith("predictions are not affected")
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room that there is."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as stream:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    stream.write(bytes(size))
+            except OSError:
+                continue
+    return ballast
+
+
+def test_full_disk_of_the_models_ends_a_training_as_disk_full_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    """F-04 (a), with the real training."""
+    with mounted(tmp_path / "models", "-t", "tmpfs", "-o", "size=4m", "tmpfs"):
+        scene = Scene(tmp_path)
+        with scene.service(real_training=True) as (client, _):
+            ballast = fill(tmp_path / "models")
+            with asking(client):
+                # a few bytes for the permit: the disk fills up while the version is written
+                ballast.write_bytes(bytes(ballast.stat().st_size - (24 << 10)))
+                full = ended(client, start(client, overrides={"epochs": 2}), 60)
+                ballast.unlink()
+                done = ended(client, start(client, overrides={"epochs": 2}), 60)
+
+    assert (full["status"], full["reason"], full["version"]) == ("failed", "disk_full", None)
+    assert (done["reason"], done["version"]) == ("succeeded", 1)
+
+
+def test_full_disk_of_the_job_table_is_answered_503_until_there_is_room(tmp_path: Path) -> None:
+    """F-04 (b)."""
+    with mounted(tmp_path / "state", "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        scene = Scene(tmp_path)
+        scene.training("publish(); end('succeeded', 'version 1', version=1)")
+        with scene.service() as (client, _):
+            ballast = fill(tmp_path / "state")
+            with asking(client):
+                answers = [client.post("/train", json={"model": "iris"}) for _ in range(20)]
+                refused = [answer for answer in answers if answer.status_code not in {202, 409}]
+                for answer in refused:
+                    assert_unavailable(answer)
+                ballast.unlink()
+                for job in client.get("/train").json()["jobs"]:
+                    ended(client, job["id"])
+                assert ended(client, start(client, "blobs"))["reason"] == "succeeded"
+
+    assert refused
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, httpx.Client, int]]:
+    scene = Scene(tmp_path_factory.mktemp("running"))
+    scene.training("publish(); end('succeeded', 'version 1', version=1)")
+    with scene.service() as (client, process):
+        yield scene, client, process.pid
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EDQUOT"])
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
+def test_error_of_the_disk_under_the_job_table_is_answered_503_and_passes(
+    running: tuple[Scene, httpx.Client, int], call: str, error: str
+) -> None:
+    """F-04 (c): every such call of the service on the table fails for a while."""
+    scene, client, pid = running
+    paths = [part for end in ("", "-wal") for part in ("-P", str(scene.folder / "state" / f"jobs.sqlite3{end}"))]
+    with asking(client):
+        with strace(pid, *paths, "-e", f"inject={call}:error={error}"):
+            assert_unavailable(client.post("/train", json={"model": "iris"}))
+            assert client.get("/train").status_code == 200
+        assert ended(client, start(client))["reason"] == "succeeded"
+
+
+def test_read_only_store_refuses_trainings_before_a_process_runs_and_serves_on(scene: Scene) -> None:
+    """F-12: 1000 predictions."""
+    scene.training("publish()")
+    models = scene.folder / "models"
+    with scene.service() as (client, process):
+        before = children_of(process.pid)
+        with mounted(models, "--bind", str(models)):
+            subprocess.run(["mount", "-o", "remount,bind,ro", str(models)], check=True)
+            answers = [client.post("/train", json={"model": model}) for model in ("iris", "blobs", "cancer")]
+            for answer in answers:
+                assert_unavailable(answer)
+                assert answer.json()["type"] == "urn:tabserve:problem:repository-read-only"
+            for _ in range(1000):
+                assert client.post("/predict/means", json={"instances": [[0.5, 0.5]]}).status_code == 200
+        assert client.get("/train").json()["jobs"] == []
+        assert children_of(process.pid) == before
+        assert not (scene.cwd / "pid").exists()
