@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 LINE_LIMIT_BYTES = 1 << 20
+LINES_A_TURN = 8  # a training of a small network says thousands of lines a second
 LOG_LINES = 20
 LOG_LINE_CHARACTERS = 500
 KERNEL_COUNTS = Path("/proc/vmstat")
@@ -74,8 +75,12 @@ class Child:
         assert self._process.stdout is not None
         log = asyncio.create_task(self._keep_log())
         try:
-            async for line in self._process.stdout:
+            heard = 0
+            async for line in self._process.stdout:  # does not wait, nor let others, while there are lines
                 hear(line)
+                heard += 1
+                if heard % LINES_A_TURN == 0:
+                    await asyncio.sleep(0)
             await log
         finally:
             log.cancel()

@@ -16,7 +16,7 @@ import signal
 import sys
 from pathlib import Path
 
-NICENESS = 10
+NICENESS = 19
 BEFORE_OTHERS = 500  # oom_score_adj: short of memory, the kernel takes this process before the service
 CANNOT_START = 127
 _PR_SET_PDEATHSIG = 1
@@ -47,6 +47,9 @@ def _die_with(parent: int) -> None:
 def _limit(memory_bytes: int) -> None:
     """Take the limits; where the system has one of them not, the others still hold."""
     os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        # a session of its own is a scheduling group of its own, in which niceness counts for nothing outside
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(BEFORE_OTHERS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

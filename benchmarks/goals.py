@@ -11,6 +11,8 @@ from benchmarks.scenarios.latency import ALONE
 from benchmarks.scenarios.starting import IMPORT_TORCH
 from benchmarks.scenarios.swaps import QUIET, SWAPPING
 from benchmarks.scenarios.throughput import COLUMNS
+from benchmarks.scenarios.training import QUIET as QUIET_JOBS
+from benchmarks.scenarios.training import TRAINING
 from benchmarks.scenarios.workers import ONE, TWO
 from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
 
@@ -28,7 +30,7 @@ class Goal:
     """A figure, or its ratio to another one, and its bound.
 
     Attributes:
-        number: of the issue's list, or its section; OIP for the Open Inference Protocol.
+        number: of the issue's list, or its section; OIP for the Open Inference Protocol, training for issue 4.
         text: what is compared, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.
@@ -147,6 +149,13 @@ GOALS = (
     _none(6, "hot swaps: failed swaps", "swaps", Figure(SWAPPING, "failed_swaps")),
     _none(6, "hot swaps: answers of no single version", "swaps", Figure(SWAPPING, "mixed_answers")),
     _ratio(6, "hot swaps: p99 over that without", "swaps.p99_ms", (SWAPPING, QUIET), 2),
+    _ratio(
+        "training",
+        "1 row while a training runs: p99 over that without",
+        "beside_training.p99_ms",
+        (TRAINING, QUIET_JOBS),
+        2,
+    ),
     _ratio(7, "2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
     Goal(
         "formats",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.outcomes import Outcome
-from benchmarks.scenarios import bulk, inference, large, latency, starting, swaps, throughput, workers
+from benchmarks.scenarios import bulk, inference, large, latency, starting, swaps, throughput, training, workers
 
 SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "client_limit": throughput.client_limit,
@@ -23,6 +23,7 @@ SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "memory": starting.memory,
     "large_csv": large.large_csv,
     "swaps": swaps.swaps,
+    "beside_training": training.beside_training,
     "workers": workers.workers,
     "start": starting.start,
     "first_requests": starting.first_requests,
