@@ -73,7 +73,7 @@ def test_child_is_told_the_file_and_is_niced_and_without_keys(
         inspect(settings)
 
     seen = Path("seen").read_text()
-    assert "['inspect', 'some.csv', '--json'], 10" in seen
+    assert "['inspect', 'some.csv', '--json'], 19" in seen
     assert "TABSERVE" not in seen
 
 
