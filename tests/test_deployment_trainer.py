@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ pytestmark = [
 
 COMPOSE: Any = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SHARED = ("TABSERVE_DEVICE", "TABSERVE_TRAIN_MEMORY_BYTES")  # the first is chosen at start, the second is large
+DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # what compose takes where the operator's variable is not set
 JOB_DEADLINE_S = 90.0
 SWAP_DEADLINE_S = 2.0
 
@@ -33,7 +35,8 @@ SWAP_DEADLINE_S = 2.0
 def environment(name: str, url: str) -> dict[str, str]:
     """Return what compose gives a service, and the job table that its secret names."""
     variables = COMPOSE["services"][name]["environment"]
-    return {key: str(value) for key, value in variables.items() if key not in SHARED} | {"TABSERVE_DATABASE_URL": url}
+    given = {key: DEFAULT.sub(r"\1", str(value)) for key, value in variables.items() if key not in SHARED}
+    return given | {"TABSERVE_DATABASE_URL": url}
 
 
 @pytest.fixture

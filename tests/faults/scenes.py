@@ -150,7 +150,7 @@ def asking(client: httpx.Client, pause_s: float = 0.02) -> Iterator[Asking]:
     with Asking(client, pause_s) as asker:
         yield asker
     assert asker.wrong == []
-    assert len(asker.took_s) > 10
+    assert len(asker.took_s) >= 3  # trainings that end at once leave no time for more
 
 
 @contextlib.contextmanager
