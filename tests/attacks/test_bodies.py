@@ -15,6 +15,8 @@ from tests.app.sockets import GOOD, Connection, connected
 from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import resident_bytes
 
+pytestmark = pytest.mark.slow
+
 CAP = 8 << 20
 FEW = 2 << 20  # what may be under way in the buffers of the kernel besides the 64 KiB that are read
 

@@ -18,6 +18,8 @@ from tests.attacks.conftest import Guarded, store_in
 from tests.attacks.measuring import open_files, resident_bytes
 from tests.processes import service
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 1.0
 LATEST_S = TIMEOUT_S + 3  # each connection looks at itself once a second, and this machine does other things, too
 HEAD = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"

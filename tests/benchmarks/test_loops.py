@@ -12,6 +12,8 @@ from benchmarks.closed_loop import closed_loop
 from benchmarks.open_loop import Beside, at_random, evenly, open_loop
 from benchmarks.requests import Request
 
+pytestmark = pytest.mark.slow
+
 FAST = Request("/fast", b"", 1, method="GET")
 BAD = Request("/bad", b"", 1, method="GET")
 SLOW_S = 0.1
