@@ -1,21 +1,53 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.logs.background import BackgroundHandler
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.fakes import publish
+from tests.promises import Measured, Promises
+
+PROMISES = pytest.StashKey[Promises]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--measured-file", type=Path, help="JSON file to add what the tests measured to")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PROMISES] = Promises(config.getoption("--measured-file"))
+    config.pluginmanager.register(config.stash[PROMISES])
+
+
+@pytest.fixture(scope="session")
+def measured(pytestconfig: pytest.Config) -> Measured:
+    """Return what notes a figure for a promise: measured("F-13", "20 stops: 0 resets")."""
+    return pytestconfig.stash[PROMISES].measured
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "HOST", "MODELS_DIR", "DATA_DIR", "STATE_DIR", "DEVICE"):
         monkeypatch.delenv(f"TABSERVE_{name}", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_the_service_stays() -> Iterator[None]:
+    """Undo what a test does that calls the service's `main`: the log of a process, here that of the tests."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.setLevel(level)
+    for handler in [handler for handler in root.handlers if isinstance(handler, BackgroundHandler)]:
+        if handler not in handlers:
+            root.removeHandler(handler)
 
 
 @pytest.fixture
