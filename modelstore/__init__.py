@@ -27,10 +27,13 @@ from modelstore.manifest import (
     Signature,
     TensorSpec,
 )
+from modelstore.names import check_name, check_version
 from modelstore.overrides import Overrides
+from modelstore.permits import Permit
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, to_line
-from modelstore.repository import ModelRepository, ModelVersion, Permit, check_name, check_version
+from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
+from modelstore.versions import ModelVersion
 
 __all__ = [
     "MIN_GOLDEN_ROWS",

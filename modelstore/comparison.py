@@ -15,7 +15,7 @@ from pydantic import Field
 
 from modelstore.errors import BrokenVersion, NotComparable
 from modelstore.manifest import Count, Evaluation, Label, ModelName, Ratio, Record
-from modelstore.repository import ModelVersion
+from modelstore.versions import ModelVersion
 
 PREDICTIONS_FILE = "test_predictions.csv"
 COLUMNS = ("line", "truth", "predicted", "probability")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -30,3 +35,28 @@ def sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def staged(parent: Path, prefix: str, files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write files durably to a new folder in `parent`, for the caller to rename; if that fails, it is removed."""
+    staging = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        for file, data in files.items():
+            write(staging / file, data)
+        staging.chmod(0o755)
+        sync(staging)
+        yield staging
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
+    """Return the names in `parent` that fit the pattern, sorted: of folders, and of links, which no reader follows."""
+    try:
+        with os.scandir(parent) as entries:
+            fitting = [entry for entry in entries if pattern.fullmatch(entry.name)]
+            return sorted(e.name for e in fitting if e.is_dir(follow_symlinks=False) or e.is_symlink())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

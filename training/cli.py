@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from modelstore import (
-    Inspection,
-    InvalidName,
-    ModelRepository,
-    ModelVersion,
-    StoreError,
-    UnknownModel,
-    UnknownVersion,
-    check_name,
-    compare_versions,
-)
+from modelstore import Inspection, ModelRepository, ModelVersion, compare_versions
 from training import fitting
+from training.commandline import (
+    DATA,
+    DATASETS,
+    KEEP_VERSIONS,
+    MODELS,
+    DataDir,
+    DatasetsDir,
+    KeyFile,
+    ModelsDir,
+    Name,
+    RecipesDir,
+    Version,
+    console,
+    errors,
+    fail,
+    failures_in_one_line,
+    store,
+)
 from training.deferred import deferred
-from training.errors import RecipeError, TrainingError, UnknownRecipe, WrongModel
+from training.errors import RecipeError
 from training.gate import Policy
 from training.recipe import BUILT_IN, load_recipe, recipe_names
-from training.report import print_recipes, print_two_versions, print_versions
+from training.report import print_recipes, print_two_versions
 from training.runs import DataPlaces, Folders
+from training.storecommands import install
 
-WRONG_USAGE = (InvalidName, RecipeError, UnknownModel, UnknownRecipe, UnknownVersion, WrongModel)
-
-ModelsDir = Annotated[Path, typer.Option(envvar="TABSERVE_MODELS_DIR", help="Where the versions are published.")]
-DataDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATA_DIR", help="Where the CSV files lie.")]
-DatasetsDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATASETS_DIR", help="Where the service keeps data sets.")]
-RecipesDir = Annotated[Path, typer.Option(envvar="TABSERVE_RECIPES_DIR", help="Where the recipes lie.")]
-Name = Annotated[str, typer.Argument(help="Name of the model.")]
-Version = Annotated[int, typer.Argument(help="A published version.")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
-
-MODELS, DATA, DATASETS = Path("models"), Path("data"), Path("datasets")
-KEEP_VERSIONS = 20
 
 app = typer.Typer(
     name="training",
@@ -72,13 +67,14 @@ def fit(
     json_lines: Annotated[bool, typer.Option("--json-lines", help="One JSON event a line on stdout.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Write TensorBoard files there.")] = None,
     models_dir: ModelsDir = MODELS,
+    key_file: KeyFile = None,
     data_dir: DataDir = DATA,
     recipes_dir: RecipesDir = BUILT_IN,
 ) -> None:
     """Train a model from its recipe or from your data, publish the version, and activate it if it is better."""
     request = fitting.FitRequest(
         model=name,
-        folders=Folders(models_dir, data_dir, recipes_dir),
+        folders=Folders(models_dir, data_dir, recipes_dir, key_file),
         recipe=recipe,
         data=data,
         target=target,
@@ -93,36 +89,26 @@ def fit(
         json_lines=json_lines,
         tensorboard=tensorboard,
     )
-    raise typer.Exit(fitting.fit(request, _console(), _errors()))
+    raise typer.Exit(fitting.fit(request, console(), errors()))
 
 
 @app.command()
-def ensure(models_dir: ModelsDir = MODELS, data_dir: DataDir = DATA, recipes_dir: RecipesDir = BUILT_IN) -> None:
+def ensure(
+    models_dir: ModelsDir = MODELS,
+    data_dir: DataDir = DATA,
+    recipes_dir: RecipesDir = BUILT_IN,
+    key_file: KeyFile = None,
+) -> None:
     """Train and activate every model that has no version yet."""
-    with _failures_in_one_line():
-        raise typer.Exit(fitting.ensure(Folders(models_dir, data_dir, recipes_dir), _console(), _errors()))
-
-
-@app.command("list")
-def list_versions(models_dir: ModelsDir = MODELS) -> None:
-    """Show all versions with their test figures, and which one is active."""
-    with _failures_in_one_line():
-        print_versions(_console(), ModelRepository(models_dir))
+    with failures_in_one_line():
+        raise typer.Exit(fitting.ensure(Folders(models_dir, data_dir, recipes_dir, key_file), console(), errors()))
 
 
 @app.command()
 def recipes(recipes_dir: RecipesDir = BUILT_IN) -> None:
     """Show all recipes."""
-    with _failures_in_one_line():
-        print_recipes(_console(), [(name, load_recipe(name, recipes_dir)) for name in recipe_names(recipes_dir)])
-
-
-@app.command()
-def activate(name: Name, version: Version, models_dir: ModelsDir = MODELS) -> None:
-    """Make a version the one that serves; also backwards."""
-    with _failures_in_one_line():
-        ModelRepository(models_dir).activate(name, version)
-        _console().print(f"{name} version {version} is active", highlight=False)
+    with failures_in_one_line():
+        print_recipes(console(), [(name, load_recipe(name, recipes_dir)) for name in recipe_names(recipes_dir)])
 
 
 @app.command()
@@ -132,14 +118,14 @@ def data(
 ) -> None:
     """Write the built-in data files from scikit-learn's copies, or compare them."""
     sources = deferred("sources")
-    with _failures_in_one_line():
+    with failures_in_one_line():
         if not check:
-            _console().print(f"wrote {', '.join(sources.write(data_dir))} to {data_dir}", highlight=False)
+            console().print(f"wrote {', '.join(sources.write(data_dir))} to {data_dir}", highlight=False)
             return
         wrong = sources.differing(data_dir)
         if wrong:
-            _fail(f"missing in {data_dir} or not as in scikit-learn: {', '.join(wrong)}; `training data` writes them")
-        _console().print(f"the files in {data_dir} are exactly scikit-learn's", highlight=False)
+            fail(f"missing in {data_dir} or not as in scikit-learn: {', '.join(wrong)}; `training data` writes them")
+        console().print(f"the files in {data_dir} are exactly scikit-learn's", highlight=False)
 
 
 @app.command()
@@ -153,7 +139,7 @@ def inspect(
     if as_json:
         sys.stdout.write(f"{found.model_dump_json()}\n")
     else:
-        inspection.print_inspection(_console(), file.name, found)
+        inspection.print_inspection(console(), file.name, found)
     raise typer.Exit(fitting.FAILED if found.faults else fitting.SUCCEEDED)
 
 
@@ -161,14 +147,16 @@ def inspect(
 def evaluate(
     name: Name,
     version: Annotated[int | None, typer.Argument(help="A published version; the active one if absent.")] = None,
+    *,
     models_dir: ModelsDir = MODELS,
+    key_file: KeyFile = None,
     data_dir: DataDir = DATA,
     datasets_dir: DatasetsDir = DATASETS,
 ) -> None:
     """Measure a stored version on its test split."""
-    with _failures_in_one_line():
+    with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        deferred("measuring").report_version(_console(), ModelRepository(models_dir), places, name, version)
+        deferred("measuring").report_version(console(), store(models_dir, key_file), places, name, version)
 
 
 @app.command()
@@ -180,29 +168,17 @@ def reproduce(
         Path | None, typer.Option("--data", metavar="FILE", help="Its data file, if it lies elsewhere.")
     ] = None,
     models_dir: ModelsDir = MODELS,
+    key_file: KeyFile = None,
     data_dir: DataDir = DATA,
     datasets_dir: DatasetsDir = DATASETS,
 ) -> None:
     """Train a stored version again and compare the weights; nothing is published."""
-    with _failures_in_one_line():
+    with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
         same: bool = deferred("measuring").report_reproduction(
-            _console(), ModelRepository(models_dir), places, name, version, data=data_file
+            console(), store(models_dir, key_file), places, name, version, data=data_file
         )
         raise typer.Exit(fitting.SUCCEEDED if same else fitting.FAILED)
-
-
-@app.command()
-def prune(
-    name: Name,
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep.")] = KEEP_VERSIONS,
-    models_dir: ModelsDir = MODELS,
-) -> None:
-    """Remove old versions; never the active one, nor the one that was active before it."""
-    with _failures_in_one_line():
-        removed = ModelRepository(models_dir).prune(check_name(name), keep)
-        numbers = ", ".join(map(str, removed)) or "none"
-        _console().print(f"{name}: versions removed: {numbers}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -213,16 +189,17 @@ def compare(
     recipe: RecipeName = None,
     fold_seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
     models_dir: ModelsDir = MODELS,
+    key_file: KeyFile = None,
     data_dir: DataDir = DATA,
     recipes_dir: RecipesDir = BUILT_IN,
 ) -> None:
     """Compare two versions on their test rows; without versions, cross-validate a recipe against simple classifiers."""
-    with _failures_in_one_line():
+    with failures_in_one_line():
         if versions:
-            print_two_versions(_console(), compare_versions(*_two(ModelRepository(models_dir), name, versions)))
+            print_two_versions(console(), compare_versions(*_two(store(models_dir, key_file), name, versions)))
             return
         chosen = load_recipe(recipe or name, recipes_dir)
-        deferred("measuring").report_comparison(_console(), chosen, data_dir, fold_seed)
+        deferred("measuring").report_comparison(console(), chosen, data_dir, fold_seed)
 
 
 def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:
@@ -232,24 +209,4 @@ def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[M
     return first, second
 
 
-@contextmanager
-def _failures_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except WRONG_USAGE as error:
-        _fail(str(error), fitting.WRONG_USAGE)
-    except (TrainingError, StoreError, OSError) as error:
-        _fail(str(error))
-
-
-def _fail(message: str, code: int = fitting.FAILED) -> None:
-    _errors().print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def _console() -> Console:
-    return Console(file=sys.stdout)
-
-
-def _errors() -> Console:
-    return Console(file=sys.stderr)
+install(app)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from modelstore import InvalidName, JobResult, ModelRepository, Notice, Permit, check_name
+from modelstore import InvalidKey, InvalidName, JobResult, Notice, Permit, check_name
 from training.cancel import Cancellation, Cancelled
 from training.console import Event, Reporter, reporter
 from training.deferred import deferred
@@ -77,7 +77,7 @@ def ensure(folders: Folders, console: Console, errors: Console) -> int:
     """
     names = recipe_names(folders.recipes)
     defaults = [name for name in names if load_recipe(name, folders.recipes).model == name]
-    repository = ModelRepository(folders.models)
+    repository = folders.repository()
     missing = [name for name in defaults if not repository.versions(name)]
     if not missing:
         console.print(f"all {len(defaults)} models are trained: {', '.join(defaults)}", highlight=False, soft_wrap=True)
@@ -96,7 +96,7 @@ def _attempt(request: FitRequest, cancellation: Cancellation, console: Console) 
         except Cancelled as stopped:
             detail = f"stopped by {stopped} before anything was published"
             result, code = JobResult(reason="cancelled", detail=detail, model=request.name), CANCELLED
-        except (TrainingError, InvalidName, OSError) as error:
+        except (TrainingError, InvalidKey, InvalidName, OSError) as error:
             result, code = JobResult(reason="failed", detail=str(error), model=request.name), WRONG_USAGE
         except (MemoryError, ImportError) as error:  # a limit may be too small even for the imports
             result = JobResult(reason=reason_for(error), detail=sentence(error), model=request.name)
@@ -111,7 +111,8 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
     """Check the request and train.
 
     Raises:
-        TrainingError, InvalidName, OSError: if the request is wrong; once training began, failures are results.
+        TrainingError, InvalidKey, InvalidName, OSError: if the request is wrong; once training began, failures are
+            results.
     """
     recipe = _recipe(request)
     data_dir = request.data.parent if request.data else request.folders.data
@@ -120,7 +121,7 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
     run = TrainingRun(
         recipe=recipe,
         data_dir=data_dir,
-        repository=ModelRepository(request.folders.models),
+        repository=request.folders.repository(),
         policy=request.policy,
         job=request.job,
         permit=_permit(request),
@@ -173,7 +174,7 @@ def _recorder(request: FitRequest, recipe: Recipe) -> Callable[[Event], None]:
 def _print_report(console: Console, folders: Folders, result: JobResult) -> None:
     if result.version is None:
         return
-    found = ModelRepository(folders.models).find(result.model, result.version)
+    found = folders.repository().find(result.model, result.version)
     manifest = found.manifest()
     print_evaluation(console, manifest.metrics["test"], f"{result.model} version {result.version}, test split")
     print_comparison(console, manifest)

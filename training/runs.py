@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore import ModelRepository, Overrides, Permit
+from modelstore import ModelRepository, Overrides, Permit, SigningKey
 from training.errors import RecipeError, WrongModel
 from training.gate import Policy
 from training.recipe import Recipe, load_recipe, refusal
@@ -17,11 +17,20 @@ from training.recipe import Recipe, load_recipe, refusal
 
 @dataclass(frozen=True)
 class Folders:
-    """Where models are published, data is read and recipes lie."""
+    """Where models are published, data is read, and recipes and the key that signs versions, if any, lie."""
 
     models: Path
     data: Path
     recipes: Path
+    signing_key: Path | None = None
+
+    def repository(self) -> ModelRepository:
+        """Return the model store.
+
+        Raises:
+            InvalidKey: if there is a key and it cannot be used.
+        """
+        return ModelRepository(self.models, SigningKey.read(self.signing_key) if self.signing_key else None)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 Each attempt is a forked child with its own copy of the template store, `<folder>/<n>`, killed by SIGKILL just before
 the n-th thing that it does to the disk. What is counted depends on `how`: `operations` counts what Python reports to
-audit hooks (and fsync, which it does not report); `syscalls` lets strace count system calls, single writes included.
-For every attempt one line goes to standard output: `<n> <where it was killed, or "completed">`.
+audit hooks (and fsync, which it does not report); `syscalls` lets strace count system calls that change something,
+single writes included; `every_syscall` counts all that have to do with files. For every attempt one line goes to
+standard output: `<n> <where it was killed, or "completed">`.
 
 One process forks all children, so each costs milliseconds; it has no threads, so forking is safe.
 """
@@ -11,6 +12,7 @@ One process forks all children, so each costs milliseconds; it has no threads, s
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import os
 import re
@@ -23,10 +25,19 @@ from pathlib import Path
 from typing import Any
 
 from modelstore import ModelRepository
-from tests.modelstore.samples import publish_sample
+from tests.modelstore.samples import MODEL, publish_sample, sample_manifest
+
+TRAINING_ATTACHES = ("boundary.png", "confusion.png", "history.jsonl", "loss.png", "predictions.csv")
+
+
+def publish_all(repository: ModelRepository) -> None:
+    """Publish the sample with as many attachments as a training does."""
+    repository.publish(sample_manifest(), MODEL, dict.fromkeys(TRAINING_ATTACHES, b"a plot"))
+
 
 SCENARIOS: dict[str, Callable[[ModelRepository], object]] = {
     "publish": publish_sample,
+    "publish_all": publish_all,
     "activate": lambda repository: repository.activate("petals", 2),
     "remove": lambda repository: repository.remove("petals", 2),
 }
@@ -34,6 +45,7 @@ OPERATIONS = {"open", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.chmo
 SYSCALLS = (
     "openat,write,fsync,flock,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?chmod,?fchmodat"
 )
+EVERY_SYSCALL = "%file,%desc"
 NOT_PERMITTED = 77
 
 
@@ -74,9 +86,11 @@ def die_before_operation(n: int, log: int) -> None:
     sys.addaudithook(hook)
 
 
-def kill_at_syscalls(act: Callable[[ModelRepository], object], template: Path, folder: Path) -> None:
+def kill_at_syscalls(
+    act: Callable[[ModelRepository], object], template: Path, folder: Path, calls: str = SYSCALLS
+) -> None:
     """Let strace write one whole attempt down, then kill at every system call that it made."""
-    trace(act, fresh_copy(template, folder / "0"), ["-o", str(folder / "trace"), "-e", f"trace={SYSCALLS}"])
+    trace(act, fresh_copy(template, folder / "0"), ["-o", str(folder / "trace"), "-e", f"trace={calls}"])
     say(0, "completed")
     made = collections.Counter(re.findall(r"^(?:\d+ +)?(\w+)\(", (folder / "trace").read_text(), re.MULTILINE))
     points = [(name, when) for name, times in sorted(made.items()) for when in range(1, times + 1)]
@@ -132,5 +146,10 @@ def say(n: int, where: str) -> None:
 
 
 if __name__ == "__main__":
-    kill = {"operations": kill_at_operations, "syscalls": kill_at_syscalls}[sys.argv[1]]
+    ways: dict[str, Callable[[Callable[[ModelRepository], object], Path, Path], None]] = {
+        "operations": kill_at_operations,
+        "syscalls": kill_at_syscalls,
+        "every_syscall": functools.partial(kill_at_syscalls, calls=EVERY_SYSCALL),
+    }
+    kill = ways[sys.argv[1]]
     kill(SCENARIOS[sys.argv[2]], Path(sys.argv[3]), Path(sys.argv[4]))

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from modelstore import MIN_GOLDEN_ROWS, repository
+from modelstore import MIN_GOLDEN_ROWS, names, versions
 from tests.modelstore.samples import sample_manifest, sample_with
 
 PROJECT = Path(__file__).parents[2]
@@ -81,17 +81,17 @@ def test_page_explains_every_manifest_field() -> None:
 
 def test_page_names_every_file_and_every_reason_to_refuse() -> None:
     page = PAGE.read_text("utf-8")
-    constants = [name for name in vars(repository) if re.fullmatch(r"[A-Z_]+_(FILE|PREFIX|FOLDER)", name)]
+    constants = [name for name in vars(names) if re.fullmatch(r"[A-Z_]+_(FILE|PREFIX|FOLDER)", name)]
     assert len(constants) == 10
     for name in constants:
-        assert getattr(repository, name) in page
-    source = Path(repository.__file__).read_text("utf-8")
+        assert getattr(names, name) in page
+    source = Path(versions.__file__).read_text("utf-8")
     reasons = set(re.findall(r'_broken\("(\w+)"', source))
-    assert len(reasons) == 7
+    assert len(reasons) == 8
     assert reasons <= in_backticks(page)
 
 
 def test_limits_on_the_page_are_those_of_the_code() -> None:
     page = PAGE.read_text("utf-8")
-    assert f"at most {repository.MAX_MANIFEST_BYTES >> 20} MiB" in page
+    assert f"at most {versions.MAX_MANIFEST_BYTES >> 20} MiB" in page
     assert f"at least {MIN_GOLDEN_ROWS} rows" in page

@@ -12,6 +12,7 @@ import pytest
 from modelstore import ModelRepository
 from tests.modelstore.crashes import NOT_PERMITTED
 from tests.modelstore.samples import MODEL, publish_sample, whole_versions
+from tests.promises import Measured
 
 PROJECT = Path(__file__).parents[2]
 
@@ -40,9 +41,9 @@ def template(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return root
 
 
-def kill_everywhere(how: str, scenario: str, template: Path) -> dict[Path, str]:
+def kill_everywhere(how: str, scenario: str, template: Path, timeout_s: float = 100) -> dict[Path, str]:
     """Return the store that each attempt left, and where the attempt was killed."""
-    folder = template.with_name("attempts")
+    folder = template.with_name(f"attempts on {template.name}")
     folder.mkdir()
     arguments = [how, scenario, str(template), str(folder)]
     child = subprocess.run(
@@ -51,7 +52,7 @@ def kill_everywhere(how: str, scenario: str, template: Path) -> dict[Path, str]:
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=100,
+        timeout=timeout_s,
     )
     if child.returncode == NOT_PERMITTED:
         pytest.skip("strace may not attach to a process here")
@@ -126,9 +127,31 @@ def test_publisher_killed_at_any_system_call_leaves_the_store_whole(template: Pa
     assert list(attempts.values()).count("completed") == 1, "strace did not kill where it should"
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_publisher_killed_at_200_system_calls_and_more_leaves_the_store_whole(
+    tmp_path: Path, measured: Measured
+) -> None:
+    """F-01: at every call on files and folders, with all files that a training publishes, first and third version."""
+    points = 0
+    for make in (empty_store, used_store):
+        template = tmp_path / make.__name__
+        make(template)
+        before, active = whole_versions(template), ModelRepository(template).active("petals")
+        attempts = kill_everywhere("every_syscall", "publish_all", template, 180)
+        for root, where in attempts.items():
+            check_publish(root, where, before, active)
+        assert list(attempts.values()).count("completed") == 1, "strace did not kill where it should"
+        points += len(attempts) - 1
+
+    assert points >= 200
+    measured("F-01", f"a publisher killed at {points} system calls: {points} whole stores")
+
+
 @pytest.mark.parametrize("template", [empty_store], indirect=True)
-def test_everything_is_on_the_disk_before_the_next_step_relies_on_it(template: Path) -> None:
-    """The order of PostgreSQL's durable_rename: fsync files, fsync folder, rename, fsync parents."""
+def test_everything_is_on_the_disk_before_the_next_step_relies_on_it(template: Path, measured: Measured) -> None:
+    """F-03: the order of PostgreSQL's durable_rename: fsync files, fsync folder, rename, fsync parents."""
     attempts = kill_everywhere("operations", "publish", template)
     completed = list(attempts)[-1]
     steps = completed.with_suffix(".log").read_text().splitlines()
@@ -146,3 +169,7 @@ def test_everything_is_on_the_disk_before_the_next_step_relies_on_it(template: P
         f"fsync {folder}",
         f"fsync {store}",
     ]
+    measured(
+        "F-03",
+        f"{sum(step.startswith('fsync') for step in steps)} fsync of files and folders, each before what relies on it",
+    )

@@ -172,14 +172,45 @@ def test_what_is_no_version_is_not_listed(repository: ModelRepository) -> None:
     for stranger in ("latest", "01", "1.bak", ".staging-x", "٣"):
         (folder / stranger).mkdir()
     (folder / "2").write_text("a file")
-    (folder / "3").symlink_to(folder / "1", target_is_directory=True)
     (repository.root / "README.md").write_text("a file")
     (repository.root / "empty").mkdir()
-    (repository.root / "linked").symlink_to(folder, target_is_directory=True)
+    (repository.root / "dangling").symlink_to("nowhere")
     assert repository.names() == ("petals",)
     assert repository.versions("petals") == (1,)
     with pytest.raises(UnknownVersion):
         repository.find("petals", 3)
+
+
+def test_link_in_place_of_a_version_or_model_is_listed_and_refused_with_the_reason(repository: ModelRepository) -> None:
+    publish_sample(repository)
+    folder = repository.root / "petals"
+    (folder / "2").symlink_to("1", target_is_directory=True)
+    (repository.root / "linked").symlink_to("petals", target_is_directory=True)
+
+    assert (repository.names(), repository.versions("petals")) == (("linked", "petals"), (1, 2))
+    for name, version in (("petals", 2), ("linked", 1)):
+        with pytest.raises(BrokenVersion) as caught:
+            repository.find(name, version).verify()
+        assert caught.value.reason == "symbolic_link"
+    assert repository.find("petals", 1).verify() == sample_manifest()
+
+
+def test_nothing_is_written_through_a_link_in_place_of_a_model(repository: ModelRepository) -> None:
+    publish_sample(repository)
+    (repository.root / "linked").symlink_to("petals", target_is_directory=True)
+    before = sorted(path.name for path in (repository.root / "petals").iterdir())
+
+    for write in (repository.activate, repository.remove):
+        with pytest.raises(PublishError, match="symbolic link"):
+            write("linked", 1)
+    assert sorted(path.name for path in (repository.root / "petals").iterdir()) == before
+
+
+def test_root_of_the_store_may_be_a_link(repository: ModelRepository, tmp_path: Path) -> None:
+    publish_sample(repository)
+    (tmp_path / "link").symlink_to(repository.root, target_is_directory=True)
+
+    assert ModelRepository(tmp_path / "link").find("petals", 1).verify() == sample_manifest()
 
 
 @pytest.mark.parametrize(
@@ -341,9 +372,9 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("enlarged", lambda file: file.write_bytes(MODEL + b"!"), "integrity_size", "is larger than 40 bytes"),
     ("one bit flipped", flip, "integrity_sha256", "is not the file that was published"),
     ("missing", Path.unlink, "file_unreadable", "cannot be read"),
-    ("symbolic link", link, "file_unreadable", "is a symbolic link"),
+    ("symbolic link", link, "symbolic_link", "or its folder is a symbolic link"),
     ("folder", folder, "file_unreadable", "cannot be read"),
-    ("pipe", pipe, "integrity_size", "has 0 of 40 bytes"),
+    ("pipe", pipe, "file_unreadable", "cannot be read"),
 ]
 
 
@@ -368,9 +399,9 @@ BAD_MANIFESTS: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("another model's", lambda file: file.write_bytes(sample_with("name", "leaves")), "manifest_name", "'leaves'"),
     ("too large", lambda file: os.truncate(file, (16 << 20) + 1), "integrity_size", "is larger than 16777216 bytes"),
     ("missing", Path.unlink, "file_unreadable", "manifest.json cannot be read"),
-    ("symbolic link", link, "file_unreadable", "manifest.json is a symbolic link"),
+    ("symbolic link", link, "symbolic_link", "manifest.json or its folder is a symbolic link"),
     ("folder", folder, "file_unreadable", "manifest.json cannot be read"),
-    ("pipe", pipe, "manifest_invalid", "Invalid JSON"),
+    ("pipe", pipe, "file_unreadable", "manifest.json cannot be read"),
 ]
 
 

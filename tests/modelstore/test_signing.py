@@ -90,6 +90,16 @@ def test_signing_changes_the_fingerprint_so_that_a_refused_version_is_tried_agai
     assert found.fingerprint() != before
 
 
+def test_older_keys_still_vouch_and_the_newest_signs(signed: ModelRepository) -> None:
+    both = SigningKey(b"N" * 32, older=(KEY.secret,))
+    repository = ModelRepository(signed.root, both)
+    assert repository.find("petals", 1).manifest() == sample_manifest()
+    publish_sample(repository)
+    assert ModelRepository(signed.root, SigningKey(b"N" * 32)).find("petals", 2).verify() == sample_manifest()
+    with pytest.raises(BrokenVersion, match="signature_wrong"):
+        signed.find("petals", 2).manifest()
+
+
 # Key files
 
 
@@ -101,14 +111,37 @@ def test_key_file_is_read_without_the_line_feed(tmp_path: Path) -> None:
     assert "kkk" not in repr(KEY)
 
 
+def test_key_file_holds_a_key_on_each_line(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\n" + b"n" * 32 + b"\n\n" + b"o" * 33 + b"\n")
+    file.chmod(0o640)
+    assert SigningKey.read(file) == SigningKey(b"n" * 32, older=(b"o" * 33,))
+
+
+def test_made_key_file_is_private_and_a_new_key_comes_before_the_old_ones(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    first = SigningKey.create(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o640)
+    second = SigningKey.create(file)
+    assert second.older == (first.secret,)
+    assert (SigningKey.read(file), file.stat().st_mode & 0o777) == (second, 0o640)
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+    with pytest.raises(InvalidKey, match="cannot be written"):
+        SigningKey.create(tmp_path / "nowhere" / "key")
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "problem"),
     [
         (None, 0, "cannot be read"),
-        (b"", 0o600, "at least 32 bytes, got 0"),
-        (b"k" * 31, 0o600, "at least 32 bytes, got 31"),
-        (b" " * 40, 0o600, "at least 32 bytes, got 0"),
-        (b"k" * 32, 0o644, "everybody may read it"),
+        (b"", 0o600, "at least 32 bytes, a line each, got 0 bytes"),
+        (b"k" * 31, 0o600, "at least 32 bytes, a line each, got 31 bytes"),
+        (b" " * 40, 0o600, "at least 32 bytes, a line each, got 0 bytes"),
+        (b"k" * 32 + b"\nshort\n", 0o600, "got 5 bytes"),
+        (b"k" * 32 + b"\n" * 70_000, 0o600, "at least 32 bytes, a line each"),
+        (b"k" * 32, 0o644, "others may read or write it"),
+        (b"k" * 32, 0o660, "others may read or write it"),
     ],
 )
 def test_key_file_of_no_use_is_refused_by_name_and_without_its_content(

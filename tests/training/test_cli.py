@@ -23,6 +23,7 @@ def models(two_versions: Path) -> Path:
     return two_versions / "models"
 
 
+@pytest.mark.slow
 def test_fit_as_the_service_runs_it_ends_in_a_result(tmp_path: Path) -> None:
     done = command(
         "fit", "iris", "--json-lines", "--job", "j1", "--activate", "if_better", "--overrides", '{"epochs": 4}',
@@ -36,6 +37,7 @@ def test_fit_as_the_service_runs_it_ends_in_a_result(tmp_path: Path) -> None:
     assert (events[-1].version, events[-1].activated) == (1, True)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_in_a_result_and_publishes_nothing(tmp_path: Path) -> None:
     arguments = ["fit", "blobs", "--json-lines", "--set", "epochs=100000", "--models-dir", str(tmp_path / "models")]
     with subprocess.Popen(

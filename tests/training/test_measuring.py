@@ -63,6 +63,7 @@ def test_a_reproduction_says_that_the_weights_are_the_same(folder: Path) -> None
     assert "clouds version 1: all 47 weights are the same bits" in console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_comparison_shows_every_method(folder: Path) -> None:
     console = Console(file=io.StringIO(), width=120)
 

@@ -1,0 +1,71 @@
+"""The names that a model store allows, and those of its own files; it must not touch the disk.
+
+Names that come from a request are matched against a pattern before they touch a path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from modelstore.errors import InvalidName
+
+MODEL_FILE = "model.pt"
+MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "manifest.sig"
+ACTIVE_FILE = "ACTIVE"
+PREVIOUS_FILE = "PREVIOUS"
+LAST_VERSION_FILE = "LAST_VERSION"
+LOCK_FILE = ".lock"
+STAGING_PREFIX = ".staging-"
+REMOVED_PREFIX = ".removed-"
+PERMITS_FOLDER = ".permits"
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_JOB = re.compile(r"[0-9a-z]{1,64}")
+
+
+def check_name(name: str) -> str:
+    """Return the name if it can be a model's.
+
+    Raises:
+        InvalidName: unless it is 1 to 64 of a-z, 0-9, `_`, `-`, starting with a letter or digit.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidName("a model name", name, "1 to 64 of a-z, 0-9, '_' and '-', starting with a letter or digit")
+    return name
+
+
+def check_version(version: int | str) -> int:
+    """Return the version as an integer.
+
+    Raises:
+        InvalidName: unless it is a whole number from 1 to 999999999 without leading zeros.
+    """
+    if isinstance(version, bool) or not VERSION.fullmatch(str(version)):
+        raise InvalidName("a version", version, "a whole number from 1 to 999999999")
+    return int(version)
+
+
+def check_job(job: str) -> str:
+    """Return the id if it can be a job's.
+
+    Raises:
+        InvalidName: unless it is 1 to 64 of a-z and 0-9.
+    """
+    if not _JOB.fullmatch(job):
+        raise InvalidName("a job", job, "1 to 64 of a-z and 0-9")
+    return job
+
+
+def check_attachments(files: Iterable[str]) -> None:
+    """Return if all these can be names of attachments.
+
+    Raises:
+        InvalidName: unless each is a bare lower-case file name, and none of the version's own.
+    """
+    for file in files:
+        if not _ATTACHMENT.fullmatch(file) or file in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE):
+            raise InvalidName("an attachment", file, "a bare lower-case file name")

@@ -1,0 +1,65 @@
+"""The right of a job to publish, which whoever watches over the job may take back; it must not know versions.
+
+Callers hold the model's lock: then a right that was taken back is gone, whatever the job was about to do.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelstore.disk import replace
+from modelstore.names import PERMITS_FOLDER, check_job
+
+
+@dataclass(frozen=True)
+class Permit:
+    """The right of one job to publish.
+
+    Attributes:
+        job: id of the job, 1 to 64 of a-z and 0-9.
+        token: what `ModelRepository.permit` returned.
+    """
+
+    job: str
+    token: str
+
+
+def give(folder: Path, job: str) -> str:
+    """Write down a new right of a job below a model's folder, and return its token.
+
+    Raises:
+        InvalidName, OSError.
+    """
+    path = _path(folder, job)
+    token = secrets.token_hex(16)
+    path.parent.mkdir(exist_ok=True)
+    replace(path, token.encode())
+    return token
+
+
+def take_back(folder: Path, job: str) -> None:
+    """Remove the right of a job, if it has one.
+
+    Raises:
+        InvalidName, OSError.
+    """
+    _path(folder, job).unlink(missing_ok=True)
+
+
+def is_valid(folder: Path, permit: Permit) -> bool:
+    """Tell whether a permit is one that was given and not taken back.
+
+    Raises:
+        InvalidName, OSError.
+    """
+    try:
+        token = _path(folder, permit.job).read_text("ascii")
+    except (FileNotFoundError, NotADirectoryError):
+        token = ""
+    return secrets.compare_digest(token, permit.token)
+
+
+def _path(folder: Path, job: str) -> Path:
+    return folder / PERMITS_FOLDER / check_job(job)

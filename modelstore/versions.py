@@ -1,0 +1,167 @@
+"""One published version, read from the disk and checked against its manifest and signature; it must not write anything.
+
+Nothing is read through a symbolic link: what lies elsewhere was not published here. A hard link is as good as the file,
+for what counts is the hash of the bytes that were read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from modelstore.errors import BrokenVersion
+from modelstore.manifest import Manifest
+from modelstore.names import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, check_attachments
+from modelstore.signing import SigningKey
+
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_SIGNATURE_BYTES = 128
+MAX_MODEL_BYTES = 256 << 20  # 64 million float32 weights; it is read into memory
+_LINKED = (errno.ELOOP, errno.EMLINK)  # what systems say to O_NOFOLLOW
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One published version: where it lies, and how to read it.
+
+    Attributes:
+        key: what must have signed it; None asks for no signature.
+    """
+
+    name: str
+    version: int
+    path: Path
+    key: SigningKey | None = None
+
+    def manifest(self) -> Manifest:
+        """Read and check the manifest.
+
+        Raises:
+            BrokenVersion: if it is missing, too large, malformed, of another model, or not signed by the key.
+        """
+        data = self.manifest_bytes()
+        self._check_signature(data)
+        return self.parsed(data)
+
+    def manifest_bytes(self) -> bytes:
+        """Return the bytes of the manifest, unchecked.
+
+        Raises:
+            BrokenVersion: if it is missing or too large.
+        """
+        return self._read(MANIFEST_FILE, MAX_MANIFEST_BYTES)
+
+    def parsed(self, data: bytes) -> Manifest:
+        """Return the manifest of these bytes, whoever signed them.
+
+        Raises:
+            BrokenVersion: if it is malformed, or of another model.
+        """
+        try:
+            manifest = Manifest.from_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise self._broken("manifest_invalid", f"{where}: {first['msg']}") from error
+        if manifest.name != self.name:
+            raise self._broken("manifest_name", f"the manifest is that of model {manifest.name!r}")
+        return manifest
+
+    def model_bytes(self, manifest: Manifest) -> bytes:
+        """Return the very bytes of `model.pt` whose hash was checked; load from these, not from the file.
+
+        Raises:
+            BrokenVersion: if size or sha256 differ from the manifest's, or no model is so large.
+        """
+        if manifest.size_bytes > MAX_MODEL_BYTES:
+            raise self._broken("integrity_size", f"{MODEL_FILE} may have at most {MAX_MODEL_BYTES >> 20} MiB")
+        data = self._read(MODEL_FILE, manifest.size_bytes)
+        if len(data) != manifest.size_bytes:
+            raise self._broken("integrity_size", f"{MODEL_FILE} has {len(data)} of {manifest.size_bytes} bytes")
+        if hashlib.sha256(data).hexdigest() != manifest.sha256:
+            raise self._broken("integrity_sha256", f"{MODEL_FILE} is not the file that was published")
+        return data
+
+    def verify(self) -> Manifest:
+        """Check all that can be checked without running the model, and return the manifest.
+
+        Raises:
+            BrokenVersion: if anything is not as it was published.
+        """
+        manifest = self.manifest()
+        self.model_bytes(manifest)
+        return manifest
+
+    def attachment(self, file: str, limit_bytes: int) -> bytes:
+        """Return a further file of the version, such as a plot.
+
+        Raises:
+            InvalidName: if no attachment can have that name.
+            BrokenVersion: if it is missing or larger than the limit.
+        """
+        check_attachments((file,))
+        return self._read(file, limit_bytes)
+
+    def fingerprint(self) -> tuple[int, ...]:
+        """Return numbers that change when one of the files or folders is replaced or written; cheap, no hash."""
+        numbers: list[int] = []
+        for folder in (self.path.parent, self.path):
+            with contextlib.suppress(OSError):
+                numbers.append(folder.lstat().st_ino)
+        for file in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE):
+            with contextlib.suppress(OSError):
+                status = (self.path / file).lstat()
+                numbers += [status.st_ino, status.st_size, status.st_mtime_ns]
+        return tuple(numbers)
+
+    def _check_signature(self, manifest: bytes) -> None:
+        if self.key is None:
+            return
+        if not os.path.lexists(self.path / SIGNATURE_FILE):
+            raise self._broken("signature_missing", f"there is no {SIGNATURE_FILE}, and this store wants signatures")
+        signature = self._read(SIGNATURE_FILE, MAX_SIGNATURE_BYTES).decode("ascii", "replace").strip()
+        if not self.key.verifies(manifest, signature):
+            raise self._broken("signature_wrong", f"{MANIFEST_FILE} is not what the signing key signed")
+
+    def _read(self, file: str, limit_bytes: int) -> bytes:
+        try:
+            data = self._read_plain(file, limit_bytes)
+        except OSError as error:
+            if error.errno in _LINKED:
+                raise self._broken("symbolic_link", f"{file} or its folder is a symbolic link") from error
+            raise self._broken("file_unreadable", f"{file} cannot be read") from error
+        if len(data) > limit_bytes:
+            raise self._broken("integrity_size", f"{file} is larger than {limit_bytes} bytes")
+        return data
+
+    def _read_plain(self, file: str, limit_bytes: int) -> bytes:
+        """Return at most one byte more than the limit, read without following a link below the root of the store.
+
+        Raises:
+            OSError: also for a link, and for what is no file.
+        """
+        with contextlib.ExitStack() as opened:
+            folder = os.open(self.path.parent.parent, os.O_RDONLY | os.O_DIRECTORY)
+            opened.callback(os.close, folder)
+            for step in (self.path.parent.name, self.path.name):
+                if stat.S_ISLNK(os.stat(step, dir_fd=folder, follow_symlinks=False).st_mode):
+                    raise OSError(errno.ELOOP, "a symbolic link")  # opening it would only say that it is no folder
+                folder = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                opened.callback(os.close, folder)
+            # not waiting for the other end of a pipe
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            stream = opened.enter_context(os.fdopen(descriptor, "rb"))
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "no file")
+            return stream.read(min(status.st_size, limit_bytes) + 1)  # a wrong limit reserves no memory for itself
+
+    def _broken(self, reason: str, detail: str) -> BrokenVersion:
+        return BrokenVersion(self.name, self.version, reason, detail)

@@ -1,0 +1,80 @@
+"""What the commands share: options, the model store that they name, and failures in one line; it knows no command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from modelstore import InvalidKey, InvalidName, ModelRepository, SigningKey, StoreError, UnknownModel, UnknownVersion
+from training import fitting
+from training.errors import RecipeError, TrainingError, UnknownRecipe, WrongModel
+
+WRONG_USAGE = (InvalidKey, InvalidName, RecipeError, UnknownModel, UnknownRecipe, UnknownVersion, WrongModel)
+
+ModelsDir = Annotated[Path, typer.Option(envvar="TABSERVE_MODELS_DIR", help="Where the versions are published.")]
+DataDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATA_DIR", help="Where the CSV files lie.")]
+DatasetsDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATASETS_DIR", help="Where the service keeps data sets.")]
+RecipesDir = Annotated[Path, typer.Option(envvar="TABSERVE_RECIPES_DIR", help="Where the recipes lie.")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--signing-key-file",
+        envvar="TABSERVE_SIGNING_KEY_FILE",
+        help="Key that signs what is published; nothing else is trusted then.",
+    ),
+]
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Version = Annotated[int, typer.Argument(help="A published version.")]
+
+MODELS, DATA, DATASETS = Path("models"), Path("data"), Path("datasets")
+KEEP_VERSIONS = 20
+
+
+def store(folder: Path, key_file: Path | None) -> ModelRepository:
+    """Return the model store of a command line.
+
+    Raises:
+        InvalidKey: if there is a key file and it cannot be used.
+    """
+    return ModelRepository(folder, SigningKey.read(key_file) if key_file else None)
+
+
+@contextmanager
+def failures_in_one_line() -> Iterator[None]:
+    """End the command with one line about what went wrong, and the exit code for it.
+
+    Raises:
+        typer.Exit.
+    """
+    try:
+        yield
+    except WRONG_USAGE as error:
+        fail(str(error), fitting.WRONG_USAGE)
+    except (TrainingError, StoreError, OSError) as error:
+        fail(str(error))
+
+
+def fail(message: str, code: int = fitting.FAILED) -> None:
+    """Print one line and end.
+
+    Raises:
+        typer.Exit.
+    """
+    errors().print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def console() -> Console:
+    """Return where results go."""
+    return Console(file=sys.stdout)
+
+
+def errors() -> Console:
+    """Return where the line about a failure goes."""
+    return Console(file=sys.stderr)

@@ -1,0 +1,84 @@
+"""The commands about what is published: list, activate, prune, sign, and make the key; they train nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelstore import SigningKey, check_name
+from training.commandline import (
+    KEEP_VERSIONS,
+    MODELS,
+    KeyFile,
+    ModelsDir,
+    Name,
+    Version,
+    console,
+    fail,
+    failures_in_one_line,
+    store,
+)
+from training.report import print_versions
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands to a command line."""
+    app.command("list")(list_versions)
+    app.command()(activate)
+    app.command()(prune)
+    app.command()(sign)
+    app.command("signing-key")(signing_key)
+
+
+def list_versions(models_dir: ModelsDir = MODELS, key_file: KeyFile = None) -> None:
+    """Show all versions with their test figures, and which one is active."""
+    with failures_in_one_line():
+        print_versions(console(), store(models_dir, key_file))
+
+
+def activate(name: Name, version: Version, models_dir: ModelsDir = MODELS, key_file: KeyFile = None) -> None:
+    """Make a version the one that serves, if its hash and signature are right; also backwards."""
+    with failures_in_one_line():
+        repository = store(models_dir, key_file)
+        repository.find(name, version).verify()
+        repository.activate(name, version)
+        console().print(f"{name} version {version} is active", highlight=False)
+
+
+def prune(
+    name: Name,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep.")] = KEEP_VERSIONS,
+    models_dir: ModelsDir = MODELS,
+) -> None:
+    """Remove old versions; never the active one, nor the one that was active before it."""
+    with failures_in_one_line():
+        removed = store(models_dir, None).prune(check_name(name), keep)
+        numbers = ", ".join(map(str, removed)) or "none"
+        console().print(f"{name}: versions removed: {numbers}", highlight=False, soft_wrap=True)
+
+
+def sign(
+    name: Name,
+    versions: Annotated[list[int] | None, typer.Argument(help="Published versions; all of them if absent.")] = None,
+    models_dir: ModelsDir = MODELS,
+    key_file: KeyFile = None,
+) -> None:
+    """Sign versions that were published without the key, or with an older one; look at where they come from first."""
+    with failures_in_one_line():
+        repository = store(models_dir, key_file)
+        if repository.key is None:
+            fail("name the key: --signing-key-file FILE")
+        for version in versions or repository.versions(name):
+            repository.sign(name, version)
+            console().print(f"{name} version {version} is signed", highlight=False)
+
+
+def signing_key(
+    file: Annotated[Path, typer.Option(metavar="FILE", help="Where the key is kept; it must stay secret.")],
+) -> None:
+    """Make a key, or put a new one before those of the file: the first signs, all are trusted."""
+    with failures_in_one_line():
+        older = len(SigningKey.create(file).older)
+        console().print(f"{file} has a new key and {older} older", highlight=False, soft_wrap=True)
