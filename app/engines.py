@@ -6,6 +6,7 @@ With `app/runtime.py` the only file of `app` that knows torch; it must not know 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -57,7 +58,8 @@ class GraphEngine:
     """The module captured as CUDA graphs, one for each bucket, fed from pinned memory on a stream of its own.
 
     A graph replays all kernels with one launch, which for a small network is most of the time. A batch runs in the
-    smallest bucket that holds it; the rows that are left over compute what nobody reads.
+    smallest bucket that holds it; the rows that are left over compute what nobody reads. One thread at a time: what
+    the graph reads and writes is there once.
     """
 
     def __init__(self, module: torch.jit.ScriptModule, features: int, device: str) -> None:
@@ -65,6 +67,7 @@ class GraphEngine:
         self._module = module
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._running = threading.Lock()
         self._captured = [self._capture(rows, features) for rows in BUCKETS]
 
     def infer(self, x: Float32) -> Float32:
@@ -73,13 +76,13 @@ class GraphEngine:
         if len(x) > largest:
             return np.concatenate([self.infer(x[start : start + largest]) for start in range(0, len(x), largest)])
         captured = self._captured[bisect_left(BUCKETS, len(x))]
-        captured.host_x[: len(x)] = x
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
+        with self._running, torch.inference_mode(), torch.cuda.stream(self._stream):
+            captured.host_x[: len(x)] = x
             captured.x.copy_(captured.pinned_x, non_blocking=True)
             captured.graph.replay()
             captured.pinned_y.copy_(captured.y, non_blocking=True)
             self._stream.synchronize()
-        return captured.host_y[: len(x)].copy()  # (N, K)
+            return captured.host_y[: len(x)].copy()  # (N, K)
 
     def _capture(self, rows: int, features: int) -> _Captured:
         with torch.inference_mode():
@@ -161,6 +164,14 @@ def _time_us(engine: Engine, x: Float32) -> float:
         engine.infer(x)
         best = min(best, time.perf_counter() - started)
     return best * 1e6
+
+
+def device_is_lost(error: RuntimeError) -> bool:
+    """Tell whether an error of torch means that its device will not work again in this process.
+
+    Those of CUDA do, but for a lack of memory ("CUDA out of memory"); TorchScript repeats their text in its own.
+    """
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 
 def graph_engine(module: torch.jit.ScriptModule, features: int, device: str) -> GraphEngine | None:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 TIMEOUT_S = 1800.0
 MAX_ANSWER_BYTES = 64 << 20
 PIECE_BYTES = 1 << 16
+MAX_COMPLAINT_BYTES = 1 << 14
+COMPLAINTS_S = 1.0  # to be heard after its end
 
 
 class Inspector:
@@ -63,10 +65,13 @@ async def _run(command: Sequence[str]) -> tuple[int, bytes]:
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         env=training_environment(),
         start_new_session=True,
     )
     assert child.stdout is not None
+    assert child.stderr is not None
+    complaining = asyncio.create_task(_log(child.stderr), name="complaints of a check")
     try:
         said = bytearray()
         while len(said) <= MAX_ANSWER_BYTES and (piece := await child.stdout.read(PIECE_BYTES)):
@@ -81,3 +86,14 @@ async def _run(command: Sequence[str]) -> tuple[int, bytes]:
             while await child.stdout.read(PIECE_BYTES):  # a full pipe would hold up its end
                 pass
             await child.wait()
+        await asyncio.wait((complaining,), timeout=COMPLAINTS_S)
+        complaining.cancel()
+
+
+async def _log(complaints: asyncio.StreamReader) -> None:
+    """Log what a child says on standard error, a part of it if it does not end."""
+    said = b""
+    while piece := await complaints.read(PIECE_BYTES):
+        said = (said + piece)[:MAX_COMPLAINT_BYTES]
+    for line in said.decode("utf-8", "replace").splitlines():
+        logger.warning("the check of a data set: %s", line)

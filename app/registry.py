@@ -7,108 +7,75 @@ then put in place by one assignment, so every request sees exactly one version a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import ParamSpec, TypeVar
+from dataclasses import replace
 
 import modelstore
-from app.errors import (
-    ModelNotFound,
-    ModelNotReady,
-    NotComparable,
-    StoreUnavailable,
-    VersionInUse,
-    VersionNotFound,
-    VersionRefused,
-)
-from app.processes import step_back
+from app.asked import AskedLoads
+from app.choosing import Chooser
+from app.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound, VersionRefused
+from app.loading import Loader
 from app.runtime import LoadedModel
-from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComparison
+from app.served import Refusal, ServedModel
+from app.shelf import Shelf
+from app.turns import Turns
+from modelstore import ModelRepository
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[ModelVersion], LoadedModel]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a version may not serve; forgotten when its files change.
-
-    Attributes:
-        reason: stable code, such as `integrity_sha256`.
-        detail: one sentence for people.
-    """
-
-    reason: str
-    detail: str
-    fingerprint: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Recent:
-    """A version that was loaded lately, and the files it was loaded from."""
-
-    fingerprint: tuple[int, ...]
-    loaded: LoadedModel
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """What is known about one model; replaced as a whole when anything changes.
-
-    Attributes:
-        wanted: the version that the store calls active.
-        loaded: the version that serves, if any can.
-        refused: the versions that were tried and did not prove themselves.
-    """
-
-    name: str
-    wanted: int | None = None
-    loaded: LoadedModel | None = None
-    refused: dict[int, Refusal] = field(default_factory=dict)
-
-    @property
-    def serving(self) -> int | None:
-        """Return the number of the version that serves."""
-        return self.loaded.contract.version if self.loaded else None
-
-    @property
-    def reason(self) -> str | None:
-        """Return why the wanted version is not the one that serves, or None if all is well."""
-        if self.wanted is None:
-            return "no version was activated"
-        if self.serving == self.wanted:
-            return None
-        refusal = self.refused.get(self.wanted)
-        return f"{refusal.reason}: {refusal.detail}" if refusal else f"version {self.wanted} is not in the store"
-
 
 class ModelRegistry:
-    """Model name to the version that serves it now."""
+    """Model name to the version that serves it now.
 
-    def __init__(self, repository: ModelRepository, load: Load, max_loaded_versions: int) -> None:
-        self._repository = repository
-        self._load = load
-        self._max_loaded_versions = max_loaded_versions
+    Attributes:
+        stored: the versions on disk of the models that are known here.
+    """
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        loader: Loader,
+        check: Callable[[LoadedModel], None],
+        *,
+        strict: bool = False,
+        note: Callable[[str], None] = lambda result: None,
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            repository: the store on disk.
+            loader: what loads versions, and keeps them.
+            check: asks a loaded version its golden rows again; raises VersionRefused.
+            strict: whether one model that cannot serve is enough not to be ready.
+            note: called with what became of a version that was to serve: `served`, `refused` or `withdrawn`.
+        """
+        self.stored = Shelf(repository, known=self.get)
+        self._loader = loader
+        self._chooser = Chooser(repository, loader)
+        self._check = check
+        self._strict = strict
+        self._note = note
         self._served: dict[str, ServedModel] = {}
-        self._recent: OrderedDict[tuple[str, int], _Recent] = OrderedDict()
-        self._changing = asyncio.Lock()
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=step_back)
+        self._turns = Turns()
+        self._asked = AskedLoads(self._load_asked, self._turns)
+        self._swapped = asyncio.Event()
 
     def close(self) -> None:
         """End the loader's thread."""
-        self._loader.shutdown()
+        self._asked.close()
+        self._loader.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a model, and every one has a version that serves."""
+        return bool(self._served) and all(model.loaded for model in self._served.values())
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model, and every model has a version that serves."""
-        return bool(self._served) and all(model.loaded for model in self._served.values())
+        """Whether requests should come here: one model that serves is enough, unless all are asked for."""
+        return self.complete or (not self._strict and any(model.loaded for model in self._served.values()))
 
     def served(self) -> tuple[ServedModel, ...]:
         """Return all models of the store, by name."""
@@ -140,33 +107,38 @@ class ModelRegistry:
         """Return a version that was asked for by its number, loaded first if need be.
 
         Raises:
-            ModelNotFound, VersionNotFound, VersionRefused.
+            ModelNotFound, VersionNotFound, TooManyLoads.
+            VersionRefused: it does not prove itself, or did not before and its files are the same.
         """
         model = self.get(name)
         if model.loaded and model.serving == version:
             return model.loaded
-        key = (name, version)
-        if key not in self._recent:
-            async with self._changing:
-                return await self._aside(self._find_and_load, name, version)
-        self._recent.move_to_end(key)
-        return self._recent[key].loaded
+        if (recent := self._loader.recent(name, version)) is not None:
+            return recent
+        self._asked.require_room(name, version)
+        files = await asyncio.to_thread(self.stored.fingerprint, name, version)
+        refusal = self.get(name).refused.get(version)
+        if refusal is not None and refusal.fingerprint == files:
+            raise refusal.error(name, version)
+        outcome = await self._asked.outcome(name, version)
+        if isinstance(outcome, Refusal):
+            raise outcome.error(name, version)
+        return outcome
 
     async def refresh(self) -> None:
         """Look at the store: load, prove and put in place what became active, forget what was removed."""
-        async with self._changing:
-            names = await self._aside(self._repository.names)
+        async with self._turns.change():
+            names = await self._loader.aside(self.stored.names)
             for name in names:
                 known = self._served.get(name, ServedModel(name))
                 try:
-                    self._served[name] = await self._aside(self._refreshed, known)
+                    self._put(await self._loader.aside(self._chooser.refreshed, known))
                 except (OSError, modelstore.StoreError):  # of this model's folder; the others must not suffer
                     logger.exception("the folder of model %s cannot be read", name)
             for name in set(self._served).difference(names):
                 del self._served[name]
                 logger.warning("model %s left the store", name)
-            for key in [key for key in self._recent if key[0] not in self._served]:
-                del self._recent[key]  # should the model come back, its numbers may mean other versions
+            self._loader.forget_all_but(frozenset(self._served))
 
     async def activate(self, name: str, version: int) -> ServedModel:
         """Prove a version here, make it the active one on disk, and serve it; also the way to roll back.
@@ -176,14 +148,15 @@ class ModelRegistry:
             VersionRefused: if it does not prove itself; the version that serves now keeps serving.
         """
         self.get(name)
-        async with self._changing:
-            loaded = await self._aside(self._find_and_load, name, version)
-            try:
-                await self._aside(self._repository.activate, name, version)
-            except modelstore.PublishError as error:
-                raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
-            self._served[name] = _serve(replace(self._served[name], wanted=version), loaded)
-            return self._served[name]
+        async with self._turns.change():
+            outcome = await self._loader.aside(self._find_and_try, name, version)
+            if isinstance(outcome, Refusal):
+                self._note("refused")
+                raise outcome.error(name, version)
+            await self._loader.aside(self.stored.activate, name, version)
+            model = replace(self._served[name], wanted=version).with_version(outcome)
+            self._put(model)
+            return model
 
     async def remove(self, name: str, version: int) -> None:
         """Remove a version from the store for good.
@@ -193,125 +166,84 @@ class ModelRegistry:
             VersionInUse: if it is the active one, or serves here.
         """
         self.get(name)
-        async with self._changing:
+        async with self._turns.change():
             if self.get(name).serving == version:
                 raise VersionInUse(name, version)
-            await self._aside(self._remove, name, version)
-            self._recent.pop((name, version), None)
+            await self._loader.aside(self.stored.remove, name, version)
+            self._loader.forget(name, version)
 
-    def compare(self, name: str, versions: tuple[int, int]) -> VersionComparison:
-        """Compare two versions on the test rows that both were measured on; reads the disk.
+    async def self_test(self) -> None:
+        """Ask every loaded version its golden rows again; one that answers otherwise serves no more.
 
-        Raises:
-            ModelNotFound, VersionNotFound.
-            NotComparable: if they were tested on other rows, or one cannot be read.
+        Another version takes its place if one proves itself; if none does, no answer is better than a wrong one.
         """
-        first, second = (self.find(name, version) for version in versions)
+        for loaded in self._serving().union(self._loader.kept()):
+            async with self._turns.change():  # for each, so that an activation need not wait for all
+                if loaded in self._serving().union(self._loader.kept()):
+                    await self._test(loaded)
+
+    async def keep_tested(self, interval_s: float) -> None:
+        """Test after each swap and at an interval, for ever; an interval of 0 leaves the swaps."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._swapped.wait(), interval_s or None)
+            self._swapped.clear()
+            try:
+                await self.self_test()
+            except Exception:  # of the disk, when another version was looked for; the next look does so again
+                logger.exception("the loaded versions could not be tested")
+
+    async def _test(self, loaded: LoadedModel) -> None:
         try:
-            return modelstore.compare_versions(first, second)
-        except (modelstore.NotComparable, BrokenVersion) as error:
-            raise NotComparable(str(error)) from error
-
-    def previous(self, name: str) -> int | None:
-        """Return the version that was active before the active one; reads the disk.
-
-        Raises:
-            ModelNotFound.
-        """
-        return self._repository.previous(self.get(name).name)
-
-    def versions(self, name: str) -> tuple[int, ...]:
-        """Return the published versions of a model, ascending; reads the disk.
-
-        Raises:
-            ModelNotFound.
-        """
-        return self._repository.versions(self.get(name).name)
-
-    def find(self, name: str, version: int) -> ModelVersion:
-        """Return a published version, unread; reads the disk.
-
-        Raises:
-            ModelNotFound, VersionNotFound.
-        """
-        try:
-            return self._repository.find(self.get(name).name, version)
-        except (modelstore.UnknownVersion, modelstore.UnknownModel, modelstore.InvalidName) as error:
-            raise VersionNotFound(name, self._repository.versions(name)) from error
-
-    async def _aside(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Do work in the loader's thread, which steps back behind the event loop's."""
-        return await asyncio.get_running_loop().run_in_executor(self._loader, partial(work, *arguments, **named))
-
-    def _remove(self, name: str, version: int) -> None:
-        self.find(name, version)
-        try:
-            self._repository.remove(name, version)
-        except modelstore.VersionInUse as error:
-            raise VersionInUse(name, version) from error
-        except modelstore.UnknownVersion as error:  # removed by another process meanwhile
-            raise VersionNotFound(name, self._repository.versions(name)) from error
-        except modelstore.PublishError as error:
-            raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
-
-    def _find_and_load(self, name: str, version: int) -> LoadedModel:
-        return self._load_or_recall(self.find(name, version))
-
-    def _load_or_recall(self, found: ModelVersion) -> LoadedModel:
-        """Return a version that was loaded lately if its files are the same, else load it; going back is quick."""
-        key, fingerprint = (found.name, found.version), found.fingerprint()
-        recent = self._recent.get(key)
-        if recent is None or recent.fingerprint != fingerprint:
-            recent = _Recent(fingerprint, self._load(found))
-            self._recent[key] = recent
-            while len(self._recent) > self._max_loaded_versions:
-                self._recent.popitem(last=False)
-        return recent.loaded
-
-    def _refreshed(self, known: ServedModel) -> ServedModel:
-        """Return the model as the store wants it now, or as near to that as proved versions allow."""
-        stored = {
-            version: self._repository.find(known.name, version) for version in self._repository.versions(known.name)
-        }
-        refused = {v: r for v, r in known.refused.items() if v in stored and r.fingerprint == stored[v].fingerprint()}
-        wanted = self._repository.active(known.name)
-        model = replace(known, wanted=wanted, refused=refused)
-        if model.serving is not None and wanted in (model.serving, None):
-            return model
-        if wanted in stored:
-            model = self._try(model, stored[wanted])
-        for candidate in () if model.loaded else _newest_first(tuple(stored.values())):
-            if not model.loaded:
-                model = self._try(model, candidate)
-        return model
-
-    def _try(self, model: ServedModel, found: ModelVersion) -> ServedModel:
-        """Return the model serving the version, or unchanged but for one more refusal."""
-        if found.version in model.refused:
-            return model
-        fingerprint = found.fingerprint()
-        try:
-            return _serve(model, self._load_or_recall(found))
+            await self._loader.aside(self._check, loaded)
         except VersionRefused as error:
-            logger.error("%s", error)
-            refusal = Refusal(error.reason, error.detail, fingerprint)
-            return replace(model, refused={**model.refused, found.version: refusal})
+            await self._withdraw(loaded, error)
+        except Exception:  # an error is no wrong answer, and predictions show it as well
+            contract = loaded.contract
+            logger.exception("version %d of %s could not be tested", contract.version, contract.name)
 
+    async def _withdraw(self, loaded: LoadedModel, error: VersionRefused) -> None:
+        """Serve no more what answers wrongly; it may come back when its files change, or by being activated."""
+        name, version = error.name, error.version
+        logger.error("%s; it had proved itself before", error)
+        self._loader.forget(name, version)
+        model = self._served.get(name)
+        if model is None or (model.serving == version and model.loaded is not loaded):  # of other files
+            return
+        files: tuple[int, ...] = ()
+        with contextlib.suppress(VersionNotFound):  # removed meanwhile
+            files = await self._loader.aside(self.stored.fingerprint, name, version)
+        self._served[name] = model.without(version, Refusal(error.reason, error.detail, files))
+        if model.loaded is loaded:
+            self._note("withdrawn")
+            self._put(await self._loader.aside(self._chooser.refreshed, self._served[name]))
 
-def _serve(model: ServedModel, loaded: LoadedModel) -> ServedModel:
-    version = loaded.contract.version
-    logger.info("%s serves version %d on %s, loaded in %.2f s", model.name, version, loaded.device, loaded.load_s)
-    return replace(model, loaded=loaded, refused={v: r for v, r in model.refused.items() if v != version})
+    def _put(self, model: ServedModel) -> None:
+        """Let a model be as it is now: by one assignment, so that every request sees one version."""
+        known = self._served.get(model.name, ServedModel(model.name))
+        self._served[model.name] = model
+        self._loader.trim(self._serving())
+        for version, refusal in model.refused.items():
+            if known.refused.get(version) != refusal:
+                self._note("refused")
+        if (loaded := model.loaded) and loaded is not known.loaded:
+            what = (model.name, loaded.contract.version, loaded.device, loaded.load_s)
+            logger.info("%s serves version %d on %s, loaded in %.2f s", *what)
+            self._note("served")
+            self._swapped.set()
 
+    async def _load_asked(self, name: str, version: int) -> LoadedModel | Refusal:
+        """Load a version that was asked for by its number, or remember why it may not answer."""
+        model = self.get(name)
+        if model.loaded and model.serving == version:  # since it was asked for
+            return model.loaded
+        outcome = await self._loader.aside(self._find_and_try, name, version)
+        self._served[name] = model.beside(version, outcome)
+        self._loader.trim(self._serving())
+        return outcome
 
-def _newest_first(stored: tuple[ModelVersion, ...]) -> list[ModelVersion]:
-    """Order the versions to fall back to: newest first, but those that a gate held back last."""
+    def _serving(self) -> frozenset[LoadedModel]:
+        return frozenset(model.loaded for model in self._served.values() if model.loaded)
 
-    def held_back(found: ModelVersion) -> bool:
-        try:
-            gate = found.manifest().gate
-        except BrokenVersion:
-            return False
-        return gate is not None and not gate.passed
-
-    return sorted(stored, key=lambda found: (held_back(found), -found.version))
+    def _find_and_try(self, name: str, version: int) -> LoadedModel | Refusal:
+        return self._chooser.tried(self.stored.find(name, version))

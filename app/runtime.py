@@ -7,25 +7,31 @@ TorchScript's compilation off the first request.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from app import admission
+from app.archive import Forbidden
 from app.contract import Contract, Float32
-from app.engines import Engine, QuickestEngine, ScriptEngine, graph_engine, quickest
-from app.errors import ConfigurationError, VersionRefused
+from app.engines import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
+from app.errors import ConfigurationError, DeviceLost, VersionRefused
+from app.proof import prove
 from modelstore import BrokenVersion, Manifest, ModelVersion
 
 logger = logging.getLogger(__name__)
 
-SUM_TOLERANCE = 1e-5
+_WHY = {
+    "load_failed": "torch cannot load model.pt",
+    "run_failed": "it cannot answer rows with the features of its manifest",
+}
 
 
 def choose_device(wanted: str) -> str:
@@ -64,6 +70,14 @@ def use_full_float32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+Lost = Callable[[], None]
+"""Called when the device is lost, before the error is raised."""
+
+
+def _nobody_told() -> None:
+    pass
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A version that proved itself on a device."""
@@ -73,6 +87,7 @@ class LoadedModel:
     device: str
     load_s: float
     engine: QuickestEngine
+    lost: Lost = _nobody_told
 
     def infer(self, x: Float32) -> Float32:
         """Return class probabilities.
@@ -83,8 +98,15 @@ class LoadedModel:
         Returns:
             Probabilities, float32, shape (N, K); each row sums to 1 within 1e-5. Not finite where a value is so far
             from the training range that float32 overflows.
+
+        Raises:
+            DeviceLost: and so will every other call.
         """
-        return self.engine.infer(x)
+        try:
+            return self.engine.infer(x)
+        except RuntimeError as error:
+            _require_device(error, self.lost)
+            raise
 
 
 Trial = Callable[[Manifest, int, bytes], None]
@@ -95,16 +117,18 @@ def no_trial(_manifest: Manifest, _version: int, _model: bytes) -> None:
     """Try nothing: what is loaded is trusted."""
 
 
-def load(found: ModelVersion, device: str, trial: Trial = no_trial) -> LoadedModel:
+def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost = _nobody_told) -> LoadedModel:
     """Load a published version and make it prove itself.
 
     Args:
         found: the version.
         device: where it is to run.
         trial: loads it first where a crash hurts nobody.
+        lost: told if the device is lost, now or while it answers.
 
     Raises:
         VersionRefused: with a reason code, if anything about it is not as its manifest promises.
+        DeviceLost.
     """
     started = time.perf_counter()
     try:
@@ -113,20 +137,17 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial) -> LoadedMod
         admission.inspect(data)
     except BrokenVersion as error:
         raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
-    except admission.Forbidden as error:
+    except Forbidden as error:
         raise VersionRefused(found.name, found.version, error.reason, str(error)) from error
     trial(manifest, found.version, data)
-    try:
+    with _refusing(manifest, found.version, "load_failed", lost):
         candidates = _engines(data, len(manifest.features), device)
+    with _refusing(manifest, found.version, "run_failed", lost):
         for engine in candidates:
-            _prove(engine, manifest, found.version)
-        engine = quickest(candidates, np.array(manifest.golden.features[:1], dtype=np.float32))
-    except VersionRefused:
-        raise
-    except Exception as error:  # torch raises nearly anything for a damaged file, torch.jit.Error and IndexError too
-        logger.warning("%s version %d cannot run", found.name, found.version, exc_info=error)
-        raise VersionRefused(found.name, found.version, "load_failed", "model.pt cannot be run here") from error
-    return LoadedModel(manifest, Contract.of(manifest, found.version), device, time.perf_counter() - started, engine)
+            prove(engine, manifest, found.version)
+        best = quickest(candidates, np.array(manifest.golden.features[:1], dtype=np.float32))
+    contract = Contract.of(manifest, found.version)
+    return LoadedModel(manifest, contract, device, time.perf_counter() - started, best, lost)
 
 
 def try_out(manifest: Manifest, version: int, model: bytes) -> None:
@@ -135,13 +156,54 @@ def try_out(manifest: Manifest, version: int, model: bytes) -> None:
     Raises:
         VersionRefused: likewise.
     """
+    with _refusing(manifest, version, "load_failed"):
+        engines = _engines(model, len(manifest.features), "cpu")
+    with _refusing(manifest, version, "run_failed"):
+        for engine in engines:
+            prove(engine, manifest, version)
+
+
+@contextlib.contextmanager
+def _refusing(manifest: Manifest, version: int, reason: str, lost: Lost = _nobody_told) -> Iterator[None]:
+    """Turn whatever torch raises, which for a damaged file is nearly anything, into a refusal."""
     try:
-        for engine in _engines(model, len(manifest.features), "cpu"):
-            _prove(engine, manifest, version)
+        yield
     except VersionRefused:
         raise
     except Exception as error:
-        raise VersionRefused(manifest.name, version, "load_failed", "model.pt cannot be run here") from error
+        _require_device(error, lost)
+        logger.warning("%s version %d cannot run", manifest.name, version, exc_info=error)
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise VersionRefused(
+                manifest.name, version, "out_of_memory", "it needs more memory than it gets"
+            ) from error
+        raise VersionRefused(manifest.name, version, reason, _WHY[reason]) from error
+
+
+def prove_again(loaded: LoadedModel) -> None:
+    """Hold a loaded version to its golden rows once more, by every engine that answers for it; for any thread.
+
+    Raises:
+        VersionRefused: if it does not answer as it did when it was loaded.
+        DeviceLost.
+    """
+    try:
+        for engine in dict.fromkeys(choice.engine for choice in loaded.engine.choices):
+            prove(engine, loaded.manifest, loaded.contract.version)
+    except RuntimeError as error:
+        _require_device(error, loaded.lost)
+        raise
+
+
+def _require_device(error: Exception, lost: Lost) -> None:
+    """Say so if an error means that the device is lost.
+
+    Raises:
+        DeviceLost.
+    """
+    if isinstance(error, RuntimeError) and device_is_lost(error):
+        lost()
+        raise DeviceLost from error
 
 
 def _engines(data: bytes, features: int, device: str) -> list[Engine]:
@@ -160,25 +222,3 @@ def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
         module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
         frozen: torch.jit.ScriptModule = torch.jit.freeze(module)
         return frozen
-
-
-def _prove(engine: Engine, manifest: Manifest, version: int) -> None:
-    """Hold an engine to the manifest's golden rows.
-
-    Raises:
-        VersionRefused: if its answers are not probabilities, not those of training, or not always the same.
-    """
-    x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
-    expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
-    got = engine.infer(x)
-    if got.dtype != np.float32 or got.shape != expected.shape:
-        detail = f"answers {got.dtype} of shape {got.shape}, not float32 of shape {expected.shape}"
-        raise VersionRefused(manifest.name, version, "contract", detail)
-    if not np.isfinite(got).all() or np.abs(got.sum(axis=1, dtype=np.float64) - 1).max() > SUM_TOLERANCE:
-        raise VersionRefused(manifest.name, version, "contract", "its answers are not probabilities that sum to 1")
-    difference = float(np.abs(got - expected).max())
-    if difference > manifest.golden.tolerance:
-        detail = f"golden rows differ by {difference:.2g}, allowed is {manifest.golden.tolerance:.2g}"
-        raise VersionRefused(manifest.name, version, "golden_mismatch", detail)
-    if not np.array_equal(got, engine.infer(x)):
-        raise VersionRefused(manifest.name, version, "not_deterministic", "two equal calls gave different answers")

@@ -5,56 +5,31 @@ from __future__ import annotations
 import contextlib
 import io
 import pickle
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from app.admission import Forbidden, inspect
-from tests.fakes import MeanModel, script
-
-GOOD = script(MeanModel(classes=2, shift=0.0))
-
-
-def saved(module: nn.Module, **extra: bytes) -> bytes:
-    """Return the module as `torch.jit.save` writes it."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecated upstream, see docs/decisions.md
-        torch.jit.save(torch.jit.script(module.eval()), stream, _extra_files=dict(extra))
-    return stream.getvalue()
-
-
-def rebuilt(change: Callable[[str, bytes], bytes | None], add: dict[str, bytes] | None = None) -> bytes:
-    """Return a good archive with members changed, left out (None) or added."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(GOOD)) as old, zipfile.ZipFile(stream, "w") as new:
-        for info in old.infolist():
-            content = change(info.filename, old.read(info))
-            if content is not None:
-                new.writestr(info, content, info.compress_type)
-        for name, content in (add or {}).items():
-            new.writestr(f"archive/{name}", content)
-    return stream.getvalue()
-
-
-def with_code(line: str) -> bytes:
-    """Return a good archive whose `forward` begins with this line."""
-
-    def change(name: str, content: bytes) -> bytes:
-        head, colon, body = content.partition(b") -> Tensor:\n")
-        return head + colon + f"    {line}\n".encode() + body if colon and name.endswith(".py") else content
-
-    return rebuilt(change)
-
-
-def with_pickle(name: str, content: bytes) -> bytes:
-    return rebuilt(lambda member, old: content if member.endswith(f"/{name}") else old)
+from app.admission import inspect
+from app.archive import Forbidden
+from tests.app.hostile import (
+    GOOD,
+    HOSTILE_PICKLE,
+    STACK_PICKLE,
+    Draws,
+    Forks,
+    Prints,
+    WritesAFile,
+    WritesWhileItIsLoaded,
+    rebuilt,
+    saved,
+    with_code,
+    with_pickle,
+)
+from tests.fakes import MeanModel
 
 
 class Everything(nn.Module):
@@ -81,98 +56,42 @@ def test_archive_of_a_classifier_is_admitted(module: nn.Module) -> None:
     inspect(saved(module))
 
 
-class WritesAFile(nn.Module):
-    """Maps a file of its choice when it answers."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + torch.from_file("canary", True, 3).fill_(1.0)
-
-
-class WritesWhileItIsLoaded(nn.Module):
-    """Maps a file of its choice when it is loaded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.training = False
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[int, bool]:
-        return 1, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[int, bool]) -> None:
-        torch.from_file("canary", True, 10).fill_(1.0)
-        self.training = state[1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-class Prints(nn.Module):
-    """Talks to the log."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        print(x)  # noqa: T201 - the very thing
-        return x
-
-
-fork: Any = torch.jit.fork  # untyped upstream
-wait: Any = torch.jit.wait
-
-
-class Forks(nn.Module):
-    """Starts tasks of its own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = wait(fork(torch.relu, x))
-        return answer
-
-
-class Draws(nn.Module):
-    """Answers differently every time."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + torch.rand(3)
-
-
-HOSTILE_PICKLE = b"cos\nmkdir\n(Vcanary\ntR."
-STACK_PICKLE = pickle.dumps(Path, protocol=4)
-
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "writes a file in forward": (lambda: saved(WritesAFile()), "code_forbidden"),
-    "writes a file while it is loaded": (lambda: saved(WritesWhileItIsLoaded()), "code_forbidden"),
+    "writes a file in forward": (lambda: saved(WritesAFile()), "function_forbidden"),
+    "writes a file while it is loaded": (lambda: saved(WritesWhileItIsLoaded()), "code_runs_at_load"),
     "prints": (lambda: saved(Prints()), "code_forbidden"),
     "forks": (lambda: saved(Forks()), "code_forbidden"),
-    "draws random numbers": (lambda: saved(Draws()), "code_forbidden"),
-    "gives a function a name": (lambda: with_code("f = torch.from_file"), "code_forbidden"),
+    "draws random numbers": (lambda: saved(Draws()), "function_forbidden"),
+    "gives a function a name": (lambda: with_code("f = torch.from_file"), "function_forbidden"),
     "gives torch a name": (lambda: with_code("t = torch"), "code_forbidden"),
     "looks a function up by name": (lambda: with_code('getattr(torch, "from_file")'), "code_forbidden"),
     "calls it as a method": (lambda: with_code('("canary").from_file(True, 10)'), "code_forbidden"),
     "calls it as a method of a tensor": (lambda: with_code("(x).share_memory_()"), "code_forbidden"),
-    "calls an operator of another library": (lambda: with_code("ops.image.read_file(x)"), "code_forbidden"),
+    "calls an operator of another library": (lambda: with_code("ops.image.read_file(x)"), "operator_forbidden"),
     "calls an unknown name": (lambda: with_code("fork(x)"), "code_forbidden"),
     "binds a forbidden name": (lambda: with_code("fork = 1"), "code_forbidden"),
+    "keeps a state": (lambda: with_code("self.training = True"), "state_forbidden"),
     "imports": (lambda: with_code("import os"), "code_forbidden"),
     "lambda": (lambda: with_code("f = lambda: 1"), "code_forbidden"),
     "calls what a call returns": (lambda: with_code("(int(1))(2)"), "code_forbidden"),
     "nests deep": (lambda: with_code("a = " + "(" * 5000 + "1" + ")" * 5000), "code_forbidden"),
     "no grammar": (lambda: with_code("a = = 1"), "code_forbidden"),
     "no ASCII": (lambda: with_code("\uff41 = 1"), "code_forbidden"),
-    "code bomb": (lambda: with_code("a = 1\n" * 1_000_000), "archive_invalid"),
+    "code bomb": (lambda: with_code("a = 1\n" * 1_000_000), "code_too_large"),
     "pickle calls a function": (lambda: with_pickle("data.pkl", HOSTILE_PICKLE), "pickle_forbidden"),
-    "constants call a function": (lambda: with_pickle("constants.pkl", HOSTILE_PICKLE), "pickle_forbidden"),
+    "constants call a function": (lambda: with_pickle("constants.pkl", HOSTILE_PICKLE), "constants_forbidden"),
     "pickle of a newer protocol": (lambda: with_pickle("data.pkl", STACK_PICKLE), "pickle_forbidden"),
     "pickle that is none": (lambda: with_pickle("data.pkl", b"\xff" * 9), "pickle_forbidden"),
-    "extra file": (lambda: saved(MeanModel(2, 0.0), **{"run.sh": b"rm"}), "archive_invalid"),
-    "member elsewhere": (lambda: rebuilt(lambda _, old: old, {"../canary": b""}), "archive_invalid"),
-    "member of another folder": (lambda: rebuilt(lambda _, old: old, {"code/x.py": b""}), "archive_invalid"),
-    "no code": (lambda: rebuilt(lambda name, old: None if "/code/" in name else old), "archive_invalid"),
+    "extra file": (lambda: saved(MeanModel(2, 0.0), **{"run.sh": b"rm"}), "member_forbidden"),
+    "member elsewhere": (lambda: rebuilt(lambda _, old: old, {"../canary": b""}), "member_forbidden"),
+    "member of another folder": (lambda: rebuilt(lambda _, old: old, {"code/x.py": b""}), "member_forbidden"),
+    "no code": (lambda: rebuilt(lambda name, old: None if "/code/" in name else old), "code_missing"),
     "empty file": (lambda: b"", "archive_invalid"),
-    "bare pickle": (lambda: pickle.dumps({"a": 1}), "archive_invalid"),
+    "bare pickle": (lambda: pickle.dumps({"a": 1}), "format_pickle"),
     "something before the archive": (lambda: b"#!/bin/sh\n" + GOOD, "archive_invalid"),
     "something behind the archive": (lambda: GOOD + b"\0" * 30, "archive_invalid"),
     "cut off": (lambda: GOOD[:-100], "archive_invalid"),
-    "flatbuffer": (lambda: b"\x18\0\0\0PTMF" + b"\0" * 64, "archive_invalid"),
+    "flatbuffer": (lambda: b"\x18\0\0\0PTMF" + b"\0" * 64, "format_flatbuffer"),
 }
 
 

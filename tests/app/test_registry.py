@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -184,6 +184,7 @@ def test_removed_model_disappears(client: TestClient, repository: ModelRepositor
     assert client.get("/readyz").status_code == 200
 
 
+@pytest.mark.slow
 def test_model_that_comes_back_is_not_answered_from_memory(client: TestClient, repository: ModelRepository) -> None:
     publish(repository, activate=False)
     assert predicted(client, "/predict/means/versions/2").status_code == 200
@@ -201,8 +202,8 @@ def test_model_that_comes_back_is_not_answered_from_memory(client: TestClient, r
 def test_version_removed_from_the_store_serves_until_another_is_activated(
     client: TestClient, repository: ModelRepository
 ) -> None:
+    publish(repository, shift=0.5, activate=False)  # first, for a model without versions leaves the store
     shutil.rmtree(repository.find("means", 1).path)
-    publish(repository, shift=0.5, activate=False)
     until(lambda: shown(client)["versions"] == [2], "the folder is gone")
     assert predicted(client).json()["version"] == 1
 
@@ -234,9 +235,76 @@ def test_stray_files_and_folders_in_the_store_do_no_harm(settings: Settings, rep
     (repository.root / "empty").mkdir()
     (repository.root / "means" / ".staging-abc").mkdir()
     (repository.root / "means" / "02").mkdir()
-    (repository.root / "link").symlink_to(Path("means"), target_is_directory=True)
 
     with TestClient(create_app(settings)) as client:
         assert [(model["name"], model["versions"]) for model in client.get("/models").json()["models"]] == [
             ("means", [1])
         ]
+
+
+def refusals(caplog: pytest.LogCaptureFixture, version: int) -> int:
+    """Return how often a version was tried and refused."""
+    return sum(f"means version {version} was refused" in record.getMessage() for record in caplog.records)
+
+
+def test_version_that_was_refused_by_number_is_not_tried_again_while_its_files_stay(
+    client: TestClient, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(repository, shift=0.5, activate=False)
+    model = repository.find("means", 2).path / "model.pt"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1])
+
+    answers = [predicted(client, "/predict/means/versions/2") for _ in range(5)]
+
+    assert {(answer.status_code, answer.json()["type"]) for answer in answers} == {
+        (409, "urn:tabserve:problem:version-refused")
+    }
+    assert len({answer.json()["detail"] for answer in answers}) == 1
+    assert refusals(caplog, 2) == 1
+    assert client.get("/models/means/versions/2").json()["state"] == "refused"
+    assert shown(client)["state"] == "ready"
+
+    model.write_bytes(whole)
+    assert predicted(client, "/predict/means/versions/2").json()["version"] == 2
+    assert client.get("/models/means/versions/2").json()["state"] == "stored"
+
+
+def test_version_that_was_refused_when_it_was_to_serve_is_not_tried_again_by_number(
+    client: TestClient, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_as_means(repository, Logits(2, 0.0))
+    until(lambda: shown(client)["state"] == "degraded", "the broken version is noticed")
+
+    assert predicted(client, "/predict/means/versions/2").status_code == 409
+    assert refusals(caplog, 2) == 1
+
+
+def test_versions_asked_for_by_number_never_push_out_the_one_that_serves(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    for _ in range(4):
+        publish(repository)
+    with TestClient(create_app(settings.model_copy(update={"max_loaded_versions": 1}))) as client:
+        for version in (1, 2, 3):
+            assert predicted(client, f"/predict/means/versions/{version}").status_code == 200
+        damage(repository, 4)
+
+        assert predicted(client).json()["version"] == 4
+        assert client.post("/models/means/versions/3/activate").status_code == 200
+        assert predicted(client, "/predict/means/versions/4").status_code == 200  # from memory
+
+
+def test_more_versions_asked_for_at_once_than_may_wait_are_answered_429(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    for _ in range(30):
+        publish(repository)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client, ThreadPoolExecutor(29) as pool:
+        answers = list(pool.map(lambda version: predicted(client, f"/predict/means/versions/{version}"), range(1, 30)))
+        refused = [answer for answer in answers if answer.status_code != 200]
+
+        assert refused
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
+        assert {answer.json()["type"] for answer in refused} == {"urn:tabserve:problem:too-many-loads"}
+        assert predicted(client, "/predict/means/versions/99").status_code == 404

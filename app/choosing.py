@@ -1,0 +1,71 @@
+"""Which version of a model should serve: the one that the store wants, or as near as proved ones come; no requests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from app.errors import VersionRefused
+from app.loading import Loader
+from app.runtime import LoadedModel
+from app.served import Refusal, ServedModel
+from modelstore import BrokenVersion, ModelRepository, ModelVersion
+
+logger = logging.getLogger(__name__)
+
+
+class Chooser:
+    """Looks at the store and loads what should serve; every method blocks, so call it in the loader's thread."""
+
+    def __init__(self, repository: ModelRepository, loader: Loader) -> None:
+        self._repository = repository
+        self._loader = loader
+
+    def refreshed(self, known: ServedModel) -> ServedModel:
+        """Return the model as the store wants it now, or as near to that as proved versions allow."""
+        stored = {
+            version: self._repository.find(known.name, version) for version in self._repository.versions(known.name)
+        }
+        refused = {v: r for v, r in known.refused.items() if v in stored and r.fingerprint == stored[v].fingerprint()}
+        wanted = self._repository.active(known.name)
+        model = replace(known, wanted=wanted, refused=refused)
+        if model.serving is not None and wanted in (model.serving, None):
+            return model
+        if wanted in stored:
+            model = self._try(model, stored[wanted])
+        for candidate in () if model.loaded else _newest_first(stored.values()):
+            if not model.loaded:
+                model = self._try(model, candidate)
+        return model
+
+    def tried(self, found: ModelVersion) -> LoadedModel | Refusal:
+        """Load a version, or return why it may not serve, said in the log."""
+        fingerprint = found.fingerprint()
+        try:
+            return self._loader.load(found)
+        except VersionRefused as error:
+            logger.error("%s", error)
+            return Refusal(error.reason, error.detail, fingerprint)
+
+    def _try(self, model: ServedModel, found: ModelVersion) -> ServedModel:
+        """Return the model serving the version, or unchanged but for one more refusal."""
+        if found.version in model.refused:
+            return model
+        outcome = self.tried(found)
+        if isinstance(outcome, Refusal):
+            return model.without(found.version, outcome)
+        return model.with_version(outcome)
+
+
+def _newest_first(stored: Iterable[ModelVersion]) -> list[ModelVersion]:
+    """Order the versions to fall back to: newest first, but those that a gate held back last."""
+
+    def held_back(found: ModelVersion) -> bool:
+        try:
+            gate = found.manifest().gate
+        except BrokenVersion:
+            return False
+        return gate is not None and not gate.passed
+
+    return sorted(stored, key=lambda found: (held_back(found), -found.version))

@@ -1,0 +1,48 @@
+"""Holds an engine to the golden rows of a manifest; it must not know how the engine computes, nor what loads it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.contract import Float32
+from app.engines import Engine
+from app.errors import VersionRefused
+from modelstore import Manifest
+
+SUM_TOLERANCE = 1e-5
+
+
+def prove(engine: Engine, manifest: Manifest, version: int) -> None:
+    """Ask an engine the golden rows, twice.
+
+    Raises:
+        VersionRefused: if its answers are not probabilities, not those of training, or not always the same.
+    """
+    x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
+    expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
+    try:
+        got, again = engine.infer(x), engine.infer(x)
+    except AttributeError as error:
+        raise VersionRefused(manifest.name, version, "contract_output", "its answer is no tensor") from error
+    difference = float(np.abs(got - expected).max()) if got.shape == expected.shape else 0.0
+    wrong = _no_probabilities(got, expected.shape)
+    if wrong is None and not np.array_equal(got, again):
+        wrong = "not_deterministic", "two equal calls gave different answers"
+    if wrong is None and difference > manifest.golden.tolerance:
+        allowed = manifest.golden.tolerance
+        wrong = "golden_mismatch", f"golden rows differ by {difference:.2g}, allowed is {allowed:.2g}"
+    if wrong is not None:
+        raise VersionRefused(manifest.name, version, *wrong)
+
+
+def _no_probabilities(got: Float32, shape: tuple[int, ...]) -> tuple[str, str] | None:
+    """Return reason and detail if answers are no probabilities of this shape."""
+    if got.shape != shape:
+        return "contract_shape", f"answers shape {got.shape}, not {shape}"
+    if got.dtype != np.float32:
+        return "contract_type", f"answers {got.dtype}, not float32"
+    if not np.isfinite(got).all():
+        return "contract_finite", "its answers are not finite"
+    if got.min() < 0 or np.abs(got.sum(axis=1, dtype=np.float64) - 1).max() > SUM_TOLERANCE:
+        return "contract_sum", "its answers are not probabilities that sum to 1"
+    return None

@@ -1,0 +1,112 @@
+"""The versions on disk of the models that the service knows, with its errors; it must not know what is loaded.
+
+Every method reads or writes the disk. A name from a request is no part of a path before it is that of a known model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import modelstore
+from app.errors import NotComparable, StoreUnavailable, VersionInUse, VersionNotFound
+from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComparison
+
+
+class Shelf:
+    """The store as routes and registry use it."""
+
+    def __init__(self, repository: ModelRepository, known: Callable[[str], object]) -> None:
+        """Store the parts.
+
+        Args:
+            repository: the store.
+            known: raises ModelNotFound if a name is not that of a model.
+        """
+        self._repository = repository
+        self._known = known
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all models that the store has now."""
+        return self._repository.names()
+
+    def versions(self, name: str) -> tuple[int, ...]:
+        """Return the published versions of a model, ascending.
+
+        Raises:
+            ModelNotFound.
+        """
+        self._known(name)
+        return self._repository.versions(name)
+
+    def previous(self, name: str) -> int | None:
+        """Return the version that was active before the active one.
+
+        Raises:
+            ModelNotFound.
+        """
+        self._known(name)
+        return self._repository.previous(name)
+
+    def find(self, name: str, version: int) -> ModelVersion:
+        """Return a published version, unread.
+
+        Raises:
+            ModelNotFound, VersionNotFound.
+        """
+        self._known(name)
+        with self._translated(name):
+            return self._repository.find(name, version)
+
+    def fingerprint(self, name: str, version: int) -> tuple[int, ...]:
+        """Return numbers that change when the files of a version do.
+
+        Raises:
+            ModelNotFound, VersionNotFound.
+        """
+        return self.find(name, version).fingerprint()
+
+    def compare(self, name: str, versions: tuple[int, int]) -> VersionComparison:
+        """Compare two versions on the test rows that both were measured on.
+
+        Raises:
+            ModelNotFound, VersionNotFound.
+            NotComparable: if they were tested on other rows, or one cannot be read.
+        """
+        first, second = (self.find(name, version) for version in versions)
+        try:
+            return modelstore.compare_versions(first, second)
+        except (modelstore.NotComparable, BrokenVersion) as error:
+            raise NotComparable(str(error)) from error
+
+    def activate(self, name: str, version: int) -> None:
+        """Write down which version is active; durable when this returns.
+
+        Raises:
+            ModelNotFound, VersionNotFound, StoreUnavailable.
+        """
+        self._known(name)
+        with self._translated(name):
+            self._repository.activate(name, version)
+
+    def remove(self, name: str, version: int) -> None:
+        """Remove a version for good.
+
+        Raises:
+            ModelNotFound, VersionNotFound, VersionInUse, StoreUnavailable.
+        """
+        self._known(name)
+        with self._translated(name):
+            self._repository.remove(name, version)
+
+    @contextlib.contextmanager
+    def _translated(self, name: str) -> Iterator[None]:
+        """Turn what the store says about a model into what clients are told."""
+        try:
+            yield
+        except (modelstore.UnknownVersion, modelstore.UnknownModel, modelstore.InvalidName) as error:
+            raise VersionNotFound(name, self._repository.versions(name)) from error
+        except modelstore.VersionInUse as error:
+            raise VersionInUse(name, error.version) from error
+        except modelstore.PublishError as error:
+            raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
