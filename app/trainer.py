@@ -22,6 +22,8 @@ def training_command(settings: Settings, *arguments: str) -> list[str]:
         "--recipes-dir": settings.recipes_dir,
     }
     options = [part for option, folder in folders.items() for part in (option, str(folder))]
+    if settings.signing_key_file:
+        options += ["--signing-key-file", str(settings.signing_key_file)]
     return [sys.executable, "-m", "training", *arguments, *options]
 
 

@@ -17,10 +17,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import ConfigurationError, StoreUnavailable
+from app.jobs.tablefile import TableFile
 
 DATABASE_FILE = "jobs.sqlite3"
 BUSY_TIMEOUT_MS = 5000
-HEAD = "0002"  # the newest revision in app/migrations
+UNAVAILABLE = "the job table cannot be used now; predictions are not affected"
+HEAD = "0002"  # the newest revision in app/jobs/migrations
 _BEFORE_ALEMBIC = "0001"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 _LOCK = 0x74616273  # PostgreSQL's advisory lock of all that write: "tabs"
@@ -40,22 +42,21 @@ class Database:
         Raises:
             ConfigurationError: if the URL is none of PostgreSQL, or its driver is not installed; does not repeat it.
         """
-        self._folder = None if url else folder
-        self._engine = _postgresql(url) if url else _sqlite(folder / DATABASE_FILE)
+        self._file = None if url else TableFile(folder / DATABASE_FILE)
+        self._engine = _sqlite(self._file) if self._file else _postgresql(url or "")
+        self._opened = False
 
     def open(self) -> None:
-        """Make the database ready: the folder, and the newest schema.
+        """Make the database ready: the file, and the newest schema.
 
         Raises:
-            StoreUnavailable: if the folder or the database cannot be used.
+            StoreUnavailable: if file or database cannot be used, or a newer Tabserve made them.
         """
-        if self._folder:
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreUnavailable(f"the state folder cannot be made: {error.strerror}") from error
-        with self.writing() as connection:
+        if self._file:
+            self._file.prepare()
+        with _available(), self._engine.execution_options(wait_ms=BUSY_TIMEOUT_MS).begin() as connection:
             _migrate(connection)
+        self._opened = True
 
     def close(self) -> None:
         """Close all connections."""
@@ -68,6 +69,7 @@ class Database:
         Raises:
             StoreUnavailable: if it cannot be used now.
         """
+        self._require_opened()
         with _available(), self._engine.begin() as connection:
             yield connection
 
@@ -81,12 +83,18 @@ class Database:
         Raises:
             StoreUnavailable: if it cannot be used now, or others write for too long.
         """
+        self._require_opened()
         engine = self._engine.execution_options(wait_ms=BUSY_TIMEOUT_MS if wait_ms is None else wait_ms)
         with _available(), engine.begin() as connection:
             yield connection
 
+    def _require_opened(self) -> None:
+        """Check that the schema is the one that this program knows."""
+        if not self._opened:
+            raise StoreUnavailable(UNAVAILABLE)
 
-def _sqlite(file: Path) -> sa.Engine:
+
+def _sqlite(file: TableFile) -> sa.Engine:
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
         for setting in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
@@ -97,7 +105,7 @@ def _sqlite(file: Path) -> sa.Engine:
         connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms or BUSY_TIMEOUT_MS}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if wait_ms else "BEGIN")
 
-    engine = sa.create_engine(f"sqlite:///{file}", **_POOL)
+    engine = sa.create_engine("sqlite://", creator=file.connect, poolclass=sa.QueuePool, **_POOL)
     sa.event.listen(engine, "connect", configure)
     sa.event.listen(engine, "begin", begin)
     return engine
@@ -126,11 +134,20 @@ def _postgresql(url: str) -> sa.Engine:
 
 
 def _migrate(connection: sa.Connection) -> None:
-    """Bring the schema to the newest revision, all in one transaction."""
+    """Bring the schema to the newest revision, all in one transaction.
+
+    Raises:
+        StoreUnavailable: if it is newer than this program.
+    """
     inspector = sa.inspect(connection)
     known = inspector.has_table("alembic_version")
-    if known and connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD:
+    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if known else None
+    if revision == HEAD:
         return
+    if revision is not None and revision > HEAD:
+        raise StoreUnavailable(
+            f"a newer Tabserve made the job table: it has revision {revision}, this one knows {HEAD}"
+        )
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -144,4 +161,4 @@ def _available() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        raise StoreUnavailable("the job table cannot be used now; predictions are not affected") from error
+        raise StoreUnavailable(UNAVAILABLE) from error

@@ -17,15 +17,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from app.child import Child
-from app.datasets import DatasetStore
+from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.claims import Claim, ClaimLost, Claims, Report
 from app.jobs.outcome import ended, outcome, published
+from app.jobs.threads import InThread
 from app.settings import Settings
 from app.trainer import confined, training_command, training_environment
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
@@ -38,15 +39,6 @@ BEATS_IN_A_LEASE = 5
 TERMINATE_GRACE_S = 1.0
 EXIT_GRACE_S = 5.0  # from the last word to the end of the process
 MAX_LINES_WAITING = 200_000  # events that are kept while the table cannot be written
-
-Returned = TypeVar("Returned")
-
-
-class InThread(Protocol):
-    """Calls what blocks in a thread."""
-
-    def __call__(self, function: Callable[..., Returned], /, *arguments: object) -> Awaitable[Returned]:
-        """Return what the function returns."""
 
 
 @dataclass(frozen=True)

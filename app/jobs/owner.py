@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 
 from app.errors import StoreUnavailable
 from app.jobs.claims import Claim, ClaimLost
 from app.jobs.following import Following, Workshop
+from app.jobs.records import Ending
 from app.jobs.recovery import Recovery
+from app.logs.form import REQUEST_ID
 from modelstore import JobResult, Reason
 
 logger = logging.getLogger(__name__)
@@ -29,15 +32,17 @@ class JobOwner:
         unfinished: how many jobs wait and run, by status, over all processes, at the last look.
     """
 
-    def __init__(self, workshop: Workshop, ended: Callable[[str], None]) -> None:
+    def __init__(self, workshop: Workshop, ended: Callable[[Ending], None], may_begin: Callable[[], bool]) -> None:
         """Store the parts.
 
         Args:
             workshop: what every training needs.
-            ended: called with the reason of every job that this process ended.
+            ended: called for every job that this process ended.
+            may_begin: says whether another job may begin here; what waits is left to others, or to later.
         """
         self._shop = workshop
         self._ended = ended
+        self._may_begin = may_begin
         self._recovery = Recovery(workshop.claims, workshop.repository, workshop.settings.train_lease_s)
         self._following: dict[str, Following] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,10 +101,10 @@ class JobOwner:
         self.unfinished = {"queued": unfinished.queued, "running": len(unfinished.running)}
         others = [job for job in unfinished.running if job.token not in self._following]
         for result in await self._shop.call(self._recovery.look, others):
-            self._ended(result.reason)
+            self._ended(Ending(result.reason))
             self._shop.changed()
         for _ in range(min(unfinished.queued, concurrency)):
-            if self._closing:
+            if self._closing or not self._may_begin():
                 return
             claim = await self._shop.call(claims.claim, concurrency)
             if claim is None:
@@ -118,11 +123,12 @@ class JobOwner:
 
     async def _follow(self, following: Following) -> None:
         """Take a claimed job to its end."""
-        job = following.claim.job
+        job, began = following.claim.job, time.monotonic()
+        REQUEST_ID.set(job.request_id)  # all that is logged about it can be found by who asked for it
         try:
             result = await following.run()
             if not following.lost:
-                await self._finish(following, result)
+                await self._finish(following, result, time.monotonic() - began)
         except Exception:
             logger.exception("training job %s could not be brought to its end", job.id)
         finally:
@@ -130,7 +136,7 @@ class JobOwner:
             self._shop.changed()
             self.wake()
 
-    async def _finish(self, following: Following, result: JobResult) -> None:
+    async def _finish(self, following: Following, result: JobResult, ran_s: float) -> None:
         """Write the end of a job, as often as it takes; when the service stops, the next process finds out."""
         job, settings = following.claim.job, self._shop.settings
         while True:
@@ -145,7 +151,7 @@ class JobOwner:
                 if self._closing:
                     return
                 await asyncio.sleep(RETRY_INTERVAL_S)
-        self._ended(result.reason)
+        self._ended(Ending(result.reason, job, ran_s))
         logger.info("training job %s of %s ended: %s, %s", job.id, job.model, result.reason, result.detail)
         with contextlib.suppress(StoreUnavailable):  # the next end will do
             await self._shop.call(self._shop.claims.retain, settings.keep_jobs)

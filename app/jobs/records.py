@@ -85,6 +85,7 @@ class TrainingJob:
         version_before: the version that was active when the training began.
         retry_of: id of the job that this one repeats.
         cancel_requested: whether somebody asked for its end.
+        request_id: of the request that asked for it.
     """
 
     number: int
@@ -111,6 +112,7 @@ class TrainingJob:
     created: datetime
     started: datetime | None
     finished: datetime | None
+    request_id: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -129,3 +131,17 @@ class TrainingJob:
             timeout_s=self.timeout_s,
             memory_bytes=self.memory_bytes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a job, for those who count.
+
+    Attributes:
+        job: as it was when it began to run here; None if it did not.
+        ran_s: how long it ran here.
+    """
+
+    reason: str
+    job: TrainingJob | None = None
+    ran_s: float | None = None

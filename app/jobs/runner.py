@@ -2,7 +2,6 @@
 
 A training is a row in the job table and, while it runs, a process of its own, which is the command that a person would
 type. Who accepted a job need not be who runs it: every process on the table takes what it may (`app/jobs/owner.py`).
-Over 250 lines, for every question lists what it may raise: routes rely on it.
 """
 
 from __future__ import annotations
@@ -10,26 +9,22 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
-import dataclasses
 import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
 
-from app.datasets import DatasetStore
-from app.errors import RecipeNotFound, RepositoryReadOnly, StoreUnavailable
+from app.datasets.store import DatasetStore
+from app.errors import StoreUnavailable
+from app.jobs.acceptance import Acceptance
 from app.jobs.claims import Claims
 from app.jobs.database import Database
 from app.jobs.following import Workshop
-from app.jobs.outcome import may_write
 from app.jobs.owner import JobOwner
-from app.jobs.recipes import recipes
-from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
+from app.jobs.records import Ending, JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
-from app.jobs.trainable import check_with_dataset, check_without_dataset
+from app.jobs.threads import TableThreads
 from app.processes import this_process
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -39,13 +34,7 @@ logger = logging.getLogger(__name__)
 __all__ = ["JobRunner", "JobStatus", "TrainingJob", "TrainingRequest"]
 
 LOOK_INTERVAL_S = 0.25  # between two looks at a job that may run in another process
-ANSWER_DEADLINE_S = 5.5  # of a request that has to wait for the table
-REQUEST_THREADS = 16
-OWNER_THREADS = 8
-
-OPEN_INTERVAL_S = 1.0
-
-Returned = TypeVar("Returned")
+OPEN_INTERVAL_S = 1.0  # between two attempts to open the job table
 
 
 class JobRunner:
@@ -57,7 +46,9 @@ class JobRunner:
         repository: ModelRepository,
         datasets: DatasetStore,
         published: Callable[[], Awaitable[None]],
-        ended: Callable[[str], None],
+        ended: Callable[[Ending], None],
+        *,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         """Store the parts.
 
@@ -66,31 +57,33 @@ class JobRunner:
             repository: the model store.
             datasets: the data sets that trainings may name.
             published: awaited before the end of a job that published a version.
-            ended: called with the reason of every job that this process ended.
+            ended: called for every job that this process ended.
+            may_begin: says whether another job may begin here, or only be accepted.
 
         Raises:
             ConfigurationError: if the settings name no usable kind of database.
         """
-        self._settings = settings
-        self._repository = repository
-        self._datasets = datasets
         self._database = Database(settings.database_url, settings.state_dir)
         self._store = JobStore(self._database)
         self._count = ended
-        self._requests = ThreadPoolExecutor(REQUEST_THREADS, "job-requests")
-        self._owners = ThreadPoolExecutor(OWNER_THREADS, "job-owner")  # requests that wait hold up no heartbeat
+        self._threads = TableThreads()
+        self._ask = self._threads.ask
         self._changed = asyncio.Event()
         workshop = Workshop(
             settings=settings,
             claims=Claims(self._database, this_process()),
             repository=repository,
             datasets=datasets,
-            call=partial(_in_thread, self._owners),
+            call=self._threads.call,
             published=published,
             changed=self._tell,
         )
-        self._owner = JobOwner(workshop, ended)
+        self._owner = JobOwner(workshop, ended, may_begin)
+        self._acceptance = Acceptance(
+            settings, repository, datasets, self._store, ask=self._ask, accepted=self._owner.wake
+        )
         self._working: asyncio.Task[None] | None = None
+        self._trouble: str | None = None
 
     async def open(self) -> None:
         """Make the job table ready and begin to work on it.
@@ -106,8 +99,7 @@ class JobRunner:
         if self._working:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
-        for pool in (self._requests, self._owners):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         await asyncio.to_thread(self._database.close)
 
     async def start(self, request: TrainingRequest, idempotency_key: str | None = None) -> TrainingJob:
@@ -120,7 +112,7 @@ class JobRunner:
             QueueFull, IdempotencyKeyReused.
             RepositoryReadOnly, StoreUnavailable: if the job table or the model store cannot be written.
         """
-        return await self._accept(request, idempotency_key)
+        return await self._acceptance.accept(request, idempotency_key)
 
     async def retry(self, job_id: str) -> TrainingJob:
         """Accept the training of a job once more, on what its data set is now.
@@ -129,7 +121,7 @@ class JobRunner:
             JobNotFound; otherwise as `start`.
         """
         job = await self.get(job_id)
-        return await self._accept(job.request(), retry_of=job.id)
+        return await self._acceptance.accept(job.request(), retry_of=job.id)
 
     async def get(self, job_id: str) -> TrainingJob:
         """Return a job.
@@ -162,7 +154,7 @@ class JobRunner:
         self._owner.cancel(job_id)
         self._tell()
         if job.ended:
-            self._count(job.reason or "cancelled")
+            self._count(Ending(job.reason or "cancelled"))
         return job
 
     async def wait(self, job_id: str, seconds: float) -> TrainingJob:
@@ -209,40 +201,16 @@ class JobRunner:
         """Return name and sha256 of the data sets that jobs need which have not ended."""
         return await self._ask(self._store.datasets_in_use)
 
-    async def _accept(
-        self, request: TrainingRequest, idempotency_key: str | None = None, retry_of: str | None = None
-    ) -> TrainingJob:
-        digest = request.digest()
-        if idempotency_key and (earlier := await self._ask(self._store.earlier, idempotency_key, digest)):
-            return earlier
-        if self._settings.train_concurrency and not await asyncio.to_thread(may_write, self._repository, request.model):
-            raise RepositoryReadOnly
-        add = partial(
-            self._store.add,
-            digest=digest,
-            limit=self._settings.max_queued_jobs,
-            idempotency_key=idempotency_key,
-            retry_of=retry_of,
-        )
-        if request.dataset is None:
-            check_without_dataset(request)
-            if request.model not in (known := await asyncio.to_thread(recipes, self._settings.recipes_dir)):
-                raise RecipeNotFound(known)
-            job = await self._ask(add, request)
-        else:
-            async with self._datasets.unchanged():
-                summary = (await self._datasets.get(request.dataset)).summary
-                request = dataclasses.replace(request, features=check_with_dataset(request, summary))
-                job = await self._ask(partial(add, data_sha256=summary.sha256), request)
-        self._owner.wake()
-        return job
-
     async def _ready(self) -> bool:
         try:
-            await _in_thread(self._owners, self._database.open)
+            await self._threads.call(self._database.open)
         except StoreUnavailable as error:
-            logger.error("no training for now: %s", error, exc_info=error)
+            if str(error) != self._trouble:  # which is looked for every second
+                logger.error("no training for now: %s", error, exc_info=error)
+            self._trouble = str(error)
             return False
+        if self._trouble:
+            logger.warning("the job table can be used again")
         return True
 
     async def _work(self, ready: bool) -> None:
@@ -250,13 +218,6 @@ class JobRunner:
             await asyncio.sleep(OPEN_INTERVAL_S)
             ready = await self._ready()
         await self._owner.work()
-
-    async def _ask(self, function: Callable[..., Returned], *arguments: object) -> Returned:
-        """Call what a request needs in a thread, and wait only so long for it."""
-        try:
-            return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)
-        except TimeoutError as error:
-            raise StoreUnavailable("the job table does not answer now; predictions are not affected") from error
 
     def _tell(self) -> None:
         """Let those who wait for a change look."""
@@ -266,7 +227,3 @@ class JobRunner:
     async def _change(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
-
-
-async def _in_thread(pool: ThreadPoolExecutor, function: Callable[..., Returned], *arguments: object) -> Returned:
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *arguments))

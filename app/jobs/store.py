@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.database import Database
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
+from app.jobs.refusals import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, end, job_of, now
 from modelstore import JobResult
 
@@ -29,6 +29,7 @@ class JobStore:
         data_sha256: str | None = None,
         idempotency_key: str | None = None,
         retry_of: str | None = None,
+        request_id: str | None = None,
     ) -> TrainingJob:
         """Accept a training and return its queued job; for a key that came before, the job that it made then.
 
@@ -39,6 +40,7 @@ class JobStore:
             data_sha256: of the data set's contents.
             idempotency_key: at most 255 characters.
             retry_of: id of the job that is repeated.
+            request_id: of the request that asks for it.
 
         Raises:
             IdempotencyKeyReused, JobConflict, QueueFull.
@@ -48,7 +50,7 @@ class JobStore:
             "model": request.model,
             "dataset": request.dataset,
             "data_sha256": data_sha256,
-            "request": request.document(),
+            "request": {**request.document(), "request_id": request_id},
             "request_digest": digest or request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,
@@ -60,12 +62,7 @@ class JobStore:
         with self._database.writing() as connection:
             if earlier := _earlier(connection, idempotency_key, values["request_digest"]):
                 return earlier
-            other = sa.select(JOBS.c.id).where(JOBS.c.model == request.model, IS_UNFINISHED)
-            if unfinished := connection.execute(other).scalar():
-                raise JobConflict(unfinished)
-            waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED)
-            if connection.execute(waiting).scalar_one() >= limit:
-                raise QueueFull(limit)
+            _require_room(connection, request.model, limit)
             connection.execute(JOBS.insert().values(**values, created=now()))
             return _get(connection, values["id"])
 
@@ -147,6 +144,20 @@ def _earlier(connection: sa.Connection, idempotency_key: str | None, digest: str
     if earlier.request_digest != digest:
         raise IdempotencyKeyReused
     return _get(connection, earlier.id)
+
+
+def _require_room(connection: sa.Connection, model: str, limit: int) -> None:
+    """Check that a training of the model may be accepted now.
+
+    Raises:
+        JobConflict, QueueFull.
+    """
+    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED)
+    if unfinished := connection.execute(other).scalar():
+        raise JobConflict(unfinished)
+    waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED)
+    if connection.execute(waiting).scalar_one() >= limit:
+        raise QueueFull(limit)
 
 
 def _get(connection: sa.Connection, job_id: str) -> TrainingJob:

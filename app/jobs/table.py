@@ -82,6 +82,7 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
     values = dict(row._mapping)
     request = values.pop("request")
     features = request.pop("features")
+    values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
     values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}

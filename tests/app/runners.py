@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from app.datasets import DatasetStore
-from app.jobs.records import TrainingJob, TrainingRequest
+from app.datasets.store import DatasetStore
+from app.jobs.records import Ending, TrainingJob, TrainingRequest
 from app.jobs.runner import JobRunner
 from app.settings import Settings
 from modelstore import Inspection, ModelRepository
@@ -41,6 +41,7 @@ def publish():
     permit = Permit(option("--job"), option("--permit"))
     version = repository.publish(manifest, pathlib.Path("model.pt").read_bytes(), permit=permit).version
     repository.activate(sys.argv[2], version)
+    return version
 epoch(1)
 pathlib.Path("pid").write_text(str(os.getpid()))
 """
@@ -109,13 +110,17 @@ def trainings(settings: Settings, published: Callable[[], Awaitable[None]] | Non
     """Run a job runner; two of them on one table behave as two processes do, but that neither dies alone."""
     reasons: list[str] = []
 
+    def ended(ending: Ending) -> None:
+        assert (ending.ran_s is None) == (ending.job is None)
+        reasons.append(ending.reason)
+
     async def look() -> None:
         if published:
             await published()
 
     async def make() -> JobRunner:
         datasets = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, _nothing_to_inspect)
-        return JobRunner(settings, ModelRepository(settings.models_dir), datasets, look, reasons.append)
+        return JobRunner(settings, ModelRepository(settings.models_dir), datasets, look, ended)
 
     with start_blocking_portal() as portal:
         runner = portal.call(make)

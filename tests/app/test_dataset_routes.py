@@ -42,6 +42,7 @@ def kept(settings: Settings) -> list[str]:
     return sorted(path.name for path in found if path.name != ".lock")
 
 
+@pytest.mark.slow
 def test_data_set_is_taken_shown_replaced_and_removed(client: TestClient, settings: Settings) -> None:
     first = client.put("/datasets/churn", content=GOOD, headers=CSV)
     again = client.put("/datasets/churn", content=GOOD, headers={"content-type": "Text/CSV; charset=utf-8"})
@@ -178,5 +179,5 @@ def test_full_disk_is_a_507(client: TestClient, settings: Settings, tmp_path: Pa
 
     answer = asyncio.run(ask(app, "/datasets/huge", (b"x",), headers, "PUT"))
 
-    assert answer.status == 507
+    assert (answer.status, answer.headers["retry-after"]) == (507, "60")
     assert list(tmp_path.iterdir()) == []

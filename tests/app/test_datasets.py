@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import pytest
 
-from app.datasets import BUFFER_BYTES, MAX_UPLOADS, Contents, DatasetStore, InUse, StoredDataset
+from app.datasets.folders import Contents, StoredDataset
+from app.datasets.store import BUFFER_BYTES, MAX_UPLOADS, DatasetStore, InUse
 from app.errors import (
     DatasetInUse,
     DatasetNotFound,

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from app import child as children
-from app.errors import JobConflict, JobEnded, StoreUnavailable
+from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
+from app.jobs.refusals import JobConflict, JobEnded
 from app.jobs.store import JobStore
 from app.settings import Settings
 from modelstore import ModelRepository, Overrides
@@ -119,6 +120,7 @@ CANCELS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "asks"), CANCELS)
 def test_cancelled_training_and_all_that_it_started_are_gone_within_two_seconds(
     here: Trainings, there: Trainings, child: Callable[[str], None], source: str, asks: str
@@ -299,6 +301,7 @@ def test_owner_that_was_taken_for_dead_kills_its_training_and_writes_nothing(
     database.close()
 
 
+@pytest.mark.slow
 def test_at_most_so_many_run_at_once_over_all_processes(settings: Settings, child: Callable[[str], None]) -> None:
     child("open(sys.argv[2], 'w').close(); signal.pause()")
     two = settings.model_copy(update={"train_concurrency": 2})

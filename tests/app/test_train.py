@@ -472,6 +472,7 @@ def test_unfinished_training_is_not_repeated(trainer: TestClient, child: Callabl
     assert_problem(trainer.post(f"{start(trainer)}/retry"), 409)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stubborn", [False, True], ids=["polite child", "child that ignores SIGTERM"])
 def test_shutdown_interrupts_what_runs_and_keeps_what_waits(
     settings: Settings, child: Callable[[str], None], stubborn: bool
@@ -516,4 +517,4 @@ def test_ended_trainings_are_counted_by_their_reason(trainer: TestClient, child:
 
     families = text_string_to_metric_families(trainer.get("/metrics").text)
     samples = [s for family in families for s in family.samples if s.name == "tabserve_train_jobs_total"]
-    assert {s.labels["reason"]: s.value for s in samples} == {"diverged": 2, "bad_data": 1}
+    assert {s.labels["reason"]: s.value for s in samples if s.value} == {"diverged": 2, "bad_data": 1}

@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import sqlite3
+import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ import pytest
 
 from tests.app.runners import alive
 from tests.app.waiting import until
-from tests.faults.scenes import Scene, asking, begun, ended, gone, results, rounds, start
+from tests.faults.scenes import LONG, Scene, asking, begun, ended, gone, results, rounds, start
+from tests.promises import Measured
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -27,7 +29,9 @@ NONE = {**QUICK, "TABSERVE_TRAIN_CONCURRENCY": "0"}
 SUCCEEDS = "publish(); end('succeeded', 'published', version=1)"
 
 
-def test_of_many_requests_at_once_to_two_services_one_is_accepted_and_versions_count_up(scene: Scene) -> None:
+def test_of_many_requests_at_once_to_two_services_one_is_accepted_and_versions_count_up(
+    scene: Scene, measured: Measured
+) -> None:
     """F-08: 12 requests at once, 5 times; long: 50, 20 times."""
     scene.training(SUCCEEDS)
     requests, times = rounds(12, 50), rounds(5, 20)
@@ -52,6 +56,9 @@ def test_of_many_requests_at_once_to_two_services_one_is_accepted_and_versions_c
     jobs_in_all = scene.repository.versions("iris")
     assert jobs_in_all == tuple(range(jobs_in_all[0], jobs_in_all[-1] + 1))
     assert len(jobs_in_all) >= min(times, 20)
+    measured(
+        "F-08", f"{times} times {requests} requests at once to two services: one training at a time, versions count up"
+    )
 
 
 WAITS = "signal.signal(signal.SIGUSR1, lambda *_: None); signal.pause()\n"
@@ -62,7 +69,7 @@ signal.pause()
 """
 
 
-def test_training_that_was_paused_past_its_lease_cannot_publish(scene: Scene) -> None:
+def test_training_that_was_paused_past_its_lease_cannot_publish(scene: Scene, measured: Measured) -> None:
     """F-08: 3 times; long: 20. Service and training are stopped; the training goes on first."""
     scene.training(PUBLISHES_LATE)
     with scene.service(environment=QUICK) as (here, owner), scene.service(environment=NONE) as (there, _):
@@ -86,13 +93,14 @@ def test_training_that_was_paused_past_its_lease_cannot_publish(scene: Scene) ->
             assert scene.repository.versions("iris") == ()
             assert here.get(f"/train/{job_id}").json() == there.get(f"/train/{job_id}").json()
             assert results(here, job_id) == 1
+    measured("F-08", f"{rounds(3, 20)} trainings paused past their lease: 0 published")
 
 
 def _text(scene: Scene) -> str:
     return (scene.cwd / "outcome").read_text()
 
 
-def test_restarted_service_leaves_the_training_of_another_alone(scene: Scene) -> None:
+def test_restarted_service_leaves_the_training_of_another_alone(scene: Scene, measured: Measured) -> None:
     """F-24: 2 times; long: 20."""
     scene.training("signal.pause()")
     with scene.service(environment=QUICK) as (here, _):
@@ -104,20 +112,26 @@ def test_restarted_service_leaves_the_training_of_another_alone(scene: Scene) ->
                 other.kill()
         assert here.get(f"/train/{job_id}").json()["status"] == "running"
         assert alive(pid)
+    measured("F-24", f"{rounds(2, 20)} restarts beside a running training: it runs on")
 
 
-def test_job_of_a_killed_service_is_interrupted_by_another_and_its_training_is_gone(scene: Scene) -> None:
+def test_job_of_a_killed_service_is_interrupted_by_another_and_its_training_is_gone(
+    scene: Scene, measured: Measured
+) -> None:
     """F-24, F-02: 2 times; long: 20. The owner is provably dead, so nobody waits for the lease of 15 s."""
     scene.training("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()")
+    took_s = []
     with scene.service(environment={"TABSERVE_TRAIN_CONCURRENCY": "0"}) as (there, _):
         for _ in range(rounds(2, 20)):
             scene.forget()
             with scene.service() as (here, owner):
                 job_id = start(here)
                 pid = scene.noted()
+                began = time.monotonic()
                 owner.kill()
                 gone(pid)
                 job = ended(there, job_id, 5)
+                took_s.append(time.monotonic() - began)
 
             assert (job["status"], job["reason"]) == ("interrupted", "interrupted")
             assert results(there, job_id) == 1
@@ -126,6 +140,9 @@ def test_job_of_a_killed_service_is_interrupted_by_another_and_its_training_is_g
             assert (again.status_code, again.json()["retry_of"]) == (202, job_id)
             there.delete(f"/train/{again.json()['id']}")
             scene.training("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()")
+    measured(
+        "F-24", f"{len(took_s)} owners killed: interrupted by another service within {max(took_s):.1f} s, ended once"
+    )
 
 
 @contextlib.contextmanager
@@ -149,11 +166,13 @@ def post(client: httpx.Client) -> tuple[httpx.Response, float]:
     return client.post("/train", json={"model": "blobs"}), time.monotonic() - began
 
 
-def test_locked_table_costs_no_prediction_and_no_end_of_a_job(scene: Scene) -> None:
-    """F-10: once, for 8 s with a lease of 2 s; long: 5 times, for 30 s. A second service watches, and takes nothing."""
+@pytest.mark.timeout(2400)
+def test_locked_table_costs_no_prediction_and_no_end_of_a_job(scene: Scene, measured: Measured) -> None:
+    """F-10: once, for 8 s with a lease of 2 s; long: 20 times, for 30 s. A second service watches."""
     scene.training("signal.signal(signal.SIGUSR1, lambda *_: None); signal.pause()\n" + SUCCEEDS)
     with scene.service(environment=QUICK) as (here, _), scene.service(environment=NONE) as (there, _):
-        for _ in range(rounds(1, 5)):
+        ratios = []
+        for _ in range(rounds(1, 20)):
             scene.forget()
             job_id = start(here)
             pid = scene.noted()
@@ -173,5 +192,12 @@ def test_locked_table_costs_no_prediction_and_no_end_of_a_job(scene: Scene) -> N
 
             assert (job["status"], job["reason"]) == ("succeeded", "succeeded")
             assert results(there, job_id) == 1
-            # 1.2 times on a quiet machine; here two services and this test share the cores
+            ratios.append(asker.p99_s() / quiet_s)
             assert asker.p99_s() < 2 * quiet_s + 0.005
+    if LONG:
+        assert statistics.median(ratios) < 2  # 1.2 is promised, see docs/decisions.md
+    measured(
+        "F-10",
+        f"table locked {rounds(1, 20)} times for {rounds(8, 30)} s: {asker.all_right()}, p99 "
+        f"{statistics.median(ratios):.2f} times that of before, /train 503 in 6 s, no end lost",
+    )

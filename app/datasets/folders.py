@@ -1,0 +1,166 @@
+"""Where data sets lie: which contents there are, and which of them a name stands for; every function here blocks.
+
+Layout: `<root>/<name>/<sha256>/{<name>.csv, summary.json}`, and `<root>/<name>/CURRENT` holds the sha256 of the content
+that the name stands for. A content never changes, so a training that began with one is not touched by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from pydantic import AwareDatetime, ValidationError
+
+from app.datasets import disk
+from app.datasets.incoming import REMOVED_PREFIX, Incoming
+from app.errors import DatasetNotFound
+from modelstore import DatasetSummary, InvalidName, check_name
+from modelstore.disk import replace, sync, write
+from modelstore.manifest import ModelName, Record
+
+CURRENT_FILE = "CURRENT"
+SUMMARY_FILE = "summary.json"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Contents = frozenset[tuple[str, str]]
+Folders = tuple[Path, ...]
+
+
+class StoredDataset(Record):
+    """A data set as it is kept; `created` is when this content came."""
+
+    name: ModelName
+    created: AwareDatetime
+    summary: DatasetSummary
+
+
+class DatasetFolders:
+    """The folders of all data sets; who changes anything holds the lock of the store."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def content(self, name: str, sha256: str) -> Path:
+        """Return the file of a content; the sha256 must be that of a `StoredDataset`.
+
+        Raises:
+            modelstore.InvalidName: if no data set can have that name.
+        """
+        return self._root / check_name(name) / sha256 / f"{name}.csv"
+
+    def install(
+        self, incoming: Incoming, stored: StoredDataset, used: Contents | None
+    ) -> tuple[StoredDataset, bool, Folders]:
+        """Put a checked content in place; the caller deletes the folders that are returned."""
+        home, sha256 = self._root / stored.name, stored.summary.sha256
+        with disk.errors_named():
+            is_new = _current(home) is None
+            home.mkdir(exist_ok=True)
+            known = _read(home / sha256)
+            try:
+                if known is None:
+                    write(incoming.folder / SUMMARY_FILE, stored.model_dump_json().encode())
+                    sync(incoming.folder)
+                    shutil.rmtree(home / sha256, ignore_errors=True)  # it could not be read: damaged
+                    incoming.folder.rename(home / sha256)
+                    sync(home)
+                replace(home / CURRENT_FILE, sha256.encode())
+            except OSError:
+                if known is None:
+                    shutil.rmtree(home / sha256, ignore_errors=True)
+                _remove_if_empty(home)
+                raise
+            sync(self._root)
+            return known or stored, is_new, self._set_aside(used)
+
+    def forget(self, name: str, used: Contents) -> Folders:
+        """Let a name stand for nothing; the caller deletes the folders that are returned."""
+        with disk.errors_named():
+            (self._root / name / CURRENT_FILE).unlink(missing_ok=True)
+            sync(self._root / name)
+            return self._set_aside(used)
+
+    def _set_aside(self, used: Contents | None) -> Folders:
+        """Rename every content that is not current and that no training needs."""
+        stale: Folders = ()
+        for home in self._homes() if used is not None else ():
+            current = _current(home)
+            for content in home.iterdir():
+                needed = content.name == current or (home.name, content.name) in (used or ())
+                if _SHA256.fullmatch(content.name) and not needed:
+                    stale = (*stale, Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=self._root)))
+                    content.rename(stale[-1] / content.name)
+            if current is None:
+                _remove_if_empty(home)
+        return stale
+
+    def _homes(self) -> Folders:
+        try:
+            return tuple(sorted(entry for entry in self._root.iterdir() if _legal(entry.name) and entry.is_dir()))
+        except FileNotFoundError:
+            return ()
+
+    def find(self, name: str) -> StoredDataset:
+        """Return what a name stands for.
+
+        Raises:
+            DatasetNotFound, StoreUnavailable.
+        """
+        if not _legal(name):
+            raise DatasetNotFound
+        home = self._root / name
+        with disk.errors_named("read"):
+            for _ in range(3):  # the content may be replaced between the two looks
+                current = _current(home)
+                found = _read(home / current) if current else None
+                if found is not None:
+                    return found
+        raise DatasetNotFound
+
+    def all(self) -> tuple[StoredDataset, ...]:
+        """Return all data sets, by name."""
+        found = []
+        with disk.errors_named("read"):
+            homes = self._homes()
+        for home in homes:
+            with contextlib.suppress(DatasetNotFound):  # deleted meanwhile
+                found.append(self.find(home.name))
+        return tuple(found)
+
+
+def _legal(name: str) -> bool:
+    try:
+        check_name(name)
+    except InvalidName:
+        return False
+    return True
+
+
+def _current(home: Path) -> str | None:
+    """Return the sha256 that a name stands for, or None."""
+    try:
+        text = (home / CURRENT_FILE).read_text("ascii")
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return None
+    return text if _SHA256.fullmatch(text) else None
+
+
+def _read(content: Path) -> StoredDataset | None:
+    """Return what is known about a content, or None if it is not there in full."""
+    try:
+        stored = StoredDataset.model_validate_json((content / SUMMARY_FILE).read_bytes())
+        size_bytes = (content / f"{stored.name}.csv").stat().st_size
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
+    return stored if size_bytes == stored.summary.size_bytes else None
+
+
+def _remove_if_empty(home: Path) -> None:
+    """Remove the folder of a name that stands for nothing, unless something is in it that is not ours to remove."""
+    with contextlib.suppress(OSError):
+        (home / f".{CURRENT_FILE}.new").unlink(missing_ok=True)
+        home.rmdir()

@@ -1,0 +1,98 @@
+"""A data set while it arrives: in a dot-folder of its own, locked by its process for as long as that lives.
+
+It is renamed when it is complete; what a process that died left is removed by the next one that starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from app.datasets import disk
+from app.errors import StorageFull
+
+logger = logging.getLogger(__name__)
+
+INCOMING_PREFIX = ".incoming-"
+REMOVED_PREFIX = ".removed-"
+
+
+class Incoming:
+    """A data set that is arriving, in a folder of its own; every method blocks."""
+
+    def __init__(self, folder: Path, lock: int, path: Path, stream: BinaryIO) -> None:
+        self.folder = folder
+        self.path = path
+        self.size_bytes = 0
+        self._lock = lock
+        self._stream = stream
+        self._digest = hashlib.sha256()
+
+    @classmethod
+    def begin(cls, root: Path, name: str, declared_bytes: int) -> Incoming:
+        """Make the folder and lock it.
+
+        Raises:
+            StorageFull: if there is no room for what was declared.
+            StoreUnavailable.
+        """
+        with disk.errors_named():
+            root.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(root).free < declared_bytes:
+                raise StorageFull
+            folder, lock = disk.new_locked_folder(root, INCOMING_PREFIX)
+            try:
+                folder.chmod(0o755)
+                path = folder / f"{name}.csv"
+                return cls(folder, lock, path, path.open("xb", buffering=0))
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+                raise
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of what was written so far."""
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Add to the file."""
+        with disk.errors_named():
+            view = memoryview(data)
+            while view:
+                view = view[self._stream.write(view) :]
+        self._digest.update(data)
+        self.size_bytes += len(data)
+
+    def finish(self, data: bytes) -> None:
+        """Add the last piece and make the file durable."""
+        self.write(data)
+        with disk.errors_named():
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+
+    def discard(self) -> None:
+        """Remove what was not renamed; never fails."""
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove what arrived for, or was set aside by, processes that are gone."""
+    root.mkdir(parents=True, exist_ok=True)
+    for folder in (*root.glob(f"{INCOMING_PREFIX}*"), *root.glob(f"{REMOVED_PREFIX}*")):
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                if disk.locked(descriptor):
+                    logger.info("removing %s, which a process left", folder.name)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,204 @@
+"""Data sets that clients send: streamed to the disk, checked, kept by name and content; no HTTP, no jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.datasets import disk
+from app.datasets.folders import Contents, DatasetFolders, StoredDataset
+from app.datasets.incoming import Incoming, remove_leftovers
+from app.errors import (
+    DatasetInUse,
+    DatasetTooLarge,
+    InvalidDataset,
+    InvalidInput,
+    Problem,
+    StoreUnavailable,
+    TooManyStreams,
+)
+from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, check_name
+
+logger = logging.getLogger(__name__)
+
+MAX_UPLOADS = 16
+MAX_CHECKS = 1
+BUFFER_BYTES = 1 << 20
+LOCK_DEADLINE_S = 10.0
+LOCK_POLL_S = 0.01
+LOCK_FILE = ".lock"
+
+Inspect = Callable[[Path], Awaitable[Inspection]]
+InUse = Callable[[], Awaitable[Contents]]
+
+
+class DatasetStore:
+    """The data sets under one root folder, shared by every process that serves."""
+
+    def __init__(self, root: Path, max_bytes: int, inspect: Inspect) -> None:
+        """Store the parts.
+
+        Args:
+            root: folder of all data sets; made when it is first needed.
+            max_bytes: largest data set.
+            inspect: looks at a file and returns its columns or its faults; raises ServingError if it cannot.
+        """
+        self._root = root
+        self._folders = DatasetFolders(root)
+        self._max_bytes = max_bytes
+        self._inspect = inspect
+        self._uploads = 0
+        self._checks = asyncio.Semaphore(MAX_CHECKS)
+
+    async def open(self) -> None:
+        """Remove what dead processes left half-done; a folder that cannot be used is met again by every request."""
+        try:
+            await asyncio.to_thread(remove_leftovers, self._root)
+        except OSError as error:
+            logger.error("the folder of the data sets cannot be used", exc_info=error)
+
+    async def put(
+        self, name: str, body: AsyncIterator[bytes], in_use: InUse, declared_bytes: int | None = None
+    ) -> tuple[StoredDataset, bool]:
+        """Receive a data set, check it and keep it under a name; returns it and whether the name is new.
+
+        Nothing is left of one that is not kept. A content that the name stood for before is removed, unless a training
+        that has not ended needs it.
+
+        Args:
+            name: as of a model.
+            body: the file, in pieces.
+            in_use: returns (name, sha256) of what trainings that have not ended need.
+            declared_bytes: size of the body if it is known.
+
+        Raises:
+            InvalidInput: if no data set can have that name.
+            InvalidDataset: naming the first faults by line and column.
+            DatasetTooLarge, StorageFull: before a byte is read if the size is known.
+            TooManyStreams, StoreUnavailable.
+        """
+        _require_legal(name)
+        if declared_bytes is not None and declared_bytes > self._max_bytes:
+            raise DatasetTooLarge(self._max_bytes)
+        if self._uploads >= MAX_UPLOADS:
+            raise TooManyStreams("data sets are received", MAX_UPLOADS)
+        self._uploads += 1
+        try:
+            incoming = await asyncio.to_thread(Incoming.begin, self._root, name, declared_bytes or 0)
+            try:
+                await self._receive(incoming, body)
+                summary = await self._checked(incoming)
+                stored = StoredDataset(name=name, created=datetime.now(UTC), summary=summary)
+                return await self._keep(incoming, stored, in_use)
+            finally:
+                await asyncio.shield(asyncio.to_thread(incoming.discard))
+        finally:
+            self._uploads -= 1
+
+    async def get(self, name: str) -> StoredDataset:
+        """Return a data set.
+
+        Raises:
+            DatasetNotFound, StoreUnavailable.
+        """
+        return await asyncio.to_thread(self._folders.find, name)
+
+    async def list(self) -> tuple[StoredDataset, ...]:
+        """Return all data sets, by name."""
+        return await asyncio.to_thread(self._folders.all)
+
+    async def delete(self, name: str, in_use: InUse) -> None:
+        """Remove a data set.
+
+        Raises:
+            DatasetNotFound, StoreUnavailable.
+            DatasetInUse: if a training that has not ended needs any content of that name.
+        """
+        await self.get(name)
+        async with self.unchanged():
+            used = await in_use()
+            if any(user == name for user, _ in used):
+                raise DatasetInUse(name)
+            stale = await asyncio.to_thread(self._folders.forget, name, used)
+        await asyncio.to_thread(disk.delete, stale)
+
+    def path(self, name: str, sha256: str) -> Path:
+        """Return where a content of a data set lies; the sha256 must be that of a `StoredDataset`.
+
+        Raises:
+            modelstore.InvalidName: if no data set can have that name.
+        """
+        return self._folders.content(name, sha256)
+
+    @contextlib.asynccontextmanager
+    async def unchanged(self) -> AsyncIterator[None]:
+        """While this is held no process replaces or removes a data set, so that what was found can be written down.
+
+        Raises:
+            StoreUnavailable: if others hold it for too long, or the folder cannot be written.
+        """
+        with disk.errors_named():
+            self._root.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            deadline = time.monotonic() + LOCK_DEADLINE_S
+            while not disk.locked(descriptor):
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable("the data sets are being changed by others; try again in a moment")
+                await asyncio.sleep(LOCK_POLL_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def _receive(self, incoming: Incoming, body: AsyncIterator[bytes]) -> None:
+        """Write the body to the disk, a buffer at a time, in a thread: a slow disk stops this client only."""
+        buffer = bytearray()
+        async for piece in body:
+            buffer += piece
+            if incoming.size_bytes + len(buffer) > self._max_bytes:
+                raise DatasetTooLarge(self._max_bytes)
+            if len(buffer) >= BUFFER_BYTES:
+                await asyncio.to_thread(incoming.write, bytes(buffer))
+                buffer.clear()
+        await asyncio.to_thread(incoming.finish, bytes(buffer))
+
+    async def _checked(self, incoming: Incoming) -> DatasetSummary:
+        async with self._checks:
+            inspection = await self._inspect(incoming.path)
+        if inspection.summary is None:
+            raise _invalid(inspection.faults)
+        if inspection.summary.sha256 != incoming.sha256:
+            raise StoreUnavailable("what was read back from the disk is not what was sent; send it again")
+        return inspection.summary
+
+    async def _keep(self, incoming: Incoming, stored: StoredDataset, in_use: InUse) -> tuple[StoredDataset, bool]:
+        async with self.unchanged():
+            try:
+                used: Contents | None = await in_use()
+            except StoreUnavailable:  # the table of trainings cannot be read: keep what may be needed
+                used = None
+            kept, is_new, stale = await asyncio.to_thread(self._folders.install, incoming, stored, used)
+        await asyncio.to_thread(disk.delete, stale)
+        return kept, is_new
+
+
+def _invalid(faults: Iterable[DatasetFault]) -> InvalidDataset:
+    problems = tuple(Problem(fault.line, fault.column, fault.problem) for fault in faults)
+    first = problems[0]
+    places = [f"line {first.row}" if first.row is not None else "", f"column {first.feature}" if first.feature else ""]
+    place = ", ".join(filter(None, places))
+    return InvalidDataset(f"the data set cannot be used: {place + ': ' if place else ''}{first.problem}", problems)
+
+
+def _require_legal(name: str) -> None:
+    try:
+        check_name(name)
+    except InvalidName as error:
+        problem = f"must be {error.expected}"
+        raise InvalidInput(f"the name of a data set {problem}", (Problem(None, "name", problem),)) from error

@@ -1,0 +1,103 @@
+"""From a request for a training to a job in the table: all that is checked before; it must not know who runs jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from app.datasets.store import DatasetStore
+from app.jobs.outcome import may_write
+from app.jobs.recipes import recipes
+from app.jobs.records import TrainingJob, TrainingRequest
+from app.jobs.refusals import RecipeNotFound, RepositoryReadOnly
+from app.jobs.store import JobStore
+from app.jobs.threads import InThread
+from app.jobs.trainable import check_with_dataset, check_without_dataset
+from app.logs.form import REQUEST_ID
+from app.settings import Settings
+from modelstore import ModelRepository
+
+logger = logging.getLogger(__name__)
+
+
+class Acceptance:
+    """Accepts trainings, or says why not."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        repository: ModelRepository,
+        datasets: DatasetStore,
+        store: JobStore,
+        *,
+        ask: InThread,
+        accepted: Callable[[], None],
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            settings: folders and limits of the trainings.
+            repository: the model store.
+            datasets: the data sets that trainings may name.
+            store: the jobs.
+            ask: calls what asks the job table.
+            accepted: called when there is another job.
+        """
+        self._settings = settings
+        self._repository = repository
+        self._datasets = datasets
+        self._store = store
+        self._ask = ask
+        self._accepted = accepted
+
+    async def accept(
+        self, request: TrainingRequest, idempotency_key: str | None = None, retry_of: str | None = None
+    ) -> TrainingJob:
+        """Return the job of a training; for a key that came before, the job that it made then.
+
+        Args:
+            request: what is to be trained.
+            idempotency_key: of the client, if it sent one.
+            retry_of: id of the job that is to be repeated, if one is.
+
+        Raises:
+            ServingError: as `JobRunner.start`.
+        """
+        digest = request.digest()
+        if idempotency_key and (earlier := await self._ask(self._store.earlier, idempotency_key, digest)):
+            return earlier
+        if self._settings.train_concurrency and not await asyncio.to_thread(may_write, self._repository, request.model):
+            raise RepositoryReadOnly
+        add = partial(
+            self._store.add,
+            digest=digest,
+            limit=self._settings.max_queued_jobs,
+            idempotency_key=idempotency_key,
+            retry_of=retry_of,
+            request_id=REQUEST_ID.get(),
+        )
+        if request.dataset is None:
+            job = await self._with_recipe(request, add)
+        else:
+            job = await self._with_dataset(request, request.dataset, add)
+        logger.info("training job %s of %s was accepted", job.id, job.model)
+        self._accepted()
+        return job
+
+    async def _with_recipe(self, request: TrainingRequest, add: Callable[..., TrainingJob]) -> TrainingJob:
+        check_without_dataset(request)
+        if request.model not in (known := await asyncio.to_thread(recipes, self._settings.recipes_dir)):
+            raise RecipeNotFound(known)
+        return await self._ask(add, request)
+
+    async def _with_dataset(
+        self, request: TrainingRequest, dataset: str, add: Callable[..., TrainingJob]
+    ) -> TrainingJob:
+        """Accept a training on what the data set is now; until that is written down, it stays what it is."""
+        async with self._datasets.unchanged():
+            summary = (await self._datasets.get(dataset)).summary
+            request = dataclasses.replace(request, features=check_with_dataset(request, summary))
+            return await self._ask(partial(add, data_sha256=summary.sha256), request)

@@ -1,0 +1,62 @@
+"""Why a training is not accepted, shown or ended, as values; statuses are in `app/api/errors.py`."""
+
+from __future__ import annotations
+
+from app.errors import ServingError, StoreUnavailable
+
+
+class RecipeNotFound(ServingError):
+    """No recipe to train this model with."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__(f"no recipe for such a model; there are recipes for {', '.join(known) or 'no model'}")
+        self.known = known
+
+
+class JobNotFound(ServingError):
+    """No training job of that id."""
+
+    def __init__(self) -> None:
+        super().__init__("no training job has this id; see GET /train")
+
+
+class JobConflict(ServingError):
+    """The model has a training that has not ended.
+
+    Attributes:
+        job_id: id of that training.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"training {job_id} of this model has not ended; wait for it or cancel it: /train/{job_id}")
+        self.job_id = job_id
+
+
+class JobEnded(ServingError):
+    """The training has ended already, so it cannot be cancelled."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"training {job_id} has ended; see GET /train/{job_id}")
+        self.job_id = job_id
+
+
+class QueueFull(ServingError):
+    """As many trainings wait as may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} trainings wait, and no more may (TABSERVE_MAX_QUEUED_JOBS); try again later")
+        self.limit = limit
+
+
+class IdempotencyKeyReused(ServingError):
+    """The Idempotency-Key came before, with another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key came with another request before; a new request needs a new key")
+
+
+class RepositoryReadOnly(StoreUnavailable):
+    """The model store cannot be written, so a training would be in vain."""
+
+    def __init__(self) -> None:
+        super().__init__("the model store is read-only, so nothing can be trained; predictions are not affected")
