@@ -1,0 +1,111 @@
+"""Puts what happens on record, and lets nobody go on before it is on the disk; it must not know HTTP.
+
+Whatever waits is written together, with one wait for the disk, in a thread; the event loop never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.audit.chain import AuditFile, Entry
+from app.errors import AuditUnavailable
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 10_000
+MAX_FIELD = 128
+DEADLINE_S = 10.0
+
+
+class AuditTrail:
+    """The record of one process; its file is the one that others write, too."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = AuditFile(path)
+        self._thread = ThreadPoolExecutor(1, "audit")
+        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._trouble = False
+
+    async def record(self, action: str, outcome: str, **fields: object) -> None:
+        """Return when it is on the disk.
+
+        Args:
+            action: what was done, or is to be.
+            outcome: `asked`, `ok`, `refused`, `failed` or `unknown`.
+            fields: who, what and why; None is left out, long texts are cut.
+
+        Raises:
+            AuditUnavailable: if it cannot be promised that it ever is.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await self._append(action, outcome, fields)
+        except OSError as error:  # a TimeoutError is one, too
+            raise AuditUnavailable from error
+
+    def note(self, action: str, outcome: str, **fields: object) -> None:
+        """Put something on record that nobody waits for; if that fails, the log says so."""
+        with contextlib.suppress(OSError):
+            future = self._append(action, outcome, fields)
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def close(self) -> None:
+        """Write what waits, and let go of the file."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,), timeout=DEADLINE_S)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+        self._thread.shutdown(wait=False)
+
+    def _append(self, action: str, outcome: str, fields: Entry) -> asyncio.Future[None]:
+        if len(self._waiting) >= MAX_WAITING:
+            raise TimeoutError("the audit file is too slow")
+        entry: dict[str, object] = {
+            "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "monotonic_s": round(time.monotonic(), 6),
+            "process": os.getpid(),
+            "action": action,
+            "outcome": outcome,
+        }
+        entry |= {name: _cut(value) for name, value in fields.items() if value is not None}
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, future))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="audit")
+        return future
+
+    async def _write(self) -> None:
+        """Write until nothing waits."""
+        while self._waiting:
+            taken, self._waiting = self._waiting, []
+            error = await self._written([entry for entry, _ in taken])
+            for _, future in taken:
+                if not future.done():
+                    future.set_result(None) if error is None else future.set_exception(error)
+        self._writing = None
+
+    async def _written(self, entries: list[Entry]) -> OSError | None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._file.append, entries)
+        except Exception as error:  # whatever it is, nothing may be done now, and nobody may wait for ever
+            if not self._trouble:
+                logger.error("the audit file cannot be written: nothing that is audited is done", exc_info=error)
+            self._trouble = True
+            return error if isinstance(error, OSError) else OSError(str(error))
+        self._trouble = False
+        return None
+
+
+def _cut(value: object) -> object:
+    """Return a value as JSON can hold it, and no more of it than tells what it is."""
+    if isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return (text if len(text) <= MAX_FIELD else text[:MAX_FIELD] + "...").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,119 @@
+"""How a log record looks: a JSON object on one line, or a line for people; it must not know where lines go.
+
+Whatever strangers sent stays within its field, cut and escaped, so that nobody but the service can make a line. An
+exception is told by its class and the places it passed; its text only where that cannot hold what somebody sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+
+MAX_MESSAGE = 2000
+MAX_FIELD = 256
+MAX_FRAMES = 20  # of each exception, the innermost
+MAX_EXCEPTIONS = 4  # of a chain
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the request that is being answered in this context; the short way from the socket passes its own as a field."""
+
+# Exceptions whose text tells about files, memory, databases and this program. Others, above all ValueError and those
+# below it, like to repeat the value that they choked on.
+_TELLING = (OSError, MemoryError, ImportError, RuntimeError, sqlite3.Error)
+_TELLING_PACKAGES = ("app", "modelstore", "sqlalchemy", "alembic", "psycopg")
+
+_PROJECT = str(Path(__file__).resolve().parent.parent.parent) + "/"
+_LIBRARIES = "/site-packages/"
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Makes one JSON object, in ASCII, of each record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        return json.dumps(_document(record))
+
+
+class TextFormatter(logging.Formatter):
+    """Makes lines for people; what a terminal would not print but do is escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record, without the end of the last."""
+        document = _document(record)
+        trace = str(document.pop("traceback", ""))
+        head = [document.pop(name) for name in ("time", "level", "logger", "message")]
+        del document["process"]
+        fields = (f"{name}={value}" for name, value in document.items())
+        lines = (" ".join(map(str, (*head, *fields))), *trace.splitlines())
+        return "\n".join(map(_printable, lines))
+
+
+def _document(record: logging.LogRecord) -> dict[str, object]:
+    """Return a record as JSON values."""
+    document: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": _cut(_message(record), MAX_MESSAGE),
+        "process": record.process,
+    }
+    if request_id := REQUEST_ID.get():
+        document["request_id"] = request_id
+    for name, value in vars(record).items():
+        if name not in _STANDARD and value is not None and name not in document:
+            document[name] = value if isinstance(value, bool | int | float) else _cut(str(value), MAX_FIELD)
+    if record.exc_info and record.exc_info[1]:
+        document["error"] = _cut(_said(record.exc_info[1]), MAX_MESSAGE)
+        document["traceback"] = _cut("\n".join(_places(record.exc_info[1])), 2 * MAX_MESSAGE)
+    return document
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    if record.name == "asyncio":  # goes on with what a callback was called with, or a task's exception
+        return text.partition("\n")[0].partition("(")[0]
+    return text.strip()
+
+
+def _said(error: BaseException) -> str:
+    """Return class and, where that is harmless, text of an exception."""
+    kind = type(error)
+    home = kind.__module__.partition(".")[0]
+    name = kind.__qualname__ if home in ("builtins", "app") else f"{kind.__module__}.{kind.__qualname__}"
+    harmless = isinstance(error, _TELLING) or home in _TELLING_PACKAGES
+    return f"{name}: {error}" if harmless and str(error) else name
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    """Yield the lines of a traceback, the exception that was caught first, then those that it came from."""
+    current: BaseException | None = error
+    for number in range(MAX_EXCEPTIONS):
+        if current is None:
+            return
+        yield f"{'caused by ' if number else ''}{_said(current)}"
+        for frame, line in list(traceback.walk_tb(current.__traceback__))[-MAX_FRAMES:]:
+            yield f"  {_short(frame.f_code.co_filename)}:{line} {frame.f_code.co_qualname}"
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _short(file: str) -> str:
+    return file.rpartition(_LIBRARIES)[2].removeprefix(_PROJECT)
+
+
+def _cut(text: str, most: int) -> str:
+    """Return at most so many characters, all of which UTF-8 can write."""
+    cut = text if len(text) <= most else text[:most] + "..."
+    return cut.encode("utf-8", "backslashreplace").decode()
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,285 @@
+"""What changes something is on record before it is done and again before it is answered, or it is not done (D-13)."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.access.keys import KeyFile, Scope
+from app.access.table import AUDITED, AccessTable
+from app.audit.requests import Auditor
+from app.audit.trail import AuditTrail
+from app.audit.verification import verify
+from app.audit.watch import Serving, Watch
+from app.errors import AuditUnavailable
+from app.main import create_app
+from app.settings import Settings
+from modelstore import ModelRepository
+from tests.app.waiting import until
+from tests.fakes import publish
+
+CSV = {"content-type": "text/csv"}
+DATA = b"age,visits,churned\n" + b"34,2,no\n51,0,yes\n" * 20
+
+
+@pytest.fixture
+def path(settings: Settings) -> Path:
+    return settings.state_dir / "audit.jsonl"
+
+
+def with_keys(settings: Settings) -> TestClient:
+    """Return a client of a service with a key file, and with a key for everything."""
+    file = KeyFile(settings.state_dir / "keys.json")
+    settings.state_dir.mkdir()
+    headers = {"authorization": f"Bearer {file.create(frozenset(Scope), None, '')}"}
+    app = create_app(settings.model_copy(update={"keys_file": file.path}))
+    return TestClient(app, headers=headers, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def operator(settings: Settings, repository: ModelRepository) -> Iterator[TestClient]:
+    """Return a client that may do everything; `means` has versions 1 and 2."""
+    publish(repository)
+    publish(repository)
+    with with_keys(settings) as client:
+        yield client
+
+
+def records(path: Path, action: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    return [record for record in found if record["action"] == action]
+
+
+def test_everything_that_changes_something_has_a_name_on_record() -> None:
+    changing = {
+        f"{method} {template}"
+        for template, by_method in AccessTable().routes.items()
+        for method, route in by_method.items()
+        if route.scope in (Scope.TRAIN, Scope.ADMIN) and method not in ("GET", "HEAD")
+    }
+
+    assert changing == set(AUDITED)
+
+
+def test_activation_is_on_record_with_who_what_and_how_it_ended(operator: TestClient, path: Path) -> None:
+    answer = operator.post("/models/means/versions/1/activate", headers={"x-request-id": "of-mine"})
+    key_id = operator.headers["authorization"].split("_")[1]
+    digest = operator.get("/models/means/versions/1").json()["sha256"]
+
+    asked, ended = records(path, "model.activate")
+
+    assert answer.status_code == 200
+    for record in (asked, ended):
+        assert (record["request_id"], record["key"], record["scope"]) == ("of-mine", key_id, "admin")
+        assert (record["model"], record["version"], record["sha256"]) == ("means", 1, digest)
+        assert record["peer"] == "testclient"
+        assert record["monotonic_s"] > 0
+    assert asked["outcome"] == "asked"
+    assert (ended["outcome"], ended["status"]) == ("ok", 200)
+    assert verify([path]).records > 2
+
+
+def test_end_of_what_was_asked_for_is_unknown_if_its_deadline_passed_meanwhile(
+    operator: TestClient, path: Path
+) -> None:
+    answer = operator.post("/models/means/versions/1/activate", headers={"x-request-timeout-ms": "1"})  # loading: 50 ms
+
+    ended = records(path, "model.activate")[1]
+
+    assert answer.status_code == 504
+    assert (ended["outcome"], ended["status"], ended["reason"]) == ("unknown", 504, "deadline-passed")
+
+
+@pytest.mark.slow
+def test_data_sets_and_trainings_are_on_record_with_hash_and_job(operator: TestClient, path: Path) -> None:
+    sha256 = operator.put("/datasets/churn", content=DATA, headers=CSV).json()["sha256"]
+    job = operator.post("/train", json={"model": "churn", "dataset": "churn", "target": "churned"}).json()["id"]
+    operator.delete(f"/train/{job}")
+    operator.delete("/datasets/none")
+
+    put = records(path, "dataset.put")[1]
+    assert (put["dataset"], put["sha256"], put["status"], put["outcome"]) == ("churn", sha256, 201, "ok")
+    submitted = records(path, "train.submit")[1]
+    assert (submitted["model"], submitted["dataset"], submitted["job"]) == ("churn", "churn", job)
+    assert submitted["data_sha256"] == sha256
+    assert records(path, "train.cancel")[1]["job"] == job
+    refused = records(path, "dataset.delete")[1]
+    assert (refused["outcome"], refused["status"], refused["reason"]) == ("refused", 404, "dataset-not-found")
+
+
+def test_start_stop_and_what_serves_are_on_record(settings: Settings, repository: ModelRepository, path: Path) -> None:
+    publish(repository)
+    with TestClient(create_app(settings)):
+        until(lambda: records(path, "model.swapped") or None, "what serves is on record")
+    (swapped,) = records(path, "model.swapped")
+
+    assert (swapped["model"], swapped["version"], "version_before" in swapped) == ("means", 1, False)
+    assert [records(path, f"service.{what}")[0]["outcome"] for what in ("start", "stop")] == ["ok", "ok"]
+
+
+def broken(path: Path) -> None:
+    """Let nobody write the audit file, whoever they are."""
+    path.rename(path.with_suffix(".away"))
+    path.mkdir()
+
+
+def test_what_cannot_be_put_on_record_is_not_done_and_predictions_go_on(operator: TestClient, path: Path) -> None:
+    until(lambda: records(path, "model.swapped") or None, "the start is on record")
+    broken(path)
+
+    for answer in (
+        operator.post("/models/means/versions/1/activate"),
+        operator.put("/datasets/churn", content=DATA, headers=CSV),
+        operator.post("/train", json={"model": "iris"}),
+    ):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["type"] == "urn:tabserve:problem:audit-unavailable"
+
+    assert operator.get("/models/means").json()["active_version"] == 2
+    assert operator.get("/datasets").json() == {"datasets": []}
+    assert operator.get("/train").json()["jobs"] == []
+    assert operator.post("/predict/means", json={"instances": [[0.25, 0.75]]}).status_code == 200
+
+    path.rmdir()
+    path.with_suffix(".away").rename(path)
+    assert operator.post("/models/means/versions/1/activate").status_code == 200
+    assert verify([path]).records == len(path.read_bytes().splitlines())
+
+
+def test_what_was_done_is_answered_as_it_ended_even_if_its_end_cannot_be_put_on_record(tmp_path: Path) -> None:
+    path, sent = tmp_path / "audit.jsonl", []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        auditor = Auditor(trail, Watch(trail, tuple, lambda: (0, True)), lambda _model, _version: None)
+        audited = await auditor.begin("dataset.put", send, {"name": "churn"}, {"request_id": "a"})
+        broken(path)
+        await audited({"type": "http.response.start", "status": 201, "headers": []})
+        assert sent == []  # nobody is told before it is tried
+        await audited({"type": "http.response.body", "body": b""})
+        await trail.close()
+
+    asyncio.run(main())
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert [record["outcome"] for record in records(path.with_suffix(".away"), "dataset.put")] == ["asked"]
+
+
+def test_many_at_once_wait_together_for_the_disk_and_are_all_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+
+    async def main() -> int:
+        trail = AuditTrail(path)
+        await trail.record("test", "ok", number=-1)
+        writes = int(_syscalls("syscw"))
+        await asyncio.gather(*(trail.record("test", "ok", number=number) for number in range(1000)))
+        writes = int(_syscalls("syscw")) - writes
+        await trail.close()
+        return writes
+
+    assert asyncio.run(main()) < 20
+    assert [record["number"] for record in records(path, "test")] == list(range(-1, 1000))
+    assert verify([path]).records == 1001
+
+
+def _syscalls(name: str) -> str:
+    lines = Path(f"/proc/{os.getpid()}/io").read_text().splitlines()
+    return dict(line.split(": ") for line in lines)[name]
+
+
+def test_file_that_another_process_never_lets_go_of_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.touch(0o600)
+    holder = os.open(path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    monkeypatch.setattr("app.audit.trail.DEADLINE_S", 0.05)
+    monkeypatch.setattr("app.audit.chain.LOCK_DEADLINE_S", 0.2)
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        with pytest.raises(AuditUnavailable):
+            await trail.record("test", "ok")
+        monkeypatch.undo()
+        os.close(holder)
+        await trail.record("test", "ok", number=2)
+        await trail.close()
+
+    asyncio.run(main())
+
+    assert verify([path]).records in (1, 2)  # what was given up may have been written all the same
+    assert records(path, "test")[-1]["number"] == 2
+
+
+def test_watch_puts_versions_keys_and_refusals_on_record_once(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    serving, keys = [Serving("iris", 1, "a" * 64, {})], [(1, True)]
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        watch = Watch(trail, lambda: serving, lambda: keys[0])
+        watch.look()
+        watch.look()
+        serving[0] = Serving("iris", 2, "b" * 64, {3: "golden_mismatch"})
+        keys[0] = (2, True)
+        watch.look()
+        keys[0] = (2, False)
+        serving.clear()
+        watch.look()
+        for _ in range(100):
+            watch.count("192.0.2.1", "key-not-accepted", None)
+        watch.count("192.0.2.1", "scope-missing", "0123456789ab")
+        watch.tell_refusals()
+        watch.tell_refusals()
+        await trail.close()
+
+    asyncio.run(main())
+
+    assert [(r["version"], r.get("version_before")) for r in records(path, "model.swapped")] == [(1, None), (2, 1)]
+    (refused,) = records(path, "model.refused")
+    assert (refused["version"], refused["reason"]) == (3, "golden_mismatch")
+    assert [r["outcome"] for r in records(path, "keys.reload")] == ["ok", "failed"]
+    assert len(records(path, "model.gone")) == 1
+    failures = [(r["peer"], r.get("key"), r["reason"], r["count"]) for r in records(path, "auth.fail")]
+    assert failures == [
+        ("192.0.2.1", None, "key-not-accepted", 100),
+        ("192.0.2.1", "0123456789ab", "scope-missing", 1),
+    ]
+
+
+def test_refusals_of_very_many_clients_take_bounded_room(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        watch = Watch(trail, tuple, lambda: (0, True))
+        for number in range(5000):
+            watch.count(f"192.0.2.{number}", "key-not-accepted", None)
+        watch.tell_refusals()
+        await trail.close()
+
+    asyncio.run(main())
+
+    found = records(path, "auth.fail")
+    assert len(found) == 1001
+    assert sum(record["count"] for record in found) == 5000
+
+
+def test_requests_refused_for_their_key_are_counted(settings: Settings, path: Path) -> None:
+    with with_keys(settings) as client:
+        client.get("/models", headers={"authorization": "Bearer wrong"})
+    (failed,) = records(path, "auth.fail")
+
+    assert (failed["reason"], failed["count"], failed["outcome"]) == ("key-not-accepted", 1, "refused")
