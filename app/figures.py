@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
-from app.metrics import ServingMetrics, Snapshot
+from app.metrics import OF_NOW, ServingMetrics, Snapshot
 
 INTERVAL_S = 0.25
 
@@ -23,11 +22,26 @@ class SharedFigures:
         self._metrics = metrics
         self._own = folder / f"{os.getpid()}.json"
 
+    def inherit(self) -> None:
+        """Take over what a dead worker had counted, if there is one, so that files do not grow in number.
+
+        The file changes its owner by its name alone: at every moment it counts once, and for one of the new workers.
+        """
+        for path in self._folder.glob("*.json"):
+            if path == self._own or not _alive(path):
+                with contextlib.suppress(FileNotFoundError):  # another new worker was quicker
+                    path.rename(self._own)
+                    self._metrics.inherit(_read(self._own))
+                    return
+
     async def keep_written(self) -> None:
         """Write this worker's figures a few times a second, for ever; a killed worker loses at most the last ones."""
-        while True:
+        try:
+            while True:
+                self.write()
+                await asyncio.sleep(INTERVAL_S)
+        finally:
             self.write()
-            await asyncio.sleep(INTERVAL_S)
 
     def write(self) -> None:
         """Write this worker's figures, whole or not at all."""
@@ -40,11 +54,35 @@ class SharedFigures:
             aside.write_bytes(orjson.dumps(document))
             aside.replace(self._own)
 
-    def others(self) -> Iterator[Snapshot]:
-        """Yield the figures of all other workers, dead ones too."""
-        for path in self._folder.glob("*.json"):
-            if path != self._own:
-                document = orjson.loads(path.read_bytes())
-                yield {
-                    family: {tuple(labels): figures for *labels, figures in rows} for family, rows in document.items()
-                }
+    def others(self) -> list[Snapshot]:
+        """Return the figures of all other workers, of dead ones what stays true.
+
+        Writes its own first: what is shown now must not be less when this worker is killed before it writes again.
+        """
+        self.write()
+        while True:
+            try:
+                return [_still_true(path) for path in self._folder.glob("*.json") if path != self._own]
+            except FileNotFoundError:  # a new worker took it over: it has another name now
+                continue
+
+
+def _read(path: Path) -> Snapshot:
+    document = orjson.loads(path.read_bytes())
+    return {family: {tuple(labels): figures for *labels, figures in rows} for family, rows in document.items()}
+
+
+def _still_true(path: Path) -> Snapshot:
+    figures = _read(path)
+    return figures if _alive(path) else {name: figures[name] for name in figures if name not in OF_NOW}
+
+
+def _alive(path: Path) -> bool:
+    """Tell whether the worker that a file is named for still runs."""
+    try:
+        os.kill(int(path.stem), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

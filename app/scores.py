@@ -28,7 +28,12 @@ class Scores:
     Attributes:
         x: raw features, float32, shape (N, F).
         probabilities: float32, shape (N, K).
+        began_ns: when computing them began, of `time.perf_counter_ns`.
+        took_ns: how long it took.
     """
+
+    began_ns = 0
+    took_ns = 0
 
     def __init__(self, contract: Contract, x: Float32, probabilities: Float32) -> None:
         self.contract = contract

@@ -1,22 +1,38 @@
-"""What each version did, as the statistics extension of the Open Inference Protocol counts it; no HTTP, no torch.
+"""What each version did: counted here once, shown by the Open Inference Protocol and by /metrics; no HTTP, no torch.
 
-Plain numbers under labels, like the figures of `app/metrics.py`, so that workers add up by reading each other's.
+Plain numbers under labels, so that workers add up by reading each other's. Nanoseconds, since the clock gives them.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-Figures = dict[str, dict[tuple[str, ...], list[float]]]
+Labels = tuple[str, ...]
+Figures = dict[str, dict[Labels, list[float]]]
+Stage = Literal["parse", "queue", "compute", "encode"]
+Outcome = Literal["ok", "client_error", "rejected", "timeout", "cancelled", "error"]
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # a batch counts under the first that holds it
+TIME_BUCKETS_S = (50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 3.2e-3, 6.4e-3, 12.8e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 5)
+STAGES: tuple[Stage, ...] = ("parse", "queue", "compute", "encode")
+OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "rejected", "timeout", "cancelled", "error")
+MAX_VERSIONS = 10  # of a model, that are counted apart; those used longest ago are forgotten
+MAX_CLASSES = 100  # of a model whose predictions are counted by class
 
-_REQUESTS = "statistics_requests"  # model, version -> success, its ns, failures, their ns, ns in the queue
-_BATCHES = "statistics_batches"  # model, version, size -> batches, rows, ns of input, infer and output
-_LAST = "statistics_last"  # model, version, process -> ms since 1970
+REQUESTS = "statistics_requests"  # model, version -> success, its ns, failures, their ns, ns in the queue
+BATCHES = "statistics_batches"  # model, version, size -> batches, rows, ns of input, infer and output
+LAST = "statistics_last"  # model, version, process -> ms since 1970
+ENDS = "statistics_outcomes"  # model, version, outcome -> requests
+PREDICTED = "statistics_predicted"  # model, version, class -> rows
+TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum of their ns
+
+_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED)
+_BOUNDS_NS = [round(bound * 1e9) for bound in TIME_BUCKETS_S]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +73,37 @@ class VersionStatistics:
         return Batches(*map(sum, zip(*sums, strict=True)))
 
 
-class Statistics:
-    """Counts of one process.
+class VersionCounts:
+    """Counts of one version in this process; the handle that the hot path keeps.
 
     Attributes:
-        figures: for other workers to read; they change while they are read, each on its own.
+        key: model and version.
+        classes: those by which its predictions are counted; none if there are too many.
     """
 
-    def __init__(self) -> None:
-        self.figures: Figures = {_REQUESTS: {}, _BATCHES: {}, _LAST: {}}
-        self._process = str(os.getpid())
-        self._known: dict[tuple[tuple[str, str], int], tuple[list[float], list[float], list[float]]] = {}
+    __slots__ = ("_batches", "_last", "_outcomes", "_predicted", "_requests", "_stages", "classes", "key")
 
-    def ran(self, key: tuple[str, str], *, requests: int, rows: int, times_ns: tuple[int, int, int]) -> None:
-        """Count requests that were answered together.
+    def __init__(self, figures: Figures, key: tuple[str, str], process: str, classes: tuple[str, ...]) -> None:
+        """Find or make its places in the figures, all of them at zero: a rate needs to see where it began."""
+        self.key = key
+        self.classes = classes
+        self._requests = figures[REQUESTS].setdefault(key, [0.0] * 5)
+        self._batches = [figures[BATCHES].setdefault((*key, str(size)), [0.0] * 5) for size in SIZES]
+        self._last = figures[LAST].setdefault((*key, process), [0.0])
+        self._outcomes = {outcome: figures[ENDS].setdefault((*key, outcome), [0.0]) for outcome in OUTCOMES}
+        self._predicted = [figures[PREDICTED].setdefault((*key, name), [0.0]) for name in classes]
+        empty = len(TIME_BUCKETS_S) + 2
+        self._stages = [figures[TIMES].setdefault((key[0], stage), [0.0] * empty) for stage in STAGES]
+
+    def ran(self, *, requests: int, rows: int, times_ns: tuple[int, int, int]) -> None:
+        """Count requests that were computed together.
 
         Args:
-            key: model and version.
             requests: how many; 0 for a part of one that is not its last.
             rows: of the batch.
             times_ns: what preparing the input, the forward pass and taking the answers apart took.
         """
-        place = min((rows - 1).bit_length(), len(SIZES) - 1)
-        counts, batches, last = self._known.get((key, place)) or self._counters(key, place)
+        counts, batches = self._requests, self._batches[min((rows - 1).bit_length(), len(SIZES) - 1)]
         input_ns, infer_ns, output_ns = times_ns
         batches[0] += 1
         batches[1] += rows
@@ -88,43 +112,92 @@ class Statistics:
         batches[4] += output_ns
         counts[0] += requests
         counts[1] += (requests or 1) * (input_ns + infer_ns + output_ns)
-        last[0] = time.time() * 1e3
+        self._last[0] = time.time() * 1e3
 
-    def waited(self, key: tuple[str, str], waited_ns: int) -> None:
-        """Count the time that requests waited for their batch; it is part of the time that they took."""
-        counts = self._counts(key)
-        counts[1] += waited_ns
-        counts[4] += waited_ns
+    def predicted(self, winner: int, rows: int) -> None:
+        """Count rows for which a class, given by its index, was found most probable."""
+        self._predicted[winner][0] += rows
 
-    def failed(self, key: tuple[str, str], *, requests: int, took_ns: int) -> None:
+    def waited(self, waited_ns: int) -> None:
+        """Count the time that a request waited for its batch; it is part of the time that it took."""
+        self._requests[1] += waited_ns
+        self._requests[4] += waited_ns
+
+    def failed(self, *, requests: int, took_ns: int) -> None:
         """Count requests that were refused because too many wait or their time was over, or whose batch failed."""
-        counts = self._counts(key)
-        counts[2] += requests
-        counts[3] += requests * took_ns
+        self._requests[2] += requests
+        self._requests[3] += requests * took_ns
 
-    def _counters(self, key: tuple[str, str], place: int) -> tuple[list[float], list[float], list[float]]:
-        """Return where batches of a size are counted, and remember it: this is on the way of every request."""
-        batches = self.figures[_BATCHES].setdefault((*key, str(SIZES[place])), [0.0] * 5)
-        last = self.figures[_LAST].setdefault((*key, self._process), [0.0])
-        self._known[key, place] = found = self._counts(key), batches, last
-        return found
+    def answered(self, times_ns: tuple[int, int, int, int]) -> None:
+        """Count a request that got its answer, and how long it was in each of the `STAGES`."""
+        self._outcomes["ok"][0] += 1
+        for buckets, took_ns in zip(self._stages, times_ns, strict=True):
+            buckets[bisect_left(_BOUNDS_NS, took_ns)] += 1
+            buckets[-1] += took_ns
 
-    def _counts(self, key: tuple[str, str]) -> list[float]:
-        return self.figures[_REQUESTS].setdefault(key, [0.0] * 5)
+    def ended(self, outcome: Outcome) -> None:
+        """Count a request that ended in another way."""
+        self._outcomes[outcome][0] += 1
+
+
+class Statistics:
+    """Counts of one process.
+
+    Attributes:
+        figures: for other workers to read; they change while they are read, each on its own.
+    """
+
+    def __init__(self) -> None:
+        self.figures: Figures = {name: {} for name in (*_OF_A_VERSION, TIMES)}
+        self._process = str(os.getpid())
+        self._known: dict[tuple[str, str], VersionCounts] = {}
+
+    def version(self, name: str, version: int, classes: Sequence[str] = ()) -> VersionCounts:
+        """Return the counts of a version; whoever keeps them asks again when another version comes.
+
+        Args:
+            name: of the model.
+            version: of the model.
+            classes: its labels, if its predictions are to be counted by class.
+        """
+        key, named = (name, str(version)), tuple(classes) if len(classes) <= MAX_CLASSES else ()
+        counts = self._known.pop(key, None)
+        if counts is None or counts.classes != named:
+            older = [known for known in self._known if known[0] == name]
+            for forgotten in older[: max(0, len(older) - MAX_VERSIONS + 1)]:
+                self._forget(forgotten)
+            counts = VersionCounts(self.figures, key, self._process, named)
+        self._known[key] = counts  # as the last, which is forgotten last
+        return counts
+
+    def inherit(self, figures: Figures) -> None:
+        """Add what a process that is gone had counted."""
+        for family in self.figures:
+            for labels, values in figures.get(family, {}).items():
+                own = self.figures[family].setdefault(labels, [0.0] * len(values))
+                own[:] = [a + b for a, b in zip(own, values, strict=True)]
+        for name, version in [*self.figures[REQUESTS]]:
+            self.version(name, int(version))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        del self._known[key]
+        for family in _OF_A_VERSION:
+            for labels in [labels for labels in self.figures[family] if labels[:2] == key]:
+                del self.figures[family][labels]
 
 
 def versions(parts: Iterable[Figures], name: str) -> set[int]:
     """Return the versions of a model that any worker counted something of."""
-    return {int(labels[1]) for part in parts for labels in part.get(_REQUESTS, {}) if labels[0] == name}
+    return {int(labels[1]) for part in parts for labels in part.get(REQUESTS, {}) if labels[0] == name}
 
 
 def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
     """Return what a version did according to the figures of all workers."""
     parts = list(parts)
     key = (name, str(version))
-    success, success_ns, failed, failed_ns, queued_ns = _added(_found(parts, _REQUESTS, key), 5)
-    sized = {size: _added(_found(parts, _BATCHES, (*key, str(size))), 5) for size in SIZES}
-    last = (values[0] for part in parts for labels, values in part.get(_LAST, {}).items() if labels[:2] == key)
+    success, success_ns, failed, failed_ns, queued_ns = _added(_found(parts, REQUESTS, key), 5)
+    sized = {size: _added(_found(parts, BATCHES, (*key, str(size))), 5) for size in SIZES}
+    last = (values[0] for part in parts for labels, values in part.get(LAST, {}).items() if labels[:2] == key)
     return VersionStatistics(
         *(name, version, int(max(last, default=0)), success, success_ns, failed, failed_ns, queued_ns),
         by_size={size: Batches(*sums) for size, sums in sized.items() if sums[0]},

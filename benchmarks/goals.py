@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.outcomes import FAILED, Outcome, Results, Spread
+from benchmarks.scenarios import counting
 from benchmarks.scenarios.bulk import ARROW, FLOAT32, FORWARD_PASS
 from benchmarks.scenarios.inference import ONE_OUTPUT
 from benchmarks.scenarios.latency import ALONE
@@ -30,7 +31,8 @@ class Goal:
     """A figure, or its ratio to another one, and its bound.
 
     Attributes:
-        number: of the issue's list, or its section; OIP for the Open Inference Protocol, training for issue 4.
+        number: of the issue's list, or its section; OIP for the Open Inference Protocol, training for issue 4,
+            metrics for issue 6.
         text: what is compared, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.
@@ -155,6 +157,15 @@ GOALS = (
         "beside_training.p99_ms",
         (TRAINING, QUIET_JOBS),
         2,
+    ),
+    Goal(
+        "metrics",
+        "us that the figures of /metrics cost a one-row request",
+        "counting",
+        Figure(counting.COUNTING, "us"),
+        None,
+        5,
+        at_least=False,
     ),
     _ratio(7, "2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
     Goal(

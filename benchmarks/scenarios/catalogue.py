@@ -6,9 +6,21 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.outcomes import Outcome
-from benchmarks.scenarios import bulk, inference, large, latency, starting, swaps, throughput, training, workers
+from benchmarks.scenarios import (
+    bulk,
+    counting,
+    inference,
+    large,
+    latency,
+    starting,
+    swaps,
+    throughput,
+    training,
+    workers,
+)
 
 SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
+    "counting": counting.counting,
     "client_limit": throughput.client_limit,
     "one_row_64": throughput.one_row_64,
     "one_row_1": throughput.one_row_1,

@@ -7,13 +7,15 @@ from pathlib import Path
 from app import statistics
 from app.figures import SharedFigures
 from app.metrics import ServingMetrics
-from app.statistics import SIZES, Batches, Statistics
-
-KEY = ("iris", "3")
+from app.statistics import MAX_CLASSES, MAX_VERSIONS, OUTCOMES, SIZES, Batches, Statistics, VersionCounts
 
 
 def ran(counted: Statistics, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
-    counted.ran(KEY, requests=requests, rows=rows, times_ns=(1, infer_ns, 2))
+    counts(counted).ran(requests=requests, rows=rows, times_ns=(1, infer_ns, 2))
+
+
+def counts(counted: Statistics, version: int = 3) -> VersionCounts:
+    return counted.version("iris", version, ("setosa", "virginica"))
 
 
 def test_nothing_counted_is_zero() -> None:
@@ -42,7 +44,7 @@ def test_batch_counts_under_the_first_size_that_holds_it() -> None:
 
 def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
     counted = Statistics()
-    counted.waited(KEY, 100)
+    counts(counted).waited(100)
     ran(counted, requests=3, rows=7)
 
     found = statistics.of([counted.figures], "iris", 3)
@@ -62,7 +64,7 @@ def test_workers_add_up_and_the_last_one_says_when() -> None:
     one, two = Statistics(), Statistics()
     ran(one)
     ran(two, rows=4)
-    two.failed(KEY, requests=2, took_ns=10)
+    counts(two).failed(requests=2, took_ns=10)
 
     found = statistics.of([one.figures, two.figures], "iris", 3)
     assert (found.succeeded, found.failed, found.failed_ns, found.total.rows) == (2, 2, 20, 5)
@@ -77,7 +79,7 @@ def test_workers_read_each_others_counts(tmp_path: Path) -> None:
     ran(two.statistics, rows=3)
     shared = SharedFigures(tmp_path, two)
     shared.write()
-    next(tmp_path.glob("*.json")).rename(tmp_path / "another.json")
+    next(tmp_path.glob("*.json")).rename(tmp_path / "1.json")
     one.others = SharedFigures(tmp_path, one).others
 
     parts = [one.statistics.figures, *one.others()]
@@ -88,8 +90,74 @@ def test_workers_read_each_others_counts(tmp_path: Path) -> None:
 def test_versions_and_models_are_counted_apart() -> None:
     counted = Statistics()
     ran(counted)
-    counted.failed(("iris", "4"), requests=1, took_ns=0)
-    counted.failed(("wine", "9"), requests=1, took_ns=0)
+    counted.version("iris", 4).failed(requests=1, took_ns=0)
+    counted.version("wine", 9).failed(requests=1, took_ns=0)
 
     assert statistics.versions([counted.figures], "iris") == {3, 4}
     assert statistics.of([counted.figures], "iris", 4).succeeded == 0
+
+
+def test_counts_of_a_version_are_the_same_for_all_who_ask() -> None:
+    counted = Statistics()
+
+    assert counts(counted) is counts(counted)
+    assert counts(counted).key == ("iris", "3")
+
+
+def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_counts() -> None:
+    counted = Statistics()
+    for version in range(1, MAX_VERSIONS + 1):
+        counts(counted, version).failed(requests=version, took_ns=0)
+    counts(counted, 1)  # is used again
+    counted.version("wine", 1)
+
+    counts(counted, 99)
+
+    known = {1, *range(3, MAX_VERSIONS + 1), 99}
+    assert statistics.versions([counted.figures], "iris") == known
+    assert [statistics.of([counted.figures], "iris", version).failed for version in (1, 2, 3)] == [1, 0, 3]
+    assert statistics.versions([counted.figures], "wine") == {1}
+    assert {labels[1] for family in counted.figures.values() for labels in family if labels[0] == "iris"} == {
+        *map(str, known),
+        *statistics.STAGES,
+    }
+
+
+def test_forgotten_version_counts_anew_when_it_comes_back() -> None:
+    counted = Statistics()
+    for version in range(1, MAX_VERSIONS + 2):
+        counts(counted, version).failed(requests=7, took_ns=0)
+
+    counts(counted, 1).failed(requests=1, took_ns=0)
+
+    assert statistics.of([counted.figures], "iris", 1).failed == 1
+
+
+def test_predictions_of_very_many_classes_are_not_counted_by_class() -> None:
+    counted = Statistics()
+
+    assert len(counted.version("few", 1, [str(k) for k in range(MAX_CLASSES)]).classes) == MAX_CLASSES
+    assert counted.version("many", 1, [str(k) for k in range(MAX_CLASSES + 1)]).classes == ()
+
+
+def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
+    dead, heir = Statistics(), Statistics()
+    ran(dead, rows=2)
+    counts(dead).predicted(1, 2)
+    counts(dead).ended("timeout")
+    ran(heir)
+
+    heir.inherit(dead.figures)
+    ran(heir)
+    counts(heir).predicted(1, 3)
+
+    assert statistics.of([heir.figures], "iris", 3).total.rows == 4
+    assert heir.figures[statistics.PREDICTED][("iris", "3", "virginica")] == [5]
+    assert {key[2]: n for key, (n,) in heir.figures[statistics.ENDS].items() if n} == {"timeout": 1}
+
+
+def test_every_outcome_is_there_before_it_happens() -> None:
+    counted = Statistics()
+    counts(counted)
+
+    assert [labels[2] for labels in counted.figures[statistics.ENDS]] == [*OUTCOMES]

@@ -1,0 +1,134 @@
+"""Which metrics there are, and how those of models and versions follow from what is known; it counts nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from app.exposition import Family, Labels, Samples
+from app.statistics import BATCHES, ENDS, PREDICTED, SIZES, TIME_BUCKETS_S, TIMES, Figures
+from modelstore import Manifest
+
+JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+_BATCH_SIZES = SIZES[:-1]  # those beyond are +Inf
+_EVALUATION = {
+    "accuracy": "Share of rows of the split that the active version classifies rightly.",
+    "macro_f1": "Mean F1 over the classes on the split.",
+    "log_loss": "Mean negative log likelihood on the split, in nats.",
+    "brier": "Brier score on the split, 0 to 2.",
+    "calibration_error": "Expected calibration error on the split, 15 bins.",
+}
+
+FAMILIES = {
+    "tabserve_http_requests_total": Family("counter", "Requests answered.", ("route", "method", "code")),
+    "tabserve_http_request_duration_seconds": Family(
+        "histogram", "Time from the request's head to the last byte of the answer.", ("route", "method"), TIME_BUCKETS_S
+    ),
+    "tabserve_http_requests_in_progress": Family("gauge", "Requests being answered now."),
+    "tabserve_inference_requests_total": Family(
+        "counter", "Requests for predictions by how they ended.", ("model", "version", "outcome")
+    ),
+    "tabserve_inference_stage_duration_seconds": Family(
+        "histogram", "Time that an answered request spent in a stage.", ("model", "stage"), TIME_BUCKETS_S
+    ),
+    "tabserve_inference_rows_total": Family("counter", "Rows computed.", ("model", "version")),
+    "tabserve_inference_batches_total": Family("counter", "Forward passes.", ("model", "version")),
+    "tabserve_batch_rows": Family("histogram", "Rows of a forward pass.", ("model",), _BATCH_SIZES),
+    "tabserve_predictions_total": Family(
+        "counter", "Rows by the class that was found most probable.", ("model", "version", "class")
+    ),
+    "tabserve_queue_rows": Family("gauge", "Rows of small requests that wait now.", ("model",)),
+    "tabserve_queue_limit_rows": Family("gauge", "Rows that may wait for one version in one worker."),
+    "tabserve_train_jobs_total": Family("counter", "Training jobs that ended.", ("reason",)),
+    "tabserve_train_job_duration_seconds": Family(
+        "histogram", "Time that an ended training had run.", ("reason",), JOB_BUCKETS_S
+    ),
+    "tabserve_train_jobs_unfinished": Family("gauge", "Trainings that wait or run, over all processes.", ("status",)),
+    "tabserve_keys_file_ok": Family("gauge", "Whether the keys are those of the key file, as this worker sees it."),
+    "tabserve_model_swaps_total": Family("counter", "Versions that were to serve, by what became of it.", ("result",)),
+    "tabserve_model_info": Family(
+        "gauge", "The version that serves.", ("model", "version", "digest", "engine", "device")
+    ),
+    "tabserve_model_ready": Family(
+        "gauge", "Whether the version answers, 1, or should and cannot.", ("model", "version")
+    ),
+    "tabserve_model_load_duration_seconds": Family(
+        "gauge", "Time that loading and proving the version that serves took.", ("model", "version")
+    ),
+    "tabserve_model_refused_versions": Family("gauge", "Versions that did not prove themselves.", ("model", "reason")),
+    **{
+        f"tabserve_model_{name}": Family("gauge", text, ("model", "version", "split"))
+        for name, text in _EVALUATION.items()
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A version that serves; `load_s` is how long loading and proving it took."""
+
+    manifest: Manifest
+    version: int
+    device: str
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What is known of one model, and no more than is shown.
+
+    Attributes:
+        wanted: the version that should serve.
+        active: the version that serves, if any can.
+        refused: how many versions did not prove themselves, by reason.
+    """
+
+    name: str
+    wanted: int | None = None
+    active: Active | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+def of_versions(total: Figures) -> dict[str, Samples]:
+    """Return the metrics that follow from what versions did."""
+    rows: dict[Labels, list[float]] = {}
+    batches: dict[Labels, list[float]] = {}
+    sizes: dict[Labels, list[float]] = {}
+    for (model, version, size), (count, of_rows, *_) in total[BATCHES].items():
+        rows.setdefault((model, version), [0.0])[0] += of_rows
+        batches.setdefault((model, version), [0.0])[0] += count
+        histogram = sizes.setdefault((model,), [0.0] * (len(SIZES) + 1))
+        histogram[SIZES.index(int(size))] += count
+        histogram[-1] += of_rows
+    return {
+        "tabserve_inference_requests_total": total[ENDS],
+        "tabserve_inference_stage_duration_seconds": {
+            labels: [*counts, sum_ns / 1e9] for labels, (*counts, sum_ns) in total[TIMES].items()
+        },
+        "tabserve_inference_rows_total": rows,
+        "tabserve_inference_batches_total": batches,
+        "tabserve_batch_rows": sizes,
+        "tabserve_predictions_total": total[PREDICTED],
+    }
+
+
+def of_models(models: Iterable[ModelState]) -> dict[str, Samples]:
+    """Return the metrics that follow from which versions serve."""
+    shown: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
+    for model in models:
+        if model.wanted is not None:
+            shown["tabserve_model_ready"][model.name, str(model.wanted)] = [0.0]
+        for reason, versions in model.refused.items():
+            shown["tabserve_model_refused_versions"][model.name, reason] = [float(versions)]
+        if model.active is None:
+            continue
+        manifest, labels = model.active.manifest, (model.name, str(model.active.version))
+        shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.active.device] = [1.0]
+        shown["tabserve_model_ready"][labels] = [1.0]
+        shown["tabserve_model_load_duration_seconds"][labels] = [model.active.load_s]
+        for split, figures in manifest.metrics.items():
+            for name in _EVALUATION:
+                shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]
+    return dict(shown)

@@ -1,0 +1,152 @@
+"""Traces: a span for each request with its stages, and for each training; it must not know models or who gets them.
+
+W3C trace context is taken from requests and given back in answers. There is none of it unless a collector is named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextvars import Token
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from app.otlp import SpanSender, is_wanted
+from app.stages import FINISHED, Stages
+from app.statistics import STAGES
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+MAX_PATH = 256
+FIRST_SERVER_ERROR = 500
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
+    """Return what makes traces, or None if the environment names nobody who wants them.
+
+    Raises:
+        ConfigurationError: if they cannot be made.
+    """
+    return Tracing(SpanSender()) if is_wanted(environment) else None
+
+
+class Tracing:
+    """Makes the spans of one process."""
+
+    def __init__(self, sender: SpanSender) -> None:
+        self._sender = sender
+        self._tracer: trace.Tracer = trace.NoOpTracer()
+
+    def open(self, environment: Mapping[str, str]) -> None:
+        """Begin to send spans."""
+        self._tracer = self._sender.open(environment)
+
+    async def close(self) -> None:
+        """Send the last spans."""
+        await self._sender.close()
+
+    def request(self, scope: Mapping[str, Any]) -> RequestSpan:
+        """Return the span of a request that begins, to be entered around its answering.
+
+        Args:
+            scope: of ASGI; when the answer is done, its route is in `tabserve.route`, if it has one.
+        """
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        path = scope["path"][:MAX_PATH]
+        attributes = {"http.request.method": method, "url.scheme": scope["scheme"], "url.path": path}
+        span = self._tracer.start_span(method, _parent(scope), trace.SpanKind.SERVER, attributes)
+        return RequestSpan(self._tracer, span, scope, method)
+
+    def trained(self, ran_s: float, attributes: Mapping[str, str]) -> None:
+        """Make the span of a training that ended now."""
+        now_ns = time.time_ns()
+        began_ns = now_ns - int(ran_s * 1e9)
+        span = self._tracer.start_span("training", Context(), attributes=dict(attributes), start_time=began_ns)
+        span.end(now_ns)
+
+
+class RequestSpan:
+    """A context manager around the answering of a request."""
+
+    def __init__(self, tracer: trace.Tracer, span: trace.Span, scope: Mapping[str, Any], method: str) -> None:
+        self._tracer = tracer
+        self._span = span
+        self._scope = scope
+        self._method = method
+        self._status: int | None = None
+        self._ahead_ns = time.time_ns() - time.perf_counter_ns()
+        self._finished: list[Stages] = []
+        self._token: Token[list[Stages] | None] | None = None
+
+    def sending(self, send: Send) -> Send:
+        """Return a `send` that tells the client which trace this is."""
+        known = self._span.get_span_context()
+        parent = f"00-{known.trace_id:032x}-{known.span_id:016x}-{known.trace_flags & 1:02x}".encode()
+
+        async def send_with_parent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"traceparent", parent)]
+            await send(message)
+
+        return send_with_parent
+
+    def __enter__(self) -> RequestSpan:
+        if self._span.is_recording():
+            self._token = FINISHED.set(self._finished)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the span, with the stages of what was computed for it."""
+        if self._token is not None:
+            FINISHED.reset(self._token)
+            self._describe()
+            for stages in self._finished:
+                self._add(stages)
+        self._span.end()
+
+    def _describe(self) -> None:
+        route = self._scope.get("tabserve.route")
+        if route is not None:
+            self._span.update_name(f"{self._method} {route}")
+            self._span.set_attribute("http.route", route)
+        self._span.set_attribute("tabserve.request_id", self._scope.get("tabserve.request_id", ""))
+        if self._status is not None:
+            self._span.set_attribute("http.response.status_code", self._status)
+            if self._status >= FIRST_SERVER_ERROR:
+                self._span.set_attribute("error.type", str(self._status))
+                self._span.set_status(trace.StatusCode.ERROR)
+
+    def _add(self, stages: Stages) -> None:
+        """Add a span for each stage, one behind the other; of an answer that came in blocks each is a sum."""
+        self._span.set_attribute("tabserve.outcome", stages.outcome)
+        if stages.counts is not None:
+            model, version = stages.counts.key
+            self._span.set_attributes({"tabserve.model": model, "tabserve.version": version})
+        inside = trace.set_span_in_context(self._span, Context())
+        at_ns = stages.began_ns + self._ahead_ns
+        for stage, took_ns in zip(STAGES, stages.took_ns, strict=True):
+            if took_ns:
+                self._tracer.start_span(stage, inside, start_time=at_ns).end(at_ns + took_ns)
+                at_ns += took_ns
+
+
+def _parent(scope: Mapping[str, Any]) -> Context:
+    """Return the trace that a request belongs to; one that is not told properly is none."""
+    found: dict[str, list[str]] = {"traceparent": [], "tracestate": []}
+    for name, value in scope["headers"]:
+        if name in {b"traceparent", b"tracestate"}:
+            found[name.decode()].append(value.decode("latin-1"))
+    if len(found["traceparent"]) != 1:
+        return Context()
+    return _PROPAGATOR.extract({name: values for name, values in found.items() if values}, Context())

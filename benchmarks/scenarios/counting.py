@@ -1,0 +1,68 @@
+"""What the figures of `/metrics` cost a request of one row: the very counting that it does, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from app.metrics import ServingMetrics
+from benchmarks.bench import Bench, Measure
+from benchmarks.cores import pinned
+from benchmarks.outcomes import Outcome
+
+COUNTING = "counting"
+CLOCK = "the clock alone"
+CLOCK_READS = 8  # of the short way: arrival, parsed, batch begun, joined, inferred, apart, answer begun, written
+AT_ONCE = 1000
+CLASSES = ("malignant", "benign")
+
+
+def counting(bench: Bench) -> Outcome:
+    """Count as `app/direct.py`, `app/predictor.py` and `app/dataplane.py` do for a request that is a batch of its own.
+
+    A request that shares its batch pays only its part of the batch's counts.
+    """
+    outcome = Outcome(scenario="counting", title="What the figures cost a one-row request")
+    metrics = ServingMetrics(tuple)
+    with pinned(bench.cores.server):
+        cases: dict[str, Measure] = {COUNTING: partial(_counting_us, metrics), CLOCK: _clock_us}
+        bench.take_turns(outcome, cases)
+    return outcome
+
+
+def _counting_us(metrics: ServingMetrics, seconds: float) -> dict[str, float]:
+    counts, route = metrics.statistics.version("cancer", 1, CLASSES), metrics.requests("/predict/{model}", "POST")
+    clock = time.perf_counter_ns
+
+    def count() -> None:
+        metrics.in_progress += 1
+        arrived = clock()
+        parsed = clock()
+        begun = clock()
+        joined = clock()
+        inferred = clock()
+        ended = clock()
+        counts.ran(requests=1, rows=1, times_ns=(joined - begun, inferred - joined, ended - inferred))
+        counts.predicted(1, 1)
+        written = clock()
+        queued = begun - parsed
+        counts.waited(queued)
+        counts.answered((parsed - arrived, queued, ended - begun, clock() - written))
+        metrics.in_progress -= 1
+        route.count(200, 250e-6)
+
+    done, began = 0, time.perf_counter()
+    while (took := time.perf_counter() - began) < seconds:
+        for _ in range(AT_ONCE):
+            count()
+        done += AT_ONCE
+    return {"us": took / done * 1e6}
+
+
+def _clock_us(seconds: float) -> dict[str, float]:
+    clock, done, began = time.perf_counter_ns, 0, time.perf_counter()
+    while (took := time.perf_counter() - began) < seconds:
+        for _ in range(AT_ONCE * CLOCK_READS):
+            clock()
+        done += AT_ONCE
+    return {"us": took / done * 1e6}
