@@ -1,13 +1,23 @@
-"""`python -m app`: reads the settings, trains what is missing if asked, and serves; `python -m app keys` manages keys.
+"""`python -m app`: reads the settings, trains what is missing if asked, and serves.
 
-Exit code 3 means bad settings, said in one line.
+`python -m app keys` manages keys, `python -m app audit` checks audit files. Bad settings: exit code 3, and one line.
 """
 
 from __future__ import annotations
 
+from app import signals
+
+if __name__ == "__main__":
+    signals.leave_when_told()  # before what takes time to import, and until there is something to finish
+
+import contextlib
 import gc
+import logging
+import os
+import signal
 import subprocess
 import sys
+from types import FrameType
 
 gc.disable()  # looking for garbage among what is imported costs a fifth of the start; app.worker turns it on again
 
@@ -16,10 +26,16 @@ from pydantic_settings import CliApp
 
 from app.access import keycommand
 from app.access.exposure import check_exposure
+from app.audit import command as auditcommand
 from app.errors import ConfigurationError
-from app.server import serve
+from app.listener import bound
+from app.logs.setup import configure, for_people, log_all
+from app.server import WORKER, serve, work
 from app.settings import Settings
+from app.signing import signing_key
 from app.trainer import training_command
+
+logger = logging.getLogger(__name__)
 
 BAD_SETTINGS = 3
 
@@ -28,23 +44,71 @@ def main() -> int:
     """Run the service until it is stopped, or the command about keys, and return the exit code."""
     if sys.argv[1:2] == ["keys"]:
         return keycommand.main(sys.argv[2:])
+    if sys.argv[1:2] == ["audit"]:
+        return auditcommand.main(sys.argv[2:])
+    if sys.argv[1:2] == [WORKER]:
+        return work(*map(int, sys.argv[2:]))
     try:
-        settings = CliApp.run(Settings)
+        settings = _settings()
+        check_exposure(settings)
+        signing_key(settings)
+        configure(settings)
+        with contextlib.closing(bound(settings.host, settings.port)) as listener:
+            if settings.train_missing and (code := _train_missing(settings)):
+                return code
+            return serve(settings, listener)
+    except ConfigurationError as error:
+        print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
+        return BAD_SETTINGS
+
+
+def _settings() -> Settings:
+    """Return the settings of flags and variables.
+
+    Raises:
+        ConfigurationError: about the first that is wrong.
+    """
+    try:
+        return CliApp.run(Settings)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = "_".join(str(part) for part in fault["loc"])
-        reason = f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}"
-        print(f"tabserve: {reason}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
-        return BAD_SETTINGS
-    try:
-        check_exposure(settings)
-    except ConfigurationError as error:
-        print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - likewise
-        return BAD_SETTINGS
-    if settings.train_missing and (code := subprocess.call(training_command(settings, "ensure"))):
-        return code
-    return serve(settings)
+        raise ConfigurationError(f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}") from error
+
+
+def _train_missing(settings: Settings) -> int:
+    """Train what is missing and return the exit code; a signal ends the training first, then this process."""
+    told: list[int] = []
+    running: list[subprocess.Popen[bytes]] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for training in running:
+            training.send_signal(signal.SIGKILL if told else signal.SIGTERM)
+        told.append(number)
+
+    for number in signals.STOPPING:
+        signal.signal(number, stop)
+    output, errors = (None, None) if for_people(settings) else (subprocess.PIPE, subprocess.STDOUT)
+    with subprocess.Popen(training_command(settings, "ensure"), stdout=output, stderr=errors) as training:
+        running.append(training)
+        if told:  # while it was started
+            training.terminate()
+        for line in training.stdout or ():
+            logger.info("training: %s", line.decode("utf-8", "replace").rstrip())
+        code = training.wait()
+    if told:
+        signals.leave(told[0])
+    signals.leave_when_told()
+    return code
+
+
+def _end(code: int) -> None:
+    """End the process with this code, without waiting for threads that work on what nobody wants any more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    log_all()
+    _end(main())

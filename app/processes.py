@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import threading
 from pathlib import Path
 
 BACKGROUND_NICENESS = 10
+MAX_OPEN_FILES = 1 << 20  # where the system names no limit
 
 _UNKNOWN = "unknown"
 _ENDED = ("Z", "X")  # ended, but its parent has not asked how
@@ -36,6 +38,18 @@ def step_back() -> None:
     """Let the calling thread have the processor when no other thread of the service wants it, where that can be."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
+
+
+def allow_open_files() -> int:
+    """Let this process open as many files as the system allows it, and return how many those are.
+
+    The lower limit that shells set protects programs that use select(2); this one does not, but for a few.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else hard
+    with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _boot() -> str:

@@ -1,21 +1,30 @@
-"""Runs the service with uvicorn, in one process or several; it must not know what that does, nor import torch."""
+"""Runs the service, in one process or several; it must not know what that does, nor import torch before it must."""
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+from pydantic_settings import SecretsSettingsSource
 
+from app import listener
+from app.drain import DrainingServer
+from app.logs.setup import for_people
 from app.settings import Settings
+from app.signals import NotedSignals
+from app.supervisor import Supervisor
 
-SHUTDOWN_GRACE_S = 25  # what was accepted is finished in this time; less than the 35 s of docker-compose.yml
+logger = logging.getLogger(__name__)
+
+SHUTDOWN_GRACE_S = 25.0  # what was accepted is finished in this time; less than the 35 s of docker-compose.yml
+WORKER = "worker"  # the command of `python -m app` that the launcher of several workers gives
 WELCOME = """
 Tabserve on %(address)s
   pages to try it out:  %(address)s/docs
@@ -24,50 +33,88 @@ Tabserve on %(address)s
 """
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, bound: socket.socket) -> int:
     """Serve until a signal ends it, and return the exit code; with several workers, one that dies is started again.
 
     Raises:
-        SystemExit: with 3 if the address cannot be listened on or the service cannot start.
+        SystemExit: with 3 if the service cannot start.
     """
+    welcome = partial(_welcome, settings, bound.getsockname()[1])
+    if settings.workers > 1:
+        return _supervise(settings, bound, welcome)
+    _hand_on(settings)
+    server = _server(settings, launcher=None)  # before anything is promised: a device that is not there is found
+    welcome()
+    server.run([bound])
+    return server.exit_code
+
+
+def work(descriptor: int, launcher: int) -> int:
+    """Be one of several workers, on the listener with this descriptor, and return the exit code.
+
+    Args:
+        descriptor: of the listener.
+        launcher: of the pipe that tells the launcher that this worker lives.
+    """
+    with socket.socket(fileno=descriptor) as bound:
+        os.set_inheritable(launcher, False)
+        bound.set_inheritable(False)
+        server = _server(Settings(), launcher=launcher)
+        server.run([bound])
+        return server.exit_code
+
+
+def _server(settings: Settings, *, launcher: int | None) -> DrainingServer:
     config = uvicorn.Config(
         "app.worker:create",  # by name, so that a launcher of several workers need not import torch itself
         factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
         loop="uvloop",
         http="app.wire:DirectProtocol",
         ws="none",
-        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        log_config=None,  # records go where all go
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
         proxy_headers=False,
     )
-    if settings.workers == 1:
-        _hand_on(settings)
-        config.load()  # before anything is promised: this is where a device that is not there is found
-        with _listening(config, settings) as listener:
-            uvicorn.Server(config).run([listener])
-        return 0
-    with _listening(config, settings) as listener, tempfile.TemporaryDirectory(prefix="tabserve-metrics-") as folder:
+    config.load()
+    lifetime = config.loaded_app.lifetime
+    return DrainingServer(config, lifetime, drain_s=settings.drain_s, grace_s=SHUTDOWN_GRACE_S, launcher=launcher)
+
+
+def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None]) -> int:
+    def start(pipe: int) -> subprocess.Popen[bytes]:
+        descriptors = (bound.fileno(), pipe)
+        return subprocess.Popen([sys.executable, "-m", "app", WORKER, *map(str, descriptors)], pass_fds=descriptors)
+
+    def refuse() -> None:
+        listener.refuse_new(bound)
+        bound.close()
+
+    with NotedSignals() as signals, tempfile.TemporaryDirectory(prefix="tabserve-metrics-") as folder:
         _hand_on(settings.model_copy(update={"metrics_dir": Path(folder)}))
-        supervisor = Multiprocess(config, [listener])
-        supervisor.run()
-        failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
-        return STARTUP_FAILURE if failed else 0
+        return Supervisor(
+            start,
+            settings.workers,
+            first_serves=welcome,
+            refuse=refuse,
+            drain_s=settings.drain_s,
+            grace_s=SHUTDOWN_GRACE_S,
+        ).run(signals)
 
 
-@contextlib.contextmanager
-def _listening(config: uvicorn.Config, settings: Settings) -> Iterator[socket.socket]:
-    with contextlib.closing(config.bind_socket()) as listener:
-        print(WELCOME % {"address": f"http://{settings.host}:{listener.getsockname()[1]}"}, flush=True)  # noqa: T201
-        yield listener
+def _welcome(settings: Settings, port: int) -> None:
+    address = f"http://{settings.host}:{port}"
+    if for_people(settings):
+        print(WELCOME % {"address": address}, flush=True)  # noqa: T201
+    else:
+        logger.info("listening on %s", address)
 
 
 def _hand_on(settings: Settings) -> None:
-    """Put the settings, flags included, where workers read theirs."""
+    """Put the settings, flags included, where workers read theirs; not those that they read from files of secrets."""
+    secret = SecretsSettingsSource(Settings)() if Settings.model_config.get("secrets_dir") else {}
     for name, value in settings:
-        if value is not None:
-            os.environ[f"TABSERVE_{name.upper()}"] = str(value)
+        variable = f"TABSERVE_{name.upper()}"
+        if value is not None and (variable in os.environ or secret.get(name) != str(value)):
+            os.environ[variable] = str(value)

@@ -8,13 +8,18 @@ import sys
 
 from app.edge import Edge
 from app.errors import ServingError
+from app.logs.setup import configure
 from app.main import create_app
+from app.processes import allow_open_files
 from app.runtime import try_out
 from app.settings import Settings
 from app.trial import TrialProcess
 
+logger = logging.getLogger(__name__)
+
 BAD_SETTINGS = 3
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+OTHER_FILES = 48  # what a process opens besides connections: some 30, more while it loads a version or trains
+FEWEST_CONNECTIONS = 8
 # While a version is loaded in a thread, the event loop waits at most so long for the interpreter; Python's own is 5 ms.
 SWITCH_INTERVAL_S = 0.0005
 
@@ -26,9 +31,11 @@ def create() -> Edge:
         SystemExit: with 3, after one line, if it cannot start with these settings.
     """
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    log = configure(settings)
     try:
-        app = create_app(settings, TrialProcess.fork(try_out))  # here, for later there are threads
+        trial = TrialProcess.fork(try_out)  # here, for later there are threads
+        log.start()
+        app = create_app(fitting(settings, allow_open_files()), trial)
     except ServingError as error:
         print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
         sys.exit(BAD_SETTINGS)
@@ -36,3 +43,20 @@ def create() -> Edge:
     gc.freeze()  # what is imported stays: the collector, off while importing, need not look at it again and again
     gc.enable()
     return app
+
+
+def fitting(settings: Settings, open_files: int) -> Settings:
+    """Return the settings with no more connections than this process may open files, said in the log if that is fewer.
+
+    Without a file to spare nobody can connect, no version be loaded and no key be read.
+    """
+    most = max(FEWEST_CONNECTIONS, open_files - OTHER_FILES)
+    if settings.max_connections <= most:
+        return settings
+    logger.warning(
+        "TABSERVE_MAX_CONNECTIONS=%d does not fit into the limit of %d open files (ulimit -Hn), so it is %d",
+        settings.max_connections,
+        open_files,
+        most,
+    )
+    return settings.model_copy(update={"max_connections": most})

@@ -47,6 +47,7 @@ def service(
         "TABSERVE_DATA_DIR": str(PROJECT / "data"),
         "TABSERVE_DEVICE": "cpu",
         "TABSERVE_POLL_INTERVAL_S": "0.2",
+        "TABSERVE_DRAIN_S": "0",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
     log = folder / "service.log"

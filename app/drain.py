@@ -1,0 +1,147 @@
+"""uvicorn's server with an end in stages: unready, refusing connections, finishing, gone; it must not know models.
+
+A signal makes it unready at once. For the drain delay it goes on as before, but that every answer is the last of its
+connection, so that clients come again and meet another process. Then nobody can connect any more; what was asked is
+answered, and the app closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from app.lifetime import DEVICE_LOST, Lifetime
+from app.listener import SETTLE_S, has_waiting, refuse_new
+from app.signals import STOPPING, leave
+
+logger = logging.getLogger(__name__)
+
+_TICK_S = 0.05
+_ACCEPT_S = 1.0  # others may go on accepting from the same socket: then they take what is left
+
+
+class DrainingServer(uvicorn.Server):
+    """See the module."""
+
+    def __init__(
+        self, config: uvicorn.Config, lifetime: Lifetime, *, drain_s: float, grace_s: float, launcher: int | None = None
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            config: its app is loaded.
+            lifetime: of that app.
+            drain_s: how long to serve on after a signal; after SIGINT, which people send, not at all.
+            grace_s: how long what was asked may take after that.
+            launcher: a pipe to the process that started this one and keeps the listener; it reads a byte a second, and
+                if it does not any more, this server ends. None if there is none.
+        """
+        super().__init__(config)
+        self._lifetime = lifetime
+        self._drain_s = drain_s
+        self._grace_s = grace_s
+        self._launcher = launcher
+        self._leave_at: float | None = None
+        self._told: set[Any] = set()
+
+    @property
+    def exit_code(self) -> int:
+        """Return what the process is to end with."""
+        return DEVICE_LOST if self._lifetime.device_lost else 0
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals from now on; uvicorn's own would raise them again at the end, and so spoil the exit code."""
+        for number in STOPPING:
+            signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; leave at once if nothing was accepted yet, or at the second signal.
+
+        With a launcher it is that one who counts: a worker may get the signal of a whole group, and the launcher's.
+        """
+        if not self.started:
+            leave(sig)
+        if self._leave_at is None:
+            self._begin(0 if sig == signal.SIGINT else self._drain_s)
+        elif self._launcher is None:
+            leave(sig)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look, ten times a second, whether it is time to leave."""
+        await super().on_tick(counter)
+        if counter % 10 == 0:
+            self._show_life()
+        if self._lifetime.device_lost and self._leave_at is None:
+            logger.critical("the device is lost: this process ends with exit code %d", DEVICE_LOST)
+            self._begin(0)
+        if self._leave_at is None:
+            return False
+        return time.monotonic() >= self._leave_at
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody connect any more, finish what was asked, and close the app."""
+        logger.info("no more connections are taken; what was asked is answered")
+        listeners = sockets or []
+        await self._stop_listening(listeners)
+        self._lifetime.stopping.set()
+        self._told.clear()
+        try:
+            async with asyncio.timeout(self._grace_s):
+                while self.server_state.connections or self.server_state.tasks:
+                    self._tell_connections("shutdown")
+                    await asyncio.sleep(_TICK_S)
+        except TimeoutError:
+            logger.error("%d connections are cut after %g s", len(self.server_state.connections), self._grace_s)
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()  # else their requests would be answered 500
+            await asyncio.sleep(_TICK_S)
+        await self.lifespan.shutdown()
+
+    def _begin(self, delay_s: float) -> None:
+        """Become unready, and stop after so long; called between any two steps of the event loop."""
+        self._lifetime.draining = True
+        self._leave_at = time.monotonic() + delay_s
+        asyncio.get_running_loop().call_soon_threadsafe(self._tell_connections, "drain")
+
+    async def _stop_listening(self, listeners: list[socket.socket]) -> None:
+        if self._launcher is None:  # else its owner refuses; another worker may go on
+            for listener in listeners:
+                refuse_new(listener)
+        await asyncio.sleep(SETTLE_S)
+        last = time.monotonic() + _ACCEPT_S
+        while any(map(has_waiting, listeners)) and time.monotonic() < last:  # noqa: ASYNC110 - the kernel knows
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            listener.close()
+
+    def _tell_connections(self, what: str) -> None:
+        for connection in self.server_state.connections - self._told:
+            getattr(connection, what)()
+            self._told.add(connection)
+
+    def _show_life(self) -> None:
+        """Tell the launcher that the event loop turns; without launcher nobody would start or stop this process."""
+        if self._launcher is None:
+            return
+        try:
+            os.write(self._launcher, b".")
+        except BlockingIOError:
+            pass  # it is stopped, and has a pipe full of signs
+        except OSError:
+            if self._leave_at is None:
+                logger.error("the process that started this one is gone, so this one stops, too")
+                self._begin(self._drain_s)

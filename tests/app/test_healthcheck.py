@@ -1,0 +1,63 @@
+"""The container's health check: it needs no key, says why it fails, and fails as soon as the service drains."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.access.keys import KeyFile, Scope
+from modelstore import ModelRepository
+from tests.fakes import publish
+from tests.processes import free_port, service
+
+CHECK = [sys.executable, "-W", "error", "-m", "app.healthcheck"]
+UNREADY_S = 0.2  # F-13
+
+
+def check(port: int | None, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"TABSERVE_PORT": str(port), **variables}
+    return subprocess.run(CHECK, env=environment, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_it_fails_in_one_line_where_nothing_listens() -> None:
+    done = check(free_port())
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("not ready: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_it_fails_while_no_model_serves(tmp_path: Path) -> None:
+    with service(tmp_path, ready=False) as (client, _):
+        assert check(client.base_url.port).returncode == 1
+        publish(ModelRepository(tmp_path / "models"))
+        deadline = time.monotonic() + 20
+        while check(client.base_url.port).returncode:
+            assert time.monotonic() < deadline
+
+
+@pytest.mark.slow
+def test_it_needs_no_key_and_fails_as_soon_as_the_service_drains(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    keys = KeyFile(tmp_path / "keys.json")
+    keys.create(frozenset(Scope), None, "")
+    environment = {"TABSERVE_KEYS_FILE": str(keys.path), "TABSERVE_DRAIN_S": "10"}
+    with service(tmp_path, environment=environment) as (client, process):
+        assert check(client.base_url.port).returncode == 0
+        nobody = f"http://127.0.0.1:{free_port()}"
+        assert check(client.base_url.port, HTTP_PROXY=nobody, http_proxy=nobody, all_proxy=nobody).returncode == 0
+
+        process.terminate()
+        told = time.monotonic()
+        while client.get("/readyz").status_code == 200:
+            assert time.monotonic() - told < UNREADY_S
+        draining = check(client.base_url.port)
+        assert (draining.returncode, "503" in draining.stderr) == (1, True)
+        assert client.post("/predict/means", json={"instances": [[0, 1]]}).status_code == 401  # it still answers
+        process.terminate()  # a second signal: do not wait
+        assert process.wait(5) is not None

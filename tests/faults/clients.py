@@ -1,0 +1,97 @@
+"""Many clients in one event loop that ask all the time, and tell every answer that did not come as it should have."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import httpx
+
+from tests.app.sockets import request
+
+ANSWER = b"0.5"
+ASKED = request(b'{"instances": [[0.25, 0.75]]}', "/predict/means")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request without an answer: when it was sent and when it failed, who had answered on its connection, and how."""
+
+    sent: float
+    failed: float
+    worker: str | None
+    how: str
+
+
+@dataclass
+class Clients:
+    """Clients that keep their connections, each asking again after a pause.
+
+    Attributes:
+        answers: how many, by status.
+        workers: when each worker, named by its request ids, answered for the first time.
+        failures: see there; a connection that was closed while nothing was asked is none.
+        advice: the Retry-After of answers other than 200.
+    """
+
+    base_url: httpx.URL
+    clients: int
+    pause_s: float
+    answers: Counter[int] = field(default_factory=Counter)
+    workers: dict[str, float] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    advice: Counter[str | None] = field(default_factory=Counter)
+
+    @contextlib.asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Ask as long as this is entered."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._ask()) for _ in range(self.clients)]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    async def ask_anew(self) -> None:
+        """Ask once on a connection of its own, which any worker may accept."""
+        with contextlib.suppress(OSError, EOFError):
+            reader, writer = await asyncio.open_connection(self.base_url.host, self.base_url.port)
+            with contextlib.closing(writer):
+                await self._answer(reader, writer)
+
+    async def _ask(self) -> None:
+        while True:
+            sent, worker = time.monotonic(), None
+            try:
+                reader, writer = await asyncio.open_connection(self.base_url.host, self.base_url.port)
+            except OSError as error:
+                self.failures.append(Failure(sent, time.monotonic(), None, repr(error)))
+                await asyncio.sleep(self.pause_s)
+                continue
+            try:
+                while not reader.at_eof() and reader.exception() is None:
+                    sent = time.monotonic()
+                    worker = await self._answer(reader, writer)
+                    await asyncio.sleep(self.pause_s)
+            except (OSError, EOFError) as error:
+                self.failures.append(Failure(sent, time.monotonic(), worker, repr(error)))
+            finally:
+                writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        writer.write(ASKED)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        status, *lines = head.split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        body = await reader.readexactly(int(headers["content-length"]))
+        code = int(status.split(" ")[1])
+        assert code != 200 or ANSWER in body, body
+        worker = headers["x-request-id"][:8]
+        self.answers[code] += 1
+        if code != 200:
+            self.advice[headers.get("retry-after")] += 1
+        self.workers.setdefault(worker, time.monotonic())
+        return worker
