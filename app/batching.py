@@ -24,17 +24,17 @@ Done = Callable[[R | Exception], None]
 class Entry(Generic[T, R]):
     """One item and the way to answer it; whoever submitted it may cancel it until it runs.
 
-    Times are those of `time.perf_counter_ns`.
+    Attributes:
+        deadline_ns: of `time.perf_counter_ns`.
     """
 
-    __slots__ = ("cancelled", "deadline_ns", "done", "item", "patience", "rows", "submitted_ns")
+    __slots__ = ("cancelled", "deadline_ns", "done", "item", "patience", "rows")
 
     def __init__(self, item: T, rows: int, done: Done[R]) -> None:
         self.item = item
         self.rows = rows
         self.done = done
         self.cancelled = False
-        self.submitted_ns = time.perf_counter_ns()
         self.deadline_ns: int | None = None
         self.patience: Patience = UNLIMITED
 
@@ -49,13 +49,11 @@ class Batcher(Generic[T, R]):
         max_batch_rows: int,
         max_queue_rows: int,
         max_wait_s: float = 0.0,
-        waited: Callable[[int], None] | None = None,
     ) -> None:
         """Store the parts.
 
         Args:
             run: computes the results of items, one for each, in their order.
-            waited: told how many nanoseconds the items of a batch waited for it, in sum.
             max_batch_rows: rows of one run, unless a single item has more.
             max_queue_rows: rows that may wait; more are refused.
             max_wait_s: how long to wait for company; 0 waits for the end of the loop's turn only.
@@ -64,7 +62,6 @@ class Batcher(Generic[T, R]):
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._max_wait_s = max_wait_s
-        self._waited = waited
         self._queue: deque[Entry[T, R]] = deque()
         self.queued_rows = 0
 
@@ -128,7 +125,7 @@ class Batcher(Generic[T, R]):
     def _flush(self) -> None:
         """Run one batch; if more wait, the next one comes in the loop's next turn."""
         batch: list[Entry[T, R]] = []
-        rows, waited_ns, now_ns = 0, 0, time.perf_counter_ns()
+        rows, now_ns = 0, time.perf_counter_ns()
         while self._queue and (not batch or rows + self._queue[0].rows <= self._max_batch_rows):
             entry = self._queue.popleft()
             self.queued_rows -= entry.rows
@@ -142,12 +139,9 @@ class Batcher(Generic[T, R]):
                 continue
             batch.append(entry)
             rows += entry.rows
-            waited_ns += now_ns - entry.submitted_ns
         if self._queue:
             asyncio.get_running_loop().call_soon(self._flush)
         if batch:
-            if self._waited is not None:
-                self._waited(waited_ns)
             self._answer(batch)
 
     def _answer(self, batch: list[Entry[T, R]]) -> None:

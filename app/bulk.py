@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from app.codecs.blocks import Block, Reader, Writer
 from app.dataplane import OVERFLOW, DataPlane, overflows
 from app.errors import InvalidInput, Problem, ServingError
+from app.holding import hold
 from app.runtime import LoadedModel
 from app.scores import Answer
+from app.stages import Stages
 
 # Rows with numbers are written one by one, some microseconds each.
 NUMBERED_BLOCK_ROWS = 64
@@ -27,6 +29,7 @@ class Bulk:
     Attributes:
         plane: answers rows.
         model: the version that answers all of them.
+        stages: measures the request.
         reader: of the body's format.
         writer: of the answer's format.
         skip: answer a bad row in its place with what is wrong.
@@ -34,6 +37,7 @@ class Bulk:
 
     plane: DataPlane
     model: LoadedModel
+    stages: Stages
     reader: Reader
     writer: Writer
     skip: bool
@@ -47,8 +51,12 @@ class Bulk:
         Raises:
             ServingError: whatever is wrong, wherever it is.
         """
-        rows = [text async for text in self._rows(body)]
-        return [self.writer.head(), *rows, self.writer.tail()]
+        with self.stages:
+            parts = [self.writer.head()]
+            async for text in self._rows(body):
+                hold(len(text))
+                parts.append(text)
+            return [*parts, self.writer.tail()]
 
     async def streamed(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the answer to a body as it arrives.
@@ -61,16 +69,17 @@ class Bulk:
             BrokenOff: if the answer had begun; what was wrong has been yielded as its last words.
         """
         begun = False
-        try:
-            async for text in self._rows(body):
-                yield text if begun else self.writer.head() + text
-                begun = True
-        except ServingError as error:
-            if not begun:
-                raise
-            yield self.writer.failure(error)
-            raise BrokenOff(str(error)) from error
-        yield self.writer.tail() if begun else self.writer.head() + self.writer.tail()
+        with self.stages:
+            try:
+                async for text in self._rows(body):
+                    yield text if begun else self.writer.head() + text
+                    begun = True
+            except ServingError as error:
+                if not begun:
+                    raise
+                yield self.writer.failure(error)
+                raise BrokenOff(str(error)) from error
+            yield self.writer.tail() if begun else self.writer.head() + self.writer.tail()
 
     async def _rows(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the rows of the answer block by block.
@@ -80,24 +89,36 @@ class Bulk:
         """
         async for block in self._blocks(body):
             answer = await self.plane.infer(self.model, block.x)
+            self.stages.computed(answer)
             block.bad |= {row: Problem(block.first + row, None, OVERFLOW) for row in overflows(answer)}
             if self.skip:
-                yield b"".join(_numbered(self.writer, answer, block))
+                text = b"".join(_numbered(self.writer, answer, block))
             else:
-                yield self.writer.rows(_whole(answer, block, self.reader.unit))
+                text = self.writer.rows(_whole(answer, block, self.reader.unit))
+            self.stages.encoded()
+            yield text
 
     async def _blocks(self, body: AsyncIterator[bytes]) -> AsyncIterator[Block]:
         """Yield what is read in blocks that are read, and will be written, in a fraction of a millisecond."""
-        rows = NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
         async for part in body:
             for start in range(0, len(part), self.reader.piece_bytes):
-                for block in self.reader.feed(part[start : start + self.reader.piece_bytes]):
-                    for piece in block.parts(rows):
-                        yield piece
+                self.stages.resume()
+                for piece in self._pieces(self.reader.feed(part[start : start + self.reader.piece_bytes])):
+                    yield piece
                 await asyncio.sleep(0)  # other requests get their turn
-        for block in self.reader.finish():
+        self.stages.resume()
+        for piece in self._pieces(self.reader.finish()):
+            yield piece
+
+    def _pieces(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Yield blocks as small as they will be written, and measure how long reading them takes."""
+        rows = NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
+        for block in blocks:
             for piece in block.parts(rows):
+                self.stages.parsed()
                 yield piece
+                self.stages.resume()
+        self.stages.parsed()
 
 
 def _whole(answer: Answer, block: Block, unit: str) -> Answer:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from app.batching import Batcher, Done, Entry
 from app.contract import Float32
-from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem
+from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.metrics import ServingMetrics
 from app.patience import require_wanted
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel
 from app.scores import Answer, Scores
+from app.stages import Stages
+from app.statistics import VersionCounts
 
 # One forward pass of so many rows holds the event loop for about a quarter of a millisecond (docs/performance.md).
 MAX_BATCH_ROWS = 1024
@@ -24,7 +28,18 @@ STEP_ROWS = 2048  # of a request with more rows than that
 
 OVERFLOW = "values are so far outside the training range that the model overflows"
 
+FEW_ROWS = 16  # up to so many are counted by class one by one, which is quicker than NumPy,
+FEW_CLASSES = 8  # and up to so many classes one by one, each in a microsecond for some thousand rows
+
 Rows = Batcher[Float32, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """What the requests of one version share."""
+
+    batcher: Rows
+    counts: VersionCounts
 
 
 class DataPlane:
@@ -37,7 +52,7 @@ class DataPlane:
         self._metrics = metrics
         self._max_queue_rows = max_queue_rows
         self._max_wait_s = max_wait_s
-        self._batchers: dict[LoadedModel, Rows] = {}
+        self._lanes: dict[LoadedModel, _Lane] = {}
 
     def active(self, name: str) -> LoadedModel:
         """Return the version that serves a model now; no waiting.
@@ -55,6 +70,28 @@ class DataPlane:
         """
         return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
 
+    def counts(self, model: LoadedModel) -> VersionCounts:
+        """Return where the requests of a version are counted."""
+        return self._lane(model).counts
+
+    def refused(self, name: str | None) -> VersionCounts | None:
+        """Return where a request counts that named no version and was refused before one was looked for."""
+        try:
+            return None if name is None else self.counts(self.active(name))
+        except ServingError:
+            return None
+
+    def stages(self, name: str | None) -> Stages:
+        """Return what measures a request; `name` is its model's, if the request names no version."""
+        return Stages(lambda: self.refused(name))
+
+    def queued(self) -> Mapping[str, int]:
+        """Return how many rows of small requests wait, by model."""
+        rows: Counter[str] = Counter()
+        for model, lane in self._lanes.items():
+            rows[model.contract.name] += lane.batcher.queued_rows
+        return rows
+
     def submit(self, model: LoadedModel, x: Float32, done: Done[Answer], *, alone: bool) -> Entry[Float32, Answer]:
         """Answer a request of few rows together with others of this turn; `done` gets the answer or what went wrong.
 
@@ -69,10 +106,11 @@ class DataPlane:
         Raises:
             Overloaded: if too many rows wait.
         """
+        lane = self._lane(model)
         try:
-            return self._batcher(model).submit(x, len(x), done, alone=alone)
+            return lane.batcher.submit(x, len(x), done, alone=alone)
         except Overloaded:
-            self._metrics.statistics.failed(_key(model), requests=1, took_ns=0)
+            lane.counts.failed(requests=1, took_ns=0)
             raise
 
     async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Answer:
@@ -90,78 +128,100 @@ class DataPlane:
             Overloaded: if too many rows wait.
             DeadlinePassed.
         """
-        began_ns = time.perf_counter_ns()
+        lane, began_ns = self._lane(model), time.perf_counter_ns()
         try:
-            if len(x) <= MAX_BATCH_ROWS:
-                return await self._batcher(model).result(x, len(x), deadline_ns)
-            return await self._in_steps(model, x, deadline_ns)
+            if len(x) > MAX_BATCH_ROWS:
+                return await self._in_steps(model, lane.counts, x, deadline_ns)
+            answer = await lane.batcher.result(x, len(x), deadline_ns)
         except (Overloaded, DeadlinePassed):
-            self._metrics.statistics.failed(_key(model), requests=1, took_ns=time.perf_counter_ns() - began_ns)
+            lane.counts.failed(requests=1, took_ns=time.perf_counter_ns() - began_ns)
             raise
+        lane.counts.waited(answer.scores.began_ns - began_ns)
+        return answer
 
-    async def _in_steps(self, model: LoadedModel, x: Float32, deadline_ns: int | None) -> Answer:
-        parts = []
+    async def _in_steps(self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None) -> Answer:
+        parts, took_ns, first_ns = [], 0, time.perf_counter_ns()
         for start in range(0, len(x), STEP_ROWS):
             began_ns = time.perf_counter_ns()
             if deadline_ns is not None and deadline_ns < began_ns:
                 raise DeadlinePassed
-            parts.append(self._forward(model, x[start : start + STEP_ROWS], requests=1))
-            times_ns = (0, time.perf_counter_ns() - began_ns, 0)
+            parts.append(_forward(model, counts, x[start : start + STEP_ROWS], requests=1))
+            step_ns = time.perf_counter_ns() - began_ns
+            took_ns += step_ns
             is_last = start + STEP_ROWS >= len(x)
-            self._metrics.statistics.ran(_key(model), requests=is_last, rows=len(parts[-1]), times_ns=times_ns)
+            counts.ran(requests=is_last, rows=len(parts[-1]), times_ns=(0, step_ns, 0))
             if not is_last:
                 await asyncio.sleep(0)  # other requests get their turn
                 require_wanted()
-        self._metrics.rows_answered(model.contract.name, model.contract.version, len(x))
-        return Answer(Scores(model.contract, x, np.concatenate(parts)), 0, len(x))
+        scores = Scores(model.contract, x, np.concatenate(parts))
+        scores.began_ns, scores.took_ns = first_ns, took_ns
+        _count_classes(counts, scores)
+        return Answer(scores, 0, len(x))
 
-    def _run(self, model: LoadedModel, items: Sequence[Float32]) -> list[Answer]:
+    def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Answer]:
         """Run requests in one forward pass and give each its part."""
         began_ns = time.perf_counter_ns()
         x = items[0] if len(items) == 1 else np.concatenate(items)  # (N, F)
         joined_ns = time.perf_counter_ns()
-        probabilities = self._forward(model, x, requests=len(items))
+        probabilities = _forward(model, counts, x, requests=len(items))
         inferred_ns = time.perf_counter_ns()
         scores = Scores(model.contract, x, probabilities)
-        self._metrics.rows_answered(model.contract.name, model.contract.version, len(x))
         answers, start = [], 0
         for item in items:
             answers.append(Answer(scores, start, start + len(item)))
             start += len(item)
-        times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, time.perf_counter_ns() - inferred_ns)
-        self._metrics.statistics.ran(_key(model), requests=len(items), rows=len(x), times_ns=times_ns)
+        ended_ns = time.perf_counter_ns()
+        scores.began_ns, scores.took_ns = began_ns, ended_ns - began_ns
+        times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, ended_ns - inferred_ns)
+        counts.ran(requests=len(items), rows=len(x), times_ns=times_ns)
+        _count_classes(counts, scores)
         return answers
 
-    def _forward(self, model: LoadedModel, x: Float32, *, requests: int) -> Float32:
-        began_ns = time.perf_counter_ns()
-        try:
-            return model.infer(x)
-        except Exception:
-            took_ns = time.perf_counter_ns() - began_ns
-            self._metrics.statistics.failed(_key(model), requests=requests, took_ns=took_ns)
-            raise
-
-    def _batcher(self, model: LoadedModel) -> Rows:
-        batcher = self._batchers.get(model)
-        if batcher is None:
+    def _lane(self, model: LoadedModel) -> _Lane:
+        lane = self._lanes.get(model)
+        if lane is None:
             self._forget_replaced()
+            contract = model.contract
+            counts = self._metrics.statistics.version(contract.name, contract.version, contract.classes)
             batcher = Batcher(
-                partial(self._run, model),
+                partial(self._run, model, counts),
                 max_batch_rows=MAX_BATCH_ROWS,
                 max_queue_rows=self._max_queue_rows,
                 max_wait_s=self._max_wait_s,
-                waited=partial(self._metrics.statistics.waited, _key(model)),
             )
-            self._batchers[model] = batcher
-        return batcher
+            self._lanes[model] = lane = _Lane(batcher, counts)
+        return lane
 
     def _forget_replaced(self) -> None:
-        """Drop the batchers of versions that have nothing waiting; one that is asked again gets a new one."""
-        self._batchers = {model: batcher for model, batcher in self._batchers.items() if batcher.queued_rows}
+        """Drop the lanes of versions that have nothing waiting; one that is asked again gets a new one."""
+        self._lanes = {model: lane for model, lane in self._lanes.items() if lane.batcher.queued_rows}
 
 
-def _key(model: LoadedModel) -> tuple[str, str]:
-    return model.contract.name, str(model.contract.version)
+def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests: int) -> Float32:
+    began_ns = time.perf_counter_ns()
+    try:
+        return model.infer(x)
+    except Exception:
+        counts.failed(requests=requests, took_ns=time.perf_counter_ns() - began_ns)
+        raise
+
+
+def _count_classes(counts: VersionCounts, scores: Scores) -> None:
+    """Count the rows by class, but those that overflowed; most formats need the winners anyway."""
+    if not counts.classes:
+        return
+    if len(scores.x) <= FEW_ROWS and scores.finite:
+        for winner in scores.best:
+            counts.predicted(winner, 1)
+        return
+    winners = scores.winners
+    if not scores.finite:
+        winners = winners[np.isfinite(scores.probabilities).all(axis=1)]
+    classes = len(counts.classes)
+    few = classes <= FEW_CLASSES
+    rows = [np.count_nonzero(winners == k) for k in range(classes)] if few else np.bincount(winners, minlength=classes)
+    for k in range(classes):
+        counts.predicted(k, int(rows[k]))
 
 
 def overflows(answer: Answer) -> list[int]:

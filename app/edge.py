@@ -7,7 +7,6 @@ Everything here is paid by every request, so it does little, and before a byte o
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import re
@@ -21,11 +20,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.door import Door, in_time
+from app.access.refusals import CrossOrigin, KeyNotAccepted, NotAuthenticated, ScopeMissing
+from app.access.table import PROBES
 from app.api.bodies import media_type
+from app.audit.requests import Auditor
 from app.errors import ClientGone
 from app.exchange import Exchange
+from app.holding import HOLDING, Budget, Holding
+from app.lifetime import Lifetime
+from app.logs.form import REQUEST_ID
+from app.logs.requests import RequestLog
 from app.metrics import ServingMetrics
 from app.predictor import Predictor
+from app.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +45,8 @@ Infer = Callable[[Scope, Receive, Send, str, int | None], Awaitable[None]]
 _PREDICT = re.compile(r"/predict/([^/]+)")
 _INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]{1,9}))?/infer")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_STREAMING = ("/predict", "/datasets/")  # below these are all routes that read bodies while they arrive
+_UNTRACED = frozenset((*PROBES, "/metrics"))
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -63,16 +72,17 @@ class BodyLimits:
         whole: of bodies that are held in memory.
         streamed: of bodies that are answered while they arrive.
         streamed_types: the content types of the latter.
+        held: of all bodies and answers together that are held in memory.
     """
 
     whole: int
     streamed: int
     streamed_types: frozenset[str]
+    held: int
 
-    def for_type(self, content_type: bytes) -> int:
-        """Return the limit for a body of this Content-Type header."""
-        streamed = media_type(content_type.decode("latin-1")) in self.streamed_types
-        return self.streamed if streamed else self.whole
+    def is_streamed(self, path: str, content_type: bytes) -> bool:
+        """Tell whether a body with this Content-Type header is answered while it arrives."""
+        return path.startswith(_STREAMING) and media_type(content_type.decode("latin-1")) in self.streamed_types
 
 
 class Edge:
@@ -85,7 +95,9 @@ class Edge:
         predictions: likewise, the counts of `POST /predict/{model}`.
         limits: likewise.
         door: likewise; every request comes in through it.
-        stopping: set when the server begins to shut down, for answers that would wait for something to happen.
+        lifetime: likewise; how far the process is in its life.
+        request_log: has a line for every request, if that is wanted.
+        tracing: has a span for every request, if that is wanted.
     """
 
     def __init__(
@@ -99,7 +111,10 @@ class Edge:
         route_templates: Mapping[object, str],
         limits: BodyLimits,
         door: Door,
-        stopping: asyncio.Event,
+        lifetime: Lifetime,
+        auditor: Auditor,
+        request_log: RequestLog | None,
+        tracing: Tracing | None,
     ) -> None:
         self.predictor = predictor
         self.metrics = metrics
@@ -110,28 +125,43 @@ class Edge:
         self._infer = infer
         self._route_templates = route_templates
         self.limits = limits
+        self._held = Budget(limits.held)
         self.door = door
-        self.stopping = stopping
+        self.lifetime = lifetime
+        self.request_log = request_log
+        self.tracing = tracing
+        self._auditor = auditor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connection go straight to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif self.tracing is None or scope["path"] in _UNTRACED:
+            await self._answer(scope, receive, send)
+        else:
+            with self.tracing.request(scope) as span:
+                await self._answer(scope, receive, span.sending(send))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         request_id = self.request_ids.choose(headers.get(b"x-request-id"))
         exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers))
         scope["tabserve.request_id"] = exchange.request_id
+        REQUEST_ID.set(request_id)
         name = _PREDICT.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         asked = _INFER.fullmatch(scope["path"]) if scope["method"] == "POST" and not name else None
         started = time.perf_counter()
         self.metrics.in_progress += 1
+        HOLDING.set(holding := Holding(self._held))
         try:
-            body = exchange.read(receive, headers, self.limits.for_type(headers.get(b"content-type", b"")))
+            if self.limits.is_streamed(scope["path"], headers.get(b"content-type", b"")):
+                body = exchange.read(receive, headers, self.limits.streamed, None)
+            else:
+                body = exchange.read(receive, headers, self.limits.whole, holding)
             if preflight := self.door.cors.preflight(scope["method"], headers):
                 await exchange.answer(HTTPStatus.NO_CONTENT, b"", preflight)
                 return
-            self.door.admit(scope, headers)
+            await self._admit(scope, headers, exchange)
             async with in_time(headers, scope.get("tabserve.gone")):
                 if name:
                     await self._predict(scope, body, exchange.send, name[1])
@@ -145,7 +175,57 @@ class Edge:
             await exchange.fail(error)
         finally:
             self.metrics.in_progress -= 1
-            method = scope["method"] if scope["method"] in _METHODS else "other"
+            holding.give_back()
             route = PREDICT_ROUTE if name else INFER_ROUTES[asked[2] is not None] if asked else None
-            route = route or self._route_templates.get(scope.get("endpoint"), "unmatched")
-            self.metrics.requests(route, method).count(exchange.status, time.perf_counter() - started)
+            self._count(scope, exchange, route, time.perf_counter() - started)
+
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange) -> None:
+        """Let a request in, and put it on record if it is to change something.
+
+        Raises:
+            ServingError: why it may not come in.
+        """
+        peer = _peer(scope)
+        try:
+            route, caller = self.door.admit(scope, headers)
+        except NotAuthenticated as error:
+            reason = "key-not-accepted" if isinstance(error, KeyNotAccepted) else "not-authenticated"
+            self._auditor.refused(reason, peer, None)
+            raise
+        except CrossOrigin:
+            self._auditor.refused("cross-origin", peer, None)
+            raise
+        except ScopeMissing as error:
+            self._auditor.refused("scope-missing", peer, error.key_id)
+            raise
+        exchange.key_id = caller.key_id
+        if route.action is not None:
+            asks: dict[str, object] = {"scope": route.scope, "peer": peer}
+            await exchange.put_on_record(self._auditor, route.action, route.parameters(scope["path"]), asks)
+
+    def _count(self, scope: Scope, exchange: Exchange, route: str | None, took_s: float) -> None:
+        """Count a request that has its answer; what it was told is on record by now, or nobody was told anything."""
+        if exchange.audited is not None:
+            exchange.audited.abandon()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = route or self._route_templates.get(scope.get("endpoint"), "unmatched")
+        scope["tabserve.route"] = route
+        counted = method if route != "unmatched" else "other"  # strangers make one series of all that they invent
+        self.metrics.requests(route, counted).count(exchange.status, took_s)
+        if self.request_log is not None and route not in PROBES:
+            self.request_log.answered(
+                request_id=exchange.request_id,
+                method=method,
+                route=route,
+                path=scope["path"],
+                status=exchange.status,
+                took_s=took_s,
+                sent_bytes=exchange.sent_bytes,
+                key_id=exchange.key_id,
+                peer=_peer(scope),
+            )
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""

@@ -55,9 +55,20 @@ class UnsupportedContentType(ServingError):
 class BodyTooLarge(ServingError):
     """The body is larger than the limit of the route."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the body may have at most {limit_bytes} bytes; send the rows in several requests")
+    def __init__(self, limit_bytes: int, advice: str = "send the rows in several requests") -> None:
+        super().__init__(f"the body may have at most {limit_bytes} bytes; {advice}")
         self.limit_bytes = limit_bytes
+
+
+class TooManyRows(ServingError):
+    """A request that is held in memory has more rows than it may; its answer would be many times as large."""
+
+    def __init__(self, limit_rows: int) -> None:
+        super().__init__(
+            f"a request may have at most {limit_rows} rows (TABSERVE_MAX_ROWS); send them in several requests, or as "
+            "CSV, NDJSON, Arrow or float32 to /predict/{model}, which are answered while they arrive"
+        )
+        self.limit_rows = limit_rows
 
 
 class ModelNotFound(ServingError):
@@ -106,12 +117,44 @@ class StoreUnavailable(ServingError):
     """The model store or the job table cannot be written now."""
 
 
+class DeviceLost(ServingError):
+    """The device that models run on failed in a way that only a new process can heal."""
+
+    def __init__(self) -> None:
+        super().__init__("the device that models run on is lost, the service starts again; try again in a moment")
+
+
+class AuditUnavailable(StoreUnavailable):
+    """What was asked for cannot be put on record, so it is not done."""
+
+    def __init__(self) -> None:
+        super().__init__("this cannot be put on record now, so it was not done; predictions are not affected")
+
+
 class Overloaded(ServingError):
     """More rows wait than the queue may hold."""
 
     def __init__(self, limit_rows: int) -> None:
         super().__init__(f"too many requests wait (at most {limit_rows} rows may); try again in a moment")
         self.limit_rows = limit_rows
+
+
+class TooManyBytesHeld(ServingError):
+    """Requests that are being received or answered hold so much memory that a large one finds no room."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"large requests hold as much memory as they may ({limit_bytes} bytes, TABSERVE_MAX_BYTES_HELD); try again "
+            "in a moment, or send fewer rows at a time"
+        )
+        self.limit_bytes = limit_bytes
+
+
+class TooManyLoads(ServingError):
+    """More versions are asked for by number than can be loaded, one after the other, in reasonable time."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests by number wait for versions to be loaded; try again in a moment")
 
 
 class DeadlinePassed(ServingError):
@@ -123,63 +166,6 @@ class DeadlinePassed(ServingError):
 
 class ClientGone(Exception):
     """The client went away, so nobody waits for the answer; no `ServingError`, because nobody is told."""
-
-
-class RecipeNotFound(ServingError):
-    """No recipe to train this model with."""
-
-    def __init__(self, known: tuple[str, ...]) -> None:
-        super().__init__(f"no recipe for such a model; there are recipes for {', '.join(known) or 'no model'}")
-        self.known = known
-
-
-class JobNotFound(ServingError):
-    """No training job of that id."""
-
-    def __init__(self) -> None:
-        super().__init__("no training job has this id; see GET /train")
-
-
-class JobConflict(ServingError):
-    """The model has a training that has not ended.
-
-    Attributes:
-        job_id: id of that training.
-    """
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"training {job_id} of this model has not ended; wait for it or cancel it: /train/{job_id}")
-        self.job_id = job_id
-
-
-class JobEnded(ServingError):
-    """The training has ended already, so it cannot be cancelled."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"training {job_id} has ended; see GET /train/{job_id}")
-        self.job_id = job_id
-
-
-class QueueFull(ServingError):
-    """As many trainings wait as may."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} trainings wait, and no more may (TABSERVE_MAX_QUEUED_JOBS); try again later")
-        self.limit = limit
-
-
-class IdempotencyKeyReused(ServingError):
-    """The Idempotency-Key came before, with another request."""
-
-    def __init__(self) -> None:
-        super().__init__("this Idempotency-Key came with another request before; a new request needs a new key")
-
-
-class RepositoryReadOnly(StoreUnavailable):
-    """The model store cannot be written, so a training would be in vain."""
-
-    def __init__(self) -> None:
-        super().__init__("the model store is read-only, so nothing can be trained; predictions are not affected")
 
 
 class DatasetNotFound(ServingError):

@@ -9,8 +9,10 @@ from http import HTTPStatus
 from starlette.types import Message, Receive, Send
 
 from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.audit.requests import AuditedRequest, Auditor
 from app.bulk import BrokenOff
 from app.errors import BodyTooLarge, MalformedBody
+from app.holding import Holding
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,16 @@ class CountedBody:
         much_is_left: more may come than is worth reading for nothing.
     """
 
-    def __init__(self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int) -> None:
+    def __init__(
+        self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, holding: Holding | None
+    ) -> None:
         """Look at what the client declares.
+
+        Args:
+            receive: of the server.
+            headers: of the request.
+            limit_bytes: how many bytes there may be.
+            holding: counts them if they are held until the answer is sent, not only while they pass through.
 
         Raises:
             MalformedBody: if that is no number of bytes.
@@ -48,19 +58,23 @@ class CountedBody:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._left = limit_bytes
+        self._holding = holding
 
     async def __call__(self) -> Message:
         """Return the next piece; a client that declares too much is refused before its first byte is read.
 
         Raises:
-            BodyTooLarge.
+            BodyTooLarge, TooManyBytesHeld.
         """
         if self._too_much:
             raise BodyTooLarge(self._limit_bytes)
         message = await self._receive()
-        self._left -= len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self._left -= size
         if self._left < 0:
             raise BodyTooLarge(self._limit_bytes)
+        if self._holding is not None:
+            self._holding.take(size)
         if not message.get("more_body", False):
             self.much_is_left = False
         return message
@@ -72,6 +86,9 @@ class Exchange:
     Attributes:
         body: the request's, as soon as it may be read.
         status: of the answer; until it starts, that of a client who went away first.
+        sent_bytes: of the answer's body, so far.
+        key_id: of the key that was accepted, if one was.
+        audited: where the request is on record, if it is.
     """
 
     def __init__(self, request_id: str, path: str, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
@@ -86,17 +103,22 @@ class Exchange:
         self.request_id = request_id
         self.status = CLIENT_CLOSED
         self.body: CountedBody | None = None
+        self.sent_bytes = 0
+        self.key_id: str | None = None
+        self.audited: AuditedRequest | None = None
         self._path = path
         self._send = send
         self._headers = [(b"x-request-id", request_id.encode()), *headers]
 
-    def read(self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int) -> CountedBody:
-        """Return what the body is to be read with.
+    def read(
+        self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, holding: Holding | None
+    ) -> CountedBody:
+        """Return what the body is to be read with; for the arguments see there.
 
         Raises:
             MalformedBody: if the headers lie about it.
         """
-        self.body = CountedBody(receive, headers, limit_bytes)
+        self.body = CountedBody(receive, headers, limit_bytes, holding)
         return self.body
 
     async def send(self, message: Message) -> None:
@@ -107,7 +129,20 @@ class Exchange:
             names = {name for name, _ in given}
             common = [header for header in COMMON_HEADERS if header[0] not in names]
             message["headers"] = [*given, *self._headers, *common, *self._closing()]
+        else:
+            self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
+
+    async def put_on_record(
+        self, auditor: Auditor, action: str, names: Mapping[str, str], caller: dict[str, object]
+    ) -> None:
+        """Put the request on record, and its answer when it comes, before that is sent.
+
+        Raises:
+            AuditUnavailable: then what was asked for must not be done.
+        """
+        caller = {"request_id": self.request_id, "key": self.key_id, **caller}
+        self._send = self.audited = await auditor.begin(action, self._send, names, caller)
 
     async def answer(self, status: HTTPStatus, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         """Send a whole answer."""
@@ -120,11 +155,11 @@ class Exchange:
         """Answer with what went wrong, if nothing was answered yet."""
         started = self.status != CLIENT_CLOSED
         if isinstance(error, BrokenOff):
-            logger.warning("request %s was broken off: %s", self.request_id, error)
+            logger.warning("an answer was broken off: %s", error)
             return
         status, body, headers = problem_answer(error, self.request_id, self._path)
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("request %s failed", self.request_id, exc_info=error)
+            logger.error("a request failed", exc_info=error, extra={"request_id": self.request_id})
         if not started:
             await self.answer(status, body, headers)
 

@@ -1,10 +1,11 @@
-"""Puts the parts together: the only place that knows all of them; no state lives outside the app that it makes."""
+"""The service as an ASGI app: what its parts answer at which route, and their common life; it knows no sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from importlib import metadata
@@ -13,22 +14,18 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app import runtime
-from app.access.door import Door, door_for
 from app.api import datasets, errors, models, oip, openapi, ops, predict, train
 from app.api.oip_infer import InferRoute
+from app.audit.requests import Auditor
 from app.codecs import formats
-from app.dataplane import DataPlane
-from app.datasets import DatasetStore
 from app.edge import BodyLimits, Edge
+from app.errors import ServingError
 from app.figures import SharedFigures
-from app.inference import Inference
-from app.inspection import Inspector
-from app.jobs.runner import JobRunner
-from app.metrics import Active, ServingMetrics
-from app.predictor import Predictor
+from app.logs.requests import RequestLog
+from app.parts import Parts, assemble
 from app.registry import ModelRegistry
 from app.settings import Settings
-from modelstore import Manifest, ModelRepository
+from modelstore import Manifest, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -46,89 +43,94 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
         trial: where a version is loaded first, if anywhere.
 
     Raises:
-        ConfigurationError: if the device of the settings is not available, or the service would be open to strangers.
+        ConfigurationError: if the device of the settings is not available, a key file cannot be used, or the service
+            would be open to strangers.
     """
-    metrics = ServingMetrics(lambda: _active(registry))
-    door = door_for(settings, metrics)
-    device = runtime.choose_device(settings.device)
-    logger.info("models run on %s", runtime.describe_device(device))
-    load = partial(runtime.load, device=device, trial=trial)
-    repository = ModelRepository(settings.models_dir)
-    registry = ModelRegistry(repository, load, settings.max_loaded_versions)
-    kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
-    runner = JobRunner(settings, repository, kept, registry.refresh, metrics.job_ended)
-    metrics.trainings = runner.unfinished
-    stopping = asyncio.Event()
-    plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
-    predictor = Predictor(plane)
-    inference = Inference(plane)
-    infer_route = InferRoute(inference)
-    app = FastAPI(
-        title="Tabserve",
-        version=metadata.version("tabserve"),
-        description=DESCRIPTION,
-        lifespan=lambda _app: _running(
-            settings, registry, runner, kept, metrics=metrics, answering=(predictor, inference), door=door
-        ),
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-    )
-    negotiation = predict.Negotiation(predictor, settings.max_answer_bytes_waiting)
-    app.include_router(predict.router(negotiation))
-    app.include_router(models.router(registry, device))
-    app.include_router(datasets.router(kept, runner.datasets_in_use))
-    app.include_router(train.router(runner, stopping))
-    app.include_router(ops.router(registry, metrics, device))
-    app.include_router(oip.router(registry, metrics, infer_route, app.version))
-    app.include_router(openapi.router(app))
-    openapi.install(app, partial(_manifests, registry))
-    errors.install(app)
-    door.table.require_all_of(_served(app))
-    limits = BodyLimits(settings.max_body_bytes, settings.max_stream_bytes, frozenset(formats.readers()))
+    parts = assemble(settings, trial)
+    negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
+    infer_route = InferRoute(parts.inference)
+    app = _routes(parts, negotiation, infer_route)
+    parts.door.table.require_all_of(_served(app))
     return Edge(
         app,
         predict=negotiation.serve,
         infer=infer_route.serve,
-        predictor=predictor,
-        metrics=metrics,
+        predictor=parts.predictor,
+        metrics=parts.metrics,
         route_templates=_route_templates(app),
-        limits=limits,
-        door=door,
-        stopping=stopping,
+        limits=BodyLimits(
+            whole=settings.max_body_bytes,
+            streamed=settings.max_stream_bytes,
+            streamed_types=frozenset(formats.readers()),
+            held=settings.max_bytes_held,
+        ),
+        door=parts.door,
+        auditor=Auditor(parts.trail, parts.watch, partial(_digest, parts.registry)),
+        request_log=RequestLog() if settings.access_log else None,
+        tracing=parts.tracing,
+        lifetime=parts.lifetime,
     )
 
 
+def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRoute) -> FastAPI:
+    """Return all routes, and what answers their errors."""
+    app = FastAPI(
+        title="Tabserve",
+        version=metadata.version("tabserve"),
+        description=DESCRIPTION,
+        lifespan=lambda _app: _running(parts),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"auto_configure": False, "tracing": False},  # app/tracing.py sees requests that never come so far
+    )
+    app.include_router(predict.router(negotiation))
+    app.include_router(models.router(parts.registry, parts.device))
+    app.include_router(datasets.router(parts.datasets, parts.runner.datasets_in_use))
+    app.include_router(train.router(parts.runner, parts.lifetime.stopping))
+    app.include_router(ops.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
+    app.include_router(oip.router(parts.registry, parts.metrics, infer_route, app.version, parts.lifetime))
+    app.include_router(openapi.router(app))
+    gate = parts.door.gate
+    openapi.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
+    errors.install(app)
+    return app
+
+
 @contextlib.asynccontextmanager
-async def _running(
-    settings: Settings,
-    registry: ModelRegistry,
-    runner: JobRunner,
-    kept: DatasetStore,
-    *,
-    metrics: ServingMetrics,
-    answering: tuple[Predictor, Inference],
-    door: Door,
-) -> AsyncIterator[None]:
+async def _running(parts: Parts) -> AsyncIterator[None]:
     """Open and load everything, keep looking at the store, and stop and close everything."""
     runtime.use_one_thread()
     runtime.use_full_float32()
-    await asyncio.gather(runner.open(), kept.open(), registry.refresh())
+    logger.info("models run on %s", runtime.describe_device(parts.device))
+    settings, registry = parts.settings, parts.registry
+    if parts.tracing:
+        parts.tracing.open(os.environ)
+    await asyncio.gather(parts.runner.open(), parts.datasets.open(), registry.refresh())
     for model in registry.served():
         if model.loaded:
-            for service in answering:
-                service.rehearse(model.loaded)
+            parts.predictor.rehearse(model.loaded)
+            parts.inference.rehearse(model.loaded)
     tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
-    tasks.append(asyncio.create_task(door.gate.keep_current(), name="keys"))
+    tasks.append(asyncio.create_task(registry.keep_tested(settings.self_test_interval_s), name="self test"))
+    tasks.append(asyncio.create_task(parts.door.gate.keep_current(), name="keys"))
     if settings.metrics_dir:
-        shared = SharedFigures(settings.metrics_dir, metrics)
-        metrics.others = shared.others
+        shared = SharedFigures(settings.metrics_dir, parts.metrics)
+        shared.inherit()
+        parts.metrics.others = shared.others
         tasks.append(asyncio.create_task(shared.keep_written(), name="figures"))
+    parts.trail.note("service.start", "ok")
+    tasks.append(asyncio.create_task(parts.watch.keep(), name="audit"))
     yield
     for task in tasks:
         task.cancel()
-    await runner.close()
+    await parts.runner.close()
     registry.close()
+    parts.watch.tell_refusals()
+    parts.trail.note("service.stop", "ok")
+    await parts.trail.close()
+    if parts.tracing:
+        await parts.tracing.close()
 
 
 async def _watch(registry: ModelRegistry, interval_s: float) -> None:
@@ -154,11 +156,13 @@ def _route_templates(app: FastAPI) -> dict[object, str]:
     return {route.endpoint: str(route.path_format) for route in reversed(contexts)}
 
 
-def _active(registry: ModelRegistry) -> Iterator[Active]:
-    for model in registry.served():
-        if model.loaded:
-            yield model.loaded.manifest, model.loaded.contract.version, model.loaded.device
+def _digest(registry: ModelRegistry, model: str, version: str) -> str | None:
+    """Return the sha256 that a version's manifest names, if there is such a version and it can be read."""
+    try:
+        return registry.stored.find(model, int(version)).manifest().sha256
+    except (ValueError, OSError, ServingError, StoreError):
+        return None
 
 
 def _manifests(registry: ModelRegistry) -> Iterator[Manifest]:
-    return (manifest for manifest, _, _ in _active(registry))
+    return (model.loaded.manifest for model in registry.served() if model.loaded)

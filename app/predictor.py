@@ -1,28 +1,30 @@
-"""From the bytes of a prediction request to those of its answer, whichever way the request came; no HTTP, no store."""
+"""From the bytes of a JSON prediction request to those of its answer, whichever way it came; no HTTP, no store."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from app.batching import Entry
-from app.bulk import Bulk
+from app.addressing import agreed, required, resolved
+from app.aside import Aside
+from app.batching import Done, Entry
 from app.codecs import json as json_codec
-from app.codecs.blocks import Reader, Writer
-from app.codecs.formats import BulkOptions
 from app.codecs.json_answers import write_answer
 from app.contract import Contract, Float32
 from app.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
-from app.errors import InvalidInput, Problem
+from app.errors import TooManyRows
+from app.holding import hold
+from app.patience import require_wanted
 from app.runtime import LoadedModel
 from app.scores import Answer, Scores
+from app.stages import Stages, outcome_of
+from app.statistics import VersionCounts
 
 REHEARSALS = 5
 
-Named = TypeVar("Named", str, int)
 Finish = Callable[[bytes | Exception], None]
 
 
@@ -45,22 +47,21 @@ class WholeWriter(Protocol):
 MakeWriter = Callable[[Contract], WholeWriter]
 
 
-@dataclass(frozen=True, slots=True)
-class BulkRequest:
-    """A request whose body is answered while it arrives."""
-
-    name: str | None
-    version: int | None
-    reader: Callable[[Contract, BulkOptions], Reader]
-    writer: Callable[[Contract, BulkOptions], Writer]
-    options: BulkOptions
-
-
 class Predictor:
-    """Answers predictions for every route that asks for one."""
+    """Answers predictions in JSON, for every route that asks for one and for the short way from the socket."""
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
+        """Store the parts.
+
+        Args:
+            plane: computes the answers.
+            aside: for large bodies that cannot be read in steps.
+            max_rows: of a request.
+        """
         self._plane = plane
+        self._aside = aside
+        self._max_rows = max_rows
+        self._max_soon_rows = min(max_rows, MAX_BATCH_ROWS)
 
     async def answer(self, body: bytes, name: str | None, version: int | None, write: MakeWriter) -> list[bytes]:
         """Return the answer to a JSON request, in parts.
@@ -74,14 +75,34 @@ class Predictor:
         Raises:
             ServingError: whatever is wrong with request or model.
         """
-        if len(body) > json_codec.BLOCK_BYTES and name is not None:
-            model = await self._plane.resolve(name, version)
-            with contextlib.suppress(json_codec.Unusual):
-                return await self._written_in_blocks(model, await _read_in_blocks(body, model.contract), write)
+        with self._plane.stages(name if version is None else None) as stages:
+            if len(body) > json_codec.BLOCK_BYTES and name is not None:
+                model = await resolved(self._plane, stages, name, version)
+                with contextlib.suppress(json_codec.Unusual):
+                    in_blocks = await self._read_in_blocks(stages, body, model.contract)
+                    return await self._written_in_blocks(stages, model, in_blocks, write)
+            async with self._aside.turn(len(body)):
+                model, x = await self._read_whole(stages, body, name, version)
+            blocks = (x[start : start + MAX_BATCH_ROWS] for start in range(0, len(x), MAX_BATCH_ROWS))
+            return await self._written_in_blocks(stages, model, blocks, write)
+
+    async def _read_whole(
+        self, stages: Stages, body: bytes, name: str | None, version: int | None
+    ) -> tuple[LoadedModel, Float32]:
+        """Return who is to answer, and the rows; what was read besides is not held longer."""
+        request = await self._aside.run(len(body), self._request, body)
+        wanted = required(agreed("model", name, request.model))
+        stages.parsed()
+        model = await resolved(self._plane, stages, wanted, agreed("version", version, request.version))
+        x = await self._aside.run(len(body), json_codec.read_rows, request, model.contract)
+        stages.parsed()
+        return model, x
+
+    def _request(self, body: bytes) -> json_codec.PredictRequest:
         request = json_codec.read_request(body)
-        wanted = _required(_agreed("model", name, request.model))
-        model = await self._plane.resolve(wanted, _agreed("version", version, request.version))
-        return await self._written_in_blocks(model, [json_codec.read_rows(request, model.contract)], write)
+        if len(request.instances) > self._max_rows:
+            raise TooManyRows(self._max_rows)
+        return request
 
     def rehearse(self, model: LoadedModel) -> None:
         """Answer an ordinary request and drop the answer, so that no client pays for what is done the first time."""
@@ -90,45 +111,39 @@ class Predictor:
             x = json_codec.read_rows(json_codec.read_request(body), model.contract)
             write_answer(Answer(Scores(model.contract, x, model.infer(x)), 0, len(x)))
 
-    async def stream(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:
-        """Return content type and parts of the answer to a body that is answered while it arrives.
-
-        Raises:
-            ServingError: whatever is wrong with request or model before the first part.
-        """
-        bulk = await self._bulk(asked)
-        parts = bulk.streamed(body)
-        return bulk.writer.content_type, self._begun(await anext(parts), parts)
-
-    async def whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes]]:
-        """Return content type and parts of the answer to a body that is answered when all of it is found good.
-
-        Raises:
-            ServingError: whatever is wrong with request or model.
-        """
-        bulk = await self._bulk(asked)
-        return bulk.writer.content_type, await bulk.whole(body)
-
-    async def _bulk(self, asked: BulkRequest) -> Bulk:
-        model = await self._plane.resolve(_required(asked.name), asked.version)
-        reader = asked.reader(model.contract, asked.options)
-        return Bulk(self._plane, model, reader, asked.writer(model.contract, asked.options), asked.options.skip)
-
-    async def _begun(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        yield first
-        async for part in rest:
-            yield part
-
-    async def _written_in_blocks(self, model: LoadedModel, blocks: Iterable[Float32], write: MakeWriter) -> list[bytes]:
+    async def _written_in_blocks(
+        self, stages: Stages, model: LoadedModel, blocks: Iterable[Float32], write: MakeWriter
+    ) -> list[bytes]:
         writer = write(model.contract)
         parts, rows = [writer.head()], 0
         for x in blocks:
             answer = await self._plane.infer(model, x)
+            stages.computed(answer)
             require_finite(answer, first=rows)
             rows += answer.rows
             parts.append(writer.rows(answer))
+            hold(len(parts[-1]))
+            stages.encoded()
         parts.append(writer.tail())
         return parts
+
+    async def _read_in_blocks(self, stages: Stages, body: bytes, contract: Contract) -> list[Float32]:
+        """Return the rows of a large JSON request; all are read before one is answered, since the last may be unusual.
+
+        Raises:
+            Unusual: if another reader has to read it.
+            TooManyRows.
+        """
+        blocks, rows = [], 0
+        for x in json_codec.row_blocks(body, contract):
+            blocks.append(x)
+            if (rows := rows + len(x)) > self._max_rows:
+                raise TooManyRows(self._max_rows)
+            stages.parsed()
+            await asyncio.sleep(0)  # other requests get their turn
+            stages.resume()
+            require_wanted()
+        return blocks
 
     def answer_soon(self, body: bytes, name: str, finish: Finish, *, alone: bool) -> Entry[Float32, Answer] | None:
         """Answer a small JSON request to the active version of a model without a task or a future.
@@ -146,52 +161,43 @@ class Predictor:
         Raises:
             ServingError: whatever is wrong with request or model.
         """
-        request = json_codec.read_request(body)
-        if request.version is not None or len(request.instances) > MAX_BATCH_ROWS:
-            return None
-        if request.model is not None:
-            _agreed("model", name, request.model)
-        model = self._plane.active(name)
-        x = json_codec.read_rows(request, model.contract)
-
-        def done(result: Answer | Exception) -> None:
-            if isinstance(result, Exception):
-                finish(result)
-                return
-            try:
-                require_finite(result)
-                answer = write_answer(result)
-            except Exception as error:
-                finish(error)
-            else:
-                finish(answer)
-
-        return self._plane.submit(model, x, done, alone=alone)
+        began_ns = time.perf_counter_ns()
+        try:
+            request = json_codec.read_request(body)
+            if request.version is not None or len(request.instances) > self._max_soon_rows:
+                return None
+            if request.model is not None:
+                agreed("model", name, request.model)
+            model = self._plane.active(name)
+            x = json_codec.read_rows(request, model.contract)
+            parsed_ns = time.perf_counter_ns()
+            done = _finisher(self._plane.counts(model), finish, began_ns, parsed_ns)
+            return self._plane.submit(model, x, done, alone=alone)
+        except Exception as error:
+            if (counts := self._plane.refused(name)) is not None:
+                counts.ended(outcome_of(error))
+            raise
 
 
-async def _read_in_blocks(body: bytes, contract: Contract) -> list[Float32]:
-    """Return the rows of a large JSON request; all are read before one is answered, since the last may be unusual.
+def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Answer]:
+    """Return what writes the answer to a small request, and counts it."""
 
-    Raises:
-        Unusual: if another reader has to read it.
-    """
-    blocks = []
-    for x in json_codec.row_blocks(body, contract):
-        blocks.append(x)
-        await asyncio.sleep(0)  # other requests get their turn
-    return blocks
+    def done(result: Answer | Exception) -> None:
+        if isinstance(result, Exception):
+            counts.ended(outcome_of(result))
+            finish(result)
+            return
+        begun_ns, scores = time.perf_counter_ns(), result.scores
+        try:
+            require_finite(result)
+            answer = write_answer(result)
+        except Exception as error:
+            counts.ended(outcome_of(error))
+            finish(error)
+            return
+        queued_ns = scores.began_ns - parsed_ns
+        counts.waited(queued_ns)
+        counts.answered((parsed_ns - began_ns, queued_ns, scores.took_ns, time.perf_counter_ns() - begun_ns))
+        finish(answer)
 
-
-def _agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | None:
-    """Return what path or body say; both may, if they say the same."""
-    if in_path is None or in_body is None or in_path == in_body:
-        return in_path if in_path is not None else in_body
-    problem = "path and body name different ones; say it in one place"
-    raise InvalidInput(f"{field}: {problem}", (Problem(None, field, problem),))
-
-
-def _required(name: str | None) -> str:
-    if name is None:
-        problem = 'must be named, in the path (POST /predict/{model}) or in the body ("model": "...")'
-        raise InvalidInput(f"the model {problem}", (Problem(None, "model", problem),))
-    return name
+    return done

@@ -1,27 +1,28 @@
 """uvicorn's HTTP protocol with bounds on what strangers may send, and how slowly; it must not know what is served.
 
-uvicorn has no deadline for a request that never ends, httptools no bound for a header that never ends. Each connection
-looks at itself once a second, so requests that come whole pay nothing for their deadlines.
+uvicorn has no deadline for a request that never ends, httptools no bound for a header that never ends. Deadlines are
+looked after apart (`app/pace.py`), so requests that come whole pay nothing for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from abc import abstractmethod
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.access.heads import require_unambiguous
 from app.access.limits import ReceiveLimits
 from app.access.refusals import HeadTooLarge, MalformedRequest, ReceiveTimeout
 from app.errors import MalformedBody, ServingError
+from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, Pace
 
-LOOK_S = 1.0
+FREE_CHUNKS = 1024
+LEAST_CHUNK_BYTES = 4  # on average, of more than these: no row is shorter
+FIRST_WORDS_S = 0.5  # of a new connection, when the server stops: so long its first request may be under way
 LINGER_S = 2.0  # after an answer to a body that is not read, so that the client gets to read the answer
-FEW_BYTES = 64 << 10  # of a body that nobody wants: so much is read, for the sake of the connection
-
-# Where the parser is. The odd ones were entered in the packet that is being read, and their time does not run yet.
-IDLE, HEAD_BEGUN, HEAD, BODY_BEGUN, BODY, FIRST = range(6)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -29,7 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Attributes:
         bounds: set by the deriving class before a connection is made.
-        phase: where the parser is.
+        phase, since_s, received, excused_s: see `app.pace.Connection`.
     """
 
     bounds: ReceiveLimits
@@ -37,14 +38,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.phase = FIRST
-        self._since = self.loop.time()
-        self._received = 0
-        self._excused_s = 0.0
+        self.since_s = self.loop.time()
+        self.received = 0
+        self.excused_s = 0.0
         self._suspect = False
         self._refusal: ServingError | None = None
-        self._look_task: asyncio.TimerHandle | None = None
+        self._pace = Pace()
         self._lingers = False
-        self._stuck: tuple[float, int] | None = None
+        self._last = False
+        self._chunks = self._chunked_bytes = 0
 
     @abstractmethod
     def refuse(self, error: ServingError) -> None:
@@ -53,15 +55,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Begin to look at the connection."""
         super().connection_made(transport)
-        self._look_task = self.loop.call_later(LOOK_S, self._look)
+        self._pace.begin(self)
         if len(self.connections) > self.bounds.max_connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop looking at it."""
-        if self._look_task is not None:
-            self._look_task.cancel()
-            self._look_task = None
+        self._pace.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -86,10 +86,27 @@ class BoundedProtocol(HttpToolsProtocol):
         """Let uvicorn answer the request."""
         super().on_headers_complete()
         self.phase = BODY_BEGUN
+        self._chunks = self._chunked_bytes = 0
         cycle = self.cycle
         if cycle is not None:
+            cycle.keep_alive &= not self._last
             self.scope["tabserve.gone"] = lambda: cycle.disconnected  # type: ignore[typeddict-unknown-key]
             cycle.transport = _Lingering(self)  # type: ignore[assignment] # it has all that a cycle uses
+
+    def on_chunk_header(self) -> None:
+        """Count a chunk; however many come in a packet, the parser goes through them without a pause.
+
+        Raises:
+            MalformedBody: if they are absurdly small.
+        """
+        self._chunks += 1
+        if self._chunks > FREE_CHUNKS and self._chunked_bytes < LEAST_CHUNK_BYTES * (self._chunks - 1):
+            self._raise(MalformedBody(f"the chunks of the body are too small; send {LEAST_CHUNK_BYTES} bytes in each"))
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a piece of the body on."""
+        self._chunked_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Be told that the request is all here."""
@@ -113,7 +130,11 @@ class BoundedProtocol(HttpToolsProtocol):
         elif getattr(pending, "response_started", False):
             self.transport.abort()  # what is sent of the answer must not look whole
         else:
+            pending.disconnected = True
+            pending.message_event.set()
             self.refuse(error)
+            if self._lingers:
+                self.flow.pause_reading()
 
     def check_head(self) -> None:
         """Check the head that is complete now; to be called unless it equals one that was checked.
@@ -122,12 +143,12 @@ class BoundedProtocol(HttpToolsProtocol):
             ServingError: for httptools to pass on, whereupon uvicorn asks for the answer.
         """
         if not self.head_is_small():
-            self._refuse_head(HeadTooLarge(self.bounds.max_head_bytes, self.bounds.max_headers))
+            self._raise(HeadTooLarge(self.bounds.max_head_bytes, self.bounds.max_headers))
         self._suspect = False
-        version = self.parser.get_http_version()
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if version not in ("1.1", "1.0") or (hosts != 1 and (hosts or version == "1.1")):
-            self._refuse_head(MalformedRequest("send HTTP/1.1 with one Host header"))
+        try:
+            require_unambiguous(self.parser.get_http_version(), self.headers)
+        except MalformedRequest as error:
+            self._raise(error)
 
     def head_is_small(self) -> bool:
         """Tell whether the head that is complete now is within its bounds."""
@@ -138,7 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return size <= self.bounds.max_head_bytes
 
-    def _refuse_head(self, error: ServingError) -> None:
+    def _raise(self, error: ServingError) -> None:
         self._refusal = error
         raise error
 
@@ -146,29 +167,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Be told of a packet after which more must come."""
         if self.phase in (HEAD_BEGUN, BODY_BEGUN):
             self.phase += 1
-            self._since, self._received, self._excused_s = self.loop.time(), 0, 0.0
+            self.since_s, self.received, self.excused_s = self.loop.time(), 0, 0.0
             return
-        self._received += count
-        if self.phase == HEAD and self._received > self.bounds.max_head_bytes and not self.transport.is_closing():
+        self.received += count
+        if self.phase == HEAD and self.received > self.bounds.max_head_bytes and not self.transport.is_closing():
             self.refuse(HeadTooLarge(self.bounds.max_head_bytes, self.bounds.max_headers))
 
-    def _look(self) -> None:
-        """See whether the client keeps up, now and again in a second."""
-        self._look_task = self.loop.call_later(LOOK_S, self._look)
-        if self._is_stuck():
-            self.transport.abort()
-        elif self.phase == IDLE or self.transport.is_closing():
-            return
-        elif self.phase == BODY and self.flow.read_paused:
-            self._excused_s += LOOK_S
-        elif self.loop.time() - self._since - self._excused_s > self._allowed_s():
-            self._give_up()
-
-    def _allowed_s(self) -> float:
-        earned_s = self._received / self.bounds.min_rate if self.phase == BODY else 0.0
-        return self.bounds.timeout_s + earned_s
-
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Close the connection of a client that is too slow, with an answer if it waits for one."""
         if self.phase == FIRST or (self.phase == BODY and self.cycle.response_complete):
             self.transport.close()
@@ -176,28 +181,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = ReceiveTimeout()
             self.send_400_response("")
 
-    def _is_stuck(self) -> bool:
-        """Tell whether the client does not read what waits for it, at least `FEW_BYTES` in the time that it has."""
-        waiting = self.transport.get_write_buffer_size()
-        more_comes = self.cycle is not None and not self.cycle.response_complete and not self.flow.write_paused
-        if not waiting or (more_comes and not self.transport.is_closing()):
-            self._stuck = None
-            return False
-        now = self.loop.time()
-        if self._stuck is None or waiting <= self._stuck[1] - FEW_BYTES:
-            self._stuck = (now, waiting)
-        return now - self._stuck[0] > self.bounds.send_timeout_s
-
     def resume_writing(self) -> None:
         """Be told that the client has read most of what waited."""
-        self._stuck = None
+        self._pace.was_read()
         super().resume_writing()
 
     def _make_room(self) -> None:
         """Close some connections that do nothing, first those that never did; or else this one."""
         others: list[Any] = [other for other in self.connections if other is not self]
         idle = [other for other in others if other.does_nothing()]
-        idle.sort(key=lambda other: (other.phase == IDLE, other.since()))
+        idle.sort(key=lambda other: (other.phase == IDLE, other.since_s))
         for other in idle[: len(idle) // 16 + 1] or [self]:
             other.transport.abort()
 
@@ -207,9 +200,30 @@ class BoundedProtocol(HttpToolsProtocol):
             self.phase == IDLE and (self.cycle is None or self.cycle.response_complete)
         )
 
-    def since(self) -> float:
-        """Return when it was last noticed that more must come, or when the connection was made."""
-        return self._since
+    def drain(self) -> None:
+        """Let the answer to the present request, or else to the next, be the last on this connection."""
+        self._last = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close as soon as nothing is being asked: what was sent before the server stopped listening is answered."""
+        self.drain()
+        if self.transport.is_closing() or self.phase not in (FIRST, IDLE):
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            return
+        wait_s = FIRST_WORDS_S - (self.loop.time() - self.since_s) if self.phase == FIRST else 0.0
+        if wait_s > 0 or self._has_unread():
+            self.loop.call_later(max(wait_s, 0.01), self.shutdown)
+        else:
+            self.transport.close()
+
+    def _has_unread(self) -> bool:
+        """Tell whether something came that the event loop has not passed on yet; closing would reset the connection."""
+        unread = select.poll()
+        unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(unread.poll(0))
 
     def linger(self) -> None:
         """Close, but if the client still sends a body that nobody reads, let it read the answer first."""

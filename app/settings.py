@@ -68,20 +68,38 @@ class Settings(BaseSettings):
     """Seconds between two looks at the store for a new active version."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 32)] = 8 << 20
     """Largest request body in bytes."""
+    max_rows: Annotated[int, Field(ge=1)] = 131_072
+    """Most rows of one request in JSON or the Open Inference Protocol, whose answers are held in memory."""
     max_stream_bytes: Annotated[int, Field(ge=1024)] = 1 << 40
     """Largest body in bytes of CSV, NDJSON, Arrow and float32, which are answered while they arrive."""
     max_dataset_bytes: Annotated[int, Field(ge=1024)] = 4 << 30
     """Largest data set in bytes; it streams to the disk, and max_stream_bytes bounds it as well."""
     max_answer_bytes_waiting: Annotated[int, Field(ge=1 << 16)] = 64 << 20
     """How many bytes of an answer may wait for a client that sends all its rows before it reads."""
+    max_bytes_held: Annotated[int, Field(ge=1 << 16)] = 256 << 20
+    """Bytes of bodies and answers that one process holds whole, but the first 64 KiB of each; more is answered 503."""
     max_loaded_versions: Annotated[int, Field(ge=1, le=1000)] = 8
-    """How many versions that served lately, or were asked for by number, stay loaded."""
+    """How many versions stay loaded besides those that serve, for they served lately or were asked for by number."""
+    signing_key_file: Path | None = None
+    """File with the key that versions must be signed with, made by `python -m training signing-key`."""
+    self_test_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """Seconds between two tests of all loaded versions with their golden rows; 0 leaves the tests after swaps."""
+    strict_readiness: bool = False
+    """Be ready only if every model of the store has a version that serves; by default one such model is enough."""
     max_queue_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 65_536
     """How many rows of small requests may wait for a model; more are answered 429."""
     max_batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How long a small request may wait for company; 0 does not wait, more helps only heavy models on a GPU."""
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """Seconds that the service serves on after SIGTERM, unready, before it takes no more connections."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is logged."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """How messages are logged: a JSON object a line, text for people, or auto: text on a terminal, else JSON."""
+    access_log: bool = False
+    """Log a line for every request that is answered, but for probes."""
+    audit_file: Path | None = None
+    """File that says who changed what, and how that ended; by default audit.jsonl in the state folder."""
     metrics_dir: Path | None = None
     """Folder where several workers leave their figures for each other; set by the launcher."""
     keys_file: Path | None = None

@@ -2,29 +2,23 @@
 
 Everything else, and every request that is unusual in any way, takes uvicorn's own way through ASGI, so this class
 needs to be right about the plain case only: an HTTP/1.1 request with a small JSON body, nothing pipelined before it.
-It must not know models or JSON; both ways end in the same `Predictor`.
+It must not know models or JSON; JSON ends in the same `Predictor` on both ways.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-import time
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.access.door import COUNTED, Pass
-from app.api.errors import CLIENT_CLOSED, problem_answer
-from app.batching import Entry
+from app.access.door import COUNTED
+from app.direct import DirectExchange, LastExchange, PlainHead, problem_bytes
 from app.edge import Edge
 from app.errors import ServingError
 from app.exchange import COMMON_HEADERS
-from app.receiving import BODY_BEGUN, HEAD_BEGUN, IDLE, BoundedProtocol
-
-logger = logging.getLogger(__name__)
+from app.pace import BODY_BEGUN, HEAD_BEGUN, IDLE
+from app.receiving import BoundedProtocol
 
 MAX_DIRECT_BYTES = 64 << 10
 
@@ -37,81 +31,6 @@ _SMALL_LENGTH = re.compile(rb"[0-9]{1,6}")
 _COMMON = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
 
 
-class DirectExchange:
-    """One request that is answered directly; it stands in for uvicorn's cycle, whose attributes uvicorn looks at.
-
-    Attributes:
-        response_complete: whether the answer was written.
-        disconnected: set by uvicorn when the client goes away first.
-        keep_alive: cleared by uvicorn when the server is shutting down.
-    """
-
-    def __init__(self, protocol: DirectProtocol, model: str, request_id: bytes | None) -> None:
-        self.response_complete = False
-        self.disconnected = False
-        self.keep_alive = protocol.parser.should_keep_alive()
-        self.model = model
-        self.body = b""
-        self.entry: Entry[Any, Any] | None = None
-        self._protocol = protocol
-        self._given_id = request_id
-        self._started = time.perf_counter()
-
-    @property
-    def message_event(self) -> DirectExchange:
-        """Return what uvicorn tells of a lost connection: this exchange.
-
-        A property, since an exchange that held itself, or an entry that holds it, would be left to the collector, and
-        that takes a millisecond now and then: half of the 99th percentile at half of capacity.
-        """
-        return self
-
-    def set(self) -> None:
-        """Be told by uvicorn, as its message event is, that the connection is lost: nobody waits for the answer now."""
-        if not self.response_complete:
-            self.response_complete = True
-            if self.entry is not None:
-                self.entry.cancelled = True
-                self.entry = None
-            self._count(CLIENT_CLOSED)
-
-    def finish(self, result: bytes | Exception) -> None:
-        """Write the answer; called once, now or at the end of the loop's turn."""
-        if self.response_complete:
-            return
-        protocol = self._protocol
-        if protocol.transport.is_closing():  # the loss was told to a request behind this one
-            self.set()
-            return
-        request_id = protocol.edge.request_ids.choose(self._given_id)
-        if isinstance(result, bytes):
-            status, body, headers = 200, result, b"content-type: application/json\r\n"
-        else:
-            status, body, headers = _problem(result, request_id)
-        protocol.write_answer(status, headers, body, request_id, keep_alive=self.keep_alive)
-        self.response_complete = True
-        self.entry = None
-        self._count(status)
-        if not self.keep_alive:
-            protocol.transport.close()
-        protocol.on_response_complete()
-
-    def _count(self, status: int) -> None:
-        edge = self._protocol.edge
-        edge.metrics.in_progress -= 1
-        edge.predictions.count(status, time.perf_counter() - self._started)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """What came before on this connection, and was plain; what comes again need not be looked at."""
-
-    url: bytes
-    headers: list[tuple[bytes, bytes]]
-    model: str
-    known: Pass
-
-
 class DirectProtocol(BoundedProtocol):
     """uvicorn's protocol with the short way in front; see the module."""
 
@@ -122,12 +41,15 @@ class DirectProtocol(BoundedProtocol):
         self.edge = self.app
         self.bounds = self.edge.door.receive_limits
         self._unusual = _UNUSUAL_HEADERS | self.edge.door.telling_headers
-        self._max_direct_bytes = min(MAX_DIRECT_BYTES, self.edge.limits.whole)
+        self._max_direct_bytes = min(MAX_DIRECT_BYTES, self.edge.limits.whole) if self.edge.tracing is None else -1
         self._exchange: DirectExchange | None = None
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self._default_head = b""
         self._lengths: list[bytes] = []
-        self._repeated: _Plain | None = None
+        self._repeated: PlainHead | None = None
+        self._answer_with: type[DirectExchange] = DirectExchange
+        if self.edge.lifetime.draining:
+            self.drain()
 
     def on_message_begin(self) -> None:
         """Begin a request; uvicorn's scope is made only if this takes uvicorn's way."""
@@ -189,9 +111,14 @@ class DirectProtocol(BoundedProtocol):
         super().on_body(exchange.body)
         super().on_message_complete()
 
+    def drain(self) -> None:
+        """Be told that the server will stop: the next answer is the last on this connection."""
+        self._answer_with = LastExchange
+        super().drain()
+
     def shutdown(self) -> None:
         """Be told by uvicorn that the server shuts down: what is being answered is finished, nobody waits longer."""
-        self.edge.stopping.set()
+        self.edge.lifetime.stopping.set()
         super().shutdown()
 
     def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
@@ -213,9 +140,16 @@ class DirectProtocol(BoundedProtocol):
     def refuse(self, error: ServingError) -> None:
         """Answer what never becomes a request with problem details; nothing follows on this connection."""
         request_id = self.edge.request_ids.choose(None)
-        status, body, headers = _problem(error, request_id)
+        status, body, headers = problem_bytes(error, request_id)
         self.write_answer(status, headers, body, request_id, keep_alive=False)
-        self.transport.close()
+        self.linger()
+        if self.edge.request_log is not None:
+            self.edge.request_log.refused(request_id=request_id, status=status, sent_bytes=len(body), peer=self.peer)
+
+    @property
+    def peer(self) -> str:
+        """Return the address of the other end of the connection."""
+        return self.client[0] if self.client else ""
 
     def default_head(self) -> bytes:
         """Return the headers that every answer of the server has, the date among them, as bytes."""
@@ -240,9 +174,9 @@ class DirectProtocol(BoundedProtocol):
         if plain is None or not self.edge.door.admits_again(plain.known, self.client[0] if self.client else ""):
             self._repeated = None
             return None
-        return DirectExchange(self, plain.model, given_id)
+        return self._answer_with(self, plain, given_id)
 
-    def _plain(self) -> tuple[_Plain | None, bytes | None]:
+    def _plain(self) -> tuple[PlainHead | None, bytes | None]:
         """Return path and headers if they are plain, remembered if they may come again, and the given request id."""
         headers = dict(self.headers)
         name = self.url.removeprefix(_PREFIX)
@@ -260,7 +194,7 @@ class DirectProtocol(BoundedProtocol):
         known = self.edge.door.recognise(headers) if plain else None
         if known is None:
             return None, None
-        found = _Plain(self.url, self.headers, name.decode("latin-1"), known)
+        found = PlainHead(self.url, self.headers, name.decode("latin-1"), known)
         request_id = headers.get(b"x-request-id")
         if request_id is None:
             self._repeated = found
@@ -274,10 +208,3 @@ class DirectProtocol(BoundedProtocol):
         self.headers.extend(headers)  # the very list that uvicorn's scope holds
         self.headers.extend((b"content-length", length) for length in self._lengths)
         super().on_headers_complete()
-
-
-def _problem(error: Exception, request_id: str) -> tuple[int, bytes, bytes]:
-    status, body, headers = problem_answer(error, request_id)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("request %s failed", request_id, exc_info=error)
-    return status.value, body, b"".join(b"%b: %b\r\n" % header for header in headers)

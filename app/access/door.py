@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.access.cors import Cors
 from app.access.exposure import Hosts, strangers
@@ -25,8 +25,17 @@ from app.settings import Settings
 
 TIMEOUT_HEADER = b"x-request-timeout-ms"
 COUNTED = "tabserve.counted"
+ANYBODY = Caller(None, frozenset())
 
+_READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _TIMEOUT_MS = re.compile(rb"[1-9][0-9]{0,8}")
+
+
+class Admitted(NamedTuple):
+    """A request that may come in."""
+
+    route: Route
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +63,8 @@ class Door:
     receive_limits: ReceiveLimits
     max_in_flight: int
 
-    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Route:
-        """Return the route of a request that may come in; nothing but its head has been looked at.
+    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Admitted:
+        """Return the route of a request that may come in, and who asks; nothing but its head has been looked at.
 
         Args:
             scope: the ASGI scope; if `COUNTED` is in it, the request was counted already.
@@ -69,7 +78,7 @@ class Door:
         try:
             route = self.table.find(scope["method"], scope["path"])
             if route.scope is None:
-                return route
+                return Admitted(route, ANYBODY)
         except (NotFound, MethodNotAllowed) as error:
             missing = error
         self.hosts.check(headers.get(b"host"))
@@ -81,11 +90,13 @@ class Door:
         if route is None or route.scope is None:
             raise missing or NotFound
         self.gate.require(caller, route.scope)
+        if caller.key_id is None and scope["method"] not in _READING:  # a page has no key but by its own doing
+            self.cors.check(headers)
         if self.metrics.in_progress > self.max_in_flight and route.scope is not Scope.METRICS:
             raise TooManyInFlight(self.max_in_flight)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise EncodedBody
-        return route
+        return Admitted(route, caller)
 
     def recognise(self, headers: Mapping[bytes, bytes]) -> Pass | None:
         """Return a pass for requests with these headers that predict, or None if `admit` has something to say."""
@@ -108,7 +119,7 @@ class Door:
     @property
     def telling_headers(self) -> frozenset[bytes]:
         """Headers that the short way from the socket does not know what to do with."""
-        return frozenset((b"content-encoding", TIMEOUT_HEADER, *((b"origin",) if self.cors else ())))
+        return frozenset((b"content-encoding", TIMEOUT_HEADER, b"origin", b"sec-fetch-site"))
 
 
 def door_for(settings: Settings, metrics: ServingMetrics) -> Door:

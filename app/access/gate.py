@@ -23,6 +23,8 @@ class Gate:
     """Lets callers in.
 
     Attributes:
+        strangers: what may be done without a key.
+        keyed: there are keys.
         open: nobody is ever refused: no keys, all scopes for everybody, no limit of requests.
     """
 
@@ -38,6 +40,8 @@ class Gate:
         self._stranger = Caller(None, strangers)
         self._rates = rates
         self._failures = TokenBuckets(1 / FAILURE_S, FAILURES)
+        self.strangers = strangers
+        self.keyed = keyring is not None
         self.open = keyring is None and rates is None and strangers == frozenset(Scope)
 
     @property
@@ -91,7 +95,7 @@ class Gate:
             NotAuthenticated: if there was no key.
         """
         if scope not in caller.scopes:
-            raise NotAuthenticated if caller.key_id is None else ScopeMissing(scope)
+            raise NotAuthenticated if caller.key_id is None else ScopeMissing(scope, caller.key_id)
 
     def count(self, caller: Caller, peer: str) -> None:
         """Count a request of the caller.

@@ -46,6 +46,7 @@ class Keyring:
         self.current = True
         self._file = file
         self._seen: object = None
+        self._told: str | None = None  # what was wrong at the last look
         self._accepted: tuple[_Accepted, ...] = ()
         self._remembered: dict[bytes, _Accepted] = {}  # by digest; at most as many as there are keys
 
@@ -66,14 +67,15 @@ class Keyring:
         seen = self._look()
         if seen == self._seen:
             return
-        self._seen = seen
         try:
             self._accept(self._file.read())
         except UnreadableKeys as error:
             self.current = False
-            logger.error("the keys of before stay accepted: %s", error)
-        else:
-            self.current = True
+            if str(error) != self._told:
+                logger.error("the keys of before stay accepted: %s", error)
+            self._told = str(error)
+        else:  # only now: what could not be read for want of memory or descriptors is read at the next look
+            self._seen, self.current, self._told = seen, True, None
 
     def find(self, presented: bytes) -> Caller | None:
         """Return whose key this is, or None; how long that takes does not depend on what was presented."""

@@ -22,9 +22,20 @@ class KeyNotAccepted(NotAuthenticated):
 class ScopeMissing(ServingError):
     """The key is good, but not for this."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, key_id: str) -> None:
         super().__init__(f"this key lacks the scope {scope}, which is needed here")
         self.scope = scope
+        self.key_id = key_id
+
+
+class CrossOrigin(ServingError):
+    """A page of another origin lets somebody's browser ask, and nobody said that it may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "pages of another origin may only read here without a key; an operator can let one do more, see "
+            "TABSERVE_CORS_ORIGINS"
+        )
 
 
 class RateLimited(ServingError):

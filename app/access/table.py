@@ -6,16 +6,18 @@ The path that is looked up is the one that routing looks at, never an address re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.access.keys import Scope
 from app.access.refusals import MethodNotAllowed, NotFound
 from app.errors import ConfigurationError
 
+PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
+
 # Scope, methods, paths; the scope None is for everybody, and that is for health probes only.
 TABLE: tuple[tuple[Scope | None, str, tuple[str, ...]], ...] = (
-    (None, "GET HEAD", ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")),
+    (None, "GET HEAD", PROBES),
     (Scope.PREDICT, "POST", ("/predict", "/predict/{model}", "/predict/{model}/versions/{version}")),
     (Scope.PREDICT, "GET HEAD", ("/health",)),
     (Scope.PREDICT, "GET", ("/openapi.json", "/docs", "/docs/{asset}")),
@@ -38,16 +40,37 @@ TABLE: tuple[tuple[Scope | None, str, tuple[str, ...]], ...] = (
     (Scope.ADMIN, "DELETE", ("/models/{model}/versions/{version}",)),
 )
 
-_PARAMETER = re.compile(r"\{[^}]*\}")
+# What changes something, and so is put on record; its name there. Whatever needs `train` or `admin` and is no GET.
+AUDITED: Mapping[str, str] = {
+    "POST /train": "train.submit",
+    "DELETE /train/{job_id}": "train.cancel",
+    "POST /train/{job_id}/retry": "train.retry",
+    "PUT /datasets/{name}": "dataset.put",
+    "DELETE /datasets/{name}": "dataset.delete",
+    "POST /models/{model}/versions/{version}/activate": "model.activate",
+    "DELETE /models/{model}/versions/{version}": "model.remove",
+}
+
+_PARAMETER = re.compile(r"\{([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path, and what it needs."""
+    """One method of one path, and what it needs.
+
+    Attributes:
+        action: its name on record, if it changes something.
+    """
 
     template: str
     method: str
     scope: Scope | None
+    action: str | None = None
+
+    def parameters(self, path: str) -> dict[str, str]:
+        """Return what a path has in the places that the template names."""
+        found = re.fullmatch(_PARAMETER.sub(r"(?P<\1>[^/]+)", self.template), path)
+        return found.groupdict() if found else {}
 
 
 class AccessTable:
@@ -59,7 +82,8 @@ class AccessTable:
         for scope, methods, templates in table:
             for template in templates:
                 by_method = routes.setdefault(template, {})
-                by_method |= {method: Route(template, method, scope) for method in methods.split()}
+                for method in methods.split():
+                    by_method[method] = Route(template, method, scope, AUDITED.get(f"{method} {template}"))
         self.routes = routes
         self._fixed = {template: found for template, found in routes.items() if "{" not in template}
         self._patterns = [

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from app.codecs import precise_json
-from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, UnsupportedContentType
+from app.errors import MAX_PROBLEMS, BodyTooLarge, InvalidInput, MalformedBody, Problem, UnsupportedContentType
 
 JSON = "application/json"
+MAX_SMALL_BYTES = 1 << 20  # ten thousand features by name
 _MAX_LENGTH_DIGITS = 18
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -39,16 +40,39 @@ def declared_length(request: Request) -> int | None:
     return int(digits) if digits.isdecimal() else None
 
 
+async def read_small(request: Request) -> bytes:
+    """Return a body that says what to do and holds no rows.
+
+    Raises:
+        BodyTooLarge.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_SMALL_BYTES:
+            raise BodyTooLarge(MAX_SMALL_BYTES, "it only says what to do; rows go to PUT /datasets/{name}")
+    return bytes(body)
+
+
 async def read_json(request: Request, kind: type[Body]) -> Body:
     """Read a JSON body strictly.
 
     Raises:
-        UnsupportedContentType, MalformedBody.
+        UnsupportedContentType, MalformedBody, BodyTooLarge.
         InvalidInput: naming each wrong field; what was sent is not repeated.
     """
     check_content_type(request.headers.get("content-type"))
+    return parsed(await read_small(request), kind)
+
+
+def parsed(body: bytes, kind: type[Body]) -> Body:
+    """Return what a JSON body says.
+
+    Raises:
+        MalformedBody.
+        InvalidInput: naming each wrong field; what was sent is not repeated.
+    """
     try:
-        body = await request.body()
         precise_json.parse(body)  # pydantic takes the last of two values of the same name, and goes 200 deep
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -60,11 +84,11 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
 def invalid(error: ValidationError) -> InvalidInput:
     """Return what to tell the client about fields that are wrong; what was sent is not repeated."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
-    problems = tuple(Problem(None, _place(fault), fault["msg"].lower()) for fault in faults)
+    problems = tuple(Problem(None, place(fault), fault["msg"].lower()) for fault in faults)
     return InvalidInput(f"{problems[0].feature or 'the body'}: {problems[0].problem}; see GET /docs", problems)
 
 
-def _place(fault: ErrorDetails) -> str | None:
+def place(fault: Mapping[str, Any]) -> str | None:
     """Return the dotted name of the field at fault, or of the object around it if the client made up the name."""
     made_up = fault["type"] == "extra_forbidden"
     return ".".join(map(str, fault["loc"][:-1] if made_up else fault["loc"])) or None

@@ -10,11 +10,15 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from app.api.bodies import check_content_type, declared_length
-from app.api.schemas import csv_body, problems
-from app.datasets import DatasetStore, InUse, StoredDataset
+from app.api.parameters import DatasetPath
+from app.api.schemas import Document, csv_body, links, problems
+from app.datasets.folders import StoredDataset
+from app.datasets.store import DatasetStore, InUse
 from modelstore import ColumnSummary
 
 CSV = "text/csv"
+
+_SHOW, _DELETE = "show_datasets__name__get", "delete_datasets__name__delete"
 
 
 class DatasetBrief(BaseModel):
@@ -69,47 +73,56 @@ class DatasetList(BaseModel):
     datasets: list[DatasetBrief]
 
 
-def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
-    """Return the routes about data sets; `in_use` tells which contents trainings need that have not ended."""
-    routes = APIRouter(tags=["datasets"])
+class DatasetRoutes:
+    """What the routes answer; each method is one of them, and its docstring is what the API's document says of it."""
 
-    @routes.put(
-        "/datasets/{name}",
-        status_code=201,
-        response_model=DatasetInfo,
-        openapi_extra=csv_body(churn="age,visits,churned\n34,2,no\n51,0,yes\n"),
-        responses={
-            200: {"description": "The data set replaces one of the same name", "model": DatasetInfo},
-            **problems(413, 415, 422, 503, 507),
-        },
-    )
-    async def put(name: str, request: Request) -> Response:
+    def __init__(self, datasets: DatasetStore, in_use: InUse) -> None:
+        self._datasets = datasets
+        self._in_use = in_use
+
+    async def put(self, name: DatasetPath, request: Request) -> Response:
         """Keep a CSV file as a data set: a header line, then a line each row, UTF-8, commas; checked before it is kept.
 
         It streams to the disk, so it may be large. Faults are named by line (the header is line 1) and column.
         """
         check_content_type(request.headers.get("content-type"), (CSV,))
-        stored, is_new = await datasets.put(name, request.stream(), in_use, declared_length(request))
+        stored, is_new = await self._datasets.put(name, request.stream(), self._in_use, declared_length(request))
         response = await asyncio.to_thread(_shown, stored)
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = f"/datasets/{stored.name}"
         return response
 
-    @routes.get("/datasets", responses=problems(503))
-    async def list_datasets() -> DatasetList:
+    async def list_datasets(self) -> DatasetList:
         """List all data sets."""
-        return DatasetList(datasets=[DatasetBrief.of(stored) for stored in await datasets.list()])
+        return DatasetList(datasets=[DatasetBrief.of(stored) for stored in await self._datasets.list()])
 
-    @routes.get("/datasets/{name}", response_model=DatasetInfo, responses=problems(404, 422, 503))
-    async def show(name: str) -> Response:
+    async def show(self, name: DatasetPath) -> Response:
         """Show a data set: columns with their kinds, ranges and classes, rows, sha256, what looks wrong."""
-        return await asyncio.to_thread(_shown, await datasets.get(name))
+        return await asyncio.to_thread(_shown, await self._datasets.get(name))
 
-    @routes.delete("/datasets/{name}", status_code=204, responses=problems(404, 409, 422, 503))
-    async def delete(name: str) -> None:
+    async def delete(self, name: DatasetPath) -> None:
         """Remove a data set; 409 while a training that has not ended needs it. Models trained on it stay."""
-        await datasets.delete(name, in_use)
+        await self._datasets.delete(name, self._in_use)
 
+
+def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
+    """Return the routes about data sets; `in_use` tells which contents trainings need that have not ended."""
+    routes, answer = APIRouter(tags=["datasets"]), DatasetRoutes(datasets, in_use)
+    following = links("name", "$response.body#/name", show=_SHOW, delete=_DELETE)
+    kept: dict[int | str, Document] = {
+        200: {"description": "It replaces one of the same name", "model": DatasetInfo, "links": following},
+        201: {"description": "It is kept", "links": following},
+    }
+    routes.put(
+        "/datasets/{name}",
+        status_code=201,
+        response_model=DatasetInfo,
+        openapi_extra=csv_body(churn="age,visits,churned\n34,2,no\n51,0,yes\n"),
+        responses=kept | problems(413, 415, 422, 503, 507),
+    )(answer.put)
+    routes.get("/datasets", responses=problems(503))(answer.list_datasets)
+    routes.get("/datasets/{name}", response_model=DatasetInfo, responses=problems(404, 422, 503))(answer.show)
+    routes.delete("/datasets/{name}", status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
     return routes
 
 

@@ -17,10 +17,12 @@ from starlette.requests import ClientDisconnect
 
 from app import errors
 from app.access import refusals
-from app.api.bodies import JSON
+from app.api.bodies import JSON, place
 from app.api.schemas import PROBLEM_TYPE
+from app.jobs import refusals as job_refusals
 
 RETRY_AFTER_S = 1
+RETRY_AFTER_FULL_S = 60  # somebody has to make room first
 CLIENT_CLOSED = 499  # not in HTTPStatus; what nginx logs, too
 
 STATUS: Mapping[type[errors.ServingError], HTTPStatus] = {
@@ -28,29 +30,28 @@ STATUS: Mapping[type[errors.ServingError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnsupportedContentType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooManyRows: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.ModelNotFound: HTTPStatus.NOT_FOUND,
     errors.VersionNotFound: HTTPStatus.NOT_FOUND,
-    errors.RecipeNotFound: HTTPStatus.NOT_FOUND,
-    errors.JobNotFound: HTTPStatus.NOT_FOUND,
     errors.DatasetNotFound: HTTPStatus.NOT_FOUND,
     errors.VersionRefused: HTTPStatus.CONFLICT,
     errors.DatasetInUse: HTTPStatus.CONFLICT,
-    errors.JobConflict: HTTPStatus.CONFLICT,
-    errors.JobEnded: HTTPStatus.CONFLICT,
     errors.VersionInUse: HTTPStatus.CONFLICT,
     errors.NotComparable: HTTPStatus.CONFLICT,
     errors.DatasetTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyLoads: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeviceLost: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyBytesHeld: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.DeadlinePassed: HTTPStatus.GATEWAY_TIMEOUT,
     refusals.MalformedRequest: HTTPStatus.BAD_REQUEST,
     refusals.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     refusals.ScopeMissing: HTTPStatus.FORBIDDEN,
+    refusals.CrossOrigin: HTTPStatus.FORBIDDEN,
     refusals.NotFound: HTTPStatus.NOT_FOUND,
     refusals.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     refusals.ReceiveTimeout: HTTPStatus.REQUEST_TIMEOUT,
@@ -59,6 +60,12 @@ STATUS: Mapping[type[errors.ServingError], HTTPStatus] = {
     refusals.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     refusals.HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     refusals.TooManyInFlight: HTTPStatus.SERVICE_UNAVAILABLE,
+    job_refusals.RecipeNotFound: HTTPStatus.NOT_FOUND,
+    job_refusals.JobNotFound: HTTPStatus.NOT_FOUND,
+    job_refusals.JobConflict: HTTPStatus.CONFLICT,
+    job_refusals.JobEnded: HTTPStatus.CONFLICT,
+    job_refusals.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    job_refusals.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
 }
 _ROUTING = {
     HTTPStatus.NOT_FOUND: "there is no such route; GET /docs lists all",
@@ -129,6 +136,8 @@ def _advice(error: Exception, status: HTTPStatus) -> Iterator[tuple[bytes, bytes
         yield b"www-authenticate", b"Bearer"
     elif isinstance(error, refusals.MethodNotAllowed):
         yield b"allow", ", ".join(error.allowed).encode()
+    elif isinstance(error, errors.StorageFull):
+        yield b"retry-after", b"%d" % RETRY_AFTER_FULL_S
     elif status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         wait_s = error.retry_after_s if isinstance(error, refusals.RateLimited) else RETRY_AFTER_S
         yield b"retry-after", b"%d" % math.ceil(wait_s)
@@ -153,7 +162,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     """Name the fields that are wrong; what was sent is never repeated."""
     assert isinstance(error, RequestValidationError)
     problems = tuple(
-        errors.Problem(None, ".".join(str(part) for part in fault["loc"][1:]) or None, fault["msg"])
+        errors.Problem(None, place({**fault, "loc": fault["loc"][1:]}), fault["msg"])
         for fault in error.errors()[: errors.MAX_PROBLEMS]
     )
     detail = f"{problems[0].feature or 'the request'}: {problems[0].problem}; see GET /docs"

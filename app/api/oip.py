@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, ValidationError
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
 
 from app import statistics
 from app.api import oip_documents as documents
 from app.api import oip_schemas as schemas
-from app.api.bodies import invalid
+from app.api.bodies import parsed, read_small
 from app.api.oip_infer import InferRoute
-from app.errors import MalformedBody, ModelNotReady, VersionRefused
+from app.api.parameters import ModelPath, VersionPath
+from app.errors import ModelNotReady, VersionRefused
+from app.lifetime import Lifetime
 from app.metrics import ServingMetrics
-from app.registry import ModelRegistry, ServedModel
+from app.registry import ModelRegistry
 from app.runtime import LoadedModel
+from app.served import ServedModel
 
 # Exactly those that work; docs/clients.md says what of each.
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
 
 _VERSION = "/versions/{version}"
-_Version = Annotated[int, Path()]
 
 
 class IndexQuery(BaseModel):
@@ -52,7 +54,7 @@ class OipRoutes:
     async def model(self, name: str, version: int | None) -> schemas.ModelMetadata:
         """Return names, datatypes and shapes of a model's tensors."""
         loaded = await self.loaded(name, version)
-        published = await asyncio.to_thread(self._registry.versions, name)
+        published = await asyncio.to_thread(self._registry.stored.versions, name)
         return schemas.model_metadata(loaded, published)
 
     async def model_ready(self, name: str, version: int | None, response: Response) -> schemas.ModelReady:
@@ -67,7 +69,7 @@ class OipRoutes:
     async def stats(self, name: str | None = None, version: int | None = None) -> schemas.Statistics:
         """Return what was counted: of one version, of those of a model that did anything or serve, or of all models."""
         if name is not None and version is not None:
-            await asyncio.to_thread(self._registry.find, name, version)
+            await asyncio.to_thread(self._registry.stored.find, name, version)
         parts = [self._metrics.statistics.figures, *self._metrics.others()]
         models = self._registry.served() if name is None else (self._registry.get(name),)
         keys = [
@@ -84,7 +86,7 @@ class OipRoutes:
 
     def _entries(self, model: ServedModel) -> list[schemas.IndexEntry]:
         entries = []
-        for version in self._registry.versions(model.name):
+        for version in self._registry.stored.versions(model.name):
             refusal = model.refused.get(version)
             reason = f"{refusal.reason}: {refusal.detail}" if refusal else "it is loaded when it is asked for"
             serves = model.serving == version
@@ -99,7 +101,9 @@ class OipRoutes:
         return entries
 
 
-def router(registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferRoute, version: str) -> APIRouter:
+def router(
+    registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferRoute, version: str, lifetime: Lifetime
+) -> APIRouter:
     """Return the routes below /v2; of two for one endpoint the second is the one that the metrics name."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
     oip = OipRoutes(registry, metrics, version)
@@ -118,9 +122,9 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferR
     @routes.get("/health/ready", responses={503: {"model": schemas.ServerReady, "description": "Not all are ready"}})
     async def server_ready(response: Response) -> schemas.ServerReady:
         """Say whether every model can answer; for readiness probes: 503 if not."""
-        response.status_code = 200 if registry.ready else 503
-        reason = None if registry.ready else "not every model can answer; see GET /readyz"
-        return schemas.ServerReady(ready=registry.ready, error=reason)
+        reason = lifetime.unready or (None if registry.complete else "not every model can answer; see GET /readyz")
+        response.status_code = 503 if reason else 200
+        return schemas.ServerReady(ready=reason is None, error=reason)
 
     @routes.get("/models")
     async def list_models() -> schemas.ModelNames:
@@ -130,7 +134,7 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferR
     @routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413))
     async def repository_index(request: Request) -> list[schemas.IndexEntry]:
         """List all published versions; with `{"ready": true}` those that serve."""
-        query = _index_query(await request.body())
+        query = parsed(await read_small(request) or b"{}", IndexQuery)
         return await asyncio.to_thread(oip.index, ready=query.ready)
 
     routes.include_router(_statistics_router(oip))
@@ -140,7 +144,9 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferR
 
 def _models_router(oip: OipRoutes, infer_route: InferRoute) -> APIRouter:
     routes = APIRouter(prefix="/models/{model}")
-    unready: dict[int | str, Any] = {503: {"model": schemas.ModelReady, "description": "It would not be answered"}}
+    unready: dict[int | str, Any] = {
+        503: {"model": schemas.ModelReady | schemas.Failure, "description": "It would not be answered"}
+    }
     documented: dict[str, Any] = {
         "response_class": Response,
         "responses": documents.INFER_ANSWER | documents.failures(400, 404, 413, 415, 429, 503, 504),
@@ -148,32 +154,32 @@ def _models_router(oip: OipRoutes, infer_route: InferRoute) -> APIRouter:
     }
 
     @routes.get("", responses=documents.failures(404, 503))
-    async def model_metadata(model: str) -> schemas.ModelMetadata:
+    async def model_metadata(model: ModelPath) -> schemas.ModelMetadata:
         """Show a model's tensors: names, datatypes, shapes."""
         return await oip.model(model, None)
 
     @routes.get(_VERSION, responses=documents.failures(400, 404, 503))
-    async def version_metadata(model: str, version: _Version) -> schemas.ModelMetadata:
+    async def version_metadata(model: ModelPath, version: VersionPath) -> schemas.ModelMetadata:
         """Show the tensors of one version."""
         return await oip.model(model, version)
 
     @routes.get("/ready", responses=documents.failures(404) | unready)
-    async def model_ready(model: str, response: Response) -> schemas.ModelReady:
+    async def model_ready(model: ModelPath, response: Response) -> schemas.ModelReady:
         """Say whether a model can answer."""
         return await oip.model_ready(model, None, response)
 
     @routes.get(_VERSION + "/ready", responses=documents.failures(400, 404) | unready)
-    async def version_ready(model: str, version: _Version, response: Response) -> schemas.ModelReady:
+    async def version_ready(model: ModelPath, version: VersionPath, response: Response) -> schemas.ModelReady:
         """Say whether a version can answer."""
         return await oip.model_ready(model, version, response)
 
     @routes.post("/infer", **documented)
-    async def infer(request: Request, model: str) -> Response:
+    async def infer(request: Request, model: ModelPath) -> Response:
         """Predict with the active version of a model."""
         return await infer_route.answer(request, model, None)
 
     @routes.post(_VERSION + "/infer", **documented)
-    async def infer_version(request: Request, model: str, version: _Version) -> Response:
+    async def infer_version(request: Request, model: ModelPath, version: VersionPath) -> Response:
         """Predict with one version of a model."""
         return await infer_route.answer(request, model, version)
 
@@ -189,12 +195,12 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
         return await oip.stats()
 
     @routes.get("/{model}/stats", responses=documents.failures(404))
-    async def model_statistics(model: str) -> schemas.Statistics:
+    async def model_statistics(model: ModelPath) -> schemas.Statistics:
         """Show what a model did, version by version."""
         return await oip.stats(model)
 
     @routes.get("/{model}" + _VERSION + "/stats", responses=documents.failures(400, 404))
-    async def version_statistics(model: str, version: _Version) -> schemas.Statistics:
+    async def version_statistics(model: ModelPath, version: VersionPath) -> schemas.Statistics:
         """Show what a version did."""
         return await oip.stats(model, version)
 
@@ -204,17 +210,3 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
 def _counted(model: ServedModel, parts: list[statistics.Figures]) -> set[int]:
     serving = set() if model.serving is None else {model.serving}
     return serving | statistics.versions(parts, model.name)
-
-
-def _index_query(body: bytes) -> IndexQuery:
-    """Read the body, which may be empty.
-
-    Raises:
-        MalformedBody, InvalidInput.
-    """
-    try:
-        return IndexQuery.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        if error.errors()[0]["type"] == "json_invalid":
-            raise MalformedBody('the body is not JSON; send {"ready": true}, or nothing') from error
-        raise invalid(error) from error

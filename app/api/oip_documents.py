@@ -5,6 +5,8 @@ from __future__ import annotations
 from app.api.oip_schemas import Failure
 from app.api.schemas import Document
 from app.codecs.oip import OUTPUTS
+from app.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
+from app.codecs.oip_tensors import DATATYPES
 
 _MEANINGS = {
     400: "The request is not what the protocol or the model wants",
@@ -22,8 +24,8 @@ _TENSOR: Document = {
     "required": ["name", "shape", "datatype"],
     "properties": {
         "name": {"type": "string"},
-        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-        "datatype": {"type": "string"},
+        "shape": {"type": "array", "maxItems": MAX_RANK, "items": {"type": "integer", "minimum": 0}},
+        "datatype": {"enum": list(DATATYPES)},
         "parameters": _PARAMETERS,
         "data": _DATA,
     },
@@ -33,15 +35,23 @@ _OUTPUT: Document = {
     "required": ["name"],
     "properties": {"name": {"enum": list(OUTPUTS)}, "parameters": _PARAMETERS},
 }
+_ANSWERED: Document = {
+    **_TENSOR,
+    "properties": {
+        **_TENSOR["properties"],
+        "name": {"enum": list(OUTPUTS)},
+        "datatype": {"enum": ["FP32", "INT64", "BYTES"]},
+    },
+}
 _BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
 _REQUEST: Document = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
-        "id": {"type": "string"},
+        "id": {"type": "string", "maxLength": MAX_ID_CHARACTERS},
         "parameters": _PARAMETERS,
-        "inputs": {"type": "array", "minItems": 1, "items": _TENSOR},
-        "outputs": {"type": "array", "items": _OUTPUT},
+        "inputs": {"type": "array", "minItems": 1, "maxItems": MAX_TENSORS, "items": _TENSOR},
+        "outputs": {"type": "array", "maxItems": len(OUTPUTS), "items": _OUTPUT},
     },
 }
 _ANSWER: Document = {
@@ -51,13 +61,20 @@ _ANSWER: Document = {
         "model_name": {"type": "string"},
         "model_version": {"type": "string"},
         "id": {"type": "string"},
-        "outputs": {"type": "array", "items": {**_TENSOR, "required": ["name", "shape", "datatype"]}},
+        "outputs": {"type": "array", "items": _ANSWERED},
     },
+}
+_EXAMPLE: Document = {
+    "inputs": [{"name": "features", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}],
+    "outputs": [{"name": "probabilities"}],
 }
 INFER_BODY: Document = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": _REQUEST}, "application/octet-stream": _BYTES},
+        "content": {
+            "application/json": {"schema": _REQUEST, "examples": {"iris": {"summary": "iris", "value": _EXAMPLE}}},
+            "application/octet-stream": _BYTES,
+        },
     }
 }
 INFER_ANSWER: dict[int | str, Document] = {

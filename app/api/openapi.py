@@ -17,8 +17,12 @@ from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 
-from app.api.models import example_of
-from app.api.schemas import COMPONENTS, Document, instances, json_body
+from app.access.keys import Scope
+from app.access.table import AccessTable
+from app.api.model_schemas import example_of
+from app.api.refusals import add_refusals
+from app.api.schemas import COMPONENTS, NUMBER, Document, instances, json_body
+from app.api.security import add_security
 from modelstore import Feature, Manifest
 
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
@@ -27,16 +31,28 @@ _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 _DOCUMENT = "/openapi.json"
 
 
-def install(app: FastAPI, manifests: Callable[[], Iterable[Manifest]]) -> None:
-    """Make the app's document describe the models of `manifests()` at the time it is asked for."""
+def install(
+    app: FastAPI, manifests: Callable[[], Iterable[Manifest]], strangers: frozenset[Scope] | None = None
+) -> None:
+    """Make the app's document describe the models of `manifests()` at the time it is asked for.
+
+    Args:
+        app: whose document it is.
+        manifests: of the versions that serve.
+        strangers: what may be done without a key; None if there are no keys.
+    """
     base: list[Document] = []
 
     def document() -> Document:
+        """Return the document; what does not change in it is made once."""
         if not base:
             base.append(
                 get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             )
             base[0]["components"]["schemas"] |= COMPONENTS
+            add_refusals(base[0], AccessTable())
+            if strangers is not None:
+                add_security(base[0], AccessTable(), strangers)
         return _with_models(copy.deepcopy(base[0]), list(manifests()))
 
     app.openapi = document  # type: ignore[method-assign]
@@ -49,10 +65,12 @@ def router(app: FastAPI) -> APIRouter:
 
     @routes.get(_DOCUMENT)
     async def document() -> Document:
+        """Show this API, OpenAPI 3.1, as it is now."""
         return app.openapi()
 
     @routes.get(_PAGE)
     async def page() -> Response:
+        """Show the document for people."""
         shown = get_swagger_ui_html(
             openapi_url=_DOCUMENT.removeprefix("/"),
             title=app.title,
@@ -65,6 +83,7 @@ def router(app: FastAPI) -> APIRouter:
 
     @routes.get(_PAGE + "/{asset}")
     async def asset(asset: str) -> Response:
+        """Send a file of the page."""
         if asset not in _ASSETS:
             raise HTTPException(404)
         return Response((static / asset).read_bytes(), media_type=_ASSETS[asset])
@@ -107,6 +126,7 @@ def _operation(general: Document, manifest: Manifest) -> Document:
         "operationId": f"predict_{manifest.name}",
         **json_body(instances(_row(manifest)), **examples),
         "responses": general["responses"],
+        **({"security": general["security"]} if "security" in general else {}),
     }
 
 
@@ -118,7 +138,7 @@ def _row(manifest: Manifest) -> Document:
             {
                 "type": "array",
                 "prefixItems": [{"title": name, **number} for name, number in features.items()],
-                "items": {"type": "number"},
+                "items": NUMBER,
                 "minItems": len(features),
                 "maxItems": len(features),
             },
@@ -130,7 +150,7 @@ def _row(manifest: Manifest) -> Document:
 def _number(feature: Feature) -> Document:
     unit = f" {feature.unit}" if feature.unit else ""
     return {
-        "type": "number",
+        **NUMBER,
         "description": f"training range {feature.min:g} to {feature.max:g}{unit}",
         "examples": [feature.quantiles[4]],
     }

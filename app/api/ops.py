@@ -8,7 +8,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, RootModel
 
-from app import metrics as figures
+from app.exposition import CONTENT_TYPE
+from app.lifetime import Lifetime
 from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from modelstore.manifest import Evaluation
@@ -21,7 +22,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether every model has a version that serves; if not, `reasons` names model and reason."""
+    """Whether the service is ready for requests; `reasons` names each model that cannot answer, and why."""
 
     ready: bool
     reasons: dict[str, str]
@@ -46,7 +47,7 @@ class ActiveMetricsByModel(RootModel[dict[str, ActiveMetrics]]):
     """Model name to the evaluation of its active version."""
 
 
-def router(registry: ModelRegistry, metrics: ServingMetrics, device: str) -> APIRouter:
+def router(registry: ModelRegistry, metrics: ServingMetrics, device: str, lifetime: Lifetime) -> APIRouter:
     """Return health and metrics routes."""
     routes = APIRouter(tags=["operations"])
 
@@ -57,14 +58,17 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, device: str) -> API
         """Say whether the process answers at all; for liveness probes."""
         return Live()
 
-    @routes.get("/readyz", responses={503: {"model": Ready, "description": "Some model cannot answer"}})
+    @routes.get("/readyz", responses={503: {"model": Ready, "description": "No model can answer, or one that must"}})
     async def ready(response: Response) -> Ready:
-        """Say whether every model can answer; for readiness probes: 503 if not."""
+        """Say whether at least one model can answer, or with TABSERVE_STRICT_READINESS all; for readiness probes."""
         reasons = {model.name: model.reason or "" for model in registry.served() if model.loaded is None}
         if not registry.served():
             reasons["*"] = "the store has no model yet; train one: python -m training ensure"
-        response.status_code = 200 if registry.ready else 503
-        return Ready(ready=registry.ready, reasons=reasons)
+        if lifetime.unready:
+            reasons["*"] = lifetime.unready
+        is_ready = registry.ready and not lifetime.unready
+        response.status_code = 200 if is_ready else 503
+        return Ready(ready=is_ready, reasons=reasons)
 
     @routes.get("/health")
     async def health() -> Health:
@@ -106,6 +110,6 @@ def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRout
             }
             body = ActiveMetricsByModel(active).model_dump_json()
             return Response(body, media_type="application/json")
-        return Response(metrics.text(), media_type=figures.CONTENT_TYPE)
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return routes

@@ -9,21 +9,23 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.api.bodies import invalid, media_type
+from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
-from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems
+from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
+from app.bulkpredictor import BulkPredictor, BulkRequest
 from app.codecs import formats
 from app.codecs.formats import BulkOptions
 from app.codecs.json_answers import CONTENT_TYPE as JSON
 from app.codecs.json_answers import ColumnsWriter
 from app.errors import UnsupportedContentType
-from app.predictor import BulkRequest, Predictor
+from app.predictor import Predictor
 
 MAX_WHOLE_BYTES = 1 << 20
 """A body that says that it is not larger is answered when all of it is found good, not while it arrives."""
 
 
-class PredictQuery(BaseModel):
-    """What the query of a prediction may say.
+class PredictQuery(BaseModel, extra="forbid"):
+    """What the query of a prediction may say; a misspelt parameter is refused, not passed over.
 
     Attributes:
         layout: of a JSON answer: an object for each row, or columns, which are much smaller.
@@ -39,8 +41,9 @@ class PredictQuery(BaseModel):
 class Negotiation:
     """Chooses reader and writer by Content-Type and Accept."""
 
-    def __init__(self, predictor: Predictor, max_waiting_bytes: int) -> None:
+    def __init__(self, predictor: Predictor, bulk: BulkPredictor, max_waiting_bytes: int) -> None:
         self._predictor = predictor
+        self._bulk = bulk
         self._max_waiting_bytes = max_waiting_bytes
         self._readers = formats.readers()
         self._writers = formats.writers()
@@ -75,9 +78,9 @@ class Negotiation:
             raise UnsupportedContentType((JSON, *self._readers))
         asked = BulkRequest(name, version, self._readers[given], writer, options)
         if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
-            content_type, parts = await self._predictor.whole(asked, request.stream())
+            content_type, parts = await self._bulk.whole(asked, request.stream())
             return PartsResponse(parts, media_type=content_type)
-        content_type, blocks = await self._predictor.stream(asked, request.stream())
+        content_type, blocks = await self._bulk.stream(asked, request.stream())
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
 
 
@@ -88,17 +91,17 @@ def router(negotiate: Negotiation) -> APIRouter:
         "response_class": Response,
         "responses": {200: PREDICT_ANSWER, **problems(400, 404, 409, 413, 415, 422, 429, 503)},
     }
-    named_in_path = json_body(instances(ANY_ROW))
+    named_in_path = rows_body(instances(ANY_ROW))
     named_in_body = json_body(instances(ANY_ROW, model={"type": "string"}))
 
     @routes.post("/predict/{model}", openapi_extra=named_in_path, **documented)
-    async def predict(request: Request, model: str, options: Annotated[PredictQuery, Query()]) -> Response:
+    async def predict(request: Request, model: ModelPath, options: Annotated[PredictQuery, Query()]) -> Response:
         """Predict with the active version of a model, or with the version that the body names."""
         return await negotiate.answer(request, options, model, None)
 
     @routes.post("/predict/{model}/versions/{version}", openapi_extra=named_in_path, **documented)
     async def predict_version(
-        request: Request, model: str, version: int, options: Annotated[PredictQuery, Query()]
+        request: Request, model: ModelPath, version: VersionPath, options: Annotated[PredictQuery, Query()]
     ) -> Response:
         """Predict with one version of a model."""
         return await negotiate.answer(request, options, model, version)

@@ -36,9 +36,36 @@ def json_body(schema: Document, **examples: Document) -> Document:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def header(name: str, description: str) -> Document:
+def rows_body(schema: Document) -> Document:
+    """Return the `openapi_extra` of a route that takes rows as JSON, or in one of the formats that stream."""
+    body = json_body(schema)
+    body["requestBody"]["content"] |= dict.fromkeys(BULK_TYPES, _BYTES)
+    return body
+
+
+def without_null(schema: Document) -> None:
+    """Change the schema of a query parameter that may be left out: no query can say null."""
+    (kept,) = (kind for kind in schema.pop("anyOf") if kind != {"type": "null"})
+    schema.update(kept)
+
+
+def header(name: str, description: str, pattern: str | None = None) -> Document:
     """Return the OpenAPI parameter of a header that a route reads by itself."""
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+    schema: Document = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def links(parameter: str, value: str, **operations: str) -> Document:
+    """Return the `links` of a response: what can be asked next about that which it names.
+
+    Args:
+        parameter: of the path of all these operations.
+        value: the expression that says where it is, `$response.body#/id`.
+        operations: name of the link to the operation's id.
+    """
+    return {
+        name: {"operationId": operation, "parameters": {parameter: value}} for name, operation in operations.items()
+    }
 
 
 def csv_body(**examples: str) -> Document:
@@ -51,7 +78,7 @@ def csv_body(**examples: str) -> Document:
 def instances(row: Document, **fields: Document) -> Document:
     """Return the schema of a prediction request whose rows have this schema."""
     rows = {"type": "array", "minItems": 1, "items": row}
-    version = {"type": "integer", "minimum": 1, "description": "instead of the active one"}
+    version = {"type": ["integer", "null"], "minimum": 1, "maximum": 999_999_999, "description": "not the active one"}
     return {
         "type": "object",
         "required": ["instances", *(name for name in fields if name == "model")],
@@ -60,10 +87,12 @@ def instances(row: Document, **fields: Document) -> Document:
     }
 
 
+_TOO_LARGE = 3.4028235677973366e38  # rounds to infinity in float32, and nothing smaller does
+NUMBER: Document = {"type": "number", "exclusiveMinimum": -_TOO_LARGE, "exclusiveMaximum": _TOO_LARGE}
 ANY_ROW: Document = {
     "oneOf": [
-        {"type": "array", "items": {"type": "number"}, "description": "values in feature order"},
-        {"type": "object", "additionalProperties": {"type": "number"}, "description": "values by feature name"},
+        {"type": "array", "items": NUMBER, "minItems": 1, "description": "values in feature order"},
+        {"type": "object", "additionalProperties": NUMBER, "minProperties": 1, "description": "values by feature name"},
     ]
 }
 
@@ -134,10 +163,11 @@ BULK_TYPES = (
     "application/vnd.apache.arrow.stream",
     "application/vnd.tabserve.float32",
 )
+_BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
 PREDICT_ANSWER: Document = {
     "description": "Answers in row order",
     "content": {
         "application/json": {"schema": {"$ref": "#/components/schemas/PredictAnswer"}},
-        **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in BULK_TYPES},
+        **dict.fromkeys(BULK_TYPES, _BYTES),
     },
 }

@@ -187,8 +187,8 @@ def _fields(line: bytes) -> list[str]:
 
 def _line(fields: list[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(fields)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\r\n").writerow(fields)  # a field with either of both is quoted
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 def _wrong(feature: str | None, problem: str) -> InvalidInput:

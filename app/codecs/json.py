@@ -61,9 +61,9 @@ def read_request(body: bytes) -> PredictRequest:
         MalformedBody: if the body is not JSON.
         InvalidInput: if a field is missing, unknown, there twice, or of the wrong type.
     """
-    plain = not _may_hold_booleans(body)
+    plain = not _may_hold_booleans(body) and len(body) <= precise_json.MOST_AT_ONCE_BYTES
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(body) if plain else precise_json.parse(body)
     except orjson.JSONDecodeError:
         document, plain = precise_json.parse(body), False
     if type(document) is not dict or not _FIELDS.issuperset(document):
@@ -77,7 +77,7 @@ def read_request(body: bytes) -> PredictRequest:
         raise _invalid_field("model", "must be the name of a model", model)
     if version is not None and (type(version) is not int or not 1 <= version <= 999_999_999):
         raise _invalid_field("version", "must be a whole number from 1", version)
-    if body.count(b'"') != 2 * (len(document) + (model is not None) + _names(instances)):
+    if plain and body.count(b'"') != 2 * (len(document) + (model is not None) + _names(instances)):
         precise_json.parse(body)  # more quotes than names: a name twice (refused there), an escape, or text as a value
     return PredictRequest(model, version, instances, plain)
 
@@ -121,7 +121,8 @@ def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:
     place, end, closing = head.end(), len(body[:tail].rstrip()), _CLOSING[body[head.end()]]
     while True:
         stop = body.find(closing, min(place + BLOCK_BYTES, end - 1), end) + 1
-        rows = plain_rows(b"[%b]" % body[place:stop], contract) if stop else None
+        few = stop - place <= precise_json.MOST_AT_ONCE_BYTES
+        rows = plain_rows(b"[%b]" % body[place:stop], contract) if stop and few else None
         if rows is None:
             raise Unusual
         yield rows

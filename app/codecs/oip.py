@@ -6,6 +6,7 @@ client claims is allocated; sizes are Python's integers, which do not overflow.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -127,10 +128,10 @@ def read_request(body: InferBody) -> InferRequest:
 
 def _parsed(text: memoryview) -> tuple[Any, bool]:
     """Return the document, and whether it is certain that no object in it has a name twice."""
-    try:
-        return orjson.loads(text), False
-    except orjson.JSONDecodeError:
-        return precise_json.parse(bytes(text)), True
+    if len(text) <= precise_json.MOST_AT_ONCE_BYTES:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(text), False
+    return precise_json.parse(bytes(text)), True
 
 
 def _envelope(document: Any, binary: memoryview) -> InferRequest:

@@ -16,6 +16,7 @@ import orjson
 
 from app.codecs.json import BLOCK_BYTES
 from app.codecs.oip import InferBody, InferRequest, read_request
+from app.codecs.precise_json import MOST_AT_ONCE_BYTES
 from app.contract import Contract, Float32, packed
 from app.errors import ServingError
 
@@ -24,6 +25,7 @@ _END_OF_ROWS = re.compile(rb"\]\s*\]")
 _BETWEEN_ROWS = re.compile(rb"\]\s*,")
 _BETWEEN_NUMBERS = re.compile(rb",")
 _ROW = re.compile(rb"\s*\[")
+_MAX_ENVELOPE_BYTES = 16 << 10
 _DATATYPES = frozenset(("FP32", "FP64"))
 _KINDS = frozenset((int, float))
 
@@ -49,6 +51,8 @@ def split(body: InferBody) -> tuple[InferRequest, bytes]:
         raise Unusual
     begin = found.end()
     end = _end(text, begin)
+    if begin + len(text) - end > _MAX_ENVELOPE_BYTES:
+        raise Unusual
     try:
         request = read_request(InferBody(text[:begin] + text[end:]))
     except ServingError as error:
@@ -101,9 +105,15 @@ def _pieces(values: bytes, between: re.Pattern[bytes]) -> Iterator[bytes]:
     """Yield the text in pieces that end where an element does, without the comma."""
     place = 0
     while cut := between.search(values, place + BLOCK_BYTES):
-        yield values[place : cut.end() - 1]
+        yield _few(values[place : cut.end() - 1])
         place = cut.end()
-    yield values[place:]
+    yield _few(values[place:])
+
+
+def _few(text: bytes) -> bytes:
+    if len(text) > MOST_AT_ONCE_BYTES:  # one row, or no number, of that length
+        raise Unusual
+    return text
 
 
 def _numbers(text: bytes, columns: int | None) -> list[float]:

@@ -33,9 +33,11 @@ _BINARY: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
+DATATYPES = tuple(_BINARY)  # that inputs may have
 _LIMITS = {name: np.iinfo(kind) for name, kind in _BINARY.items() if name.startswith(("INT", "UINT"))}
 _IN_JSON = frozenset(_BINARY) - {"FP16", "BF16"}
 _BLOCK_VALUES = 4096
+_STEP_VALUES = 65_536
 _NUMBERS = frozenset((int, float))
 _WHOLE = frozenset((int,))
 _TRUTHS = frozenset((int, bool))
@@ -111,10 +113,22 @@ def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], co
         values = list(itertools.chain.from_iterable(values))
     if len(values) != rows * columns:
         raise _unfit(contract, "data", f"has {len(values)} values, the shape says {rows * columns}")
-    x = packed(values, len(values)) if _fits(values, tensor.datatype) else None
+    x = _packed(values, tensor.datatype)
     if x is None:
         raise _fault(values, tensor.datatype, features, contract)
     return x
+
+
+def _packed(values: list[Any], datatype: str) -> Float32 | None:
+    """Return the values, None if one is wrong; in steps, between which other threads run."""
+    parts = []
+    for start in range(0, len(values), _STEP_VALUES):
+        part = values[start : start + _STEP_VALUES]
+        x = packed(part, len(part)) if _fits(part, datatype) else None
+        if x is None:
+            return None
+        parts.append(x)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _fits(values: list[Any], datatype: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import orjson
@@ -110,11 +111,21 @@ def _columns(kind: str, body: bytes, classes: Sequence[str]) -> Columns:
     return [answer["label"] for answer in answers], [answer["probability"] for answer in answers], matrix
 
 
-def read(reader: Reader, data: bytes, step: int | None = None) -> tuple[list[list[float]], dict[int, str]]:
-    """Feed a body to a reader, `step` bytes at a time, and return its rows, and what is wrong by line or row."""
+Step = int | Sequence[int] | None
+
+
+def pieces(data: bytes, step: Step) -> Iterator[bytes]:
+    """Yield a body in pieces of so many bytes, or cut at such places, or as it is."""
+    places = range(0, len(data), step or max(1, len(data))) if not isinstance(step, Sequence) else [0, *sorted(step)]
+    for start, stop in itertools.pairwise((*places, len(data))):
+        yield data[start:stop]
+
+
+def read(reader: Reader, data: bytes, step: Step = None) -> tuple[list[list[float]], dict[int, str]]:
+    """Feed a body to a reader, in pieces, and return its rows, and what is wrong by line or row."""
     blocks: list[Block] = []
-    for start in range(0, len(data), step or max(1, len(data))):
-        blocks += reader.feed(data[start : start + (step or len(data))])
+    for piece in pieces(data, step):
+        blocks += reader.feed(piece)
     blocks += reader.finish()
     wrong = {problem.row: problem.problem for block in blocks for problem in block.bad.values()}
     assert [b.first for b in blocks[1:]] == [b.first + len(b.x) for b in blocks[:-1]]
@@ -123,7 +134,7 @@ def read(reader: Reader, data: bytes, step: int | None = None) -> tuple[list[lis
     return [row for block in blocks for row in block.x.tolist()], {k: v for k, v in wrong.items() if k is not None}
 
 
-def outcome(reader: Reader, data: bytes, step: int | None = None) -> object:
+def outcome(reader: Reader, data: bytes, step: Step = None) -> object:
     """Return what `read` gives, or the kind of refusal."""
     try:
         return read(reader, data, step)

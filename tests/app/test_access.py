@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from app.access import door
 from app.access.keys import Scope
 from app.access.refusals import MethodNotAllowed, NotFound
 from app.access.table import TABLE, AccessTable
 from app.errors import ConfigurationError
+from app.main import create_app
+from app.settings import Settings
 
 PROBES = {"/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready"}
 
@@ -88,6 +93,25 @@ def test_no_route_is_in_the_table_twice() -> None:
     listed = [(method, path) for _, methods, paths in TABLE for method in methods.split() for path in paths]
 
     assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    "row", [1, *(pytest.param(row, marks=pytest.mark.slow) for row in range(len(TABLE)) if row != 1)]
+)
+def test_service_does_not_start_with_a_route_that_the_table_lacks(
+    row: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out = [f"{method} {path}" for path in TABLE[row][2] for method in TABLE[row][1].split() if method != "HEAD"]
+    shortened = AccessTable(TABLE[:row] + TABLE[row + 1 :])
+    monkeypatch.setattr(door, "AccessTable", lambda: shortened)
+
+    with pytest.raises(ConfigurationError, match=r"^no scope is declared in app/access/table\.py for ") as refused:
+        create_app(settings)
+
+    for route in left_out:
+        method, path = route.split(" ")
+        named = re.sub(r"\\\{\w+\\\}", r"\\{\\w+\\}", re.escape(path))
+        assert re.search(rf"{method} {named}(,|$)", str(refused.value)), route
 
 
 def test_route_without_a_scope_is_named(table: AccessTable) -> None:

@@ -14,6 +14,7 @@ from app.codecs.arrow import ArrowReader
 from app.codecs.blocks import BINARY_BLOCK_ROWS
 from app.errors import InvalidInput, MalformedBody, Problem
 from tests.app.tables import arrow_stream, contract_of, outcome, read
+from tests.properties import examples
 
 CONTRACT = contract_of(("left", "right"))
 TABLE = pa.table({"left": [1.0, 3.0, 5.0], "right": [2.0, 4.0, 6.0]})
@@ -252,7 +253,8 @@ def test_flipped_bit_anywhere_is_another_number_or_refused() -> None:
             assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@pytest.mark.slow
+@examples(200)
 @hypothesis.given(st.data())
 def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObject) -> None:
     body = bytearray(arrow_stream(TABLE))
@@ -265,7 +267,7 @@ def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObj
     assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
 
 
-@hypothesis.settings(max_examples=100, deadline=None)
+@examples(100)
 @hypothesis.given(st.binary(max_size=300), st.integers(1, 64))
 def test_any_other_bytes_are_malformed_whole_and_split(data: bytes, step: int) -> None:
     assert outcome(reader(), data) == outcome(reader(), data, step) == MalformedBody

@@ -81,6 +81,7 @@ def base_type(answer: httpx2.Response) -> str:
 # Formats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", BODIES, ids=IDS.get)
 @pytest.mark.parametrize("given", BODIES, ids=IDS.get)
 @pytest.mark.parametrize("model", MODELS)
@@ -197,6 +198,7 @@ def test_body_of_up_to_a_mebibyte_is_answered_as_a_whole(steady: TestClient, row
     assert len(probabilities(FLOAT32, answer.content)) == len(body) // 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", STREAMED, ids=IDS.get)
 @pytest.mark.parametrize("given", STREAMED, ids=IDS.get)
 def test_others_get_their_turns_while_a_body_is_answered_as_a_whole(
@@ -430,6 +432,7 @@ def test_last_words_name_line_and_column(steady: TestClient) -> None:
     assert in_json.startswith(f"line {LATE + 2}, column 'right'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", BODIES, ids=IDS.get)
 @pytest.mark.parametrize("given", STREAMED, ids=IDS.get)
 def test_bad_row_anywhere_in_a_body_that_says_its_length_is_a_422(steady: TestClient, given: str, wanted: str) -> None:
@@ -475,6 +478,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield Live(client, process.pid, folder / "service.log")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
 def test_bad_row_after_the_answer_began_breaks_it_off(live: Live, kind: str) -> None:
     client = live.client

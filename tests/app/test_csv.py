@@ -16,6 +16,7 @@ from app.codecs.csv import CsvReader, CsvWriter
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.scores import Answer, Scores
 from tests.app.tables import contract_of, outcome, read
+from tests.properties import examples
 
 CONTRACT = contract_of(("left", "right"))
 HEADER = b"left,right\n"
@@ -238,7 +239,7 @@ fields = st.one_of(
 lines = st.lists(st.lists(fields, min_size=1, max_size=3).map(",".join), max_size=6)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@examples(200)
 @hypothesis.given(lines, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 40), st.booleans())
 def test_any_body_gives_the_same_whole_and_split(
     listed: list[str], feed: str, ended: bool, step: int, single: bool
@@ -249,7 +250,7 @@ def test_any_body_gives_the_same_whole_and_split(
     assert outcome(reader(*features), data) == outcome(reader(*features), data, step)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@examples(200)
 @hypothesis.given(
     st.lists(st.tuples(st.floats(allow_nan=False, width=32), st.floats(allow_nan=False, width=32)), min_size=1),
     st.sampled_from(["%r", "%.9g", "%+.17e", " %r ", '"%r"']),
@@ -293,8 +294,8 @@ def test_numbered_answer_says_line_and_error() -> None:
     ]
 
 
-def test_classes_with_commas_quotes_and_line_feeds_are_quoted() -> None:
-    classes = ('the "first"', "second, third", "fourth\nfifth", "naïve")
+def test_classes_with_commas_quotes_and_line_ends_are_quoted() -> None:
+    classes = ('the "first"', "second, third", "fourth\nfifth", "naïve\r")
     writer = CsvWriter(contract_of(("left", "right"), classes), numbered=False)
     probabilities = np.eye(4, dtype=np.float32).tolist()
 

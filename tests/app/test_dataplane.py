@@ -14,6 +14,7 @@ from app import runtime
 from app.contract import Float32
 from app.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
 from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
+from app.loading import Loader
 from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from app.scores import Answer
@@ -32,7 +33,7 @@ def with_plane(
     """Return what happens in a scene with a plane over the store, and the figures afterwards."""
 
     async def run() -> tuple[T, bytes]:
-        registry = ModelRegistry(repository, partial(runtime.load, device="cpu"), 8)
+        registry = ModelRegistry(repository, Loader(partial(runtime.load, device="cpu"), 8), runtime.prove_again)
         await registry.refresh()
         metrics = ServingMetrics(tuple)
         plane = DataPlane(registry, metrics, max_queue_rows=queue, max_wait_s=wait_s)

@@ -205,7 +205,7 @@ def test_refused_version_is_a_conflict_with_the_reason(
     document = assert_problem(client.post(path, content=GOOD, headers=JSON), 409)
 
     assert document["type"] == "urn:tabserve:problem:version-refused"
-    assert "means version 2 was refused (contract)" in document["detail"]
+    assert "means version 2 was refused (contract_sum)" in document["detail"]
 
 
 def test_store_that_cannot_be_written_is_told_and_what_serves_keeps_serving(
@@ -228,7 +228,8 @@ def test_state_folder_that_cannot_be_made_stops_trainings_only(
 ) -> None:
     publish(repository)
     (tmp_path / "file").touch()
-    app = create_app(settings.model_copy(update={"state_dir": tmp_path / "file" / "state"}))
+    changed = {"state_dir": tmp_path / "file" / "state", "audit_file": tmp_path / "audit.jsonl"}
+    app = create_app(settings.model_copy(update=changed))
 
     with TestClient(app, raise_server_exceptions=False) as client:
         document = assert_problem(client.request(method, path, json={"model": "iris"}), 503)
@@ -267,7 +268,8 @@ def test_internal_error_says_nothing_but_the_request_id(
 
     document = assert_problem(answer, 500)
     assert document["detail"] == "internal error; the log has it under the request id"
-    assert [document["request_id"] in record.getMessage() for record in caplog.records if record.exc_info] == [True]
+    logged = [vars(record).get("request_id") for record in caplog.records if record.exc_info]
+    assert logged == [document["request_id"]]
     assert after.status_code == 200
 
 

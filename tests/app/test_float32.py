@@ -13,6 +13,7 @@ from app.codecs.float32 import Float32Reader, Float32Writer
 from app.errors import MalformedBody, Problem
 from app.scores import Answer, Scores
 from tests.app.tables import contract_of, outcome, read
+from tests.properties import examples
 
 CONTRACT = contract_of(("x", "y", "z"))
 
@@ -66,7 +67,7 @@ def test_empty_body_is_malformed() -> None:
         read(reader(), b"")
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(st.binary(max_size=200), st.integers(1, 50))
 def test_any_body_gives_the_same_whole_and_split(data: bytes, step: int) -> None:
     assert outcome(reader(), data) == outcome(reader(), data, step)

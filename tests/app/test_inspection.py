@@ -89,6 +89,7 @@ def test_child_that_says_nothing_of_use_is_our_fault(settings: Settings, child: 
         inspect(settings)
 
 
+@pytest.mark.slow
 def test_child_that_takes_too_long_is_ended(settings: Settings, child: Child) -> None:
     child("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('x' * 100_000, flush=True)\nsignal.pause()")
 

@@ -17,6 +17,7 @@ from app.codecs.json_answers import MAX_WARNINGS, write_answer
 from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody
 from app.scores import Answer, Scores
+from tests.properties import examples
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 NAMES = ("left", 'the "right"', "ünder 100 %")
@@ -86,7 +87,7 @@ good_rows = st.one_of(
 )
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(good_rows)
 def test_both_readers_read_the_same_bits(rows: list[str]) -> None:
     body = f'{{"instances": [{", ".join(rows)}]}}'.encode()
@@ -94,7 +95,7 @@ def test_both_readers_read_the_same_bits(rows: list[str]) -> None:
     assert outcome(read, body) == outcome(read_precisely, body)
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3))
 def test_float32_values_are_read_as_they_are(row: list[float]) -> None:
     body = json.dumps({"instances": [row]}).encode()
@@ -126,7 +127,8 @@ almost_rows = st.lists(
 )
 
 
-@hypothesis.settings(max_examples=500, deadline=None)
+@pytest.mark.slow
+@examples(500)
 @hypothesis.given(almost_rows)
 def test_both_readers_accept_the_same_documents(instances: list[Any]) -> None:
     body = json.dumps({"instances": instances}).encode()
@@ -134,7 +136,7 @@ def test_both_readers_accept_the_same_documents(instances: list[Any]) -> None:
     assert outcome(read, body) == outcome(read_precisely, body)
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(st.one_of(junk.map(lambda value: json.dumps(value).encode()), st.binary(max_size=40)))
 def test_any_other_body_is_refused_and_nothing_else_happens(body: bytes) -> None:
     assert outcome(read, body) in {"InvalidInput", "MalformedBody"}
@@ -247,7 +249,7 @@ labels = st.lists(
 )
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(labels, st.data())
 def test_answer_is_strict_json_with_the_exact_probabilities(classes: list[str], data: st.DataObject) -> None:
     rows = data.draw(

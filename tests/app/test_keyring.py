@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hmac
 import json
+import os
+import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -144,6 +148,48 @@ def test_file_that_breaks_keeps_the_keys_of_before_until_it_is_mended(
     file.path.write_bytes(whole)
     file.path.chmod(0o600)
     ring.refresh()
+    assert ring.current
+
+
+@pytest.fixture
+def no_descriptor_left() -> Iterator[Callable[[], None]]:
+    """Return what gives the descriptors back, of which the process has none until then."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open("/", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, limits[1]))
+
+    def give_back() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        while taken:
+            os.close(taken.pop())
+
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.open("/", os.O_RDONLY))
+    yield give_back
+    give_back()
+
+
+def test_revocation_that_could_not_be_read_at_once_is_read_later_and_said_once(
+    file: KeyFile, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    revoked, other = (file.create(BOTH, None, "") for _ in range(2))
+    ring = ring_of(file)
+    file.revoke(revoked.split("_")[1])
+    give_back: Callable[[], None] = request.getfixturevalue("no_descriptor_left")
+
+    for _ in range(3):
+        ring.refresh()
+    give_back()
+
+    assert not ring.current
+    assert ring.find(revoked.encode()) is not None
+    (told,) = [record for record in caplog.records if "stay accepted" in record.getMessage()]
+    assert os.strerror(errno.EMFILE).lower() in told.getMessage().lower()
+
+    ring.refresh()
+    assert ring.find(revoked.encode()) is None
+    assert ring.find(other.encode()) is not None
     assert ring.current
 
 

@@ -122,7 +122,7 @@ def test_broken_version_is_not_activated_and_the_serving_one_keeps_serving(
 
     problem = assert_problem(client.post("/models/means/versions/2/activate"), 409)
 
-    assert problem["detail"].startswith("means version 2 was refused (contract): ")
+    assert problem["detail"].startswith("means version 2 was refused (contract_finite): ")
     assert (high(client), repository.active("means")) == ((1, 0.0), 1)
     assert client.get("/models/means").json()["state"] == "ready"
 
@@ -138,7 +138,7 @@ def test_model_whose_active_version_is_broken_is_degraded(client: TestClient, re
     shown = until(lambda: shown_in("degraded", client), "the broken version is noticed")
 
     assert (shown["active_version"], shown["serving_version"]) == (2, 1)
-    assert shown["reason"] == "contract: its answers are not probabilities that sum to 1"
+    assert shown["reason"] == "contract_sum: its answers are not probabilities that sum to 1"
     version = client.get("/models/means/versions/2").json()
     assert (version["state"], version["active"], version["reason"]) == ("refused", True, shown["reason"])
 

@@ -14,6 +14,7 @@ from app.codecs.ndjson import NdjsonWriter, ndjson_reader
 from app.errors import MalformedBody, Problem
 from app.scores import Answer, Scores
 from tests.app.tables import contract_of, outcome, read
+from tests.properties import examples
 
 CONTRACT = contract_of(("left", "right"))
 
@@ -116,7 +117,7 @@ lines = st.one_of(
 )
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@examples(200)
 @hypothesis.given(st.lists(lines, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 40))
 def test_any_body_gives_the_same_whole_and_split(listed: list[str], feed: str, ended: bool, step: int) -> None:
     data = (feed.join(listed) + (feed if ended else "")).encode()

@@ -19,6 +19,7 @@ from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody
 from tests.app.oip import NUMPY, SPELLINGS, announced, as_binary, as_flat, as_nested, body_of, tensor, whole
 from tests.app.tables import contract_of, rows
+from tests.properties import examples
 
 FEATURES = ("left", "middle", "right")
 CONTRACT = contract_of(FEATURES)
@@ -30,7 +31,7 @@ def read(body: InferBody, contract: Contract = CONTRACT) -> Float32:
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
-@hypothesis.settings(max_examples=50, deadline=None)
+@examples(50)
 @hypothesis.given(
     x=arrays.arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(-LIMIT, LIMIT, width=32))
 )
@@ -423,7 +424,7 @@ def test_blocks_leave_what_is_unusual_alone(text: bytes) -> None:
         in_blocks(body_of(text))
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(
     st.recursive(
         st.none()
@@ -457,7 +458,7 @@ def test_nothing_but_a_refusal_comes_of_any_document(document: Any, tail: bytes,
         assert np.isfinite(x).all()
 
 
-@hypothesis.settings(max_examples=150, deadline=None)
+@examples(150)
 @hypothesis.given(st.binary(min_size=1, max_size=60), st.integers(0, 300), st.data())
 def test_nothing_but_a_refusal_comes_of_damaged_bytes(damage: bytes, place: int, data: st.DataObject) -> None:
     body = data.draw(st.sampled_from([spell(rows(2, 3), FEATURES) for spell in SPELLINGS.values()]))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.bodies import MAX_SMALL_BYTES
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -84,7 +85,11 @@ def test_paths_that_only_look_like_it_keep_problem_details(steady: TestClient, p
     assert steady.get(path).headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}', b"[" * 250_000, SECRET.encode()])
+def test_index_reads_no_more_than_a_query_needs(steady: TestClient) -> None:
+    assert_failure(steady.post("/v2/repository/index", content=b"[" * (MAX_SMALL_BYTES + 1)), 413)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}', b"[" * 60_000, SECRET.encode()])
 def test_index_refuses_what_it_does_not_understand(steady: TestClient, body: bytes) -> None:
     assert_failure(steady.post("/v2/repository/index", content=body), 400)
 
@@ -310,6 +315,7 @@ def _lengths() -> Iterator[tuple[str, bytes, dict[str, str]]]:
         yield _one(f"binary {datatype}", other + part, **{JSON_BYTES: str(len(other))})
 
 
+@pytest.mark.slow
 def test_hostile_bodies_are_refused_for_little_memory(steady: TestClient) -> None:
     gc.collect()
     gc.freeze()  # what other tests left is not looked at again with every collection

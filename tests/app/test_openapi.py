@@ -37,11 +37,18 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
             yield path, method, operation
 
 
+def responses(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield status and response of an operation; those that many have in common are referred to."""
+    for status, response in operation["responses"].items():
+        common = response.get("$ref", "").rpartition("/")[2]
+        yield status, document["components"]["responses"][common] if common else response
+
+
 def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield each media type object of requests and responses."""
     for _, _, operation in operations(document):
         yield from operation.get("requestBody", {}).get("content", {}).values()
-        for response in operation["responses"].values():
+        for _, response in responses(document, operation):
             yield from response.get("content", {}).values()
 
 
@@ -54,8 +61,9 @@ def test_document_has_the_shape_of_openapi_3_1(document: dict[str, Any]) -> None
     for path, method, operation in operations(document):
         assert path.startswith("/")
         assert method in METHODS
-        assert all(re.fullmatch(r"[1-5]\d\d|default", code) for code in operation["responses"])
-        assert all(response["description"] for response in operation["responses"].values())
+        for code, response in responses(document, operation):
+            assert re.fullmatch(r"[1-5]\d\d", code)
+            assert response["description"]
         declared = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
         assert declared == set(re.findall(r"\{(\w+)\}", path))
 
@@ -71,7 +79,10 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_every_schema_is_a_valid_schema(document: dict[str, Any]) -> None:
-    schemas = [*document["components"]["schemas"].values(), *(c["schema"] for c in contents(document))]
+    schemas = [
+        *document["components"]["schemas"].values(),
+        *(c.get("schema") or c["itemSchema"] for c in contents(document)),
+    ]
 
     for schema in schemas:
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -79,8 +90,8 @@ def test_every_schema_is_a_valid_schema(document: dict[str, Any]) -> None:
 
 def test_every_error_is_described_as_problem_details(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
-        for code, response in operation["responses"].items():
-            if code.startswith(("4", "5")) and path != "/readyz" and not path.startswith("/v2/"):  # has its own errors
+        for code, response in responses(document, operation):
+            if code.startswith(("4", "5")) and path != "/readyz" and not path.startswith("/v2"):  # has its own errors
                 assert list(response["content"]) == ["application/problem+json"], (method, path, code)
 
 
@@ -173,6 +184,57 @@ def test_training_example_fits_its_schema(document: dict[str, Any]) -> None:
 
     for example in content["examples"].values():
         jsonschema.Draft202012Validator(schema).validate(example["value"])
+
+
+def test_every_operation_says_what_it_may_answer_before_it_is_asked(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        is_open = path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
+        expected = {"400", "408", "413", "431", "500", "504"}
+        expected |= set() if is_open else {"401", "403", "415", "421", "429", "503"}
+        assert expected <= set(operation["responses"]), (method, path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/predict/means?layuot=columns", "/train?limt=5", "/models/means/versions?befor=3", "/predict?on_eror=skip"],
+)
+def test_a_misspelt_query_parameter_is_refused_and_not_repeated(steady: TestClient, path: str) -> None:
+    ask = steady.post if path.startswith("/predict") else steady.get
+
+    answer = ask(path, headers={"content-type": "application/json"})
+
+    assert answer.status_code == 422
+    assert "extra inputs are not permitted" in answer.json()["detail"].lower()
+    assert re.findall(r"\?(\w+)", path)[0] not in answer.text
+
+
+def test_queries_never_say_null(document: dict[str, Any]) -> None:
+    queries = [p for _, _, o in operations(document) for p in o.get("parameters", ()) if p["in"] == "query"]
+
+    assert len(queries) >= 15
+    assert not any(kind == {"type": "null"} for query in queries for kind in query["schema"].get("anyOf", ()))
+
+
+def test_numbers_that_float32_cannot_hold_are_outside_the_schema(steady: TestClient, document: dict[str, Any]) -> None:
+    schema = document["paths"]["/predict/means"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    for number, status in ((3.4028235677973366e38, 422), (3.4028235677973362e38, 200), (1e39, 422), (-3.4e38, 200)):
+        body = {"instances": [[0, number]]}
+        assert jsonschema.Draft202012Validator(schema).is_valid(body) == (status == 200)
+        assert steady.post("/predict/means", json=body).status_code == status
+
+
+def test_links_lead_to_operations(document: dict[str, Any]) -> None:
+    identifiers = {operation["operationId"] for _, _, operation in operations(document)}
+    links = [
+        link
+        for _, _, operation in operations(document)
+        for _, response in responses(document, operation)
+        for link in response.get("links", {}).values()
+    ]
+
+    assert len(links) == 4 * 4 + 2 * 2
+    assert {link["operationId"] for link in links} <= identifiers
 
 
 def test_routes_that_read_headers_say_which(document: dict[str, Any]) -> None:

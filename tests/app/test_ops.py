@@ -61,19 +61,31 @@ def test_not_ready_with_an_empty_store_and_ready_after_the_first_version(
         until(lambda: client.get("/readyz").status_code == 200, "the first version serves")
 
 
-def test_not_ready_names_the_model_that_cannot_serve(settings: Settings, repository: ModelRepository) -> None:
+@pytest.mark.parametrize(("strict", "code", "status"), [(False, 200, "degraded"), (True, 503, "unavailable")])
+def test_ready_with_some_models_unless_strict_and_names_the_one_that_cannot_serve(
+    settings: Settings, repository: ModelRepository, *, strict: bool, code: int, status: str
+) -> None:
     publish(repository)
     publish(repository, "thirds")
     damage(repository, 1)
 
-    with TestClient(create_app(settings)) as client:
-        ready, health = client.get("/readyz"), client.get("/health")
+    with TestClient(create_app(settings.model_copy(update={"strict_readiness": strict}))) as client:
+        ready, health, oip = client.get("/readyz"), client.get("/health"), client.get("/v2/health/ready")
 
-    assert ready.status_code == 503
+    assert (ready.status_code, ready.json()["ready"], oip.status_code) == (code, not strict, 503)
     assert list(ready.json()["reasons"]) == ["means"]
     assert health.status_code == 200
-    assert health.json()["status"] == "unavailable"
+    assert health.json()["status"] == status
     assert health.json()["models"]["thirds"] == "ready, version 1"
+
+
+def test_not_ready_when_no_model_can_serve(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    damage(repository, 1)
+
+    with TestClient(create_app(settings)) as client:
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/health").json()["status"] == "unavailable"
 
 
 def test_stays_ready_but_degraded_when_a_new_version_is_broken(client: TestClient, repository: ModelRepository) -> None:
@@ -83,7 +95,7 @@ def test_stays_ready_but_degraded_when_a_new_version_is_broken(client: TestClien
     until(lambda: client.get("/health").json()["status"] == "degraded", "the broken version is noticed")
 
     assert client.get("/readyz").status_code == 200
-    assert client.get("/health").json()["models"]["means"].startswith("contract: ")
+    assert client.get("/health").json()["models"]["means"].startswith("contract_sum: ")
 
 
 def test_figures_are_in_the_format_that_prometheus_reads(client: TestClient) -> None:

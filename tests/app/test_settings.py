@@ -71,6 +71,8 @@ WRONG = {
     "MAX_QUEUE_ROWS": ("0", "x"),
     "MAX_BATCH_WAIT_S": ("-0.1", "2", "nan"),
     "LOG_LEVEL": ("loud", "INFO ", ""),
+    "LOG_FORMAT": ("xml", "JSON", ""),
+    "ACCESS_LOG": ("perhaps", ""),
     "TRAIN_MISSING": ("perhaps", ""),
 }
 EACH_WRONG = [(name, value) for name, values in WRONG.items() for value in values]
@@ -119,6 +121,7 @@ def test_device_that_is_not_there_stops_the_start_and_lists_those_that_are(
     assert line.startswith("tabserve: TABSERVE_DEVICE=cuda:99 is not available here; choose auto or ")
 
 
+@pytest.mark.slow
 def test_process_with_a_wrong_setting_ends_with_code_3_and_one_line() -> None:
     wrong = {"TABSERVE_PORT": "70000", "TABSERVE_DEVICE": "cuda:99"}
     processes = [

@@ -33,6 +33,7 @@ from tests.app.sockets import GOOD, JSON, Answer, Connection, chunked, connected
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import service
+from tests.properties import examples
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 CLASSES = ("setosa", "versicolor", "virginica")
@@ -354,6 +355,7 @@ def test_pipelined_requests_are_answered_in_order(live: Live, mix: str, busy: bo
                 assert answer.status == {"l": 200, "e": 422, "b": 400}[kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["ss", "sls", "seu"])
 def test_pipelined_requests_that_wait_for_their_batch_are_answered_in_order(patient: Live, mix: str) -> None:
     values = [place / 16 for place in range(len(mix))]
@@ -431,6 +433,13 @@ def answered(live: Live, code: str) -> float:
     return sum(s.value for family in families for s in family.samples if s.labels == wanted)
 
 
+def ended(live: Live, outcome: str) -> float:
+    """Return how many requests for predictions ended in a way."""
+    wanted = {"model": "iris", "version": "1", "outcome": outcome}
+    families = text_string_to_metric_families(live.client.get("/metrics").text)
+    return sum(s.value for family in families for s in family.samples if s.labels == wanted)
+
+
 @pytest.mark.parametrize("sent", [10, 60, -1], ids=["within its head", "after its head", "within its body"])
 def test_client_that_goes_away_while_sending_leaves_nothing_in_progress(live: Live, sent: int) -> None:
     raw = request()
@@ -445,7 +454,7 @@ def test_client_that_goes_away_while_sending_leaves_nothing_in_progress(live: Li
 
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
 def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patient: Live, position: int) -> None:
-    before = answered(patient, "499")
+    before, answers, cancelled = answered(patient, "499"), ended(patient, "ok"), ended(patient, "cancelled")
     with connected(patient.url) as a, connected(patient.url) as b, connected(patient.url) as c:
         connections = [a, b, c]
         for place, connection in enumerate(connections):
@@ -459,6 +468,7 @@ def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patien
 
     until(lambda: in_progress(patient) == 1, "only the scrape is in progress")
     assert answered(patient, "499") == before + 1
+    assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
 
 
 def test_client_that_goes_away_with_pipelined_requests_leaves_its_neighbours_served(patient: Live) -> None:
@@ -545,7 +555,7 @@ def all_answers(url: httpx.URL, raw: bytes) -> bytes:
         return connection.rest()
 
 
-@hypothesis.settings(max_examples=100, deadline=None)
+@examples(100)
 @hypothesis.given(st.data())
 def test_no_damage_to_a_request_is_ever_a_5xx(live: Live, data: st.DataObject) -> None:
     raw = bytearray(request(headers={**JSON, "connection": "close"}))
@@ -559,13 +569,13 @@ def test_no_damage_to_a_request_is_ever_a_5xx(live: Live, data: st.DataObject) -
     assert all(status < 500 for status in found)
 
 
-@hypothesis.settings(max_examples=50, deadline=None)
+@examples(50)
 @hypothesis.given(st.integers(0, len(request()) - 1))
 def test_half_a_request_is_not_answered_with_success(live: Live, end: int) -> None:
     assert 200 not in statuses(all_answers(live.url, request()[:end]))
 
 
-@hypothesis.settings(max_examples=100, deadline=None)
+@examples(100)
 @hypothesis.given(st.binary(max_size=100))
 def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> None:
     short, by_query = (ask(live.url, request(body, path)) for path in ("/predict/iris", "/predict/iris?"))
@@ -598,6 +608,7 @@ def test_many_connections_at_once_get_their_own_answers(live: Live) -> None:
         connection.socket.close()
 
 
+@pytest.mark.slow
 def test_requests_in_flight_are_answered_before_the_end(tmp_path: Path) -> None:
     store_in(tmp_path)
     waiting, sending, other_way = request(mean(0.25)), request(mean(0.5)), request(rows_body((0.75,) * 4, version=1))
@@ -609,7 +620,7 @@ def test_requests_in_flight_are_answered_before_the_end(tmp_path: Path) -> None:
             connection.send(raw[: cut[raw]])
         until(lambda: in_progress(live) == 4, "all are in flight")
         process.send_signal(signal.SIGTERM)
-        until(lambda: "Shutting down" in live.log.read_text(), "the service ends")
+        until(lambda: "no more connections" in live.log.read_text(), "the service ends")
         for raw, connection in connections.items():
             connection.send(raw[cut[raw] :])
 
@@ -619,7 +630,7 @@ def test_requests_in_flight_are_answered_before_the_end(tmp_path: Path) -> None:
         assert [answer.headers["connection"] for answer in answers] == ["close"] * 3
         assert [connection.rest() for connection in connections.values()] == [b""] * 3
         client.close()
-        assert process.wait(3) == -signal.SIGTERM
+        assert process.wait(3) == 0
     for connection in connections.values():
         connection.socket.close()
 
@@ -658,6 +669,7 @@ async def ask_again(address: tuple[str, int], requests: int) -> None:
     await writer.wait_closed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connections", [1, 4])
 def test_requests_leave_nothing_to_the_garbage_collector(
     settings: Settings, repository: ModelRepository, connections: int

@@ -1,0 +1,144 @@
+"""What registry and store know of a model, as the routes show it; all of it reads files: call it from a thread."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlencode
+
+from app.api.model_schemas import (
+    EngineInfo,
+    Figures,
+    ModelInfo,
+    State,
+    VersionBrief,
+    VersionHistory,
+    VersionInfo,
+    example_of,
+)
+from app.errors import VersionNotFound
+from app.registry import ModelRegistry
+from app.runtime import LoadedModel
+from app.served import ServedModel
+from modelstore import BrokenVersion, Manifest, ModelVersion
+
+_UNKNOWN: dict[str, object] = {
+    "created": None,
+    "metrics": {},
+    "gate": None,
+    "parent": None,
+    "job": None,
+    "data_sha256": {},
+    "seed": None,
+}
+
+
+def _state(model: ServedModel) -> State:
+    if model.loaded is None:
+        return "unavailable"
+    return "ready" if model.reason is None else "degraded"
+
+
+def model_info(registry: ModelRegistry, model: ServedModel) -> ModelInfo:
+    """Return what is shown of a model."""
+    manifest = model.loaded.manifest if model.loaded else None
+    return ModelInfo(
+        name=model.name,
+        description=manifest.description if manifest else "",
+        state=_state(model),
+        reason=model.reason,
+        active_version=model.wanted,
+        serving_version=model.serving,
+        versions=registry.stored.versions(model.name),
+        device=model.loaded.device if model.loaded else None,
+        engines=_engines(model.loaded) if model.loaded else [],
+        classes=manifest.classes if manifest else (),
+        features=manifest.features if manifest else (),
+        metrics=manifest.metrics if manifest else {},
+        example=example_of(manifest) if manifest else None,
+    )
+
+
+def _engines(loaded: LoadedModel) -> list[EngineInfo]:
+    return [
+        EngineInfo(up_to_rows=choice.rows, engine=choice.engine.name, measured_us=choice.measured_us)
+        for choice in loaded.engine.choices
+    ]
+
+
+def history_json(registry: ModelRegistry, model: ServedModel, before: int | None, limit: int) -> bytes:
+    """Return the JSON of a part of a model's history."""
+    stored = [
+        version for version in reversed(registry.stored.versions(model.name)) if before is None or version < before
+    ]
+    previous = registry.stored.previous(model.name)
+    shown = [_version_brief(registry, model, version, previous) for version in stored[:limit]]
+    query = urlencode({"limit": limit, "before": stored[limit - 1]}) if len(stored) > limit else None
+    following = f"/models/{model.name}/versions?{query}" if query else None
+    history = VersionHistory(model=model.name, versions=[v for v in shown if v is not None], next=following)
+    return history.model_dump_json().encode()
+
+
+def _version_brief(
+    registry: ModelRegistry, model: ServedModel, version: int, previous: int | None
+) -> VersionBrief | None:
+    """Return what the history shows of a version, or None if it was removed meanwhile."""
+    try:
+        found = registry.stored.find(model.name, version)
+    except VersionNotFound:
+        return None
+    refusal = model.refused.get(version)
+    standing: dict[str, object] = {
+        "version": version,
+        "active": version == model.wanted,
+        "previous": version == previous,
+        "serving": version == model.serving,
+        "reason": f"{refusal.reason}: {refusal.detail}" if refusal else None,
+    }
+    try:
+        origin = _origin(found.manifest())
+    except BrokenVersion as error:
+        origin = _UNKNOWN | {"reason": f"{error.reason}: {error.detail}"}
+    return VersionBrief.model_validate(standing | origin)
+
+
+def _origin(manifest: Manifest) -> dict[str, object]:
+    """Return the fields of a brief that tell where a version comes from."""
+    lineage = manifest.lineage
+    figures = {
+        split: Figures.model_validate(evaluation, from_attributes=True)
+        for split, evaluation in manifest.metrics.items()
+    }
+    return {
+        "created": manifest.created,
+        "metrics": figures,
+        "gate": manifest.gate,
+        "parent": lineage.parent,
+        "job": lineage.job,
+        "data_sha256": lineage.data_sha256,
+        "seed": lineage.seed,
+    }
+
+
+def version_info(registry: ModelRegistry, name: str, version: int) -> VersionInfo:
+    """Return what is shown of one version.
+
+    Raises:
+        ModelNotFound, VersionNotFound.
+    """
+    model = registry.get(name)
+    found = registry.stored.find(name, version)
+    refusal = model.refused.get(version)
+    state: Literal["serving", "stored", "refused"]
+    state = "refused" if refusal else "serving" if model.serving == version else "stored"
+    reason = f"{refusal.reason}: {refusal.detail}" if refusal else None
+    base = VersionInfo(name=name, version=version, state=state, reason=reason, active=model.wanted == version)
+    return base.model_copy(update=_manifest_fields(found))
+
+
+def _manifest_fields(found: ModelVersion) -> dict[str, object]:
+    try:
+        manifest = found.manifest()
+    except BrokenVersion as error:
+        return {"state": "refused", "reason": f"{error.reason}: {error.detail}"}
+    shown = ("created", "description", "sha256", "size_bytes", "classes", "features", "metrics", "baselines", "gate")
+    return {name: getattr(manifest, name) for name in (*shown, "lineage")}

@@ -1,0 +1,116 @@
+"""What one service consists of, put together: the only place that knows all parts; it must not know routes or ASGI."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from app import runtime
+from app.access.door import Door, door_for
+from app.aside import Aside
+from app.audit.trail import AuditTrail
+from app.audit.watch import Serving, Watch
+from app.bulkpredictor import BulkPredictor
+from app.dataplane import DataPlane
+from app.datasets.store import DatasetStore
+from app.families import Active, ModelState
+from app.inference import Inference
+from app.inspection import Inspector
+from app.jobs.records import Ending
+from app.jobs.runner import JobRunner
+from app.lifetime import Lifetime
+from app.loading import Loader
+from app.metrics import ServingMetrics
+from app.predictor import Predictor
+from app.registry import ModelRegistry
+from app.settings import Settings
+from app.signing import signing_key
+from app.tracing import Tracing, tracing_for
+from modelstore import ModelRepository
+
+AUDIT_FILE = "audit.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one service consists of; nothing of it is shared with another in the same process."""
+
+    settings: Settings
+    device: str
+    metrics: ServingMetrics
+    door: Door
+    registry: ModelRegistry
+    datasets: DatasetStore
+    runner: JobRunner
+    predictor: Predictor
+    bulk: BulkPredictor
+    inference: Inference
+    trail: AuditTrail
+    watch: Watch
+    lifetime: Lifetime
+    tracing: Tracing | None
+
+
+def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
+    """Return the parts of a service, connected; nothing is opened or loaded yet. Takes and raises as `create_app`."""
+    lifetime, metrics, tracing = Lifetime(), ServingMetrics(lambda: _states(registry)), tracing_for(os.environ)
+    door = door_for(settings, metrics)
+    device = runtime.choose_device(settings.device)
+    load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
+    repository = ModelRepository(settings.models_dir, signing_key(settings))
+    loader = Loader(load, settings.max_loaded_versions)
+    registry = ModelRegistry(
+        repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.swapped
+    )
+    kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
+    ended = partial(_job_ended, metrics, tracing)
+    # One that begins while the service stops would only be interrupted; in the queue it is kept for the next process.
+    runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
+    metrics.trainings = runner.unfinished
+    metrics.queue_limit_rows = settings.max_queue_rows
+    plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
+    metrics.queued = plane.queued
+    aside = Aside()
+    trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
+    return Parts(
+        settings=settings,
+        device=device,
+        metrics=metrics,
+        door=door,
+        registry=registry,
+        datasets=kept,
+        runner=runner,
+        predictor=Predictor(plane, aside, settings.max_rows),
+        bulk=BulkPredictor(plane),
+        inference=Inference(plane, aside, settings.max_rows),
+        trail=trail,
+        watch=Watch(trail, lambda: _serving(registry), lambda: (door.gate.generation, door.gate.keys_current)),
+        lifetime=lifetime,
+        tracing=tracing,
+    )
+
+
+def _job_ended(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending) -> None:
+    metrics.job_ended(ending.reason, ending.ran_s)
+    if tracing and ending.job and ending.ran_s is not None:
+        job = ending.job
+        what = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
+        tracing.trained(ending.ran_s, {f"tabserve.{name}": value for name, value in what.items()})
+
+
+def _states(registry: ModelRegistry) -> Iterator[ModelState]:
+    for model in registry.served():
+        loaded = model.loaded
+        active = Active(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s) if loaded else None
+        refused = Counter(refusal.reason for refusal in model.refused.values())
+        yield ModelState(model.name, model.wanted, active, refused)
+
+
+def _serving(registry: ModelRegistry) -> Iterator[Serving]:
+    for model in registry.served():
+        loaded = model.loaded
+        refused = {version: refusal.reason for version, refusal in model.refused.items()}
+        yield Serving(model.name, model.serving, loaded.manifest.sha256 if loaded else None, refused)
