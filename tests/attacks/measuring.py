@@ -3,16 +3,85 @@
 from __future__ import annotations
 
 import re
+import statistics
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+
+import httpx
 
 
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process."""
-    found = re.search(r"^VmRSS:\s+([0-9]+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return _status_bytes(pid, "VmRSS")
+
+
+def _status_bytes(pid: int, field: str) -> int:
+    found = re.search(rf"^{field}:\s+([0-9]+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert found
     return int(found[1]) << 10
+
+
+def reset_peak(pid: int) -> None:
+    """Let the peak of a process's memory count from here."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most resident memory that a process had."""
+    return _status_bytes(pid, "VmHWM")
 
 
 def open_files(pid: int) -> int:
     """Return how many files and sockets a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def threads_of(pid: int) -> int:
+    """Return how many threads a process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def in_progress(client: httpx.Client) -> float:
+    """Return how many requests a service is answering, this one among them."""
+    found = re.search(r"^tabserve_http_requests_in_progress (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
+class Asking:
+    """Requests in a thread, one after the other, while something else goes on; each must be answered rightly."""
+
+    def __init__(self, ask: Callable[[], bool], pause_s: float = 0.005) -> None:
+        """Store the parts; `ask` asks once, and tells whether the answer was right."""
+        self._ask = ask
+        self._pause_s = pause_s
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.took_s: list[float] = []
+        self.wrong = 0
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            began = time.perf_counter()
+            try:
+                self.wrong += not self._ask()
+            except (OSError, EOFError):
+                self.wrong += 1
+            self.took_s.append(time.perf_counter() - began)
+            self._done.wait(self._pause_s)
+
+    @property
+    def p99_ms(self) -> float:
+        """Return the time that one in a hundred answers exceeded."""
+        return statistics.quantiles(self.took_s, n=100)[98] * 1000
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._done.set()
+        self._thread.join()

@@ -10,6 +10,7 @@ from app.access.keys import Scope
 from app.access.table import AccessTable
 from tests.attacks.conftest import Guarded
 from tests.processes import service
+from tests.promises import Measured
 
 # Method and path, and the one scope that opens it.
 PUBLIC = None
@@ -73,6 +74,8 @@ STRANGERS = {
     "unknown": {"authorization": f"Bearer tabserve_{'0' * 12}_{'A' * 43}"},
 }
 
+VERBS = ("HEAD", "OPTIONS", "TRACE", "PATCH")
+
 
 def concrete(path: str) -> str:
     for parameter, value in VALUES.items():
@@ -100,7 +103,7 @@ def test_table_of_the_service_says_the_same() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_route_opens_for_its_scope_and_for_nobody_else(route: str, guarded: Guarded) -> None:
+def test_route_opens_for_its_scope_and_for_nobody_else(route: str, guarded: Guarded, measured: Measured) -> None:
     needed = ROUTES[route]
     for name, headers in STRANGERS.items():
         status, answered = ask(guarded, route, headers)
@@ -117,6 +120,8 @@ def test_route_opens_for_its_scope_and_for_nobody_else(route: str, guarded: Guar
             assert status < 500 or route.endswith("/ready"), scope
         else:
             assert status == 403, scope
+    credentials = len(STRANGERS) + len(Scope)
+    measured("S-05", f"{len(ROUTES)} routes with {credentials} kinds of credentials: as the table says")
 
 
 @pytest.mark.parametrize("route", [route for route, scope in ROUTES.items() if scope is not PUBLIC])
@@ -132,7 +137,7 @@ def test_no_spelling_of_a_path_opens_it_without_a_key(route: str, guarded: Guard
     for spelling in spellings:
         answer = guarded.client.request(method, spelling)
         assert answer.status_code == 401, spelling
-    for verb in ("HEAD", "OPTIONS", "TRACE", "PATCH"):
+    for verb in VERBS:
         assert guarded.client.request(verb, plain).status_code == 401, verb
 
 

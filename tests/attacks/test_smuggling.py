@@ -9,6 +9,7 @@ import pytest
 from app.access.keys import Scope
 from tests.app.sockets import connected
 from tests.attacks.conftest import Guarded
+from tests.promises import Measured
 
 HIDDEN = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 POST = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\n"
@@ -92,7 +93,9 @@ def test_corpus_is_large_enough() -> None:
 
 
 @pytest.mark.parametrize("message", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
-def test_ambiguous_message_gets_one_refusal_and_ends_the_connection(message: bytes, guarded: Guarded) -> None:
+def test_ambiguous_message_gets_one_refusal_and_ends_the_connection(
+    message: bytes, guarded: Guarded, measured: Measured
+) -> None:
     key = guarded.keys[Scope.PREDICT]
     with connected(guarded.url) as connection:
         connection.send(message.replace(POST, POST + b"authorization: Bearer %b\r\n" % key.encode()))
@@ -102,6 +105,7 @@ def test_ambiguous_message_gets_one_refusal_and_ends_the_connection(message: byt
     assert len(statuses) == 1, received
     assert statuses[0] in (b"400", b"401", b"405", b"415"), received
     assert b'{"live":true}' not in received
+    measured("S-20", f"{len(AMBIGUOUS)} ambiguous messages: one refusal each, the connection closed")
 
 
 def test_malformed_request_behind_one_that_waits_does_not_take_its_answer(guarded: Guarded) -> None:

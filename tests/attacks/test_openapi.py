@@ -1,0 +1,118 @@
+"""The whole API, asked by schemathesis as its own document has it: nothing comes back that is not documented there.
+
+All phases, with checks for server errors, statuses, content types, headers, bodies, refusal of bad and acceptance of
+good data, methods, keys, and what becomes of what is deleted. The long form (TABSERVE_FAULTS=long) asks 50,000 times.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.access.keys import KeyFile, Scope
+from modelstore import ModelRepository
+from tests.attacks.conftest import FEATURES
+from tests.fakes import publish
+from tests.faults.scenes import LONG, rounds
+from tests.processes import PROJECT, service
+from tests.promises import Measured
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if LONG else 600)]
+
+# Trainings that take next to no time, so that hundreds can be asked for, and ended, and repeated.
+TRAINING = """
+import hashlib, json, pathlib, sys, time
+def say(**line): print(json.dumps(line), flush=True)
+if sys.argv[1] == "inspect":
+    data = pathlib.Path(sys.argv[2]).read_bytes()
+    column = {"kind": "numeric", "distinct": 2, "minimum": 0.0, "maximum": 1.0, "classes": {"0": 1, "1": 1}}
+    if b"," in data:
+        columns = [{"name": name, **column} for name in ("age", "churned")]
+        sha256 = hashlib.sha256(data).hexdigest()
+        say(summary={"rows": 2, "size_bytes": len(data), "sha256": sha256, "columns": columns})
+    else:
+        say(faults=[{"line": 1, "column": None, "problem": "has no comma"}])
+else:
+    figures = {"train_loss": 0.5, "learning_rate": 0.1, "gradient_norm": 1.0, "elapsed_s": 0.1, "remaining_s": 0.1}
+    say(event="epoch", epoch=1, epochs=1, **figures)
+    time.sleep(0.2)
+    say(event="result", reason="failed", detail="nothing is learnt here", model=sys.argv[2])
+"""
+
+
+class Played:
+    """A service with several versions of two models, its document in a file, and a key for everything."""
+
+    def __init__(self, folder: Path, client: httpx.Client, key: str) -> None:
+        self.client = client
+        self.headers = {"authorization": f"Bearer {key}"}
+        self._folder = folder
+        self._document = folder / "openapi.json"
+        self._document.write_bytes(client.get("/openapi.json", headers=self.headers).content)
+
+    def ask(self, *arguments: str) -> int:
+        """Let schemathesis ask; return how often it did."""
+        program, configuration = Path(sys.executable).with_name("st"), Path(__file__).with_name("openapi.toml")
+        command = [str(program), "--config-file", str(configuration), "--no-color", "run", str(self._document)]
+        asked = subprocess.run(
+            [*command, "--url", str(self.client.base_url), *arguments],
+            cwd=self._folder,
+            env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.attacks.openapi_hooks", "PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert asked.returncode == 0, asked.stdout + asked.stderr
+        found = re.search(r"([\d,]+) generated, \1 passed", asked.stdout)
+        assert found, asked.stdout
+        return int(found[1].replace(",", ""))
+
+    def answers(self) -> dict[int, int]:
+        """Return how often the service answered with which status, as it counts itself."""
+        counted: dict[int, int] = {}
+        for family in text_string_to_metric_families(self.client.get("/metrics", headers=self.headers).text):
+            for sample in family.samples:
+                if sample.name == "tabserve_http_requests_total":
+                    status = int(sample.labels["code"])
+                    counted[status] = counted.get(status, 0) + int(sample.value)
+        return counted
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Iterator[Played]:
+    repository = ModelRepository(tmp_path / "models")
+    for version in range(6):
+        publish(repository, shift=version / 10)
+        publish(repository, "iris", features=FEATURES, classes=("setosa", "virginica"))
+    training = tmp_path / "cwd" / "training"
+    training.mkdir(parents=True)
+    (training / "__init__.py").touch()
+    (training / "__main__.py").write_text(TRAINING)
+    keys = KeyFile(tmp_path / "keys.json")
+    key = keys.create(frozenset(Scope), None, "everything")
+    environment = {"TABSERVE_KEYS_FILE": str(keys.path)}
+    with service(tmp_path, cwd=training.parent, environment=environment) as (client, _):
+        yield Played(tmp_path, client, key)
+
+
+def test_nothing_is_answered_that_is_not_documented(played: Played, measured: Measured) -> None:
+    """S-27."""
+    short = ("--generation-deterministic", "--max-examples", "15")
+    long = ("--max-examples", "1200")
+    with_key = played.ask("--header", f"Authorization: {played.headers['authorization']}", *(long if LONG else short))
+    without = played.ask(*short, "--exclude-checks", "unsupported_method")  # strangers are not told which there are
+
+    answers = played.answers()
+    assert [status for status in answers if status >= 500] == []
+    assert played.client.get("/readyz").status_code == 200
+    assert with_key + without >= rounds(2_000, 50_000)
+    assert sum(answers.values()) >= with_key + without
+    measured("S-27", f"{with_key + without:,} requests of schemathesis: 0 5xx, 0 undocumented answers")
