@@ -41,7 +41,8 @@ COPY --from=build /opt/tabserve /opt/tabserve
 COPY data /srv/data
 # Only these folders belong to the service; volumes take over their owner.
 RUN install --directory --owner=10001 --group=10001 --mode=0750 \
-    /srv/models /srv/datasets /srv/state /run/secrets /srv/secrets/database /srv/secrets/grafana
+    /srv/models /srv/datasets /srv/state /srv/audit /run/secrets /run/tabserve \
+    /srv/secrets/database /srv/secrets/service /srv/secrets/operator /srv/secrets/prometheus /srv/secrets/grafana
 WORKDIR /srv
 USER 10001:10001
 EXPOSE 8000

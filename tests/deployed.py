@@ -1,20 +1,49 @@
-"""Other people's servers for tests, with the committed configuration: only addresses and folders are put in place."""
+"""The stack for tests, with the committed configuration: only addresses and folders are put in place."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
+import yaml
 
 from tests.processes import PROJECT, free_port, stop
 
+COMPOSE: Any = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+SECRETS = tuple(name.removesuffix("-secrets") for name in COMPOSE["volumes"] if name.endswith("-secrets"))
 DEADLINE_S = 20.0
+_DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # what compose takes where the operator's variable is not set
+_OTHERWISE = {"TABSERVE_DEVICE", "TABSERVE_TRAIN_MEMORY_BYTES"}  # the first is chosen at start, the second is large
+
+
+def make_secrets(folder: Path, *arguments: str) -> str:
+    """Run deploy/make-secrets on folders as compose does on its volumes, and return what it prints."""
+    for name in SECRETS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["/bin/sh", str(PROJECT / "deploy" / "make-secrets"), str(folder), *(arguments or ("make",))]
+    done = subprocess.run(command, env={"PATH": path}, cwd=PROJECT, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def environment_of(name: str, folder: Path) -> dict[str, str]:
+    """Return what compose gives a service of ours; its secrets lie in `folder`/secrets, what it writes in `folder`."""
+    given = {key: _DEFAULT.sub(r"\1", str(value)) for key, value in COMPOSE["services"][name]["environment"].items()}
+    places = {"/run/tabserve": f"{folder}/secrets/service", "/srv": str(folder)}
+    for place, here in places.items():
+        given = {key: value.replace(place, here) for key, value in given.items()}
+    return {key: value for key, value in given.items() if key not in _OTHERWISE}
 
 
 @contextlib.contextmanager

@@ -1,24 +1,21 @@
-"""The deployment files against the published schema and our own policy: who may do what, D-03 to D-10."""
+"""The deployment files against the published schema and our own policy: who may do what, D-03 to D-10 without D-07."""
 
 from __future__ import annotations
 
 import json
 import re
-import stat
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
 from app.server import SHUTDOWN_GRACE_S
 from app.settings import Settings
+from tests.deployed import COMPOSE
 from tests.processes import PROJECT
+from tests.test_deployment_image import LAST_STAGE
 
 COMPOSE_SCHEMA = PROJECT.parent / "shared" / "specs" / "compose-spec.json"
-COMPOSE: Any = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {"api", "trainer", "bare"}
 ONCE = {"secrets"}  # ends when it is done
@@ -87,48 +84,14 @@ def test_service_is_watched_and_started_again(entry: Any) -> None:
 
 @every_lasting_service
 def test_stop_grace_is_longer_than_the_service_takes_to_stop(entry: Any) -> None:
-    drain_s = float(getattr(Settings(), "drain_delay_s", 0))
+    drain_s = Settings().drain_s
 
     assert int(entry["stop_grace_period"].removesuffix("s")) >= SHUTDOWN_GRACE_S + drain_s + 5
 
 
-# D-07: secrets
-
-
-@every_service
-def test_no_secret_stands_in_a_variable(entry: Any) -> None:
-    for name, value in entry.get("environment", {}).items():
-        if re.search(r"PASSWORD|SECRET|TOKEN|KEY|DATABASE_URL", name):
-            assert name.endswith("_FILE")
-            assert str(value).startswith("/run/secrets/")
-    assert "env_file" not in entry
-
-
-def test_secrets_are_made_once_and_only_their_group_may_read_them(tmp_path: Path) -> None:
-    folders = [tmp_path / "database", tmp_path / "grafana"]
-    for folder in folders:
-        folder.mkdir()
-    make = [PROJECT / "deploy" / "make-secrets", *folders]
-    subprocess.run(make, check=True)
-    made = {path.name: path.read_text() for folder in folders for path in folder.iterdir()}
-    subprocess.run(make, check=True)
-
-    assert made == {path.name: path.read_text() for folder in folders for path in folder.iterdir()}
-    assert {stat.S_IMODE(path.stat().st_mode) for folder in folders for path in folder.iterdir()} == {0o440}
-    assert made.keys() == {"postgres_password", "tabserve_database_url", "grafana_password"}
-    assert f":{made['postgres_password']}@postgres:" in made["tabserve_database_url"]
-    assert made["postgres_password"] != made["grafana_password"]
-    assert all(len(made[name]) >= 40 for name in ("postgres_password", "grafana_password"))
-
-
-def test_every_service_sees_its_own_secrets_only() -> None:
-    seen = {name: mounts(entry).get("/run/secrets") for name, entry in SERVICES.items()}
-
-    assert {name: mount for name, mount in seen.items() if mount} == {
-        "api": ("database-secrets", False),
-        "trainer": ("database-secrets", False),
-        "postgres": ("database-secrets", False),
-        "grafana": ("grafana-secrets", False),
+def test_our_services_are_asked_whether_they_are_ready() -> None:
+    assert {tuple(SERVICES[name]["healthcheck"]["test"]) for name in OURS} == {
+        ("CMD", "python", "-m", "app.healthcheck"),
     }
 
 
@@ -154,6 +117,38 @@ def test_what_strangers_reach_leads_nowhere_but_to_the_service() -> None:
     assert SERVICES["trainer"]["networks"] == SERVICES["postgres"]["networks"] == ["control"]
 
 
+def test_grafana_fetches_nothing_and_tells_nobody() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    off = {
+        *("GF_ANALYTICS_REPORTING_ENABLED", "GF_ANALYTICS_CHECK_FOR_UPDATES", "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES"),
+        "GF_NEWS_NEWS_FEED_ENABLED",
+    }
+    disabled = {
+        *("GF_SECURITY_DISABLE_GRAVATAR", "GF_PLUGINS_PREINSTALL_DISABLED"),
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED",
+    }
+
+    assert {environment[name] for name in off} == {"false"}
+    assert {environment[name] for name in disabled} == {"true"}
+    assert not any("INSTALL" in name for name in environment.keys() - disabled)
+
+
+def test_strangers_may_predict_and_no_more_even_where_nginx_does_not_stand() -> None:
+    given = {name: SERVICES[name]["environment"]["TABSERVE_ANONYMOUS"] for name in OURS}
+
+    assert given["api"] == given["trainer"] == "${TABSERVE_ANONYMOUS-predict}"
+    assert {SERVICES[name]["environment"]["TABSERVE_KEYS_FILE"] for name in OURS} == {"/run/tabserve/keys.json"}
+
+
+def test_the_bare_service_opens_to_this_machine_what_scripts_serve_opens() -> None:
+    """All scopes, but to no page in a browser that goes by another name (DNS rebinding)."""
+    environment = SERVICES["bare"]["environment"]
+
+    assert environment["TABSERVE_ANONYMOUS"] == "${TABSERVE_ANONYMOUS-predict,train,admin,metrics}"
+    assert environment["TABSERVE_ALLOWED_HOSTS"] == "localhost,127.0.0.1"
+    assert SERVICES["bare"]["networks"] == ["outside"]
+
+
 def test_without_a_profile_the_stack_starts_and_the_others_stay_away() -> None:
     assert {name: entry["profiles"] for name, entry in SERVICES.items() if "profiles" in entry} == {
         "operator": ["operator"],
@@ -168,6 +163,34 @@ def test_only_the_trainer_writes_the_store_and_trains() -> None:
     assert SERVICES["trainer"]["environment"]["TABSERVE_TRAIN_CONCURRENCY"] == 1
     assert SERVICES["api"]["command"] == ["--no-train-missing"]
     assert mounts(SERVICES["postgres"])["/var/lib/postgresql/data"] == ("database", True)
+
+
+def test_versions_are_signed_where_they_are_trained_and_checked_wherever_they_serve() -> None:
+    keys = {SERVICES[name]["environment"]["TABSERVE_SIGNING_KEY_FILE"] for name in OURS}
+
+    assert keys == {"/run/tabserve/signing_key"}
+    assert all(mounts(SERVICES[name])["/run/tabserve"] == ("service-secrets", False) for name in OURS)
+
+
+def test_logs_are_json_and_the_audit_file_outlives_its_container() -> None:
+    for name in OURS:
+        environment = SERVICES[name]["environment"]
+        folder, _, _ = environment["TABSERVE_AUDIT_FILE"].rpartition("/")
+        assert environment["TABSERVE_LOG_FORMAT"] == "json"
+        assert mounts(SERVICES[name])[folder] == ("audit", True)
+
+
+def test_every_volume_that_we_write_belongs_to_the_images_user() -> None:
+    """A volume takes over owner and mode of the folder in the image; where there is none it would be root's."""
+    (made,) = re.findall(r"^RUN install --directory --owner=10001 --group=10001 --mode=0750 (.*)$", LAST_STAGE, re.M)
+    volumes = {
+        path
+        for name in OURS | ONCE
+        for path, (source, _) in mounts(SERVICES[name]).items()
+        if source in COMPOSE["volumes"]
+    }
+
+    assert volumes <= set(made.split())
 
 
 def test_every_variable_is_a_setting() -> None:

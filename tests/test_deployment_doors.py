@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.api.predict import MAX_WHOLE_BYTES
-from app.settings import Settings
+from app.exchange import COMMON_HEADERS
 from modelstore import ModelRepository
+from tests.app.waiting import until
 from tests.deployed import nginx
 from tests.fakes import publish
-from tests.processes import PROJECT, service
+from tests.processes import service
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,6 +62,16 @@ def read(connection: socket.socket) -> bytes:
         return CLOSED
 
 
+def logged(folder: Path, request_id: str) -> dict[str, object]:
+    """Return the one line of nginx's log about a request; it is written after the answer."""
+
+    def lines() -> list[str] | None:
+        return [line for line in (folder / "nginx.log").read_text().splitlines() if request_id in line] or None
+
+    (line,) = until(lines, f"a line about {request_id}")
+    return dict(json.loads(line))
+
+
 def test_strangers_may_predict_and_ask_for_health(client: httpx.Client) -> None:
     answer = client.post("/predict/means", json=ROWS)
 
@@ -84,7 +94,7 @@ def test_strangers_may_predict_and_ask_for_health(client: httpx.Client) -> None:
             "/v2/repository/index",
             "/v2/models/means/stats",
             "/v2/models/stats",
-            "/problem",
+            *("/problem", "/large", "/rows", "/parts"),
         ),
         *("/predict/../train", "/train/../predict/means", "//train", "/predict//means", "/predict/%2e%2e/train"),
         *("/predict/%2e%2e%2fmetrics", "/metrics%3f/predict/means", "/metrics;/predict/means"),
@@ -114,39 +124,35 @@ def test_an_error_of_the_door_has_the_shape_of_the_services_own(client: httpx.Cl
     assert of_the_door["title"] == of_the_service["title"] == "Not Found"
 
 
-def test_rows_come_in_as_csv_in_parts_of_unknown_length(client: httpx.Client) -> None:
-    def rows() -> Iterator[bytes]:
-        yield b"left,right\n"
-        for _ in range(80):
-            yield b"0.25,0.25\n" * 1000
-        yield b"0.75,0.75\n"
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /train HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 400),
+        (b"TRACE /livez HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"POST /predict/means HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n", 413),
+        (b"POST /predict/means HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"GET /livez HTTP/2.5\r\nHost: a\r\n\r\n", 505),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else "",
+)
+def test_an_answer_of_the_door_protects_browsers_and_is_found_in_the_log(
+    door: tuple[httpx.Client, Path], request_bytes: bytes, status: int
+) -> None:
+    client, folder = door
+    head, _, body = send_raw(client, request_bytes).partition(b"\r\n\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    problem = json.loads(body)
 
-    lines = client.post("/predict/means", content=rows(), headers=CSV).text.splitlines()
-
-    assert len(lines) == 80_002
-    assert (lines[1].partition(",")[0], lines[-1].partition(",")[0]) == ("low", "high")
-
-
-def test_a_body_that_would_be_answered_while_it_arrives_is_refused_at_once(client: httpx.Client) -> None:
-    """Nginx would stop sending it in the middle, and wait: https://trac.nginx.org/nginx is half-duplex here."""
-    started = time.monotonic()
-    declared = client.post("/predict/means", content=b"left,right\n" + b"0.25,0.25\n" * 110_000, headers=CSV)
-
-    assert declared.status_code == 413
-    assert declared.json()["title"] == "Content Too Large"
-    assert time.monotonic() - started < 5
-    assert MAX_WHOLE_BYTES >= 1 << 20
-    assert "client_max_body_size 1m;" in (PROJECT / "deploy" / "nginx" / "predict.conf").read_text()
-
-
-def test_a_whole_body_is_limited_as_the_service_limits_it(client: httpx.Client) -> None:
-    limit = Settings.model_fields["max_body_bytes"].default
-    for route in ("/predict/means", "/v2/models/means/infer"):
-        head = f"POST {route} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: "
-        assert b" 413 " in send_raw(client, f"{head}{limit + 1}\r\n\r\n".encode()).partition(b"\r\n")[0]
-
-    rows = [[0.25, 0.25]] * 400_000
-    assert len(client.post("/predict/means", json={"instances": rows}).json()["predictions"]) == 400_000
+    assert problem["status"] == status
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert headers["x-request-id"] == problem["request_id"] != ""
+    common = {name.decode(): value.decode() for name, value in COMMON_HEADERS}
+    assert {name: headers.get(name) for name in common} == common
+    event = logged(folder, problem["request_id"])
+    assert event["status"] == status
+    assert event["method"] in (request_bytes.split(b" ")[0].decode(), "")
 
 
 @pytest.mark.parametrize(
@@ -195,14 +201,15 @@ def test_the_log_is_json_without_queries_or_values(door: tuple[httpx.Client, Pat
     client.post(
         "/predict/means?secret=1234", json=ROWS, headers={"x-request-id": "asked-for", "authorization": "k-e-y"}
     )
-    deadline = time.monotonic() + 5
-    while "asked-for" not in (log := (folder / "nginx.log").read_text()):  # it is written after the answer
-        assert time.monotonic() < deadline, log
-        time.sleep(0.02)
-    lines = [line for line in log.splitlines() if line.startswith("{")]
-    (event,) = (json.loads(line) for line in lines if "asked-for" in line)
+    event = logged(folder, "asked-for")
 
-    assert {"path": "/predict/means", "status": 200, "request_id": "asked-for"}.items() <= event.items()
+    refused = {
+        "path": "/predict/means",
+        "status": 422,
+        "request_id": "asked-for",
+    }  # the service knows no such parameter
+    assert refused.items() <= event.items()
+    lines = [line for line in (folder / "nginx.log").read_text().splitlines() if line.startswith("{")]
     assert not any(word in "".join(lines) for word in ("1234", "k-e-y", "0.25"))
 
 

@@ -95,6 +95,12 @@ def test_image_runs_as_a_numeric_user_that_is_not_root() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
 
 
+def test_what_is_installed_in_the_image_belongs_to_root() -> None:
+    assert "--chown" not in LAST_STAGE
+    assert not re.search(r"\bchmod|\bchown", LAST_STAGE)
+    assert LAST_STAGE.index("USER ") > max(LAST_STAGE.rindex("\nCOPY "), LAST_STAGE.rindex("\nRUN "))
+
+
 def test_image_starts_and_checks_the_service_without_a_shell() -> None:
     assert 'ENTRYPOINT ["python", "-m", "app"]' in LAST_STAGE
     assert 'CMD ["python", "-m", "app.healthcheck"]' in LAST_STAGE
