@@ -25,28 +25,38 @@ PACKAGES = ("app", "modelstore", "training")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.__main__", "app.healthcheck"),  # command line
     ("app.server",),  # processes and sockets
+    ("app.drain", "app.supervisor"),  # the end of one process, the lives of several
+    ("app.listener",),
     ("app.worker",),  # one serving process
-    ("app.main", "app.wire"),  # composition; the short way from the socket
+    ("app.main", "app.wire"),  # routes and lifespan; the short way from the socket
+    ("app.parts", "app.direct"),  # composition; one request on the short way
     ("app.edge", "app.receiving"),  # outermost ASGI layer; bounds of what comes from the socket
-    ("app.exchange", "app.access.door"),
+    ("app.exchange", "app.access.door", "app.pace"),
     ("app.api",),  # HTTP
-    ("app.predictor", "app.inference"),  # services
+    ("app.predictor", "app.bulkpredictor", "app.inference"),  # services
+    ("app.aside", "app.addressing"),
     ("app.bulk",),
     ("app.dataplane", "app.jobs.runner", "app.codecs"),
-    ("app.jobs.owner",),  # trainings, from those who run them down to the table
+    ("app.jobs.owner", "app.jobs.acceptance"),  # trainings, from those who run them down to the table
     ("app.jobs.following", "app.jobs.recovery"),
     ("app.jobs.outcome", "app.jobs.trainable"),
     ("app.jobs.store", "app.jobs.claims"),
     ("app.jobs.table", "app.child"),
     ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),
+    ("app.jobs.tablefile", "app.jobs.threads", "app.jobs.refusals"),
     ("app.datasets", "app.inspection"),  # data sets
     ("app.figures",),
     ("app.registry",),
+    ("app.choosing", "app.asked"),
+    ("app.loading", "app.served", "app.shelf", "app.turns"),
     ("app.runtime", "app.batching"),  # engine
+    ("app.tracing",),
+    ("app.stages", "app.otlp"),
+    ("app.proof",),
     ("app.engines", "app.scores", "app.admission", "app.trial"),
-    ("app.contract",),
-    ("app.trainer",),
-    ("app.access.gate", "app.access.table", "app.access.exposure"),  # who may come in
+    ("app.contract", "app.archive"),
+    ("app.trainer", "app.signing"),
+    ("app.access.gate", "app.access.table", "app.access.exposure", "app.access.heads"),  # who may come in
     (
         "app.access.keyring",
         "app.access.keycommand",
@@ -54,10 +64,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.access.limits",
         "app.access.cors",
         "app.patience",
+        "app.holding",
     ),
-    ("app.access.keys",),
+    ("app.access.keys", "app.audit", "app.logs"),
     ("app.settings", "app.errors", "app.metrics", "app.processes", "app.confine", "app.jobs.recipes"),  # leaves
-    ("app.statistics",),  # counts that the figures hold
+    ("app.lifetime", "app.signals"),
+    ("app.families",),  # metrics: which there are, how they are written, what they are made of
+    ("app.exposition", "app.statistics"),
     ("app.__init__", "app.jobs.__init__", "app.access.__init__"),  # empty
 )
 
@@ -71,9 +84,10 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch.jit": ("training.export", "app.runtime", "app.engines"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),
-    "uvicorn": ("app.server", "app.wire", "app.receiving"),
+    "uvicorn": ("app.server", "app.drain", "app.wire", "app.receiving"),
     "starlette": ("app.api", "app.main", "app.edge", "app.exchange"),
     "pyarrow": ("app.codecs",),
+    "opentelemetry": ("app.tracing", "app.otlp"),
     "sqlalchemy": ("app.jobs.database", "app.jobs.table", "app.jobs.store", "app.jobs.claims", "app.jobs.migrations"),
     "alembic": ("app.jobs.database", "app.jobs.migrations"),
     "sklearn": ("training",),
@@ -101,7 +115,13 @@ FORBIDDEN: dict[str, str] = {
 }
 
 FORBIDDEN_KEYWORDS = ("shell", "allow_pickle")
-OPTIONAL_EXTRAS = ("tensorboard", "torch.utils.tensorboard", "pyarrow")  # may be imported where they are used
+OPTIONAL_EXTRAS = (
+    "tensorboard",
+    "torch.utils.tensorboard",
+    "pyarrow",
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+)  # may be imported where they are used
 IMPORTS_BY_NAME = ("training.deferred",)  # may, because the command line must start fast; no check sees such an import
 MUTABLE_CALLS = ("list", "dict", "set", "bytearray", "defaultdict", "deque", "OrderedDict")
 APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belong to one app, not to a module

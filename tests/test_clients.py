@@ -26,6 +26,8 @@ from tests.app.tables import rows
 from tests.fakes import publish
 from tests.processes import PROJECT, service
 
+pytestmark = pytest.mark.slow
+
 FEATURES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 CLASSES = ("setosa", "versicolor", "virginica")
 PAGE = (PROJECT / "docs" / "clients.md").read_text()
@@ -242,13 +244,11 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_kserve_client_infers_both_ways(live: httpx.Client, kserve_python: Path) -> None:
     run([str(kserve_python), "-c", KSERVE_SCRIPT, str(live.base_url)])
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_kserve_block_of_the_page_runs(live: httpx.Client, kserve_python: Path) -> None:
     (block,) = (block for block in blocks("python") if "kserve" in block)

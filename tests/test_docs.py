@@ -16,8 +16,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api.errors import STATUS
+from app.families import FAMILIES
 from app.main import create_app
-from app.metrics import FAMILIES
 from app.settings import Settings
 from modelstore import Overrides
 from tests.processes import PROJECT, service
@@ -79,6 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_curl_lines_of_the_readme_work_as_printed(served: httpx.Client) -> None:
     assert len(CURL_LINES) == 9
@@ -91,6 +92,7 @@ def test_curl_lines_of_the_readme_work_as_printed(served: httpx.Client) -> None:
         assert printed.stdout.startswith(b"label,") or json.loads(printed.stdout), line
 
 
+@pytest.mark.slow
 def test_commands_of_the_readme_exist() -> None:
     for line in re.findall(r"^    \.venv/bin/python (-m training \w+)", README, re.MULTILINE):
         subprocess.run([sys.executable, *shlex.split(line), "--help"], capture_output=True, check=True, timeout=60)

@@ -13,6 +13,8 @@ import pytest
 from modelstore import ModelRepository
 from tests.processes import service
 
+pytestmark = pytest.mark.slow
+
 SETOSA = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
 JOB_DEADLINE_S = 90.0
 SWAP_DEADLINE_S = 2.0
