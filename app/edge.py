@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.door import Door, in_time
-from app.access.refusals import CrossOrigin, KeyNotAccepted, NotAuthenticated, ScopeMissing
+from app.access.refusals import NotPermitted
 from app.access.table import PROBES
 from app.api.bodies import media_type
 from app.audit.requests import Auditor
@@ -188,15 +188,8 @@ class Edge:
         peer = _peer(scope)
         try:
             route, caller = self.door.admit(scope, headers)
-        except NotAuthenticated as error:
-            reason = "key-not-accepted" if isinstance(error, KeyNotAccepted) else "not-authenticated"
-            self._auditor.refused(reason, peer, None)
-            raise
-        except CrossOrigin:
-            self._auditor.refused("cross-origin", peer, None)
-            raise
-        except ScopeMissing as error:
-            self._auditor.refused("scope-missing", peer, error.key_id)
+        except NotPermitted as error:
+            self._auditor.refused(error.reason, peer, error.key_id)
             raise
         exchange.key_id = caller.key_id
         if route.action is not None:

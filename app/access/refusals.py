@@ -5,8 +5,22 @@ from __future__ import annotations
 from app.errors import ServingError
 
 
-class NotAuthenticated(ServingError):
+class NotPermitted(ServingError):
+    """Whoever asks may not have this; that somebody tried goes into the audit file.
+
+    Attributes:
+        reason: a word for it.
+        key_id: of the key that was accepted, if one was.
+    """
+
+    reason: str
+    key_id: str | None = None
+
+
+class NotAuthenticated(NotPermitted):
     """Nobody in particular asks for something that not everybody may have."""
+
+    reason = "not-authenticated"
 
     def __init__(self) -> None:
         super().__init__("this needs a key: send the header Authorization: Bearer tabserve_...")
@@ -15,12 +29,16 @@ class NotAuthenticated(ServingError):
 class KeyNotAccepted(NotAuthenticated):
     """The key that was sent is unknown, revoked, expired or not even a key; which of these is not told."""
 
+    reason = "key-not-accepted"
+
     def __init__(self) -> None:
         ServingError.__init__(self, "this key is not accepted; ask the operator for another one")
 
 
-class ScopeMissing(ServingError):
+class ScopeMissing(NotPermitted):
     """The key is good, but not for this."""
+
+    reason = "scope-missing"
 
     def __init__(self, scope: str, key_id: str) -> None:
         super().__init__(f"this key lacks the scope {scope}, which is needed here")
@@ -28,8 +46,10 @@ class ScopeMissing(ServingError):
         self.key_id = key_id
 
 
-class CrossOrigin(ServingError):
+class CrossOrigin(NotPermitted):
     """A page of another origin lets somebody's browser ask, and nobody said that it may."""
+
+    reason = "cross-origin"
 
     def __init__(self) -> None:
         super().__init__(
