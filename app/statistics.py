@@ -131,9 +131,16 @@ class VersionCounts:
     def answered(self, times_ns: tuple[int, int, int, int]) -> None:
         """Count a request that got its answer, and how long it was in each of the `STAGES`."""
         self._outcomes["ok"][0] += 1
-        for buckets, took_ns in zip(self._stages, times_ns, strict=True):
-            buckets[bisect_left(_BOUNDS_NS, took_ns)] += 1
-            buckets[-1] += took_ns
+        parse, queue, compute, encode = self._stages  # a loop would take half as long again, of every request
+        parse_ns, queue_ns, compute_ns, encode_ns = times_ns
+        parse[bisect_left(_BOUNDS_NS, parse_ns)] += 1
+        parse[-1] += parse_ns
+        queue[bisect_left(_BOUNDS_NS, queue_ns)] += 1
+        queue[-1] += queue_ns
+        compute[bisect_left(_BOUNDS_NS, compute_ns)] += 1
+        compute[-1] += compute_ns
+        encode[bisect_left(_BOUNDS_NS, encode_ns)] += 1
+        encode[-1] += encode_ns
 
     def ended(self, outcome: Outcome) -> None:
         """Count a request that ended in another way."""
