@@ -12,6 +12,8 @@ from types import TracebackType
 
 import httpx
 
+from tests.app.waiting import until
+
 
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process."""
@@ -72,6 +74,11 @@ class Asking:
                 self.wrong += 1
             self.took_s.append(time.perf_counter() - began)
             self._done.wait(self._pause_s)
+
+    def go_on(self, answers: int) -> None:
+        """Wait for so many more answers."""
+        enough = len(self.took_s) + answers
+        until(lambda: len(self.took_s) >= enough, f"{answers} more answers")
 
     @property
     def p99_ms(self) -> float:

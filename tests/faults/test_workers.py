@@ -181,7 +181,7 @@ async def lose_device(client: httpx.Client) -> tuple[Clients, float, httpx.Respo
         began = time.monotonic()
         with contextlib.suppress(httpx.ConnectError):
             while (await asker.get("/readyz", headers={"connection": "close"})).is_success:
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 20, answer.text
         unready_s = time.monotonic() - began
         await asyncio.sleep(0.5)
     return load, unready_s, answer

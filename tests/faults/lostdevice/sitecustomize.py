@@ -1,4 +1,4 @@
-"""Loses the device of every service that is started with this folder in PYTHONPATH, at a row that begins with LOSES.
+"""Loses the device of every service that is started with this folder in PYTHONPATH, at a batch with a row of LOSES.
 
 Python imports this by its name at its start, in launcher and workers alike. From that row on every call fails, as those
 of CUDA do after an error that sticks (https://github.com/pytorch/pytorch/issues/2300).
@@ -45,7 +45,7 @@ def _break(engine: Any) -> None:
     lost: list[bool] = []
 
     def losing(self: Any, x: Any) -> Any:
-        if lost or x[0, 0] == LOSES:
+        if lost or (x[:, 0] == LOSES).any():
             lost.append(True)
             raise RuntimeError(SAYS)
         return infer(self, x)
