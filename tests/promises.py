@@ -19,11 +19,21 @@ import pytest
 Measured = Callable[[str, str], None]
 Texts = dict[str, dict[str, str]]  # id -> test -> what it measured
 
+LONG = os.environ.get("TABSERVE_FAULTS") == "long"
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 ID = re.compile(r"[A-Z]-\d\d")
 IDS = rf"{ID.pattern}(?:, {ID.pattern})*"
 ROW = re.compile(rf"^\| (?P<promise>[^|]+) \| (?P<ids>{IDS}) \| (?P<figure>[^|]*) \|$", re.MULTILINE)
 MACHINE = re.compile(r"^Measured on .*$", re.MULTILINE)
+
+
+def allowed(promised: float) -> float:
+    """Return what a figure may reach before its test fails: in the long form what is promised.
+
+    Else ten times as much, for the machines of others do other things besides: there it tells a wait that is wrong
+    from one that is right, and the figure that is printed tells the rest.
+    """
+    return promised if LONG else 10 * promised
 
 
 class Promises:

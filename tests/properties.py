@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hypothesis
 
-from tests.faults.scenes import LONG, rounds
+from tests.faults.scenes import rounds
+from tests.promises import LONG
 
 TIMES_LONGER = 50
 

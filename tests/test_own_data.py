@@ -16,11 +16,12 @@ import pytest
 from tests.app.sockets import Connection, connected
 from tests.app.waiting import until
 from tests.processes import service
+from tests.promises import allowed
 
 pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/test_dataset_routes.py
 
 CSV = {"content-type": "text/csv"}
-STOP_S = 6.0
+STOP_S = allowed(3)  # one of the clients would wait for a minute
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_slow_upload_hurts_nobody(client: httpx.Client, folder: Path) -> None:
         began = time.monotonic()
         assert client.put("/datasets/quick", content=body, headers=CSV).status_code == 201
         assert client.get("/datasets").status_code == 200
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < allowed(5)
         slow.send(body[50:])
         assert slow.answer().status == 201
 
@@ -252,11 +253,11 @@ def test_ten_thousand_columns_are_described_and_others_served_meanwhile(client: 
             slowest = max(slowest, time.monotonic() - began)
 
     assert (putting.result().status_code, len(putting.result().json()["columns"])) == (201, 10_000)
-    assert slowest < 0.5
+    assert slowest < allowed(0.5)
     wanted = {"model": "wide", "dataset": "wide", "target": "f0", "features": [*names[1:], names[1]]}
     began = time.monotonic()
     assert client.post("/train", json=wanted).status_code == 422  # the last one is named twice
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < allowed(1)
     assert client.delete("/datasets/wide").status_code == 204
 
 

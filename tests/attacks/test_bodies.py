@@ -16,7 +16,7 @@ from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import Asking, resident_bytes
 from tests.attacks.messages import CAP, answer_to, head, in_chunks, post, whole
 from tests.attacks.test_scopes import ROUTES, concrete
-from tests.promises import Measured
+from tests.promises import Measured, allowed
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> Non
     grown = resident_bytes(guarded.pid) - before
 
     assert beside.wrong == 0
-    assert beside.p99_ms < 50
+    assert beside.p99_ms < allowed(50)
     assert grown < 8 << 20
     measured("S-13", f"100,000s of one-byte chunks: 400, p99 of others beside {beside.p99_ms:.1f} ms")
 
@@ -101,7 +101,7 @@ def test_stranger_is_answered_before_the_body_is_read(guarded: Guarded, measured
 
     assert (alone.wrong, beside.wrong) == (0, 0)
     assert grown < 32 << 20
-    assert beside.p99_ms < max(2 * alone.p99_ms, 50)
+    assert beside.p99_ms < max(2 * alone.p99_ms, allowed(50))
     figures = (
         f"{grown >> 10} KiB more memory, p99 of others {alone.p99_ms:.1f} ms before, {beside.p99_ms:.1f} ms beside"
     )
@@ -163,7 +163,7 @@ def test_compressed_bodies_are_refused_unread(guarded: Guarded, measured: Measur
     measured(
         "S-14", f"{len(took_s)} compressed bodies: all 415, slowest {max(took_s) * 1000:.0f} ms, {grown >> 10} KiB"
     )
-    assert sorted(took_s)[-2] < 0.1
+    assert sorted(took_s)[-2] < allowed(0.1)
 
 
 def test_identity_is_no_compression(guarded: Guarded) -> None:

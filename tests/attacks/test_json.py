@@ -20,15 +20,16 @@ from tests.app.sockets import Answer, connected, request
 from tests.app.test_oip_errors import hostile
 from tests.attacks.conftest import FEATURES, Guarded
 from tests.attacks.messages import CAP, answer_to, head, post, whole
-from tests.faults.scenes import bound, rounds
-from tests.promises import Measured
+from tests.faults.scenes import rounds
+from tests.promises import Measured, allowed
 
 pytestmark = pytest.mark.slow
 
 PREDICT, INFER = "/predict/iris", "/v2/models/iris/infer"
 VERSIONED = "/v2/models/iris/versions/1/infer"
-SLOWEST_S = bound(0.5, 0.05)
-MANY_NAMES, MANY_NAMES_S = ("100,000 names", "100,001 names"), 0.5  # each is looked at, in a thread: docs/decisions.md
+SLOWEST_S = allowed(0.05)
+MANY_NAMES = ("100,000 names", "100,001 names")
+MANY_NAMES_S = allowed(0.5)  # each is looked at, in a thread: docs/decisions.md
 
 
 def nested(depth: int) -> bytes:
@@ -93,7 +94,7 @@ def test_every_depth_and_length_is_answered_or_refused_and_quickly(guarded: Guar
         "S-15", f"{sum(counts.values())} depths and lengths: 0 5xx, of <= 1 MiB the slowest in {slowest_ms:.0f} ms"
     )
     assert slowest_ms < SLOWEST_S * 1000
-    assert statistics.quantiles(took_s, n=100)[98] < bound(0.1, 0.05)
+    assert statistics.quantiles(took_s, n=100)[98] < allowed(0.05)
 
 
 @pytest.mark.parametrize("depth", [15, 16, 17, 100, 990, 1100, 250_000])
@@ -273,8 +274,8 @@ def test_large_bodies_that_are_wrong_at_the_end_hold_up_nobody_else(guarded: Gua
     p99_ms, slowest_ms = statistics.quantiles(took_s, n=100)[98] * 1000, max(took_s) * 1000
     figures = f"p99 {p99_ms:.0f} ms, slowest {slowest_ms:.0f} ms"
     measured("S-15", f"probes beside {len(LARGE)} hostile bodies of 8 MiB: {figures}")
-    assert p99_ms < 100
-    assert slowest_ms < 1000
+    assert p99_ms < allowed(50)
+    assert slowest_ms < allowed(500)
 
 
 def test_rows_of_a_request_are_bounded(guarded: Guarded) -> None:

@@ -21,9 +21,9 @@ from app.access.keys import KeyFile, Scope
 from modelstore import ModelRepository
 from tests.attacks.conftest import FEATURES
 from tests.fakes import publish
-from tests.faults.scenes import LONG, rounds
+from tests.faults.scenes import rounds
 from tests.processes import PROJECT, service
-from tests.promises import Measured
+from tests.promises import LONG, Measured
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if LONG else 600)]
 

@@ -19,13 +19,13 @@ from tests.app.sockets import GOOD, JSON, connected, request
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, store_in
 from tests.attacks.measuring import in_progress, resident_bytes
-from tests.faults.scenes import bound, rounds
+from tests.faults.scenes import rounds
 from tests.processes import service
-from tests.promises import Measured
+from tests.promises import LONG, Measured, allowed
 
 pytestmark = pytest.mark.slow
 
-WAIT_S = 0.6
+WAIT_S = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, patient:
     assert answer.status == 503
     assert json.loads(answer.body)["type"] == "urn:tabserve:problem:too-many-in-flight"
     assert int(answer.headers["retry-after"]) >= 1
-    assert time.perf_counter() - began < WAIT_S
+    assert time.perf_counter() - began < allowed(0.6)
 
 
 def test_work_past_its_deadline_is_not_computed(patient: Guarded) -> None:
@@ -96,7 +96,7 @@ def test_work_past_its_deadline_is_not_computed(patient: Guarded) -> None:
 
     assert [answer.status for answer in answers] == [504] * 6
     assert json.loads(answers[0].body)["type"] == "urn:tabserve:problem:deadline-passed"
-    assert took_s < WAIT_S
+    assert took_s < allowed(0.6)
     with connected(patient.url) as connection:
         connection.send(request())
         assert connection.answer().status == 200
@@ -158,11 +158,9 @@ def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path
     )
 
 
-PLACES = (
-    8  # requests that may wait for a batch, and are answered by it after 0.1 s: 80 a second whatever the machine does
-)
+PLACES = 8  # requests may wait for a batch that answers them after 0.1 s: 80 a second whatever the machine does
 PERIOD_S = 0.1
-BUSY_MS = bound(200, 0)  # that a machine which does other things may take besides
+BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # what a machine that does other things may cost
 
 
 def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_before(
@@ -194,7 +192,7 @@ def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_befo
             f"{times} times the capacity offered: {share:.0%} of it answered, p99 {over.p99_ms:.0f} ms, {refused}"
         )
         assert over.refused > 0, times
-        assert share > 0.9, times
+        assert share > LEAST, times
         assert over.p99_ms < 1000 * PERIOD_S + 2 * before.p99_ms + BUSY_MS
         assert over.refused_p99_ms < 50 + BUSY_MS
     assert before.p99_ms < 1.2 * alone_ms + BUSY_MS

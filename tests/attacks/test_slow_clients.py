@@ -20,14 +20,14 @@ from tests.app.sockets import GOOD, Connection, connected, request
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, store_in
 from tests.attacks.measuring import Asking, in_progress, open_files, resident_bytes, threads_of
-from tests.faults.scenes import bound, rounds
+from tests.faults.scenes import rounds
 from tests.processes import service
-from tests.promises import Measured
+from tests.promises import Measured, allowed
 
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 1.0
-LATEST_S = TIMEOUT_S + bound(3, 2)  # each connection looks at itself once a second
+LATEST_S = TIMEOUT_S + allowed(2)  # each connection looks at itself once a second
 HEAD = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
@@ -46,7 +46,7 @@ def seconds_until_closed(connection: Connection, *, send: bytes = b"") -> tuple[
     began = time.monotonic()
     connection.socket.settimeout(0.1)
     received = b""
-    while time.monotonic() - began < 10:
+    while time.monotonic() - began < 2 * LATEST_S:
         with contextlib.suppress(TimeoutError):
             try:
                 part = connection.socket.recv(1 << 16)
@@ -136,7 +136,7 @@ def test_healthy_clients_do_not_notice_hundreds_of_slow_ones(hasty: Guarded, mea
     assert [client.wrong for client in beside] == [0] * 8
     assert tally["cut_off"] >= idle + slow
     assert tally["longest_s"] < LATEST_S
-    assert beside_ms < max(2 * before_ms, bound(50, 20))
+    assert beside_ms < max(2 * before_ms, allowed(20))
     figures = f"p99 of 8 healthy clients {before_ms:.1f} ms before, {beside_ms:.1f} ms beside, 0 failures"
     late_s = tally["longest_s"] - TIMEOUT_S
     measured(

@@ -21,10 +21,10 @@ from app.audit.verification import verify
 from modelstore import ModelRepository
 from tests.app.waiting import until
 from tests.fakes import publish
-from tests.faults.scenes import LONG, ROW, Scene, children_of, mounted, rounds
+from tests.faults.scenes import ROW, Scene, children_of, mounted, rounds
 from tests.faults.test_disk import fill
 from tests.processes import service
-from tests.promises import Measured
+from tests.promises import LONG, Measured
 
 ACTIONS = rounds(240, 1000)
 KILLS = rounds(4, 10)

@@ -19,7 +19,7 @@ from app.access.keys import KeyFile, Scope
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.faults.scenes import Scene, asking, begun, ended, results, start
-from tests.promises import Measured
+from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -132,11 +132,11 @@ def test_wall_clock_that_jumps_costs_no_prediction_no_training_and_no_key(scene:
         assert accepted(client, lasting)  # also a year later
 
         clock.set(0)
-        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=6)
+        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
         short = key_file.create(frozenset({Scope.PREDICT}), expires, "expires")
         until(lambda: accepted(client, short), "the new key")
         clock.set(-DAY_S)
-        until(lambda: not accepted(client, short), "the end of the key", 10)
+        until(lambda: not accepted(client, short), "the end of the key", 40)
 
         scene.training("signal.pause()")
         scene.forget()
@@ -152,7 +152,7 @@ def test_wall_clock_that_jumps_costs_no_prediction_no_training_and_no_key(scene:
             for sample in family.samples
         ]
 
-    assert 0.5 < took_s < 3
+    assert 0.5 < took_s < 2 + allowed(1)
     assert len(samples) > 50
     assert [sample for sample in samples if sample.value < 0] == []
     assert scene.repository.versions("iris") == (1, 2, 3)

@@ -18,8 +18,8 @@ import pytest
 
 from tests.app.sockets import connected, request
 from tests.app.waiting import until
-from tests.faults.scenes import ROW, Scene, begun, bound, ended, rounds, start
-from tests.promises import Measured
+from tests.faults.scenes import ROW, Scene, begun, ended, rounds, start
+from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -87,7 +87,7 @@ async def unready_s(client: httpx.AsyncClient) -> float:
     """Return the seconds until /readyz says that the service drains."""
     began = time.monotonic()
     while (answer := await client.get("/readyz")).status_code != 503:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
     assert "draining" in answer.text
     assert (await client.get("/v2/health/ready")).status_code == 503
     assert (await client.get("/v2/models/means/ready")).status_code == 200
@@ -126,7 +126,7 @@ def test_stops_under_load_break_no_connection_and_fail_no_request(
         gone.append(gone_s - DRAIN_S)
         answered += load.answers.total()
     assert max(gone) < 25 + 1
-    assert max(told) < bound(1.0, 0.5)  # 0.2 when nobody else asks, see below; here 64 others do, on the same two cores
+    assert max(told) < allowed(0.5)  # 0.2 when nobody else asks, see below; here 64 others do, on the same two cores
     measured(
         "F-13",
         f"{times} stops of {workers} worker{'s'[: workers - 1]} under {CLIENTS} clients: 0 resets, 0 truncated, "
@@ -142,16 +142,16 @@ def test_stop_with_the_default_delay_is_told_at_once(scene: Scene, measured: Mea
     ):
         process.terminate()
         began = time.monotonic()
-        gone = pool.submit(lambda: (process.wait(10), time.monotonic() - began))
-        until(lambda: client.get("/readyz").status_code == 503, "the drain", 1)
+        gone = pool.submit(lambda: (process.wait(30), time.monotonic() - began))
+        until(lambda: client.get("/readyz").status_code == 503, "the drain")
         told_s = time.monotonic() - began
-        while time.monotonic() - began < 4.9:
+        while time.monotonic() - began < 4.5:
             assert client.post("/predict/means", json=ROW).headers["connection"] == "close"
         code, gone_s = gone.result()
 
     assert code == 0
-    assert told_s < 0.2
-    assert 5 < gone_s < 6
+    assert told_s < allowed(0.2)
+    assert 5 < gone_s < 5 + allowed(1)
     measured("F-13", f"unready after {1000 * told_s:.0f} ms when idle; a delay of 5 s ends after {gone_s:.1f} s")
 
 
@@ -228,11 +228,11 @@ def test_second_signal_ends_the_service_at_once(scene: Scene, measured: Measured
         until(lambda: client.get("/readyz").status_code == 503, "the drain")
         began = time.monotonic()
         process.terminate()
-        code = process.wait(5)
+        code = process.wait(20)
         took_s = time.monotonic() - began
 
     assert code == 128 + signal.SIGTERM
-    assert took_s < 1
+    assert took_s < allowed(1)
     assert list((tmp_path / "tmp").iterdir()) == []
     measured("F-14", f"second signal: gone after {took_s:.2f} s with {workers} worker{'s'[: int(workers) - 1]}")
 
@@ -241,6 +241,6 @@ def test_ctrl_c_ends_the_service_without_the_delay(scene: Scene) -> None:
     with scene.service(environment={"TABSERVE_DRAIN_S": "30"}) as (_, process):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 0
-        assert time.monotonic() - began < 3
+        assert process.wait(25) == 0
+        assert time.monotonic() - began < allowed(2)
     assert "Traceback" not in (scene.folder / "service.log").read_text()

@@ -15,7 +15,7 @@ import pytest
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.faults.scenes import FINAL, ROW, Scene, children_of, ended, gone, results, rounds, start, strace
-from tests.promises import Measured
+from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -111,7 +111,7 @@ def test_service_killed_at_any_moment_is_ready_again_and_lost_nothing(scene: Sce
         until(lambda: all(job["status"] in FINAL for job in client.get("/train").json()["jobs"]), "all ends", 60)
         assert ended(client, start(client))["reason"] == "succeeded"
 
-    assert max(ready_s) <= READY_S
+    assert max(ready_s) <= allowed(READY_S)
     measured(
         "F-02",
         f"{times} kills: nothing lost, ready again within {max(ready_s):.1f} s, processes gone in {max(gone_s):.1f} s",

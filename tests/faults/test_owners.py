@@ -18,8 +18,8 @@ import pytest
 
 from tests.app.runners import alive
 from tests.app.waiting import until
-from tests.faults.scenes import LONG, Scene, asking, begun, ended, gone, results, rounds, start
-from tests.promises import Measured
+from tests.faults.scenes import Scene, asking, begun, ended, gone, results, rounds, start
+from tests.promises import LONG, Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -186,14 +186,14 @@ def test_locked_table_costs_no_prediction_and_no_end_of_a_job(scene: Scene, meas
                         for answer, took_s in pool.map(post, [here, there] * 2):
                             assert answer.status_code == 503
                             assert answer.headers["retry-after"] == "1"
-                            assert took_s < 6
+                            assert took_s < allowed(6)
                 assert here.get(f"/train/{job_id}").json()["status"] == "running"
-            job = ended(there, job_id, 10)
+            job = ended(there, job_id, 30)
 
             assert (job["status"], job["reason"]) == ("succeeded", "succeeded")
             assert results(there, job_id) == 1
             ratios.append(asker.p99_s() / quiet_s)
-            assert asker.p99_s() < 2 * quiet_s + 0.005
+            assert asker.p99_s() < 2 * quiet_s + allowed(0.005)
     if LONG:
         assert statistics.median(ratios) < 2  # 1.2 is promised, see docs/decisions.md
     measured(

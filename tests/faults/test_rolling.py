@@ -16,9 +16,10 @@ import pytest
 from modelstore import ModelRepository
 from tests.deployed import nginx
 from tests.fakes import publish
-from tests.faults.scenes import LONG, ROW
+from tests.faults.scenes import ROW
 from tests.nameserver import NameServer
 from tests.processes import free_port, service
+from tests.promises import LONG
 
 HOSTS = ("127.0.0.2", "127.0.0.3")
 REQUESTS = 20_000 if LONG else 2_000

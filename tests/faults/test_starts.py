@@ -20,9 +20,9 @@ import pytest
 from modelstore import ModelRepository
 from tests.app.waiting import until
 from tests.fakes import publish
-from tests.faults.scenes import bound, rounds
+from tests.faults.scenes import rounds
 from tests.processes import PROJECT, free_port
-from tests.promises import Measured
+from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -80,7 +80,7 @@ def test_signals_at_any_moment_of_a_start_end_it_in_order(tmp_path: Path, measur
                 process.wait(moments.uniform(0, rounds(int(START_S), 10)))
             began = time.monotonic()
             process.send_signal(number_of := signal.SIGINT if number % 5 == 4 else signal.SIGTERM)
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=60)
             took.append(time.monotonic() - began)
 
         said = (output + errors).decode()
@@ -88,7 +88,7 @@ def test_signals_at_any_moment_of_a_start_end_it_in_order(tmp_path: Path, measur
         assert "Traceback" not in said
         assert "traceback" not in said
         assert leftovers(tmp_path) == []
-    assert max(took) < 5
+    assert max(took) < allowed(5)
     measured(
         "F-14",
         f"{times} signals while {workers} worker{'s'[: int(workers) - 1]} started: all gone after {max(took):.1f} s",
@@ -103,7 +103,7 @@ def test_signal_while_missing_models_are_trained_ends_the_training_first(tmp_pat
         training = int(until(lambda: children.read_text().split() or None, "the training")[0])
         until(lambda: list((tmp_path / "models").glob("*/*")) or None, "a model")
         process.terminate()
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
 
     assert process.returncode == 128 + signal.SIGTERM, (output + errors).decode()
     assert not Path(f"/proc/{training}").exists()
@@ -197,5 +197,5 @@ def test_every_bad_configuration_ends_the_start_with_one_line(tmp_path: Path, me
     assert [wrong for wrong, _ in outcomes if wrong] == []
     assert len(outcomes) >= 30
     slowest = max(took for _, took in outcomes)
-    assert slowest < bound(20, 5)
+    assert slowest < allowed(5)
     measured("F-29", f"{len(outcomes)} bad configurations: exit code 3 and one line, after {slowest:.1f} s at most")

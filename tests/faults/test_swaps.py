@@ -23,9 +23,9 @@ from tests.app.sockets import request
 from tests.app.waiting import until
 from tests.attacks.measuring import resident_bytes
 from tests.fakes import MeanModel, publish
-from tests.faults.scenes import LONG, ROW, Scene, asking, bound, mounted, rounds
+from tests.faults.scenes import ROW, Scene, asking, mounted, rounds
 from tests.processes import PROJECT
-from tests.promises import Measured
+from tests.promises import LONG, Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -132,7 +132,7 @@ def test_swaps_under_load_lose_nothing_and_no_new_request_gets_the_old_version(
             version, began = 2 - turn % 2, time.perf_counter()
             assert activate(client, version).status_code == 200
             swaps.append((began, time.perf_counter(), version))
-            time.sleep(bound(0.05, 0.15))  # the pace of the swaps
+            time.sleep(0.15 if LONG else 0.05)  # the pace of the swaps
 
     with scene.service() as (client, process):
         quiet = asyncio.run(under_load(client.base_url, partial(time.sleep, rounds(5, 30))))
@@ -273,7 +273,7 @@ def test_rollback_is_quick_and_survives_kill_9(scene: Scene, measured: Measured)
             process.wait()
         with scene.service() as (client, _):
             assert client.post("/predict/means", json=ROW).json()["version"] == 1
-    assert slowest_s <= 1
+    assert slowest_s <= allowed(1)
     record = [json.loads(line) for line in (scene.folder / "state" / "audit.jsonl").read_bytes().splitlines()]
     activations = [(e["version"], e["outcome"]) for e in record if e["action"] == "model.activate"]
     assert activations == [(2, "asked"), (2, "ok"), (1, "asked"), (1, "ok")] * times
@@ -302,5 +302,5 @@ def test_service_that_cannot_write_the_store_follows_a_rollback_made_beside_it(
                 until(partial(serves, client, int(version)), "the swap")
                 took_s.append(time.perf_counter() - began)
 
-    assert max(took_s) < 2
+    assert max(took_s) < allowed(2)
     measured("F-21", f"read-only, without a trainer: `training activate` beside it is in force in {max(took_s):.2f} s")

@@ -14,8 +14,8 @@ import pytest
 
 from tests.app.runners import alive
 from tests.app.waiting import until
-from tests.faults.scenes import LONG, Scene, asking, children_of, ended, gone, results, rounds, start
-from tests.promises import Measured
+from tests.faults.scenes import Scene, asking, children_of, ended, gone, results, rounds, start
+from tests.promises import LONG, Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -89,7 +89,7 @@ def test_training_that_wants_four_times_its_memory_ends_out_of_memory(
             job = ended(client, start(client, memory_bytes=1 << 30))
             assert (job["status"], job["reason"]) == ("failed", "out_of_memory")
             took_s.append(time.monotonic() - began)
-            assert took_s[-1] < 10
+            assert took_s[-1] < allowed(10)
     measured("F-15", f"{len(took_s)} times out_of_memory within {max(took_s):.1f} s, {asker.all_right()}")
 
 
@@ -107,7 +107,7 @@ def test_training_that_never_ends_is_timed_out_within_two_seconds_of_its_limit(
             job = ended(client, start(client, timeout_s=1))
             assert (job["status"], job["reason"]) == ("failed", "timed_out")
             took_s.append(time.monotonic() - began)
-            assert took_s[-1] < 1 + 2 + 1  # the last second is the start of the process
+            assert took_s[-1] < 1 + allowed(2 + 1)  # the last second is the start of the process
             assert not alive(scene.noted())
     measured("F-15", f"{len(took_s)} times timed_out within {max(took_s):.1f} s of a limit of 1 s, {asker.all_right()}")
 

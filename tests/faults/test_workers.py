@@ -23,9 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.app.waiting import until
 from tests.faults.clients import Clients
 from tests.faults.lostdevice.sitecustomize import LOSES
-from tests.faults.scenes import LONG, ROW, Scene, bound, children_of, gone, rounds
+from tests.faults.scenes import ROW, Scene, children_of, gone, rounds
 from tests.processes import PROJECT, service
-from tests.promises import Measured
+from tests.promises import LONG, Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -92,8 +92,8 @@ def test_killed_workers_take_only_their_own_requests_with_them(scene: Scene, mea
         assert process.poll() is None
 
     assert most <= load.clients
-    assert statistics.median(respawns) < bound(20, 5)
-    assert max(respawns) < bound(20, 10)  # three workers and their clients share two cores
+    assert statistics.median(respawns) < allowed(5)
+    assert max(respawns) < allowed(10)  # three workers and their clients share two cores
     measured(
         "F-26",
         f"{times} workers killed: {len(load.failures)} of {load.answers.total()} requests failed, {most} at a time, "
@@ -191,13 +191,13 @@ def test_lost_device_is_answered_503_and_ends_the_process_with_70(scene: Scene, 
     """F-23, on the CPU."""
     with scene.service(environment=LOST_DEVICE) as (client, process):
         load, unready_s, answer = asyncio.run(lose_device(client))
-        code = process.wait(10)
+        code = process.wait(30)
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["type"] == "urn:tabserve:problem:device-lost"
     assert set(load.answers) <= {200, 503}
     assert set(load.advice) <= {"1"}
-    assert unready_s < 1
+    assert unready_s < allowed(1)
     assert code == EX_DEVICE
     # once nobody listens, nobody can be answered
     assert all("ConnectionRefused" in failure.how or not failure.worker for failure in load.failures), load.failures
@@ -227,7 +227,7 @@ def test_worker_that_loses_its_device_is_started_again_while_the_other_serves(sc
     assert load.failures == []
     assert set(load.answers) <= {200, 503}
     assert set(load.advice) <= {"1"}
-    assert back_s < 30
+    assert back_s < allowed(10)
     measured(
         "F-23", f"one of two workers loses its device: no request without an answer, a new one after {back_s:.1f} s"
     )
@@ -283,7 +283,7 @@ def test_service_that_can_open_nothing_more_answers_as_soon_as_it_can(scene: Sce
         took_s = time.monotonic() - began
         assert process.poll() is None
 
-    assert took_s < 5
+    assert took_s < allowed(5)
     measured(
         "F-27", f"no descriptor left, 200 connections: alive, and answers {1000 * took_s:.0f} ms after there are some"
     )
