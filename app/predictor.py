@@ -195,9 +195,8 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             counts.ended(outcome_of(error))
             finish(error)
             return
-        queued_ns = scores.began_ns - parsed_ns
-        counts.waited(queued_ns)
-        counts.answered((parsed_ns - began_ns, queued_ns, scores.took_ns, time.perf_counter_ns() - begun_ns))
+        ended_ns = time.perf_counter_ns()
+        counts.answered((parsed_ns - began_ns, scores.began_ns - parsed_ns, scores.took_ns, ended_ns - begun_ns))
         finish(answer)
 
     return done

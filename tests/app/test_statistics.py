@@ -7,7 +7,16 @@ from pathlib import Path
 from app import statistics
 from app.figures import SharedFigures
 from app.metrics import ServingMetrics
-from app.statistics import MAX_CLASSES, MAX_VERSIONS, OUTCOMES, SIZES, Batches, Statistics, VersionCounts
+from app.statistics import (
+    MAX_CLASSES,
+    MAX_VERSIONS,
+    OUTCOMES,
+    SIZES,
+    TIME_BUCKETS_S,
+    Batches,
+    Statistics,
+    VersionCounts,
+)
 
 
 def ran(counted: Statistics, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
@@ -44,8 +53,8 @@ def test_batch_counts_under_the_first_size_that_holds_it() -> None:
 
 def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
     counted = Statistics()
-    counts(counted).waited(100)
     ran(counted, requests=3, rows=7)
+    counts(counted).answered((7, 100, 8, 9))
 
     found = statistics.of([counted.figures], "iris", 3)
     assert (found.succeeded, found.succeeded_ns, found.queued_ns) == (3, 3 * 8 + 100, 100)
@@ -161,3 +170,25 @@ def test_every_outcome_is_there_before_it_happens() -> None:
     counts(counted)
 
     assert [labels[2] for labels in counted.figures[statistics.ENDS]] == [*OUTCOMES]
+
+
+def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
+    counted = Statistics()
+    for _ in range(10_000):
+        counts(counted).answered((50_000, 50_001, 2_000_000_000, 6_000_000_000))
+
+    places = {stage: counted.figures[statistics.TIMES]["iris", stage] for stage in statistics.STAGES}
+    assert [sum(found[:-1]) for found in places.values()] == [10_000] * 4
+    assert [found.index(10_000) for found in places.values()] == [0, 1, len(TIME_BUCKETS_S) - 1, len(TIME_BUCKETS_S)]
+    assert [found[-1] for found in places.values()] == [5e8, 500_010_000, 2e13, 6e13]
+    assert counted.figures[statistics.ENDS]["iris", "3", "ok"] == [10_000]
+
+
+def test_times_of_a_forgotten_version_stay_with_its_model() -> None:
+    counted = Statistics()
+    counts(counted, 1).answered((1, 1, 1, 1))
+    for version in range(2, MAX_VERSIONS + 2):
+        counts(counted, version)
+
+    assert statistics.versions([counted.figures], "iris") == {*range(2, MAX_VERSIONS + 2)}
+    assert counted.figures[statistics.TIMES]["iris", "parse"][0] == 1
