@@ -13,6 +13,7 @@ import numpy as np
 
 from app.batching import Batcher, Done, Entry
 from app.contract import Float32
+from app.counting import count_answers
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.metrics import ServingMetrics
 from app.patience import require_wanted
@@ -27,11 +28,6 @@ MAX_BATCH_ROWS = 1024
 STEP_ROWS = 2048  # of a request with more rows than that
 
 OVERFLOW = "values are so far outside the training range that the model overflows"
-
-# Rows are counted by class in the quickest way: one by one if they are few, class by class if there are many of few
-# classes, and by bincount otherwise.
-FEW_ROWS, MANY_ROWS = 4, 4096
-FEW_CLASSES = 8
 
 Rows = Batcher[Float32, Answer]
 
@@ -155,7 +151,7 @@ class DataPlane:
                 require_wanted()
         scores = Scores(model.contract, x, np.concatenate(parts))
         scores.began_ns, scores.took_ns = first_ns, took_ns
-        _count_classes(counts, scores)
+        count_answers(counts, scores)
         return Answer(scores, 0, len(x))
 
     def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Answer]:
@@ -174,15 +170,15 @@ class DataPlane:
         scores.began_ns, scores.took_ns = began_ns, ended_ns - began_ns
         times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, ended_ns - inferred_ns)
         counts.ran(requests=len(items), rows=len(x), times_ns=times_ns)
-        _count_classes(counts, scores)
+        count_answers(counts, scores)
         return answers
 
     def _lane(self, model: LoadedModel) -> _Lane:
         lane = self._lanes.get(model)
         if lane is None:
             self._forget_replaced()
-            contract = model.contract
-            counts = self._metrics.statistics.version(contract.name, contract.version, contract.classes)
+            contract, features = model.contract, model.manifest.features
+            counts = self._metrics.statistics.version(contract.name, contract.version, contract.classes, features)
             batcher = Batcher(
                 partial(self._run, model, counts),
                 max_batch_rows=MAX_BATCH_ROWS,
@@ -204,26 +200,6 @@ def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests:
     except Exception:
         counts.failed(requests=requests, took_ns=time.perf_counter_ns() - began_ns)
         raise
-
-
-def _count_classes(counts: VersionCounts, scores: Scores) -> None:
-    """Count the rows by class, but those that overflowed; most formats need the winners anyway."""
-    if not counts.classes:
-        return
-    if len(scores.x) <= FEW_ROWS and scores.finite:
-        for winner in scores.best:
-            counts.predicted(winner, 1)
-        return
-    winners = scores.winners
-    if not scores.finite:
-        winners = winners[np.isfinite(scores.probabilities).all(axis=1)]
-    classes = len(counts.classes)
-    if len(winners) >= MANY_ROWS and classes <= FEW_CLASSES:
-        rows = [np.count_nonzero(winners == k) for k in range(classes)]
-    else:
-        rows = np.bincount(winners).tolist()
-    for winner, count in enumerate(rows):
-        counts.predicted(winner, int(count))
 
 
 def overflows(answer: Answer) -> list[int]:

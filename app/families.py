@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from app.drift import BINS, CONFIDENCE_BUCKETS, population_stability_index
 from app.exposition import Family, Labels, Samples
-from app.statistics import BATCHES, ENDS, PREDICTED, SIZES, TIME_BUCKETS_S, TIMES, Figures
+from app.statistics import BATCHES, CONFIDENCE, DECILES, ENDS, PREDICTED, SIZES, TIME_BUCKETS_S, TIMES, Figures
 from modelstore import Manifest
 
 JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -38,6 +39,17 @@ FAMILIES = {
     "tabserve_batch_rows": Family("histogram", "Rows of a forward pass.", ("model",), _BATCH_SIZES),
     "tabserve_predictions_total": Family(
         "counter", "Rows by the class that was found most probable.", ("model", "version", "class")
+    ),
+    "tabserve_prediction_confidence": Family(
+        "histogram",
+        "Probability of the most probable class, of a sample of rows.",
+        ("model", "version"),
+        CONFIDENCE_BUCKETS,
+    ),
+    "tabserve_feature_drift_psi": Family(
+        "gauge",
+        "Population stability index of the rows asked lately against the training split of the version that serves.",
+        ("model", "feature"),
     ),
     "tabserve_queue_rows": Family("gauge", "Rows of small requests that wait now.", ("model",)),
     "tabserve_queue_limit_rows": Family("gauge", "Rows that may wait for one version in one worker."),
@@ -111,11 +123,12 @@ def of_versions(total: Figures) -> dict[str, Samples]:
         "tabserve_inference_batches_total": batches,
         "tabserve_batch_rows": sizes,
         "tabserve_predictions_total": total[PREDICTED],
+        "tabserve_prediction_confidence": total[CONFIDENCE],
     }
 
 
-def of_models(models: Iterable[ModelState]) -> dict[str, Samples]:
-    """Return the metrics that follow from which versions serve."""
+def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples]:
+    """Return the metrics that follow from which versions serve, and from what these were asked."""
     shown: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
     for model in models:
         if model.wanted is not None:
@@ -128,6 +141,10 @@ def of_models(models: Iterable[ModelState]) -> dict[str, Samples]:
         shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.active.device] = [1.0]
         shown["tabserve_model_ready"][labels] = [1.0]
         shown["tabserve_model_load_duration_seconds"][labels] = [model.active.load_s]
+        for feature in manifest.features:
+            index = population_stability_index(total[DECILES].get((*labels, feature.name), [0.0] * BINS), feature)
+            if index is not None:
+                shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
         for split, figures in manifest.metrics.items():
             for name in _EVALUATION:
                 shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]

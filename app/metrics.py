@@ -126,7 +126,7 @@ class ServingMetrics:
             "tabserve_keys_file_ok": {(): [float(self.keys_current())]},
         }
         held: dict[str, Samples] = {name: total[name] for name in (*COUNTED, *OF_NOW)}
-        return held | own | of_versions(total) | of_models(self._models())
+        return held | own | of_versions(total) | of_models(self._models(), total)
 
     def _counter(self, name: str, labels: Labels) -> list[float]:
         return self._figures[name].setdefault(labels, [0.0])

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+
+from app.contract import Float32
+from app.drift import BINS, CONFIDENCE_BUCKETS, MAX_FEATURES, RowSample
+from modelstore import Feature
 
 Labels = tuple[str, ...]
 Figures = dict[str, dict[Labels, list[float]]]
@@ -30,51 +33,15 @@ BATCHES = "statistics_batches"  # model, version, size -> batches, rows, ns of i
 LAST = "statistics_last"  # model, version, process -> ms since 1970
 ENDS = "statistics_outcomes"  # model, version, outcome -> requests
 PREDICTED = "statistics_predicted"  # model, version, class -> rows
+CONFIDENCE = "statistics_confidence"  # model, version -> sampled rows by bucket, and the sum of their probabilities
+DECILES = "statistics_deciles"  # model, version, feature -> sampled rows by bin
 TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum of their ns
 
-_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED)
+_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, DECILES)
 _BOUNDS_NS = np.array([round(bound * 1e9) for bound in TIME_BUCKETS_S])
 # So many times may wait for their buckets. NumPy finds those of a thousand requests at once, which is 0.1 us for each;
 # one by one it would take over a microsecond.
 _MOST_UNSORTED = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Forward passes of one size, and the nanoseconds that they took."""
-
-    count: int = 0
-    rows: int = 0
-    input_ns: int = 0
-    infer_ns: int = 0
-    output_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class VersionStatistics:
-    """What a version did, over all workers.
-
-    Attributes:
-        last_ms: when it answered last, in milliseconds since 1970; 0 if it never did.
-        by_size: batches by the greatest number of rows that they may have.
-    """
-
-    name: str
-    version: int
-    last_ms: int
-    succeeded: int
-    succeeded_ns: int
-    failed: int
-    failed_ns: int
-    queued_ns: int
-    by_size: dict[int, Batches]
-
-    @property
-    def total(self) -> Batches:
-        """Return the batches of all sizes."""
-        each = self.by_size.values()
-        sums = ((b.count, b.rows, b.input_ns, b.infer_ns, b.output_ns) for b in each)
-        return Batches(*map(sum, zip(*sums, strict=True)))
 
 
 class VersionCounts:
@@ -91,16 +58,25 @@ class VersionCounts:
         "_outcomes",
         "_predicted",
         "_requests",
+        "_sample",
         "_stages",
         "_unsorted_ns",
         "classes",
         "key",
     )
 
-    def __init__(self, figures: Figures, key: tuple[str, str], process: str, classes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        figures: Figures,
+        key: tuple[str, str],
+        process: str,
+        classes: tuple[str, ...],
+        features: Sequence[Feature],
+    ) -> None:
         """Find or make its places in the figures, all of them at zero: a rate needs to see where it began."""
         self.key = key
         self.classes = classes
+        self._sample = _sample(figures, key, classes, features)
         self._requests = figures[REQUESTS].setdefault(key, [0.0] * 5)
         self._batches = [figures[BATCHES].setdefault((*key, str(size)), [0.0] * 5) for size in SIZES]
         self._last = figures[LAST].setdefault((*key, process), [0.0])
@@ -133,6 +109,11 @@ class VersionCounts:
         """Count rows for which a class, given by its index, was found most probable."""
         self._predicted[winner][0] += rows
 
+    def sampled(self, x: Float32, probabilities: Float32) -> None:
+        """Take some of the rows that were computed, (N, F), and of their answers, (N, K), into the sample."""
+        if self._sample is not None:
+            self._sample.add(x, probabilities)
+
     def failed(self, *, requests: int, took_ns: int) -> None:
         """Count requests that were refused because too many wait or their time was over, or whose batch failed."""
         self._requests[2] += requests
@@ -146,6 +127,8 @@ class VersionCounts:
 
     def sort(self) -> None:
         """Put the times of all requests since the last call into their buckets, and add them to the sums."""
+        if self._sample is not None:
+            self._sample.sort()
         if not self._unsorted_ns:
             return
         times_ns = np.array(self._unsorted_ns).reshape(-1, len(STAGES))
@@ -166,6 +149,17 @@ class VersionCounts:
         self._outcomes[outcome][0] += 1
 
 
+def _sample(
+    figures: Figures, key: tuple[str, str], classes: tuple[str, ...], features: Sequence[Feature]
+) -> RowSample | None:
+    """Return what samples the rows of a version, if its features and classes are known and not too many."""
+    if not classes or not 0 < len(features) <= MAX_FEATURES:
+        return None
+    by_decile = [figures[DECILES].setdefault((*key, feature.name), [0.0] * BINS) for feature in features]
+    by_confidence = figures[CONFIDENCE].setdefault(key, [0.0] * (len(CONFIDENCE_BUCKETS) + 2))
+    return RowSample(features, len(classes), by_decile, by_confidence)
+
+
 class Statistics:
     """Counts of one process."""
 
@@ -181,13 +175,16 @@ class Statistics:
             counts.sort()
         return self._figures
 
-    def version(self, name: str, version: int, classes: Sequence[str] = ()) -> VersionCounts:
+    def version(
+        self, name: str, version: int, classes: Sequence[str] = (), features: Sequence[Feature] = ()
+    ) -> VersionCounts:
         """Return the counts of a version; whoever keeps them asks again when another version comes.
 
         Args:
             name: of the model.
             version: of the model.
             classes: its labels, if its predictions are to be counted by class.
+            features: its features, if its rows are to be compared with the training split.
         """
         key, named = (name, str(version)), tuple(classes) if len(classes) <= MAX_CLASSES else ()
         counts = self._known.pop(key, None)
@@ -195,7 +192,7 @@ class Statistics:
             older = [known for known in self._known if known[0] == name]
             for forgotten in older[: max(0, len(older) - MAX_VERSIONS + 1)]:
                 self._forget(forgotten)
-            counts = VersionCounts(self._figures, key, self._process, named)
+            counts = VersionCounts(self._figures, key, self._process, named, features)
         self._known[key] = counts  # as the last, which is forgotten last
         return counts
 
@@ -213,29 +210,3 @@ class Statistics:
         for family in _OF_A_VERSION:
             for labels in [labels for labels in self._figures[family] if labels[:2] == key]:
                 del self._figures[family][labels]
-
-
-def versions(parts: Iterable[Figures], name: str) -> set[int]:
-    """Return the versions of a model that any worker counted something of."""
-    return {int(labels[1]) for part in parts for labels in part.get(REQUESTS, {}) if labels[0] == name}
-
-
-def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
-    """Return what a version did according to the figures of all workers."""
-    parts = list(parts)
-    key = (name, str(version))
-    success, success_ns, failed, failed_ns, queued_ns = _added(_found(parts, REQUESTS, key), 5)
-    sized = {size: _added(_found(parts, BATCHES, (*key, str(size))), 5) for size in SIZES}
-    last = (values[0] for part in parts for labels, values in part.get(LAST, {}).items() if labels[:2] == key)
-    return VersionStatistics(
-        *(name, version, int(max(last, default=0)), success, success_ns, failed, failed_ns, queued_ns),
-        by_size={size: Batches(*sums) for size, sums in sized.items() if sums[0]},
-    )
-
-
-def _found(parts: list[Figures], family: str, labels: tuple[str, ...]) -> Iterator[list[float]]:
-    return (part[family][labels] for part in parts if labels in part.get(family, {}))
-
-
-def _added(vectors: Iterable[list[float]], length: int) -> list[int]:
-    return [int(sum(column)) for column in zip([0.0] * length, *vectors, strict=True)]

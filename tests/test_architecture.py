@@ -52,9 +52,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.runtime", "app.batching"),  # engine
     ("app.tracing",),
     ("app.stages", "app.otlp"),
-    ("app.proof",),
+    ("app.proof", "app.counting"),
     ("app.engines", "app.scores", "app.admission", "app.trial"),
-    ("app.contract", "app.archive"),
+    ("app.archive",),
     ("app.trainer", "app.signing"),
     ("app.access.gate", "app.access.table", "app.access.exposure", "app.access.heads"),  # who may come in
     (
@@ -70,7 +70,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.settings", "app.errors", "app.metrics", "app.processes", "app.confine", "app.jobs.recipes"),  # leaves
     ("app.lifetime", "app.signals"),
     ("app.families",),  # metrics: which there are, how they are written, what they are made of
+    ("app.versionstatistics",),
     ("app.exposition", "app.statistics"),
+    ("app.drift",),
+    ("app.contract",),
     ("app.__init__", "app.jobs.__init__", "app.access.__init__"),  # empty
 )
 

@@ -25,6 +25,7 @@ from tests.test_deployment_figures import DASHBOARD, PANELS, PROMETHEUS, RULES, 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_prometheus]
 
 ROWS = {"instances": [[0.25, 0.25]]}
+MANY_ROWS = {"instances": [[0.25, 0.25]] * 50}  # drift is told from 1,000 on
 PANELS_DEADLINE_S = 60.0
 STAGES = {"parse", "queue", "compute", "encode"}
 
@@ -53,7 +54,7 @@ class Scraped:
     def ask(self) -> None:
         """Send what clients send: good requests, bad ones, and a training that fails."""
         for _ in range(20):
-            assert self.operator.post("/predict/means", json=ROWS).status_code == 200
+            assert self.operator.post("/predict/means", json=MANY_ROWS).status_code == 200
         inputs = [{"name": "input", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.25]}]
         self.operator.post("/v2/models/means/infer", json={"inputs": inputs})
         self.operator.post("/predict/means", content=b"left,right\n0.25,0.25\n", headers={"content-type": "text/csv"})

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app import statistics
+from app import versionstatistics
 from app.api import oip_documents as documents
 from app.api import oip_schemas as schemas
 from app.api.bodies import parsed, read_small
@@ -20,6 +20,7 @@ from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel
 from app.served import ServedModel
+from app.statistics import Figures
 
 # Exactly those that work; docs/clients.md says what of each.
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
@@ -77,7 +78,9 @@ class OipRoutes:
             for model in models
             for number in (sorted(_counted(model, parts)) if version is None else (version,))
         ]
-        return schemas.Statistics(model_stats=[schemas.statistics_of(statistics.of(parts, *key)) for key in keys])
+        return schemas.Statistics(
+            model_stats=[schemas.statistics_of(versionstatistics.of(parts, *key)) for key in keys]
+        )
 
     def index(self, *, ready: bool) -> list[schemas.IndexEntry]:
         """Return all published versions; reads the disk."""
@@ -207,6 +210,6 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
     return routes
 
 
-def _counted(model: ServedModel, parts: list[statistics.Figures]) -> set[int]:
+def _counted(model: ServedModel, parts: list[Figures]) -> set[int]:
     serving = set() if model.serving is None else {model.serving}
-    return serving | statistics.versions(parts, model.name)
+    return serving | versionstatistics.versions(parts, model.name)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from app.codecs.oip import OUTPUTS
 from app.runtime import LoadedModel
-from app.statistics import Batches, VersionStatistics
+from app.versionstatistics import Batches, VersionStatistics
 
 
 class Failure(BaseModel):

@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import numpy as np
+
 from app.metrics import ServingMetrics
 from benchmarks.bench import Bench, Measure
 from benchmarks.cores import pinned
 from benchmarks.outcomes import Outcome
+from modelstore import Feature
 
 COUNTING = "counting"
 CLOCK = "the clock alone"
 CLOCK_READS = 8  # of the short way: arrival, parsed, batch begun, joined, inferred, apart, answer begun, written
 AT_ONCE = 1000
 CLASSES = ("malignant", "benign")
+DECILES = (-1.3, -0.8, -0.5, -0.25, 0.0, 0.25, 0.5, 0.8, 1.3)
+FEATURES = [
+    Feature(name=str(column), mean=0, std=1, min=-4, max=4, quantiles=DECILES) for column in range(30)
+]  # as many as the breast cancer data have
 
 
 def counting(bench: Bench) -> Outcome:
@@ -31,7 +38,9 @@ def counting(bench: Bench) -> Outcome:
 
 
 def _counting_us(metrics: ServingMetrics, seconds: float) -> dict[str, float]:
-    counts, route = metrics.statistics.version("cancer", 1, CLASSES), metrics.requests("/predict/{model}", "POST")
+    counts = metrics.statistics.version("cancer", 1, CLASSES, FEATURES)
+    route = metrics.requests("/predict/{model}", "POST")
+    x, probabilities = np.zeros((1, len(FEATURES)), np.float32), np.array([[0.25, 0.75]], np.float32)
     clock = time.perf_counter_ns
 
     def count() -> None:
@@ -43,6 +52,7 @@ def _counting_us(metrics: ServingMetrics, seconds: float) -> dict[str, float]:
         inferred = clock()
         ended = clock()
         counts.ran(requests=1, rows=1, times_ns=(joined - begun, inferred - joined, ended - inferred))
+        counts.sampled(x, probabilities)
         counts.predicted(1, 1)
         written = clock()
         counts.answered((parsed - arrived, begun - parsed, ended - begun, clock() - written))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app import statistics
+from app import statistics, versionstatistics
 from app.figures import SharedFigures
 from app.metrics import ServingMetrics
 from app.statistics import (
@@ -13,10 +13,10 @@ from app.statistics import (
     OUTCOMES,
     SIZES,
     TIME_BUCKETS_S,
-    Batches,
     Statistics,
     VersionCounts,
 )
+from app.versionstatistics import Batches
 
 
 def ran(counted: Statistics, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
@@ -28,7 +28,7 @@ def counts(counted: Statistics, version: int = 3) -> VersionCounts:
 
 
 def test_nothing_counted_is_zero() -> None:
-    found = statistics.of([Statistics().figures], "iris", 3)
+    found = versionstatistics.of([Statistics().figures], "iris", 3)
 
     assert (found.succeeded, found.failed, found.last_ms, found.total, found.by_size) == (0, 0, 0, Batches(), {})
 
@@ -38,7 +38,7 @@ def test_batch_counts_under_the_first_size_that_holds_it() -> None:
     for rows in (1, 2, 3, 4, 5, 1024, 1025, 2048, 100_000):
         ran(counted, rows=rows)
 
-    found = statistics.of([counted.figures], *("iris", 3))
+    found = versionstatistics.of([counted.figures], *("iris", 3))
     assert {size: batches.count for size, batches in found.by_size.items()} == {
         1: 1,
         2: 1,
@@ -56,7 +56,7 @@ def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
     ran(counted, requests=3, rows=7)
     counts(counted).answered((7, 100, 8, 9))
 
-    found = statistics.of([counted.figures], "iris", 3)
+    found = versionstatistics.of([counted.figures], "iris", 3)
     assert (found.succeeded, found.succeeded_ns, found.queued_ns) == (3, 3 * 8 + 100, 100)
 
 
@@ -65,7 +65,7 @@ def test_steps_of_one_request_are_one_success() -> None:
     for requests in (0, 0, 1):
         ran(counted, requests=requests, rows=2048)
 
-    found = statistics.of([counted.figures], "iris", 3)
+    found = versionstatistics.of([counted.figures], "iris", 3)
     assert (found.succeeded, found.succeeded_ns, found.total.count) == (1, 3 * 8, 3)
 
 
@@ -75,7 +75,7 @@ def test_workers_add_up_and_the_last_one_says_when() -> None:
     ran(two, rows=4)
     counts(two).failed(requests=2, took_ns=10)
 
-    found = statistics.of([one.figures, two.figures], "iris", 3)
+    found = versionstatistics.of([one.figures, two.figures], "iris", 3)
     assert (found.succeeded, found.failed, found.failed_ns, found.total.rows) == (2, 2, 20, 5)
     assert found.last_ms == int(
         max(value[0] for part in (one, two) for value in part.figures["statistics_last"].values())
@@ -92,7 +92,7 @@ def test_workers_read_each_others_counts(tmp_path: Path) -> None:
     one.others = SharedFigures(tmp_path, one).others
 
     parts = [one.statistics.figures, *one.others()]
-    assert statistics.of(parts, "iris", 3).total.rows == 5
+    assert versionstatistics.of(parts, "iris", 3).total.rows == 5
     assert b"statistics" not in one.text()
 
 
@@ -102,8 +102,8 @@ def test_versions_and_models_are_counted_apart() -> None:
     counted.version("iris", 4).failed(requests=1, took_ns=0)
     counted.version("wine", 9).failed(requests=1, took_ns=0)
 
-    assert statistics.versions([counted.figures], "iris") == {3, 4}
-    assert statistics.of([counted.figures], "iris", 4).succeeded == 0
+    assert versionstatistics.versions([counted.figures], "iris") == {3, 4}
+    assert versionstatistics.of([counted.figures], "iris", 4).succeeded == 0
 
 
 def test_counts_of_a_version_are_the_same_for_all_who_ask() -> None:
@@ -123,9 +123,9 @@ def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_count
     counts(counted, 99)
 
     known = {1, *range(3, MAX_VERSIONS + 1), 99}
-    assert statistics.versions([counted.figures], "iris") == known
-    assert [statistics.of([counted.figures], "iris", version).failed for version in (1, 2, 3)] == [1, 0, 3]
-    assert statistics.versions([counted.figures], "wine") == {1}
+    assert versionstatistics.versions([counted.figures], "iris") == known
+    assert [versionstatistics.of([counted.figures], "iris", version).failed for version in (1, 2, 3)] == [1, 0, 3]
+    assert versionstatistics.versions([counted.figures], "wine") == {1}
     assert {labels[1] for family in counted.figures.values() for labels in family if labels[0] == "iris"} == {
         *map(str, known),
         *statistics.STAGES,
@@ -139,7 +139,7 @@ def test_forgotten_version_counts_anew_when_it_comes_back() -> None:
 
     counts(counted, 1).failed(requests=1, took_ns=0)
 
-    assert statistics.of([counted.figures], "iris", 1).failed == 1
+    assert versionstatistics.of([counted.figures], "iris", 1).failed == 1
 
 
 def test_predictions_of_very_many_classes_are_not_counted_by_class() -> None:
@@ -160,7 +160,7 @@ def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
     ran(heir)
     counts(heir).predicted(1, 3)
 
-    assert statistics.of([heir.figures], "iris", 3).total.rows == 4
+    assert versionstatistics.of([heir.figures], "iris", 3).total.rows == 4
     assert heir.figures[statistics.PREDICTED][("iris", "3", "virginica")] == [5]
     assert {key[2]: n for key, (n,) in heir.figures[statistics.ENDS].items() if n} == {"timeout": 1}
 
@@ -190,5 +190,5 @@ def test_times_of_a_forgotten_version_stay_with_its_model() -> None:
     for version in range(2, MAX_VERSIONS + 2):
         counts(counted, version)
 
-    assert statistics.versions([counted.figures], "iris") == {*range(2, MAX_VERSIONS + 2)}
+    assert versionstatistics.versions([counted.figures], "iris") == {*range(2, MAX_VERSIONS + 2)}
     assert counted.figures[statistics.TIMES]["iris", "parse"][0] == 1

@@ -1,0 +1,72 @@
+"""What a version did, read from the figures of all workers, as the Open Inference Protocol shows it; no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from app.statistics import BATCHES, LAST, REQUESTS, SIZES, Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Forward passes of one size, and the nanoseconds that they took."""
+
+    count: int = 0
+    rows: int = 0
+    input_ns: int = 0
+    infer_ns: int = 0
+    output_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatistics:
+    """What a version did, over all workers.
+
+    Attributes:
+        last_ms: when it answered last, in milliseconds since 1970; 0 if it never did.
+        by_size: batches by the greatest number of rows that they may have.
+    """
+
+    name: str
+    version: int
+    last_ms: int
+    succeeded: int
+    succeeded_ns: int
+    failed: int
+    failed_ns: int
+    queued_ns: int
+    by_size: dict[int, Batches]
+
+    @property
+    def total(self) -> Batches:
+        """Return the batches of all sizes."""
+        each = self.by_size.values()
+        sums = ((b.count, b.rows, b.input_ns, b.infer_ns, b.output_ns) for b in each)
+        return Batches(*map(sum, zip(*sums, strict=True)))
+
+
+def versions(parts: Iterable[Figures], name: str) -> set[int]:
+    """Return the versions of a model that any worker counted something of."""
+    return {int(labels[1]) for part in parts for labels in part.get(REQUESTS, {}) if labels[0] == name}
+
+
+def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
+    """Return what a version did according to the figures of all workers."""
+    parts = list(parts)
+    key = (name, str(version))
+    success, success_ns, failed, failed_ns, queued_ns = _added(_found(parts, REQUESTS, key), 5)
+    sized = {size: _added(_found(parts, BATCHES, (*key, str(size))), 5) for size in SIZES}
+    last = (values[0] for part in parts for labels, values in part.get(LAST, {}).items() if labels[:2] == key)
+    return VersionStatistics(
+        *(name, version, int(max(last, default=0)), success, success_ns, failed, failed_ns, queued_ns),
+        by_size={size: Batches(*sums) for size, sums in sized.items() if sums[0]},
+    )
+
+
+def _found(parts: list[Figures], family: str, labels: tuple[str, ...]) -> Iterator[list[float]]:
+    return (part[family][labels] for part in parts if labels in part.get(family, {}))
+
+
+def _added(vectors: Iterable[list[float]], length: int) -> list[int]:
+    return [int(sum(column)) for column in zip([0.0] * length, *vectors, strict=True)]
