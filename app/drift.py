@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from app.contract import Float32
 from modelstore import Feature
 
-BINS = 10  # between the nine deciles of the training split
+DECILES = 9  # of each feature's training values
+BINS = DECILES + 1  # between them
+PLACES = 1 + 2 * DECILES  # for each feature: rows, rows below each decile, rows up to each decile
 CONFIDENCE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_FEATURES = 100  # of a model whose rows are sampled
 SAMPLED_ROWS = 64  # of a request, evenly spread; of one with fewer rows all
@@ -56,7 +58,7 @@ class RowSample:
         Args:
             features: with the deciles of their training values, length F.
             classes: how many, K.
-            by_decile: for each feature its rows by bin, which are added to; length F, each of length `BINS`.
+            by_decile: for each feature what `population_stability_index` wants, which is added to; length F.
             by_confidence: rows by bucket, those beyond all, and the sum of their probabilities, which are added to.
             pause_s: see `PAUSE_S`.
         """
@@ -106,48 +108,32 @@ class RowSample:
         self._by_confidence[-1] += float(winning.sum(dtype=np.float64))
 
     def _sort_features(self, x: Float32) -> None:
-        above = (x[:, np.newaxis, :] > self._deciles).sum(axis=0)  # (9, F): rows above each decile
-        whole = np.full((1, above.shape[1]), len(x))
-        counts = -np.diff(np.concatenate((whole, above, np.zeros_like(whole))), axis=0).T  # (F, BINS)
+        values = x[:, np.newaxis, :]
+        below, up_to = ((side(values, self._deciles)).sum(axis=0) for side in (np.less, np.less_equal))  # (9, F)
+        counts = np.concatenate((np.full((1, x.shape[1]), len(x)), below, up_to)).T  # (F, PLACES)
         totals = np.array(self._by_decile) + counts
-        if totals[0].sum() > WINDOW_ROWS:
+        if totals[0, 0] > WINDOW_ROWS:
             totals *= 0.5
         for by_decile, total in zip(self._by_decile, totals.tolist(), strict=True):
             by_decile[:] = total
 
 
-def population_stability_index(by_decile: Sequence[float], feature: Feature) -> float | None:
-    """Return how far a feature's values have moved from the training split, at least 0; None if there are few rows.
+def population_stability_index(by_decile: Sequence[float]) -> float | None:
+    """Return how far the values of a feature are from the training split, at least 0; None if there are few rows.
 
-    The sum over bins of (o - e) ln(o / e), where o is the share of rows that was observed and e the share expected;
-    below 0.1 counts as no change, above 0.25 as a great one (N. Siddiqi, Credit Risk Scorecards, 2006).
-
-    Deciles say little of values that many training rows share: if the third and the fourth are 0, so are between 40 and
-    50 % of the rows, or fewer are below 0. If any two are equal, whatever the deciles allow counts as expected.
+    The sum over the ten bins between the deciles of (o - e) ln(o / e), where o is the share of rows that was observed
+    and e = 0.1 the share expected; below 0.1 counts as no change, above 0.25 as a great one (N. Siddiqi, Credit Risk
+    Scorecards, 2006). Rows that equal a decile, as whole numbers and frequent values do, count to the bins on both
+    sides of it so that the shares are as they should be, as far as that is possible.
 
     Args:
-        by_decile: rows by bin, the first of those up to the first decile; length `BINS`.
-        feature: with the deciles of the training split.
+        by_decile: rows, rows below each decile, rows up to each decile; length `PLACES`.
     """
-    rows = sum(by_decile)
+    rows = by_decile[0]
     if rows < LEAST_ROWS:
         return None
-    below = [*accumulate(by_decile)]
-    bounds = sorted(set(feature.quantiles))
-    slack = 0 if len({feature.min, *bounds}) == BINS else 1 / BINS
-    observed, expected = [0.0], [0.0]  # shares of the rows up to a bound
-    for bound in bounds:
-        deciles = sum(decile <= bound for decile in feature.quantiles)
-        share = below[deciles - 1] / rows
-        least = deciles / BINS
-        most = least + slack
-        if bound == feature.max:
-            least = most = 1.0
-        observed.append(share)
-        expected.append(min(max(share, least), most))
-    shares = zip(_shares(observed), _shares(expected), strict=True)
-    return sum((o - e) * math.log(o / e) for o, e in shares)
-
-
-def _shares(up_to: list[float]) -> list[float]:
-    return [max(high - low, _LEAST_SHARE) for low, high in pairwise((*up_to, 1.0))]
+    below, up_to = by_decile[1 : DECILES + 1], by_decile[DECILES + 1 :]
+    expected = ((number + 1) / BINS for number in range(DECILES))
+    bounds = (min(max(share, low / rows), high / rows) for share, low, high in zip(expected, below, up_to, strict=True))
+    shares = (max(high - low, _LEAST_SHARE) for low, high in pairwise((0.0, *bounds, 1.0)))
+    return sum((share - 1 / BINS) * math.log(share * BINS) for share in shares)

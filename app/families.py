@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.drift import BINS, CONFIDENCE_BUCKETS, population_stability_index
+from app.drift import CONFIDENCE_BUCKETS, PLACES, population_stability_index
 from app.exposition import Family, Labels, Samples
-from app.statistics import BATCHES, CONFIDENCE, DECILES, ENDS, PREDICTED, SIZES, TIME_BUCKETS_S, TIMES, Figures
+from app.statistics import BATCHES, CONFIDENCE, ENDS, PREDICTED, SAMPLED, SIZES, TIME_BUCKETS_S, TIMES, Figures
 from modelstore import Manifest
 
 JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -142,7 +142,7 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
         shown["tabserve_model_ready"][labels] = [1.0]
         shown["tabserve_model_load_duration_seconds"][labels] = [model.active.load_s]
         for feature in manifest.features:
-            index = population_stability_index(total[DECILES].get((*labels, feature.name), [0.0] * BINS), feature)
+            index = population_stability_index(total[SAMPLED].get((*labels, feature.name), [0.0] * PLACES))
             if index is not None:
                 shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
         for split, figures in manifest.metrics.items():

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from app.contract import Float32
-from app.drift import BINS, CONFIDENCE_BUCKETS, MAX_FEATURES, RowSample
+from app.drift import CONFIDENCE_BUCKETS, MAX_FEATURES, PLACES, RowSample
 from modelstore import Feature
 
 Labels = tuple[str, ...]
@@ -34,10 +34,10 @@ LAST = "statistics_last"  # model, version, process -> ms since 1970
 ENDS = "statistics_outcomes"  # model, version, outcome -> requests
 PREDICTED = "statistics_predicted"  # model, version, class -> rows
 CONFIDENCE = "statistics_confidence"  # model, version -> sampled rows by bucket, and the sum of their probabilities
-DECILES = "statistics_deciles"  # model, version, feature -> sampled rows by bin
+SAMPLED = "statistics_sampled"  # model, version, feature -> sampled rows, those below and up to each decile
 TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum of their ns
 
-_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, DECILES)
+_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, SAMPLED)
 _BOUNDS_NS = np.array([round(bound * 1e9) for bound in TIME_BUCKETS_S])
 # So many times may wait for their buckets. NumPy finds those of a thousand requests at once, which is 0.1 us for each;
 # one by one it would take over a microsecond.
@@ -155,7 +155,7 @@ def _sample(
     """Return what samples the rows of a version, if its features and classes are known and not too many."""
     if not classes or not 0 < len(features) <= MAX_FEATURES:
         return None
-    by_decile = [figures[DECILES].setdefault((*key, feature.name), [0.0] * BINS) for feature in features]
+    by_decile = [figures[SAMPLED].setdefault((*key, feature.name), [0.0] * PLACES) for feature in features]
     by_confidence = figures[CONFIDENCE].setdefault(key, [0.0] * (len(CONFIDENCE_BUCKETS) + 2))
     return RowSample(features, len(classes), by_decile, by_confidence)
 
