@@ -25,7 +25,7 @@ from tests.promises import LONG, Measured, allowed
 
 pytestmark = pytest.mark.slow
 
-WAIT_S = 1.5
+WAIT_S = 1.0
 
 
 @pytest.fixture(scope="module")
