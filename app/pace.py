@@ -1,6 +1,6 @@
-"""Whether a client keeps up with its own request, and reads its answer; it must not know what either of them says.
+"""Whether a client keeps up with its own request, reads its answer, and asks again; it must not know what is said.
 
-A look once a second costs a connection less than a timer would cost each of its requests.
+A look once a second costs a connection less than timers would cost each of its requests: a tenth of its time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class Connection(Protocol):
         since_s: when it was last noticed that more must come, on the clock of the loop.
         received: bytes since then.
         excused_s: time since then in which nothing was read.
+        answered: how many requests were.
+        timeout_keep_alive: seconds that it may be idle between two requests.
     """
 
     bounds: ReceiveLimits
@@ -36,6 +38,12 @@ class Connection(Protocol):
     since_s: float
     received: int
     excused_s: float
+    answered: int
+    timeout_keep_alive: int
+
+    def close_if_silent(self) -> None:
+        """Close the connection, unless something came that nobody has read yet."""
+        ...
 
     def give_up(self) -> None:
         """Close the connection, since the client is too slow."""
@@ -48,6 +56,8 @@ class Pace:
     def __init__(self) -> None:
         self._next: asyncio.TimerHandle | None = None
         self._stuck: tuple[float, int] | None = None
+        self._answered = 0
+        self._idle_since_s = 0.0
 
     def begin(self, connection: Connection) -> None:
         """Look in a second, and then again and again."""
@@ -68,12 +78,23 @@ class Pace:
         self.begin(connection)
         if self._is_stuck(connection):
             connection.transport.abort()
-        elif connection.phase == IDLE or connection.transport.is_closing():
+        elif connection.transport.is_closing():
             return
+        elif connection.phase == IDLE:
+            if self._is_idle(connection):
+                connection.close_if_silent()
         elif connection.phase == BODY and connection.flow.read_paused:
             connection.excused_s += LOOK_S
         elif connection.loop.time() - connection.since_s - connection.excused_s > _allowed_s(connection):
             connection.give_up()
+
+    def _is_idle(self, connection: Connection) -> bool:
+        """Tell whether nothing was asked in the time that a connection is kept; noticed up to `LOOK_S` later."""
+        now, cycle = connection.loop.time(), connection.cycle
+        if connection.answered != self._answered or (cycle is not None and not cycle.response_complete):
+            self._answered, self._idle_since_s = connection.answered, now
+            return False
+        return now - self._idle_since_s > connection.timeout_keep_alive
 
     def _is_stuck(self, connection: Connection) -> bool:
         """Tell whether the client does not read what waits for it, at least `FEW_BYTES` in the time that it has."""

@@ -30,7 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Attributes:
         bounds: set by the deriving class before a connection is made.
-        phase, since_s, received, excused_s: see `app.pace.Connection`.
+        phase, since_s, received, excused_s, answered: see `app.pace.Connection`.
     """
 
     bounds: ReceiveLimits
@@ -41,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.since_s = self.loop.time()
         self.received = 0
         self.excused_s = 0.0
+        self.answered = 0
         self._suspect = False
         self._refusal: ServingError | None = None
         self._pace = Pace()
@@ -77,11 +78,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self.phase = HEAD_BEGUN
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; one behind the body is left out, since the request was judged by those before it."""
-        if self.phase < BODY_BEGUN:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Let uvicorn answer the request."""
         super().on_headers_complete()
@@ -114,8 +110,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Be told that an answer is written; what is left of a body that nobody wants stays unread."""
-        super().on_response_complete()
+        """Be told that an answer is written; what is left of a body that nobody wants stays unread.
+
+        uvicorn would set a timer that the next request cancels; instead `app.pace` sees whether there is a next one.
+        """
+        self.answered += 1
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()  # which sets none here
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
         if self._lingers:
             self.flow.pause_reading()
 
@@ -186,6 +190,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pace.was_read()
         super().resume_writing()
 
+    def close_if_silent(self) -> None:
+        """Close, unless something came that nobody has read yet: closing now would reset the connection."""
+        if not self._has_unread():
+            self.transport.close()
+
     def _make_room(self) -> None:
         """Close some connections that do nothing, first those that never did; or else this one."""
         others: list[Any] = [other for other in self.connections if other is not self]
@@ -220,7 +229,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _has_unread(self) -> bool:
-        """Tell whether something came that the event loop has not passed on yet; closing would reset the connection."""
+        """Tell whether something came that the event loop has not passed on yet."""
         unread = select.poll()
         unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(unread.poll(0))

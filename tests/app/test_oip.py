@@ -291,7 +291,7 @@ def test_timeout_of_one_request_does_not_hurt_its_neighbours(settings: Settings,
 
     assert [answer.status for answer in answers] == [200, 504, 200]
     assert (counted["inference_count"], counted["execution_count"]) == (4, 1)
-    assert counted["inference_stats"]["queue"]["ns"] >= 2 * 200_000_000
+    assert counted["inference_stats"]["queue"]["ns"] >= 2 * 190_000_000  # a timer may be some milliseconds early
 
 
 # Description
