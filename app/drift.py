@@ -20,7 +20,7 @@ BINS = DECILES + 1  # between them
 PLACES = 1 + 2 * DECILES  # for each feature: rows, rows below each decile, rows up to each decile
 CONFIDENCE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_FEATURES = 100  # of a model whose rows are sampled
-SAMPLED_ROWS = 64  # of a request, evenly spread; of one with fewer rows all
+SAMPLED_ROWS = 64  # of a forward pass, evenly spread; of one with fewer rows all
 WINDOW_ROWS = 10_000  # with so many in a process, those before count half
 LEAST_ROWS = 1000  # with fewer, chance alone could look like drift
 
