@@ -178,9 +178,10 @@ def test_the_service_connects_to_nobody_and_writes_in_its_folders_only(
     trace = tmp_path / "trace"
     prefix = (
         "strace",
+        "-D",  # else it would keep the signal that stops the service to itself
         "-f",
         "--seccomp-bpf",
-        "-qq",
+        "-q",
         "-s",
         "200",
         "-e",
@@ -189,7 +190,7 @@ def test_the_service_connects_to_nobody_and_writes_in_its_folders_only(
         str(trace),
     )
     environment = environment_of_the_image() | {"TMPDIR": str(tmp_path / "tmp"), "MPLCONFIGDIR": str(tmp_path / "tmp")}
-    with service(tmp_path, environment=environment, prefix=prefix) as (client, _):
+    with service(tmp_path, environment=environment, prefix=prefix) as (client, process):
         assert client.post("/predict/means", json=ROWS).status_code == 200
         assert client.post(
             "/predict/means", content=b"left,right\n1,1\n", headers={"content-type": "text/csv"}
@@ -197,7 +198,9 @@ def test_the_service_connects_to_nobody_and_writes_in_its_folders_only(
         assert client.post("/models/means/versions/1/activate").is_success
         for path in ("/metrics", "/models", "/openapi.json", "/docs", "/health", "/train"):
             assert client.get(path).status_code == 200
-    calls = trace.read_text().splitlines()
+    end = re.compile(rf"^{process.pid} +\+\+\+ exited with 0 \+\+\+$", re.MULTILINE)
+    until(lambda: end.search(trace.read_text()), "the end of the trace")
+    calls = [line for line in trace.read_text().splitlines() if "+++" not in line]
     paths = set(filter(None, map(written, calls)))
 
     assert [call for call in calls if re.search(r"(connect|sendto)\(.*AF_INET", call)] == []
