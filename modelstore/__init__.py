@@ -26,6 +26,7 @@ from modelstore.manifest import (
     Manifest,
     Signature,
     TensorSpec,
+    golden_row_limits,
 )
 from modelstore.names import check_name, check_version
 from modelstore.overrides import Overrides
@@ -77,6 +78,7 @@ __all__ = [
     "check_version",
     "compare_versions",
     "from_line",
+    "golden_row_limits",
     "to_line",
     "write_predictions",
 ]

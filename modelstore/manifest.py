@@ -14,6 +14,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 FORMAT_VERSION: Final = 1
 MIN_GOLDEN_ROWS = 32
+MIN_WIDE_GOLDEN_ROWS = 3
+MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more proves no more, and must be read at every start
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -224,14 +226,21 @@ class Manifest(Record):
         return cls.model_validate_json(data)
 
 
+def golden_row_limits(features: int, classes: int) -> tuple[int, int]:
+    """Return how many golden rows a manifest needs, and how many are enough: fewer where a row has very many values."""
+    enough = MAX_GOLDEN_VALUES // (features + classes)
+    return max(MIN_WIDE_GOLDEN_ROWS, min(MIN_GOLDEN_ROWS, enough)), max(MIN_WIDE_GOLDEN_ROWS, enough)
+
+
 def _require_distinct(kind: str, names: tuple[str, ...]) -> None:
     if len(set(names)) != len(names):
         raise ValueError(f"{kind} names must be distinct, got {names}")
 
 
 def _require_golden(golden: GoldenRows, features: int, classes: int) -> None:
-    if len(golden.features) != len(golden.probabilities) or len(golden.features) < MIN_GOLDEN_ROWS:
-        raise ValueError(f"at least {MIN_GOLDEN_ROWS} golden rows with as many answers are needed")
+    least, _ = golden_row_limits(features, classes)
+    if len(golden.features) != len(golden.probabilities) or len(golden.features) < least:
+        raise ValueError(f"at least {least} golden rows with as many answers are needed")
     if {len(row) for row in golden.features} != {features}:
         raise ValueError(f"each golden row needs {features} features")
     if {len(row) for row in golden.probabilities} != {classes}:

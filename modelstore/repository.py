@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,22 +21,20 @@ from modelstore.names import (
     ACTIVE_FILE,
     LAST_VERSION_FILE,
     LOCK_FILE,
-    MANIFEST_FILE,
-    MODEL_FILE,
     NAME,
     PREVIOUS_FILE,
     REMOVED_PREFIX,
     SIGNATURE_FILE,
     STAGING_PREFIX,
     VERSION,
-    check_attachments,
     check_job,
     check_name,
     check_version,
 )
 from modelstore.permits import Permit
+from modelstore.publishing import files_of, require_readable
 from modelstore.signing import SigningKey
-from modelstore.versions import MAX_MODEL_BYTES, ModelVersion
+from modelstore.versions import ModelVersion
 
 
 class ModelRepository:
@@ -171,9 +168,9 @@ class ModelRepository:
     ) -> ModelVersion:
         """Add a version; it appears whole, under the next free number, or not at all.
 
-        The files are written to a dot-folder beside the versions, synced, and the folder renamed under the model's
-        lock; the parent is synced last, so a version that was returned survives a loss of power
-        (the order of PostgreSQL's `durable_rename`).
+        The files are written to a dot-folder beside the versions, synced, read back as any reader would, and the folder
+        renamed under the model's lock; the parent is synced last, so a version that was returned survives a loss of
+        power (the order of PostgreSQL's `durable_rename`).
 
         Args:
             manifest: of this very `model`: size and sha256 must fit.
@@ -182,14 +179,15 @@ class ModelRepository:
             permit: of the job that publishes; a person needs none.
 
         Raises:
-            PublishError: if the store cannot be written; the store is as before.
+            PublishError: if the store cannot be written, or a reader would refuse the version; the store is as before.
             NotPermitted: if the permit was taken back; the store is as before.
         """
-        files = self._files(manifest, model, attachments or {})
+        files = files_of(manifest, model, attachments or {}, root=self.root, key=self.key)
         with self._writing(manifest.name) as folder:
             for abandoned in (*folder.glob(f"{STAGING_PREFIX}*"), *folder.glob(f"{REMOVED_PREFIX}*")):
                 shutil.rmtree(abandoned, ignore_errors=True)  # who wrote it is dead, or would hold the lock
             with staged(folder, STAGING_PREFIX, files) as staging:
+                require_readable(ModelVersion(manifest.name, 0, staging, self.key), self.root)
                 if permit is not None and not permits.is_valid(folder, permit):
                     raise NotPermitted(manifest.name, permit.job)
                 version = self._reserve(folder)
@@ -197,20 +195,6 @@ class ModelRepository:
             sync(folder)
             sync(self.root)  # of a first version, the model's folder is new as well
         return ModelVersion(manifest.name, version, folder / str(version), self.key)
-
-    def _files(self, manifest: Manifest, model: bytes, attachments: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Return the files of a version by name, signed if there is a key."""
-        check_name(manifest.name)
-        check_attachments(attachments)
-        if (hashlib.sha256(model).hexdigest(), len(model)) != (manifest.sha256, manifest.size_bytes):
-            raise PublishError(manifest.name, "the manifest is not that of this model file", self.root)
-        if len(model) > MAX_MODEL_BYTES:
-            raise PublishError(manifest.name, f"a model may have at most {MAX_MODEL_BYTES >> 20} MiB", self.root)
-        document = manifest.to_json()
-        files = {MODEL_FILE: model, MANIFEST_FILE: document, **attachments}
-        if self.key is not None:
-            files[SIGNATURE_FILE] = f"{self.key.sign(document)}\n".encode()
-        return files
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[Path]:

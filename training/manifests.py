@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import (
-    MIN_GOLDEN_ROWS,
     Baseline,
     Evaluation,
     Feature,
@@ -22,6 +21,7 @@ from modelstore import (
     Lineage,
     Manifest,
     Signature,
+    golden_row_limits,
 )
 from training.datasets import Dataset, Splits
 from training.nets import Predict
@@ -102,11 +102,15 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
     """Return rows by which a copy of the model can be proved, with the eager model's probabilities.
 
     They are the training rows with the smallest and the largest value of each feature, and rows spread evenly over
-    the training and the test split; small data sets repeat rows.
+    the training and the test split; small data sets repeat rows. Where rows have so many values that these are too
+    many, they are some of each kind, spread as evenly.
     """
+    least, most = golden_row_limits(train.x.shape[1], len(train.classes))
     extremes = np.unique([place for column in train.x.T for place in (column.argmin(), column.argmax())])
-    chosen = np.concatenate([train.x[extremes], _spread(train.x), _spread(test.x)])
-    chosen = np.resize(chosen, (max(MIN_GOLDEN_ROWS, len(chosen)), train.x.shape[1]))  # (G, F)
+    spread = min(GOLDEN_SPREAD, most // 3)
+    kinds = (train.x[_evenly(extremes, most - 2 * spread)], _evenly(train.x, spread), _evenly(test.x, spread))
+    chosen = np.concatenate(kinds)
+    chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, F)
     exact = chosen.astype(np.float32).astype(np.float64)
     return GoldenRows(features=_nested(exact), probabilities=_nested(predict(exact)))
 
@@ -124,8 +128,9 @@ def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int
     )
 
 
-def _spread(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    return x[np.unique(np.linspace(0, len(x) - 1, GOLDEN_SPREAD).astype(np.int64))]
+def _evenly(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
+    """Return so many of the values along the first axis, or all if there are fewer."""
+    return values[np.unique(np.linspace(0, len(values) - 1, most).astype(np.int64))]
 
 
 def _nested(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:

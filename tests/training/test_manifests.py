@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature
+from modelstore.manifest import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, finish, recipe, settings
 from training.datasets import Dataset, Splits
 from training.evaluate import evaluate
@@ -60,6 +61,18 @@ def test_a_tiny_data_set_still_gives_enough_golden_rows(predict: Predict) -> Non
     tiny = clouds(6, features=5)
 
     assert len(golden_rows(predict, tiny, tiny).features) == MIN_GOLDEN_ROWS
+
+
+def test_f3_golden_rows_of_a_wide_table_are_bounded_and_of_every_kind() -> None:
+    """F3: of the 1,600 extremes of 800 columns, some are enough."""
+    train, test = clouds(1000, features=800), clouds(100, features=800, seed=1)
+
+    golden = golden_rows(lambda x: np.full((len(x), 2), 0.5), train, test)
+
+    rows = {tuple(row) for row in golden.features}
+    assert len(golden.features) * (800 + 2) <= MAX_GOLDEN_VALUES
+    assert len(rows & {tuple(row) for row in test.x.astype(np.float64).tolist()}) == 13
+    assert len(rows & {tuple(row) for row in train.x.astype(np.float64).tolist()}) >= 25
 
 
 def test_features_say_what_the_training_split_showed(train: Dataset) -> None:

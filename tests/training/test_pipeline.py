@@ -65,6 +65,18 @@ def test_the_same_seed_gives_the_same_metrics_and_golden_answers(folder: Path) -
     assert first.golden == second.golden
 
 
+def test_f3_a_training_on_800_columns_publishes_what_can_be_read(tmp_path: Path) -> None:
+    """F3: its manifest had 18 MB, more than any reader takes, and yet it was active."""
+    write_csv(tmp_path / "data", clouds(900, features=800))
+
+    _, result = run(recipe(epochs=2), tmp_path)
+
+    found = repository(tmp_path).find("clouds", 1)
+    assert (result.reason, result.activated) == ("succeeded", True)
+    assert len(found.verify().features) == 800
+    assert len(found.manifest_bytes()) < 2 << 20
+
+
 def test_a_better_candidate_replaces_the_active_version(two_versions: Path) -> None:
     repository(two_versions).activate("clouds", 1)
 

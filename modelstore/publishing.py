@@ -1,0 +1,55 @@
+"""What a version must be before it is published: its files, and that every reader takes them; it must not write any."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelstore.errors import BrokenVersion, PublishError
+from modelstore.manifest import Manifest
+from modelstore.names import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, check_attachments, check_name
+from modelstore.signing import SigningKey
+from modelstore.versions import MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, ModelVersion
+
+MIB = 1 << 20
+
+
+def files_of(
+    manifest: Manifest, model: bytes, attachments: Mapping[str, bytes], *, root: Path, key: SigningKey | None
+) -> dict[str, bytes]:
+    """Return the files of a version by name, signed if there is a key.
+
+    Raises:
+        InvalidName: if the model or an attachment cannot be called so.
+        PublishError: if the manifest is not that of the model, or one of them is too large for readers.
+    """
+    check_name(manifest.name)
+    check_attachments(attachments)
+    document = manifest.to_json()
+    problem = None
+    if (hashlib.sha256(model).hexdigest(), len(model)) != (manifest.sha256, manifest.size_bytes):
+        problem = "the manifest is not that of this model file"
+    elif len(model) > MAX_MODEL_BYTES:
+        problem = f"a model may have at most {MAX_MODEL_BYTES // MIB} MiB"
+    elif len(document) > MAX_MANIFEST_BYTES:
+        most = f"a manifest may have at most {MAX_MANIFEST_BYTES // MIB} MiB, this one has {len(document) / MIB:.1f}"
+        problem = f"{most}; fewer or shorter features and classes make it smaller"
+    if problem:
+        raise PublishError(manifest.name, problem, root)
+    files = {MODEL_FILE: model, MANIFEST_FILE: document, **attachments}
+    if key is not None:
+        files[SIGNATURE_FILE] = f"{key.sign(document)}\n".encode()
+    return files
+
+
+def require_readable(staged: ModelVersion, root: Path) -> None:
+    """Hold written files to the rules of every reader, so that nothing is published that nobody could read.
+
+    Raises:
+        PublishError: if a reader would refuse them.
+    """
+    try:
+        staged.verify()
+    except BrokenVersion as error:
+        raise PublishError(staged.name, f"no reader would take it ({error.reason}: {error.detail})", root) from error
