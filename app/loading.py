@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from app.processes import step_back
 from app.runtime import LoadedModel
-from modelstore import ModelVersion
+from modelstore import BrokenVersion, ModelVersion
+
+logger = logging.getLogger(__name__)
 
 Load = Callable[[ModelVersion], LoadedModel]
 P = ParamSpec("P")
@@ -27,10 +30,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class _Recent:
-    """A version that was loaded lately, and the files it was loaded from."""
+    """A version that was loaded lately, the files it was loaded from, and those that were looked at last."""
 
     fingerprint: tuple[int, ...]
     loaded: LoadedModel
+    seen: tuple[int, ...]
 
 
 class Loader:
@@ -60,10 +64,49 @@ class Loader:
         key, fingerprint = (found.name, found.version), found.fingerprint()
         recent = self._recent.get(key)
         if recent is None or recent.fingerprint != fingerprint:
-            recent = _Recent(fingerprint, self._load(found))
+            recent = _Recent(fingerprint, self._load(found), fingerprint)
             self._recent.pop(key, None)
             self._recent[key] = recent
         return recent.loaded
+
+    def drop_outdated(self, name: str, stored: Mapping[int, ModelVersion]) -> tuple[int, ...]:
+        """Drop the versions of a model that left the store, or whose number means another version there by now.
+
+        Returns:
+            Those of the second kind, said in the log.
+        """
+        replaced = []
+        for model, version in [*self._recent]:
+            if model != name or (version in stored and self._is_stored(stored[version])):
+                continue
+            self.forget(model, version)
+            if version in stored:
+                replaced.append(version)
+                logger.warning("the files of %s version %d were replaced by those of another version", name, version)
+        return tuple(replaced)
+
+    def keeps(self, loaded: LoadedModel) -> bool:
+        """Tell whether a version is kept: whether it is what the store has under its number, as of the last look."""
+        recent = self._recent.get((loaded.contract.name, loaded.contract.version))
+        return recent is not None and recent.loaded is loaded
+
+    def _is_stored(self, found: ModelVersion) -> bool:
+        """Tell whether a version that is kept is the one in the store, by the content if the files are others.
+
+        Damage makes no other version: what was loaded is still what was published.
+        """
+        key, fingerprint = (found.name, found.version), found.fingerprint()
+        recent = self._recent[key]
+        if fingerprint in (recent.fingerprint, recent.seen):
+            return True
+        try:
+            if found.verify() != recent.loaded.manifest:
+                return False
+            self._recent[key] = replace(recent, fingerprint=fingerprint, seen=fingerprint)
+        except BrokenVersion as error:
+            logger.warning("%s; what was loaded before still answers", error)
+            self._recent[key] = replace(recent, seen=fingerprint)
+        return True
 
     def trim(self, serving: frozenset[LoadedModel]) -> None:
         """Drop what was not wanted for longest, if too many are kept; those that serve stay, and do not count."""

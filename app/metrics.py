@@ -26,7 +26,10 @@ QUEUE = "tabserve_queue_rows"
 
 COUNTED = (REQUESTS, DURATIONS, JOBS, JOB_DURATIONS, SWAPS)
 # Shown from the start: Prometheus sees no increase in a series that begins with its first event.
-FROM_ZERO: Mapping[str, tuple[str, ...]] = {SWAPS: ("served", "refused", "withdrawn"), JOBS: get_args(Reason)}
+FROM_ZERO: Mapping[str, tuple[str, ...]] = {
+    SWAPS: ("served", "refused", "withdrawn", "replaced"),
+    JOBS: get_args(Reason),
+}
 OF_NOW = (IN_PROGRESS, QUEUE)  # a worker that died has none of them any more
 
 Snapshot = Figures

@@ -49,11 +49,12 @@ class ModelRegistry:
             loader: what loads versions, and keeps them.
             check: asks a loaded version its golden rows again; raises VersionRefused.
             strict: whether one model that cannot serve is enough not to be ready.
-            note: called with what became of a version that was to serve: `served`, `refused` or `withdrawn`.
+            note: called with what became of a version that was to serve: `served`, `refused` or `withdrawn`; and
+                `replaced` for one that was loaded and is another one in the store by now.
         """
         self.stored = Shelf(repository, known=self.get)
         self._loader = loader
-        self._chooser = Chooser(repository, loader)
+        self._chooser = Chooser(repository, loader, note)
         self._check = check
         self._strict = strict
         self._note = note
@@ -110,9 +111,7 @@ class ModelRegistry:
             ModelNotFound, VersionNotFound, TooManyLoads.
             VersionRefused: it does not prove itself, or did not before and its files are the same.
         """
-        model = self.get(name)
-        if model.loaded and model.serving == version:
-            return model.loaded
+        self.get(name)
         if (recent := self._loader.recent(name, version)) is not None:
             return recent
         self._asked.require_room(name, version)
@@ -126,7 +125,7 @@ class ModelRegistry:
         return outcome
 
     async def refresh(self) -> None:
-        """Look at the store: load, prove and put in place what became active, forget what was removed."""
+        """Look at the store: load, prove and put in place what became active, forget what was removed or replaced."""
         async with self._turns.change():
             names = await self._loader.aside(self.stored.names)
             for name in names:
@@ -235,8 +234,6 @@ class ModelRegistry:
     async def _load_asked(self, name: str, version: int) -> LoadedModel | Refusal:
         """Load a version that was asked for by its number, or remember why it may not answer."""
         model = self.get(name)
-        if model.loaded and model.serving == version:  # since it was asked for
-            return model.loaded
         outcome = await self._loader.aside(self._find_and_try, name, version)
         self._served[name] = model.beside(version, outcome)
         self._loader.trim(self._serving())

@@ -51,10 +51,9 @@ class ServedModel:
         """Return why the wanted version is not the one that serves, or None if all is well."""
         if self.wanted is None:
             return "no version was activated"
-        if self.serving == self.wanted:
-            return None
-        refusal = self.refused.get(self.wanted)
-        return f"{refusal.reason}: {refusal.detail}" if refusal else f"version {self.wanted} is not in the store"
+        if refusal := self.refused.get(self.wanted):
+            return f"{refusal.reason}: {refusal.detail}"
+        return None if self.serving == self.wanted else f"version {self.wanted} is not in the store"
 
     def with_version(self, loaded: LoadedModel) -> ServedModel:
         """Return the model served by this version."""
@@ -64,10 +63,13 @@ class ServedModel:
     def beside(self, version: int, outcome: LoadedModel | Refusal) -> ServedModel:
         """Return the model after a version was tried that is not to serve it."""
         if isinstance(outcome, Refusal):
-            return self.without(version, outcome)
+            return self.refusing(version, outcome)
         return replace(self.with_version(outcome), loaded=self.loaded)
+
+    def refusing(self, version: int, refusal: Refusal) -> ServedModel:
+        """Return the model after the store's files of a version were refused; what serves goes on."""
+        return replace(self, refused={**self.refused, version: refusal})
 
     def without(self, version: int, refusal: Refusal) -> ServedModel:
         """Return the model not served by this version, for a reason."""
-        loaded = None if version == self.serving else self.loaded
-        return replace(self, loaded=loaded, refused={**self.refused, version: refusal})
+        return replace(self.refusing(version, refusal), loaded=None if version == self.serving else self.loaded)

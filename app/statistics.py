@@ -50,6 +50,7 @@ class VersionCounts:
     Attributes:
         key: model and version.
         classes: those by which its predictions are counted; none if there are too many.
+        features: those that its rows are compared by; none if they are not known.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class VersionCounts:
         "_stages",
         "_unsorted_ns",
         "classes",
+        "features",
         "key",
     )
 
@@ -76,6 +78,7 @@ class VersionCounts:
         """Find or make its places in the figures, all of them at zero: a rate needs to see where it began."""
         self.key = key
         self.classes = classes
+        self.features = tuple(features)
         self._sample = _sample(figures, key, classes, features)
         self._requests = figures[REQUESTS].setdefault(key, [0.0] * 5)
         self._batches = [figures[BATCHES].setdefault((*key, str(size)), [0.0] * 5) for size in SIZES]
@@ -187,6 +190,9 @@ class Statistics:
             features: its features, if its rows are to be compared with the training split.
         """
         key, named = (name, str(version)), tuple(classes) if len(classes) <= MAX_CLASSES else ()
+        counts = self._known.get(key)
+        if counts and features and counts.features not in ((), tuple(features)):  # another one under its number
+            self._forget(key)
         counts = self._known.pop(key, None)
         if counts is None or counts.classes != named:
             older = [known for known in self._known if known[0] == name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from app import statistics, versionstatistics
 from app.figures import SharedFigures
 from app.metrics import ServingMetrics
@@ -17,6 +19,7 @@ from app.statistics import (
     VersionCounts,
 )
 from app.versionstatistics import Batches
+from modelstore import Feature
 
 
 def ran(counted: Statistics, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
@@ -163,6 +166,18 @@ def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
     assert versionstatistics.of([heir.figures], "iris", 3).total.rows == 4
     assert heir.figures[statistics.PREDICTED][("iris", "3", "virginica")] == [5]
     assert {key[2]: n for key, (n,) in heir.figures[statistics.ENDS].items() if n} == {"timeout": 1}
+
+
+def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() -> None:
+    """F9: rows of three columns were put into the sample of those with two, which failed every prediction."""
+    counted, deciles = Statistics(), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    columns = [Feature(name=name, mean=0, std=1, min=0, max=1, quantiles=deciles) for name in "abc"]
+    for features in (columns[:2], columns):
+        counts = counted.version("iris", 3, ("setosa", "virginica"), features)
+        counts.sampled(np.ones((1, len(features)), dtype=np.float32), np.ones((1, 2), dtype=np.float32))
+        counts.ended("ok")
+
+    assert sum(counted.figures[statistics.ENDS]["iris", "3", "ok"]) == 1
 
 
 def test_every_outcome_is_there_before_it_happens() -> None:

@@ -130,6 +130,44 @@ def test_version_that_one_worker_was_told_to_activate_is_served_by_both(live: Li
     until(lambda: {predict(live)[1] for _ in range(20)} == {1}, "both workers serve version 1", SWAP_DEADLINE_S)
 
 
+def by_number(live: Live, version: int) -> tuple[str, int]:
+    """Ask for a version on a fresh connection; return which worker answered, and the status."""
+    with connected(live.client.base_url) as connection:
+        path = f"/predict/means/versions/{version}"
+        connection.send(request(BODY, path, {**JSON, "connection": "close"}))
+        answer = connection.answer()
+    return answer.headers["x-request-id"][:8], answer.status
+
+
+def both_say(live: Live, version: int, status: int) -> bool:
+    """Tell whether each of the workers answered, and with this status only."""
+    answers = {by_number(live, version) for _ in range(20)}
+    return len({worker for worker, _ in answers}) == 2 and {found for _, found in answers} == {status}
+
+
+@pytest.mark.parametrize("how", ["DELETE", "prune"])
+def test_f8_version_that_both_had_loaded_and_one_removed_is_404_at_both(live: Live, how: str) -> None:
+    """F8: the worker that was not asked, or none with the command line, answered from memory for ever."""
+    version = publish(live.repository, activate=False)
+    until(lambda: both_say(live, version, 200), "both workers have loaded it")
+
+    if how == "DELETE":
+        assert live.client.delete(f"/models/means/versions/{version}").status_code == 204
+    else:
+        newer = publish(live.repository, activate=False)
+        assert newer > version
+        run_training("prune", "means", "--keep", "1", "--models-dir", str(live.repository.root))
+
+    until(lambda: both_say(live, version, 404), "both workers have forgotten it", SWAP_DEADLINE_S)
+
+
+def run_training(*arguments: str) -> None:
+    """Run `python -m training ...`, which must succeed."""
+    with Popen([sys.executable, "-m", "training", *arguments], cwd=PROJECT, stdout=PIPE, stderr=PIPE) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+
+
 def test_address_in_use_ends_the_start_with_3(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
