@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -73,7 +72,6 @@ class Acceptance:
             raise RepositoryReadOnly
         add = partial(
             self._store.add,
-            digest=digest,
             limit=self._settings.max_queued_jobs,
             idempotency_key=idempotency_key,
             retry_of=retry_of,
@@ -99,5 +97,5 @@ class Acceptance:
         """Accept a training on what the data set is now; until that is written down, it stays what it is."""
         async with self._datasets.unchanged():
             summary = (await self._datasets.get(dataset)).summary
-            request = dataclasses.replace(request, features=check_with_dataset(request, summary))
-            return await self._ask(partial(add, data_sha256=summary.sha256), request)
+            columns = check_with_dataset(request, summary)
+            return await self._ask(partial(add, columns=columns, data_sha256=summary.sha256), request)

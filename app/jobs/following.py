@@ -208,7 +208,7 @@ class Following:
         if job.dataset is not None and job.data_sha256 is not None:
             path = self._shop.datasets.path(job.dataset, job.data_sha256)
             data = ["--data", str(path), "--target", str(job.target)]
-            data += ["--features", _comma_separated(job.features)] if job.features is not None else []
+            data += ["--features", _comma_separated(job.columns)] if job.columns is not None else []
         return training_command(
             settings,
             *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),

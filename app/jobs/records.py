@@ -75,6 +75,8 @@ class TrainingJob:
     Attributes:
         number: counts all jobs of the table; a later job has a higher one.
         data_sha256: of the data set's contents when the job was accepted.
+        features: columns to learn from that the request named; None if it named none.
+        columns: columns to learn from; None is every one but the target.
         activate: what to do with the new version: `if_better`, `always` or `never`.
         overrides: recipe fields that differ, as JSON values.
         reason: machine-readable end, such as `succeeded` or `bad_data`; None until then.
@@ -95,6 +97,7 @@ class TrainingJob:
     data_sha256: str | None
     target: str | None
     features: tuple[str, ...] | None
+    columns: tuple[str, ...] | None
     activate: str
     overrides: dict[str, Any]
     timeout_s: float | None

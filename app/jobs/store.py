@@ -25,7 +25,7 @@ class JobStore:
         request: TrainingRequest,
         *,
         limit: int,
-        digest: str | None = None,
+        columns: tuple[str, ...] | None = None,
         data_sha256: str | None = None,
         idempotency_key: str | None = None,
         retry_of: str | None = None,
@@ -36,7 +36,7 @@ class JobStore:
         Args:
             request: what to train.
             limit: how many jobs may wait.
-            digest: of what was asked for, if that is not the whole request.
+            columns: to learn from; if the request names none and this neither, every one but the target.
             data_sha256: of the data set's contents.
             idempotency_key: at most 255 characters.
             retry_of: id of the job that is repeated.
@@ -50,8 +50,8 @@ class JobStore:
             "model": request.model,
             "dataset": request.dataset,
             "data_sha256": data_sha256,
-            "request": {**request.document(), "request_id": request_id},
-            "request_digest": digest or request.digest(),
+            "request": {**request.document(), "columns": columns or request.features, "request_id": request_id},
+            "request_digest": request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,
             "status": JobStatus.QUEUED,

@@ -81,12 +81,17 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
     """Return a row of `SELECT_JOB` as a job."""
     values = dict(row._mapping)
     request = values.pop("request")
-    features = request.pop("features")
+    features = _names(request.pop("features"))
+    columns = _names(request.pop("columns", features))  # an older service wrote the columns in the place of features
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
     values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}
-    return TrainingJob(**values, **request, features=tuple(features) if features is not None else None)
+    return TrainingJob(**values, **request, features=features, columns=columns)
+
+
+def _names(listed: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if listed is None else tuple(listed)
 
 
 def now() -> datetime:

@@ -5,6 +5,7 @@ A process that goes wrong is a package called `training` in the current folder, 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -464,6 +465,39 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
     assert (answer.status_code, again["retry_of"], again["number"]) == (200, before["id"], 2)
     for name in ("model", "overrides", "activate", "timeout_s", "memory_bytes"):
         assert again[name] == before[name], name
+
+
+def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 12, small: what was made of a request without columns was taken for what the request had said."""
+    fake = Path.cwd()
+    put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
+    monkeypatch.chdir(fake)
+    child("end('failed', json.dumps(sys.argv))")
+    asked = {"model": "churn", "dataset": "churn", "target": "churned"}
+    first, named = start(trainer, **asked), start(trainer, **asked | {"model": "named"}, features=["age"])
+    assert (ended(trainer, first)["features"], ended(trainer, named)["features"]) == (None, ["age"])
+    assert learnt_from(ended(trainer, first)) == "age"
+
+    put(trainer, monkeypatch, "age,visits,town,churned\n1,7,a,yes\n2,8,b,no\n")
+    monkeypatch.chdir(fake)
+
+    again = [trainer.post(f"{job}/retry").headers["location"] for job in (first, named)]
+    assert [learnt_from(ended(trainer, job)) for job in again] == ["age,visits", "age"]
+
+
+def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    """Send the data set `churn`, which the real `python -m training` looks at."""
+    monkeypatch.chdir(PROJECT)
+    answer = client.put("/datasets/churn", content=table, headers={"content-type": "text/csv"})
+    assert answer.status_code in (200, 201), answer.text
+
+
+def learnt_from(job: dict[str, Any]) -> str:
+    """Return the columns that the training process was told to learn from, which it ended with."""
+    arguments: list[str] = json.loads(job["detail"])
+    return arguments[arguments.index("--features") + 1]
 
 
 def test_unfinished_training_is_not_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
