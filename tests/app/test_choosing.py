@@ -15,6 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.broken import Logits, damage, publish_as_means
+from tests.app.exchange import exchange
 from tests.app.waiting import until
 from tests.fakes import publish
 
@@ -51,12 +52,10 @@ def swaps(client: TestClient, result: str) -> int:
 
 def replace(repository: ModelRepository, version: int, other: Path) -> None:
     """Put the files of another version in the place of one, as a restore from a backup does."""
-    place = repository.find("means", version).path
     copy = repository.root / "means" / ".copy"
     shutil.copytree(other, copy)
-    place.rename(repository.root / "means" / ".old")
-    copy.rename(place)
-    shutil.rmtree(repository.root / "means" / ".old")
+    exchange(copy, repository.find("means", version).path)
+    shutil.rmtree(copy)
 
 
 def test_f9_active_version_that_is_replaced_under_its_number_is_loaded_again_and_it_is_said(
