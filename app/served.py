@@ -50,7 +50,7 @@ class ServedModel:
     def reason(self) -> str | None:
         """Return why the wanted version is not the one that serves, or None if all is well."""
         if self.wanted is None:
-            return "no version was activated"
+            return None if self.loaded else "no version was activated"
         if refusal := self.refused.get(self.wanted):
             return f"{refusal.reason}: {refusal.detail}"
         return None if self.serving == self.wanted else f"version {self.wanted} is not in the store"

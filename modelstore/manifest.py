@@ -175,6 +175,10 @@ class Manifest(Record):
     """Everything about a version but its weights.
 
     The version number is not in here: the folder is the version, so a version can be copied to another store.
+
+    Attributes:
+        warnings: what the training found that a person should know; not written if there is nothing, for the first
+            readers of format 1 do not know it.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -191,6 +195,7 @@ class Manifest(Record):
     metrics: Annotated[dict[str, Evaluation], Field(min_length=1)]
     baselines: dict[str, Baseline] = Field(default_factory=dict)
     gate: GateReport | None = None
+    warnings: tuple[str, ...] = ()
     lineage: Lineage
 
     @model_validator(mode="after")
@@ -214,7 +219,7 @@ class Manifest(Record):
 
     def to_json(self) -> bytes:
         """Return the bytes of `manifest.json`: UTF-8, indented, field order as declared."""
-        return self.model_dump_json(indent=1).encode() + b"\n"
+        return self.model_dump_json(indent=1, exclude=None if self.warnings else {"warnings"}).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

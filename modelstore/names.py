@@ -23,6 +23,7 @@ PERMITS_FOLDER = ".permits"
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
+RESERVED = frozenset({"stats"})  # GET /v2/models/stats shows all models, so it could not show one of this name
 _ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _JOB = re.compile(r"[0-9a-z]{1,64}")
 
@@ -35,6 +36,17 @@ def check_name(name: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise InvalidName("a model name", name, "1 to 64 of a-z, 0-9, '_' and '-', starting with a letter or digit")
+    return name
+
+
+def check_new_name(name: str) -> str:
+    """Return the name if a model may be published under it.
+
+    Raises:
+        InvalidName: also if the Open Inference Protocol has another use for it, which would hide the model.
+    """
+    if check_name(name) in RESERVED:
+        raise InvalidName("a new model's name", name, "one that hides behind no address of the service")
     return name
 
 

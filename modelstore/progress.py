@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -58,6 +59,16 @@ class Notice(Record):
     message: str
 
 
+MAX_WARNINGS = 20
+
+
+def bounded(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return the first twenty different warnings, and how many more there were: a column each may be thousands."""
+    different = tuple(dict.fromkeys(warnings))
+    more = len(different) - MAX_WARNINGS
+    return different if more <= 0 else (*different[:MAX_WARNINGS], f"and {more} more, among the training's events")
+
+
 class JobResult(Record):
     """How a training ended.
 
@@ -66,6 +77,7 @@ class JobResult(Record):
         detail: one sentence for people.
         version: the version that was published, if any.
         activated: whether that version is now the active one.
+        warnings: what a person should know of it; of very many the first.
     """
 
     event: Literal["result"] = "result"
@@ -76,6 +88,7 @@ class JobResult(Record):
     activated: bool = False
     gate: GateReport | None = None
     metrics: dict[str, Evaluation] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 Event = Annotated[EpochMetrics | Notice | JobResult, Field(discriminator="event")]

@@ -43,6 +43,7 @@ def build_manifest(
     baselines: Mapping[str, Baseline],
     gate: GateReport,
     job: str | None,
+    warnings: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the manifest of a version whose `model.pt` holds these very bytes."""
     train = splits.train
@@ -59,6 +60,7 @@ def build_manifest(
         metrics=dict(metrics),
         baselines=dict(baselines),
         gate=gate,
+        warnings=warnings,
         lineage=describe_lineage(recipe, splits.sha256, parent=gate.active_version, job=job),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -15,6 +15,7 @@ from modelstore import (
     ModelVersion,
     Notice,
     StoreError,
+    bounded,
 )
 from training import export, gate
 from training.baselines import MAJORITY
@@ -27,6 +28,11 @@ from training.reasons import foreseen, reason_for, sentence
 from training.recipe import Recipe
 from training.runs import TrainingRun
 
+NONE_ACTIVE = (
+    "no version of the model is active; until one is, services answer with the newest that proves itself, "
+    "those that a gate refused last"
+)
+
 
 def train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
     """Train, measure, publish and perhaps activate; the last event is always a JobResult.
@@ -36,12 +42,17 @@ def train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
     weights independent of the number of cores.
     """
     torch.set_num_threads(1)
+    warnings: list[str] = []
     try:
-        yield from _train(run)
+        for event in _train(run, warnings):
+            if isinstance(event, Notice) and event.level == "warning":
+                warnings.append(event.message)
+            yield event
     except Exception as error:
         if not foreseen(error):
             logging.getLogger(__name__).exception("an error that nobody foresaw; please report it")
-        yield JobResult(reason=reason_for(error), detail=sentence(error), model=run.recipe.model)
+        name, known = run.recipe.model, bounded(warnings)
+        yield JobResult(reason=reason_for(error), detail=sentence(error), model=name, warnings=known)
 
 
 def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gate.Rival | None:
@@ -61,7 +72,8 @@ def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gat
         return gate.Rival(version, problem=f"is broken: {sentence(error)}", broken=True)
 
 
-def _train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
+def _train(run: TrainingRun, warnings: Sequence[str]) -> Iterator[EpochMetrics | Notice | JobResult]:
+    """Yield what happens; `warnings` are those that were yielded so far."""
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     yield Notice(message=_introduction(recipe, splits))
@@ -73,13 +85,17 @@ def _train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
     verdict = gate.decide(run.policy, recipe.gate, contender, rival)
     if len(splits.train) > MANY_ROWS:
         yield Notice(message=f"describing {len(splits.train):,} rows for the manifest")
-    published = _publish(run, splits, candidate, verdict)
+    published = _publish(run, splits, candidate, verdict, bounded(warnings))
     result = _conclude(run, candidate, verdict, published)
+    for warning in result.warnings:
+        yield Notice(level="warning", message=warning)
     yield from _pruned(run)
-    yield result
+    yield result.model_copy(update={"warnings": bounded((*result.warnings, *warnings))})
 
 
-def _publish(run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport) -> ModelVersion:
+def _publish(
+    run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport, warnings: tuple[str, ...]
+) -> ModelVersion:
     model = export.to_torchscript(candidate.classifier, splits.train.x)
     manifest = build_manifest(
         run.recipe,
@@ -90,6 +106,7 @@ def _publish(run: TrainingRun, splits: Splits, candidate: Candidate, verdict: Ga
         baselines=candidate.baselines,
         gate=verdict,
         job=run.job,
+        warnings=warnings,
     )
     files = attachments(candidate, run.recipe, splits)
     run.before_publishing()
@@ -108,7 +125,8 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
         metrics=dict(candidate.metrics),
     )
     if not verdict.passed:
-        return result
+        answers = run.repository.active(published.name) is None
+        return result.model_copy(update={"warnings": (NONE_ACTIVE,) if answers else ()})
     try:
         run.repository.activate(published.name, published.version)
     except StoreError as error:

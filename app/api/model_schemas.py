@@ -49,10 +49,12 @@ class ModelInfo(BaseModel):
     """One model.
 
     Attributes:
-        state: `ready`: the active version serves; `degraded`: another one does; `unavailable`: none can.
+        state: `ready`: the active version serves, or the newest while none is active; `degraded`: another one does;
+            `unavailable`: none can.
         reason: why it is not ready.
         active_version: the version that the store wants to serve.
         serving_version: the version that answers now.
+        warnings: what its training found, and what is unusual about how it serves, for people.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ModelInfo(BaseModel):
     classes: tuple[str, ...]
     features: tuple[Feature, ...]
     metrics: dict[str, Evaluation]
+    warnings: tuple[str, ...]
     example: Example | None
 
 
@@ -87,6 +90,7 @@ class VersionInfo(BaseModel):
     metrics: dict[str, Evaluation] = {}
     baselines: dict[str, Baseline] = {}
     gate: GateReport | None = None
+    warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
 
 

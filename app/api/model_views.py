@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -15,11 +16,12 @@ from app.api.model_schemas import (
     VersionInfo,
     example_of,
 )
-from app.errors import VersionNotFound
+from app.errors import StoreUnavailable, VersionNotFound
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel
 from app.served import ServedModel
 from modelstore import BrokenVersion, Manifest, ModelVersion
+from modelstore.names import RESERVED
 
 _UNKNOWN: dict[str, object] = {
     "created": None,
@@ -41,6 +43,10 @@ def _state(model: ServedModel) -> State:
 def model_info(registry: ModelRegistry, model: ServedModel) -> ModelInfo:
     """Return what is shown of a model."""
     manifest = model.loaded.manifest if model.loaded else None
+    try:
+        versions = registry.stored.versions(model.name)
+    except StoreUnavailable:
+        versions = None  # one folder that cannot be listed must not hide the other models
     return ModelInfo(
         name=model.name,
         description=manifest.description if manifest else "",
@@ -48,14 +54,31 @@ def model_info(registry: ModelRegistry, model: ServedModel) -> ModelInfo:
         reason=model.reason,
         active_version=model.wanted,
         serving_version=model.serving,
-        versions=registry.stored.versions(model.name),
+        versions=versions or (),
         device=model.loaded.device if model.loaded else None,
         engines=_engines(model.loaded) if model.loaded else [],
         classes=manifest.classes if manifest else (),
         features=manifest.features if manifest else (),
         metrics=manifest.metrics if manifest else {},
+        warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest) if manifest else None,
     )
+
+
+def _standing(model: ServedModel, versions: tuple[int, ...] | None) -> Iterator[str]:
+    """Yield what is unusual about a model that answers all the same; `versions` is None if they cannot be listed."""
+    if versions is None:
+        yield "its folder in the store cannot be listed now"
+    if model.name in RESERVED:
+        yield f"GET /v2/models/{model.name} shows the statistics of all models instead; publish it under another name"
+    if model.loaded is None:
+        return
+    gate = model.loaded.manifest.gate
+    if model.wanted is None:
+        said = f"; its gate said: {gate.reason}" if gate and not gate.passed else ""
+        yield f"no version is active, so version {model.serving} answers until one is activated{said}"
+    if versions is not None and model.serving not in versions:
+        yield f"version {model.serving}, which answers, has left the store; it will not be there after a restart"
 
 
 def _engines(loaded: LoadedModel) -> list[EngineInfo]:
@@ -140,5 +163,16 @@ def _manifest_fields(found: ModelVersion) -> dict[str, object]:
         manifest = found.manifest()
     except BrokenVersion as error:
         return {"state": "refused", "reason": f"{error.reason}: {error.detail}"}
-    shown = ("created", "description", "sha256", "size_bytes", "classes", "features", "metrics", "baselines", "gate")
+    shown = (
+        "created",
+        "description",
+        "sha256",
+        "size_bytes",
+        "classes",
+        "features",
+        "metrics",
+        "baselines",
+        "gate",
+        "warnings",
+    )
     return {name: getattr(manifest, name) for name in (*shown, "lineage")}

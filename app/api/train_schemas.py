@@ -127,7 +127,7 @@ class JobBrief(BaseModel):
         """Return what is shown of a job."""
         result = job.result or {}
         own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
-        said: dict[str, object] = {"version": None, "activated": False, "gate": None, "metrics": {}}
+        said: dict[str, object] = {"version": None, "activated": False, "gate": None, "metrics": {}, "warnings": ()}
         shown = own | {name: result.get(name, default) for name, default in said.items()}
         return cls.model_validate(shown, strict=False)
 
@@ -138,11 +138,13 @@ class JobInfo(JobBrief):
     Attributes:
         features: columns to learn from, if the request named them.
         metrics: how the version that was published does on each split.
+        warnings: what a person should know of it, once it has ended; of very many the first.
         log: the last lines that its process wrote to standard error.
     """
 
     features: tuple[str, ...] | None
     metrics: dict[str, Evaluation]
+    warnings: tuple[str, ...]
     log: tuple[str, ...]
 
 

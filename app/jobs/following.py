@@ -30,6 +30,7 @@ from app.jobs.threads import InThread
 from app.settings import Settings
 from app.trainer import confined, training_command, training_environment
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
+from modelstore.progress import bounded
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Following:
         self._stop: tuple[Reason, str] | None = None
         self._child: Child | None = None
         self._said: JobResult | None = None
+        self._warnings: list[str] = []
         self._lines: deque[str] = deque(maxlen=MAX_LINES_WAITING)
         self._values: dict[str, Any] = {}
         self._log: list[str] = []
@@ -141,7 +143,8 @@ class Following:
         except Exception:
             logger.exception("training job %s could not be followed", job.id)
             result = ended(job, "failed", "the training process could not be run or followed")
-        return await self._shop.call(self._settle, result)
+        result = await self._shop.call(self._settle, result)
+        return result if result.warnings else result.model_copy(update={"warnings": bounded(self._warnings)})
 
     async def _show(self, version: int) -> None:
         try:
@@ -228,6 +231,7 @@ class Following:
         if isinstance(event, EpochMetrics):
             self._values["progress"] = event.model_dump(mode="json")
         elif isinstance(event, Notice):
+            self._warnings += [event.message] if event.level == "warning" else []
             logger.info("training job %s: %s", self.claim.job.id, event.message)
         self._lines.append(line.decode().strip())
 

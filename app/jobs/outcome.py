@@ -64,5 +64,6 @@ def published(repository: ModelRepository, job: TrainingJob) -> JobResult | None
                 activated=repository.active(job.model) == version,
                 gate=manifest.gate,
                 metrics=manifest.metrics,
+                warnings=manifest.warnings,
             )
     return None

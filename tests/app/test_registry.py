@@ -83,7 +83,42 @@ def test_without_an_active_version_the_newest_serves_and_it_is_said(
     publish(repository, activate=False)
     publish(repository, activate=False)
 
-    assert serving(settings) == (2, "no version was activated")
+    assert serving(settings) == (2, None)
+
+
+def test_first_version_that_the_gate_refused_answers_and_it_is_said_and_the_service_is_well(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    """Issue 12: it was "not active", answered all the same, and made the service `degraded`."""
+    publish(repository, activate=False, gate=HELD_BACK)
+    with TestClient(create_app(settings)) as client:
+        assert predicted(client).json()["version"] == 1
+        (listed,) = client.get("/models").json()["models"]
+        said = "no version is active, so version 1 answers until one is activated; its gate said: not better"
+        assert (listed["state"], listed["active_version"], listed["serving_version"]) == ("ready", None, 1)
+        assert listed["warnings"] == shown(client)["warnings"] == [said]
+        assert client.get("/health").json()["status"] == "ok"
+        for path in ("/readyz", "/v2/health/ready", "/v2/models/means/ready", "/v2/models/means/versions/1/ready"):
+            assert client.get(path).status_code == 200, path
+
+        assert client.post("/models/means/versions/1/activate").json()["warnings"] == []
+
+
+def test_model_that_an_address_hides_is_served_and_it_is_said(
+    settings: Settings, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Issue 12, small: a store may have a model of a reserved name from before, or from elsewhere."""
+    publish(repository, "stat")
+    (repository.root / "stat").rename(repository.root / "stats")
+    manifest = repository.root / "stats" / "1" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"name": "stat"', '"name": "stats"'))
+
+    with TestClient(create_app(settings)) as client:
+        assert predicted(client, "/predict/stats").status_code == 200
+        (warning,) = shown(client, "stats")["warnings"]
+        assert warning.startswith("GET /v2/models/stats shows the statistics of all models instead")
+
+    assert len([record for record in caplog.records if "the model stats" in record.getMessage()]) == 1
 
 
 def test_broken_model_leaves_the_others_served(settings: Settings, repository: ModelRepository) -> None:

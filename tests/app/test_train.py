@@ -454,6 +454,27 @@ def test_queued_training_is_cancelled_at_once_and_a_running_one_soon(
         assert assert_problem(trainer.delete(location), 409)["type"] == "urn:tabserve:problem:job-ended"
 
 
+def test_warnings_of_a_training_are_shown_with_it_however_it_ended(
+    trainer: TestClient, child: Callable[[str], None]
+) -> None:
+    """Issue 12: they were in the event stream only; one that is killed has no last word to say them with."""
+    warn = "say(event='notice', level='warning', message='leakage_suspect'); say(event='notice', message='a step')\n"
+    for last in ("end('failed', 'enough', warnings=['leakage_suspect'])", "os.kill(os.getpid(), signal.SIGKILL)"):
+        child(warn + last)
+        job = ended(trainer, start(trainer))
+        assert (job["status"], job["warnings"]) == ("failed", ["leakage_suspect"])
+
+    assert "warnings" not in trainer.get("/train").json()["jobs"][0]
+
+
+@pytest.mark.parametrize("body", [{}, {"dataset": "stats", "target": "x"}], ids=["recipe", "data set"])
+def test_model_that_an_address_would_hide_is_not_trained(steady: TestClient, body: dict[str, str]) -> None:
+    """Issue 12, small: GET /v2/models/stats shows the statistics of all models, never a model of this name."""
+    problem = assert_problem(steady.post("/train", json={"model": "stats", **body}), 422)
+
+    assert [error["feature"] for error in problem["errors"]] == ["model"]
+
+
 def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     first = start(trainer, overrides={"epochs": 7}, activate="never", timeout_s=60, memory_bytes=1 << 30)

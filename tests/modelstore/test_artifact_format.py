@@ -40,6 +40,7 @@ def test_schema_itself_is_valid(schema: jsonschema.Draft202012Validator) -> None
 def test_schema_accepts_what_the_code_writes(schema: jsonschema.Draft202012Validator) -> None:
     schema.validate(json.loads(sample_manifest().to_json()))
     schema.validate(json.loads(sample_manifest(gate=None, baselines={}).to_json()))
+    schema.validate(json.loads(sample_manifest(warnings=("a column is constant",)).to_json()))
 
 
 @pytest.mark.parametrize(

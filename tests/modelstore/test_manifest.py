@@ -31,6 +31,14 @@ def test_optional_fields_may_be_absent() -> None:
     assert Manifest.from_json(short.encode()) == whole
 
 
+def test_warnings_are_kept_and_not_written_if_there_are_none() -> None:
+    """Issue 12: without any, the first readers of format 1 read the manifest, too."""
+    warned = sample_manifest(warnings=("petals.csv: 3 of 8 rows repeat another one",))
+
+    assert Manifest.from_json(warned.to_json()) == warned
+    assert b"warnings" not in sample_manifest().to_json()
+
+
 def test_manifest_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         sample_manifest().name = "other"  # type: ignore[misc]

@@ -113,6 +113,42 @@ def test_never_publishes_without_activating(folder: Path) -> None:
     assert repository(folder).active("clouds") is None
 
 
+def test_warnings_are_in_the_result_and_in_the_manifest(folder: Path) -> None:
+    """Issue 12: they were events only, which nobody sees who asks later."""
+    write_csv(folder / "data", broken(x=np.hstack([clouds(200).x, np.ones((200, 1))]), features=("x0", "x1", "flat")))
+
+    events, result = run(recipe(), folder)
+
+    warned = [event.message for event in events if isinstance(event, Notice) and event.level == "warning"]
+    assert any("column 'flat': constant" in warning for warning in warned)
+    assert result.warnings == tuple(warned)
+    assert repository(folder).find("clouds", 1).manifest().warnings == result.warnings
+
+
+def test_warnings_are_in_the_result_of_a_training_that_failed(folder: Path) -> None:
+    with_constant = np.hstack([clouds(200).x, np.ones((200, 1))])
+    write_csv(folder / "data", shuffled_labels(broken(x=with_constant, features=("x0", "x1", "flat"))))
+
+    _, result = run(recipe(lr=1e6, optimizer="sgd"), folder)
+
+    assert result.reason == "diverged"
+    assert "constant in the training rows" in result.warnings[0]
+
+
+def test_first_training_that_the_gate_refuses_says_what_services_answer_with(folder: Path) -> None:
+    """Issue 12: "not active", and yet a service answers with it."""
+    write_csv(folder / "data", shuffled_labels(clouds(200, features=3)))
+
+    _, result = run(recipe(epochs=60), folder)
+
+    assert (result.version, result.activated) == (1, False)
+    assert result.warnings[0].startswith("no version of the model is active; until one is, services answer with")
+    assert repository(folder).find("clouds", 1).manifest().gate == result.gate
+
+    _, better = run(recipe(epochs=60), folder, policy="always")
+    assert not [warning for warning in better.warnings if "no version" in warning]
+
+
 def test_a_damaged_active_version_is_replaced(two_versions: Path) -> None:
     (two_versions / "models" / "clouds" / "2" / "model.pt").write_bytes(b"damaged")
 
