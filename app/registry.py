@@ -22,6 +22,7 @@ from app.served import Refusal, ServedModel
 from app.shelf import Shelf
 from app.turns import Turns
 from modelstore import ModelRepository
+from modelstore.names import RESERVED
 
 logger = logging.getLogger(__name__)
 
@@ -128,12 +129,12 @@ class ModelRegistry:
         """Look at the store: load, prove and put in place what became active, forget what was removed or replaced."""
         async with self._turns.change():
             names = await self._loader.aside(self.stored.names)
+            for name in RESERVED.intersection(names).difference(self._served):
+                logger.warning("GET /v2/models/%s cannot show the model %s; publish it under another name", name, name)
             for name in names:
                 known = self._served.get(name, ServedModel(name))
-                try:
-                    self._put(await self._loader.aside(self._chooser.refreshed, known))
-                except (OSError, modelstore.StoreError):  # of this model's folder; the others must not suffer
-                    logger.exception("the folder of model %s cannot be read", name)
+                if model := await self._loader.aside(self._chooser.looked_at, known):
+                    self._put(model)
             for name in set(self._served).difference(names):
                 del self._served[name]
                 logger.warning("model %s left the store", name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelstore.errors import BrokenVersion, PublishError
 from modelstore.manifest import Manifest
-from modelstore.names import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, check_attachments, check_name
+from modelstore.names import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, check_attachments, check_new_name
 from modelstore.signing import SigningKey
 from modelstore.versions import MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, ModelVersion
 
@@ -24,7 +24,7 @@ def files_of(
         InvalidName: if the model or an attachment cannot be called so.
         PublishError: if the manifest is not that of the model, or one of them is too large for readers.
     """
-    check_name(manifest.name)
+    check_new_name(manifest.name)
     check_attachments(attachments)
     document = manifest.to_json()
     problem = None

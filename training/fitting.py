@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from modelstore import InvalidKey, InvalidName, JobResult, Notice, Permit, check_name
+from modelstore import InvalidKey, InvalidName, JobResult, Notice, Permit, check_name, check_new_name
 from training.cancel import Cancellation, Cancelled
 from training.console import Event, Reporter, reporter
 from training.deferred import deferred
@@ -115,6 +115,7 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
             results.
     """
     recipe = _recipe(request)
+    check_new_name(recipe.model)
     data_dir = request.data.parent if request.data else request.folders.data
     view.show(Notice(message=f"{recipe.model}: loading PyTorch and scikit-learn"))
     record = _recorder(request, recipe)

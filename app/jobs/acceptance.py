@@ -14,7 +14,7 @@ from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.refusals import RecipeNotFound, RepositoryReadOnly
 from app.jobs.store import JobStore
 from app.jobs.threads import InThread
-from app.jobs.trainable import check_with_dataset, check_without_dataset
+from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset
 from app.logs.form import REQUEST_ID
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -65,8 +65,8 @@ class Acceptance:
         Raises:
             ServingError: as `JobRunner.start`.
         """
-        digest = request.digest()
-        if idempotency_key and (earlier := await self._ask(self._store.earlier, idempotency_key, digest)):
+        check_model_name(request.model)
+        if idempotency_key and (earlier := await self._ask(self._store.earlier, idempotency_key, request.digest())):
             return earlier
         if self._settings.train_concurrency and not await asyncio.to_thread(may_write, self._repository, request.model):
             raise RepositoryReadOnly

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
-from modelstore import ColumnSummary, DatasetSummary
+from modelstore import ColumnSummary, DatasetSummary, InvalidName, check_new_name
 
 MIN_CLASSES = 2
 MAX_FEATURES_BYTES = 100_000  # they are an argument of the training's command, of which Linux takes 128 KiB
+
+
+def check_model_name(name: str) -> None:
+    """Check that a model may be published under this name, which is well-formed.
+
+    Raises:
+        InvalidInput: if it is one that the service has another use for.
+    """
+    try:
+        check_new_name(name)
+    except InvalidName as error:
+        raise _wrong("model", f"must be {error.expected}; take another name than {name!r}") from error
 
 
 def check_without_dataset(request: TrainingRequest) -> None:

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from modelstore import ModelRepository
+from modelstore.names import RESERVED
 from tests.app.waiting import until
 from tests.fakes import publish
 
@@ -291,3 +292,18 @@ def test_assets_are_of_the_type_that_browsers_want(steady: TestClient, asset: st
 
     assert answer.headers["content-type"].partition(";")[0] == content_type
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_names_that_a_route_would_hide_are_reserved(document: dict[str, Any]) -> None:
+    """Issue 12, small: every path with a fixed part where another has the name of a model."""
+    paths = [path.split("/") for path in document["paths"]]
+    hidden = {
+        fixed[place]
+        for named in paths
+        for place, part in enumerate(named)
+        if part == "{model}"
+        for fixed in paths
+        if fixed[:place] == named[:place] and len(fixed) == len(named) and "{" not in fixed[place]
+    }
+
+    assert hidden - {"means", "thirds"} == RESERVED

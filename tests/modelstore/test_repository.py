@@ -271,6 +271,17 @@ def test_f3_what_readers_would_refuse_is_not_published(repository: ModelReposito
     assert publish_sample(repository) == 1
 
 
+def test_reserved_name_is_not_published_but_read_where_it_is(repository: ModelRepository) -> None:
+    """Issue 12, small: GET /v2/models/stats would never show this model."""
+    with pytest.raises(InvalidName, match="a new model's name must be one that hides behind no address"):
+        repository.publish(sample_manifest(name="stats"), MODEL)
+
+    assert repository.names() == ()
+    publish_sample(repository)
+    (repository.root / "petals").rename(repository.root / "stats")
+    assert (repository.names(), repository.versions("stats")) == (("stats",), (1,))
+
+
 def test_number_of_a_removed_version_is_not_used_again(repository: ModelRepository) -> None:
     for _ in range(3):
         publish_sample(repository)

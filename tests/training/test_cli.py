@@ -123,6 +123,17 @@ def test_a_users_mistake_is_one_line_and_code_2(models: Path, arguments: list[st
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_name_that_an_address_would_hide_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    """Issue 12, small: also where the file gives the name."""
+    (tmp_path / "stats.csv").write_text("x,y\n1,a\n2,b\n")
+
+    ended = command("fit", "--data", tmp_path / "stats.csv", "--target", "y", "--models-dir", tmp_path / "models")
+
+    assert ended.returncode == 2
+    assert "a new model's name must be one that hides behind no address of the service, got 'stats'" in ended.stderr
+    assert "loading PyTorch" not in ended.stdout
+
+
 def test_a_missing_data_file_is_one_line_and_code_1(tmp_path: Path) -> None:
     done = invoke("compare", "iris", "--data-dir", tmp_path)
 
