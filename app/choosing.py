@@ -10,7 +10,7 @@ from app.errors import VersionRefused
 from app.loading import Loader
 from app.runtime import LoadedModel
 from app.served import Refusal, ServedModel
-from modelstore import BrokenVersion, ModelRepository, ModelVersion
+from modelstore import BrokenVersion, ModelRepository, ModelVersion, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,22 @@ class Chooser:
         self._repository = repository
         self._loader = loader
         self._note = note
+        self._complaints: dict[str, str] = {}
+
+    def looked_at(self, known: ServedModel) -> ServedModel | None:
+        """Return `refreshed`, or None if the model's folder cannot be read; the others must not suffer.
+
+        That is said in the log, but not at each look.
+        """
+        try:
+            model = self.refreshed(known)
+        except (OSError, StoreError) as error:
+            if self._complaints.get(known.name) != str(error):
+                logger.error("the folder of model %s cannot be read: %s", known.name, error)
+            self._complaints[known.name] = str(error)
+            return None
+        self._complaints.pop(known.name, None)
+        return model
 
     def refreshed(self, known: ServedModel) -> ServedModel:
         """Return the model as the store wants it now, or as near to that as proved versions allow.

@@ -106,7 +106,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     settings, registry = parts.settings, parts.registry
     if parts.tracing:
         parts.tracing.open(os.environ)
-    await asyncio.gather(parts.runner.open(), parts.datasets.open(), registry.refresh())
+    await asyncio.gather(parts.runner.open(), parts.datasets.open(), _look(registry))
     for model in registry.served():
         if model.loaded:
             parts.predictor.rehearse(model.loaded)
@@ -134,13 +134,25 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
 
 
 async def _watch(registry: ModelRegistry, interval_s: float) -> None:
-    """Look at the store for ever; a look that fails is logged, and the next one comes all the same."""
+    """Look at the store for ever."""
+    trouble = None
     while True:
         await asyncio.sleep(interval_s)
-        try:
-            await registry.refresh()
-        except Exception:
-            logger.exception("the model store could not be looked at")
+        trouble = await _look(registry, trouble)
+
+
+async def _look(registry: ModelRegistry, known: str | None = None) -> str | None:
+    """Look at the store; what serves goes on if that fails, which is logged and returned, but not at every look."""
+    trouble = None
+    try:
+        await registry.refresh()
+    except OSError as error:
+        trouble = str(error)
+        if trouble != known:
+            logger.error("the models folder cannot be listed: %s", error)
+    except Exception:
+        logger.exception("the model store could not be looked at")
+    return trouble
 
 
 def _served(app: FastAPI) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-import modelstore
 from app.asked import AskedLoads
 from app.choosing import Chooser
 from app.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound, VersionRefused

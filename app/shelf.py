@@ -34,19 +34,21 @@ class Shelf:
         """Return the published versions of a model, ascending.
 
         Raises:
-            ModelNotFound.
+            ModelNotFound, StoreUnavailable.
         """
         self._known(name)
-        return self._repository.versions(name)
+        with self._translated(name):
+            return self._repository.versions(name)
 
     def previous(self, name: str) -> int | None:
         """Return the version that was active before the active one.
 
         Raises:
-            ModelNotFound.
+            ModelNotFound, StoreUnavailable.
         """
         self._known(name)
-        return self._repository.previous(name)
+        with self._translated(name):
+            return self._repository.previous(name)
 
     def find(self, name: str, version: int) -> ModelVersion:
         """Return a published version, unread.
@@ -110,3 +112,5 @@ class Shelf:
             raise VersionInUse(name, error.version) from error
         except modelstore.PublishError as error:
             raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"the model's folder cannot be read now: {error.strerror}") from error

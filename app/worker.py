@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from pathlib import Path
 
 from app.edge import Edge
-from app.errors import ServingError
+from app.errors import ConfigurationError, ServingError
 from app.logs.setup import configure
 from app.main import create_app
 from app.processes import allow_open_files
 from app.runtime import try_out
 from app.settings import Settings
 from app.trial import TrialProcess
+from modelstore import ModelRepository
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ def create() -> Edge:
     try:
         trial = TrialProcess.fork(try_out)  # here, for later there are threads
         log.start()
+        require_listable(settings.models_dir)
         app = create_app(fitting(settings, allow_open_files()), trial)
     except ServingError as error:
         print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
@@ -43,6 +46,19 @@ def create() -> Edge:
     gc.freeze()  # what is imported stays: the collector, off while importing, need not look at it again and again
     gc.enable()
     return app
+
+
+def require_listable(models_dir: Path) -> None:
+    """Check that the models can be found, if there are any: a folder that is missing may come later.
+
+    Raises:
+        ConfigurationError.
+    """
+    try:
+        ModelRepository(models_dir).names()
+    except OSError as error:
+        problem = f"TABSERVE_MODELS_DIR={models_dir} cannot be listed: {error.strerror}"
+        raise ConfigurationError(f"{problem}; name a folder that this user may read") from error
 
 
 def fitting(settings: Settings, open_files: int) -> Settings:

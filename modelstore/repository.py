@@ -48,11 +48,19 @@ class ModelRepository:
         self.key = key
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all models with at least one version, sorted."""
-        return tuple(name for name in folders(self.root, NAME) if self.versions(name))
+        """Return the names of all models with at least one version, or with a folder that cannot be listed, sorted.
+
+        Raises:
+            OSError: if the root cannot be listed; one that is missing is empty.
+        """
+        return tuple(name for name in folders(self.root, NAME) if self._may_have_versions(name))
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """Return the published versions of a model, ascending; empty if there are none."""
+        """Return the published versions of a model, ascending; empty if there are none.
+
+        Raises:
+            OSError: if the model's folder cannot be listed.
+        """
         return tuple(sorted(map(int, folders(self.root / check_name(name), VERSION))))
 
     def find(self, name: str, version: int) -> ModelVersion:
@@ -209,6 +217,12 @@ class ModelRepository:
                 yield folder
         except OSError as error:
             raise PublishError(name, error.strerror or type(error).__name__, self.root, error.errno) from error
+
+    def _may_have_versions(self, name: str) -> bool:
+        try:
+            return bool(self.versions(name))
+        except OSError:  # whoever wants them is told; the other models must not suffer
+            return True
 
     def _remove(self, found: ModelVersion) -> None:
         """Remove a version; the caller holds the lock. Readers see it whole until the rename, then not at all."""

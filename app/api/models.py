@@ -63,9 +63,9 @@ def router(registry: ModelRegistry, device: str) -> APIRouter:
     one, versions = "/models/{model}", "/models/{model}/versions"
     routes.get("/models")(answer.list_models)
     routes.get(one, responses=problems(404, 422))(answer.show_model)
-    routes.get(versions, response_model=VersionHistory, responses=problems(404, 422))(answer.history)
-    routes.get(one + "/compare", responses=problems(404, 409, 422))(answer.compare)
-    routes.get(versions + "/{version}", responses=problems(404, 422))(answer.show_version)
+    routes.get(versions, response_model=VersionHistory, responses=problems(404, 422, 503))(answer.history)
+    routes.get(one + "/compare", responses=problems(404, 409, 422, 503))(answer.compare)
+    routes.get(versions + "/{version}", responses=problems(404, 422, 503))(answer.show_version)
     routes.delete(versions + "/{version}", status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
     routes.post(versions + "/{version}/activate", responses=problems(404, 409, 422, 503))(answer.activate)
     return routes

@@ -134,7 +134,7 @@ def router(
         """List the names of the models; KServe's addition to the protocol."""
         return schemas.ModelNames(models=[model.name for model in registry.served()])
 
-    @routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413))
+    @routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413, 503))
     async def repository_index(request: Request) -> list[schemas.IndexEntry]:
         """List all published versions; with `{"ready": true}` those that serve."""
         query = parsed(await read_small(request) or b"{}", IndexQuery)
@@ -202,7 +202,7 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
         """Show what a model did, version by version."""
         return await oip.stats(model)
 
-    @routes.get("/{model}" + _VERSION + "/stats", responses=documents.failures(400, 404))
+    @routes.get("/{model}" + _VERSION + "/stats", responses=documents.failures(400, 404, 503))
     async def version_statistics(model: ModelPath, version: VersionPath) -> schemas.Statistics:
         """Show what a version did."""
         return await oip.stats(model, version)

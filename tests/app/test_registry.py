@@ -17,6 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from modelstore import GateReport, ModelRepository
 from tests.app.broken import Logits, damage, publish_as_means
+from tests.app.exchange import exchange
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.promises import allowed
@@ -344,3 +345,60 @@ def test_more_versions_asked_for_at_once_than_may_wait_are_answered_429(
         assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
         assert {answer.json()["type"] for answer in refused} == {"urn:tabserve:problem:too-many-loads"}
         assert predicted(client, "/predict/means/versions/99").status_code == 404
+
+
+def test_folder_of_a_model_that_cannot_be_listed_hides_no_other_model(
+    client: TestClient, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Issue 12, small: what serves goes on. A link to itself is what not even root can list."""
+    place, said = repository.root / "means", "the folder of model means cannot be read"
+    loop = repository.root / ".loop"
+    loop.symlink_to(place)
+    exchange(loop, place)
+    publish(repository, "zeros")
+    until(lambda: predicted(client, "/predict/zeros").status_code == 200, "the other model is found")
+    until(lambda: said in caplog.text, "the trouble is noticed")
+
+    assert predicted(client).status_code == 200
+    models = {model["name"]: model["warnings"] for model in client.get("/models").json()["models"]}
+    assert models == {"means": ["its folder in the store cannot be listed now"], "thirds": [], "zeros": []}
+    for path in ("/models/means/versions", "/models/means/versions/1", "/v2/models/means"):
+        assert client.get(path).status_code == 503, path
+
+    publish(repository, "zeros", shift=0.5)
+    until(lambda: predicted(client, "/predict/zeros").json()["version"] == 2, "the store is looked at again")
+    assert caplog.text.count(said) == 1
+    assert "Traceback" not in caplog.text
+
+
+def test_service_starts_beside_a_folder_that_cannot_be_listed(
+    settings: Settings, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(repository)
+    (repository.root / "loop").symlink_to(repository.root / "loop")
+
+    with TestClient(create_app(settings)) as client:
+        assert predicted(client).status_code == 200
+
+    assert "the folder of model loop cannot be read" in caplog.text
+
+
+def test_models_folder_that_cannot_be_listed_any_more_is_said_once_and_what_serves_goes_on(
+    settings: Settings, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(repository)
+    link, said = repository.root.with_name("link"), "the models folder cannot be listed"
+    loop = repository.root.with_name("loop")
+    link.symlink_to(repository.root)
+    loop.symlink_to(link)
+    with TestClient(create_app(settings.model_copy(update={"models_dir": link}))) as client:
+        exchange(link, loop)
+        until(lambda: said in caplog.text, "the trouble is noticed")
+        assert predicted(client).status_code == 200
+
+        publish(repository, shift=0.5)
+        exchange(link, loop)
+
+        until(lambda: predicted(client).json()["version"] == 2, "the store is looked at again")
+    assert caplog.text.count(said) == 1
+    assert "Traceback" not in caplog.text

@@ -161,6 +161,10 @@ def bad_settings(folder: Path, taken: int) -> Iterator[Bad]:
     (folder / "open.json").write_text("[]")
     (folder / "open.json").chmod(0o666)
     (folder / "short.key").write_text("too short")
+    (folder / "loop").symlink_to(folder / "loop")
+    for workers in ("1", "2"):
+        models = {"TABSERVE_MODELS_DIR": str(folder / "loop"), "TABSERVE_WORKERS": workers}
+        yield Bad(models, "TABSERVE_MODELS_DIR")
     for name in ("keys.json", "open.json"):
         yield Bad({"TABSERVE_KEYS_FILE": str(folder / name)}, "TABSERVE_KEYS_FILE")
     yield Bad({"TABSERVE_KEYS_FILE": str(folder)}, "TABSERVE_KEYS_FILE")
