@@ -96,7 +96,7 @@ class ServingMetrics:
             buckets[-1] += ran_s
 
     def swapped(self, result: str) -> None:
-        """Count a version that was to serve: `served`, `refused`, or `withdrawn` when it answered wrongly later."""
+        """Count a version that was to serve: `served`, `refused`, `withdrawn`, or `replaced`; see `ModelRegistry`."""
         self._counter(SWAPS, (result,))[0] += 1
 
     def snapshot(self) -> Snapshot:
