@@ -33,6 +33,7 @@ class ArrowReader:
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
+    blank_lines = 0
 
     def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
         self._contract = contract

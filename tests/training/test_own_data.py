@@ -61,8 +61,9 @@ def test_the_recipe_is_complete_and_survives_json() -> None:
 
 
 @pytest.mark.parametrize(("lines", "size"), [(100, 0), (5_000, 0), (5_001, 1), (100_001, 2), (1_000_001, 3)])
-def test_settings_follow_the_number_of_rows(tmp_path: Path, lines: int, size: int) -> None:
-    (tmp_path / "mine.csv").write_bytes(b"\n" * lines)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+def test_f10_settings_follow_the_number_of_rows(tmp_path: Path, lines: int, size: int, end: bytes) -> None:
+    (tmp_path / "mine.csv").write_bytes(end * lines)
 
     recipe = recipe_for_data(tmp_path / "mine.csv", "kind")
 

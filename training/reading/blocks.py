@@ -65,13 +65,14 @@ class CsvFile:
     Attributes:
         faults: what is wrong with the file's syntax; callers add what they find wrong with its cells.
         header: the column names; empty if they cannot be used, and then there is a fault.
-        header_bytes: up to the end of the header.
+        blank_lines: how many were passed over so far.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self.faults = Faults()
         self.header: tuple[str, ...] = ()
         self.header_line = 1
+        self.blank_lines = 0
         self._hash = hashlib.sha256()
         self._stream = stream
         self._raw = self._raw_blocks()
@@ -94,13 +95,14 @@ class CsvFile:
         for cells, line in rows:
             if rows.unclosed:
                 self.faults.add("a quote is not closed", line=line)
-            elif any(cell.strip() for cell in cells) or len(cells) > 1:
+            else:
                 self.header, self.header_line = tuple(cells), line
-                break
+            break
         if not (self.header or self.faults):
             self.faults.add(rows.problem or "the file is empty; expected a line of column names, then rows")
         if self.faults or not names_are_right(self.header, self.header_line, self.faults):
             return ()
+        self.blank_lines = rows.blank_lines
         used = "".join(lines[: rows.consumed]).encode()
         self._line, self._offset, self._first = 1 + rows.consumed, self._offset + len(used), first[len(used) :]
         return self.header
@@ -196,6 +198,7 @@ class CsvFile:
                 self.faults.add(rows.problem, line=rows.line)
                 return raw, None
             if not rows.unclosed:
+                self.blank_lines += rows.blank_lines
                 return raw, self._block(found, lines, as_text)
             more = next(self._raw, b"")
             if not more:
@@ -211,7 +214,7 @@ class CsvFile:
         for cells, line, end in rows:
             if len(cells) == columns:
                 right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
-            elif columns == 1 or len(cells) > 1 or cells[0].strip():
+            else:
                 self.faults.add(_ragged(len(cells), columns), line=line)
         texts = list(zip(*(cells for cells, _, _ in right), strict=True)) or [()] * columns
         frame = {
