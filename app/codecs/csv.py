@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,9 +13,9 @@ import orjson
 from app.codecs import frames
 from app.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
 from app.contract import Contract, Float32, packed
-from app.errors import InvalidInput, MalformedBody, Problem, ServingError
+from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
-from modelstore.reading import BLANKS
+from modelstore.reading import BLANKS, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
 
@@ -76,14 +77,15 @@ class CsvReader:
         return head
 
     def _under(self, header: bytes) -> LineReader:
-        names = _names(header)
+        names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK)))
         expected, line = self._contract.features, self._line
         missing = [name for name in expected if name not in names]
         problems = [
             Problem(line, name, "is missing in the first line, which must name the columns") for name in missing
         ]
-        if len(set(names)) != len(names):
-            problems.append(Problem(line, None, "the first line names a column twice"))
+        for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
+            problem = f"the first line names a column twice, in columns {first} and {second}"
+            problems.append(Problem(line, None, f"{problem}; {SAME_NAME}"))
         unknown = len(set(names).difference(expected))
         if unknown and not self._ignore_extra:
             problem = f"the first line names {unknown} unknown columns; leave them out or add ?ignore_extra=true"
@@ -102,7 +104,8 @@ class _Columns:
     def __init__(self, contract: Contract, names: list[str]) -> None:
         self._contract = contract
         self._width = len(names)
-        self._order = [names.index(feature) for feature in contract.features]
+        places = {name: place for place, name in enumerate(names)}
+        self._order = [places[feature] for feature in contract.features]
         self._in_order = self._order == list(range(len(names)))
 
     def fast(self, lines: bytes) -> Float32 | None:
@@ -199,10 +202,6 @@ class CsvWriter:
     def tail(self) -> bytes:
         """Return nothing: CSV has no end."""
         return b""
-
-
-def _names(header: bytes) -> list[str]:
-    return [name.strip() for name in _fields(header.removeprefix(_BYTE_ORDER_MARK))]
 
 
 def _fields(line: bytes) -> list[str]:

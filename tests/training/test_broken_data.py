@@ -40,6 +40,8 @@ CASES = [
     Broken("no header", "\n".join(ROWS), "expected a line of column names, got numbers", (1, None)),
     Broken("no header, repeated integers", "1,1,0\n" * 20, "expected a line of column names", (1, None)),
     Broken("a name twice", table(header="width,width,kind"), "this one twice", (1, "width")),
+    Broken("F5: two names but for blanks", table(header="width,width ,kind"), "columns 1 and 2", (1, "width")),
+    Broken("F5: two names but for accents", table(header="\u00e2,a\u0302,kind"), "columns 1 and 2", (1, "\u00e2")),
     Broken("an empty name", table(header="width,,kind"), "column 2 has no name", (1, None)),
     Broken("a pandas index", table(header=",height,kind"), "use to_csv(index=False)", (1, None)),
     Broken("a name too long", table(header=f"{'w' * 201},height,kind"), "1 to 200 characters", (1, None)),

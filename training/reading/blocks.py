@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modelstore.reading import column_name
 from training.reading.cells import number
 from training.reading.exact import ExactRows
 from training.reading.faults import Faults
@@ -64,7 +65,7 @@ class CsvFile:
 
     Attributes:
         faults: what is wrong with the file's syntax; callers add what they find wrong with its cells.
-        header: the column names; empty if they cannot be used, and then there is a fault.
+        header: the column names, as `column_name` has them; empty if they cannot be used, and then there is a fault.
         blank_lines: how many were passed over so far.
     """
 
@@ -96,7 +97,7 @@ class CsvFile:
             if rows.unclosed:
                 self.faults.add("a quote is not closed", line=line)
             else:
-                self.header, self.header_line = tuple(cells), line
+                self.header, self.header_line = tuple(map(column_name, cells)), line
             break
         if not (self.header or self.faults):
             self.faults.add(rows.problem or "the file is empty; expected a line of column names, then rows")

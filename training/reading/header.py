@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelstore.reading import SAME_NAME, repeated
 from training.reading.cells import finite
 from training.reading.faults import Faults
 
@@ -25,8 +26,9 @@ def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
         elif len(name) > MAX_NAME_CHARACTERS:
             problem = f"expected names of 1 to {MAX_NAME_CHARACTERS} characters, got {name[:40]!r}..."
             faults.add(problem, line=line)
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        faults.add("expected column names that differ, got this one twice", line=line, column=name)
+    for name, (first, second) in repeated(names).items():
+        problem = f"expected column names that differ, got this one twice, in columns {first} and {second}; {SAME_NAME}"
+        faults.add(problem, line=line, column=name or None)
     return not faults
 
 
