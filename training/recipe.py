@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from modelstore import Overrides
+from modelstore import Overrides, wording
 from modelstore.manifest import Label, ModelName, Ratio, Record
 from modelstore.overrides import (
     BatchSize,
@@ -184,5 +184,4 @@ def refusal(source: str, error: ValidationError) -> RecipeError:
     """Return the first fault that pydantic found as an error of ours."""
     fault = error.errors(include_url=False)[0]
     field = ".".join(map(str, fault["loc"]))
-    expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return RecipeError(source, field, expected, fault["input"])
+    return RecipeError(source, field, wording.expected(fault), None if fault["type"] == "missing" else fault["input"])

@@ -58,10 +58,11 @@ class Negotiation:
             ServingError: whatever is wrong with request or model.
         """
         request = Request(scope, receive, send)
+        sent = dict(request.query_params)
         try:
-            query = PredictQuery.model_validate(dict(request.query_params))
+            query = PredictQuery.model_validate(sent)
         except ValidationError as error:
-            raise invalid(error) from error
+            raise invalid(error, PredictQuery, sent, "the query", "parameter") from error
         response = await self.answer(request, query, name, None)
         await response(scope, receive, send)
 
