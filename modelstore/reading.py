@@ -11,6 +11,9 @@ BLANKS = " \t"
 SAME_NAME = "blanks around a name and the way its accents are coded make no difference"
 """What to say where two names are the same."""
 
+LINE_ENDS_LOST = "`curl -d` takes the line ends out of a file; send it with --data-binary"
+"""What to say where several rows came as one line."""
+
 
 def column_name(text: str) -> str:
     """Return the name of a column as it is compared and kept: without blanks around it, composed (Unicode's NFC)."""

@@ -30,7 +30,7 @@ def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -
         UnsupportedContentType: unless it is one of the accepted ones; a missing one is not guessed.
     """
     if (found := media_type(given)) not in accepted:
-        raise UnsupportedContentType(accepted)
+        raise UnsupportedContentType(accepted, found)
     return found
 
 

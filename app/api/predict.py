@@ -79,7 +79,7 @@ class Negotiation:
             parts = await self._predictor.answer(await request.body(), name, version, write)
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
-            raise UnsupportedContentType((JSON, *self._readers))
+            raise UnsupportedContentType((JSON, *self._readers), given)
         asked = BulkRequest(name, version, self._readers[given], writer, options)
         if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
             content_type, parts, blank_lines = await self._bulk.whole(asked, request.stream())

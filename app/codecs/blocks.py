@@ -11,7 +11,7 @@ import numpy as np
 from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
-from modelstore.reading import BLANKS
+from modelstore.reading import BLANKS, LINE_ENDS_LOST
 
 MAX_LINE_BYTES = 1 << 20
 TEXT_PIECE_BYTES = 16 << 10
@@ -168,9 +168,8 @@ class LineReader:
         if not feed:
             self._rest += rest
             if len(self._rest) > MAX_LINE_BYTES:
-                raise MalformedBody(
-                    f"line {self._line} has more than {MAX_LINE_BYTES} bytes; end each row with a line feed"
-                )
+                expected = f"end each row with a line feed ({LINE_ENDS_LOST})"
+                raise MalformedBody(f"line {self._line} has more than {MAX_LINE_BYTES} bytes; {expected}")
             return
         lines, self._rest = self._rest + complete, rest
         yield from self._blocks(lines)

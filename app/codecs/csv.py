@@ -15,7 +15,7 @@ from app.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES,
 from app.contract import Contract, Float32, packed
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
-from modelstore.reading import BLANKS, SAME_NAME, repeated
+from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
 
@@ -51,9 +51,9 @@ class CsvReader:
             header, feed, data = self._below_blank_lines().partition(b"\n")
             if not feed:
                 if len(header) > MAX_LINE_BYTES:
-                    raise MalformedBody("the first line never ends; it must name the columns")
+                    raise MalformedBody(f"the first line never ends; it must name the columns ({LINE_ENDS_LOST})")
                 return
-            self._lines = self._under(header)
+            self._lines = self._under(header, alone=False)
         if data:
             yield from self._lines.feed(data)
 
@@ -62,7 +62,7 @@ class CsvReader:
         if self._lines is None:
             if not self._head.strip(_BLANK_LINES):
                 self._line = 1  # nothing but blank lines: the first should have been the header
-            self._lines = self._under(self._head)
+            self._lines = self._under(self._head, alone=bool(self._head))
         yield from self._lines.finish()
 
     def _below_blank_lines(self) -> bytes:
@@ -76,7 +76,12 @@ class CsvReader:
             self._head = head = head[begin:]
         return head
 
-    def _under(self, header: bytes) -> LineReader:
+    def _under(self, header: bytes, *, alone: bool) -> LineReader:
+        """Return a reader of the lines under a header, which perhaps is all of the body.
+
+        Raises:
+            MalformedBody, InvalidInput: if the header does not name the columns.
+        """
         names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK)))
         expected, line = self._contract.features, self._line
         missing = [name for name in expected if name not in names]
@@ -92,7 +97,8 @@ class CsvReader:
             problems.append(Problem(line, None, problem))
         if problems:
             where = f", column {problems[0].feature!r}" if problems[0].feature else ""
-            detail = f"line {line}{where}: {problems[0].problem}. {self._contract.expectation}"
+            lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
+            detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._contract.expectation}"
             raise InvalidInput(detail, tuple(problems))
         columns = _Columns(self._contract, names)
         return LineReader(self._contract, columns.fast, columns.precise, first=line + 1)

@@ -256,6 +256,22 @@ def test_line_that_never_ends_is_refused_long_before_memory_is_full(head: bytes)
         read(reader(), endless, 16 << 10)
 
 
+LOST = "`curl -d` takes the line ends out of a file; send it with --data-binary"
+
+
+@pytest.mark.parametrize("features", [("left",), ("left", "right"), ("left", "right", "x")])
+def test_line_ends_that_curl_took_are_hinted_at(features: tuple[str, ...]) -> None:
+    data = ",".join(features).encode() + b",".join([b"1"] * len(features)) * 3
+
+    assert LOST in str(refusal(data, *features))
+    assert LOST in str(refusal(b"1," * MAX_LINE_BYTES, *features))
+
+
+@pytest.mark.parametrize("data", [b"", b"left", b"left,rihgt\n1,2\n", b"left1,2,3,4\n"])
+def test_line_ends_are_not_said_to_be_lost_where_they_may_not_be(data: bytes) -> None:
+    assert "curl" not in str(refusal(data))
+
+
 def test_feature_names_may_need_quotes() -> None:
     names = ('the "right"', "a,b", "ünder", "  x"[2:])
     header = io.StringIO()

@@ -111,6 +111,27 @@ def test_a_misspelt_field_of_an_inference_request_is_named(steady: TestClient, b
     assert hint in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/predict/means"),
+        ("POST", "/predict"),
+        ("POST", "/predict/means/versions/1"),
+        ("POST", "/train"),
+        ("PUT", "/datasets/churn"),
+        ("POST", "/v2/models/means/infer"),
+    ],
+)
+def test_form_that_curl_says_it_sends_is_hinted_at(steady: TestClient, method: str, path: str) -> None:
+    form = steady.request(method, path, content=b"a=1", headers={"content-type": "application/x-www-form-urlencoded"})
+    other = steady.request(method, path, content=b"a=1", headers={"content-type": "text/plain"})
+
+    assert (form.status_code, other.status_code) == (415, 415)
+    assert "curl -d says that it sends a form" in form.text
+    assert "--data-binary" in form.text
+    assert "curl" not in other.text
+
+
 WRONG: dict[str, list[Any]] = {
     "train": [
         {},

@@ -109,6 +109,15 @@ def test_f10_blank_lines_are_passed_over_counted_and_change_no_line_number() -> 
         assert lines.blank_lines == 4
 
 
+@pytest.mark.parametrize("data", [b"[1,2][3,4]", b'{"left":1,"right":2} {"left":1,"right":2}', b"[1,2]\n[1,2][3,4]\n"])
+def test_line_ends_that_curl_took_are_hinted_at(data: bytes) -> None:
+    _, wrong = read(reader(), data)
+
+    assert (
+        "`curl -d` takes the line ends out of a file; send it with --data-binary" in wrong[data.count(b"\n", 0, -1) + 1]
+    )
+
+
 def test_empty_body_has_no_rows() -> None:
     assert read(reader(), b"") == ([], {})
 

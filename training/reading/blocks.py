@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from modelstore.reading import column_name
+from modelstore.reading import LINE_ENDS_LOST, column_name
 from training.reading.cells import number
 from training.reading.exact import ExactRows
 from training.reading.faults import Faults
@@ -101,6 +101,9 @@ class CsvFile:
             break
         if not (self.header or self.faults):
             self.faults.add(rows.problem or "the file is empty; expected a line of column names, then rows")
+        elif self.header and len(lines) == 1 and not first.endswith((b"\n", b"\r")):
+            problem = f"expected data rows below the header, got one line without an end; {LINE_ENDS_LOST}"
+            self.faults.add(problem, line=1)
         if self.faults or not names_are_right(self.header, self.header_line, self.faults):
             return ()
         self.blank_lines = rows.blank_lines
@@ -143,7 +146,8 @@ class CsvFile:
                 yield rest[:end]
                 rest = rest[end:]
             elif len(rest) > MAX_LINE_BYTES:
-                self.faults.add(f"a line of more than {MAX_LINE_BYTES >> 20} MiB; is this a CSV file?", line=self._line)
+                hint = f"is this a CSV file? {LINE_ENDS_LOST}"
+                self.faults.add(f"a line of more than {MAX_LINE_BYTES >> 20} MiB; {hint}", line=self._line)
                 return
         if rest:
             yield rest
@@ -216,7 +220,7 @@ class CsvFile:
             if len(cells) == columns:
                 right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
             else:
-                self.faults.add(_ragged(len(cells), columns), line=line)
+                self.faults.add(_ragged(cells, columns), line=line)
         texts = list(zip(*(cells for cells, _, _ in right), strict=True)) or [()] * columns
         frame = {
             position: pd.Series(column, dtype="str").astype("category") if position in as_text else _column(column)
@@ -237,9 +241,11 @@ def _count(raw: bytes, byte: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) == ord(byte)))
 
 
-def _ragged(got: int, expected: int) -> str:
-    problem = f"expected {expected} cells as in the header, got {got}"
-    if got > expected:
+def _ragged(cells: list[str], expected: int) -> str:
+    problem = f"expected {expected} cells as in the header, got {len(cells)}"
+    if len(cells) > expected and not any(map(str.strip, cells[expected:])):
+        return f"{problem}, of which the last are empty; is there a comma too many at the end of the line?"
+    if len(cells) > expected:
         problem += "; a cell with a comma needs quotes, a number needs a decimal point"
     return problem
 
