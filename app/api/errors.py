@@ -178,7 +178,7 @@ def _query(request: Request) -> type[BaseModel] | None:
     """Return what the query of the request's route may say, if it may say anything."""
     hints = get_type_hints(request.scope["endpoint"])
     hints.pop("return", None)
-    return next((hint for hint in hints.values() if issubclass(hint, BaseModel)), None)
+    return next((hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)), None)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -22,7 +22,7 @@ import pandas as pd
 from modelstore.reading import LINE_ENDS_LOST, column_name
 from training.reading.cells import number
 from training.reading.exact import ExactRows
-from training.reading.faults import Faults
+from training.reading.faults import Faults, ragged
 from training.reading.header import names_are_right
 
 FIRST_BYTES = 1 << 18
@@ -220,7 +220,7 @@ class CsvFile:
             if len(cells) == columns:
                 right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
             else:
-                self.faults.add(_ragged(cells, columns), line=line)
+                self.faults.add(ragged(cells, columns), line=line)
         texts = list(zip(*(cells for cells, _, _ in right), strict=True)) or [()] * columns
         frame = {
             position: pd.Series(column, dtype="str").astype("category") if position in as_text else _column(column)
@@ -239,15 +239,6 @@ def _line_count(raw: bytes) -> int:
 def _count(raw: bytes, byte: bytes) -> int:
     """Count a byte; where it is frequent, NumPy takes a tenth of the time of `bytes.count`."""
     return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) == ord(byte)))
-
-
-def _ragged(cells: list[str], expected: int) -> str:
-    problem = f"expected {expected} cells as in the header, got {len(cells)}"
-    if len(cells) > expected and not any(map(str.strip, cells[expected:])):
-        return f"{problem}, of which the last are empty; is there a comma too many at the end of the line?"
-    if len(cells) > expected:
-        problem += "; a cell with a comma needs quotes, a number needs a decimal point"
-    return problem
 
 
 def _has_empty(column: pd.Series) -> bool:
