@@ -6,6 +6,7 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import httpx2
 import hypothesis
@@ -24,13 +25,16 @@ from app.codecs.oip_tensors import read_rows
 from app.contract import Float32
 from app.main import create_app
 from app.settings import Settings
-from modelstore import ModelRepository
+from modelstore import JobResult, ModelRepository
 from tests.app.oip import body_of, tensor, whole
 from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, contract_of, outcome
 from tests.fakes import publish
 from tests.properties import examples
+from training.own_data import recipe_for_data
+from training.pipeline import train
 from training.reading.blocks import CsvFile
+from training.runs import TrainingRun
 
 NAMES = ("âge", "visits", "größe in cm")
 OLD = (" AGE ", unicodedata.normalize("NFD", "größe"), "x", "x ")
@@ -113,11 +117,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     repository = ModelRepository(folder / "models")
     publish(repository, "new", features=NAMES)
     publish(repository, "old", features=OLD)
-    settings = Settings(
-        models_dir=repository.root, state_dir=folder / "state", datasets_dir=folder / "datasets", device="cpu"
-    )
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings_in(folder))) as client:
         yield client
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(
+        models_dir=folder / "models", state_dir=folder / "state", datasets_dir=folder / "datasets", device="cpu"
+    )
 
 
 def post(client: TestClient, kind: str, body: bytes, model: str) -> httpx2.Response:
@@ -162,21 +169,31 @@ def test_f5_versions_of_old_keep_their_names_and_take_them_as_they_would_be_now(
             assert answer.json()["predictions"] == expected
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.slow
-def test_f5_what_trains_is_answered_and_what_collides_is_refused_at_the_upload(client: TestClient) -> None:
+def test_f5_what_trains_is_answered_and_what_collides_is_refused_at_the_upload(tmp_path: Path) -> None:
     header = unicodedata.normalize("NFD", "âge, visits ,größe,churned ")
     rows = "".join(f"{row},{row % 7},{row % 3},{'no' if row < 30 else 'yes'}\n" for row in range(60))
-    csv = {"content-type": "text/csv"}
+    path = tmp_path / "names.csv"
+    path.write_text(f"{header}\n{rows}")
+    csv = {"content-type": CSV}
+    models = ModelRepository(tmp_path / "models")
+    recipe = recipe_for_data(path, " churned", features=(" visits", "a\u0302ge"))
+    *_, result = train(TrainingRun(recipe, tmp_path, models, policy="always"))
 
-    kept = client.put("/datasets/names", content=(header + "\n" + rows).encode(), headers=csv)
-    wanted = {"model": "names", "dataset": "names", "target": " churned", "features": [" visits", "a\u0302ge"]}
-    job = client.post("/train", json={**wanted, "activate": "always"}, headers={"prefer": "wait=60"}).json()
-    table = unicodedata.normalize("NFD", "âge , visits\n1,2\n")
-    refused = client.put("/datasets/twice", content=b"AGE,b,AGE \n1,2,3\n", headers=csv)
+    with TestClient(create_app(settings_in(tmp_path))) as client:
+        answered = client.post("/predict/names", content="a\u0302ge , visits\n1,2\n".encode(), headers=csv)
+        kept = client.put("/datasets/names", content=path.read_bytes(), headers=csv)
+        wanted = {"model": "again", "dataset": "names", "target": " churned", "features": [" visits", "a\u0302ge"]}
+        job = client.post("/train", json=wanted)
+        client.delete(job.headers["location"])
+        refused = client.put("/datasets/twice", content=b"AGE,b,AGE \n1,2,3\n", headers=csv)
 
+    assert isinstance(result, JobResult)
+    assert result.activated, result.detail
+    assert answered.status_code == 200
     assert [column["name"] for column in kept.json()["columns"]] == ["âge", "visits", "größe", "churned"]
-    assert job["status"] == "succeeded", job["detail"]
-    assert client.post("/predict/names", content=table.encode(), headers=csv).status_code == 200
+    assert (job.status_code, job.json()["features"]) == (202, ["visits", "âge"])
     (fault,) = assert_problem(refused, 422)["errors"]
     assert (fault["row"], fault["feature"]) == (1, "AGE")
     assert "in columns 1 and 3" in fault["problem"]
