@@ -90,7 +90,7 @@ class Bulk:
         async for block in self._blocks(body):
             answer = await self.plane.infer(self.model, block.x)
             self.stages.computed(answer)
-            block.bad |= {row: Problem(block.first + row, None, OVERFLOW) for row in overflows(answer)}
+            block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(answer)}
             if self.skip:
                 text = b"".join(_numbered(self.writer, answer, block))
             else:
@@ -139,4 +139,4 @@ def _numbered(writer: Writer, answer: Answer, block: Block) -> Iterator[bytes]:
     for row in range(answer.rows):
         problem: Problem | None = block.bad.get(row)
         one = None if problem else Answer(answer.scores, answer.start + row, answer.start + row + 1)
-        yield writer.numbered(block.first + row, one, problem)
+        yield writer.numbered(block.number(row), one, problem)

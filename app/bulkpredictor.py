@@ -48,14 +48,17 @@ class BulkPredictor:
         parts = bulk.streamed(body)
         return bulk.writer.content_type, _begun(await anext(parts), parts)
 
-    async def whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes]]:
+    async def whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
         """Return content type and parts of the answer to a body that is answered when all of it is found good.
+
+        The third is how many blank lines of the body were passed over.
 
         Raises:
             ServingError: whatever is wrong with request or model.
         """
         bulk = await self._bulk(asked)
-        return bulk.writer.content_type, await bulk.whole(body)
+        parts = await bulk.whole(body)
+        return bulk.writer.content_type, parts, bulk.reader.blank_lines
 
     async def _bulk(self, asked: BulkRequest) -> Bulk:
         name = required(asked.name)

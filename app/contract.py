@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstore import Manifest
+from modelstore.reading import column_name, repeated
 
 Float32 = NDArray[np.float32]
 
@@ -40,6 +42,14 @@ class Contract:
         """Return what a row must be, for error messages."""
         return f"{self.name} expects {len(self.features)} features per row; see GET /models/{self.name}"
 
+    def recognised(self, names: Iterable[str]) -> list[str]:
+        """Return names with those of features as the model has them: it may lack blanks around, or accents be composed.
+
+        A name that is a feature's as it stands stays that, for a version of old may have names that differ no further.
+        """
+        features = _by_column_name(self)
+        return [name if name in self.columns else features.get(known := column_name(name), known) for name in names]
+
     @classmethod
     def of(cls, manifest: Manifest, version: int) -> Self:
         """Return the contract of a published version."""
@@ -53,6 +63,13 @@ class Contract:
             high=np.array([feature.max for feature in manifest.features], dtype=np.float32),
             classes=manifest.classes,
         )
+
+
+@functools.lru_cache(maxsize=256)
+def _by_column_name(contract: Contract) -> dict[str, str]:
+    names = [column_name(feature) for feature in contract.features]
+    unclear = repeated(names)
+    return {name: feature for name, feature in zip(names, contract.features, strict=True) if name not in unclear}
 
 
 def packed(values: Iterable[float], count: int) -> Float32 | None:

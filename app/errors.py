@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelstore.reading import LINE_ENDS_LOST
+
 MAX_PROBLEMS = 10
+
+_FORM = "application/x-www-form-urlencoded"
 
 
 class ServingError(Exception):
@@ -47,8 +51,9 @@ class InvalidInput(ServingError):
 class UnsupportedContentType(ServingError):
     """No codec for this content type."""
 
-    def __init__(self, accepted: tuple[str, ...]) -> None:
-        super().__init__(f"this route takes {' or '.join(accepted)}; set the Content-Type header accordingly")
+    def __init__(self, accepted: tuple[str, ...], given: str = "") -> None:
+        form = f" (curl -d says that it sends a form; {LINE_ENDS_LOST})" if given == _FORM else ""
+        super().__init__(f"this route takes {' or '.join(accepted)}; set the Content-Type header accordingly{form}")
         self.accepted = accepted
 
 

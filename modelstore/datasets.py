@@ -36,6 +36,7 @@ class DatasetSummary(Record):
         rows: data rows, the header not counted.
         sha256: of the file's bytes.
         duplicate_rows: rows that are equal to one above them.
+        blank_lines: how many were passed over; they are no rows, but count where lines are numbered.
         warnings: sentences about what can be trained on but should not look so.
     """
 
@@ -44,6 +45,7 @@ class DatasetSummary(Record):
     sha256: Sha256
     columns: Annotated[tuple[ColumnSummary, ...], Field(min_length=1)]
     duplicate_rows: Count = 0
+    blank_lines: Count = 0
     warnings: tuple[str, ...] = ()
 
 

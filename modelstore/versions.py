@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from modelstore import wording
 from modelstore.errors import BrokenVersion
 from modelstore.manifest import Manifest
 from modelstore.names import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, check_attachments
@@ -67,9 +68,9 @@ class ModelVersion:
         try:
             manifest = Manifest.from_json(data)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
-            raise self._broken("manifest_invalid", f"{where}: {first['msg']}") from error
+            raise self._broken("manifest_invalid", f"{where}: {wording.problem(first)}") from error
         if manifest.name != self.name:
             raise self._broken("manifest_name", f"the manifest is that of model {manifest.name!r}")
         return manifest

@@ -50,6 +50,8 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
         different = f"over {MAX_CLASSES}" if column.distinct is None else str(column.distinct)
         table.add_row(column.name, column.kind, different, span, _shown(column.classes))
     console.print(table, markup=False)
+    if summary.blank_lines:
+        console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
     for warning in summary.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
 
@@ -78,6 +80,7 @@ def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
         sha256=file.sha256(),
         columns=tuple(column.summary() for column in columns),
         duplicate_rows=duplicates,
+        blank_lines=file.blank_lines,
         warnings=_warnings(columns, rows, duplicates),
     )
     return Inspection(summary=summary)

@@ -91,6 +91,9 @@ def name_for(path: Path) -> str:
 
 
 def count_lines(path: Path) -> int:
-    """Count line feeds, so about the rows."""
+    """Count line feeds or, in a file without, carriage returns, so about the rows."""
+    feeds = returns = 0
     with path.open("rb") as stream:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""))
+        while chunk := stream.read(CHUNK_BYTES):
+            feeds, returns = feeds + chunk.count(b"\n"), returns + chunk.count(b"\r")
+    return max(feeds, returns)

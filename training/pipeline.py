@@ -17,6 +17,7 @@ from modelstore import (
     StoreError,
     bounded,
 )
+from modelstore.reading import column_name
 from training import export, gate
 from training.baselines import MAJORITY
 from training.candidate import MANY_ROWS, Candidate, attachments, train_candidate
@@ -63,7 +64,8 @@ def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gat
     try:
         found = repository.find(name, version)
         manifest = found.manifest()
-        if (manifest.feature_names, manifest.classes) != (test.features, test.classes):
+        features = tuple(map(column_name, manifest.feature_names))  # of old versions as the file had them
+        if (features, manifest.classes) != (test.features, test.classes):
             return gate.Rival(version, problem="has other features or classes; activate by hand if you mean it")
         predict = export.load(found.model_bytes(manifest))
         answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))

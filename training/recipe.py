@@ -7,9 +7,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from modelstore import Overrides
+from modelstore import Overrides, wording
 from modelstore.manifest import Label, ModelName, Ratio, Record
 from modelstore.overrides import (
     BatchSize,
@@ -25,11 +25,14 @@ from modelstore.overrides import (
     ValidationFraction,
     WeightDecay,
 )
+from modelstore.reading import column_name
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).with_name("recipes")
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
+
+Column = Annotated[Label, AfterValidator(column_name)]
 
 
 class DataSource(Record):
@@ -50,14 +53,14 @@ class DataSource(Record):
     """
 
     file: FileName
-    target: Label
-    features: tuple[Label, ...] = ()
+    target: Column
+    features: tuple[Column, ...] = ()
     test_file: FileName | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     split_seed: Seed = 42
     stratify: bool = False
     classes: dict[str, Label] = Field(default_factory=dict)
-    units: dict[Label, str] = Field(default_factory=dict)
+    units: dict[Column, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_test_split(self) -> Self:
@@ -181,5 +184,4 @@ def refusal(source: str, error: ValidationError) -> RecipeError:
     """Return the first fault that pydantic found as an error of ours."""
     fault = error.errors(include_url=False)[0]
     field = ".".join(map(str, fault["loc"]))
-    expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return RecipeError(source, field, expected, fault["input"])
+    return RecipeError(source, field, wording.expected(fault), None if fault["type"] == "missing" else fault["input"])

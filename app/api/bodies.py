@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from app.api.faults import problems_of
 from app.codecs import precise_json
-from app.errors import MAX_PROBLEMS, BodyTooLarge, InvalidInput, MalformedBody, Problem, UnsupportedContentType
+from app.errors import BodyTooLarge, InvalidInput, MalformedBody, UnsupportedContentType
 
 JSON = "application/json"
 MAX_SMALL_BYTES = 1 << 20  # ten thousand features by name
@@ -30,7 +30,7 @@ def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -
         UnsupportedContentType: unless it is one of the accepted ones; a missing one is not guessed.
     """
     if (found := media_type(given)) not in accepted:
-        raise UnsupportedContentType(accepted)
+        raise UnsupportedContentType(accepted, found)
     return found
 
 
@@ -59,7 +59,7 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
 
     Raises:
         UnsupportedContentType, MalformedBody, BodyTooLarge.
-        InvalidInput: naming each wrong field; what was sent is not repeated.
+        InvalidInput: naming each wrong field; values are not repeated.
     """
     check_content_type(request.headers.get("content-type"))
     return parsed(await read_small(request), kind)
@@ -70,25 +70,20 @@ def parsed(body: bytes, kind: type[Body]) -> Body:
 
     Raises:
         MalformedBody.
-        InvalidInput: naming each wrong field; what was sent is not repeated.
+        InvalidInput: naming each wrong field; values are not repeated.
     """
     try:
-        precise_json.parse(body)  # pydantic takes the last of two values of the same name, and goes 200 deep
+        sent = precise_json.parse(body)  # pydantic takes the last of two values of the same name, and goes 200 deep
         return kind.model_validate_json(body)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
             raise MalformedBody("the body is not JSON; see GET /docs") from error
-        raise invalid(error) from error
+        raise invalid(error, kind, sent) from error
 
 
-def invalid(error: ValidationError) -> InvalidInput:
-    """Return what to tell the client about fields that are wrong; what was sent is not repeated."""
-    faults = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
-    problems = tuple(Problem(None, place(fault), fault["msg"].lower()) for fault in faults)
-    return InvalidInput(f"{problems[0].feature or 'the body'}: {problems[0].problem}; see GET /docs", problems)
-
-
-def place(fault: Mapping[str, Any]) -> str | None:
-    """Return the dotted name of the field at fault, or of the object around it if the client made up the name."""
-    made_up = fault["type"] == "extra_forbidden"
-    return ".".join(map(str, fault["loc"][:-1] if made_up else fault["loc"])) or None
+def invalid(
+    error: ValidationError, kind: type[BaseModel], sent: object, whole: str = "the body", noun: str = "field"
+) -> InvalidInput:
+    """Return what to tell the client about fields that are wrong; values are not repeated."""
+    problems = problems_of(error.errors(include_url=False), kind, sent, noun)
+    return InvalidInput(f"{problems[0].feature or whole}: {problems[0].problem}; see GET /docs", problems)

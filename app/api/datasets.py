@@ -53,6 +53,7 @@ class DatasetInfo(BaseModel):
         rows: data rows, the header not counted.
         sha256: of the file, by which every version that was trained on it names it.
         duplicate_rows: rows that are equal to one above them.
+        blank_lines: how many were passed over; they are no rows, but count where lines are numbered.
         columns: in the file's order; numeric ones can be features, any with few values can be the target.
         warnings: sentences about what can be trained on but should not look so.
     """
@@ -63,6 +64,7 @@ class DatasetInfo(BaseModel):
     size_bytes: int
     sha256: str
     duplicate_rows: int
+    blank_lines: int
     columns: tuple[ColumnSummary, ...]
     warnings: tuple[str, ...]
 
@@ -136,6 +138,7 @@ def _shown(stored: StoredDataset) -> Response:
         size_bytes=summary.size_bytes,
         sha256=summary.sha256,
         duplicate_rows=summary.duplicate_rows,
+        blank_lines=summary.blank_lines,
         columns=summary.columns,
         warnings=summary.warnings,
     )

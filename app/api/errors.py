@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from typing import get_type_hints
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import errors
 from app.access import refusals
-from app.api.bodies import JSON, place
+from app.api.bodies import JSON
+from app.api.faults import problems_of
 from app.api.schemas import PROBLEM_TYPE
 from app.jobs import refusals as job_refusals
 
@@ -159,18 +162,23 @@ async def _serving_error(request: Request, error: Exception) -> Response:
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
-    """Name the fields that are wrong; what was sent is never repeated."""
+    """Name the fields that are wrong; values are never repeated."""
     assert isinstance(error, RequestValidationError)
-    problems = tuple(
-        errors.Problem(None, place({**fault, "loc": fault["loc"][1:]}), fault["msg"])
-        for fault in error.errors()[: errors.MAX_PROBLEMS]
-    )
-    detail = f"{problems[0].feature or 'the request'}: {problems[0].problem}; see GET /docs"
+    faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
+    problems = problems_of(faults, _query(request), dict(request.query_params), "parameter")
+    detail = f"{problems[0].feature or 'the query'}: {problems[0].problem}; see GET /docs"
     path, status = request.scope["path"], HTTPStatus.UNPROCESSABLE_ENTITY
     status, body, content_type = rendered(
         path, status, detail, _request_id(request), problems=problems, kind="invalid-input"
     )
     return Response(body, status, media_type=content_type)
+
+
+def _query(request: Request) -> type[BaseModel] | None:
+    """Return what the query of the request's route may say, if it may say anything."""
+    hints = get_type_hints(request.scope["endpoint"])
+    hints.pop("return", None)
+    return next((hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)), None)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

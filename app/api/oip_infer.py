@@ -52,8 +52,8 @@ async def _read(request: Request) -> InferBody:
         MalformedBody: if the length of the JSON is no number.
     """
     headers = request.headers
-    if "content-type" in headers and media_type(headers["content-type"]) not in _TYPES:
-        raise UnsupportedContentType(_TYPES)
+    if "content-type" in headers and (given := media_type(headers["content-type"])) not in _TYPES:
+        raise UnsupportedContentType(_TYPES, given)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedContentType(tuple(f"{kind} without compression" for kind in _TYPES))
     json_bytes = _json_bytes(headers.get(JSON_BYTES))

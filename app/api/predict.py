@@ -23,6 +23,9 @@ from app.predictor import Predictor
 MAX_WHOLE_BYTES = 1 << 20
 """A body that says that it is not larger is answered when all of it is found good, not while it arrives."""
 
+BLANK_LINES_HEADER = "X-Blank-Lines"
+"""Says how many lines of such a body were passed over because they are blank, if there were any."""
+
 
 class PredictQuery(BaseModel, extra="forbid"):
     """What the query of a prediction may say; a misspelt parameter is refused, not passed over.
@@ -55,10 +58,11 @@ class Negotiation:
             ServingError: whatever is wrong with request or model.
         """
         request = Request(scope, receive, send)
+        sent = dict(request.query_params)
         try:
-            query = PredictQuery.model_validate(dict(request.query_params))
+            query = PredictQuery.model_validate(sent)
         except ValidationError as error:
-            raise invalid(error) from error
+            raise invalid(error, PredictQuery, sent, "the query", "parameter") from error
         response = await self.answer(request, query, name, None)
         await response(scope, receive, send)
 
@@ -75,11 +79,12 @@ class Negotiation:
             parts = await self._predictor.answer(await request.body(), name, version, write)
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
-            raise UnsupportedContentType((JSON, *self._readers))
+            raise UnsupportedContentType((JSON, *self._readers), given)
         asked = BulkRequest(name, version, self._readers[given], writer, options)
         if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
-            content_type, parts = await self._bulk.whole(asked, request.stream())
-            return PartsResponse(parts, media_type=content_type)
+            content_type, parts, blank_lines = await self._bulk.whole(asked, request.stream())
+            passed_over = {BLANK_LINES_HEADER: str(blank_lines)} if blank_lines else {}
+            return PartsResponse(parts, media_type=content_type, headers=passed_over)
         content_type, blocks = await self._bulk.stream(asked, request.stream())
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from fastapi import Response
 from starlette.requests import ClientDisconnect
@@ -15,8 +15,8 @@ _JOINED_BYTES = 256 << 10
 class PartsResponse(Response):
     """A body that is complete, in parts; they are joined unless that takes longer than to send them one by one."""
 
-    def __init__(self, parts: Sequence[bytes], media_type: str) -> None:
-        super().__init__(media_type=media_type)
+    def __init__(self, parts: Sequence[bytes], media_type: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(media_type=media_type, headers=headers)
         size = sum(map(len, parts))
         self._parts = [b"".join(parts)] if size <= _JOINED_BYTES else parts
         self.headers["content-length"] = str(size)

@@ -166,6 +166,12 @@ BULK_TYPES = (
 _BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
 PREDICT_ANSWER: Document = {
     "description": "Answers in row order",
+    "headers": {
+        "X-Blank-Lines": {
+            "description": "how many blank lines of a body that is answered as a whole were passed over, if any were",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
     "content": {
         "application/json": {"schema": {"$ref": "#/components/schemas/PredictAnswer"}},
         **dict.fromkeys(BULK_TYPES, _BYTES),

@@ -6,6 +6,7 @@ Nothing is inflated: compressed record batches are refused, and dictionaries of 
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ import pyarrow as pa
 
 from app.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
 from app.contract import Contract, Float32, all_finite
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
+from modelstore.reading import SAME_NAME, repeated
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 MAX_MESSAGE_BYTES = 64 << 20
@@ -33,6 +35,7 @@ class ArrowReader:
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
+    blank_lines = 0
 
     def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
         self._contract = contract
@@ -166,14 +169,16 @@ def _source(contract: Contract, message: pa.ipc.Message, *, ignore_extra: bool) 
 @functools.lru_cache(maxsize=64)
 def _checked(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
     schema = _schema(text)
-    if problems := _problems(contract, schema, ignore_extra=ignore_extra):
+    names = contract.recognised(schema.names)
+    if problems := _problems(contract, names, schema.types, ignore_extra=ignore_extra):
         where = f"column {problems[0].feature!r} " if problems[0].feature else ""
         raise InvalidInput(f"{where}{problems[0].problem}. {contract.expectation}", tuple(problems))
     # a column with a dictionary lies in its record batch as its indices do, and nobody looks at it: it is no feature
+    places = {name: place for place, name in enumerate(names)}
     kinds = [kind.index_type if pa.types.is_dictionary(kind) else kind for kind in schema.types]
     return _Source(
         pa.schema(list(zip(schema.names, kinds, strict=True))),
-        [schema.get_field_index(feature) for feature in contract.features],
+        [places[feature] for feature in contract.features],
         kinds != schema.types,
     )
 
@@ -186,17 +191,18 @@ def _schema(text: bytes) -> pa.Schema:
         raise MalformedBody("the schema of the Arrow stream is damaged") from error
 
 
-def _problems(contract: Contract, schema: pa.Schema, *, ignore_extra: bool) -> list[Problem]:
-    names, features = schema.names, contract.features
-    problems = [Problem(None, name, "is missing") for name in features if name not in names]
+def _problems(contract: Contract, names: list[str], kinds: list[pa.DataType], *, ignore_extra: bool) -> list[Problem]:
+    named = dict(zip(names, kinds, strict=True))
+    problems = [Problem(None, name, "is missing") for name in contract.features if name not in named]
+    for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
+        problem = f"the schema names a column twice, in columns {first} and {second}; {SAME_NAME}"
+        problems.append(Problem(None, None, problem))
     problems += [
-        Problem(None, name, f"must be a column of numbers, got {schema.field(name).type}")
-        for name in features
-        if names.count(name) == 1 and not _is_number(schema.field(name).type)
+        Problem(None, name, f"must be a column of numbers, got {named[name]}")
+        for name in contract.features
+        if name in named and not _is_number(named[name])
     ]
-    if len(set(names)) != len(names):
-        problems.append(Problem(None, None, "the schema names a column twice"))
-    unknown = len(set(names).difference(features))
+    unknown = len(named.keys() - contract.columns.keys())
     if unknown and not ignore_extra:
         problems.append(Problem(None, None, f"the schema has {unknown} unknown columns; add ?ignore_extra=true"))
     return problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,12 +11,15 @@ import numpy as np
 from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
+from modelstore.reading import BLANKS, LINE_ENDS_LOST
 
 MAX_LINE_BYTES = 1 << 20
 TEXT_PIECE_BYTES = 16 << 10
 BINARY_PIECE_BYTES = 256 << 10
 TEXT_BLOCK_ROWS = 512
 BINARY_BLOCK_ROWS = 16384
+
+_BLANKS = BLANKS.encode()
 
 
 @dataclass(slots=True)
@@ -27,11 +30,17 @@ class Block:
         x: float32, shape (N, F), finite; a bad row is all 0.
         first: number of the first row, counted as the format counts: lines from 1, rows from 0.
         bad: place in the block to what is wrong there.
+        numbers: of the rows, if they do not follow one another because blank lines stand between them.
     """
 
     x: Float32
     first: int
     bad: dict[int, Problem] = field(default_factory=dict)
+    numbers: Sequence[int] | None = None
+
+    def number(self, place: int) -> int:
+        """Return the number of a row, counted as the format counts."""
+        return self.first + place if self.numbers is None else self.numbers[place]
 
     def parts(self, rows: int) -> Iterator[Block]:
         """Yield the block in blocks of at most so many rows."""
@@ -41,7 +50,8 @@ class Block:
         for start in range(0, len(self.x), rows):
             places = range(start, start + rows) if self.bad else ()
             bad = {place - start: self.bad[place] for place in places if place in self.bad}
-            yield Block(self.x[start : start + rows], self.first + start, bad)
+            numbers = None if self.numbers is None else self.numbers[start : start + rows]
+            yield Block(self.x[start : start + rows], self.number(start), bad, numbers)
 
 
 class Reader(Protocol):
@@ -52,6 +62,11 @@ class Reader(Protocol):
 
     piece_bytes: int
     """How much to feed at a time: what holds the event loop for a fraction of a millisecond."""
+
+    @property
+    def blank_lines(self) -> int:
+        """Return how many lines were passed over so far because they are blank."""
+        ...
 
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take more of the body, and yield the rows that are complete now.
@@ -98,8 +113,31 @@ class Writer(Protocol):
 ReadRow = Callable[[bytes], Float32]
 
 
+class LineEnds:
+    """Makes line feeds of all line ends, CRLF and CR too, also where a piece of the body ends within one."""
+
+    def __init__(self) -> None:
+        self._after_return = False
+
+    def unified(self, data: bytes) -> bytes:
+        """Return the next piece of the body, each line ended by a line feed."""
+        if self._after_return and data:  # the CR has ended its line already
+            data = data.removeprefix(b"\n")
+            self._after_return = False
+        if b"\r" in data:
+            self._after_return = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
+
+
 class LineReader:
-    """Reads formats with a row a line: whole blocks fast, and line by line what the fast reader does not like."""
+    """Reads formats with a row a line: whole blocks fast, and line by line what the fast reader does not like.
+
+    Lines end in LF, CRLF or CR. Blank ones are no rows, but count where lines are numbered.
+
+    Attributes:
+        blank_lines: how many were passed over so far.
+    """
 
     unit = "line"
     piece_bytes = TEXT_PIECE_BYTES
@@ -111,44 +149,59 @@ class LineReader:
 
         Args:
             contract: what the model expects.
-            fast: reads complete lines, without the last line feed, shape (N, F); None if anything is unusual.
+            fast: reads complete lines, without the last line feed, shape (N, F); None if anything is unusual, such as
+                a blank line.
             precise: reads one line, shape (1, F), or raises InvalidInput or MalformedBody.
             first: number of the first line.
         """
+        self.blank_lines = 0
         self._features = len(contract.features)
         self._fast = fast
         self._precise = precise
         self._line = first
+        self._ends = LineEnds()
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take more of the body, and yield the lines that are complete now."""
-        complete, feed, rest = data.rpartition(b"\n")
+        complete, feed, rest = self._ends.unified(data).rpartition(b"\n")
         if not feed:
             self._rest += rest
             if len(self._rest) > MAX_LINE_BYTES:
-                raise MalformedBody(
-                    f"line {self._line} has more than {MAX_LINE_BYTES} bytes; end each row with a line feed"
-                )
+                expected = f"end each row with a line feed ({LINE_ENDS_LOST})"
+                raise MalformedBody(f"line {self._line} has more than {MAX_LINE_BYTES} bytes; {expected}")
             return
         lines, self._rest = self._rest + complete, rest
-        yield self._block(lines)
+        yield from self._blocks(lines)
 
     def finish(self) -> Iterator[Block]:
         """Yield the last line, if it lacks its line feed."""
-        if self._rest.strip():
+        if self._rest:
             lines, self._rest = self._rest, b""
-            yield self._block(lines)
+            yield from self._blocks(lines)
 
-    def _block(self, lines: bytes) -> Block:
-        if b"\r" in lines:
-            lines = lines.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    def _blocks(self, text: bytes) -> Iterator[Block]:
+        """Yield the rows of some lines as a block, or nothing if all lines are blank."""
         first = self._line
-        self._line += lines.count(b"\n") + 1
-        x = self._fast(lines)
-        return Block(x, first) if x is not None else self._line_by_line(lines.split(b"\n"), first)
+        self._line += text.count(b"\n") + 1
+        x = self._fast(text)
+        if x is not None:
+            yield Block(x, first)
+            return
+        lines = text.split(b"\n")
+        numbers = [number for number, line in enumerate(lines, first) if line.strip(_BLANKS)]
+        if len(numbers) == len(lines):
+            yield self._line_by_line(lines, range(first, self._line))
+            return
+        self.blank_lines += len(lines) - len(numbers)
+        if numbers:
+            yield self._without_blanks([lines[number - first] for number in numbers], numbers)
 
-    def _line_by_line(self, lines: list[bytes], first: int) -> Block:
+    def _without_blanks(self, lines: list[bytes], numbers: Sequence[int]) -> Block:
+        x = self._fast(b"\n".join(lines))
+        return self._line_by_line(lines, numbers) if x is None else Block(x, numbers[0], numbers=numbers)
+
+    def _line_by_line(self, lines: list[bytes], numbers: Sequence[int]) -> Block:
         x = np.zeros((len(lines), self._features), dtype=np.float32)
         bad: dict[int, Problem] = {}
         for place, line in enumerate(lines):
@@ -156,7 +209,7 @@ class LineReader:
                 x[place] = self._precise(line)[0]
             except InvalidInput as error:
                 what = error.problems[0] if error.problems else Problem(None, None, str(error))
-                bad[place] = Problem(first + place, what.feature, what.problem)
+                bad[place] = Problem(numbers[place], what.feature, what.problem)
             except MalformedBody as error:
-                bad[place] = Problem(first + place, None, str(error))
-        return Block(x, first, bad)
+                bad[place] = Problem(numbers[place], None, str(error))
+        return Block(x, numbers[0], bad, numbers)

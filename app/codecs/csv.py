@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 import orjson
 
 from app.codecs import frames
-from app.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineReader
+from app.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
 from app.contract import Contract, Float32, packed
-from app.errors import InvalidInput, MalformedBody, Problem, ServingError
+from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.scores import Answer
+from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK_LINES = BLANKS.encode() + b"\n"
 
 
 class CsvReader:
@@ -29,44 +32,76 @@ class CsvReader:
     def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
         self._contract = contract
         self._ignore_extra = ignore_extra
+        self._ends = LineEnds()
         self._head = b""
+        self._line = 1
         self._lines: LineReader | None = None
+
+    @property
+    def blank_lines(self) -> int:
+        """Return how many lines were passed over so far because they are blank."""
+        above = self._line - 1
+        return above + self._lines.blank_lines if self._lines else above
 
     def feed(self, data: bytes) -> Iterator[Block]:
         """Take more of the body, and yield the rows that are complete now."""
+        data = self._ends.unified(data)
         if self._lines is None:
             self._head += data
-            header, feed, data = self._head.partition(b"\n")
+            header, feed, data = self._below_blank_lines().partition(b"\n")
             if not feed:
                 if len(header) > MAX_LINE_BYTES:
-                    raise MalformedBody("the first line never ends; it must name the columns")
+                    raise MalformedBody(f"the first line never ends; it must name the columns ({LINE_ENDS_LOST})")
                 return
-            self._lines = self._under(header)
+            self._lines = self._under(header, alone=False)
         if data:
             yield from self._lines.feed(data)
 
     def finish(self) -> Iterator[Block]:
         """Yield the last row, if it lacks its line feed."""
         if self._lines is None:
-            self._lines = self._under(self._head)
+            if not self._head.strip(_BLANK_LINES):
+                self._line = 1  # nothing but blank lines: the first should have been the header
+            self._lines = self._under(self._head, alone=bool(self._head))
         yield from self._lines.finish()
 
-    def _under(self, header: bytes) -> LineReader:
-        names = _names(header)
-        expected = self._contract.features
+    def _below_blank_lines(self) -> bytes:
+        """Return what has come from the first line that is not blank, and drop what stands above it."""
+        head = self._head
+        if self._line == 1 and b"\n" in head:
+            head = head.removeprefix(_BYTE_ORDER_MARK)
+        begin = head.rfind(b"\n", 0, len(head) - len(head.lstrip(_BLANK_LINES))) + 1
+        if begin:
+            self._line += head.count(b"\n", 0, begin)
+            self._head = head = head[begin:]
+        return head
+
+    def _under(self, header: bytes, *, alone: bool) -> LineReader:
+        """Return a reader of the lines under a header, which perhaps is all of the body.
+
+        Raises:
+            MalformedBody, InvalidInput: if the header does not name the columns.
+        """
+        names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK)))
+        expected, line = self._contract.features, self._line
         missing = [name for name in expected if name not in names]
-        problems = [Problem(1, name, "is missing in the first line, which must name the columns") for name in missing]
-        if len(set(names)) != len(names):
-            problems.append(Problem(1, None, "the first line names a column twice"))
+        problems = [
+            Problem(line, name, "is missing in the first line, which must name the columns") for name in missing
+        ]
+        for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
+            problem = f"the first line names a column twice, in columns {first} and {second}"
+            problems.append(Problem(line, None, f"{problem}; {SAME_NAME}"))
         unknown = len(set(names).difference(expected))
         if unknown and not self._ignore_extra:
             problem = f"the first line names {unknown} unknown columns; leave them out or add ?ignore_extra=true"
-            problems.append(Problem(1, None, problem))
+            problems.append(Problem(line, None, problem))
         if problems:
             where = f", column {problems[0].feature!r}" if problems[0].feature else ""
-            raise InvalidInput(f"line 1{where}: {problems[0].problem}. {self._contract.expectation}", tuple(problems))
+            lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
+            detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._contract.expectation}"
+            raise InvalidInput(detail, tuple(problems))
         columns = _Columns(self._contract, names)
-        return LineReader(self._contract, columns.fast, columns.precise, first=2)
+        return LineReader(self._contract, columns.fast, columns.precise, first=line + 1)
 
 
 class _Columns:
@@ -75,12 +110,13 @@ class _Columns:
     def __init__(self, contract: Contract, names: list[str]) -> None:
         self._contract = contract
         self._width = len(names)
-        self._order = [names.index(feature) for feature in contract.features]
+        places = {name: place for place, name in enumerate(names)}
+        self._order = [places[feature] for feature in contract.features]
         self._in_order = self._order == list(range(len(names)))
 
     def fast(self, lines: bytes) -> Float32 | None:
         """Read lines of plain numbers as JSON would have them; None if anything is unusual."""
-        if b"true" in lines or b"false" in lines or b"\r" in lines or not self._even(lines):
+        if b"true" in lines or b"false" in lines or not self._even(lines):
             return None
         try:
             values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
@@ -172,10 +208,6 @@ class CsvWriter:
     def tail(self) -> bytes:
         """Return nothing: CSV has no end."""
         return b""
-
-
-def _names(header: bytes) -> list[str]:
-    return [name.strip() for name in _fields(header.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r"))]
 
 
 def _fields(line: bytes) -> list[str]:

@@ -21,6 +21,7 @@ class Float32Reader:
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
+    blank_lines = 0
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract

@@ -18,13 +18,15 @@ import orjson
 
 from app.codecs import precise_json
 from app.contract import Contract, Float32, packed
-from app.errors import InvalidInput, Problem
+from app.errors import MAX_PROBLEMS, InvalidInput, Problem
+from modelstore import wording
 
 CONTENT_TYPE = "application/json"
 # About 500 rows of four features: a fifth of a millisecond to parse, so that other requests get their turn.
 BLOCK_BYTES = 12 << 10
 
-_FIELDS = frozenset(("instances", "model", "version"))
+_NAMES = ("instances", "model", "version")
+_FIELDS = frozenset(_NAMES)
 _HEAD = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[\s*(?=[\[{])')
 _TAIL = re.compile(rb"\s*\]\s*\}\s*")
 _COMMA = re.compile(rb"\s*,\s*")
@@ -172,8 +174,12 @@ def _invalid_envelope(document: object) -> InvalidInput:
     if not isinstance(document, dict):
         kind = precise_json.type_name(document)
         return InvalidInput(f'the body must be an object such as {{"instances": [[...], ...]}}, got {kind}')
-    unknown = len(document.keys() - _FIELDS)
-    return InvalidInput(f"the body has {unknown} unknown fields; it may have instances, model and version")
+    problems: list[Problem] = []
+    for position, name in enumerate(document, start=1):
+        if name not in _FIELDS and len(problems) < MAX_PROBLEMS:
+            label, problem = wording.unknown(name, position, _NAMES)
+            problems.append(Problem(None, label, problem))
+    return InvalidInput(f"{problems[0].feature or 'the body'}: {problems[0].problem}", tuple(problems))
 
 
 def _invalid_field(field: str, expected: str, got: object) -> InvalidInput:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from app.codecs import frames, precise_json
@@ -9,10 +11,13 @@ from app.codecs import json as json_codec
 from app.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
 from app.codecs.json_answers import frame
 from app.contract import Contract, Float32
-from app.errors import Problem, ServingError
+from app.errors import MalformedBody, Problem, ServingError
 from app.scores import Answer
+from modelstore.reading import LINE_ENDS_LOST
 
 CONTENT_TYPE = "application/x-ndjson"
+
+_SEVERAL = re.compile(rb"\][ \t]*\[|\}[ \t]*\{")
 
 
 def ndjson_reader(contract: Contract) -> LineReader:
@@ -26,7 +31,13 @@ def ndjson_reader(contract: Contract) -> LineReader:
         return rows if rows is not None and len(rows) == feeds + 1 else None
 
     def precise(line: bytes) -> Float32:
-        return precise_json.rows([precise_json.parse(line)], contract)
+        try:
+            row = precise_json.parse(line)
+        except MalformedBody as error:
+            if _SEVERAL.search(line):
+                raise MalformedBody(f"has several rows, one is expected; {LINE_ENDS_LOST}") from error
+            raise
+        return precise_json.rows([row], contract)
 
     return LineReader(contract, fast, precise, first=1)
 

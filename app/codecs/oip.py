@@ -15,6 +15,7 @@ import orjson
 
 from app.codecs import precise_json
 from app.codecs.oip_fields import (
+    hint,
     read_flag,
     read_id,
     read_number,
@@ -141,7 +142,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
     parameters = read_parameters(document, "parameters")
     inputs = read_objects(document, "inputs")
     if not inputs:
-        raise wrong("inputs", "must be an array of at least one tensor")
+        raise wrong("inputs", f"must be an array of at least one tensor{hint(document, 'inputs')}")
     wants_binary = read_flag(parameters, "binary_data_output", default=False)
     read_number(parameters, "priority")  # nothing waits long enough for one to overtake another
     return InferRequest(
@@ -162,7 +163,8 @@ def _tensors(inputs: list[Any], binary: memoryview) -> tuple[Tensor, ...]:
         size = read_parameters(described, f"{field}.parameters").get("binary_data_size")
         if size is None:
             if type(data) is not list:
-                raise wrong(f"{field}.data", "must be an array, or parameters.binary_data_size must say what follows")
+                problem = "must be an array, or parameters.binary_data_size must say what follows"
+                raise wrong(f"{field}.data", problem + hint(described, "data"))
             tensors.append(Tensor(name, datatype, shape, data=data))
             continue
         if type(size) is not int or size < 0 or data is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
 from app.errors import InvalidInput, Problem
+from modelstore import wording
 
 MAX_TENSORS = 4096
 MAX_RANK = 8
 MAX_ID_CHARACTERS = 1024
 MAX_NUMBER = 1 << 53
 
+_NAMES = frozenset(("id", "parameters", "inputs", "outputs", "name", "shape", "datatype", "data"))
+_MOST_NAMES = 100
 _SIMPLE = frozenset((str, int, float, bool))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -30,7 +34,8 @@ def read_shape(described: dict[str, Any], field: str) -> tuple[int, ...]:
     """Return the shape of a tensor: Python's integers, which do not overflow."""
     shape = described.get("shape")
     if type(shape) is not list or len(shape) > MAX_RANK or any(type(size) is not int or size < 0 for size in shape):
-        raise wrong(f"{field}.shape", f"must be an array of whole numbers from 0, at most {MAX_RANK}")
+        problem = f"must be an array of whole numbers from 0, at most {MAX_RANK}{hint(described, 'shape')}"
+        raise wrong(f"{field}.shape", problem)
     return tuple(shape)
 
 
@@ -38,7 +43,7 @@ def read_text(described: dict[str, Any], name: str, field: str) -> str:
     """Return a string that must be there."""
     value = described.get(name)
     if type(value) is not str:
-        raise wrong(f"{field}.{name}", "must be a string")
+        raise wrong(f"{field}.{name}", f"must be a string{hint(described, name)}")
     return value
 
 
@@ -75,6 +80,16 @@ def read_number(parameters: dict[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_NUMBER:
         raise wrong(f"parameters.{name}", "must be a whole number from 0")
     return value
+
+
+def hint(described: dict[str, Any], field: str) -> str:
+    """Return what to add to a refusal if the field is missing, but there under another name that plainly means it."""
+    if described.get(field) is not None:
+        return ""
+    for name in itertools.islice(described, _MOST_NAMES):
+        if name not in _NAMES and wording.misspelt(name, (field,)):
+            return f"; there is {name}, perhaps {field} is meant"
+    return ""
 
 
 def wrong(field: str, problem: str) -> InvalidInput:

@@ -17,6 +17,7 @@ from app.codecs.oip import InferRequest, Tensor
 from app.codecs.oip_fields import wrong
 from app.contract import Contract, Float32, all_finite, packed
 from app.errors import InvalidInput, Problem
+from modelstore.reading import SAME_NAME, repeated
 
 _BINARY: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("u1"),
@@ -74,7 +75,10 @@ def _raw_shape(tensor: Tensor, features: int) -> tuple[int, ...]:
 
 def _columns(tensors: Sequence[Tensor], contract: Contract) -> Float32:
     """Read one tensor for each feature, in any order."""
-    named = {tensor.name: tensor for tensor in tensors}
+    names = contract.recognised(tensor.name for tensor in tensors)
+    for first, second in repeated(names).values():
+        raise _unfit(contract, "inputs", f"tensors {first} and {second} have the same name; {SAME_NAME}")
+    named = dict(zip(names, tensors, strict=True))
     if named.keys() != contract.columns.keys():
         missing = [repr(name) for name in contract.features if name not in named]
         unknown = len(named.keys() - contract.columns.keys())

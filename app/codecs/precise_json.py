@@ -14,6 +14,7 @@ import numpy as np
 
 from app.contract import Contract, Float32, packed
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
+from modelstore.reading import SAME_NAME, repeated
 
 MAX_DEPTH = 16  # nothing that is taken anywhere is half as deep
 
@@ -105,16 +106,29 @@ def _positional(index: int, row: list[Any], contract: Contract, problems: list[P
 
 
 def _named(index: int, row: dict[str, Any], contract: Contract, problems: list[Problem]) -> list[Any]:
-    missing = [Problem(index, name, "is missing") for name in contract.features if name not in row]
-    unknown = [
+    if row.keys() != contract.columns.keys():
+        names = contract.recognised(row)
+        if wrong := _wrong_names(index, names, contract):
+            problems += wrong
+            return []
+        row = dict(zip(names, row.values(), strict=True))
+    return [row[name] for name in contract.features]
+
+
+def _wrong_names(index: int, names: list[str], contract: Contract) -> list[Problem]:
+    there = set(names)
+    wrong = [Problem(index, name, "is missing") for name in contract.features if name not in there]
+    wrong += [
         Problem(index, None, f"name {position} of the object is not a feature")
-        for position, name in enumerate(row, start=1)
+        for position, name in enumerate(names, start=1)
         if name not in contract.columns
     ]
-    if missing or unknown:
-        problems += missing + unknown
-        return []
-    return [row[name] for name in contract.features]
+    wrong += [
+        Problem(index, name, f"is there twice, as names {first} and {second} of the object; {SAME_NAME}")
+        for name, (first, second) in repeated(names).items()
+        if name in contract.columns
+    ]
+    return wrong
 
 
 def _faults(index: int, values: Sequence[object], contract: Contract) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
 from modelstore import ColumnSummary, DatasetSummary, InvalidName, check_new_name
+from modelstore.reading import column_name
 
 MIN_CLASSES = 2
 MAX_FEATURES_BYTES = 100_000  # they are an argument of the training's command, of which Linux takes 128 KiB
@@ -42,21 +43,23 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     Raises:
         InvalidInput: naming the field, and the column if it is about one.
     """
-    columns = {column.name: column for column in summary.columns}
+    columns = {column_name(column.name): column for column in summary.columns}
     if request.target is None:
         raise _wrong("target", f"must be the class column; the data set has {_listed(columns)}")
-    if request.target not in columns:
+    target = column_name(request.target)
+    if target not in columns:
         raise _wrong("target", f"is no column of the data set, which has {_listed(columns)}")
-    if columns[request.target].distinct is not None and (columns[request.target].distinct or 0) < MIN_CLASSES:
+    if columns[target].distinct is not None and (columns[target].distinct or 0) < MIN_CLASSES:
         raise _wrong("target", "has one value only; a classifier needs at least two classes")
-    features = request.features
-    if features is None:
-        features = tuple(name for name, column in columns.items() if _can_be_feature(column, request.target))
+    if request.features is None:
+        features = tuple(name for name, column in columns.items() if column.kind == "numeric" and name != target)
+    else:
+        features = tuple(map(column_name, request.features))
     if not features:
         raise _wrong("features", "must be at least one numeric column besides the target")
     earlier: set[str] = set()
-    for place, name in enumerate(request.features or ()):
-        _check_feature(f"features.{place}", name, request.target, columns, earlier)
+    for place, name in enumerate(features if request.features else ()):
+        _check_feature(f"features.{place}", name, target, columns, earlier)
         earlier.add(name)
     if request.features is None and len(features) == len(columns) - 1:
         return None
@@ -76,10 +79,6 @@ def _check_feature(field: str, name: str, target: str, columns: dict[str, Column
         raise _wrong(field, "is named twice")
     if columns[name].kind == "text":
         raise _wrong(field, "is a column of text; features are numbers, so leave it out or encode it as numbers")
-
-
-def _can_be_feature(column: ColumnSummary, target: str) -> bool:
-    return column.kind == "numeric" and column.name != target
 
 
 def _listed(columns: dict[str, ColumnSummary]) -> str:

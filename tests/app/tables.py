@@ -128,9 +128,10 @@ def read(reader: Reader, data: bytes, step: Step = None) -> tuple[list[list[floa
         blocks += reader.feed(piece)
     blocks += reader.finish()
     wrong = {problem.row: problem.problem for block in blocks for problem in block.bad.values()}
-    assert [b.first for b in blocks[1:]] == [b.first + len(b.x) for b in blocks[:-1]]
+    numbers = [b.number(place) for b in blocks for place in range(len(b.x))]
+    assert numbers == sorted(set(numbers))
     assert all(b.x.dtype == np.float32 and np.isfinite(b.x).all() and len(b.x) for b in blocks)
-    assert all(problem.row == b.first + place for b in blocks for place, problem in b.bad.items())
+    assert all(problem.row == b.number(place) for b in blocks for place, problem in b.bad.items())
     return [row for block in blocks for row in block.x.tolist()], {k: v for k, v in wrong.items() if k is not None}
 
 

@@ -265,6 +265,48 @@ def test_no_rows_give_an_answer_without_rows(steady: TestClient, given: str, wan
     assert len(probabilities(wanted, answer.content)) == 0
 
 
+BLANK_LINES = {
+    "csv": (CSV, b"left,right\n0.25,0.5\n\n1,0\n\n", 2),
+    "csv, CR": (CSV, b"left,right\r0.25,0.5\r1,0\r\r", 1),
+    "csv, CRLF": (CSV, b"\r\nleft,right\r\n0.25,0.5\r\n1,0\r\n  \r\n", 2),
+    "ndjson": (NDJSON, b"[0.25,0.5]\n\n[1,0]\n\n", 2),
+    "ndjson, CR": (NDJSON, b"[0.25,0.5]\r[1,0]\r\r", 1),
+    "none": (CSV, b"left,right\r0.25,0.5\r1,0", 0),
+}
+
+
+@pytest.mark.parametrize(("kind", "body", "blank"), BLANK_LINES.values(), ids=BLANK_LINES.keys())
+def test_f10_blank_lines_are_passed_over_and_said_in_a_header(
+    steady: TestClient, kind: str, body: bytes, blank: int
+) -> None:
+    plain = b"left,right\n0.25,0.5\n1,0\n" if kind == CSV else b"[0.25,0.5]\n[1,0]\n"
+    expected = post(steady, plain, kind).content
+
+    whole, streamed = post(steady, body, kind), post_streamed(steady, body, kind)
+
+    assert (whole.status_code, whole.content, streamed.content) == (200, expected, expected)
+    assert whole.headers.get("x-blank-lines", "0") == str(blank)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_f10_blank_line_at_the_end_of_many_rows_does_not_break_off_the_answer(steady: TestClient, end: str) -> None:
+    body = as_csv(rows(LATE), TWO).replace(b"\n", end.encode()) + 2 * end.encode()
+
+    answer = post_streamed(steady, body, CSV, FLOAT32)
+
+    assert len(probabilities(FLOAT32, answer.content)) == LATE
+
+
+def test_f10_lines_that_are_named_are_those_of_the_file(steady: TestClient) -> None:
+    body = b"\nleft,right\n\n0.5,0.5\n\n0.5,x\n\n"
+
+    refused = assert_problem(post(steady, body), 422)
+    skipped = post(steady, body, path="/predict/means?on_error=skip").text.splitlines()
+
+    assert refused["detail"].startswith("line 6, column 'right'")
+    assert [line.partition(",")[0] for line in skipped] == ["line", "4", "6"]
+
+
 # Bad rows
 
 
@@ -277,7 +319,6 @@ BAD_CSV = {
     "beyond float32": (b"0.5,1e39", "right"),
     "too few columns": (b"0.5", None),
     "too many columns": (b"0.5,0.5,0.5", None),
-    "blank line": (b"", None),
 }
 
 

@@ -39,6 +39,10 @@ GOOD = {
     "no final line feed": b"left,right\n1,2\n3,4",
     "carriage returns": b"left,right\r\n1,2\r\n3,4\r\n",
     "carriage returns, no final line feed": b"left,right\r\n1,2\r\n3,4\r",
+    "carriage returns alone": b"left,right\r1,2\r3,4\r",
+    "carriage returns alone, none at the end": b"left,right\r1,2\r3,4",
+    "all line ends": b"left,right\r\n1,2\r3,4\n",
+    "blank lines": b"\nleft,right\n\r\n1,2\n\n \r3,4\n\n",
     "byte order mark": b"\xef\xbb\xbfleft,right\n1,2\n3,4\n",
     "byte order mark and quotes": b'\xef\xbb\xbf"left","right"\n1,2\n3,4\n',
     "other order": b"right,left\n2,1\n4,3\n",
@@ -137,12 +141,11 @@ BAD_LINES = {
     "too few columns": (b"1", "has 1 columns, the first line names 2"),
     "too many columns": (b"1,2,3", "has 3 columns, the first line names 2"),
     "trailing comma": (b"1,2,", "has 3 columns, the first line names 2"),
-    "empty line": (b"", "has 0 columns, the first line names 2"),
-    "spaces only": (b"   ", "has 1 columns, the first line names 2"),
+    "an empty text": (b'""', "has 1 columns, the first line names 2"),
+    "a blank that is no space": ("\u00a0".encode(), "has 1 columns, the first line names 2"),
     "open quote": (b'"1,2', MALFORMED),
     "text behind a quote": (b'"1"x,2', MALFORMED),
     "not UTF-8": (b"\xff,2", MALFORMED),
-    "a carriage return within": (b"1\r,2", MALFORMED),
 }
 
 
@@ -158,12 +161,43 @@ def test_lines_whose_commas_add_up_are_wrong_all_the_same() -> None:
     assert list(wrong) == [2, 3]
 
 
-@pytest.mark.parametrize("line", [b"", b" ", b"\r"], ids=["empty", "space", "carriage return"])
-def test_empty_line_under_a_single_column_is_a_bad_row(line: bytes) -> None:
-    rows, wrong = read(reader("only"), b"only\n" + line + b"\n5\n")
+BLANK = {"empty": b"", "spaces": b"  ", "tab": b"\t"}
 
-    assert rows == [[0], [5]]
-    assert list(wrong) == [2]
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("line", BLANK.values(), ids=BLANK.keys())
+@pytest.mark.parametrize("features", [("left",), ("left", "right")], ids=["one column", "two"])
+def test_f10_blank_lines_are_passed_over_counted_and_change_no_line_number(
+    features: tuple[str, ...], line: bytes, end: bytes
+) -> None:
+    header = ",".join(features).encode()
+    row, wrong = (b",".join([cell] * len(features)) for cell in (b"5", b"x"))
+    listed = [line, line, header, line, row, line, wrong, line, line, row, line]
+    for last in (b"", end):
+        data = end.join(listed) + last
+        for step in range(1, len(data) + 1):
+            lines = reader(*features)
+            rows, bad = read(lines, data, step)
+            assert rows == [[5] * len(features), [0] * len(features), [5] * len(features)]
+            assert list(bad) == [7]
+            assert lines.blank_lines == 7 - (line + last == b"")  # what ends in a line end has no line behind it
+
+
+@pytest.mark.parametrize("many", [1, 3, 400_000])
+def test_f10_blank_lines_above_the_header_are_passed_over_however_many(many: int) -> None:
+    lines = reader()
+
+    rows, bad = read(lines, b"\xef\xbb\xbf" + b"\n" * many + b" left,right\n1,2\n1,x\n", 16 << 10)
+
+    assert (rows, list(bad), lines.blank_lines) == ([[1, 2], [0, 0]], [many + 3], many)
+
+
+def test_f10_header_that_is_wrong_is_named_by_its_line() -> None:
+    error = refusal(b"\n\nleft\n1\n")
+
+    assert isinstance(error, InvalidInput)
+    assert str(error).startswith("line 3, column 'right'")
+    assert error.problems[0].row == 3
 
 
 def test_line_numbers_go_on_over_all_pieces() -> None:
@@ -209,7 +243,7 @@ def test_header_alone_has_no_rows(data: bytes) -> None:
     assert read(reader(), data) == ([], {})
 
 
-@pytest.mark.parametrize("header", [b'"left,right\n', b"left,right\xff\n", b"left,right\r1,2\r3,4\r"])
+@pytest.mark.parametrize("header", [b'"left,right\n', b"left,right\xff\n"])
 def test_header_that_is_no_csv_is_malformed(header: bytes) -> None:
     assert isinstance(refusal(header), MalformedBody)
 
@@ -220,6 +254,22 @@ def test_line_that_never_ends_is_refused_long_before_memory_is_full(head: bytes)
 
     with pytest.raises(MalformedBody):
         read(reader(), endless, 16 << 10)
+
+
+LOST = "`curl -d` takes the line ends out of a file; send it with --data-binary"
+
+
+@pytest.mark.parametrize("features", [("left",), ("left", "right"), ("left", "right", "x")])
+def test_line_ends_that_curl_took_are_hinted_at(features: tuple[str, ...]) -> None:
+    data = ",".join(features).encode() + b",".join([b"1"] * len(features)) * 3
+
+    assert LOST in str(refusal(data, *features))
+    assert LOST in str(refusal(b"1," * MAX_LINE_BYTES, *features))
+
+
+@pytest.mark.parametrize("data", [b"", b"left", b"left,rihgt\n1,2\n", b"left1,2,3,4\n"])
+def test_line_ends_are_not_said_to_be_lost_where_they_may_not_be(data: bytes) -> None:
+    assert "curl" not in str(refusal(data))
 
 
 def test_feature_names_may_need_quotes() -> None:
@@ -240,7 +290,7 @@ lines = st.lists(st.lists(fields, min_size=1, max_size=3).map(",".join), max_siz
 
 
 @examples(200)
-@hypothesis.given(lines, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 40), st.booleans())
+@hypothesis.given(lines, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.integers(1, 40), st.booleans())
 def test_any_body_gives_the_same_whole_and_split(
     listed: list[str], feed: str, ended: bool, step: int, single: bool
 ) -> None:

@@ -29,6 +29,9 @@ GOOD = {
     "mixed": b'[1, 2]\n{"right": 4, "left": 3}\n',
     "no final line feed": b"[1,2]\n[3,4]",
     "carriage returns": b"[1,2]\r\n[3,4]\r\n",
+    "carriage returns alone": b"[1,2]\r[3,4]\r",
+    "carriage returns alone, none at the end": b"[1,2]\r[3,4]",
+    "blank lines": b"\n\t\n[1,2]\r\n\r\n\n[3,4]\n \n",
     "spaces": b" [ 1 ,\t2 ] \n[3,4]  \n",
     "escaped name": b'[1,2]\n{"\\u006ceft":3,"right":4}\n',
     "spaces behind the last line": b"[1,2]\n[3,4]\n \t",
@@ -42,8 +45,6 @@ def test_same_rows_however_written_and_split(data: bytes) -> None:
 
 
 BAD_LINES = {
-    "empty": b"",
-    "spaces": b"  ",
     "null": b"null",
     "a number": b"1",
     "a string": b'"[1,2]"',
@@ -100,6 +101,23 @@ def test_row_over_two_lines_is_not_made_up_for_by_two_rows_on_one(data: bytes) -
     assert list(wrong) == [1, 2, 3]
 
 
+def test_f10_blank_lines_are_passed_over_counted_and_change_no_line_number() -> None:
+    data = b'\n[1,2]\n\n{"left":1}\n \t\n[3,4]\n\n'
+    for step in range(1, len(data) + 1):
+        lines = reader()
+        assert read(lines, data, step) == ([[1, 2], [0, 0], [3, 4]], {4: "is missing"})
+        assert lines.blank_lines == 4
+
+
+@pytest.mark.parametrize("data", [b"[1,2][3,4]", b'{"left":1,"right":2} {"left":1,"right":2}', b"[1,2]\n[1,2][3,4]\n"])
+def test_line_ends_that_curl_took_are_hinted_at(data: bytes) -> None:
+    _, wrong = read(reader(), data)
+
+    assert (
+        "`curl -d` takes the line ends out of a file; send it with --data-binary" in wrong[data.count(b"\n", 0, -1) + 1]
+    )
+
+
 def test_empty_body_has_no_rows() -> None:
     assert read(reader(), b"") == ([], {})
 
@@ -118,7 +136,7 @@ lines = st.one_of(
 
 
 @examples(200)
-@hypothesis.given(st.lists(lines, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 40))
+@hypothesis.given(st.lists(lines, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.integers(1, 40))
 def test_any_body_gives_the_same_whole_and_split(listed: list[str], feed: str, ended: bool, step: int) -> None:
     data = (feed.join(listed) + (feed if ended else "")).encode()
 

@@ -41,6 +41,20 @@ def test_without_a_list_the_features_are_all_numeric_columns_but_the_target() ->
     assert check_with_dataset(request(target="churned"), summary(*CHURN.columns[:2], CHURN.columns[-1])) is None
 
 
+OF_OLD = summary(
+    ColumnSummary(name=" a\u0302ge", kind="numeric", distinct=30, minimum=18, maximum=90),
+    ColumnSummary(name="months ", kind="numeric", minimum=0, maximum=400),
+    ColumnSummary(name="city", kind="text", distinct=3),
+    ColumnSummary(name="churned ", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
+)
+
+
+@pytest.mark.parametrize("features", [None, ("\u00e2ge", "months"), ("a\u0302ge ", " months")])
+@pytest.mark.parametrize("target", ["churned", "churned ", "\tchurned"])
+def test_f5_names_are_found_whatever_blanks_and_accents(target: str, features: tuple[str, ...] | None) -> None:
+    assert check_with_dataset(request(target=target, features=features), OF_OLD) == ("\u00e2ge", "months")
+
+
 WRONG = {
     "no target": ({}, "target", "must be the class column; the data set has age, months, city, country, churned"),
     "unknown target": ({"target": "x"}, "target", "is no column"),
@@ -48,6 +62,8 @@ WRONG = {
     "no feature": ({"target": "churned", "features": ()}, "features", "at least one numeric column"),
     "unknown feature": ({"target": "churned", "features": ("age", "x")}, "features.1", "is no column"),
     "target as feature": ({"target": "age", "features": ("age",)}, "features.0", "is the target"),
+    "F5: twice but for a blank": ({"target": "churned", "features": ("age", "age ")}, "features.1", "is named twice"),
+    "F5: target but for a blank": ({"target": "age", "features": (" age",)}, "features.0", "is the target"),
     "twice": ({"target": "churned", "features": ("age", "months", "age")}, "features.2", "is named twice"),
     "text": ({"target": "churned", "features": ("city",)}, "features.0", "is a column of text"),
 }

@@ -431,7 +431,7 @@ def test_damaged_model_file_is_refused(
 
 
 BAD_MANIFESTS: list[tuple[str, Callable[[Path], object], str, str]] = [
-    ("truncated", lambda file: file.write_bytes(file.read_bytes()[:-9]), "manifest_invalid", "the whole: Invalid JSON"),
+    ("truncated", lambda file: file.write_bytes(file.read_bytes()[:-9]), "manifest_invalid", "the whole: must be JSON"),
     ("inconsistent", lambda file: file.write_bytes(sample_with("size_bytes", 0)), "manifest_invalid", "size_bytes: "),
     ("another model's", lambda file: file.write_bytes(sample_with("name", "leaves")), "manifest_name", "'leaves'"),
     ("too large", lambda file: os.truncate(file, (16 << 20) + 1), "integrity_size", "is larger than 16777216 bytes"),

@@ -108,6 +108,31 @@ def test_rows_have_the_line_that_an_editor_shows(content: bytes, rows: list[list
     assert not file.faults
 
 
+@pytest.mark.parametrize("size", [1, 7, 16, 1 << 18])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_f10_blank_lines_are_passed_over_and_counted(
+    columns: int, end: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FIRST_BYTES", max(size, 32))
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+    header, row = ("a", "1") if columns == 1 else ("a,b", "1,2")
+    content = end.join(["", header, " \t", row, "", "", row, "  ", row, ""]).encode()
+
+    rows, lines, file = read(content)
+
+    assert (rows, lines) == ([[1, 2][:columns]] * 3, [4, 7, 9])
+    assert (file.blank_lines, bool(file.faults)) == (5, False)
+
+
+@pytest.mark.parametrize("line", ['""', "\u00a0"], ids=["an empty text", "a blank that is no space"])
+def test_f10_what_is_no_blank_line_is_a_row(line: str) -> None:
+    rows, _, file = read(f"a,b\n1,2\n{line}\n".encode())
+
+    assert rows == [[1, 2]]
+    assert [fault.line for fault in file.faults.sorted()] == [3]
+
+
 def test_one_irregular_block_costs_no_exactness_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "FIRST_BYTES", 64)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)

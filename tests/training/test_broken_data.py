@@ -40,7 +40,19 @@ CASES = [
     Broken("no header", "\n".join(ROWS), "expected a line of column names, got numbers", (1, None)),
     Broken("no header, repeated integers", "1,1,0\n" * 20, "expected a line of column names", (1, None)),
     Broken("a name twice", table(header="width,width,kind"), "this one twice", (1, "width")),
-    Broken("an empty name", table(header="width,,kind"), "column 2 has no name", (1, None)),
+    Broken("F5: two names but for blanks", table(header="width,width ,kind"), "columns 1 and 2", (1, "width")),
+    Broken("F5: two names but for accents", table(header="\u00e2,a\u0302,kind"), "columns 1 and 2", (1, "\u00e2")),
+    Broken("line ends that curl -d took", table().replace("\n", ""), "`curl -d` takes the line ends", (1, None)),
+    Broken("one endless line", "1" * (17 << 20), "`curl -d` takes the line ends", (1, None)),
+    Broken("no names", table(header=",,"), "got empty cells", (1, None)),
+    Broken(
+        "a comma too many", table(header=f"{HEADER},"), "column 4 has no name; is there a comma too many", (1, None)
+    ),
+    Broken("commas too many", table(header=f"{HEADER},,"), "columns 4 to 5 have no name; is there a comma", (1, None)),
+    Broken(
+        "a comma too many below", table("1,2,a,"), "got 4, of which the last are empty; is there a comma", (4, None)
+    ),
+    Broken("an empty name", table(header="width,,kind"), "column 2 has no name; give it one", (1, None)),
     Broken("a pandas index", table(header=",height,kind"), "use to_csv(index=False)", (1, None)),
     Broken("a name too long", table(header=f"{'w' * 201},height,kind"), "1 to 200 characters", (1, None)),
     Broken("header one short", table(header="width,kind"), "expected 2 cells as in the header, got 3", (2, None)),

@@ -61,8 +61,9 @@ def test_the_recipe_is_complete_and_survives_json() -> None:
 
 
 @pytest.mark.parametrize(("lines", "size"), [(100, 0), (5_000, 0), (5_001, 1), (100_001, 2), (1_000_001, 3)])
-def test_settings_follow_the_number_of_rows(tmp_path: Path, lines: int, size: int) -> None:
-    (tmp_path / "mine.csv").write_bytes(b"\n" * lines)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+def test_f10_settings_follow_the_number_of_rows(tmp_path: Path, lines: int, size: int, end: bytes) -> None:
+    (tmp_path / "mine.csv").write_bytes(end * lines)
 
     recipe = recipe_for_data(tmp_path / "mine.csv", "kind")
 
@@ -77,7 +78,7 @@ def test_what_cannot_be_a_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file"):
         recipe_for_data(tmp_path / "nowhere.csv", "kind")
     with pytest.raises(RecipeError, match="features that differ from each other and from the target"):
-        recipe_for_data(DATA / "iris.csv", "species", features=("species",))
+        recipe_for_data(DATA / "iris.csv", "species", features=("species ",))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,34 @@ def test_the_command_needs_a_file_and_a_target_and_nothing_else(tmp_path: Path) 
     manifest = ModelRepository(tmp_path / "models").find("mine-1", 1).manifest()
     assert (manifest.feature_names, manifest.classes) == (("x1", "x0"), ("class 0", "class 1"))
     assert manifest.lineage.data_sha256.keys() == {"Mine 1.csv"}
+
+
+def test_f5_names_are_those_of_the_file_whatever_blanks_and_accents(tmp_path: Path) -> None:
+    x, y = make_moons(200, noise=0.2, random_state=0)
+    content = write(tmp_path, x, y).read_text().partition("\n")[2]
+    (tmp_path / "mine.csv").write_text(f"a\u0302ge, x1 ,kind \n{content}")
+    columns = ["--target", " kind", "--features", "x1 ,\u00e2ge", "--models-dir", str(tmp_path / "models")]
+
+    done = CliRunner().invoke(app, ["fit", "--data", str(tmp_path / "mine.csv"), *columns])
+
+    assert done.exit_code == 0, done.output
+    found = ModelRepository(tmp_path / "models").find("mine", 1)
+    assert found.manifest().feature_names == ("x1", "\u00e2ge")
+
+
+def test_f5_version_of_old_whose_names_have_blanks_is_compared_and_replaced(tmp_path: Path) -> None:
+    x, y = make_moons(200, noise=0.2, random_state=0)
+    path = write(tmp_path, x, y)
+    fitted(path, "kind", tmp_path / "models")
+    found = ModelRepository(tmp_path / "models").find("mine-1", 1)
+    manifest = found.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"x0"', '" x0"'))
+    assert found.manifest().feature_names == (" x0", "x1")
+
+    result = fitted(path, "kind", tmp_path / "models")
+
+    assert result.gate is not None
+    assert result.gate.active_log_loss == result.gate.candidate_log_loss  # the same training, measured alike
 
 
 @pytest.mark.parametrize(

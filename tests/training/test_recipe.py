@@ -96,6 +96,15 @@ def test_a_recipe_survives_json() -> None:
     assert parse_recipe(original.model_dump(mode="json"), "manifest") == original
 
 
+def test_f5_columns_are_named_as_in_a_file_whatever_blanks_and_accents() -> None:
+    content = load_recipe("iris", BUILT_IN).model_dump(mode="json")
+    content["data"] |= {"target": " kind", "features": ["a\u0302ge ", "x"], "units": {" a\u0302ge": "years"}}
+
+    data = parse_recipe(content, "manifest").data
+
+    assert (data.target, data.features, data.units) == ("kind", ("\u00e2ge", "x"), {"\u00e2ge": "years"})
+
+
 def test_overrides_replace_only_what_they_give() -> None:
     changed = recipe(epochs=30, lr=0.03).with_overrides(Overrides(hidden=(), epochs=5))
 

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modelstore.reading import LINE_ENDS_LOST, column_name
 from training.reading.cells import number
 from training.reading.exact import ExactRows
-from training.reading.faults import Faults
+from training.reading.faults import Faults, ragged
 from training.reading.header import names_are_right
 
 FIRST_BYTES = 1 << 18
@@ -64,14 +65,15 @@ class CsvFile:
 
     Attributes:
         faults: what is wrong with the file's syntax; callers add what they find wrong with its cells.
-        header: the column names; empty if they cannot be used, and then there is a fault.
-        header_bytes: up to the end of the header.
+        header: the column names, as `column_name` has them; empty if they cannot be used, and then there is a fault.
+        blank_lines: how many were passed over so far.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self.faults = Faults()
         self.header: tuple[str, ...] = ()
         self.header_line = 1
+        self.blank_lines = 0
         self._hash = hashlib.sha256()
         self._stream = stream
         self._raw = self._raw_blocks()
@@ -94,13 +96,17 @@ class CsvFile:
         for cells, line in rows:
             if rows.unclosed:
                 self.faults.add("a quote is not closed", line=line)
-            elif any(cell.strip() for cell in cells) or len(cells) > 1:
-                self.header, self.header_line = tuple(cells), line
-                break
+            else:
+                self.header, self.header_line = tuple(map(column_name, cells)), line
+            break
         if not (self.header or self.faults):
             self.faults.add(rows.problem or "the file is empty; expected a line of column names, then rows")
+        elif self.header and len(lines) == 1 and not first.endswith((b"\n", b"\r")):
+            problem = f"expected data rows below the header, got one line without an end; {LINE_ENDS_LOST}"
+            self.faults.add(problem, line=1)
         if self.faults or not names_are_right(self.header, self.header_line, self.faults):
             return ()
+        self.blank_lines = rows.blank_lines
         used = "".join(lines[: rows.consumed]).encode()
         self._line, self._offset, self._first = 1 + rows.consumed, self._offset + len(used), first[len(used) :]
         return self.header
@@ -140,7 +146,8 @@ class CsvFile:
                 yield rest[:end]
                 rest = rest[end:]
             elif len(rest) > MAX_LINE_BYTES:
-                self.faults.add(f"a line of more than {MAX_LINE_BYTES >> 20} MiB; is this a CSV file?", line=self._line)
+                hint = f"is this a CSV file? {LINE_ENDS_LOST}"
+                self.faults.add(f"a line of more than {MAX_LINE_BYTES >> 20} MiB; {hint}", line=self._line)
                 return
         if rest:
             yield rest
@@ -196,6 +203,7 @@ class CsvFile:
                 self.faults.add(rows.problem, line=rows.line)
                 return raw, None
             if not rows.unclosed:
+                self.blank_lines += rows.blank_lines
                 return raw, self._block(found, lines, as_text)
             more = next(self._raw, b"")
             if not more:
@@ -211,8 +219,8 @@ class CsvFile:
         for cells, line, end in rows:
             if len(cells) == columns:
                 right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
-            elif columns == 1 or len(cells) > 1 or cells[0].strip():
-                self.faults.add(_ragged(len(cells), columns), line=line)
+            else:
+                self.faults.add(ragged(cells, columns), line=line)
         texts = list(zip(*(cells for cells, _, _ in right), strict=True)) or [()] * columns
         frame = {
             position: pd.Series(column, dtype="str").astype("category") if position in as_text else _column(column)
@@ -231,13 +239,6 @@ def _line_count(raw: bytes) -> int:
 def _count(raw: bytes, byte: bytes) -> int:
     """Count a byte; where it is frequent, NumPy takes a tenth of the time of `bytes.count`."""
     return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) == ord(byte)))
-
-
-def _ragged(got: int, expected: int) -> str:
-    problem = f"expected {expected} cells as in the header, got {got}"
-    if got > expected:
-        problem += "; a cell with a comma needs quotes, a number needs a decimal point"
-    return problem
 
 
 def _has_empty(column: pd.Series) -> bool:

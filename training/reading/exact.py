@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 
+from modelstore.reading import BLANKS
+
+_BLANK = BLANKS + "\r\n"
+
 
 class ExactRows:
     """Iterates over rows that are not blank and the line at which each begins.
 
     Attributes:
+        blank_lines: how many were passed over so far.
         consumed: lines of the input used so far.
         line: at which the last row began.
         unclosed: the last row goes on where the lines end, inside quotes.
@@ -17,6 +22,7 @@ class ExactRows:
     """
 
     def __init__(self, lines: list[str], first_line: int) -> None:
+        self.blank_lines = 0
         self.consumed = 0
         self.line = first_line
         self.unclosed = False
@@ -36,9 +42,11 @@ class ExactRows:
             except csv.Error:
                 self.problem = f"a cell of more than {csv.field_size_limit()} characters; is a quote not closed?"
                 return
-            self.consumed = reader.line_num
+            begun, self.consumed = self.consumed, reader.line_num
             self.unclosed = self._ended
-            if cells:
+            if self.consumed == begun + 1 and not self._lines[begun].strip(_BLANK):
+                self.blank_lines += 1
+            else:
                 yield cells, self.line
             if self.unclosed:
                 return

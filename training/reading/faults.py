@@ -29,3 +29,13 @@ class Faults:
     def sorted(self) -> tuple[DatasetFault, ...]:
         """Return the faults by line, those of the whole file first."""
         return tuple(sorted(self._found, key=lambda fault: fault.line or 0))
+
+
+def ragged(cells: list[str], expected: int) -> str:
+    """Say what is wrong with a row that has not as many cells as the header."""
+    problem = f"expected {expected} cells as in the header, got {len(cells)}"
+    if len(cells) > expected and not any(map(str.strip, cells[expected:])):
+        return f"{problem}, of which the last are empty; is there a comma too many at the end of the line?"
+    if len(cells) > expected:
+        problem += "; a cell with a comma needs quotes, a number needs a decimal point"
+    return problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelstore.reading import SAME_NAME, repeated
 from training.reading.cells import finite
 from training.reading.faults import Faults
 
@@ -18,16 +19,30 @@ def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
         sample = ", ".join(names[:3])
         faults.add(f"expected a line of column names, got numbers: {sample:.60}", line=line)
         return False
-    for position, name in enumerate(names, start=1):
-        if not name.strip():
-            problem = f"column {position} has no name; an index that pandas wrote? use to_csv(index=False)"
-            faults.add(problem, line=line)
-        elif len(name) > MAX_NAME_CHARACTERS:
+    _add_nameless(names, line, faults)
+    for name in names:
+        if len(name) > MAX_NAME_CHARACTERS:
             problem = f"expected names of 1 to {MAX_NAME_CHARACTERS} characters, got {name[:40]!r}..."
             faults.add(problem, line=line)
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        faults.add("expected column names that differ, got this one twice", line=line, column=name)
+    for name, (first, second) in repeated(names).items():
+        problem = f"expected column names that differ, got this one twice, in columns {first} and {second}; {SAME_NAME}"
+        if name:
+            faults.add(problem, line=line, column=name)
     return not faults
+
+
+def _add_nameless(names: tuple[str, ...], line: int, faults: Faults) -> None:
+    """Note the columns without a name, those at the end together."""
+    named = max((place for place, name in enumerate(names, start=1) if name), default=0)
+    if not named:
+        faults.add("expected a line of column names, got empty cells", line=line)
+        return
+    for position in (place for place, name in enumerate(names[:named], start=1) if not name):
+        hint = "an index that pandas wrote? use to_csv(index=False)" if position == 1 else "give it one"
+        faults.add(f"column {position} has no name; {hint}", line=line)
+    if nameless := len(names) - named:
+        which = f"column {len(names)} has" if nameless == 1 else f"columns {named + 1} to {len(names)} have"
+        faults.add(f"{which} no name; is there a comma too many at the end of the line?", line=line)
 
 
 def _looks_like_data(names: tuple[str, ...]) -> bool:

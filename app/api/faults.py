@@ -1,0 +1,55 @@
+"""Which field of a request is wrong, and what a client is told of it; it must not know what fields are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from app.errors import MAX_PROBLEMS, Problem
+from modelstore import wording
+
+
+def problems_of(
+    faults: Sequence[Mapping[str, Any]], kind: type[BaseModel] | None, sent: object, noun: str = "field"
+) -> tuple[Problem, ...]:
+    """Return the first faults that pydantic found, each with the dotted name of its field.
+
+    Args:
+        faults: of its `errors()`.
+        kind: what the request should be.
+        sent: what it is.
+        noun: what its fields are called.
+    """
+    return tuple(_problem(fault, kind, sent, noun) for fault in faults[:MAX_PROBLEMS])
+
+
+def _problem(fault: Mapping[str, Any], kind: type[BaseModel] | None, sent: object, noun: str) -> Problem:
+    if fault["type"] != "extra_forbidden":
+        return Problem(None, _dotted(fault["loc"]), wording.problem(fault))
+    *outer, name = fault["loc"]
+    for part in outer:
+        kind, sent = _model_below(kind, part), _value_below(sent, part)
+    names = list(sent) if isinstance(sent, Mapping) else [name]
+    known = kind.model_fields if kind else ()
+    label, text = wording.unknown(str(name), names.index(name) + 1, known, noun)
+    return Problem(None, _dotted([*outer, label] if label else outer), text)
+
+
+def _dotted(parts: Iterable[object]) -> str | None:
+    """Return the dotted name of a field, None for the whole."""
+    return ".".join(map(str, parts)) or None
+
+
+def _model_below(kind: type[BaseModel] | None, part: str | int) -> type[BaseModel] | None:
+    """Return the model that a field holds, if it holds one."""
+    field = kind.model_fields.get(str(part)) if kind else None
+    annotations = (field.annotation, *get_args(field.annotation)) if field else ()
+    return next((one for one in annotations if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+def _value_below(sent: object, part: str | int) -> object:
+    if isinstance(sent, Mapping):
+        return sent.get(part)
+    return sent[part] if isinstance(sent, list) and isinstance(part, int) else None
