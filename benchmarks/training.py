@@ -32,8 +32,9 @@ from training.console import PlainLines
 from training.datasets import Splits, load_splits
 from training.evaluate import log_loss
 from training.fit import fit_classifier
+from training.learners.protocol import predictor
 from training.learning.descent import Descent, Rows
-from training.nets import MLP, Classifier, predictor
+from training.nets import MLP, Classifier
 from training.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.scaling import fit_scaler
 

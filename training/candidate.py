@@ -17,7 +17,8 @@ from training.errors import DatasetError
 from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
 from training.fit import Probe, fit_classifier
 from training.gate import Skill
-from training.nets import Classifier, Predict, predictor
+from training.learners.protocol import Predict, predictor
+from training.nets import Classifier
 from training.recipe import Recipe
 
 MANY_ROWS = 200_000  # above which a step that takes no epoch is worth a word

@@ -12,7 +12,7 @@ from training.datasets import Dataset, hold_out_validation
 from training.errors import DatasetError
 from training.evaluate import Floats, evaluate
 from training.fit import fit_classifier
-from training.nets import predictor
+from training.learners.protocol import predictor
 from training.recipe import Recipe, TrainingSettings
 from training.scores import FoldScore
 

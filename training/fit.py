@@ -18,9 +18,10 @@ from torch import Tensor
 from modelstore import EpochMetrics, Notice
 from training.datasets import Dataset
 from training.diagnose import EpochFigures, require_converging
+from training.learners.protocol import Predict, predictor
 from training.learning.descent import Descent, Rows
 from training.learning.schedules import rates
-from training.nets import MLP, Classifier, Predict, predictor
+from training.nets import MLP, Classifier
 from training.recipe import TrainingSettings
 from training.scaling import StandardScaler, fit_scaler
 

@@ -11,7 +11,8 @@ from training.datasets import Dataset
 from training.errors import ExportError
 from training.export import TOLERANCE, load, to_torchscript
 from training.fit import fit_classifier
-from training.nets import Classifier, predictor
+from training.learners.protocol import predictor
+from training.nets import Classifier
 
 
 def trained(dataset: Dataset) -> Classifier:

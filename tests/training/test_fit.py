@@ -17,7 +17,8 @@ from training.datasets import Dataset, hold_out_validation
 from training.errors import Diverged
 from training.evaluate import log_loss
 from training.fit import Probe, fit_classifier
-from training.nets import Classifier, Predict, predictor
+from training.learners.protocol import Predict, predictor
+from training.nets import Classifier
 
 
 def learn(

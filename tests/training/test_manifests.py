@@ -11,8 +11,8 @@ from training.datasets import Dataset, Splits
 from training.evaluate import evaluate
 from training.export import to_torchscript
 from training.fit import fit_classifier
+from training.learners.protocol import Predict, predictor
 from training.manifests import build_manifest, describe_features, golden_rows
-from training.nets import Predict, predictor
 
 
 @pytest.fixture

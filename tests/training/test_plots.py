@@ -10,7 +10,7 @@ from modelstore import EpochMetrics
 from tests.training.samples import clouds, finish, settings
 from training.evaluate import evaluate
 from training.fit import fit_classifier
-from training.nets import predictor
+from training.learners.protocol import predictor
 from training.plots import confusion_matrix, decision_boundary, loss_curves
 
 
