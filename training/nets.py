@@ -1,7 +1,7 @@
-"""The networks: a multi-layer perceptron, and the classifier made of scaler, network and link; no data, no training.
+"""The multi-layer perceptron, and the classifier made of scaler, network and link.
 
-The three tutorial networks are this one class: CancerNet is 9-15-15-1 (recipe `cancer`), IrisNet 4-32-16-3 (`iris`),
-BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
+They must not know data or training. The three tutorial networks are this one class: CancerNet is 9-15-15-1 (recipe
+`cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
 """
 
 import torch

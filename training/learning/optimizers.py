@@ -1,6 +1,7 @@
-"""How a gradient changes parameters: SGD, Adam and AdamW on one flat vector; it must not know networks.
+"""SGD, Adam and AdamW on one flat vector of parameters.
 
-They give what `torch.optim` gives with the same settings; there the bookkeeping of one step costs more than the step.
+They must not know networks. They give what `torch.optim` gives with the same settings, whose bookkeeping costs more
+than the step itself.
 """
 
 from __future__ import annotations
