@@ -27,13 +27,14 @@ from benchmarks.baselines import tutorials
 from benchmarks.outcomes import Outcome, Results
 from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
+from modelstore import EpochMetrics
 from training.candidate import accuracy_probe
 from training.console import PlainLines
-from training.datasets import Splits, load_splits
+from training.datasets import Dataset, Splits, load_splits
 from training.evaluate import log_loss
-from training.fit import fit_classifier
-from training.learning.descent import Descent, Rows
-from training.nets import MLP, Classifier, predictor
+from training.fit import MLPLearner
+from training.learners.protocol import WithResult, predictor
+from training.nets import MLP
 from training.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.scaling import fit_scaler
 
@@ -129,8 +130,9 @@ def beside_tutorial(name: str, rounds: int, say: Callable[[str], None]) -> Outco
 def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
     """Take epochs on many rows, with batches of some sizes, beside a forward pass over the same rows in NumPy."""
     say(f"drawing {rows:,} rows")
-    x, y = _drawn(rows)
-    classifier = _initial(x)
+    dataset = _drawn(rows)
+    x = fit_scaler(dataset.x)(torch.from_numpy(dataset.x)).numpy()
+    weights = _numpy_weights(MLP(FEATURES, 2, HIDDEN))
     outcome = Outcome(
         scenario="training_large",
         title=f"{rows:,} rows, {FEATURES}-{'-'.join(map(str, HIDDEN))}-1: one epoch",
@@ -141,18 +143,16 @@ def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
         "An epoch shuffles, gathers, and goes forward and backward, which is 2.6 times the arithmetic of going "
         "forward: at the same speed of arithmetic 0.38 would be the limit."
     )
-    standardised = Rows.standardised(classifier.scaler, torch.from_numpy(x), torch.from_numpy(y))
-    weights = _numpy_weights(classifier)
     for number in range(rounds + 1):
-        measured = {FORWARD: _timed(lambda: _forward(standardised.x.numpy()[:, :-1], weights))}
+        measured = {FORWARD: rows / _timed(lambda: _forward(x, weights))}
         for batch_rows in BATCH_ROWS:
             say(f"large: batches of {batch_rows or rows:,}, round {number} of {rounds}")
             settings = TrainingSettings(hidden=HIDDEN, epochs=1, lr=0.001, batch_size=batch_rows)
-            descent = Descent(classifier.net, standardised, settings)
             title = f"tabserve, batches of {batch_rows:,}" if batch_rows else "tabserve, full batch"
-            measured[title] = _timed(lambda: list(descent.epoch(0.001)))  # noqa: B023
-        for system, seconds in measured.items() if number else ():
-            outcome.add(system, rows_per_s=rows / seconds)
+            events = MLPLearner(settings).fit(dataset, None)
+            measured[title] = next(event.rows_per_s for event in events if isinstance(event, EpochMetrics))
+        for system, rows_per_s in measured.items() if number else ():
+            outcome.add(system, rows_per_s=rows_per_s)
     return outcome
 
 
@@ -171,13 +171,11 @@ def _measure(options: argparse.Namespace, progress: Progress) -> Results:
 def _ours(recipe: Recipe, splits: Splits) -> Callable[[], float]:
     """Train as `fit` does, its lines shown; return what measures the loss at the end."""
     view = PlainLines(Console(file=io.StringIO()))
-    training = fit_classifier(splits.train, None, recipe.training, accuracy_probe(recipe, splits.test))
-    while True:
-        try:
-            view.show(next(training))
-        except StopIteration as end:
-            predict = predictor(end.value)
-            return lambda: log_loss(predict(splits.train.x), splits.train.y)
+    training = WithResult(MLPLearner(recipe.training).fit(splits.train, None, accuracy_probe(recipe, splits.test)))
+    for event in training:
+        view.show(event)
+    predict = predictor(training.result.module)
+    return lambda: log_loss(predict(splits.train.x), splits.train.y)
 
 
 def _theirs(recipe: Recipe, splits: Splits) -> Callable[[], float]:
@@ -204,19 +202,15 @@ def _require_same(name: str, ours: float, theirs: float) -> None:
         raise NotTheSame(f"{name}: the losses at the end are {ours:.4f} and {theirs:.4f}")
 
 
-def _drawn(rows: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _drawn(rows: int) -> Dataset:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((rows, FEATURES), dtype=np.float32)
-    return x, (x[:, 0] + x[:, 1] * x[:, 2] > generator.standard_normal(rows, dtype=np.float32)).astype(np.int64)
+    y = (x[:, 0] + x[:, 1] * x[:, 2] > generator.standard_normal(rows, dtype=np.float32)).astype(np.int64)
+    return Dataset(x, y, tuple(f"x{number}" for number in range(FEATURES)), ("below", "above"), np.arange(rows) + 2)
 
 
-def _initial(x: npt.NDArray[np.float32]) -> Classifier:
-    torch.manual_seed(0)
-    return Classifier(fit_scaler(x), MLP(FEATURES, 2, HIDDEN))
-
-
-def _numpy_weights(classifier: Classifier) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-    linears = [layer for layer in classifier.net.layers if isinstance(layer, nn.Linear)]
+def _numpy_weights(net: MLP) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    linears = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
     return [(layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy()) for layer in linears]
 
 

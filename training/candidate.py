@@ -7,17 +7,18 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
 from modelstore import Baseline, EpochMetrics, Evaluation, Notice, Prediction, to_line, write_predictions
 from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training import baselines, plots
 from training.datasets import Dataset, Splits
-from training.diagnose import findings, require_learnt
+from training.diagnose import findings, loss_of_guessing, require_learnt
 from training.errors import DatasetError
 from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
-from training.fit import Probe, fit_classifier
+from training.fit import MLPLearner
 from training.gate import Skill
-from training.nets import Classifier, Predict, predictor
+from training.learners.protocol import Predict, Probe, predictor
 from training.recipe import Recipe
 
 MANY_ROWS = 200_000  # above which a step that takes no epoch is worth a word
@@ -35,7 +36,7 @@ class Candidate:
         skill: how surely it beats the class frequencies on the test rows.
     """
 
-    classifier: Classifier
+    classifier: nn.Module
     history: tuple[EpochMetrics, ...]
     metrics: Mapping[str, Evaluation]
     baselines: Mapping[str, Baseline]
@@ -51,23 +52,21 @@ def train_candidate(recipe: Recipe, splits: Splits) -> Generator[EpochMetrics | 
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    history: list[EpochMetrics] = []
-    training = fit_classifier(train, validation, settings, accuracy_probe(recipe, splits.test))
-    classifier = yield from _recorded(training, history)
-    predict = predictor(classifier)
+    fitted = yield from MLPLearner(settings).fit(train, validation, accuracy_probe(recipe, splits.test))
+    predict, guessing = predictor(fitted.module), loss_of_guessing(len(train.classes))
     if len(train) > MANY_ROWS:
         yield Notice(
             message=f"measuring the network on {len(splits.train):,} training and {len(splits.test):,} test rows"
         )
     metrics = _measure(predict, {"train": train, "validation": validation, "test": splits.test})
-    require_learnt(metrics["train"].log_loss, len(train.classes), settings.lr)
-    for sentence in findings(history, len(train.classes)):
+    require_learnt(metrics["train"].log_loss, guessing, settings.lr)
+    for sentence in findings(fitted.history, guessing):
         yield Notice(level="warning", message=sentence)
     fewer_rows = baselines.shortened(splits.train, splits.test)
     if fewer_rows:
         yield Notice(message=fewer_rows)
     scores = baselines.score(baselines.quick(), splits.train, splits.test)
-    return Candidate(classifier, tuple(history), metrics, scores, _skill(predict, splits))
+    return Candidate(fitted.module, fitted.history, metrics, scores, _skill(predict, splits))
 
 
 def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> dict[str, bytes]:
@@ -87,32 +86,10 @@ def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> dict[st
 
 
 def accuracy_probe(recipe: Recipe, test: Dataset) -> Probe | None:
-    """Return what measures the test accuracy every `report_every` epochs; it decides nothing."""
-    every = recipe.report_every
-    if not every:
+    """Return what measures the test accuracy every `report_every` epochs."""
+    if not recipe.report_every:
         return None
-
-    def probe(predict: Predict, epoch: int) -> float | None:
-        if epoch % every:
-            return None
-        return float((predict(test.x).argmax(axis=1) == test.y).mean())
-
-    return probe
-
-
-def _recorded(
-    training: Generator[EpochMetrics | Notice, None, Classifier], history: list[EpochMetrics]
-) -> Generator[EpochMetrics | Notice, None, Classifier]:
-    """Pass a training through and keep its epochs."""
-    while True:
-        try:
-            event = next(training)
-        except StopIteration as end:
-            classifier: Classifier = end.value
-            return classifier
-        if isinstance(event, EpochMetrics):
-            history.append(event)
-        yield event
+    return Probe(recipe.report_every, lambda predict: float((predict(test.x).argmax(axis=1) == test.y).mean()))
 
 
 def _skill(predict: Predict, splits: Splits) -> Skill:

@@ -11,8 +11,8 @@ from training import baselines
 from training.datasets import Dataset, hold_out_validation
 from training.errors import DatasetError
 from training.evaluate import Floats, evaluate
-from training.fit import fit_classifier
-from training.nets import predictor
+from training.fit import MLPLearner
+from training.learners.protocol import WithResult, predictor
 from training.recipe import Recipe, TrainingSettings
 from training.scores import FoldScore
 
@@ -45,12 +45,10 @@ def cross_validate(recipe: Recipe, train: Dataset, fold_seed: int, folds: int = 
 def learnt_probabilities(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:
     """Train a network and return its probabilities for unseen rows, shape (N, K)."""
     fit_rows, validation = hold_out_validation(train, settings.validation_fraction, settings.seed)
-    training = fit_classifier(fit_rows, validation, settings)
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            return predictor(end.value)(unseen.x)
+    training = WithResult(MLPLearner(settings).fit(fit_rows, validation))
+    for _ in training:
+        pass
+    return predictor(training.result.module)(unseen.x)
 
 
 def _score(method: str, fold: int, probabilities: Floats, unseen: Dataset) -> FoldScore:

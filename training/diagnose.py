@@ -1,10 +1,12 @@
-"""What the history of a training says about it, one sentence a finding; it must not know networks or data."""
+"""Findings about a training from its history, one sentence each.
+
+It must not know networks or data.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from modelstore import EpochMetrics
 from training.errors import Diverged
@@ -18,70 +20,57 @@ WORSE_THAN_GUESSING = 10.0
 LOST = 1000.0
 
 
-def findings(history: Sequence[EpochMetrics], classes: int) -> tuple[str, ...]:
+def loss_of_guessing(classes: int) -> float:
+    """Return the log loss of giving every class the same probability, in nats."""
+    return math.log(classes)
+
+
+def findings(history: Sequence[EpochMetrics], guessing: float) -> tuple[str, ...]:
     """Return what a person should know about a training that ended; nothing when all is well.
 
     Args:
         history: the epochs, first to last.
-        classes: K; with it the loss of guessing is known, ln K nats.
+        guessing: the loss of a guess, in the unit of the losses.
     """
     if len(history) < MIN_EPOCHS:
         return ()
-    found = (_gradients(history), _flat(history, classes), _overfitting(history))
+    found = (_gradients(history), _flat(history, guessing), _overfitting(history))
     return tuple(sentence for sentence in found if sentence)
 
 
-@dataclass(frozen=True)
-class EpochFigures:
-    """What an epoch gave, perhaps not finite; as in `EpochMetrics`."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float | None
-    gradient_norm: float
-
-
-def require_converging(figures: EpochFigures, classes: int, learning_rate: float) -> None:
+def require_converging(metrics: EpochMetrics, guessing: float, learning_rate: float) -> None:
     """Refuse to go on with a training that has left all bounds.
 
     Args:
-        figures: of the epoch that just ended.
-        classes: K.
-        learning_rate: that the training started with, for the advice.
+        metrics: of the epoch that just ended, perhaps not finite.
+        guessing: the loss of a guess, in the unit of the losses.
+        learning_rate: the first one, for the advice.
 
     Raises:
         Diverged: if a figure is not finite, or the training loss a thousand times that of guessing.
     """
     named = {
-        "training loss": figures.train_loss,
-        "validation loss": figures.validation_loss or 0.0,
-        "gradient norm": figures.gradient_norm,
+        "training loss": metrics.train_loss,
+        "validation loss": metrics.validation_loss or 0.0,
+        "gradient norm": metrics.gradient_norm,
     }
     for name, value in named.items():
         if not math.isfinite(value):
-            raise Diverged(f"the {name} is {value} after epoch {figures.epoch}", learning_rate)
-    guessing = math.log(classes)
-    if figures.train_loss > LOST * guessing:
-        loss = (
-            f"the training loss is {figures.train_loss:.3g} after epoch {figures.epoch}, guessing gives {guessing:.3g}"
-        )
-        raise Diverged(loss, learning_rate)
+            raise Diverged(f"the {name} is {value} after epoch {metrics.epoch}", learning_rate)
+    loss = metrics.train_loss
+    if loss > LOST * guessing:
+        lost = f"the training loss is {loss:.3g} after epoch {metrics.epoch}, guessing gives {guessing:.3g}"
+        raise Diverged(lost, learning_rate)
 
 
-def require_learnt(log_loss: float, classes: int, learning_rate: float) -> None:
-    """Refuse a network that stayed finite but is of no use.
-
-    Args:
-        log_loss: on the training rows, in nats, after the last epoch.
-        classes: K.
-        learning_rate: that the training started with, for the advice.
+def require_learnt(loss: float, guessing: float, learning_rate: float) -> None:
+    """Refuse a model that stayed finite but is of no use; as in `require_converging`.
 
     Raises:
-        Diverged: if the loss is not finite, or ten times that of guessing.
+        Diverged: if the loss on the training rows is not finite, or ten times that of guessing.
     """
-    guessing = math.log(classes)
-    if not log_loss <= WORSE_THAN_GUESSING * guessing:
-        raise Diverged(f"the training loss ended at {log_loss:.3g}, guessing gives {guessing:.3g}", learning_rate)
+    if not loss <= WORSE_THAN_GUESSING * guessing:
+        raise Diverged(f"the training loss ended at {loss:.3g}, guessing gives {guessing:.3g}", learning_rate)
 
 
 def _gradients(history: Sequence[EpochMetrics]) -> str | None:
@@ -96,9 +85,9 @@ def _gradients(history: Sequence[EpochMetrics]) -> str | None:
     return None
 
 
-def _flat(history: Sequence[EpochMetrics], classes: int) -> str | None:
+def _flat(history: Sequence[EpochMetrics], guessing: float) -> str | None:
     first, last = history[0].train_loss, history[-1].train_loss
-    if abs(first - last) >= FLAT_SHARE * first or last < 0.5 * math.log(classes):
+    if abs(first - last) >= FLAT_SHARE * first or last < 0.5 * guessing:
         return None
     return (
         f"the training loss stayed flat ({first:.4g} to {last:.4g} in {len(history)} epochs); "

@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.errors import ExportError
-from training.nets import Classifier, Predict, predictor
+from training.learners.protocol import Predict, predictor
 
 TOLERANCE = 1e-6
 CHECKED_ROWS = 65_536
 
 
-def to_torchscript(classifier: Classifier, x: npt.NDArray[np.floating[Any]]) -> bytes:
-    """Script the classifier, in evaluation mode, and return the bytes of `model.pt`.
+def to_torchscript(module: nn.Module, x: npt.NDArray[np.floating[Any]]) -> bytes:
+    """Script the module, in evaluation mode, and return the bytes of `model.pt`.
 
     Args:
-        classifier: as trained.
-        x: raw features, shape (N, F), N >= 1, on which the bytes, loaded again, must agree with the classifier; of
+        module: as a learner returned it.
+        x: raw features, shape (N, F), N >= 1, on which the bytes, loaded again, must agree with the module; of
             many rows some, evenly spread, are enough.
 
     Raises:
@@ -37,10 +37,10 @@ def to_torchscript(classifier: Classifier, x: npt.NDArray[np.floating[Any]]) -> 
     """
     stream = io.BytesIO()
     with _deprecation_accepted():
-        torch.jit.save(torch.jit.script(classifier.eval()), stream)
+        torch.jit.save(torch.jit.script(module.eval()), stream)
     model = stream.getvalue()
     some = x[:: -(-len(x) // CHECKED_ROWS)]
-    difference = float(np.abs(load(model)(some) - predictor(classifier)(some)).max())
+    difference = float(np.abs(load(model)(some) - predictor(module)(some)).max())
     if not difference <= TOLERANCE:
         raise ExportError(difference, TOLERANCE)
     return model

@@ -1,153 +1,171 @@
-"""The training loop: one generator, read top to bottom; it must not know files, recipes' data or the console.
+"""The training loop of the MLP: forward, loss, backward, step.
 
-Same seed, same machine: the same weights. Every random draw comes from `settings.seed`.
+It must not know files, the data of recipes or the console. Same seed, same machine: the same weights; every random draw
+comes from `settings.seed`.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from modelstore import EpochMetrics, Notice
 from training.datasets import Dataset
-from training.diagnose import EpochFigures, require_converging
-from training.learning.descent import Descent, Rows
+from training.diagnose import loss_of_guessing, require_converging
+from training.learners.protocol import Fitted, Probe, predictor
+from training.learning.backprop import FlatMLP
+from training.learning.descent import Batches, class_weights
+from training.learning.optimizers import optimizer_for
 from training.learning.schedules import rates
-from training.nets import MLP, Classifier, Predict, predictor
+from training.nets import MLP, Classifier
 from training.recipe import TrainingSettings
-from training.scaling import StandardScaler, fit_scaler
+from training.scaling import fit_scaler
 
-Probe = Callable[[Predict, int], float | None]
-"""Asked after each epoch, with the classifier so far and the epoch's number, for a test accuracy to report."""
-
-
-def fit_classifier(
-    train: Dataset, validation: Dataset | None, settings: TrainingSettings, probe: Probe | None = None
-) -> Generator[EpochMetrics | Notice, None, Classifier]:
-    """Fit scaler and network on the training rows; the generator returns the classifier.
-
-    Args:
-        train: the rows to fit on; the scaler sees no others.
-        validation: the rows to stop early by.
-        settings: how to train; `settings.seed` draws initial weights, shuffling and dropout.
-        probe: see `Probe`.
-
-    Raises:
-        Diverged: if a loss is not finite or beyond all bounds.
-    """
-    scaler = fit_scaler(train.x)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
-        net = MLP(train.x.shape[1], len(train.classes), settings.hidden, settings.dropout)
-        descent = Descent(net, _rows(scaler, train), settings)
-        classifier = Classifier(scaler, net)
-        predict = predictor(classifier)
-
-        def predict_so_far(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-            descent.parameters.write_back()
-            return predict(x)
-
-        yield from fit(
-            descent,
-            settings,
-            classes=len(train.classes),
-            validation=None if validation is None else _rows(scaler, validation),
-            probe=None if probe is None else lambda epoch: probe(predict_so_far, epoch),
-        )
-    descent.parameters.write_back()
-    return classifier.eval()
+REPORT_S = 2.0
 
 
-def fit(
-    descent: Descent,
-    settings: TrainingSettings,
-    *,
-    classes: int,
-    validation: Rows | None = None,
-    probe: Callable[[int], float | None] | None = None,
-) -> Iterator[EpochMetrics | Notice]:
-    """Descend epoch by epoch, one `EpochMetrics` each; epochs that last say in between how far they are.
+class MLPLearner:
+    """Fits an MLP by gradient descent; see `Learner`.
 
     With `settings.patience` and validation rows, training stops after that many epochs without a better validation
     loss, and the weights of the best epoch are put back.
-
-    Raises:
-        Diverged: if a loss is not finite or beyond all bounds; the weights are of no use then.
     """
-    best = _BestEpoch(settings.patience if validation else 0)
-    schedule = rates(settings)
-    rate = next(schedule)
-    started_s = time.perf_counter()
-    for epoch in range(1, settings.epochs + 1):
-        epoch_started_s = time.perf_counter()
-        train_loss = yield from _reported(descent, rate, f"epoch {epoch}/{settings.epochs}")
-        epoch_s = time.perf_counter() - epoch_started_s
-        validation_loss = descent.loss(validation) if validation else None
-        figures = EpochFigures(epoch, train_loss, validation_loss, descent.gradient_norm())
-        require_converging(figures, classes, settings.lr)
-        elapsed_s = time.perf_counter() - started_s
-        yield EpochMetrics(
-            epoch=epoch,
-            epochs=settings.epochs,
-            train_loss=train_loss,
-            validation_loss=validation_loss,
-            test_accuracy=probe(epoch) if probe else None,
-            learning_rate=rate,
-            gradient_norm=figures.gradient_norm,
-            rows_per_s=descent.rows / epoch_s,
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+
+    @torch.inference_mode()
+    def fit(
+        self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
+    ) -> Generator[EpochMetrics | Notice, None, Fitted]:
+        """Fit scaler and network; see `Learner.fit`."""
+        settings, history = self._settings, []
+        classifier, model = _initialised(train, settings)
+        weights = class_weights(train) if settings.class_weights == "balanced" else None
+        batches = Batches(train, classifier.scaler, weights, settings.batch_size, settings.seed)
+        held_out = Batches(validation, classifier.scaler, weights) if validation else None
+        optimizer, schedule = optimizer_for(model.parameters, settings), rates(settings)
+        best = _BestEpoch(model.parameters, settings.patience if validation else 0)
+        progress, rate = _Progress(settings.epochs, len(train)), next(schedule)
+        for epoch in range(1, settings.epochs + 1):
+            progress.start(epoch)
+            total = torch.zeros((), dtype=torch.float64)
+            for batch in batches:  # one step each
+                model.gradient.zero_()
+                for x, y, share in batch.chunks:  # their gradients add up
+                    log_p = model.forward(x, training=True)
+                    loss = model.loss(log_p, y, share)
+                    model.backward(y, share)
+                    total.add_(loss, alpha=batch.rows)
+                    if notice := progress.notice(x.shape[0]):
+                        yield notice
+                optimizer.step(model.gradient, rate)
+            progress.stop()
+            metrics = progress.metrics(
+                train_loss=float(total) / len(train),
+                validation_loss=_mean_loss(model, held_out) if held_out else None,
+                test_accuracy=_probed(probe, epoch, model, classifier),
+                learning_rate=rate,
+                gradient_norm=float(torch.linalg.vector_norm(model.gradient)),
+            )
+            require_converging(metrics, loss_of_guessing(len(train.classes)), settings.lr)
+            history.append(metrics)
+            yield metrics
+            watched = metrics.train_loss if metrics.validation_loss is None else metrics.validation_loss
+            if best.exhausted(watched):
+                break
+            rate = schedule.send(watched)
+        best.restore()
+        model.write_back()
+        return Fitted(classifier.eval(), tuple(history))
+
+
+@torch.inference_mode(mode=False)  # the classifier outlives the training
+def _initialised(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
+    """Return the classifier with its initial weights, and its network as it is trained."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
+        net = MLP(train.x.shape[1], len(train.classes), settings.hidden, settings.dropout)
+        for_dropout = torch.Generator().set_state(torch.default_generator.get_state())
+    return Classifier(fit_scaler(train.x), net), FlatMLP(net, settings.dropout, for_dropout)
+
+
+def _mean_loss(model: FlatMLP, rows: Batches) -> float:
+    total = torch.zeros((), dtype=torch.float64)
+    for x, y, share in (chunk for batch in rows for chunk in batch.chunks):
+        total += model.loss(model.forward(x), y, share)
+    return float(total)
+
+
+def _probed(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classifier) -> float | None:
+    if not probe or epoch % probe.epochs:
+        return None
+    model.write_back()
+    return probe.accuracy(predictor(classifier))
+
+
+class _Progress:
+    """How far a training is, and how fast: `epochs` epochs of `rows` rows."""
+
+    def __init__(self, epochs: int, rows: int) -> None:
+        self._epochs, self._rows = epochs, rows
+        self._started_s = time.perf_counter()
+
+    def start(self, epoch: int) -> None:
+        self._epoch, self._seen = epoch, 0
+        self._epoch_started_s = self._told_s = time.perf_counter()
+
+    def notice(self, rows: int) -> Notice | None:
+        """Count rows of the epoch, and every few seconds return how many they are."""
+        self._seen += rows
+        now_s = time.perf_counter()
+        if now_s <= self._told_s + REPORT_S or self._seen == self._rows:
+            return None
+        self._told_s, speed = now_s, self._seen / (now_s - self._epoch_started_s)
+        done = f"{self._seen:,} of {self._rows:,} rows, {speed:,.0f} rows/s"
+        return Notice(message=f"epoch {self._epoch}/{self._epochs}: {done}")
+
+    def stop(self) -> None:
+        """End the epoch, but for what is measured after it."""
+        self._speed = self._rows / (time.perf_counter() - self._epoch_started_s)
+
+    def metrics(self, **measured: Any) -> EpochMetrics:
+        """Return what was measured with the epoch's number and times."""
+        elapsed_s = time.perf_counter() - self._started_s
+        return EpochMetrics(
+            epoch=self._epoch,
+            epochs=self._epochs,
+            rows_per_s=self._speed,
             elapsed_s=elapsed_s,
-            remaining_s=elapsed_s / epoch * (settings.epochs - epoch),
+            remaining_s=elapsed_s / self._epoch * (self._epochs - self._epoch),
+            **measured,
         )
-        watched = train_loss if validation_loss is None else validation_loss
-        if best.exhausted(descent.parameters.values, watched):
-            break
-        rate = schedule.send(watched)
-    best.restore(descent.parameters.values)
-
-
-def _reported(descent: Descent, rate: float, title: str) -> Generator[Notice, None, float]:
-    """Take one epoch and return its loss; say how far it is, whenever it comes up for air."""
-    steps, started_s = descent.epoch(rate), time.perf_counter()
-    while True:
-        try:
-            seen = next(steps)
-        except StopIteration as end:
-            loss: float = end.value
-            return loss
-        speed = seen / (time.perf_counter() - started_s)
-        yield Notice(message=f"{title}: {seen:,} of {descent.rows:,} rows, {speed:,.0f} rows/s")
-
-
-def _rows(scaler: StandardScaler, dataset: Dataset) -> Rows:
-    return Rows.standardised(scaler, torch.from_numpy(dataset.x), torch.from_numpy(dataset.y))
 
 
 class _BestEpoch:
     """Remembers the weights of the epoch with the lowest loss; with patience 0 it remembers nothing."""
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.loss = math.inf
-        self.worse_epochs = 0
-        self.weights: Tensor | None = None
+    def __init__(self, weights: Tensor, patience: int) -> None:
+        self._weights, self._patience = weights, patience
+        self._loss, self._worse_epochs = math.inf, 0
+        self._best: Tensor | None = None
 
-    def exhausted(self, weights: Tensor, loss: float) -> bool:
+    def exhausted(self, loss: float) -> bool:
         """Note one epoch and tell whether patience has run out."""
-        if not self.patience:
+        if not self._patience:
             return False
-        if loss < self.loss:
-            self.loss, self.worse_epochs, self.weights = loss, 0, weights.clone()
+        if loss < self._loss:
+            self._loss, self._worse_epochs, self._best = loss, 0, self._weights.clone()
         else:
-            self.worse_epochs += 1
-        return self.worse_epochs >= self.patience
+            self._worse_epochs += 1
+        return self._worse_epochs >= self._patience
 
-    def restore(self, weights: Tensor) -> None:
-        if self.weights is not None:
-            weights.copy_(self.weights)
+    def restore(self) -> None:
+        """Put the weights of the best epoch back."""
+        if self._best is not None:
+            self._weights.copy_(self._best)

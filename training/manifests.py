@@ -24,7 +24,7 @@ from modelstore import (
     golden_row_limits,
 )
 from training.datasets import Dataset, Splits
-from training.nets import Predict
+from training.learners.protocol import Predict
 from training.recipe import Recipe
 from training.scaling import moments
 

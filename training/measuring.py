@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
-from modelstore import EpochMetrics, Manifest, ModelRepository, Notice
+from modelstore import Manifest, ModelRepository
 from training import baselines, export
 from training.compare import FOLDS, cross_validate
-from training.console import Reporter, reporter
+from training.console import reporter
 from training.datasets import load_splits
 from training.evaluate import chunks, evaluate_chunks
+from training.learners.protocol import WithResult
 from training.recipe import DataSource, Recipe, parse_recipe
 from training.report import print_comparison, print_cross_validation, print_evaluation
-from training.reproduce import Reproduction, data_folder, reproduce
+from training.reproduce import data_folder, reproduce
 from training.runs import DataPlaces
 from training.scores import summarise
 
@@ -77,8 +77,10 @@ def report_reproduction(
     source = parse_recipe(manifest.lineage.recipe, f"manifest of {name} {version}").data
     with reporter(console, json_lines=False) as view:
         folder = _folder(manifest, source, places) if data is None else data.parent
-        again = reproduce(found, folder, data.name if data else None)
-        outcome = _shown(again, view)
+        again = WithResult(reproduce(found, folder, data.name if data else None))
+        for event in again:
+            view.show(event)
+    outcome = again.result
     if not outcome.differing:
         console.print(f"{name} version {version}: all {outcome.weights} weights are the same bits", highlight=False)
         return True
@@ -108,12 +110,3 @@ def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_see
 
 def _folder(manifest: Manifest, source: DataSource, places: DataPlaces) -> Path:
     return data_folder(source, manifest.lineage.data_sha256, places.data, places.datasets)
-
-
-def _shown(training: Generator[EpochMetrics | Notice, None, Reproduction], view: Reporter) -> Reproduction:
-    while True:
-        try:
-            view.show(next(training))
-        except StopIteration as end:
-            outcome: Reproduction = end.value
-            return outcome

@@ -1,23 +1,13 @@
-"""The networks: a multi-layer perceptron, and the classifier made of scaler, network and link; no data, no training.
+"""The multi-layer perceptron, and the classifier made of scaler, network and link.
 
-The three tutorial networks are this one class: CancerNet is 9-15-15-1 (recipe `cancer`), IrisNet 4-32-16-3 (`iris`),
-BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
+They must not know data or training. The three tutorial networks are this one class: CancerNet is 9-15-15-1 (recipe
+`cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from training.scaling import StandardScaler
-
-CHUNK_ROWS = 65_536
-
-Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
-"""Raw features, float32 or float64 (N, F), to probabilities, float32 (N, K)."""
 
 
 class MLP(nn.Module):
@@ -72,19 +62,3 @@ class Classifier(nn.Module):
 def logits_of(classes: int) -> int:
     """Return how many logits K classes need."""
     return 1 if classes == 2 else classes
-
-
-def predictor(module: nn.Module) -> Predict:
-    """Return the module as a NumPy function; long inputs go through in chunks, so memory stays bounded."""
-    module.eval()
-
-    def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            chunks = [
-                module(torch.from_numpy(np.asarray(x[start : start + CHUNK_ROWS], dtype=np.float32)))
-                for start in range(0, max(1, len(x)), CHUNK_ROWS)
-            ]
-            probabilities: npt.NDArray[np.float32] = torch.cat(chunks).numpy()  # (N, K)
-        return probabilities
-
-    return predict

@@ -23,8 +23,9 @@ from training.baselines import MAJORITY
 from training.candidate import MANY_ROWS, Candidate, attachments, train_candidate
 from training.datasets import Dataset, Splits, load_splits
 from training.evaluate import chunks, evaluate_chunks
+from training.learners.protocol import predictor
 from training.manifests import build_manifest, golden_rows
-from training.nets import logits_of, predictor
+from training.nets import logits_of
 from training.reasons import foreseen, reason_for, sentence
 from training.recipe import Recipe
 from training.runs import TrainingRun

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from modelstore import EpochMetrics, Evaluation
 from training.datasets import Dataset
-from training.nets import Predict
+from training.learners.protocol import Predict
 
 DPI = 120
 GRID_POINTS = 300

@@ -14,7 +14,7 @@ from modelstore import EpochMetrics, Manifest, ModelVersion, Notice
 from training import export
 from training.datasets import hold_out_validation, load_splits
 from training.errors import DatasetError
-from training.fit import fit_classifier
+from training.fit import MLPLearner
 from training.recipe import DataSource, parse_recipe
 
 
@@ -61,8 +61,8 @@ def reproduce(
         yield Notice(level="warning", message=sentence)
     settings = recipe.training
     train, validation = hold_out_validation(splits.train, settings.validation_fraction, settings.seed)
-    classifier = yield from fit_classifier(train, validation, settings)
-    return differences(stored, classifier.state_dict())
+    fitted = yield from MLPLearner(settings).fit(train, validation)
+    return differences(stored, fitted.module.state_dict())
 
 
 def data_folder(source: DataSource, sha256: Mapping[str, str], data_dir: Path, datasets_dir: Path) -> Path:

@@ -13,6 +13,8 @@ import numpy as np
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
 from training.datasets import Dataset
+from training.fit import MLPLearner
+from training.learners.protocol import Fitted, WithResult
 from training.pipeline import train
 from training.recipe import Recipe, TrainingSettings, parse_recipe
 from training.runs import TrainingRun
@@ -27,13 +29,8 @@ R = TypeVar("R")
 
 def finish(generator: Generator[Y, None, R]) -> tuple[list[Y], R]:
     """Return what a generator yields, and what it returns."""
-    events: list[Y] = []
-    while True:
-        try:
-            events.append(next(generator))
-        except StopIteration as end:
-            result: R = end.value
-            return events, result
+    run = WithResult(generator)
+    return list(run), run.result
 
 
 def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0, spread: float = 1.0) -> Dataset:
@@ -55,6 +52,11 @@ def settings(**changes: Any) -> TrainingSettings:
     """Return settings that learn the clouds in a blink."""
     fields: dict[str, Any] = {"hidden": (8,), "epochs": 30, "lr": 0.03}
     return TrainingSettings(**{**fields, **changes})
+
+
+def learnt(dataset: Dataset, **changes: Any) -> Fitted:
+    """Return what an MLP learns from these rows."""
+    return finish(MLPLearner(settings(**changes)).fit(dataset, None))[1]
 
 
 def write_csv(folder: Path, dataset: Dataset, file: str = "clouds.csv") -> Path:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.learning.backprop import Parameters, Pass
+from training.learning.backprop import FlatMLP
 from training.nets import MLP
 
 
@@ -16,7 +16,7 @@ def with_ones(x: Tensor) -> Tensor:
 
 
 def by_autograd(net: MLP, x: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss and the gradient that PyTorch finds, as one vector in the order of `Parameters`."""
+    """Return the loss and the gradient that PyTorch finds, as one vector in the order of `FlatMLP`."""
     logits = net(x)
     each = (
         functional.binary_cross_entropy_with_logits(logits[:, 0], y.float(), reduction="none")
@@ -30,12 +30,11 @@ def by_autograd(net: MLP, x: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, 
     return loss.detach(), torch.cat(parts)
 
 
-def by_hand(parameters: Parameters, x: Tensor, y: Tensor, share: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+def by_hand(model: FlatMLP, x: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
-        chunk = Pass(parameters, len(y), dropout)
-        loss = chunk.loss(with_ones(x), y[None], share)
-        chunk.add_gradient(with_ones(x), y[None], share)
-    return loss, parameters.gradient
+        loss = model.loss(model.forward(with_ones(x), training=True), y[None], share)
+        model.backward(y[None], share)
+    return loss, model.gradient
 
 
 @settings(deadline=None)
@@ -55,7 +54,7 @@ def test_loss_and_gradient_are_autograds(
     x, y, share = torch.randn(rows, features), torch.randint(classes, (rows,)), torch.rand(rows)
 
     torch.manual_seed(seed)
-    loss, gradient = by_hand(Parameters(net), x, y, share, dropout if hidden else 0.0)
+    loss, gradient = by_hand(FlatMLP(net, dropout), x, y, share)
     torch.manual_seed(seed)  # the same draws of dropout
     expected_loss, expected_gradient = by_autograd(net.train(), x, y, share)
 
@@ -69,7 +68,7 @@ def test_logits_of_a_thousand_give_a_finite_loss_and_gradient(classes: int) -> N
     net = MLP(1, classes)
     x, y = torch.tensor([[1e3], [-1e3]]), torch.tensor([0, 1])
 
-    loss, gradient = by_hand(Parameters(net), x, y, torch.full((2,), 0.5))
+    loss, gradient = by_hand(FlatMLP(net), x, y, torch.full((2,), 0.5))
 
     assert loss.isfinite()
     assert gradient.isfinite().all()
@@ -78,21 +77,29 @@ def test_logits_of_a_thousand_give_a_finite_loss_and_gradient(classes: int) -> N
 def test_gradients_of_chunks_add_up_to_that_of_all_rows() -> None:
     net = MLP(3, 3, (8, 4))
     x, y, share = torch.randn(20, 3), torch.randint(3, (20,)), torch.full((20,), 0.05)
-    parameters, whole = Parameters(net), Parameters(net)
+    model, whole = FlatMLP(net), FlatMLP(net)
 
-    losses = [by_hand(parameters, x[part], y[part], share[part])[0] for part in (slice(0, 13), slice(13, 20))]
+    losses = [by_hand(model, x[part], y[part], share[part])[0] for part in (slice(0, 13), slice(13, 20))]
     loss, gradient = by_hand(whole, x, y, share)
 
     torch.testing.assert_close(sum(losses), loss)
-    torch.testing.assert_close(parameters.gradient, gradient)
+    torch.testing.assert_close(model.gradient, gradient)
 
 
-def test_values_go_back_to_where_they_came_from() -> None:
+def test_parameters_go_back_to_where_they_came_from() -> None:
     net, other = MLP(3, 3, (5,)), MLP(3, 3, (5,))
-    parameters = Parameters(other)
-    parameters.values.copy_(Parameters(net).values)
+    model = FlatMLP(other)
+    model.parameters.copy_(FlatMLP(net).parameters)
 
-    parameters.write_back()
+    model.write_back()
 
     for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_outside_training_nothing_is_dropped() -> None:
+    net, x = MLP(3, 3, (50,), 0.9), torch.randn(7, 3)
+
+    log_p = FlatMLP(net, 0.9).forward(with_ones(x))
+
+    torch.testing.assert_close(log_p.T, functional.log_softmax(net.eval()(x), dim=1))

@@ -11,7 +11,7 @@ from tests.training.samples import clouds, finish, recipe, shuffled_labels
 from training.candidate import attachments, train_candidate
 from training.datasets import Dataset, Splits
 from training.errors import DatasetError
-from training.nets import predictor
+from training.learners.protocol import predictor
 from training.recipe import GateRule
 
 

@@ -1,131 +1,98 @@
 from __future__ import annotations
 
-import math
-from typing import Any
-
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from tests.training.samples import clouds, finish, settings, shuffled_labels
+from tests.training.samples import clouds
 from training.datasets import Dataset
-from training.learning.descent import Descent, Rows
-from training.nets import MLP
-from training.recipe import TrainingSettings
+from training.learning.descent import Batches, Chunk, class_weights
 from training.scaling import StandardScaler, fit_scaler
 
 
-def plain(dataset: Dataset) -> Rows:
+def unscaled(dataset: Dataset, weights: Tensor | None = None, batch_size: int = 0, seed: int = 0) -> Batches:
     features = dataset.x.shape[1]
-    unscaled = StandardScaler(torch.zeros(features), torch.ones(features))
-    return Rows.standardised(unscaled, torch.from_numpy(dataset.x), torch.from_numpy(dataset.y))
+    scaler = StandardScaler(torch.zeros(features), torch.ones(features))
+    return Batches(dataset, scaler, weights, batch_size, seed)
 
 
-def torchs_own_loop(net: MLP, dataset: Dataset, chosen: TrainingSettings) -> list[float]:
-    """Train as a tutorial does, with autograd and torch.optim, and return the loss of each epoch."""
-    x, y = torch.from_numpy(dataset.x), torch.from_numpy(dataset.y)
-    weights = len(y) / (len(dataset.classes) * torch.bincount(y)) if chosen.class_weights == "balanced" else None
-    optimizer = torch.optim.AdamW(net.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
-    shuffle = torch.Generator().manual_seed(chosen.seed)
-    losses = []
-    for _ in range(chosen.epochs):
-        total = 0.0
-        order = torch.randperm(len(y), generator=shuffle) if chosen.batch_size else torch.arange(len(y))
-        for index in torch.split(order, chosen.batch_size or len(y)):
-            optimizer.zero_grad()
-            loss = torchs_loss(net(x[index]), y[index], weights)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.item() * len(index)
-        losses.append(total / len(y))
-    return losses
+def epoch(batches: Batches) -> list[list[Chunk]]:
+    return [list(batch.chunks) for batch in batches]
 
 
-def torchs_loss(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
-    if logits.shape[1] > 1:
-        return functional.cross_entropy(logits, y, weights)
-    row_weights = None if weights is None else weights[y] / weights[y].mean()
-    return functional.binary_cross_entropy_with_logits(logits[:, 0], y.float(), row_weights)
+def values(batches: list[list[Chunk]]) -> list[float]:
+    """Return the first feature of each row, in the order in which the network sees the rows."""
+    return torch.cat([chunk.x[:, 0] for batch in batches for chunk in batch]).tolist()
 
 
-def weights_of(net: MLP) -> Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+@pytest.mark.parametrize(("batch_size", "sizes"), [(0, [60]), (7, [7] * 8 + [4]), (60, [60]), (1000, [60])])
+def test_every_row_is_in_one_batch_of_an_epoch(batch_size: int, sizes: list[int]) -> None:
+    dataset = clouds(60)
+
+    batches = list(unscaled(dataset, batch_size=batch_size))
+
+    assert [batch.rows for batch in batches] == sizes
+    assert sorted(values([list(batch.chunks) for batch in batches])) == sorted(dataset.x[:, 0].tolist())
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"batch_size": 16}, {"class_weights": "balanced", "batch_size": 16}, {"dropout": 0.3, "batch_size": 16}],
-    ids=["full batch", "mini-batches", "balanced", "dropout"],
-)
-def test_losses_and_weights_are_those_of_torchs_own_loop(classes: int, changes: dict[str, Any]) -> None:
-    dataset = shuffled_labels(clouds(100, classes=classes, features=3)).rows(torch.arange(0, 77).numpy())
-    chosen = settings(optimizer="adamw", weight_decay=0.01, epochs=10, lr=0.01, hidden=(8, 5), **changes)
-    torch.manual_seed(1)
-    net = MLP(3, classes, chosen.hidden, chosen.dropout)
-    descent = Descent(net, plain(dataset), chosen)
+def test_rows_keep_their_classes() -> None:
+    dataset = clouds(60, classes=3)
 
-    torch.manual_seed(2)
-    losses = [finish(descent.epoch(chosen.lr))[1] for _ in range(chosen.epochs)]
-    torch.manual_seed(2)
-    expected = torchs_own_loop(net.train(), dataset, chosen)
-
-    assert losses == pytest.approx(expected, rel=1e-4)
-    reference = weights_of(net)
-    descent.parameters.write_back()
-    torch.testing.assert_close(weights_of(net), reference, rtol=1e-3, atol=1e-4)  # ten epochs of rounding
+    for batch in epoch(unscaled(dataset, batch_size=16)):
+        for chunk in batch:
+            for row, label in zip(chunk.x[:, :-1].numpy(), chunk.y[0], strict=True):
+                assert dataset.y[(dataset.x == row).all(axis=1)] == label
 
 
-def test_the_full_batch_takes_one_step_an_epoch_and_reports_the_loss_before_it() -> None:
-    dataset = clouds()
-    net = MLP(2, 2, (4,))
-    before = torchs_loss(net(torch.from_numpy(dataset.x)), torch.from_numpy(dataset.y), None).item()
-    descent = Descent(net, plain(dataset), settings())
+def test_mini_batches_are_shuffled_anew_by_the_seed() -> None:
+    first, second = unscaled(clouds(), batch_size=16, seed=1), unscaled(clouds(), batch_size=16, seed=1)
+    orders = [values(epoch(first)), values(epoch(first))]
 
-    first, second = (finish(descent.epoch(0.03))[1] for _ in range(2))
-
-    assert first == pytest.approx(before, rel=1e-6)
-    assert second < first
+    assert orders[0] != orders[1]
+    assert [values(epoch(second)), values(epoch(second))] == orders
+    assert values(epoch(unscaled(clouds(), batch_size=16, seed=2))) != orders[0]
 
 
-@pytest.mark.parametrize("batch_size", [0, 7, 60, 1000])
-def test_every_row_counts_once_an_epoch_whatever_the_batch(batch_size: int) -> None:
-    net = MLP(2, 2)
-    for parameter in net.parameters():
-        nn.init.zeros_(parameter)
+def test_the_full_batch_keeps_the_order_of_the_rows() -> None:
+    batches = unscaled(clouds())
 
-    loss = finish(Descent(net, plain(clouds(60)), settings(batch_size=batch_size)).epoch(1e-12))[1]
-
-    assert loss == pytest.approx(math.log(2), rel=1e-5)
+    assert values(epoch(batches)) == values(epoch(batches)) == clouds().x[:, 0].tolist()
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_size": 50}, {"class_weights": "balanced"}], ids=str)
-def test_chunks_change_nothing(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = shuffled_labels(clouds(101, classes=3)).rows(torch.arange(0, 90).numpy())
-    torch.manual_seed(0)
-    net = MLP(2, 3, (6,))
-    found = []
-    for chunk_rows in (2048, 7):
-        monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", chunk_rows)
-        descent = Descent(net, plain(dataset), settings(**changes))
-        losses = [finish(descent.epoch(0.01))[1] for _ in range(3)]
-        found.append([*losses, descent.loss(plain(dataset)), descent.gradient_norm()])
+@pytest.mark.parametrize("batch_size", [0, 50])
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0])], ids=["alike", "weighed"])
+def test_chunks_cut_a_batch_and_its_shares(
+    batch_size: int, weights: Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = epoch(unscaled(clouds(90), weights, batch_size))
+    monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", 7)
+    cut = epoch(unscaled(clouds(90), weights, batch_size))
 
-    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert max(chunk.x.shape[0] for batch in cut for chunk in batch) == 7
+    for (chunk,), chunks in zip(whole, cut, strict=True):
+        for name in ("x", "y", "share"):
+            pieces = [getattr(piece, name) for piece in chunks]
+            assert torch.equal(torch.cat(pieces, dim=1 if name == "y" else 0), getattr(chunk, name))
+        assert float(chunk.share.sum()) == pytest.approx(1, rel=1e-6)
 
 
-def test_the_loss_of_other_rows_knows_no_dropout() -> None:
-    descent = Descent(MLP(2, 2, (50,), 0.9), plain(clouds()), settings(dropout=0.9))
+def test_shares_follow_the_class_weights() -> None:
+    dataset = clouds(60).rows(np.flatnonzero((clouds(60).y == 0) | (np.arange(60) < 20)))  # 30 and 10 rows
+    weights = class_weights(dataset)
+    assert weights.tolist() == pytest.approx([40 / 60, 2.0])
 
-    assert descent.loss(plain(clouds())) == descent.loss(plain(clouds()))
+    ((chunk,),) = epoch(unscaled(dataset, weights))
+
+    shares = [float(chunk.share[chunk.y[0] == label].sum()) for label in (0, 1)]
+    assert shares == pytest.approx([0.5, 0.5])
 
 
 def test_rows_are_standardised_exactly_as_the_model_does() -> None:
-    x = torch.from_numpy(clouds(100, features=3).x)
-    scaler = fit_scaler(x.numpy())
+    dataset = clouds(100, features=3)
+    scaler = fit_scaler(dataset.x)
 
-    rows = Rows.standardised(scaler, x, torch.zeros(100, dtype=torch.int64))
+    ((chunk,),) = epoch(Batches(dataset, scaler, None))
 
-    assert torch.equal(rows.x[:, :-1], scaler(x))
-    assert (rows.x[:, -1] == 1).all()
+    assert torch.equal(chunk.x[:, :-1], scaler(torch.from_numpy(dataset.x)))
+    assert (chunk.x[:, -1] == 1).all()

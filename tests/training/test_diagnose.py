@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from modelstore import EpochMetrics
-from training.diagnose import EpochFigures, findings, require_converging, require_learnt
+from training.diagnose import findings, loss_of_guessing, require_converging, require_learnt
 from training.errors import Diverged
 
 
@@ -30,40 +30,41 @@ def history(
     return [epoch(number, *row) for number, row in enumerate(rows, start=1)]
 
 
+GUESSING = loss_of_guessing(2)
 FALLING = [0.7 * 0.9**n for n in range(20)]
 
 
 def test_a_training_that_goes_well_gets_no_remark() -> None:
-    assert findings(history(FALLING, [loss + 0.01 for loss in FALLING]), 2) == ()
+    assert findings(history(FALLING, [loss + 0.01 for loss in FALLING]), GUESSING) == ()
 
 
 def test_a_few_epochs_prove_nothing() -> None:
-    assert findings(history([0.693] * 5), 2) == ()
+    assert findings(history([0.693] * 5), GUESSING) == ()
 
 
 def test_a_flat_loss_is_found() -> None:
-    (sentence,) = findings(history([0.693] * 20), 2)
+    (sentence,) = findings(history([0.693] * 20), GUESSING)
 
     assert "stayed flat (0.693 to 0.693 in 20 epochs)" in sentence
     assert "try a larger learning rate" in sentence
 
 
 def test_a_loss_that_is_flat_because_it_is_small_is_fine() -> None:
-    assert findings(history([0.01] * 20), 2) == ()
+    assert findings(history([0.01] * 20), GUESSING) == ()
 
 
 def test_vanished_gradients_are_found() -> None:
-    sentences = findings(history([0.693] * 20, gradients=[1e-9] * 20), 2)
+    sentences = findings(history([0.693] * 20, gradients=[1e-9] * 20), GUESSING)
 
     assert any("gradients vanished (norm 1e-09)" in sentence for sentence in sentences)
 
 
 def test_gradients_that_vanish_at_the_end_of_a_good_training_are_fine() -> None:
-    assert findings(history(FALLING, gradients=[10.0**-n for n in range(20)]), 2) == ()
+    assert findings(history(FALLING, gradients=[10.0**-n for n in range(20)]), GUESSING) == ()
 
 
 def test_exploded_gradients_are_found() -> None:
-    (sentence,) = findings(history(FALLING, gradients=[1.0] * 19 + [1e6]), 2)
+    (sentence,) = findings(history(FALLING, gradients=[1.0] * 19 + [1e6]), GUESSING)
 
     assert "gradients exploded (norm 1e+06" in sentence
     assert "smaller learning rate" in sentence
@@ -72,43 +73,43 @@ def test_exploded_gradients_are_found() -> None:
 def test_overfitting_is_found() -> None:
     validation = [0.6 - 0.03 * n for n in range(10)] + [0.33 + 0.05 * n for n in range(10)]
 
-    (sentence,) = findings(history(FALLING, validation), 2)
+    (sentence,) = findings(history(FALLING, validation), GUESSING)
 
     assert "overfitting: the validation loss rose from 0.33 (epoch 10) to 0.78" in sentence
     assert "patience" in sentence
 
 
 def test_a_validation_loss_that_wobbles_is_no_overfitting() -> None:
-    assert findings(history(FALLING, [0.4 + 0.01 * (n % 2) for n in range(20)]), 2) == ()
+    assert findings(history(FALLING, [0.4 + 0.01 * (n % 2) for n in range(20)]), GUESSING) == ()
 
 
 @pytest.mark.parametrize(
-    "figures",
+    "metrics",
     [
-        EpochFigures(7, math.nan, None, 1.0),
-        EpochFigures(7, math.inf, None, 1.0),
-        EpochFigures(7, 1.0, math.nan, 1.0),
-        EpochFigures(7, 1.0, None, math.inf),
-        EpochFigures(7, 1001 * math.log(3), None, 1.0),
+        epoch(7, math.nan),
+        epoch(7, math.inf),
+        epoch(7, 1.0, math.nan),
+        epoch(7, 1.0, None, math.inf),
+        epoch(7, 1001 * GUESSING),
     ],
     ids=["loss nan", "loss inf", "validation nan", "gradient inf", "loss beyond all bounds"],
 )
-def test_a_lost_training_is_stopped(figures: EpochFigures) -> None:
+def test_a_lost_training_is_stopped(metrics: EpochMetrics) -> None:
     with pytest.raises(Diverged, match="after epoch 7") as caught:
-        require_converging(figures, 3, 0.5)
+        require_converging(metrics, GUESSING, 0.5)
 
     assert (caught.value.reason, caught.value.learning_rate) == ("diverged", 0.5)
 
 
 def test_an_ordinary_epoch_goes_on() -> None:
-    require_converging(EpochFigures(7, 5.0, 5000.0, 1.0), 3, 0.5)
+    require_converging(epoch(7, 5.0, 5000.0), GUESSING, 0.5)
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, 10.1 * math.log(2)])
 def test_a_network_far_worse_than_guessing_is_refused(loss: float) -> None:
     with pytest.raises(Diverged, match=r"guessing gives 0\.693"):
-        require_learnt(loss, 2, 0.5)
+        require_learnt(loss, GUESSING, 0.5)
 
 
 def test_a_network_that_learnt_nothing_is_for_the_gate() -> None:
-    require_learnt(math.log(2), 2, 0.5)
+    require_learnt(GUESSING, GUESSING, 0.5)

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.samples import clouds, finish, settings
+from tests.training.samples import clouds, learnt
 from training.datasets import Dataset
 from training.errors import ExportError
 from training.export import TOLERANCE, load, to_torchscript
-from training.fit import fit_classifier
-from training.nets import Classifier, predictor
+from training.learners.protocol import predictor
+from training.nets import Classifier
 
 
 def trained(dataset: Dataset) -> Classifier:
-    return finish(fit_classifier(dataset, None, settings(dropout=0.5)))[1]
+    module = learnt(dataset, dropout=0.5).module
+    assert isinstance(module, Classifier)
+    return module
 
 
 @pytest.mark.parametrize("classes", [2, 3])

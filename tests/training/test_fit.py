@@ -9,22 +9,28 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings, shuffled_labels
 from training.datasets import Dataset, hold_out_validation
 from training.errors import Diverged
 from training.evaluate import log_loss
-from training.fit import Probe, fit_classifier
-from training.nets import Classifier, Predict, predictor
+from training.fit import MLPLearner
+from training.learners.protocol import Predict, Probe, predictor
+from training.nets import MLP, Classifier
+from training.recipe import TrainingSettings
+from training.scaling import fit_scaler
 
 
 def learn(
     dataset: Dataset, validation: Dataset | None = None, probe: Probe | None = None, **changes: Any
 ) -> tuple[list[EpochMetrics], Classifier]:
-    events, classifier = finish(fit_classifier(dataset, validation, settings(**changes), probe))
-    return [event for event in events if isinstance(event, EpochMetrics)], classifier
+    events, fitted = finish(MLPLearner(settings(**changes)).fit(dataset, validation, probe))
+    assert fitted.history == tuple(event for event in events if isinstance(event, EpochMetrics))
+    assert isinstance(fitted.module, Classifier)
+    return list(fitted.history), fitted.module
 
 
 def digest(module: nn.Module) -> str:
@@ -149,30 +155,115 @@ def test_a_learning_rate_of_a_million_diverges(optimizer: str) -> None:
 
 
 def test_the_probe_reports_and_changes_nothing() -> None:
-    asked: list[int] = []
+    asked: list[Predict] = []
 
-    def probe(predict: object, epoch: int) -> float | None:
-        asked.append(epoch)
-        return 0.5 if epoch == 2 else None
+    def accuracy(predict: Predict) -> float:
+        asked.append(predict)
+        return 0.5
 
-    history, probed = finish(fit_classifier(clouds(), None, settings(epochs=3, dropout=0.5), probe))
+    history, probed = learn(clouds(), probe=Probe(2, accuracy), epochs=3, dropout=0.5)
 
-    assert asked == [1, 2, 3]
-    assert [event.test_accuracy for event in history if isinstance(event, EpochMetrics)] == [None, 0.5, None]
+    assert len(asked) == 1
+    assert [metrics.test_accuracy for metrics in history] == [None, 0.5, None]
     assert digest(probed) == digest(learn(clouds(), epochs=3, dropout=0.5)[1])
 
 
 def test_the_probe_sees_the_classifier_of_its_epoch() -> None:
     seen: list[float] = []
 
-    def probe(predict: Predict, epoch: int) -> float | None:
+    def accuracy(predict: Predict) -> float:
         seen.append(log_loss(predict(clouds().x), clouds().y))
-        return None
+        return 0.5
 
-    history, classifier = learn(clouds(), probe=probe, epochs=5)
+    history, classifier = learn(clouds(), probe=Probe(1, accuracy), epochs=5)
 
     assert seen[:-1] == pytest.approx([metrics.train_loss for metrics in history[1:]], rel=1e-4)
     assert seen[-1] == log_loss(predictor(classifier)(clouds().x), clouds().y)
+
+
+def test_who_follows_a_training_is_in_no_inference_mode() -> None:
+    for _ in MLPLearner(settings(epochs=2)).fit(clouds(), None):
+        assert not torch.is_inference_mode_enabled()
+
+
+def test_a_closed_training_ends_at_once_and_leaves_no_trace() -> None:
+    before = torch.random.get_rng_state()
+    training = MLPLearner(settings(epochs=1000, dropout=0.5)).fit(clouds(), None)
+    next(training)
+
+    training.close()
+
+    assert not list(training)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not torch.is_inference_mode_enabled()
+
+
+def torchs_own_loop(net: MLP, x: Tensor, y: Tensor, chosen: TrainingSettings) -> list[float]:
+    """Train as a tutorial does, with autograd and torch.optim, and return the loss of each epoch."""
+    classes = max(2, net.widths[-1])
+    weights = len(y) / (classes * torch.bincount(y)) if chosen.class_weights == "balanced" else None
+    optimizer = torch.optim.AdamW(net.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
+    shuffle = torch.Generator().manual_seed(chosen.seed)
+    losses = []
+    for _ in range(chosen.epochs):
+        total = 0.0
+        order = torch.randperm(len(y), generator=shuffle) if chosen.batch_size else torch.arange(len(y))
+        for index in torch.split(order, chosen.batch_size or len(y)):
+            optimizer.zero_grad()
+            loss = torchs_loss(net(x[index]), y[index], weights)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item() * len(index)
+        losses.append(total / len(y))
+    return losses
+
+
+def torchs_loss(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
+    if logits.shape[1] > 1:
+        return functional.cross_entropy(logits, y, weights)
+    row_weights = None if weights is None else weights[y] / weights[y].mean()
+    return functional.binary_cross_entropy_with_logits(logits[:, 0], y.float(), row_weights)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"batch_size": 16}, {"class_weights": "balanced", "batch_size": 16}, {"dropout": 0.3, "batch_size": 16}],
+    ids=["full batch", "mini-batches", "balanced", "dropout"],
+)
+def test_losses_and_weights_are_those_of_torchs_own_loop(classes: int, changes: dict[str, Any]) -> None:
+    dataset = shuffled_labels(clouds(100, classes=classes, features=3)).rows(np.arange(77))
+    chosen = settings(optimizer="adamw", weight_decay=0.01, epochs=10, lr=0.01, hidden=(8, 5), seed=1, **changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(chosen.seed)
+        net = MLP(3, classes, chosen.hidden, chosen.dropout)
+        x = fit_scaler(dataset.x)(torch.from_numpy(dataset.x))
+        expected = torchs_own_loop(net.train(), x, torch.from_numpy(dataset.y), chosen)
+
+    history, classifier = learn(dataset, **chosen.model_dump())
+
+    assert [metrics.train_loss for metrics in history] == pytest.approx(expected, rel=1e-4)
+    for ours, theirs in zip(classifier.net.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)  # ten epochs of rounding
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_size": 50}, {"class_weights": "balanced"}], ids=str)
+def test_chunks_change_nothing(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    train, validation = hold_out_validation(shuffled_labels(clouds(101, classes=3)).rows(np.arange(90)), 0.3, seed=0)
+    found = []
+    for chunk_rows in (2048, 7):
+        monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", chunk_rows)
+        history, _ = learn(train, validation, epochs=3, **changes)
+        found.append([(m.train_loss, m.validation_loss, m.gradient_norm) for m in history])
+
+    assert np.array(found[0]) == pytest.approx(np.array(found[1]), rel=1e-5)
+
+
+def test_the_validation_loss_knows_no_dropout() -> None:
+    history, classifier = learn(clouds(), clouds(40, seed=1), hidden=(50,), dropout=0.9, epochs=5)
+
+    loss = log_loss(predictor(classifier)(clouds(40, seed=1).x), clouds(40, seed=1).y)
+    assert history[-1].validation_loss == pytest.approx(loss, rel=1e-4)
 
 
 def test_the_speed_is_that_of_the_epoch() -> None:
@@ -184,10 +275,10 @@ def test_the_speed_is_that_of_the_epoch() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, 7])
 def test_an_epoch_that_lasts_says_how_far_it_is(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.learning.descent.REPORT_S", 0)
+    monkeypatch.setattr("training.fit.REPORT_S", 0)
     monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", 20)
 
-    events, _ = finish(fit_classifier(clouds(60), None, settings(epochs=1, batch_size=batch_size)))
+    events, _ = finish(MLPLearner(settings(epochs=1, batch_size=batch_size)).fit(clouds(60), None))
 
     *notices, last = events
     assert isinstance(last, EpochMetrics)

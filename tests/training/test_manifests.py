@@ -7,13 +7,12 @@ import pytest
 
 from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature
 from modelstore.manifest import MAX_GOLDEN_VALUES
-from tests.training.samples import clouds, finish, recipe, settings
+from tests.training.samples import clouds, learnt, recipe
 from training.datasets import Dataset, Splits
 from training.evaluate import evaluate
 from training.export import to_torchscript
-from training.fit import fit_classifier
+from training.learners.protocol import Predict, predictor
 from training.manifests import build_manifest, describe_features, golden_rows
-from training.nets import Predict, predictor
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def test() -> Dataset:
 
 @pytest.fixture
 def predict(train: Dataset) -> Predict:
-    return predictor(finish(fit_classifier(train, None, settings()))[1])
+    return predictor(learnt(train).module)
 
 
 def test_golden_rows_hold_the_training_extremes_of_every_feature(
@@ -94,8 +93,8 @@ def test_deciles_of_a_constant_column_ascend_in_spite_of_rounding(value: float, 
 
 
 def test_the_manifest_is_written_and_read_back(train: Dataset, test: Dataset) -> None:
-    _, classifier = finish(fit_classifier(train, None, settings()))
-    predict, model = predictor(classifier), to_torchscript(classifier, train.x)
+    module = learnt(train).module
+    predict, model = predictor(module), to_torchscript(module, train.x)
 
     manifest = build_manifest(
         recipe(),

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from training.nets import CHUNK_ROWS, MLP, BinaryLink, Classifier, predictor
+from training.learners.protocol import predictor
+from training.nets import MLP, BinaryLink, Classifier
 from training.recipe import BUILT_IN, load_recipe
 from training.scaling import StandardScaler
 
@@ -61,20 +62,3 @@ def test_rows_sum_to_one_even_far_outside(classes: int) -> None:
     assert probabilities.shape == (100, classes)
     assert probabilities.dtype == np.dtype(np.float32)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(100), abs=1e-6)
-
-
-def test_long_inputs_go_through_in_chunks_with_the_same_answers() -> None:
-    predict = predictor(Classifier(plain_scaler(1), MLP(1, 2, (4,))))
-    x = np.linspace(-3, 3, CHUNK_ROWS + 5)[:, None]
-
-    whole = predict(x)
-
-    assert len(whole) == len(x)
-    np.testing.assert_allclose(whole[-5:], predict(x[-5:]), atol=1e-6)  # another batch size, another summation order
-
-
-def test_predicting_switches_dropout_off() -> None:
-    predict = predictor(Classifier(plain_scaler(2), MLP(2, 2, (64,), 0.9)))
-    x = np.ones((4, 2))
-
-    assert np.array_equal(predict(x), predict(x))

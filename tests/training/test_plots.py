@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from modelstore import EpochMetrics
-from tests.training.samples import clouds, finish, settings
+from tests.training.samples import clouds, learnt
 from training.evaluate import evaluate
-from training.fit import fit_classifier
-from training.nets import predictor
+from training.learners.protocol import predictor
 from training.plots import confusion_matrix, decision_boundary, loss_curves
 
 
@@ -58,9 +57,9 @@ def test_a_confusion_matrix_is_a_picture(classes: int) -> None:
 @pytest.mark.parametrize("classes", [2, 9])
 def test_a_decision_boundary_is_a_picture(classes: int) -> None:
     rows = clouds(90, classes=classes)
-    _, classifier = finish(fit_classifier(rows, None, settings()))
+    module = learnt(rows).module
 
-    require_picture(decision_boundary(predictor(classifier), rows, ("cm", ""), "boundary"))
+    require_picture(decision_boundary(predictor(module), rows, ("cm", ""), "boundary"))
 
 
 def test_drawing_never_imports_pyplot() -> None:

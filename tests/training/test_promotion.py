@@ -14,7 +14,7 @@ from training.candidate import Candidate, train_candidate
 from training.datasets import Splits, load_splits
 from training.evaluate import evaluate
 from training.gate import Contender, Policy, Rival, decide
-from training.nets import predictor
+from training.learners.protocol import predictor
 from training.recipe import BUILT_IN, Recipe, load_recipe
 
 NAMES = ("cancer", "iris", "blobs")

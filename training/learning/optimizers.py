@@ -1,26 +1,19 @@
-"""How a gradient changes parameters: SGD, Adam and AdamW on one flat vector; it must not know networks.
+"""SGD, Adam and AdamW on one flat vector of parameters.
 
-They give what `torch.optim` gives with the same settings; there the bookkeeping of one step costs more than the step.
+They must not know networks. They give what `torch.optim` gives with the same settings, whose bookkeeping costs more
+than the step itself.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from training.recipe import TrainingSettings
 
-MOMENTUM, MEMORY, EPSILON = 0.9, 0.999, 1e-8
-
-
-class Optimizer(Protocol):
-    """Changes its parameters in place by a gradient of the same shape."""
-
-    def step(self, gradient: Tensor, rate: float) -> None:
-        """Take one step with this learning rate; call it in inference mode."""
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Sgd:
@@ -31,7 +24,7 @@ class Sgd:
         self._decay = decay
 
     def step(self, gradient: Tensor, rate: float) -> None:
-        """Take one step."""
+        """Take one step with this learning rate; the gradient is left alone."""
         if self._decay:
             gradient = gradient.add(self._values, alpha=self._decay)
         self._values.add_(gradient, alpha=-rate)
@@ -51,20 +44,20 @@ class Adam:
         self._steps = 0
 
     def step(self, gradient: Tensor, rate: float) -> None:
-        """Take one step."""
+        """Take one step with this learning rate; the gradient is left alone."""
         self._steps += 1
         if self._decay and self._decoupled:
             self._values.mul_(1 - rate * self._decay)
         elif self._decay:
             gradient = gradient.add(self._values, alpha=self._decay)
-        self._mean.lerp_(gradient, 1 - MOMENTUM)
-        self._square.mul_(MEMORY).addcmul_(gradient, gradient, value=1 - MEMORY)
-        root = torch.sqrt(self._square, out=self._root).div_(math.sqrt(1 - MEMORY**self._steps)).add_(EPSILON)
-        self._values.addcdiv_(self._mean, root, value=-rate / (1 - MOMENTUM**self._steps))
+        self._mean.lerp_(gradient, 1 - BETA1)
+        self._square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        root = torch.sqrt(self._square, out=self._root).div_(math.sqrt(1 - BETA2**self._steps)).add_(EPSILON)
+        self._values.addcdiv_(self._mean, root, value=-rate / (1 - BETA1**self._steps))
 
 
-def optimizer_for(values: Tensor, settings: TrainingSettings) -> Optimizer:
-    """Return what moves these parameters, float32 (P,), as the settings say."""
+def optimizer_for(values: Tensor, settings: TrainingSettings) -> Sgd | Adam:
+    """Return the optimizer of the settings for these parameters, float32 (P,), which its steps change in place."""
     match settings.optimizer:
         case "sgd":
             return Sgd(values, settings.weight_decay)

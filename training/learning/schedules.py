@@ -1,6 +1,7 @@
-"""The learning rate of each epoch: constant, falling as a cosine, or tenfold at a plateau; it must not know networks.
+"""The learning rate of each epoch: constant, falling as a cosine, or tenfold at a plateau.
 
-They give what `torch.optim.lr_scheduler` gives: CosineAnnealingLR over all epochs, ReduceLROnPlateau with its defaults.
+They must not know networks. They give what `torch.optim.lr_scheduler` gives: CosineAnnealingLR over all epochs,
+ReduceLROnPlateau with its defaults.
 """
 
 from __future__ import annotations

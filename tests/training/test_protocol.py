@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modelstore import EpochMetrics, Notice
+from tests.training.samples import clouds, finish, settings
+from training.datasets import Dataset
+from training.export import load, to_torchscript
+from training.fit import MLPLearner
+from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, WithResult, predictor
+
+
+class PriorLearner:
+    """Learn the share of each class: the least that fits the protocol."""
+
+    def fit(
+        self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
+    ) -> Generator[EpochMetrics | Notice, None, Fitted]:
+        """Count."""
+        yield Notice(message=f"counting {len(train)} rows")
+        shares = torch.from_numpy(train.y).bincount(minlength=len(train.classes)) / len(train)
+        linear = nn.Linear(train.x.shape[1], len(shares))
+        nn.init.zeros_(linear.weight)
+        linear.bias.data.copy_(shares.log())
+        return Fitted(nn.Sequential(linear, nn.Softmax(dim=1)).eval(), ())
+
+
+@pytest.mark.parametrize("learner", [PriorLearner(), MLPLearner(settings())], ids=["prior", "mlp"])
+def test_whatever_learns_returns_a_module_that_can_be_published(learner: Learner) -> None:
+    rows = clouds(60, classes=3)
+
+    events, fitted = finish(learner.fit(rows, None))
+
+    assert events
+    assert tuple(event for event in events if isinstance(event, EpochMetrics)) == fitted.history
+    probabilities = load(to_torchscript(fitted.module, rows.x))(rows.x)
+    assert probabilities.shape == (60, 3)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-6)
+
+
+def test_a_generators_result_is_kept_beside_its_events() -> None:
+    def counting() -> Generator[int, None, str]:
+        yield 1
+        yield 2
+        return "done"
+
+    run = WithResult(counting())
+
+    assert list(run) == [1, 2]
+    assert run.result == "done"
+
+
+def test_there_is_no_result_before_the_end() -> None:
+    run = WithResult(MLPLearner(settings()).fit(clouds(), None))
+
+    next(iter(run))
+
+    assert not hasattr(run, "result")
+
+
+def test_long_inputs_go_through_in_chunks_with_the_same_predictions() -> None:
+    predict = predictor(nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2), nn.Softmax(dim=1)))
+    x = np.linspace(-3, 3, CHUNK_ROWS + 5)[:, None]
+
+    whole = predict(x)
+
+    assert len(whole) == len(x)
+    np.testing.assert_allclose(whole[-5:], predict(x[-5:]), atol=1e-6)  # another batch size, another summation order
+
+
+def test_predicting_switches_dropout_off() -> None:
+    predict = predictor(nn.Dropout(0.9))
+    x = np.ones((4, 20))
+
+    assert np.array_equal(predict(x), x)
