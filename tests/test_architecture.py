@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.parts", "app.direct"),  # composition; one request on the short way
     ("app.edge", "app.receiving"),  # outermost ASGI layer; deadlines and the end of a connection
     ("app.parsing",),  # bounds of what comes from the socket
-    ("app.exchange", "app.access.door", "app.pace"),
+    ("app.exchange", "app.access.door", "app.pace", "app.standstill"),
     ("app.api",),  # HTTP
     ("app.predictor", "app.bulkpredictor", "app.inference"),  # services
     ("app.aside", "app.addressing"),
