@@ -65,7 +65,6 @@ class ParsingProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as offer:
                 left = self._without_offer() + left[offer.args[0] :]
             except httptools.HttpParserError:
-                self.logger.warning(INVALID)
                 self.send_400_response(INVALID)
                 break
         if self.phase or self.counted:
@@ -182,7 +181,7 @@ class ParsingProtocol(HttpToolsProtocol):
 
     def _refuse_too_large(self) -> None:
         self.refusal = self._too_large()
-        self.send_400_response(INVALID)
+        self.send_400_response("")
 
     def _too_large(self) -> HeadTooLarge:
         return HeadTooLarge(self.bounds.max_head_bytes, self.bounds.max_headers)

@@ -31,7 +31,6 @@ class BoundedProtocol(ParsingProtocol):
         super().__init__(*arguments, **named)
         self.answered = 0
         self._pace = Pace()
-        self._ahead: Any = None  # the request that is being answered while others wait behind it
         self._due: ServingError | None = None  # the refusal of the last one, when those before it have their answers
         self._lingers = False
         self._last = False
@@ -48,20 +47,13 @@ class BoundedProtocol(ParsingProtocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop looking at it; uvicorn tells the last request only, but another may be the one that is answered."""
+        """Stop looking at it."""
         self._pace.end()
-        ahead, self._ahead = self._ahead, None
         super().connection_lost(exc)
-        if ahead is not None and ahead is not self.cycle and not ahead.response_complete:
-            ahead.disconnected = True
-            ahead.message_event.set()
 
     def on_headers_complete(self) -> None:
         """Let uvicorn answer the request, now or when those before it have their answers."""
-        before = self.cycle
         super().on_headers_complete()
-        if len(self.pipeline) == 1:
-            self._ahead = before
         cycle = self.cycle
         if cycle is not None:
             cycle.keep_alive &= not self._last
@@ -77,20 +69,15 @@ class BoundedProtocol(ParsingProtocol):
         if self.deaf:
             self._go_on_to_the_end()
         elif self.pipeline or self.transport.is_closing():
-            self._go_on()
+            super().on_response_complete()  # which sets none here
         else:
             self.server_state.total_requests += 1
             self.flow.resume_reading()
 
-    def _go_on(self) -> None:
-        """Let uvicorn begin with the next request, if there is one; it sets no timer then."""
-        self._ahead = self.pipeline[-1][0] if self.pipeline else None
-        super().on_response_complete()
-
     def _go_on_to_the_end(self) -> None:
         """Answer what was asked before the reading stopped, then refuse what was not understood."""
         if self.pipeline and not self._lingers:
-            self._go_on()
+            super().on_response_complete()
             return
         self.server_state.total_requests += 1
         if self._due is not None and not self.ends:
@@ -101,6 +88,8 @@ class BoundedProtocol(ParsingProtocol):
         if self.deaf or self.transport.is_closing():
             return
         self.deaf = True
+        if msg:
+            self.logger.warning(msg)
         error = self.refusal or MalformedBody(f"{msg} Send HTTP/1.1 as RFC 9112 has it")
         last: Any = self.cycle
         is_request = self.phase in (BODY_BEGUN, BODY)
