@@ -173,7 +173,7 @@ public class Ask {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("javac"), reason="there is no JDK")
+@pytest.mark.skipif(not shutil.which("javac"), reason="no JDK is installed; scripts/packages does it")
 def test_client_of_the_jdk_is_answered_as_it_comes(guarded: Guarded, tmp_path: Path) -> None:
     """X-02: with a length, in chunks, and on the connection that it keeps."""
     source = tmp_path / "Ask.java"
@@ -188,7 +188,7 @@ def test_client_of_the_jdk_is_answered_as_it_comes(guarded: Guarded, tmp_path: P
     assert all('"predictions"' in line for line in said.stdout.splitlines())
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl is installed; scripts/packages does it")
 def test_curl_that_offers_http_2_is_answered(guarded: Guarded) -> None:
     """X-02: a body with a length and one in chunks, over one connection."""
     key = guarded.bearer(Scope.PREDICT)["authorization"]
