@@ -7,13 +7,18 @@ Sizes are rows. Items are checked before they come here, so that a bad one canno
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.errors import DeadlinePassed, Overloaded
 from app.patience import PATIENCE, UNLIMITED, Patience
+
+logger = logging.getLogger(__name__)
+
+UNTOLD = "an answer could not be given to whoever waits for it; those of its neighbours are not touched"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,6 +42,12 @@ class Entry(Generic[T, R]):
         self.cancelled = False
         self.deadline_ns: int | None = None
         self.patience: Patience = UNLIMITED
+
+    def end(self, now_ns: int) -> Exception | None:
+        """Return why it need not be run any more, if so."""
+        if self.deadline_ns is not None and self.deadline_ns < now_ns:
+            return DeadlinePassed()
+        return self.patience.end(now_ns)
 
 
 class Batcher(Generic[T, R]):
@@ -131,11 +142,9 @@ class Batcher(Generic[T, R]):
             self.queued_rows -= entry.rows
             if entry.cancelled:
                 continue
-            if entry.deadline_ns is not None and entry.deadline_ns < now_ns:
-                entry.done(DeadlinePassed())
-                continue
-            if entry.patience is not UNLIMITED and (end := entry.patience.end(now_ns)) is not None:
-                entry.done(end)
+            bounded = entry.deadline_ns is not None or entry.patience is not UNLIMITED
+            if bounded and (end := entry.end(now_ns)) is not None:
+                _tell(entry, end)
                 continue
             batch.append(entry)
             rows += entry.rows
@@ -153,4 +162,14 @@ class Batcher(Generic[T, R]):
             results = [error] * len(batch)
         for entry, result in zip(batch, results, strict=True):
             if not entry.cancelled:
-                entry.done(result)
+                try:
+                    entry.done(result)
+                except Exception:
+                    logger.exception(UNTOLD)
+
+
+def _tell(entry: Entry[Any, Any], end: Exception) -> None:
+    try:
+        entry.done(end)
+    except Exception:
+        logger.exception(UNTOLD)

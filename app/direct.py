@@ -37,6 +37,10 @@ class Connection(Protocol):
         """Write a whole answer."""
         ...
 
+    def linger(self) -> None:
+        """Close, when the client had time to read the answer."""
+        ...
+
     def on_response_complete(self) -> None:
         """Be told that an answer is written."""
         ...
@@ -86,11 +90,13 @@ class DirectExchange:
         """Be told by uvicorn, as its message event is, that the connection is lost: nobody waits for the answer now."""
         if not self.response_complete:
             self.response_complete = True
-            if self.entry is not None:
-                self.entry.cancelled = True
-                self.entry.done(ClientGone())
-                self.entry = None
-            self._count(CLIENT_CLOSED)
+            entry, self.entry = self.entry, None
+            try:
+                if entry is not None:
+                    entry.cancelled = True
+                    entry.done(ClientGone())
+            finally:
+                self._count(CLIENT_CLOSED)
 
     def finish(self, result: bytes | Exception) -> None:
         """Write the answer; called once, now or at the end of the loop's turn."""
@@ -100,17 +106,23 @@ class DirectExchange:
         if connection.transport.is_closing():  # the loss was told to a request behind this one
             self.set()
             return
-        request_id = connection.edge.request_ids.choose(self._given_id)
-        if isinstance(result, bytes):
-            status, body, headers = 200, result, b"content-type: application/json\r\n"
-        else:
-            status, body, headers = problem_bytes(result, request_id)
-        connection.write_answer(status, headers, body, request_id, keep_alive=self.keep_alive)
         self.response_complete = True
         self.entry = None
-        self._count(status, len(body), request_id)
+        request_id, status, body = "", 500, b""
+        try:
+            request_id = connection.edge.request_ids.choose(self._given_id)
+            if isinstance(result, bytes):
+                status, body, headers = 200, result, b"content-type: application/json\r\n"
+            else:
+                status, body, headers = problem_bytes(result, request_id)
+            connection.write_answer(status, headers, body, request_id, keep_alive=self.keep_alive)
+        except BaseException:
+            connection.transport.abort()  # nobody knows how much of the answer was written
+            raise
+        finally:
+            self._count(status, len(body), request_id)
         if not self.keep_alive:
-            connection.transport.close()
+            connection.linger()
         connection.on_response_complete()
 
     def _count(self, status: int, sent_bytes: int = 0, request_id: str = "") -> None:

@@ -13,12 +13,14 @@ class Lifetime:
     Attributes:
         draining: it was told to stop, and still serves so that those who send requests here can learn of it.
         device_lost: no model will ever run again in this process, which stops for it.
+        stands_still: every place is taken, and nothing is answered any more; it may pass.
         stopping: set when no more connections are taken, for answers that would wait for something to happen.
     """
 
     def __init__(self) -> None:
         self.draining = False
         self.device_lost = False
+        self.stands_still = False
         self.stopping = asyncio.Event()
 
     def lose_device(self) -> None:
@@ -30,4 +32,8 @@ class Lifetime:
         """Return why nobody should send more requests here, if so."""
         if self.device_lost:
             return "the device is lost: the service ends, to be started again"
-        return "draining: the service was told to stop" if self.draining else None
+        if self.draining:
+            return "draining: the service was told to stop"
+        if self.stands_still:
+            return "standstill: as many requests as may be are being answered, and none gets its answer"
+        return None

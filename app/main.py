@@ -25,6 +25,7 @@ from app.logs.requests import RequestLog
 from app.parts import Parts, assemble
 from app.registry import ModelRegistry
 from app.settings import Settings
+from app.standstill import Standstill
 from modelstore import Manifest, StoreError
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,8 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
     tasks.append(asyncio.create_task(registry.keep_tested(settings.self_test_interval_s), name="self test"))
     tasks.append(asyncio.create_task(parts.door.gate.keep_current(), name="keys"))
+    standstill = Standstill(parts.metrics, parts.door.table, parts.door.max_in_flight, parts.lifetime)
+    tasks.append(asyncio.create_task(standstill.keep_watch(), name="standstill"))
     if settings.metrics_dir:
         shared = SharedFigures(settings.metrics_dir, parts.metrics)
         shared.inherit()

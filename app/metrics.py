@@ -8,7 +8,7 @@ from what a client sent, so their number is bounded. What each version did is co
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import get_args
 
 from app.exposition import Labels, Samples, lines, process_lines
@@ -86,6 +86,11 @@ class ServingMetrics:
             codes = _ByCode(self._figures[REQUESTS], key)
             self._requests[key] = RequestFigures(codes, self._histogram(DURATIONS, key))
         return self._requests[key]
+
+    def answered_well(self, routes: Container[str]) -> float:
+        """Return how many requests of some routes were answered with success."""
+        counts = self._figures[REQUESTS].items()
+        return sum(count for (route, _, code), (count,) in counts if route in routes and code.startswith("2"))
 
     def job_ended(self, reason: str, ran_s: float | None = None) -> None:
         """Count a training job that ended, and how long it had run, if it had."""

@@ -45,7 +45,6 @@ class DirectProtocol(BoundedProtocol):
         self._exchange: DirectExchange | None = None
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self._default_head = b""
-        self._lengths: list[bytes] = []
         self._repeated: PlainHead | None = None
         self._answer_with: type[DirectExchange] = DirectExchange
         if self.edge.lifetime.draining:
@@ -57,19 +56,21 @@ class DirectProtocol(BoundedProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+        self.counted = False
         self._exchange = None
-        self._lengths = []
+        self.lengths = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; lengths apart, because all others are often those of the request before.
 
-        One behind the body is left out, since the request was judged by those before it. What uvicorn does with a
-        header is done here: two calls less for each are a twentieth of a request's time.
+        What uvicorn does with a header is done here: two calls less for each are a twentieth of a request's time.
         """
         name = name.lower()
-        if name == b"content-length":
-            self._lengths.append(value)
-        elif self.phase < BODY_BEGUN:
+        if self.phase >= BODY_BEGUN:
+            self.on_trailer(name, value)
+        elif name == b"content-length":
+            self.lengths.append(value)
+        else:
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))
@@ -167,11 +168,12 @@ class DirectProtocol(BoundedProtocol):
 
     def _direct(self) -> DirectExchange | None:
         """Return an exchange if the request is as plain as the short way wants it."""
-        if (self.cycle is not None and not self.cycle.response_complete) or self.limit_concurrency is not None:
+        before = self.cycle
+        if before is not None and not (before.response_complete and before.keep_alive):
             return None
-        if len(self._lengths) != 1 or not _SMALL_LENGTH.fullmatch(self._lengths[0]) or self.flow.write_paused:
+        if len(self.lengths) != 1 or not _SMALL_LENGTH.fullmatch(self.lengths[0]) or self.flow.write_paused:
             return None
-        if int(self._lengths[0]) > self._max_direct_bytes:
+        if int(self.lengths[0]) > self._max_direct_bytes:
             return None
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
@@ -209,9 +211,11 @@ class DirectProtocol(BoundedProtocol):
 
     def _take_uvicorns_way(self) -> None:
         self.check_head()
+        if self.parser.should_upgrade():
+            return  # it is read again without the offer
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)  # the very list that uvicorn's scope holds
-        self.headers.extend((b"content-length", length) for length in self._lengths)
+        self.headers.extend((b"content-length", length) for length in self.lengths)
         super().on_headers_complete()

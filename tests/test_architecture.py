@@ -30,8 +30,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.worker",),  # one serving process
     ("app.main", "app.wire"),  # routes and lifespan; the short way from the socket
     ("app.parts", "app.direct"),  # composition; one request on the short way
-    ("app.edge", "app.receiving"),  # outermost ASGI layer; bounds of what comes from the socket
-    ("app.exchange", "app.access.door", "app.pace"),
+    ("app.edge", "app.receiving"),  # outermost ASGI layer; deadlines and the end of a connection
+    ("app.parsing",),  # bounds of what comes from the socket
+    ("app.exchange", "app.access.door", "app.pace", "app.standstill"),
     ("app.api",),  # HTTP
     ("app.predictor", "app.bulkpredictor", "app.inference"),  # services
     ("app.aside", "app.addressing"),
@@ -87,7 +88,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch.jit": ("training.export", "app.runtime", "app.engines"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),
-    "uvicorn": ("app.server", "app.drain", "app.wire", "app.receiving"),
+    "uvicorn": ("app.server", "app.drain", "app.wire", "app.parsing"),
     "starlette": ("app.api", "app.main", "app.edge", "app.exchange"),
     "pyarrow": ("app.codecs",),
     "opentelemetry": ("app.tracing", "app.otlp"),

@@ -94,10 +94,13 @@ class MalformedRequest(ServingError):
 
 
 class HeadTooLarge(ServingError):
-    """The request line and headers are too long, or too many."""
+    """The request line and headers are too long, or too many; or the trailers and chunk extensions of the body are."""
 
     def __init__(self, max_bytes: int, max_headers: int) -> None:
-        super().__init__(f"request line and headers may have {max_bytes} bytes, and be at most {max_headers} headers")
+        super().__init__(
+            f"request line and headers may have {max_bytes} bytes, and be at most {max_headers} headers; so may "
+            "trailers and chunk extensions"
+        )
 
 
 class HostNotServed(ServingError):

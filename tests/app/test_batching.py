@@ -330,3 +330,55 @@ def test_who_is_answered_may_ask_again_at_once() -> None:
 
     answers_of(scene)
     assert (run.batches, answered) == ([[1, 2], [100]], [2, 4, 200])
+
+
+def raises(result: int | Exception) -> None:
+    """Fail to pass an answer on, as a connection does that can no longer be written to."""
+    raise RuntimeError(f"nobody takes {result}")
+
+
+@pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
+def test_answer_that_cannot_be_given_leaves_neighbours_and_the_next_batch_served(
+    position: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """X-01."""
+    answered: list[int | Exception] = []
+
+    async def scene() -> int:
+        rows = batcher(Doubler())
+        for place, item in enumerate((10, 20, 30)):
+            rows.submit(item, 1, raises if place == position else answered.append)
+        await turn()
+        return await rows.result(40, 1)
+
+    assert answers_of(scene) == 80
+    assert answered == [2 * item for place, item in enumerate((10, 20, 30)) if place != position]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
+def test_late_answer_that_cannot_be_given_leaves_the_queue_going_on(
+    position: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """X-01: also when the queue is longer than a batch, which goes on in the next turn."""
+    answered: list[int | Exception] = []
+
+    async def scene() -> None:
+        rows = batcher(Doubler(), batch=1)
+        for place, item in enumerate((10, 20, 30)):
+            entry = rows.submit(item, 1, raises if place == position else answered.append)
+            entry.deadline_ns = 0 if place == position else None
+        for _ in range(4):
+            await turn()
+        assert rows.queued_rows == 0
+
+    answers_of(scene)
+    assert answered == [2 * item for place, item in enumerate((10, 20, 30)) if place != position]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_answer_that_cannot_be_given_is_not_the_fault_of_who_submits_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """X-01: who submits would answer once more."""
+    batcher(Doubler()).submit(1, 1, raises, alone=True)
+
+    assert [record.levelname for record in caplog.records] == ["ERROR"]

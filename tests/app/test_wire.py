@@ -488,6 +488,7 @@ def test_garbage_behind_a_request_that_waits_does_not_come_before_its_answer(pat
         connection.send(request(mean(0.25)) + b"garbage\r\n\r\n")
 
         assert high(connection.answer()) == 0.25
+        assert connection.answer().status == 400
         assert connection.rest() == b""
 
 

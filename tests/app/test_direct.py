@@ -1,0 +1,72 @@
+"""One request on the short way whose answer cannot be written: it is over all the same, and counted once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.access.door import ANYBODY, Pass
+from app.direct import DirectExchange, PlainHead
+from app.edge import Edge
+from app.errors import DeadlinePassed
+from app.main import create_app
+from app.settings import Settings
+
+
+class Cut(asyncio.Transport):
+    """A transport whose end was written already."""
+
+    aborted = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class HalfClosed:
+    """A connection that cannot be written to."""
+
+    parser: Any
+    peer = "127.0.0.1"
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.parser = self
+        self.cut = Cut()
+        self.transport: asyncio.Transport = self.cut
+        self.told = 0
+
+    def should_keep_alive(self) -> bool:
+        return True
+
+    def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
+        raise RuntimeError("Cannot call write() after write_eof()")
+
+    def linger(self) -> None:
+        self.told += 1
+
+    def on_response_complete(self) -> None:
+        self.told += 1
+
+
+@pytest.mark.parametrize("result", [b"{}", DeadlinePassed(), ValueError("unknown")], ids=["good", "late", "failed"])
+def test_answer_that_cannot_be_written_gives_its_place_back_once(settings: Settings, result: bytes | Exception) -> None:
+    """X-01."""
+    connection = HalfClosed(create_app(settings))
+    metrics = connection.edge.metrics
+    exchange = DirectExchange(connection, PlainHead(b"/predict/iris", [], "iris", Pass(ANYBODY, 0)), None)
+    metrics.in_progress += 1
+
+    with pytest.raises(RuntimeError, match="write_eof"):
+        exchange.finish(result)
+
+    assert metrics.in_progress == 0
+    assert connection.cut.aborted
+    assert connection.told == 0
+    exchange.finish(result)
+    exchange.set()
+    assert metrics.in_progress == 0

@@ -1,0 +1,97 @@
+"""A service that answers nobody any more is noticed, and one that is only busy is not."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from app.access.table import AccessTable
+from app.lifetime import Lifetime
+from app.metrics import ServingMetrics
+from app.standstill import STANDSTILL_S, Standstill
+from modelstore import ModelRepository
+from tests.app.sockets import chunked, connected
+from tests.app.waiting import until
+from tests.fakes import publish
+from tests.processes import service
+
+PLACES = 2
+
+
+class Scene:
+    """A service that is told what is asked of it, and what time it is."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.metrics = ServingMetrics(tuple)
+        self.lifetime = Lifetime()
+        self._standstill = Standstill(self.metrics, AccessTable(), PLACES, self.lifetime, lambda: self.now_s)
+
+    def pass_time(self, seconds: float) -> bool:
+        """Look, let time pass, and look again; tell whether nothing is answered."""
+        self._standstill.look()
+        self.now_s += seconds
+        self._standstill.look()
+        return self.lifetime.stands_still
+
+
+def test_places_that_are_taken_while_nothing_is_answered_are_a_standstill() -> None:
+    """X-01."""
+    scene = Scene()
+    scene.metrics.in_progress = PLACES
+
+    assert not scene.pass_time(STANDSTILL_S - 1)
+    assert scene.pass_time(1)
+    assert scene.lifetime.unready
+    scene.metrics.in_progress = PLACES - 1
+    assert not scene.pass_time(0)
+    assert scene.lifetime.unready is None
+
+
+@pytest.mark.parametrize(
+    ("route", "method", "code", "still"),
+    [
+        ("/predict/{model}", "POST", 200, False),
+        ("/train", "POST", 202, False),
+        ("/predict/{model}", "POST", 503, True),
+        ("/predict/{model}", "POST", 499, True),
+        ("/readyz", "GET", 200, True),
+        ("/metrics", "GET", 200, True),
+        ("unmatched", "other", 404, True),
+    ],
+)
+def test_only_an_answer_that_needed_a_place_is_a_sign_of_life(route: str, method: str, code: int, still: bool) -> None:
+    """X-01: refusals, probes and figures go on all the time."""
+    scene = Scene()
+    scene.metrics.in_progress = PLACES
+    scene.pass_time(STANDSTILL_S - 1)
+
+    scene.metrics.requests(route, method).count(code, 0.1)
+
+    assert scene.pass_time(1) is still
+
+
+def test_free_place_is_none_however_little_is_answered() -> None:
+    scene = Scene()
+    scene.metrics.in_progress = PLACES - 1
+
+    assert not scene.pass_time(10 * STANDSTILL_S)
+
+
+@pytest.mark.slow
+def test_service_that_answers_nobody_is_unready_until_it_does(tmp_path: Path) -> None:
+    """X-01: rows that do not go on hold all places; when their clients leave, it is ready again."""
+    publish(ModelRepository(tmp_path / "models"), "iris", features=tuple("abcd"))
+    environment = {"TABSERVE_RECEIVE_TIMEOUT_S": "600", "TABSERVE_MAX_IN_FLIGHT": str(PLACES)}
+    begun, *_ = chunked(headers={"content-type": "text/csv"})
+    with service(tmp_path, environment=environment) as (client, _):
+        with contextlib.ExitStack() as stack:
+            for _ in range(PLACES):
+                stack.enter_context(connected(client.base_url)).send(begun)
+            until(lambda: client.get("/readyz").status_code == 503, "unready", 10 * STANDSTILL_S)
+            assert "standstill" in client.get("/readyz").json()["reasons"]["*"]
+            assert client.get("/livez").status_code == 200
+            assert client.post("/predict/iris", json={"instances": [[1, 2, 3, 4]]}).status_code == 503
+        until(lambda: client.get("/readyz").status_code == 200, "ready again")
