@@ -26,6 +26,7 @@ from app.api.bodies import media_type
 from app.audit.requests import Auditor
 from app.errors import ClientGone
 from app.exchange import Exchange
+from app.flight import FLIGHT, Flight
 from app.holding import HOLDING, Budget, Holding
 from app.lifetime import Lifetime
 from app.logs.form import REQUEST_ID
@@ -94,6 +95,7 @@ class Edge:
         request_ids: likewise.
         predictions: likewise, the counts of `POST /predict/{model}`.
         limits: likewise.
+        held: likewise, what requests hold together.
         door: likewise; every request comes in through it.
         lifetime: likewise; how far the process is in its life.
         request_log: has a line for every request, if that is wanted.
@@ -125,7 +127,7 @@ class Edge:
         self._infer = infer
         self._route_templates = route_templates
         self.limits = limits
-        self._held = Budget(limits.held)
+        self.held = Budget(limits.held)
         self.door = door
         self.lifetime = lifetime
         self.request_log = request_log
@@ -145,14 +147,15 @@ class Edge:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         request_id = self.request_ids.choose(headers.get(b"x-request-id"))
-        exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers))
+        FLIGHT.set(flight := Flight(self.metrics, self.door.max_in_flight))
+        exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers), flight)
         scope["tabserve.request_id"] = exchange.request_id
         REQUEST_ID.set(request_id)
         name = _PREDICT.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         asked = _INFER.fullmatch(scope["path"]) if scope["method"] == "POST" and not name else None
         started = time.perf_counter()
-        self.metrics.in_progress += 1
-        HOLDING.set(holding := Holding(self._held))
+        flight.begin()
+        HOLDING.set(holding := Holding(self.held))
         try:
             if self.limits.is_streamed(scope["path"], headers.get(b"content-type", b"")):
                 body = exchange.read(receive, headers, self.limits.streamed, None)
@@ -174,7 +177,7 @@ class Edge:
         except Exception as error:
             await exchange.fail(error)
         finally:
-            self.metrics.in_progress -= 1
+            flight.end()
             holding.give_back()
             route = PREDICT_ROUTE if name else INFER_ROUTES[asked[2] is not None] if asked else None
             self._count(scope, exchange, route, time.perf_counter() - started)

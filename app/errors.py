@@ -144,7 +144,7 @@ class TooManyBytesHeld(ServingError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"large requests hold as much memory as they may ({limit_bytes} bytes, TABSERVE_MAX_BYTES_HELD); try again "
+            f"requests hold as much memory as they may ({limit_bytes} bytes, TABSERVE_MAX_BYTES_HELD); try again "
             "in a moment, or send fewer rows at a time"
         )
         self.limit_bytes = limit_bytes
