@@ -7,6 +7,7 @@ Everything here is paid by every request, so it does little, and before a byte o
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import re
@@ -47,7 +48,7 @@ _PREDICT = re.compile(r"/predict/([^/]+)")
 _INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]{1,9}))?/infer")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _STREAMING = ("/predict", "/datasets/")  # below these are all routes that read bodies while they arrive
-_UNTRACED = frozenset((*PROBES, "/metrics"))
+_LIGHT = frozenset((*PROBES, "/metrics"))  # neither traced nor made to wait
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -133,12 +134,13 @@ class Edge:
         self.request_log = request_log
         self.tracing = tracing
         self._auditor = auditor
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connection go straight to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self.tracing is None or scope["path"] in _UNTRACED:
+        elif self.tracing is None or scope["path"] in _LIGHT:
             await self._answer(scope, receive, send)
         else:
             with self.tracing.request(scope) as span:
@@ -171,7 +173,7 @@ class Edge:
                 elif asked:
                     await self._infer(scope, body, exchange.send, asked[1], int(asked[2]) if asked[2] else None)
                 else:
-                    await self._app(scope, body, exchange.send)
+                    await self._routed(scope, body, exchange.send, flight)
         except (ClientDisconnect, ClientGone):
             pass  # nobody is left to be answered; counted as 499 if no answer had begun
         except Exception as error:
@@ -181,6 +183,14 @@ class Edge:
             holding.give_back()
             route = PREDICT_ROUTE if name else INFER_ROUTES[asked[2] is not None] if asked else None
             self._count(scope, exchange, route, time.perf_counter() - started)
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send, flight: Flight) -> None:
+        """Let FastAPI answer; it begins with one request in a turn of the loop, so that a crowd holds nobody up."""
+        if scope["path"] not in _LIGHT:
+            with flight.waiting():
+                async with self._turn:
+                    await asyncio.sleep(0)
+        await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange) -> None:
         """Let a request in, and put it on record if it is to change something.

@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.dataplane", "app.jobs.runner", "app.codecs"),
     ("app.jobs.owner", "app.jobs.acceptance"),  # trainings, from those who run them down to the table
     ("app.jobs.following", "app.jobs.recovery"),
-    ("app.jobs.outcome", "app.jobs.trainable"),
+    ("app.jobs.outcome", "app.jobs.trainable", "app.jobs.watching"),
     ("app.jobs.store", "app.jobs.claims"),
     ("app.jobs.table", "app.child"),
     ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),

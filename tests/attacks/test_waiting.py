@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import selectors
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.app.sockets import GOOD, Connection, connected, request
+from app.api.events import MAX_STREAMS
+from app.api.train import MAX_WAITS
+from app.jobs.threads import OWNER_THREADS, REQUEST_THREADS
+from tests.app.runners import write_training
+from tests.app.sockets import DEADLINE_S, GOOD, JSON, Answer, Connection, connected, request
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, store_in
-from tests.attacks.measuring import Asking, in_progress, resident_bytes, waiting
+from tests.attacks.measuring import Asking, in_progress, resident_bytes, threads_of, waiting
 from tests.processes import service
 from tests.promises import Measured
 
@@ -145,3 +150,89 @@ def test_x7_half_bodies_make_room_for_new_connections(tmp_path: Path) -> None:
             with contextlib.suppress(OSError):
                 stack.enter_context(connected(client.base_url)).send(UNFINISHED["short way"])
         until(answered, "an answer to a new client")
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[Guarded]:
+    """Run a service whose trainings never end."""
+    store_in(tmp_path)
+    write_training(tmp_path / "cwd", "signal.pause()")
+    with service(tmp_path, cwd=tmp_path / "cwd") as (client, process):
+        yield Guarded(client, process.pid, {}, None, tmp_path / "service.log")  # type: ignore[arg-type] # no keys
+
+
+def test_x6_clients_that_wait_for_a_training_keep_nobody_from_being_served(
+    training: Guarded, measured: Measured
+) -> None:
+    """X6: 1,100 of them; 64 wait, the others are answered 202 at once, and all waits end with the training."""
+    headers = {**JSON, "prefer": "wait=60", "idempotency-key": "one"}
+    message = request(b'{"model": "iris"}', "/train", headers)
+    client = training.client
+    threads = threads_of(training.pid)
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connected(training.url)) for _ in range(CLIENTS)]
+        with others_are_served(training) as asking:
+            for connection in connections:
+                connection.send(message)
+            at_once = answered(connections, CLIENTS - MAX_WAITS)
+            asking.go_on(50)
+            assert waiting(client) == MAX_WAITS
+            assert threads_of(training.pid) <= threads + REQUEST_THREADS + OWNER_THREADS
+        job = client.get("/train").json()["jobs"][0]
+        assert client.delete(f"/train/{job['id']}").status_code == 202
+        waited = answered([one for one in connections if one not in at_once], MAX_WAITS)
+
+    assert {answer.status for answer in at_once.values()} == {202}
+    assert {(answer.status, json.loads(answer.body)["status"]) for answer in waited.values()} == {(200, "cancelled")}
+    assert {json.loads(answer.body)["id"] for answer in (at_once | waited).values()} == {job["id"]}
+    told = f"{MAX_WAITS} of {CLIENTS:,} clients wait for one training, the others are answered 202"
+    measured("X-06", f"{told}; {len(asking.took_s)} predictions beside, all 200, p99 {asking.p99_ms:.0f} ms")
+
+
+def answered(connections: list[Connection], number: int) -> dict[Connection, Answer]:
+    """Return the answers of so many of the connections, those that come first."""
+    found: dict[Connection, Answer] = {}
+    poll = selectors.DefaultSelector()
+    for connection in connections:
+        poll.register(connection.socket, selectors.EVENT_READ, connection)
+    while len(found) < number:
+        ready = poll.select(DEADLINE_S)
+        assert ready, f"{len(found)} of {number} answers came"
+        for key, _ in ready:
+            poll.unregister(key.fileobj)
+            found[key.data] = key.data.answer()
+    return found
+
+
+def test_x6_client_that_goes_away_leaves_its_place_to_another(training: Guarded) -> None:
+    """X6: of those who wait for a training."""
+    message = request(b'{"model": "iris"}', "/train", {**JSON, "prefer": "wait=60", "idempotency-key": "one"})
+    connections: list[Connection] = []
+    with contextlib.ExitStack() as stack:
+        for clients in (MAX_WAITS + 1, 2):
+            new = [stack.enter_context(connected(training.url)) for _ in range(clients)]
+            for connection in new:
+                connection.send(message)
+            connections.extend(new)
+            ((refused, answer),) = answered(connections, 1).items()
+            assert answer.status == 202
+            connections.remove(refused)
+            until(lambda: waiting(training.client) == MAX_WAITS, "all places are taken")
+            assert in_progress(training.client) == 1
+            connections.pop().reset()
+            until(lambda: waiting(training.client) == MAX_WAITS - 1, "a place is left")
+
+
+def test_x6_clients_that_follow_a_training_do_not_count_as_being_answered(training: Guarded) -> None:
+    """X6: event streams are bounded on their own."""
+    job = training.client.post("/train", json={"model": "iris"}).json()
+    message = request(b"", f"/train/{job['id']}/events", {}, method="GET")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connected(training.url)) for _ in range(MAX_STREAMS)]
+        for connection in connections:
+            connection.send(message)
+        assert [connection.head()[0] for connection in connections] == [200] * MAX_STREAMS
+        until(lambda: (waiting(training.client), in_progress(training.client)) == (MAX_STREAMS, 1), "all follow")
+        with connected(training.url) as late:
+            late.send(message)
+            assert late.answer().status == 503
