@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.door import Door, in_time
+from app.access.prefix import Prefixes
 from app.access.refusals import NotPermitted
 from app.access.table import PROBES
 from app.api.bodies import media_type
@@ -114,6 +115,7 @@ class Edge:
         route_templates: Mapping[object, str],
         limits: BodyLimits,
         door: Door,
+        prefixes: Prefixes,
         lifetime: Lifetime,
         auditor: Auditor,
         request_log: RequestLog | None,
@@ -130,6 +132,7 @@ class Edge:
         self.limits = limits
         self.held = Budget(limits.held)
         self.door = door
+        self._prefixes = None if prefixes.none else prefixes
         self.lifetime = lifetime
         self.request_log = request_log
         self.tracing = tracing
@@ -140,7 +143,10 @@ class Edge:
         """Answer one request; other kinds of connection go straight to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self.tracing is None or scope["path"] in _LIGHT:
+            return
+        if self._prefixes is not None:
+            self._prefixes.place(scope)
+        if self.tracing is None or scope["path"] in _LIGHT:
             await self._answer(scope, receive, send)
         else:
             with self.tracing.request(scope) as span:

@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     """Seconds in which a client must read on in its answer, at least 64 KiB or all that is left."""
     allowed_hosts: Annotated[str, Field(pattern=r"^([^\s,]+(,[^\s,]+)*)?$")] = ""
     """Names, by comma, that requests may address the service by; default: all, but without keys only this machine's."""
+    root_path: str = ""
+    """Path, such as /tabserve, below which a proxy serves this service; links carry it."""
+    trusted_proxies: str = ""
+    """Addresses and networks, by comma, of proxies whose X-Forwarded-Prefix header says that path, for each request."""
     cors_origins: Annotated[str, Field(pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$")] = ""
     """Origins, by comma, such as https://app.example.org, whose pages may use the service from a browser."""
     train_missing: bool = False

@@ -56,7 +56,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.engines", "app.scores", "app.admission", "app.trial"),
     ("app.archive",),
     ("app.trainer", "app.signing"),
-    ("app.access.gate", "app.access.table", "app.access.exposure", "app.access.heads", "app.flight"),  # who may come in
+    (
+        "app.access.gate",
+        "app.access.table",
+        "app.access.exposure",
+        "app.access.heads",
+        "app.access.prefix",
+        "app.flight",
+    ),  # who may come in
     (
         "app.access.keyring",
         "app.access.keycommand",

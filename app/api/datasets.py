@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from app.api.bodies import check_content_type, declared_length
+from app.api.links import link
 from app.api.parameters import DatasetPath
 from app.api.schemas import Document, csv_body, links, problems
 from app.datasets.folders import StoredDataset
@@ -89,7 +90,7 @@ class DatasetRoutes:
         stored, is_new = await self._datasets.put(name, request.stream(), self._in_use, declared_length(request))
         response = await asyncio.to_thread(_shown, stored)
         response.status_code = 201 if is_new else 200
-        response.headers["Location"] = f"/datasets/{stored.name}"
+        response.headers["Location"] = link(request, f"/datasets/{stored.name}")
         return response
 
     async def list_datasets(self) -> DatasetList:

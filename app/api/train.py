@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.bodies import read_json
 from app.api.events import EventStream, EventStreams, close
+from app.api.links import link
 from app.api.parameters import JobPath
 from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.schemas import Document, header, json_body, links, problems
@@ -73,11 +74,11 @@ class TrainRoutes:
         wanted = (await read_json(request, TrainRequest)).wanted()
         return await self._accepted(await self._runner.start(wanted, key), request, response)
 
-    async def list_jobs(self, asked: Annotated[JobsQuery, Query()]) -> Response:
+    async def list_jobs(self, request: Request, asked: Annotated[JobsQuery, Query()]) -> Response:
         """List trainings, newest first; of one model, or in one status; `next` leads to the older ones."""
         jobs, older = await self._runner.list(**asked.model_dump())
-        following = "/train?" + urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
-        return await asyncio.to_thread(_listed, jobs, following if older is not None else None)
+        query = urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
+        return await asyncio.to_thread(_listed, jobs, link(request, f"/train?{query}") if older is not None else None)
 
     async def show(self, job_id: JobPath) -> JobInfo:
         """Show one training: place in the queue, progress, end, gate report, the last lines of its log."""
@@ -111,7 +112,7 @@ class TrainRoutes:
 
     async def _accepted(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
         """Answer with a job that was accepted, or with its result if the client would wait for it and there is room."""
-        response.headers["Location"] = f"/train/{job.id}"
+        response.headers["Location"] = link(request, f"/train/{job.id}")
         wait_s = preferred_wait_s(request)
         if wait_s and self._waits < MAX_WAITS:
             job = await self._wait(job, wait_s, request)
