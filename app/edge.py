@@ -46,7 +46,7 @@ Predict = Callable[[Scope, Receive, Send, str], Awaitable[None]]
 Infer = Callable[[Scope, Receive, Send, str, int | None], Awaitable[None]]
 
 _PREDICT = re.compile(r"/predict/([^/]+)")
-_INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]{1,9}))?/infer")
+_INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([1-9][0-9]{0,8}))?/infer")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _STREAMING = ("/predict", "/datasets/")  # below these are all routes that read bodies while they arrive
 _LIGHT = frozenset((*PROBES, "/metrics"))  # neither traced nor made to wait

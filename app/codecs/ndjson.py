@@ -13,6 +13,7 @@ from app.errors import Problem, ServingError
 from app.scores import Answer
 
 CONTENT_TYPE = "application/x-ndjson"
+CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # by any name; none is registered
 
 
 def ndjson_reader(contract: Contract) -> LineReader:
@@ -34,10 +35,10 @@ def ndjson_reader(contract: Contract) -> LineReader:
 class NdjsonWriter:
     """Writes a prediction object a line; numbered ones say their line in the request."""
 
-    content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, content_type: str = CONTENT_TYPE) -> None:
+        self.content_type = content_type
         self._frame = frame(contract, between=b"\n")
 
     def head(self) -> bytes:
