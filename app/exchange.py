@@ -86,7 +86,7 @@ class CountedBody:
         self._left -= size
         if self._left < 0:
             raise BodyTooLarge(self._limit_bytes)
-        if self._holding is not None:
+        if self._holding is not None and message["type"] == "http.request":
             self._hold(self._holding, size, more=more)
         if not more:
             self.much_is_left = False
