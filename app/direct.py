@@ -17,6 +17,8 @@ from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.batching import Entry
 from app.edge import PREDICT_ROUTE, Edge
 from app.errors import ClientGone
+from app.flight import Flight
+from app.holding import Holding
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,10 @@ class DirectExchange:
         response_complete: whether the answer was written.
         disconnected: set by uvicorn when the client goes away first.
         keep_alive: cleared by uvicorn when the server is shutting down.
+        begun: what is held of a body that did not come in one packet with its head, until it is whole.
     """
+
+    begun: BegunBody | None = None
 
     def __init__(self, connection: Connection, plain: PlainHead, request_id: bytes | None) -> None:
         self.response_complete = False
@@ -91,12 +96,36 @@ class DirectExchange:
         if not self.response_complete:
             self.response_complete = True
             entry, self.entry = self.entry, None
+            begun, self.begun = self.begun, None
             try:
+                if begun is not None:
+                    begun.end()
                 if entry is not None:
                     entry.cancelled = True
                     entry.done(ClientGone())
             finally:
                 self._count(CLIENT_CLOSED)
+
+    def wait_for_body(self) -> None:
+        """Be told that more of the body must come in another packet; meanwhile the request is not being answered.
+
+        Raises:
+            TooManyBytesHeld: if bodies that are not whole hold too much; the request must end now.
+        """
+        if self.begun is None:
+            self.begun = BegunBody(self._connection.edge)
+        self.begun.holds(len(self.body))
+
+    def body_is_whole(self) -> None:
+        """Be told that the rest of the body came.
+
+        Raises:
+            TooManyInFlight: if too many other requests are being answered by now.
+        """
+        begun, self.begun = self.begun, None
+        if begun is not None:
+            begun.end()
+            begun.flight.require_room()
 
     def finish(self, result: bytes | Exception) -> None:
         """Write the answer; called once, now or at the end of the loop's turn."""
@@ -142,6 +171,30 @@ class DirectExchange:
                 key_id=self._caller.key_id,
                 peer=self._connection.peer,
             )
+
+
+class BegunBody:
+    """A body of which more must come: its request does not count as being answered, but its bytes as held."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.flight = Flight(edge.metrics, edge.door.max_in_flight)
+        self.flight.pause()
+        self._holding = Holding(edge.held)
+        self._size = 0
+
+    def holds(self, size_bytes: int) -> None:
+        """Note how many bytes there are by now.
+
+        Raises:
+            TooManyBytesHeld.
+        """
+        more, self._size = size_bytes - self._size, size_bytes
+        self._holding.receive(more)
+
+    def end(self) -> None:
+        """Let the request count again: its body is whole, or nobody waits for the answer."""
+        self.flight.resume()
+        self._holding.give_back()
 
 
 class LastExchange(DirectExchange):

@@ -7,6 +7,7 @@ Everything here is paid by every request, so it does little, and before a byte o
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import re
@@ -20,12 +21,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.door import Door, in_time
+from app.access.prefix import Prefixes
 from app.access.refusals import NotPermitted
 from app.access.table import PROBES
 from app.api.bodies import media_type
 from app.audit.requests import Auditor
 from app.errors import ClientGone
 from app.exchange import Exchange
+from app.flight import FLIGHT, Flight
 from app.holding import HOLDING, Budget, Holding
 from app.lifetime import Lifetime
 from app.logs.form import REQUEST_ID
@@ -43,10 +46,10 @@ Predict = Callable[[Scope, Receive, Send, str], Awaitable[None]]
 Infer = Callable[[Scope, Receive, Send, str, int | None], Awaitable[None]]
 
 _PREDICT = re.compile(r"/predict/([^/]+)")
-_INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]{1,9}))?/infer")
+_INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([1-9][0-9]{0,8}))?/infer")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _STREAMING = ("/predict", "/datasets/")  # below these are all routes that read bodies while they arrive
-_UNTRACED = frozenset((*PROBES, "/metrics"))
+_LIGHT = frozenset((*PROBES, "/metrics"))  # neither traced nor made to wait
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -94,6 +97,7 @@ class Edge:
         request_ids: likewise.
         predictions: likewise, the counts of `POST /predict/{model}`.
         limits: likewise.
+        held: likewise, what requests hold together.
         door: likewise; every request comes in through it.
         lifetime: likewise; how far the process is in its life.
         request_log: has a line for every request, if that is wanted.
@@ -111,6 +115,7 @@ class Edge:
         route_templates: Mapping[object, str],
         limits: BodyLimits,
         door: Door,
+        prefixes: Prefixes,
         lifetime: Lifetime,
         auditor: Auditor,
         request_log: RequestLog | None,
@@ -125,18 +130,23 @@ class Edge:
         self._infer = infer
         self._route_templates = route_templates
         self.limits = limits
-        self._held = Budget(limits.held)
+        self.held = Budget(limits.held)
         self.door = door
+        self._prefixes = None if prefixes.none else prefixes
         self.lifetime = lifetime
         self.request_log = request_log
         self.tracing = tracing
         self._auditor = auditor
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connection go straight to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self.tracing is None or scope["path"] in _UNTRACED:
+            return
+        if self._prefixes is not None:
+            self._prefixes.place(scope)
+        if self.tracing is None or scope["path"] in _LIGHT:
             await self._answer(scope, receive, send)
         else:
             with self.tracing.request(scope) as span:
@@ -145,14 +155,15 @@ class Edge:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         request_id = self.request_ids.choose(headers.get(b"x-request-id"))
-        exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers))
+        FLIGHT.set(flight := Flight(self.metrics, self.door.max_in_flight))
+        exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers), flight)
         scope["tabserve.request_id"] = exchange.request_id
         REQUEST_ID.set(request_id)
         name = _PREDICT.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         asked = _INFER.fullmatch(scope["path"]) if scope["method"] == "POST" and not name else None
         started = time.perf_counter()
-        self.metrics.in_progress += 1
-        HOLDING.set(holding := Holding(self._held))
+        flight.begin()
+        HOLDING.set(holding := Holding(self.held))
         try:
             if self.limits.is_streamed(scope["path"], headers.get(b"content-type", b"")):
                 body = exchange.read(receive, headers, self.limits.streamed, None)
@@ -168,16 +179,24 @@ class Edge:
                 elif asked:
                     await self._infer(scope, body, exchange.send, asked[1], int(asked[2]) if asked[2] else None)
                 else:
-                    await self._app(scope, body, exchange.send)
+                    await self._routed(scope, body, exchange.send, flight)
         except (ClientDisconnect, ClientGone):
             pass  # nobody is left to be answered; counted as 499 if no answer had begun
         except Exception as error:
             await exchange.fail(error)
         finally:
-            self.metrics.in_progress -= 1
+            flight.end()
             holding.give_back()
             route = PREDICT_ROUTE if name else INFER_ROUTES[asked[2] is not None] if asked else None
             self._count(scope, exchange, route, time.perf_counter() - started)
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send, flight: Flight) -> None:
+        """Let FastAPI answer; it begins with one request in a turn of the loop, so that a crowd holds nobody up."""
+        if scope["path"] not in _LIGHT:
+            with flight.waiting():
+                async with self._turn:
+                    await asyncio.sleep(0)
+        await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange) -> None:
         """Let a request in, and put it on record if it is to change something.

@@ -57,6 +57,23 @@ class UnsupportedContentType(ServingError):
         self.accepted = accepted
 
 
+class UnsupportedCharset(UnsupportedContentType):
+    """Text in another encoding than UTF-8; read as UTF-8 it would be wrong, or something else."""
+
+    def __init__(self) -> None:
+        ServingError.__init__(self, "text must be in UTF-8: convert it, and say charset=utf-8 or no charset at all")
+        self.accepted = ("charset=utf-8",)
+
+
+class TabSeparated(UnsupportedContentType):
+    """A data set with tabs in place of commas."""
+
+    def __init__(self) -> None:
+        detail = "data sets with tabs are not taken, POST /predict/{model} takes rows with tabs; convert it to text/csv"
+        ServingError.__init__(self, detail)
+        self.accepted = ("text/csv",)
+
+
 class BodyTooLarge(ServingError):
     """The body is larger than the limit of the route."""
 
@@ -149,7 +166,7 @@ class TooManyBytesHeld(ServingError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"large requests hold as much memory as they may ({limit_bytes} bytes, TABSERVE_MAX_BYTES_HELD); try again "
+            f"requests hold as much memory as they may ({limit_bytes} bytes, TABSERVE_MAX_BYTES_HELD); try again "
             "in a moment, or send fewer rows at a time"
         )
         self.limit_bytes = limit_bytes

@@ -12,6 +12,7 @@ from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.audit.requests import AuditedRequest, Auditor
 from app.bulk import BrokenOff
 from app.errors import BodyTooLarge, MalformedBody
+from app.flight import Flight
 from app.holding import Holding
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,12 @@ class CountedBody:
     """
 
     def __init__(
-        self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, holding: Holding | None
+        self,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        limit_bytes: int,
+        flight: Flight,
+        holding: Holding | None,
     ) -> None:
         """Look at what the client declares.
 
@@ -44,6 +50,7 @@ class CountedBody:
             receive: of the server.
             headers: of the request.
             limit_bytes: how many bytes there may be.
+            flight: waits while the client has to send.
             holding: counts them if they are held until the answer is sent, not only while they pass through.
 
         Raises:
@@ -58,6 +65,7 @@ class CountedBody:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._left = limit_bytes
+        self._flight = flight
         self._holding = holding
 
     async def __call__(self) -> Message:
@@ -65,19 +73,33 @@ class CountedBody:
 
         Raises:
             BodyTooLarge, TooManyBytesHeld.
+            TooManyInFlight: if the body is whole, and there are too many others by now.
         """
         if self._too_much:
             raise BodyTooLarge(self._limit_bytes)
-        message = await self._receive()
-        size = len(message.get("body", b""))
+        self._flight.pause()
+        try:
+            message = await self._receive()
+        finally:
+            self._flight.resume()
+        size, more = len(message.get("body", b"")), message.get("more_body", False)
         self._left -= size
         if self._left < 0:
             raise BodyTooLarge(self._limit_bytes)
-        if self._holding is not None:
-            self._holding.take(size)
-        if not message.get("more_body", False):
+        if self._holding is not None and message["type"] == "http.request":
+            self._hold(self._holding, size, more=more)
+        if not more:
             self.much_is_left = False
         return message
+
+    def _hold(self, holding: Holding, size: int, *, more: bool) -> None:
+        """Count what came of a body that is answered when it is whole."""
+        if more:
+            holding.receive(size)
+            return
+        holding.received()
+        holding.take(size)
+        self._flight.require_room()
 
 
 class Exchange:
@@ -91,7 +113,9 @@ class Exchange:
         audited: where the request is on record, if it is.
     """
 
-    def __init__(self, request_id: str, path: str, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, request_id: str, path: str, send: Send, headers: list[tuple[bytes, bytes]], flight: Flight
+    ) -> None:
         """Store the parts.
 
         Args:
@@ -99,6 +123,7 @@ class Exchange:
             path: errors look as the clients of a path expect.
             send: of the server.
             headers: what else goes into the answer.
+            flight: waits while the client has to send, or to read.
         """
         self.request_id = request_id
         self.status = CLIENT_CLOSED
@@ -108,6 +133,7 @@ class Exchange:
         self.audited: AuditedRequest | None = None
         self._path = path
         self._send = send
+        self._flight = flight
         self._headers = [(b"x-request-id", request_id.encode()), *headers]
 
     def read(
@@ -118,7 +144,7 @@ class Exchange:
         Raises:
             MalformedBody: if the headers lie about it.
         """
-        self.body = CountedBody(receive, headers, limit_bytes, holding)
+        self.body = CountedBody(receive, headers, limit_bytes, self._flight, holding)
         return self.body
 
     async def send(self, message: Message) -> None:
@@ -131,7 +157,11 @@ class Exchange:
             message["headers"] = [*given, *self._headers, *common, *self._closing()]
         else:
             self.sent_bytes += len(message.get("body", b""))
-        await self._send(message)
+        self._flight.pause()
+        try:
+            await self._send(message)
+        finally:
+            self._flight.resume()
 
     async def put_on_record(
         self, auditor: Auditor, action: str, names: Mapping[str, str], caller: dict[str, object]
@@ -142,7 +172,8 @@ class Exchange:
             AuditUnavailable: then what was asked for must not be done.
         """
         caller = {"request_id": self.request_id, "key": self.key_id, **caller}
-        self._send = self.audited = await auditor.begin(action, self._send, names, caller)
+        with self._flight.waiting():
+            self._send = self.audited = await auditor.begin(action, self._send, names, caller)
 
     async def answer(self, status: HTTPStatus, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         """Send a whole answer."""

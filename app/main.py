@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app import runtime
+from app.access.prefix import Prefixes
 from app.api import datasets, errors, models, oip, openapi, ops, predict, train
 from app.api.oip_infer import InferRoute
 from app.audit.requests import Auditor
@@ -44,14 +45,15 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
         trial: where a version is loaded first, if anywhere.
 
     Raises:
-        ConfigurationError: if the device of the settings is not available, a key file cannot be used, or the service
-            would be open to strangers.
+        ConfigurationError: if the device of the settings is not available, a key file or what they say of proxies
+            cannot be used, or the service would be open to strangers.
     """
     parts = assemble(settings, trial)
     negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
     infer_route = InferRoute(parts.inference)
     app = _routes(parts, negotiation, infer_route)
     parts.door.table.require_all_of(_served(app))
+    own = {template.split("/")[1] for template in parts.door.table.routes}
     return Edge(
         app,
         predict=negotiation.serve,
@@ -66,6 +68,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
             held=settings.max_bytes_held,
         ),
         door=parts.door,
+        prefixes=Prefixes(settings.root_path, settings.trusted_proxies, own),
         auditor=Auditor(parts.trail, parts.watch, partial(_digest, parts.registry)),
         request_log=RequestLog() if settings.access_log else None,
         tracing=parts.tracing,

@@ -22,6 +22,7 @@ JOBS = "tabserve_train_jobs_total"
 JOB_DURATIONS = "tabserve_train_job_duration_seconds"
 SWAPS = "tabserve_model_swaps_total"
 IN_PROGRESS = "tabserve_http_requests_in_progress"
+WAITING = "tabserve_http_requests_waiting"
 QUEUE = "tabserve_queue_rows"
 
 COUNTED = (REQUESTS, DURATIONS, JOBS, JOB_DURATIONS, SWAPS)
@@ -30,7 +31,7 @@ FROM_ZERO: Mapping[str, tuple[str, ...]] = {
     SWAPS: ("served", "refused", "withdrawn", "replaced"),
     JOBS: get_args(Reason),
 }
-OF_NOW = (IN_PROGRESS, QUEUE)  # a worker that died has none of them any more
+OF_NOW = (IN_PROGRESS, WAITING, QUEUE)  # a worker that died has none of them any more
 
 Snapshot = Figures
 
@@ -56,6 +57,7 @@ class ServingMetrics:
 
     Attributes:
         in_progress: requests that this process is answering.
+        waiting: others, which wait for their clients, for a training or for the job table (`app/flight.py`).
         statistics: what each version did.
         others: the figures of all other workers.
         keys_current: whether the keys are those of the key file.
@@ -66,6 +68,7 @@ class ServingMetrics:
 
     def __init__(self, models: Callable[[], Iterable[ModelState]]) -> None:
         self.in_progress = 0
+        self.waiting = 0
         self.statistics = Statistics()
         self.others: Callable[[], Iterable[Snapshot]] = tuple
         self.keys_current: Callable[[], bool] = lambda: True
@@ -108,6 +111,7 @@ class ServingMetrics:
         """Return this process's figures; they change while they are read, each on its own."""
         of_now: Snapshot = {
             IN_PROGRESS: {(): [self.in_progress]},
+            WAITING: {(): [self.waiting]},
             QUEUE: {(model,): [rows] for model, rows in self.queued().items()},
         }
         return self._figures | self.statistics.figures | of_now

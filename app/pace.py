@@ -85,7 +85,7 @@ class Pace:
                 connection.close_if_silent()
         elif connection.phase == BODY and connection.flow.read_paused:
             connection.excused_s += LOOK_S
-        elif connection.loop.time() - connection.since_s - connection.excused_s > _allowed_s(connection):
+        elif late_s(connection) > connection.bounds.timeout_s:
             connection.give_up()
 
     def _is_idle(self, connection: Connection) -> bool:
@@ -110,7 +110,7 @@ class Pace:
         return now - self._stuck[0] > connection.bounds.send_timeout_s
 
 
-def _allowed_s(connection: Connection) -> float:
-    bounds = connection.bounds
-    earned_s = connection.received / bounds.min_rate if connection.phase == BODY else 0.0
-    return bounds.timeout_s + earned_s
+def late_s(connection: Connection) -> float:
+    """Return how long a client has kept the service waiting for its request, less the time that its body earned it."""
+    earned_s = connection.received / connection.bounds.min_rate if connection.phase == BODY else 0.0
+    return connection.loop.time() - connection.since_s - connection.excused_s - earned_s

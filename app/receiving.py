@@ -13,7 +13,7 @@ from typing import Any
 
 from app.access.refusals import ReceiveTimeout
 from app.errors import MalformedBody, ServingError
-from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, Pace
+from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, LOOK_S, Pace, late_s
 from app.parsing import ParsingProtocol
 
 FIRST_WORDS_S = 0.5  # of a new connection, when the server stops: so long its first request may be under way
@@ -133,10 +133,13 @@ class BoundedProtocol(ParsingProtocol):
             self.transport.close()
 
     def _make_room(self) -> None:
-        """Close some connections that do nothing, first those that never did; or else this one."""
+        """Close some connections that do nothing, first those that never did; or of slow bodies; or else this one."""
         others: list[Any] = [other for other in self.connections if other is not self]
         idle = [other for other in others if other.does_nothing()]
         idle.sort(key=lambda other: (other.phase == IDLE, other.since_s))
+        if not idle:
+            idle = [other for other in others if other.phase == BODY and late_s(other) > LOOK_S]
+            idle.sort(key=late_s, reverse=True)
         for other in idle[: len(idle) // 16 + 1] or [self]:
             other.transport.abort()
 

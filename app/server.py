@@ -76,6 +76,7 @@ def _server(settings: Settings, *, launcher: int | None) -> DrainingServer:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_s,
     )
     config.load()
     lifetime = config.loaded_app.lifetime

@@ -122,10 +122,16 @@ class Settings(BaseSettings):
     """Seconds in which the head of a request must come, and its body besides the time that receive_rate gives it."""
     receive_rate: Annotated[int, Field(ge=1, le=1 << 30)] = 64 << 10
     """Bytes in a second that a client must send of a body, on average, once receive_timeout_s is over."""
+    keep_alive_s: Annotated[int, Field(ge=1, le=86_400)] = 75
+    """Seconds that a connection is kept on which nothing is asked; more than load balancers keep theirs, often 60."""
     send_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """Seconds in which a client must read on in its answer, at least 64 KiB or all that is left."""
     allowed_hosts: Annotated[str, Field(pattern=r"^([^\s,]+(,[^\s,]+)*)?$")] = ""
     """Names, by comma, that requests may address the service by; default: all, but without keys only this machine's."""
+    root_path: str = ""
+    """Path, such as /tabserve, below which a proxy serves this service; links carry it."""
+    trusted_proxies: str = ""
+    """Addresses and networks, by comma, of proxies whose X-Forwarded-Prefix header says that path, for each request."""
     cors_origins: Annotated[str, Field(pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$")] = ""
     """Origins, by comma, such as https://app.example.org, whose pages may use the service from a browser."""
     train_missing: bool = False

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from app.access.door import COUNTED
 from app.direct import DirectExchange, LastExchange, PlainHead, problem_bytes
 from app.edge import Edge
-from app.errors import ServingError
+from app.errors import ServingError, TooManyBytesHeld
 from app.exchange import COMMON_HEADERS
 from app.pace import BODY_BEGUN, HEAD_BEGUN, IDLE
 from app.receiving import BoundedProtocol
@@ -102,6 +102,8 @@ class DirectProtocol(BoundedProtocol):
         self.phase = IDLE
         self._exchange = None
         try:
+            if exchange.begun is not None:
+                exchange.body_is_whole()
             alone = len(self.connections) == 1
             entry = self.edge.predictor.answer_soon(exchange.body, exchange.model, exchange.finish, alone=alone)
         except Exception as error:
@@ -118,6 +120,15 @@ class DirectProtocol(BoundedProtocol):
         self.cycle.keep_alive &= exchange.keep_alive  # the server may have begun to shut down
         super().on_body(exchange.body)
         super().on_message_complete()
+
+    def _still_receiving(self, count: int) -> None:
+        super()._still_receiving(count)
+        if self._exchange is not None and not self._exchange.response_complete:
+            try:
+                self._exchange.wait_for_body()
+            except TooManyBytesHeld as error:
+                self.refusal = error
+                self.send_400_response("")
 
     def drain(self) -> None:
         """Be told that the server will stop: the next answer is the last on this connection."""

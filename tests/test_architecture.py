@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.dataplane", "app.jobs.runner", "app.codecs"),
     ("app.jobs.owner", "app.jobs.acceptance"),  # trainings, from those who run them down to the table
     ("app.jobs.following", "app.jobs.recovery"),
-    ("app.jobs.outcome", "app.jobs.trainable"),
+    ("app.jobs.outcome", "app.jobs.trainable", "app.jobs.watching"),
     ("app.jobs.store", "app.jobs.claims"),
     ("app.jobs.table", "app.child"),
     ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),
@@ -57,7 +57,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.engines", "app.scores", "app.admission", "app.trial"),
     ("app.archive",),
     ("app.trainer", "app.signing"),
-    ("app.access.gate", "app.access.table", "app.access.exposure", "app.access.heads"),  # who may come in
+    (
+        "app.access.gate",
+        "app.access.table",
+        "app.access.exposure",
+        "app.access.heads",
+        "app.access.prefix",
+        "app.flight",
+    ),  # who may come in
     (
         "app.access.keyring",
         "app.access.keycommand",

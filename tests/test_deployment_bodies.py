@@ -17,7 +17,7 @@ from app.api.predict import MAX_WHOLE_BYTES
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.waiting import until
-from tests.attacks.measuring import in_progress
+from tests.attacks.measuring import waiting
 from tests.deployed import COMPOSE, nginx
 from tests.fakes import publish
 from tests.faults.scenes import children_of
@@ -110,7 +110,7 @@ def test_an_address_begins_so_many_large_bodies_and_fills_no_disk(door: Door, ki
         if kind in KEPT:
             until(lambda: kept_bytes(folder) >= LARGE * (BEGUN_BYTES - (128 << 10)), "the bodies on the disk")
         else:
-            until(lambda: in_progress(door.upstream) == LARGE + 1, "all bodies at the service, and the one that asks")
+            until(lambda: waiting(door.upstream) == LARGE, "all bodies at the service")
             assert kept_bytes(folder) == 0
 
     until(lambda: kept_bytes(folder) == 0, "the end of what was kept")

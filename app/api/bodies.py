@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from fastapi import Request
@@ -9,28 +10,42 @@ from pydantic import BaseModel, ValidationError
 
 from app.api.faults import problems_of
 from app.codecs import precise_json
-from app.errors import BodyTooLarge, InvalidInput, MalformedBody, UnsupportedContentType
+from app.errors import BodyTooLarge, InvalidInput, MalformedBody, UnsupportedCharset, UnsupportedContentType
 
 JSON = "application/json"
 MAX_SMALL_BYTES = 1 << 20  # ten thousand features by name
 _MAX_LENGTH_DIGITS = 18
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
+_UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
 def media_type(header: str | None) -> str:
-    """Return the first media type of a Content-Type or Accept header in lower case, without its parameters."""
+    """Return the media type of a Content-Type header in lower case, without its parameters."""
     return (header or "").partition(",")[0].partition(";")[0].strip().lower()
 
 
+def require_utf8(content_type: str | None) -> None:
+    """Check that a Content-Type header of text names no other encoding.
+
+    Raises:
+        UnsupportedCharset.
+    """
+    if (found := _CHARSET.search(content_type or "")) and found[1].lower() not in _UTF8:
+        raise UnsupportedCharset
+
+
 def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -> str:
-    """Return the media type without its parameters.
+    """Return the media type of text, without its parameters.
 
     Raises:
         UnsupportedContentType: unless it is one of the accepted ones; a missing one is not guessed.
+        UnsupportedCharset.
     """
     if (found := media_type(given)) not in accepted:
         raise UnsupportedContentType(accepted, found)
+    require_utf8(given)
     return found
 
 

@@ -9,14 +9,17 @@ from typing import Self
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from app.api.bodies import check_content_type, declared_length
+from app.api.bodies import check_content_type, declared_length, media_type
+from app.api.links import link
 from app.api.parameters import DatasetPath
 from app.api.schemas import Document, csv_body, links, problems
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
+from app.errors import TabSeparated
 from modelstore import ColumnSummary
 
 CSV = "text/csv"
+TSV = "text/tab-separated-values"
 
 _SHOW, _DELETE = "show_datasets__name__get", "delete_datasets__name__delete"
 
@@ -87,11 +90,13 @@ class DatasetRoutes:
 
         It streams to the disk, so it may be large. Faults are named by line (the header is line 1) and column.
         """
+        if media_type(request.headers.get("content-type")) == TSV:
+            raise TabSeparated
         check_content_type(request.headers.get("content-type"), (CSV,))
         stored, is_new = await self._datasets.put(name, request.stream(), self._in_use, declared_length(request))
         response = await asyncio.to_thread(_shown, stored)
         response.status_code = 201 if is_new else 200
-        response.headers["Location"] = f"/datasets/{stored.name}"
+        response.headers["Location"] = link(request, f"/datasets/{stored.name}")
         return response
 
     async def list_datasets(self) -> DatasetList:

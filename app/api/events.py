@@ -17,6 +17,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from app.errors import StoreUnavailable, TooManyStreams
+from app.flight import waiting
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class EventStreams:
 
 
 class EventStream(StreamingResponse):
-    """The answer; it counts itself for as long as it is being sent.
+    """The answer; it counts itself for as long as it is being sent, and not as a request that is being answered.
 
     Not FastAPI's EventSourceResponse, which wants a generator for a route: then a training that is not there could not
     be answered 404 any more.
@@ -97,7 +98,8 @@ class EventStream(StreamingResponse):
         """Send the answer."""
         self._streams.enter()
         try:
-            await super().__call__(scope, receive, send)
+            with waiting():
+                await super().__call__(scope, receive, send)
         finally:
             self._streams.leave()
             await self._written.aclose()

@@ -149,7 +149,7 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
 
-def example_of(manifest: Manifest) -> Example:
+def example_of(manifest: Manifest, prefix: str = "") -> Example:
     """Return a request that works as it stands, with a real row."""
     row = list(manifest.golden.features[0])
-    return Example(path=f"/predict/{manifest.name}", body={"instances": [row]})
+    return Example(path=f"{prefix}/predict/{manifest.name}", body={"instances": [row]})

@@ -40,8 +40,8 @@ def _state(model: ServedModel) -> State:
     return "ready" if model.reason is None else "degraded"
 
 
-def model_info(registry: ModelRegistry, model: ServedModel) -> ModelInfo:
-    """Return what is shown of a model."""
+def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> ModelInfo:
+    """Return what is shown of a model; links begin with the prefix."""
     manifest = model.loaded.manifest if model.loaded else None
     try:
         versions = registry.stored.versions(model.name)
@@ -61,7 +61,7 @@ def model_info(registry: ModelRegistry, model: ServedModel) -> ModelInfo:
         features=manifest.features if manifest else (),
         metrics=manifest.metrics if manifest else {},
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
-        example=example_of(manifest) if manifest else None,
+        example=example_of(manifest, prefix) if manifest else None,
     )
 
 
@@ -88,15 +88,15 @@ def _engines(loaded: LoadedModel) -> list[EngineInfo]:
     ]
 
 
-def history_json(registry: ModelRegistry, model: ServedModel, before: int | None, limit: int) -> bytes:
-    """Return the JSON of a part of a model's history."""
+def history_json(registry: ModelRegistry, model: ServedModel, before: int | None, limit: int, prefix: str) -> bytes:
+    """Return the JSON of a part of a model's history; the link to the next begins with the prefix."""
     stored = [
         version for version in reversed(registry.stored.versions(model.name)) if before is None or version < before
     ]
     previous = registry.stored.previous(model.name)
     shown = [_version_brief(registry, model, version, previous) for version in stored[:limit]]
     query = urlencode({"limit": limit, "before": stored[limit - 1]}) if len(stored) > limit else None
-    following = f"/models/{model.name}/versions?{query}" if query else None
+    following = f"{prefix}/models/{model.name}/versions?{query}" if query else None
     history = VersionHistory(model=model.name, versions=[v for v in shown if v is not None], next=following)
     return history.model_dump_json().encode()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from app.api.links import prefix_of
 from app.api.model_schemas import CompareQuery, HistoryQuery, ModelInfo, ModelList, VersionHistory, VersionInfo
 from app.api.model_views import history_json, model_info, version_info
 from app.api.parameters import ModelPath, VersionPath
@@ -22,19 +23,20 @@ class ModelRoutes:
         self._registry = registry
         self._device = device
 
-    async def list_models(self) -> ModelList:
+    async def list_models(self, request: Request) -> ModelList:
         """List all models: state, versions, features with units and ranges, classes, metrics, an example."""
-        infos = [await asyncio.to_thread(model_info, self._registry, model) for model in self._registry.served()]
+        served, prefix = self._registry.served(), prefix_of(request)
+        infos = [await asyncio.to_thread(model_info, self._registry, model, prefix) for model in served]
         return ModelList(device=self._device, models=infos)
 
-    async def show_model(self, model: ModelPath) -> ModelInfo:
+    async def show_model(self, model: ModelPath, request: Request) -> ModelInfo:
         """Show one model."""
-        return await asyncio.to_thread(model_info, self._registry, self._registry.get(model))
+        return await asyncio.to_thread(model_info, self._registry, self._registry.get(model), prefix_of(request))
 
-    async def history(self, model: ModelPath, page: Annotated[HistoryQuery, Query()]) -> Response:
+    async def history(self, model: ModelPath, request: Request, page: Annotated[HistoryQuery, Query()]) -> Response:
         """Show where a model comes from, newest version first: figures, gate, parent, training, data, seed."""
         found = await asyncio.to_thread(
-            history_json, self._registry, self._registry.get(model), page.before, page.limit
+            history_json, self._registry, self._registry.get(model), page.before, page.limit, prefix_of(request)
         )
         return Response(found, media_type="application/json")
 
@@ -51,10 +53,10 @@ class ModelRoutes:
         """Remove a version for good; 409 while it is the active one or serves. Its number is not used again."""
         await self._registry.remove(model, version)
 
-    async def activate(self, model: ModelPath, version: VersionPath) -> ModelInfo:
+    async def activate(self, model: ModelPath, version: VersionPath, request: Request) -> ModelInfo:
         """Make a version the serving one, forwards or backwards; 409 if it does not prove itself on this device."""
         served = await self._registry.activate(model, version)
-        return await asyncio.to_thread(model_info, self._registry, served)
+        return await asyncio.to_thread(model_info, self._registry, served, prefix_of(request))
 
 
 def router(registry: ModelRegistry, device: str) -> APIRouter:

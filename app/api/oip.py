@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from app import versionstatistics
 from app.api import oip_documents as documents
 from app.api import oip_schemas as schemas
-from app.api.bodies import parsed, read_small
+from app.api.bodies import parsed, read_small, require_utf8
 from app.api.oip_infer import InferRoute
 from app.api.parameters import ModelPath, VersionPath
 from app.errors import ModelNotReady, VersionRefused
@@ -31,7 +31,7 @@ _VERSION = "/versions/{version}"
 class IndexQuery(BaseModel):
     """What the repository index is asked for."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     ready: bool = False
 
@@ -134,9 +134,12 @@ def router(
         """List the names of the models; KServe's addition to the protocol."""
         return schemas.ModelNames(models=[model.name for model in registry.served()])
 
-    @routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413, 503))
+    @routes.post(
+        "/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413, 415, 503)
+    )
     async def repository_index(request: Request) -> list[schemas.IndexEntry]:
         """List all published versions; with `{"ready": true}` those that serve."""
+        require_utf8(request.headers.get("content-type"))
         query = parsed(await read_small(request) or b"{}", IndexQuery)
         return await asyncio.to_thread(oip.index, ready=query.ready)
 

@@ -7,7 +7,7 @@ import time
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.bodies import JSON, media_type
+from app.api.bodies import JSON, media_type, require_utf8
 from app.codecs.oip import InferBody, padding
 from app.errors import MalformedBody, UnsupportedContentType
 from app.inference import Inference
@@ -54,6 +54,8 @@ async def _read(request: Request) -> InferBody:
     headers = request.headers
     if "content-type" in headers and (given := media_type(headers["content-type"])) not in _TYPES:
         raise UnsupportedContentType(_TYPES, given)
+    if media_type(headers.get("content-type")) == JSON:
+        require_utf8(headers["content-type"])
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedContentType(tuple(f"{kind} without compression" for kind in _TYPES))
     json_bytes = _json_bytes(headers.get(JSON_BYTES))

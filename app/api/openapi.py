@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable
 from importlib import resources
 
 import fastapi_offline
-from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 
 from app.access.keys import Scope
 from app.access.table import AccessTable
+from app.api.links import prefix_of
 from app.api.model_schemas import example_of
 from app.api.refusals import add_refusals
 from app.api.schemas import COMPONENTS, NUMBER, Document, instances, json_body
@@ -64,9 +65,10 @@ def router(app: FastAPI) -> APIRouter:
     static = resources.files(fastapi_offline) / "static"
 
     @routes.get(_DOCUMENT)
-    async def document() -> Document:
+    async def document(request: Request) -> Document:
         """Show this API, OpenAPI 3.1, as it is now."""
-        return app.openapi()
+        prefix = prefix_of(request)
+        return app.openapi() | ({"servers": [{"url": prefix}]} if prefix else {})
 
     @routes.get(_PAGE)
     async def page() -> Response:

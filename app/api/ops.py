@@ -8,6 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, RootModel
 
+from app.api.accept import preferred
 from app.exposition import CONTENT_TYPE
 from app.lifetime import Lifetime
 from app.metrics import ServingMetrics
@@ -102,7 +103,7 @@ def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRout
     )
     async def show_metrics(request: Request) -> Response:
         """Return Prometheus text, or with `Accept: application/json` the evaluation of the active versions."""
-        if "application/json" in request.headers.get("accept", ""):
+        if preferred(request.headers.get("accept"), ("text/plain", "application/json")) == "application/json":
             active = {
                 model.name: ActiveMetrics(version=model.loaded.contract.version, metrics=model.loaded.manifest.metrics)
                 for model in registry.served()

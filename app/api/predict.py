@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from app.api.bodies import invalid, media_type
+from app.api.accept import preferred
+from app.api.bodies import invalid, media_type, require_utf8
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
 from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
 from app.bulkpredictor import BulkPredictor, BulkRequest
-from app.codecs import formats
+from app.codecs import csv, formats
 from app.codecs.formats import BulkOptions
 from app.codecs.json_answers import CONTENT_TYPE as JSON
 from app.codecs.json_answers import ColumnsWriter
@@ -69,9 +70,11 @@ class Negotiation:
     async def answer(self, request: Request, query: PredictQuery, name: str | None, version: int | None) -> Response:
         """Answer a prediction request in the format that it asks for, or else in its own."""
         given = media_type(request.headers.get("content-type"))
-        wanted = media_type(request.headers.get("accept"))
+        if given == JSON or given in formats.TEXT:
+            require_utf8(request.headers.get("content-type"))
         options = BulkOptions(query.ignore_extra, query.on_error == "skip")
-        answered = next((kind for kind in (wanted, given) if kind in self._writers), JSON)
+        own = csv.CONTENT_TYPE if given == csv.TAB_SEPARATED else given if given in self._writers else JSON
+        answered = preferred(request.headers.get("accept"), (own, JSON, *self._writers))
         writer = self._writers[answered]
         if given == JSON:
             columns = query.layout == "columns" and answered == JSON

@@ -39,7 +39,7 @@ def json_body(schema: Document, **examples: Document) -> Document:
 def rows_body(schema: Document) -> Document:
     """Return the `openapi_extra` of a route that takes rows as JSON, or in one of the formats that stream."""
     body = json_body(schema)
-    body["requestBody"]["content"] |= dict.fromkeys(BULK_TYPES, _BYTES)
+    body["requestBody"]["content"] |= dict.fromkeys((*BULK_TYPES, "text/tab-separated-values"), _BYTES)
     return body
 
 
@@ -160,6 +160,8 @@ COMPONENTS: Document = {
 BULK_TYPES = (
     "text/csv",
     "application/x-ndjson",
+    "application/jsonl",
+    "application/ndjson",
     "application/vnd.apache.arrow.stream",
     "application/vnd.tabserve.float32",
 )

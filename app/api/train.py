@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import Annotated
 from urllib.parse import urlencode
@@ -11,13 +12,18 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.bodies import read_json
 from app.api.events import EventStream, EventStreams, close
+from app.api.links import link
 from app.api.parameters import JobPath
 from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.schemas import Document, header, json_body, links, problems
 from app.api.train_schemas import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, TrainRequest, request_schema
+from app.errors import ServingError
+from app.flight import waiting
 from app.jobs.records import UNFINISHED, TrainingJob
 from app.jobs.refusals import JobNotFound
 from app.jobs.runner import JobRunner
+
+MAX_WAITS = 64  # clients of one process that wait for a result
 
 _JOB_ID = re.compile(r"[0-9a-z]{1,64}")
 _PREFER = header("Prefer", "`wait=30`: answer 200 with the result if the training ends in time (at most 60 seconds)")
@@ -57,6 +63,7 @@ class TrainRoutes:
         self._runner = runner
         self._stopping = stopping
         self._streams = EventStreams(stopping)
+        self._waits = 0
 
     async def start(self, request: Request, response: Response) -> JobInfo:
         """Train a model in a process of its own; its progress is at the `Location` that is returned.
@@ -67,11 +74,11 @@ class TrainRoutes:
         wanted = (await read_json(request, TrainRequest)).wanted()
         return await self._accepted(await self._runner.start(wanted, key), request, response)
 
-    async def list_jobs(self, asked: Annotated[JobsQuery, Query()]) -> Response:
+    async def list_jobs(self, request: Request, asked: Annotated[JobsQuery, Query()]) -> Response:
         """List trainings, newest first; of one model, or in one status; `next` leads to the older ones."""
         jobs, older = await self._runner.list(**asked.model_dump())
-        following = "/train?" + urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
-        return await asyncio.to_thread(_listed, jobs, following if older is not None else None)
+        query = urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
+        return await asyncio.to_thread(_listed, jobs, link(request, f"/train?{query}") if older is not None else None)
 
     async def show(self, job_id: JobPath) -> JobInfo:
         """Show one training: place in the queue, progress, end, gate report, the last lines of its log."""
@@ -104,25 +111,30 @@ class TrainRoutes:
         return await self._accepted(await self._runner.retry(_checked(job_id)), request, response)
 
     async def _accepted(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
-        """Answer with a job that was accepted, or with its result if the client would wait for it."""
-        response.headers["Location"] = f"/train/{job.id}"
-        if wait_s := preferred_wait_s(request):
-            job = await self._wait(job, wait_s)
+        """Answer with a job that was accepted, or with its result if the client would wait for it and there is room."""
+        response.headers["Location"] = link(request, f"/train/{job.id}")
+        wait_s = preferred_wait_s(request)
+        if wait_s and self._waits < MAX_WAITS:
+            job = await self._wait(job, wait_s, request)
             if job.status not in UNFINISHED:
                 response.status_code = 200
                 response.headers["Preference-Applied"] = f"wait={wait_s}"
         return JobInfo.of(job)
 
-    async def _wait(self, job: TrainingJob, seconds: float) -> TrainingJob:
-        """Return the job when it has ended, or after so many seconds, or when the service stops."""
-        waiting = asyncio.create_task(self._runner.wait(job.id, seconds))
-        stop = asyncio.create_task(self._stopping.wait())
+    async def _wait(self, job: TrainingJob, seconds: float, request: Request) -> TrainingJob:
+        """Return the job when it has ended, or after so many seconds, or when the client goes or the service stops."""
+        self._waits += 1
+        end = asyncio.create_task(self._runner.wait(job.id, seconds))
+        others = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_gone(request))]
         try:
-            await asyncio.wait((waiting, stop), return_when=asyncio.FIRST_COMPLETED)
-            return waiting.result() if waiting.done() else job
+            with waiting():
+                await asyncio.wait((end, *others), return_when=asyncio.FIRST_COMPLETED)
+            return end.result() if end.done() else job
         finally:
-            waiting.cancel()
-            stop.cancel()
+            self._waits -= 1
+            for task in (end, *others):
+                task.cancel()
+            await asyncio.gather(end, *others, return_exceptions=True)
 
 
 def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
@@ -156,6 +168,13 @@ def _listed(jobs: list[TrainingJob], following: str | None) -> Response:
     """Return the list as an answer; hundreds of jobs take a while to write, so call it from a thread."""
     listed = JobList(jobs=[JobBrief.of(job) for job in jobs], next=following)
     return Response(listed.model_dump_json(), media_type="application/json")
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has gone away; of what it still sends nothing is wanted."""
+    with contextlib.suppress(ServingError):
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
 
 
 def _checked(job_id: str) -> str:

@@ -1,4 +1,4 @@
-"""CSV with a header line to rows, and answers to CSV; it must not know HTTP or torch."""
+"""CSV or tab-separated lines with a header line to rows, and answers to CSV; it must not know HTTP or torch."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from app.scores import Answer
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
+TAB_SEPARATED = "text/tab-separated-values"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINES = BLANKS.encode() + b"\n"
+_AS_CSV = bytes.maketrans(b"\t,", b",;")  # a comma that was there must not part fields: no number has a semicolon
 
 
 class CsvReader:
-    """Reads lines of numbers under a header line that names the columns, in any order."""
+    """Reads lines of numbers under a header line that names the columns, in any order; commas or tabs part them."""
 
     unit = "line"
     piece_bytes = TEXT_PIECE_BYTES
 
-    def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
+    def __init__(self, contract: Contract, *, ignore_extra: bool, delimiter: str = ",") -> None:
+        self._delimiter = delimiter
         self._contract = contract
         self._ignore_extra = ignore_extra
         self._ends = LineEnds()
@@ -55,7 +58,7 @@ class CsvReader:
                 return
             self._lines = self._under(header, alone=False)
         if data:
-            yield from self._lines.feed(data)
+            yield from self._lines.feed(data.translate(_AS_CSV) if self._delimiter == "\t" else data)
 
     def finish(self) -> Iterator[Block]:
         """Yield the last row, if it lacks its line feed."""
@@ -82,7 +85,7 @@ class CsvReader:
         Raises:
             MalformedBody, InvalidInput: if the header does not name the columns.
         """
-        names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK)))
+        names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK), self._delimiter))
         expected, line = self._contract.features, self._line
         missing = [name for name in expected if name not in names]
         problems = [
@@ -210,9 +213,9 @@ class CsvWriter:
         return b""
 
 
-def _fields(line: bytes) -> list[str]:
+def _fields(line: bytes, delimiter: str = ",") -> list[str]:
     try:
-        return next(csv.reader([line.decode()], strict=True), [])
+        return next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise MalformedBody("is not CSV in UTF-8 with a row a line") from error
 

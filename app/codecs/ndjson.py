@@ -16,6 +16,7 @@ from app.scores import Answer
 from modelstore.reading import LINE_ENDS_LOST
 
 CONTENT_TYPE = "application/x-ndjson"
+CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # by any name; none is registered
 
 _SEVERAL = re.compile(rb"\][ \t]*\[|\}[ \t]*\{")
 
@@ -45,10 +46,10 @@ def ndjson_reader(contract: Contract) -> LineReader:
 class NdjsonWriter:
     """Writes a prediction object a line; numbered ones say their line in the request."""
 
-    content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, content_type: str = CONTENT_TYPE) -> None:
+        self.content_type = content_type
         self._frame = frame(contract, between=b"\n")
 
     def head(self) -> bytes:

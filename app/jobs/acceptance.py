@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from app.datasets.store import DatasetStore
+from app.errors import StoreUnavailable
+from app.flight import waiting
 from app.jobs.outcome import may_write
 from app.jobs.recipes import recipes
 from app.jobs.records import TrainingJob, TrainingRequest
@@ -20,6 +23,9 @@ from app.settings import Settings
 from modelstore import ModelRepository
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE = 4  # requests that are looked at: threads that do so hold up the event loop, and so predictions
+TURN_DEADLINE_S = 5.0  # that others wait for their turn
 
 
 class Acceptance:
@@ -50,6 +56,7 @@ class Acceptance:
         self._datasets = datasets
         self._store = store
         self._ask = ask
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._accepted = accepted
 
     async def accept(
@@ -66,6 +73,28 @@ class Acceptance:
             ServingError: as `JobRunner.start`.
         """
         check_model_name(request.model)
+        async with self._turn():
+            return await self._accept(request, idempotency_key, retry_of)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until few enough others are looked at.
+
+        Raises:
+            StoreUnavailable: if that takes too long.
+        """
+        try:
+            with waiting():
+                async with asyncio.timeout(TURN_DEADLINE_S):
+                    await self._turns.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable("too many trainings are asked for at a time; try again in a moment") from error
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _accept(self, request: TrainingRequest, idempotency_key: str | None, retry_of: str | None) -> TrainingJob:
         if idempotency_key and (earlier := await self._ask(self._store.earlier, idempotency_key, request.digest())):
             return earlier
         if self._settings.train_concurrency and not await asyncio.to_thread(may_write, self._repository, request.model):

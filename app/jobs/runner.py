@@ -11,7 +11,6 @@ import builtins
 import contextlib
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
@@ -25,6 +24,7 @@ from app.jobs.owner import JobOwner
 from app.jobs.records import Ending, JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.jobs.threads import TableThreads
+from app.jobs.watching import Watches
 from app.processes import this_process
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -69,6 +69,7 @@ class JobRunner:
         self._threads = TableThreads()
         self._ask = self._threads.ask
         self._changed = asyncio.Event()
+        self._watches = Watches(self._ended)
         workshop = Workshop(
             settings=settings,
             claims=Claims(self._database, this_process()),
@@ -163,32 +164,26 @@ class JobRunner:
         Raises:
             JobNotFound, StoreUnavailable.
         """
-        deadline = time.monotonic() + seconds
-        while True:
-            job = await self.get(job_id)
-            left_s = deadline - time.monotonic()
-            if job.ended or left_s <= 0:
-                return job
-            await self._change(min(left_s, LOOK_INTERVAL_S))
+        return await self._watches.ended(job_id, seconds) or await self.get(job_id)
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[tuple[int, str]]:
-        """Yield the events of a job as number, from 1, and JSON line, until its result.
+        """Yield the events of a job as number, from 1, and JSON line, until its result or, without one, its end.
 
         Args:
             job_id: of the job.
-            after: only events with a higher number.
+            after: only events with a higher number; there may never be one.
 
         Raises:
             JobNotFound, StoreUnavailable.
         """
         job = await self.get(job_id)
         while True:
-            lines = await self._ask(self._store.events, job.number, after)
+            lines, ended = await self._ask(self._store.events, job.number, after)
             for after, line in lines:  # noqa: PLR1704 - the next look goes on behind the last
                 yield after, line
             if lines and json.loads(lines[-1][1]).get("event") == "result":
                 return
-            if not lines and job.ended:
+            if not lines and ended:
                 return
             if not lines:
                 await self._change(LOOK_INTERVAL_S)
@@ -200,6 +195,11 @@ class JobRunner:
     async def datasets_in_use(self) -> frozenset[tuple[str, str]]:
         """Return name and sha256 of the data sets that jobs need which have not ended."""
         return await self._ask(self._store.datasets_in_use)
+
+    async def _ended(self, job_id: str) -> TrainingJob:
+        while not (job := await self.get(job_id)).ended:
+            await self._change(LOOK_INTERVAL_S)
+        return job
 
     async def _ready(self) -> bool:
         try:

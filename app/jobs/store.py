@@ -121,11 +121,16 @@ class JobStore:
                 connection.execute(asked.values(cancel_requested=True))
             return _get(connection, job_id)
 
-    def events(self, number: int, after: int, limit: int = 1000) -> list[tuple[int, str]]:
-        """Return the next events of a job: number from 1, and JSON line."""
+    def events(self, number: int, after: int, limit: int = 1000) -> tuple[list[tuple[int, str]], bool]:
+        """Return the next events of a job, number from 1 and JSON line, and whether no more will come but those."""
+        unfinished = sa.select(JOBS.c.number).where(JOBS.c.number == number, IS_UNFINISHED)
         query = sa.select(EVENTS.c.seq, EVENTS.c.line).where(EVENTS.c.job_number == number, EVENTS.c.seq > after)
         with self._database.reading() as connection:
-            return [(row.seq, row.line) for row in connection.execute(query.order_by(EVENTS.c.seq).limit(limit))]
+            ended = (
+                connection.execute(unfinished).one_or_none() is None
+            )  # first: the events of an ended job are all there
+            lines = connection.execute(query.order_by(EVENTS.c.seq).limit(limit))
+            return [(row.seq, row.line) for row in lines], ended
 
     def datasets_in_use(self) -> frozenset[tuple[str, str]]:
         """Return name and sha256 of the data sets that unfinished jobs need."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from app.errors import StoreUnavailable
+from app.flight import waiting
 
 ANSWER_DEADLINE_S = 5.5  # of a request that has to wait for the table
 REQUEST_THREADS = 16
@@ -33,13 +34,14 @@ class TableThreads:
         self._owners = ThreadPoolExecutor(OWNER_THREADS, "job-owner")
 
     async def ask(self, function: Callable[..., Returned], /, *arguments: object) -> Returned:
-        """Call what a request needs, and wait only so long for it.
+        """Call what a request needs, and wait only so long for it; meanwhile it does not count as being answered.
 
         Raises:
             StoreUnavailable: if it takes too long.
         """
         try:
-            return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)
+            with waiting():
+                return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)
         except TimeoutError as error:
             raise StoreUnavailable("the job table does not answer now; predictions are not affected") from error
 

@@ -112,10 +112,41 @@ def test_answer_has_the_format_of_the_request_if_none_that_is_known_is_asked_for
 
 
 @pytest.mark.parametrize("path", ["/predict/means", "/predict/means/versions/1"])
-def test_first_type_of_accept_counts_and_case_and_parameters_do_not(steady: TestClient, path: str) -> None:
-    answer = post(steady, as_csv(rows(3), TWO), "Text/CSV; charset=utf-8", "APPLICATION/JSON;q=0.9, text/csv", path)
+def test_best_type_of_accept_counts_and_case_and_other_parameters_do_not(steady: TestClient, path: str) -> None:
+    given, body = "Text/CSV; charset=utf-8", as_csv(rows(3), TWO)
 
-    assert len(probabilities(JSON, answer.content)) == 3
+    for wanted in ("APPLICATION/JSON;q=0.9, text/csv;q=0.8", "text/csv;q=0.8, application/json;v=1"):
+        assert len(probabilities(JSON, post(steady, body, given, wanted, path).content)) == 3
+    assert base_type(post(steady, body, given, "application/json;q=0.1, text/csv", path)) == CSV
+
+
+@pytest.mark.parametrize("kind", ["application/jsonl", "application/ndjson"])
+def test_ndjson_goes_by_other_names_too(steady: TestClient, kind: str) -> None:
+    body = BODIES[NDJSON](rows(3), TWO)
+    usual, answer = post(steady, body, NDJSON), post(steady, body, kind)
+
+    assert (answer.status_code, base_type(answer), answer.content) == (200, kind, usual.content)
+    assert base_type(post(steady, body, NDJSON, kind)) == kind
+
+
+def test_rows_with_tabs_are_answered_as_those_with_commas(steady: TestClient) -> None:
+    body = as_csv(rows(500), TWO)
+    usual, answer = post(steady, body, CSV), post(steady, body.replace(b",", b"\t"), "text/tab-separated-values")
+
+    assert (answer.status_code, base_type(answer), answer.content) == (200, CSV, usual.content)
+
+
+@pytest.mark.parametrize("charset", ["utf-16", '"UTF-16LE"', "iso-8859-1", "windows-1252", ""])
+@pytest.mark.parametrize("given", [JSON, CSV, NDJSON, "application/jsonl", "text/tab-separated-values"])
+def test_text_that_says_another_encoding_than_utf8_is_refused(steady: TestClient, given: str, charset: str) -> None:
+    problem = assert_problem(post(steady, b"{}", f"{given}; charset={charset}"), 415)
+
+    assert "charset=utf-8" in problem["detail"]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "utf8", "US-ASCII"])
+def test_text_in_utf8_is_taken_by_any_of_its_names(steady: TestClient, charset: str) -> None:
+    assert post(steady, as_csv(rows(3), TWO), f"{CSV}; header=present;Charset={charset}").status_code == 200
 
 
 @pytest.mark.parametrize("wanted", STREAMED, ids=IDS.get)

@@ -77,8 +77,8 @@ def test_what_is_reported_is_kept_in_order(store: JobStore, claims: Claims) -> N
 
     job = store.get(claim.job.id)
     assert (job.progress, job.log, job.version_before) == ({"epoch": 2}, ("first",), 3)
-    assert store.events(number, 0) == [(1, "one"), (2, "two"), (3, "three")]
-    assert store.events(number, 1, limit=1) == [(2, "two")]
+    assert store.events(number, 0) == ([(1, "one"), (2, "two"), (3, "three")], False)
+    assert store.events(number, 1, limit=1) == ([(2, "two")], False)
     assert claims.unfinished().running[0].heartbeat == before + 1
 
 
@@ -113,7 +113,7 @@ def test_who_lost_the_claim_changes_nothing(
         write(claims, claim)
 
     assert store.get(claim.job.id) == before
-    assert store.events(claim.job.number, 0) == []
+    assert store.events(claim.job.number, 0)[0] == []
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
@@ -134,7 +134,8 @@ def test_job_ends_once_and_its_last_event_is_the_result(
     assert (ended.progress, ended.log, ended.ended) == ({"epoch": 9}, ("bye",), True)
     assert ended.result is not None
     assert (ended.result["version"], ended.result["activated"]) == (1, True)
-    (_, first), (last, line) = store.events(claim.job.number, 0)
+    ((_, first), (last, line)), nothing_more = store.events(claim.job.number, 0)
+    assert nothing_more
     assert (first, last, from_line(line)) == ("epoch", 2, result)
 
 
@@ -195,5 +196,5 @@ def test_old_jobs_are_removed_and_of_older_ones_only_the_result_stays(
 
     jobs, _ = store.page()
     assert [job.number for job in jobs] == [6, 5, 4, 3, 2]
-    assert [[seq for seq, _ in store.events(job.number, 0)] for job in jobs] == [[1], [1, 2, 3], [1, 2, 3], [3], [3]]
-    assert store.events(1, 0) == []
+    assert [[seq for seq, _ in store.events(job.number, 0)[0]] for job in jobs] == [[1], [1, 2, 3], [1, 2, 3], [3], [3]]
+    assert store.events(1, 0) == ([], True)

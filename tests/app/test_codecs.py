@@ -15,7 +15,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.codecs import formats
+from app.codecs import formats, ndjson
+from app.codecs.csv import TAB_SEPARATED
 from app.codecs.formats import BulkOptions
 from app.codecs.json import read_request, read_rows
 from app.codecs.json_answers import ColumnsWriter
@@ -160,6 +161,6 @@ def test_tensors_hold_the_probabilities_as_they_were_computed(
 
 
 def test_all_formats_are_here() -> None:
-    assert set(formats.readers()) == set(STREAMED)
-    assert set(formats.writers()) == {JSON, *STREAMED}
+    assert set(formats.readers()) == {*STREAMED, *ndjson.CONTENT_TYPES, TAB_SEPARATED}
+    assert set(formats.writers()) == {JSON, *STREAMED, *ndjson.CONTENT_TYPES}
     assert FLOAT32 in STREAMED

@@ -79,7 +79,7 @@ def test_table_from_before_the_migrations_is_adopted(url: str | None, tmp_path: 
     assert (jobs["done"].overrides, jobs["done"].activate, jobs["done"].created) == ({"epochs": 3}, "always", MOMENT)
     assert (jobs["done"].finished, jobs["done"].result and jobs["done"].result["version"]) == (MOMENT, 4)
     for job in jobs.values():
-        ((_, line),) = store.events(job.number, 0)
+        ((_, line),), _ = store.events(job.number, 0)
         assert getattr(from_line(line), "reason", None) == job.reason
     new = add(store)
     assert new.number == 5

@@ -80,6 +80,15 @@ def test_fault_is_a_problem_with_its_line_and_column(client: TestClient, setting
     assert kept(settings) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "advice"), [("text/tab-separated-values", "text/csv"), ("text/csv; charset=utf-16", "charset=utf-8")]
+)
+def test_file_that_is_text_of_another_kind_is_refused_with_advice(client: TestClient, kind: str, advice: str) -> None:
+    problem = assert_problem(client.put("/datasets/churn", content=GOOD, headers={"content-type": kind}), 415)
+
+    assert advice in problem["detail"]
+
+
 @pytest.mark.parametrize("kind", [None, "", "application/json", "text/plain", "multipart/form-data", "text/csvx"])
 def test_other_content_types_are_refused(client: TestClient, kind: str | None) -> None:
     headers = {} if kind is None else {"content-type": kind}

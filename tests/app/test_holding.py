@@ -67,3 +67,28 @@ def test_bytes_are_counted_for_the_request_of_the_context_and_for_nobody_outside
         HOLDING.reset(token)
 
     assert budget.held_bytes == 1
+
+
+def test_x7_first_bytes_of_bodies_that_are_not_whole_count_apart_from_the_others(budget: Budget) -> None:
+    whole, begun, late = Holding(budget), Holding(budget), Holding(budget)
+    whole.take(FREE_BYTES + LIMIT)
+    begun.receive(600)
+    late.receive(400)
+
+    with pytest.raises(TooManyBytesHeld):
+        late.receive(1)
+    assert (budget.held_bytes, budget.begun_bytes) == (LIMIT, LIMIT)
+
+    begun.received()
+    late.receive(1)
+    assert (budget.held_bytes, budget.begun_bytes) == (LIMIT, 401)
+    late.give_back()
+    assert (budget.held_bytes, budget.begun_bytes) == (LIMIT, 0)
+
+
+def test_x7_body_that_is_not_whole_counts_its_first_bytes_only_once(budget: Budget) -> None:
+    large = Holding(budget)
+    for _ in range(3):
+        large.receive(FREE_BYTES)
+
+    assert (budget.held_bytes, budget.begun_bytes) == (2 * FREE_BYTES, FREE_BYTES)

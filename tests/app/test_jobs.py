@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.refusals import JobConflict, JobEnded
+from app.jobs.runner import LOOK_INTERVAL_S
 from app.jobs.store import JobStore
 from app.settings import Settings
 from modelstore import ModelRepository, Overrides
@@ -93,6 +95,27 @@ def test_events_come_while_the_training_runs_also_in_another_process(
     number, line = there.call(first)
 
     assert (number, json.loads(line)["epoch"]) == (1, 1)
+
+
+def test_f12_follower_who_is_beyond_the_end_waits_while_the_job_runs_and_is_let_go_at_its_end(
+    here: Trainings, there: Trainings, child: Callable[[str], None]
+) -> None:
+    """F12: `Last-Event-ID: 99` of a training with two events."""
+    child("signal.pause()")
+    job = here.start()
+    until(lambda: here.get(job).progress, "the first epoch")
+
+    async def follow() -> list[tuple[int, str]]:
+        task = asyncio.create_task(collect())
+        assert await asyncio.wait((task,), timeout=3 * LOOK_INTERVAL_S) == (set(), {task})
+        await there.runner.cancel(job.id)
+        return await asyncio.wait_for(task, 20)
+
+    async def collect() -> list[tuple[int, str]]:
+        return [event async for event in there.runner.events(job.id, 99)]
+
+    assert there.call(follow) == []
+    assert [json.loads(line)["event"] for _, line in here.lines(job)] == ["epoch", "result"]
 
 
 def test_second_training_of_the_model_names_the_first(here: Trainings, child: Callable[[str], None]) -> None:

@@ -158,7 +158,7 @@ def test_queued_job_ends_at_once_when_it_is_cancelled(store: JobStore, claims: C
 
     assert (job.status, job.reason, job.started, job.queue_position) == (JobStatus.CANCELLED, "cancelled", None, None)
     assert claims.claim(100) is None
-    assert [from_line(line) for _, line in store.events(job.number, 0)] == [
+    assert [from_line(line) for _, line in store.events(job.number, 0)[0]] == [
         JobResult(reason="cancelled", detail="cancelled before it began", model="iris")
     ]
 

@@ -309,3 +309,11 @@ def test_comparison_wants_two_versions(steady: TestClient, query: str) -> None:
 def test_comparison_of_what_is_not_there_is_not_found(steady: TestClient) -> None:
     assert_problem(steady.get("/models/means/compare?versions=1,999999999"), 404)
     assert_problem(steady.get("/models/nobody/compare?versions=1,2"), 404)
+
+
+@pytest.mark.parametrize("written", ["01", "1.0", "%2B1", "%201"])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/models/means/versions/"), ("POST", "/predict/means/versions/")])
+def test_version_that_is_written_in_another_way_is_none(
+    steady: TestClient, method: str, path: str, written: str
+) -> None:
+    assert_problem(steady.request(method, path + written, json={"instances": [[0.25, 0.75]]}), 422)

@@ -67,6 +67,9 @@ FAILURES = {
     "version 0": (404, "POST", "/v2/models/means/versions/0/infer"),
     "version is a word": (400, "GET", f"/v2/models/means/versions/{SECRET}"),
     "version is a word, infer": (400, "POST", f"/v2/models/means/versions/{SECRET}/infer"),
+    "version is written in another way": (400, "GET", "/v2/models/means/versions/01"),
+    "version is written in another way, ready": (400, "GET", "/v2/models/means/versions/01/ready"),
+    "version is written in another way, infer": (400, "POST", "/v2/models/means/versions/01/infer"),
     "version has many digits": (400, "POST", "/v2/models/means/versions/" + "9" * 5000 + "/infer"),
     "model is a path": (404, "POST", "/v2/models/..%2F..%2Fetc/infer"),
 }
@@ -83,6 +86,18 @@ def test_every_failure_has_the_shape_of_the_protocol(steady: TestClient, status:
 @pytest.mark.parametrize("path", ["/v2x", "/v20/models", "/V2", "/models/v2/x"])
 def test_paths_that_only_look_like_it_keep_problem_details(steady: TestClient, path: str) -> None:
     assert steady.get(path).headers["content-type"] == "application/problem+json"
+
+
+def test_index_is_not_asked_for_what_it_does_not_know(steady: TestClient) -> None:
+    assert_failure(steady.post("/v2/repository/index", json={"ready": True, "redy": True}), 400)
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/repository/index"])
+def test_json_that_says_another_encoding_than_utf8_is_refused(steady: TestClient, path: str) -> None:
+    answer = steady.post(path, content=GOOD, headers={"content-type": "application/json; charset=utf-16"})
+
+    assert_failure(answer, 415)
+    assert "charset=utf-8" in answer.json()["error"]
 
 
 def test_index_reads_no_more_than_a_query_needs(steady: TestClient) -> None:

@@ -186,6 +186,11 @@ def test_active_versions_and_their_evaluation_are_figures(client: TestClient, re
     assert count(client, "tabserve_model_accuracy", **{**labels, "version": "2"}) == 1
 
 
+@pytest.mark.parametrize("accept", ["application/json;q=0.1, text/plain", "application/json;q=0.1, */*;q=0.2", "*/*"])
+def test_figures_are_shown_as_text_to_who_likes_json_less(steady: TestClient, accept: str) -> None:
+    assert steady.get("/metrics", headers={"accept": accept}).headers["content-type"].startswith("text/plain")
+
+
 @pytest.mark.parametrize("accept", ["application/json", "application/json, text/plain;q=0.5"])
 def test_json_form_is_the_evaluation_in_full(steady: TestClient, accept: str) -> None:
     answer = steady.get("/metrics", headers={"accept": accept})

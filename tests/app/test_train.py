@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from app.api import train
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -412,6 +413,21 @@ def test_client_that_waited_in_vain_is_told_where_to_look(trainer: TestClient, c
 
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
     assert "preference-applied" not in answer.headers
+
+
+def test_x6_client_for_whose_waiting_there_is_no_room_is_answered_at_once(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X6: as RFC 7240 allows; it is told where to look."""
+    child("signal.pause()")
+    monkeypatch.setattr(train, "MAX_WAITS", 0)
+
+    answer = trainer.post("/train", json={"model": "iris"}, headers={"prefer": "wait=60"})
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert answer.headers["location"] == f"/train/{answer.json()['id']}"
+    assert "preference-applied" not in answer.headers
+    trainer.delete(answer.headers["location"])
 
 
 def test_request_with_the_same_key_is_the_same_training(trainer: TestClient, child: Callable[[str], None]) -> None:

@@ -53,6 +53,13 @@ def in_progress(client: httpx.Client) -> float:
     return float(found[1])
 
 
+def waiting(client: httpx.Client) -> float:
+    """Return how many requests of a service wait for their client or for a training."""
+    found = re.search(r"^tabserve_http_requests_waiting (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
 class Asking:
     """Requests in a thread, one after the other, while something else goes on; each must be answered rightly."""
 

@@ -36,8 +36,17 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     environment = {
         "TABSERVE_MAX_BATCH_WAIT_S": f"{WAIT_S}",
         "TABSERVE_MAX_QUEUE_ROWS": "8",
-        "TABSERVE_MAX_IN_FLIGHT": "12",
     }
+    with service(folder, environment=environment) as (client, process):
+        yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Run a service that answers twelve requests at a time, each after a second."""
+    folder = tmp_path_factory.mktemp("crowded")
+    store_in(folder)
+    environment = {"TABSERVE_MAX_BATCH_WAIT_S": f"{WAIT_S}", "TABSERVE_MAX_IN_FLIGHT": "12"}
     with service(folder, environment=environment) as (client, process):
         yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
 
@@ -65,22 +74,28 @@ def test_queue_of_eight_refuses_exactly_the_two_that_are_too_many(
 
 
 @pytest.mark.parametrize("path", ["/predict/iris", "/predict/iris?"])
-def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, patient: Guarded) -> None:
+@pytest.mark.parametrize("late", [0, 50], ids=["whole", "in two packets"])
+def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, late: int, crowded: Guarded) -> None:
+    message, crowd = request(GOOD.ljust(100), path), 12
     with contextlib.ExitStack() as stack:
-        waiting = [stack.enter_context(connected(patient.url)) for _ in range(12)]
-        for connection in waiting:
-            connection.send(request(b" " * 100, path)[:-50])  # so much of its body is still to come
-        probe = patient.client.get("/livez")
-        began = time.perf_counter()
-        with connected(patient.url) as connection:
+        last, *others = (stack.enter_context(connected(crowded.url)) for _ in range(crowd + 1))
+        last.send(message[: len(message) - late] if late else b"")  # there is room for it now, but not when it is whole
+        for connection in others:
             connection.send(request(path=path))
-            answer = connection.answer()
+        until(lambda: in_progress(crowded.client) == crowd + 1, "all are in flight, and the scrape")
+        probe = crowded.client.get("/livez")
+        began = time.perf_counter()
+        last.send(message[-late:])
+        answer = last.answer()
+        took_s = time.perf_counter() - began
+        accepted = [connection.answer().status for connection in others]
 
     assert probe.status_code == 200
+    assert accepted == [200] * crowd
     assert answer.status == 503
     assert json.loads(answer.body)["type"] == "urn:tabserve:problem:too-many-in-flight"
     assert int(answer.headers["retry-after"]) >= 1
-    assert time.perf_counter() - began < allowed(0.6)
+    assert took_s < allowed(0.6)
 
 
 def test_work_past_its_deadline_is_not_computed(patient: Guarded) -> None:

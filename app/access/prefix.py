@@ -1,0 +1,90 @@
+"""The path below which a proxy serves the service, so that links lead back through the proxy; it must not know routes.
+
+A proxy may take the prefix off the path or leave it there; either way is served. The header that says the prefix counts
+only from proxies that the settings trust; without it the prefix is the one that the settings name, if any.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import re
+from collections.abc import Collection, MutableMapping
+from typing import Any
+
+from app.errors import ConfigurationError
+
+HEADER = b"x-forwarded-prefix"
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){1,8}")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Prefixes:
+    """What is known of proxies that serve the service below a path.
+
+    Attributes:
+        none: there are no such proxies.
+    """
+
+    def __init__(self, root_path: str, trusted_proxies: str, own: Collection[str]) -> None:
+        """Check the settings.
+
+        Args:
+            root_path: the prefix of requests that say none, or nothing.
+            trusted_proxies: addresses and networks, by comma, from which the header counts.
+            own: the first parts of the service's own paths, with which no prefix may begin.
+
+        Raises:
+            ConfigurationError: if they cannot be used.
+        """
+        self._own = own
+        self._root = root_path.rstrip("/")
+        if self._root and not self._usable(self._root):
+            raise ConfigurationError(
+                f"TABSERVE_ROOT_PATH={root_path!r}: expected a path such as /tabserve that begins like none of the "
+                "service's own"
+            )
+        self._networks = [_network(given) for given in trusted_proxies.split(",") if given]
+        self._is_trusted = functools.lru_cache(maxsize=1024)(self._look_up)
+        self.none = not self._root and not self._networks
+
+    def place(self, scope: MutableMapping[str, Any]) -> None:
+        """Take the prefix off the path of a request, and note it as `root_path` for its links."""
+        prefix = self._forwarded(scope) or self._root
+        path = scope["path"]
+        for known in (prefix, self._root):
+            if known and path.startswith(known + "/"):
+                scope["path"] = path[len(known) :]
+                break
+        scope["root_path"] = prefix
+
+    def _forwarded(self, scope: MutableMapping[str, Any]) -> str | None:
+        """Return what the header says, if it is one that counts."""
+        given = [value for name, value in scope["headers"] if name == HEADER]
+        client = scope.get("client")
+        if len(given) != 1 or not client or not self._is_trusted(client[0]):
+            return None
+        prefix: str = given[0].decode("latin-1").rstrip("/")
+        return prefix if self._usable(prefix) else None
+
+    def _usable(self, prefix: str) -> bool:
+        return _PREFIX.fullmatch(prefix) is not None and prefix.split("/")[1] not in self._own
+
+    def _look_up(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in self._networks)
+
+
+def _network(given: str) -> Network:
+    try:
+        return ipaddress.ip_network(given.strip())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"TABSERVE_TRUSTED_PROXIES={given!r}: expected addresses or networks by comma, such as 10.0.0.5,10.1.0.0/16"
+        ) from error
