@@ -72,8 +72,8 @@ def _settings() -> Settings:
         return CliApp.run(Settings)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        name = "_".join(str(part) for part in fault["loc"])
-        raise ConfigurationError(f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}") from error
+        name, said = "_".join(str(part) for part in fault["loc"]), fault["msg"]
+        raise ConfigurationError(f"TABSERVE_{name.upper()}={fault['input']!r}: {said[:1].lower()}{said[1:]}") from error
 
 
 def _train_missing(settings: Settings) -> int:
