@@ -30,6 +30,7 @@ from app.audit import command as auditcommand
 from app.errors import ConfigurationError
 from app.listener import bound
 from app.logs.setup import configure, for_people, log_all
+from app.scratch import use_scratch
 from app.server import WORKER, serve, work
 from app.settings import Settings
 from app.signing import signing_key
@@ -53,6 +54,7 @@ def main() -> int:
         check_exposure(settings)
         signing_key(settings)
         configure(settings)
+        use_scratch(settings)
         with contextlib.closing(bound(settings.host, settings.port)) as listener:
             if settings.train_missing and (code := _train_missing(settings)):
                 return code

@@ -55,7 +55,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.proof", "app.counting"),
     ("app.engines", "app.scores", "app.admission", "app.trial"),
     ("app.archive",),
-    ("app.trainer", "app.signing"),
+    ("app.trainer", "app.signing", "app.scratch"),
     ("app.access.gate", "app.access.table", "app.access.exposure", "app.access.heads"),  # who may come in
     (
         "app.access.keyring",

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pydantic
@@ -134,9 +135,12 @@ def test_address_of_ipv6_may_stand_in_brackets() -> None:
 
 
 def test_device_that_is_not_there_stops_the_start_and_lists_those_that_are(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["app", "--device", "cuda:99"])
+    monkeypatch.setattr(sys, "argv", ["app", "--device", "cuda:99", "--state-dir", str(tmp_path)])
+    for name in ("TMPDIR", "MPLCONFIGDIR"):  # which the service sets for its children, and tests must not keep
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
 
     with pytest.raises(SystemExit) as stopped:
         main()
