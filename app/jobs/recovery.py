@@ -11,12 +11,16 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.errors import StoreUnavailable
-from app.jobs.claims import Claim, ClaimLost, Claims, Running
 from app.jobs.outcome import ended, may_write, published
+from app.jobs.ownership import Claim, ClaimLost, Running
 from app.processes import is_provably_dead
 from modelstore import JobResult, ModelRepository, PublishError
+
+if TYPE_CHECKING:
+    from app.jobs.claims import Claims
 
 logger = logging.getLogger(__name__)
 
