@@ -27,6 +27,7 @@ from pydantic_settings import CliApp
 from app.access import keycommand
 from app.access.exposure import check_exposure
 from app.audit import command as auditcommand
+from app.child import plain
 from app.errors import ConfigurationError
 from app.listener import bound
 from app.logs.setup import configure, for_people, log_all
@@ -95,8 +96,8 @@ def _train_missing(settings: Settings) -> int:
         running.append(training)
         if told:  # while it was started
             training.terminate()
-        for line in training.stdout or ():
-            logger.info("training: %s", line.decode("utf-8", "replace").rstrip())
+        for line in filter(None, map(plain, training.stdout or ())):
+            logger.info("training: %s", line)
         code = training.wait()
     if told:
         signals.leave(told[0])

@@ -44,10 +44,9 @@ class TableThreads:
         Raises:
             StoreUnavailable: if it takes too long.
         """
+        await self._opened()  # which takes as long as others may hold it up, and then all calls fail at once
         try:
-            async with asyncio.timeout(ANSWER_DEADLINE_S):
-                await self._opened()
-                return await _in_thread(self._requests, function, *arguments)
+            return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)
         except TimeoutError as error:
             raise StoreUnavailable("the job table does not answer now; predictions are not affected") from error
 
