@@ -27,9 +27,11 @@ from pydantic_settings import CliApp
 from app.access import keycommand
 from app.access.exposure import check_exposure
 from app.audit import command as auditcommand
+from app.child import plain
 from app.errors import ConfigurationError
 from app.listener import bound
 from app.logs.setup import configure, for_people, log_all
+from app.scratch import use_scratch
 from app.server import WORKER, serve, work
 from app.settings import Settings
 from app.signing import signing_key
@@ -53,6 +55,7 @@ def main() -> int:
         check_exposure(settings)
         signing_key(settings)
         configure(settings)
+        use_scratch(settings)
         with contextlib.closing(bound(settings.host, settings.port)) as listener:
             if settings.train_missing and (code := _train_missing(settings)):
                 return code
@@ -72,8 +75,8 @@ def _settings() -> Settings:
         return CliApp.run(Settings)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        name = "_".join(str(part) for part in fault["loc"])
-        raise ConfigurationError(f"TABSERVE_{name.upper()}={fault['input']!r}: {fault['msg'].lower()}") from error
+        name, said = "_".join(str(part) for part in fault["loc"]), fault["msg"]
+        raise ConfigurationError(f"TABSERVE_{name.upper()}={fault['input']!r}: {said[:1].lower()}{said[1:]}") from error
 
 
 def _train_missing(settings: Settings) -> int:
@@ -93,8 +96,8 @@ def _train_missing(settings: Settings) -> int:
         running.append(training)
         if told:  # while it was started
             training.terminate()
-        for line in training.stdout or ():
-            logger.info("training: %s", line.decode("utf-8", "replace").rstrip())
+        for line in filter(None, map(plain, training.stdout or ())):
+            logger.info("training: %s", line)
         code = training.wait()
     if told:
         signals.leave(told[0])

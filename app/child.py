@@ -14,6 +14,7 @@ LINE_LIMIT_BYTES = 1 << 20
 LINES_A_TURN = 8  # a training of a small network says thousands of lines a second
 LOG_LINES = 20
 LOG_LINE_CHARACTERS = 500
+_BOXES = dict.fromkeys(range(0x2500, 0x2580), " ")  # what tables and frames are drawn with
 KERNEL_COUNTS = Path("/proc/vmstat")
 # how the libraries that a training uses say that they got no memory
 _NO_MEMORY = (
@@ -98,8 +99,7 @@ class Child:
             self._note(rest)
 
     def _note(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").replace("\x00", "").rstrip()[:LOG_LINE_CHARACTERS]
-        if text:
+        if text := plain(line).replace("\x00", "")[:LOG_LINE_CHARACTERS]:
             self.log.append(text)
             self._say(text)
 
@@ -143,6 +143,13 @@ class Child:
         """Signal the whole group, which has the number of its first process also after that has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def plain(line: bytes) -> str:
+    """Return a line that a program wrote for people as text for a log: without the boxes, which JSON escapes."""
+    text = line.decode("utf-8", "replace")
+    drawn = text.translate(_BOXES)
+    return drawn.strip() if drawn != text else text.rstrip()
 
 
 def _kills_for_memory() -> int:

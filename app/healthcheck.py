@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 import urllib.error
 import urllib.request
 
+from app.listener import url
+
 TIMEOUT_S = 3.0
+_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens on all addresses is asked on this machine's
 
 
 def main() -> int:
     """Ask /readyz and return the exit code."""
-    address = f"http://127.0.0.1:{os.environ.get('TABSERVE_PORT', '8000')}/readyz"
+    host = os.environ.get("TABSERVE_HOST", "127.0.0.1").strip("[]")
+    address = url(_ALL.get(host, host), os.environ.get("TABSERVE_PORT", "8000")) + "/readyz"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY is for what lies elsewhere
     try:
         with direct.open(address, timeout=TIMEOUT_S):
             return 0
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         print(f"not ready: {error}", file=sys.stderr)  # noqa: T201 - docker inspect shows it
         return 1
 

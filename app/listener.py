@@ -51,6 +51,11 @@ def bound(host: str, port: int) -> socket.socket:
     return listener
 
 
+def url(host: str, port: object) -> str:
+    """Return the URL of what listens there; in one, an address of IPv6 stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def refuse_new(listener: socket.socket) -> None:
     """Let nobody connect any more, in any process that has this socket; who is connected, or nearly, stays so.
 

@@ -105,7 +105,7 @@ def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None])
 
 
 def _welcome(settings: Settings, port: int) -> None:
-    address = f"http://{settings.host}:{port}"
+    address = listener.url(settings.host, port)
     if for_people(settings):
         print(WELCOME % {"address": address}, flush=True)  # noqa: T201
     else:

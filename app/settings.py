@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LEAST_TRAIN_MEMORY_BYTES = 1 << 30  # PyTorch and scikit-learn take some 600 MiB before they do anything
@@ -14,6 +15,11 @@ _SECRETS = Path("/run/secrets")  # where containers find what must not stand in 
 
 _SCOPE = "(predict|train|admin|metrics)"
 _ORIGIN = r"https?://[a-z0-9.-]+(:\d{1,5})?"
+
+_SERVICE_LINK = (
+    "input should be a number; Kubernetes sets this variable in every container beside a Service named tabserve: "
+    "put enableServiceLinks: false into the pod's spec, set TABSERVE_PORT there, or name the Service otherwise"
+)
 
 
 class Settings(BaseSettings):
@@ -136,3 +142,17 @@ class Settings(BaseSettings):
     """Origins, by comma, such as https://app.example.org, whose pages may use the service from a browser."""
     train_missing: bool = False
     """Train every recipe whose model has no version yet before serving."""
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        """Return the address without the brackets in which IPv6 stands in URLs."""
+        return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _no_link(cls, port: object) -> object:
+        """Say where `tcp://10.0.0.1:8000` comes from, which nobody wrote."""
+        if isinstance(port, str) and "://" in port:
+            raise PydanticCustomError("service_link", _SERVICE_LINK)
+        return port

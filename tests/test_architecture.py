@@ -41,8 +41,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.jobs.owner", "app.jobs.acceptance"),  # trainings, from those who run them down to the table
     ("app.jobs.following", "app.jobs.recovery"),
     ("app.jobs.outcome", "app.jobs.trainable", "app.jobs.watching"),
+    ("app.jobs.late",),
     ("app.jobs.store", "app.jobs.claims"),
     ("app.jobs.table", "app.child"),
+    ("app.jobs.ownership",),
     ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),
     ("app.jobs.tablefile", "app.jobs.threads", "app.jobs.refusals"),
     ("app.datasets", "app.inspection"),  # data sets
@@ -56,7 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.proof", "app.counting"),
     ("app.engines", "app.scores", "app.admission", "app.trial"),
     ("app.archive",),
-    ("app.trainer", "app.signing"),
+    ("app.trainer", "app.signing", "app.scratch"),
     (
         "app.access.gate",
         "app.access.table",
@@ -133,7 +135,10 @@ OPTIONAL_EXTRAS = (
     "opentelemetry.sdk",
     "opentelemetry.exporter",
 )  # may be imported where they are used
-IMPORTS_BY_NAME = ("training.deferred",)  # may, because the command line must start fast; no check sees such an import
+IMPORTS_BY_NAME = (
+    "training.deferred",
+    "app.jobs.late",
+)  # may, because starts must be fast; no check sees such an import
 MUTABLE_CALLS = ("list", "dict", "set", "bytearray", "defaultdict", "deque", "OrderedDict")
 APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belong to one app, not to a module
 

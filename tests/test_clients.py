@@ -299,6 +299,20 @@ def test_kserve_predictor_of_the_page_starts_the_service_as_it_should(live: http
         assert live.get(container[probe]["httpGet"]["path"]).status_code == 200
 
 
+def test_f14_probes_of_the_page_leave_the_other_models_serving_when_one_cannot(tmp_path: Path) -> None:
+    """F14: a readiness probe of `/v2/health/ready` takes the whole pod out."""
+    (manifest,) = map(yaml.safe_load, blocks("yaml"))
+    (container,) = manifest["spec"]["predictor"]["containers"]
+    repository = ModelRepository(tmp_path / "models")
+    publish(repository)
+    publish(repository, "broken")
+    (repository.find("broken", 1).path / "model.pt").write_bytes(b"half of a copy")
+    with service(tmp_path) as (client, _):
+        assert client.get("/v2/health/ready").status_code == 503
+        for probe in ("readinessProbe", "livenessProbe"):
+            assert client.get(container[probe]["httpGet"]["path"]).status_code == 200
+
+
 def test_every_extension_is_described(live: httpx.Client) -> None:
     words = {
         "binary_tensor_data": "Binary tensors",

@@ -158,6 +158,78 @@ def test_entry_point_serves_on_a_root_that_nobody_can_write(folder: Path) -> Non
     assert '"model.activate"' in (folder / "audit" / "audit.jsonl").read_text()
 
 
+def only_writable(*folders: Path) -> tuple[str, ...]:
+    """Return what runs a command where nothing but some folders can be written, not even /tmp."""
+    kept = " && ".join(f"mount --bind {folder} {folder}" for folder in folders) or "true"
+    read_only = "awk '$4 ~ /^rw/ {print $2}' /proc/self/mounts | grep -v -e '^/proc' -e '^/sys' -e '^/dev/pts'"
+    script = (
+        f"mount --make-rprivate / && {kept} && mounts=$({read_only}) && for mount in $mounts; do "
+        f'case " {" ".join(map(str, folders))} " in *" $mount "*) ;; *) mount -o remount,ro,bind "$mount" || exit 9 ;; '
+        'esac; done && exec "$@"'
+    )
+    return ("unshare", "--mount", "sh", "-c", script, "sh")
+
+
+NO_TEMPORARY = {"TMPDIR": "/proc/nowhere", "HOME": "/proc/nowhere"}  # where nobody can make a file
+
+
+@needs_root
+@needs_setpriv
+def test_f17_two_workers_without_any_folder_to_write_end_in_one_line(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    environment = {**os.environ, **NO_TEMPORARY, "TABSERVE_STATE_DIR": "/proc/state", "TABSERVE_WORKERS": "2"}
+    command = [*only_writable(), sys.executable, "-m", "app", "--port", "0", "--models-dir", str(tmp_path / "models")]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=90, check=False)
+
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+    assert done.stderr.startswith("tabserve: TABSERVE_STATE_DIR=/proc/state: ")
+
+
+@needs_root
+@needs_setpriv
+def test_f17_one_worker_that_only_answers_needs_no_folder_to_write(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    with service(tmp_path, environment=NO_TEMPORARY, prefix=only_writable(), cwd=Path("/")) as (client, _):
+        assert client.post("/predict/means", json=ROWS).status_code == 200
+
+
+@needs_root
+@needs_setpriv
+@pytest.mark.timeout(400)
+def test_f17_the_state_folder_is_all_that_workers_and_trainings_need_besides_the_store(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    folders = [tmp_path / name for name in ("models", "state", "datasets")]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    environment = {**NO_TEMPORARY, "TABSERVE_WORKERS": "2"}
+    with service(tmp_path, environment=environment, prefix=only_writable(*folders), cwd=Path("/")) as (client, _):
+        job = client.post("/train", json={"model": "iris", "overrides": {"epochs": 2}}).json()
+        ended = until(
+            lambda: found if (found := client.get(f"/train/{job['id']}").json())["finished"] else None, "", 300
+        )
+        workers = list((tmp_path / "state" / "scratch" / "tmp").glob("tabserve-metrics-*/*.json"))
+
+    assert ended["reason"] == "succeeded", ended
+    assert not [line for line in ended["log"] if "atplotlib" in line]
+    assert len(workers) == 2
+    assert list((tmp_path / "state" / "scratch" / "matplotlib").iterdir())
+    assert list((tmp_path / "state" / "scratch" / "tmp").iterdir()) == []
+
+
+@needs_root
+@needs_setpriv
+def test_f17_without_a_state_folder_the_systems_temporary_one_will_do(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    (tmp_path / "tmp").mkdir()
+    environment = {"TMPDIR": str(tmp_path / "tmp"), "TABSERVE_WORKERS": "2"}
+    with service(tmp_path, environment=environment, prefix=only_writable(tmp_path / "tmp"), cwd=Path("/")) as (
+        client,
+        _,
+    ):
+        assert client.post("/predict/means", json=ROWS).status_code == 200
+        assert list((tmp_path / "tmp").glob("tabserve-metrics-*"))
+
+
 def secrets_of_the_stack(folder: Path) -> str:
     """Make secrets for the image's user, sign a second version with them, and return the operator's key."""
     (folder / "audit").mkdir()

@@ -46,9 +46,11 @@ def check_exposure(settings: Settings) -> None:
 def is_loopback(host: str) -> bool:
     """Tell whether an address to listen on is reached from this machine only; of names, localhost alone is."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 class Hosts:

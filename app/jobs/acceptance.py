@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
@@ -15,12 +16,14 @@ from app.jobs.outcome import may_write
 from app.jobs.recipes import recipes
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.refusals import RecipeNotFound, RepositoryReadOnly
-from app.jobs.store import JobStore
 from app.jobs.threads import InThread
 from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset
 from app.logs.form import REQUEST_ID
 from app.settings import Settings
 from modelstore import ModelRepository
+
+if TYPE_CHECKING:
+    from app.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 

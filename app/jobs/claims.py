@@ -7,64 +7,19 @@ not, changes nothing any more.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from app.jobs.database import Database
-from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
+from app.jobs.ownership import Claim, ClaimLost, Report, Running, Unfinished
+from app.jobs.records import UNFINISHED, JobStatus
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, append, end, job_of, now
 from modelstore import JobResult
 
+__all__ = ["Claim", "ClaimLost", "Claims", "Report", "Running", "Unfinished"]
+
 KEEP_EVENTS_OF = 100  # ended jobs; of older ones only the result stays
-
-
-class ClaimLost(Exception):
-    """The job is another's by now, or has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A job, and the token that shows whose it is."""
-
-    job: TrainingJob
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an owner has to say about a running job.
-
-    Attributes:
-        lines: events that are new.
-        values: columns that are new: `progress`, `log`, `version_before`.
-        alive: whether this counts as a sign of life.
-    """
-
-    lines: Sequence[str] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-    alive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A running job as others see it; `heartbeat` grows as long as the owner lives."""
-
-    number: int
-    model: str
-    owner: str
-    token: str
-    heartbeat: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What waits and what runs, over all processes."""
-
-    queued: int
-    running: tuple[Running, ...]
 
 
 class Claims:

@@ -17,9 +17,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import ConfigurationError, StoreUnavailable
-from app.jobs.tablefile import TableFile
+from app.jobs.tablefile import DATABASE_FILE, TableFile
 
-DATABASE_FILE = "jobs.sqlite3"
+__all__ = ["BUSY_TIMEOUT_MS", "DATABASE_FILE", "HEAD", "UNAVAILABLE", "Database"]
+
 BUSY_TIMEOUT_MS = 5000
 UNAVAILABLE = "the job table cannot be used now; predictions are not affected"
 HEAD = "0002"  # the newest revision in app/jobs/migrations

@@ -17,20 +17,23 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from app.child import Child
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
-from app.jobs.claims import Claim, ClaimLost, Claims, Report
 from app.jobs.outcome import ended, outcome, published
+from app.jobs.ownership import Claim, ClaimLost, Report
 from app.jobs.threads import InThread
 from app.settings import Settings
 from app.trainer import confined, training_command, training_environment
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
 from modelstore.progress import bounded
+
+if TYPE_CHECKING:
+    from app.jobs.claims import Claims
 
 logger = logging.getLogger(__name__)
 

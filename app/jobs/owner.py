@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from app.errors import StoreUnavailable
-from app.jobs.claims import Claim, ClaimLost
 from app.jobs.following import Following, Workshop
+from app.jobs.ownership import Claim, ClaimLost
 from app.jobs.records import Ending
 from app.jobs.recovery import Recovery
 from app.logs.form import REQUEST_ID

@@ -11,12 +11,16 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.errors import StoreUnavailable
-from app.jobs.claims import Claim, ClaimLost, Claims, Running
 from app.jobs.outcome import ended, may_write, published
+from app.jobs.ownership import Claim, ClaimLost, Running
 from app.processes import is_provably_dead
 from modelstore import JobResult, ModelRepository, PublishError
+
+if TYPE_CHECKING:
+    from app.jobs.claims import Claims
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +49,32 @@ class Recovery:
         self._lease_s = lease_s
         self._clock = clock
         self._watched: dict[str, _Watched] = {}
+        self._taken: dict[str, tuple[Claim, bool]] = {}  # taken over, but the end is not written yet; and if certain
 
     def look(self, running: Collection[Running]) -> list[JobResult]:
         """Look at jobs that others run, and end those whose owner is gone; returns how they ended."""
         self._watched = {job.token: self._seen(job) for job in running}
+        self._taken = {token: taken for token, taken in self._taken.items() if token in self._watched}
         results = []
         for job in running:
-            dead = is_provably_dead(job.owner)
-            if not dead and not (self._is_silent(self._watched[job.token]) and may_write(self._repository, job.model)):
-                continue  # who cannot take a permit back leaves the job to those who can
-            if claim := self._claims.take_over(job):
-                logger.warning("the owner of training job %s is gone", claim.job.id)
-                if result := self._end(claim, certain=dead):
-                    results.append(result)
+            if (taken := self._taken.get(job.token) or self._take(job)) and (result := self._end(*taken)):
+                results.append(result)
         return results
+
+    def _take(self, job: Running) -> tuple[Claim, bool] | None:
+        """Take a job over whose owner is gone, and say whether that is certain; None if it lives, or may live.
+
+        The claim is kept until its end is written: this process lives, so to all that look its job has an owner.
+        """
+        dead = is_provably_dead(job.owner)
+        if not dead and not (self._is_silent(self._watched[job.token]) and may_write(self._repository, job.model)):
+            return None  # who cannot take a permit back leaves the job to those who can
+        claim = self._claims.take_over(job)
+        if claim is None:
+            return None
+        logger.warning("the owner of training job %s is gone", claim.job.id)
+        self._taken[claim.token] = claim, dead
+        return claim, dead
 
     def _seen(self, job: Running) -> _Watched:
         before = self._watched.get(job.token)
@@ -75,8 +91,8 @@ class Recovery:
             job.probed = now
         return job.probed is not None and now - job.since >= self._lease_s and now - job.probed >= self._lease_s / 3
 
-    def _end(self, claim: Claim, *, certain: bool) -> JobResult | None:
-        """Write the end of a job that was taken over; None if that has to wait for the next one who looks."""
+    def _end(self, claim: Claim, certain: bool) -> JobResult | None:
+        """Write the end of a job that was taken over; None if that has to wait for the next look."""
         job = claim.job
         result = ended(job, "interrupted", "the service that ran it stopped before it ended")
         try:

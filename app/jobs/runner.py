@@ -17,12 +17,10 @@ from functools import partial
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.acceptance import Acceptance
-from app.jobs.claims import Claims
-from app.jobs.database import Database
 from app.jobs.following import Workshop
+from app.jobs.late import LateTable
 from app.jobs.owner import JobOwner
 from app.jobs.records import Ending, JobStatus, TrainingJob, TrainingRequest
-from app.jobs.store import JobStore
 from app.jobs.threads import TableThreads
 from app.jobs.watching import Watches
 from app.processes import this_process
@@ -34,7 +32,7 @@ logger = logging.getLogger(__name__)
 __all__ = ["JobRunner", "JobStatus", "TrainingJob", "TrainingRequest"]
 
 LOOK_INTERVAL_S = 0.25  # between two looks at a job that may run in another process
-OPEN_INTERVAL_S = 1.0  # between two attempts to open the job table
+OPEN_INTERVAL_S = 1.0  # between two attempts to open the job table, and two looks for one
 
 
 class JobRunner:
@@ -63,16 +61,17 @@ class JobRunner:
         Raises:
             ConfigurationError: if the settings name no usable kind of database.
         """
-        self._database = Database(settings.database_url, settings.state_dir)
-        self._store = JobStore(self._database)
+        self._table = LateTable(settings.database_url, settings.state_dir, this_process())
+        self._store = self._table.store
         self._count = ended
-        self._threads = TableThreads()
+        self._wanted, self._tried = asyncio.Event(), asyncio.Event()
+        self._threads = TableThreads(self._opened)
         self._ask = self._threads.ask
         self._changed = asyncio.Event()
         self._watches = Watches(self._ended)
         workshop = Workshop(
             settings=settings,
-            claims=Claims(self._database, this_process()),
+            claims=self._table.claims,
             repository=repository,
             datasets=datasets,
             call=self._threads.call,
@@ -87,12 +86,11 @@ class JobRunner:
         self._trouble: str | None = None
 
     async def open(self) -> None:
-        """Make the job table ready and begin to work on it.
+        """Begin to work on the job table as soon as there is one; nothing waits for it but who asks about trainings.
 
         Without the table nothing can be trained, which every such request is told; predictions need none.
         """
-        ready = await self._ready()
-        self._working = asyncio.create_task(self._work(ready), name="trainings")
+        self._working = asyncio.create_task(self._work(), name="trainings")
 
     async def close(self) -> None:
         """Stop the trainings that run here; those that wait do so until a process comes for them."""
@@ -101,7 +99,7 @@ class JobRunner:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
         self._threads.close()
-        await asyncio.to_thread(self._database.close)
+        await asyncio.to_thread(self._table.close)
 
     async def start(self, request: TrainingRequest, idempotency_key: str | None = None) -> TrainingJob:
         """Accept a training and return its job; for a key that came before, the job that it made then.
@@ -203,7 +201,7 @@ class JobRunner:
 
     async def _ready(self) -> bool:
         try:
-            await self._threads.call(self._database.open)
+            await self._threads.call(self._table.database.open)
         except StoreUnavailable as error:
             if str(error) != self._trouble:  # which is looked for every second
                 logger.error("no training for now: %s", error, exc_info=error)
@@ -213,11 +211,25 @@ class JobRunner:
             logger.warning("the job table can be used again")
         return True
 
-    async def _work(self, ready: bool) -> None:
+    async def _work(self) -> None:
+        """Look after the table from the moment that somebody asks for it, or that another process has made it."""
+        while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
+            self._owner.unfinished = {"queued": 0, "running": 0}
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), OPEN_INTERVAL_S)
+        try:
+            ready = await self._ready()
+        finally:
+            self._tried.set()
         while not ready:
             await asyncio.sleep(OPEN_INTERVAL_S)
             ready = await self._ready()
         await self._owner.work()
+
+    async def _opened(self) -> None:
+        """Return when it was tried to open the table."""
+        self._wanted.set()
+        await self._tried.wait()
 
     def _tell(self) -> None:
         """Let those who wait for a change look."""

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from app.errors import StoreUnavailable
 
+DATABASE_FILE = "jobs.sqlite3"
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF  # of an error code: without its details
 _COMPANIONS = ("", "-wal", "-shm")

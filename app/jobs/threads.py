@@ -29,7 +29,13 @@ class InThread(Protocol):
 class TableThreads:
     """Threads for requests, and others for running trainings, whose heartbeats no request that waits may hold up."""
 
-    def __init__(self) -> None:
+    def __init__(self, opened: Callable[[], Awaitable[None]]) -> None:
+        """Make the threads, which start when they are needed.
+
+        Args:
+            opened: sees to it that the table is opened if it can be; awaited before anything is asked.
+        """
+        self._opened = opened
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, "job-requests")
         self._owners = ThreadPoolExecutor(OWNER_THREADS, "job-owner")
 
@@ -39,6 +45,7 @@ class TableThreads:
         Raises:
             StoreUnavailable: if it takes too long.
         """
+        await self._opened()  # which takes as long as others may hold it up, and then all calls fail at once
         try:
             with waiting():
                 return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)

@@ -82,6 +82,15 @@ def test_child_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment["OMP_NUM_THREADS"] == "1"
 
 
+def test_f17_child_knows_where_temporary_files_and_caches_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TMPDIR", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "/srv/scratch")
+
+    environment = training_environment()
+
+    assert (environment["TMPDIR"], environment["MPLCONFIGDIR"]) == ("/srv/scratch", "/srv/scratch")
+
+
 def test_command_that_is_not_there_is_named() -> None:
     command = confined(["/nowhere/python"], MEMORY_BYTES)
 

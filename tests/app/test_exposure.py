@@ -17,12 +17,14 @@ NOBODY: frozenset[Scope] = frozenset()
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "::ffff:127.0.0.1", "localhost"])
 def test_on_this_machine_everybody_may_do_everything(host: str) -> None:
     assert strangers(Settings(host=host)) == ALL
 
 
-@pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.1", "example.org", "", "0", "localhost.example.org"])
+@pytest.mark.parametrize(
+    "host", [EVERYWHERE, "::", "192.0.2.1", "::ffff:192.0.2.1", "example.org", "", "0", "localhost.example.org"]
+)
 def test_service_that_other_machines_reach_needs_a_word_about_strangers(host: str) -> None:
     with pytest.raises(ConfigurationError, match="TABSERVE_ANONYMOUS") as refused:
         strangers(Settings(host=host))

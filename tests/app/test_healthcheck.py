@@ -32,6 +32,26 @@ def test_it_fails_in_one_line_where_nothing_listens() -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_it_fails_in_one_line_where_the_port_is_none() -> None:
+    done = check(None, TABSERVE_PORT="tcp://10.96.0.7:8000")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("not ready: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_it_asks_where_the_service_listens_and_an_address_of_ipv6_is_printed_as_one_can_use_it(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    with service(tmp_path, address=("[::1]", free_port())) as (client, _):
+        port = client.base_url.port
+        said = (tmp_path / "service.log").read_text()
+        checks = [check(port, TABSERVE_HOST=host).returncode for host in ("[::1]", "::1", "::", "127.0.0.1")]
+
+    assert f"listening on http://[::1]:{port}" in said
+    assert checks == [0, 0, 0, 1]
+
+
 @pytest.mark.slow
 def test_it_fails_while_no_model_serves(tmp_path: Path) -> None:
     with service(tmp_path, ready=False) as (client, _):

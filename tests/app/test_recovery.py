@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -126,6 +127,33 @@ def test_owner_that_the_database_holds_up_is_not_taken_for_dead(
     assert here.look(4.9) == []
     assert here.look(5.2) == []
     assert here.job.status == JobStatus.RUNNING
+
+
+def test_job_taken_over_just_before_the_table_is_locked_ends_at_the_first_look_after_it(
+    locked: tuple[Database, Database], tmp_path: Path, dead: str
+) -> None:
+    """F-10: its new owner lives, and would have been waited for as long as a lease lasts."""
+    database, other = locked
+    locks, lock = [other.writing()], contextlib.ExitStack()
+
+    class LocksTheTable(ModelRepository):
+        """Lets another process lock the table where that hurts most: between taking over and writing the end."""
+
+        def revoke(self, name: str, job: str) -> None:
+            super().revoke(name, job)
+            while locks:
+                lock.enter_context(locks.pop())
+
+    here = Scene(database, LocksTheTable(tmp_path / "models"), dead)
+    assert here.look() == []
+    assert here.look() == []
+    assert here.job.status == JobStatus.RUNNING
+    lock.close()
+
+    (result,) = here.look()
+
+    assert (here.job.status, result.reason) == (JobStatus.INTERRUPTED, "interrupted")
+    assert here.look() == []
 
 
 def test_permit_is_taken_back_before_the_end_is_written(

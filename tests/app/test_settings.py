@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pydantic
@@ -108,10 +110,37 @@ def test_wrong_flag_is_refused_as_the_variable_would_be(
     assert refusal(capsys).startswith("tabserve: TABSERVE_MAX_BODY_BYTES='5': input should be greater than")
 
 
-def test_device_that_is_not_there_stops_the_start_and_lists_those_that_are(
+def test_port_of_a_kubernetes_service_link_is_told_from_a_mistake(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["app", "--device", "cuda:99"])
+    """Issue 12: a Service named `tabserve` sets TABSERVE_PORT in all containers of its namespace."""
+    monkeypatch.setattr(sys, "argv", ["app"])
+    monkeypatch.setenv("TABSERVE_PORT", "tcp://10.96.0.7:8000")
+
+    line = refusal(capsys)
+
+    assert line.startswith("tabserve: TABSERVE_PORT='tcp://10.96.0.7:8000': ")
+    assert all(word in line for word in ("Kubernetes", "enableServiceLinks: false", "Service otherwise"))
+
+
+def test_no_other_setting_can_be_set_by_a_kubernetes_service_link() -> None:
+    """A Service named `tabserve-a` sets TABSERVE_A_PORT, TABSERVE_A_SERVICE_PORT_HTTP, TABSERVE_A_PORT_80_TCP_ADDR."""
+    links = re.compile(r"(.*_)?(service_host|service_port(_.*)?|port(_\d+_[a-z]+(_(proto|port|addr))?)?)")
+
+    assert [name for name in Settings.model_fields if links.fullmatch(name)] == ["port"]
+
+
+def test_address_of_ipv6_may_stand_in_brackets() -> None:
+    assert [from_flags("--host", host).host for host in ("[::1]", "::1", "[::]")] == ["::1", "::1", "::"]
+
+
+def test_device_that_is_not_there_stops_the_start_and_lists_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["app", "--device", "cuda:99", "--state-dir", str(tmp_path)])
+    for name in ("TMPDIR", "MPLCONFIGDIR"):  # which the service sets for its children, and tests must not keep
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
 
     with pytest.raises(SystemExit) as stopped:
         main()

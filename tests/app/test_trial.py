@@ -12,6 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from modelstore import ModelRepository
+from tests.fakes import publish
+from tests.faults.scenes import children_of
+from tests.processes import service
+from tests.promises import Measured
+
 PROJECT = Path(__file__).parents[2]
 PROLOGUE = """
     import hashlib, os, signal, sys, torch
@@ -155,3 +161,26 @@ def test_signal_to_the_whole_group_does_not_end_it_before_the_service(tmp_path: 
         tmp_path,
     )
     assert said == ["well"]
+
+
+def memory_mb(pid: int) -> dict[str, int]:
+    """Return the memory of a process by kind (RSS, PSS, private), in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {kind: int(amount.split()[0]) >> 10 for kind, amount in (line.split(":") for line in lines)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc, which is not here")
+def test_the_process_that_tries_versions_shares_the_memory_of_the_service(tmp_path: Path, measured: Measured) -> None:
+    """Issue 12, memory: what both resident sizes count is there once."""
+    publish(ModelRepository(tmp_path / "models"))
+    with service(tmp_path) as (_, process):
+        (trial,) = children_of(process.pid)
+        ours, theirs = memory_mb(process.pid), memory_mb(trial)
+
+    assert theirs["Private_Dirty"] < theirs["Rss"] / 3
+    measured(
+        "F-07",
+        f"the process that tries versions has {theirs['Private_Dirty']} MiB of its own, of {theirs['Rss']} MiB that it "
+        f"shows; with the service it takes {ours['Pss'] + theirs['Pss']} MiB (PSS)",
+    )

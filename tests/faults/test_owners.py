@@ -201,3 +201,46 @@ def test_locked_table_costs_no_prediction_and_no_end_of_a_job(scene: Scene, meas
         f"table locked {rounds(1, 20)} times for {rounds(8, 30)} s: {asker.all_right()}, p99 "
         f"{statistics.median(ratios):.2f} times that of before, /train 503 in 6 s, no end lost",
     )
+
+
+MODELS = ("a", "b", "c", "d")
+SIGNALLED = "signal.signal(signal.SIGUSR1, lambda *_: None); note(); signal.pause()\n"
+NOTES = "note = lambda: pathlib.Path('pid-' + sys.argv[2]).write_text(str(os.getpid()))\n"
+
+
+def recipes_of_four(folder: Path) -> dict[str, str]:
+    """Make a recipe for each of four models, which may train at the same time, and return the settings for that."""
+    recipes = folder / "recipes"
+    recipes.mkdir()
+    for model in MODELS:
+        (recipes / f"{model}.toml").write_text(f'model = "{model}"\n')
+    return {"TABSERVE_RECIPES_DIR": str(recipes)}
+
+
+@pytest.mark.parametrize("owner_dies", [False, True], ids=["they end meanwhile", "their owner dies meanwhile"])
+def test_four_trainings_end_soon_after_a_lock_of_13_s(scene: Scene, measured: Measured, owner_dies: bool) -> None:
+    """F-10: the table is locked for nearly a lease, and clients ask for trainings all the time."""
+    scene.training(NOTES + SIGNALLED + SUCCEEDS)
+    settings = recipes_of_four(scene.folder)
+    four, none = ({"TABSERVE_TRAIN_CONCURRENCY": number, **settings} for number in "40")
+    with scene.service(environment=four) as (here, owner), scene.service(environment=none) as (there, _):
+        jobs = [start(here, model) for model in MODELS]
+        pids = [scene.noted(f"pid-{model}") for model in MODELS]
+        for job_id in jobs:
+            begun(here, job_id)
+        with locked(scene.folder / "state"), ThreadPoolExecutor(4) as pool:
+            until_s = time.monotonic() + 13
+            if owner_dies:
+                owner.kill()
+            for pid in () if owner_dies else pids:
+                os.kill(pid, signal.SIGUSR1)
+            while time.monotonic() < until_s:
+                list(pool.map(post, [there] * 4))
+        released_s = time.monotonic()
+        reasons = {ended(there, job_id, allowed(10))["reason"] for job_id in jobs}
+        took_s = time.monotonic() - released_s
+
+        assert reasons == {"interrupted" if owner_dies else "succeeded"}
+        assert [results(there, job_id) for job_id in jobs] == [1] * len(jobs)
+    how = "their owner killed" if owner_dies else "ending meanwhile"
+    measured("F-10", f"table locked for 13 s, four trainings {how}: all at their end {took_s:.1f} s after the release")

@@ -174,6 +174,7 @@ def bad_settings(folder: Path, taken: int) -> Iterator[Bad]:
     yield Bad({"TABSERVE_SIGNING_KEY_FILE": str(folder / "short.key")}, "TABSERVE_SIGNING_KEY_FILE")
     yield Bad({"TABSERVE_PORT": str(taken)}, "TABSERVE_PORT")
     yield Bad({"TABSERVE_PORT": str(taken), "TABSERVE_WORKERS": "2"}, "TABSERVE_PORT")
+    yield Bad({"TABSERVE_PORT": "tcp://10.96.0.7:8000"}, "enableServiceLinks")
     anyone = {"TABSERVE_ANONYMOUS": "predict"}
     yield Bad({"TABSERVE_HOST": "203.0.113.7", **anyone}, "TABSERVE_HOST")
     yield Bad({"TABSERVE_HOST": "no such host", **anyone}, "TABSERVE_HOST")

@@ -1,0 +1,46 @@
+"""What a child process writes for people becomes lines of a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.child import plain
+
+TABLE = """
+import sys
+print("iris: training\\n\\n┏━━━━━━━┳━━━━━━━━━━┓\\n┃ class ┃ accuracy ┃\\n┡━━━━━━━╇━━━━━━━━━━┩\\n│ für   │   0.9667 │\\n└───────┴──────────┘")
+sys.exit(7)
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("│ für   │   0.9667 │\n", "für       0.9667"),
+        ("└───────┴──────────┘\n", ""),
+        ("  File 'x', line 3 \n", "  File 'x', line 3"),
+    ],
+)
+def test_boxes_of_a_table_are_no_text(line: str, text: str) -> None:
+    assert plain(line.encode()) == text
+
+
+@pytest.mark.slow
+def test_tables_of_the_trainings_before_a_start_are_plain_lines_in_a_json_log(tmp_path: Path) -> None:
+    """Issue 12, small: box characters stood escaped in them, and empty lines."""
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").touch()
+    (tmp_path / "training" / "__main__.py").write_text(TABLE)
+    command = [sys.executable, "-m", "app", "--train-missing", "--port", "0", "--log-format", "json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    said = [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    assert (done.returncode, done.stdout) == (7, "")
+    assert said == ["training: iris: training", "training: class   accuracy", "training: für       0.9667"]
