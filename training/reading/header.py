@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from training.reading.cells import finite
 from training.reading.faults import Faults
 
 MAX_NAME_CHARACTERS = 200  # as `modelstore.manifest.Label`
+MAX_COLUMNS = 10_000  # the class column is one of them; `POST /train` takes as many names
 
 
 def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
     """Note what is wrong with the names, and tell whether they are right."""
+    if len(names) > MAX_COLUMNS:
+        faults.add(f"expected at most {MAX_COLUMNS} columns, got {len(names)}", line=line)
+        return False
     separator = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
     if separator:
         faults.add(f"columns are separated by {separator!r}, expected ',' (and '.' in numbers)", line=line)
@@ -25,7 +31,7 @@ def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
         elif len(name) > MAX_NAME_CHARACTERS:
             problem = f"expected names of 1 to {MAX_NAME_CHARACTERS} characters, got {name[:40]!r}..."
             faults.add(problem, line=line)
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+    for name in (name for name, times in Counter(names).items() if times > 1):
         faults.add("expected column names that differ, got this one twice", line=line, column=name)
     return not faults
 
