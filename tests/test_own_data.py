@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +16,7 @@ import pytest
 from tests.app.sockets import Connection, connected
 from tests.app.waiting import until
 from tests.processes import service
-from tests.promises import Measured, allowed
+from tests.promises import allowed
 
 pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/test_dataset_routes.py
 
@@ -262,39 +259,6 @@ def test_ten_thousand_columns_are_described_and_others_served_meanwhile(client: 
     assert client.post("/train", json=wanted).status_code == 422  # the last one is named twice
     assert time.monotonic() - began < allowed(1)
     assert client.delete("/datasets/wide").status_code == 204
-
-
-def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its_client(
-    client: httpx.Client, folder: Path, measured: Measured
-) -> None:
-    small = b"x,y\n" + b"1,a\n2,b\n" * 6
-    stuck = b"x,y\n" + b"1,a\n" * 900_000
-    with connected(client.base_url) as connection:
-        connection.send(raw("PUT", "/datasets/stuck", stuck))
-        child = until(lambda: next(iter(checks(folder, "stuck")), None), "its check runs")
-        os.kill(child, signal.SIGSTOP)
-
-        assert client.put("/datasets/quick", content=small, headers=CSV, timeout=60).status_code == 201
-        assert checks(folder, "stuck") == [child]
-        connection.socket.close()
-        began = time.monotonic()
-
-        until(lambda: not checks(folder, "stuck"), "the check has ended with its client")
-        measured("X-05", f"a check that stands still: gone {time.monotonic() - began:.1f} s after its client")
-    until(lambda: left_over(folder) == [], "nothing is left")
-    assert client.get("/datasets/stuck").status_code == 404
-    assert client.delete("/datasets/quick").status_code == 204
-
-
-def checks(folder: Path, name: str) -> list[int]:
-    """Return the processes that look at the file of a data set that arrives."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_bytes()
-            if str(folder).encode() in command and f"{name}.csv\0--json".encode() in command:
-                found.append(int(process.name))
-    return found
 
 
 REFUSED: dict[str, tuple[dict[str, Any], int, str | None]] = {
