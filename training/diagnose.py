@@ -18,16 +18,17 @@ WORSE_THAN_GUESSING = 10.0
 LOST = 1000.0
 
 
-def findings(history: Sequence[EpochMetrics], classes: int) -> tuple[str, ...]:
+def findings(history: Sequence[EpochMetrics], classes: int, patience: int = 0) -> tuple[str, ...]:
     """Return what a person should know about a training that ended; nothing when all is well.
 
     Args:
         history: the epochs, first to last.
         classes: K; with it the loss of guessing is known, ln K nats.
+        patience: of early stopping; 0 if it is off.
     """
     if len(history) < MIN_EPOCHS:
         return ()
-    found = (_gradients(history), _flat(history, classes), _overfitting(history))
+    found = (_gradients(history), _flat(history, classes), _overfitting(history, patience))
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -106,7 +107,7 @@ def _flat(history: Sequence[EpochMetrics], classes: int) -> str | None:
     )
 
 
-def _overfitting(history: Sequence[EpochMetrics]) -> str | None:
+def _overfitting(history: Sequence[EpochMetrics], patience: int) -> str | None:
     losses = [m.validation_loss for m in history if m.validation_loss is not None]
     if not losses:
         return None
@@ -116,7 +117,8 @@ def _overfitting(history: Sequence[EpochMetrics]) -> str | None:
     falls = history[-1].train_loss < history[best_epoch - 1].train_loss
     if not falls or rise <= OVERFIT_SHARE * lowest or len(losses) - best_epoch < MIN_EPOCHS // 2:
         return None
+    advice = f"the weights of epoch {best_epoch} are kept; try" if patience else "try early stopping (patience),"
     return (
         f"overfitting: the validation loss rose from {lowest:.4g} (epoch {best_epoch}) to {losses[-1]:.4g} while the "
-        "training loss fell; try early stopping (patience), more weight_decay or dropout, or a smaller network"
+        f"training loss fell; {advice} more weight_decay or dropout, or a smaller network"
     )

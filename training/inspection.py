@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.datasets import MAX_CLASSES
@@ -47,9 +48,10 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
     summary = inspection.summary
     if summary is None:
         return
-    table = Table(title=f"{file}: {summary.rows:,} rows, {summary.size_bytes:,} bytes", title_justify="left")
+    title = Text(f"{file}: {summary.rows:,} rows, {summary.size_bytes:,} bytes")  # a name may look like markup
+    table = Table(title=title, title_justify="left")
     for heading in ("column", "kind", "different", "range", "values (rows)"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for column in summary.columns:
         span = "" if column.minimum is None else f"{column.minimum:g} to {column.maximum:g}"
         different = f"over {MAX_CLASSES}" if column.distinct is None else str(column.distinct)

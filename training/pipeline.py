@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 
@@ -73,13 +73,15 @@ def _train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
     verdict = gate.decide(run.policy, recipe.gate, contender, rival)
     if len(splits.train) > MANY_ROWS:
         yield Notice(message=f"describing {len(splits.train):,} rows for the manifest")
-    published = _publish(run, splits, candidate, verdict)
+    published = yield from _publish(run, splits, candidate, verdict)
     result = _conclude(run, candidate, verdict, published)
     yield from _pruned(run)
     yield result
 
 
-def _publish(run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport) -> ModelVersion:
+def _publish(
+    run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport
+) -> Generator[Notice, None, ModelVersion]:
     model = export.to_torchscript(candidate.classifier, splits.train.x)
     manifest = build_manifest(
         run.recipe,
@@ -91,7 +93,7 @@ def _publish(run: TrainingRun, splits: Splits, candidate: Candidate, verdict: Ga
         gate=verdict,
         job=run.job,
     )
-    files = attachments(candidate, run.recipe, splits)
+    files = yield from attachments(candidate, run.recipe, splits)
     run.before_publishing()
     return run.repository.publish(manifest, model, files, run.permit)
 
