@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 CSV = {"content-type": "text/csv"}
 
 
+@pytest.mark.timeout(300)
 def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its_client(
     tmp_path: Path, measured: Measured
 ) -> None:
@@ -31,7 +32,7 @@ def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its
             child = until(lambda: next(iter(checks(tmp_path, "stuck")), None), "its check runs")
             os.kill(child, signal.SIGSTOP)
 
-            assert client.put("/datasets/quick", content=small, headers=CSV, timeout=60).status_code == 201
+            assert client.put("/datasets/quick", content=small, headers=CSV, timeout=200).status_code == 201
             assert checks(tmp_path, "stuck") == [child]
             connection.socket.close()
             began = time.monotonic()
