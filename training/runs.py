@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -107,6 +109,22 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
             known = ", ".join(Overrides.model_fields)
             raise RecipeError("overrides", str(unknown), f"one of the fields {known}", unknown) from error
         raise refusal("overrides", error) from error
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Return the column names of a command line: `a,b` as CSV, or a JSON array, in which a name may hold anything.
+
+    Raises:
+        RecipeError: if it is neither.
+    """
+    with contextlib.suppress(ValueError):  # a name may begin with a bracket
+        names = json.loads(text)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    try:
+        return tuple(next(csv.reader([text], strict=True), ()))
+    except csv.Error as error:
+        raise RecipeError("--features", "", f"A,B,C or a JSON array of names ({error})", text) from error
 
 
 def _object(document: str | None) -> dict[str, object]:
