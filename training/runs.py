@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import ModelRepository, Overrides, Permit, SigningKey
+from modelstore.overrides import unknown
 from training.errors import RecipeError, WrongModel
 from training.gate import Policy
 from training.recipe import Recipe, load_recipe, refusal
@@ -101,13 +102,13 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
     fields: dict[str, object] = {**_object(document), **dict(map(_assignment, assignments))}
     if seed is not None:
         fields["seed"] = seed
+    for name in fields:
+        if name not in Overrides.model_fields:
+            known = ", ".join(Overrides.model_fields)
+            raise RecipeError("overrides", name, f"one of the fields {known} ({unknown(name)})", name)
     try:
         return Overrides.model_validate_json(json.dumps(fields))
     except ValidationError as error:
-        unknown = next((fault["loc"][0] for fault in error.errors() if fault["type"] == "extra_forbidden"), None)
-        if unknown is not None:
-            known = ", ".join(Overrides.model_fields)
-            raise RecipeError("overrides", str(unknown), f"one of the fields {known}", unknown) from error
         raise refusal("overrides", error) from error
 
 

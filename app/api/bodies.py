@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.codecs import precise_json
 from app.errors import MAX_PROBLEMS, BodyTooLarge, InvalidInput, MalformedBody, Problem, UnsupportedContentType
+from modelstore.overrides import unknown
 
 JSON = "application/json"
 MAX_SMALL_BYTES = 1 << 20  # ten thousand features by name
@@ -84,8 +85,15 @@ def parsed(body: bytes, kind: type[Body]) -> Body:
 def invalid(error: ValidationError) -> InvalidInput:
     """Return what to tell the client about fields that are wrong; what was sent is not repeated."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)[:MAX_PROBLEMS]
-    problems = tuple(Problem(None, place(fault), fault["msg"].lower()) for fault in faults)
+    problems = tuple(Problem(None, place(fault), _problem(fault)) for fault in faults)
     return InvalidInput(f"{problems[0].feature or 'the body'}: {problems[0].problem}; see GET /docs", problems)
+
+
+def _problem(fault: Mapping[str, Any]) -> str:
+    """Return what is wrong with a field; of an override that does not exist, which one may be meant."""
+    if fault["type"] == "extra_forbidden" and fault["loc"][:-1] == ("overrides",):
+        return unknown(str(fault["loc"][-1]))
+    return str(fault["msg"]).lower()
 
 
 def place(fault: Mapping[str, Any]) -> str | None:
