@@ -15,12 +15,12 @@ import numpy.typing as npt
 from modelstore.datasets import MAX_CLASSES
 from training.errors import DatasetError
 from training.precision import Merging, Values
-from training.quality import Marks, mark
 from training.reading.block import Block
 from training.reading.blocks import CsvFile
 from training.reading.cells import LARGEST, is_word, numbers, wrong_number
 from training.reading.faults import Faults
 from training.reading.header import MAX_NAME_CHARACTERS
+from training.repeats import Marks, mark
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
 ROOM = 1.02  # rows are about as long as those of the first block
