@@ -5,12 +5,18 @@ It travels in the context of the request's task, so that what waits in a queue c
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from app.errors import ClientGone, DeadlinePassed
+
+LOOK_S = 0.25  # how often to see whether a long work is still wanted
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +52,20 @@ def require_wanted() -> None:
     """
     if (end := PATIENCE.get().end(time.perf_counter_ns())) is not None:
         raise end
+
+
+async def while_wanted(work: Coroutine[Any, Any, T]) -> T:
+    """Return what a long work returns; it is ended as soon as the present request is not wanted any more.
+
+    Raises:
+        DeadlinePassed, ClientGone.
+        Exception: what the work raises.
+    """
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait((task,), timeout=LOOK_S))[0]:
+            require_wanted()
+        return task.result()
+    finally:
+        if task.cancel():
+            await asyncio.wait((task,))

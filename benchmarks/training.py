@@ -206,7 +206,8 @@ def _drawn(rows: int) -> Dataset:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((rows, FEATURES), dtype=np.float32)
     y = (x[:, 0] + x[:, 1] * x[:, 2] > generator.standard_normal(rows, dtype=np.float32)).astype(np.int64)
-    return Dataset(x, y, tuple(f"x{number}" for number in range(FEATURES)), ("below", "above"), np.arange(rows) + 2)
+    features = tuple(f"x{number}" for number in range(FEATURES))
+    return Dataset(x, y, features, ("below", "above"), np.arange(rows) + 2, np.arange(rows, dtype=np.uint64))
 
 
 def _numpy_weights(net: MLP) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:

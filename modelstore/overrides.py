@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import difflib
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
 from modelstore.manifest import Record
 
@@ -55,6 +56,22 @@ class Overrides(Record):
     validation_fraction: ValidationFraction | None = None
     seed: Seed | None = None
 
+    @field_validator("*")
+    @classmethod
+    def _not_null(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse null, which says nothing, as any other value of a wrong type; an absent field is not looked at."""
+        if value is None:
+            wanted: TypeAdapter[Any] = TypeAdapter(cls.model_fields[str(info.field_name)].annotation or Any)
+            wanted.validate_json('"null"', strict=True)
+        return value
+
     def given(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def unknown(name: str) -> str:
+    """Say that there is no field of this name, and which is the nearest that there is."""
+    nearest = difflib.get_close_matches(name.lower()[:40], Overrides.model_fields, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(Overrides.model_fields)}"
+    return f"there is no field {name[:40]!r}; {hint}"

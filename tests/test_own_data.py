@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import csv
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -84,6 +86,40 @@ def test_own_csv_becomes_a_model_that_no_file_of_the_project_knows(client: httpx
     assert numbers == list(range(1, len(numbers) + 1))
     assert events.count("event: epoch") == job["progress"]["epoch"]
     assert events.rstrip("\n").rpartition("event: ")[2].startswith("result")
+
+
+@pytest.mark.timeout(300)
+def test_f7_names_may_hold_anything_from_the_upload_to_the_prediction(client: httpx.Client) -> None:
+    names = [
+        "a,b",
+        'say "x"',
+        "two\nlines",
+        "a\ttab",
+        "\N{GRINNING FACE}",
+        "n" * 200,
+        "--data",
+        "=1+1",
+        "[0]",
+        "$x$",
+        "a\\b",
+    ]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*names, "a\nnote", "-the=target"])
+    for row in range(60):
+        writer.writerow([row + column for column in range(len(names))] + ["some text", "low" if row < 30 else "$hi$h"])
+    put = client.put("/datasets/names", content=stream.getvalue().encode(), headers=CSV)
+    assert (put.status_code, [column["name"] for column in put.json()["columns"]][:-2]) == (201, names), put.text
+
+    wanted = {"model": "names", "dataset": "names", "target": "-the=target", "overrides": {"epochs": 40}, "seed": 1}
+    job = client.post("/train", json={**wanted, "activate": "always"}, headers={"prefer": "wait=60"}).json()
+
+    assert job["status"] == "succeeded", job
+    rows = [{name: row + column for column, name in enumerate(names)} for row in (0, 59)]
+    answer = client.post("/predict/names", json={"instances": rows}).json()
+    assert [found["label"] for found in answer["predictions"]] == ["low", "$hi$h"]
+    assert [feature["name"] for feature in client.get("/models/names").json()["features"]] == names
+    assert client.delete("/datasets/names").status_code == 204
 
 
 BROKEN = {

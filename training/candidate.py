@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,10 @@ from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_
 from training.fit import MLPLearner
 from training.gate import Skill
 from training.learners.protocol import Predict, Probe, predictor
+from training.reasons import sentence
 from training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 MANY_ROWS = 200_000  # above which a step that takes no epoch is worth a word
 
@@ -60,8 +64,8 @@ def train_candidate(recipe: Recipe, splits: Splits) -> Generator[EpochMetrics | 
         )
     metrics = _measure(predict, {"train": train, "validation": validation, "test": splits.test})
     require_learnt(metrics["train"].log_loss, guessing, settings.lr)
-    for sentence in findings(fitted.history, guessing):
-        yield Notice(level="warning", message=sentence)
+    for finding in findings(fitted.history, guessing, settings.patience):
+        yield Notice(level="warning", message=finding)
     fewer_rows = baselines.shortened(splits.train, splits.test)
     if fewer_rows:
         yield Notice(message=fewer_rows)
@@ -69,19 +73,29 @@ def train_candidate(recipe: Recipe, splits: Splits) -> Generator[EpochMetrics | 
     return Candidate(fitted.module, fitted.history, metrics, scores, _skill(predict, splits))
 
 
-def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> dict[str, bytes]:
-    """Return the files that lie beside a version: history, test predictions and pictures, by file name."""
+def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> Generator[Notice, None, Mapping[str, bytes]]:
+    """Return the files that lie beside a version: history, test predictions and pictures, by file name.
+
+    None of them is the model, so one that cannot be made is told and left out.
+    """
     predict, test = predictor(candidate.classifier), candidate.metrics["test"]
-    files = {
-        PREDICTIONS_FILE: write_predictions(_predictions(predict, splits.test)),
-        "history.jsonl": "".join(f"{to_line(metrics)}\n" for metrics in candidate.history).encode(),
-        "loss.png": plots.loss_curves(candidate.history, f"{recipe.network}: loss while training"),
-        "confusion.png": plots.confusion_matrix(test, f"{recipe.network}: {test.rows} test rows"),
+    makers: dict[str, Callable[[], bytes]] = {
+        PREDICTIONS_FILE: lambda: write_predictions(_predictions(predict, splits.test)),
+        "history.jsonl": lambda: "".join(f"{to_line(metrics)}\n" for metrics in candidate.history).encode(),
+        "loss.png": lambda: plots.loss_curves(candidate.history, f"{recipe.network}: loss while training"),
+        "confusion.png": lambda: plots.confusion_matrix(test, f"{recipe.network}: {test.rows} test rows"),
     }
     if len(splits.train.features) == 2:
         units = [recipe.data.units.get(name, "") for name in splits.train.features]
         title = f"{recipe.network}: decision boundary and {test.rows} test rows"
-        files["boundary.png"] = plots.decision_boundary(predict, splits.test, units, title)
+        makers["boundary.png"] = lambda: plots.decision_boundary(predict, splits.test, units, title)
+    files = {}
+    for name, make in makers.items():
+        try:
+            files[name] = make()
+        except Exception as error:
+            logger.warning("%s could not be made", name, exc_info=True)
+            yield Notice(level="warning", message=f"{name} could not be made and is left out: {sentence(error)}")
     return files
 
 

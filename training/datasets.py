@@ -16,10 +16,11 @@ from sklearn.model_selection import train_test_split
 from modelstore import DatasetFault
 from modelstore.datasets import MAX_CLASSES
 from training.errors import DatasetError
-from training.quality import count_duplicates, telling_columns
-from training.reading.cells import in_class_order
+from training.quality import telling_columns
+from training.reading.cells import alike, in_class_order
 from training.reading.faults import MAX_FAULTS
 from training.recipe import DataSource, TrainingSettings
+from training.repeats import Marks, count_duplicates, mark
 from training.scaling import constant_columns
 from training.tables import MAX_LABEL_CHARACTERS, Table, read_table
 
@@ -39,6 +40,7 @@ class Dataset:
         features: F names in column order.
         classes: K names in class order.
         lines: where each row stands in its data file, the header being line 1, shape (N,).
+        marks: 64 bits of each row that rows share if they are equal as they stand in their file, shape (N,).
     """
 
     x: npt.NDArray[np.float32]
@@ -46,13 +48,14 @@ class Dataset:
     features: tuple[str, ...]
     classes: tuple[str, ...]
     lines: npt.NDArray[np.int64]
+    marks: Marks
 
     def __len__(self) -> int:
         return len(self.y)
 
     def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
         """Return the rows at these positions, shape (n,), in that order; a slice shares this data set's memory."""
-        return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index])
+        return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,16 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     table = read(source.file, features=source.features)
     names = source.classes or {value: value for value in in_class_order(table.values)}
     whole = _dataset(table, names, source.target)
-    sha256 = {table.file: table.sha256}
+    sha256, warnings = {table.file: table.sha256}, table.warnings
     if source.test_file is None:
         train, test = _held_out(whole, source)
     else:
         held_out = read(source.test_file, features=table.features)
+        warnings += held_out.warnings
         sha256[held_out.file] = held_out.sha256
         train, test = whole, _dataset(held_out, names, source.target)
     _require_classes(train, source)
-    warnings = _suspicions(train, test, source)
+    warnings += _suspicions(train, test, source)
     if settings is None or settings.validation_fraction == 0:
         return Splits(train, test, sha256, warnings)
     arranged = settings.validation_fraction, settings.seed
@@ -164,10 +168,8 @@ def _held_out(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
             np.arange(len(whole)), test_size=source.test_fraction, random_state=source.split_seed
         )
     except ValueError as error:
-        problem = (
-            f"expected rows left to train on, got none: {source.test_fraction} of {len(whole)} rows are for testing"
-        )
-        raise DatasetError(source.file, problem) from error
+        share = f"{source.test_fraction} of {len(whole)} rows are for testing"
+        raise DatasetError(source.file, f"expected rows left to train on, got none: {share}") from error
     return _parts(whole, train, test)
 
 
@@ -184,6 +186,7 @@ def _reorder(dataset: Dataset, order: npt.NDArray[np.int64]) -> None:
         dataset.x[:, some] = dataset.x[order, some]
     dataset.y[:] = dataset.y[order]
     dataset.lines[:] = dataset.lines[order]
+    dataset.marks[:] = dataset.marks[order]
 
 
 def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
@@ -198,7 +201,8 @@ def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
         row = int((y < 0).argmax())
         problem = f"expected one of {', '.join(map(repr, names))}, got {table.values[table.codes[row]]!r}"
         raise DatasetError(table.file, problem, line=int(table.lines[row]), column=target)
-    return Dataset(table.x, y, table.features, tuple(names.values()), table.lines)
+    mark(table.marks, y)
+    return Dataset(table.x, y, table.features, tuple(names.values()), table.lines, table.marks)
 
 
 def _require_classes(rows: Dataset, source: DataSource) -> None:
@@ -234,7 +238,11 @@ def _suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str,
         "training rows; leave it out if it is known only once the class is"
         for column in telling_columns(train.x, train.y, len(train.classes))
     ]
-    repeated, shared = count_duplicates((train.x, train.y), (test.x, test.y))
+    warnings += [
+        f"{source.file}, column {source.target!r}: {names} are different classes here; are they the same?"
+        for names in alike(() if source.classes else train.classes)
+    ]
+    repeated, shared = count_duplicates(train.marks, test.marks)
     if repeated:
         warnings.append(
             f"{source.file}: {repeated} of {len(train) + len(test)} rows repeat another one; "

@@ -25,16 +25,17 @@ def loss_of_guessing(classes: int) -> float:
     return math.log(classes)
 
 
-def findings(history: Sequence[EpochMetrics], guessing: float) -> tuple[str, ...]:
+def findings(history: Sequence[EpochMetrics], guessing: float, patience: int = 0) -> tuple[str, ...]:
     """Return what a person should know about a training that ended; nothing when all is well.
 
     Args:
         history: the epochs, first to last.
         guessing: the loss of a guess, in the unit of the losses.
+        patience: of early stopping; 0 if it is off.
     """
     if len(history) < MIN_EPOCHS:
         return ()
-    found = (_gradients(history), _flat(history, guessing), _overfitting(history))
+    found = (_gradients(history), _flat(history, guessing), _overfitting(history, patience))
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -95,7 +96,7 @@ def _flat(history: Sequence[EpochMetrics], guessing: float) -> str | None:
     )
 
 
-def _overfitting(history: Sequence[EpochMetrics]) -> str | None:
+def _overfitting(history: Sequence[EpochMetrics], patience: int) -> str | None:
     losses = [m.validation_loss for m in history if m.validation_loss is not None]
     if not losses:
         return None
@@ -105,7 +106,8 @@ def _overfitting(history: Sequence[EpochMetrics]) -> str | None:
     falls = history[-1].train_loss < history[best_epoch - 1].train_loss
     if not falls or rise <= OVERFIT_SHARE * lowest or len(losses) - best_epoch < MIN_EPOCHS // 2:
         return None
+    advice = f"the weights of epoch {best_epoch} are kept; try" if patience else "try early stopping (patience),"
     return (
         f"overfitting: the validation loss rose from {lowest:.4g} (epoch {best_epoch}) to {losses[-1]:.4g} while the "
-        "training loss fell; try early stopping (patience), more weight_decay or dropout, or a smaller network"
+        f"training loss fell; {advice} more weight_decay or dropout, or a smaller network"
     )

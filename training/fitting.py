@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from training.own_data import name_for, recipe_for_data
 from training.reasons import reason_for, sentence
 from training.recipe import Recipe, load_recipe, recipe_names
 from training.report import print_comparison, print_evaluation
-from training.runs import Folders, TrainingRun, read_overrides, recipe_for
+from training.runs import Folders, TrainingRun, read_names, read_overrides, recipe_for
 
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
 
@@ -118,7 +117,7 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
     check_new_name(recipe.model)
     data_dir = request.data.parent if request.data else request.folders.data
     view.show(Notice(message=f"{recipe.model}: loading PyTorch and scikit-learn"))
-    record = _recorder(request, recipe)
+    record = _recorder(request, recipe, view)
     run = TrainingRun(
         recipe=recipe,
         data_dir=data_dir,
@@ -146,7 +145,7 @@ def _recipe(request: FitRequest) -> Recipe:
         return recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
-    features = next(csv.reader([request.features or ""]), [])
+    features = read_names(request.features or "")
     return recipe_for_data(request.data, request.target, model=request.model, features=features).with_overrides(
         overrides
     )
@@ -160,7 +159,25 @@ def _permit(request: FitRequest) -> Permit | None:
     return Permit(request.job, request.permit)
 
 
-def _recorder(request: FitRequest, recipe: Recipe) -> Callable[[Event], None]:
+class _Optional:
+    """Records events until that fails once, which is told: no training fails for want of TensorBoard's files."""
+
+    def __init__(self, record: Callable[[Event], None], view: Reporter) -> None:
+        self._record: Callable[[Event], None] | None = record
+        self._view = view
+
+    def __call__(self, event: Event) -> None:
+        if self._record is None:
+            return
+        try:
+            self._record(event)
+        except Exception as error:
+            self._record = None
+            message = f"TensorBoard's files could not be written and end here: {sentence(error)}"
+            self._view.show(Notice(level="warning", message=message))
+
+
+def _recorder(request: FitRequest, recipe: Recipe, view: Reporter) -> Callable[[Event], None]:
     """Return what writes TensorBoard's files, if that was asked for."""
     if request.tensorboard is None:
         return lambda event: None
@@ -168,8 +185,7 @@ def _recorder(request: FitRequest, recipe: Recipe) -> Callable[[Event], None]:
         module = deferred("tensorboard")
     except ModuleNotFoundError as error:
         raise MissingExtra("--tensorboard", "tensorboard") from error
-    record: Callable[[Event], None] = module.recorder(request.tensorboard, recipe)
-    return record
+    return _Optional(module.recorder(request.tensorboard, recipe), view)
 
 
 def _print_report(console: Console, folders: Folders, result: JobResult) -> None:

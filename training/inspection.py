@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.datasets import MAX_CLASSES
-from training.reading.blocks import Block, CsvFile
-from training.reading.cells import LARGEST, in_class_order, is_word, numbers
+from training.precision import Merging, exact
+from training.reading.block import Block
+from training.reading.blocks import CsvFile
+from training.reading.cells import LARGEST, alike, in_class_order, is_word, numbers, parsed
 
 SHOWN_CLASSES = 5
+
+Codes = npt.NDArray[np.signedinteger[Any]]
 
 
 def inspect_file(path: Path) -> Inspection:
@@ -42,9 +48,10 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
     summary = inspection.summary
     if summary is None:
         return
-    table = Table(title=f"{file}: {summary.rows:,} rows, {summary.size_bytes:,} bytes", title_justify="left")
+    title = Text(f"{file}: {summary.rows:,} rows, {summary.size_bytes:,} bytes")  # a name may look like markup
+    table = Table(title=title, title_justify="left")
     for heading in ("column", "kind", "different", "range", "values (rows)"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for column in summary.columns:
         span = "" if column.minimum is None else f"{column.minimum:g} to {column.maximum:g}"
         different = f"over {MAX_CLASSES}" if column.distinct is None else str(column.distinct)
@@ -62,7 +69,7 @@ def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
     few = set(range(len(header)))  # columns with few values are read as text, which shows the values as they stand
     hashes: list[npt.NDArray[np.int64]] = []
     for block in file.blocks(few) if header else ():
-        hashes.append(np.fromiter(map(hash, block.rows()), dtype=np.int64, count=len(block)))
+        hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
         for position, column in enumerate(columns):
             column.add(block, position)
             if column.counts is None:
@@ -87,7 +94,7 @@ def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
 
 
 def _warnings(columns: list[_Column], rows: int, duplicates: int) -> tuple[str, ...]:
-    found = [sentence for column in columns if (sentence := column.warning())]
+    found = [f"column {column.name!r}: {problem}" for column in columns for problem in column.problems()]
     if len(columns) == 1:
         found.append("there is only one column; a training needs a class column and at least one more")
     if all(column.name.strip().isdigit() for column in columns):
@@ -108,17 +115,13 @@ class _Column:
         self.wrong = 0  # cells that are no finite float32
         self.wrong_words = 0  # those that were not even meant as one
         self.first_wrong: tuple[int, str] | None = None  # line and cell
+        self._merging = Merging()
 
     def add(self, block: Block, position: int) -> None:
-        cells = block.cells[position]
-        if isinstance(cells.dtype, pd.CategoricalDtype):
-            different = pd.Series([str(text) for text in cells.cat.categories], dtype="str")
-            codes = np.asarray(cells.cat.codes)
-            rows = np.bincount(codes, minlength=len(different))  # of each value
-            self._count(different, rows)
-            self._add(different, rows, codes, block, position)
+        if self.counts is not None:
+            self._add_different(*block.coded(position), block, position)
         elif not self._is_text:
-            self._add(cells, np.ones(len(cells), dtype=np.int64), np.arange(len(cells)), block, position)
+            self._add_each(block, position)
         self.rows += len(block)
 
     def summary(self) -> ColumnSummary:
@@ -132,52 +135,77 @@ class _Column:
             classes={text: counts[text] for text in in_class_order(counts)},
         )
 
-    def warning(self) -> str | None:
+    def problems(self) -> Iterator[str]:
         if self.counts is not None and len(self.counts) == 1 and self.rows > 1:
-            return f"column {self.name!r}: constant, so it says nothing"
+            yield "constant, so it says nothing"
         if self.first_wrong and not self._is_text:
             line, cell = self.first_wrong
             what = repr(cell[:40]) if cell else "an empty cell"
-            return (
-                f"column {self.name!r}: no finite number in {self.wrong} of {self.rows} rows, first {what} in line "
-                f"{line}; it can be the class, but no feature"
+            yield (
+                f"no finite number in {self.wrong} of {self.rows} rows, first {what} in line {line}; it can be the "
+                "class, but no feature"
             )
-        return None
+        if not self.wrong and (merged := self._merged()):
+            yield merged
+        for values in alike(self.counts or ()):
+            yield f"{values} would be different classes; are they the same?"
 
     @property
     def _is_text(self) -> bool:
         return 2 * self.wrong_words > self.rows
 
-    def _count(self, different: pd.Series, rows: npt.NDArray[np.int64]) -> None:
+    def _merged(self) -> str | None:
         if self.counts is None:
+            return self._merging.problem()
+        whole, values = Merging(), list(self.counts)  # all different values of the file are known
+        whole.add(exact(values, parsed(values)), np.array(list(self.counts.values())))
+        return whole.problem()
+
+    def _add_different(self, codes: Codes, different: list[str], block: Block, position: int) -> None:
+        """Take the different values of a block, and the code of each row."""
+        rows = np.bincount(codes, minlength=len(different))  # of each value
+        self._count(different, rows)
+        values = parsed(different)
+        wrong = self._wrong(values)
+        if not wrong.any():
+            self._merging.add(exact(different, values), rows)
             return
+        words = [is_word(text) for text in itertools.compress(different, wrong)]
+        self._note(block, position, int(wrong[codes].argmax()), int(rows[wrong].sum()), int(rows[wrong][words].sum()))
+
+    def _add_each(self, block: Block, position: int) -> None:
+        """Take the cells of a block."""
+        cells = block.cells[position]
+        values = numbers(cells)
+        wrong = self._wrong(values)
+        if not wrong.any():
+            self._merging.add(cells.to_numpy() if cells.dtype.kind in "iu" else values)
+            return
+        rows = np.flatnonzero(wrong).tolist()
+        words = () if cells.dtype.kind == "f" else map(is_word, block.texts(position, rows))
+        self._note(block, position, rows[0], len(rows), sum(words))
+
+    def _count(self, different: list[str], rows: npt.NDArray[np.int64]) -> None:
+        assert self.counts is not None
         for text, count in zip(different, rows.tolist(), strict=True):
             self.counts[text] = self.counts.get(text, 0) + count
         if len(self.counts) > MAX_CLASSES:
             self.counts = None
 
-    def _add(
-        self,
-        cells: pd.Series,
-        rows: npt.NDArray[np.int64],
-        codes: npt.NDArray[np.signedinteger[Any]],
-        block: Block,
-        position: int,
-    ) -> None:
-        """Take some cells, each with the number of rows that it stands for, and each row's position among the cells."""
-        values = numbers(cells)
+    def _wrong(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Tell which values are no finite float32, and note the range of the others."""
         wrong = ~(np.abs(values) <= LARGEST)
-        right = values[~wrong]
+        right = values[~wrong] if wrong.any() else values
         if len(right):
             self.low, self.high = min(self.low, float(right.min())), max(self.high, float(right.max()))
-        if not wrong.any():
-            return
+        return wrong
+
+    def _note(self, block: Block, position: int, first: int, wrong: int, words: int) -> None:
+        """Count cells that are no finite float32, the first of them in this row of the block."""
         if self.first_wrong is None:
-            row = int(wrong[codes].argmax())
-            self.first_wrong = int(block.lines[row]), block.texts(position)[row]
-        self.wrong += int(rows[wrong].sum())
-        words = [is_word(str(cell)) for cell in cells[wrong]]
-        self.wrong_words += int(rows[wrong][words].sum())
+            self.first_wrong = int(block.lines[first]), block.texts(position, [first])[0]
+        self.wrong += wrong
+        self.wrong_words += words
 
 
 def _shown(classes: dict[str, int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 
@@ -88,7 +88,7 @@ def _train(run: TrainingRun, warnings: Sequence[str]) -> Iterator[EpochMetrics |
     verdict = gate.decide(run.policy, recipe.gate, contender, rival)
     if len(splits.train) > MANY_ROWS:
         yield Notice(message=f"describing {len(splits.train):,} rows for the manifest")
-    published = _publish(run, splits, candidate, verdict, bounded(warnings))
+    published = yield from _publish(run, splits, candidate, verdict, warnings)
     result = _conclude(run, candidate, verdict, published)
     for warning in result.warnings:
         yield Notice(level="warning", message=warning)
@@ -97,8 +97,9 @@ def _train(run: TrainingRun, warnings: Sequence[str]) -> Iterator[EpochMetrics |
 
 
 def _publish(
-    run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport, warnings: tuple[str, ...]
-) -> ModelVersion:
+    run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport, warnings: Sequence[str]
+) -> Generator[Notice, None, ModelVersion]:
+    files = yield from attachments(candidate, run.recipe, splits)  # first, since what it says goes into the manifest
     model = export.to_torchscript(candidate.classifier, splits.train.x)
     manifest = build_manifest(
         run.recipe,
@@ -109,9 +110,8 @@ def _publish(
         baselines=candidate.baselines,
         gate=verdict,
         job=run.job,
-        warnings=warnings,
+        warnings=bounded(warnings),
     )
-    files = attachments(candidate, run.recipe, splits)
     run.before_publishing()
     return run.repository.publish(manifest, model, files, run.permit)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -19,9 +21,14 @@ from training.learners.protocol import Predict
 DPI = 120
 GRID_POINTS = 300
 MAX_POINTS = 5000
+MAX_NAME, MAX_TICK = 60, 24
 MARKERS = "os^DvPX*"
+MAX_COUNTED_CLASSES = 40  # more counts than 1,600 nobody reads, and they take seconds to draw
+LARGEST = float(np.finfo(np.float32).max)
 # Okabe and Ito's palette: told apart with any colour vision (jfly.uni-koeln.de/color)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+mpl.rcParams["text.parse_math"] = False  # names may hold `$`
 
 
 def loss_curves(history: Sequence[EpochMetrics], title: str) -> bytes:
@@ -45,14 +52,15 @@ def loss_curves(history: Sequence[EpochMetrics], title: str) -> bytes:
 
 def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
     """Draw counts by true and predicted class, shaded by the share of the true class."""
-    figure, axes = _figure(title, "predicted class", "true class")
     counts = np.array(evaluation.confusion)  # (K, K)
+    figure, axes = _figure(title, "predicted class", "true class", scale=_scale(counts))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = list(evaluation.per_class)
-    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 12 else 0)
-    axes.set_yticks(range(len(names)), names)
-    for (row, column), count in np.ndenumerate(counts):
+    shown = [_shortened(name, MAX_TICK) for name in names]
+    axes.set_xticks(range(len(names)), shown, rotation=90 if len(names) > 12 else 30 if _longest(names) > 12 else 0)
+    axes.set_yticks(range(len(names)), shown)
+    for (row, column), count in np.ndenumerate(counts) if len(names) <= MAX_COUNTED_CLASSES else ():
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize="large")
     figure.colorbar(image, label="share of the true class", shrink=0.85)
@@ -69,16 +77,16 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
         title: says which split.
     """
     labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
-    figure, axes = _figure(title, *labels)
+    figure, axes = _figure(title, labels[0], labels[1])
     _shade(axes, predict, rows.x, len(rows.classes))
     shown = rows.rows(np.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS)).astype(np.int64))
-    for number, name in enumerate(rows.classes):
-        points = shown.x[shown.y == number]
+    for number in range(len(rows.classes)):
+        points = shown.x[shown.y == number].astype(np.float64)  # matplotlib reckons in the type that it gets
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        axes.scatter(
-            points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6, label=name
-        )
-    axes.legend(frameon=True, framealpha=0.9)
+        axes.scatter(points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6)
+    legend = axes.legend(axes.collections[-len(rows.classes) :], map(str, range(len(rows.classes))), framealpha=0.9)
+    for text, name in zip(legend.get_texts(), rows.classes, strict=True):
+        text.set_text(_shortened(name, MAX_TICK))  # a label that begins with an underscore would be left out
     return _png(figure)
 
 
@@ -87,8 +95,9 @@ def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], class
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     space = 0.06 * (high - low + np.finfo(np.float32).eps)
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
-    grid = np.stack(np.meshgrid(first, second), axis=-1)  # (GRID, GRID, 2)
-    probabilities = predict(grid.reshape(-1, 2)).reshape(GRID_POINTS, GRID_POINTS, classes)
+    grid = np.stack(np.meshgrid(first, second), axis=-1).clip(-LARGEST, LARGEST)  # (GRID, GRID, 2)
+    answers = predict(grid.reshape(-1, 2)).reshape(GRID_POINTS, GRID_POINTS, classes)
+    probabilities = np.nan_to_num(answers, nan=1 / classes)  # far outside the rows a network may overflow
     palette = ListedColormap([COLOURS[number % len(COLOURS)] for number in range(classes)])
     extent = (first[0], first[-1], second[0], second[-1])
     winner, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
@@ -108,13 +117,29 @@ def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], class
         axes.contour(first, second, probabilities[..., 1], levels=[0.5], colors="black", linewidths=1.2)
 
 
-def _figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 4.8), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
+def _scale(counts: npt.NDArray[np.int64]) -> float:
+    """Return how much larger than usual a picture must be so that every count finds room in its cell."""
+    return max(1.0, len(counts) * (1 + len(str(counts.max()))) / 42)
+
+
+def _longest(names: Sequence[str]) -> int:
+    return max(map(len, names))
+
+
+def _shortened(name: str, most: int = MAX_NAME) -> str:
+    text = " ".join(name.split()) or name  # a line feed would take room from the picture
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _figure(title: str, x_label: str, y_label: str, *, scale: float = 1.0) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4 * scale, 4.8 * scale), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel=_shortened(x_label), ylabel=_shortened(y_label))
     return figure, axes
 
 
 def _png(figure: Figure) -> bytes:
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may be in any script
+        figure.savefig(stream, format="png")
     return stream.getvalue()

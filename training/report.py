@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository, VersionComparison
 from training.recipe import Recipe
 from training.scores import MethodScore
 
 MAX_EXAMPLES = 20
+WIDE = 100_000
 FIGURES: dict[str, Callable[[Evaluation], str]] = {
     "rows": lambda test: str(test.rows),
     "accuracy": lambda test: f"{test.accuracy:.4f}",
@@ -31,7 +33,11 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
         highlight=False,
         soft_wrap=True,
     )
-    console.print(_confusion(evaluation), _per_class(evaluation))
+    confusion = _confusion(evaluation)
+    unlimited = console.options.update(width=WIDE, markup=False)
+    if console.measure(confusion, options=unlimited).maximum > console.width:
+        confusion = _mistakes(evaluation)
+    console.print(confusion, _per_class(evaluation), markup=False)
 
 
 def print_comparison(console: Console, manifest: Manifest) -> None:
@@ -41,7 +47,7 @@ def print_comparison(console: Console, manifest: Manifest) -> None:
     scores: dict[str, Evaluation | Baseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
     for name, score in scores.items():
         table.add_row(name, f"{score.accuracy:.4f}", f"{score.log_loss:.4f}")
-    console.print(table)
+    console.print(table, markup=False)
 
 
 def print_versions(console: Console, repository: ModelRepository) -> None:
@@ -54,7 +60,7 @@ def print_versions(console: Console, repository: ModelRepository) -> None:
                 name, str(version), "active" if version == active else "", *_figures(repository, name, version)
             )
     if table.row_count:
-        console.print(table)
+        console.print(table, markup=False)
     else:
         console.print(f"no models in {repository.root} yet; `python -m training ensure` trains the built-in ones")
 
@@ -65,7 +71,7 @@ def print_cross_validation(console: Console, scores: Iterable[MethodScore], titl
     for score in scores:
         accuracy = f"{score.accuracy:.4f} ± {score.accuracy_std:.4f}"
         table.add_row(score.method, accuracy, f"{score.log_loss:.4f} ± {score.log_loss_std:.4f}")
-    console.print(table)
+    console.print(table, markup=False)
 
 
 def print_two_versions(console: Console, comparison: VersionComparison) -> None:
@@ -75,7 +81,7 @@ def print_two_versions(console: Console, comparison: VersionComparison) -> None:
     for title, value in FIGURES.items():
         tests = (comparison.metrics.get(str(version)) for version in comparison.versions)
         figures.add_row(title, *(value(test) if test else "" for test in tests))
-    console.print(figures)
+    console.print(figures, markup=False)
     console.print(
         f"{comparison.disagreeing} of {comparison.rows} test rows are answered differently; only version {ours} is "
         f"right about {comparison.only_first_right}, only version {theirs} about {comparison.only_second_right} "
@@ -87,7 +93,7 @@ def print_two_versions(console: Console, comparison: VersionComparison) -> None:
         rows = _table("", "line", "truth", f"version {ours}", f"version {theirs}")
         for row in comparison.examples[:MAX_EXAMPLES]:
             rows.add_row(str(row.line), row.truth, row.first, row.second)
-        console.print(rows)
+        console.print(rows, markup=False)
 
 
 def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> None:
@@ -98,7 +104,7 @@ def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> No
         hidden = ",".join(map(str, settings.hidden)) or "none"
         figures = (f"{settings.lr:g}", str(settings.epochs), str(settings.batch_size or "full"))
         table.add_row(name, recipe.model, recipe.network, hidden, settings.optimizer, *figures)
-    console.print(table)
+    console.print(table, markup=False)
 
 
 def _figures(repository: ModelRepository, name: str, version: int) -> tuple[str, ...]:
@@ -120,6 +126,23 @@ def _confusion(evaluation: Evaluation) -> Table:
     return table
 
 
+def _mistakes(evaluation: Evaluation) -> Table:
+    """Return the most frequent mistakes, for more classes than a line holds counts."""
+    names = list(evaluation.per_class)
+    found = [
+        (count, names[true], names[predicted])
+        for true, counts in enumerate(evaluation.confusion)
+        for predicted, count in enumerate(counts)
+        if count and true != predicted
+    ]
+    found.sort(key=lambda mistake: -mistake[0])
+    title = f"the {min(len(found), MAX_EXAMPLES)} most frequent of {len(found)} kinds of mistake"
+    table = _table(title, "true", "predicted", "rows")
+    for count, true, predicted in found[:MAX_EXAMPLES]:
+        table.add_row(true, predicted, str(count))
+    return table
+
+
 def _per_class(evaluation: Evaluation) -> Table:
     table = _table("per class", "class", "precision", "recall", "F1", "rows")
     for name, report in evaluation.per_class.items():
@@ -129,8 +152,8 @@ def _per_class(evaluation: Evaluation) -> Table:
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title or None, title_justify="left")
-    table.add_column(first)
+    table = Table(title=Text(title) if title else None, title_justify="left")
+    table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     return table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import ModelRepository, Overrides, Permit, SigningKey
+from modelstore.overrides import unknown
 from training.errors import RecipeError, WrongModel
 from training.gate import Policy
 from training.recipe import Recipe, load_recipe, refusal
@@ -99,14 +102,30 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
     fields: dict[str, object] = {**_object(document), **dict(map(_assignment, assignments))}
     if seed is not None:
         fields["seed"] = seed
+    for name in fields:
+        if name not in Overrides.model_fields:
+            known = ", ".join(Overrides.model_fields)
+            raise RecipeError("overrides", name, f"one of the fields {known} ({unknown(name)})", name)
     try:
         return Overrides.model_validate_json(json.dumps(fields))
     except ValidationError as error:
-        unknown = next((fault["loc"][0] for fault in error.errors() if fault["type"] == "extra_forbidden"), None)
-        if unknown is not None:
-            known = ", ".join(Overrides.model_fields)
-            raise RecipeError("overrides", str(unknown), f"one of the fields {known}", unknown) from error
         raise refusal("overrides", error) from error
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Return the column names of a command line: `a,b` as CSV, or a JSON array, in which a name may hold anything.
+
+    Raises:
+        RecipeError: if it is neither.
+    """
+    with contextlib.suppress(ValueError):  # a name may begin with a bracket
+        names = json.loads(text)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    try:
+        return tuple(next(csv.reader([text], strict=True), ()))
+    except csv.Error as error:
+        raise RecipeError("--features", "", f"A,B,C or a JSON array of names ({error})", text) from error
 
 
 def _object(document: str | None) -> dict[str, object]:

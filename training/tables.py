@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from modelstore.datasets import MAX_CLASSES
 from training.errors import DatasetError
-from training.reading.blocks import Block, CsvFile
+from training.precision import Merging, Values
+from training.reading.block import Block
+from training.reading.blocks import CsvFile
 from training.reading.cells import LARGEST, is_word, numbers, wrong_number
 from training.reading.faults import Faults
 from training.reading.header import MAX_NAME_CHARACTERS
+from training.repeats import Marks, mark
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
 ROOM = 1.02  # rows are about as long as those of the first block
@@ -36,6 +39,8 @@ class Table:
         codes: positions in `values`, int32, shape (N,).
         values: the different texts of the class column, in order of their first row; none is empty.
         lines: the line at which each row begins, the file's first being 1, int64, shape (N,).
+        marks: 64 bits of each row that rows share if their features are equal as they stand in the file, shape (N,).
+        warnings: sentences about features whose values float32 makes equal.
     """
 
     file: str
@@ -45,6 +50,8 @@ class Table:
     codes: npt.NDArray[np.int32]
     values: tuple[str, ...]
     lines: npt.NDArray[np.int64]
+    marks: Marks
+    warnings: tuple[str, ...]
 
 
 def read_table(
@@ -92,15 +99,18 @@ class _Columns:
     ) -> None:
         self.seen = 0
         self._faults = faults
-        self._header = header
+        position_of = {name: position for position, name in enumerate(header)}
         self._features = features
-        self._positions = [header.index(name) for name in features]
+        self._positions = [position_of[name] for name in features]
         self._target = target
+        self._target_position = position_of[target]
         self._max_classes = max_classes
         self._x = np.empty((0, len(features)), dtype=np.float32)
         self._values: dict[str, int] = {}
         self._codes = np.empty(0, dtype=np.int32)
         self._lines = np.empty(0, dtype=np.int64)
+        self._marks = np.empty(0, dtype=np.uint64)
+        self._merging = [Merging() for _ in features]
         self._unusable: set[str] = set()  # columns with a fault as a whole; more about them helps nobody
 
     def add(self, block: Block, file_bytes: int) -> None:
@@ -112,21 +122,32 @@ class _Columns:
             self._resize(0)
             return
         self._make_room(first, file_bytes, block)
-        for position, column in enumerate(columns):
-            self._x[first : self.seen, position] = column
+        marks = np.zeros(len(block), dtype=np.uint64)
+        for position, (column, merging) in enumerate(zip(columns, self._merging, strict=True)):
+            self._x[first : self.seen, position] = column.astype(np.float64, copy=False)  # as a request's numbers are
+            merging.add(column)
+            mark(marks, column)
         self._codes[first : self.seen], self._lines[first : self.seen] = codes, block.lines
+        self._marks[first : self.seen] = marks
 
     def table(self, file: str, sha256: str) -> Table:
         """Return what was collected."""
         self._resize(self.seen)
-        return Table(file, sha256, self._features, self._x, self._codes, tuple(self._values), self._lines)
+        warnings = tuple(
+            f"{file}, column {name!r}: {problem}"
+            for name, merging in zip(self._features, self._merging, strict=True)
+            if (problem := merging.problem())
+        )
+        values = tuple(self._values)
+        return Table(file, sha256, self._features, self._x, self._codes, values, self._lines, self._marks, warnings)
 
     def _make_room(self, first: int, file_bytes: int, block: Block) -> None:
         if not first:
-            block_bytes = sum(map(len, block.rows())) + len(block)
+            block_bytes = sum(map(len, block.rows)) + len(block)
             rows = max(len(block), int(ROOM * len(block) * file_bytes / block_bytes))
             self._x = np.empty((rows, len(self._features)), dtype=np.float32)
             self._codes, self._lines = np.empty(rows, dtype=np.int32), np.empty(rows, dtype=np.int64)
+            self._marks = np.empty(rows, dtype=np.uint64)
         elif self.seen > len(self._x):
             self._resize(max(self.seen, int(GROWTH * len(self._x))))
 
@@ -135,15 +156,19 @@ class _Columns:
         self._x.resize((rows, len(self._features)), refcheck=False)
         self._codes.resize(rows, refcheck=False)
         self._lines.resize(rows, refcheck=False)
+        self._marks.resize(rows, refcheck=False)
 
-    def _numbers(self, block: Block, name: str, position: int) -> npt.NDArray[np.float64]:
-        """Return a column of the block as float64 (n,), and note the cells that are no finite float32."""
-        if name in self._unusable:
+    def _numbers(self, block: Block, name: str, position: int) -> Values:
+        """Return a column of the block as float64 or integers (n,), and note the cells that are no finite float32."""
+        if name in self._unusable or self._faults.full:
             return np.zeros(len(block))
-        values = numbers(block.cells[position])
-        wrong = np.flatnonzero(~(np.abs(values) <= LARGEST))
-        if len(wrong):
-            texts = block.texts(position)
+        cells = block.cells[position]
+        if cells.dtype.kind in "iu":  # float64 does not hold all of them
+            return cells.to_numpy()
+        values = numbers(cells)
+        wrong = np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist()
+        if wrong:
+            texts = dict(zip(wrong, block.texts(position, wrong), strict=True))
             words = [row for row in wrong if is_word(texts[row])]
             if 2 * len(words) > len(block):
                 self._unusable.add(name)
@@ -156,11 +181,9 @@ class _Columns:
 
     def _classes(self, block: Block) -> npt.NDArray[np.int32]:
         """Return the codes of the class column, (n,), and note cells without a class."""
-        column = block.cells[self._header.index(self._target)].cat
-        codes = np.asarray(column.codes, dtype=np.int32)
         if self._target in self._unusable:
-            return codes
-        texts = [str(text) for text in column.categories]
+            return np.zeros(len(block), dtype=np.int32)
+        codes, texts = block.coded(self._target_position)
         if "" in texts:
             for row in np.flatnonzero(codes == texts.index(""))[:10]:
                 line = int(block.lines[row])
@@ -174,14 +197,15 @@ class _Columns:
                 "is this a quantity? a classifier learns classes"
             )
             self._faults.add(problem, column=self._target)
-        ranks = np.array([self._values[text] for text in texts], dtype=np.int32)
-        return ranks[codes]
+        ranks: npt.NDArray[np.int32] = np.array([self._values[text] for text in texts], dtype=np.int32)[codes]
+        return ranks
 
 
 def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:
     there = ", ".join(map(repr, header[:20])) + (", ..." if len(header) > 20 else "")
+    known = set(header)
     for name in (*features, target):
-        if name not in header:
+        if name not in known:
             faults.add(f"expected this column, got {there}", column=name)
     if target in features:
         faults.add("the target cannot be a feature", column=target)

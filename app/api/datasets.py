@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Self
 
@@ -93,7 +95,8 @@ class DatasetRoutes:
         if media_type(request.headers.get("content-type")) == TSV:
             raise TabSeparated
         check_content_type(request.headers.get("content-type"), (CSV,))
-        stored, is_new = await self._datasets.put(name, request.stream(), self._in_use, declared_length(request))
+        async with _listening(request) as body:
+            stored, is_new = await self._datasets.put(name, body, self._in_use, declared_length(request))
         response = await asyncio.to_thread(_shown, stored)
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = link(request, f"/datasets/{stored.name}")
@@ -131,6 +134,28 @@ def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
     routes.get("/datasets/{name}", response_model=DatasetInfo, responses=problems(404, 422, 503))(answer.show)
     routes.delete("/datasets/{name}", status_code=204, responses=problems(404, 409, 422, 503))(answer.delete)
     return routes
+
+
+@contextlib.asynccontextmanager
+async def _listening(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give the body, and listen on after its end: a server that is not asked may not read that the client goes away."""
+    ended = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        async for piece in request.stream():
+            yield piece
+        ended.set()
+
+    async def listen() -> None:
+        await ended.wait()
+        await request.receive()
+
+    listener = asyncio.create_task(listen())
+    try:
+        yield body()
+    finally:
+        listener.cancel()
+        await asyncio.wait((listener,))
 
 
 def _shown(stored: StoredDataset) -> Response:

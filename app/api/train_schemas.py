@@ -159,7 +159,10 @@ def request_schema() -> Document:
     """Return the schema of a training request in one piece: in the OpenAPI document, `#/$defs` leads nowhere."""
     schema = TrainRequest.model_json_schema()
     del schema["$defs"]
-    schema["properties"]["overrides"] = Overrides.model_json_schema()
+    schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
+    for field in overrides["properties"].values():
+        without_null(field)
+        del field["default"]
     return schema
 
 

@@ -23,12 +23,14 @@ from app.errors import (
     StoreUnavailable,
     TooManyStreams,
 )
+from app.patience import while_wanted
 from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, check_name
 
 logger = logging.getLogger(__name__)
 
 MAX_UPLOADS = 16
-MAX_CHECKS = 1
+MAX_CHECKS, MAX_SMALL_CHECKS = 1, 2  # at a time; each is a process
+SMALL_BYTES = 4 << 20  # takes some seconds at most, for a check is linear in the cells
 BUFFER_BYTES = 1 << 20
 LOCK_DEADLINE_S = 10.0
 LOCK_POLL_S = 0.01
@@ -55,6 +57,7 @@ class DatasetStore:
         self._inspect = inspect
         self._uploads = 0
         self._checks = asyncio.Semaphore(MAX_CHECKS)
+        self._small_checks = asyncio.Semaphore(MAX_SMALL_CHECKS)
 
     async def open(self) -> None:
         """Remove what dead processes left half-done; a folder that cannot be used is met again by every request."""
@@ -82,6 +85,7 @@ class DatasetStore:
             InvalidDataset: naming the first faults by line and column.
             DatasetTooLarge, StorageFull: before a byte is read if the size is known.
             TooManyStreams, StoreUnavailable.
+            DeadlinePassed, ClientGone: if nobody waits for the end of the check any more.
         """
         _require_legal(name)
         if declared_bytes is not None and declared_bytes > self._max_bytes:
@@ -93,7 +97,7 @@ class DatasetStore:
             incoming = await asyncio.to_thread(Incoming.begin, self._root, name, declared_bytes or 0)
             try:
                 await self._receive(incoming, body)
-                summary = await self._checked(incoming)
+                summary = await while_wanted(self._checked(incoming))
                 stored = StoredDataset(name=name, created=datetime.now(UTC), summary=summary)
                 return await self._keep(incoming, stored, in_use)
             finally:
@@ -169,7 +173,7 @@ class DatasetStore:
         await asyncio.to_thread(incoming.finish, bytes(buffer))
 
     async def _checked(self, incoming: Incoming) -> DatasetSummary:
-        async with self._checks:
+        async with self._small_checks if incoming.size_bytes <= SMALL_BYTES else self._checks:
             inspection = await self._inspect(incoming.path)
         if inspection.summary is None:
             raise _invalid(inspection.faults)

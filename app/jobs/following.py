@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import errno
 import json
 import logging
@@ -16,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -27,6 +25,7 @@ from app.errors import StoreUnavailable
 from app.jobs.outcome import ended, outcome, published
 from app.jobs.ownership import Claim, ClaimLost, Report
 from app.jobs.threads import InThread
+from app.jobs.trainable import as_argument
 from app.settings import Settings
 from app.trainer import confined, training_command, training_environment
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
@@ -214,7 +213,7 @@ class Following:
         if job.dataset is not None and job.data_sha256 is not None:
             path = self._shop.datasets.path(job.dataset, job.data_sha256)
             data = ["--data", str(path), "--target", str(job.target)]
-            data += ["--features", _comma_separated(job.columns)] if job.columns is not None else []
+            data += ["--features", as_argument(job.columns)] if job.columns is not None else []
         return training_command(
             settings,
             *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
@@ -240,10 +239,3 @@ class Following:
 
     def _heard(self, line: str) -> None:
         logger.info("training job %s: %s", self.claim.job.id, line)
-
-
-def _comma_separated(names: tuple[str, ...]) -> str:
-    """Return column names as a line of CSV, in which a name may hold anything."""
-    line = StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()

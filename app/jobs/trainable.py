@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
 from modelstore import ColumnSummary, DatasetSummary, InvalidName, check_new_name
 from modelstore.reading import column_name
 
 MIN_CLASSES = 2
-MAX_FEATURES_BYTES = 100_000  # they are an argument of the training's command, of which Linux takes 128 KiB
+MAX_FEATURES_BYTES = 120_000  # they are an argument of the training's command, of which Linux takes 128 KiB
 
 
 def check_model_name(name: str) -> None:
@@ -63,11 +65,16 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
         earlier.add(name)
     if request.features is None and len(features) == len(columns) - 1:
         return None
-    if sum(len(name.encode()) + 1 for name in features) > MAX_FEATURES_BYTES:
+    if len(as_argument(features).encode()) > MAX_FEATURES_BYTES:
         raise _wrong(
             "features", f"have names of more than {MAX_FEATURES_BYTES} bytes in all; use fewer or shorter ones"
         )
     return features
+
+
+def as_argument(features: tuple[str, ...]) -> str:
+    """Return names as an argument of the training's command: JSON, for a name may hold commas and line feeds."""
+    return json.dumps(features, ensure_ascii=False, separators=(",", ":"))
 
 
 def _check_feature(field: str, name: str, target: str, columns: dict[str, ColumnSummary], earlier: set[str]) -> None:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import pytest
 
 from app.datasets.folders import Contents, StoredDataset
-from app.datasets.store import BUFFER_BYTES, MAX_UPLOADS, DatasetStore, InUse
+from app.datasets.store import BUFFER_BYTES, MAX_SMALL_CHECKS, MAX_UPLOADS, SMALL_BYTES, DatasetStore, InUse
 from app.errors import (
     DatasetInUse,
     DatasetNotFound,
@@ -430,6 +430,37 @@ def test_no_more_uploads_than_a_process_may_have(store: DatasetStore) -> None:
             upload.cancel()
         await asyncio.gather(*uploads, return_exceptions=True)
         await store.put("churn", pieces(ONE), NONE)
+
+    run(scene())
+
+
+def test_x5_small_uploads_do_not_wait_for_large_ones_and_are_bounded_too(root: Path) -> None:
+    async def scene() -> None:
+        running: list[Path] = []
+        most, release, large_runs = 0, asyncio.Event(), asyncio.Event()
+
+        async def slow_if_large(file: Path) -> Inspection:
+            nonlocal most
+            if file.name == "large.csv":
+                large_runs.set()
+                await release.wait()
+                return await look(file)
+            running.append(file)
+            most = max(most, len(running))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            running.remove(file)
+            return await look(file)
+
+        store = DatasetStore(root, 1 << 24, slow_if_large)
+        large = [asyncio.create_task(store.put("large", pieces(b"x\n" * SMALL_BYTES), NONE)) for _ in range(2)]
+        await large_runs.wait()
+        await asyncio.gather(*(store.put(f"small{n}", pieces(ONE), NONE) for n in range(6)))
+
+        assert 1 <= most <= MAX_SMALL_CHECKS
+        assert not any(task.done() for task in large)
+        release.set()
+        await asyncio.gather(*large)
 
     run(scene())
 

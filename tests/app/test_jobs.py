@@ -382,7 +382,7 @@ def test_training_on_a_data_set_is_told_file_target_and_features(
     options = dict(zip(arguments[3::2], arguments[4::2], strict=True))
     assert arguments[:3] == ["fit", "churn", "--json-lines"]
     assert options["--data"] == str(settings.datasets_dir / "clients" / ("ab" * 32) / "clients.csv")
-    assert (options["--target"], options["--features"]) == ("left", '"a ""b"", c",d')
+    assert (options["--target"], json.loads(options["--features"])) == ("left", ['a "b", c', "d"])
     assert (options["--job"], options["--keep"], options["--activate"]) == (job.id, "20", "if_better")
     assert len(options["--permit"]) == 32
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.batching import Batcher
 from app.errors import ClientGone, DeadlinePassed
-from app.patience import PATIENCE, Patience, require_wanted
+from app.patience import PATIENCE, Patience, require_wanted, while_wanted
 
 
 class Doubler:
@@ -84,3 +84,40 @@ def test_long_computation_asks_whether_it_is_still_wanted(
     asyncio.run(scene(future()))
     with pytest.raises(end):
         asyncio.run(scene(patience()))
+
+
+@pytest.mark.parametrize("error", [ClientGone, DeadlinePassed])
+def test_x5_long_work_ends_with_those_who_want_it(error: type[Exception]) -> None:
+    async def scene() -> None:
+        begun, ended, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        deadline_ns = time.perf_counter_ns() if error is DeadlinePassed else None
+        PATIENCE.set(Patience(deadline_ns, gone.is_set))
+        wanted = asyncio.create_task(while_wanted(work()))
+        await begun.wait()
+        if error is ClientGone:
+            gone.set()
+        with pytest.raises(error):
+            await wanted
+        assert ended.is_set()
+
+    asyncio.run(scene())
+
+
+def test_long_work_that_is_wanted_gives_what_it_gives() -> None:
+    async def scene() -> None:
+        assert await while_wanted(asyncio.sleep(0, "done")) == "done"
+        with pytest.raises(ZeroDivisionError):
+            await while_wanted(divide())
+
+    async def divide() -> float:
+        return 1 / 0
+
+    asyncio.run(scene())

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from app.api import train
 from app.main import create_app
 from app.settings import Settings
-from modelstore import ModelRepository
+from modelstore import ModelRepository, Overrides
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import publish
@@ -109,12 +109,16 @@ def test_training_is_accepted_with_its_place_and_listed(trainer: TestClient, chi
     assert [job["id"] for job in trainer.get("/train").json()["jobs"]] == [shown["id"]]
 
 
+NAMES = tuple(Overrides.model_fields)
+
 BAD = {
     "no model": ({}, "model"),
     "model is a number": ({"model": 5}, "model"),
     "model is a path": ({"model": "../iris"}, "model"),
     "unknown field": ({"model": "iris", "epochs": 3}, None),
     "unknown override": ({"model": "iris", "overrides": {"secret": 3}}, "overrides"),
+    "override mistyped": ({"model": "iris", "overrides": {"lrr": 3}}, "overrides"),
+    **{f"{name} is null": ({"model": "iris", "overrides": {name: None}}, f"overrides.{name}") for name in NAMES},
     "overrides is an array": ({"model": "iris", "overrides": []}, "overrides"),
     "epochs below one": ({"model": "iris", "overrides": {"epochs": 0}}, "overrides.epochs"),
     "epochs is text": ({"model": "iris", "overrides": {"epochs": "3"}}, "overrides.epochs"),
@@ -153,6 +157,21 @@ def test_bad_training_request_is_refused_with_the_name_of_the_field(
 
     assert problem["errors"][0]["feature"] == feature
     assert steady.get("/train").json() == {"jobs": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"lr": None}, "overrides.lr: input should be a valid number"),
+        ({"hidden": None}, "overrides.hidden: input should be a valid array"),
+        ({"optimizer": None}, "overrides.optimizer: input should be 'sgd', 'adam' or 'adamw'"),
+        ({"epoch": 3}, "overrides: there is no field 'epoch'; did you mean 'epochs'?"),
+    ],
+)
+def test_refusal_of_an_override_says_what_is_expected(steady: TestClient, overrides: object, said: str) -> None:
+    problem = assert_problem(steady.post("/train", json={"model": "iris", "overrides": overrides}), 422)
+
+    assert problem["detail"].startswith(said)
 
 
 def test_number_that_is_not_finite_is_refused(steady: TestClient) -> None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelstore import Overrides
+from modelstore.overrides import unknown
 
 LARGEST = {
     "hidden": [4096] * 8,
@@ -89,3 +90,37 @@ def test_values_beyond_the_bounds_are_refused_by_name(field: str, value: object)
 def test_only_what_was_given_overrides() -> None:
     assert Overrides().given() == {}
     assert Overrides(seed=0, hidden=()).given() == {"hidden": [], "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("lr", "Input should be a valid number"),
+        ("epochs", "Input should be a valid integer"),
+        ("hidden", "Input should be a valid array"),
+        ("optimizer", "Input should be 'sgd', 'adam' or 'adamw'"),
+        ("schedule", "Input should be 'constant', 'cosine' or 'plateau'"),
+        *[(field, "Input should be") for field in Overrides.model_fields],
+    ],
+)
+def test_null_is_refused_with_the_field_and_what_is_expected(field: str, expected: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Overrides.model_validate_json(json.dumps({field: None}))
+
+    (fault,) = caught.value.errors()
+    assert fault["loc"] == (field,)
+    assert expected in fault["msg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lrr", "there is no field 'lrr'; did you mean 'lr'?"),
+        ("Epochs", "there is no field 'Epochs'; did you mean 'epochs'?"),
+        ("batchsize", "there is no field 'batchsize'; did you mean 'batch_size'?"),
+        ("optimiser", "there is no field 'optimiser'; did you mean 'optimizer'?"),
+        ("x" * 1000, f"there is no field '{'x' * 40}'; there are hidden, dropout"),
+    ],
+)
+def test_a_field_that_does_not_exist_names_the_nearest_that_does(name: str, said: str) -> None:
+    assert unknown(name).startswith(said)

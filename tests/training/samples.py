@@ -39,7 +39,14 @@ def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0
     y = np.arange(rows, dtype=np.int64) % classes
     x = (4.0 * y[:, None] + spread * generator.standard_normal((rows, features))).astype(np.float32)
     names = tuple(f"x{number}" for number in range(features))
-    return Dataset(x, y, names, tuple(f"cloud {number}" for number in range(classes)), np.arange(rows) + 2)
+    return Dataset(
+        x,
+        y,
+        names,
+        tuple(f"cloud {number}" for number in range(classes)),
+        np.arange(rows) + 2,
+        np.arange(rows, dtype=np.uint64),
+    )
 
 
 def shuffled_labels(dataset: Dataset, seed: int = 0) -> Dataset:

@@ -31,9 +31,19 @@ def read(content: bytes, as_text: tuple[int, ...] = ()) -> tuple[list[list[objec
     rows: list[list[object]] = []
     lines: list[int] = []
     for block in file.blocks(as_text) if file.read_header() else ():
+        for position in set(range(len(file.header))) - set(as_text):
+            block.cells[position] = as_numbers(block.cells[position])
         rows += block.cells.to_numpy(dtype=object).tolist()
         lines += block.lines.tolist()
     return rows, lines, file
+
+
+def as_numbers(column: pd.Series) -> pd.Series:
+    """Return a column as numbers if every cell is one; what is read exactly stays text."""
+    try:
+        return column if pd.api.types.is_numeric_dtype(column) else pd.Series([number(cell) for cell in column])
+    except ValueError:
+        return column
 
 
 def written(rows: list[list[str]], line_end: str) -> bytes:
@@ -171,7 +181,7 @@ def test_cells_are_shown_as_they_stand() -> None:
     file.read_header()
     (block,) = file.blocks(())
 
-    assert [block.texts(position) for position in range(2)] == [["1.50"], ["1,5"]]
+    assert [block.texts(position, [0]) for position in range(2)] == [["1.50"], ["1,5"]]
 
 
 def test_text_that_is_asked_for_keeps_leading_zeros() -> None:
@@ -179,7 +189,7 @@ def test_text_that_is_asked_for_keeps_leading_zeros() -> None:
     file.read_header()
     (block,) = file.blocks({0, 1})
 
-    assert isinstance(block.cells[0].dtype, pd.CategoricalDtype)
+    assert [block.coded(position)[1] for position in range(2)] == [["01", "1"], ["1.50", "1.5"]]
     assert block.cells.to_numpy().tolist() == [["01", "1.50"], ["1", "1.5"]]
 
 

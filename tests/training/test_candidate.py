@@ -95,8 +95,9 @@ def test_attachments_are_history_and_pictures(features: int, *, boundary: bool) 
     data = splits(clouds(100, features=features), clouds(40, features=features, seed=1))
     _, candidate = finish(train_candidate(recipe(epochs=5), data))
 
-    files = attachments(candidate, recipe(), data)
+    told, files = finish(attachments(candidate, recipe(), data))
 
+    assert told == []
     assert ("boundary.png" in files) is boundary
     assert set(files) - {"boundary.png"} == {"history.jsonl", "test_predictions.csv", "loss.png", "confusion.png"}
     assert [from_line(line) for line in files["history.jsonl"].splitlines()] == list(candidate.history)
@@ -107,7 +108,8 @@ def test_test_predictions_name_line_truth_and_the_predicted_classs_probability()
     _, candidate = finish(train_candidate(recipe(epochs=5), data))
     probabilities = predictor(candidate.classifier)(data.test.x)
 
-    header, *lines = attachments(candidate, recipe(), data)["test_predictions.csv"].decode().splitlines()
+    _, files = finish(attachments(candidate, recipe(), data))
+    header, *lines = files["test_predictions.csv"].decode().splitlines()
 
     assert header == "line,truth,predicted,probability"
     for position, line in enumerate(lines):

@@ -76,7 +76,16 @@ def test_overfitting_is_found() -> None:
     (sentence,) = findings(history(FALLING, validation), GUESSING)
 
     assert "overfitting: the validation loss rose from 0.33 (epoch 10) to 0.78" in sentence
-    assert "patience" in sentence
+    assert "try early stopping (patience), more weight_decay" in sentence
+
+
+def test_early_stopping_that_is_on_is_not_advised() -> None:
+    validation = [0.6 - 0.03 * n for n in range(10)] + [0.33 + 0.05 * n for n in range(10)]
+
+    (sentence,) = findings(history(FALLING, validation), 2, patience=10)
+
+    assert "early stopping" not in sentence
+    assert "the weights of epoch 10 are kept; try more weight_decay or dropout, or a smaller network" in sentence
 
 
 def test_a_validation_loss_that_wobbles_is_no_overfitting() -> None:

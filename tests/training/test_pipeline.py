@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit
 from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
+from training import plots
 from training.datasets import Dataset
 from training.export import load
 
@@ -309,3 +311,38 @@ def test_old_versions_go_but_the_active_one_and_the_one_before_it_stay(two_versi
     assert (result.reason, result.version) == ("succeeded", 5)
     assert repository(two_versions).versions("clouds") == (1, 2, 5)  # 2 is active, 1 was before it
     assert events[-2] == Notice(message="clouds: removed versions 3, 4; the newest 1 are kept")
+
+
+def test_f6_a_picture_that_cannot_be_drawn_is_a_notice_and_the_version_is_published(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ValueError("ParseFatalException: $0_$100")
+
+    monkeypatch.setattr(plots, "confusion_matrix", broken)
+
+    events, result = run(recipe(epochs=5), folder)
+
+    assert (result.reason, result.version) == ("succeeded", 1)
+    assert "confusion.png could not be made and is left out: ValueError: ParseFatalException: $0_$100" in [
+        event.message for event in events if isinstance(event, Notice) and event.level == "warning"
+    ]
+    names = {path.name for path in repository(folder).find("clouds", 1).path.iterdir()}
+    assert names == {"model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "loss.png"}
+
+
+def test_f6_classes_and_columns_with_dollars_and_values_near_the_largest_are_trained_with_all_pictures(
+    tmp_path: Path,
+) -> None:
+    data = clouds(200)
+    data = replace(
+        data, classes=("$0_$100", "$"), features=("cost_$_per_$_unit", "[/red]"), x=data.x * np.float32(3e37)
+    )
+    write_csv(tmp_path / "data", data)
+
+    events, result = run(recipe(epochs=5), tmp_path)
+
+    assert result.reason == "succeeded", result.detail
+    assert not [event for event in events if isinstance(event, Notice) and "left out" in event.message]
+    pictures = {path.name for path in repository(tmp_path).find("clouds", 1).path.glob("*.png")}
+    assert pictures == {"loss.png", "confusion.png", "boundary.png"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,3 +67,42 @@ def test_drawing_never_imports_pyplot() -> None:
     loss_curves(history(validation=True), "loss")
 
     assert "matplotlib.pyplot" not in sys.modules
+
+
+HOSTILE = ("$0_$100", "$", "$\\frac{", "_hidden", "a\nb", "\N{GRINNING FACE} \N{HIRAGANA LETTER A}", "\\$", "x" * 200)
+
+
+def test_f6_names_are_never_taken_as_mathematics_or_left_out() -> None:
+    rows = replace(clouds(160, classes=8), classes=HOSTILE, features=("cost_$_per_$_unit", "$x^{"))
+    y = np.arange(80) % 8
+
+    def even(x: np.ndarray) -> np.ndarray:
+        return np.full((len(x), 8), 1 / 8, dtype=np.float32)
+
+    assert size_px(decision_boundary(even, rows, ["$", "$_$"], "$0_$100: rows"))
+    assert size_px(confusion_matrix(evaluate(np.eye(8)[y], y, HOSTILE, "test"), "$a_$b"))
+    assert size_px(loss_curves(history(validation=True), "$a_$b"))
+
+
+@pytest.mark.parametrize("largest", [3e38, 1e-38])
+def test_f6_values_at_the_ends_of_float32_can_be_drawn(largest: float) -> None:
+    rows = clouds(40)
+    rows.x[:] = np.linspace(-largest, largest, 80, dtype=np.float64).reshape(40, 2).astype(np.float32)
+
+    def overflowing(x: np.ndarray) -> np.ndarray:
+        assert np.isfinite(x.astype(np.float32)).all()
+        return np.full((len(x), 2), np.nan, dtype=np.float32)
+
+    assert size_px(decision_boundary(overflowing, rows, ["", ""], "large"))
+
+
+def test_a_confusion_matrix_of_26_classes_has_room_for_its_counts_and_one_of_100_is_soon_drawn() -> None:
+    y = np.arange(26 * 60) % 26
+    many = np.arange(200) % 100
+
+    wide, high = size_px(confusion_matrix(evaluate(np.eye(26)[y], y, tuple("abcdefghijklmnopqrstuvwxyz"), "test"), ""))
+
+    assert wide / 26 > 50  # pixels a cell, of which a digit takes 16
+    assert high / 26 > 35
+    names = tuple(f"c{number}" for number in range(100))
+    assert size_px(confusion_matrix(evaluate(np.eye(100)[many], many, names, "test"), ""))

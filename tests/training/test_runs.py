@@ -7,7 +7,9 @@ import pytest
 from modelstore import Overrides
 from training.errors import RecipeError, UnknownRecipe, WrongModel
 from training.recipe import BUILT_IN
-from training.runs import read_overrides, recipe_for
+from training.runs import read_names, read_overrides, recipe_for
+
+NAMES = ("a,b", "two\nlines", '"quoted"', "-x", "=1", "\N{GRINNING FACE}")
 
 
 def assigned(*assignments: str) -> Overrides:
@@ -92,3 +94,24 @@ def test_a_recipe_of_another_model_is_refused_with_what_to_say() -> None:
 def test_an_unknown_model_lists_the_recipes() -> None:
     with pytest.raises(UnknownRecipe, match="known recipes: blobs"):
         recipe_for("titanic", None, Overrides(), BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("age,visits", ("age", "visits")),
+        ('"a,b",c', ("a,b", "c")),
+        ("", ()),
+        ("[kg] weight,[m] height", ("[kg] weight", "[m] height")),
+        ("[1]", ("[1]",)),
+        ('["a,b","two\\nlines","\\"quoted\\"","-x","=1","\N{GRINNING FACE}"]', NAMES[:6]),
+    ],
+)
+def test_f7_names_are_a_list_with_commas_or_a_json_array(text: str, names: tuple[str, ...]) -> None:
+    assert read_names(text) == names
+
+
+@pytest.mark.parametrize("text", ["two\nlines,b", '"a'])
+def test_f7_names_that_are_neither_are_wrong_usage(text: str) -> None:
+    with pytest.raises(RecipeError, match="JSON array of names"):
+        read_names(text)

@@ -2,25 +2,23 @@
 
 A block is read quickly (pandas) if each of its lines is one row of the right length, and exactly (the `csv` module)
 otherwise: blank lines, line feeds inside quotes, rows of a wrong length. Both give the same rows, so only the time
-depends on which one it was. Syntax: commas, quotes doubled inside quotes, UTF-8, with or without a byte order mark.
+depends on which one it was; either way it is linear in the cells, however wide or ragged the file.
+Syntax: commas, quotes doubled inside quotes, UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import warnings
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from modelstore.reading import LINE_ENDS_LOST, column_name
-from training.reading.cells import number
+from training.reading.block import Block
 from training.reading.exact import ExactRows
 from training.reading.faults import Faults, ragged
 from training.reading.header import names_are_right
@@ -31,33 +29,6 @@ MAX_LINE_BYTES = 1 << 24
 
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some rows of a file.
-
-    Attributes:
-        cells: a column for each position; numbers if every cell of the block is one, else text; category where the
-            text was asked for.
-        lines: the line at which each row begins, the file's first being 1, shape (n,).
-        source: the bytes of all rows if each is one line, else of each row without its line end.
-    """
-
-    cells: pd.DataFrame
-    lines: npt.NDArray[np.int64]
-    source: bytes | list[bytes]
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def rows(self) -> list[bytes]:
-        """Return each row as it stands in the file, without its line end."""
-        return self.source.splitlines() if isinstance(self.source, bytes) else self.source
-
-    def texts(self, position: int) -> list[str]:
-        """Return one column as it stands in the file."""
-        return [next(csv.reader(io.StringIO(row.decode(), newline="")))[position] for row in self.rows()]
 
 
 class CsvFile:
@@ -123,7 +94,7 @@ class CsvFile:
                 return
             block = self._quick(raw, as_text)
             if block is None:
-                raw, block = self._exact(raw, as_text)
+                raw, block = self._exact(raw)
             self._line += _line_count(raw)
             self._offset += len(raw)
             if block is None:
@@ -179,7 +150,8 @@ class CsvFile:
                     io.BytesIO(raw),
                     header=None,
                     names=range(columns),
-                    dtype=dict.fromkeys(as_text, str),  # "category" would make numbers of `01`
+                    # "category" would make numbers of `01`
+                    dtype=str if len(as_text) == columns else dict.fromkeys(as_text, pd.StringDtype(na_value=np.nan)),
                     na_filter=False,
                     index_col=False,
                     low_memory=False,
@@ -189,12 +161,10 @@ class CsvFile:
         # a row that is too short ends in an empty cell, as does one that is meant to
         if len(cells) != rows or (quoted and _has_empty(cells[columns - 1])):
             return None
-        for position in as_text:
-            cells[position] = cells[position].astype("category")
         return Block(cells, np.arange(self._line, self._line + rows), raw)
 
-    def _exact(self, raw: bytes, as_text: Collection[int]) -> tuple[bytes, Block | None]:
-        """Return the rows, and the bytes that they took: more than given if they end inside quotes."""
+    def _exact(self, raw: bytes) -> tuple[bytes, Block | None]:
+        """Return the rows, and the bytes that they took: more than given if there is not even one, inside quotes."""
         while True:
             lines = list(io.StringIO(raw.decode(), newline=""))
             rows = ExactRows(lines, self._line)
@@ -204,16 +174,21 @@ class CsvFile:
                 return raw, None
             if not rows.unclosed:
                 self.blank_lines += rows.blank_lines
-                return raw, self._block(found, lines, as_text)
+                return raw, self._block(found, lines)
             more = next(self._raw, b"")
-            if not more:
-                self.faults.add("a quote is not closed", line=rows.line)
+            if found:  # the row that goes on begins the next block
+                begun = "".join(lines[rows.line - self._line :]).encode()
+                self._first = begun + more
+                return raw[: -len(begun)], self._block(found, lines)
+            if not more or len(raw) > MAX_LINE_BYTES:
+                endless = f"a row of more than {MAX_LINE_BYTES >> 20} MiB; is a quote not closed?"
+                self.faults.add(endless if more else "a quote is not closed", line=rows.line)
                 return raw, None
             if not self._is_text(more):
                 return raw, None
             raw += more
 
-    def _block(self, rows: list[tuple[list[str], int, int]], lines: list[str], as_text: Collection[int]) -> Block:
+    def _block(self, rows: list[tuple[list[str], int, int]], lines: list[str]) -> Block:
         columns = len(self.header)
         right = []
         for cells, line, end in rows:
@@ -221,13 +196,11 @@ class CsvFile:
                 right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
             else:
                 self.faults.add(ragged(cells, columns), line=line)
-        texts = list(zip(*(cells for cells, _, _ in right), strict=True)) or [()] * columns
-        frame = {
-            position: pd.Series(column, dtype="str").astype("category") if position in as_text else _column(column)
-            for position, column in enumerate(texts)
-        }
+        texts = np.empty((len(right), columns), dtype=object)
+        for row, (cells, _, _) in enumerate(right):
+            texts[row] = cells
         starts = np.array([line for _, line, _ in right], dtype=np.int64)
-        return Block(pd.DataFrame(frame), starts, [text for _, _, text in right])
+        return Block(pd.DataFrame(texts, dtype=object), starts, [text for _, _, text in right])
 
 
 def _line_count(raw: bytes) -> int:
@@ -243,10 +216,3 @@ def _count(raw: bytes, byte: bytes) -> int:
 
 def _has_empty(column: pd.Series) -> bool:
     return not pd.api.types.is_numeric_dtype(column) and bool((column == "").any())
-
-
-def _column(cells: tuple[str, ...]) -> pd.Series:
-    try:
-        return pd.Series(np.array([number(cell) for cell in cells], dtype=np.float64))
-    except ValueError:
-        return pd.Series(cells, dtype="str")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
@@ -35,7 +36,17 @@ def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
     """Return a block's column as float64 (n,), with NaN where a cell stands for no number."""
     if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
         return column.to_numpy(dtype=np.float64)
-    return np.array([math.nan if (value := _number(str(cell))) is None else value for cell in column])
+    return parsed(column.astype(str).tolist() if column.dtype == bool else column.tolist())
+
+
+def parsed(cells: list[str]) -> npt.NDArray[np.float64]:
+    """Return the numbers that cells stand for, float64 (n,), with NaN for none."""
+    try:
+        if "_" in (whole := "".join(cells)) or not whole.isascii():
+            raise ValueError
+        return np.array([float(cell) if cell else math.nan for cell in cells], dtype=np.float64)  # gaps are common
+    except ValueError:
+        return np.array([math.nan if (value := _number(cell)) is None else value for cell in cells], dtype=np.float64)
 
 
 def is_word(cell: str) -> bool:
@@ -57,6 +68,16 @@ def in_class_order(values: Iterable[str]) -> list[str]:
     texts = sorted(values)
     known = [rank for rank in map(finite, texts) if rank is not None]
     return [texts[at] for at in np.argsort(known, kind="stable")] if len(known) == len(texts) else texts
+
+
+def alike(values: Iterable[str]) -> list[str]:
+    """Return groups of class texts that people may take for one: `yes`, `yes ` and `Yes`, or `0` and `0.0`."""
+    groups: dict[str, list[str]] = {}
+    for text in values:
+        value = finite(text)
+        same = unicodedata.normalize("NFKC", text).casefold().split() if value is None else value
+        groups.setdefault(str(same), []).append(text)
+    return [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
 
 
 def _number(cell: str) -> float | None:

@@ -7,10 +7,14 @@ from training.reading.cells import finite
 from training.reading.faults import Faults
 
 MAX_NAME_CHARACTERS = 200  # as `modelstore.manifest.Label`
+MAX_COLUMNS = 10_000  # the class column is one of them; `POST /train` takes as many names
 
 
 def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
     """Note what is wrong with the names, and tell whether they are right."""
+    if len(names) > MAX_COLUMNS:
+        faults.add(f"expected at most {MAX_COLUMNS} columns, got {len(names)}", line=line)
+        return False
     separator = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
     if separator:
         faults.add(f"columns are separated by {separator!r}, expected ',' (and '.' in numbers)", line=line)
