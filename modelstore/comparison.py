@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from pydantic import Field
 
@@ -73,14 +74,15 @@ class VersionComparison(Record):
 
 def write_predictions(predictions: Iterable[tuple[int, Prediction]]) -> bytes:
     """Return the content of `test_predictions.csv` for (line, prediction) pairs; at most 100,000 rows are kept."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines: list[str] = []
+    # cells that hold a part of the line end are quoted, so it is both; lines end in one all the same
+    writer = csv.writer(SimpleNamespace(write=lambda row: lines.append(f"{row[:-2]}\n")), lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for count, (line, said) in enumerate(predictions):
         if count == MAX_ROWS:
             break
         writer.writerow((line, said.truth, said.predicted, f"{said.probability:.6g}"))
-    return stream.getvalue().encode()
+    return "".join(lines).encode()
 
 
 def read_predictions(found: ModelVersion) -> dict[int, Prediction]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,18 @@ def test_predictions_read_back_as_they_were_written(tmp_path: Path) -> None:
     awkward = 'a "quoted", class\nof two lines'
     rows = [(2, Prediction(ONE, awkward, 0.5)), (7, Prediction(awkward, ONE, 0.123456))]
     assert read_predictions(published(tmp_path, write_predictions(rows))) == dict(rows)
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\rb", "a\r\nb", "\r", ",", '"', "-x", "=1", " a "])
+def test_f7_classes_may_hold_anything_and_are_read_back(name: str) -> None:
+    rows = [(2, Prediction(ONE, name, 0.5)), (7, Prediction(name, ONE, 0.25))]
+
+    content = write_predictions(rows)
+    header, *lines = csv.reader(io.StringIO(content.decode(), newline=""))
+
+    assert header == ["line", "truth", "predicted", "probability"]
+    assert lines == [["2", ONE, name, "0.5"], ["7", name, ONE, "0.25"]]
+    assert content.endswith(b"0.25\n")
 
 
 def test_rows_that_differ_are_counted_and_named(tmp_path: Path) -> None:
