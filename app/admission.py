@@ -18,7 +18,7 @@ MAX_NESTING = 60
 MAX_OPCODES = 200_000  # in each pickle; a network of twenty layers has five thousand in all
 
 _GLOBAL = re.compile(
-    r"__torch__(\.\w+)+ \w+"
+    r"__torch__(\.\w+)* \w+"
     r"|collections OrderedDict"
     r"|torch\._utils _rebuild_(tensor_v2|parameter)"
     r"|torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import runpy
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,32 @@ def test_artifact_that_breaks_its_promise_is_refused_with_the_reason(
 
     assert (refused.value.name, refused.value.version, refused.value.reason) == ("means", 1, reason)
     assert detail in refused.value.detail
+
+
+SCRIPT = """
+import io, torch
+
+class Mean(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0)
+        return torch.stack((1.0 - high, high), dim=1)
+
+stream = io.BytesIO()
+torch.jit.save(torch.jit.script(Mean().eval()), stream)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_class_of_a_script_serves(repository: ModelRepository, tmp_path: Path) -> None:
+    """It is called `__main__.Mean`, which torch saves as `code/__torch__.py`."""
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    artifact = runpy.run_path(str(script), run_name="__main__")["stream"].getvalue()
+    assert b"code/__torch__.py" in artifact
+    publish_as_means(repository, artifact)
+
+    answers = load(repository.find("means", 1), "cpu").infer(np.array([[0.25, 0.75]], dtype=np.float32))
+    assert answers.tolist() == [[0.5, 0.5]]
 
 
 def truncate(found: ModelVersion) -> None:
