@@ -53,7 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.tracing",),
     ("app.stages", "app.otlp"),
     ("app.proof", "app.counting"),
-    ("app.engines", "app.scores", "app.admission", "app.trial"),
+    ("app.engines", "app.scores", "app.admission", "app.program", "app.trial"),
     ("app.archive",),
     ("app.trainer", "app.signing"),
     ("app.access.gate", "app.access.table", "app.access.exposure", "app.access.heads"),  # who may come in
@@ -83,7 +83,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "training": ("training",),
     "tests": (),
     "benchmarks": (),
-    "torch": ("training", "app.runtime", "app.engines"),
+    "torch": ("training", "app.runtime", "app.engines", "app.program"),
     "torch.jit": ("training.export", "app.runtime", "app.engines"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),
