@@ -28,7 +28,7 @@ from app.access import keycommand
 from app.access.exposure import check_exposure
 from app.audit import command as auditcommand
 from app.errors import ConfigurationError
-from app.listener import bound
+from app.listener import bound, handed_on
 from app.logs.setup import configure, for_people, log_all
 from app.server import WORKER, serve, work
 from app.settings import Settings
@@ -53,8 +53,9 @@ def main() -> int:
         check_exposure(settings)
         signing_key(settings)
         configure(settings)
-        with contextlib.closing(bound(settings.host, settings.port)) as listener:
-            if settings.train_missing and (code := _train_missing(settings)):
+        former = handed_on()
+        with contextlib.closing(former or bound(settings.host, settings.port)) as listener:
+            if settings.train_missing and not former and (code := _train_missing(settings)):
                 return code
             return serve(settings, listener)
     except ConfigurationError as error:

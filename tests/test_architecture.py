@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.__main__", "app.healthcheck"),  # command line
     ("app.server",),  # processes and sockets
     ("app.drain", "app.supervisor"),  # the end of one process, the lives of several
+    ("app.watchdog",),
     ("app.listener",),
     ("app.worker",),  # one serving process
     ("app.main", "app.wire"),  # routes and lifespan; the short way from the socket
