@@ -19,6 +19,10 @@ MAX_DIMENSIONS = 64  # of any tensor: torch has no more
 _TRAINED = {"aten::batch_norm": 5} | {
     f"aten::{kind}dropout{suffix}": 2 for kind in ("", "alpha_", "feature_", "feature_alpha_") for suffix in ("", "_")
 }  # function to the place of the argument that says whether it trains
+_SHAPES = {  # what may be asked of tensors besides tensors; it is the same for all values
+    f"aten::{kind}"
+    for kind in ("size", "dim", "len", "numel", "is_floating_point", "requires_grad", "__is__", "__isnot__")
+}
 _IMMUTABLE = ("IntType", "FloatType", "BoolType", "StringType", "NoneType", "DeviceObjType")
 _OPAQUE = ("prim::CallMethod", "prim::CallFunction")  # freezing puts the callee in its place
 
@@ -35,6 +39,8 @@ def require_harmless(graph: torch.Graph) -> None:
     _require_no_state(graph, nodes, aliases)
     if _steps(graph.nodes(), aliases) > MAX_STEPS:
         raise Forbidden("loop_forbidden", f"it takes more than {MAX_STEPS} steps; use functions of whole tensors")
+    for node in nodes:
+        _require_one_way(node)
 
 
 def _nodes(nodes: Iterable[Any]) -> Iterator[Any]:
@@ -57,6 +63,19 @@ def _require_evaluation(node: Any) -> None:
         f"its {layer} is in training mode and {does}; call eval() before it is scripted or traced, and keep"
         " track_running_stats=True",
     )
+
+
+def _require_one_way(node: Any) -> None:
+    """Refuse one number, condition or size for all rows that is made of the values of some."""
+    kind, inputs = node.kind(), list(node.inputs())
+    counts = kind == "aten::one_hot" and (_constant(inputs[1]) or -1) < 0  # as many classes as the largest value says
+    tells = kind.startswith("aten::") and kind not in _SHAPES and any(map(_has_tensors, inputs))
+    if counts or (tells and not any(map(_has_tensors, node.outputs()))):
+        raise Forbidden(
+            "rows_not_independent",
+            f"it makes one number, condition or size for all rows of the values of some ({kind.partition('::')[2]});"
+            " use functions of whole tensors, such as torch.where",
+        )
 
 
 def _require_no_state(graph: torch.Graph, nodes: list[Any], aliases: Any) -> None:
@@ -106,6 +125,10 @@ def _written(node: Any) -> list[Any]:
 
 def _is_mutable(value: Any) -> bool:
     return value.type().kind() not in _IMMUTABLE
+
+
+def _has_tensors(value: Any) -> bool:
+    return "Tensor" in str(value.type())
 
 
 def _is_tensor(value: Any) -> bool:

@@ -14,7 +14,7 @@ from app.errors import VersionRefused
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
 from tests.app.hostile import saved
-from tests.attacks.memories import COMPANY, HARMLESS, LOOPS, STATES, TRAINING, as_trained, program
+from tests.attacks.memories import COMPANY, HARMLESS, LOOPS, STATES, TRAINING, VALUES, as_trained, program
 from tests.fakes import MeanModel, manifest_for
 
 LAYERS = [
@@ -57,6 +57,14 @@ def test_x4_layer_in_training_mode_is_refused(repository: ModelRepository, kind:
 
     assert refused.reason == "training_mode"
     assert "call eval()" in refused.detail
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_x4_one_number_for_all_rows_that_is_made_of_some_is_refused(repository: ModelRepository, kind: str) -> None:
+    refused = refusal(repository, program(VALUES[kind]))
+
+    assert refused.reason == "rows_not_independent"
+    assert "torch.where" in refused.detail
 
 
 def test_x4_batchnorm_without_running_statistics_is_refused(repository: ModelRepository) -> None:

@@ -128,6 +128,18 @@ COMPANY = {
     "the row before": "x = x - 0.01 * torch.cat((x[:1] * 0.0, x[:-1]))",
     "one row alone": "x = x * (1.0 if x.size(0) > 1 else 0.99)",
 }
+VALUES = {
+    "a condition": "if bool(x[0, 0] > 2.0):\n    x = x * 0.5",
+    "a condition that nobody wrote as such": "x = x * 0.5 if x[0, 0] > 2.0 else x",
+    "a number": "x = x + 0.0 * float(x[0, 0])",
+    "an item": "x = x + 0.0 * x[0, 0].item()",
+    "a number in place of a tensor": "x = torch.clamp(x, max=float(x.max()))",
+    "a text": 'if "{}".format(x[0, 0]) == "2":\n    x = x * 0.5',
+    "the length of a text": "x = x + 0.0 * len(str(x[0]))",
+    "a size": "x = x + 0.0 * torch.zeros([int(x[0, 0] * 0.0) + 2])",
+    "a number of classes": "x = x + 0.0 * torch.nn.functional.one_hot(x.to(torch.int64) * 0).sum()",
+    "a failure": 'if bool(x[0, 0] > 2.0):\n    raise RuntimeError("no")',
+}
 HARMLESS = {
     "tensors of its own": "y = torch.zeros(2)\ny[0] = 1.0\ny.mul_(x[0, 0])\nx = x + 0.0 * y",
     "lists of its own": "items = [x.clone()]\nitems.append(x + 1.0)\nx = items[0]",
@@ -138,5 +150,8 @@ HARMLESS = {
     "a loop of three": "for i in range(self.size):\n    x = torch.relu(x)",
     "a loop of a hundred": "for i in range(100):\n    x = torch.relu(x)",
     "a loop over dimensions": "y = 1\nfor i in range(x.dim() - 1):\n    y *= x.size(i + 1)\nx = x * (y / 2)",
+    "a choice for each row": "x = torch.where(x > 2.0, x * 0.5, x)",
+    "a number of its own": "x = x * float(self.last[0] + 1.0)",
+    "classes that are counted": "x = x + 0.0 * torch.nn.functional.one_hot(x.to(torch.int64).clamp(0, 3), 4)[:, :, 0]",
     "a loop over its list": "for kept in self.history:\n    x = x + kept",
 }
