@@ -29,7 +29,7 @@ from app.access.exposure import check_exposure
 from app.audit import command as auditcommand
 from app.child import plain
 from app.errors import ConfigurationError
-from app.listener import bound
+from app.listener import bound, handed_on
 from app.logs.setup import configure, for_people, log_all
 from app.scratch import use_scratch
 from app.server import WORKER, serve, work
@@ -56,8 +56,9 @@ def main() -> int:
         signing_key(settings)
         configure(settings)
         use_scratch(settings)
-        with contextlib.closing(bound(settings.host, settings.port)) as listener:
-            if settings.train_missing and (code := _train_missing(settings)):
+        former = handed_on()
+        with contextlib.closing(former or bound(settings.host, settings.port)) as listener:
+            if settings.train_missing and not former and (code := _train_missing(settings)):
                 return code
             return serve(settings, listener)
     except ConfigurationError as error:

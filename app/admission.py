@@ -18,7 +18,7 @@ MAX_NESTING = 60
 MAX_OPCODES = 200_000  # in each pickle; a network of twenty layers has five thousand in all
 
 _GLOBAL = re.compile(
-    r"__torch__(\.\w+)+ \w+"
+    r"__torch__(\.\w+)* \w+"
     r"|collections OrderedDict"
     r"|torch\._utils _rebuild_(tensor_v2|parameter)"
     r"|torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"
@@ -33,6 +33,7 @@ _FUNCTIONS = (
     | {"ops.prim.NumToTensor", "ops.prim.RaiseException", "ops.prim.data", "ops.prim.device", "ops.prim.dtype"}
     | {"ops.prim.is_cuda"}
 )
+_WHAT_THEN = "nothing random, no files; app/admitted_functions.txt has what may be used"
 _BUILT_IN = frozenset(
     ("annotate", "bool", "float", "getattr", "int", "isinstance", "len", "max", "min", "range", "str", "tuple")
 ) | {"unchecked_cast", "uninitialized"}
@@ -127,6 +128,14 @@ class _Reader(ast.NodeVisitor):
             self._refuse(f"defines {node.name}, which would run while it is loaded", "code_runs_at_load")
         self.generic_visit(node)
 
+    def visit_While(self, _node: ast.While) -> None:
+        """Refuse loops that nobody can see the end of."""
+        self._refuse(
+            "has a loop that may never end: a `while`, or a `for` with `break`, `continue` or `return` in it; use"
+            " functions of whole tensors, or `for i in range(3)` with a number",
+            "loop_forbidden",
+        )
+
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """Refuse functions of torch that are not listed, whether they are called here or given a name."""
         path = _path(node)
@@ -139,7 +148,7 @@ class _Reader(ast.NodeVisitor):
             self.generic_visit(node)
         elif path not in _FUNCTIONS:
             reason = "operator_forbidden" if root == "ops" else "function_forbidden"
-            self._refuse(f"uses {path!r:.80}, which no classifier needs", reason)
+            self._refuse(f"uses {path!r:.80}, which no classifier needs: {_WHAT_THEN}", reason)
 
     def visit_Name(self, node: ast.Name) -> None:
         """Refuse to hand the whole of torch to something else, and to call something else self."""

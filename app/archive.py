@@ -21,7 +21,7 @@ MAX_CODE_BYTES = 128 << 10  # a syntax tree takes four hundred times as much mem
 MAX_PICKLED_BYTES = 1 << 20
 
 # What the archives of torch 2.x hold, below one folder.
-_READ = re.compile(r"(data|constants)\.pkl|code/__torch__(/\w{1,100}){1,20}\.py(\.debug_pkl)?", re.ASCII)
+_READ = re.compile(r"(data|constants)\.pkl|code/__torch__(/\w{1,100}){0,20}\.py(\.debug_pkl)?", re.ASCII)
 _STORED = re.compile(
     r"(data|constants)/[0-9]{1,6}|version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version)"
 )
@@ -131,7 +131,11 @@ def _names(infos: list[zipfile.ZipInfo]) -> list[str]:
     for info in infos:
         top, _, name = info.filename.partition("/")
         if top != folder or not (_READ.fullmatch(name) or _STORED.fullmatch(name)):
-            raise Forbidden("member_forbidden", f"no classifier needs a member {info.filename!r:.80}")
+            raise Forbidden(
+                "member_forbidden",
+                f"no classifier needs a member {info.filename!r:.80}; save what torch.jit.script made (not"
+                " torch.jit.trace), without extra files",
+            )
         if info.flag_bits & _ENCRYPTED or stat.S_ISLNK(info.external_attr >> 16):
             _invalid(f"{name} is encrypted or a link")
         is_stored = info.compress_type == zipfile.ZIP_STORED

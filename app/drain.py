@@ -23,6 +23,7 @@ import uvicorn
 from app.lifetime import DEVICE_LOST, Lifetime
 from app.listener import SETTLE_S, has_waiting, refuse_new
 from app.signals import STOPPING, leave
+from app.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,14 @@ class DrainingServer(uvicorn.Server):
     """See the module."""
 
     def __init__(
-        self, config: uvicorn.Config, lifetime: Lifetime, *, drain_s: float, grace_s: float, launcher: int | None = None
+        self,
+        config: uvicorn.Config,
+        lifetime: Lifetime,
+        *,
+        drain_s: float,
+        grace_s: float,
+        launcher: int | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """Store the parts.
 
@@ -45,12 +53,14 @@ class DrainingServer(uvicorn.Server):
             grace_s: how long what was asked may take after that.
             launcher: a pipe to the process that started this one and keeps the listener; it reads a byte a second, and
                 if it does not any more, this server ends. None if there is none.
+            watchdog: looks whether the event loop turns, where there is no launcher to do so.
         """
         super().__init__(config)
         self._lifetime = lifetime
         self._drain_s = drain_s
         self._grace_s = grace_s
         self._launcher = launcher
+        self._watchdog = watchdog
         self._leave_at: float | None = None
         self._told: set[Any] = set()
 
@@ -81,6 +91,8 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, whether it is time to leave."""
         await super().on_tick(counter)
+        if self._watchdog:
+            self._watchdog.show_life()
         if counter % 10 == 0:
             self._show_life()
         if self._lifetime.device_lost and self._leave_at is None:
@@ -112,6 +124,8 @@ class DrainingServer(uvicorn.Server):
     def _begin(self, delay_s: float) -> None:
         """Become unready, and stop after so long; called between any two steps of the event loop."""
         self._lifetime.draining = True
+        if self._watchdog:
+            self._watchdog.rest()
         self._leave_at = time.monotonic() + delay_s
         asyncio.get_running_loop().call_soon_threadsafe(self._tell_connections, "drain")
 

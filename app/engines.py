@@ -1,10 +1,11 @@
 """Ways to run a loaded TorchScript module on rows: on the CPU, on an accelerator, or whichever is quicker for so many.
 
-With `app/runtime.py` the only file of `app` that knows torch; it must not know manifests, versions or the store.
+It must not know manifests, versions or the store.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -52,6 +53,10 @@ class ScriptEngine:
         with torch.inference_mode():
             probabilities: torch.Tensor = self.module.forward(torch.from_numpy(x).to(self.name))
             return probabilities.cpu().numpy()  # (N, K)
+
+    def image(self) -> bytes:
+        """Return a digest of all that the module keeps: parameters, buffers, lists, constants of its program."""
+        return hashlib.sha256(self.module.save_to_buffer()).digest()
 
 
 class GraphEngine:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import select
 import socket
 import struct
 import sys
 
 from app.errors import ConfigurationError
+
+# Variable with the descriptor of the listener that this process had before its program was started again.
+HANDED_ON = "TABSERVE_LISTENER"
 
 # Between refusing new connections and closing: the handshakes that were under way end, and what they brought is taken.
 SETTLE_S = 0.2
@@ -31,6 +35,12 @@ _FILTER = b"".join(
     )
 )
 _SO_ATTACH_FILTER = 26
+
+
+def handed_on() -> socket.socket | None:
+    """Return the listener of this process's former life, where others may wait to be accepted; None in the first."""
+    descriptor = os.environ.pop(HANDED_ON, None)
+    return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
 def bound(host: str, port: int) -> socket.socket:

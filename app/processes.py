@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import threading
 from pathlib import Path
 
 BACKGROUND_NICENESS = 10
 MAX_OPEN_FILES = 1 << 20  # where the system names no limit
 
+_LIVES = "TABSERVE_LIVES"  # variable: how often the program of this process was started again in its place
 _UNKNOWN = "unknown"
 _ENDED = ("Z", "X")  # ended, but its parent has not asked how
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_process() -> str:
-    """Return the name of this process: machine start, namespace of numbers, number, and its own start."""
-    return f"{_boot()}:{_namespace()}:{os.getpid()}:{_started(os.getpid())}"
+    """Return the name of this process: machine start, namespace of numbers, number, its own start and life."""
+    return f"{_boot()}:{_namespace()}:{os.getpid()}:{_started(os.getpid())}:{_life()}"
+
+
+def note_next_life() -> None:
+    """Let the program that is going to replace this one in this process have another name."""
+    os.environ[_LIVES] = str(_life() + 1)
 
 
 def is_provably_dead(name: str) -> bool:
@@ -28,10 +35,23 @@ def is_provably_dead(name: str) -> bool:
     """
     boot, _, rest = name.partition(":")
     namespace, _, rest = rest.partition(":")
-    number, _, started = rest.partition(":")
+    number, _, rest = rest.partition(":")
+    started, _, life = rest.partition(":")
     if boot == _UNKNOWN or (boot, namespace) != (_boot(), _namespace()) or not number.isdigit():
         return False
+    if number == str(os.getpid()) and life != str(_life()):
+        return True  # this process was started again in its place, with the same start
     return started != _started(int(number))
+
+
+def end_children() -> None:
+    """Kill what this process started and what still runs, and wait for it, where the system says what that is."""
+    with contextlib.suppress(OSError):
+        for task in Path("/proc/self/task").iterdir():
+            for pid in map(int, (task / "children").read_text().split()):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
 
 
 def step_back() -> None:
@@ -50,6 +70,10 @@ def allow_open_files() -> int:
     with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _life() -> int:
+    return int(os.environ.get(_LIVES, "0"))
 
 
 def _boot() -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 
 from app.contract import Float32
 from app.engines import Engine
@@ -10,6 +13,7 @@ from app.errors import VersionRefused
 from modelstore import Manifest
 
 SUM_TOLERANCE = 1e-5
+COMPANY_ROWS = (64, 1024)  # the service's batches have up to the latter
 
 
 def prove(engine: Engine, manifest: Manifest, version: int) -> None:
@@ -33,6 +37,37 @@ def prove(engine: Engine, manifest: Manifest, version: int) -> None:
         wrong = "golden_mismatch", f"golden rows differ by {difference:.2g}, allowed is {allowed:.2g}"
     if wrong is not None:
         raise VersionRefused(manifest.name, version, *wrong)
+
+
+def prove_independence(engine: Engine, manifest: Manifest, version: int) -> None:
+    """Ask an engine the golden rows alone and in other company: the answer for a row must be its own.
+
+    Raises:
+        VersionRefused: if one differs from that of training by more than the golden rows may.
+    """
+    x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
+    expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
+    for company, rows in _companies(len(x)):
+        got = engine.infer(x[rows])
+        wrong = _no_probabilities(got, expected[rows].shape)
+        difference = 0.0 if wrong else float(np.abs(got - expected[rows]).max())
+        if difference > manifest.golden.tolerance:
+            wrong = "rows_not_independent", f"answers differ by {difference:.2g}"
+        if wrong is not None:
+            detail = (
+                f"{wrong[1]} when golden rows are asked {company}; compute each answer from its own row, not over dim 0"
+            )
+            raise VersionRefused(manifest.name, version, wrong[0], detail)
+
+
+def _companies(rows: int) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+    """Yield ways to ask so many rows, in words and by the numbers of the rows."""
+    every = np.arange(rows)
+    yield from (("alone", row) for row in every[:, None])
+    yield from (("in halves", half) for half in np.array_split(every, 2))
+    yield "in reverse", every[::-1]
+    for size in COMPANY_ROWS:
+        yield f"repeated to {size} rows", np.resize(every, size)
 
 
 def _no_probabilities(got: Float32, shape: tuple[int, ...]) -> tuple[str, str] | None:

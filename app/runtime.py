@@ -1,8 +1,8 @@
-"""Loads a version and makes it prove itself on a device; with `app/engines.py` the only file of `app` that knows torch.
+"""Loads a version and makes it prove itself on a device; of `app` only this, `engines` and `program` know torch.
 
 A version serves only after: size and sha256 of the very bytes that are loaded, a look at the program in them
-(`app/admission.py`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows, and a warm-up that takes
-TorchScript's compilation off the first request.
+(`app/admission.py`, `app/program.py`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows in all
+company, and a warm-up that takes TorchScript's compilation off the first request.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from app import admission
+from app import admission, program
 from app.archive import Forbidden
 from app.contract import Contract, Float32
 from app.engines import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
 from app.errors import ConfigurationError, DeviceLost, VersionRefused
-from app.proof import prove
+from app.proof import prove, prove_independence
 from modelstore import BrokenVersion, Manifest, ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -145,6 +145,7 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
     with _refusing(manifest, found.version, "run_failed", lost):
         for engine in candidates:
             prove(engine, manifest, found.version)
+            prove_independence(engine, manifest, found.version)
         best = quickest(candidates, np.array(manifest.golden.features[:1], dtype=np.float32))
     contract = Contract.of(manifest, found.version)
     return LoadedModel(manifest, contract, device, time.perf_counter() - started, best, lost)
@@ -157,10 +158,17 @@ def try_out(manifest: Manifest, version: int, model: bytes) -> None:
         VersionRefused: likewise.
     """
     with _refusing(manifest, version, "load_failed"):
-        engines = _engines(model, len(manifest.features), "cpu")
+        engine = ScriptEngine("cpu", _script(model, "cpu"))
+        before = engine.image()
     with _refusing(manifest, version, "run_failed"):
-        for engine in engines:
-            prove(engine, manifest, version)
+        prove(engine, manifest, version)
+        prove_independence(engine, manifest, version)
+        changed = engine.image() != before
+    if changed:
+        detail = (
+            "answering changed what it keeps: buffers, lists or other attributes; it must compute from its rows alone"
+        )
+        raise VersionRefused(manifest.name, version, "state_changed", detail)
 
 
 @contextlib.contextmanager
@@ -170,6 +178,8 @@ def _refusing(manifest: Manifest, version: int, reason: str, lost: Lost = _nobod
         yield
     except VersionRefused:
         raise
+    except Forbidden as error:
+        raise VersionRefused(manifest.name, version, error.reason, str(error)) from error
     except Exception as error:
         _require_device(error, lost)
         logger.warning("%s version %d cannot run", manifest.name, version, exc_info=error)
@@ -221,4 +231,5 @@ def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", message=r".torch\.jit\.")
         module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
         frozen: torch.jit.ScriptModule = torch.jit.freeze(module)
-        return frozen
+    program.require_harmless(frozen.graph)
+    return frozen

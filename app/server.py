@@ -20,6 +20,7 @@ from app.logs.setup import for_people
 from app.settings import Settings
 from app.signals import NotedSignals
 from app.supervisor import Supervisor
+from app.watchdog import Watchdog, start_again
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ def serve(settings: Settings, bound: socket.socket) -> int:
     if settings.workers > 1:
         return _supervise(settings, bound, welcome)
     _hand_on(settings)
-    server = _server(settings, launcher=None)  # before anything is promised: a device that is not there is found
+    watchdog = Watchdog(settings.hung_after_s, partial(start_again, bound))
+    server = _server(settings, watchdog=watchdog)  # before anything is promised: a device that is not there is found
     welcome()
     server.run([bound])
     return server.exit_code
@@ -64,7 +66,7 @@ def work(descriptor: int, launcher: int) -> int:
         return server.exit_code
 
 
-def _server(settings: Settings, *, launcher: int | None) -> DrainingServer:
+def _server(settings: Settings, *, launcher: int | None = None, watchdog: Watchdog | None = None) -> DrainingServer:
     config = uvicorn.Config(
         "app.worker:create",  # by name, so that a launcher of several workers need not import torch itself
         factory=True,
@@ -80,7 +82,9 @@ def _server(settings: Settings, *, launcher: int | None) -> DrainingServer:
     )
     config.load()
     lifetime = config.loaded_app.lifetime
-    return DrainingServer(config, lifetime, drain_s=settings.drain_s, grace_s=SHUTDOWN_GRACE_S, launcher=launcher)
+    return DrainingServer(
+        config, lifetime, drain_s=settings.drain_s, grace_s=SHUTDOWN_GRACE_S, launcher=launcher, watchdog=watchdog
+    )
 
 
 def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None]) -> int:
@@ -101,6 +105,7 @@ def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None])
             refuse=refuse,
             drain_s=settings.drain_s,
             grace_s=SHUTDOWN_GRACE_S,
+            silent_s=settings.hung_after_s,
         ).run(signals)
 
 

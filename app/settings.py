@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """How many rows of small requests may wait for a model; more are answered 429."""
     max_batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How long a small request may wait for company; 0 does not wait, more helps only heavy models on a GPU."""
+    hung_after_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
+    """Seconds that the event loop of a process may stand still before that is killed and started again."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """Seconds that the service serves on after SIGTERM, unready, before it takes no more connections."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

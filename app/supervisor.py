@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 STARTUP_FAILURE = 3
 CANNOT_START = (1, 2, STARTUP_FAILURE)  # exit codes of a worker that will not do better the next time
-SILENT_S = 30.0  # so long an event loop that turns says nothing at most
 STEADY_S = 2.0  # who dies sooner after its start is not started again at once
 LASTING_S = 60.0  # who lived so long is forgiven all that was before
 BACKOFF_S = (1, 2, 4, 8, 16, 32, 60)
@@ -70,9 +69,9 @@ class Worker:
                 self._heard = time.monotonic()
                 self.began = self.began or self._heard
 
-    def is_hung(self) -> bool:
-        """Tell whether it once lived and now is silent."""
-        return self.process is not None and self.began is not None and time.monotonic() - self._heard > SILENT_S
+    def is_hung(self, silent_s: float) -> bool:
+        """Tell whether it once lived and now is silent for so long."""
+        return self.process is not None and self.began is not None and time.monotonic() - self._heard > silent_s
 
     def ended(self) -> int | None:
         """Return the exit code if the process has ended, and arrange when to start the next."""
@@ -125,6 +124,7 @@ class Supervisor:
         refuse: Callable[[], None],
         drain_s: float,
         grace_s: float,
+        silent_s: float,
     ) -> None:
         """Store the parts.
 
@@ -136,6 +136,7 @@ class Supervisor:
             refuse: ends that new connections can be made, and lets go of the listener.
             drain_s: how long the workers serve on after SIGTERM.
             grace_s: how long they may take to finish after that.
+            silent_s: how long an event loop that turns says nothing at most.
         """
         self._start = start
         self._workers = [Worker() for _ in range(workers)]
@@ -143,6 +144,7 @@ class Supervisor:
         self._refuse = refuse
         self._drain_s = drain_s
         self._grace_s = grace_s
+        self._silent_s = silent_s
         self._one_served = False
         self._stopping = False
         self._code = 0
@@ -204,8 +206,8 @@ class Supervisor:
         for worker in self._workers:
             if worker.process:
                 worker.listen()
-            if worker.is_hung():
-                logger.error("a worker was silent for %g s and is killed", SILENT_S)
+            if worker.is_hung(self._silent_s):
+                logger.error("a worker was silent for %g s and is killed", self._silent_s)
                 worker.send(signal.SIGKILL)
         if not self._one_served and any(worker.began for worker in self._workers):
             self._one_served = True
@@ -222,6 +224,6 @@ class Supervisor:
 
     def _wait_s(self) -> float:
         """Return how long nothing needs to be done unless something happens."""
-        times = [self._refuse_at, self._kill_at] if self._stopping else [time.monotonic() + SILENT_S]
+        times = [self._refuse_at, self._kill_at] if self._stopping else [time.monotonic() + self._silent_s]
         times += [worker.due for worker in self._startable() if not worker.process and not self._stopping]
         return max(0.0, min(times) - time.monotonic())

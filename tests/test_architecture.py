@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.__main__", "app.healthcheck"),  # command line
     ("app.server",),  # processes and sockets
     ("app.drain", "app.supervisor"),  # the end of one process, the lives of several
+    ("app.watchdog",),
     ("app.listener",),
     ("app.worker",),  # one serving process
     ("app.main", "app.wire"),  # routes and lifespan; the short way from the socket
@@ -56,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.tracing",),
     ("app.stages", "app.otlp"),
     ("app.proof", "app.counting"),
-    ("app.engines", "app.scores", "app.admission", "app.trial"),
+    ("app.engines", "app.scores", "app.admission", "app.program", "app.trial"),
     ("app.archive",),
     ("app.trainer", "app.signing", "app.scratch"),
     (
@@ -93,7 +94,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "training": ("training",),
     "tests": (),
     "benchmarks": (),
-    "torch": ("training", "app.runtime", "app.engines"),
+    "torch": ("training", "app.runtime", "app.engines", "app.program"),
     "torch.jit": ("training.export", "app.runtime", "app.engines"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),

@@ -89,12 +89,15 @@ class Raises(MeanModel):
 
 
 class RaisesLater(MeanModel):
-    """Proves itself, and fails when the first feature is above `POISON`."""
+    """Proves itself, and fails when a row's first feature is above `POISON`; the error shows the name of its buffer."""
+
+    def __init__(self, classes: int, shift: float) -> None:
+        super().__init__(classes, shift)
+        self.xqzjv = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if bool(x[0, 0] > 1e6):
-            raise RuntimeError("xqzjv at /tmp/xqzjv.py")
-        high = torch.clamp(x.mean(dim=1), 0.0, 1.0)
+        zero = self.xqzjv.index_select(0, (x[:, 0] > 1e6).to(torch.int64))  # there is no second one
+        high = torch.clamp(x.mean(dim=1), 0.0, 1.0) + zero
         return torch.stack((1.0 - high, high), dim=1)
 
 

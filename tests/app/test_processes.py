@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from app.processes import is_provably_dead, this_process
+from app.processes import is_provably_dead, note_next_life, this_process
 
 TELLS = "from app.processes import this_process; print(this_process(), flush=True); input()"
 
@@ -56,3 +56,33 @@ def test_nothing_is_certain_about_a_process_elsewhere(part: int) -> None:
 @pytest.mark.parametrize("name", ["", "nonsense", "a:b:c:d", "unknown:unknown:1:gone", "boot:7:9"])
 def test_name_in_another_form_is_nobodys(name: str) -> None:
     assert not is_provably_dead(name)
+
+
+def test_x4_former_life_of_this_process_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its program was started again in its place, with the same number and start."""
+    monkeypatch.setenv("TABSERVE_LIVES", "0")
+    former = this_process()
+    assert not is_provably_dead(former)
+
+    note_next_life()
+
+    assert is_provably_dead(former)
+    assert not is_provably_dead(this_process())
+
+
+ENDS = """
+import os, subprocess
+from app.processes import end_children
+process = subprocess.Popen(["/bin/sleep", "600"])
+end_children()
+try:
+    os.kill(process.pid, 0)
+except ProcessLookupError:
+    print("gone")
+"""
+
+
+def test_x4_children_are_gone_when_they_were_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "gone\n"

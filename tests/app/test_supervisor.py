@@ -105,7 +105,7 @@ def start(pipe):
 
 with NotedSignals() as signals:
     launcher = supervisor.Supervisor(
-        start, 2, first_serves=lambda: None, refuse=lambda: None, drain_s=0, grace_s=0
+        start, 2, first_serves=lambda: None, refuse=lambda: None, drain_s=0, grace_s=0, silent_s=30
     )
     sys.exit(launcher.run(signals))
 """
@@ -152,17 +152,16 @@ def test_first_worker_that_cannot_be_forked_is_tried_again() -> None:
         assert serving(process) != serving(process)
 
 
-def test_event_loop_that_turns_no_more_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_loop_that_turns_no_more_is_noticed() -> None:
     worker = Worker()
-    assert not worker.is_hung()
-    monkeypatch.setattr("app.supervisor.SILENT_S", 0.0)
+    assert not worker.is_hung(0.0)
     worker.start(ends_with(0))
     assert worker.process
-    assert not worker.is_hung(), "it has not begun"
+    assert not worker.is_hung(0.0), "it has not begun"
     worker.process.wait()
     worker.listen()
     assert worker.began
-    until(worker.is_hung, "silence")
+    until(lambda: worker.is_hung(0.0), "silence")
 
     assert worker.ended() == 0
-    assert not worker.is_hung(), "nobody is there"
+    assert not worker.is_hung(0.0), "nobody is there"

@@ -1,4 +1,4 @@
-"""S-02, S-08, S-09: hostile files in the store of a running service, which refuses each for its own reason."""
+"""S-02, S-08, S-09, X-04: hostile files in the store of a running service, which refuses each for its own reason."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from tests.app.hostile import (
     with_pickle,
 )
 from tests.app.waiting import until
+from tests.attacks import memories
 from tests.attacks.bombs import BOMBS
 from tests.attacks.measuring import peak_bytes, reset_peak, resident_bytes
-from tests.fakes import MeanModel, publish
+from tests.fakes import MeanModel, manifest_for, publish
 from tests.faults.scenes import Scene, asking
 from tests.promises import Measured, allowed
 
@@ -186,6 +187,34 @@ def test_every_hostile_artifact_is_refused_for_its_own_reason_while_the_old_vers
         "S-08",
         f"{len(CORPUS)} hostile artifacts refused for {len(set(reasons.values()))} reasons, 0 files written, "
         f"{len(asked.took_s)} predictions meanwhile, all right",
+    )
+
+
+MEMORIES = {
+    "state_forbidden": memories.STATES,
+    "loop_forbidden": memories.LOOPS,
+    "training_mode": memories.TRAINING,
+    "rows_not_independent": memories.VALUES | memories.COMPANY,
+}
+
+
+def test_programs_with_a_memory_are_refused_while_the_old_version_answers(signed: Signed, measured: Measured) -> None:
+    """X-04: programs that remember, look at other rows, are random or may never end."""
+    refused = 0
+    with asking(signed.client, 0.001) as asked:
+        for reason, programs in MEMORIES.items():
+            for kind, lines in programs.items():
+                artifact = memories.program(lines)
+                manifest = memories.as_trained(artifact) if reason == "rows_not_independent" else None
+                manifest = manifest or manifest_for(MeanModel(2, 0.0), artifact)
+                version = signed.ours.publish(manifest, artifact).version
+                assert signed.refusal(version) == reason, kind
+                refused += 1
+    assert signed.client.get("/models/means").json()["serving_version"] == 1
+    measured(
+        "X-04",
+        f"{refused} programs that remember, look at other rows or may never end: all refused, for"
+        f" {len(MEMORIES)} reasons; {asked.all_right()}",
     )
 
 

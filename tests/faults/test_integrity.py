@@ -154,9 +154,9 @@ BAD: dict[str, tuple[Callable[[], torch.nn.Module | bytes], tuple[str, ...]]] = 
     "float64": (lambda: broken.Double(2, 0.0), ("contract_type",)),
     "not a number": (lambda: broken.NotANumber(2, 0.0), ("contract_finite",)),
     "logits": (lambda: broken.Logits(2, 0.0), ("contract_sum",)),
-    "dropout is active": (lambda: broken.ActiveDropout(2, 0.0), ("not_deterministic",)),
+    "dropout is active": (lambda: broken.ActiveDropout(2, 0.0), ("training_mode",)),
     "a tuple": (lambda: broken.Tuple(2, 0.0), ("contract_output",)),
-    "never ends": (lambda: Endless(2, 0.0), ("trial_timed_out", "trial_crashed")),
+    "never ends": (lambda: Endless(2, 0.0), ("loop_forbidden",)),
     "takes 4 GiB": (lambda: Greedy(2, 0.0), ("out_of_memory",)),
     "wrong scaler": (lambda: MeanModel(2, 1e-3), ("golden_mismatch",)),
 }

@@ -25,7 +25,7 @@ from tests.faults.clients import Clients
 from tests.faults.lostdevice.sitecustomize import LOSES
 from tests.faults.scenes import ROW, Scene, children_of, gone, rounds
 from tests.processes import PROJECT, service
-from tests.promises import LONG, Measured, allowed
+from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -115,10 +115,8 @@ def test_workers_stop_when_their_launcher_is_killed(scene: Scene) -> None:
 
 
 def test_worker_that_hangs_is_replaced(scene: Scene) -> None:
-    """F-26; long only, for a worker may be silent for 30 s."""
-    if not LONG:
-        pytest.skip("takes 30 s: TABSERVE_FAULTS=long")
-    with scene.service(environment={"TABSERVE_WORKERS": "2"}) as (_, process):
+    """F-26."""
+    with scene.service(environment={"TABSERVE_WORKERS": "2", "TABSERVE_HUNG_AFTER_S": "2"}) as (_, process):
         workers = until(lambda: two_workers(process.pid), "two workers")
         hung = min(workers)
         os.kill(hung, signal.SIGSTOP)

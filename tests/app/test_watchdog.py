@@ -1,0 +1,50 @@
+"""X4: an event loop that stands still is noticed; tests/faults/test_standstill.py shows the process replaced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from app.watchdog import Watchdog
+
+SILENT_S = 0.3
+
+
+@pytest.fixture
+def noticed() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def watchdog(noticed: threading.Event) -> Iterator[Watchdog]:
+    dog = Watchdog(SILENT_S, noticed.set)
+    yield dog
+    dog.rest()
+
+
+def test_x4_silence_is_noticed_and_said_once(
+    watchdog: Watchdog, noticed: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    watchdog.show_life()
+
+    assert noticed.wait(20)
+    (record,) = caplog.records
+    assert record.levelno == logging.CRITICAL
+    assert "stood still for 0.3 s, in Event.wait" in record.getMessage() or "in Condition.wait" in record.getMessage()
+
+
+def test_x4_who_shows_life_or_never_did_is_left_alone(watchdog: Watchdog, noticed: threading.Event) -> None:
+    assert not noticed.wait(2 * SILENT_S), "it has not begun"
+    for _ in range(40):
+        watchdog.show_life()
+        assert not noticed.wait(SILENT_S / 20)
+
+
+def test_x4_who_was_told_to_stop_is_left_alone(watchdog: Watchdog, noticed: threading.Event) -> None:
+    watchdog.show_life()
+    watchdog.rest()
+
+    assert not noticed.wait(2 * SILENT_S)
