@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
@@ -61,17 +60,10 @@ class Overrides(Record):
     def _not_null(cls, value: object, info: ValidationInfo) -> object:
         """Refuse null, which says nothing, as any other value of a wrong type; an absent field is not looked at."""
         if value is None:
-            wanted: TypeAdapter[Any] = TypeAdapter(cls.model_fields[str(info.field_name)].annotation or Any)
-            wanted.validate_json('"null"', strict=True)
+            wanted, _ = get_args(cls.model_fields[str(info.field_name)].annotation)
+            TypeAdapter[Any](wanted).validate_python(value)
         return value
 
     def given(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
-
-
-def unknown(name: str) -> str:
-    """Say that there is no field of this name, and which is the nearest that there is."""
-    nearest = difflib.get_close_matches(name.lower()[:40], Overrides.model_fields, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(Overrides.model_fields)}"
-    return f"there is no field {name[:40]!r}; {hint}"

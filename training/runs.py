@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import ModelRepository, Overrides, Permit, SigningKey
-from modelstore.overrides import unknown
+from modelstore.wording import misspelt
 from training.errors import RecipeError, WrongModel
 from training.gate import Policy
 from training.recipe import Recipe, load_recipe, refusal
@@ -104,8 +104,8 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
         fields["seed"] = seed
     for name in fields:
         if name not in Overrides.model_fields:
-            known = ", ".join(Overrides.model_fields)
-            raise RecipeError("overrides", name, f"one of the fields {known} ({unknown(name)})", name)
+            meant, known = misspelt(name, Overrides.model_fields), ", ".join(Overrides.model_fields)
+            raise RecipeError("overrides", name, f"{meant}, perhaps" if meant else f"one of the fields {known}", name)
     try:
         return Overrides.model_validate_json(json.dumps(fields))
     except ValidationError as error:

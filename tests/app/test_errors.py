@@ -240,6 +240,7 @@ def test_state_folder_that_cannot_be_made_stops_trainings_only(
 
 
 def test_job_table_that_is_lost_while_serving_stops_trainings_only(client: TestClient, settings: Settings) -> None:
+    assert client.get("/train").status_code == 200  # the table is made when it is first asked for
     with sqlite3.connect(settings.state_dir / DATABASE_FILE) as connection:
         connection.execute("DROP TABLE jobs")
     connection.close()

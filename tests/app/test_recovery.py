@@ -208,7 +208,7 @@ def test_of_two_who_look_one_ends_the_job(
     results = here.recovery.look(running) + other.look(running)
 
     assert len(results) == 1
-    assert len(here.store.events(here.claim.job.number, 0)) == 1
+    assert len(here.store.events(here.claim.job.number, 0)[0]) == 1
 
 
 @pytest.mark.parametrize(("provably", "ends"), [(True, True), (False, False)], ids=["dead", "silent"])

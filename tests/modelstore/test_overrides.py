@@ -8,7 +8,6 @@ import pytest
 from pydantic import ValidationError
 
 from modelstore import Overrides
-from modelstore.overrides import unknown
 
 LARGEST = {
     "hidden": [4096] * 8,
@@ -110,17 +109,3 @@ def test_null_is_refused_with_the_field_and_what_is_expected(field: str, expecte
     (fault,) = caught.value.errors()
     assert fault["loc"] == (field,)
     assert expected in fault["msg"]
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("lrr", "there is no field 'lrr'; did you mean 'lr'?"),
-        ("Epochs", "there is no field 'Epochs'; did you mean 'epochs'?"),
-        ("batchsize", "there is no field 'batchsize'; did you mean 'batch_size'?"),
-        ("optimiser", "there is no field 'optimiser'; did you mean 'optimizer'?"),
-        ("x" * 1000, f"there is no field '{'x' * 40}'; there are hidden, dropout"),
-    ],
-)
-def test_a_field_that_does_not_exist_names_the_nearest_that_does(name: str, said: str) -> None:
-    assert unknown(name).startswith(said)
