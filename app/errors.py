@@ -161,6 +161,14 @@ class Overloaded(ServingError):
         self.limit_rows = limit_rows
 
 
+class TooManyInFlight(ServingError):
+    """As many requests are being answered as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests are being answered, and no more may; try again in a moment")
+        self.limit = limit
+
+
 class TooManyBytesHeld(ServingError):
     """Requests that are being received or answered hold so much memory that a large one finds no room."""
 

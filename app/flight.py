@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from app.access.refusals import TooManyInFlight
+from app.errors import TooManyInFlight
 from app.metrics import ServingMetrics
 
 

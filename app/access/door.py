@@ -16,9 +16,9 @@ from app.access.gate import Gate
 from app.access.keyring import Caller, Keyring
 from app.access.keys import KeyFile, Scope
 from app.access.limits import ReceiveLimits, TokenBuckets
-from app.access.refusals import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound, TooManyInFlight
+from app.access.refusals import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound
 from app.access.table import AccessTable, Route
-from app.errors import DeadlinePassed, ServingError
+from app.errors import DeadlinePassed, ServingError, TooManyInFlight
 from app.metrics import ServingMetrics
 from app.patience import PATIENCE, Patience
 from app.settings import Settings

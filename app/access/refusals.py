@@ -122,11 +122,3 @@ class ReceiveTimeout(ServingError):
 
     def __init__(self) -> None:
         super().__init__("the request did not come in time; send it again, all at once")
-
-
-class TooManyInFlight(ServingError):
-    """As many requests are being answered as may be."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests are being answered, and no more may; try again in a moment")
-        self.limit = limit

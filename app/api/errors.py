@@ -62,7 +62,7 @@ STATUS: Mapping[type[errors.ServingError], HTTPStatus] = {
     refusals.HostNotServed: HTTPStatus.MISDIRECTED_REQUEST,
     refusals.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     refusals.HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    refusals.TooManyInFlight: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyInFlight: HTTPStatus.SERVICE_UNAVAILABLE,
     job_refusals.RecipeNotFound: HTTPStatus.NOT_FOUND,
     job_refusals.JobNotFound: HTTPStatus.NOT_FOUND,
     job_refusals.JobConflict: HTTPStatus.CONFLICT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.access.refusals import TooManyInFlight
+from app.errors import TooManyInFlight
 from app.flight import FLIGHT, Flight, waiting
 from app.metrics import ServingMetrics
 
