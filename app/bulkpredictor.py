@@ -9,8 +9,8 @@ from app.addressing import required, resolved
 from app.bulk import Bulk
 from app.codecs.blocks import Reader, Writer
 from app.codecs.formats import BulkOptions
-from app.contract import Contract
 from app.dataplane import DataPlane
+from app.schema import Contract
 
 
 @dataclass(frozen=True, slots=True)

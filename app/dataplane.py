@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 
 from app.batching import Batcher, Done, Entry
-from app.contract import Float32
 from app.counting import count_answers
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.metrics import ServingMetrics
 from app.patience import require_wanted
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel
+from app.schema import Float32
 from app.scores import Answer, Scores
 from app.stages import Stages
 from app.statistics import VersionCounts

@@ -20,7 +20,7 @@ from typing import Any
 
 import uvicorn
 
-from app.lifetime import DEVICE_LOST, Lifetime
+from app.lifecycle import DEVICE_LOST, Lifetime
 from app.listener import SETTLE_S, has_waiting, refuse_new
 from app.signals import STOPPING, leave
 from app.watchdog import Watchdog

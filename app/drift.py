@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from app.contract import Float32
+from app.schema import Float32
 from modelstore import Feature
 
 DECILES = 9  # of each feature's training values

@@ -30,7 +30,7 @@ from app.errors import ClientGone
 from app.exchange import Exchange
 from app.flight import FLIGHT, Flight
 from app.holding import HOLDING, Budget, Holding
-from app.lifetime import Lifetime
+from app.lifecycle import Lifetime
 from app.logs.form import REQUEST_ID
 from app.logs.requests import RequestLog
 from app.metrics import ServingMetrics

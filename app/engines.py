@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from app.contract import Float32
+from app.schema import Float32
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from app.codecs import oip_blocks
 from app.codecs.oip import InferBody, InferRequest, Output, Tensor, read_request
 from app.codecs.oip_answers import InferWriter, Written
 from app.codecs.oip_tensors import read_rows
-from app.contract import Contract, Float32
 from app.dataplane import STEP_ROWS, DataPlane, require_finite
 from app.errors import TooManyRows
 from app.holding import hold
 from app.patience import require_wanted
 from app.runtime import LoadedModel
+from app.schema import Contract, Float32
 from app.scores import Answer, Scores
 from app.stages import Stages
 

@@ -21,7 +21,7 @@ from app.inference import Inference
 from app.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
-from app.lifetime import Lifetime
+from app.lifecycle import Lifetime
 from app.loading import Loader
 from app.metrics import ServingMetrics
 from app.predictor import Predictor

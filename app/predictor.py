@@ -13,12 +13,12 @@ from app.aside import Aside
 from app.batching import Done, Entry
 from app.codecs import json as json_codec
 from app.codecs.json_answers import write_answer
-from app.contract import Contract, Float32
 from app.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
 from app.errors import TooManyRows
 from app.holding import hold
 from app.patience import require_wanted
 from app.runtime import LoadedModel
+from app.schema import Contract, Float32
 from app.scores import Answer, Scores
 from app.stages import Stages, outcome_of
 from app.statistics import VersionCounts

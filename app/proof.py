@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from app.contract import Float32
 from app.engines import Engine
 from app.errors import VersionRefused
+from app.schema import Float32
 from modelstore import Manifest
 
 SUM_TOLERANCE = 1e-5

@@ -20,10 +20,10 @@ import torch
 
 from app import admission, program
 from app.archive import Forbidden
-from app.contract import Contract, Float32
 from app.engines import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
 from app.errors import ConfigurationError, DeviceLost, VersionRefused
 from app.proof import prove, prove_independence
+from app.schema import Contract, Float32
 from modelstore import BrokenVersion, Manifest, ModelVersion
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.contract import Contract, Float32, all_finite
+from app.schema import Contract, Float32, all_finite
 
 # From so many rows, and up to so many classes, comparing columns is quicker than argmax along rows of a few values:
 # 20 us instead of 130 for 10,000 rows of 3 classes, 60 instead of 230 for 8.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from app.access.keys import Scope
 from app.access.table import AccessTable
-from app.lifetime import Lifetime
+from app.lifecycle import Lifetime
 from app.metrics import ServingMetrics
 
 LOOK_S = 1.0

@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from app.lifetime import DEVICE_LOST
+from app.lifecycle import DEVICE_LOST
 from app.signals import SIGNALLED, NotedSignals
 
 logger = logging.getLogger(__name__)

@@ -79,12 +79,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("app.access.keys", "app.audit", "app.logs"),
     ("app.settings", "app.errors", "app.metrics", "app.processes", "app.confine", "app.jobs.recipes"),  # leaves
-    ("app.lifetime", "app.signals"),
+    ("app.lifecycle", "app.signals"),
     ("app.families",),  # metrics: which there are, how they are written, what they are made of
     ("app.versionstatistics",),
     ("app.exposition", "app.statistics"),
     ("app.drift",),
-    ("app.contract",),
+    ("app.schema",),
     ("app.__init__", "app.jobs.__init__", "app.access.__init__"),  # empty
 )
 

@@ -18,7 +18,7 @@ import yaml
 from tritonclient.utils import InferenceServerException
 
 from app.codecs.oip import OUTPUTS
-from app.contract import Float32
+from app.schema import Float32
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.oip import NUMPY

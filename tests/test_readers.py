@@ -22,8 +22,8 @@ from app.codecs import json as json_codec
 from app.codecs.formats import BulkOptions
 from app.codecs.oip import read_request
 from app.codecs.oip_tensors import read_rows
-from app.contract import Float32
 from app.main import create_app
+from app.schema import Float32
 from app.settings import Settings
 from modelstore import JobResult, ModelRepository
 from tests.app.oip import body_of, tensor, whole

@@ -15,7 +15,7 @@ from app.api.bodies import parsed, read_small, require_utf8
 from app.api.oip_infer import InferRoute
 from app.api.parameters import ModelPath, VersionPath
 from app.errors import ModelNotReady, VersionRefused
-from app.lifetime import Lifetime
+from app.lifecycle import Lifetime
 from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel

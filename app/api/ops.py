@@ -10,7 +10,7 @@ from pydantic import BaseModel, RootModel
 
 from app.api.accept import preferred
 from app.exposition import CONTENT_TYPE
-from app.lifetime import Lifetime
+from app.lifecycle import Lifetime
 from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from modelstore.manifest import Evaluation

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from app.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
-from app.contract import Contract, Float32, all_finite
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
+from app.schema import Contract, Float32, all_finite
 from modelstore.reading import SAME_NAME, repeated
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"

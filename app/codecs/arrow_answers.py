@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from app.codecs.arrow import CONTENT_TYPE
 from app.codecs.blocks import BINARY_BLOCK_ROWS
-from app.contract import Contract
 from app.errors import Problem, ServingError
+from app.schema import Contract
 from app.scores import Answer
 
 MAX_INT8_CLASSES = 127

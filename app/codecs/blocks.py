@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody, Problem, ServingError
+from app.schema import Contract, Float32
 from app.scores import Answer
 from modelstore.reading import BLANKS, LINE_ENDS_LOST
 

@@ -12,8 +12,8 @@ import orjson
 
 from app.codecs import frames
 from app.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
-from app.contract import Contract, Float32, packed
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
+from app.schema import Contract, Float32, packed
 from app.scores import Answer
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 

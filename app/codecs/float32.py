@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
-from app.contract import Contract, all_finite
 from app.errors import MalformedBody, Problem, ServingError
+from app.schema import Contract, all_finite
 from app.scores import Answer
 
 CONTENT_TYPE = "application/vnd.tabserve.float32"

@@ -9,7 +9,7 @@ from functools import partial
 
 from app.codecs import csv, float32, json_answers, ndjson
 from app.codecs.blocks import Reader, Writer
-from app.contract import Contract
+from app.schema import Contract
 
 if importlib.util.find_spec("pyarrow"):
     from app.codecs import arrow, arrow_answers

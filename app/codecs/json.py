@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from app.codecs import precise_json
-from app.contract import Contract, Float32, packed
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
+from app.schema import Contract, Float32, packed
 from modelstore import wording
 
 CONTENT_TYPE = "application/json"

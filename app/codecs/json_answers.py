@@ -12,8 +12,8 @@ import orjson
 
 from app.codecs import frames
 from app.codecs.blocks import TEXT_BLOCK_ROWS
-from app.contract import Contract
 from app.errors import Problem, ServingError
+from app.schema import Contract
 from app.scores import Answer
 
 CONTENT_TYPE = "application/json"

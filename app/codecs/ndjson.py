@@ -10,8 +10,8 @@ from app.codecs import frames, precise_json
 from app.codecs import json as json_codec
 from app.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
 from app.codecs.json_answers import frame
-from app.contract import Contract, Float32
 from app.errors import MalformedBody, Problem, ServingError
+from app.schema import Contract, Float32
 from app.scores import Answer
 from modelstore.reading import LINE_ENDS_LOST
 

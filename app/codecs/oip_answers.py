@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from app.codecs.oip import CLASSIFIED, InferRequest, Output
-from app.contract import Contract
+from app.schema import Contract
 from app.scores import Answer
 
 Buffer = bytes | memoryview

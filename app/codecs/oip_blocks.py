@@ -17,8 +17,8 @@ import orjson
 from app.codecs.json import BLOCK_BYTES
 from app.codecs.oip import InferBody, InferRequest, read_request
 from app.codecs.precise_json import MOST_AT_ONCE_BYTES
-from app.contract import Contract, Float32, packed
 from app.errors import ServingError
+from app.schema import Contract, Float32, packed
 
 _DATA = re.compile(rb'"data"\s*:\s*\[')
 _END_OF_ROWS = re.compile(rb"\]\s*\]")

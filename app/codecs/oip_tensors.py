@@ -15,8 +15,8 @@ import numpy as np
 from app.codecs import precise_json
 from app.codecs.oip import InferRequest, Tensor
 from app.codecs.oip_fields import wrong
-from app.contract import Contract, Float32, all_finite, packed
 from app.errors import InvalidInput, Problem
+from app.schema import Contract, Float32, all_finite, packed
 from modelstore.reading import SAME_NAME, repeated
 
 _BINARY: dict[str, np.dtype[Any]] = {

@@ -12,8 +12,8 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from app.contract import Contract, Float32, packed
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
+from app.schema import Contract, Float32, packed
 from modelstore.reading import SAME_NAME, repeated
 
 MAX_DEPTH = 16  # nothing that is taken anywhere is half as deep

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from app.codecs.oip import InferBody, padding
-from app.contract import Float32
+from app.schema import Float32
 
 JSON_BYTES = "inference-header-content-length"
 NUMPY = {

@@ -16,8 +16,8 @@ from app.codecs import arrow, float32, ndjson
 from app.codecs import csv as csv_codec
 from app.codecs import json as json_codec
 from app.codecs.blocks import Block, Reader
-from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody
+from app.schema import Contract, Float32
 
 JSON, CSV, NDJSON = json_codec.CONTENT_TYPE, csv_codec.CONTENT_TYPE, ndjson.CONTENT_TYPE
 ARROW, FLOAT32 = arrow.CONTENT_TYPE, float32.CONTENT_TYPE

@@ -22,7 +22,7 @@ from app.codecs.json import read_request, read_rows
 from app.codecs.json_answers import ColumnsWriter
 from app.codecs.oip import InferRequest, Output, Tensor
 from app.codecs.oip_answers import InferWriter
-from app.contract import Contract, Float32
+from app.schema import Contract, Float32
 from app.scores import Answer, Scores
 from tests.app import oip
 from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, contract_of, probabilities, read

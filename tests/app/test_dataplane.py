@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from app import runtime
-from app.contract import Float32
 from app.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
 from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
 from app.loading import Loader
 from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
+from app.schema import Float32
 from app.scores import Answer
 from modelstore import ModelRepository
 from tests.app.broken import RaisesLater, publish_as_means

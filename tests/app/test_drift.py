@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 from numpy.typing import ArrayLike
 from scipy.stats import entropy
 
-from app.contract import Float32
 from app.drift import (
     CONFIDENCE_BUCKETS,
     DECILES,
@@ -19,6 +18,7 @@ from app.drift import (
     RowSample,
     population_stability_index,
 )
+from app.schema import Float32
 from app.statistics import MAX_CLASSES, Statistics
 from modelstore import Feature
 from tests.app.test_metrics import parsed

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.contract import Float32
 from app.engines import BUCKETS, quickest
+from app.schema import Float32
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.codecs.json import BLOCK_BYTES
-from app.contract import Float32
+from app.schema import Float32
 from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, BODIES, CSV, FLOAT32, IDS, JSON, NDJSON, probabilities, rows
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.codecs import precise_json
 from app.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
 from app.codecs.json_answers import MAX_WARNINGS, write_answer
-from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody
+from app.schema import Contract, Float32
 from app.scores import Answer, Scores
 from tests.properties import examples
 

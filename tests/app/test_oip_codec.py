@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as arrays
 from app.codecs import oip_blocks
 from app.codecs.oip import InferBody, read_request
 from app.codecs.oip_tensors import read_rows
-from app.contract import Contract, Float32
 from app.errors import InvalidInput, MalformedBody
+from app.schema import Contract, Float32
 from tests.app.oip import NUMPY, SPELLINGS, announced, as_binary, as_flat, as_nested, body_of, tensor, whole
 from tests.app.tables import contract_of, rows
 from tests.properties import examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.contract import Float32
+from app.schema import Float32
 from app.scores import Answer, Scores
 from tests.app.tables import contract_of
 

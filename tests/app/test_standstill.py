@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.access.table import AccessTable
-from app.lifetime import Lifetime
+from app.lifecycle import Lifetime
 from app.metrics import ServingMetrics
 from app.standstill import STANDSTILL_S, Standstill
 from modelstore import ModelRepository

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.lifetime import DEVICE_LOST
+from app.lifecycle import DEVICE_LOST
 from app.supervisor import BACKOFF_S, Start, Worker
 from tests.app.waiting import until
 

@@ -28,8 +28,8 @@ from app.codecs import json as json_codec
 from app.codecs.formats import BulkOptions
 from app.codecs.oip import InferBody, read_request
 from app.codecs.oip_tensors import read_rows
-from app.contract import Float32
 from app.errors import InvalidInput, MalformedBody
+from app.schema import Float32
 from modelstore import Manifest
 from tests.app.oip import SPELLINGS, as_flat, as_nested
 from tests.app.tables import BODIES, IDS, JSON, STREAMED, contract_of, outcome, rows
