@@ -7,7 +7,7 @@ from typing import TypeVar
 from app.dataplane import DataPlane
 from app.errors import InvalidInput, Problem
 from app.runtime import LoadedModel
-from app.stages import Stages
+from app.telemetry.stage_timer import Stages
 
 Named = TypeVar("Named", str, int)
 

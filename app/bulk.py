@@ -12,7 +12,7 @@ from app.errors import InvalidInput, Problem, ServingError
 from app.holding import hold
 from app.runtime import LoadedModel
 from app.scores import Answer
-from app.stages import Stages
+from app.telemetry.stage_timer import Stages
 
 # Rows with numbers are written one by one, some microseconds each.
 NUMBERED_BLOCK_ROWS = 64

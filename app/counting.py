@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from app.scores import Scores
-from app.statistics import VersionCounts
+from app.telemetry.version_counters import VersionCounts
 
 # Rows are counted by class in the quickest way: one by one if they are few, class by class if there are many of few
 # classes, and by bincount otherwise.

@@ -14,14 +14,14 @@ import numpy as np
 from app.batching import Batcher, Done, Entry
 from app.counting import count_answers
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
-from app.metrics import ServingMetrics
 from app.patience import require_wanted
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel
 from app.schema import Float32
 from app.scores import Answer, Scores
-from app.stages import Stages
-from app.statistics import VersionCounts
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.stage_timer import Stages
+from app.telemetry.version_counters import VersionCounts
 
 # One forward pass of so many rows holds the event loop for about a quarter of a millisecond (docs/performance.md).
 MAX_BATCH_ROWS = 1024

@@ -17,8 +17,8 @@ from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.batching import Entry
 from app.edge import PREDICT_ROUTE, Edge
 from app.errors import ClientGone
-from app.flight import Flight
 from app.holding import Holding
+from app.telemetry.in_flight import Flight
 
 logger = logging.getLogger(__name__)
 

@@ -28,14 +28,14 @@ from app.api.bodies import media_type
 from app.audit.requests import Auditor
 from app.errors import ClientGone
 from app.exchange import Exchange
-from app.flight import FLIGHT, Flight
 from app.holding import HOLDING, Budget, Holding
 from app.lifecycle import Lifetime
-from app.logs.form import REQUEST_ID
-from app.logs.requests import RequestLog
-from app.metrics import ServingMetrics
 from app.predictor import Predictor
-from app.tracing import Tracing
+from app.telemetry.in_flight import FLIGHT, Flight
+from app.telemetry.logs.form import REQUEST_ID
+from app.telemetry.logs.requests import RequestLog
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 

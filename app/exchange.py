@@ -12,8 +12,8 @@ from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.audit.requests import AuditedRequest, Auditor
 from app.bulk import BrokenOff
 from app.errors import BodyTooLarge, MalformedBody
-from app.flight import Flight
 from app.holding import Holding
+from app.telemetry.in_flight import Flight
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from app.patience import require_wanted
 from app.runtime import LoadedModel
 from app.schema import Contract, Float32
 from app.scores import Answer, Scores
-from app.stages import Stages
+from app.telemetry.stage_timer import Stages
 
 REHEARSALS = 3
 

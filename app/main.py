@@ -21,12 +21,12 @@ from app.audit.requests import Auditor
 from app.codecs import formats
 from app.edge import BodyLimits, Edge
 from app.errors import ServingError
-from app.figures import SharedFigures
-from app.logs.requests import RequestLog
 from app.parts import Parts, assemble
 from app.registry import ModelRegistry
 from app.settings import Settings
 from app.standstill import Standstill
+from app.telemetry.logs.requests import RequestLog
+from app.telemetry.multiprocess import SharedFigures
 from modelstore import Manifest, StoreError
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,10 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        telemetry={"auto_configure": False, "tracing": False},  # app/tracing.py sees requests that never come so far
+        telemetry={
+            "auto_configure": False,
+            "tracing": False,
+        },  # app/telemetry/tracing.py sees requests that never come so far
     )
     app.include_router(predict.router(negotiation))
     app.include_router(models.router(parts.registry, parts.device))

@@ -16,19 +16,19 @@ from app.audit.watch import Serving, Watch
 from app.bulkpredictor import BulkPredictor
 from app.dataplane import DataPlane
 from app.datasets.store import DatasetStore
-from app.families import Active, ModelState
 from app.inference import Inference
 from app.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
 from app.lifecycle import Lifetime
 from app.loading import Loader
-from app.metrics import ServingMetrics
 from app.predictor import Predictor
 from app.registry import ModelRegistry
 from app.settings import Settings
 from app.signing import signing_key
-from app.tracing import Tracing, tracing_for
+from app.telemetry.metric_families import Active, ModelState
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.tracing import Tracing, tracing_for
 from modelstore import ModelRepository
 
 AUDIT_FILE = "audit.jsonl"

@@ -20,8 +20,8 @@ from app.patience import require_wanted
 from app.runtime import LoadedModel
 from app.schema import Contract, Float32
 from app.scores import Answer, Scores
-from app.stages import Stages, outcome_of
-from app.statistics import VersionCounts
+from app.telemetry.stage_timer import Stages, outcome_of
+from app.telemetry.version_counters import VersionCounts
 
 REHEARSALS = 5
 

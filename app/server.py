@@ -16,10 +16,10 @@ from pydantic_settings import SecretsSettingsSource
 
 from app import listener
 from app.drain import DrainingServer
-from app.logs.setup import for_people
 from app.settings import Settings
 from app.signals import NotedSignals
 from app.supervisor import Supervisor
+from app.telemetry.logs.setup import for_people
 from app.watchdog import Watchdog, start_again
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from app.access.keys import Scope
 from app.access.table import AccessTable
 from app.lifecycle import Lifetime
-from app.metrics import ServingMetrics
+from app.telemetry.metrics import ServingMetrics
 
 LOOK_S = 1.0
 STANDSTILL_S = 10.0

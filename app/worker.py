@@ -9,11 +9,11 @@ from pathlib import Path
 
 from app.edge import Edge
 from app.errors import ConfigurationError, ServingError
-from app.logs.setup import configure
 from app.main import create_app
 from app.processes import allow_open_files
 from app.runtime import try_out
 from app.settings import Settings
+from app.telemetry.logs.setup import configure
 from app.trial import TrialProcess
 from modelstore import ModelRepository
 

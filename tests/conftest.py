@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.logs.background import BackgroundHandler
 from app.main import create_app
 from app.settings import Settings
+from app.telemetry.logs.background import BackgroundHandler
 from modelstore import ModelRepository
 from tests.fakes import publish
 from tests.promises import Measured, Promises

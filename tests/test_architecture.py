@@ -49,13 +49,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),
     ("app.jobs.tablefile", "app.jobs.threads", "app.jobs.refusals"),
     ("app.datasets", "app.inspection"),  # data sets
-    ("app.figures",),
+    ("app.telemetry.multiprocess",),
     ("app.registry",),
     ("app.choosing", "app.asked"),
     ("app.loading", "app.served", "app.shelf", "app.turns"),
     ("app.runtime", "app.batching"),  # engine
-    ("app.tracing",),
-    ("app.stages", "app.otlp"),
+    ("app.telemetry.tracing",),
+    ("app.telemetry.stage_timer", "app.telemetry.otlp"),
     ("app.proof", "app.counting"),
     ("app.engines", "app.scores", "app.admission", "app.program", "app.trial"),
     ("app.archive",),
@@ -66,7 +66,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.access.exposure",
         "app.access.heads",
         "app.access.prefix",
-        "app.flight",
+        "app.telemetry.in_flight",
     ),  # who may come in
     (
         "app.access.keyring",
@@ -78,12 +78,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.holding",
     ),
     ("app.access.keys", "app.audit", "app.logs"),
-    ("app.settings", "app.errors", "app.metrics", "app.processes", "app.confine", "app.jobs.recipes"),  # leaves
+    (
+        "app.settings",
+        "app.errors",
+        "app.telemetry.metrics",
+        "app.processes",
+        "app.confine",
+        "app.jobs.recipes",
+    ),  # leaves
     ("app.lifecycle", "app.signals"),
-    ("app.families",),  # metrics: which there are, how they are written, what they are made of
-    ("app.versionstatistics",),
-    ("app.exposition", "app.statistics"),
-    ("app.drift",),
+    ("app.telemetry.metric_families",),  # metrics: which there are, how they are written, what they are made of
+    ("app.telemetry.version_report",),
+    ("app.telemetry.prometheus", "app.telemetry.version_counters"),
+    ("app.telemetry.drift",),
     ("app.schema",),
     ("app.__init__", "app.jobs.__init__", "app.access.__init__"),  # empty
 )
@@ -101,7 +108,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app.server", "app.drain", "app.wire", "app.parsing"),
     "starlette": ("app.api", "app.main", "app.edge", "app.exchange"),
     "pyarrow": ("app.codecs",),
-    "opentelemetry": ("app.tracing", "app.otlp"),
+    "opentelemetry": ("app.telemetry.tracing", "app.telemetry.otlp"),
     "sqlalchemy": ("app.jobs.database", "app.jobs.table", "app.jobs.store", "app.jobs.claims", "app.jobs.migrations"),
     "alembic": ("app.jobs.database", "app.jobs.migrations"),
     "sklearn": ("training",),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.families import FAMILIES
+from app.telemetry.metric_families import FAMILIES
 from tests.deployed import COMPOSE
 from tests.processes import PROJECT
 

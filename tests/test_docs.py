@@ -16,9 +16,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api.errors import STATUS
-from app.families import FAMILIES
 from app.main import create_app
 from app.settings import Settings
+from app.telemetry.metric_families import FAMILIES
 from modelstore import Overrides
 from tests.processes import PROJECT, service
 

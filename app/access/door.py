@@ -19,9 +19,9 @@ from app.access.limits import ReceiveLimits, TokenBuckets
 from app.access.refusals import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound
 from app.access.table import AccessTable, Route
 from app.errors import DeadlinePassed, ServingError, TooManyInFlight
-from app.metrics import ServingMetrics
 from app.patience import PATIENCE, Patience
 from app.settings import Settings
+from app.telemetry.metrics import ServingMetrics
 
 TIMEOUT_HEADER = b"x-request-timeout-ms"
 COUNTED = "tabserve.counted"

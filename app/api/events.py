@@ -17,7 +17,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from app.errors import StoreUnavailable, TooManyStreams
-from app.flight import waiting
+from app.telemetry.in_flight import waiting
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app import versionstatistics
 from app.api import oip_documents as documents
 from app.api import oip_schemas as schemas
 from app.api.bodies import parsed, read_small, require_utf8
@@ -16,11 +15,12 @@ from app.api.oip_infer import InferRoute
 from app.api.parameters import ModelPath, VersionPath
 from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
-from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from app.runtime import LoadedModel
 from app.served import ServedModel
-from app.statistics import Figures
+from app.telemetry import version_report
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.version_counters import Figures
 
 # Exactly those that work; docs/clients.md says what of each.
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
@@ -78,9 +78,7 @@ class OipRoutes:
             for model in models
             for number in (sorted(_counted(model, parts)) if version is None else (version,))
         ]
-        return schemas.Statistics(
-            model_stats=[schemas.statistics_of(versionstatistics.of(parts, *key)) for key in keys]
-        )
+        return schemas.Statistics(model_stats=[schemas.statistics_of(version_report.of(parts, *key)) for key in keys])
 
     def index(self, *, ready: bool) -> list[schemas.IndexEntry]:
         """Return all published versions; reads the disk."""
@@ -215,4 +213,4 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
 
 def _counted(model: ServedModel, parts: list[Figures]) -> set[int]:
     serving = set() if model.serving is None else {model.serving}
-    return serving | versionstatistics.versions(parts, model.name)
+    return serving | version_report.versions(parts, model.name)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from app.codecs.oip import OUTPUTS
 from app.runtime import LoadedModel
-from app.versionstatistics import Batches, VersionStatistics
+from app.telemetry.version_report import Batches, VersionStatistics
 
 
 class Failure(BaseModel):

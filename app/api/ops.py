@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, RootModel
 
 from app.api.accept import preferred
-from app.exposition import CONTENT_TYPE
 from app.lifecycle import Lifetime
-from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.prometheus import CONTENT_TYPE
 from modelstore.manifest import Evaluation
 
 

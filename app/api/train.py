@@ -18,10 +18,10 @@ from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.schemas import Document, header, json_body, links, problems
 from app.api.train_schemas import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, TrainRequest, request_schema
 from app.errors import ServingError
-from app.flight import waiting
 from app.jobs.records import UNFINISHED, TrainingJob
 from app.jobs.refusals import JobNotFound
 from app.jobs.runner import JobRunner
+from app.telemetry.in_flight import waiting
 
 MAX_WAITS = 64  # clients of one process that wait for a result
 

@@ -13,7 +13,7 @@ from app.jobs.following import Following, Workshop
 from app.jobs.ownership import Claim, ClaimLost
 from app.jobs.records import Ending
 from app.jobs.recovery import Recovery
-from app.logs.form import REQUEST_ID
+from app.telemetry.logs.form import REQUEST_ID
 from modelstore import JobResult, Reason
 
 logger = logging.getLogger(__name__)

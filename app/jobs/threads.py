@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from app.errors import StoreUnavailable
-from app.flight import waiting
+from app.telemetry.in_flight import waiting
 
 ANSWER_DEADLINE_S = 5.5  # of a request that has to wait for the table
 REQUEST_THREADS = 16

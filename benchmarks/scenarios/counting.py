@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from app.metrics import ServingMetrics
+from app.telemetry.metrics import ServingMetrics
 from benchmarks.bench import Bench, Measure
 from benchmarks.cores import pinned
 from benchmarks.outcomes import Outcome

@@ -14,10 +14,10 @@ from app import runtime
 from app.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
 from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
 from app.loading import Loader
-from app.metrics import ServingMetrics
 from app.registry import ModelRegistry
 from app.schema import Float32
 from app.scores import Answer
+from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.broken import RaisesLater, publish_as_means
 from tests.app.overflow import Overflows

@@ -9,8 +9,8 @@ import pytest
 
 from app.access.table import AccessTable
 from app.lifecycle import Lifetime
-from app.metrics import ServingMetrics
 from app.standstill import STANDSTILL_S, Standstill
+from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.sockets import chunked, connected
 from tests.app.waiting import until

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
-from app.drift import CONFIDENCE_BUCKETS, PLACES, RowSample, population_stability_index
 from app.schema import Float32
+from app.telemetry.drift import CONFIDENCE_BUCKETS, PLACES, RowSample, population_stability_index
 from modelstore import Feature
 from tests.promises import Measured
 

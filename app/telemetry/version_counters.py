@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from app.drift import CONFIDENCE_BUCKETS, MAX_FEATURES, PLACES, RowSample
 from app.schema import Float32
+from app.telemetry.drift import CONFIDENCE_BUCKETS, MAX_FEATURES, PLACES, RowSample
 from modelstore import Feature
 
 Labels = tuple[str, ...]

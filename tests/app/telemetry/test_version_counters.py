@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from app import statistics, versionstatistics
-from app.figures import SharedFigures
-from app.metrics import ServingMetrics
-from app.statistics import (
+from app.telemetry import version_counters, version_report
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.multiprocess import SharedFigures
+from app.telemetry.version_counters import (
     MAX_CLASSES,
     MAX_VERSIONS,
     OUTCOMES,
@@ -18,7 +18,7 @@ from app.statistics import (
     Statistics,
     VersionCounts,
 )
-from app.versionstatistics import Batches
+from app.telemetry.version_report import Batches
 from modelstore import Feature
 
 
@@ -31,7 +31,7 @@ def counts(counted: Statistics, version: int = 3) -> VersionCounts:
 
 
 def test_nothing_counted_is_zero() -> None:
-    found = versionstatistics.of([Statistics().figures], "iris", 3)
+    found = version_report.of([Statistics().figures], "iris", 3)
 
     assert (found.succeeded, found.failed, found.last_ms, found.total, found.by_size) == (0, 0, 0, Batches(), {})
 
@@ -41,7 +41,7 @@ def test_batch_counts_under_the_first_size_that_holds_it() -> None:
     for rows in (1, 2, 3, 4, 5, 1024, 1025, 2048, 100_000):
         ran(counted, rows=rows)
 
-    found = versionstatistics.of([counted.figures], *("iris", 3))
+    found = version_report.of([counted.figures], *("iris", 3))
     assert {size: batches.count for size, batches in found.by_size.items()} == {
         1: 1,
         2: 1,
@@ -59,7 +59,7 @@ def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
     ran(counted, requests=3, rows=7)
     counts(counted).answered((7, 100, 8, 9))
 
-    found = versionstatistics.of([counted.figures], "iris", 3)
+    found = version_report.of([counted.figures], "iris", 3)
     assert (found.succeeded, found.succeeded_ns, found.queued_ns) == (3, 3 * 8 + 100, 100)
 
 
@@ -68,7 +68,7 @@ def test_steps_of_one_request_are_one_success() -> None:
     for requests in (0, 0, 1):
         ran(counted, requests=requests, rows=2048)
 
-    found = versionstatistics.of([counted.figures], "iris", 3)
+    found = version_report.of([counted.figures], "iris", 3)
     assert (found.succeeded, found.succeeded_ns, found.total.count) == (1, 3 * 8, 3)
 
 
@@ -78,7 +78,7 @@ def test_workers_add_up_and_the_last_one_says_when() -> None:
     ran(two, rows=4)
     counts(two).failed(requests=2, took_ns=10)
 
-    found = versionstatistics.of([one.figures, two.figures], "iris", 3)
+    found = version_report.of([one.figures, two.figures], "iris", 3)
     assert (found.succeeded, found.failed, found.failed_ns, found.total.rows) == (2, 2, 20, 5)
     assert found.last_ms == int(
         max(value[0] for part in (one, two) for value in part.figures["statistics_last"].values())
@@ -95,7 +95,7 @@ def test_workers_read_each_others_counts(tmp_path: Path) -> None:
     one.others = SharedFigures(tmp_path, one).others
 
     parts = [one.statistics.figures, *one.others()]
-    assert versionstatistics.of(parts, "iris", 3).total.rows == 5
+    assert version_report.of(parts, "iris", 3).total.rows == 5
     assert b"statistics" not in one.text()
 
 
@@ -105,8 +105,8 @@ def test_versions_and_models_are_counted_apart() -> None:
     counted.version("iris", 4).failed(requests=1, took_ns=0)
     counted.version("wine", 9).failed(requests=1, took_ns=0)
 
-    assert versionstatistics.versions([counted.figures], "iris") == {3, 4}
-    assert versionstatistics.of([counted.figures], "iris", 4).succeeded == 0
+    assert version_report.versions([counted.figures], "iris") == {3, 4}
+    assert version_report.of([counted.figures], "iris", 4).succeeded == 0
 
 
 def test_counts_of_a_version_are_the_same_for_all_who_ask() -> None:
@@ -126,12 +126,12 @@ def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_count
     counts(counted, 99)
 
     known = {1, *range(3, MAX_VERSIONS + 1), 99}
-    assert versionstatistics.versions([counted.figures], "iris") == known
-    assert [versionstatistics.of([counted.figures], "iris", version).failed for version in (1, 2, 3)] == [1, 0, 3]
-    assert versionstatistics.versions([counted.figures], "wine") == {1}
+    assert version_report.versions([counted.figures], "iris") == known
+    assert [version_report.of([counted.figures], "iris", version).failed for version in (1, 2, 3)] == [1, 0, 3]
+    assert version_report.versions([counted.figures], "wine") == {1}
     assert {labels[1] for family in counted.figures.values() for labels in family if labels[0] == "iris"} == {
         *map(str, known),
-        *statistics.STAGES,
+        *version_counters.STAGES,
     }
 
 
@@ -142,7 +142,7 @@ def test_forgotten_version_counts_anew_when_it_comes_back() -> None:
 
     counts(counted, 1).failed(requests=1, took_ns=0)
 
-    assert versionstatistics.of([counted.figures], "iris", 1).failed == 1
+    assert version_report.of([counted.figures], "iris", 1).failed == 1
 
 
 def test_predictions_of_very_many_classes_are_not_counted_by_class() -> None:
@@ -163,9 +163,9 @@ def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
     ran(heir)
     counts(heir).predicted(1, 3)
 
-    assert versionstatistics.of([heir.figures], "iris", 3).total.rows == 4
-    assert heir.figures[statistics.PREDICTED][("iris", "3", "virginica")] == [5]
-    assert {key[2]: n for key, (n,) in heir.figures[statistics.ENDS].items() if n} == {"timeout": 1}
+    assert version_report.of([heir.figures], "iris", 3).total.rows == 4
+    assert heir.figures[version_counters.PREDICTED][("iris", "3", "virginica")] == [5]
+    assert {key[2]: n for key, (n,) in heir.figures[version_counters.ENDS].items() if n} == {"timeout": 1}
 
 
 def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() -> None:
@@ -177,14 +177,14 @@ def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() 
         counts.sampled(np.ones((1, len(features)), dtype=np.float32), np.ones((1, 2), dtype=np.float32))
         counts.ended("ok")
 
-    assert sum(counted.figures[statistics.ENDS]["iris", "3", "ok"]) == 1
+    assert sum(counted.figures[version_counters.ENDS]["iris", "3", "ok"]) == 1
 
 
 def test_every_outcome_is_there_before_it_happens() -> None:
     counted = Statistics()
     counts(counted)
 
-    assert [labels[2] for labels in counted.figures[statistics.ENDS]] == [*OUTCOMES]
+    assert [labels[2] for labels in counted.figures[version_counters.ENDS]] == [*OUTCOMES]
 
 
 def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
@@ -192,11 +192,11 @@ def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
     for _ in range(10_000):
         counts(counted).answered((50_000, 50_001, 2_000_000_000, 6_000_000_000))
 
-    places = {stage: counted.figures[statistics.TIMES]["iris", stage] for stage in statistics.STAGES}
+    places = {stage: counted.figures[version_counters.TIMES]["iris", stage] for stage in version_counters.STAGES}
     assert [sum(found[:-1]) for found in places.values()] == [10_000] * 4
     assert [found.index(10_000) for found in places.values()] == [0, 1, len(TIME_BUCKETS_S) - 1, len(TIME_BUCKETS_S)]
     assert [found[-1] for found in places.values()] == [5e8, 500_010_000, 2e13, 6e13]
-    assert counted.figures[statistics.ENDS]["iris", "3", "ok"] == [10_000]
+    assert counted.figures[version_counters.ENDS]["iris", "3", "ok"] == [10_000]
 
 
 def test_times_of_a_forgotten_version_stay_with_its_model() -> None:
@@ -205,5 +205,5 @@ def test_times_of_a_forgotten_version_stay_with_its_model() -> None:
     for version in range(2, MAX_VERSIONS + 2):
         counts(counted, version)
 
-    assert versionstatistics.versions([counted.figures], "iris") == {*range(2, MAX_VERSIONS + 2)}
-    assert counted.figures[statistics.TIMES]["iris", "parse"][0] == 1
+    assert version_report.versions([counted.figures], "iris") == {*range(2, MAX_VERSIONS + 2)}
+    assert counted.figures[version_counters.TIMES]["iris", "parse"][0] == 1

@@ -8,9 +8,9 @@ import sys
 import threading
 from types import TracebackType
 
-from app.logs.background import STDERR, BackgroundHandler
-from app.logs.form import JsonFormatter, TextFormatter
 from app.settings import Settings
+from app.telemetry.logs.background import STDERR, BackgroundHandler
+from app.telemetry.logs.form import JsonFormatter, TextFormatter
 
 logger = logging.getLogger(__name__)
 

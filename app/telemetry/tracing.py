@@ -15,9 +15,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from app.otlp import SpanSender, is_wanted
-from app.stages import FINISHED, Stages
-from app.statistics import STAGES
+from app.telemetry.otlp import SpanSender, is_wanted
+from app.telemetry.stage_timer import FINISHED, Stages
+from app.telemetry.version_counters import STAGES
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]

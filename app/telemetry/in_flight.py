@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 from app.errors import TooManyInFlight
-from app.metrics import ServingMetrics
+from app.telemetry.metrics import ServingMetrics
 
 
 class Flight:

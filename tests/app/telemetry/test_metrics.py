@@ -13,11 +13,11 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.exposition import CONTENT_TYPE
-from app.families import FAMILIES, ModelState
-from app.figures import SharedFigures
-from app.metrics import ServingMetrics
-from app.statistics import TIME_BUCKETS_S
+from app.telemetry.metric_families import FAMILIES, ModelState
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.multiprocess import SharedFigures
+from app.telemetry.prometheus import CONTENT_TYPE
+from app.telemetry.version_counters import TIME_BUCKETS_S
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 REQUESTS = "tabserve_http_requests_total"

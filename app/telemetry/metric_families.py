@@ -6,9 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.drift import CONFIDENCE_BUCKETS, PLACES, population_stability_index
-from app.exposition import Family, Labels, Samples
-from app.statistics import BATCHES, CONFIDENCE, ENDS, PREDICTED, SAMPLED, SIZES, TIME_BUCKETS_S, TIMES, Figures
+from app.telemetry.drift import CONFIDENCE_BUCKETS, PLACES, population_stability_index
+from app.telemetry.prometheus import Family, Labels, Samples
+from app.telemetry.version_counters import (
+    BATCHES,
+    CONFIDENCE,
+    ENDS,
+    PREDICTED,
+    SAMPLED,
+    SIZES,
+    TIME_BUCKETS_S,
+    TIMES,
+    Figures,
+)
 from modelstore import Manifest
 
 JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)

@@ -24,7 +24,7 @@ from app.errors import (
 )
 from app.patience import PATIENCE
 from app.scores import Answer
-from app.statistics import Outcome, VersionCounts
+from app.telemetry.version_counters import Outcome, VersionCounts
 
 # The first that fits; what the client is told may be no fault of its own.
 _OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
@@ -47,7 +47,7 @@ class Stages:
 
     Attributes:
         began_ns: when the request was there.
-        took_ns: time in each of `app.statistics.STAGES`.
+        took_ns: time in each of `app.telemetry.version_counters.STAGES`.
         counts: those of the version that answers, as soon as it is known.
     """
 

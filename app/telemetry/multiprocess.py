@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from app.metrics import OF_NOW, ServingMetrics, Snapshot
+from app.telemetry.metrics import OF_NOW, ServingMetrics, Snapshot
 
 INTERVAL_S = 0.25
 

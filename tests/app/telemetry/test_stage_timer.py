@@ -17,8 +17,8 @@ from app.errors import ClientGone, DeadlinePassed, InvalidInput, ModelNotReady, 
 from app.main import create_app
 from app.patience import PATIENCE, Patience
 from app.settings import Settings
-from app.stages import outcome_of
-from app.statistics import OUTCOMES, STAGES
+from app.telemetry.stage_timer import outcome_of
+from app.telemetry.version_counters import OUTCOMES, STAGES
 from modelstore import ModelRepository
 from tests.app.asgi import ask, ask_at_once
 from tests.app.broken import POISON, RaisesLater, publish_as_means

@@ -18,10 +18,10 @@ from starlette.testclient import TestClient
 
 from app.errors import ConfigurationError
 from app.main import create_app
-from app.otlp import CLOSE_S, is_wanted
 from app.settings import Settings
-from app.statistics import STAGES
-from app.tracing import Tracing, tracing_for
+from app.telemetry.otlp import CLOSE_S, is_wanted
+from app.telemetry.tracing import Tracing, tracing_for
+from app.telemetry.version_counters import STAGES
 from modelstore import ModelRepository
 from tests.app.broken import POISON, RaisesLater, publish_as_means
 from tests.app.collector import Collector, collecting

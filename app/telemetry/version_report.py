@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from app.statistics import BATCHES, LAST, REQUESTS, SIZES, Figures
+from app.telemetry.version_counters import BATCHES, LAST, REQUESTS, SIZES, Figures
 
 
 @dataclass(frozen=True, slots=True)

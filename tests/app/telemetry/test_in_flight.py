@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.errors import TooManyInFlight
-from app.flight import FLIGHT, Flight, waiting
-from app.metrics import ServingMetrics
+from app.telemetry.in_flight import FLIGHT, Flight, waiting
+from app.telemetry.metrics import ServingMetrics
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from app.errors import StoreUnavailable
-from app.logs.background import BackgroundHandler
-from app.logs.form import MAX_FIELD, REQUEST_ID, JsonFormatter, TextFormatter
+from app.telemetry.logs.background import BackgroundHandler
+from app.telemetry.logs.form import MAX_FIELD, REQUEST_ID, JsonFormatter, TextFormatter
 from tests.processes import PROJECT
 
 NASTY = {
@@ -101,7 +101,7 @@ def test_exception_is_told_without_the_value_that_it_repeats(fail: Any) -> None:
 
     assert document["error"] == "app.errors.StoreUnavailable: try again" or document["error"].endswith(": try again")
     assert f"caused by {type(caught.value).__qualname__}" in document["traceback"].replace("json.decoder.", "")
-    assert "tests/app/test_logs.py:" in document["traceback"]
+    assert "tests/app/telemetry/logs/test_form.py:" in document["traceback"]
     said = {name: value for name, value in document.items() if name != "process"}
     assert "41.4142" not in str(said).replace("VALUE_TELLERS", "")
 
@@ -203,7 +203,7 @@ def test_record_that_cannot_be_made_hurts_nobody() -> None:
 
 SOURCE = """
 import logging, os, sys, threading, warnings
-from app.logs.setup import configure, log_all
+from app.telemetry.logs.setup import configure, log_all
 from app.settings import Settings
 log_all()
 handler = configure(Settings(log_format=sys.argv[1]))
@@ -236,7 +236,7 @@ def test_warnings_threads_and_what_nobody_caught_are_records_too_and_the_last_is
 
     found = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 1
-    assert [line["logger"] for line in found] == ["forked", "forked", "py.warnings", *["app.logs.setup"] * 3]
+    assert [line["logger"] for line in found] == ["forked", "forked", "py.warnings", *["app.telemetry.logs.setup"] * 3]
     assert [line["error"] for line in found[3:]] == ["ZeroDivisionError", "ValueError", "ValueError"]
     assert b"41.4142" not in done.stderr
 

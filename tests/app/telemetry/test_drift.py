@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 from numpy.typing import ArrayLike
 from scipy.stats import entropy
 
-from app.drift import (
+from app.schema import Float32
+from app.telemetry.drift import (
     CONFIDENCE_BUCKETS,
     DECILES,
     LEAST_ROWS,
@@ -18,10 +19,9 @@ from app.drift import (
     RowSample,
     population_stability_index,
 )
-from app.schema import Float32
-from app.statistics import MAX_CLASSES, Statistics
+from app.telemetry.version_counters import MAX_CLASSES, Statistics
 from modelstore import Feature
-from tests.app.test_metrics import parsed
+from tests.app.telemetry.test_metrics import parsed
 
 ROWS = 4000
 

@@ -28,7 +28,7 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 _TELLING = (OSError, MemoryError, ImportError, RuntimeError, sqlite3.Error)
 _TELLING_PACKAGES = ("app", "modelstore", "sqlalchemy", "alembic", "psycopg")
 
-_PROJECT = str(Path(__file__).resolve().parent.parent.parent) + "/"
+_PROJECT = str(Path(__file__).resolve().parent.parent.parent.parent) + "/"
 _LIBRARIES = "/site-packages/"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
