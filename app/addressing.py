@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from app.dataplane import DataPlane
 from app.errors import InvalidInput, Problem
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.telemetry.stage_timer import Stages
 
 Named = TypeVar("Named", str, int)

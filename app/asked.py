@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.errors import TooManyLoads
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.served import Refusal
 from app.turns import Turns
 

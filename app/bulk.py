@@ -10,7 +10,7 @@ from app.codecs.blocks import Block, Reader, Writer
 from app.dataplane import OVERFLOW, DataPlane, overflows
 from app.errors import InvalidInput, Problem, ServingError
 from app.holding import hold
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.scores import Answer
 from app.telemetry.stage_timer import Stages
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from app.errors import VersionRefused
 from app.loading import Loader
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.served import Refusal, ServedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion, StoreError
 

@@ -16,7 +16,7 @@ from app.counting import count_answers
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.patience import require_wanted
 from app.registry import ModelRegistry
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.schema import Float32
 from app.scores import Answer, Scores
 from app.telemetry.metrics import ServingMetrics

@@ -18,7 +18,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from app.processes import step_back
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelVersion
 
 logger = logging.getLogger(__name__)

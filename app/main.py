@@ -13,7 +13,6 @@ from importlib import metadata
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app import runtime
 from app.access.prefix import Prefixes
 from app.api import datasets, errors, models, oip, openapi, ops, predict, train
 from app.api.oip_infer import InferRoute
@@ -23,6 +22,7 @@ from app.edge import BodyLimits, Edge
 from app.errors import ServingError
 from app.parts import Parts, assemble
 from app.registry import ModelRegistry
+from app.runtime import load as runtime
 from app.settings import Settings
 from app.standstill import Standstill
 from app.telemetry.logs.requests import RequestLog

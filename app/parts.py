@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from app import runtime
 from app.access.door import Door, door_for
 from app.aside import Aside
 from app.audit.trail import AuditTrail
@@ -24,6 +23,7 @@ from app.lifecycle import Lifetime
 from app.loading import Loader
 from app.predictor import Predictor
 from app.registry import ModelRegistry
+from app.runtime import load as runtime
 from app.settings import Settings
 from app.signing import signing_key
 from app.telemetry.metric_families import Active, ModelState

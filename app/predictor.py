@@ -17,7 +17,7 @@ from app.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
 from app.errors import TooManyRows
 from app.holding import hold
 from app.patience import require_wanted
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.schema import Contract, Float32
 from app.scores import Answer, Scores
 from app.telemetry.stage_timer import Stages, outcome_of

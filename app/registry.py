@@ -16,7 +16,7 @@ from app.asked import AskedLoads
 from app.choosing import Chooser
 from app.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound, VersionRefused
 from app.loading import Loader
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.served import Refusal, ServedModel
 from app.shelf import Shelf
 from app.turns import Turns

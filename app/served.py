@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from app.errors import VersionRefused
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)

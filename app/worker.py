@@ -11,10 +11,10 @@ from app.edge import Edge
 from app.errors import ConfigurationError, ServingError
 from app.main import create_app
 from app.processes import allow_open_files
-from app.runtime import try_out
+from app.runtime.load import try_out
+from app.runtime.verify.sandbox import TrialProcess
 from app.settings import Settings
 from app.telemetry.logs.setup import configure
-from app.trial import TrialProcess
 from modelstore import ModelRepository
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from app.api.model_schemas import (
 )
 from app.errors import StoreUnavailable, VersionNotFound
 from app.registry import ModelRegistry
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.served import ServedModel
 from modelstore import BrokenVersion, Manifest, ModelVersion
 from modelstore.names import RESERVED

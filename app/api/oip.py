@@ -16,7 +16,7 @@ from app.api.parameters import ModelPath, VersionPath
 from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
 from app.registry import ModelRegistry
-from app.runtime import LoadedModel
+from app.runtime.load import LoadedModel
 from app.served import ServedModel
 from app.telemetry import version_report
 from app.telemetry.metrics import ServingMetrics

@@ -10,11 +10,11 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app import runtime
 from app.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
 from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
 from app.loading import Loader
 from app.registry import ModelRegistry
+from app.runtime import load
 from app.schema import Float32
 from app.scores import Answer
 from app.telemetry.metrics import ServingMetrics
@@ -33,7 +33,7 @@ def with_plane(
     """Return what happens in a scene with a plane over the store, and the figures afterwards."""
 
     async def run() -> tuple[T, bytes]:
-        registry = ModelRegistry(repository, Loader(partial(runtime.load, device="cpu"), 8), runtime.prove_again)
+        registry = ModelRegistry(repository, Loader(partial(load.load, device="cpu"), 8), load.prove_again)
         await registry.refresh()
         metrics = ServingMetrics(tuple)
         plane = DataPlane(registry, metrics, max_queue_rows=queue, max_wait_s=wait_s)

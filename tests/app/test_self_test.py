@@ -13,11 +13,11 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
-from app import runtime
 from app.errors import ModelNotReady
 from app.loading import Loader
 from app.main import create_app
 from app.registry import ModelRegistry
+from app.runtime import load
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
@@ -45,7 +45,7 @@ class Drifts(MeanModel):
 @pytest.fixture(autouse=True)
 def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a version keep a state: what drifts in earnest is a graphics card, memory or a library."""
-    monkeypatch.setattr("app.program.require_harmless", lambda graph: None)
+    monkeypatch.setattr("app.runtime.verify.graph_scan.require_harmless", lambda graph: None)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def with_registry(
     noted: list[str] = []
 
     async def run() -> None:
-        loader = Loader(partial(runtime.load, device="cpu"), 8)
+        loader = Loader(partial(load.load, device="cpu"), 8)
         registry = ModelRegistry(repository, loader, check, note=noted.append)
         await registry.refresh()
         await scene(registry)
@@ -176,4 +176,4 @@ def test_what_became_of_versions_is_told(repository: ModelRepository) -> None:
         with pytest.raises(ModelNotReady, match="|".join(REASONS)):
             registry.active("means")
 
-    assert with_registry(repository, runtime.prove_again, scene) == ["served", "withdrawn"]
+    assert with_registry(repository, load.prove_again, scene) == ["served", "withdrawn"]

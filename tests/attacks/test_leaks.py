@@ -157,7 +157,7 @@ def test_internal_error_is_found_in_the_log_by_its_id_and_has_no_values(failing:
         return found[0] if found else None
 
     line = until(logged, "the line of the error")
-    assert "app/runtime.py" in line["traceback"]
+    assert "app/runtime/load.py" in line["traceback"]
     assert "2000000" not in json.dumps(line)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from app import runtime
 from app.errors import VersionRefused
-from app.runtime import LoadedModel
+from app.runtime import load
+from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion
 from tests.app import broken
 from tests.app.broken import damage, publish_as_means
@@ -59,7 +59,7 @@ def damages(whole: bytes) -> Iterator[bytes]:
 
 def refusal(found: ModelVersion) -> str:
     with pytest.raises(VersionRefused) as refused:
-        runtime.load(found, "cpu")
+        load.load(found, "cpu")
     return refused.value.reason
 
 
@@ -117,7 +117,7 @@ def test_what_is_loaded_is_what_was_hashed_however_the_file_is_exchanged_meanwhi
             try:
                 data = found.model_bytes(found.manifest())
                 if loaded % 50 == 0:
-                    assert answer_of(runtime.load(found, "cpu")) == 0.25
+                    assert answer_of(load.load(found, "cpu")) == 0.25
             except (BrokenVersion, VersionRefused) as error:
                 assert error.reason == "integrity_sha256"  # noqa: PT017 - either way is right
                 refused += 1
@@ -185,7 +185,7 @@ def test_model_that_prepares_rows_otherwise_than_training_did_is_refused(tmp_pat
     data = script(Weighted())
     healthy = repository.publish(manifest_for(Weighted(), data), data)
     golden = healthy.manifest().golden
-    answers = runtime.load(healthy, "cpu").infer(np.array(golden.features, dtype=np.float32))
+    answers = load.load(healthy, "cpu").infer(np.array(golden.features, dtype=np.float32))
     off = float(np.abs(answers - np.array(golden.probabilities)).max())
     assert off <= 1e-6
     measured("M-01", f"{len(skewed)} skewed models refused by their golden rows; the healthy one is {off:.1g} off")

@@ -24,7 +24,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "app.engines":
+        if fullname != "app.runtime.backends":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)

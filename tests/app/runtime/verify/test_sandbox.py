@@ -18,7 +18,7 @@ from tests.faults.scenes import children_of
 from tests.processes import service
 from tests.promises import Measured
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[4]
 PROLOGUE = """
     import hashlib, os, signal, sys, torch
     from pathlib import Path

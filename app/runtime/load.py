@@ -1,7 +1,7 @@
 """Loads a version and makes it prove itself on a device; of `app` only this, `engines` and `program` know torch.
 
 A version serves only after: size and sha256 of the very bytes that are loaded, a look at the program in them
-(`app/admission.py`, `app/program.py`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows in all
+(`app/runtime/verify/torchscript_scan.py`, `app/runtime/verify/graph_scan.py`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows in all
 company, and a warm-up that takes TorchScript's compilation off the first request.
 """
 
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from app import admission, program
-from app.archive import Forbidden
-from app.engines import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
 from app.errors import ConfigurationError, DeviceLost, VersionRefused
-from app.proof import prove, prove_independence
+from app.runtime.backends import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
+from app.runtime.verify import graph_scan, torchscript_scan
+from app.runtime.verify.golden_rows import prove, prove_independence
+from app.runtime.verify.zip_archive import Forbidden
 from app.schema import Contract, Float32
 from modelstore import BrokenVersion, Manifest, ModelVersion
 
@@ -134,7 +134,7 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
     try:
         manifest = found.manifest()
         data = found.model_bytes(manifest)
-        admission.inspect(data)
+        torchscript_scan.inspect(data)
     except BrokenVersion as error:
         raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
     except Forbidden as error:
@@ -231,5 +231,5 @@ def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", message=r".torch\.jit\.")
         module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
         frozen: torch.jit.ScriptModule = torch.jit.freeze(module)
-    program.require_harmless(frozen.graph)
+    graph_scan.require_harmless(frozen.graph)
     return frozen

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from app.errors import ConfigurationError, VersionRefused
-from app.runtime import choose_device, describe_device, load
+from app.runtime.load import choose_device, describe_device, load
 from modelstore import ModelRepository, ModelVersion
 from tests.app import broken
 from tests.app.broken import publish_as_means

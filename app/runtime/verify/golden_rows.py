@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from app.engines import Engine
 from app.errors import VersionRefused
+from app.runtime.backends import Engine
 from app.schema import Float32
 from modelstore import Manifest
 

@@ -1,6 +1,6 @@
 """Reads the program that torch made of an archive before it runs: it must end, keep nothing and not be in training.
 
-`app/admission.py` reads the text before torch does. There a layer's branch for training looks like a state; in the
+`app/runtime/verify/torchscript_scan.py` reads the text before torch does. There a layer's branch for training looks like a state; in the
 frozen graph, which is what answers, that branch is gone, and torch itself says what aliases what. It must not run it.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from app.archive import Forbidden
+from app.runtime.verify.zip_archive import Forbidden
 
 MAX_STEPS = 100_000  # some 0.1 s of the interpreter's own time; a network of twenty layers takes fifty
 MAX_DIMENSIONS = 64  # of any tensor: torch has no more

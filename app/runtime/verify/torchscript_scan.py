@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from app.archive import Forbidden, members
+from app.runtime.verify.zip_archive import Forbidden, members
 
 MAX_NESTING = 60
 MAX_OPCODES = 200_000  # in each pickle; a network of twenty layers has five thousand in all

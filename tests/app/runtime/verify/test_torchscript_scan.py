@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from app.admission import inspect
-from app.archive import Forbidden
+from app.runtime.verify.torchscript_scan import inspect
+from app.runtime.verify.zip_archive import Forbidden
 from tests.app.hostile import (
     GOOD,
     HOSTILE_PICKLE,

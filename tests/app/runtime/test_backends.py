@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.engines import BUCKETS, quickest
+from app.runtime.backends import BUCKETS, quickest
 from app.schema import Float32
 
 

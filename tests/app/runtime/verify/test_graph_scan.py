@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from app import runtime
 from app.errors import VersionRefused
+from app.runtime import load as runtime
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
 from tests.app.hostile import saved
@@ -88,7 +88,7 @@ def test_x4_answer_that_depends_on_other_rows_is_refused(kind: str) -> None:
 def test_x4_state_that_nobody_saw_in_the_program_is_found_by_comparing_what_it_keeps(
     monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("app.program.require_harmless", lambda graph: None)
+    monkeypatch.setattr("app.runtime.verify.graph_scan.require_harmless", lambda graph: None)
     artifact = program(STATES[kind])
 
     with pytest.raises(VersionRefused) as caught:
