@@ -30,10 +30,10 @@ from app.audit import command as auditcommand
 from app.child import plain
 from app.errors import ConfigurationError
 from app.listener import bound, handed_on
+from app.registry.signing import signing_key
 from app.scratch import use_scratch
 from app.server import WORKER, serve, work
 from app.settings import Settings
-from app.signing import signing_key
 from app.telemetry.logs.setup import configure, for_people, log_all
 from app.trainer import training_command
 

@@ -15,7 +15,7 @@ from app.batching import Batcher, Done, Entry
 from app.counting import count_answers
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.patience import require_wanted
-from app.registry import ModelRegistry
+from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
 from app.schema import Float32
 from app.scores import Answer, Scores

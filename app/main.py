@@ -21,7 +21,7 @@ from app.codecs import formats
 from app.edge import BodyLimits, Edge
 from app.errors import ServingError
 from app.parts import Parts, assemble
-from app.registry import ModelRegistry
+from app.registry.registry import ModelRegistry
 from app.runtime import load as runtime
 from app.settings import Settings
 from app.standstill import Standstill

@@ -20,12 +20,12 @@ from app.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
 from app.lifecycle import Lifetime
-from app.loading import Loader
 from app.predictor import Predictor
-from app.registry import ModelRegistry
+from app.registry.loader import Loader
+from app.registry.registry import ModelRegistry
+from app.registry.signing import signing_key
 from app.runtime import load as runtime
 from app.settings import Settings
-from app.signing import signing_key
 from app.telemetry.metric_families import Active, ModelState
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.tracing import Tracing, tracing_for

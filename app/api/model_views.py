@@ -17,9 +17,9 @@ from app.api.model_schemas import (
     example_of,
 )
 from app.errors import StoreUnavailable, VersionNotFound
-from app.registry import ModelRegistry
+from app.registry.registry import ModelRegistry
+from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel
-from app.served import ServedModel
 from modelstore import BrokenVersion, Manifest, ModelVersion
 from modelstore.names import RESERVED
 

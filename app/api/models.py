@@ -12,7 +12,7 @@ from app.api.model_schemas import CompareQuery, HistoryQuery, ModelInfo, ModelLi
 from app.api.model_views import history_json, model_info, version_info
 from app.api.parameters import ModelPath, VersionPath
 from app.api.schemas import problems
-from app.registry import ModelRegistry
+from app.registry.registry import ModelRegistry
 from modelstore import VersionComparison
 
 

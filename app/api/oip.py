@@ -15,9 +15,9 @@ from app.api.oip_infer import InferRoute
 from app.api.parameters import ModelPath, VersionPath
 from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
-from app.registry import ModelRegistry
+from app.registry.registry import ModelRegistry
+from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel
-from app.served import ServedModel
 from app.telemetry import version_report
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.version_counters import Figures

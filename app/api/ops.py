@@ -10,7 +10,7 @@ from pydantic import BaseModel, RootModel
 
 from app.api.accept import preferred
 from app.lifecycle import Lifetime
-from app.registry import ModelRegistry
+from app.registry.registry import ModelRegistry
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.prometheus import CONTENT_TYPE
 from modelstore.manifest import Evaluation

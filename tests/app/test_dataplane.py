@@ -12,8 +12,8 @@ import pytest
 
 from app.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
 from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
-from app.loading import Loader
-from app.registry import ModelRegistry
+from app.registry.loader import Loader
+from app.registry.registry import ModelRegistry
 from app.runtime import load
 from app.schema import Float32
 from app.scores import Answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.turns import Turns
+from app.registry.priority_lock import Turns
 
 
 async def settled() -> None:

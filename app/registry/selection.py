@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from app.errors import VersionRefused
-from app.loading import Loader
+from app.registry.loader import Loader
+from app.registry.state import Refusal, ServedModel
 from app.runtime.load import LoadedModel
-from app.served import Refusal, ServedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion, StoreError
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from app.errors import ConfigurationError
 from app.main import create_app
+from app.registry.signing import signing_key
 from app.settings import Settings
-from app.signing import signing_key
 from app.trainer import training_command
 from modelstore import ModelRepository, SigningKey
 from tests.app.waiting import until

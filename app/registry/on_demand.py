@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.errors import TooManyLoads
+from app.registry.priority_lock import Turns
+from app.registry.state import Refusal
 from app.runtime.load import LoadedModel
-from app.served import Refusal
-from app.turns import Turns
 
 MAX_LOADS = 4  # that wait or run, each of another version
 MAX_WAITING = 32  # requests for one of them

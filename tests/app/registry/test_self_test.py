@@ -14,9 +14,9 @@ import torch
 from starlette.testclient import TestClient
 
 from app.errors import ModelNotReady
-from app.loading import Loader
 from app.main import create_app
-from app.registry import ModelRegistry
+from app.registry.loader import Loader
+from app.registry.registry import ModelRegistry
 from app.runtime import load
 from app.settings import Settings
 from modelstore import ModelRepository

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.asked import MAX_LOADS, MAX_WAITING, AskedLoads, Outcome
 from app.errors import TooManyLoads
-from app.served import Refusal
-from app.turns import Turns
-from tests.app.test_turns import settled
+from app.registry.on_demand import MAX_LOADS, MAX_WAITING, AskedLoads, Outcome
+from app.registry.priority_lock import Turns
+from app.registry.state import Refusal
+from tests.app.registry.test_priority_lock import settled
 
 
 class Loader:

@@ -12,14 +12,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.asked import AskedLoads
-from app.choosing import Chooser
 from app.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound, VersionRefused
-from app.loading import Loader
+from app.registry.loader import Loader
+from app.registry.on_demand import AskedLoads
+from app.registry.priority_lock import Turns
+from app.registry.selection import Chooser
+from app.registry.state import Refusal, ServedModel
+from app.registry.store import Shelf
 from app.runtime.load import LoadedModel
-from app.served import Refusal, ServedModel
-from app.shelf import Shelf
-from app.turns import Turns
 from modelstore import ModelRepository
 from modelstore.names import RESERVED
 
