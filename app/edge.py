@@ -29,8 +29,8 @@ from app.audit.requests import Auditor
 from app.errors import ClientGone
 from app.exchange import Exchange
 from app.holding import HOLDING, Budget, Holding
+from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime
-from app.predictor import Predictor
 from app.telemetry.in_flight import FLIGHT, Flight
 from app.telemetry.logs.form import REQUEST_ID
 from app.telemetry.logs.requests import RequestLog

@@ -10,9 +10,9 @@ from starlette.types import Message, Receive, Send
 
 from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.audit.requests import AuditedRequest, Auditor
-from app.bulk import BrokenOff
 from app.errors import BodyTooLarge, MalformedBody
 from app.holding import Holding
+from app.inference.bulk import BrokenOff
 from app.telemetry.in_flight import Flight
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from app.access.prefix import Prefixes
 from app.api import datasets, errors, models, oip, openapi, ops, predict, train
 from app.api.oip_infer import InferRoute
 from app.audit.requests import Auditor
-from app.codecs import formats
 from app.edge import BodyLimits, Edge
 from app.errors import ServingError
+from app.inference.codecs import formats
 from app.parts import Parts, assemble
 from app.registry.registry import ModelRegistry
 from app.runtime import load as runtime

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.access.door import Door, door_for
-from app.aside import Aside
 from app.audit.trail import AuditTrail
 from app.audit.watch import Serving, Watch
-from app.bulkpredictor import BulkPredictor
-from app.dataplane import DataPlane
 from app.datasets.store import DatasetStore
-from app.inference import Inference
+from app.inference.bulk_predictor import BulkPredictor
+from app.inference.dataplane import DataPlane
+from app.inference.offload import Aside
+from app.inference.oip import Inference
+from app.inference.predictor import Predictor
 from app.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
 from app.lifecycle import Lifetime
-from app.predictor import Predictor
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.registry.signing import signing_key

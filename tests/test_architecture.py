@@ -35,10 +35,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.parsing",),  # bounds of what comes from the socket
     ("app.exchange", "app.access.door", "app.pace", "app.standstill"),
     ("app.api",),  # HTTP
-    ("app.predictor", "app.bulkpredictor", "app.inference"),  # services
-    ("app.aside", "app.addressing"),
-    ("app.bulk",),
-    ("app.dataplane", "app.jobs.runner", "app.codecs"),
+    ("app.inference.predictor", "app.inference.bulk_predictor", "app.inference.oip"),  # services
+    ("app.inference.offload", "app.inference.target"),
+    ("app.inference.bulk",),
+    ("app.inference.dataplane", "app.jobs.runner", "app.codecs"),
     ("app.jobs.owner", "app.jobs.acceptance"),  # trainings, from those who run them down to the table
     ("app.jobs.following", "app.jobs.recovery"),
     ("app.jobs.outcome", "app.jobs.trainable", "app.jobs.watching"),
@@ -53,13 +53,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.registry.registry",),
     ("app.registry.selection", "app.registry.on_demand"),
     ("app.registry.loader", "app.registry.state", "app.registry.store", "app.registry.priority_lock"),
-    ("app.runtime.load", "app.batching"),  # engine
+    ("app.runtime.load", "app.inference.batcher"),  # engine
     ("app.telemetry.tracing",),
     ("app.telemetry.stage_timer", "app.telemetry.otlp"),
-    ("app.runtime.verify.golden_rows", "app.counting"),
+    ("app.runtime.verify.golden_rows", "app.inference.counting"),
     (
         "app.runtime.backends",
-        "app.scores",
+        "app.inference.predictions",
         "app.runtime.verify.torchscript_scan",
         "app.runtime.verify.graph_scan",
         "app.runtime.verify.sandbox",
@@ -350,12 +350,12 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
     (
         imports_in_app_point_down,
         "app.registry.registry",
-        "from app.dataplane import DataPlane",
-        "registry.py:1 imports app.dataplane",
+        "from app.inference.dataplane import DataPlane",
+        "registry.py:1 imports app.inference.dataplane",
     ),
-    (imports_in_app_point_down, "app.jobs.runner", "from app import dataplane", "imports app.dataplane"),
-    (imports_in_app_point_down, "app.codecs.json", "from ..api import errors", "imports app.api.errors"),
-    (imports_in_app_point_down, "app.batching", "import app.runtime.load", "imports app.runtime.load"),
+    (imports_in_app_point_down, "app.jobs.runner", "from app import dataplane", "imports app.inference.dataplane"),
+    (imports_in_app_point_down, "app.inference.codecs.json", "from ..api import errors", "imports app.api.errors"),
+    (imports_in_app_point_down, "app.inference.batcher", "import app.runtime.load", "imports app.runtime.load"),
     (imports_in_app_point_down, "app.api.predict", "from app.main import create_app", "imports app.main.create_app"),
     (libraries_stay_at_home, "app.jobs.runner", "from training.fit import fit", "only training may use training"),
     (libraries_stay_at_home, "training.fit", "import app.settings", "only app may use app"),
@@ -375,9 +375,9 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
         "from torch import jit",
         "uses torch.jit; only training.export, app.runtime.load",
     ),
-    (libraries_stay_at_home, "app.dataplane", "from fastapi import Request", "uses fastapi.Request"),
+    (libraries_stay_at_home, "app.inference.dataplane", "from fastapi import Request", "uses fastapi.Request"),
     (libraries_stay_at_home, "app.jobs.runner", "from starlette import status", "uses starlette.status"),
-    (libraries_stay_at_home, "app.codecs.csv", "import pandas", "uses pandas"),
+    (libraries_stay_at_home, "app.inference.codecs.csv", "import pandas", "uses pandas"),
     (modelstore_is_light, "modelstore.repository", "import numpy", "repository.py:1 imports numpy"),
     (modelstore_is_light, "modelstore.__init__", "from orjson import loads", "__init__.py:1 imports orjson.loads"),
     (nothing_is_pickled_and_no_shell_is_started, "app.jobs.runner", "import pickle", "uses pickle"),
@@ -432,10 +432,13 @@ def test_an_offender_is_found(check: Check, name: str, source: str, message: str
 
 
 LAWFUL = [
-    ("app.api.predict", "from app.api.errors import problem\nfrom app.dataplane import DataPlane\nimport fastapi"),
+    (
+        "app.api.predict",
+        "from app.api.errors import problem\nfrom app.inference.dataplane import DataPlane\nimport fastapi",
+    ),
     ("app.main", "from app import edge, settings\nfrom app.api import predict"),
     ("app.runtime.load", "import torch\ntorch.jit.load(buffer)"),
-    ("app.codecs.arrow", "def decode(data):\n    import pyarrow"),
+    ("app.inference.codecs.arrow", "def decode(data):\n    import pyarrow"),
     (
         "app.jobs.runner",
         "subprocess.Popen(['python', '-m', 'training'], shell=False)\nPATTERNS = ['a']\n__all__ = ['b']",

@@ -17,7 +17,7 @@ import tritonclient.http as triton
 import yaml
 from tritonclient.utils import InferenceServerException
 
-from app.codecs.oip import OUTPUTS
+from app.inference.codecs.oip import OUTPUTS
 from app.schema import Float32
 from app.settings import Settings
 from modelstore import ModelRepository

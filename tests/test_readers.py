@@ -17,11 +17,11 @@ import pytest
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from app.codecs import formats
-from app.codecs import json as json_codec
-from app.codecs.formats import BulkOptions
-from app.codecs.oip import read_request
-from app.codecs.oip_tensors import read_rows
+from app.inference.codecs import formats
+from app.inference.codecs import json as json_codec
+from app.inference.codecs.formats import BulkOptions
+from app.inference.codecs.oip import read_request
+from app.inference.codecs.oip_tensors import read_rows
 from app.main import create_app
 from app.schema import Float32
 from app.settings import Settings

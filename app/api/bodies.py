@@ -9,8 +9,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from app.api.faults import problems_of
-from app.codecs import precise_json
 from app.errors import BodyTooLarge, InvalidInput, MalformedBody, UnsupportedCharset, UnsupportedContentType
+from app.inference.codecs import precise_json
 
 JSON = "application/json"
 MAX_SMALL_BYTES = 1 << 20  # ten thousand features by name

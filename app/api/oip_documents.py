@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from app.api.oip_schemas import Failure
 from app.api.schemas import Document
-from app.codecs.oip import OUTPUTS
-from app.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
-from app.codecs.oip_tensors import DATATYPES
+from app.inference.codecs.oip import OUTPUTS
+from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
+from app.inference.codecs.oip_tensors import DATATYPES
 
 _MEANINGS = {
     400: "The request is not what the protocol or the model wants",

@@ -8,9 +8,9 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.bodies import JSON, media_type, require_utf8
-from app.codecs.oip import InferBody, padding
 from app.errors import MalformedBody, UnsupportedContentType
-from app.inference import Inference
+from app.inference.codecs.oip import InferBody, padding
+from app.inference.oip import Inference
 
 BINARY = "application/octet-stream"
 JSON_BYTES = "inference-header-content-length"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from app.codecs.oip import OUTPUTS
+from app.inference.codecs.oip import OUTPUTS
 from app.runtime.load import LoadedModel
 from app.telemetry.version_report import Batches, VersionStatistics
 

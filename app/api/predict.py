@@ -13,13 +13,13 @@ from app.api.bodies import invalid, media_type, require_utf8
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
 from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
-from app.bulkpredictor import BulkPredictor, BulkRequest
-from app.codecs import csv, formats
-from app.codecs.formats import BulkOptions
-from app.codecs.json_answers import CONTENT_TYPE as JSON
-from app.codecs.json_answers import ColumnsWriter
 from app.errors import UnsupportedContentType
-from app.predictor import Predictor
+from app.inference.bulk_predictor import BulkPredictor, BulkRequest
+from app.inference.codecs import csv, formats
+from app.inference.codecs.formats import BulkOptions
+from app.inference.codecs.json_answers import CONTENT_TYPE as JSON
+from app.inference.codecs.json_answers import ColumnsWriter
+from app.inference.predictor import Predictor
 
 MAX_WHOLE_BYTES = 1 << 20
 """A body that says that it is not larger is answered when all of it is found good, not while it arrives."""

@@ -22,8 +22,8 @@ from app.errors import (
     TooManyLoads,
     VersionRefused,
 )
+from app.inference.predictions import Answer
 from app.patience import PATIENCE
-from app.scores import Answer
 from app.telemetry.version_counters import Outcome, VersionCounts
 
 # The first that fits; what the client is told may be no fault of its own.

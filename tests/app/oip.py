@@ -10,7 +10,7 @@ import httpx2
 import numpy as np
 import orjson
 
-from app.codecs.oip import InferBody, padding
+from app.inference.codecs.oip import InferBody, padding
 from app.schema import Float32
 
 JSON_BYTES = "inference-header-content-length"

@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from app.codecs import arrow, float32, ndjson
-from app.codecs import csv as csv_codec
-from app.codecs import json as json_codec
-from app.codecs.blocks import Block, Reader
 from app.errors import InvalidInput, MalformedBody
+from app.inference.codecs import arrow, float32, ndjson
+from app.inference.codecs import csv as csv_codec
+from app.inference.codecs import json as json_codec
+from app.inference.codecs.blocks import Block, Reader
 from app.schema import Contract, Float32
 
 JSON, CSV, NDJSON = json_codec.CONTENT_TYPE, csv_codec.CONTENT_TYPE, ndjson.CONTENT_TYPE

@@ -14,7 +14,7 @@ import torch
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from app.codecs.oip import OUTPUTS, InferBody
+from app.inference.codecs.oip import OUTPUTS, InferBody
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository

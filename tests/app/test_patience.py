@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.batching import Batcher
 from app.errors import ClientGone, DeadlinePassed
+from app.inference.batcher import Batcher
 from app.patience import PATIENCE, Patience, require_wanted, while_wanted
 
 

@@ -23,12 +23,12 @@ from app.access.keys import KeyFile, Scope, UnreadableKeys
 from app.access.refusals import MalformedRequest
 from app.api.bodies import declared_length, media_type
 from app.api.preferences import MAX_WAIT_S, idempotency_key, last_event_id, preferred_wait_s
-from app.codecs import formats, oip_blocks, precise_json
-from app.codecs import json as json_codec
-from app.codecs.formats import BulkOptions
-from app.codecs.oip import InferBody, read_request
-from app.codecs.oip_tensors import read_rows
 from app.errors import InvalidInput, MalformedBody
+from app.inference.codecs import formats, oip_blocks, precise_json
+from app.inference.codecs import json as json_codec
+from app.inference.codecs.formats import BulkOptions
+from app.inference.codecs.oip import InferBody, read_request
+from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Float32
 from modelstore import Manifest
 from tests.app.oip import SPELLINGS, as_flat, as_nested

@@ -1,0 +1,230 @@
+"""CSV or tab-separated lines with a header line to rows, and answers to CSV; it must not know HTTP or torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+
+from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
+from app.inference.codecs import frames
+from app.inference.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
+from app.inference.predictions import Answer
+from app.schema import Contract, Float32, packed
+from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
+
+CONTENT_TYPE = "text/csv"
+TAB_SEPARATED = "text/tab-separated-values"
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK_LINES = BLANKS.encode() + b"\n"
+_AS_CSV = bytes.maketrans(b"\t,", b",;")  # a comma that was there must not part fields: no number has a semicolon
+
+
+class CsvReader:
+    """Reads lines of numbers under a header line that names the columns, in any order; commas or tabs part them."""
+
+    unit = "line"
+    piece_bytes = TEXT_PIECE_BYTES
+
+    def __init__(self, contract: Contract, *, ignore_extra: bool, delimiter: str = ",") -> None:
+        self._delimiter = delimiter
+        self._contract = contract
+        self._ignore_extra = ignore_extra
+        self._ends = LineEnds()
+        self._head = b""
+        self._line = 1
+        self._lines: LineReader | None = None
+
+    @property
+    def blank_lines(self) -> int:
+        """Return how many lines were passed over so far because they are blank."""
+        above = self._line - 1
+        return above + self._lines.blank_lines if self._lines else above
+
+    def feed(self, data: bytes) -> Iterator[Block]:
+        """Take more of the body, and yield the rows that are complete now."""
+        data = self._ends.unified(data)
+        if self._lines is None:
+            self._head += data
+            header, feed, data = self._below_blank_lines().partition(b"\n")
+            if not feed:
+                if len(header) > MAX_LINE_BYTES:
+                    raise MalformedBody(f"the first line never ends; it must name the columns ({LINE_ENDS_LOST})")
+                return
+            self._lines = self._under(header, alone=False)
+        if data:
+            yield from self._lines.feed(data.translate(_AS_CSV) if self._delimiter == "\t" else data)
+
+    def finish(self) -> Iterator[Block]:
+        """Yield the last row, if it lacks its line feed."""
+        if self._lines is None:
+            if not self._head.strip(_BLANK_LINES):
+                self._line = 1  # nothing but blank lines: the first should have been the header
+            self._lines = self._under(self._head, alone=bool(self._head))
+        yield from self._lines.finish()
+
+    def _below_blank_lines(self) -> bytes:
+        """Return what has come from the first line that is not blank, and drop what stands above it."""
+        head = self._head
+        if self._line == 1 and b"\n" in head:
+            head = head.removeprefix(_BYTE_ORDER_MARK)
+        begin = head.rfind(b"\n", 0, len(head) - len(head.lstrip(_BLANK_LINES))) + 1
+        if begin:
+            self._line += head.count(b"\n", 0, begin)
+            self._head = head = head[begin:]
+        return head
+
+    def _under(self, header: bytes, *, alone: bool) -> LineReader:
+        """Return a reader of the lines under a header, which perhaps is all of the body.
+
+        Raises:
+            MalformedBody, InvalidInput: if the header does not name the columns.
+        """
+        names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK), self._delimiter))
+        expected, line = self._contract.features, self._line
+        missing = [name for name in expected if name not in names]
+        problems = [
+            Problem(line, name, "is missing in the first line, which must name the columns") for name in missing
+        ]
+        for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
+            problem = f"the first line names a column twice, in columns {first} and {second}"
+            problems.append(Problem(line, None, f"{problem}; {SAME_NAME}"))
+        unknown = len(set(names).difference(expected))
+        if unknown and not self._ignore_extra:
+            problem = f"the first line names {unknown} unknown columns; leave them out or add ?ignore_extra=true"
+            problems.append(Problem(line, None, problem))
+        if problems:
+            where = f", column {problems[0].feature!r}" if problems[0].feature else ""
+            lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
+            detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._contract.expectation}"
+            raise InvalidInput(detail, tuple(problems))
+        columns = _Columns(self._contract, names)
+        return LineReader(self._contract, columns.fast, columns.precise, first=line + 1)
+
+
+class _Columns:
+    """Reads lines whose columns are known."""
+
+    def __init__(self, contract: Contract, names: list[str]) -> None:
+        self._contract = contract
+        self._width = len(names)
+        places = {name: place for place, name in enumerate(names)}
+        self._order = [places[feature] for feature in contract.features]
+        self._in_order = self._order == list(range(len(names)))
+
+    def fast(self, lines: bytes) -> Float32 | None:
+        """Read lines of plain numbers as JSON would have them; None if anything is unusual."""
+        if b"true" in lines or b"false" in lines or not self._even(lines):
+            return None
+        try:
+            values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
+        except orjson.JSONDecodeError:
+            return None
+        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line under a single column
+            return None
+        flat = packed(values, len(values))
+        if flat is None:
+            return None
+        x = flat.reshape(-1, self._width)
+        return x if self._in_order else np.ascontiguousarray(x[:, self._order])  # (N, F)
+
+    def precise(self, line: bytes) -> Float32:
+        """Read one line, shape (1, F).
+
+        Raises:
+            InvalidInput: naming the column.
+        """
+        fields = _fields(line)
+        if len(fields) != self._width:
+            raise _wrong(None, f"has {len(fields)} columns, the first line names {self._width}")
+        row = [self._number(feature, fields[column]) for feature, column in self._features()]
+        return np.array([row], dtype=np.float32)
+
+    def _features(self) -> Iterator[tuple[str, int]]:
+        return zip(self._contract.features, self._order, strict=True)
+
+    def _number(self, feature: str, field: str) -> float:
+        text = field.strip()
+        only_python = "_" in text or not text.isascii()  # float() takes 1_0, and digits of any script
+        try:
+            value = float("" if only_python else text)
+        except ValueError:
+            kind = "an empty field" if not text else "text"
+            raise _wrong(feature, f"must be a number, got {kind}") from None
+        with np.errstate(over="ignore"):
+            if not np.isfinite(np.float32(value)):
+                raise _wrong(feature, "must be a finite number within float32, at most 3.4e38 either way")
+        return value
+
+    def _even(self, lines: bytes) -> bool:
+        """Tell whether each line has as many commas as the first: all commas lie between the right line feeds."""
+        text = np.frombuffer(lines, dtype=np.uint8)
+        ends = np.flatnonzero(text == ord("\n"))
+        commas = np.flatnonzero(text == ord(","))
+        rows = len(ends) + 1
+        if len(commas) != rows * (self._width - 1):
+            return False
+        if self._width == 1:
+            return True
+        by_line = commas.reshape(rows, self._width - 1)
+        return bool((by_line[:-1, -1] < ends).all() and (by_line[1:, 0] > ends).all())
+
+
+class CsvWriter:
+    """Writes label, probability and one column `probability_<class>` for each class."""
+
+    content_type = CONTENT_TYPE + "; charset=utf-8"
+    block_rows = TEXT_BLOCK_ROWS
+
+    def __init__(self, contract: Contract, *, numbered: bool) -> None:
+        self._classes = contract.classes
+        self._numbered = numbered
+        labels = [_line([label])[:-1] for label in contract.classes]
+        self._frame = frames.Frame([label + b"," for label in labels], [b","] * len(labels), b"\n", b"")
+
+    def head(self) -> bytes:
+        """Return the header line; numbered answers begin with the line and end with the error."""
+        names = ["label", "probability", *(f"probability_{label}" for label in self._classes)]
+        return _line(["line", *names, "error"] if self._numbered else names)
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of an answer."""
+        return frames.write(answer, self._frame)
+
+    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+        """Return one row with its line in the request: its answer, or what is wrong with it."""
+        if answer is not None:
+            return b"%d,%b,\n" % (number, self.rows(answer)[:-1])
+        place = f"{problem.feature}: " if problem and problem.feature else ""
+        text = place + problem.problem if problem else ""
+        return _line([str(number), *[""] * (len(self._classes) + 2), text])
+
+    def failure(self, error: ServingError) -> bytes:
+        """Return a last line that no CSV reader takes for a row."""
+        return b"# error: %b\n" % str(error).replace("\n", " ").encode()
+
+    def tail(self) -> bytes:
+        """Return nothing: CSV has no end."""
+        return b""
+
+
+def _fields(line: bytes, delimiter: str = ",") -> list[str]:
+    try:
+        return next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MalformedBody("is not CSV in UTF-8 with a row a line") from error
+
+
+def _line(fields: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(fields)  # a field with either of both is quoted
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
+
+
+def _wrong(feature: str | None, problem: str) -> InvalidInput:
+    return InvalidInput(problem, (Problem(None, feature, problem),))

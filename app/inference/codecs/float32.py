@@ -1,0 +1,92 @@
+"""Rows as bare little-endian float32, row after row, and probabilities likewise; it must not know HTTP or torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.errors import MalformedBody, Problem, ServingError
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
+from app.inference.predictions import Answer
+from app.schema import Contract, all_finite
+
+CONTENT_TYPE = "application/vnd.tabserve.float32"
+
+_LITTLE_ENDIAN = np.dtype("<f4")
+
+
+class Float32Reader:
+    """Reads (N, F) values, row-major; the number of rows follows from the number of bytes."""
+
+    unit = "row"
+    piece_bytes = BINARY_PIECE_BYTES
+    blank_lines = 0
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._row_bytes = 4 * len(contract.features)
+        self._rest = b""
+        self._row = 0
+
+    def feed(self, data: bytes) -> Iterator[Block]:
+        """Take more of the body, and yield the rows that are complete now."""
+        data = self._rest + data if self._rest else data
+        whole = len(data) - len(data) % self._row_bytes
+        self._rest = data[whole:]
+        if whole:
+            yield self._block(np.frombuffer(data, dtype=_LITTLE_ENDIAN, count=whole // 4))
+
+    def finish(self) -> Iterator[Block]:
+        """Check that the last row is complete.
+
+        Raises:
+            MalformedBody: if the body ends within a row.
+        """
+        if self._rest or not self._row:
+            expected = f"{len(self._contract.features)} float32 values ({self._row_bytes} bytes) per row"
+            came = f"ends {len(self._rest)} bytes into row {self._row}" if self._rest else "is empty"
+            raise MalformedBody(f"the body {came}; {self._contract.name} expects {expected}")
+        return iter(())
+
+    def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Block:
+        x = values.astype(np.float32).reshape(-1, len(self._contract.features))  # (N, F)
+        first, self._row = self._row, self._row + len(x)
+        if all_finite(x):
+            return Block(x, first)
+        bad = {
+            row: Problem(first + row, self._contract.features[column], "must be a finite number")
+            for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
+        }
+        x[list(bad)] = 0
+        return Block(x, first, dict(sorted(bad.items())))
+
+
+class Float32Writer:
+    """Writes (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
+
+    content_type = CONTENT_TYPE
+    block_rows = BINARY_BLOCK_ROWS
+
+    def __init__(self, contract: Contract) -> None:
+        self._classes = len(contract.classes)
+
+    def head(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of an answer."""
+        return answer.probabilities.astype(_LITTLE_ENDIAN, copy=False).tobytes()
+
+    def numbered(self, _number: int, answer: Answer | None, _problem: Problem | None) -> bytes:
+        """Return one row; NaN where there is no answer. Numbers are not needed: no row is left out."""
+        return self.rows(answer) if answer else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
+
+    def failure(self, _error: ServingError) -> bytes:
+        """Return nothing: the connection breaks off, and the log says why."""
+        return b""
+
+    def tail(self) -> bytes:
+        """Return nothing."""
+        return b""

@@ -1,0 +1,71 @@
+"""The table of body formats that are read and answered in blocks: content type to reader and writer."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from app.inference.codecs import csv, float32, json_answers, ndjson
+from app.inference.codecs.blocks import Reader, Writer
+from app.schema import Contract
+
+if importlib.util.find_spec("pyarrow"):
+    from app.inference.codecs import arrow, arrow_answers
+else:
+    arrow = None  # type: ignore[assignment] # the extra `arrow` is not installed
+
+
+TEXT = (csv.CONTENT_TYPE, csv.TAB_SEPARATED, *ndjson.CONTENT_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """What a request for many rows may ask for.
+
+    Attributes:
+        ignore_extra: columns that the model does not know are left out instead of refused.
+        skip: a bad row is answered in its place with what is wrong, instead of ending the answer.
+    """
+
+    ignore_extra: bool = False
+    skip: bool = False
+
+
+Readers = Mapping[str, Callable[[Contract, BulkOptions], Reader]]
+Writers = Mapping[str, Callable[[Contract, BulkOptions], Writer]]
+
+
+def readers() -> Readers:
+    """Return content type to reader, for the formats that can be read here."""
+    known: dict[str, Callable[[Contract, BulkOptions], Reader]] = {
+        csv.CONTENT_TYPE: lambda contract, options: csv.CsvReader(contract, ignore_extra=options.ignore_extra),
+        csv.TAB_SEPARATED: lambda contract, options: csv.CsvReader(
+            contract, ignore_extra=options.ignore_extra, delimiter="\t"
+        ),
+        **dict.fromkeys(ndjson.CONTENT_TYPES, lambda contract, _: ndjson.ndjson_reader(contract)),
+        float32.CONTENT_TYPE: lambda contract, _: float32.Float32Reader(contract),
+    }
+    if arrow is not None:
+        known[arrow.CONTENT_TYPE] = lambda contract, options: arrow.ArrowReader(
+            contract, ignore_extra=options.ignore_extra
+        )
+    return known
+
+
+def writers() -> Writers:
+    """Return content type to writer, for the formats that can be written here."""
+    known: dict[str, Callable[[Contract, BulkOptions], Writer]] = {
+        csv.CONTENT_TYPE: lambda contract, options: csv.CsvWriter(contract, numbered=options.skip),
+        **{kind: partial(_ndjson_writer, kind) for kind in ndjson.CONTENT_TYPES},
+        float32.CONTENT_TYPE: lambda contract, _: float32.Float32Writer(contract),
+        json_answers.CONTENT_TYPE: lambda contract, _: json_answers.RowsWriter(contract),
+    }
+    if arrow is not None:
+        known[arrow.CONTENT_TYPE] = lambda contract, _: arrow_answers.ArrowWriter(contract)
+    return known
+
+
+def _ndjson_writer(kind: str, contract: Contract, _options: BulkOptions) -> Writer:
+    return ndjson.NdjsonWriter(contract, kind)

@@ -1,0 +1,174 @@
+"""Answers as JSON: an object a row, or columns; it must not know HTTP or torch.
+
+Numbers are float32 in the shortest digits that give the same float32 again.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import orjson
+
+from app.errors import Problem, ServingError
+from app.inference.codecs import frames
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
+from app.inference.predictions import Answer
+from app.schema import Contract
+
+CONTENT_TYPE = "application/json"
+MAX_WARNINGS = 100
+
+
+class Warnings:
+    """Collects the values outside the training range over the blocks of an answer."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._listed: list[bytes] = []
+        self._omitted = 0
+
+    def note(self, answer: Answer) -> None:
+        """Note the rows of a block."""
+        first, self._rows = self._rows, self._rows + answer.rows
+        if answer.scores.outside is None:
+            return
+        outside = answer.scores.outside[answer.start : answer.stop]
+        values = answer.scores.x[answer.start : answer.stop][outside]  # (W,), row by row as the places below
+        room = MAX_WARNINGS - len(self._listed)
+        self._omitted += max(0, len(values) - room)
+        if len(values) and room:
+            digits = orjson.dumps(values[:room], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+            rows, columns = np.nonzero(outside)
+            templates = _warning_templates(answer.contract)
+            self._listed += [
+                templates[column] % (first + row, value)
+                for row, column, value in zip(rows.tolist(), columns.tolist(), digits, strict=False)
+            ]
+
+    def skip(self) -> None:
+        """Note that a row has no answer, so that the next ones keep their numbers."""
+        self._rows += 1
+
+    def json(self) -> bytes:
+        """Return `,"warnings":[...]`, or nothing if there are none."""
+        if not self._listed:
+            return b""
+        text = b',"warnings":[%b]' % b",".join(self._listed)
+        return text + b',"warnings_omitted":%d' % self._omitted if self._omitted else text
+
+
+@functools.lru_cache(maxsize=256)
+def _warning_templates(contract: Contract) -> list[bytes]:
+    """Return a template for each feature, to be filled with row and value."""
+    ranges = np.column_stack((contract.low, contract.high))  # (F, 2)
+    return [
+        b'{"row":%%d,"feature":%b,"value":%%b,"range":%b}'
+        % (orjson.dumps(feature).replace(b"%", b"%%"), orjson.dumps(limits, option=orjson.OPT_SERIALIZE_NUMPY))
+        for feature, limits in zip(contract.features, ranges, strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=256)
+def frame(contract: Contract, between: bytes) -> frames.Frame:
+    """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`."""
+    labels = [orjson.dumps(label) for label in contract.classes]
+    begin = [b'{"label":%b,"probability":' % label for label in labels]
+    before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
+    return frames.Frame(begin, before, b"}}", between)
+
+
+@functools.lru_cache(maxsize=256)
+def _head(contract: Contract) -> bytes:
+    return b'{"model":"%s","version":%d,' % (contract.name.encode(), contract.version)
+
+
+class RowsWriter:
+    """Writes `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
+
+    content_type = CONTENT_TYPE
+    block_rows = TEXT_BLOCK_ROWS
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._frame = frame(contract, b",")
+        self._warnings = Warnings()
+        self._started = False
+
+    def head(self) -> bytes:
+        """Return what comes before all rows."""
+        return _head(self._contract) + b'"predictions":['
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of a block."""
+        self._warnings.note(answer)
+        comma, self._started = b"," if self._started else b"", True
+        return comma + frames.write(answer, self._frame)
+
+    def tail(self) -> bytes:
+        """Return what comes after all rows."""
+        return b"]" + self._warnings.json() + b"}"
+
+    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+        """Return one row with its number in the request: its answer, or what is wrong with it."""
+        if answer is not None:
+            text = self.rows(answer)
+            comma = text[:1] if text[:1] == b"," else b""
+            return b'%b{"line":%d,%b' % (comma, number, text[len(comma) + 1 :])
+        self._warnings.skip()
+        comma, self._started = b"," if self._started else b"", True
+        wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
+        return comma + orjson.dumps({"line": number, "error": wrong})
+
+    def failure(self, error: ServingError) -> bytes:
+        """Return the end of an answer that breaks off; it is JSON, but the body's own end will be missing."""
+        return b'],"error":' + orjson.dumps({"detail": str(error)}) + b"}"
+
+
+class ColumnsWriter:
+    """Writes `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`: much smaller."""
+
+    content_type = CONTENT_TYPE
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._quoted = [orjson.dumps(label) for label in contract.classes]
+        self._labels: list[bytes] = []
+        self._warnings = Warnings()
+
+    def head(self) -> bytes:
+        """Return what comes before all rows."""
+        return _head(self._contract) + b'"classes":[%b],"probabilities":[' % b",".join(self._quoted)
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of a block."""
+        self._warnings.note(answer)
+        comma = b"," if self._labels else b""
+        self._labels.append(b",".join([self._quoted[k] for k in answer.best]))
+        matrix = np.ascontiguousarray(answer.probabilities)
+        return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+    def tail(self) -> bytes:
+        """Return what comes after all rows."""
+        return b'],"labels":[%b]' % b",".join(self._labels) + self._warnings.json() + b"}"
+
+
+@functools.lru_cache(maxsize=256)
+def _one_row(contract: Contract) -> list[bytes]:
+    """Return the whole answer to one row without warnings, for each winning class, to be filled with K + 1 numbers."""
+    head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
+    row = frame(contract, b"")
+    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before)
+    return [head + begin.replace(b"%", b"%%") + b"%b" + each + row.end + b"]}" for begin in row.begin]
+
+
+def write_answer(answer: Answer) -> bytes:
+    """Return the whole JSON answer to one small request."""
+    scores = answer.scores
+    if scores.outside is None and answer.rows == 1:  # what most requests are, in a fifth of the time
+        templates, best = _one_row(scores.contract), scores.best[answer.start]
+        first = answer.start * len(templates)
+        digits = scores.digits[first : first + len(templates)]
+        return templates[best] % (digits[best], *digits)
+    writer = RowsWriter(answer.contract)
+    return b"".join((writer.head(), writer.rows(answer), writer.tail()))

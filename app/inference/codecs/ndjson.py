@@ -1,0 +1,76 @@
+"""Newline-delimited JSON: a row a line in, a prediction a line out; it must not know HTTP or torch."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from app.errors import MalformedBody, Problem, ServingError
+from app.inference.codecs import frames, precise_json
+from app.inference.codecs import json as json_codec
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
+from app.inference.codecs.json_answers import frame
+from app.inference.predictions import Answer
+from app.schema import Contract, Float32
+from modelstore.reading import LINE_ENDS_LOST
+
+CONTENT_TYPE = "application/x-ndjson"
+CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # by any name; none is registered
+
+_SEVERAL = re.compile(rb"\][ \t]*\[|\}[ \t]*\{")
+
+
+def ndjson_reader(contract: Contract) -> LineReader:
+    """Return a reader of lines that are rows: arrays in feature order or objects by feature name."""
+
+    def fast(lines: bytes) -> Float32 | None:
+        feeds = lines.count(b"\n")
+        if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # else a row could span lines, and another share one
+            return None
+        rows = json_codec.plain_rows(b"[%b]" % lines.replace(b"\n", b","), contract)
+        return rows if rows is not None and len(rows) == feeds + 1 else None
+
+    def precise(line: bytes) -> Float32:
+        try:
+            row = precise_json.parse(line)
+        except MalformedBody as error:
+            if _SEVERAL.search(line):
+                raise MalformedBody(f"has several rows, one is expected; {LINE_ENDS_LOST}") from error
+            raise
+        return precise_json.rows([row], contract)
+
+    return LineReader(contract, fast, precise, first=1)
+
+
+class NdjsonWriter:
+    """Writes a prediction object a line; numbered ones say their line in the request."""
+
+    block_rows = TEXT_BLOCK_ROWS
+
+    def __init__(self, contract: Contract, content_type: str = CONTENT_TYPE) -> None:
+        self.content_type = content_type
+        self._frame = frame(contract, between=b"\n")
+
+    def head(self) -> bytes:
+        """Return nothing: each line stands for itself."""
+        return b""
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of an answer."""
+        return frames.write(answer, self._frame) + b"\n"
+
+    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+        """Return one row with its line in the request: its answer, or what is wrong with it."""
+        if answer is not None:
+            return b'{"line":%d,%b' % (number, self.rows(answer)[1:])
+        wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
+        return orjson.dumps({"line": number, "error": wrong}) + b"\n"
+
+    def failure(self, error: ServingError) -> bytes:
+        """Return a last line that is no prediction."""
+        return orjson.dumps({"error": {"detail": str(error)}}) + b"\n"
+
+    def tail(self) -> bytes:
+        """Return nothing: the last line was the end."""
+        return b""

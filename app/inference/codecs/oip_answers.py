@@ -1,0 +1,124 @@
+"""Answers of the Open Inference Protocol: outputs as JSON, or behind the JSON as they are in memory.
+
+It must not know HTTP or torch. Rows come in blocks, so that a large answer does not hold the event loop.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
+from app.inference.predictions import Answer
+from app.schema import Contract
+
+Buffer = bytes | memoryview
+
+_FEW_ROWS = 16  # for which the digits that neighbours in the batch share are quicker than a call of one's own
+_DATATYPES = {"probabilities": b"FP32", "label": b"BYTES", "class_index": b"INT64"}
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A whole answer.
+
+    Attributes:
+        json_bytes: how much of it is JSON, if binary outputs follow.
+    """
+
+    body: bytes
+    json_bytes: int | None = None
+
+
+class InferWriter:
+    """Writes the outputs that a request asks for."""
+
+    def __init__(self, request: InferRequest, contract: Contract) -> None:
+        self._id = request.id
+        self._contract = contract
+        self._outputs = request.outputs
+        self._blocks: list[list[Buffer]] = [[] for _ in request.outputs]
+        self._rows = 0
+
+    def rows(self, answer: Answer) -> None:
+        """Take the rows of a block."""
+        self._rows += answer.rows
+        for output, blocks in zip(self._outputs, self._blocks, strict=True):
+            blocks.append(_block(answer, output))
+
+    def finish(self) -> Written:
+        """Return the answer."""
+        described = b",".join(map(self._described, self._outputs, self._blocks))
+        name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
+        text = b'%b%b"outputs":[%b]}' % (_head(self._contract), name, described)
+        binary = [
+            block
+            for output, blocks in zip(self._outputs, self._blocks, strict=True)
+            if output.binary
+            for block in blocks
+        ]
+        if not any(output.binary for output in self._outputs):
+            return Written(text)
+        return Written(b"".join((text, *binary)), len(text))
+
+    def _described(self, output: Output, blocks: list[Buffer]) -> bytes:
+        shape = b"%d" % self._rows
+        datatype = b"BYTES" if output.top else _DATATYPES[output.name]
+        if output.name == CLASSIFIED:
+            classes = len(self._contract.classes)
+            shape += b",%d" % (min(output.top, classes) if output.top else classes)
+        described = b'{"name":"%b","datatype":"%b","shape":[%b],' % (output.name.encode(), datatype, shape)
+        if output.binary:
+            size = sum(len(block) if isinstance(block, bytes) else block.nbytes for block in blocks)
+            return described + b'"parameters":{"binary_data_size":%d}}' % size
+        return described + b'"data":[%b]}' % b",".join(blocks)
+
+
+def _block(answer: Answer, output: Output) -> Buffer:
+    """Return the rows of a block: bytes of the tensor, or JSON values with commas between them."""
+    if output.top:
+        texts = _ranked(answer, output.top)
+        return _elements(texts) if output.binary else b",".join([orjson.dumps(text.decode()) for text in texts])
+    if output.name == "label":
+        labels = _labels(answer.contract, binary=output.binary)
+        return (b"" if output.binary else b",").join([labels[k] for k in answer.best])
+    if output.name == "class_index":
+        return answer.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(answer.best)[1:-1]
+    if output.binary:
+        return answer.probabilities.astype("<f4", copy=False).data
+    if answer.rows <= _FEW_ROWS:
+        return b",".join(answer.digits)
+    return orjson.dumps(answer.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+
+def _ranked(answer: Answer, top: int) -> list[bytes]:
+    """Return `value:index:label` of the most probable classes of each row, the first of equals first."""
+    classes = len(answer.contract.classes)
+    order = np.argsort(-answer.probabilities, axis=1, kind="stable")[:, :top]  # (rows, top)
+    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(answer.contract.classes)]
+    digits = answer.digits
+    return [digits[row * classes + k] + tails[k] for row, best in enumerate(order.tolist()) for k in best]
+
+
+def _elements(texts: Sequence[bytes]) -> bytes:
+    """Return a BYTES tensor: each element with its length before it."""
+    return b"".join([_LENGTH.pack(len(text)) + text for text in texts])
+
+
+@functools.lru_cache(maxsize=256)
+def _labels(contract: Contract, *, binary: bool) -> list[bytes]:
+    """Return the class names as they stand in an answer."""
+    if binary:
+        return [_elements([label.encode()]) for label in contract.classes]
+    return [orjson.dumps(label) for label in contract.classes]
+
+
+@functools.lru_cache(maxsize=256)
+def _head(contract: Contract) -> bytes:
+    return b'{"model_name":%b,"model_version":"%d",' % (orjson.dumps(contract.name), contract.version)

@@ -1,0 +1,131 @@
+"""Large JSON tensors, read in steps so that other requests get their turn; it must not know HTTP or torch.
+
+Only what is plain is read here: one tensor of numbers, flat or a row after the other. Everything else, and everything
+that is wrong, is left to `oip.py` and `oip_tensors.py`, which give the same rows with the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.errors import ServingError
+from app.inference.codecs.json import BLOCK_BYTES
+from app.inference.codecs.oip import InferBody, InferRequest, read_request
+from app.inference.codecs.precise_json import MOST_AT_ONCE_BYTES
+from app.schema import Contract, Float32, packed
+
+_DATA = re.compile(rb'"data"\s*:\s*\[')
+_END_OF_ROWS = re.compile(rb"\]\s*\]")
+_BETWEEN_ROWS = re.compile(rb"\]\s*,")
+_BETWEEN_NUMBERS = re.compile(rb",")
+_ROW = re.compile(rb"\s*\[")
+_MAX_ENVELOPE_BYTES = 16 << 10
+_DATATYPES = frozenset(("FP32", "FP64"))
+_KINDS = frozenset((int, float))
+
+
+class Unusual(Exception):
+    """The body is not as plain as this reader wants it."""
+
+
+def is_large(body: InferBody) -> bool:
+    """Tell whether a body is worth being read here."""
+    return body.json_bytes is None and len(body.data) > BLOCK_BYTES
+
+
+def split(body: InferBody) -> tuple[InferRequest, bytes]:
+    """Return a request without the values of its only tensor, and the text of these, without the outer brackets.
+
+    Raises:
+        Unusual: if there is more than one, or anything else about the body is not plain.
+    """
+    text = bytes(memoryview(body.data)[body.start :])
+    found = _DATA.search(text)
+    if found is None or text.count(b'"data"') != 1:
+        raise Unusual
+    begin = found.end()
+    end = _end(text, begin)
+    if begin + len(text) - end > _MAX_ENVELOPE_BYTES:
+        raise Unusual
+    try:
+        request = read_request(InferBody(text[:begin] + text[end:]))
+    except ServingError as error:
+        raise Unusual from error
+    tensor = request.inputs[0]
+    if len(request.inputs) != 1 or tensor.data != [] or tensor.datatype not in _DATATYPES:
+        raise Unusual
+    return request, text[begin:end]
+
+
+def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator[Float32]:
+    """Yield the values of the tensor in order, float32, shape (n,), finite.
+
+    Raises:
+        Unusual: if anything is not plain, the shape included; possibly after some blocks.
+    """
+    features = len(contract.features)
+    shape = request.inputs[0].shape or ()
+    if len(shape) != 2 or shape[1] != features or not shape[0]:
+        raise Unusual
+    nested, left = _ROW.match(values) is not None, shape[0] * features
+    for text in _pieces(values, _BETWEEN_ROWS if nested else _BETWEEN_NUMBERS):
+        numbers = _numbers(text, features if nested else None)
+        x = packed(numbers, len(numbers))
+        left -= len(numbers)
+        if x is None or left < 0:
+            raise Unusual
+        yield x
+    if left:
+        raise Unusual
+
+
+def rows(values: list[Float32], contract: Contract) -> Float32:
+    """Return the blocks as rows, float32, shape (N, F)."""
+    return np.concatenate(values).reshape(-1, len(contract.features))
+
+
+def _end(text: bytes, begin: int) -> int:
+    """Return where the array that begins there ends, if it is plain."""
+    if not _ROW.match(text, begin):
+        closing = text.find(b"]", begin)
+        return closing if closing >= 0 else len(text)
+    end = _END_OF_ROWS.search(text, begin)
+    if end is None:
+        raise Unusual
+    return end.end() - 1
+
+
+def _pieces(values: bytes, between: re.Pattern[bytes]) -> Iterator[bytes]:
+    """Yield the text in pieces that end where an element does, without the comma."""
+    place = 0
+    while cut := between.search(values, place + BLOCK_BYTES):
+        yield _few(values[place : cut.end() - 1])
+        place = cut.end()
+    yield _few(values[place:])
+
+
+def _few(text: bytes) -> bytes:
+    if len(text) > MOST_AT_ONCE_BYTES:  # one row, or no number, of that length
+        raise Unusual
+    return text
+
+
+def _numbers(text: bytes, columns: int | None) -> list[float]:
+    """Return the numbers of a piece; of rows of so many columns if that is given."""
+    try:
+        found: list[Any] = orjson.loads(b"[%b]" % text)
+    except orjson.JSONDecodeError:
+        raise Unusual from None
+    if columns is not None:
+        if any(type(row) is not list or len(row) != columns for row in found):
+            raise Unusual
+        found = list(itertools.chain.from_iterable(found))
+    if not found or not _KINDS.issuperset(map(type, found)):
+        raise Unusual
+    return found

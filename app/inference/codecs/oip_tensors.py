@@ -1,0 +1,218 @@
+"""Tensors of the Open Inference Protocol to float32 rows; it must not know HTTP or torch.
+
+Two spellings are the same rows: one tensor of all features, or one tensor for each feature by its name. What is
+finite is decided after the cast to float32, which is what the model sees.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from app.errors import InvalidInput, Problem
+from app.inference.codecs import precise_json
+from app.inference.codecs.oip import InferRequest, Tensor
+from app.inference.codecs.oip_fields import wrong
+from app.schema import Contract, Float32, all_finite, packed
+from modelstore.reading import SAME_NAME, repeated
+
+_BINARY: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("u1"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+DATATYPES = tuple(_BINARY)  # that inputs may have
+_LIMITS = {name: np.iinfo(kind) for name, kind in _BINARY.items() if name.startswith(("INT", "UINT"))}
+_IN_JSON = frozenset(_BINARY) - {"FP16", "BF16"}
+_BLOCK_VALUES = 4096
+_STEP_VALUES = 65_536
+_NUMBERS = frozenset((int, float))
+_WHOLE = frozenset((int,))
+_TRUTHS = frozenset((int, bool))
+
+
+def read_rows(request: InferRequest, contract: Contract) -> Float32:
+    """Return the rows in feature order, float32, shape (N, F), finite, N >= 1; where it can be, the request's memory.
+
+    Raises:
+        InvalidInput: if names, shapes, datatypes or values do not fit the model.
+    """
+    if len(request.inputs) == 1:
+        return _matrix(request.inputs[0], contract)
+    return _columns(request.inputs, contract)
+
+
+def _matrix(tensor: Tensor, contract: Contract) -> Float32:
+    """Read one tensor of all features; its name is the client's affair."""
+    features = len(contract.features)
+    shape = _raw_shape(tensor, features) if tensor.shape is None else tensor.shape
+    if features == 1 and len(shape) == 1:
+        shape = (*shape, 1)
+    if len(shape) != 2 or shape[1] != features or not shape[0]:
+        got = f"{len(shape)} dimensions" if len(shape) != 2 else f"{shape[0]} rows of {shape[1]} values"
+        accepted = f"must be [rows, {features}] with at least one row"
+        raise _unfit(contract, "shape", f"{accepted}, or send a tensor for each feature by name; got {got}")
+    return _values(tensor, shape, contract.features, contract).reshape(shape)  # (N, F)
+
+
+def _raw_shape(tensor: Tensor, features: int) -> tuple[int, ...]:
+    assert tensor.part is not None
+    return (len(tensor.part) // (4 * features), features)
+
+
+def _columns(tensors: Sequence[Tensor], contract: Contract) -> Float32:
+    """Read one tensor for each feature, in any order."""
+    names = contract.recognised(tensor.name for tensor in tensors)
+    for first, second in repeated(names).values():
+        raise _unfit(contract, "inputs", f"tensors {first} and {second} have the same name; {SAME_NAME}")
+    named = dict(zip(names, tensors, strict=True))
+    if named.keys() != contract.columns.keys():
+        missing = [repr(name) for name in contract.features if name not in named]
+        unknown = len(named.keys() - contract.columns.keys())
+        what = f"missing: {', '.join(missing[:5]) or 'none'}; {unknown} are no feature"
+        raise _unfit(contract, "inputs", f"must be one tensor of all features or one for each by name ({what})")
+    rows = {_rows_of(named[name], name, contract) for name in contract.features}
+    if len(rows) != 1:
+        raise _unfit(contract, "inputs", f"must all have the same number of rows, got {min(rows)} to {max(rows)}")
+    columns = [_values(named[name], (*rows, 1), (name,), contract) for name in contract.features]
+    return np.stack(columns, axis=1)  # (N, F)
+
+
+def _rows_of(tensor: Tensor, feature: str, contract: Contract) -> int:
+    shape = tensor.shape or ()
+    if len(shape) not in {1, 2} or shape[1:] not in {(), (1,)} or not shape[0]:
+        raise _unfit(contract, f"shape of {feature!r}", "must be [rows] or [rows, 1] with at least one row")
+    return shape[0]
+
+
+def _values(tensor: Tensor, shape: Sequence[int], features: Sequence[str], contract: Contract) -> Float32:
+    """Return the values of a tensor row by row, float32, shape (rows * columns,)."""
+    if tensor.datatype not in _BINARY:
+        raise _unfit(contract, "datatype", f"must be one of {', '.join(_BINARY)}")
+    read = _from_json if tensor.part is None else _from_bytes
+    return read(tensor, shape, features, contract)
+
+
+def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], contract: Contract) -> Float32:
+    rows, columns = shape
+    values = tensor.data or []
+    if tensor.datatype not in _IN_JSON:
+        raise _unfit(contract, "datatype", f"{tensor.datatype} cannot be sent as JSON, send it as binary data")
+    if values and type(values[0]) is list:
+        if len(values) != rows or any(type(row) is not list or len(row) != columns for row in values):
+            raise _unfit(contract, "data", f"must be {rows} arrays of {columns} values, as the shape says, or flat")
+        values = list(itertools.chain.from_iterable(values))
+    if len(values) != rows * columns:
+        raise _unfit(contract, "data", f"has {len(values)} values, the shape says {rows * columns}")
+    x = _packed(values, tensor.datatype)
+    if x is None:
+        raise _fault(values, tensor.datatype, features, contract)
+    return x
+
+
+def _packed(values: list[Any], datatype: str) -> Float32 | None:
+    """Return the values, None if one is wrong; in steps, between which other threads run."""
+    parts = []
+    for start in range(0, len(values), _STEP_VALUES):
+        part = values[start : start + _STEP_VALUES]
+        x = packed(part, len(part)) if _fits(part, datatype) else None
+        if x is None:
+            return None
+        parts.append(x)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _fits(values: list[Any], datatype: str) -> bool:
+    """Tell whether all values are what the datatype says, but for their size as a float."""
+    kinds = set(map(type, values))
+    limits = _LIMITS.get(datatype)
+    if limits:
+        return kinds <= _WHOLE and min(values) >= limits.min and max(values) <= limits.max
+    if datatype == "BOOL":
+        return kinds <= _TRUTHS and {0, 1}.issuperset(values)
+    return kinds <= _NUMBERS
+
+
+def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], contract: Contract) -> Float32:
+    rows, columns = shape
+    kind = _BINARY[tensor.datatype]
+    part = tensor.part or memoryview(b"")
+    if len(part) != rows * columns * kind.itemsize:
+        expected = f"{rows * columns} values of {kind.itemsize} bytes"
+        raise _unfit(contract, "binary_data_size", f"{len(part)} bytes were sent, shape and datatype say {expected}")
+    x = _cast(np.frombuffer(part, kind), tensor.datatype)
+    if not all_finite(x):
+        raise _not_finite(int(np.flatnonzero(~np.isfinite(x))[0]), features, contract)
+    return x
+
+
+def _cast(values: np.ndarray[Any, Any], datatype: str) -> Float32:
+    """Return values as float32, the same memory if it is aligned; 64-bit integers go by float64, as in JSON."""
+    if datatype == "BF16":
+        values = (values.astype("<u4") << 16).view("<f4")
+    elif datatype == "BOOL":
+        values = values != 0
+    elif values.dtype.itemsize == 8:
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = values.astype(np.float64).astype(np.float32)
+    x: Float32 = values.astype(np.float32, copy=False)
+    return x if x.flags.aligned and x.flags.writeable else x.copy()
+
+
+def _fault(values: list[Any], datatype: str, features: Sequence[str], contract: Contract) -> InvalidInput:
+    """Return what is wrong with the first value that is; whole blocks that are good are passed over quickly."""
+    first = next(
+        start
+        for start in range(0, len(values), _BLOCK_VALUES)
+        if not _are_good(values[start : start + _BLOCK_VALUES], datatype)
+    )
+    for place, value in enumerate(values[first : first + _BLOCK_VALUES], start=first):
+        if not _fits_one(value, datatype):
+            got = precise_json.type_name(value)
+            got = "another number" if got == "a number" else got
+            kind = "numbers" if datatype in {"FP32", "FP64"} else f"values of {datatype}"
+            return _at(place, features, f"must be {kind}, got {got}", contract)
+        if packed((value,), 1) is None:
+            return _not_finite(place, features, contract)
+    raise AssertionError("no value is wrong")
+
+
+def _are_good(values: list[Any], datatype: str) -> bool:
+    return _fits(values, datatype) and packed(values, len(values)) is not None
+
+
+def _fits_one(value: object, datatype: str) -> bool:
+    return isinstance(value, int | float) and _fits([value], datatype)
+
+
+def _not_finite(place: int, features: Sequence[str], contract: Contract) -> InvalidInput:
+    return _at(place, features, "must be a finite number within float32, at most 3.4e38 either way", contract)
+
+
+def _at(place: int, features: Sequence[str], problem: str, contract: Contract) -> InvalidInput:
+    row, column = divmod(place, len(features))
+    feature = features[column]
+    detail = f"row {row}, feature {feature!r}: {problem}. {_expectation(contract)}"
+    return InvalidInput(detail, (Problem(row, feature, problem),))
+
+
+def _unfit(contract: Contract, field: str, problem: str) -> InvalidInput:
+    error = wrong(field, problem)
+    return InvalidInput(f"{error}. {_expectation(contract)}", error.problems)
+
+
+def _expectation(contract: Contract) -> str:
+    return f"{contract.name} has {len(contract.features)} features; see GET /v2/models/{contract.name}"

@@ -1,0 +1,39 @@
+"""Which rows of a forward pass count how, besides their number; it must not know models or requests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.inference.predictions import Scores
+from app.telemetry.version_counters import VersionCounts
+
+# Rows are counted by class in the quickest way: one by one if they are few, class by class if there are many of few
+# classes, and by bincount otherwise.
+FEW_ROWS, MANY_ROWS = 4, 4096
+FEW_CLASSES = 8
+
+
+def count_answers(counts: VersionCounts, scores: Scores) -> None:
+    """Count the rows of a forward pass by class, and take some of them into the sample."""
+    counts.sampled(scores.x, scores.probabilities)
+    _count_classes(counts, scores)
+
+
+def _count_classes(counts: VersionCounts, scores: Scores) -> None:
+    """Count the rows by class, but those that overflowed; most formats need the winners anyway."""
+    if not counts.classes:
+        return
+    if len(scores.x) <= FEW_ROWS and scores.finite:
+        for winner in scores.best:
+            counts.predicted(winner, 1)
+        return
+    winners = scores.winners
+    if not scores.finite:
+        winners = winners[np.isfinite(scores.probabilities).all(axis=1)]
+    classes = len(counts.classes)
+    if len(winners) >= MANY_ROWS and classes <= FEW_CLASSES:
+        rows = [np.count_nonzero(winners == k) for k in range(classes)]
+    else:
+        rows = np.bincount(winners).tolist()
+    for winner, count in enumerate(rows):
+        counts.predicted(winner, int(count))

@@ -1,0 +1,225 @@
+"""What every protocol calls to predict: resolve, batch, infer, check; it must not know HTTP or body formats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
+from app.inference.batcher import Batcher, Done, Entry
+from app.inference.counting import count_answers
+from app.inference.predictions import Answer, Scores
+from app.patience import require_wanted
+from app.registry.registry import ModelRegistry
+from app.runtime.load import LoadedModel
+from app.schema import Float32
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.stage_timer import Stages
+from app.telemetry.version_counters import VersionCounts
+
+# One forward pass of so many rows holds the event loop for about a quarter of a millisecond (docs/performance.md).
+MAX_BATCH_ROWS = 1024
+STEP_ROWS = 2048  # of a request with more rows than that
+
+OVERFLOW = "values are so far outside the training range that the model overflows"
+
+Rows = Batcher[Float32, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """What the requests of one version share."""
+
+    batcher: Rows
+    counts: VersionCounts
+
+
+class DataPlane:
+    """Answers rows with probabilities, every request by exactly one version."""
+
+    def __init__(
+        self, registry: ModelRegistry, metrics: ServingMetrics, *, max_queue_rows: int, max_wait_s: float
+    ) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._max_queue_rows = max_queue_rows
+        self._max_wait_s = max_wait_s
+        self._lanes: dict[LoadedModel, _Lane] = {}
+
+    def active(self, name: str) -> LoadedModel:
+        """Return the version that serves a model now; no waiting.
+
+        Raises:
+            ModelNotFound, ModelNotReady.
+        """
+        return self._registry.active(name)
+
+    async def resolve(self, name: str, version: int | None) -> LoadedModel:
+        """Return the version that is to answer: the active one if none is named.
+
+        Raises:
+            ModelNotFound, ModelNotReady, VersionNotFound, VersionRefused.
+        """
+        return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
+
+    def counts(self, model: LoadedModel) -> VersionCounts:
+        """Return where the requests of a version are counted."""
+        return self._lane(model).counts
+
+    def refused(self, name: str | None) -> VersionCounts | None:
+        """Return where a request counts that named no version and was refused before one was looked for."""
+        try:
+            return None if name is None else self.counts(self.active(name))
+        except ServingError:
+            return None
+
+    def stages(self, name: str | None) -> Stages:
+        """Return what measures a request; `name` is its model's, if the request names no version."""
+        return Stages(lambda: self.refused(name))
+
+    def queued(self) -> Mapping[str, int]:
+        """Return how many rows of small requests wait, by model."""
+        rows: Counter[str] = Counter()
+        for model, lane in self._lanes.items():
+            rows[model.contract.name] += lane.batcher.queued_rows
+        return rows
+
+    def submit(self, model: LoadedModel, x: Float32, done: Done[Answer], *, alone: bool) -> Entry[Float32, Answer]:
+        """Answer a request of few rows together with others of this turn; `done` gets the answer or what went wrong.
+
+        As after `infer`, the rows of the answer may overflow.
+
+        Args:
+            model: the version that answers.
+            x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
+            done: called once.
+            alone: no other request can be there.
+
+        Raises:
+            Overloaded: if too many rows wait.
+        """
+        lane = self._lane(model)
+        try:
+            return lane.batcher.submit(x, len(x), done, alone=alone)
+        except Overloaded:
+            lane.counts.failed(requests=1, took_ns=0)
+            raise
+
+    async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Answer:
+        """Answer checked rows, any number of them, without holding the event loop for long.
+
+        Args:
+            model: the version that answers.
+            x: raw features, float32, shape (N, F), finite, N >= 1.
+            deadline_ns: of `time.perf_counter_ns`; no row is computed after it.
+
+        Returns:
+            The answer; `overflows` tells which of its rows are not finite.
+
+        Raises:
+            Overloaded: if too many rows wait.
+            DeadlinePassed.
+        """
+        lane, began_ns = self._lane(model), time.perf_counter_ns()
+        try:
+            if len(x) > MAX_BATCH_ROWS:
+                return await self._in_steps(model, lane.counts, x, deadline_ns)
+            return await lane.batcher.result(x, len(x), deadline_ns)
+        except (Overloaded, DeadlinePassed):
+            lane.counts.failed(requests=1, took_ns=time.perf_counter_ns() - began_ns)
+            raise
+
+    async def _in_steps(self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None) -> Answer:
+        parts, took_ns, first_ns = [], 0, time.perf_counter_ns()
+        for start in range(0, len(x), STEP_ROWS):
+            began_ns = time.perf_counter_ns()
+            if deadline_ns is not None and deadline_ns < began_ns:
+                raise DeadlinePassed
+            parts.append(_forward(model, counts, x[start : start + STEP_ROWS], requests=1))
+            step_ns = time.perf_counter_ns() - began_ns
+            took_ns += step_ns
+            is_last = start + STEP_ROWS >= len(x)
+            counts.ran(requests=is_last, rows=len(parts[-1]), times_ns=(0, step_ns, 0))
+            if not is_last:
+                await asyncio.sleep(0)  # other requests get their turn
+                require_wanted()
+        scores = Scores(model.contract, x, np.concatenate(parts))
+        scores.began_ns, scores.took_ns = first_ns, took_ns
+        count_answers(counts, scores)
+        return Answer(scores, 0, len(x))
+
+    def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Answer]:
+        """Run requests in one forward pass and give each its part."""
+        began_ns = time.perf_counter_ns()
+        x = items[0] if len(items) == 1 else np.concatenate(items)  # (N, F)
+        joined_ns = time.perf_counter_ns()
+        probabilities = _forward(model, counts, x, requests=len(items))
+        inferred_ns = time.perf_counter_ns()
+        scores = Scores(model.contract, x, probabilities)
+        answers, start = [], 0
+        for item in items:
+            answers.append(Answer(scores, start, start + len(item)))
+            start += len(item)
+        ended_ns = time.perf_counter_ns()
+        scores.began_ns, scores.took_ns = began_ns, ended_ns - began_ns
+        times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, ended_ns - inferred_ns)
+        counts.ran(requests=len(items), rows=len(x), times_ns=times_ns)
+        count_answers(counts, scores)
+        return answers
+
+    def _lane(self, model: LoadedModel) -> _Lane:
+        lane = self._lanes.get(model)
+        if lane is None:
+            self._forget_replaced()
+            contract, features = model.contract, model.manifest.features
+            counts = self._metrics.statistics.version(contract.name, contract.version, contract.classes, features)
+            batcher = Batcher(
+                partial(self._run, model, counts),
+                max_batch_rows=MAX_BATCH_ROWS,
+                max_queue_rows=self._max_queue_rows,
+                max_wait_s=self._max_wait_s,
+            )
+            self._lanes[model] = lane = _Lane(batcher, counts)
+        return lane
+
+    def _forget_replaced(self) -> None:
+        """Drop the lanes of versions that have nothing waiting; one that is asked again gets a new one."""
+        self._lanes = {model: lane for model, lane in self._lanes.items() if lane.batcher.queued_rows}
+
+
+def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests: int) -> Float32:
+    began_ns = time.perf_counter_ns()
+    try:
+        return model.infer(x)
+    except Exception:
+        counts.failed(requests=requests, took_ns=time.perf_counter_ns() - began_ns)
+        raise
+
+
+def overflows(answer: Answer) -> list[int]:
+    """Return the rows, counted from 0, whose values are so extreme that float32 overflowed inside the model."""
+    if answer.scores.finite:
+        return []
+    rows: list[int] = np.flatnonzero(~np.isfinite(answer.probabilities).all(axis=1)).tolist()
+    return rows
+
+
+def require_finite(answer: Answer, first: int = 0) -> None:
+    """Refuse an answer that is not finite.
+
+    Args:
+        answer: of one request; its neighbours in the batch do not count.
+        first: number of its first row.
+
+    Raises:
+        InvalidInput: naming the rows.
+    """
+    if rows := overflows(answer):
+        problems = tuple(Problem(first + row, None, OVERFLOW) for row in rows[:MAX_PROBLEMS])
+        raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)

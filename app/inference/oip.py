@@ -1,0 +1,128 @@
+"""From the bytes of an inference request (Open Inference Protocol) to those of its answer; no HTTP, no store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from app.errors import TooManyRows
+from app.holding import hold
+from app.inference.codecs import oip_blocks
+from app.inference.codecs.oip import InferBody, InferRequest, Output, Tensor, read_request
+from app.inference.codecs.oip_answers import InferWriter, Written
+from app.inference.codecs.oip_tensors import read_rows
+from app.inference.dataplane import STEP_ROWS, DataPlane, require_finite
+from app.inference.offload import Aside
+from app.inference.predictions import Answer, Scores
+from app.inference.target import resolved
+from app.patience import require_wanted
+from app.runtime.load import LoadedModel
+from app.schema import Contract, Float32
+from app.telemetry.stage_timer import Stages
+
+REHEARSALS = 3
+
+
+class Inference:
+    """Answers inference requests with what answers predictions."""
+
+    def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
+        """Store the parts.
+
+        Args:
+            plane: computes the answers.
+            aside: for large bodies that cannot be read in steps.
+            max_rows: of a request.
+        """
+        self._plane = plane
+        self._aside = aside
+        self._max_rows = max_rows
+
+    async def answer(self, body: InferBody, name: str, version: int | None, arrived_ns: int) -> Written:
+        """Return the answer to a request.
+
+        Args:
+            body: the request's bytes.
+            name: of the model.
+            version: of the model; None for the active one.
+            arrived_ns: when the request came, of `time.perf_counter_ns`; its timeout runs from there.
+
+        Raises:
+            ServingError: whatever is wrong with request or model.
+        """
+        with self._plane.stages(None) as stages:
+            model = await resolved(self._plane, stages, name, version)
+            request, x = await self._read(stages, body, model.contract)
+            stages.parsed()
+            deadline_ns = arrived_ns + 1000 * request.timeout_us if request.timeout_us else None
+            answer = await self._plane.infer(model, x, deadline_ns)
+            stages.computed(answer)
+            require_finite(answer)
+            written = await _written(stages, InferWriter(request, model.contract), request, answer)
+            hold(len(written.body))
+            stages.encoded()
+            return written
+
+    def rehearse(self, model: LoadedModel) -> None:
+        """Read and write an ordinary request, so that no client pays for what is done the first time."""
+        row = model.manifest.golden.features[0]
+        tensor = Tensor("features", "FP32", (1, len(row)), data=list(row))
+        for binary in (False, True) * REHEARSALS:
+            request = InferRequest(None, (tensor,), (Output("probabilities", binary), Output("label", binary)))
+            x = read_rows(request, model.contract)
+            writer = InferWriter(request, model.contract)
+            writer.rows(Answer(Scores(model.contract, x, model.infer(x)), 0, len(x)))
+            writer.finish()
+
+    async def _read(self, stages: Stages, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
+        """Return a request and its rows, a large JSON tensor in steps."""
+        if oip_blocks.is_large(body):
+            with contextlib.suppress(oip_blocks.Unusual):
+                return await self._read_in_blocks(stages, body, contract)
+        json_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
+        return await self._aside.run(json_bytes, self._read_whole, body, contract)
+
+    def _read_whole(self, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
+        request = read_request(body)
+        x = read_rows(request, contract)
+        if len(x) > self._max_rows:
+            raise TooManyRows(self._max_rows)
+        return replace(request, inputs=()), x  # the values that were read are freed here
+
+    async def _read_in_blocks(
+        self, stages: Stages, body: InferBody, contract: Contract
+    ) -> tuple[InferRequest, Float32]:
+        """Return a request with one tensor.
+
+        Raises:
+            Unusual: if it has to be read whole.
+            TooManyRows.
+        """
+        request, values = oip_blocks.split(body)
+        found: list[Float32] = []
+        left = self._max_rows * len(contract.features)
+        for x in oip_blocks.blocks(request, values, contract):
+            found.append(x)
+            if (left := left - len(x)) < 0:
+                raise TooManyRows(self._max_rows)
+            stages.parsed()
+            await asyncio.sleep(0)  # other requests get their turn
+            stages.resume()
+            require_wanted()
+        return request, oip_blocks.rows(found, contract)
+
+
+async def _written(stages: Stages, writer: InferWriter, request: InferRequest, answer: Answer) -> Written:
+    """Return the answer as the request wants it, a large one written in steps."""
+    if answer.rows <= STEP_ROWS or all(output.is_quick for output in request.outputs):
+        writer.rows(answer)
+        return writer.finish()
+    x, contract = answer.scores.x[answer.start : answer.stop], answer.contract
+    for start in range(0, answer.rows, STEP_ROWS):
+        part = answer.probabilities[start : start + STEP_ROWS]
+        writer.rows(Answer(Scores(contract, x[start : start + STEP_ROWS], part), 0, len(part)))
+        stages.encoded()
+        await asyncio.sleep(0)  # other requests get their turn
+        stages.resume()
+    return writer.finish()

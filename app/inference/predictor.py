@@ -1,0 +1,202 @@
+"""From the bytes of a JSON prediction request to those of its answer, whichever way it came; no HTTP, no store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from app.errors import TooManyRows
+from app.holding import hold
+from app.inference.batcher import Done, Entry
+from app.inference.codecs import json as json_codec
+from app.inference.codecs.json_answers import write_answer
+from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
+from app.inference.offload import Aside
+from app.inference.predictions import Answer, Scores
+from app.inference.target import agreed, required, resolved
+from app.patience import require_wanted
+from app.runtime.load import LoadedModel
+from app.schema import Contract, Float32
+from app.telemetry.stage_timer import Stages, outcome_of
+from app.telemetry.version_counters import VersionCounts
+
+REHEARSALS = 5
+
+Finish = Callable[[bytes | Exception], None]
+
+
+class WholeWriter(Protocol):
+    """What is needed of a writer when all rows are known to be good before the first is sent."""
+
+    def head(self) -> bytes:
+        """Return what comes before all rows."""
+        ...
+
+    def rows(self, answer: Answer) -> bytes:
+        """Return the rows of an answer."""
+        ...
+
+    def tail(self) -> bytes:
+        """Return what comes after all rows."""
+        ...
+
+
+MakeWriter = Callable[[Contract], WholeWriter]
+
+
+class Predictor:
+    """Answers predictions in JSON, for every route that asks for one and for the short way from the socket."""
+
+    def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
+        """Store the parts.
+
+        Args:
+            plane: computes the answers.
+            aside: for large bodies that cannot be read in steps.
+            max_rows: of a request.
+        """
+        self._plane = plane
+        self._aside = aside
+        self._max_rows = max_rows
+        self._max_soon_rows = min(max_rows, MAX_BATCH_ROWS)
+
+    async def answer(self, body: bytes, name: str | None, version: int | None, write: MakeWriter) -> list[bytes]:
+        """Return the answer to a JSON request, in parts.
+
+        Args:
+            body: the request's body.
+            name: model named by the path, if any; the body may name it too, but not another.
+            version: version named by the path, if any; likewise.
+            write: makes the writer of the answer.
+
+        Raises:
+            ServingError: whatever is wrong with request or model.
+        """
+        with self._plane.stages(name if version is None else None) as stages:
+            if len(body) > json_codec.BLOCK_BYTES and name is not None:
+                model = await resolved(self._plane, stages, name, version)
+                with contextlib.suppress(json_codec.Unusual):
+                    in_blocks = await self._read_in_blocks(stages, body, model.contract)
+                    return await self._written_in_blocks(stages, model, in_blocks, write)
+            async with self._aside.turn(len(body)):
+                model, x = await self._read_whole(stages, body, name, version)
+            blocks = (x[start : start + MAX_BATCH_ROWS] for start in range(0, len(x), MAX_BATCH_ROWS))
+            return await self._written_in_blocks(stages, model, blocks, write)
+
+    async def _read_whole(
+        self, stages: Stages, body: bytes, name: str | None, version: int | None
+    ) -> tuple[LoadedModel, Float32]:
+        """Return who is to answer, and the rows; what was read besides is not held longer."""
+        request = await self._aside.run(len(body), self._request, body)
+        wanted = required(agreed("model", name, request.model))
+        stages.parsed()
+        model = await resolved(self._plane, stages, wanted, agreed("version", version, request.version))
+        x = await self._aside.run(len(body), json_codec.read_rows, request, model.contract)
+        stages.parsed()
+        return model, x
+
+    def _request(self, body: bytes) -> json_codec.PredictRequest:
+        request = json_codec.read_request(body)
+        if len(request.instances) > self._max_rows:
+            raise TooManyRows(self._max_rows)
+        return request
+
+    def rehearse(self, model: LoadedModel) -> None:
+        """Answer an ordinary request and drop the answer, so that no client pays for what is done the first time."""
+        body = json_codec.example_body(model.manifest.golden.features[:1])
+        for _ in range(REHEARSALS):
+            x = json_codec.read_rows(json_codec.read_request(body), model.contract)
+            write_answer(Answer(Scores(model.contract, x, model.infer(x)), 0, len(x)))
+
+    async def _written_in_blocks(
+        self, stages: Stages, model: LoadedModel, blocks: Iterable[Float32], write: MakeWriter
+    ) -> list[bytes]:
+        writer = write(model.contract)
+        parts, rows = [writer.head()], 0
+        for x in blocks:
+            answer = await self._plane.infer(model, x)
+            stages.computed(answer)
+            require_finite(answer, first=rows)
+            rows += answer.rows
+            parts.append(writer.rows(answer))
+            hold(len(parts[-1]))
+            stages.encoded()
+        parts.append(writer.tail())
+        return parts
+
+    async def _read_in_blocks(self, stages: Stages, body: bytes, contract: Contract) -> list[Float32]:
+        """Return the rows of a large JSON request; all are read before one is answered, since the last may be unusual.
+
+        Raises:
+            Unusual: if another reader has to read it.
+            TooManyRows.
+        """
+        blocks, rows = [], 0
+        for x in json_codec.row_blocks(body, contract):
+            blocks.append(x)
+            if (rows := rows + len(x)) > self._max_rows:
+                raise TooManyRows(self._max_rows)
+            stages.parsed()
+            await asyncio.sleep(0)  # other requests get their turn
+            stages.resume()
+            require_wanted()
+        return blocks
+
+    def answer_soon(self, body: bytes, name: str, finish: Finish, *, alone: bool) -> Entry[Float32, Answer] | None:
+        """Answer a small JSON request to the active version of a model without a task or a future.
+
+        Args:
+            body: the request's body, its content type checked.
+            name: model named by the path.
+            finish: called once with the JSON or with what went wrong, now or at the end of the loop's turn.
+            alone: no other request can be there.
+
+        Returns:
+            The entry that waits for its batch, to cancel it; None if this request needs `answer` instead, because it
+            names a version or has many rows.
+
+        Raises:
+            ServingError: whatever is wrong with request or model.
+        """
+        began_ns = time.perf_counter_ns()
+        try:
+            request = json_codec.read_request(body)
+            if request.version is not None or len(request.instances) > self._max_soon_rows:
+                return None
+            if request.model is not None:
+                agreed("model", name, request.model)
+            model = self._plane.active(name)
+            x = json_codec.read_rows(request, model.contract)
+            parsed_ns = time.perf_counter_ns()
+            done = _finisher(self._plane.counts(model), finish, began_ns, parsed_ns)
+            return self._plane.submit(model, x, done, alone=alone)
+        except Exception as error:
+            if (counts := self._plane.refused(name)) is not None:
+                counts.ended(outcome_of(error))
+            raise
+
+
+def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Answer]:
+    """Return what writes the answer to a small request, and counts it."""
+
+    def done(result: Answer | Exception) -> None:
+        if isinstance(result, Exception):
+            counts.ended(outcome_of(result))
+            finish(result)
+            return
+        begun_ns, scores = time.perf_counter_ns(), result.scores
+        try:
+            require_finite(result)
+            answer = write_answer(result)
+        except Exception as error:
+            counts.ended(outcome_of(error))
+            finish(error)
+            return
+        ended_ns = time.perf_counter_ns()
+        counts.answered((parsed_ns - began_ns, scores.began_ns - parsed_ns, scores.took_ns, ended_ns - begun_ns))
+        finish(answer)
+
+    return done

@@ -1,0 +1,48 @@
+"""Which version is to answer a request: the one that its path or its body names, or else the active one; no HTTP."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from app.errors import InvalidInput, Problem
+from app.inference.dataplane import DataPlane
+from app.runtime.load import LoadedModel
+from app.telemetry.stage_timer import Stages
+
+Named = TypeVar("Named", str, int)
+
+
+def agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | None:
+    """Return what path or body say; both may, if they say the same.
+
+    Raises:
+        InvalidInput: if they differ.
+    """
+    if in_path is None or in_body is None or in_path == in_body:
+        return in_path if in_path is not None else in_body
+    problem = "path and body name different ones; say it in one place"
+    raise InvalidInput(f"{field}: {problem}", (Problem(None, field, problem),))
+
+
+def required(name: str | None) -> str:
+    """Return the name of the model.
+
+    Raises:
+        InvalidInput: if there is none.
+    """
+    if name is None:
+        problem = 'must be named, in the path (POST /predict/{model}) or in the body ("model": "...")'
+        raise InvalidInput(f"the model {problem}", (Problem(None, "model", problem),))
+    return name
+
+
+async def resolved(plane: DataPlane, stages: Stages, name: str, version: int | None) -> LoadedModel:
+    """Return the version that is to answer; loading it, if need be, is in no stage.
+
+    Raises:
+        ModelNotFound, ModelNotReady, VersionNotFound, VersionRefused.
+    """
+    model = await plane.resolve(name, version)
+    stages.counts = plane.counts(model)
+    stages.resume()
+    return model

@@ -1,0 +1,273 @@
+"""Arrow streams: types, nulls, order of columns, and no damage that is not noticed or does more than be refused."""
+
+from __future__ import annotations
+
+import io
+
+import hypothesis
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import strategies as st
+
+from app.errors import InvalidInput, MalformedBody, Problem
+from app.inference.codecs.arrow import ArrowReader
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
+from tests.app.tables import arrow_stream, contract_of, outcome, read
+from tests.properties import examples
+
+CONTRACT = contract_of(("left", "right"))
+TABLE = pa.table({"left": [1.0, 3.0, 5.0], "right": [2.0, 4.0, 6.0]})
+ROWS = [[1, 2], [3, 4], [5, 6]]
+
+
+def reader(*, ignore_extra: bool = False) -> ArrowReader:
+    return ArrowReader(CONTRACT, ignore_extra=ignore_extra)
+
+
+def refusal(data: bytes, *, ignore_extra: bool = False) -> InvalidInput | MalformedBody:
+    with pytest.raises((InvalidInput, MalformedBody)) as refused:
+        read(reader(ignore_extra=ignore_extra), data)
+    error = refused.value
+    assert isinstance(error, InvalidInput | MalformedBody)
+    return error
+
+
+@pytest.mark.parametrize("rows_per_batch", [None, 1, 2])
+def test_same_rows_wherever_the_body_is_split(rows_per_batch: int | None) -> None:
+    data = arrow_stream(TABLE, rows_per_batch)
+
+    for step in (1, 2, 3, 5, 7, 8, 64, 100, 333, len(data)):
+        assert read(reader(), data, step) == (ROWS, {}), step
+
+
+def test_large_batches_come_in_blocks() -> None:
+    x = np.arange(2 * (2 * BINARY_BLOCK_ROWS + 100), dtype=np.float32).reshape(-1, 2)
+    data = arrow_stream(pa.table({"left": x[:, 0].copy(), "right": x[:, 1].copy()}))
+
+    source = reader()
+
+    blocks = [b.x for at in range(0, len(data), 16 << 10) for b in source.feed(data[at : at + (16 << 10)])]
+    blocks += [b.x for b in source.finish()]
+
+    assert len(blocks) > 1
+    assert max(map(len, blocks)) <= BINARY_BLOCK_ROWS
+    assert np.concatenate(blocks).tolist() == x.tolist()
+
+
+NUMBERS = [pa.float16(), pa.float32(), pa.float64(), pa.int8(), pa.uint8(), pa.int32(), pa.uint64(), pa.int64()]
+
+
+@pytest.mark.parametrize("kind", NUMBERS, ids=str)
+def test_every_type_of_number_is_read(kind: pa.DataType) -> None:
+    left = pa.array(np.array([1, 3, 5], dtype=kind.to_pandas_dtype()), kind)
+    table = pa.table({"left": left, "right": [2, 4, 6]})
+
+    assert read(reader(), arrow_stream(table)) == (ROWS, {})
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["1", "3", "5"]),
+        pa.array([True, False, True]),
+        pa.array([[1.0], [3.0], [5.0]]),
+        pa.array(["1", "3", "5"]).dictionary_encode(),
+        pa.array([1, 3, 5], pa.timestamp("s")),
+        pa.nulls(3),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_column_that_is_no_number_is_refused_by_name(column: pa.Array) -> None:
+    error = refusal(arrow_stream(pa.table({"left": column, "right": [2.0, 4.0, 6.0]})))
+
+    assert isinstance(error, InvalidInput)
+    assert error.problems[0].feature == "left"
+
+
+def test_columns_may_come_in_any_order() -> None:
+    assert read(reader(), arrow_stream(TABLE.select(["right", "left"]))) == (ROWS, {})
+
+
+def test_missing_column_is_named() -> None:
+    error = refusal(arrow_stream(TABLE.select(["left"])))
+
+    assert isinstance(error, InvalidInput)
+    assert error.problems == (Problem(None, "right", "is missing"),)
+
+
+def test_unknown_columns_are_refused_or_ignored() -> None:
+    data = arrow_stream(TABLE.append_column("note", pa.array(["a", None, "c"])))
+
+    assert "1 unknown columns; add ?ignore_extra=true" in str(refusal(data))
+    assert read(reader(ignore_extra=True), data) == (ROWS, {})
+
+
+def test_same_schema_is_judged_anew_for_another_request_or_version() -> None:
+    data = arrow_stream(TABLE.append_column("note", pa.array(["a", None, "c"])))
+    turned = contract_of(("right", "left"))
+
+    for _ in range(2):
+        assert read(reader(ignore_extra=True), data) == (ROWS, {})
+        assert outcome(reader(), data) is InvalidInput
+        assert read(ArrowReader(turned, ignore_extra=True), data) == ([[2, 1], [4, 3], [6, 5]], {})
+
+
+@pytest.mark.parametrize("rows_per_batch", [None, 1, 2])
+def test_columns_with_dictionaries_are_ignored_like_others(rows_per_batch: int | None) -> None:
+    notes = pa.array(["a", None, "c"]).cast(pa.dictionary(pa.int16(), pa.string()))
+    nothing = pa.nulls(3, pa.dictionary(pa.int8(), pa.float64()))
+    data = arrow_stream(TABLE.add_column(1, "note", notes).append_column("nothing", nothing), rows_per_batch)
+
+    assert outcome(reader(), data) is InvalidInput
+    for step in (1, 64, len(data)):
+        assert read(reader(ignore_extra=True), data, step) == (ROWS, {}), step
+
+
+def test_dictionary_without_a_column_for_it_is_malformed() -> None:
+    data = arrow_stream(TABLE.append_column("note", pa.array(["a", None, "c"]).dictionary_encode()))
+    messages = list(pa.ipc.MessageReader.open_stream(data))
+    dictionary = next(message for message in messages if message.type == "dictionary").serialize().to_pybytes()
+
+    assert isinstance(refusal(arrow_stream(TABLE.slice(0, 0))[:-8] + dictionary, ignore_extra=True), MalformedBody)
+
+
+COMPRESSED = {
+    "lz4": (pa.ipc.IpcWriteOptions(compression="lz4"), None),
+    "zstd": (pa.ipc.IpcWriteOptions(compression="zstd"), None),
+    "said as before 1.0": (
+        pa.ipc.IpcWriteOptions(metadata_version=pa.ipc.MetadataVersion.V4),
+        {"ARROW:experimental_compression": "lz4"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "metadata"), COMPRESSED.values(), ids=COMPRESSED.keys())
+def test_compressed_batches_are_refused_however_much_is_in_them(
+    options: pa.ipc.IpcWriteOptions, metadata: dict[str, str] | None
+) -> None:
+    zeros = pa.array(np.zeros(2_000_000))
+    batch = pa.record_batch({"left": zeros, "right": zeros} if not metadata else {"left": [0.5], "right": [0.5]})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as stream:
+        stream.write_batch(batch, custom_metadata=metadata)
+    before = pa.total_allocated_bytes()
+
+    error = refusal(sink.getvalue())
+
+    assert "are compressed; send them uncompressed" in str(error)
+    assert pa.total_allocated_bytes() - before < len(sink.getvalue()) + 1_000_000
+
+
+def test_streams_as_written_before_arrow_1_are_read() -> None:
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(metadata_version=pa.ipc.MetadataVersion.V4)
+    with pa.ipc.new_stream(sink, TABLE.schema, options=options) as stream:
+        stream.write_table(TABLE)
+
+    assert read(reader(), sink.getvalue()) == (ROWS, {})
+
+
+@pytest.mark.parametrize("ignore_extra", [False, True])
+@pytest.mark.parametrize("name", ["left", "extra"])
+def test_column_named_twice_is_refused(name: str, ignore_extra: bool) -> None:
+    table = pa.Table.from_arrays([pa.array([1.0])] * 4, names=["left", "right", name, name])
+
+    assert "names a column twice" in str(refusal(arrow_stream(table), ignore_extra=ignore_extra))
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 1e39], ids=str)
+@pytest.mark.parametrize("name", ["left", "right"])
+def test_null_and_what_is_not_finite_is_named_by_row_and_feature(value: float | None, name: str) -> None:
+    row = BINARY_BLOCK_ROWS + 200
+    columns = {"left": [1.0] * (row + 9), "right": [2.0] * (row + 9), name: [0.5] * row + [value] + [0.5] * 8}
+
+    blocks = list(reader().feed(arrow_stream(pa.table({k: pa.array(v, pa.float64()) for k, v in columns.items()}))))
+
+    assert [block.bad for block in blocks] == [
+        {},
+        {200: Problem(row, name, "must be a finite number, not null")},
+    ]
+    assert blocks[1].x[200].tolist() == [0, 0]
+
+
+def test_null_integer_is_a_bad_row_and_its_neighbours_are_exact() -> None:
+    table = pa.table({"left": pa.array([1, None, 5], pa.int64()), "right": [2.0, 4.0, 6.0]})
+
+    assert read(reader(), arrow_stream(table)) == (
+        [[1, 2], [0, 0], [5, 6]],
+        {1: "must be a finite number, not null"},
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_stream_without_batches_or_with_empty_ones_has_no_rows(rows: int) -> None:
+    data = arrow_stream(TABLE.slice(0, 0))
+    if rows:
+        batch = pa.record_batch([pa.array([], pa.float64())] * 2, names=["left", "right"])
+        data = arrow_stream(pa.Table.from_batches([batch] * rows))
+
+    assert read(reader(), data) == ([], {})
+
+
+def test_stream_may_end_without_a_marker_between_two_messages() -> None:
+    assert read(reader(), arrow_stream(TABLE)[:-8]) == (ROWS, {})
+
+
+def test_stream_cut_anywhere_else_is_malformed() -> None:
+    data = arrow_stream(TABLE)
+    schema = len(arrow_stream(TABLE.slice(0, 0))) - 8
+
+    for end in set(range(len(data))) - {schema, len(data) - 8}:
+        assert outcome(reader(), data[:end]) is MalformedBody, end
+
+
+def test_second_stream_behind_the_first_is_refused_rather_than_lost() -> None:
+    data = arrow_stream(TABLE)
+
+    assert isinstance(refusal(data + data), MalformedBody)
+    for step in (1, 16, len(data)):
+        assert outcome(reader(), data + b"x", step) is MalformedBody
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"left,right\n1,2\n", bytes(100), b"\xff" * 100, b"ARROW1\0\0" + bytes(99)]
+)
+def test_what_is_no_arrow_is_malformed(data: bytes) -> None:
+    assert isinstance(refusal(data), MalformedBody)
+
+
+def test_batch_before_the_schema_is_malformed() -> None:
+    schema = len(arrow_stream(TABLE.slice(0, 0))) - 8
+
+    assert isinstance(refusal(arrow_stream(TABLE)[schema:]), MalformedBody)
+
+
+def test_flipped_bit_anywhere_is_another_number_or_refused() -> None:
+    data = arrow_stream(TABLE)
+
+    for place in range(len(data)):
+        for bit in (1, 16, 128):
+            damaged = data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
+            found = outcome(reader(), damaged)
+            assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
+
+
+@pytest.mark.slow
+@examples(200)
+@hypothesis.given(st.data())
+def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObject) -> None:
+    body = bytearray(arrow_stream(TABLE))
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(body) - 1))
+        body[start : start + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+
+    found = outcome(reader(), bytes(body))
+
+    assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
+
+
+@examples(100)
+@hypothesis.given(st.binary(max_size=300), st.integers(1, 64))
+def test_any_other_bytes_are_malformed_whole_and_split(data: bytes, step: int) -> None:
+    assert outcome(reader(), data) == outcome(reader(), data, step) == MalformedBody

@@ -1,0 +1,315 @@
+"""The two JSON readers agree, and what is written is JSON in the strict sense."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from app.errors import InvalidInput, MalformedBody
+from app.inference.codecs import precise_json
+from app.inference.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
+from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
+from app.inference.predictions import Answer, Scores
+from app.schema import Contract, Float32
+from tests.properties import examples
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+NAMES = ("left", 'the "right"', "ünder 100 %")
+
+
+def contract_of(features: tuple[str, ...], classes: tuple[str, ...] = ("low", "high")) -> Contract:
+    return Contract(
+        name="means",
+        version=3,
+        features=features,
+        columns={name: column for column, name in enumerate(features)},
+        low=np.zeros(len(features), dtype=np.float32),
+        high=np.ones(len(features), dtype=np.float32),
+        classes=classes,
+    )
+
+
+CONTRACT = contract_of(NAMES)
+
+
+def read(body: bytes) -> Float32:
+    """Read as the service does: fast if possible."""
+    return read_rows(read_request(body), CONTRACT)
+
+
+def read_precisely(body: bytes) -> Float32:
+    return precise_json.rows(precise_json.parse(body)["instances"], CONTRACT)
+
+
+def outcome(reader: Any, body: bytes) -> str | bytes:
+    """Return the bits of the rows, or the kind of refusal."""
+    try:
+        rows: Float32 = reader(body)
+    except (InvalidInput, MalformedBody) as error:
+        return type(error).__name__
+    assert rows.dtype == np.float32
+    assert np.isfinite(rows).all()
+    return rows.tobytes()
+
+
+def decimals() -> st.SearchStrategy[str]:
+    """Return numbers as people and programs write them: any digits, any exponent near float32's range."""
+    return st.builds(
+        "{}{}{}{}".format,
+        st.sampled_from(["", "-"]),
+        st.integers(0, 10**25),
+        st.one_of(st.just(""), st.integers(0, 10**25).map(".{}".format)),
+        st.one_of(st.just(""), st.integers(-60, 12).map("e{:+d}".format), st.integers(-60, 12).map("E{}".format)),
+    )
+
+
+numbers = st.one_of(
+    decimals(),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(2**70), 2**70).map(str),
+    st.sampled_from(
+        ["0", "-0", "-0.0", "1e-50", "3.4028235677973366e38", "3.40282356779733642748e38", str(FLOAT32_MAX)]
+    ),
+)
+arrays = st.lists(numbers, min_size=3, max_size=3).map(lambda values: f"[{', '.join(values)}]")
+objects = st.tuples(st.permutations(NAMES), st.lists(numbers, min_size=3, max_size=3)).map(
+    lambda pair: "{" + ", ".join(f"{json.dumps(n)}: {v}" for n, v in zip(*pair, strict=True)) + "}"
+)
+good_rows = st.one_of(
+    st.lists(arrays, min_size=1), st.lists(objects, min_size=1), st.lists(arrays | objects, min_size=1)
+)
+
+
+@examples(150)
+@hypothesis.given(good_rows)
+def test_both_readers_read_the_same_bits(rows: list[str]) -> None:
+    body = f'{{"instances": [{", ".join(rows)}]}}'.encode()
+
+    assert outcome(read, body) == outcome(read_precisely, body)
+
+
+@examples(150)
+@hypothesis.given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3))
+def test_float32_values_are_read_as_they_are(row: list[float]) -> None:
+    body = json.dumps({"instances": [row]}).encode()
+
+    assert outcome(read, body) == np.array([row], dtype=np.float32).tobytes()
+
+
+junk = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=4),
+        st.sampled_from((*NAMES, "instances")),
+    ),
+    lambda children: st.one_of(
+        st.lists(children, max_size=4),
+        st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), children, max_size=4),
+    ),
+    max_leaves=12,
+)
+almost_rows = st.lists(
+    st.lists(st.floats() | st.integers() | junk, min_size=2, max_size=4)
+    | st.fixed_dictionaries(dict.fromkeys(NAMES, st.floats() | st.integers() | junk))
+    | junk,
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.slow
+@examples(500)
+@hypothesis.given(almost_rows)
+def test_both_readers_accept_the_same_documents(instances: list[Any]) -> None:
+    body = json.dumps({"instances": instances}).encode()
+
+    assert outcome(read, body) == outcome(read_precisely, body)
+
+
+@examples(150)
+@hypothesis.given(st.one_of(junk.map(lambda value: json.dumps(value).encode()), st.binary(max_size=40)))
+def test_any_other_body_is_refused_and_nothing_else_happens(body: bytes) -> None:
+    assert outcome(read, body) in {"InvalidInput", "MalformedBody"}
+
+
+def twice(key: str, rest: str) -> bytes:
+    return f'{{"instances": [{{{key}: 1, {rest}, {key}: 2}}]}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        twice('"left"', '"the \\"right\\"": 1, "ünder 100 %": 1'),
+        b'{"instances": [[1, 2, 3]], "instances": [[1, 2, 3]]}',
+        b'{"instances": [[1, 2, 3]], "model": "a", "model": "a"}',
+        b'{"instances": [[1, 2, 3]], "version": 1, "version": 1}',
+        b'{"instances": [[1, 2, 3]], "\\u0069nstances": [[1, 2, 3]]}',
+    ],
+)
+def test_a_name_twice_is_refused_by_both(body: bytes) -> None:
+    assert outcome(read, body) == outcome(read_precisely, body) == "MalformedBody"
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_booleans_are_no_numbers_wherever_they_stand(value: str) -> None:
+    for row in (f"[{value}, 1, 2]", f"[1, 2, {value}]", f'{{"left": {value}, "the \\"right\\"": 1, "ünder 100 %": 1}}'):
+        assert outcome(read, f'{{"instances": [{row}]}}'.encode()) == "InvalidInput"
+
+
+def test_feature_named_true_is_read_like_any_other() -> None:
+    contract = contract_of(("true", "false"))
+    body = b'{"instances": [{"false": 2, "true": 1}]}'
+
+    assert read_rows(read_request(body), contract).tolist() == [[1, 2]]
+
+
+def test_one_feature_is_enough() -> None:
+    contract = contract_of(("only",))
+
+    for body in (b'{"instances": [[1], [2]]}', b'{"instances": [{"only": 1}, {"only": 2}]}'):
+        assert read_rows(read_request(body), contract).tolist() == [[1], [2]]
+
+
+PLAIN = contract_of(("a", "b", "c"))
+
+
+def large(named: bool, space: str = "") -> bytes:
+    """Return a request of several blocks; an escape in a name would not be plain."""
+    values = np.random.default_rng(5).normal(0, 1e3, (2000, 3)).astype(np.float32).tolist()
+    rows = [dict(zip(PLAIN.features, row, strict=True)) for row in values] if named else values
+    listed = f"{space},{space}".join(json.dumps(row) for row in rows)
+    body = f'{space}{{{space}"instances"{space}:{space}[{space}{listed}{space}]{space}}}{space}'.encode()
+    assert len(body) > 4 * BLOCK_BYTES
+    return body
+
+
+@pytest.mark.parametrize("space", ["", " ", "\r\n\t"], ids=["no space", "space", "line ends"])
+@pytest.mark.parametrize("named", [False, True], ids=["by position", "by name"])
+def test_large_request_gives_the_same_bits_in_blocks(named: bool, space: str) -> None:
+    body = large(named, space)
+
+    blocks = list(row_blocks(body, PLAIN))
+
+    assert len(blocks) > 3
+    assert np.concatenate(blocks).tobytes() == precise_json.rows(precise_json.parse(body)["instances"], PLAIN).tobytes()
+
+
+UNUSUAL = {
+    "a boolean at the end": (b"]]}", b"], [1, 2, true]]}"),
+    "a wide row at the end": (b"]]}", b"], [1, 2, 3, 4]]}"),
+    "a comma too many": (b"]]}", b"],]}"),
+    "a comma too few": (b"]]}", b"] [1, 2, 3]]}"),
+    "NaN at the end": (b"]]}", b"], [1, 2, NaN]]}"),
+    "beyond float32 at the end": (b"]]}", b"], [1, 2, 1e39]]}"),
+    "something after the end": (b"]]}", b"]]} x"),
+    "a model after the rows": (b"]]}", b']], "model": "means"}'),
+    "a model before the rows": (b'{"instances"', b'{"model": "means", "instances"'),
+    "cut off": (b"]]}", b"]"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_large_request_that_is_unusual_in_any_way_is_left_to_the_other_reader(old: bytes, new: bytes) -> None:
+    body = large(named=False)
+    assert body.count(old) == 1
+
+    with pytest.raises(Unusual):
+        list(row_blocks(body.replace(old, new), PLAIN))
+
+
+def refuse(constant: str) -> NoReturn:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def strictly(data: bytes) -> Any:
+    return json.loads(data.decode("utf-8"), parse_constant=refuse)
+
+
+def written(contract: Contract, x: Float32, probabilities: Float32, start: int = 0, stop: int | None = None) -> Any:
+    scores = Scores(contract, x, probabilities)
+    return strictly(write_answer(Answer(scores, start, len(x) if stop is None else stop)))
+
+
+labels = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+    | st.sampled_from(["100 %", "%s", "%(a)s", "%%", '"', "\\", "\n", "{}", "😀", "naïve", "\u2028", "}},{"]),
+    min_size=2,
+    max_size=5,
+    unique=True,
+)
+
+
+@examples(150)
+@hypothesis.given(labels, st.data())
+def test_answer_is_strict_json_with_the_exact_probabilities(classes: list[str], data: st.DataObject) -> None:
+    rows = data.draw(
+        st.lists(
+            st.lists(st.floats(0, 1, width=32), min_size=len(classes), max_size=len(classes)), min_size=1, max_size=4
+        )
+    )
+    probabilities = np.array(rows, dtype=np.float32)
+    x = np.full((len(rows), 1), 0.5, dtype=np.float32)
+
+    answer = written(contract_of(("only",), tuple(classes)), x, probabilities)
+
+    assert list(answer) == ["model", "version", "predictions"]
+    assert len(answer["predictions"]) == len(rows)
+    for row, prediction in zip(rows, answer["predictions"], strict=True):
+        assert list(prediction["probabilities"]) == classes
+        assert [np.float32(value) for value in prediction["probabilities"].values()] == row
+        assert prediction["label"] == classes[row.index(max(row))]
+        assert np.float32(prediction["probability"]) == max(row)
+
+
+def test_each_request_of_a_batch_gets_its_own_rows_and_warnings() -> None:
+    contract = contract_of(("only",))
+    x = np.array([[0.5], [2], [0.25], [-1]], dtype=np.float32)
+    probabilities = np.array([[1, 0], [0.5, 0.5], [0.25, 0.75], [0, 1]], dtype=np.float32)
+
+    first = written(contract, x, probabilities, 0, 1)
+    second = written(contract, x, probabilities, 1, 4)
+
+    assert [p["probability"] for p in first["predictions"]] == [1.0]
+    assert "warnings" not in first
+    assert [p["probability"] for p in second["predictions"]] == [0.5, 0.75, 1.0]
+    assert second["warnings"] == [
+        {"row": 0, "feature": "only", "value": 2.0, "range": [0.0, 1.0]},
+        {"row": 2, "feature": "only", "value": -1.0, "range": [0.0, 1.0]},
+    ]
+
+
+def test_warnings_are_cut_and_the_rest_counted() -> None:
+    contract = contract_of(NAMES)
+    x = np.full((50, 3), 7, dtype=np.float32)
+
+    answer = written(contract, x, np.full((50, 2), 0.5, dtype=np.float32))
+
+    assert len(answer["warnings"]) == MAX_WARNINGS
+    assert answer["warnings_omitted"] == 150 - MAX_WARNINGS
+    assert [warning["feature"] for warning in answer["warnings"][:3]] == list(NAMES)
+
+
+def test_equal_probabilities_give_the_first_class() -> None:
+    answer = written(contract_of(("only",)), np.zeros((1, 1), dtype=np.float32), np.full((1, 2), 0.5, dtype=np.float32))
+
+    assert answer["predictions"][0]["label"] == "low"
+
+
+def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
+    probabilities = np.array([[np.float32(0.1), np.float32(0.9)]], dtype=np.float32)
+    contract = contract_of(("only",))
+
+    text = write_answer(Answer(Scores(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1))
+
+    assert b'"probabilities":{"low":0.1,"high":0.9}' in text
+    assert math.isclose(float(probabilities[0, 0]), 0.1, rel_tol=1e-7)

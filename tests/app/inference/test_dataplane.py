@@ -1,0 +1,212 @@
+"""The data plane with real models: parts of a batch, sizes, versions, bounds, and answers that are not finite."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
+from app.inference.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
+from app.inference.predictions import Answer
+from app.registry.loader import Loader
+from app.registry.registry import ModelRegistry
+from app.runtime import load
+from app.schema import Float32
+from app.telemetry.metrics import ServingMetrics
+from modelstore import ModelRepository
+from tests.app.broken import RaisesLater, publish_as_means
+from tests.app.overflow import Overflows
+from tests.app.tables import rows
+from tests.fakes import publish
+
+T = TypeVar("T")
+
+
+def with_plane(
+    repository: ModelRepository, scene: Callable[[DataPlane], Awaitable[T]], *, queue: int = 65_536, wait_s: float = 0.0
+) -> tuple[T, bytes]:
+    """Return what happens in a scene with a plane over the store, and the figures afterwards."""
+
+    async def run() -> tuple[T, bytes]:
+        registry = ModelRegistry(repository, Loader(partial(load.load, device="cpu"), 8), load.prove_again)
+        await registry.refresh()
+        metrics = ServingMetrics(tuple)
+        plane = DataPlane(registry, metrics, max_queue_rows=queue, max_wait_s=wait_s)
+        return await scene(plane), metrics.text()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def store(repository: ModelRepository) -> ModelRepository:
+    """Return a store with version 1 of `means` active and version 2, which adds a half."""
+    publish(repository)
+    publish(repository, shift=0.5, activate=False)
+    return repository
+
+
+def high(answer: Answer) -> list[float]:
+    return [float(value) for value in answer.probabilities[:, 1]]
+
+
+def test_requests_of_one_turn_get_their_own_parts(store: ModelRepository) -> None:
+    sizes = (1, 3, 2, 5)
+    parts = [rows(size) for size in sizes]
+
+    async def scene(plane: DataPlane) -> list[Answer]:
+        model = plane.active("means")
+        return list(await asyncio.gather(*(plane.infer(model, x) for x in parts)))
+
+    answers, _ = with_plane(store, scene)
+    assert len({id(answer.scores) for answer in answers}) == 1
+    assert [(answer.start, answer.stop) for answer in answers] == [(0, 1), (1, 4), (4, 6), (6, 11)]
+    for x, answer in zip(parts, answers, strict=True):
+        assert np.array_equal(answer.probabilities[:, 1], x.mean(axis=1, dtype=np.float32))
+
+
+@pytest.mark.parametrize("count", [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS + 1, 3 * MAX_BATCH_ROWS + 7])
+def test_any_number_of_rows_is_answered_whole_and_counted_once(store: ModelRepository, count: int) -> None:
+    x = rows(count)
+
+    async def scene(plane: DataPlane) -> Answer:
+        return await plane.infer(plane.active("means"), x)
+
+    answer, figures = with_plane(store, scene)
+    assert (answer.rows, answer.probabilities.shape) == (count, (count, 2))
+    assert np.array_equal(answer.probabilities[:, 1], x.mean(axis=1, dtype=np.float32))
+    assert b'tabserve_inference_rows_total{model="means",version="1"} %d.0\n' % count in figures
+
+
+def test_versions_do_not_share_a_batch(store: ModelRepository) -> None:
+    x = np.array([[0.25, 0.25]], dtype=np.float32)
+
+    async def scene(plane: DataPlane) -> list[Answer]:
+        models = [await plane.resolve("means", version) for version in (None, 2, 1)]
+        return list(await asyncio.gather(*(plane.infer(model, x) for model in models)))
+
+    answers, figures = with_plane(store, scene)
+    assert [(answer.contract.version, high(answer)) for answer in answers] == [(1, [0.25]), (2, [0.75]), (1, [0.25])]
+    assert b'tabserve_inference_rows_total{model="means",version="1"} 2.0\n' in figures
+    assert b'tabserve_inference_rows_total{model="means",version="2"} 1.0\n' in figures
+
+
+def test_unknown_model_and_version_are_named(store: ModelRepository) -> None:
+    async def scene(plane: DataPlane) -> None:
+        with pytest.raises(ModelNotFound):
+            plane.active("nobody")
+        with pytest.raises(VersionNotFound):
+            await plane.resolve("means", 99)
+
+    with_plane(store, scene)
+
+
+def submitted(plane: DataPlane, *parts: Float32, alone: bool = False) -> list[Answer | Exception]:
+    """Submit requests to the active version and return where their answers will be."""
+    answers: list[Answer | Exception] = []
+    for x in parts:
+        plane.submit(plane.active("means"), x, answers.append, alone=alone)
+    return answers
+
+
+def test_request_that_is_alone_is_answered_at_once(store: ModelRepository) -> None:
+    async def scene(plane: DataPlane) -> list[Answer | Exception]:
+        return submitted(plane, np.array([[0.5, 1.0]], dtype=np.float32), alone=True)
+
+    (answer,), _ = with_plane(store, scene)
+    assert isinstance(answer, Answer)
+    assert high(answer) == [0.75]
+
+
+def test_overflow_of_one_request_is_its_own(repository: ModelRepository) -> None:
+    publish_as_means(repository, Overflows(2, 0.0))
+    good, bad = np.array([[0.5, 0.5]], np.float32), np.array([[0.5, 0.5], [3e38, 3e38]], np.float32)
+
+    async def scene(plane: DataPlane) -> list[Answer | Exception]:
+        answers = submitted(plane, good, bad, good)
+        await asyncio.sleep(0)
+        return answers
+
+    (first, second, third), _ = with_plane(repository, scene)
+    assert isinstance(first, Answer)
+    assert isinstance(third, Answer)
+    assert high(first) == high(third) == [0.5]
+    assert isinstance(second, Answer)
+    assert [overflows(answer) for answer in (first, second, third)] == [[], [1], []]
+
+
+def test_overflow_names_rows_of_the_whole_request(repository: ModelRepository) -> None:
+    publish_as_means(repository, Overflows(2, 0.0))
+    x = np.full((2000, 2), 0.5, dtype=np.float32)
+    x[[3, 1999]] = 3e38
+
+    async def scene(plane: DataPlane) -> Answer:
+        return await plane.infer(plane.active("means"), x)
+
+    answer, _ = with_plane(repository, scene)
+    assert overflows(answer) == [3, 1999]
+    with pytest.raises(InvalidInput) as refused:
+        require_finite(answer, first=100)
+    assert [problem.row for problem in refused.value.problems] == [103, 2099]
+
+
+def test_many_overflows_are_cut(repository: ModelRepository) -> None:
+    publish_as_means(repository, Overflows(2, 0.0))
+
+    async def scene(plane: DataPlane) -> Answer:
+        return await plane.infer(plane.active("means"), np.full((50, 2), 3e38, dtype=np.float32))
+
+    answer, _ = with_plane(repository, scene)
+    with pytest.raises(InvalidInput) as refused:
+        require_finite(answer)
+    assert [problem.row for problem in refused.value.problems] == list(range(MAX_PROBLEMS))
+    assert {problem.problem for problem in refused.value.problems} == {OVERFLOW}
+
+
+def test_failure_of_the_model_reaches_all_of_its_batch_and_no_other(repository: ModelRepository) -> None:
+    publish_as_means(repository, RaisesLater(2, 0.0))
+    poison, good = np.array([[2e6, 0.5]], np.float32), np.array([[0.5, 0.5]], np.float32)
+
+    async def scene(plane: DataPlane) -> list[Answer | Exception]:
+        together = submitted(plane, poison, good)
+        await asyncio.sleep(0)
+        return [*together, await plane.infer(plane.active("means"), good)]
+
+    (first, second, later), _ = with_plane(repository, scene)
+    assert isinstance(first, Exception)
+    assert second is first
+    assert isinstance(later, Answer)
+
+
+def test_queue_is_bounded_in_rows_for_each_version(store: ModelRepository) -> None:
+    async def scene(plane: DataPlane) -> None:
+        answers = submitted(plane, rows(6), rows(4))
+        with pytest.raises(Overloaded):
+            submitted(plane, rows(1))
+        other = await asyncio.wait_for(plane.infer(await plane.resolve("means", 1), rows(1)), 5)
+        assert other.rows == 1
+        assert len(answers) == 2
+
+    with_plane(store, scene, queue=10)
+
+
+def test_cancelled_request_leaves_its_neighbours_served(store: ModelRepository) -> None:
+    async def scene(plane: DataPlane) -> list[Answer | BaseException]:
+        model = plane.active("means")
+        tasks = [
+            asyncio.ensure_future(plane.infer(model, np.full((1, 2), value, np.float32))) for value in (0.25, 0.5, 0.75)
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+    (first, second, third), figures = with_plane(store, scene, wait_s=0.01)
+    assert isinstance(first, Answer)
+    assert isinstance(third, Answer)
+    assert (high(first), high(third)) == ([0.25], [0.75])
+    assert isinstance(second, asyncio.CancelledError)
+    assert b'tabserve_inference_rows_total{model="means",version="1"} 2.0\n' in figures
