@@ -24,14 +24,14 @@ gc.disable()  # looking for garbage among what is imported costs a fifth of the 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from app.access import keycommand
-from app.access.exposure import check_exposure
-from app.audit import command as auditcommand
 from app.child import plain
 from app.errors import ConfigurationError
 from app.listener import bound, handed_on
 from app.registry.signing import signing_key
 from app.scratch import use_scratch
+from app.security import keys_command
+from app.security.audit import command as auditcommand
+from app.security.hosts import check_exposure
 from app.server import WORKER, serve, work
 from app.settings import Settings
 from app.telemetry.logs.setup import configure, for_people, log_all
@@ -45,7 +45,7 @@ BAD_SETTINGS = 3
 def main() -> int:
     """Run the service until it is stopped, or the command about keys, and return the exit code."""
     if sys.argv[1:2] == ["keys"]:
-        return keycommand.main(sys.argv[2:])
+        return keys_command.main(sys.argv[2:])
     if sys.argv[1:2] == ["audit"]:
         return auditcommand.main(sys.argv[2:])
     if sys.argv[1:2] == [WORKER]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from app.access.door import Pass
 from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.edge import PREDICT_ROUTE, Edge
 from app.errors import ClientGone
 from app.holding import Holding
 from app.inference.batcher import Entry
+from app.security.admission import Pass
 from app.telemetry.in_flight import Flight
 
 logger = logging.getLogger(__name__)

@@ -20,17 +20,17 @@ from http import HTTPStatus
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access.door import Door, in_time
 from app.access.prefix import Prefixes
-from app.access.refusals import NotPermitted
-from app.access.table import PROBES
 from app.api.bodies import media_type
-from app.audit.requests import Auditor
 from app.errors import ClientGone
 from app.exchange import Exchange
 from app.holding import HOLDING, Budget, Holding
 from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime
+from app.security.admission import Door, in_time
+from app.security.audit.requests import Auditor
+from app.security.errors import NotPermitted
+from app.security.permissions import PROBES
 from app.telemetry.in_flight import FLIGHT, Flight
 from app.telemetry.logs.form import REQUEST_ID
 from app.telemetry.logs.requests import RequestLog

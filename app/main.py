@@ -16,13 +16,13 @@ from fastapi.routing import iter_route_contexts
 from app.access.prefix import Prefixes
 from app.api import datasets, errors, models, oip, openapi, ops, predict, train
 from app.api.oip_infer import InferRoute
-from app.audit.requests import Auditor
 from app.edge import BodyLimits, Edge
 from app.errors import ServingError
 from app.inference.codecs import formats
 from app.parts import Parts, assemble
 from app.registry.registry import ModelRegistry
 from app.runtime import load as runtime
+from app.security.audit.requests import Auditor
 from app.settings import Settings
 from app.standstill import Standstill
 from app.telemetry.logs.requests import RequestLog

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from app.access.limits import ReceiveLimits
+from app.security.rate_limit import ReceiveLimits
 
 LOOK_S = 1.0
 FEW_BYTES = 64 << 10  # of an answer: who reads so many in the time that it has is slow, but not stuck

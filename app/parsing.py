@@ -12,10 +12,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.access.heads import require_unambiguous
-from app.access.limits import ReceiveLimits
-from app.access.refusals import HeadTooLarge, MalformedRequest
 from app.errors import MalformedBody, ServingError
 from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE
+from app.security.errors import HeadTooLarge, MalformedRequest
+from app.security.rate_limit import ReceiveLimits
 
 FREE_CHUNKS = 1024
 LEAST_CHUNK_BYTES = 4  # on average, of more than these: no row is shorter

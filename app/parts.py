@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from app.access.door import Door, door_for
-from app.audit.trail import AuditTrail
-from app.audit.watch import Serving, Watch
 from app.datasets.store import DatasetStore
 from app.inference.bulk_predictor import BulkPredictor
 from app.inference.dataplane import DataPlane
@@ -25,6 +22,9 @@ from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.registry.signing import signing_key
 from app.runtime import load as runtime
+from app.security.admission import Door, door_for
+from app.security.audit.trail import AuditTrail
+from app.security.audit.watch import Serving, Watch
 from app.settings import Settings
 from app.telemetry.metric_families import Active, ModelState
 from app.telemetry.metrics import ServingMetrics

@@ -11,10 +11,10 @@ import select
 from abc import abstractmethod
 from typing import Any
 
-from app.access.refusals import ReceiveTimeout
 from app.errors import MalformedBody, ServingError
 from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, LOOK_S, Pace, late_s
 from app.parsing import ParsingProtocol
+from app.security.errors import ReceiveTimeout
 
 FIRST_WORDS_S = 0.5  # of a new connection, when the server stops: so long its first request may be under way
 LINGER_S = 2.0  # after an answer to a body that is not read, so that the client gets to read the answer

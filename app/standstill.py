@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from app.access.keys import Scope
-from app.access.table import AccessTable
 from app.lifecycle import Lifetime
+from app.security.keys import Scope
+from app.security.permissions import AccessTable
 from app.telemetry.metrics import ServingMetrics
 
 LOOK_S = 1.0

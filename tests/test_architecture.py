@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.parts", "app.direct"),  # composition; one request on the short way
     ("app.edge", "app.receiving"),  # outermost ASGI layer; deadlines and the end of a connection
     ("app.parsing",),  # bounds of what comes from the socket
-    ("app.exchange", "app.access.door", "app.pace", "app.standstill"),
+    ("app.exchange", "app.security.admission", "app.pace", "app.standstill"),
     ("app.api",),  # HTTP
     ("app.inference.predictor", "app.inference.bulk_predictor", "app.inference.oip"),  # services
     ("app.inference.offload", "app.inference.target"),
@@ -67,23 +67,23 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.runtime.verify.zip_archive",),
     ("app.trainer", "app.registry.signing", "app.scratch"),
     (
-        "app.access.gate",
-        "app.access.table",
-        "app.access.exposure",
+        "app.security.authenticator",
+        "app.security.permissions",
+        "app.security.hosts",
         "app.access.heads",
         "app.access.prefix",
         "app.telemetry.in_flight",
     ),  # who may come in
     (
-        "app.access.keyring",
-        "app.access.keycommand",
-        "app.access.refusals",
-        "app.access.limits",
-        "app.access.cors",
+        "app.security.keyring",
+        "app.security.keys_command",
+        "app.security.errors",
+        "app.security.rate_limit",
+        "app.security.cors",
         "app.patience",
         "app.holding",
     ),
-    ("app.access.keys", "app.audit", "app.logs"),
+    ("app.security.keys", "app.audit", "app.logs"),
     (
         "app.settings",
         "app.errors",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.access.keys import KeyFile, Scope, digest_of
+from app.security.keys import KeyFile, Scope, digest_of
 from modelstore import ModelRepository
 from modelstore.signing import MIN_KEY_BYTES, SigningKey
 from tests.deployed import COMPOSE, SECRETS, environment_of, make_secrets

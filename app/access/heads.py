@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.access.refusals import MalformedRequest
+from app.security.errors import MalformedRequest
 
 # Of two of these one part would read the first and another the last, here or in a proxy.
 ONCE = (

@@ -18,11 +18,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import errors
-from app.access import refusals
 from app.api.bodies import JSON
 from app.api.faults import problems_of
 from app.api.schemas import PROBLEM_TYPE
 from app.jobs import refusals as job_refusals
+from app.security import errors as refusals
 
 RETRY_AFTER_S = 1
 RETRY_AFTER_FULL_S = 60  # somebody has to make room first

@@ -17,13 +17,13 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 
-from app.access.keys import Scope
-from app.access.table import AccessTable
 from app.api.links import prefix_of
 from app.api.model_schemas import example_of
 from app.api.refusals import add_refusals
 from app.api.schemas import COMPONENTS, NUMBER, Document, instances, json_body
 from app.api.security import add_security
+from app.security.keys import Scope
+from app.security.permissions import AccessTable
 from modelstore import Feature, Manifest
 
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}

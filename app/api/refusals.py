@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.access.table import AccessTable
 from app.api.bodies import JSON
 from app.api.schemas import PROBLEM_TYPE, Document
+from app.security.permissions import AccessTable
 
 _OIP = "/v2"
 _RETRY: Document = {

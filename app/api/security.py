@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.access.keys import Scope
-from app.access.table import AccessTable
 from app.api.schemas import Document
+from app.security.keys import Scope
+from app.security.permissions import AccessTable
 
 KEY = "key"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.access.keys import KeyFile, Scope
+from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
 from tests.fakes import publish
 from tests.processes import free_port, service

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.access.keys import KeyFile, Scope
-from app.access.table import AccessTable
 from app.main import create_app
+from app.security.keys import KeyFile, Scope
+from app.security.permissions import AccessTable
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.fakes import publish

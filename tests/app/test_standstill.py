@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.access.table import AccessTable
 from app.lifecycle import Lifetime
+from app.security.permissions import AccessTable
 from app.standstill import STANDSTILL_S, Standstill
 from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository

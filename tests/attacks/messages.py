@@ -6,7 +6,7 @@ import contextlib
 
 import httpx
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import Answer, connected
 from tests.attacks.conftest import Guarded
 

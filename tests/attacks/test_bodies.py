@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import GOOD, Connection, connected
 from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import Asking, resident_bytes

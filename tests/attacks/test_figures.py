@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import GOOD, Connection, request
 from tests.attacks.conftest import Guarded
 from tests.attacks.test_scopes import ROUTES, VALUES

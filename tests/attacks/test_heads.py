@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from app.access.heads import ONCE
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import GOOD, connected
 from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import peak_bytes, reset_peak, resident_bytes

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from app.access.keys import Scope
 from app.api.bodies import MAX_SMALL_BYTES
+from app.security.keys import Scope
 from tests.app.oip import JSON_BYTES
 from tests.app.sockets import Answer, connected, request
 from tests.app.test_oip_errors import hostile

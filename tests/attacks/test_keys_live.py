@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.__main__ import BAD_SETTINGS, main
-from app.access.keys import KeyFile, Scope
+from app.security.keys import KeyFile, Scope
 from tests.app.sockets import connected, request
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, store_in

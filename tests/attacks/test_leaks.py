@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.access.keys import KeyFile, Scope
+from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
 from tests.app import test_errors, test_oip_errors
 from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means

@@ -16,8 +16,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.access.keys import KeyFile, Scope
-from app.audit.verification import verify
+from app.security.audit.verification import verify
+from app.security.keys import KeyFile, Scope
 from tests.app.runners import write_training
 from tests.app.sockets import connected, request
 from tests.app.telemetry.logs.test_form import NASTY

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.access.keys import KeyFile, Scope
+from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
 from tests.attacks.conftest import FEATURES
 from tests.fakes import publish

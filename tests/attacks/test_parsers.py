@@ -18,9 +18,6 @@ import pytest
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from app.access.door import TIMEOUT_HEADER, in_time
-from app.access.keys import KeyFile, Scope, UnreadableKeys
-from app.access.refusals import MalformedRequest
 from app.api.bodies import declared_length, media_type
 from app.api.preferences import MAX_WAIT_S, idempotency_key, last_event_id, preferred_wait_s
 from app.errors import InvalidInput, MalformedBody
@@ -30,6 +27,9 @@ from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Float32
+from app.security.admission import TIMEOUT_HEADER, in_time
+from app.security.errors import MalformedRequest
+from app.security.keys import KeyFile, Scope, UnreadableKeys
 from modelstore import Manifest
 from tests.app.oip import SPELLINGS, as_flat, as_nested
 from tests.app.tables import BODIES, IDS, JSON, STREAMED, contract_of, outcome, rows

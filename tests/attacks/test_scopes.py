@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.access.keys import Scope
-from app.access.table import AccessTable
+from app.security.keys import Scope
+from app.security.permissions import AccessTable
 from tests.attacks.conftest import Guarded
 from tests.processes import service
 from tests.promises import Measured

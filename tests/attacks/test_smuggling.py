@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import connected
 from tests.attacks.conftest import Guarded
 from tests.promises import Measured

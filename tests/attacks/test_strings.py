@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import connected, request
 from tests.attacks.conftest import Guarded
 from tests.attacks.test_scopes import ROUTES

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from scipy.stats import mannwhitneyu
 
-from app.access.keyring import Keyring
-from app.access.keys import KeyFile, Scope
+from app.security.keyring import Keyring
+from app.security.keys import KeyFile, Scope
 from tests.app.sockets import GOOD
 from tests.attacks.conftest import Guarded, store_in
 from tests.attacks.messages import post, whole

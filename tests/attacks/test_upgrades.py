@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import GOOD, connected
 from tests.app.test_wire import high
 from tests.attacks.conftest import Guarded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.access.keys import Scope
+from app.security.keys import Scope
 from tests.app.sockets import Answer, connected, request
 from tests.attacks.conftest import Guarded
 from tests.attacks.messages import CAP, answer_to, head

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.access.keys import KeyFile, Scope
-from app.audit.verification import verify
+from app.security.audit.verification import verify
+from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
 from tests.app.waiting import until
 from tests.fakes import publish

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.access.keys import KeyFile, Scope
+from app.security.keys import KeyFile, Scope
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.faults.scenes import Scene, asking, begun, ended, results, start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.access.refusals import CrossOrigin
+from app.security.errors import CrossOrigin
 
 Headers = list[tuple[bytes, bytes]]
 

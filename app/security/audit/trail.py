@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.audit.chain import AuditFile, Entry
 from app.errors import AuditUnavailable
+from app.security.audit.chain import AuditFile, Entry
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.access.gate import FAILURES, Gate
-from app.access.keyring import Caller, Keyring
-from app.access.keys import KeyFile, Scope
-from app.access.limits import TokenBuckets
-from app.access.refusals import KeyNotAccepted, NotAuthenticated, RateLimited, ScopeMissing
+from app.security.authenticator import FAILURES, Gate
+from app.security.errors import KeyNotAccepted, NotAuthenticated, RateLimited, ScopeMissing
+from app.security.keyring import Caller, Keyring
+from app.security.keys import KeyFile, Scope
+from app.security.rate_limit import TokenBuckets
 
 HERE = "192.0.2.1"
 NOBODY: frozenset[Scope] = frozenset()

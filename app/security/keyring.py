@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.access.keys import FORM, Key, KeyFile, Scope, UnreadableKeys, digest_of
+from app.security.keys import FORM, Key, KeyFile, Scope, UnreadableKeys, digest_of
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.access.keys import KeyFile, Scope
 from app.main import create_app
+from app.security.keys import KeyFile, Scope
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.problems import assert_problem

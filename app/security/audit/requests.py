@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
-from app.audit.trail import AuditTrail
-from app.audit.watch import Watch
 from app.errors import AuditUnavailable
+from app.security.audit.trail import AuditTrail
+from app.security.audit.watch import Watch
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
-from app.access.keyring import Caller, Keyring
-from app.access.keys import Scope
-from app.access.limits import TokenBuckets, site_of
-from app.access.refusals import KeyNotAccepted, NotAuthenticated, RateLimited, ScopeMissing
+from app.security.errors import KeyNotAccepted, NotAuthenticated, RateLimited, ScopeMissing
+from app.security.keyring import Caller, Keyring
+from app.security.keys import Scope
+from app.security.rate_limit import TokenBuckets, site_of
 
 _SCHEME = b"bearer "
 # Wrong keys of one address: after so many, one more in this many seconds; good keys from there are not held up.

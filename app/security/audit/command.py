@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.audit.chain import START
-from app.audit.verification import BrokenChain, verify
+from app.security.audit.chain import START
+from app.security.audit.verification import BrokenChain, verify
 
 BROKEN = 1
 UNREADABLE = 3

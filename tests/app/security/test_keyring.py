@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from app.access import keyring
-from app.access.keyring import Keyring
-from app.access.keys import KeyFile, Scope, UnreadableKeys, digest_of
+from app.security import keyring
+from app.security.keyring import Keyring
+from app.security.keys import KeyFile, Scope, UnreadableKeys, digest_of
 from tests.app.waiting import until
 
 BOTH = frozenset((Scope.PREDICT, Scope.METRICS))

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.access.keys import Scope
-from app.access.refusals import MethodNotAllowed, NotFound
 from app.errors import ConfigurationError
+from app.security.errors import MethodNotAllowed, NotFound
+from app.security.keys import Scope
 
 PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
 
@@ -124,7 +124,7 @@ class AccessTable:
         known = {(method, _nameless(template)) for template, found in self.routes.items() for method in found}
         missing = sorted(f"{method} {path}" for method, path in served if (method, _nameless(path)) not in known)
         if missing:
-            raise ConfigurationError(f"no scope is declared in app/access/table.py for {', '.join(missing)}")
+            raise ConfigurationError(f"no scope is declared in app/security/permissions.py for {', '.join(missing)}")
 
 
 def _nameless(template: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from app.access.keys import KeyFile, Scope
-from app.access.refusals import HostNotServed
 from app.errors import ConfigurationError
+from app.security.errors import HostNotServed
+from app.security.keys import KeyFile, Scope
 from app.settings import Settings
 
 _PORT = re.compile(rb":[0-9]{0,5}$")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.audit.chain import SEALED, START, record_of, sha256_of
+from app.security.audit.chain import SEALED, START, record_of, sha256_of
 
 
 class BrokenChain(Exception):

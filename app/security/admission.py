@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.access.cors import Cors
-from app.access.exposure import Hosts, strangers
-from app.access.gate import Gate
-from app.access.keyring import Caller, Keyring
-from app.access.keys import KeyFile, Scope
-from app.access.limits import ReceiveLimits, TokenBuckets
-from app.access.refusals import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound
-from app.access.table import AccessTable, Route
 from app.errors import DeadlinePassed, ServingError, TooManyInFlight
 from app.patience import PATIENCE, Patience
+from app.security.authenticator import Gate
+from app.security.cors import Cors
+from app.security.errors import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound
+from app.security.hosts import Hosts, strangers
+from app.security.keyring import Caller, Keyring
+from app.security.keys import KeyFile, Scope
+from app.security.permissions import AccessTable, Route
+from app.security.rate_limit import ReceiveLimits, TokenBuckets
 from app.settings import Settings
 from app.telemetry.metrics import ServingMetrics
 

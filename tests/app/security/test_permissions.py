@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from app.access import door
-from app.access.keys import Scope
-from app.access.refusals import MethodNotAllowed, NotFound
-from app.access.table import TABLE, AccessTable
 from app.errors import ConfigurationError
 from app.main import create_app
+from app.security import admission
+from app.security.errors import MethodNotAllowed, NotFound
+from app.security.keys import Scope
+from app.security.permissions import TABLE, AccessTable
 from app.settings import Settings
 
 PROBES = {"/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready"}
@@ -103,7 +103,7 @@ def test_service_does_not_start_with_a_route_that_the_table_lacks(
 ) -> None:
     left_out = [f"{method} {path}" for path in TABLE[row][2] for method in TABLE[row][1].split() if method != "HEAD"]
     shortened = AccessTable(TABLE[:row] + TABLE[row + 1 :])
-    monkeypatch.setattr(door, "AccessTable", lambda: shortened)
+    monkeypatch.setattr(admission, "AccessTable", lambda: shortened)
 
     with pytest.raises(ConfigurationError, match=r"^no scope is declared in app/access/table\.py for ") as refused:
         create_app(settings)

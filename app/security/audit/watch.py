@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from app.audit.trail import AuditTrail
+from app.security.audit.trail import AuditTrail
 
 logger = logging.getLogger(__name__)
 

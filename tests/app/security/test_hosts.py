@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.access.exposure import Hosts, check_exposure, strangers
-from app.access.keys import KeyFile, Scope
-from app.access.refusals import HostNotServed
 from app.errors import ConfigurationError
+from app.security.errors import HostNotServed
+from app.security.hosts import Hosts, check_exposure, strangers
+from app.security.keys import KeyFile, Scope
 from app.settings import Settings
 
 ALL = frozenset(Scope)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app.access.keys import KeyFile, Scope
 from app.errors import ConfigurationError
+from app.security.keys import KeyFile, Scope
 
 BAD_SETTINGS = 3
 NOT_FOUND = 1

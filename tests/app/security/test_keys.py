@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from app.access import keycommand, keys
-from app.access.keys import FORM, KeyFile, Scope, UnreadableKeys
 from app.errors import ConfigurationError
+from app.security import keys, keys_command
+from app.security.keys import FORM, KeyFile, Scope, UnreadableKeys
 
 PREDICT = frozenset((Scope.PREDICT,))
 
@@ -156,11 +156,11 @@ def test_secret_of_a_container_may_be_readable_but_not_writable(file: KeyFile, m
 def test_command_creates_lists_and_revokes(file: KeyFile, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--file", str(file.path))
     assert (
-        keycommand.main(["create", "--scopes", "predict, metrics", "--expires", "90d", "--note", "shop", *where]) == 0
+        keys_command.main(["create", "--scopes", "predict, metrics", "--expires", "90d", "--note", "shop", *where]) == 0
     )
     created = capsys.readouterr()
     identity = created.out.split("_")[1]
-    keycommand.main(["create", "--scopes", "admin", *where])
+    keys_command.main(["create", "--scopes", "admin", *where])
     other = capsys.readouterr().out.split("_")[1]
 
     assert FORM.fullmatch(created.out.strip().encode())
@@ -168,13 +168,13 @@ def test_command_creates_lists_and_revokes(file: KeyFile, capsys: pytest.Capture
     left = file.read()[0].expires
     assert left is not None
     assert timedelta(days=89) < left - datetime.now(UTC) <= timedelta(days=90)
-    assert keycommand.main(["list", *where]) == 0
+    assert keys_command.main(["list", *where]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.split()[:2] == [identity, "predict,metrics"]
     assert first.endswith("shop")
     assert "until never" in second
-    assert keycommand.main(["revoke", other, *where]) == 0
-    assert keycommand.main(["revoke", other, *where]) == keycommand.NOT_FOUND
+    assert keys_command.main(["revoke", other, *where]) == 0
+    assert keys_command.main(["revoke", other, *where]) == keys_command.NOT_FOUND
     assert other in capsys.readouterr().err
 
 
@@ -194,7 +194,7 @@ def test_command_creates_lists_and_revokes(file: KeyFile, capsys: pytest.Capture
 def test_wrong_command_is_refused_and_writes_nothing(arguments: list[str], file: KeyFile) -> None:
     where = ["--file", str(file.path)] if arguments else []
     with pytest.raises(SystemExit):
-        keycommand.main([*arguments, *where])
+        keys_command.main([*arguments, *where])
 
     assert not file.path.exists()
 
@@ -202,7 +202,7 @@ def test_wrong_command_is_refused_and_writes_nothing(arguments: list[str], file:
 def test_command_tells_in_one_line_what_is_wrong_with_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert keycommand.main(["list", "--file", str(tmp_path / "none" / "keys.json")]) == keycommand.BAD_SETTINGS
+    assert keys_command.main(["list", "--file", str(tmp_path / "none" / "keys.json")]) == keys_command.BAD_SETTINGS
 
     line = capsys.readouterr().err
     assert line.startswith("tabserve: TABSERVE_KEYS_FILE=")
@@ -223,5 +223,5 @@ def test_program_takes_the_file_from_the_environment_and_imports_no_torch(file: 
 
     assert FORM.fullmatch(ended.stdout.strip().encode())
     assert len(file.read()) == 1
-    assert "app.access.keycommand" in ended.stderr
+    assert "app.security.keys_command" in ended.stderr
     assert "torch" not in ended.stderr

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from app.audit import chain
-from app.audit.chain import START, AuditFile
-from app.audit.command import BROKEN, UNREADABLE, main
-from app.audit.verification import BrokenChain, verify
+from app.security.audit import chain
+from app.security.audit.chain import START, AuditFile
+from app.security.audit.command import BROKEN, UNREADABLE, main
+from app.security.audit.verification import BrokenChain, verify
 from tests.processes import PROJECT
 
 Line = dict[str, Any]
@@ -77,7 +77,7 @@ def test_text_of_strangers_stays_in_its_line(path: Path) -> None:
 
 WRITER = """
 import sys, pathlib
-from app.audit.chain import AuditFile
+from app.security.audit.chain import AuditFile
 file = AuditFile(pathlib.Path(sys.argv[1]))
 for number in range(int(sys.argv[2])):
     file.append([{"action": "test", "who": sys.argv[3], "number": number}])
@@ -185,7 +185,7 @@ def test_renamed_file_is_gone_on_with_in_a_new_one(path: Path) -> None:
 def test_full_disk_is_told_and_leaves_a_whole_file(path: Path) -> None:
     source = """
 import pathlib, resource, sys
-from app.audit.chain import AuditFile
+from app.security.audit.chain import AuditFile
 file = AuditFile(pathlib.Path(sys.argv[1]))
 file.append([{"action": "before"}])
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.access.keys import KeyFile, Scope
-from app.access.table import AUDITED, AccessTable
-from app.audit.requests import Auditor
-from app.audit.trail import AuditTrail
-from app.audit.verification import verify
-from app.audit.watch import Serving, Watch
 from app.errors import AuditUnavailable
 from app.main import create_app
+from app.security.audit.requests import Auditor
+from app.security.audit.trail import AuditTrail
+from app.security.audit.verification import verify
+from app.security.audit.watch import Serving, Watch
+from app.security.keys import KeyFile, Scope
+from app.security.permissions import AUDITED, AccessTable
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.waiting import until
@@ -205,8 +205,8 @@ def test_file_that_another_process_never_lets_go_of_is_given_up(
     path.touch(0o600)
     holder = os.open(path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    monkeypatch.setattr("app.audit.trail.DEADLINE_S", 0.05)
-    monkeypatch.setattr("app.audit.chain.LOCK_DEADLINE_S", 0.2)
+    monkeypatch.setattr("app.security.audit.trail.DEADLINE_S", 0.05)
+    monkeypatch.setattr("app.security.audit.chain.LOCK_DEADLINE_S", 0.2)
 
     async def main() -> None:
         trail = AuditTrail(path)

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from app.access.limits import TokenBuckets, site_of
+from app.security.rate_limit import TokenBuckets, site_of
 
 
 class Clock:
