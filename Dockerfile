@@ -47,6 +47,6 @@ WORKDIR /srv
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "app.server.healthcheck"]
 ENTRYPOINT ["python", "-m", "app"]
 CMD ["--train-missing"]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from app import signals
+from app.server import signals
 
 if __name__ == "__main__":
     signals.leave_when_told()  # before what takes time to import, and until there is something to finish
@@ -19,20 +19,20 @@ import subprocess
 import sys
 from types import FrameType
 
-gc.disable()  # looking for garbage among what is imported costs a fifth of the start; app.worker turns it on again
+gc.disable()  # looking for garbage among what is imported costs a fifth of the start; app.server.worker turns it on again
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
 from app.child import plain
 from app.errors import ConfigurationError
-from app.listener import bound, handed_on
 from app.registry.signing import signing_key
-from app.scratch import use_scratch
 from app.security import keys_command
 from app.security.audit import command as auditcommand
 from app.security.hosts import check_exposure
-from app.server import WORKER, serve, work
+from app.server.listener import bound, handed_on
+from app.server.run import WORKER, serve, work
+from app.server.scratch import use_scratch
 from app.settings import Settings
 from app.telemetry.logs.setup import configure, for_people, log_all
 from app.trainer import training_command

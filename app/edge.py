@@ -92,7 +92,7 @@ class Edge:
     """Wraps the app; see the module.
 
     Attributes:
-        predictor: for a server that can answer predictions without ASGI (`app/wire.py`).
+        predictor: for a server that can answer predictions without ASGI (`app/server/fast_path/protocol.py`).
         metrics: likewise.
         request_ids: likewise.
         predictions: likewise, the counts of `POST /predict/{model}`.

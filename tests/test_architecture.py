@@ -23,17 +23,17 @@ PACKAGES = ("app", "modelstore", "training")
 
 # A module of app may import from the rows below its own, and its neighbours of the same folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("app.__main__", "app.healthcheck"),  # command line
-    ("app.server",),  # processes and sockets
-    ("app.drain", "app.supervisor"),  # the end of one process, the lives of several
-    ("app.watchdog",),
-    ("app.listener",),
-    ("app.worker",),  # one serving process
-    ("app.main", "app.wire"),  # routes and lifespan; the short way from the socket
-    ("app.parts", "app.direct"),  # composition; one request on the short way
-    ("app.edge", "app.receiving"),  # outermost ASGI layer; deadlines and the end of a connection
-    ("app.parsing",),  # bounds of what comes from the socket
-    ("app.exchange", "app.security.admission", "app.pace", "app.standstill"),
+    ("app.__main__", "app.server.healthcheck"),  # command line
+    ("app.server.run",),  # processes and sockets
+    ("app.server.shutdown", "app.server.supervisor"),  # the end of one process, the lives of several
+    ("app.server.watchdog",),
+    ("app.server.listener",),
+    ("app.server.worker",),  # one serving process
+    ("app.main", "app.server.fast_path.protocol"),  # routes and lifespan; the short way from the socket
+    ("app.parts", "app.server.fast_path.request"),  # composition; one request on the short way
+    ("app.edge", "app.server.protocol"),  # outermost ASGI layer; deadlines and the end of a connection
+    ("app.server.parsing",),  # bounds of what comes from the socket
+    ("app.exchange", "app.security.admission", "app.server.timeouts", "app.standstill"),
     ("app.api",),  # HTTP
     ("app.inference.predictor", "app.inference.bulk_predictor", "app.inference.oip"),  # services
     ("app.inference.offload", "app.inference.target"),
@@ -65,12 +65,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.runtime.verify.sandbox",
     ),
     ("app.runtime.verify.zip_archive",),
-    ("app.trainer", "app.registry.signing", "app.scratch"),
+    ("app.trainer", "app.registry.signing", "app.server.scratch"),
     (
         "app.security.authenticator",
         "app.security.permissions",
         "app.security.hosts",
-        "app.access.heads",
+        "app.server.headers",
         "app.access.prefix",
         "app.telemetry.in_flight",
     ),  # who may come in
@@ -92,7 +92,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.confine",
         "app.jobs.recipes",
     ),  # leaves
-    ("app.lifecycle", "app.signals"),
+    ("app.lifecycle", "app.server.signals"),
     ("app.telemetry.metric_families",),  # metrics: which there are, how they are written, what they are made of
     ("app.telemetry.version_report",),
     ("app.telemetry.prometheus", "app.telemetry.version_counters"),
@@ -111,7 +111,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch.jit": ("training.export", "app.runtime.load", "app.runtime.backends"),
     "fastapi": ("app.api", "app.main", "app.edge"),
     "fastapi_offline": ("app.api", "app.main"),
-    "uvicorn": ("app.server", "app.drain", "app.wire", "app.parsing"),
+    "uvicorn": ("app.server.run", "app.server.shutdown", "app.server.fast_path.protocol", "app.server.parsing"),
     "starlette": ("app.api", "app.main", "app.edge", "app.exchange"),
     "pyarrow": ("app.codecs",),
     "opentelemetry": ("app.telemetry.tracing", "app.telemetry.otlp"),

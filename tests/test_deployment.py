@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from app.server import SHUTDOWN_GRACE_S
+from app.server.run import SHUTDOWN_GRACE_S
 from app.settings import Settings
 from tests.deployed import COMPOSE
 from tests.processes import PROJECT
@@ -91,7 +91,7 @@ def test_stop_grace_is_longer_than_the_service_takes_to_stop(entry: Any) -> None
 
 def test_our_services_are_asked_whether_they_are_ready() -> None:
     assert {tuple(SERVICES[name]["healthcheck"]["test"]) for name in OURS} == {
-        ("CMD", "python", "-m", "app.healthcheck"),
+        ("CMD", "python", "-m", "app.server.healthcheck"),
     }
 
 

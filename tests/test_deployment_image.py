@@ -103,7 +103,7 @@ def test_what_is_installed_in_the_image_belongs_to_root() -> None:
 
 def test_image_starts_and_checks_the_service_without_a_shell() -> None:
     assert 'ENTRYPOINT ["python", "-m", "app"]' in LAST_STAGE
-    assert 'CMD ["python", "-m", "app.healthcheck"]' in LAST_STAGE
+    assert 'CMD ["python", "-m", "app.server.healthcheck"]' in LAST_STAGE
     assert "STOPSIGNAL SIGTERM" in LAST_STAGE
     assert image_environment()["PYTHONDONTWRITEBYTECODE"] == "1"
 

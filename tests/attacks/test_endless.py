@@ -11,8 +11,8 @@ import time
 
 import pytest
 
+from tests.app.server.fast_path.test_protocol import high
 from tests.app.sockets import GOOD, Connection, connected
-from tests.app.test_wire import high
 from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import Asking, peak_bytes, reset_peak, resident_bytes
 from tests.attacks.messages import answer_to, head, in_chunks, whole

@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
-from app.access.heads import ONCE
 from app.security.keys import Scope
+from app.server.headers import ONCE
 from tests.app.sockets import GOOD, connected
 from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import peak_bytes, reset_peak, resident_bytes

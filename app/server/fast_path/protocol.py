@@ -12,13 +12,13 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.direct import DirectExchange, LastExchange, PlainHead, problem_bytes
 from app.edge import Edge
 from app.errors import ServingError, TooManyBytesHeld
 from app.exchange import COMMON_HEADERS
-from app.pace import BODY_BEGUN, HEAD_BEGUN, IDLE
-from app.receiving import BoundedProtocol
 from app.security.admission import COUNTED
+from app.server.fast_path.request import DirectExchange, LastExchange, PlainHead, problem_bytes
+from app.server.protocol import BoundedProtocol
+from app.server.timeouts import BODY_BEGUN, HEAD_BEGUN, IDLE
 
 MAX_DIRECT_BYTES = 64 << 10
 

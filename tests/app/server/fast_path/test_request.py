@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.direct import DirectExchange, PlainHead
 from app.edge import Edge
 from app.errors import DeadlinePassed
 from app.main import create_app
 from app.security.admission import ANYBODY, Pass
+from app.server.fast_path.request import DirectExchange, PlainHead
 from app.settings import Settings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.pace import IDLE, LOOK_S, Pace
+from app.server.timeouts import IDLE, LOOK_S, Pace
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.sockets import connected, request

@@ -1,7 +1,7 @@
 """A protocol with deadlines and an orderly end, which answers what never becomes a request; it knows no routes.
 
 uvicorn has no deadline for a request that never ends, and refuses what is no HTTP before it answers what came earlier.
-Deadlines are looked after apart (`app/pace.py`), so requests that come whole pay nothing for them.
+Deadlines are looked after apart (`app/server/timeouts.py`), so requests that come whole pay nothing for them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from abc import abstractmethod
 from typing import Any
 
 from app.errors import MalformedBody, ServingError
-from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, LOOK_S, Pace, late_s
-from app.parsing import ParsingProtocol
 from app.security.errors import ReceiveTimeout
+from app.server.parsing import ParsingProtocol
+from app.server.timeouts import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, LOOK_S, Pace, late_s
 
 FIRST_WORDS_S = 0.5  # of a new connection, when the server stops: so long its first request may be under way
 LINGER_S = 2.0  # after an answer to a body that is not read, so that the client gets to read the answer
@@ -24,7 +24,7 @@ class BoundedProtocol(ParsingProtocol):
     """See the module. The class that derives from it says how a refusal is written.
 
     Attributes:
-        answered: see `app.pace.Connection`.
+        answered: see `app.server.timeouts.Connection`.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -63,7 +63,7 @@ class BoundedProtocol(ParsingProtocol):
     def on_response_complete(self) -> None:
         """Be told that an answer is written; what is left of a body that nobody wants stays unread.
 
-        uvicorn would set a timer that the next request cancels; instead `app.pace` sees whether there is a next one.
+        uvicorn would set a timer that the next request cancels; instead `app.server.timeouts` sees whether there is a next one.
         """
         self.answered += 1
         if self.deaf:

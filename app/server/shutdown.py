@@ -21,9 +21,9 @@ from typing import Any
 import uvicorn
 
 from app.lifecycle import DEVICE_LOST, Lifetime
-from app.listener import SETTLE_S, has_waiting, refuse_new
-from app.signals import STOPPING, leave
-from app.watchdog import Watchdog
+from app.server.listener import SETTLE_S, has_waiting, refuse_new
+from app.server.signals import STOPPING, leave
+from app.server.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.watchdog import Watchdog
+from app.server.watchdog import Watchdog
 
 SILENT_S = 0.3
 

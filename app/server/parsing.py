@@ -11,11 +11,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.access.heads import require_unambiguous
 from app.errors import MalformedBody, ServingError
-from app.pace import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE
 from app.security.errors import HeadTooLarge, MalformedRequest
 from app.security.rate_limit import ReceiveLimits
+from app.server.headers import require_unambiguous
+from app.server.timeouts import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE
 
 FREE_CHUNKS = 1024
 LEAST_CHUNK_BYTES = 4  # on average, of more than these: no row is shorter
@@ -28,7 +28,7 @@ class ParsingProtocol(HttpToolsProtocol):
 
     Attributes:
         bounds: set by the deriving class before a connection is made.
-        phase, since_s, received, excused_s: see `app.pace.Connection`.
+        phase, since_s, received, excused_s: see `app.server.timeouts.Connection`.
         deaf: nothing more is read, since what came last was refused or the connection ends.
         counted: what comes besides the present body is counted, to be bounded.
         lengths: the values of Content-Length, which are not among the headers.

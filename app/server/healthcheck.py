@@ -1,4 +1,4 @@
-"""`python -m app.healthcheck`: exit 0 if the service on this machine is ready; for containers, which have no curl."""
+"""`python -m app.server.healthcheck`: exit 0 if the service on this machine is ready; for containers, which have no curl."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 
-from app.listener import url
+from app.server.listener import url
 
 TIMEOUT_S = 3.0
 _ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens on all addresses is asked on this machine's

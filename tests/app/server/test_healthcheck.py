@@ -15,7 +15,7 @@ from tests.fakes import publish
 from tests.processes import free_port, service
 from tests.promises import allowed
 
-CHECK = [sys.executable, "-W", "error", "-m", "app.healthcheck"]
+CHECK = [sys.executable, "-W", "error", "-m", "app.server.healthcheck"]
 UNREADY_S = 0.2  # F-13
 
 

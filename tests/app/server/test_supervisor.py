@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.lifecycle import DEVICE_LOST
-from app.supervisor import BACKOFF_S, Start, Worker
+from app.server.supervisor import BACKOFF_S, Start, Worker
 from tests.app.waiting import until
 
 
@@ -52,7 +52,7 @@ def test_worker_that_dies_as_soon_as_it_lives_is_started_ever_later_whatever_it_
 def test_worker_that_lived_a_while_is_started_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker()
     assert ended(worker, 1) > 0
-    monkeypatch.setattr("app.supervisor.STEADY_S", 0.0)
+    monkeypatch.setattr("app.server.supervisor.STEADY_S", 0.0)
 
     assert ended(worker, 1) <= 0
 
@@ -61,7 +61,7 @@ def test_long_life_makes_up_for_early_deaths(monkeypatch: pytest.MonkeyPatch) ->
     worker = Worker()
     for _ in range(3):
         ended(worker, DEVICE_LOST)
-    monkeypatch.setattr("app.supervisor.LASTING_S", 0.0)
+    monkeypatch.setattr("app.server.supervisor.LASTING_S", 0.0)
 
     assert ended(worker, DEVICE_LOST) == pytest.approx(1, abs=0.5)
 
@@ -89,7 +89,7 @@ def test_worker_that_cannot_be_forked_leaves_nothing_behind_and_is_due_ever_late
 LAUNCHER = """
 import itertools, subprocess, sys
 from app import supervisor
-from app.signals import NotedSignals
+from app.server.signals import NotedSignals
 
 supervisor.BACKOFF_S = (0.01,)
 supervisor.STEADY_S = 0.0

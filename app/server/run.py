@@ -14,13 +14,13 @@ from pathlib import Path
 import uvicorn
 from pydantic_settings import SecretsSettingsSource
 
-from app import listener
-from app.drain import DrainingServer
+from app.server import listener
+from app.server.shutdown import DrainingServer
+from app.server.signals import NotedSignals
+from app.server.supervisor import Supervisor
+from app.server.watchdog import Watchdog, start_again
 from app.settings import Settings
-from app.signals import NotedSignals
-from app.supervisor import Supervisor
 from app.telemetry.logs.setup import for_people
-from app.watchdog import Watchdog, start_again
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +68,10 @@ def work(descriptor: int, launcher: int) -> int:
 
 def _server(settings: Settings, *, launcher: int | None = None, watchdog: Watchdog | None = None) -> DrainingServer:
     config = uvicorn.Config(
-        "app.worker:create",  # by name, so that a launcher of several workers need not import torch itself
+        "app.server.worker:create",  # by name, so that a launcher of several workers need not import torch itself
         factory=True,
         loop="uvloop",
-        http="app.wire:DirectProtocol",
+        http="app.server.fast_path.protocol:DirectProtocol",
         ws="none",
         log_config=None,  # records go where all go
         log_level=settings.log_level,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from app.lifecycle import DEVICE_LOST
-from app.signals import SIGNALLED, NotedSignals
+from app.server.signals import SIGNALLED, NotedSignals
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Starts a service of one process again when its event loop stands still: same number, same listener.
 
-Several workers have a launcher for that (`app/supervisor.py`). A thread can do it for one, since programs of torch run
+Several workers have a launcher for that (`app/server/supervisor.py`). A thread can do it for one, since programs of torch run
 without the interpreter's lock, and Python's own loops hand it on.
 """
 
@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.listener import HANDED_ON
 from app.processes import end_children, note_next_life
+from app.server.listener import HANDED_ON
 
 logger = logging.getLogger(__name__)
 

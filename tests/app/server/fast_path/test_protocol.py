@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
+from app.server.fast_path.protocol import MAX_DIRECT_BYTES, DirectProtocol
 from app.settings import Settings
-from app.wire import MAX_DIRECT_BYTES, DirectProtocol
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
 from tests.app.overflow import Overflows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError
-from app.scratch import use_scratch
+from app.server.scratch import use_scratch
 from app.settings import Settings
 
 NOWHERE = Path("/proc/nowhere")  # where not even root can make a folder
