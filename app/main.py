@@ -13,10 +13,13 @@ from importlib import metadata
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.access.prefix import Prefixes
-from app.api import datasets, errors, models, oip, openapi, ops, predict, train
-from app.api.oip_infer import InferRoute
-from app.edge import BodyLimits, Edge
+from app.api import errors
+from app.api.asgi import BodyLimits, Edge
+from app.api.openapi import document
+from app.api.prefix import Prefixes
+from app.api.routes import datasets, models, oip, operations, predict, train
+from app.api.routes.oip_infer import InferRoute
+from app.api.standstill import Standstill
 from app.errors import ServingError
 from app.inference.codecs import formats
 from app.parts import Parts, assemble
@@ -24,7 +27,6 @@ from app.registry.registry import ModelRegistry
 from app.runtime import load as runtime
 from app.security.audit.requests import Auditor
 from app.settings import Settings
-from app.standstill import Standstill
 from app.telemetry.logs.requests import RequestLog
 from app.telemetry.multiprocess import SharedFigures
 from modelstore import Manifest, StoreError
@@ -95,11 +97,11 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
     app.include_router(models.router(parts.registry, parts.device))
     app.include_router(datasets.router(parts.datasets, parts.runner.datasets_in_use))
     app.include_router(train.router(parts.runner, parts.lifetime.stopping))
-    app.include_router(ops.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
+    app.include_router(operations.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
     app.include_router(oip.router(parts.registry, parts.metrics, infer_route, app.version, parts.lifetime))
-    app.include_router(openapi.router(app))
+    app.include_router(document.router(app))
     gate = parts.door.gate
-    openapi.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
+    document.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
     errors.install(app)
     return app
 

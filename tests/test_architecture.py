@@ -31,9 +31,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.server.worker",),  # one serving process
     ("app.main", "app.server.fast_path.protocol"),  # routes and lifespan; the short way from the socket
     ("app.parts", "app.server.fast_path.request"),  # composition; one request on the short way
-    ("app.edge", "app.server.protocol"),  # outermost ASGI layer; deadlines and the end of a connection
+    ("app.api.asgi", "app.server.protocol"),  # outermost ASGI layer; deadlines and the end of a connection
     ("app.server.parsing",),  # bounds of what comes from the socket
-    ("app.exchange", "app.security.admission", "app.server.timeouts", "app.standstill"),
+    ("app.api.exchange", "app.security.admission", "app.server.timeouts", "app.api.standstill"),
     ("app.api",),  # HTTP
     ("app.inference.predictor", "app.inference.bulk_predictor", "app.inference.oip"),  # services
     ("app.inference.offload", "app.inference.target"),
@@ -71,7 +71,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.security.permissions",
         "app.security.hosts",
         "app.server.headers",
-        "app.access.prefix",
+        "app.api.prefix",
         "app.telemetry.in_flight",
     ),  # who may come in
     (
@@ -109,10 +109,10 @@ HOMES: dict[str, tuple[str, ...]] = {
     "benchmarks": (),
     "torch": ("training", "app.runtime.load", "app.runtime.backends", "app.runtime.verify.graph_scan"),
     "torch.jit": ("training.export", "app.runtime.load", "app.runtime.backends"),
-    "fastapi": ("app.api", "app.main", "app.edge"),
+    "fastapi": ("app.api", "app.main", "app.api.asgi"),
     "fastapi_offline": ("app.api", "app.main"),
     "uvicorn": ("app.server.run", "app.server.shutdown", "app.server.fast_path.protocol", "app.server.parsing"),
-    "starlette": ("app.api", "app.main", "app.edge", "app.exchange"),
+    "starlette": ("app.api", "app.main", "app.api.asgi", "app.api.exchange"),
     "pyarrow": ("app.codecs",),
     "opentelemetry": ("app.telemetry.tracing", "app.telemetry.otlp"),
     "sqlalchemy": ("app.jobs.database", "app.jobs.table", "app.jobs.store", "app.jobs.claims", "app.jobs.migrations"),
@@ -356,7 +356,12 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
     (imports_in_app_point_down, "app.jobs.runner", "from app import dataplane", "imports app.inference.dataplane"),
     (imports_in_app_point_down, "app.inference.codecs.json", "from ..api import errors", "imports app.api.errors"),
     (imports_in_app_point_down, "app.inference.batcher", "import app.runtime.load", "imports app.runtime.load"),
-    (imports_in_app_point_down, "app.api.predict", "from app.main import create_app", "imports app.main.create_app"),
+    (
+        imports_in_app_point_down,
+        "app.api.routes.predict",
+        "from app.main import create_app",
+        "imports app.main.create_app",
+    ),
     (libraries_stay_at_home, "app.jobs.runner", "from training.fit import fit", "only training may use training"),
     (libraries_stay_at_home, "training.fit", "import app.settings", "only app may use app"),
     (libraries_stay_at_home, "modelstore.manifest", "import training", "only training may use training"),
@@ -433,7 +438,7 @@ def test_an_offender_is_found(check: Check, name: str, source: str, message: str
 
 LAWFUL = [
     (
-        "app.api.predict",
+        "app.api.routes.predict",
         "from app.api.errors import problem\nfrom app.inference.dataplane import DataPlane\nimport fastapi",
     ),
     ("app.main", "from app import edge, settings\nfrom app.api import predict"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.api.predict import MAX_WHOLE_BYTES
+from app.api.routes.predict import MAX_WHOLE_BYTES
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.waiting import until

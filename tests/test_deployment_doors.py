@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.exchange import COMMON_HEADERS
+from app.api.exchange import COMMON_HEADERS
 from modelstore import ModelRepository
 from tests.app.waiting import until
 from tests.deployed import nginx

@@ -20,7 +20,7 @@ from tests.app.waiting import until
 from tests.processes import service
 from tests.promises import allowed
 
-pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/test_dataset_routes.py
+pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/api/routes/test_datasets.py
 
 CSV = {"content-type": "text/csv"}
 STOP_S = allowed(3)  # one of the clients would wait for a minute

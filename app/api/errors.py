@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from app import errors
 from app.api.bodies import JSON
 from app.api.faults import problems_of
-from app.api.schemas import PROBLEM_TYPE
+from app.api.schemas.common import PROBLEM_TYPE
 from app.jobs import refusals as job_refusals
 from app.security import errors as refusals
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BeforeValidator
 
-from app.api.model_schemas import MAX_VERSION
+from app.api.schemas.models import MAX_VERSION
 
 _WRITTEN = re.compile(r"0|-?[1-9][0-9]*")
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"

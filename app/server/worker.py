@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from app.edge import Edge
+from app.api.asgi import Edge
 from app.errors import ConfigurationError, ServingError
 from app.main import create_app
 from app.processes import allow_open_files

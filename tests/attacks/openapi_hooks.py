@@ -7,7 +7,7 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, CheckContext, Response, SerializationContext
 
-from app.api.schemas import BULK_TYPES
+from app.api.schemas.common import BULK_TYPES
 
 
 def as_bytes(_context: SerializationContext, value: object) -> bytes:

@@ -15,9 +15,9 @@ import pytest
 
 from app.api.bodies import MAX_SMALL_BYTES
 from app.security.keys import Scope
+from tests.app.api.routes.test_oip_errors import hostile
 from tests.app.oip import JSON_BYTES
 from tests.app.sockets import Answer, connected, request
-from tests.app.test_oip_errors import hostile
 from tests.attacks.conftest import FEATURES, Guarded
 from tests.attacks.messages import CAP, answer_to, head, post, whole
 from tests.faults.scenes import rounds
@@ -207,7 +207,7 @@ def test_generated_bodies_are_refused_in_strict_json_unless_they_are_legal(
 
 
 def test_hostile_tensors_are_refused_in_the_form_of_the_protocol(guarded: Guarded, measured: Measured) -> None:
-    """S-17, the corpus of tests/app/test_oip_errors.py over a socket."""
+    """S-17, the corpus of tests/app/api/routes/test_oip_errors.py over a socket."""
     count = 0
     with connected(guarded.url) as connection:
         for path, (name, body, headers) in itertools.product((INFER, VERSIONED), hostile()):

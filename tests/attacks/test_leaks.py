@@ -10,7 +10,8 @@ import pytest
 
 from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
-from tests.app import test_errors, test_oip_errors
+from tests.app.api import test_errors
+from tests.app.api.routes import test_oip_errors
 from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means
 from tests.app.problems import leaks
 from tests.app.sockets import connected, request

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.api.events import MAX_STREAMS
-from app.api.train import MAX_WAITS
+from app.api.routes.events import MAX_STREAMS
+from app.api.routes.train import MAX_WAITS
 from app.jobs.threads import OWNER_THREADS, REQUEST_THREADS
 from tests.app.runners import write_training
 from tests.app.sockets import DEADLINE_S, GOOD, JSON, Answer, Connection, connected, request

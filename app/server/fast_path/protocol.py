@@ -12,9 +12,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.edge import Edge
+from app.api.asgi import Edge
+from app.api.exchange import COMMON_HEADERS
 from app.errors import ServingError, TooManyBytesHeld
-from app.exchange import COMMON_HEADERS
 from app.security.admission import COUNTED
 from app.server.fast_path.request import DirectExchange, LastExchange, PlainHead, problem_bytes
 from app.server.protocol import BoundedProtocol

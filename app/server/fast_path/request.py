@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from app.api.asgi import PREDICT_ROUTE, Edge
 from app.api.errors import CLIENT_CLOSED, problem_answer
-from app.edge import PREDICT_ROUTE, Edge
 from app.errors import ClientGone
 from app.holding import Holding
 from app.inference.batcher import Entry

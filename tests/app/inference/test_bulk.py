@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.predict import MAX_WHOLE_BYTES
+from app.api.routes.predict import MAX_WHOLE_BYTES
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.dataplane import STEP_ROWS
 from app.main import create_app

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.edge import Edge
+from app.api.asgi import Edge
 from app.errors import DeadlinePassed
 from app.main import create_app
 from app.security.admission import ANYBODY, Pass

@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api import oip_documents as documents
-from app.api import oip_schemas as schemas
 from app.api.bodies import parsed, read_small, require_utf8
-from app.api.oip_infer import InferRoute
+from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
+from app.api.routes.oip_infer import InferRoute
+from app.api.schemas import oip as schemas
 from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
 from app.registry.registry import ModelRegistry

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from app.api.bodies import check_content_type, declared_length, media_type
 from app.api.links import link
 from app.api.parameters import DatasetPath
-from app.api.schemas import Document, csv_body, links, problems
+from app.api.schemas.common import Document, csv_body, links, problems
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
 from app.errors import TabSeparated

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.model_schemas import CompareQuery, HistoryQuery
-from app.api.oip import IndexQuery
-from app.api.predict import PredictQuery
-from app.api.train_schemas import JobsQuery, TrainRequest
+from app.api.routes.oip import IndexQuery
+from app.api.routes.predict import PredictQuery
+from app.api.schemas.models import CompareQuery, HistoryQuery
+from app.api.schemas.train import JobsQuery, TrainRequest
 from modelstore import wording
 from tests.app.oip import tensor
 from tests.app.problems import assert_problem

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.api.standstill import STANDSTILL_S, Standstill
 from app.lifecycle import Lifetime
 from app.security.permissions import AccessTable
-from app.standstill import STANDSTILL_S, Standstill
 from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.sockets import chunked, connected

@@ -20,10 +20,10 @@ from http import HTTPStatus
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access.prefix import Prefixes
 from app.api.bodies import media_type
+from app.api.exchange import Exchange
+from app.api.prefix import Prefixes
 from app.errors import ClientGone
-from app.exchange import Exchange
 from app.holding import HOLDING, Budget, Holding
 from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime

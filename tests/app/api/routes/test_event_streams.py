@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import pytest
 from starlette.types import Message
 
-from app.api import events
-from app.api.events import EventStreams
+from app.api.routes import events
+from app.api.routes.events import EventStreams
 from app.errors import StoreUnavailable, TooManyStreams
 
 EPOCH = '{"event":"epoch","epoch":1}'

@@ -18,10 +18,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 
 from app.api.links import prefix_of
-from app.api.model_schemas import example_of
-from app.api.refusals import add_refusals
-from app.api.schemas import COMPONENTS, NUMBER, Document, instances, json_body
-from app.api.security import add_security
+from app.api.openapi.responses import add_refusals
+from app.api.openapi.security import add_security
+from app.api.schemas.common import COMPONENTS, NUMBER, Document, instances, json_body
+from app.api.schemas.models import example_of
 from app.security.keys import Scope
 from app.security.permissions import AccessTable
 from modelstore import Feature, Manifest

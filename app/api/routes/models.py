@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api.links import prefix_of
-from app.api.model_schemas import CompareQuery, HistoryQuery, ModelInfo, ModelList, VersionHistory, VersionInfo
-from app.api.model_views import history_json, model_info, version_info
 from app.api.parameters import ModelPath, VersionPath
-from app.api.schemas import problems
+from app.api.schemas.common import problems
+from app.api.schemas.model_views import history_json, model_info, version_info
+from app.api.schemas.models import CompareQuery, HistoryQuery, ModelInfo, ModelList, VersionHistory, VersionInfo
 from app.registry.registry import ModelRegistry
 from modelstore import VersionComparison
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from app.access.prefix import Prefixes
+from app.api.prefix import Prefixes
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import Settings

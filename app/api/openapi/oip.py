@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.api.oip_schemas import Failure
-from app.api.schemas import Document
+from app.api.schemas.common import Document
+from app.api.schemas.oip import Failure
 from app.inference.codecs.oip import OUTPUTS
 from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
 from app.inference.codecs.oip_tensors import DATATYPES

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import urlencode
 
-from app.api.model_schemas import (
+from app.api.schemas.models import (
     EngineInfo,
     Figures,
     ModelInfo,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.api.schemas import Document
+from app.api.schemas.common import Document
 from app.security.keys import Scope
 from app.security.permissions import AccessTable
 

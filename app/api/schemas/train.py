@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas import Document, without_null
+from app.api.schemas.common import Document, without_null
 from app.errors import InvalidInput, Problem
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.settings import LEAST_TRAIN_MEMORY_BYTES

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas import without_null
+from app.api.schemas.common import without_null
 from modelstore import Baseline, Evaluation, Feature, GateReport, Lineage, Manifest
 
 MAX_VERSION = 999_999_999

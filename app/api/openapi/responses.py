@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.api.bodies import JSON
-from app.api.schemas import PROBLEM_TYPE, Document
+from app.api.schemas.common import PROBLEM_TYPE, Document
 from app.security.permissions import AccessTable
 
 _OIP = "/v2"

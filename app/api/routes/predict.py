@@ -12,7 +12,7 @@ from app.api.accept import preferred
 from app.api.bodies import invalid, media_type, require_utf8
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
-from app.api.schemas import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
+from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
 from app.errors import UnsupportedContentType
 from app.inference.bulk_predictor import BulkPredictor, BulkRequest
 from app.inference.codecs import csv, formats

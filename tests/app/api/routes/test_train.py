@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from app.api import train
+from app.api.routes import train
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository, Overrides
@@ -25,7 +25,7 @@ from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import publish
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent.parent.parent
 REAL_DEADLINE_S = 100.0
 FINAL = {"succeeded", "failed", "cancelled", "interrupted"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.api import events
+from app.api.routes import events
 from app.main import create_app
 from app.settings import Settings
 from tests.app.problems import assert_problem
