@@ -24,8 +24,9 @@ gc.disable()  # looking for garbage among what is imported costs a fifth of the 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from app.child import plain
 from app.errors import ConfigurationError
+from app.jobs.process.child import plain
+from app.jobs.process.commands import training_command
 from app.registry.signing import signing_key
 from app.security import keys_command
 from app.security.audit import command as auditcommand
@@ -35,7 +36,6 @@ from app.server.run import WORKER, serve, work
 from app.server.scratch import use_scratch
 from app.settings import Settings
 from app.telemetry.logs.setup import configure, for_people, log_all
-from app.trainer import training_command
 
 logger = logging.getLogger(__name__)
 

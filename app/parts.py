@@ -14,7 +14,7 @@ from app.inference.dataplane import DataPlane
 from app.inference.offload import Aside
 from app.inference.oip import Inference
 from app.inference.predictor import Predictor
-from app.inspection import Inspector
+from app.jobs.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
 from app.lifecycle import Lifetime

@@ -44,11 +44,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.jobs.outcome", "app.jobs.trainable", "app.jobs.watching"),
     ("app.jobs.late",),
     ("app.jobs.store", "app.jobs.claims"),
-    ("app.jobs.table", "app.child"),
+    ("app.jobs.table", "app.jobs.process.child"),
     ("app.jobs.ownership",),
     ("app.jobs.records", "app.jobs.database", "app.jobs.migrations"),
-    ("app.jobs.tablefile", "app.jobs.threads", "app.jobs.refusals"),
-    ("app.datasets", "app.inspection"),  # data sets
+    ("app.jobs.tablefile", "app.jobs.threads", "app.jobs.errors"),
+    ("app.datasets", "app.jobs.inspection"),  # data sets
     ("app.telemetry.multiprocess",),
     ("app.registry.registry",),
     ("app.registry.selection", "app.registry.on_demand"),
@@ -65,7 +65,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.runtime.verify.sandbox",
     ),
     ("app.runtime.verify.zip_archive",),
-    ("app.trainer", "app.registry.signing", "app.server.scratch"),
+    ("app.jobs.process.commands", "app.registry.signing", "app.server.scratch"),
     (
         "app.security.authenticator",
         "app.security.permissions",
@@ -89,7 +89,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "app.errors",
         "app.telemetry.metrics",
         "app.processes",
-        "app.confine",
+        "app.jobs.process.sandbox",
         "app.jobs.recipes",
     ),  # leaves
     ("app.lifecycle", "app.server.signals"),

@@ -21,7 +21,7 @@ from app import errors
 from app.api.bodies import JSON
 from app.api.faults import problems_of
 from app.api.schemas.common import PROBLEM_TYPE
-from app.jobs import refusals as job_refusals
+from app.jobs import errors as job_refusals
 from app.security import errors as refusals
 
 RETRY_AFTER_S = 1

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
+from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
 from app.jobs.outcome import may_write
 from app.jobs.recipes import recipes
 from app.jobs.records import TrainingJob, TrainingRequest
-from app.jobs.refusals import RecipeNotFound, RepositoryReadOnly
 from app.jobs.threads import InThread
 from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset
 from app.settings import Settings

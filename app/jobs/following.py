@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from app.child import Child
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.outcome import ended, outcome, published
 from app.jobs.ownership import Claim, ClaimLost, Report
+from app.jobs.process.child import Child
+from app.jobs.process.commands import confined, training_command, training_environment
 from app.jobs.threads import InThread
 from app.jobs.trainable import as_argument
 from app.settings import Settings
-from app.trainer import confined, training_command, training_environment
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
 from modelstore.progress import bounded
 

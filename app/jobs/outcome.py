@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from app.child import Child
+from app.jobs.process.child import Child
 from app.jobs.records import TrainingJob
 from modelstore import BrokenVersion, JobResult, ModelRepository, Reason
 

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.jobs.database import Database
+from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
-from app.jobs.refusals import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, end, job_of, now
 from modelstore import JobResult
 

@@ -294,7 +294,7 @@ def test_nothing_in_a_training_request_is_run(watched: Watched, sender: Sender, 
         assert ended(watched.client, start(watched.client, overrides={"epochs": 1}))["reason"] == "succeeded"
     programs = run(watched, before)
     assert {program for _, program in programs} == {sys.executable}
-    # each process is first app/confine.py, which limits itself, and then the training
+    # each process is first app/jobs/process/sandbox.py, which limits itself, and then the training
     assert sorted(Counter(process for process, _ in programs).values()) == [2, 2, 2]
     assert not made.exists()
     measured(

@@ -18,8 +18,8 @@ from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
 from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, TrainRequest, request_schema
 from app.errors import ServingError
+from app.jobs.errors import JobNotFound
 from app.jobs.records import UNFINISHED, TrainingJob
-from app.jobs.refusals import JobNotFound
 from app.jobs.runner import JobRunner
 from app.telemetry.in_flight import waiting
 

@@ -10,10 +10,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.errors import ConfigurationError
+from app.jobs.process.commands import training_command
 from app.main import create_app
 from app.registry.signing import signing_key
 from app.settings import Settings
-from app.trainer import training_command
 from modelstore import ModelRepository, SigningKey
 from tests.app.waiting import until
 from tests.fakes import publish

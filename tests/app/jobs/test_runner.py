@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from app import child as children
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs import owner
 from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE
+from app.jobs.errors import JobConflict, JobEnded
+from app.jobs.process import child as children
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
-from app.jobs.refusals import JobConflict, JobEnded
 from app.jobs.runner import LOOK_INTERVAL_S
 from app.jobs.store import JobStore
 from app.settings import Settings

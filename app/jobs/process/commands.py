@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from app import confine
+from app.jobs.process import sandbox
 from app.settings import Settings
 
 # What the child needs of this process's environment; keys and secrets are not among it.
@@ -41,7 +41,7 @@ def confined(command: list[str], memory_bytes: int) -> list[str]:
     It is niced, may use so much memory, and dies with the thread that starts it: start it from the event loop.
     """
     limits = ["--memory", str(memory_bytes), "--parent", str(os.getpid())]
-    return [sys.executable, "-I", "-S", str(Path(confine.__file__).resolve()), *limits, "--", *command]
+    return [sys.executable, "-I", "-S", str(Path(sandbox.__file__).resolve()), *limits, "--", *command]
 
 
 def training_environment() -> dict[str, str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from app import inspection
 from app.errors import InvalidDataset, StoreUnavailable
-from app.inspection import Inspector
+from app.jobs import inspection
+from app.jobs.inspection import Inspector
 from app.settings import Settings
 from modelstore import Inspection
 from tests.app.waiting import until

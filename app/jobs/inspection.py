@@ -16,8 +16,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app.errors import InvalidDataset, StoreUnavailable
+from app.jobs.process.commands import confined, inspection_command, training_environment
 from app.settings import Settings
-from app.trainer import confined, inspection_command, training_environment
 from modelstore import Inspection
 
 logger = logging.getLogger(__name__)

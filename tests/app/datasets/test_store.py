@@ -31,7 +31,7 @@ from app.errors import (
 )
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent.parent
 ONE = b"x,y\n1,a\n"
 TWO = b"x,y\n1,a\n2,b\n"
 HOSTILE = (
@@ -310,7 +310,7 @@ def test_cancelled_upload_leaves_nothing(store: DatasetStore, root: Path) -> Non
 
 
 def test_leftovers_of_a_dead_process_are_removed_and_those_of_a_living_one_not(store: DatasetStore, root: Path) -> None:
-    ended = subprocess.run([sys.executable, "-m", "tests.app.test_datasets", str(root)], cwd=PROJECT, check=False)
+    ended = subprocess.run([sys.executable, "-m", "tests.app.datasets.test_store", str(root)], cwd=PROJECT, check=False)
     assert ended.returncode == -signal.SIGKILL
     (abandoned,) = root.glob(".incoming-*")
     (root / ".removed-x" / sha256(ONE)).mkdir(parents=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.child import plain
+from app.jobs.process.child import plain
 
 TABLE = """
 import sys

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.trainer import confined, training_environment
+from app.jobs.process.commands import confined, training_environment
 from tests.app.waiting import until
 
 MEMORY_BYTES = 1 << 30
@@ -48,7 +48,7 @@ def test_child_has_no_core_file_and_so_much_memory() -> None:
 def test_limit_of_the_system_is_kept_where_it_is_lower() -> None:
     lower = "import resource as r, subprocess as s, sys; r.setrlimit(r.RLIMIT_DATA, (1 << 29, 1 << 29))\n"
     shows = "import resource as r; print(r.getrlimit(r.RLIMIT_DATA)[0])"
-    starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.trainer import confined; "
+    starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.jobs.process.commands import confined; "
     source = f"{starts}{lower}s.run(confined([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}))"
 
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
@@ -121,14 +121,14 @@ print(os.getpid(), flush=True); sum(range(10 ** 12))
 """
 PARENT = """
 import subprocess, sys; sys.path.insert(0, sys.argv[1])
-from app.trainer import confined
+from app.jobs.process.commands import confined
 subprocess.run(confined([sys.executable, "-c", sys.argv[2]], 1 << 30), start_new_session=True)
 """
 
 
 @pytest.fixture
 def parent() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", PARENT, str(Path(__file__).parents[2]), STUBBORN]
+    command = [sys.executable, "-c", PARENT, str(Path(__file__).parents[4]), STUBBORN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()

@@ -1,6 +1,6 @@
 """Starts a command that cannot hurt the service: niced, limited, gone when its parent is; stand-alone, and run by path.
 
-    python -I -S app/confine.py --memory BYTES --parent PID -- COMMAND...
+    python -I -S app/jobs/process/sandbox.py --memory BYTES --parent PID -- COMMAND...
 
 It replaces itself by the command, so the process that the parent started is the command. It must not import anything
 that takes time, and nothing but the standard library.

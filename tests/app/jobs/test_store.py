@@ -13,8 +13,8 @@ from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE, Database
+from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
-from app.jobs.refusals import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.store import JobStore
 from modelstore import JobResult, Overrides, from_line
 from tests.app.databases import LIMIT, add, claimed, failure, opened
