@@ -29,7 +29,7 @@ from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
 from modelstore import EpochMetrics
 from training.candidate import accuracy_probe
-from training.console import PlainLines
+from training.cli.progress import PlainLines
 from training.datasets import Dataset, Splits, load_splits
 from training.evaluate import log_loss
 from training.fit import MLPLearner

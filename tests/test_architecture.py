@@ -150,7 +150,7 @@ OPTIONAL_EXTRAS = (
     "opentelemetry.exporter",
 )  # may be imported where they are used
 IMPORTS_BY_NAME = (
-    "training.deferred",
+    "training.cli.lazy",
     "app.jobs.late",
 )  # may, because starts must be fast; no check sees such an import
 MUTABLE_CALLS = ("list", "dict", "set", "bytearray", "defaultdict", "deque", "OrderedDict")

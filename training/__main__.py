@@ -1,6 +1,6 @@
-"""Entry point of `python -m training`; everything is in `training.cli`."""
+"""Entry point of `python -m training`; everything is in `training.cli.commands`."""
 
-from training.cli import app
+from training.cli.commands import app
 
 if __name__ == "__main__":
     app(prog_name="python -m training")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from modelstore import DatasetSummary, Inspection
 from tests.training.samples import DATA, PROJECT
-from training.cli import app
+from training.cli.commands import app
 from training.inspection import inspect_file
 from training.reading import blocks
 
@@ -117,7 +117,7 @@ def test_the_command_prints_one_line_of_json_and_its_exit_code_says_whether_all_
 
 
 def test_a_look_imports_neither_torch_nor_scikit_learn() -> None:
-    script = "import sys, training.cli, training.inspection; print({'torch', 'sklearn'} & set(sys.modules))"
+    script = "import sys, training.cli.commands, training.inspection; print({'torch', 'sklearn'} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 

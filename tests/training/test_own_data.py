@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from modelstore import InvalidName, JobResult, ModelRepository, Overrides
 from tests.training.samples import DATA
-from training.cli import app
+from training.cli.commands import app
 from training.datasets import load_splits
 from training.errors import DatasetError, RecipeError
 from training.evaluate import log_loss

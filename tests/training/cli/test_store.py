@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from modelstore import BrokenVersion, ModelRepository, SigningKey
 from tests.training.samples import command
-from training.cli import app
+from training.cli.commands import app
 
 
 def invoke(*arguments: str | int | Path) -> Result:

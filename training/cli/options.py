@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from modelstore import InvalidKey, InvalidName, ModelRepository, SigningKey, StoreError, UnknownModel, UnknownVersion
-from training import fitting
+from training.cli import fit
 from training.errors import RecipeError, TrainingError, UnknownRecipe, WrongModel
 
 WRONG_USAGE = (InvalidKey, InvalidName, RecipeError, UnknownModel, UnknownRecipe, UnknownVersion, WrongModel)
@@ -55,12 +55,12 @@ def failures_in_one_line() -> Iterator[None]:
     try:
         yield
     except WRONG_USAGE as error:
-        fail(str(error), fitting.WRONG_USAGE)
+        fail(str(error), fit.WRONG_USAGE)
     except (TrainingError, StoreError, OSError) as error:
         fail(str(error))
 
 
-def fail(message: str, code: int = fitting.FAILED) -> None:
+def fail(message: str, code: int = fit.FAILED) -> None:
     """Print one line and end.
 
     Raises:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
 from tests.training.samples import DATA, PROJECT, clouds, command, write_csv
-from training.cli import app
+from training.cli.commands import app
 
 
 def invoke(*arguments: str | int | Path) -> Result:
@@ -58,7 +58,7 @@ def test_sigterm_ends_in_a_result_and_publishes_nothing(tmp_path: Path) -> None:
 
 LIGHT_COMMANDS = """
 import contextlib, sys
-from training.cli import app
+from training.cli.commands import app
 for command in ("--help", "recipes", "list", "ensure", "activate clouds 1", "fit clouds --set nonsense"):
     with contextlib.suppress(SystemExit):
         app(command.split(), standalone_mode=False)

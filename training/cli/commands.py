@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from modelstore import Inspection, ModelRepository, ModelVersion, compare_versions
-from training import fitting
-from training.commandline import (
+from training.cli import fit as fitting
+from training.cli.lazy import deferred
+from training.cli.options import (
     DATA,
     DATASETS,
     KEEP_VERSIONS,
@@ -28,13 +29,12 @@ from training.commandline import (
     failures_in_one_line,
     store,
 )
-from training.deferred import deferred
+from training.cli.report import print_recipes, print_two_versions
+from training.cli.store import install
 from training.errors import RecipeError
 from training.gate import Policy
 from training.recipe import BUILT_IN, load_recipe, recipe_names
-from training.report import print_recipes, print_two_versions
 from training.runs import DataPlaces, Folders
-from training.storecommands import install
 
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from modelstore import SigningKey, check_name
-from training.commandline import (
+from training.cli.options import (
     KEEP_VERSIONS,
     MODELS,
     KeyFile,
@@ -20,7 +20,7 @@ from training.commandline import (
     failures_in_one_line,
     store,
 )
-from training.report import print_versions
+from training.cli.report import print_versions
 
 
 def install(app: typer.Typer) -> None:

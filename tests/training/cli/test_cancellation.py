@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from training.cancel import SIGNALS, Cancellation, Cancelled
+from training.cli.cancellation import SIGNALS, Cancellation, Cancelled
 
 
 @pytest.mark.parametrize("number", SIGNALS)

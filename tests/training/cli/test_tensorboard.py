@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.training.samples import DATA, clouds, recipe, run, write_csv
-from training.fitting import SUCCEEDED, FitRequest, fit
+from training.cli.fit import SUCCEEDED, FitRequest, fit
 from training.recipe import BUILT_IN
 from training.runs import Folders
 
@@ -17,7 +17,7 @@ pytest.importorskip("tensorboard", reason="TensorBoard is an optional extra")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch.utils.tensorboard import SummaryWriter
 
-from training.tensorboard import recorder
+from training.cli.tensorboard import recorder
 
 
 def test_scalars_and_hyper_parameters_are_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from modelstore import EpochMetrics
-from training.console import Event
+from training.cli.progress import Event
 from training.recipe import Recipe
 
 

@@ -8,9 +8,15 @@ import pytest
 from rich.console import Console
 
 from modelstore import ModelRepository
+from training.cli.report import (
+    print_comparison,
+    print_cross_validation,
+    print_evaluation,
+    print_recipes,
+    print_versions,
+)
 from training.evaluate import evaluate
 from training.recipe import BUILT_IN, load_recipe
-from training.report import print_comparison, print_cross_validation, print_evaluation, print_recipes, print_versions
 from training.scores import MethodScore
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from modelstore import EpochMetrics, JobResult, Notice, from_line
-from training.console import Event, epoch_line, reporter
+from training.cli.progress import Event, epoch_line, reporter
 
 
 def epoch(number: int, epochs: int = 100, *, seconds: float = 0.0, accuracy: float | None = None) -> EpochMetrics:

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
 from tests.training.samples import DATA
+from training.cli.fit import CANCELLED, FAILED, SUCCEEDED, WRONG_USAGE, FitRequest, ensure, fit
 from training.errors import RecipeError
-from training.fitting import CANCELLED, FAILED, SUCCEEDED, WRONG_USAGE, FitRequest, ensure, fit
 from training.recipe import BUILT_IN
 from training.runs import Folders
 
@@ -98,7 +98,7 @@ def test_wrong_usage_ends_in_one_line_and_a_result(folders: Folders, changes: di
 
 
 def test_tensorboard_without_its_extra_says_what_to_install(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "training.tensorboard", None)  # as if the library were not there
+    monkeypatch.setitem(sys.modules, "training.cli.tensorboard", None)  # as if the library were not there
     errors = console()
 
     code = fit(request(folders, tensorboard=folders.models), console(), errors)
