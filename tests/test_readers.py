@@ -31,10 +31,10 @@ from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, contract_of, outcome
 from tests.fakes import publish
 from tests.properties import examples
-from training.own_data import recipe_for_data
+from training.config.default_recipe import recipe_for_data
+from training.config.run import TrainingRun
 from training.pipeline import train
 from training.reading.blocks import CsvFile
-from training.runs import TrainingRun
 
 NAMES = ("âge", "visits", "größe in cm")
 OLD = (" AGE ", unicodedata.normalize("NFD", "größe"), "x", "x ")

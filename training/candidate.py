@@ -13,6 +13,7 @@ from torch import nn
 from modelstore import Baseline, EpochMetrics, Evaluation, Notice, Prediction, to_line, write_predictions
 from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training import baselines, plots
+from training.config.recipe import Recipe
 from training.datasets import Dataset, Splits
 from training.diagnose import findings, loss_of_guessing, require_learnt
 from training.errors import DatasetError
@@ -21,7 +22,6 @@ from training.fit import MLPLearner
 from training.gate import Skill
 from training.learners.protocol import Predict, Probe, predictor
 from training.reasons import sentence
-from training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from training import baselines
+from training.config.recipe import Recipe, TrainingSettings
 from training.datasets import Dataset, hold_out_validation
 from training.errors import DatasetError
 from training.evaluate import Floats, evaluate
 from training.fit import MLPLearner
 from training.learners.protocol import WithResult, predictor
-from training.recipe import Recipe, TrainingSettings
 from training.scores import FoldScore
 
 FOLDS = 10

@@ -15,11 +15,11 @@ from sklearn.model_selection import train_test_split
 
 from modelstore import DatasetFault
 from modelstore.datasets import MAX_CLASSES
+from training.config.recipe import DataSource, TrainingSettings
 from training.errors import DatasetError
 from training.quality import telling_columns
 from training.reading.cells import alike, in_class_order
 from training.reading.faults import MAX_FAULTS
-from training.recipe import DataSource, TrainingSettings
 from training.repeats import Marks, count_duplicates, mark
 from training.scaling import constant_columns
 from training.tables import MAX_LABEL_CHARACTERS, Table, read_table

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from modelstore import EpochMetrics, Notice
+from training.config.recipe import TrainingSettings
 from training.datasets import Dataset
 from training.diagnose import loss_of_guessing, require_converging
 from training.learners.protocol import Fitted, Probe, predictor
@@ -23,7 +24,6 @@ from training.learning.descent import Batches, class_weights
 from training.learning.optimizers import optimizer_for
 from training.learning.schedules import rates
 from training.nets import MLP, Classifier
-from training.recipe import TrainingSettings
 from training.scaling import fit_scaler
 
 REPORT_S = 2.0

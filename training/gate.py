@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelstore import Baseline, Evaluation, GateReport
-from training.recipe import GateRule
+from training.config.recipe import GateRule
 
 Policy = Literal["if_better", "always", "never"]
 

@@ -23,9 +23,9 @@ from modelstore import (
     Signature,
     golden_row_limits,
 )
+from training.config.recipe import Recipe
 from training.datasets import Dataset, Splits
 from training.learners.protocol import Predict
-from training.recipe import Recipe
 from training.scaling import moments
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))

@@ -21,14 +21,14 @@ from modelstore.reading import column_name
 from training import export, gate
 from training.baselines import MAJORITY
 from training.candidate import MANY_ROWS, Candidate, attachments, train_candidate
+from training.config.recipe import Recipe
+from training.config.run import TrainingRun
 from training.datasets import Dataset, Splits, load_splits
 from training.evaluate import chunks, evaluate_chunks
 from training.learners.protocol import predictor
 from training.manifests import build_manifest, golden_rows
 from training.nets import logits_of
 from training.reasons import foreseen, reason_for, sentence
-from training.recipe import Recipe
-from training.runs import TrainingRun
 
 NONE_ACTIVE = (
     "no version of the model is active; until one is, services answer with the newest that proves itself, "

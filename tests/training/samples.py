@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
+from training.config.recipe import Recipe, TrainingSettings, parse_recipe
+from training.config.run import TrainingRun
 from training.datasets import Dataset
 from training.fit import MLPLearner
 from training.learners.protocol import Fitted, WithResult
 from training.pipeline import train
-from training.recipe import Recipe, TrainingSettings, parse_recipe
-from training.runs import TrainingRun
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = PROJECT / "data"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from modelstore import JobResult, ModelRepository
-from training.own_data import recipe_for_data
+from training.config.default_recipe import recipe_for_data
+from training.config.run import TrainingRun
 from training.pipeline import train
-from training.runs import TrainingRun
 
 HEADER = "width,height,kind"
 ROWS = [f"{row}.5,{row * row % 17},{'ab'[row % 2]}" for row in range(60)]

@@ -10,9 +10,9 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from tests.training.samples import DATA, clouds, settings, write_csv
+from training.config.recipe import BUILT_IN, DataSource, load_recipe
 from training.datasets import hold_out_validation, load_splits
 from training.errors import DatasetError
-from training.recipe import BUILT_IN, DataSource, load_recipe
 
 
 def source(**changes: Any) -> DataSource:

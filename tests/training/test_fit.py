@@ -14,13 +14,13 @@ from torch.nn import functional
 
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings, shuffled_labels
+from training.config.recipe import TrainingSettings
 from training.datasets import Dataset, hold_out_validation
 from training.errors import Diverged
 from training.evaluate import log_loss
 from training.fit import MLPLearner
 from training.learners.protocol import Predict, Probe, predictor
 from training.nets import MLP, Classifier
-from training.recipe import TrainingSettings
 from training.scaling import fit_scaler
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from modelstore import Baseline, Evaluation, GateReport
+from training.config.recipe import GateRule
 from training.evaluate import evaluate
 from training.gate import Contender, Policy, Rival, Skill, decide
-from training.recipe import GateRule
 
 SURE = Skill(mean=0.4, standard_error=0.1)
 MAJORITY = Baseline(accuracy=0.6, log_loss=0.67)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from training.config.recipe import BUILT_IN, load_recipe
 from training.learners.protocol import predictor
 from training.nets import MLP, BinaryLink, Classifier
-from training.recipe import BUILT_IN, load_recipe
 from training.scaling import StandardScaler
 
 

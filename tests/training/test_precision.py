@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.config.recipe import DataSource
 from training.datasets import load_splits
 from training.inspection import inspect_file
 from training.precision import Merging, Values, _told_apart, exact
-from training.recipe import DataSource
 
 EPOCH_MS = [1_700_000_000_000 + 1000 * row for row in range(400)]
 IDS = [12_345_678_901_234_567 + row for row in range(400)]

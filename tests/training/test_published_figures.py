@@ -8,8 +8,8 @@ import pytest
 from modelstore import EpochMetrics
 from tests.training.samples import DATA, finish
 from training.candidate import Candidate, train_candidate
+from training.config.recipe import BUILT_IN, load_recipe
 from training.datasets import load_splits
-from training.recipe import BUILT_IN, load_recipe
 
 
 def trained(name: str, **changes: int) -> Candidate:

@@ -31,10 +31,10 @@ from training.cli.options import (
 )
 from training.cli.report import print_recipes, print_two_versions
 from training.cli.store import install
+from training.config.recipe import BUILT_IN, load_recipe, recipe_names
+from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
 from training.gate import Policy
-from training.recipe import BUILT_IN, load_recipe, recipe_names
-from training.runs import DataPlaces, Folders
 
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
 

@@ -13,12 +13,12 @@ from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.lazy import deferred
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.report import print_comparison, print_evaluation
+from training.config.default_recipe import name_for, recipe_for_data
+from training.config.recipe import Recipe, load_recipe, recipe_names
+from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
 from training.gate import Policy
-from training.own_data import name_for, recipe_for_data
 from training.reasons import reason_for, sentence
-from training.recipe import Recipe, load_recipe, recipe_names
-from training.runs import Folders, TrainingRun, read_names, read_overrides, recipe_for
 
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
 

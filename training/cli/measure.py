@@ -13,12 +13,12 @@ from training import baselines, export
 from training.cli.progress import reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation
 from training.compare import FOLDS, cross_validate
+from training.config.recipe import DataSource, Recipe, parse_recipe
+from training.config.run import DataPlaces
 from training.datasets import load_splits
 from training.evaluate import chunks, evaluate_chunks
 from training.learners.protocol import WithResult
-from training.recipe import DataSource, Recipe, parse_recipe
 from training.reproduce import data_folder, reproduce
-from training.runs import DataPlaces
 from training.scores import summarise
 
 

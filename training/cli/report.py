@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository, VersionComparison
-from training.recipe import Recipe
+from training.config.recipe import Recipe
 from training.scores import MethodScore
 
 MAX_EXAMPLES = 20

@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from modelstore import EpochMetrics
 from training.cli.progress import Event
-from training.recipe import Recipe
+from training.config.recipe import Recipe
 
 
 def recorder(folder: Path, recipe: Recipe) -> Callable[[Event], None]:

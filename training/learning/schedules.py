@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Generator
 
-from training.recipe import TrainingSettings
+from training.config.recipe import TrainingSettings
 
 Rates = Generator[float, float, None]
 """Yields the rate of the first epoch, then that of the next for each loss that is sent."""

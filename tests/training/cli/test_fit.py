@@ -13,9 +13,9 @@ from rich.console import Console
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
 from tests.training.samples import DATA
 from training.cli.fit import CANCELLED, FAILED, SUCCEEDED, WRONG_USAGE, FitRequest, ensure, fit
+from training.config.recipe import BUILT_IN
+from training.config.run import Folders
 from training.errors import RecipeError
-from training.recipe import BUILT_IN
-from training.runs import Folders
 
 FEW_EPOCHS = ("epochs=3",)
 

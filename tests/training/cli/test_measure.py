@@ -9,7 +9,7 @@ from rich.console import Console
 from modelstore import InvalidName, ModelRepository, UnknownModel, UnknownVersion
 from tests.training.samples import clouds, recipe, write_csv
 from training.cli.measure import report_comparison, report_reproduction, report_version
-from training.runs import DataPlaces
+from training.config.run import DataPlaces
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from training.cli.report import (
     print_recipes,
     print_versions,
 )
+from training.config.recipe import BUILT_IN, load_recipe
 from training.evaluate import evaluate
-from training.recipe import BUILT_IN, load_recipe
 from training.scores import MethodScore
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from tests.training.samples import DATA, clouds, recipe, run, write_csv
 from training.cli.fit import SUCCEEDED, FitRequest, fit
-from training.recipe import BUILT_IN
-from training.runs import Folders
+from training.config.recipe import BUILT_IN
+from training.config.run import Folders
 
 pytest.importorskip("tensorboard", reason="TensorBoard is an optional extra")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import check_name
+from training.config.recipe import DataSource, Recipe, TrainingSettings, refusal
 from training.errors import DatasetError
-from training.recipe import DataSource, Recipe, TrainingSettings, refusal
 
 CHUNK_BYTES = 1 << 20
 HIDDEN = (64, 32)

@@ -28,7 +28,7 @@ from modelstore.overrides import (
 from modelstore.reading import column_name
 from training.errors import RecipeError, UnknownRecipe
 
-BUILT_IN = Path(__file__).with_name("recipes")
+BUILT_IN = Path(__file__).parents[1] / "recipes"
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
 

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from modelstore import InvalidName, JobResult, ModelRepository, Overrides
 from tests.training.samples import DATA
 from training.cli.commands import app
+from training.config.default_recipe import SIZES, count_lines, name_for, recipe_for_data
+from training.config.recipe import parse_recipe
+from training.config.run import TrainingRun
 from training.datasets import load_splits
 from training.errors import DatasetError, RecipeError
 from training.evaluate import log_loss
-from training.own_data import SIZES, count_lines, name_for, recipe_for_data
 from training.pipeline import train
-from training.recipe import parse_recipe
-from training.runs import TrainingRun
 
 
 def write(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:

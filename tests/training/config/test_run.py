@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from modelstore import Overrides
+from training.config.recipe import BUILT_IN
+from training.config.run import read_names, read_overrides, recipe_for
 from training.errors import RecipeError, UnknownRecipe, WrongModel
-from training.recipe import BUILT_IN
-from training.runs import read_names, read_overrides, recipe_for
 
 NAMES = ("a,b", "two\nlines", '"quoted"', "-x", "=1", "\N{GRINNING FACE}")
 

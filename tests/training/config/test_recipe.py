@@ -6,8 +6,8 @@ import pytest
 
 from modelstore import Overrides
 from tests.training.samples import recipe
+from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe, parse_recipe, recipe_names
 from training.errors import RecipeError, UnknownRecipe
-from training.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe, parse_recipe, recipe_names
 
 MINIMAL = """
 model = "clouds"

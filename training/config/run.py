@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from modelstore import ModelRepository, Overrides, Permit, SigningKey
 from modelstore.wording import misspelt
+from training.config.recipe import Recipe, load_recipe, refusal
 from training.errors import RecipeError, WrongModel
 from training.gate import Policy
-from training.recipe import Recipe, load_recipe, refusal
 
 
 @dataclass(frozen=True)
