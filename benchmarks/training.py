@@ -31,7 +31,7 @@ from modelstore import EpochMetrics
 from training.candidate import accuracy_probe
 from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
-from training.datasets import Dataset, Splits, load_splits
+from training.data.splits import Dataset, Splits, load_splits
 from training.evaluate import log_loss
 from training.fit import MLPLearner
 from training.learners.protocol import WithResult, predictor

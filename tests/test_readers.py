@@ -33,8 +33,8 @@ from tests.fakes import publish
 from tests.properties import examples
 from training.config.default_recipe import recipe_for_data
 from training.config.run import TrainingRun
+from training.data.csv_blocks import CsvFile
 from training.pipeline import train
-from training.reading.blocks import CsvFile
 
 NAMES = ("âge", "visits", "größe in cm")
 OLD = (" AGE ", unicodedata.normalize("NFD", "größe"), "x", "x ")

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modelstore import Baseline
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.evaluate import chunks, evaluate_chunks
 
 MAJORITY = "majority"

@@ -14,7 +14,7 @@ from modelstore import Baseline, EpochMetrics, Evaluation, Notice, Prediction, t
 from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training import baselines, plots
 from training.config.recipe import Recipe
-from training.datasets import Dataset, Splits
+from training.data.splits import Dataset, Splits
 from training.diagnose import findings, loss_of_guessing, require_learnt
 from training.errors import DatasetError
 from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_losses

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from training import baselines
 from training.config.recipe import Recipe, TrainingSettings
-from training.datasets import Dataset, hold_out_validation
+from training.data.splits import Dataset, hold_out_validation
 from training.errors import DatasetError
 from training.evaluate import Floats, evaluate
 from training.fit import MLPLearner

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.diagnose import loss_of_guessing, require_converging
 from training.learners.protocol import Fitted, Probe, predictor
 from training.learning.backprop import FlatMLP

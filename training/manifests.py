@@ -24,7 +24,7 @@ from modelstore import (
     golden_row_limits,
 )
 from training.config.recipe import Recipe
-from training.datasets import Dataset, Splits
+from training.data.splits import Dataset, Splits
 from training.learners.protocol import Predict
 from training.scaling import moments
 

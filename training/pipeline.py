@@ -23,7 +23,7 @@ from training.baselines import MAJORITY
 from training.candidate import MANY_ROWS, Candidate, attachments, train_candidate
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
-from training.datasets import Dataset, Splits, load_splits
+from training.data.splits import Dataset, Splits, load_splits
 from training.evaluate import chunks, evaluate_chunks
 from training.learners.protocol import predictor
 from training.manifests import build_manifest, golden_rows

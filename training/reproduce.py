@@ -13,7 +13,7 @@ from torch import Tensor
 from modelstore import EpochMetrics, Manifest, ModelVersion, Notice
 from training import export
 from training.config.recipe import DataSource, parse_recipe
-from training.datasets import hold_out_validation, load_splits
+from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
 from training.fit import MLPLearner
 

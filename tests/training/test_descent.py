@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.training.samples import clouds
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.learning.descent import Batches, Chunk, class_weights
 from training.scaling import StandardScaler, fit_scaler
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.training.samples import clouds, learnt
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.errors import ExportError
 from training.export import TOLERANCE, load, to_torchscript
 from training.learners.protocol import predictor

@@ -15,7 +15,7 @@ from torch.nn import functional
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings, shuffled_labels
 from training.config.recipe import TrainingSettings
-from training.datasets import Dataset, hold_out_validation
+from training.data.splits import Dataset, hold_out_validation
 from training.errors import Diverged
 from training.evaluate import log_loss
 from training.fit import MLPLearner

@@ -8,7 +8,7 @@ import pytest
 from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature
 from modelstore.manifest import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, learnt, recipe
-from training.datasets import Dataset, Splits
+from training.data.splits import Dataset, Splits
 from training.evaluate import evaluate
 from training.export import to_torchscript
 from training.learners.protocol import Predict, predictor

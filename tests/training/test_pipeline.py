@@ -11,7 +11,7 @@ import pytest
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit
 from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
 from training import plots
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.export import load
 
 

@@ -12,7 +12,7 @@ from tests.training.samples import DATA, finish, shuffled_labels
 from training.baselines import MAJORITY
 from training.candidate import Candidate, train_candidate
 from training.config.recipe import BUILT_IN, Recipe, load_recipe
-from training.datasets import Splits, load_splits
+from training.data.splits import Splits, load_splits
 from training.evaluate import evaluate
 from training.gate import Contender, Policy, Rival, decide
 from training.learners.protocol import predictor

@@ -9,7 +9,7 @@ from torch import nn
 
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.export import load, to_torchscript
 from training.fit import MLPLearner
 from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, WithResult, predictor

@@ -9,7 +9,7 @@ from modelstore import EpochMetrics
 from tests.training.samples import DATA, finish
 from training.candidate import Candidate, train_candidate
 from training.config.recipe import BUILT_IN, load_recipe
-from training.datasets import load_splits
+from training.data.splits import load_splits
 
 
 def trained(name: str, **changes: int) -> Candidate:

@@ -15,7 +15,7 @@ from training.cli.report import print_comparison, print_cross_validation, print_
 from training.compare import FOLDS, cross_validate
 from training.config.recipe import DataSource, Recipe, parse_recipe
 from training.config.run import DataPlaces
-from training.datasets import load_splits
+from training.data.splits import load_splits
 from training.evaluate import chunks, evaluate_chunks
 from training.learners.protocol import WithResult
 from training.reproduce import data_folder, reproduce

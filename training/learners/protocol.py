@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from modelstore import EpochMetrics, Notice
-from training.datasets import Dataset
+from training.data.splits import Dataset
 
 CHUNK_ROWS = 65_536
 

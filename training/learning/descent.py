@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.datasets import Dataset
+from training.data.splits import Dataset
 from training.scaling import StandardScaler
 
 CHUNK_ROWS = 2048  # the activations of one chunk stay in the processor's cache

@@ -16,7 +16,7 @@ from training.cli.commands import app
 from training.config.default_recipe import SIZES, count_lines, name_for, recipe_for_data
 from training.config.recipe import parse_recipe
 from training.config.run import TrainingRun
-from training.datasets import load_splits
+from training.data.splits import load_splits
 from training.errors import DatasetError, RecipeError
 from training.evaluate import log_loss
 from training.pipeline import train

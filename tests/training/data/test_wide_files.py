@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from training.data import csv_blocks
+from training.data.csv_blocks import CsvFile
+from training.data.faults import Faults
+from training.data.header import MAX_COLUMNS, names_are_right
+from training.data.inspection import inspect_file
+from training.data.table import read_table
 from training.errors import DatasetError
-from training.inspection import inspect_file
-from training.reading import blocks
-from training.reading.blocks import CsvFile
-from training.reading.faults import Faults
-from training.reading.header import MAX_COLUMNS, names_are_right
-from training.tables import read_table
 
 ROWS = 10
 CELLS: dict[str, Callable[[int, int], str]] = {
@@ -110,8 +110,8 @@ def test_x5_each_row_is_parsed_once_however_many_columns_want_to_show_a_cell() -
 def test_x5_cells_with_line_feeds_at_the_end_of_every_block_make_no_block_large(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(blocks, "FIRST_BYTES", size)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", size)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", size)
     rows = [[str(row), "\n".join("abcdefghi")] for row in range(500)]
     content = "x,y\n" + "".join(f'{x},"{y}"\n' for x, y in rows)
     file = CsvFile(io.BytesIO(content.encode()))
@@ -126,8 +126,8 @@ def test_x5_cells_with_line_feeds_at_the_end_of_every_block_make_no_block_large(
 
 
 def test_x5_a_row_that_does_not_end_is_a_fault_and_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 12)
-    monkeypatch.setattr(blocks, "MAX_LINE_BYTES", 1 << 14)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(csv_blocks, "MAX_LINE_BYTES", 1 << 14)
     content = io.BytesIO(b"x,y\n" + b'"1\n",' * (1 << 18))
     file = CsvFile(content)
     file.read_header()

@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from tests.training.samples import DATA
-from training.sources import csv_files, differing, write
+from training.data.builtin import csv_files, differing, write
 
 README = (DATA / "README.md").read_text("utf-8")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.data.table import read_table
 from training.errors import DatasetError
-from training.tables import read_table
 
 GOOD = "width,height,kind\n1,2.5,a\n3e2,-4,b\n"
 
@@ -169,8 +169,8 @@ def test_numbers_with_a_comma_say_what_to_do(tmp_path: Path) -> None:
 def test_a_file_longer_than_its_first_rows_promise_is_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.reading.blocks.FIRST_BYTES", 200)
-    monkeypatch.setattr("training.reading.blocks.BLOCK_BYTES", 300)
+    monkeypatch.setattr("training.data.csv_blocks.FIRST_BYTES", 200)
+    monkeypatch.setattr("training.data.csv_blocks.BLOCK_BYTES", 300)
     rows = [f"{row}.123456789,{-row},a" for row in range(10)] + [f"{row},0,b" for row in range(990)]
     (tmp_path / "table.csv").write_text("\n".join(["width,height,kind", *rows]))
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training import quality
-from training.quality import telling_columns
+from training.data import quality
+from training.data.quality import telling_columns
 
 
 @pytest.mark.parametrize(

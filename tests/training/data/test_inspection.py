@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from modelstore import DatasetSummary, Inspection
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
-from training.inspection import inspect_file
-from training.reading import blocks
+from training.data import csv_blocks
+from training.data.inspection import inspect_file
 
 
 def look(folder: Path, content: str | bytes) -> Inspection:
@@ -55,8 +55,8 @@ def test_values_stand_as_in_the_file_and_in_class_order(tmp_path: Path) -> None:
 def test_more_than_a_hundred_values_are_not_listed_and_the_range_is_of_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "FIRST_BYTES", 256)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", 256)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 256)
     rows = [f"{row - 40},{'ab'[row % 2]},word {row}" for row in range(300)]
 
     numbers, few, words = summary(tmp_path, "\n".join(["x,kind,text", *rows, *rows[:3]])).columns
@@ -117,7 +117,9 @@ def test_the_command_prints_one_line_of_json_and_its_exit_code_says_whether_all_
 
 
 def test_a_look_imports_neither_torch_nor_scikit_learn() -> None:
-    script = "import sys, training.cli.commands, training.inspection; print({'torch', 'sklearn'} & set(sys.modules))"
+    script = (
+        "import sys, training.cli.commands, training.data.inspection; print({'torch', 'sklearn'} & set(sys.modules))"
+    )
 
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from modelstore.reading import SAME_NAME, repeated
-from training.reading.cells import finite
-from training.reading.faults import Faults
+from training.data.cells import finite
+from training.data.faults import Faults
 
 MAX_NAME_CHARACTERS = 200  # as `modelstore.manifest.Label`
 MAX_COLUMNS = 10_000  # the class column is one of them; `POST /train` takes as many names

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore.datasets import MAX_CLASSES
+from training.data.block import Block
+from training.data.cells import LARGEST, is_word, numbers, wrong_number
+from training.data.csv_blocks import CsvFile
+from training.data.faults import Faults
+from training.data.header import MAX_NAME_CHARACTERS
+from training.data.precision import Merging, Values
+from training.data.repeats import Marks, mark
 from training.errors import DatasetError
-from training.precision import Merging, Values
-from training.reading.block import Block
-from training.reading.blocks import CsvFile
-from training.reading.cells import LARGEST, is_word, numbers, wrong_number
-from training.reading.faults import Faults
-from training.reading.header import MAX_NAME_CHARACTERS
-from training.repeats import Marks, mark
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
 ROOM = 1.02  # rows are about as long as those of the first block

@@ -16,13 +16,13 @@ from sklearn.model_selection import train_test_split
 from modelstore import DatasetFault
 from modelstore.datasets import MAX_CLASSES
 from training.config.recipe import DataSource, TrainingSettings
+from training.data.cells import alike, in_class_order
+from training.data.faults import MAX_FAULTS
+from training.data.quality import telling_columns
+from training.data.repeats import Marks, count_duplicates, mark
+from training.data.table import MAX_LABEL_CHARACTERS, Table, read_table
 from training.errors import DatasetError
-from training.quality import telling_columns
-from training.reading.cells import alike, in_class_order
-from training.reading.faults import MAX_FAULTS
-from training.repeats import Marks, count_duplicates, mark
 from training.scaling import constant_columns
-from training.tables import MAX_LABEL_CHARACTERS, Table, read_table
 
 MIN_ROWS_PER_CLASS = 5
 SPARE_BYTES = 64 << 20

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from tests.training.samples import DATA, clouds, settings, write_csv
 from training.config.recipe import BUILT_IN, DataSource, load_recipe
-from training.datasets import hold_out_validation, load_splits
+from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
 
 
@@ -201,7 +201,7 @@ def test_reordering_a_few_columns_at_a_time_gives_the_same_rows(
     write_csv(tmp_path, clouds(features=5))
     whole = load_splits(source(), tmp_path)
 
-    monkeypatch.setattr("training.datasets.SPARE_BYTES", 1)
+    monkeypatch.setattr("training.data.splits.SPARE_BYTES", 1)
 
     assert np.array_equal(load_splits(source(), tmp_path).train.x, whole.train.x)
 
@@ -246,7 +246,7 @@ def test_a_column_equal_to_the_class_is_a_suspected_leak(tmp_path: Path) -> None
 def test_a_large_table_is_in_memory_once_while_it_is_read_and_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.datasets.SPARE_BYTES", 1 << 22)
+    monkeypatch.setattr("training.data.splits.SPARE_BYTES", 1 << 22)
     dataset = clouds(10_000, features=20)
     path = write_csv(tmp_path, dataset)
     header, *rows = path.read_text().splitlines(keepends=True)

@@ -16,10 +16,10 @@ from rich.text import Text
 
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.datasets import MAX_CLASSES
-from training.precision import Merging, exact
-from training.reading.block import Block
-from training.reading.blocks import CsvFile
-from training.reading.cells import LARGEST, alike, in_class_order, is_word, numbers, parsed
+from training.data.block import Block
+from training.data.cells import LARGEST, alike, in_class_order, is_word, numbers, parsed
+from training.data.csv_blocks import CsvFile
+from training.data.precision import Merging, exact
 
 SHOWN_CLASSES = 5
 

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from modelstore.reading import LINE_ENDS_LOST, column_name
-from training.reading.block import Block
-from training.reading.exact import ExactRows
-from training.reading.faults import Faults, ragged
-from training.reading.header import names_are_right
+from training.data.block import Block
+from training.data.csv_exact import ExactRows
+from training.data.faults import Faults, ragged
+from training.data.header import names_are_right
 
 FIRST_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 22

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.precision import EXACT_IN_FLOAT64
+from training.data.precision import EXACT_IN_FLOAT64
 
 Marks = npt.NDArray[np.uint64]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.repeats import Marks, count_duplicates, mark
+from training.data.repeats import Marks, count_duplicates, mark
 
 
 def labelled(rows: list[list[float]], labels: list[int]) -> Marks:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.config.recipe import DataSource
-from training.datasets import load_splits
-from training.inspection import inspect_file
-from training.precision import Merging, Values, _told_apart, exact
+from training.data.inspection import inspect_file
+from training.data.precision import Merging, Values, _told_apart, exact
+from training.data.splits import load_splits
 
 EPOCH_MS = [1_700_000_000_000 + 1000 * row for row in range(400)]
 IDS = [12_345_678_901_234_567 + row for row in range(400)]
