@@ -36,7 +36,7 @@ from training.evaluate import log_loss
 from training.fit import MLPLearner
 from training.learners.protocol import WithResult, predictor
 from training.nets import MLP
-from training.scaling import fit_scaler
+from training.preprocessing.scaler import fit_scaler
 
 Tutorial = Callable[[Tensor, Tensor, Tensor, Tensor, int], nn.Module]
 

@@ -24,7 +24,7 @@ from training.learning.descent import Batches, class_weights
 from training.learning.optimizers import optimizer_for
 from training.learning.schedules import rates
 from training.nets import MLP, Classifier
-from training.scaling import fit_scaler
+from training.preprocessing.scaler import fit_scaler
 
 REPORT_S = 2.0
 

@@ -26,7 +26,7 @@ from modelstore import (
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
 from training.learners.protocol import Predict
-from training.scaling import moments
+from training.preprocessing.scaler import moments
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 GOLDEN_SPREAD = 16

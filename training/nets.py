@@ -7,7 +7,7 @@ They must not know data or training. The three tutorial networks are this one cl
 import torch
 from torch import Tensor, nn
 
-from training.scaling import StandardScaler
+from training.preprocessing.scaler import StandardScaler
 
 
 class MLP(nn.Module):

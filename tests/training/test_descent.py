@@ -8,7 +8,7 @@ from torch import Tensor
 from tests.training.samples import clouds
 from training.data.splits import Dataset
 from training.learning.descent import Batches, Chunk, class_weights
-from training.scaling import StandardScaler, fit_scaler
+from training.preprocessing.scaler import StandardScaler, fit_scaler
 
 
 def unscaled(dataset: Dataset, weights: Tensor | None = None, batch_size: int = 0, seed: int = 0) -> Batches:

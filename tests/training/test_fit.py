@@ -21,7 +21,7 @@ from training.evaluate import log_loss
 from training.fit import MLPLearner
 from training.learners.protocol import Predict, Probe, predictor
 from training.nets import MLP, Classifier
-from training.scaling import fit_scaler
+from training.preprocessing.scaler import fit_scaler
 
 
 def learn(

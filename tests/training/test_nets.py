@@ -10,7 +10,7 @@ from torch import nn
 from training.config.recipe import BUILT_IN, load_recipe
 from training.learners.protocol import predictor
 from training.nets import MLP, BinaryLink, Classifier
-from training.scaling import StandardScaler
+from training.preprocessing.scaler import StandardScaler
 
 
 def plain_scaler(features: int) -> StandardScaler:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from training.scaling import CHUNK_ROWS
+from training.preprocessing.scaler import CHUNK_ROWS
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -22,7 +22,7 @@ from training.data.quality import telling_columns
 from training.data.repeats import Marks, count_duplicates, mark
 from training.data.table import MAX_LABEL_CHARACTERS, Table, read_table
 from training.errors import DatasetError
-from training.scaling import constant_columns
+from training.preprocessing.scaler import constant_columns
 
 MIN_ROWS_PER_CLASS = 5
 SPARE_BYTES = 64 << 20

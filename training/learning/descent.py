@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.data.splits import Dataset
-from training.scaling import StandardScaler
+from training.preprocessing.scaler import StandardScaler
 
 CHUNK_ROWS = 2048  # the activations of one chunk stay in the processor's cache
 

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler as Reference
 from tests.training.samples import DATA
 from training.config.recipe import BUILT_IN, load_recipe
 from training.data.splits import load_splits
-from training.scaling import CHUNK_ROWS, constant_columns, fit_scaler, moments
+from training.preprocessing.scaler import CHUNK_ROWS, constant_columns, fit_scaler, moments
 
 # both are float64 statistics, ours then rounded once to float32: half a unit in its last place
 FLOAT32_ROUNDING = 2**-24
