@@ -33,9 +33,9 @@ from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.data.splits import Dataset, Splits, load_splits
 from training.evaluate import log_loss
-from training.fit import MLPLearner
+from training.learners.mlp.fit import MLPLearner
+from training.learners.mlp.network import MLP
 from training.learners.protocol import WithResult, predictor
-from training.nets import MLP
 from training.preprocessing.scaler import fit_scaler
 
 Tutorial = Callable[[Tensor, Tensor, Tensor, Tensor, int], nn.Module]

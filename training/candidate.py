@@ -15,11 +15,11 @@ from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training import baselines, plots
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
-from training.diagnose import findings, loss_of_guessing, require_learnt
 from training.errors import DatasetError
 from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
-from training.fit import MLPLearner
 from training.gate import Skill
+from training.learners.mlp.diagnostics import findings, loss_of_guessing, require_learnt
+from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Predict, Probe, predictor
 from training.reasons import sentence
 

@@ -12,7 +12,7 @@ from training.config.recipe import Recipe, TrainingSettings
 from training.data.splits import Dataset, hold_out_validation
 from training.errors import DatasetError
 from training.evaluate import Floats, evaluate
-from training.fit import MLPLearner
+from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import WithResult, predictor
 from training.scores import FoldScore
 

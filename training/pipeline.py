@@ -25,9 +25,9 @@ from training.config.recipe import Recipe
 from training.config.run import TrainingRun
 from training.data.splits import Dataset, Splits, load_splits
 from training.evaluate import chunks, evaluate_chunks
+from training.learners.mlp.network import logits_of
 from training.learners.protocol import predictor
 from training.manifests import build_manifest, golden_rows
-from training.nets import logits_of
 from training.reasons import foreseen, reason_for, sentence
 
 NONE_ACTIVE = (

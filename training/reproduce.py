@@ -15,7 +15,7 @@ from training import export
 from training.config.recipe import DataSource, parse_recipe
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
-from training.fit import MLPLearner
+from training.learners.mlp.fit import MLPLearner
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from tests.training.samples import clouds, learnt
 from training.data.splits import Dataset
 from training.errors import ExportError
 from training.export import TOLERANCE, load, to_torchscript
+from training.learners.mlp.network import Classifier
 from training.learners.protocol import predictor
-from training.nets import Classifier
 
 
 def trained(dataset: Dataset) -> Classifier:

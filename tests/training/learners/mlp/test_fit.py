@@ -18,9 +18,9 @@ from training.config.recipe import TrainingSettings
 from training.data.splits import Dataset, hold_out_validation
 from training.errors import Diverged
 from training.evaluate import log_loss
-from training.fit import MLPLearner
+from training.learners.mlp.fit import MLPLearner
+from training.learners.mlp.network import MLP, Classifier
 from training.learners.protocol import Predict, Probe, predictor
-from training.nets import MLP, Classifier
 from training.preprocessing.scaler import fit_scaler
 
 
@@ -252,7 +252,7 @@ def test_chunks_change_nothing(changes: dict[str, Any], monkeypatch: pytest.Monk
     train, validation = hold_out_validation(shuffled_labels(clouds(101, classes=3)).rows(np.arange(90)), 0.3, seed=0)
     found = []
     for chunk_rows in (2048, 7):
-        monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", chunk_rows)
+        monkeypatch.setattr("training.learners.mlp.batches.CHUNK_ROWS", chunk_rows)
         history, _ = learn(train, validation, epochs=3, **changes)
         found.append([(m.train_loss, m.validation_loss, m.gradient_norm) for m in history])
 
@@ -275,8 +275,8 @@ def test_the_speed_is_that_of_the_epoch() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, 7])
 def test_an_epoch_that_lasts_says_how_far_it_is(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.fit.REPORT_S", 0)
-    monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", 20)
+    monkeypatch.setattr("training.learners.mlp.fit.REPORT_S", 0)
+    monkeypatch.setattr("training.learners.mlp.batches.CHUNK_ROWS", 20)
 
     events, _ = finish(MLPLearner(settings(epochs=1, batch_size=batch_size)).fit(clouds(60), None))
 

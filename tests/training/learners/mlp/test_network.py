@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from training.config.recipe import BUILT_IN, load_recipe
+from training.learners.mlp.network import MLP, BinaryLink, Classifier
 from training.learners.protocol import predictor
-from training.nets import MLP, BinaryLink, Classifier
 from training.preprocessing.scaler import StandardScaler
 
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
 from training.data.splits import Dataset
-from training.diagnose import loss_of_guessing, require_converging
+from training.learners.mlp.batches import Batches, class_weights
+from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
+from training.learners.mlp.gradient import FlatMLP
+from training.learners.mlp.network import MLP, Classifier
+from training.learners.mlp.optimizers import optimizer_for
+from training.learners.mlp.schedules import rates
 from training.learners.protocol import Fitted, Probe, predictor
-from training.learning.backprop import FlatMLP
-from training.learning.descent import Batches, class_weights
-from training.learning.optimizers import optimizer_for
-from training.learning.schedules import rates
-from training.nets import MLP, Classifier
 from training.preprocessing.scaler import fit_scaler
 
 REPORT_S = 2.0

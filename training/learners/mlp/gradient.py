@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.nets import MLP
+from training.learners.mlp.network import MLP
 
 
 class FlatMLP:

@@ -6,7 +6,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from tests.training.samples import settings
-from training.learning.schedules import rates
+from training.learners.mlp.schedules import rates
 
 EPOCHS = 60
 

@@ -11,7 +11,7 @@ from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings
 from training.data.splits import Dataset
 from training.export import load, to_torchscript
-from training.fit import MLPLearner
+from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, WithResult, predictor
 
 

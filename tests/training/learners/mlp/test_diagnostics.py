@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from modelstore import EpochMetrics
-from training.diagnose import findings, loss_of_guessing, require_converging, require_learnt
 from training.errors import Diverged
+from training.learners.mlp.diagnostics import findings, loss_of_guessing, require_converging, require_learnt
 
 
 def epoch(number: int = 1, train: float = 0.5, validation: float | None = None, gradient: float = 1.0) -> EpochMetrics:

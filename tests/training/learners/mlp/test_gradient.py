@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.learning.backprop import FlatMLP
-from training.nets import MLP
+from training.learners.mlp.gradient import FlatMLP
+from training.learners.mlp.network import MLP
 
 
 def with_ones(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tests.training.samples import clouds
 from training.data.splits import Dataset
-from training.learning.descent import Batches, Chunk, class_weights
+from training.learners.mlp.batches import Batches, Chunk, class_weights
 from training.preprocessing.scaler import StandardScaler, fit_scaler
 
 
@@ -66,7 +66,7 @@ def test_chunks_cut_a_batch_and_its_shares(
     batch_size: int, weights: Tensor | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = epoch(unscaled(clouds(90), weights, batch_size))
-    monkeypatch.setattr("training.learning.descent.CHUNK_ROWS", 7)
+    monkeypatch.setattr("training.learners.mlp.batches.CHUNK_ROWS", 7)
     cut = epoch(unscaled(clouds(90), weights, batch_size))
 
     assert max(chunk.x.shape[0] for batch in cut for chunk in batch) == 7

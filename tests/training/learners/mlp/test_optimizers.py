@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.samples import settings
-from training.learning.optimizers import optimizer_for
+from training.learners.mlp.optimizers import optimizer_for
 
 TORCHS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
