@@ -28,11 +28,11 @@ from benchmarks.outcomes import Outcome, Results
 from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
 from modelstore import EpochMetrics
-from training.candidate import accuracy_probe
 from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.data.splits import Dataset, Splits, load_splits
-from training.evaluate import log_loss
+from training.evaluation.candidate import accuracy_probe
+from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import MLP
 from training.learners.protocol import WithResult, predictor

@@ -18,13 +18,14 @@ from modelstore import (
     bounded,
 )
 from modelstore.reading import column_name
-from training import export, gate
-from training.baselines import MAJORITY
-from training.candidate import MANY_ROWS, Candidate, attachments, train_candidate
+from training import export
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
 from training.data.splits import Dataset, Splits, load_splits
-from training.evaluate import chunks, evaluate_chunks
+from training.evaluation import gate
+from training.evaluation.baselines import MAJORITY
+from training.evaluation.candidate import MANY_ROWS, Candidate, attachments, train_candidate
+from training.evaluation.metrics import chunks, evaluate_chunks
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import predictor
 from training.manifests import build_manifest, golden_rows

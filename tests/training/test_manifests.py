@@ -9,7 +9,7 @@ from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signatur
 from modelstore.manifest import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, learnt, recipe
 from training.data.splits import Dataset, Splits
-from training.evaluate import evaluate
+from training.evaluation.metrics import evaluate
 from training.export import to_torchscript
 from training.learners.protocol import Predict, predictor
 from training.manifests import build_manifest, describe_features, golden_rows

@@ -7,9 +7,9 @@ import pytest
 
 from modelstore import EpochMetrics
 from tests.training.samples import DATA, finish
-from training.candidate import Candidate, train_candidate
 from training.config.recipe import BUILT_IN, load_recipe
 from training.data.splits import load_splits
+from training.evaluation.candidate import Candidate, train_candidate
 
 
 def trained(name: str, **changes: int) -> Candidate:

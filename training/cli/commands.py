@@ -34,7 +34,7 @@ from training.cli.store import install
 from training.config.recipe import BUILT_IN, load_recipe, recipe_names
 from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
-from training.gate import Policy
+from training.evaluation.gate import Policy
 
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
 

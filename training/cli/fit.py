@@ -17,7 +17,7 @@ from training.config.default_recipe import name_for, recipe_for_data
 from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
-from training.gate import Policy
+from training.evaluation.gate import Policy
 from training.reasons import reason_for, sentence
 
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130

@@ -9,17 +9,18 @@ from rich.console import Console
 from rich.progress import track
 
 from modelstore import Manifest, ModelRepository
-from training import baselines, export
+from training import export
 from training.cli.progress import reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation
-from training.compare import FOLDS, cross_validate
 from training.config.recipe import DataSource, Recipe, parse_recipe
 from training.config.run import DataPlaces
 from training.data.splits import load_splits
-from training.evaluate import chunks, evaluate_chunks
+from training.evaluation import baselines
+from training.evaluation.cross_validation import FOLDS, cross_validate
+from training.evaluation.metrics import chunks, evaluate_chunks
+from training.evaluation.scores import summarise
 from training.learners.protocol import WithResult
 from training.reproduce import data_folder, reproduce
-from training.scores import summarise
 
 
 def report_version(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository, VersionComparison
 from training.config.recipe import Recipe
-from training.scores import MethodScore
+from training.evaluation.scores import MethodScore
 
 MAX_EXAMPLES = 20
 WIDE = 100_000

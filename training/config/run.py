@@ -15,7 +15,7 @@ from modelstore import ModelRepository, Overrides, Permit, SigningKey
 from modelstore.wording import misspelt
 from training.config.recipe import Recipe, load_recipe, refusal
 from training.errors import RecipeError, WrongModel
-from training.gate import Policy
+from training.evaluation.gate import Policy
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from training.cli.report import (
     print_versions,
 )
 from training.config.recipe import BUILT_IN, load_recipe
-from training.evaluate import evaluate
-from training.scores import MethodScore
+from training.evaluation.metrics import evaluate
+from training.evaluation.scores import MethodScore
 
 
 @pytest.fixture

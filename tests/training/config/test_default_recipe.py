@@ -18,7 +18,7 @@ from training.config.recipe import parse_recipe
 from training.config.run import TrainingRun
 from training.data.splits import load_splits
 from training.errors import DatasetError, RecipeError
-from training.evaluate import log_loss
+from training.evaluation.metrics import log_loss
 from training.pipeline import train
 
 

@@ -17,7 +17,7 @@ from tests.training.samples import clouds, finish, settings, shuffled_labels
 from training.config.recipe import TrainingSettings
 from training.data.splits import Dataset, hold_out_validation
 from training.errors import Diverged
-from training.evaluate import log_loss
+from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import MLP, Classifier
 from training.learners.protocol import Predict, Probe, predictor

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from training.scores import FoldScore, summarise
+from training.evaluation.scores import FoldScore, summarise
 
 
 def test_methods_are_summarised_in_order_of_appearance() -> None:

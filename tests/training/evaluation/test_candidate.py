@@ -8,10 +8,10 @@ import pytest
 
 from modelstore import EpochMetrics, Notice, from_line
 from tests.training.samples import clouds, finish, recipe, shuffled_labels
-from training.candidate import attachments, train_candidate
 from training.config.recipe import GateRule
 from training.data.splits import Dataset, Splits
 from training.errors import DatasetError
+from training.evaluation.candidate import attachments, train_candidate
 from training.learners.protocol import predictor
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from modelstore import EpochMetrics
 from tests.training.samples import clouds, learnt
-from training.evaluate import evaluate
+from training.evaluation.metrics import evaluate
+from training.evaluation.plots import confusion_matrix, decision_boundary, loss_curves
 from training.learners.protocol import predictor
-from training.plots import confusion_matrix, decision_boundary, loss_curves
 
 
 def size_px(png: bytes) -> tuple[int, int]:

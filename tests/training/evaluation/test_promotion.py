@@ -9,12 +9,12 @@ import pytest
 
 from modelstore import GateReport
 from tests.training.samples import DATA, finish, shuffled_labels
-from training.baselines import MAJORITY
-from training.candidate import Candidate, train_candidate
 from training.config.recipe import BUILT_IN, Recipe, load_recipe
 from training.data.splits import Splits, load_splits
-from training.evaluate import evaluate
-from training.gate import Contender, Policy, Rival, decide
+from training.evaluation.baselines import MAJORITY
+from training.evaluation.candidate import Candidate, train_candidate
+from training.evaluation.gate import Contender, Policy, Rival, decide
+from training.evaluation.metrics import evaluate
 from training.learners.protocol import predictor
 
 NAMES = ("cancer", "iris", "blobs")

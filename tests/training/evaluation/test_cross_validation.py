@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.training.samples import clouds, recipe, settings, shuffled_labels
-from training.compare import cross_validate, learnt_probabilities
 from training.errors import DatasetError
-from training.scores import summarise
+from training.evaluation.cross_validation import cross_validate, learnt_probabilities
+from training.evaluation.scores import summarise
 
 METHODS = ["CloudNet", "knn", "logistic_regression", "majority", "mlp_classifier"]
 

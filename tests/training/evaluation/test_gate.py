@@ -7,8 +7,8 @@ import pytest
 
 from modelstore import Baseline, Evaluation, GateReport
 from training.config.recipe import GateRule
-from training.evaluate import evaluate
-from training.gate import Contender, Policy, Rival, Skill, decide
+from training.evaluation.gate import Contender, Policy, Rival, Skill, decide
+from training.evaluation.metrics import evaluate
 
 SURE = Skill(mean=0.4, standard_error=0.1)
 MAJORITY = Baseline(accuracy=0.6, log_loss=0.67)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.training.samples import clouds, shuffled_labels
-from training.baselines import MAX_ROWS, fitted, quick, score, shortened, thorough
+from training.evaluation.baselines import MAX_ROWS, fitted, quick, score, shortened, thorough
 
 
 def test_every_baseline_answers_with_probabilities_in_class_order() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 from modelstore import Evaluation
-from training.evaluate import Floats, Ints, brier, calibration_error, evaluate, log_loss
+from training.evaluation.metrics import Floats, Ints, brier, calibration_error, evaluate, log_loss
 
 Case = tuple[Floats, Ints]
 
@@ -93,7 +93,7 @@ def test_a_class_that_never_occurs_counts_zero_without_a_warning() -> None:
 
 
 def test_chunks_change_nothing(case: Case, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.evaluate.CHUNK_ROWS", 64)
+    monkeypatch.setattr("training.evaluation.metrics.CHUNK_ROWS", 64)
 
     in_chunks = evaluate(*case, names(case[0].shape[1]), "test")
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from modelstore import Baseline
 from training.data.splits import Dataset
-from training.evaluate import chunks, evaluate_chunks
+from training.evaluation.metrics import chunks, evaluate_chunks
 
 MAJORITY = "majority"
 NEIGHBOURS = 5

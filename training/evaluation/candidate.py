@@ -12,12 +12,12 @@ from torch import nn
 
 from modelstore import Baseline, EpochMetrics, Evaluation, Notice, Prediction, to_line, write_predictions
 from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
-from training import baselines, plots
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
 from training.errors import DatasetError
-from training.evaluate import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
-from training.gate import Skill
+from training.evaluation import baselines, plots
+from training.evaluation.gate import Skill
+from training.evaluation.metrics import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
 from training.learners.mlp.diagnostics import findings, loss_of_guessing, require_learnt
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Predict, Probe, predictor

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from training import baselines
 from training.config.recipe import Recipe, TrainingSettings
 from training.data.splits import Dataset, hold_out_validation
 from training.errors import DatasetError
-from training.evaluate import Floats, evaluate
+from training.evaluation import baselines
+from training.evaluation.metrics import Floats, evaluate
+from training.evaluation.scores import FoldScore
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import WithResult, predictor
-from training.scores import FoldScore
 
 FOLDS = 10
 
