@@ -108,7 +108,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tests": (),
     "benchmarks": (),
     "torch": ("training", "app.runtime.load", "app.runtime.backends", "app.runtime.verify.graph_scan"),
-    "torch.jit": ("training.export", "app.runtime.load", "app.runtime.backends"),
+    "torch.jit": ("training.artifact.torchscript", "app.runtime.load", "app.runtime.backends"),
     "fastapi": ("app.api", "app.main", "app.api.asgi"),
     "fastapi_offline": ("app.api", "app.main"),
     "uvicorn": ("app.server.run", "app.server.shutdown", "app.server.fast_path.protocol", "app.server.parsing"),
@@ -388,7 +388,7 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
         libraries_stay_at_home,
         "training.learners.mlp.fit",
         "from torch import jit",
-        "uses torch.jit; only training.export, app.runtime.load",
+        "uses torch.jit; only training.artifact.torchscript, app.runtime.load",
     ),
     (libraries_stay_at_home, "app.inference.dataplane", "from fastapi import Request", "uses fastapi.Request"),
     (libraries_stay_at_home, "app.jobs.runner", "from starlette import status", "uses starlette.status"),
@@ -460,7 +460,7 @@ LAWFUL = [
     ),
     ("app.jobs.runner", "training = 1\ndef f():\n    jobs = []\n    return training.real, jobs"),
     ("modelstore.repository", "import os.path\nfrom pydantic import Field\nfrom modelstore.errors import StoreError"),
-    ("training.export", "from torch import jit, nn\nimport sklearn, yaml\nyaml.safe_load(x)"),
+    ("training.artifact.torchscript", "from torch import jit, nn\nimport sklearn, yaml\nyaml.safe_load(x)"),
 ]
 
 

@@ -18,7 +18,8 @@ from modelstore import (
     bounded,
 )
 from modelstore.reading import column_name
-from training import export
+from training.artifact import torchscript
+from training.artifact.manifest import build_manifest, golden_rows
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
 from training.data.splits import Dataset, Splits, load_splits
@@ -28,7 +29,6 @@ from training.evaluation.candidate import MANY_ROWS, Candidate, attachments, tra
 from training.evaluation.metrics import chunks, evaluate_chunks
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import predictor
-from training.manifests import build_manifest, golden_rows
 from training.reasons import foreseen, reason_for, sentence
 
 NONE_ACTIVE = (
@@ -69,7 +69,7 @@ def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gat
         features = tuple(map(column_name, manifest.feature_names))  # of old versions as the file had them
         if (features, manifest.classes) != (test.features, test.classes):
             return gate.Rival(version, problem="has other features or classes; activate by hand if you mean it")
-        predict = export.load(found.model_bytes(manifest))
+        predict = torchscript.load(found.model_bytes(manifest))
         answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
         return gate.Rival(version, evaluate_chunks(answers, test.classes, "test"))
     except (StoreError, RuntimeError) as error:
@@ -101,7 +101,7 @@ def _publish(
     run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport, warnings: Sequence[str]
 ) -> Generator[Notice, None, ModelVersion]:
     files = yield from attachments(candidate, run.recipe, splits)  # first, since what it says goes into the manifest
-    model = export.to_torchscript(candidate.classifier, splits.train.x)
+    model = torchscript.to_torchscript(candidate.classifier, splits.train.x)
     manifest = build_manifest(
         run.recipe,
         model,

@@ -10,9 +10,9 @@ import pytest
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit
 from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
+from training.artifact.torchscript import load
 from training.data.splits import Dataset
 from training.evaluation import plots
-from training.export import load
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import track
 
 from modelstore import Manifest, ModelRepository
-from training import export
+from training.artifact import torchscript
+from training.artifact.reproduce import data_folder, reproduce
 from training.cli.progress import reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation
 from training.config.recipe import DataSource, Recipe, parse_recipe
@@ -20,7 +21,6 @@ from training.evaluation.cross_validation import FOLDS, cross_validate
 from training.evaluation.metrics import chunks, evaluate_chunks
 from training.evaluation.scores import summarise
 from training.learners.protocol import WithResult
-from training.reproduce import data_folder, reproduce
 
 
 def report_version(
@@ -42,7 +42,7 @@ def report_version(
     splits = load_splits(source, _folder(manifest, source, places))
     if splits.sha256 != manifest.lineage.data_sha256:
         console.print("warning: the data files have changed since this version was trained", highlight=False)
-    predict, test = export.load(found.model_bytes(manifest)), splits.test
+    predict, test = torchscript.load(found.model_bytes(manifest)), splits.test
     answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
     measured = evaluate_chunks(answers, test.classes, "test")
     print_evaluation(console, measured, f"{name} version {chosen}, test split")

@@ -9,8 +9,8 @@ from torch import nn
 
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, finish, settings
+from training.artifact.torchscript import load, to_torchscript
 from training.data.splits import Dataset
-from training.export import load, to_torchscript
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, WithResult, predictor
 

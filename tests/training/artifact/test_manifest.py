@@ -8,11 +8,11 @@ import pytest
 from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature
 from modelstore.manifest import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, learnt, recipe
+from training.artifact.manifest import build_manifest, describe_features, golden_rows
+from training.artifact.torchscript import to_torchscript
 from training.data.splits import Dataset, Splits
 from training.evaluation.metrics import evaluate
-from training.export import to_torchscript
 from training.learners.protocol import Predict, predictor
-from training.manifests import build_manifest, describe_features, golden_rows
 
 
 @pytest.fixture

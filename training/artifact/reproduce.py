@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from modelstore import EpochMetrics, Manifest, ModelVersion, Notice
-from training import export
+from training.artifact import torchscript
 from training.config.recipe import DataSource, parse_recipe
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
@@ -49,7 +49,7 @@ def reproduce(
         Diverged: if the loss leaves the finite numbers.
     """
     manifest = found.manifest()
-    stored = export.weights(found.model_bytes(manifest))
+    stored = torchscript.weights(found.model_bytes(manifest))
     recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
     source = recipe.data if file is None else recipe.data.model_copy(update={"file": file})
     splits = load_splits(source, folder)

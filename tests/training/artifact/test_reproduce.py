@@ -12,8 +12,8 @@ import torch
 
 from modelstore import EpochMetrics, ModelRepository, Notice
 from tests.training.samples import clouds, finish, recipe, run, write_csv
+from training.artifact.reproduce import Reproduction, data_folder, differences, reproduce
 from training.errors import DatasetError
-from training.reproduce import Reproduction, data_folder, differences, reproduce
 
 
 @pytest.mark.parametrize(
