@@ -29,7 +29,7 @@ from training.evaluation.candidate import MANY_ROWS, Candidate, attachments, tra
 from training.evaluation.metrics import chunks, evaluate_chunks
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import predictor
-from training.reasons import foreseen, reason_for, sentence
+from training.outcome import foreseen, reason_for, sentence
 
 NONE_ACTIVE = (
     "no version of the model is active; until one is, services answer with the newest that proves itself, "

@@ -18,7 +18,7 @@ from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
 from training.evaluation.gate import Policy
-from training.reasons import reason_for, sentence
+from training.outcome import reason_for, sentence
 
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
 

@@ -21,7 +21,7 @@ from training.evaluation.metrics import Floats, Ints, Split, chunks, evaluate_ch
 from training.learners.mlp.diagnostics import findings, loss_of_guessing, require_learnt
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Predict, Probe, predictor
-from training.reasons import sentence
+from training.outcome import sentence
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import torch
 from modelstore import JobResult, NotPermitted, PublishError, StoreError, from_line
 from tests.training.samples import PROJECT
 from training.errors import DatasetError, Diverged
-from training.reasons import foreseen, reason_for, sentence
+from training.outcome import foreseen, reason_for, sentence
 
 
 @pytest.mark.parametrize(
