@@ -17,10 +17,10 @@ from modelstore import ModelRepository
 from modelstore.signing import SigningKey
 from tests.app.waiting import until
 from tests.deployed import environment_of, make_secrets
+from tests.deployment.test_image import image_environment
 from tests.fakes import publish
 from tests.faults.scenes import children_of
 from tests.processes import PROJECT, service
-from tests.test_deployment_image import image_environment
 
 pytestmark = pytest.mark.slow
 

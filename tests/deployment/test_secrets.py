@@ -13,9 +13,9 @@ from app.security.keys import KeyFile, Scope, digest_of
 from modelstore import ModelRepository
 from modelstore.signing import MIN_KEY_BYTES, SigningKey
 from tests.deployed import COMPOSE, SECRETS, environment_of, make_secrets
+from tests.deployment.test_compose import every_service, mounts
 from tests.fakes import publish
 from tests.processes import service
-from tests.test_deployment import every_service, mounts
 
 SERVICES: dict[str, Any] = COMPOSE["services"]
 KEYS = "service/keys.json"

@@ -19,11 +19,11 @@ from modelstore import ModelRepository
 from tests.app.waiting import until
 from tests.attacks.measuring import waiting
 from tests.deployed import COMPOSE, nginx
+from tests.deployment.test_nginx import CSV, ROWS, send_raw
 from tests.fakes import publish
 from tests.faults.scenes import children_of
 from tests.processes import PROJECT, service
 from tests.promises import allowed
-from tests.test_deployment_doors import CSV, ROWS, send_raw
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,8 +12,8 @@ import pytest
 from app.server.run import SHUTDOWN_GRACE_S
 from app.settings import Settings
 from tests.deployed import COMPOSE
+from tests.deployment.test_image import LAST_STAGE
 from tests.processes import PROJECT
-from tests.test_deployment_image import LAST_STAGE
 
 COMPOSE_SCHEMA = PROJECT.parent / "shared" / "specs" / "compose-spec.json"
 SERVICES: dict[str, Any] = COMPOSE["services"]

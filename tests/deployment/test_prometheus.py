@@ -18,9 +18,9 @@ from modelstore import ModelRepository
 from modelstore.signing import SigningKey
 from tests.app.runners import write_training
 from tests.deployed import environment_of, eventually, make_secrets, running
+from tests.deployment.test_dashboards import DASHBOARD, PANELS, PROMETHEUS, RULES, needs_prometheus, promtool
 from tests.fakes import publish
 from tests.processes import free_port, service
-from tests.test_deployment_figures import DASHBOARD, PANELS, PROMETHEUS, RULES, needs_prometheus, promtool
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_prometheus]
 
