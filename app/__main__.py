@@ -19,7 +19,7 @@ import subprocess
 import sys
 from types import FrameType
 
-gc.disable()  # looking for garbage among what is imported costs a fifth of the start; app.server.worker turns it on again
+gc.disable()  # looking for garbage among what is imported costs a fifth of the start; server.worker turns it on again
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp

@@ -1,0 +1,1 @@
+"""Data sets that clients send; knows no training."""

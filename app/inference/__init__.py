@@ -1,0 +1,1 @@
+"""From bytes to predictions and back; knows no HTTP and no torch."""

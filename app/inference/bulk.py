@@ -89,7 +89,7 @@ class Bulk:
         """
         async for block in self._blocks(body):
             answer = await self.plane.infer(self.model, block.x)
-            self.stages.computed(answer)
+            self.stages.computed(answer.scores.began_ns, answer.scores.took_ns)
             block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(answer)}
             if self.skip:
                 text = b"".join(_numbered(self.writer, answer, block))

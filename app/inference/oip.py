@@ -57,7 +57,7 @@ class Inference:
             stages.parsed()
             deadline_ns = arrived_ns + 1000 * request.timeout_us if request.timeout_us else None
             answer = await self._plane.infer(model, x, deadline_ns)
-            stages.computed(answer)
+            stages.computed(answer.scores.began_ns, answer.scores.took_ns)
             require_finite(answer)
             written = await _written(stages, InferWriter(request, model.contract), request, answer)
             hold(len(written.body))

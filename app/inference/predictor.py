@@ -118,7 +118,7 @@ class Predictor:
         parts, rows = [writer.head()], 0
         for x in blocks:
             answer = await self._plane.infer(model, x)
-            stages.computed(answer)
+            stages.computed(answer.scores.began_ns, answer.scores.took_ns)
             require_finite(answer, first=rows)
             rows += answer.rows
             parts.append(writer.rows(answer))

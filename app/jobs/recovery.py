@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from app.errors import StoreUnavailable
 from app.jobs.outcome import ended, may_write, published
 from app.jobs.ownership import Claim, ClaimLost, Running
-from app.processes import is_provably_dead
+from app.jobs.process.identity import is_provably_dead
 from modelstore import JobResult, ModelRepository, PublishError
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from app.jobs.acceptance import Acceptance
 from app.jobs.following import Workshop
 from app.jobs.late import LateTable
 from app.jobs.owner import JobOwner
+from app.jobs.process.identity import this_process
 from app.jobs.records import Ending, JobStatus, TrainingJob, TrainingRequest
 from app.jobs.threads import TableThreads
 from app.jobs.watching import Watches
-from app.processes import this_process
 from app.settings import Settings
 from modelstore import ModelRepository
 

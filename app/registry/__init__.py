@@ -1,0 +1,1 @@
+"""Which version of which model serves now; knows no HTTP."""

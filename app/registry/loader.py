@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +19,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from app.processes import step_back
 from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelVersion
 
 logger = logging.getLogger(__name__)
+
+BACKGROUND_NICENESS = 10
 
 Load = Callable[[ModelVersion], LoadedModel]
 P = ParamSpec("P")
@@ -44,7 +47,7 @@ class Loader:
         self._load = load
         self._max_versions = max_versions
         self._recent: OrderedDict[tuple[str, int], _Recent] = OrderedDict()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=step_back)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
 
     def close(self) -> None:
         """End the thread."""
@@ -135,3 +138,9 @@ class Loader:
         """Drop the versions of all other models: should one come back, its numbers may mean other versions."""
         for key in [key for key in self._recent if key[0] not in names]:
             del self._recent[key]
+
+
+def _step_back() -> None:
+    """Let the calling thread have the processor when no other thread of the service wants it, where that can be."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)

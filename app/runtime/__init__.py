@@ -1,0 +1,1 @@
+"""Loads versions, proves them and computes with them: the only room with torch."""

@@ -1,7 +1,7 @@
 """Loads a version and makes it prove itself on a device; of `app` only this, `engines` and `program` know torch.
 
 A version serves only after: size and sha256 of the very bytes that are loaded, a look at the program in them
-(`app/runtime/verify/torchscript_scan.py`, `app/runtime/verify/graph_scan.py`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows in all
+(`app/runtime/verify`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows in all
 company, and a warm-up that takes TorchScript's compilation off the first request.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m app.server.healthcheck`: exit 0 if the service on this machine is ready; for containers, which have no curl."""
+"""`python -m app.server.healthcheck`: exit 0 if the service here is ready; for containers, which lack curl."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class BoundedProtocol(ParsingProtocol):
     def on_response_complete(self) -> None:
         """Be told that an answer is written; what is left of a body that nobody wants stays unread.
 
-        uvicorn would set a timer that the next request cancels; instead `app.server.timeouts` sees whether there is a next one.
+        uvicorn would set a timer that the next request cancels; instead `timeouts.py` sees whether there is a next one.
         """
         self.answered += 1
         if self.deaf:

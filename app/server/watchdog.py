@@ -1,20 +1,23 @@
 """Starts a service of one process again when its event loop stands still: same number, same listener.
 
-Several workers have a launcher for that (`app/server/supervisor.py`). A thread can do it for one, since programs of torch run
+Several workers have a launcher for that (`supervisor.py`). A thread can do it for one, since programs of torch run
 without the interpreter's lock, and Python's own loops hand it on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from app.processes import end_children, note_next_life
+from app.jobs.process.identity import note_next_life
 from app.server.listener import HANDED_ON
 
 logger = logging.getLogger(__name__)
@@ -78,3 +81,13 @@ def start_again(listener: socket.socket) -> None:
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell
     except OSError:
         os._exit(CANNOT_START)
+
+
+def end_children() -> None:
+    """Kill what this process started and what still runs, and wait for it, where the system says what that is."""
+    with contextlib.suppress(OSError):
+        for task in Path("/proc/self/task").iterdir():
+            for pid in map(int, (task / "children").read_text().split()):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
+import resource
 import sys
 from pathlib import Path
 
 from app.api.asgi import Edge
 from app.errors import ConfigurationError, ServingError
 from app.main import create_app
-from app.processes import allow_open_files
 from app.runtime.load import try_out
 from app.runtime.verify.sandbox import TrialProcess
 from app.settings import Settings
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 BAD_SETTINGS = 3
 OTHER_FILES = 48  # what a process opens besides connections: some 30, more while it loads a version or trains
 FEWEST_CONNECTIONS = 8
+MAX_OPEN_FILES = 1 << 20  # where the system names no limit
 # While a version is loaded in a thread, the event loop waits at most so long for the interpreter; Python's own is 5 ms.
 SWITCH_INTERVAL_S = 0.0005
 
@@ -76,3 +78,15 @@ def fitting(settings: Settings, open_files: int) -> Settings:
         most,
     )
     return settings.model_copy(update={"max_connections": most})
+
+
+def allow_open_files() -> int:
+    """Let this process open as many files as the system allows it, and return how many those are.
+
+    The lower limit that shells set protects programs that use select(2); this one does not, but for a few.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else hard
+    with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

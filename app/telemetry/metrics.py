@@ -2,7 +2,7 @@
 
 prometheus_client takes 1 to 3 us for each count and cannot add up workers without files of its own; this takes 0.2 us,
 and workers add up by reading each other's snapshots. Label values come from the route table and the store only, never
-from what a client sent, so their number is bounded. What each version did is counted in `app/telemetry/version_counters.py`.
+from what a client sent, so their number is bounded. What each version did is counted in `version_counters.py`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ServingMetrics:
 
     Attributes:
         in_progress: requests that this process is answering.
-        waiting: others, which wait for their clients, for a training or for the job table (`app/telemetry/in_flight.py`).
+        waiting: others, which wait for their clients, for a training or for the job table (`in_flight.py`).
         statistics: what each version did.
         others: the figures of all other workers.
         keys_current: whether the keys are those of the key file.

@@ -22,7 +22,6 @@ from app.errors import (
     TooManyLoads,
     VersionRefused,
 )
-from app.inference.predictions import Answer
 from app.patience import PATIENCE
 from app.telemetry.version_counters import Outcome, VersionCounts
 
@@ -73,10 +72,10 @@ class Stages:
         """Count the time since the last call as parsing."""
         self._add(0)
 
-    def computed(self, answer: Answer) -> None:
-        """Count the time since the last call as queueing and computing, as the answer tells."""
-        self.took_ns[1] += answer.scores.began_ns - self._since_ns
-        self.took_ns[2] += answer.scores.took_ns
+    def computed(self, began_ns: int, took_ns: int) -> None:
+        """Count the time since the last call as queueing until the forward pass began, and as its computing."""
+        self.took_ns[1] += began_ns - self._since_ns
+        self.took_ns[2] += took_ns
         self._since_ns = time.perf_counter_ns()
 
     def encoded(self) -> None:

@@ -25,7 +25,7 @@ FEATURES = [
 
 
 def counting(bench: Bench) -> Outcome:
-    """Count as `app/server/fast_path/request.py`, `app/inference/predictor.py` and `app/inference/dataplane.py` do for a request that is a batch of its own.
+    """Count as the fast path, the predictor and the data plane do for a request that is a batch of its own.
 
     A request that shares its batch pays only its part of the batch's counts.
     """

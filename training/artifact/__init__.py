@@ -1,0 +1,1 @@
+"""TorchScript, manifest, and the proof that a version can be made again."""

@@ -1,0 +1,1 @@
+"""What to train: recipes, what is made up for a table without one, and one run."""

@@ -1,1 +1,1 @@
-"""Ways of learning from a table; they must not know recipes' data, the store or the console."""
+"""Learners, all behind one protocol; know no files and no terminal."""

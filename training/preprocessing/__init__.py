@@ -1,0 +1,1 @@
+"""What is learnt from the training rows and travels inside `model.pt`."""

@@ -1,0 +1,1 @@
+"""Proves an artifact before it is loaded: archive, program, sandbox, golden rows."""

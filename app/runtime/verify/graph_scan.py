@@ -1,6 +1,6 @@
 """Reads the program that torch made of an archive before it runs: it must end, keep nothing and not be in training.
 
-`app/runtime/verify/torchscript_scan.py` reads the text before torch does. There a layer's branch for training looks like a state; in the
+`torchscript_scan.py` reads the text before torch does. There a layer's branch for training looks like a state; in the
 frozen graph, which is what answers, that branch is gone, and torch itself says what aliases what. It must not run it.
 """
 

@@ -1,0 +1,1 @@
+"""The record of what changed the service: a file that shows when it was changed."""

@@ -1,6 +1,6 @@
 """One request on the short way, from its head to its answer; it must not know how bytes become requests, nor models.
 
-Which requests are plain enough for the short way is decided in `app/server/fast_path/protocol.py`. It needs no task, no future, no scope.
+Which requests are plain enough for the short way is decided in `protocol.py`. It needs no task, no future, no scope.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The log: its form, its thread, and the line for each request."""

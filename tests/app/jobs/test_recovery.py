@@ -14,10 +14,10 @@ import pytest
 from app.jobs import database as databases
 from app.jobs.claims import Claim, ClaimLost, Claims, Report
 from app.jobs.database import Database
+from app.jobs.process.identity import this_process
 from app.jobs.records import JobStatus, TrainingJob
 from app.jobs.recovery import Recovery
 from app.jobs.store import JobStore
-from app.processes import this_process
 from modelstore import JobResult, ModelRepository, NotPermitted, Permit
 from tests.app.databases import add, claimed, opened
 from tests.fakes import publish
@@ -39,7 +39,7 @@ class Clock:
 @pytest.fixture
 def dead(tmp_path: Path) -> str:
     """Return the name of a process of this machine that has ended."""
-    tells = "from app.processes import this_process; print(this_process())"
+    tells = "from app.jobs.process.identity import this_process; print(this_process())"
     done = subprocess.run([sys.executable, "-c", tells], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

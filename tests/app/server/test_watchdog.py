@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -48,3 +50,21 @@ def test_x4_who_was_told_to_stop_is_left_alone(watchdog: Watchdog, noticed: thre
     watchdog.rest()
 
     assert not noticed.wait(2 * SILENT_S)
+
+
+ENDS = """
+import os, subprocess
+from app.server.watchdog import end_children
+process = subprocess.Popen(["/bin/sleep", "600"])
+end_children()
+try:
+    os.kill(process.pid, 0)
+except ProcessLookupError:
+    print("gone")
+"""
+
+
+def test_x4_children_are_gone_when_they_were_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "gone\n"

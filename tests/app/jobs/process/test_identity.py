@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from app.processes import is_provably_dead, note_next_life, this_process
+from app.jobs.process.identity import is_provably_dead, note_next_life, this_process
 
-TELLS = "from app.processes import this_process; print(this_process(), flush=True); input()"
+TELLS = "from app.jobs.process.identity import this_process; print(this_process(), flush=True); input()"
 
 
 def test_process_is_dead_when_it_has_ended_and_not_before() -> None:
@@ -68,21 +68,3 @@ def test_x4_former_life_of_this_process_is_dead(monkeypatch: pytest.MonkeyPatch)
 
     assert is_provably_dead(former)
     assert not is_provably_dead(this_process())
-
-
-ENDS = """
-import os, subprocess
-from app.processes import end_children
-process = subprocess.Popen(["/bin/sleep", "600"])
-end_children()
-try:
-    os.kill(process.pid, 0)
-except ProcessLookupError:
-    print("gone")
-"""
-
-
-def test_x4_children_are_gone_when_they_were_ended() -> None:
-    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "gone\n"

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
-import signal
-import threading
 from pathlib import Path
-
-BACKGROUND_NICENESS = 10
-MAX_OPEN_FILES = 1 << 20  # where the system names no limit
 
 _LIVES = "TABSERVE_LIVES"  # variable: how often the program of this process was started again in its place
 _UNKNOWN = "unknown"
@@ -42,34 +35,6 @@ def is_provably_dead(name: str) -> bool:
     if number == str(os.getpid()) and life != str(_life()):
         return True  # this process was started again in its place, with the same start
     return started != _started(int(number))
-
-
-def end_children() -> None:
-    """Kill what this process started and what still runs, and wait for it, where the system says what that is."""
-    with contextlib.suppress(OSError):
-        for task in Path("/proc/self/task").iterdir():
-            for pid in map(int, (task / "children").read_text().split()):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-
-
-def step_back() -> None:
-    """Let the calling thread have the processor when no other thread of the service wants it, where that can be."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
-
-
-def allow_open_files() -> int:
-    """Let this process open as many files as the system allows it, and return how many those are.
-
-    The lower limit that shells set protects programs that use select(2); this one does not, but for a few.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else hard
-    with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _life() -> int:
