@@ -1,4 +1,4 @@
-"""Which key each operation needs, for the OpenAPI document; data only, what is let in is decided in `app/access`."""
+"""Which key each operation needs, for the OpenAPI document; data only, `app/security` decides what is let in."""
 
 from __future__ import annotations
 

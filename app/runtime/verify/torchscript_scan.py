@@ -33,7 +33,7 @@ _FUNCTIONS = (
     | {"ops.prim.NumToTensor", "ops.prim.RaiseException", "ops.prim.data", "ops.prim.device", "ops.prim.dtype"}
     | {"ops.prim.is_cuda"}
 )
-_WHAT_THEN = "nothing random, no files; app/admitted_functions.txt has what may be used"
+_WHAT_THEN = "nothing random, no files; app/runtime/verify/admitted_functions.txt has what may be used"
 _BUILT_IN = frozenset(
     ("annotate", "bool", "float", "getattr", "int", "isinstance", "len", "max", "min", "range", "str", "tuple")
 ) | {"unchecked_cast", "uninitialized"}
