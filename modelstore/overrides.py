@@ -67,3 +67,13 @@ class Overrides(Record):
     def given(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def require_validation_rows(patience: int, validation_fraction: float) -> None:
+    """Check that early stopping has rows to judge by.
+
+    Raises:
+        ValueError: if it has none; says what was expected.
+    """
+    if patience and not validation_fraction:
+        raise ValueError("a validation_fraction above 0 for early stopping, or patience = 0")

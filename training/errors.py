@@ -28,7 +28,9 @@ class RecipeError(TrainingError):
 
     def __init__(self, source: str, field: str, expected: str, got: object) -> None:
         place = f"{source}: {field}" if field else source
-        super().__init__(f"{place}: expected {expected}, got {got!r:.200}")
+        # Of fields that contradict each other, `got` is the whole record, and `expected` names them.
+        came = "" if isinstance(got, dict) else f", got {got!r:.200}"
+        super().__init__(f"{place}: expected {expected}{came}")
         self.source = source
         self.field = field
         self.expected = expected

@@ -13,10 +13,10 @@ from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
 from app.jobs.outcome import may_write
-from app.jobs.recipes import recipes
+from app.jobs.recipes import early_stopping, recipes
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
-from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset
+from app.jobs.trainable import check_early_stopping, check_model_name, check_with_dataset, check_without_dataset
 from app.settings import Settings
 from app.telemetry.in_flight import waiting
 from app.telemetry.logs.form import REQUEST_ID
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # requests that are looked at: threads that do so hold up the event loop, and so predictions
+EARLY_STOPPING_OF_DATA = (1, 0.01)  # at least, of what the training makes up for a table without a recipe
 TURN_DEADLINE_S = 5.0  # that others wait for their turn
 
 
@@ -121,6 +122,8 @@ class Acceptance:
         check_without_dataset(request)
         if request.model not in (known := await asyncio.to_thread(recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
+        settings = await asyncio.to_thread(early_stopping, self._settings.recipes_dir, request.model)
+        check_early_stopping(request.overrides, *settings)
         return await self._ask(add, request)
 
     async def _with_dataset(
@@ -130,4 +133,5 @@ class Acceptance:
         async with self._datasets.unchanged():
             summary = (await self._datasets.get(dataset)).summary
             columns = check_with_dataset(request, summary)
+            check_early_stopping(request.overrides, *EARLY_STOPPING_OF_DATA)
             return await self._ask(partial(add, columns=columns, data_sha256=summary.sha256), request)

@@ -6,6 +6,15 @@ import tomllib
 from pathlib import Path
 
 
+def early_stopping(folder: Path, model: str) -> tuple[int, float]:
+    """Return `patience` and `validation_fraction` of a model's recipe; zeros where it does not say."""
+    try:
+        training = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))["training"]
+        return int(training.get("patience", 0)), float(training.get("validation_fraction", 0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0, 0.0  # the training says what is wrong with it
+
+
 def recipes(folder: Path) -> tuple[str, ...]:
     """Return the models that can be trained: recipes named like their model, not variants such as iris-tutorial."""
     return tuple(sorted(path.stem for path in folder.glob("*.toml") if _model_of(path) in (path.stem, None)))

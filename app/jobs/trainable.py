@@ -6,7 +6,8 @@ import json
 
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
-from modelstore import ColumnSummary, DatasetSummary, InvalidName, check_new_name
+from modelstore import ColumnSummary, DatasetSummary, InvalidName, Overrides, check_new_name
+from modelstore.overrides import require_validation_rows
 from modelstore.reading import column_name
 
 MIN_CLASSES = 2
@@ -23,6 +24,27 @@ def check_model_name(name: str) -> None:
         check_new_name(name)
     except InvalidName as error:
         raise _wrong("model", f"must be {error.expected}; take another name than {name!r}") from error
+
+
+def check_early_stopping(overrides: Overrides, patience: int, validation_fraction: float) -> None:
+    """Check that the settings of a training do not contradict each other, as the training itself would.
+
+    Args:
+        overrides: what the request changes.
+        patience: what holds without them.
+        validation_fraction: likewise.
+
+    Raises:
+        InvalidInput: naming the field.
+    """
+    try:
+        require_validation_rows(
+            patience if overrides.patience is None else overrides.patience,
+            validation_fraction if overrides.validation_fraction is None else overrides.validation_fraction,
+        )
+    except ValueError as error:
+        field = "validation_fraction" if overrides.patience is None else "patience"
+        raise _wrong(f"overrides.{field}", f"needs {error}") from error
 
 
 def check_without_dataset(request: TrainingRequest) -> None:

@@ -119,7 +119,7 @@ def data(
     data_dir: DataDir = DATA,
 ) -> None:
     """Write the built-in data files from scikit-learn's copies, or compare them."""
-    sources = deferred("sources")
+    sources = deferred("data.builtin")
     with failures_in_one_line():
         if not check:
             console().print(f"wrote {', '.join(sources.write(data_dir))} to {data_dir}", highlight=False)
@@ -136,7 +136,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")] = False,
 ) -> None:
     """Check a CSV file and show its columns; exit code 1 if it has faults."""
-    inspection = deferred("inspection")
+    inspection = deferred("data.inspection")
     found: Inspection = inspection.inspect_file(file)
     if as_json:
         sys.stdout.write(f"{found.model_dump_json()}\n")
@@ -158,7 +158,7 @@ def evaluate(
     """Measure a stored version on its test split."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        deferred("measuring").report_version(console(), store(models_dir, key_file), places, name, version)
+        deferred("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
 
 
 @app.command()
@@ -177,7 +177,7 @@ def reproduce(
     """Train a stored version again and compare the weights; nothing is published."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        same: bool = deferred("measuring").report_reproduction(
+        same: bool = deferred("cli.measure").report_reproduction(
             console(), store(models_dir, key_file), places, name, version, data=data_file
         )
         raise typer.Exit(fitting.SUCCEEDED if same else fitting.FAILED)
@@ -201,7 +201,7 @@ def compare(
             print_two_versions(console(), compare_versions(*_two(store(models_dir, key_file), name, versions)))
             return
         chosen = load_recipe(recipe or name, recipes_dir)
-        deferred("measuring").report_comparison(console(), chosen, data_dir, fold_seed)
+        deferred("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
 
 
 def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:

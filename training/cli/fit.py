@@ -182,7 +182,7 @@ def _recorder(request: FitRequest, recipe: Recipe, view: Reporter) -> Callable[[
     if request.tensorboard is None:
         return lambda event: None
     try:
-        module = deferred("tensorboard")
+        module = deferred("cli.tensorboard")
     except ModuleNotFoundError as error:
         raise MissingExtra("--tensorboard", "tensorboard") from error
     return _Optional(module.recorder(request.tensorboard, recipe), view)

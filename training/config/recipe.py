@@ -24,6 +24,7 @@ from modelstore.overrides import (
     Seed,
     ValidationFraction,
     WeightDecay,
+    require_validation_rows,
 )
 from modelstore.reading import column_name
 from training.errors import RecipeError, UnknownRecipe
@@ -91,8 +92,7 @@ class TrainingSettings(Record):
 
     @model_validator(mode="after")
     def _patience_has_rows(self) -> Self:
-        if self.patience and not self.validation_fraction:
-            raise ValueError("a validation_fraction above 0 for early stopping, or patience = 0")
+        require_validation_rows(self.patience, self.validation_fraction)
         return self
 
 

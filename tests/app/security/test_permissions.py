@@ -105,7 +105,9 @@ def test_service_does_not_start_with_a_route_that_the_table_lacks(
     shortened = AccessTable(TABLE[:row] + TABLE[row + 1 :])
     monkeypatch.setattr(admission, "AccessTable", lambda: shortened)
 
-    with pytest.raises(ConfigurationError, match=r"^no scope is declared in app/security/permissions\.py for ") as refused:
+    with pytest.raises(
+        ConfigurationError, match=r"^no scope is declared in app/security/permissions\.py for "
+    ) as refused:
         create_app(settings)
 
     for route in left_out:

@@ -174,6 +174,39 @@ def test_refusal_of_an_override_says_what_is_expected(steady: TestClient, overri
     assert problem["detail"].startswith(said)
 
 
+@pytest.mark.parametrize("body", [{"model": "iris"}, {"model": "churn", "dataset": "churn", "target": "churned"}])
+def test_settings_that_contradict_each_other_are_refused_at_once(
+    trainer: TestClient, monkeypatch: pytest.MonkeyPatch, body: dict[str, str]
+) -> None:
+    """Issue 7, on the way: it was accepted, and failed a second later."""
+    fake = Path.cwd()
+    put(trainer, monkeypatch, "age,churned\n1,yes\n2,no\n")
+    monkeypatch.chdir(fake)
+
+    problem = assert_problem(
+        trainer.post("/train", json={**body, "overrides": {"patience": 5, "validation_fraction": 0}}), 422
+    )
+
+    assert problem["errors"][0]["feature"] == "overrides.patience"
+    assert problem["detail"].startswith(
+        "overrides.patience needs a validation_fraction above 0 for early stopping, or patience = 0"
+    )
+    assert trainer.get("/train").json() == {"jobs": [], "next": None}
+
+
+def test_validation_rows_that_the_defaults_need_cannot_be_taken_away(
+    trainer: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Path.cwd()
+    put(trainer, monkeypatch, "age,churned\n1,yes\n2,no\n")
+    monkeypatch.chdir(fake)
+    body = {"model": "churn", "dataset": "churn", "target": "churned", "overrides": {"validation_fraction": 0}}
+
+    problem = assert_problem(trainer.post("/train", json=body), 422)
+
+    assert problem["errors"][0]["feature"] == "overrides.validation_fraction"
+
+
 def test_number_that_is_not_finite_is_refused(steady: TestClient) -> None:
     body = b'{"model": "iris", "overrides": {"lr": NaN}}'
 
