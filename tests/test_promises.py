@@ -47,7 +47,7 @@ def test_every_line_of_the_table_can_be_filled() -> None:
 
 
 def test_the_fault_suite_runs_whatever_measures(files: dict[Path, set[str]]) -> None:
-    listed = re.search(r'^faults="([^"]*)"$', (PROJECT / "scripts" / "test").read_text(), re.MULTILINE)
+    listed = re.search(r'^faults="([^"]*)"$', (PROJECT / "scripts" / "faults").read_text(), re.MULTILINE)
     assert listed
     places = [PROJECT / place for place in listed[1].split()]
 
