@@ -1,6 +1,6 @@
-"""The listening socket: bound once, and closed without losing accepted or pending connections.
+"""Bind the listening socket, and close it without losing accepted or pending connections.
 
-It must not know whether one process serves on it or several that inherited it.
+This module must not know whether one process serves on the socket or several that inherited it.
 """
 
 from __future__ import annotations

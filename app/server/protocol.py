@@ -1,4 +1,4 @@
-"""An HTTP protocol with deadlines, connection limits, refusals in order and a graceful close.
+"""HTTP protocol with deadlines, a connection limit, refusals in order and a graceful close.
 
 uvicorn has no deadline for a request that never ends, and refuses malformed input before it has answered the earlier
 requests on the connection. Deadlines are checked separately (`app/server/timeouts.py`), so requests that arrive whole

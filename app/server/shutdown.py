@@ -1,4 +1,4 @@
-"""uvicorn's server with a shutdown in stages: drain, refuse connections, finish requests, exit.
+"""uvicorn's server with a staged shutdown: drain, refuse connections, finish requests, exit.
 
 A signal makes readiness fail at once. During the drain delay the server works as before, but each response is the last
 on its connection, so that clients reconnect and reach another process. Then new connections are refused, accepted
@@ -149,7 +149,7 @@ class DrainingServer(uvicorn.Server):
             self._told.add(connection)
 
     def _show_life(self) -> None:
-        """Send a heartbeat to the launcher, and stop if it is gone, as no one else would restart or stop this process."""
+        """Send a heartbeat to the launcher; if it is gone, stop, because only it could restart or stop this process."""
         if self._launcher is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Create the app of one serving process and set up its garbage collector, limits and logging."""
+"""Create the app of one serving process and set up its logging, collector and limits."""
 
 from __future__ import annotations
 
