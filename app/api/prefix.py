@@ -1,4 +1,4 @@
-"""Determine the path prefix under which a proxy serves the service, for links through the proxy.
+"""Determine the path prefix under which a proxy serves the service, for use in links.
 
 A proxy may strip the prefix from the path or keep it; both work. The `X-Forwarded-Prefix` header is only honoured from
 proxies that the settings trust; without it, the prefix from the settings is used, if any. This module must not know

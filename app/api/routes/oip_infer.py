@@ -1,4 +1,4 @@
-"""HTTP handling of inference requests of the Open Inference Protocol: headers and content types."""
+"""Handle Open Inference Protocol inference over HTTP: headers and content types."""
 
 from __future__ import annotations
 
