@@ -79,7 +79,7 @@ _ROUTING = {
 _OIP = "/v2"  # below it, errors follow the Open Inference Protocol
 _STATUS_IN_OIP = {
     HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
-    HTTPStatus.CONFLICT: HTTPStatus.SERVICE_UNAVAILABLE,  # a version that failed its self-test is not ready
+    HTTPStatus.CONFLICT: HTTPStatus.SERVICE_UNAVAILABLE,  # a refused version is not ready
 }
 
 

@@ -54,7 +54,7 @@ class BlocksResponse(Response):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await making
         except ClientDisconnect:
-            return  # there is no one to answer
+            return  # the client has disconnected
         finally:
             making.cancel()
         await send({"type": "http.response.body", "body": b""})

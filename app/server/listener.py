@@ -74,7 +74,7 @@ def refuse_new(listener: socket.socket) -> None:
 
     Closing alone would reset connections that are established but not accepted yet. Their number reaches zero only if
     no more arrive, so the kernel drops the first packet of every new connection. Clients send it again a second later,
-    when the socket is closed, and get a connection refused. On systems other than Linux a few connections may be reset.
+    when the socket is closed, and are refused. On systems other than Linux a few connections may be reset.
     """
     if sys.platform == "linux":
         program = ctypes.create_string_buffer(_FILTER, len(_FILTER))

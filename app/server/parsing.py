@@ -131,7 +131,7 @@ class ParsingProtocol(HttpToolsProtocol):
             require_unambiguous(self.parser.get_http_version(), self.headers)
         except MalformedRequest as error:
             self.raise_(error)
-        if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":  # not HTTP after it
+        if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":  # not HTTP from here on
             self.raise_(MalformedRequest("this is no proxy; CONNECT is not answered"))
 
     def head_is_small(self) -> bool:

@@ -57,7 +57,7 @@ class ModelRoutes:
         await self._registry.remove(model, version)
 
     async def activate(self, model: ModelPath, version: VersionPath, request: Request) -> ModelInfo:
-        """Activate a version, newer or older than the serving one; 409 if it fails its self-test on this device."""
+        """Activate a version, newer or older than the serving one; 409 if it fails its checks on this device."""
         served = await self._registry.activate(model, version)
         return await asyncio.to_thread(model_info, self._registry, served, prefix_of(request))
 
