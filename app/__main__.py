@@ -1,6 +1,7 @@
-"""`python -m app`: reads the settings, trains what is missing if asked, and serves.
+"""`python -m app`: read the settings, train missing models if asked to, and serve.
 
-`python -m app keys` manages keys, `python -m app audit` checks audit files. Bad settings: exit code 3, and one line.
+`python -m app keys` manages keys and `python -m app audit` checks audit files. Wrong settings end the process with exit
+code 3 and one line on standard error.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from app.server import signals
 
 if __name__ == "__main__":
-    signals.leave_when_told()  # before what takes time to import, and until there is something to finish
+    signals.leave_when_told()  # before the slow imports, and until there is something to finish
 
 import contextlib
 import gc
@@ -19,7 +20,7 @@ import subprocess
 import sys
 from types import FrameType
 
-gc.disable()  # looking for garbage among what is imported costs a fifth of the start; server.worker turns it on again
+gc.disable()  # collecting during imports costs a fifth of the start time; server.worker enables it again
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
@@ -43,7 +44,7 @@ BAD_SETTINGS = 3
 
 
 def main() -> int:
-    """Run the service until it is stopped, or the command about keys, and return the exit code."""
+    """Run the service until it is stopped, or the `keys` or `audit` command, and return the exit code."""
     if sys.argv[1:2] == ["keys"]:
         return keys_command.main(sys.argv[2:])
     if sys.argv[1:2] == ["audit"]:
@@ -67,10 +68,10 @@ def main() -> int:
 
 
 def _settings() -> Settings:
-    """Return the settings of flags and variables.
+    """Read the settings from flags and environment variables.
 
     Raises:
-        ConfigurationError: about the first that is wrong.
+        ConfigurationError: naming the first wrong setting.
     """
     try:
         return CliApp.run(Settings)
@@ -81,7 +82,7 @@ def _settings() -> Settings:
 
 
 def _train_missing(settings: Settings) -> int:
-    """Train what is missing and return the exit code; a signal ends the training first, then this process."""
+    """Train missing models and return the exit code; a signal ends the training first, then this process."""
     told: list[int] = []
     running: list[subprocess.Popen[bytes]] = []
 
@@ -95,7 +96,7 @@ def _train_missing(settings: Settings) -> int:
     output, errors = (None, None) if for_people(settings) else (subprocess.PIPE, subprocess.STDOUT)
     with subprocess.Popen(training_command(settings, "ensure"), stdout=output, stderr=errors) as training:
         running.append(training)
-        if told:  # while it was started
+        if told:  # the signal came while the training was being started
             training.terminate()
         for line in filter(None, map(plain, training.stdout or ())):
             logger.info("training: %s", line)
@@ -107,7 +108,7 @@ def _train_missing(settings: Settings) -> int:
 
 
 def _end(code: int) -> None:
-    """End the process with this code, without waiting for threads that work on what nobody wants any more."""
+    """End the process with this code, without waiting for threads whose results are no longer needed."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)

@@ -1,4 +1,7 @@
-"""The service as an ASGI app: what its parts answer at which route, and their common life; it knows no sockets."""
+"""Create the service as an ASGI app: its routes and its lifespan.
+
+This module must not know sockets.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +43,15 @@ DESCRIPTION = (
 
 
 def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> Edge:
-    """Return the service as an ASGI app; nothing is opened or loaded before its lifespan starts.
+    """Create the service as an ASGI app; nothing is opened or loaded before its lifespan starts.
 
     Args:
-        settings: of the service.
-        trial: where a version is loaded first, if anywhere.
+        settings: the settings of the service.
+        trial: loads each version somewhere else first, such as in another process; the default trusts every version.
 
     Raises:
-        ConfigurationError: if the device of the settings is not available, a key file or what they say of proxies
-            cannot be used, or the service would be open to strangers.
+        ConfigurationError: if the device is not available, a key file or the proxy settings cannot be used, or other
+            machines could use the service without keys although no setting allows it.
     """
     parts = assemble(settings, trial)
     negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
@@ -79,7 +82,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
 
 
 def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRoute) -> FastAPI:
-    """Return all routes, and what answers their errors."""
+    """Create the FastAPI app with all routes and error handlers."""
     app = FastAPI(
         title="Tabserve",
         version=metadata.version("tabserve"),
@@ -91,7 +94,7 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
         telemetry={
             "auto_configure": False,
             "tracing": False,
-        },  # app/telemetry/tracing.py sees requests that never come so far
+        },  # app/telemetry/tracing.py also traces requests that never reach FastAPI
     )
     app.include_router(predict.router(negotiation))
     app.include_router(models.router(parts.registry, parts.device))
@@ -108,7 +111,7 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
 
 @contextlib.asynccontextmanager
 async def _running(parts: Parts) -> AsyncIterator[None]:
-    """Open and load everything, keep looking at the store, and stop and close everything."""
+    """Open and load all parts, run the background tasks, and close all parts at the end."""
     runtime.use_one_thread()
     runtime.use_full_float32()
     logger.info("models run on %s", runtime.describe_device(parts.device))
@@ -145,7 +148,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
 
 
 async def _watch(registry: ModelRegistry, interval_s: float) -> None:
-    """Look at the store for ever."""
+    """Refresh the registry from the store at every interval, forever."""
     trouble = None
     while True:
         await asyncio.sleep(interval_s)
@@ -153,7 +156,11 @@ async def _watch(registry: ModelRegistry, interval_s: float) -> None:
 
 
 async def _look(registry: ModelRegistry, known: str | None = None) -> str | None:
-    """Look at the store; what serves goes on if that fails, which is logged and returned, but not at every look."""
+    """Refresh the registry from the store; if that fails, the loaded versions go on serving.
+
+    Returns:
+        Message of a failure to list the store, or None. A failure equal to `known` is not logged again.
+    """
     trouble = None
     try:
         await registry.refresh()
@@ -167,20 +174,23 @@ async def _look(registry: ModelRegistry, known: str | None = None) -> str | None
 
 
 def _served(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Yield method and full path template of every route."""
+    """Yield the method and the full path template of every route."""
     for route in iter_route_contexts(app.routes):
         for method in route.methods or ():
             yield method, str(route.path_format)
 
 
 def _route_templates(app: FastAPI) -> dict[object, str]:
-    """Return endpoint to full route template; FastAPI's `scope["route"].path` lacks the prefix of included routers."""
+    """Map each endpoint to its full route template.
+
+    FastAPI's `scope["route"].path` lacks the prefix of included routers.
+    """
     contexts = [route for route in iter_route_contexts(app.routes) if route.path_format]
     return {route.endpoint: str(route.path_format) for route in reversed(contexts)}
 
 
 def _digest(registry: ModelRegistry, model: str, version: str) -> str | None:
-    """Return the sha256 that a version's manifest names, if there is such a version and it can be read."""
+    """Return the sha256 in a version's manifest, or None if the version does not exist or cannot be read."""
     try:
         return registry.stored.find(model, int(version)).manifest().sha256
     except (ValueError, OSError, ServingError, StoreError):

@@ -1,4 +1,7 @@
-"""What one service consists of, put together: the only place that knows all parts; it must not know routes or ASGI."""
+"""Create and connect the parts of one service.
+
+This is the only module that knows all parts. It must not know routes or ASGI.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ AUDIT_FILE = "audit.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What one service consists of; nothing of it is shared with another in the same process."""
+    """The parts of one service; nothing is shared with another service in the same process."""
 
     settings: Settings
     device: str
@@ -55,7 +58,10 @@ class Parts:
 
 
 def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
-    """Return the parts of a service, connected; nothing is opened or loaded yet. Takes and raises as `create_app`."""
+    """Create and connect the parts; nothing is opened or loaded yet.
+
+    Args and Raises as in `app.main.create_app`.
+    """
     lifetime, metrics, tracing = Lifetime(), ServingMetrics(lambda: _states(registry)), tracing_for(os.environ)
     door = door_for(settings, metrics)
     device = runtime.choose_device(settings.device)
@@ -67,7 +73,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     )
     kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
     ended = partial(_job_ended, metrics, tracing)
-    # One that begins while the service stops would only be interrupted; in the queue it is kept for the next process.
+    # A training that begins while the service stops would be interrupted; left queued, the next process runs it.
     runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
     metrics.trainings = runner.unfinished
     metrics.queue_limit_rows = settings.max_queue_rows

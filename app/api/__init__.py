@@ -1,1 +1,4 @@
-"""HTTP: routes, bodies, errors and the OpenAPI document; computes no prediction and opens no file."""
+"""The HTTP API: routes, request bodies, errors and the OpenAPI document.
+
+It computes no prediction and opens no file.
+"""

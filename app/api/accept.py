@@ -1,11 +1,11 @@
-"""Which of several content types a client likes best, by its Accept header (RFC 9110, section 12.5.1); no routes."""
+"""Choose a content type by the Accept header (RFC 9110, section 12.5.1)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-MAX_RANGES = 32  # of a header; what is behind them is passed over
+MAX_RANGES = 32  # read from a header; the rest is ignored
 
 _QUALITY = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 
@@ -13,11 +13,11 @@ Range = tuple[str, float]
 
 
 def preferred(header: str | None, offers: Sequence[str]) -> str:
-    """Return the offer of the highest quality; of equals the one that is named most exactly, then first.
+    """Return the offer with the highest quality; ties go to the most specific media range, then to the first one.
 
     Args:
-        header: `Accept`, if there is one.
-        offers: content types without parameters, best first; the first is the answer to who wants none of them.
+        header: value of `Accept`, if there is one.
+        offers: content types without parameters, best first; the first is returned if the client accepts none.
     """
     ranges = _ranges(header or "*/*")
     marks = [_mark(offer, ranges) for offer in offers]
@@ -35,7 +35,7 @@ def _ranges(header: str) -> list[Range]:
 
 
 def _mark(offer: str, ranges: Iterable[Range]) -> tuple[float, int, int]:
-    """Return quality, exactness and place of the range that fits most exactly."""
+    """Return quality, specificity and negated position of the most specific range that matches the offer."""
     fitting = {"*/*": 1, offer.partition("/")[0] + "/*": 2, offer: 3}
     fits = [(fitting[kind], -place, quality) for place, (kind, quality) in enumerate(ranges) if kind in fitting]
     exactness, place, quality = max(fits, default=(0, 0, 0.0))

@@ -1,8 +1,10 @@
-"""The outermost layer, plain ASGI: request id, who may come in, count, and the last word on errors; no model, no JSON.
+"""The outermost ASGI layer: request ids, admission, metrics and the handling of all errors.
 
-Predictions with the active version of a model, and inference, go from here to their answer, past FastAPI.
+Predictions with the active version of a model, and inference requests, go from here directly to their handlers, without
+FastAPI.
 
-Everything here is paid by every request, so it does little, and before a byte of the body is read.
+Every request pays for this layer, so it does little, and before a byte of the body is read. It must not know models or
+parse JSON.
 """
 
 from __future__ import annotations
@@ -48,20 +50,20 @@ Infer = Callable[[Scope, Receive, Send, str, int | None], Awaitable[None]]
 _PREDICT = re.compile(r"/predict/([^/]+)")
 _INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([1-9][0-9]{0,8}))?/infer")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_STREAMING = ("/predict", "/datasets/")  # below these are all routes that read bodies while they arrive
-_LIGHT = frozenset((*PROBES, "/metrics"))  # neither traced nor made to wait
+_STREAMING = ("/predict", "/datasets/")  # prefixes of all routes that read bodies while they arrive
+_LIGHT = frozenset((*PROBES, "/metrics"))  # these are not traced and do not wait their turn
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """Gives every request an id: the client's own if it is harmless, else a new one."""
+    """Choose an id for every request: the client's own if it is harmless, else a new one."""
 
     def __init__(self) -> None:
         self._process = secrets.token_hex(4)
         self._counter = itertools.count(1)
 
     def choose(self, given: bytes | None) -> str:
-        """Return the id; new ones are unique over processes, and no secret."""
+        """Return the id of a request; new ids are unique across processes, and not secret."""
         if given is not None and _CLIENT_REQUEST_ID.fullmatch(given):
             return given.decode()
         return f"{self._process}{next(self._counter):08x}"
@@ -69,13 +71,13 @@ class RequestIds:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How many bytes a body may have.
+    """Size limits of request bodies, in bytes.
 
     Attributes:
-        whole: of bodies that are held in memory.
-        streamed: of bodies that are answered while they arrive.
-        streamed_types: the content types of the latter.
-        held: of all bodies and answers together that are held in memory.
+        whole: limit of a body that is held in memory.
+        streamed: limit of a body that is answered while it arrives.
+        streamed_types: content types of streamed bodies.
+        held: limit of all bodies and answers in memory together.
     """
 
     whole: int
@@ -89,19 +91,21 @@ class BodyLimits:
 
 
 class Edge:
-    """Wraps the app; see the module.
+    """The outermost ASGI app, which wraps FastAPI; see the module docstring.
+
+    The attributes are public for a server that answers predictions without ASGI (`app/server/fast_path/protocol.py`).
 
     Attributes:
-        predictor: for a server that can answer predictions without ASGI (`app/server/fast_path/protocol.py`).
-        metrics: likewise.
-        request_ids: likewise.
-        predictions: likewise, the counts of `POST /predict/{model}`.
-        limits: likewise.
-        held: likewise, what requests hold together.
-        door: likewise; every request comes in through it.
-        lifetime: likewise; how far the process is in its life.
-        request_log: has a line for every request, if that is wanted.
-        tracing: has a span for every request, if that is wanted.
+        predictor: computes predictions.
+        metrics: metrics of the service.
+        request_ids: chooses the id of each request.
+        predictions: metrics of `POST /predict/{model}`.
+        limits: size limits of bodies.
+        held: budget of the memory that all requests hold together.
+        door: admits every request.
+        lifetime: state of the process: draining, stopping, device lost.
+        request_log: writes a line for every request; None if switched off.
+        tracing: records a span for every request; None if switched off.
     """
 
     def __init__(
@@ -140,7 +144,7 @@ class Edge:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; other kinds of connection go straight to the app."""
+        """Answer one request; other scopes (lifespan) go straight to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -181,7 +185,7 @@ class Edge:
                 else:
                     await self._routed(scope, body, exchange.send, flight)
         except (ClientDisconnect, ClientGone):
-            pass  # nobody is left to be answered; counted as 499 if no answer had begun
+            pass  # the client disconnected; counted as 499 if no response had started
         except Exception as error:
             await exchange.fail(error)
         finally:
@@ -191,7 +195,7 @@ class Edge:
             self._count(scope, exchange, route, time.perf_counter() - started)
 
     async def _routed(self, scope: Scope, receive: Receive, send: Send, flight: Flight) -> None:
-        """Let FastAPI answer; it begins with one request in a turn of the loop, so that a crowd holds nobody up."""
+        """Let FastAPI answer; one request starts per loop iteration, so that a burst does not block other work."""
         if scope["path"] not in _LIGHT:
             with flight.waiting():
                 async with self._turn:
@@ -199,10 +203,10 @@ class Edge:
         await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange) -> None:
-        """Let a request in, and put it on record if it is to change something.
+        """Admit a request, and write an audit entry if it is to change something.
 
         Raises:
-            ServingError: why it may not come in.
+            ServingError: with the reason of a refusal.
         """
         peer = _peer(scope)
         try:
@@ -216,13 +220,13 @@ class Edge:
             await exchange.put_on_record(self._auditor, route.action, route.parameters(scope["path"]), asks)
 
     def _count(self, scope: Scope, exchange: Exchange, route: str | None, took_s: float) -> None:
-        """Count a request that has its answer; what it was told is on record by now, or nobody was told anything."""
+        """Record metrics and the access log of a finished request; its audit entry is complete or is closed here."""
         if exchange.audited is not None:
             exchange.audited.abandon()
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = route or self._route_templates.get(scope.get("endpoint"), "unmatched")
         scope["tabserve.route"] = route
-        counted = method if route != "unmatched" else "other"  # strangers make one series of all that they invent
+        counted = method if route != "unmatched" else "other"  # one series for all requests to unknown routes
         self.metrics.requests(route, counted).count(exchange.status, took_s)
         if self.request_log is not None and route not in PROBES:
             self.request_log.answered(

@@ -1,4 +1,7 @@
-"""Reads request bodies for the routes: content type first, then the bytes; it must not know what they mean."""
+"""Read request bodies for the routes: check the content type, then read the bytes.
+
+This module must not know what the bodies mean.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def media_type(header: str | None) -> str:
 
 
 def require_utf8(content_type: str | None) -> None:
-    """Check that a Content-Type header of text names no other encoding.
+    """Check that the Content-Type header of a text body names no encoding but UTF-8.
 
     Raises:
         UnsupportedCharset.
@@ -37,10 +40,10 @@ def require_utf8(content_type: str | None) -> None:
 
 
 def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -> str:
-    """Return the media type of text, without its parameters.
+    """Return the media type of a text body, without its parameters.
 
     Raises:
-        UnsupportedContentType: unless it is one of the accepted ones; a missing one is not guessed.
+        UnsupportedContentType: if it is missing or not one of the accepted types.
         UnsupportedCharset.
     """
     if (found := media_type(given)) not in accepted:
@@ -50,13 +53,13 @@ def check_content_type(given: str | None, accepted: tuple[str, ...] = (JSON,)) -
 
 
 def declared_length(request: Request) -> int | None:
-    """Return the body's size in bytes if a header says it; more digits than any body needs are cut off."""
+    """Return the body's size in bytes as declared by Content-Length, or None; only the first 18 digits are read."""
     digits = request.headers.get("content-length", "")[:_MAX_LENGTH_DIGITS]
     return int(digits) if digits.isdecimal() else None
 
 
 async def read_small(request: Request) -> bytes:
-    """Return a body that says what to do and holds no rows.
+    """Read a small body, which holds instructions and no rows.
 
     Raises:
         BodyTooLarge.
@@ -70,7 +73,7 @@ async def read_small(request: Request) -> bytes:
 
 
 async def read_json(request: Request, kind: type[Body]) -> Body:
-    """Read a JSON body strictly.
+    """Read and validate a JSON body strictly.
 
     Raises:
         UnsupportedContentType, MalformedBody, BodyTooLarge.
@@ -81,14 +84,14 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
 
 
 def parsed(body: bytes, kind: type[Body]) -> Body:
-    """Return what a JSON body says.
+    """Parse and validate a JSON body.
 
     Raises:
         MalformedBody.
         InvalidInput: naming each wrong field; values are not repeated.
     """
     try:
-        sent = precise_json.parse(body)  # pydantic takes the last of two values of the same name, and goes 200 deep
+        sent = precise_json.parse(body)  # pydantic accepts duplicate names, and nesting 200 deep
         return kind.model_validate_json(body)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
@@ -99,6 +102,6 @@ def parsed(body: bytes, kind: type[Body]) -> Body:
 def invalid(
     error: ValidationError, kind: type[BaseModel], sent: object, whole: str = "the body", noun: str = "field"
 ) -> InvalidInput:
-    """Return what to tell the client about fields that are wrong; values are not repeated."""
+    """Return the error that tells the client which fields are wrong; values are not repeated."""
     problems = problems_of(error.errors(include_url=False), kind, sent, noun)
     return InvalidInput(f"{problems[0].feature or whole}: {problems[0].problem}; see GET /docs", problems)

@@ -1,6 +1,6 @@
-"""The error body of the API, RFC 9457 problem details, and the one table from exception to status.
+"""The API's error bodies (RFC 9457 problem details) and the table from exception to status.
 
-Below /v2, where clients of the Open Inference Protocol ask, the body is `{"error": "..."}`; it is chosen here, once.
+Below /v2, the body is `{"error": "..."}`, as the Open Inference Protocol requires. Only this module makes that choice.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from app.jobs import errors as job_refusals
 from app.security import errors as refusals
 
 RETRY_AFTER_S = 1
-RETRY_AFTER_FULL_S = 60  # somebody has to make room first
-CLIENT_CLOSED = 499  # not in HTTPStatus; what nginx logs, too
+RETRY_AFTER_FULL_S = 60  # an operator has to free space first
+CLIENT_CLOSED = 499  # not in HTTPStatus; nginx logs the same code
 
 STATUS: Mapping[type[errors.ServingError], HTTPStatus] = {
     errors.MalformedBody: HTTPStatus.BAD_REQUEST,
@@ -76,15 +76,15 @@ _ROUTING = {
 }
 
 
-_OIP = "/v2"  # below it, errors are those of the Open Inference Protocol
+_OIP = "/v2"  # below it, errors follow the Open Inference Protocol
 _STATUS_IN_OIP = {
     HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
-    HTTPStatus.CONFLICT: HTTPStatus.SERVICE_UNAVAILABLE,  # a version that did not prove itself is not ready
+    HTTPStatus.CONFLICT: HTTPStatus.SERVICE_UNAVAILABLE,  # a refused version is not ready
 }
 
 
 def problem_of(error: Exception) -> tuple[HTTPStatus, str, tuple[errors.Problem, ...]]:
-    """Return status, detail and places of an error; whatever is not a `ServingError` is an internal error."""
+    """Return status, detail and problems of an error; every error but a `ServingError` is an internal error."""
     if not isinstance(error, errors.ServingError):
         return HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log has it under the request id", ()
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
@@ -94,7 +94,7 @@ def problem_of(error: Exception) -> tuple[HTTPStatus, str, tuple[errors.Problem,
 def problem_body(
     status: HTTPStatus, detail: str, problems: tuple[errors.Problem, ...], request_id: str, kind: str | None = None
 ) -> bytes:
-    """Return the JSON of problem details; `errors` names row, feature and problem of each fault."""
+    """Return problem details as JSON; `errors` names row, feature and problem of each fault."""
     title = status.phrase
     return orjson.dumps(
         {
@@ -117,7 +117,7 @@ def rendered(
     problems: tuple[errors.Problem, ...] = (),
     kind: str | None = None,
 ) -> tuple[HTTPStatus, bytes, str]:
-    """Return status, body and content type of an error as the clients of a path expect it."""
+    """Return status, body and content type of an error in the format of the API that the path belongs to."""
     if path != _OIP and not path.startswith(_OIP + "/"):
         return status, problem_body(status, detail, problems, request_id, kind), PROBLEM_TYPE
     return _STATUS_IN_OIP.get(status, status), orjson.dumps({"error": detail}), JSON
@@ -126,7 +126,7 @@ def rendered(
 def problem_answer(
     error: Exception, request_id: str, path: str = ""
 ) -> tuple[HTTPStatus, bytes, list[tuple[bytes, bytes]]]:
-    """Return status, body and headers that answer an error."""
+    """Return status, body and headers of the response to an error."""
     status, detail, problems = problem_of(error)
     kind = _kebab(type(error).__name__) if isinstance(error, errors.ServingError) else None
     status, body, content_type = rendered(path, status, detail, request_id, problems=problems, kind=kind)
@@ -147,7 +147,7 @@ def _advice(error: Exception, status: HTTPStatus) -> Iterator[tuple[bytes, bytes
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app's routes, FastAPI's and Starlette's own included, as `rendered` has it."""
+    """Install handlers that send every error in the format of `rendered`, FastAPI's and Starlette's own included."""
     app.add_exception_handler(errors.ServingError, _serving_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -162,7 +162,7 @@ async def _serving_error(request: Request, error: Exception) -> Response:
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
-    """Name the fields that are wrong; values are never repeated."""
+    """Return a response that names the wrong fields; values are never repeated."""
     assert isinstance(error, RequestValidationError)
     faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
     problems = problems_of(faults, _query(request), dict(request.query_params), "parameter")
@@ -175,7 +175,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 
 def _query(request: Request) -> type[BaseModel] | None:
-    """Return what the query of the request's route may say, if it may say anything."""
+    """Return the model of the route's query parameters, if it takes any."""
     hints = get_type_hints(request.scope["endpoint"])
     hints.pop("return", None)
     return next((hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)), None)
@@ -190,7 +190,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
-    """Answer nobody: the status is for the figures only."""
+    """Return a status for the metrics only; the client has disconnected."""
     return Response(status_code=CLIENT_CLOSED)
 
 

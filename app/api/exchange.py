@@ -1,4 +1,7 @@
-"""One request on its way through the edge: its body counted while it is read, its answer marked; no model, no JSON."""
+"""One request and its response: the body's size is checked, and common headers are added.
+
+This module must not know models or parse JSON.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,23 @@ from app.telemetry.in_flight import Flight
 
 logger = logging.getLogger(__name__)
 
-# Of every answer; a route that sends one of them itself knows better.
+# Added to every response; a header that the route sets itself takes precedence.
 COMMON_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-# As much of a body as is read for nothing after a refusal, so that the connection can be used again.
+# After a refusal, at most this much of the body is read and discarded, so that the connection can be reused.
 FEW_BYTES = 64 << 10
 
 _MAX_LENGTH_DIGITS = 18
 
 
 class CountedBody:
-    """The `receive` of a request whose body may have so many bytes, declared or not.
+    """The `receive` callable of a request; it enforces the size limit of the body, declared or not.
 
     Attributes:
-        much_is_left: more may come than is worth reading for nothing.
+        much_is_left: the rest of the body may be too large to be worth reading and discarding.
     """
 
     def __init__(
@@ -44,17 +47,17 @@ class CountedBody:
         flight: Flight,
         holding: Holding | None,
     ) -> None:
-        """Look at what the client declares.
+        """Read the declared length.
 
         Args:
-            receive: of the server.
-            headers: of the request.
-            limit_bytes: how many bytes there may be.
-            flight: waits while the client has to send.
-            holding: counts them if they are held until the answer is sent, not only while they pass through.
+            receive: the server's `receive`.
+            headers: the request's headers.
+            limit_bytes: size limit of the body.
+            flight: paused while waiting for the client to send.
+            holding: reserves memory for a body that is held until the response is sent; None for a streamed body.
 
         Raises:
-            MalformedBody: if that is no number of bytes.
+            MalformedBody: if Content-Length is not a number.
         """
         declared = headers.get(b"content-length")
         if declared is not None and not declared.isdigit():
@@ -69,11 +72,11 @@ class CountedBody:
         self._holding = holding
 
     async def __call__(self) -> Message:
-        """Return the next piece; a client that declares too much is refused before its first byte is read.
+        """Return the next piece; a body whose declared length is too large is refused before its first byte is read.
 
         Raises:
             BodyTooLarge, TooManyBytesHeld.
-            TooManyInFlight: if the body is whole, and there are too many others by now.
+            TooManyInFlight: if the body is complete and too many other requests are being answered by now.
         """
         if self._too_much:
             raise BodyTooLarge(self._limit_bytes)
@@ -93,7 +96,7 @@ class CountedBody:
         return message
 
     def _hold(self, holding: Holding, size: int, *, more: bool) -> None:
-        """Count what came of a body that is answered when it is whole."""
+        """Reserve memory for a piece of a body that is answered when it is complete."""
         if more:
             holding.receive(size)
             return
@@ -103,27 +106,27 @@ class CountedBody:
 
 
 class Exchange:
-    """One request's answer: adds what every answer has, and keeps the status.
+    """The response to one request: adds the common headers and records the status.
 
     Attributes:
-        body: the request's, as soon as it may be read.
-        status: of the answer; until it starts, that of a client who went away first.
-        sent_bytes: of the answer's body, so far.
-        key_id: of the key that was accepted, if one was.
-        audited: where the request is on record, if it is.
+        body: the request's body, once it may be read.
+        status: status of the response; 499 until it starts, as for a client that disconnects first.
+        sent_bytes: bytes of the response body sent so far.
+        key_id: id of the accepted key, if any.
+        audited: the request's audit entry, if it has one.
     """
 
     def __init__(
         self, request_id: str, path: str, send: Send, headers: list[tuple[bytes, bytes]], flight: Flight
     ) -> None:
-        """Store the parts.
+        """Prepare the response.
 
         Args:
-            request_id: goes into the answer.
-            path: errors look as the clients of a path expect.
-            send: of the server.
-            headers: what else goes into the answer.
-            flight: waits while the client has to send, or to read.
+            request_id: sent in a header of the response.
+            path: path of the request, which determines the format of errors.
+            send: the server's `send`.
+            headers: other headers to add to the response.
+            flight: paused while waiting for the client to send or to read.
         """
         self.request_id = request_id
         self.status = CLIENT_CLOSED
@@ -139,16 +142,16 @@ class Exchange:
     def read(
         self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, holding: Holding | None
     ) -> CountedBody:
-        """Return what the body is to be read with; for the arguments see there.
+        """Create the `CountedBody` to read the body with; see its constructor for the arguments.
 
         Raises:
-            MalformedBody: if the headers lie about it.
+            MalformedBody: if Content-Length is not a number.
         """
         self.body = CountedBody(receive, headers, limit_bytes, self._flight, holding)
         return self.body
 
     async def send(self, message: Message) -> None:
-        """Pass a message of the answer on."""
+        """Send an ASGI message of the response, with the common headers added."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = list(message.get("headers", ()))
@@ -166,24 +169,24 @@ class Exchange:
     async def put_on_record(
         self, auditor: Auditor, action: str, names: Mapping[str, str], caller: dict[str, object]
     ) -> None:
-        """Put the request on record, and its answer when it comes, before that is sent.
+        """Begin the request's audit entry; the outcome is added before the response is sent.
 
         Raises:
-            AuditUnavailable: then what was asked for must not be done.
+            AuditUnavailable: if it cannot be written; the request must not be carried out.
         """
         caller = {"request_id": self.request_id, "key": self.key_id, **caller}
         with self._flight.waiting():
             self._send = self.audited = await auditor.begin(action, self._send, names, caller)
 
     async def answer(self, status: HTTPStatus, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send a whole answer."""
+        """Send a complete response."""
         if status is not HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(body)))
         await self.send({"type": "http.response.start", "status": status.value, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
     async def fail(self, error: Exception) -> None:
-        """Answer with what went wrong, if nothing was answered yet."""
+        """Send an error response, if no response has started."""
         started = self.status != CLIENT_CLOSED
         if isinstance(error, BrokenOff):
             logger.warning("an answer was broken off: %s", error)
@@ -195,6 +198,6 @@ class Exchange:
             await self.answer(status, body, headers)
 
     def _closing(self) -> list[tuple[bytes, bytes]]:
-        """Return the header that ends the connection if the rest of the body would be read for nothing."""
+        """Return `Connection: close` if a refused request may still send much of its body, else no header."""
         refused = self.status >= HTTPStatus.BAD_REQUEST
         return [(b"connection", b"close")] if refused and self.body is not None and self.body.much_is_left else []

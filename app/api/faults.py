@@ -1,4 +1,7 @@
-"""Which field of a request is wrong, and what a client is told of it; it must not know what fields are for."""
+"""Convert pydantic's validation errors to problems that name the wrong field.
+
+This module must not know what the fields are for.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from modelstore import wording
 def problems_of(
     faults: Sequence[Mapping[str, Any]], kind: type[BaseModel] | None, sent: object, noun: str = "field"
 ) -> tuple[Problem, ...]:
-    """Return the first faults that pydantic found, each with the dotted name of its field.
+    """Return the first faults that pydantic found, at most `MAX_PROBLEMS`, each with the dotted name of its field.
 
     Args:
-        faults: of its `errors()`.
-        kind: what the request should be.
-        sent: what it is.
-        noun: what its fields are called.
+        faults: pydantic's `errors()`.
+        kind: model that the request was validated against.
+        sent: the request as parsed.
+        noun: word for a field in messages.
     """
     return tuple(_problem(fault, kind, sent, noun) for fault in faults[:MAX_PROBLEMS])
 
@@ -38,12 +41,12 @@ def _problem(fault: Mapping[str, Any], kind: type[BaseModel] | None, sent: objec
 
 
 def _dotted(parts: Iterable[object]) -> str | None:
-    """Return the dotted name of a field, None for the whole."""
+    """Return the dotted name of a field, or None for the request as a whole."""
     return ".".join(map(str, parts)) or None
 
 
 def _model_below(kind: type[BaseModel] | None, part: str | int) -> type[BaseModel] | None:
-    """Return the model that a field holds, if it holds one."""
+    """Return the pydantic model that a field holds, if any."""
     field = kind.model_fields.get(str(part)) if kind else None
     annotations = (field.annotation, *get_args(field.annotation)) if field else ()
     return next((one for one in annotations if isinstance(one, type) and issubclass(one, BaseModel)), None)

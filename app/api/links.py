@@ -1,4 +1,7 @@
-"""Links to the service's own paths, as they lead through the proxy that a request came by; it must not know routes."""
+"""Build links to the service's own paths, through the proxy that forwarded the request.
+
+This module must not know routes.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from fastapi import Request
 
 
 def prefix_of(request: Request) -> str:
-    """Return the path below which a proxy serves the service; empty if none does."""
+    """Return the path prefix under which a proxy serves the service, or an empty string."""
     return str(request.scope.get("root_path", ""))
 
 
 def link(request: Request, path: str) -> str:
-    """Return a path of the service as the client has to ask for it."""
+    """Return the path by which the client reaches a path of the service."""
     return prefix_of(request) + path

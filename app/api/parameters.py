@@ -1,7 +1,7 @@
-"""Parameters in paths that several routes take, as the document shows them.
+"""Path parameters shared by several routes, with their patterns for the OpenAPI document.
 
-A name that cannot exist is answered 404 like one that does not, so those patterns are told and not enforced. A version
-is a number as the service writes it: of the other ways to write one (01, +1, 1.0) none leads to it.
+An impossible name is answered 404, like a name that does not exist, so the patterns of names are documented but not
+enforced. A version must be written as the service writes it; other spellings of a number (01, +1, 1.0) are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
 def _plain(text: str) -> str:
-    """Refuse what pydantic would take for a number, and nobody else writes so."""
+    """Refuse unusual spellings of a number that pydantic would accept."""
     if not _WRITTEN.fullmatch(text):
         raise ValueError("is no version; versions are 1, 2, 3, ...")
     return text

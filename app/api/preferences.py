@@ -1,4 +1,4 @@
-"""Headers by which a client says how it wants to be served: Prefer, Idempotency-Key, Last-Event-ID; no routes."""
+"""Read the request headers Prefer, Idempotency-Key and Last-Event-ID."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _EVENT_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def preferred_wait_s(request: Request) -> int:
-    """Return how long the client would wait for a result: 0 to 60 seconds; 0 if it does not say.
+    """Return how long the client is willing to wait for a result: 0 to 60 seconds; 0 if it does not say.
 
-    A preference that cannot be understood is passed over, as RFC 7240 has it.
+    A preference that cannot be parsed is ignored, as RFC 7240 requires.
     """
     for header in request.headers.getlist("prefer"):
         for preference in header.split(","):
@@ -28,10 +28,10 @@ def preferred_wait_s(request: Request) -> int:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """Return the client's own name of this request, under which it is carried out once however often it comes.
+    """Return the client's idempotency key, if any; requests with the same key are carried out once.
 
     Raises:
-        InvalidInput: if it is not 1 to 255 visible ASCII characters, or there are several.
+        InvalidInput: if it is not 1 to 255 visible ASCII characters, or the header is repeated.
     """
     given = request.headers.getlist("idempotency-key")
     if not given:
@@ -43,6 +43,6 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def last_event_id(request: Request) -> int:
-    """Return the number of the last event that the client saw; 0 if it says none, or something that was never sent."""
+    """Return the number of the last event that the client saw; 0 if the header is missing or not an event number."""
     given = request.headers.get("last-event-id", "")
     return int(given) if _EVENT_NUMBER.fullmatch(given) else 0

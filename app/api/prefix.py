@@ -1,7 +1,8 @@
-"""The path below which a proxy serves the service, so that links lead back through the proxy; it must not know routes.
+"""Determine the path prefix under which a proxy serves the service, for use in links.
 
-A proxy may take the prefix off the path or leave it there; either way is served. The header that says the prefix counts
-only from proxies that the settings trust; without it the prefix is the one that the settings name, if any.
+A proxy may strip the prefix from the path or keep it; both work. The `X-Forwarded-Prefix` header is only honoured from
+proxies that the settings trust; without it, the prefix from the settings is used, if any. This module must not know
+routes.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Prefixes:
-    """What is known of proxies that serve the service below a path.
+    """The prefix from the settings and the proxies whose prefix header is trusted.
 
     Attributes:
-        none: there are no such proxies.
+        none: neither a prefix nor a trusted proxy is configured.
     """
 
     def __init__(self, root_path: str, trusted_proxies: str, own: Collection[str]) -> None:
-        """Check the settings.
+        """Parse and check the settings.
 
         Args:
-            root_path: the prefix of requests that say none, or nothing.
-            trusted_proxies: addresses and networks, by comma, from which the header counts.
-            own: the first parts of the service's own paths, with which no prefix may begin.
+            root_path: prefix of requests without a trusted header; may be empty.
+            trusted_proxies: addresses and networks, separated by commas, whose header is trusted.
+            own: first segments of the service's own paths, with which no prefix may begin.
 
         Raises:
-            ConfigurationError: if they cannot be used.
+            ConfigurationError: if a setting cannot be used.
         """
         self._own = own
         self._root = root_path.rstrip("/")
@@ -51,7 +52,7 @@ class Prefixes:
         self.none = not self._root and not self._networks
 
     def place(self, scope: MutableMapping[str, Any]) -> None:
-        """Take the prefix off the path of a request, and note it as `root_path` for its links."""
+        """Strip the prefix from the path of a request, and set `root_path` in its scope for links."""
         prefix = self._forwarded(scope) or self._root
         path = scope["path"]
         for known in (prefix, self._root):
@@ -61,7 +62,7 @@ class Prefixes:
         scope["root_path"] = prefix
 
     def _forwarded(self, scope: MutableMapping[str, Any]) -> str | None:
-        """Return what the header says, if it is one that counts."""
+        """Return the prefix from the header, if it comes from a trusted proxy and is usable."""
         given = [value for name, value in scope["headers"] if name == HEADER]
         client = scope.get("client")
         if len(given) != 1 or not client or not self._is_trusted(client[0]):

@@ -1,4 +1,7 @@
-"""Answers that are sent in parts; Starlette's own streaming would read the request behind the back of who answers."""
+"""Responses that are sent in several parts.
+
+They replace Starlette's streaming response, which reads the request concurrently with the route.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _JOINED_BYTES = 256 << 10
 
 
 class PartsResponse(Response):
-    """A body that is complete, in parts; they are joined unless that takes longer than to send them one by one."""
+    """A complete body in several parts; they are joined unless joining takes longer than sending them separately."""
 
     def __init__(self, parts: Sequence[bytes], media_type: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(media_type=media_type, headers=headers)
@@ -30,10 +33,10 @@ class PartsResponse(Response):
 
 
 class BlocksResponse(Response):
-    """A body that is made while it is sent, its length unknown.
+    """A body of unknown length that is produced while it is sent.
 
-    Many clients send their whole request before they read a byte. So making goes on while sending waits, until
-    `max_waiting_bytes` wait; with a client that reads while it sends, next to nothing does.
+    Many clients send their whole request before they read a byte. Blocks are therefore still produced while sending
+    waits, until `max_waiting_bytes` are buffered. With a client that reads while it sends, hardly anything is buffered.
     """
 
     def __init__(self, media_type: str, blocks: AsyncIterator[bytes], max_waiting_bytes: int) -> None:
@@ -43,7 +46,7 @@ class BlocksResponse(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the blocks as they come; an exception leaves the body without its end, so that clients notice."""
+        """Send the blocks as they come; after an exception the body stays unterminated, so that clients notice."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         making = asyncio.create_task(self._make())
         try:
@@ -51,7 +54,7 @@ class BlocksResponse(Response):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await making
         except ClientDisconnect:
-            return  # nobody is left to be answered
+            return  # the client has disconnected
         finally:
             making.cancel()
         await send({"type": "http.response.body", "body": b""})
@@ -65,7 +68,7 @@ class BlocksResponse(Response):
 
 
 class _Waiting:
-    """Blocks on their way from one task to another, bounded in bytes."""
+    """A queue of blocks from one task to another, bounded in bytes."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -83,7 +86,7 @@ class _Waiting:
         self._changed.set()
 
     async def take(self) -> bytes | None:
-        """Return all that waits as one block as soon as there is any; None at the end."""
+        """Wait for data and return all buffered blocks as one; None at the end."""
         while not self._blocks and not self._ended:
             await self._change()
         if not self._blocks:
@@ -93,7 +96,7 @@ class _Waiting:
         return taken
 
     def end(self) -> None:
-        """Say that nothing more comes."""
+        """Mark the end of the blocks."""
         self._ended = True
         self._changed.set()
 

@@ -1,4 +1,7 @@
-"""Whether anything is answered any more: if every place is taken and nothing is, nobody should ask here; no HTTP."""
+"""Detect a standstill: every request slot is taken and no request is answered any more.
+
+The service then reports that it is not ready. This module must not know HTTP.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ STANDSTILL_S = 10.0
 
 
 class Standstill:
-    """Looks once a second, and tells readiness; under load answers come all the time, however many are refused."""
+    """Check for a standstill once a second and update readiness.
+
+    Under mere load, requests are still answered all the time, however many are refused.
+    """
 
     def __init__(
         self,
@@ -26,14 +32,14 @@ class Standstill:
         lifetime: Lifetime,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Store the parts.
+        """Select the routes whose requests take a slot.
 
         Args:
-            metrics: know how many requests are being answered, and how many were.
-            table: tells what needs a place; probes and figures do not.
-            max_in_flight: how many places there are.
-            lifetime: is told.
-            clock: seconds that never go back.
+            metrics: counts the requests in progress and those answered.
+            table: the access table; probes and metrics take no slot.
+            max_in_flight: number of slots.
+            lifetime: its `stands_still` is updated.
+            clock: monotonic clock, in seconds.
         """
         self._metrics = metrics
         self._routes = frozenset(
@@ -48,13 +54,13 @@ class Standstill:
         self._since_s: float | None = None
 
     async def keep_watch(self) -> None:
-        """Look for ever."""
+        """Check once a second, forever."""
         while True:
             await asyncio.sleep(LOOK_S)
             self.look()
 
     def look(self) -> None:
-        """Note whether every place has been taken for a while in which nothing was answered well."""
+        """Record whether every slot has been taken for `STANDSTILL_S` without a successful response."""
         now, before = self._clock(), self._answered
         if self._metrics.in_progress < self._max_in_flight:
             self._since_s = None

@@ -1,1 +1,1 @@
-"""Processes and sockets: how bytes come in, and how a process starts, stops and is replaced; knows no model."""
+"""Sockets, HTTP parsing, and the start, shutdown and replacement of processes."""

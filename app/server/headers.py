@@ -1,4 +1,4 @@
-"""Which heads can be understood in one way only; a request of any other is refused. It must not know routes."""
+"""Refuse request heads that this service and a proxy could interpret differently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.security.errors import MalformedRequest
 
-# Of two of these one part would read the first and another the last, here or in a proxy.
+# If one of these were repeated, one component might read the first value and another the last, here or in a proxy.
 ONCE = (
     b"authorization", b"content-encoding", b"content-type", b"inference-header-content-length", b"origin",
     b"sec-fetch-site", b"x-request-timeout-ms",
@@ -14,11 +14,11 @@ ONCE = (
 
 
 def require_unambiguous(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Check version and headers.
+    """Check the HTTP version and the headers.
 
     Args:
-        version: of HTTP, as the parser has it.
-        headers: names in lower case, and values; how often a length is given the parser checks itself.
+        version: HTTP version as the parser reports it.
+        headers: names in lower case, and values; the parser itself refuses repeated lengths.
 
     Raises:
         MalformedRequest.

@@ -1,4 +1,7 @@
-"""`python -m app.server.healthcheck`: exit 0 if the service here is ready; for containers, which lack curl."""
+"""`python -m app.server.healthcheck`: exit 0 if the local service is ready.
+
+For containers, whose image lacks curl.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ _ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens on all
 
 
 def main() -> int:
-    """Ask /readyz and return the exit code."""
+    """Request /readyz and return the exit code."""
     host = os.environ.get("TABSERVE_HOST", "127.0.0.1").strip("[]")
     address = url(_ALL.get(host, host), os.environ.get("TABSERVE_PORT", "8000")) + "/readyz"
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY is for what lies elsewhere
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY is for other hosts
     try:
         with direct.open(address, timeout=TIMEOUT_S):
             return 0

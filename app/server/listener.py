@@ -1,6 +1,6 @@
-"""The socket that strangers connect to: bound once, and closed in the end so that nobody who got in is lost.
+"""Bind the listening socket, and close it without losing accepted or pending connections.
 
-It must not know who serves on it: one process, or several that inherited it.
+This module must not know whether one process serves on the socket or several that inherited it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import sys
 
 from app.errors import ConfigurationError
 
-# Variable with the descriptor of the listener that this process had before its program was started again.
+# Environment variable with the descriptor of the listener that this process had before it restarted itself by exec.
 HANDED_ON = "TABSERVE_LISTENER"
 
-# Between refusing new connections and closing: the handshakes that were under way end, and what they brought is taken.
+# Pause between refusing new connections and closing, in which pending handshakes finish and are accepted.
 SETTLE_S = 0.2
 
-# A program for the kernel's packet filter: drop what begins a connection (SYN without ACK), let all else pass.
+# A program for the kernel's packet filter: drop packets that open a connection (SYN without ACK), pass all others.
 _SYN_AND_ACK, _SYN = 0x12, 0x02
-_FLAGS = 13  # their place in the TCP header
+_FLAGS = 13  # byte offset of the flags in the TCP header
 _FILTER = b"".join(
     struct.pack("HBBI", *instruction)
     for instruction in (
         (0x30, 0, 0, _FLAGS),  # load the byte
-        (0x54, 0, 0, _SYN_AND_ACK),  # and
+        (0x54, 0, 0, _SYN_AND_ACK),  # bitwise and
         (0x15, 0, 1, _SYN),  # jump if equal
         (0x06, 0, 0, 0),  # return: drop
         (0x06, 0, 0, 0xFFFFFFFF),  # return: pass
@@ -38,16 +38,19 @@ _SO_ATTACH_FILTER = 26
 
 
 def handed_on() -> socket.socket | None:
-    """Return the listener of this process's former life, where others may wait to be accepted; None in the first."""
+    """Return the listener that this process had before it restarted itself, or None at a first start.
+
+    Connections may already wait on it to be accepted.
+    """
     descriptor = os.environ.pop(HANDED_ON, None)
     return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound, and that processes which are started may inherit; nobody listens on it yet.
+    """Return a bound socket that child processes can inherit; it does not listen yet.
 
     Raises:
-        ConfigurationError: naming the settings, if there is no such address here or it is taken.
+        ConfigurationError: naming the settings, if the address does not exist on this machine or is in use.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
@@ -62,16 +65,16 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def url(host: str, port: object) -> str:
-    """Return the URL of what listens there; in one, an address of IPv6 stands in brackets."""
+    """Return the URL of a host and port; an IPv6 address is put in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def refuse_new(listener: socket.socket) -> None:
-    """Let nobody connect any more, in any process that has this socket; who is connected, or nearly, stays so.
+    """Refuse new connections in every process that has this socket; existing and pending ones are kept.
 
-    Closing alone would reset those who are connected but were not accepted yet. Their number can be brought to zero
-    only when no more come: the kernel drops the first packet of every new connection, which clients send again a second
-    later, when the socket is closed, and are told that nobody listens. Elsewhere than on Linux a few may be reset.
+    Closing alone would reset connections that are established but not accepted yet. Their number reaches zero only if
+    no more arrive, so the kernel drops the first packet of every new connection. Clients send it again a second later,
+    when the socket is closed, and are refused. On systems other than Linux a few connections may be reset.
     """
     if sys.platform == "linux":
         program = ctypes.create_string_buffer(_FILTER, len(_FILTER))
@@ -81,7 +84,7 @@ def refuse_new(listener: socket.socket) -> None:
 
 
 def has_waiting(listener: socket.socket) -> bool:
-    """Tell whether somebody is connected who was not accepted yet."""
+    """Tell whether an established connection waits to be accepted."""
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
     return bool(waiting.poll(0))

@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol made to read whatever strangers send: no part is endless, no body is taken for a request.
+"""uvicorn's HTTP protocol with bounds on every part of a request from untrusted clients.
 
-httptools has no bound for a head, a trailer or a chunk extension that never ends. It stops at an offer to change the
-protocol and takes the body behind it for the next request. This must not know deadlines, nor how answers are written.
+httptools sets no limit on the size of a head, a trailer or a chunk extension. At an offer to upgrade the protocol it
+stops, and takes the body that follows for the next request. This module must know neither deadlines nor how responses
+are written.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ from app.server.headers import require_unambiguous
 from app.server.timeouts import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE
 
 FREE_CHUNKS = 1024
-LEAST_CHUNK_BYTES = 4  # on average, of more than these: no row is shorter
-CHUNK_LINE_BYTES = 16  # what a chunk may have besides its data: size, line ends; extensions are counted
+LEAST_CHUNK_BYTES = 4  # least average beyond FREE_CHUNKS chunks: no row is shorter
+CHUNK_LINE_BYTES = 16  # allowed per chunk besides its data, for size and line ends; anything above is counted
 INVALID = "Invalid HTTP request received."
 
 
 class ParsingProtocol(HttpToolsProtocol):
-    """See the module. What derives from it answers `send_400_response`, and may take requests before uvicorn does.
+    """HTTP protocol with bounds; see the module docstring.
+
+    A subclass implements `send_400_response`, and may take requests before uvicorn does.
 
     Attributes:
-        bounds: set by the deriving class before a connection is made.
+        bounds: set by the subclass before a connection is made.
         phase, since_s, received, excused_s: see `app.server.timeouts.Connection`.
-        deaf: nothing more is read, since what came last was refused or the connection ends.
-        counted: what comes besides the present body is counted, to be bounded.
+        deaf: nothing more is read, because the last input was refused or the connection ends.
+        counted: the bytes received besides the body data of the current request are counted, to be bounded.
         lengths: the values of Content-Length, which are not among the headers.
-        refusal: why, for the answer.
+        refusal: the error to answer with.
     """
 
     bounds: ReceiveLimits
@@ -50,7 +53,7 @@ class ParsingProtocol(HttpToolsProtocol):
         self._came = self._body_bytes = self._chunks = self._trailers = self._trailer_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Read a packet, in pieces that are no larger than a head may be, so that each can be bounded."""
+        """Read a packet, in pieces no larger than the limit of a head, so that each can be checked."""
         if self.deaf:
             return
         if len(data) > self.bounds.max_head_bytes:
@@ -71,7 +74,7 @@ class ParsingProtocol(HttpToolsProtocol):
             self._still_receiving(len(data))
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Note the beginning of a request."""
         self.phase = HEAD_BEGUN
         super().on_message_begin()
 
@@ -83,10 +86,10 @@ class ParsingProtocol(HttpToolsProtocol):
         self._came = self._body_bytes = self._chunks = self._trailers = self._trailer_bytes = 0
 
     def on_trailer(self, name: bytes, value: bytes) -> None:
-        """Count a header behind the body; it is not kept, since the request was judged by those before it.
+        """Count a trailer field and ignore it: authentication and routing have already used the headers.
 
         Raises:
-            HeadTooLarge: if there are too many, or too long ones.
+            HeadTooLarge: if the trailer fields are too many or too long.
         """
         self._trailers += 1
         self._trailer_bytes += len(name) + len(value) + 4
@@ -94,31 +97,31 @@ class ParsingProtocol(HttpToolsProtocol):
             self.raise_(self._too_large())
 
     def on_chunk_header(self) -> None:
-        """Count a chunk; however many come in a packet, the parser goes through them without a pause.
+        """Count a chunk; the parser handles all chunks of a packet without a pause, however many there are.
 
         Raises:
-            MalformedBody: if they are absurdly small.
+            MalformedBody: if the chunks are too small on average.
         """
         self._chunks += 1
         if self._chunks > FREE_CHUNKS and self._body_bytes < LEAST_CHUNK_BYTES * (self._chunks - 1):
             self.raise_(MalformedBody(f"the chunks of the body are too small; send {LEAST_CHUNK_BYTES} bytes in each"))
 
     def on_body(self, body: bytes) -> None:
-        """Pass a piece of the body on."""
+        """Count a piece of the body and pass it on."""
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Be told that the request is all here, or that the parser stops before the body for an offer in the head."""
+        """End the request, unless the parser stopped before the body because of an upgrade offer."""
         if not self.parser.should_upgrade():
             self.phase = IDLE
             super().on_message_complete()
 
     def check_head(self) -> None:
-        """Check the head that is complete now; to be called unless it equals one that was checked.
+        """Check the complete head; not needed for a head equal to one already checked.
 
         Raises:
-            ServingError: for httptools to pass on, whereupon uvicorn asks for the answer.
+            ServingError: httptools passes it on, and `data_received` then calls `send_400_response`.
         """
         if self.cycle is not None and not self.cycle.keep_alive:
             self.raise_(MalformedRequest("this connection ends with the answer before"))  # RFC 9112, section 9.6
@@ -128,15 +131,15 @@ class ParsingProtocol(HttpToolsProtocol):
             require_unambiguous(self.parser.get_http_version(), self.headers)
         except MalformedRequest as error:
             self.raise_(error)
-        if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":  # what follows would be no HTTP
+        if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":  # not HTTP from here on
             self.raise_(MalformedRequest("this is no proxy; CONNECT is not answered"))
 
     def head_is_small(self) -> bool:
-        """Tell whether the head that is complete now is within its bounds."""
+        """Tell whether the complete head is within its limits."""
         if len(self.headers) > self.bounds.max_headers:
             return False
         if self.phase != HEAD:
-            return True  # it came in one piece, which is no larger
+            return True  # it came in one piece, and a piece is never larger than the limit
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return size <= self.bounds.max_head_bytes
 
@@ -144,15 +147,15 @@ class ParsingProtocol(HttpToolsProtocol):
         """Refuse the request that is being parsed.
 
         Raises:
-            ServingError: for httptools to pass on, whereupon the answer is asked for.
+            ServingError: httptools passes it on, and `data_received` then calls `send_400_response`.
         """
         self.refusal = error
         raise error
 
     def _without_offer(self) -> bytes:
-        """Return the head at which the parser stopped, without the offer, for a new parser to read it and the body.
+        """Return the head without its upgrade offer, for a new parser to read together with the body.
 
-        An offer that is not taken changes nothing (RFC 9110, section 7.8), but httptools passes the body over.
+        A server may ignore an upgrade offer (RFC 9110, section 7.8), but httptools then skips the body.
         """
         first = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         kept = [header for header in self.headers if header[0] != b"upgrade"]
@@ -162,7 +165,7 @@ class ParsingProtocol(HttpToolsProtocol):
         return b"".join((first, *(b"%b: %b\r\n" % header for header in (*kept, *lengths)), b"\r\n"))
 
     def _still_receiving(self, count: int) -> None:
-        """Be told of a piece after which more must come, or which ended a request whose body is counted."""
+        """Check the size limits after a piece that left a request incomplete or ended one whose body is counted."""
         if self.phase in (HEAD_BEGUN, BODY_BEGUN):
             self.phase += 1
             self.since_s, self.received, self.excused_s = self.loop.time(), 0, 0.0
@@ -176,7 +179,7 @@ class ParsingProtocol(HttpToolsProtocol):
             besides = self._came - self._body_bytes - CHUNK_LINE_BYTES * self._chunks
             self.counted = self.phase != IDLE
             if besides > self.bounds.max_head_bytes:
-                self.phase = BODY  # also of a request that just ended: it is this one that is refused
+                self.phase = BODY  # even if the request has just ended, because this is the one to refuse
                 self._refuse_too_large()
 
     def _refuse_too_large(self) -> None:

@@ -1,7 +1,8 @@
-"""A protocol with deadlines and an orderly end, which answers what never becomes a request; it knows no routes.
+"""HTTP protocol with deadlines, a connection limit, refusals in order and a graceful close.
 
-uvicorn has no deadline for a request that never ends, and refuses what is no HTTP before it answers what came earlier.
-Deadlines are looked after apart (`app/server/timeouts.py`), so requests that come whole pay nothing for them.
+uvicorn has no deadline for a request that never ends, and refuses malformed input before it has answered the earlier
+requests on the connection. Deadlines are checked separately (`app/server/timeouts.py`), so requests that arrive whole
+pay nothing for them. This module must not know routes.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from app.security.errors import ReceiveTimeout
 from app.server.parsing import ParsingProtocol
 from app.server.timeouts import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, LOOK_S, Pace, late_s
 
-FIRST_WORDS_S = 0.5  # of a new connection, when the server stops: so long its first request may be under way
-LINGER_S = 2.0  # after an answer to a body that is not read, so that the client gets to read the answer
+FIRST_WORDS_S = 0.5  # at shutdown, the first request of a new connection may still be under way for this long
+LINGER_S = 2.0  # after a response to a request whose body is not read, so that the client can read the response
 
 
 class BoundedProtocol(ParsingProtocol):
-    """See the module. The class that derives from it says how a refusal is written.
+    """HTTP protocol with deadlines and refusals; see the module docstring. A subclass writes the refusals.
 
     Attributes:
         answered: see `app.server.timeouts.Connection`.
@@ -31,28 +32,28 @@ class BoundedProtocol(ParsingProtocol):
         super().__init__(*arguments, **named)
         self.answered = 0
         self._pace = Pace()
-        self._due: ServingError | None = None  # the refusal of the last one, when those before it have their answers
+        self._due: ServingError | None = None  # refusal of the last request, sent after the responses before it
         self._lingers = False
         self._last = False
 
     @abstractmethod
     def refuse(self, error: ServingError) -> None:
-        """Write an answer that refuses what came; the connection is closed after it."""
+        """Write an error response, after which the connection is closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        """Begin to look at the connection."""
+        """Start the deadline checks, and make room if there are too many connections."""
         super().connection_made(transport)
         self._pace.begin(self)
         if len(self.connections) > self.bounds.max_connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop looking at it."""
+        """Stop the deadline checks."""
         self._pace.end()
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
-        """Let uvicorn answer the request, now or when those before it have their answers."""
+        """Let uvicorn answer the request, now or after the responses to earlier requests."""
         super().on_headers_complete()
         cycle = self.cycle
         if cycle is not None:
@@ -61,21 +62,21 @@ class BoundedProtocol(ParsingProtocol):
             cycle.transport = _Lingering(self)  # type: ignore[assignment] # it has all that a cycle uses
 
     def on_response_complete(self) -> None:
-        """Be told that an answer is written; what is left of a body that nobody wants stays unread.
+        """Go on with the connection after a response was written; the rest of an unwanted body stays unread.
 
-        uvicorn would set a timer that the next request cancels; instead `timeouts.py` sees whether there is a next one.
+        uvicorn would set a keep-alive timer that the next request cancels; here `timeouts.py` notices idle connections.
         """
         self.answered += 1
         if self.deaf:
             self._go_on_to_the_end()
         elif self.pipeline or self.transport.is_closing():
-            super().on_response_complete()  # which sets none here
+            super().on_response_complete()  # sets no timer in these cases
         else:
             self.server_state.total_requests += 1
             self.flow.resume_reading()
 
     def _go_on_to_the_end(self) -> None:
-        """Answer what was asked before the reading stopped, then refuse what was not understood."""
+        """Answer the requests that came before reading stopped, then send the refusal."""
         if self.pipeline and not self._lingers:
             super().on_response_complete()
             return
@@ -84,7 +85,7 @@ class BoundedProtocol(ParsingProtocol):
             self.refuse(self._due)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, or was refused while it was parsed; requests before it get their answers first."""
+        """Refuse malformed HTTP or a request refused by the parser; earlier requests are answered first."""
         if self.deaf or self.transport.is_closing():
             return
         self.deaf = True
@@ -99,7 +100,7 @@ class BoundedProtocol(ParsingProtocol):
         elif is_request and not last.response_complete:
             self._break_off(last, error)
         elif is_request:
-            self.linger()  # it has its answer
+            self.linger()  # the request is answered already
         elif last is None or last.response_complete:
             self.refuse(error)
         else:
@@ -108,14 +109,14 @@ class BoundedProtocol(ParsingProtocol):
     def _break_off(self, cycle: Any, error: ServingError) -> None:
         """Refuse the request that is being answered."""
         if getattr(cycle, "response_started", False):
-            self.transport.abort()  # what is sent of the answer must not look whole
+            self.transport.abort()  # a partial response must not look complete
             return
         cycle.disconnected = True
         cycle.message_event.set()
         self.refuse(error)
 
     def give_up(self) -> None:
-        """Close the connection of a client that is too slow, with an answer if it waits for one."""
+        """Close the connection of a client that is too slow, with a response if it waits for one."""
         if self.phase == FIRST or (self.phase == BODY and self.cycle.response_complete):
             self.transport.close()
         else:
@@ -123,17 +124,17 @@ class BoundedProtocol(ParsingProtocol):
             self.send_400_response("")
 
     def resume_writing(self) -> None:
-        """Be told that the client has read most of what waited."""
+        """Resume writing, because the client has read most of the buffered data."""
         self._pace.was_read()
         super().resume_writing()
 
     def close_if_silent(self) -> None:
-        """Close, unless something came that nobody has read yet: closing now would reset the connection."""
+        """Close, unless received data is still unread: closing then would reset the connection."""
         if not self._has_unread():
             self.transport.close()
 
     def _make_room(self) -> None:
-        """Close some connections that do nothing, first those that never did; or of slow bodies; or else this one."""
+        """Close some idle connections, unused ones first; else those with the slowest bodies; else this one."""
         others: list[Any] = [other for other in self.connections if other is not self]
         idle = [other for other in others if other.does_nothing()]
         idle.sort(key=lambda other: (other.phase == IDLE, other.since_s))
@@ -144,18 +145,18 @@ class BoundedProtocol(ParsingProtocol):
             other.transport.abort()
 
     def does_nothing(self) -> bool:
-        """Tell whether no request is being answered or has come as far as its body."""
+        """Tell whether no request is being answered and none has reached its body."""
         answered = self.cycle is None or self.cycle.response_complete
         return answered and self.phase in (FIRST, HEAD_BEGUN, HEAD, IDLE)
 
     def drain(self) -> None:
-        """Let the answer to the present request, or else to the next, be the last on this connection."""
+        """Make the response to the current request, or else to the next, the last on this connection."""
         self._last = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Close as soon as nothing is being asked: what was sent before the server stopped listening is answered."""
+        """Close once no request is in progress; requests sent before the server stopped listening are answered."""
         self.drain()
         if self.transport.is_closing() or self.phase not in (FIRST, IDLE):
             return
@@ -168,18 +169,18 @@ class BoundedProtocol(ParsingProtocol):
             self.transport.close()
 
     def _has_unread(self) -> bool:
-        """Tell whether something came that the event loop has not passed on yet."""
+        """Tell whether the socket has data that the event loop has not delivered yet."""
         unread = select.poll()
         unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(unread.poll(0))
 
     @property
     def ends(self) -> bool:
-        """Tell whether nothing may be written any more."""
+        """Tell whether nothing more may be written."""
         return self._lingers or self.transport.is_closing()
 
     def linger(self) -> None:
-        """Close, but if the client still sends a body that nobody reads, let it read the answer first."""
+        """Close the connection; a client that is still sending an unread body may read the response first."""
         self.deaf = True
         if self.phase not in (BODY_BEGUN, BODY) or self._lingers:
             self.transport.close()
@@ -192,7 +193,7 @@ class BoundedProtocol(ParsingProtocol):
 
 
 class _Lingering:
-    """The transport as an answer's cycle sees it: closing it gives the client time to read, and is the end for it."""
+    """The transport given to a cycle: closing it lingers, so that the client can read, and then allows no writes."""
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self._protocol = protocol

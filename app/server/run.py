@@ -1,4 +1,7 @@
-"""Runs the service, in one process or several; it must not know what that does, nor import torch before it must."""
+"""Run the service in one process or in several workers.
+
+Must not know what the service does. The launcher of several workers never imports torch.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ from app.telemetry.logs.setup import for_people
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN_GRACE_S = 25.0  # what was accepted is finished in this time; less than the 35 s of docker-compose.yml
-WORKER = "worker"  # the command of `python -m app` that the launcher of several workers gives
+SHUTDOWN_GRACE_S = 25.0  # time to finish accepted requests; less than the 35 s of docker-compose.yml
+WORKER = "worker"  # `python -m app worker` is how the launcher starts each of several workers
 WELCOME = """
 Tabserve on %(address)s
   pages to try it out:  %(address)s/docs
@@ -35,7 +38,7 @@ Tabserve on %(address)s
 
 
 def serve(settings: Settings, bound: socket.socket) -> int:
-    """Serve until a signal ends it, and return the exit code; with several workers, one that dies is started again.
+    """Serve until a signal stops the service, and return the exit code; a worker that dies is started again.
 
     Raises:
         SystemExit: with 3 if the service cannot start.
@@ -45,18 +48,18 @@ def serve(settings: Settings, bound: socket.socket) -> int:
         return _supervise(settings, bound, welcome)
     _hand_on(settings)
     watchdog = Watchdog(settings.hung_after_s, partial(start_again, bound))
-    server = _server(settings, watchdog=watchdog)  # before anything is promised: a device that is not there is found
+    server = _server(settings, watchdog=watchdog)  # before the welcome, so that a missing device stops the start
     welcome()
     server.run([bound])
     return server.exit_code
 
 
 def work(descriptor: int, launcher: int) -> int:
-    """Be one of several workers, on the listener with this descriptor, and return the exit code.
+    """Run one of several workers and return the exit code.
 
     Args:
-        descriptor: of the listener.
-        launcher: of the pipe that tells the launcher that this worker lives.
+        descriptor: descriptor of the listener.
+        launcher: descriptor of the pipe on which this worker sends its heartbeat to the launcher.
     """
     with socket.socket(fileno=descriptor) as bound:
         os.set_inheritable(launcher, False)
@@ -68,12 +71,12 @@ def work(descriptor: int, launcher: int) -> int:
 
 def _server(settings: Settings, *, launcher: int | None = None, watchdog: Watchdog | None = None) -> DrainingServer:
     config = uvicorn.Config(
-        "app.server.worker:create",  # by name, so that a launcher of several workers need not import torch itself
+        "app.server.worker:create",  # by name, so that the launcher of several workers does not import torch
         factory=True,
         loop="uvloop",
         http="app.server.fast_path.protocol:DirectProtocol",
         ws="none",
-        log_config=None,  # records go where all go
+        log_config=None,  # uvicorn's records go to the service's own log
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
@@ -118,7 +121,7 @@ def _welcome(settings: Settings, port: int) -> None:
 
 
 def _hand_on(settings: Settings) -> None:
-    """Put the settings, flags included, where workers read theirs; not those that they read from files of secrets."""
+    """Put the settings, flags included, into the environment for workers, except those they read from secret files."""
     secret = SecretsSettingsSource(Settings)() if Settings.model_config.get("secrets_dir") else {}
     for name, value in settings:
         variable = f"TABSERVE_{name.upper()}"

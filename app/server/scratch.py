@@ -1,7 +1,7 @@
-"""Where this process and all that it starts keep caches and temporary files; it must not know what those are.
+"""Set the folders for caches and temporary files, for this process and its children.
 
-That is the state folder, so that the folder of the settings is the only one that has to be writable for them: workers
-leave their figures for each other there, and trainings what matplotlib found out about fonts.
+They lie in the state folder, so that no other folder needs to be writable for them: workers share their metrics there,
+and trainings keep matplotlib's font cache there. This module must not know what the files are.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from app.settings import Settings
 logger = logging.getLogger(__name__)
 
 FOLDER = "scratch"
-_VARIABLES = {"TMPDIR": "tmp", "MPLCONFIGDIR": "matplotlib"}  # and the folders that they are to name
+_VARIABLES = {"TMPDIR": "tmp", "MPLCONFIGDIR": "matplotlib"}  # variable to subfolder
 
 
 def use_scratch(settings: Settings) -> None:
-    """Name the folders where libraries and child processes look for them: in the environment.
+    """Name the folders in the environment, where libraries and child processes look for them.
 
-    Where the state folder cannot be written, the system's folder for temporary files will do, and who needs neither
-    does without.
+    If the state folder cannot be written, the system's folder for temporary files is used. If that cannot be written
+    either, a service that needs no such folder runs without one.
 
     Raises:
-        ConfigurationError: if there is no folder, and the settings ask for what needs one.
+        ConfigurationError: if neither folder can be written and the settings need one.
     """
     scratch = settings.state_dir.absolute() / FOLDER
     try:
@@ -35,7 +35,7 @@ def use_scratch(settings: Settings) -> None:
     except OSError as error:
         why = error.strerror
     else:
-        tempfile.tempdir = None  # what was found before does not count
+        tempfile.tempdir = None  # drop the cached folder, so that TMPDIR is read again
         return
     try:
         logger.info("the state folder cannot be written: temporary files are kept in %s", tempfile.gettempdir())
@@ -48,16 +48,19 @@ def use_scratch(settings: Settings) -> None:
 
 
 def _needed(settings: Settings) -> bool:
-    """Tell whether there are figures to share, or trainings that may run: of a table in SQLite there are none."""
+    """Tell whether workers share metrics or trainings may run.
+
+    With SQLite no training can run, because the job table lies in the state folder, which cannot be written.
+    """
     trains = bool(settings.train_concurrency) and settings.database_url is not None
     return settings.workers > 1 or settings.train_missing or trains
 
 
 def _writable(folder: Path) -> Path:
-    """Return the folder, made if absent, in which a file can be made.
+    """Return the folder, created if missing, after a test that a file can be created in it.
 
     Raises:
-        OSError: if it cannot.
+        OSError: if no file can be created.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):

@@ -1,8 +1,8 @@
-"""uvicorn's server with an end in stages: unready, refusing connections, finishing, gone; it must not know models.
+"""uvicorn's server with a staged shutdown: drain, refuse connections, finish requests, exit.
 
-A signal makes it unready at once. For the drain delay it goes on as before, but that every answer is the last of its
-connection, so that clients come again and meet another process. Then nobody can connect any more; what was asked is
-answered, and the app closes.
+A signal makes readiness fail at once. During the drain delay the server works as before, but each response is the last
+on its connection, so that clients reconnect and reach another process. Then new connections are refused, accepted
+requests are answered, and the app closes. This module must not know models.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from app.server.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 _TICK_S = 0.05
-_ACCEPT_S = 1.0  # others may go on accepting from the same socket: then they take what is left
+_ACCEPT_S = 1.0  # upper bound, because other workers may go on accepting from the same socket
 
 
 class DrainingServer(uvicorn.Server):
-    """See the module."""
+    """uvicorn's server with a shutdown in stages; see the module docstring."""
 
     def __init__(
         self,
@@ -44,16 +44,16 @@ class DrainingServer(uvicorn.Server):
         launcher: int | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
-        """Store the parts.
+        """Configure the server.
 
         Args:
-            config: its app is loaded.
-            lifetime: of that app.
-            drain_s: how long to serve on after a signal; after SIGINT, which people send, not at all.
-            grace_s: how long what was asked may take after that.
-            launcher: a pipe to the process that started this one and keeps the listener; it reads a byte a second, and
-                if it does not any more, this server ends. None if there is none.
-            watchdog: looks whether the event loop turns, where there is no launcher to do so.
+            config: uvicorn's configuration, with the app loaded.
+            lifetime: lifetime of that app.
+            drain_s: how long to go on serving after a signal; SIGINT, which people send, skips it.
+            grace_s: how long accepted requests may take after that.
+            launcher: descriptor of a pipe to the process that started this one and owns the listener. A byte is written
+                to it every second; if the pipe is closed, this server stops. None if there is no launcher.
+            watchdog: checks that the event loop runs, where there is no launcher to do so.
         """
         super().__init__(config)
         self._lifetime = lifetime
@@ -66,20 +66,21 @@ class DrainingServer(uvicorn.Server):
 
     @property
     def exit_code(self) -> int:
-        """Return what the process is to end with."""
+        """Exit code of the process."""
         return DEVICE_LOST if self._lifetime.device_lost else 0
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals from now on; uvicorn's own would raise them again at the end, and so spoil the exit code."""
+        """Handle signals from now on; uvicorn's own method raises them again at the end and changes the exit code."""
         for number in STOPPING:
             signal.signal(number, self.handle_exit)
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; leave at once if nothing was accepted yet, or at the second signal.
+        """Begin to stop; exit at once if the server has not started yet, or at the second signal.
 
-        With a launcher it is that one who counts: a worker may get the signal of a whole group, and the launcher's.
+        Under a launcher, the launcher counts the signals: a worker may get both the signal sent to the process group
+        and the launcher's.
         """
         if not self.started:
             leave(sig)
@@ -89,7 +90,7 @@ class DrainingServer(uvicorn.Server):
             leave(sig)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look, ten times a second, whether it is time to leave."""
+        """Send the heartbeats and tell uvicorn whether to stop; called ten times a second."""
         await super().on_tick(counter)
         if self._watchdog:
             self._watchdog.show_life()
@@ -103,7 +104,7 @@ class DrainingServer(uvicorn.Server):
         return time.monotonic() >= self._leave_at
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let nobody connect any more, finish what was asked, and close the app."""
+        """Refuse new connections, finish accepted requests and close the app."""
         logger.info("no more connections are taken; what was asked is answered")
         listeners = sockets or []
         await self._stop_listening(listeners)
@@ -122,7 +123,7 @@ class DrainingServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
     def _begin(self, delay_s: float) -> None:
-        """Become unready, and stop after so long; called between any two steps of the event loop."""
+        """Fail readiness and schedule the stop after `delay_s`; may run between any two steps of the event loop."""
         self._lifetime.draining = True
         if self._watchdog:
             self._watchdog.rest()
@@ -130,7 +131,7 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_soon_threadsafe(self._tell_connections, "drain")
 
     async def _stop_listening(self, listeners: list[socket.socket]) -> None:
-        if self._launcher is None:  # else its owner refuses; another worker may go on
+        if self._launcher is None:  # else the launcher refuses; other workers may go on
             for listener in listeners:
                 refuse_new(listener)
         await asyncio.sleep(SETTLE_S)
@@ -148,13 +149,13 @@ class DrainingServer(uvicorn.Server):
             self._told.add(connection)
 
     def _show_life(self) -> None:
-        """Tell the launcher that the event loop turns; without launcher nobody would start or stop this process."""
+        """Send a heartbeat to the launcher; if it is gone, stop, because only it could restart or stop this process."""
         if self._launcher is None:
             return
         try:
             os.write(self._launcher, b".")
         except BlockingIOError:
-            pass  # it is stopped, and has a pipe full of signs
+            pass  # the launcher is suspended and the pipe is full
         except OSError:
             if self._leave_at is None:
                 logger.error("the process that started this one is gone, so this one stops, too")

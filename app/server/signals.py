@@ -1,6 +1,7 @@
-"""What signals do: before there is anything to finish the process leaves at once; later they are noted.
+"""Signal handling: exit at once before the service has started, note signals afterwards.
 
-Only the standard library, and little of it: `app.__main__` installs this before it imports anything that takes time.
+This module imports only a small part of the standard library, because `app.__main__` installs the handlers before it
+imports anything that takes time.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import socket
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-SIGNALLED = 128  # what a shell adds to the number of the signal that ended a process
+SIGNALLED = 128  # shells report 128 + the signal number for a process that a signal ended
 
 
 class NotedSignals:
-    """Signals that end nothing by themselves: they are noted, and make this object readable, as `select` means it.
+    """Context manager that queues signals and becomes readable for `select` when one arrives.
 
-    While it is entered; then signals are ignored, for there is nothing left to do but to exit.
+    After exit, stop signals are ignored, because nothing is left to do but to end the process.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class NotedSignals:
         self._woken, self._waker = socket.socketpair()
 
     def __enter__(self) -> NotedSignals:
-        """Begin to note them; the end of a child makes this readable, too."""
+        """Start noting signals; the end of a child process makes this object readable, too."""
         for end in (self._woken, self._waker):
             end.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
@@ -35,7 +36,7 @@ class NotedSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ignore them from now on."""
+        """Ignore stop signals from now on."""
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -44,11 +45,11 @@ class NotedSignals:
         self._waker.close()
 
     def fileno(self) -> int:
-        """Return what can be read when something was noted."""
+        """Return the file descriptor that becomes readable when a signal arrives."""
         return self._woken.fileno()
 
     def take(self) -> list[int]:
-        """Return the signals that came since the last time, in their order."""
+        """Return the stop signals received since the last call, in order."""
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(1 << 12)
         taken, self._numbers = self._numbers, []
@@ -60,15 +61,15 @@ class NotedSignals:
 
 
 def leave(number: int, _frame: FrameType | None = None) -> None:
-    """End this process now: nothing is flushed, finished or waited for; what it started dies with it."""
+    """End this process now, without flushing, finishing or waiting for anything; its children die with it."""
     os._exit(SIGNALLED + number)
 
 
 def leave_when_told() -> None:
-    """Leave at once when one of the signals comes that stop a service.
+    """Exit at once on a stop signal (SIGINT or SIGTERM).
 
-    The first process of a container ignores a signal that it does not handle, and Python's own handler of SIGINT would
-    show where it was interrupted.
+    The first process of a container ignores signals that it does not handle, and Python's default handler of SIGINT
+    would print a traceback.
     """
     for number in STOPPING:
         signal.signal(number, leave)

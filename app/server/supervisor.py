@@ -1,7 +1,7 @@
-"""Several workers on one listener: started, again if they die, and stopped together; it must not know what they do.
+"""Start several workers on one listener, restart those that die, and stop them together.
 
-A worker writes a byte a second to a pipe as long as its event loop turns. The kernel wakes this process for signals,
-bytes and ends; it looks at nothing but these.
+A worker writes a byte a second to a pipe as long as its event loop runs. This process wakes only for signals, bytes on
+a pipe, ended workers and its own deadlines. It must not know what the workers do.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from app.server.signals import SIGNALLED, NotedSignals
 logger = logging.getLogger(__name__)
 
 STARTUP_FAILURE = 3
-CANNOT_START = (1, 2, STARTUP_FAILURE)  # exit codes of a worker that will not do better the next time
-STEADY_S = 2.0  # who dies sooner after its start is not started again at once
-LASTING_S = 60.0  # who lived so long is forgiven all that was before
+CANNOT_START = (1, 2, STARTUP_FAILURE)  # exit codes of a worker that would fail again at the next start
+STEADY_S = 2.0  # a worker that dies sooner than this is restarted with a delay
+LASTING_S = 60.0  # after living longer than this, a worker's earlier deaths no longer count for the delay
 BACKOFF_S = (1, 2, 4, 8, 16, 32, 60)
-END_S = 4.0  # after the grace: for the app to close, trainings among it
+END_S = 4.0  # after the grace period, for the app to close and end its trainings
 
 Start = Callable[[int], "subprocess.Popen[bytes]"]
-"""Starts a worker that writes to this pipe."""
+"""Start a worker that writes its heartbeats to this pipe."""
 
 
 class Worker:
-    """One place among the workers, and the process that fills it now, if any.
+    """One worker slot and the process that currently fills it, if any.
 
     Attributes:
-        process: None while it waits to be started.
-        pipe: where the signs of life come from.
-        due: when to start it.
-        began: when the first sign of life came; None before.
+        process: the running process; None while the slot waits for a start.
+        pipe: descriptor from which heartbeats are read.
+        due: earliest time of the next start, on the monotonic clock.
+        began: time of the first heartbeat; None before it.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Worker:
         """Start the process.
 
         Raises:
-            OSError: if there is no descriptor, process or memory for it now; it is due again later.
+            OSError: if the system lacks a descriptor, a process or memory for it; a later start is scheduled.
         """
         self.began = None
         try:
@@ -63,18 +63,18 @@ class Worker:
             raise
 
     def listen(self) -> None:
-        """Take what signs of life there are."""
+        """Read the pending heartbeats."""
         with contextlib.suppress(BlockingIOError):
             if os.read(self.pipe, 1 << 12):
                 self._heard = time.monotonic()
                 self.began = self.began or self._heard
 
     def is_hung(self, silent_s: float) -> bool:
-        """Tell whether it once lived and now is silent for so long."""
+        """Tell whether the worker has sent heartbeats and has now been silent for longer than `silent_s`."""
         return self.process is not None and self.began is not None and time.monotonic() - self._heard > silent_s
 
     def ended(self) -> int | None:
-        """Return the exit code if the process has ended, and arrange when to start the next."""
+        """Return the exit code if the process has ended, and schedule the next start."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.listen()
@@ -99,7 +99,7 @@ class Worker:
 
 
 def _started(start: Start) -> tuple[int, subprocess.Popen[bytes]]:
-    """Start a process; return where its signs of life come from, and it."""
+    """Start a process; return the descriptor of its heartbeats and the process."""
     reader, writer = os.pipe()
     try:
         os.set_blocking(reader, False)
@@ -113,7 +113,7 @@ def _started(start: Start) -> tuple[int, subprocess.Popen[bytes]]:
 
 
 class Supervisor:
-    """See the module."""
+    """Keep several workers running; see the module docstring."""
 
     def __init__(
         self,
@@ -126,17 +126,17 @@ class Supervisor:
         grace_s: float,
         silent_s: float,
     ) -> None:
-        """Store the parts.
+        """Create the worker slots; `run` starts the processes.
 
         Args:
             start: starts one worker.
-            workers: how many there are to be.
-            first_serves: called when the first one serves; only then the others are started, so that what stops one
-                from starting is said once.
-            refuse: ends that new connections can be made, and lets go of the listener.
-            drain_s: how long the workers serve on after SIGTERM.
+            workers: number of workers.
+            first_serves: called when the first worker serves; only then are the others started, so that a fault that
+                prevents every start is reported once.
+            refuse: refuses new connections and closes the listener.
+            drain_s: how long the workers go on serving after SIGTERM.
             grace_s: how long they may take to finish after that.
-            silent_s: how long an event loop that turns says nothing at most.
+            silent_s: longest silence between two heartbeats before a worker counts as hung.
         """
         self._start = start
         self._workers = [Worker() for _ in range(workers)]
@@ -152,7 +152,7 @@ class Supervisor:
         self._kill_at = float("inf")
 
     def run(self, signals: NotedSignals) -> int:
-        """Keep the workers running until a signal comes or the first cannot start; return the exit code."""
+        """Keep the workers running until a stop signal or a failed first start; return the exit code."""
         while True:
             for number in signals.take():
                 self._obey(number)
@@ -167,7 +167,7 @@ class Supervisor:
             select.select([signals.fileno(), *pipes], [], [], self._wait_s())
 
     def _obey(self, number: int) -> None:
-        """Stop at the first signal; kill all at the second."""
+        """Stop the workers at the first signal; kill them at the second."""
         if self._stopping:
             self._code = SIGNALLED + number
             self._kill_at = 0.0
@@ -180,15 +180,15 @@ class Supervisor:
         self._refuse_at = time.monotonic() + (0.0 if number == signal.SIGINT else self._drain_s)
         self._kill_at = self._refuse_at + self._grace_s + END_S
         for worker in self._workers:
-            worker.send(number if worker.began else signal.SIGKILL)  # who never served has nothing to finish
+            worker.send(number if worker.began else signal.SIGKILL)  # a worker that never served has nothing to finish
 
     def _bury(self) -> None:
-        """Look who has ended; if the very first cannot start, all stop, for so would be the next."""
+        """Handle ended workers; if the very first cannot start, stop all, because the others would fail, too."""
         for worker in self._workers:
             if (code := worker.ended()) is None or self._stopping:
                 continue
             if code in CANNOT_START and not (self._one_served or worker.began):
-                self._stop(signal.SIGTERM, STARTUP_FAILURE)  # it has said why
+                self._stop(signal.SIGTERM, STARTUP_FAILURE)  # the worker has printed the reason
             else:
                 logger.error("a worker ended with %s", f"signal {-code}" if code < 0 else f"exit code {code}")
 
@@ -202,7 +202,7 @@ class Supervisor:
                 worker.send(signal.SIGKILL)
 
     def _keep_up(self) -> None:
-        """Hear the workers, start those that are due, and kill those that are hung."""
+        """Read heartbeats, start workers that are due, and kill workers that hang."""
         for worker in self._workers:
             if worker.process:
                 worker.listen()
@@ -216,14 +216,14 @@ class Supervisor:
             if not worker.process and time.monotonic() >= worker.due:
                 try:
                     worker.start(self._start)
-                except OSError as error:  # this process must outlive it, for the sake of the workers that serve
+                except OSError as error:  # the other workers still serve, so this process must go on
                     logger.error("a worker cannot be started now, it is tried again: %s", error)
 
     def _startable(self) -> list[Worker]:
         return self._workers if self._one_served else self._workers[:1]
 
     def _wait_s(self) -> float:
-        """Return how long nothing needs to be done unless something happens."""
+        """Return the seconds until the next deadline, or 0 if one has passed."""
         times = [self._refuse_at, self._kill_at] if self._stopping else [time.monotonic() + self._silent_s]
         times += [worker.due for worker in self._startable() if not worker.process and not self._stopping]
         return max(0.0, min(times) - time.monotonic())

@@ -1,6 +1,7 @@
-"""Whether a client keeps up with its own request, reads its answer, and asks again; it must not know what is said.
+"""Deadlines of a connection: for receiving a request, sending a response and staying idle.
 
-A look once a second costs a connection less than timers would cost each of its requests: a tenth of its time.
+Each connection is checked once a second. Timers would cost each request a tenth of its time. This module must not know
+what the requests contain.
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ from typing import Any, Protocol
 from app.security.rate_limit import ReceiveLimits
 
 LOOK_S = 1.0
-FEW_BYTES = 64 << 10  # of an answer: who reads so many in the time that it has is slow, but not stuck
+FEW_BYTES = 64 << 10  # of a response: a client that reads this many in the time limit is slow, but not stuck
 
-# Where the parser is. The odd ones were entered in the packet that is being read, and their time does not run yet.
+# States of the parser. An odd state was entered in the packet that is being read, and its time does not run yet.
 IDLE, HEAD_BEGUN, HEAD, BODY_BEGUN, BODY, FIRST = range(6)
 
 
 class Connection(Protocol):
-    """What is looked at.
+    """The parts of a connection that the checks use.
 
     Attributes:
-        phase: where the parser is.
-        since_s: when it was last noticed that more must come, on the clock of the loop.
-        received: bytes since then.
-        excused_s: time since then in which nothing was read.
-        answered: how many requests were.
-        timeout_keep_alive: seconds that it may be idle between two requests.
+        phase: state of the parser.
+        since_s: when the service began to wait for the current head or body, on the clock of the loop.
+        received: bytes received since then.
+        excused_s: seconds since then in which the server itself paused reading.
+        answered: number of requests answered.
+        timeout_keep_alive: seconds that the connection may be idle between two requests.
     """
 
     bounds: ReceiveLimits
@@ -42,16 +43,16 @@ class Connection(Protocol):
     timeout_keep_alive: int
 
     def close_if_silent(self) -> None:
-        """Close the connection, unless something came that nobody has read yet."""
+        """Close the connection, unless received data is still unread."""
         ...
 
     def give_up(self) -> None:
-        """Close the connection, since the client is too slow."""
+        """Close the connection, because the client is too slow."""
         ...
 
 
 class Pace:
-    """Looks at one connection, as long as there is one; only the next look holds it, so that nothing is left behind."""
+    """Check one connection once a second; only the pending timer refers to it, so ending the timer releases it."""
 
     def __init__(self) -> None:
         self._next: asyncio.TimerHandle | None = None
@@ -60,21 +61,21 @@ class Pace:
         self._idle_since_s = 0.0
 
     def begin(self, connection: Connection) -> None:
-        """Look in a second, and then again and again."""
+        """Start the checks; the first is due in a second."""
         self._next = connection.loop.call_later(LOOK_S, self._look, connection)
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
 
     def was_read(self) -> None:
-        """Be told that the client has read most of what waited."""
+        """Note that the client has read most of the buffered data."""
         self._stuck = None
 
     def _look(self, connection: Connection) -> None:
-        """See whether the client keeps up."""
+        """Check whether the client keeps up, and schedule the next check."""
         self.begin(connection)
         if self._is_stuck(connection):
             connection.transport.abort()
@@ -89,7 +90,7 @@ class Pace:
             connection.give_up()
 
     def _is_idle(self, connection: Connection) -> bool:
-        """Tell whether nothing was asked in the time that a connection is kept; noticed up to `LOOK_S` later."""
+        """Tell whether the keep-alive time passed without a request; detected up to `LOOK_S` late."""
         now, cycle = connection.loop.time(), connection.cycle
         if connection.answered != self._answered or (cycle is not None and not cycle.response_complete):
             self._answered, self._idle_since_s = connection.answered, now
@@ -97,7 +98,7 @@ class Pace:
         return now - self._idle_since_s > connection.timeout_keep_alive
 
     def _is_stuck(self, connection: Connection) -> bool:
-        """Tell whether the client does not read what waits for it, at least `FEW_BYTES` in the time that it has."""
+        """Tell whether the client read less than `FEW_BYTES` of the buffered response within the time limit."""
         cycle, transport = connection.cycle, connection.transport
         waiting = transport.get_write_buffer_size()
         more_comes = cycle is not None and not cycle.response_complete and not connection.flow.write_paused
@@ -111,6 +112,6 @@ class Pace:
 
 
 def late_s(connection: Connection) -> float:
-    """Return how long a client has kept the service waiting for its request, less the time that its body earned it."""
+    """Return how long the client has kept the service waiting, in seconds, less the time earned by received bytes."""
     earned_s = connection.received / connection.bounds.min_rate if connection.phase == BODY else 0.0
     return connection.loop.time() - connection.since_s - connection.excused_s - earned_s

@@ -1,7 +1,7 @@
-"""Starts a service of one process again when its event loop stands still: same number, same listener.
+"""Restart a single-process service whose event loop hangs, with the same PID and listener.
 
-Several workers have a launcher for that (`supervisor.py`). A thread can do it for one, since programs of torch run
-without the interpreter's lock, and Python's own loops hand it on.
+With several workers the launcher does this (`supervisor.py`). In a single process a thread can do it, because torch
+programs release the interpreter lock and Python loops hand it to other threads.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from app.server.listener import HANDED_ON
 
 logger = logging.getLogger(__name__)
 
-LOOKS = 30  # of the thread while the event loop may stand still; its own count, so a machine that slept is no matter
+LOOKS = 30  # checks within the time limit; counting checks instead of reading a clock tolerates a suspended machine
 CANNOT_START = 1
 
 
 class Watchdog:
-    """Looks whether the event loop turns, from its first sign of life until it is told to rest."""
+    """Check that the event loop runs, from its first heartbeat until the service stops."""
 
     def __init__(self, silent_s: float, start_again: Callable[[], None]) -> None:
-        """Store the parts.
+        """Prepare the watching thread; the first heartbeat starts it.
 
         Args:
-            silent_s: how long the event loop may stand still.
-            start_again: called in a thread if it stands still for longer.
+            silent_s: how long the event loop may hang, in seconds.
+            start_again: called in the thread if it hangs for longer.
         """
         self._silent_s = silent_s
         self._start_again = start_again
@@ -43,13 +43,13 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def show_life(self) -> None:
-        """Say that the event loop turns; called by it, several times a second."""
+        """Record a heartbeat; called by the event loop several times a second."""
         self._turned = True
         if self._thread.ident is None:
             self._thread.start()
 
     def rest(self) -> None:
-        """Look no more: the service was told to stop, and what takes long then has a time limit of its own."""
+        """Stop watching, because the service stops, and the shutdown has a time limit of its own."""
         self._resting = True
 
     def _watch(self) -> None:
@@ -71,7 +71,7 @@ def _where_main_thread_is() -> str:
 
 
 def start_again(listener: socket.socket) -> None:
-    """Replace this process by what it was at its start, on the same listener; what it started ends as at a crash."""
+    """Restart this process with its original command line, on the same listener, after killing its children."""
     end_children()
     note_next_life()
     os.environ[HANDED_ON] = str(listener.fileno())
@@ -84,7 +84,7 @@ def start_again(listener: socket.socket) -> None:
 
 
 def end_children() -> None:
-    """Kill what this process started and what still runs, and wait for it, where the system says what that is."""
+    """Kill the running child processes and wait for them, where /proc lists them."""
     with contextlib.suppress(OSError):
         for task in Path("/proc/self/task").iterdir():
             for pid in map(int, (task / "children").read_text().split()):

@@ -1,4 +1,4 @@
-"""Makes the app of one serving process, and arranges that process: collector, threads, logging, trials of models."""
+"""Create the app of one serving process and set up its logging, collector and limits."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from modelstore import ModelRepository
 logger = logging.getLogger(__name__)
 
 BAD_SETTINGS = 3
-OTHER_FILES = 48  # what a process opens besides connections: some 30, more while it loads a version or trains
+OTHER_FILES = 48  # descriptors besides connections: some 30, more while a version is loaded or a training runs
 FEWEST_CONNECTIONS = 8
-MAX_OPEN_FILES = 1 << 20  # where the system names no limit
-# While a version is loaded in a thread, the event loop waits at most so long for the interpreter; Python's own is 5 ms.
+MAX_OPEN_FILES = 1 << 20  # where the system sets no limit
+# Longest time that the event loop waits for the interpreter while a thread loads a version; Python's default is 5 ms.
 SWITCH_INTERVAL_S = 0.0005
 
 
 def create() -> Edge:
-    """Return the app for the settings of the environment.
+    """Create the app from the settings in the environment.
 
     Raises:
-        SystemExit: with 3, after one line, if it cannot start with these settings.
+        SystemExit: with 3, after one line on standard error, if the app cannot start with these settings.
     """
     settings = Settings()
     log = configure(settings)
     try:
-        trial = TrialProcess.fork(try_out)  # here, for later there are threads
+        trial = TrialProcess.fork(try_out)  # fork before threads exist
         log.start()
         require_listable(settings.models_dir)
         app = create_app(fitting(settings, allow_open_files()), trial)
@@ -45,13 +45,13 @@ def create() -> Edge:
         print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
         sys.exit(BAD_SETTINGS)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.freeze()  # what is imported stays: the collector, off while importing, need not look at it again and again
+    gc.freeze()  # spare the collector, off during imports, from scanning imported objects again and again
     gc.enable()
     return app
 
 
 def require_listable(models_dir: Path) -> None:
-    """Check that the models can be found, if there are any: a folder that is missing may come later.
+    """Check that the models folder can be listed; a missing folder is allowed, as it may be created later.
 
     Raises:
         ConfigurationError.
@@ -64,9 +64,9 @@ def require_listable(models_dir: Path) -> None:
 
 
 def fitting(settings: Settings, open_files: int) -> Settings:
-    """Return the settings with no more connections than this process may open files, said in the log if that is fewer.
+    """Return the settings, with `max_connections` reduced to fit the limit of open files; a reduction is logged.
 
-    Without a file to spare nobody can connect, no version be loaded and no key be read.
+    Without a free descriptor the process can accept no connection, load no version and read no key.
     """
     most = max(FEWEST_CONNECTIONS, open_files - OTHER_FILES)
     if settings.max_connections <= most:
@@ -81,12 +81,12 @@ def fitting(settings: Settings, open_files: int) -> Settings:
 
 
 def allow_open_files() -> int:
-    """Let this process open as many files as the system allows it, and return how many those are.
+    """Raise the limit of open files to the hard limit and return the new limit.
 
-    The lower limit that shells set protects programs that use select(2); this one does not, but for a few.
+    The lower soft limit protects programs that use select(2); this one uses it only with a few descriptors.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else hard
-    with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
+    with contextlib.suppress(ValueError, OSError):  # macOS enforces a limit below its hard limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,1 +1,1 @@
-"""The OpenAPI document and its pages."""
+"""The OpenAPI document and its page."""

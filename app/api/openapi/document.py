@@ -1,6 +1,7 @@
-"""The OpenAPI document with the models that serve now, and its page; nothing is fetched from another machine.
+"""Serve the OpenAPI document, which describes the models now serving, and its Swagger page.
 
-Every model gets a path of its own with its real feature names, units, ranges and a request that works as it stands.
+Every model gets a path of its own with its real feature names, units and ranges, and an example request that works
+unchanged. The page loads nothing from other machines.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ _DOCUMENT = "/openapi.json"
 def install(
     app: FastAPI, manifests: Callable[[], Iterable[Manifest]], strangers: frozenset[Scope] | None = None
 ) -> None:
-    """Make the app's document describe the models of `manifests()` at the time it is asked for.
+    """Make the app's document describe the models that serve at the time of each request.
 
     Args:
-        app: whose document it is.
-        manifests: of the versions that serve.
-        strangers: what may be done without a key; None if there are no keys.
+        app: the app to document.
+        manifests: returns the manifests of the versions that serve.
+        strangers: scopes allowed without a key; None if there are no keys.
     """
     base: list[Document] = []
 
     def document() -> Document:
-        """Return the document; what does not change in it is made once."""
+        """Return the document; its constant part is built once."""
         if not base:
             base.append(
                 get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -60,19 +61,19 @@ def install(
 
 
 def router(app: FastAPI) -> APIRouter:
-    """Return the routes of the page and its document; the page's script and style come from an installed package."""
+    """Create the routes of the document and its page; the page's script and style come from an installed package."""
     routes = APIRouter(include_in_schema=False)
     static = resources.files(fastapi_offline) / "static"
 
     @routes.get(_DOCUMENT)
     async def document(request: Request) -> Document:
-        """Show this API, OpenAPI 3.1, as it is now."""
+        """Return the current OpenAPI 3.1 document of this API."""
         prefix = prefix_of(request)
         return app.openapi() | ({"servers": [{"url": prefix}]} if prefix else {})
 
     @routes.get(_PAGE)
     async def page() -> Response:
-        """Show the document for people."""
+        """Show the document as a web page."""
         shown = get_swagger_ui_html(
             openapi_url=_DOCUMENT.removeprefix("/"),
             title=app.title,
@@ -85,7 +86,7 @@ def router(app: FastAPI) -> APIRouter:
 
     @routes.get(_PAGE + "/{asset}")
     async def asset(asset: str) -> Response:
-        """Send a file of the page."""
+        """Return a script, style sheet or image of the page."""
         if asset not in _ASSETS:
             raise HTTPException(404)
         return Response((static / asset).read_bytes(), media_type=_ASSETS[asset])
@@ -94,7 +95,7 @@ def router(app: FastAPI) -> APIRouter:
 
 
 def _policy(page: bytes) -> str:
-    """Return what a page may load: our files, and the scripts that stand in it; Swagger UI sets styles in places."""
+    """Return the page's Content-Security-Policy: own files and its inline scripts, and Swagger UI's inline styles."""
     digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE_SCRIPT.findall(page)]
     scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
     return (
@@ -104,7 +105,7 @@ def _policy(page: bytes) -> str:
 
 
 def _with_models(document: Document, manifests: list[Manifest]) -> Document:
-    """Put a path for each model before the general one, which stays for models that come later."""
+    """Add a path for each model before the general one, which stays for models published later."""
     general = document["paths"]["/predict/{model}"]["post"]
     general["requestBody"]["content"]["application/json"]["examples"] = {
         manifest.name: {"summary": manifest.name, "value": example_of(manifest).body} for manifest in manifests
@@ -133,7 +134,7 @@ def _operation(general: Document, manifest: Manifest) -> Document:
 
 
 def _row(manifest: Manifest) -> Document:
-    """Return the schema of one row of a model, as an array or as an object."""
+    """Return the schema of one input row of a model, as an array or as an object."""
     features = {feature.name: _number(feature) for feature in manifest.features}
     return {
         "oneOf": [

@@ -1,4 +1,4 @@
-"""Bodies and failures of the Open Inference Protocol for the OpenAPI document; data only."""
+"""Schemas of bodies and errors of the Open Inference Protocol for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -93,6 +93,9 @@ INDEX_BODY: Document = {
 
 
 def failures(*codes: int) -> dict[int | str, Document]:
-    """Return the `responses` of a route for these status codes; without a default, FastAPI promises its own 422."""
+    """Return the `responses` of a route for these status codes.
+
+    A `default` is included, because without one FastAPI documents its own 422.
+    """
     meanings: dict[int | str, str] = {**{code: _MEANINGS[code] for code in codes}, "default": "Any other error"}
     return {code: {"model": Failure, "description": meaning} for code, meaning in meanings.items()}

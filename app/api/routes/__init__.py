@@ -1,1 +1,1 @@
-"""One module for each group of routes."""
+"""The route handlers, one module for each group of routes."""

@@ -1,4 +1,7 @@
-"""Routes that take, show and remove data sets; it must not know where they lie or how they are checked."""
+"""Routes to store, show and remove data sets.
+
+This module must not know where data sets are stored or how they are checked.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _SHOW, _DELETE = "show_datasets__name__get", "delete_datasets__name__delete"
 
 
 class DatasetBrief(BaseModel):
-    """One data set in a list; `columns` counts them, class column included."""
+    """One data set in a list; `columns` is the number of columns, including the class column."""
 
     name: str
     created: datetime
@@ -38,7 +41,7 @@ class DatasetBrief(BaseModel):
 
     @classmethod
     def of(cls, stored: StoredDataset) -> Self:
-        """Return what a list shows of a data set."""
+        """Return the list entry of a data set."""
         summary = stored.summary
         return cls(
             name=stored.name,
@@ -54,13 +57,13 @@ class DatasetInfo(BaseModel):
     """One data set.
 
     Attributes:
-        created: when this content came.
-        rows: data rows, the header not counted.
-        sha256: of the file, by which every version that was trained on it names it.
-        duplicate_rows: rows that are equal to one above them.
-        blank_lines: how many were passed over; they are no rows, but count where lines are numbered.
-        columns: in the file's order; numeric ones can be features, any with few values can be the target.
-        warnings: sentences about what can be trained on but should not look so.
+        created: time when this content was uploaded.
+        rows: number of data rows, without the header.
+        sha256: hash of the file; each version trained on it records this hash.
+        duplicate_rows: number of rows equal to an earlier row.
+        blank_lines: number of blank lines ignored; they are not rows, but are included in line numbers.
+        columns: columns in the file's order; numeric columns can be features, any with few values can be the target.
+        warnings: sentences about anything suspicious in the data that does not prevent training.
     """
 
     name: str
@@ -81,16 +84,17 @@ class DatasetList(BaseModel):
 
 
 class DatasetRoutes:
-    """What the routes answer; each method is one of them, and its docstring is what the API's document says of it."""
+    """Route handlers, one method each; their docstrings appear in the OpenAPI document."""
 
     def __init__(self, datasets: DatasetStore, in_use: InUse) -> None:
         self._datasets = datasets
         self._in_use = in_use
 
     async def put(self, name: DatasetPath, request: Request) -> Response:
-        """Keep a CSV file as a data set: a header line, then a line each row, UTF-8, commas; checked before it is kept.
+        """Store a CSV file as a data set: UTF-8, commas, a header line, then one line per row.
 
-        It streams to the disk, so it may be large. Faults are named by line (the header is line 1) and column.
+        The file is checked before it is stored. It is streamed to disk, so it may be large. Faults are reported by line
+        (the header is line 1) and column.
         """
         if media_type(request.headers.get("content-type")) == TSV:
             raise TabSeparated
@@ -107,16 +111,16 @@ class DatasetRoutes:
         return DatasetList(datasets=[DatasetBrief.of(stored) for stored in await self._datasets.list()])
 
     async def show(self, name: DatasetPath) -> Response:
-        """Show a data set: columns with their kinds, ranges and classes, rows, sha256, what looks wrong."""
+        """Show a data set: columns with their kinds, ranges and classes, number of rows, sha256, warnings."""
         return await asyncio.to_thread(_shown, await self._datasets.get(name))
 
     async def delete(self, name: DatasetPath) -> None:
-        """Remove a data set; 409 while a training that has not ended needs it. Models trained on it stay."""
+        """Remove a data set; 409 while an unfinished training needs it. Models trained on it are kept."""
         await self._datasets.delete(name, self._in_use)
 
 
 def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
-    """Return the routes about data sets; `in_use` tells which contents trainings need that have not ended."""
+    """Create the data set routes; `in_use` returns the contents that unfinished trainings need."""
     routes, answer = APIRouter(tags=["datasets"]), DatasetRoutes(datasets, in_use)
     following = links("name", "$response.body#/name", show=_SHOW, delete=_DELETE)
     kept: dict[int | str, Document] = {
@@ -138,7 +142,10 @@ def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
 
 @contextlib.asynccontextmanager
 async def _listening(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give the body, and listen on after its end: a server that is not asked may not read that the client goes away."""
+    """Yield the body, and go on receiving after its end.
+
+    A server may only notice a disconnect of the client while the app is receiving.
+    """
     ended = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -159,7 +166,7 @@ async def _listening(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
 
 
 def _shown(stored: StoredDataset) -> Response:
-    """Return the answer that shows a data set; with thousands of columns it takes a while, so call it from a thread."""
+    """Return the response that shows a data set; slow with thousands of columns, so call it from a thread."""
     summary = stored.summary
     info = DatasetInfo(
         name=stored.name,

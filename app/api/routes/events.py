@@ -1,6 +1,8 @@
-"""Events of a training as server-sent events; it must not know where they come from or what they mean.
+"""Send the events of a training as server-sent events.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+This module must not know where the events come from or what they mean.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ Events = AsyncIterator[tuple[int, str]]
 
 
 class EventStreams:
-    """The event streams of one process: a bounded number, which end when the service does."""
+    """The event streams of one process: at most `MAX_STREAMS`, closed when the service stops."""
 
     def __init__(self, stopping: asyncio.Event, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._stopping = stopping
@@ -37,7 +39,7 @@ class EventStreams:
         self._open = 0
 
     def respond(self, first: tuple[int, str] | None, events: Events) -> EventStream:
-        """Return the answer that sends the first event, if it is known already, and then the others.
+        """Return a response that sends the first event, if it is already known, and then the others.
 
         Raises:
             TooManyStreams.
@@ -64,7 +66,7 @@ class EventStreams:
                 yield _event(*found)
                 coming = asyncio.create_task(_next(events))
         except StoreUnavailable as error:
-            logger.warning("an event stream was broken off: %s", error)  # the client comes again and goes on
+            logger.warning("an event stream was broken off: %s", error)  # the client reconnects and resumes
         finally:
             for task in (stopping, coming):
                 task.cancel()
@@ -72,19 +74,19 @@ class EventStreams:
             await close(events)
 
     def enter(self) -> None:
-        """Count a stream that begins."""
+        """Count a stream that starts."""
         self._open += 1
 
     def leave(self) -> None:
-        """Count a stream that ended."""
+        """Count a stream that has ended."""
         self._open -= 1
 
 
 class EventStream(StreamingResponse):
-    """The answer; it counts itself for as long as it is being sent, and not as a request that is being answered.
+    """SSE response that occupies one of the `MAX_STREAMS` slots and does not count as a request being answered.
 
-    Not FastAPI's EventSourceResponse, which wants a generator for a route: then a training that is not there could not
-    be answered 404 any more.
+    FastAPI's EventSourceResponse requires the route to be a generator, which could not answer 404 for an unknown
+    training.
     """
 
     media_type = "text/event-stream"
@@ -95,7 +97,7 @@ class EventStream(StreamingResponse):
         self._written = written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
+        """Send the response."""
         self._streams.enter()
         try:
             with waiting():
@@ -106,9 +108,9 @@ class EventStream(StreamingResponse):
 
 
 async def close(events: Events) -> None:
-    """Close an iterator of events that will not be asked again."""
+    """Close an iterator of events that is no longer needed."""
     if isinstance(events, AsyncGenerator):
-        with contextlib.suppress(Exception):  # whatever it still had to say
+        with contextlib.suppress(Exception):  # an error at this point does not matter
             await events.aclose()
 
 

@@ -1,4 +1,7 @@
-"""Routes that show models and versions and choose the active one; it must not know how a model is loaded."""
+"""Routes to show, compare, remove and activate model versions.
+
+This module must not know how a model is loaded.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from modelstore import VersionComparison
 
 
 class ModelRoutes:
-    """What the routes answer; each method is one of them, and its docstring is what the API's document says of it."""
+    """Route handlers, one method each; their docstrings appear in the OpenAPI document."""
 
     def __init__(self, registry: ModelRegistry, device: str) -> None:
         self._registry = registry
         self._device = device
 
     async def list_models(self, request: Request) -> ModelList:
-        """List all models: state, versions, features with units and ranges, classes, metrics, an example."""
+        """List all models: state, versions, features with units and ranges, classes, metrics, an example request."""
         served, prefix = self._registry.served(), prefix_of(request)
         infos = [await asyncio.to_thread(model_info, self._registry, model, prefix) for model in served]
         return ModelList(device=self._device, models=infos)
@@ -34,33 +37,33 @@ class ModelRoutes:
         return await asyncio.to_thread(model_info, self._registry, self._registry.get(model), prefix_of(request))
 
     async def history(self, model: ModelPath, request: Request, page: Annotated[HistoryQuery, Query()]) -> Response:
-        """Show where a model comes from, newest version first: figures, gate, parent, training, data, seed."""
+        """Show the history of a model, newest version first: metrics, gate, parent version, training, data, seed."""
         found = await asyncio.to_thread(
             history_json, self._registry, self._registry.get(model), page.before, page.limit, prefix_of(request)
         )
         return Response(found, media_type="application/json")
 
     async def compare(self, model: ModelPath, asked: Annotated[CompareQuery, Query()]) -> VersionComparison:
-        """Compare two versions, `versions=3,7`, on the test rows of both: figures, rows that differ, McNemar's test."""
+        """Compare two versions, `versions=3,7`, on the test rows of both: metrics, differing rows, McNemar's test."""
         first, second = map(int, asked.versions.split(","))
         return await asyncio.to_thread(self._registry.stored.compare, model, (first, second))
 
     async def show_version(self, model: ModelPath, version: VersionPath) -> VersionInfo:
-        """Show one version: metrics, baselines, gate report, and where it comes from."""
+        """Show one version: metrics, baselines, gate report and lineage."""
         return await asyncio.to_thread(version_info, self._registry, model, version)
 
     async def delete(self, model: ModelPath, version: VersionPath) -> None:
-        """Remove a version for good; 409 while it is the active one or serves. Its number is not used again."""
+        """Remove a version permanently; 409 while it is active or serving. Its number is not reused."""
         await self._registry.remove(model, version)
 
     async def activate(self, model: ModelPath, version: VersionPath, request: Request) -> ModelInfo:
-        """Make a version the serving one, forwards or backwards; 409 if it does not prove itself on this device."""
+        """Activate a version, newer or older than the serving one; 409 if it fails its checks on this device."""
         served = await self._registry.activate(model, version)
         return await asyncio.to_thread(model_info, self._registry, served, prefix_of(request))
 
 
 def router(registry: ModelRegistry, device: str) -> APIRouter:
-    """Return the routes about models."""
+    """Create the model routes."""
     routes, answer = APIRouter(tags=["models"]), ModelRoutes(registry, device)
     one, versions = "/models/{model}", "/models/{model}/versions"
     routes.get("/models")(answer.list_models)

@@ -1,4 +1,4 @@
-"""Routes of the Open Inference Protocol: health, metadata, inference, statistics, index; nothing is computed here."""
+"""Routes of the Open Inference Protocol: health, metadata, inference, statistics, index."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from app.telemetry import version_report
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.version_counters import Figures
 
-# Exactly those that work; docs/clients.md says what of each.
+# Only extensions that work; docs/clients.md says which parts of each.
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
 
 _VERSION = "/versions/{version}"
 
 
 class IndexQuery(BaseModel):
-    """What the repository index is asked for."""
+    """Body of a request for the repository index."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class IndexQuery(BaseModel):
 
 
 class OipRoutes:
-    """What the routes answer."""
+    """Implementation of the routes."""
 
     def __init__(self, registry: ModelRegistry, metrics: ServingMetrics, version: str) -> None:
         self._registry = registry
@@ -45,11 +45,11 @@ class OipRoutes:
         self._version = version
 
     def server(self) -> schemas.ServerMetadata:
-        """Return what this server is and can do."""
+        """Return name, version and extensions of this server."""
         return schemas.ServerMetadata(name="tabserve", version=self._version, extensions=list(EXTENSIONS))
 
     async def loaded(self, name: str, version: int | None) -> LoadedModel:
-        """Return the version that would answer an inference request, loaded if it is not yet."""
+        """Return the version that would answer an inference request, and load it first if necessary."""
         return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
 
     async def model(self, name: str, version: int | None) -> schemas.ModelMetadata:
@@ -59,7 +59,7 @@ class OipRoutes:
         return schemas.model_metadata(loaded, published)
 
     async def model_ready(self, name: str, version: int | None, response: Response) -> schemas.ModelReady:
-        """Tell whether an inference request would be answered, with status 503 if not."""
+        """Report whether an inference request would be answered; sets status 503 if not."""
         try:
             await self.loaded(name, version)
         except (ModelNotReady, VersionRefused) as error:
@@ -68,7 +68,7 @@ class OipRoutes:
         return schemas.ModelReady(name=name, ready=True)
 
     async def stats(self, name: str | None = None, version: int | None = None) -> schemas.Statistics:
-        """Return what was counted: of one version, of those of a model that did anything or serve, or of all models."""
+        """Return the statistics of one version, of a model's used or serving versions, or of all models."""
         if name is not None and version is not None:
             await asyncio.to_thread(self._registry.stored.find, name, version)
         parts = [self._metrics.statistics.figures, *self._metrics.others()]
@@ -81,7 +81,7 @@ class OipRoutes:
         return schemas.Statistics(model_stats=[schemas.statistics_of(version_report.of(parts, *key)) for key in keys])
 
     def index(self, *, ready: bool) -> list[schemas.IndexEntry]:
-        """Return all published versions; reads the disk."""
+        """Return all published versions, or only those that serve; reads the disk."""
         entries = [entry for model in self._registry.served() for entry in self._entries(model)]
         return [entry for entry in entries if entry.state == "READY" or not ready]
 
@@ -105,38 +105,38 @@ class OipRoutes:
 def router(
     registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferRoute, version: str, lifetime: Lifetime
 ) -> APIRouter:
-    """Return the routes below /v2; of two for one endpoint the second is the one that the metrics name."""
+    """Create the routes below /v2; of two decorators on one endpoint, the second is its label in the metrics."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
     oip = OipRoutes(registry, metrics, version)
 
     @routes.get("/", include_in_schema=False)
     @routes.get("")
     async def server_metadata() -> schemas.ServerMetadata:
-        """Say what this server is, and which extensions work."""
+        """Show the server's name, version and supported protocol extensions."""
         return oip.server()
 
     @routes.get("/health/live")
     async def server_live() -> schemas.ServerLive:
-        """Say whether the process answers at all; for liveness probes."""
+        """Check that the process answers at all; for liveness probes."""
         return schemas.ServerLive()
 
     @routes.get("/health/ready", responses={503: {"model": schemas.ServerReady, "description": "Not all are ready"}})
     async def server_ready(response: Response) -> schemas.ServerReady:
-        """Say whether every model can answer; for readiness probes: 503 if not."""
+        """Check that every model can answer, with status 503 if not; for readiness probes."""
         reason = lifetime.unready or (None if registry.complete else "not every model can answer; see GET /readyz")
         response.status_code = 503 if reason else 200
         return schemas.ServerReady(ready=reason is None, error=reason)
 
     @routes.get("/models")
     async def list_models() -> schemas.ModelNames:
-        """List the names of the models; KServe's addition to the protocol."""
+        """List the names of all models; a KServe addition to the protocol."""
         return schemas.ModelNames(models=[model.name for model in registry.served()])
 
     @routes.post(
         "/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413, 415, 503)
     )
     async def repository_index(request: Request) -> list[schemas.IndexEntry]:
-        """List all published versions; with `{"ready": true}` those that serve."""
+        """List all published versions, or with `{"ready": true}` only those that serve."""
         require_utf8(request.headers.get("content-type"))
         query = parsed(await read_small(request) or b"{}", IndexQuery)
         return await asyncio.to_thread(oip.index, ready=query.ready)
@@ -159,22 +159,22 @@ def _models_router(oip: OipRoutes, infer_route: InferRoute) -> APIRouter:
 
     @routes.get("", responses=documents.failures(404, 503))
     async def model_metadata(model: ModelPath) -> schemas.ModelMetadata:
-        """Show a model's tensors: names, datatypes, shapes."""
+        """Show names, datatypes and shapes of a model's tensors."""
         return await oip.model(model, None)
 
     @routes.get(_VERSION, responses=documents.failures(400, 404, 503))
     async def version_metadata(model: ModelPath, version: VersionPath) -> schemas.ModelMetadata:
-        """Show the tensors of one version."""
+        """Show names, datatypes and shapes of the tensors of one version."""
         return await oip.model(model, version)
 
     @routes.get("/ready", responses=documents.failures(404) | unready)
     async def model_ready(model: ModelPath, response: Response) -> schemas.ModelReady:
-        """Say whether a model can answer."""
+        """Check whether a model can answer, with status 503 if not."""
         return await oip.model_ready(model, None, response)
 
     @routes.get(_VERSION + "/ready", responses=documents.failures(400, 404) | unready)
     async def version_ready(model: ModelPath, version: VersionPath, response: Response) -> schemas.ModelReady:
-        """Say whether a version can answer."""
+        """Check whether a version can answer, with status 503 if not."""
         return await oip.model_ready(model, version, response)
 
     @routes.post("/infer", **documented)
@@ -195,17 +195,17 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
 
     @routes.get("/stats", responses=documents.failures())
     async def all_statistics() -> schemas.Statistics:
-        """Show what every model did."""
+        """Show inference statistics of all models."""
         return await oip.stats()
 
     @routes.get("/{model}/stats", responses=documents.failures(404))
     async def model_statistics(model: ModelPath) -> schemas.Statistics:
-        """Show what a model did, version by version."""
+        """Show inference statistics of a model, version by version."""
         return await oip.stats(model)
 
     @routes.get("/{model}" + _VERSION + "/stats", responses=documents.failures(400, 404, 503))
     async def version_statistics(model: ModelPath, version: VersionPath) -> schemas.Statistics:
-        """Show what a version did."""
+        """Show inference statistics of one version."""
         return await oip.stats(model, version)
 
     return routes

@@ -1,4 +1,4 @@
-"""Inference over HTTP as the Open Inference Protocol has it: headers, content types, and nothing else."""
+"""Handle Open Inference Protocol inference over HTTP: headers and content types."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _MAX_DIGITS = 18
 
 
 class InferRoute:
-    """Answers `POST .../infer`."""
+    """Answer `POST .../infer`."""
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, name: str, version: int | None) -> None:
-        """Answer as the route does, without FastAPI on the way.
+        """Answer as the route does, without FastAPI.
 
         Raises:
-            ServingError: whatever is wrong with request or model.
+            ServingError: if the request is wrong or the model cannot answer.
         """
         response = await self.answer(Request(scope, receive, send), name, version)
         await response(scope, receive, send)
 
     async def answer(self, request: Request, name: str, version: int | None) -> Response:
-        """Return the answer to an inference request."""
+        """Return the response to an inference request."""
         arrived_ns = time.perf_counter_ns()
         body = await _read(request)
         written = await self._inference.answer(body, name, version, arrived_ns)
@@ -45,11 +45,12 @@ class InferRoute:
 
 
 async def _read(request: Request) -> InferBody:
-    """Read the body into memory that can be written to, with what follows the JSON aligned, so that it is not copied.
+    """Read the body into writable memory, with the data after the JSON aligned, so that it need not be copied.
 
     Raises:
-        UnsupportedContentType: a missing content type is let through, since Triton's client sends none.
-        MalformedBody: if the length of the JSON is no number.
+        UnsupportedContentType: also for a compressed body. A missing content type is accepted, because Triton's client
+            sends none.
+        MalformedBody: if the length of the JSON is not a number.
     """
     headers = request.headers
     if "content-type" in headers and (given := media_type(headers["content-type"])) not in _TYPES:

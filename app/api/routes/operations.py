@@ -1,4 +1,7 @@
-"""Routes for operators and probes: health and metrics; cheap, and never waiting for a model."""
+"""Routes for operators and probes: health and metrics.
+
+They are cheap and never wait for a model.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,20 @@ from modelstore.manifest import Evaluation
 
 
 class Live(BaseModel):
-    """The event loop answers."""
+    """The process answers."""
 
     live: Literal[True] = True
 
 
 class Ready(BaseModel):
-    """Whether the service is ready for requests; `reasons` names each model that cannot answer, and why."""
+    """Whether the service is ready for requests; `reasons` maps each model that cannot answer to the reason."""
 
     ready: bool
     reasons: dict[str, str]
 
 
 class Health(BaseModel):
-    """Health for people."""
+    """Health of the service and of each model, for people."""
 
     status: Literal["ok", "degraded", "unavailable"]
     device: str
@@ -38,30 +41,30 @@ class Health(BaseModel):
 
 
 class ActiveMetrics(BaseModel):
-    """The evaluation of the version that serves, in full: confusion matrix and per-class report by split."""
+    """The full evaluation of the serving version: confusion matrix and per-class report for each split."""
 
     version: int
     metrics: dict[str, Evaluation]
 
 
 class ActiveMetricsByModel(RootModel[dict[str, ActiveMetrics]]):
-    """Model name to the evaluation of its active version."""
+    """The evaluation of each model's serving version, by model name."""
 
 
 def router(registry: ModelRegistry, metrics: ServingMetrics, device: str, lifetime: Lifetime) -> APIRouter:
-    """Return health and metrics routes."""
+    """Create the health and metrics routes."""
     routes = APIRouter(tags=["operations"])
 
     @routes.get("/ping", include_in_schema=False)
     @routes.get("/healthz", include_in_schema=False)
-    @routes.get("/livez")  # nearest to the function: the first route of an endpoint names it in the metrics
+    @routes.get("/livez")  # nearest to the function, because an endpoint's first route labels it in the metrics
     async def live() -> Live:
-        """Say whether the process answers at all; for liveness probes."""
+        """Check that the process answers at all; for liveness probes."""
         return Live()
 
     @routes.get("/readyz", responses={503: {"model": Ready, "description": "No model can answer, or one that must"}})
     async def ready(response: Response) -> Ready:
-        """Say whether at least one model can answer, or with TABSERVE_STRICT_READINESS all; for readiness probes."""
+        """Check that at least one model can answer, or all with TABSERVE_STRICT_READINESS; for readiness probes."""
         reasons = {model.name: model.reason or "" for model in registry.served() if model.loaded is None}
         if not registry.served():
             reasons["*"] = "the store has no model yet; train one: python -m training ensure"
@@ -73,7 +76,7 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, device: str, lifeti
 
     @routes.get("/health")
     async def health() -> Health:
-        """Say how each model is, in a sentence."""
+        """Describe the state of each model in a sentence."""
         models = {m.name: m.reason or f"ready, version {m.serving}" for m in registry.served()}
         perfect = registry.ready and all(model.reason is None for model in registry.served())
         status: Literal["ok", "degraded", "unavailable"]
@@ -102,7 +105,7 @@ def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRout
         responses={200: {"model": ActiveMetricsByModel, "content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def show_metrics(request: Request) -> Response:
-        """Return Prometheus text, or with `Accept: application/json` the evaluation of the active versions."""
+        """Return metrics as Prometheus text, or with `Accept: application/json` evaluations of the serving versions."""
         if preferred(request.headers.get("accept"), ("text/plain", "application/json")) == "application/json":
             active = {
                 model.name: ActiveMetrics(version=model.loaded.contract.version, metrics=model.loaded.manifest.metrics)

@@ -1,4 +1,4 @@
-"""The native prediction routes: HTTP in front of the predictor; content types, query, and nothing else."""
+"""The native prediction routes: content negotiation and query parameters."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from app.inference.codecs.json_answers import ColumnsWriter
 from app.inference.predictor import Predictor
 
 MAX_WHOLE_BYTES = 1 << 20
-"""A body that says that it is not larger is answered when all of it is found good, not while it arrives."""
+"""A body with a declared length up to this is checked completely before it is answered; others are streamed."""
 
 BLANK_LINES_HEADER = "X-Blank-Lines"
-"""Says how many lines of such a body were passed over because they are blank, if there were any."""
+"""Header with the number of blank lines ignored in such a body, if there were any."""
 
 
 class PredictQuery(BaseModel, extra="forbid"):
-    """What the query of a prediction may say; a misspelt parameter is refused, not passed over.
+    """Query parameters of a prediction; unknown parameters are refused.
 
     Attributes:
-        layout: of a JSON answer: an object for each row, or columns, which are much smaller.
-        ignore_extra: leave out columns of CSV or Arrow that the model does not know, instead of refusing them.
-        on_error: of bodies that stream: end the answer at a bad row, or answer it in its place with what is wrong.
+        layout: layout of a JSON response: one object per row, or columns, which are much smaller.
+        ignore_extra: ignore CSV or Arrow columns that the model does not know, instead of refusing them.
+        on_error: for bodies in streaming formats: end the response at a bad row, or put its error in its place.
     """
 
     layout: Literal["rows", "columns"] = "rows"
@@ -43,7 +43,7 @@ class PredictQuery(BaseModel, extra="forbid"):
 
 
 class Negotiation:
-    """Chooses reader and writer by Content-Type and Accept."""
+    """Answer prediction requests with the reader and writer that Content-Type and Accept select."""
 
     def __init__(self, predictor: Predictor, bulk: BulkPredictor, max_waiting_bytes: int) -> None:
         self._predictor = predictor
@@ -53,10 +53,10 @@ class Negotiation:
         self._writers = formats.writers()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
-        """Answer `POST /predict/{model}` as its route does, without FastAPI's 0.4 ms on the way.
+        """Answer `POST /predict/{model}` as its route does, without FastAPI's overhead of 0.4 ms.
 
         Raises:
-            ServingError: whatever is wrong with request or model.
+            ServingError: if the request is wrong or the model cannot answer.
         """
         request = Request(scope, receive, send)
         sent = dict(request.query_params)
@@ -68,7 +68,7 @@ class Negotiation:
         await response(scope, receive, send)
 
     async def answer(self, request: Request, query: PredictQuery, name: str | None, version: int | None) -> Response:
-        """Answer a prediction request in the format that it asks for, or else in its own."""
+        """Return the response in the format that the request prefers, or in the request's own format."""
         given = media_type(request.headers.get("content-type"))
         if given == JSON or given in formats.TEXT:
             require_utf8(request.headers.get("content-type"))
@@ -93,7 +93,7 @@ class Negotiation:
 
 
 def router(negotiate: Negotiation) -> APIRouter:
-    """Return the prediction routes."""
+    """Create the prediction routes."""
     routes = APIRouter(tags=["predict"])
     documented: dict[str, Any] = {
         "response_class": Response,

@@ -1,4 +1,7 @@
-"""Routes that start, show, follow and end trainings; it must not know how a training runs."""
+"""Routes to start, show, follow, cancel and retry trainings.
+
+This module must not know how a training runs.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from app.jobs.records import UNFINISHED, TrainingJob
 from app.jobs.runner import JobRunner
 from app.telemetry.in_flight import waiting
 
-MAX_WAITS = 64  # clients of one process that wait for a result
+MAX_WAITS = 64  # clients that may wait for a result in one process
 
 _JOB_ID = re.compile(r"[0-9a-z]{1,64}")
 _PREFER = header("Prefer", "`wait=30`: answer 200 with the result if the training ends in time (at most 60 seconds)")
@@ -57,7 +60,7 @@ _EVENTS: dict[int | str, Document] = {
 
 
 class TrainRoutes:
-    """What the routes answer; each method is one of them, and its docstring is what the API's document says of it."""
+    """Route handlers, one method each; their docstrings appear in the OpenAPI document."""
 
     def __init__(self, runner: JobRunner, stopping: asyncio.Event) -> None:
         self._runner = runner
@@ -66,32 +69,32 @@ class TrainRoutes:
         self._waits = 0
 
     async def start(self, request: Request, response: Response) -> JobInfo:
-        """Train a model in a process of its own; its progress is at the `Location` that is returned.
+        """Train a model in a separate process; the `Location` header leads to its progress.
 
-        One training of a model at a time, others are answered 409; trainings of several models queue in their order.
+        Only one training per model at a time; another is answered 409. Trainings of several models are queued in order.
         """
         key = idempotency_key(request)
         wanted = (await read_json(request, TrainRequest)).wanted()
         return await self._accepted(await self._runner.start(wanted, key), request, response)
 
     async def list_jobs(self, request: Request, asked: Annotated[JobsQuery, Query()]) -> Response:
-        """List trainings, newest first; of one model, or in one status; `next` leads to the older ones."""
+        """List trainings, newest first, optionally of one model or status; `next` links to older ones."""
         jobs, older = await self._runner.list(**asked.model_dump())
         query = urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
         return await asyncio.to_thread(_listed, jobs, link(request, f"/train?{query}") if older is not None else None)
 
     async def show(self, job_id: JobPath) -> JobInfo:
-        """Show one training: place in the queue, progress, end, gate report, the last lines of its log."""
+        """Show one training: queue position, progress, outcome, gate report, the last lines of its log."""
         return JobInfo.of(await self._runner.get(_checked(job_id)))
 
     async def events(self, job_id: JobPath, request: Request) -> Response:
-        """Follow one training by server-sent events, from the beginning or from where the client was interrupted."""
+        """Follow a training by server-sent events, from the beginning or from the last event that the client saw."""
         job = await self._runner.get(_checked(job_id))
         coming = self._runner.events(job_id, last_event_id(request))
         first = None
         if job.status not in UNFINISHED:
             first = await anext(coming, None)
-            if first is None:  # a browser comes again after every end, until it is told this
+            if first is None:  # a browser reconnects after every end, until it gets this status
                 return Response(status_code=204)
         try:
             return self._streams.respond(first, coming)
@@ -100,18 +103,18 @@ class TrainRoutes:
             raise
 
     async def cancel(self, job_id: JobPath, response: Response) -> JobInfo:
-        """End a training: its process is gone within 2 seconds, and nothing is published; 409 if it has ended."""
+        """Cancel a training: its process ends within 2 seconds, and nothing is published; 409 if it has ended."""
         job = await self._runner.cancel(_checked(job_id))
         if job.status not in UNFINISHED:
             response.status_code = 200
         return JobInfo.of(job)
 
     async def retry(self, job_id: JobPath, request: Request, response: Response) -> JobInfo:
-        """Train once more what a training that has ended was asked for, on the data set as it is now."""
+        """Repeat a finished training with the same request, on the current content of the data set."""
         return await self._accepted(await self._runner.retry(_checked(job_id)), request, response)
 
     async def _accepted(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
-        """Answer with a job that was accepted, or with its result if the client would wait for it and there is room."""
+        """Return an accepted job, or its result if the client wants to wait and fewer than `MAX_WAITS` others do."""
         response.headers["Location"] = link(request, f"/train/{job.id}")
         wait_s = preferred_wait_s(request)
         if wait_s and self._waits < MAX_WAITS:
@@ -122,7 +125,7 @@ class TrainRoutes:
         return JobInfo.of(job)
 
     async def _wait(self, job: TrainingJob, seconds: float, request: Request) -> TrainingJob:
-        """Return the job when it has ended, or after so many seconds, or when the client goes or the service stops."""
+        """Wait until the job ends, the time is over, the client disconnects or the service stops; return the job."""
         self._waits += 1
         end = asyncio.create_task(self._runner.wait(job.id, seconds))
         others = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_gone(request))]
@@ -138,7 +141,7 @@ class TrainRoutes:
 
 
 def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
-    """Return the routes about trainings; who waits or follows is sent away when `stopping` is set."""
+    """Create the training routes; waiting requests and event streams end when `stopping` is set."""
     routes, answer = APIRouter(tags=["train"]), TrainRoutes(runner, stopping)
     asked: Document = {**json_body(request_schema(), **EXAMPLES), "parameters": [_PREFER, _IDEMPOTENCY]}
     accepted = _ACCEPTED | problems(400, 404, 409, 413, 415, 422, 429, 503)
@@ -165,20 +168,20 @@ def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
 
 
 def _listed(jobs: list[TrainingJob], following: str | None) -> Response:
-    """Return the list as an answer; hundreds of jobs take a while to write, so call it from a thread."""
+    """Return the list as a response; serializing hundreds of jobs is slow, so call it from a thread."""
     listed = JobList(jobs=[JobBrief.of(job) for job in jobs], next=following)
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
 async def _gone(request: Request) -> None:
-    """Return when the client has gone away; of what it still sends nothing is wanted."""
+    """Wait until the client disconnects; anything that it still sends is discarded."""
     with contextlib.suppress(ServingError):
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
 
 def _checked(job_id: str) -> str:
-    """Return the id if it could be one; others never reach the table.
+    """Return the id if it is well formed; other strings never reach the job table.
 
     Raises:
         JobNotFound.

@@ -1,1 +1,1 @@
-"""What routes take and give, as pydantic models."""
+"""Request and response bodies as pydantic models and OpenAPI schemas."""

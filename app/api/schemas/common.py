@@ -1,4 +1,4 @@
-"""Shapes of bodies that are written or read as bytes, for the OpenAPI document; data only."""
+"""OpenAPI schemas of bodies that routes read or write as bytes, without pydantic models."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MEANINGS = {
 
 
 def problems(*codes: int) -> dict[int | str, Document]:
-    """Return the `responses` of a route for these status codes, all in the one error shape."""
+    """Return the `responses` of a route for these status codes, all with the schema `Problem`."""
     content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {code: {"description": _MEANINGS[code], "content": content} for code in codes}
 
 
 def json_body(schema: Document, **examples: Document) -> Document:
-    """Return the `openapi_extra` of a route that reads its own JSON body."""
+    """Return the `openapi_extra` of a route that reads its JSON body itself."""
     content: Document = {"schema": schema}
     if examples:
         content["examples"] = {name: {"summary": name, "value": value} for name, value in examples.items()}
@@ -37,31 +37,31 @@ def json_body(schema: Document, **examples: Document) -> Document:
 
 
 def rows_body(schema: Document) -> Document:
-    """Return the `openapi_extra` of a route that takes rows as JSON, or in one of the formats that stream."""
+    """Return the `openapi_extra` of a route that takes rows as JSON or in one of the streaming formats."""
     body = json_body(schema)
     body["requestBody"]["content"] |= dict.fromkeys((*BULK_TYPES, "text/tab-separated-values"), _BYTES)
     return body
 
 
 def without_null(schema: Document) -> None:
-    """Change the schema of a query parameter that may be left out: no query can say null."""
+    """Remove null from the schema of an optional query parameter, because a query cannot express null."""
     (kept,) = (kind for kind in schema.pop("anyOf") if kind != {"type": "null"})
     schema.update(kept)
 
 
 def header(name: str, description: str, pattern: str | None = None) -> Document:
-    """Return the OpenAPI parameter of a header that a route reads by itself."""
+    """Return the OpenAPI parameter of a header that a route reads itself."""
     schema: Document = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def links(parameter: str, value: str, **operations: str) -> Document:
-    """Return the `links` of a response: what can be asked next about that which it names.
+    """Return the `links` of a response to operations on the object that it describes.
 
     Args:
-        parameter: of the path of all these operations.
-        value: the expression that says where it is, `$response.body#/id`.
-        operations: name of the link to the operation's id.
+        parameter: path parameter of all these operations.
+        value: runtime expression for its value, such as `$response.body#/id`.
+        operations: name of each link to the id of its operation.
     """
     return {
         name: {"operationId": operation, "parameters": {parameter: value}} for name, operation in operations.items()
@@ -69,14 +69,14 @@ def links(parameter: str, value: str, **operations: str) -> Document:
 
 
 def csv_body(**examples: str) -> Document:
-    """Return the `openapi_extra` of a route that takes a CSV file as it is."""
+    """Return the `openapi_extra` of a route whose body is a CSV file."""
     named = {name: {"summary": name, "value": value} for name, value in examples.items()}
     content = {"schema": {"type": "string"}, "examples": named}
     return {"requestBody": {"required": True, "content": {"text/csv": content}}}
 
 
 def instances(row: Document, **fields: Document) -> Document:
-    """Return the schema of a prediction request whose rows have this schema."""
+    """Return the schema of a prediction request whose rows have the schema `row`."""
     rows = {"type": "array", "minItems": 1, "items": row}
     version = {"type": ["integer", "null"], "minimum": 1, "maximum": 999_999_999, "description": "not the active one"}
     return {
@@ -87,7 +87,7 @@ def instances(row: Document, **fields: Document) -> Document:
     }
 
 
-_TOO_LARGE = 3.4028235677973366e38  # rounds to infinity in float32, and nothing smaller does
+_TOO_LARGE = 3.4028235677973366e38  # the smallest number that rounds to infinity in float32
 NUMBER: Document = {"type": "number", "exclusiveMinimum": -_TOO_LARGE, "exclusiveMaximum": _TOO_LARGE}
 ANY_ROW: Document = {
     "oneOf": [
@@ -156,7 +156,7 @@ COMPONENTS: Document = {
         },
     },
 }
-# Formats that are read and answered row by row; what stands in them is in docs/api.md.
+# Formats that are read and answered row by row; docs/api.md describes them.
 BULK_TYPES = (
     "text/csv",
     "application/x-ndjson",

@@ -1,4 +1,7 @@
-"""What registry and store know of a model, as the routes show it; all of it reads files: call it from a thread."""
+"""Convert the registry's and the store's data on models to response bodies.
+
+All functions read files, so call them from a thread.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def _state(model: ServedModel) -> State:
 
 
 def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> ModelInfo:
-    """Return what is shown of a model; links begin with the prefix."""
+    """Return the description of a model; `prefix` is put before its links."""
     manifest = model.loaded.manifest if model.loaded else None
     try:
         versions = registry.stored.versions(model.name)
@@ -66,7 +69,7 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
 
 
 def _standing(model: ServedModel, versions: tuple[int, ...] | None) -> Iterator[str]:
-    """Yield what is unusual about a model that answers all the same; `versions` is None if they cannot be listed."""
+    """Yield warnings about the state of a model; `versions` is None if they cannot be listed."""
     if versions is None:
         yield "its folder in the store cannot be listed now"
     if model.name in RESERVED:
@@ -89,7 +92,7 @@ def _engines(loaded: LoadedModel) -> list[EngineInfo]:
 
 
 def history_json(registry: ModelRegistry, model: ServedModel, before: int | None, limit: int, prefix: str) -> bytes:
-    """Return the JSON of a part of a model's history; the link to the next begins with the prefix."""
+    """Return one page of a model's history as JSON; `prefix` is put before the link to the next page."""
     stored = [
         version for version in reversed(registry.stored.versions(model.name)) if before is None or version < before
     ]
@@ -104,7 +107,7 @@ def history_json(registry: ModelRegistry, model: ServedModel, before: int | None
 def _version_brief(
     registry: ModelRegistry, model: ServedModel, version: int, previous: int | None
 ) -> VersionBrief | None:
-    """Return what the history shows of a version, or None if it was removed meanwhile."""
+    """Return the history entry of a version, or None if it was removed meanwhile."""
     try:
         found = registry.stored.find(model.name, version)
     except VersionNotFound:
@@ -125,7 +128,7 @@ def _version_brief(
 
 
 def _origin(manifest: Manifest) -> dict[str, object]:
-    """Return the fields of a brief that tell where a version comes from."""
+    """Return the fields of a history entry that come from the manifest."""
     lineage = manifest.lineage
     figures = {
         split: Figures.model_validate(evaluation, from_attributes=True)
@@ -143,7 +146,7 @@ def _origin(manifest: Manifest) -> dict[str, object]:
 
 
 def version_info(registry: ModelRegistry, name: str, version: int) -> VersionInfo:
-    """Return what is shown of one version.
+    """Return the description of one version.
 
     Raises:
         ModelNotFound, VersionNotFound.

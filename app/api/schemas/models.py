@@ -1,4 +1,7 @@
-"""What is asked and shown of models and versions: queries and the shapes of answers, not where they come from."""
+"""Query parameters and response bodies of the model routes.
+
+This module must not know where the data come from.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,20 @@ State = Literal["ready", "degraded", "unavailable"]
 
 
 class HistoryQuery(BaseModel, extra="forbid"):
-    """Which part of a history is asked for; a misspelt parameter is refused, not passed over."""
+    """The requested part of a history; unknown parameters are refused."""
 
     before: Annotated[int | None, Field(ge=1, le=MAX_VERSION, json_schema_extra=without_null)] = None
     limit: Annotated[int, Field(ge=1, le=100)] = 100
 
 
 class CompareQuery(BaseModel, extra="forbid"):
-    """Which two versions are compared."""
+    """The two versions to compare."""
 
     versions: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8},[1-9][0-9]{0,8}$", examples=["3,7"])]
 
 
 class Example(BaseModel):
-    """A request that works as it stands."""
+    """An example request that works unchanged."""
 
     method: Literal["POST"] = "POST"
     path: str
@@ -38,7 +41,7 @@ class Example(BaseModel):
 
 
 class EngineInfo(BaseModel):
-    """What runs batches of up to so many rows: chosen by measuring when the version was loaded."""
+    """The engine for batches of up to `up_to_rows` rows, chosen by measurement when the version was loaded."""
 
     up_to_rows: int
     engine: str
@@ -49,12 +52,12 @@ class ModelInfo(BaseModel):
     """One model.
 
     Attributes:
-        state: `ready`: the active version serves, or the newest while none is active; `degraded`: another one does;
-            `unavailable`: none can.
-        reason: why it is not ready.
-        active_version: the version that the store wants to serve.
-        serving_version: the version that answers now.
-        warnings: what its training found, and what is unusual about how it serves, for people.
+        state: `ready`: the active version serves, or the newest if none is active; `degraded`: another version serves;
+            `unavailable`: no version can serve.
+        reason: why the model is not ready.
+        active_version: version marked as active in the store.
+        serving_version: version that answers predictions now.
+        warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
     name: str
@@ -74,7 +77,7 @@ class ModelInfo(BaseModel):
 
 
 class VersionInfo(BaseModel):
-    """One version: its manifest without the golden rows, and how it stands here."""
+    """One version: its manifest without the golden rows, and its state in this service."""
 
     name: str
     version: int
@@ -95,7 +98,7 @@ class VersionInfo(BaseModel):
 
 
 class Figures(BaseModel):
-    """How a version did on one split; log loss in nats."""
+    """Metrics of a version on one split; log loss in nats."""
 
     rows: int
     accuracy: float
@@ -109,15 +112,15 @@ class VersionBrief(BaseModel):
     """One version in the history of a model.
 
     Attributes:
-        active: the version that the store wants to serve.
-        previous: the version that was active before that.
-        serving: the version that answers now.
-        reason: why it cannot serve, if that is known.
-        metrics: a split's name to the figures of the whole manifest, without confusion matrix and classes.
-        parent: the version that was active when this one was trained.
-        job: the training that published it.
-        data_sha256: file to the hash of what it was trained on.
-        seed: of its training.
+        active: whether the store marks this version as active.
+        previous: whether this version was active before the present one.
+        serving: whether this version answers predictions now.
+        reason: why it cannot serve, if known.
+        metrics: metrics by split, as in the manifest but without confusion matrix and per-class report.
+        parent: version that was active when this one was trained.
+        job: id of the training that published it.
+        data_sha256: hash of each file that it was trained on, by file name.
+        seed: random seed of its training.
     """
 
     version: int
@@ -135,7 +138,7 @@ class VersionBrief(BaseModel):
 
 
 class VersionHistory(BaseModel):
-    """Versions of a model, newest first; `next` is where the older ones are, if there are any."""
+    """Versions of a model, newest first; `next` links to older versions, if there are any."""
 
     model: str
     versions: list[VersionBrief]
@@ -150,6 +153,6 @@ class ModelList(BaseModel):
 
 
 def example_of(manifest: Manifest, prefix: str = "") -> Example:
-    """Return a request that works as it stands, with a real row."""
+    """Return an example request that works unchanged, with a real row."""
     row = list(manifest.golden.features[0])
     return Example(path=f"{prefix}/predict/{manifest.name}", body={"instances": [row]})

@@ -1,4 +1,4 @@
-"""What the routes of the Open Inference Protocol answer, as the protocol and Triton's extensions have it."""
+"""Response bodies of the Open Inference Protocol and of Triton's extensions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Failure(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """What the server is, and which extensions of the protocol work."""
+    """Name, version and supported protocol extensions of the server."""
 
     name: str
     version: str
@@ -27,13 +27,13 @@ class ServerMetadata(BaseModel):
 
 
 class ServerLive(BaseModel):
-    """The event loop answers."""
+    """The process answers."""
 
     live: Literal[True] = True
 
 
 class _MaybeError(BaseModel):
-    """A state with the reason if it is a bad one, and without the field if not."""
+    """A state with an `error` that is left out if there is none."""
 
     error: str | None = None
 
@@ -62,7 +62,7 @@ class ModelNames(BaseModel):
 
 
 class TensorMetadata(BaseModel):
-    """A tensor; -1 in its shape stands for any number."""
+    """Name, datatype and shape of a tensor; -1 in the shape stands for any size."""
 
     name: str
     datatype: str
@@ -70,7 +70,7 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """A model's tensors. Instead of the one input, a tensor for each feature by name is taken, too."""
+    """A model's tensors. Instead of the single input, one tensor per feature, by name, is accepted, too."""
 
     name: str
     versions: list[str]
@@ -80,7 +80,7 @@ class ModelMetadata(BaseModel):
 
 
 class IndexEntry(BaseModel):
-    """A published version."""
+    """A published version in the repository index."""
 
     name: str
     version: str
@@ -89,14 +89,14 @@ class IndexEntry(BaseModel):
 
 
 class Duration(BaseModel):
-    """How often something was done, and how many nanoseconds it took in sum."""
+    """Number of events and their total duration in nanoseconds."""
 
     count: int
     ns: int
 
 
 class InferStatistics(BaseModel):
-    """Requests, the time that they waited, and the time of the batches in which they were computed."""
+    """Number and duration of requests, their time in the queue, and the computing time of their batches."""
 
     success: Duration
     fail: Duration
@@ -107,7 +107,7 @@ class InferStatistics(BaseModel):
 
 
 class BatchStatistics(BaseModel):
-    """Batches of at most `batch_size` rows, and of more than the next smaller `batch_size`."""
+    """Statistics of batches of at most `batch_size` rows and more than the next smaller `batch_size`."""
 
     batch_size: int
     compute_input: Duration
@@ -116,7 +116,7 @@ class BatchStatistics(BaseModel):
 
 
 class ModelStatistics(BaseModel):
-    """What a version did: rows, batches, requests."""
+    """Inference statistics of one version: rows, batches, requests."""
 
     name: str
     version: str
@@ -128,7 +128,7 @@ class ModelStatistics(BaseModel):
 
 
 class Statistics(BaseModel):
-    """What versions did."""
+    """Inference statistics of several versions."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -136,7 +136,7 @@ class Statistics(BaseModel):
 
 
 def model_metadata(loaded: LoadedModel, published: Sequence[int]) -> ModelMetadata:
-    """Return the metadata of a version that is loaded."""
+    """Return the metadata of a loaded version."""
     classes = len(loaded.contract.classes)
     shapes = {"probabilities": ("FP32", [-1, classes]), "label": ("BYTES", [-1]), "class_index": ("INT64", [-1])}
     features = TensorMetadata(name="features", datatype="FP32", shape=[-1, len(loaded.contract.features)])
@@ -150,7 +150,7 @@ def model_metadata(loaded: LoadedModel, published: Sequence[int]) -> ModelMetada
 
 
 def statistics_of(version: VersionStatistics) -> ModelStatistics:
-    """Return a version's figures in the protocol's words."""
+    """Return the statistics of a version in the protocol's format."""
     total = version.total
     return ModelStatistics(
         name=version.name,

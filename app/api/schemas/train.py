@@ -1,4 +1,4 @@
-"""What is sent and shown about trainings: the shapes of bodies, and nothing of how they are answered."""
+"""Request and response bodies of the training routes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from modelstore.manifest import Evaluation, ModelName, Record
 from modelstore.overrides import Seed
 
 MAX_FEATURES = 10_000
-MAX_NUMBER = (1 << 63) - 1  # of a job; what the table can hold
+MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
 
 Column = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 
 
 class TrainRequest(Record):
-    """What to train.
+    """A training request.
 
     Attributes:
-        model: name of the model; without a data set also of the recipe to follow.
-        dataset: data set to train on, sent before to `PUT /datasets/{name}`; no recipe is used then.
-        target: column of the data set that holds the classes; needed with a data set, and only there.
-        features: columns to learn from; without it all numeric columns but the target.
-        overrides: settings that differ this once from the recipe, or with a data set from the defaults.
-        seed: short for `overrides.seed`.
-        activate: make the new version active only if it is better than the active one, always, or never.
+        model: name of the model; without `dataset`, also the name of the recipe to use.
+        dataset: name of the data set to train on, uploaded by `PUT /datasets/{name}`; no recipe is used then.
+        target: column of the data set with the classes; required with `dataset`, and allowed only with it.
+        features: columns to learn from; by default all numeric columns except the target.
+        overrides: settings for this training that replace those of the recipe, or the defaults with `dataset`.
+        seed: shorthand for `overrides.seed`.
+        activate: whether to make the new version active: only if it is better than the active one, always, or never.
         timeout_s: seconds after which the training is ended as `timed_out`; at most the service's own limit.
         memory_bytes: memory that the training may use; at most the service's own limit.
     """
@@ -47,10 +47,10 @@ class TrainRequest(Record):
     memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
 
     def wanted(self) -> TrainingRequest:
-        """Return the request with the seed among the overrides.
+        """Return the request for the job runner, with `seed` moved into the overrides.
 
         Raises:
-            InvalidInput: if it is given twice and differs.
+            InvalidInput: if the seed is given twice with different values.
         """
         if self.seed is not None and self.overrides.seed not in (None, self.seed):
             problem = "is given twice and differs; say it once"
@@ -69,7 +69,7 @@ class TrainRequest(Record):
 
 
 class JobsQuery(BaseModel, extra="forbid"):
-    """Which trainings are listed; a misspelt parameter is refused, not passed over."""
+    """The trainings to list; unknown parameters are refused."""
 
     model: Annotated[ModelName | None, Field(json_schema_extra=without_null)] = None
     status: Annotated[JobStatus | None, Field(json_schema_extra=without_null)] = None
@@ -78,23 +78,23 @@ class JobsQuery(BaseModel, extra="forbid"):
 
 
 class JobBrief(BaseModel):
-    """One training in a list: all but what may be long.
+    """One training in a list, without the fields that may be long.
 
     Attributes:
-        number: later trainings have higher ones.
-        dataset: what it trains on, or None if a recipe says that.
-        data_sha256: of the content that the data set had when the training was accepted.
-        status: queued, running, or how it ended: succeeded, failed, cancelled, interrupted.
-        reason: stable code of the end: succeeded, bad_data, diverged, timed_out, out_of_memory, disk_full, cancelled,
-            interrupted, failed.
-        detail: one sentence about the end.
-        queue_position: 1 is next; None unless queued.
-        cancel_requested: whether somebody asked for its end.
+        number: sequence number; later trainings have higher numbers.
+        dataset: data set that it trains on; None if it uses a recipe.
+        data_sha256: hash of the content of the data set when the training was accepted.
+        status: queued, running, or the outcome: succeeded, failed, cancelled, interrupted.
+        reason: stable code of the outcome: succeeded, bad_data, diverged, timed_out, out_of_memory, disk_full,
+            cancelled, interrupted, failed.
+        detail: one sentence about the outcome.
+        queue_position: position in the queue; 1 is next; None unless queued.
+        cancel_requested: whether its cancellation was requested.
         progress: the latest epoch: losses, rows per second, seconds left.
-        version_before: the version that was active when it began.
-        version: the version that was published.
-        activated: whether that version was made the active one; `gate` says why.
-        retry_of: the training that this one repeats.
+        version_before: version that was active when the training began.
+        version: version that it published.
+        activated: whether the published version was made active; `gate` has the reason.
+        retry_of: id of the training that this one repeats.
     """
 
     number: int
@@ -124,7 +124,7 @@ class JobBrief(BaseModel):
 
     @classmethod
     def of(cls, job: TrainingJob) -> Self:
-        """Return what is shown of a job."""
+        """Return the response body of a job."""
         result = job.result or {}
         own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         said: dict[str, object] = {"version": None, "activated": False, "gate": None, "metrics": {}, "warnings": ()}
@@ -137,9 +137,9 @@ class JobInfo(JobBrief):
 
     Attributes:
         features: columns to learn from, if the request named them.
-        metrics: how the version that was published does on each split.
-        warnings: what a person should know of it, once it has ended; of very many the first.
-        log: the last lines that its process wrote to standard error.
+        metrics: metrics of the published version on each split.
+        warnings: warnings for people, available once it has ended; only the first if there are very many.
+        log: last lines that its process wrote to standard error.
     """
 
     features: tuple[str, ...] | None
@@ -149,14 +149,14 @@ class JobInfo(JobBrief):
 
 
 class JobList(BaseModel):
-    """Trainings, newest first; `next` is where the older ones are, if there are any."""
+    """Trainings, newest first; `next` links to older trainings, if there are any."""
 
     jobs: list[JobBrief]
     next: str | None
 
 
 def request_schema() -> Document:
-    """Return the schema of a training request in one piece: in the OpenAPI document, `#/$defs` leads nowhere."""
+    """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainRequest.model_json_schema()
     del schema["$defs"]
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()

@@ -1,1 +1,1 @@
-"""The short way of a small JSON prediction from the socket to its answer, without ASGI; one flag turns it off."""
+"""The fast path for small JSON predictions: from the socket to the response, without ASGI."""

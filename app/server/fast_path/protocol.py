@@ -1,8 +1,8 @@
-"""The shortest way from socket to prediction: uvicorn's HTTP protocol, answering small `POST /predict/{model}` itself.
+"""uvicorn's HTTP protocol, extended to answer small `POST /predict/{model}` without ASGI.
 
-Everything else, and every request that is unusual in any way, takes uvicorn's own way through ASGI, so this class
-needs to be right about the plain case only: an HTTP/1.1 request with a small JSON body, nothing pipelined before it.
-It must not know models or JSON; JSON ends in the same `Predictor` on both ways.
+All other requests, and every request that is unusual in any way, go through uvicorn and ASGI, so this class only has
+to handle the plain case: an HTTP/1.1 request with a small JSON body and no unanswered request before it on the
+connection. It must not know models or parse JSON; both paths pass the body to the same `Predictor`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ MAX_DIRECT_BYTES = 64 << 10
 
 _PREFIX = b"/predict/"
 _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
-_JSON_WILL_DO = frozenset((b"*/*", b"application/json", b"application/json, text/plain, */*"))  # the last is axios
+_JSON_WILL_DO = frozenset(
+    (b"*/*", b"application/json", b"application/json, text/plain, */*")
+)  # axios sends the last one
 _UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 _UNUSUAL_IN_PATH = frozenset(b"/?%#;")
 _SMALL_LENGTH = re.compile(rb"[0-9]{1,6}")
@@ -32,7 +34,7 @@ _COMMON = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
 
 
 class DirectProtocol(BoundedProtocol):
-    """uvicorn's protocol with the short way in front; see the module."""
+    """uvicorn's protocol with the fast path in front; see the module docstring."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -51,7 +53,7 @@ class DirectProtocol(BoundedProtocol):
             self.drain()
 
     def on_message_begin(self) -> None:
-        """Begin a request; uvicorn's scope is made only if this takes uvicorn's way."""
+        """Begin a request; the ASGI scope is only built if the request goes through uvicorn."""
         self.phase = HEAD_BEGUN
         self.url = b""
         self.headers = []
@@ -61,9 +63,10 @@ class DirectProtocol(BoundedProtocol):
         self.lengths = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; lengths apart, because all others are often those of the request before.
+        """Collect a header.
 
-        What uvicorn does with a header is done here: two calls less for each are a twentieth of a request's time.
+        Content-Length is kept apart, because the other headers often equal those of the previous request. uvicorn's own
+        handling of a header is repeated here: saving two calls per header saves a twentieth of a request's time.
         """
         name = name.lower()
         if self.phase >= BODY_BEGUN:
@@ -76,7 +79,7 @@ class DirectProtocol(BoundedProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Choose the way."""
+        """Choose between the fast path and uvicorn."""
         exchange = self._direct()
         if exchange is None:
             self._take_uvicorns_way()
@@ -87,14 +90,14 @@ class DirectProtocol(BoundedProtocol):
         self.edge.metrics.in_progress += 1
 
     def on_body(self, body: bytes) -> None:
-        """Collect the body."""
+        """Append a piece of the body."""
         if self._exchange is None:
             super().on_body(body)
         else:
             self._exchange.body += body
 
     def on_message_complete(self) -> None:
-        """Answer the request that is now complete."""
+        """Answer the request, whose body is complete."""
         exchange = self._exchange
         if exchange is None:
             super().on_message_complete()
@@ -117,7 +120,7 @@ class DirectProtocol(BoundedProtocol):
         self._take_uvicorns_way()
         scope: Any = self.scope
         scope[COUNTED] = True
-        self.cycle.keep_alive &= exchange.keep_alive  # the server may have begun to shut down
+        self.cycle.keep_alive &= exchange.keep_alive  # the server may be shutting down by now
         super().on_body(exchange.body)
         super().on_message_complete()
 
@@ -131,17 +134,17 @@ class DirectProtocol(BoundedProtocol):
                 self.send_400_response("")
 
     def drain(self) -> None:
-        """Be told that the server will stop: the next answer is the last on this connection."""
+        """Make the next response the last on this connection, because the server will stop."""
         self._answer_with = LastExchange
         super().drain()
 
     def shutdown(self) -> None:
-        """Be told by uvicorn that the server shuts down: what is being answered is finished, nobody waits longer."""
+        """Begin the shutdown: finish the requests that are being answered and end all other waiting."""
         self.edge.lifetime.stopping.set()
         super().shutdown()
 
     def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
-        """Write a whole answer; `headers` are those that not every answer has."""
+        """Write a complete response; `headers` are those specific to this response."""
         self.transport.write(
             b"%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
             % (
@@ -157,7 +160,7 @@ class DirectProtocol(BoundedProtocol):
         )
 
     def refuse(self, error: ServingError) -> None:
-        """Answer what never becomes a request with problem details; nothing follows on this connection."""
+        """Refuse input that never became a request with problem details, and close the connection."""
         request_id = self.edge.request_ids.choose(None)
         status, body, headers = problem_bytes(error, request_id)
         self.write_answer(status, headers, body, request_id, keep_alive=False)
@@ -167,18 +170,18 @@ class DirectProtocol(BoundedProtocol):
 
     @property
     def peer(self) -> str:
-        """Return the address of the other end of the connection."""
+        """Return the client's address, or an empty string if it is unknown."""
         return self.client[0] if self.client else ""
 
     def default_head(self) -> bytes:
-        """Return the headers that every answer of the server has, the date among them, as bytes."""
+        """Return the headers common to all responses of the server, such as the date, as bytes."""
         if self._default_headers is not self.server_state.default_headers:
             self._default_headers = self.server_state.default_headers
             self._default_head = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
         return self._default_head
 
     def _direct(self) -> DirectExchange | None:
-        """Return an exchange if the request is as plain as the short way wants it."""
+        """Return an exchange if the request qualifies for the fast path, else None."""
         before = self.cycle
         if before is not None and not (before.response_complete and before.keep_alive):
             return None
@@ -197,7 +200,10 @@ class DirectProtocol(BoundedProtocol):
         return self._answer_with(self, plain, given_id)
 
     def _plain(self) -> tuple[PlainHead | None, bytes | None]:
-        """Return path and headers if they are plain, remembered if they may come again, and the given request id."""
+        """Return the parsed head if it is plain, and the client's request id.
+
+        A head without a request id is remembered, because the same one may come again.
+        """
         headers = dict(self.headers)
         name = self.url.removeprefix(_PREFIX)
         plain = (
@@ -223,10 +229,10 @@ class DirectProtocol(BoundedProtocol):
     def _take_uvicorns_way(self) -> None:
         self.check_head()
         if self.parser.should_upgrade():
-            return  # it is read again without the offer
+            return  # the head is parsed again without the upgrade offer
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
-        self.headers.extend(headers)  # the very list that uvicorn's scope holds
+        self.headers.extend(headers)  # the same list object as in uvicorn's scope
         self.headers.extend((b"content-length", length) for length in self.lengths)
         super().on_headers_complete()

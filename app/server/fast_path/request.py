@@ -1,6 +1,7 @@
-"""One request on the short way, from its head to its answer; it must not know how bytes become requests, nor models.
+"""One request on the fast path, from its head to its response.
 
-Which requests are plain enough for the short way is decided in `protocol.py`. It needs no task, no future, no scope.
+`protocol.py` parses the bytes and decides which requests take the fast path; this module must know neither that nor
+models. A request here needs no task, no future and no ASGI scope.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """What an exchange needs of the connection that it came on."""
+    """The parts of a connection that an exchange uses."""
 
     edge: Edge
     parser: Any
@@ -32,25 +33,25 @@ class Connection(Protocol):
 
     @property
     def peer(self) -> str:
-        """Return the address of the other end."""
+        """Return the client's address."""
         ...
 
     def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
-        """Write a whole answer."""
+        """Write a complete response."""
         ...
 
     def linger(self) -> None:
-        """Close, when the client had time to read the answer."""
+        """Close the connection after the client had time to read the response."""
         ...
 
     def on_response_complete(self) -> None:
-        """Be told that an answer is written."""
+        """Go on with the connection after a response was written."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PlainHead:
-    """What came before on this connection, and was plain; what comes again need not be looked at."""
+    """A plain request head on this connection; an identical one is not checked again."""
 
     url: bytes
     headers: list[tuple[bytes, bytes]]
@@ -59,13 +60,13 @@ class PlainHead:
 
 
 class DirectExchange:
-    """One request that is answered directly; it stands in for uvicorn's cycle, whose attributes uvicorn looks at.
+    """One request that is answered without ASGI; it replaces uvicorn's cycle and has the attributes uvicorn reads.
 
     Attributes:
-        response_complete: whether the answer was written.
-        disconnected: set by uvicorn when the client goes away first.
+        response_complete: whether the response was written.
+        disconnected: set by uvicorn when the client disconnects first.
         keep_alive: cleared by uvicorn when the server is shutting down.
-        begun: what is held of a body that did not come in one packet with its head, until it is whole.
+        begun: accounting for a body that did not arrive in one packet with its head, until it is complete.
     """
 
     begun: BegunBody | None = None
@@ -84,15 +85,15 @@ class DirectExchange:
 
     @property
     def message_event(self) -> DirectExchange:
-        """Return what uvicorn tells of a lost connection: this exchange.
+        """Return the event that uvicorn sets when the connection is lost: this exchange.
 
-        A property, since an exchange that held itself, or an entry that holds it, would be left to the collector, and
-        that takes a millisecond now and then: half of the 99th percentile at half of capacity.
+        A property, because a reference cycle (to itself, or through an entry) would leave the exchange to the garbage
+        collector, which takes a millisecond now and then: half of the 99th percentile at half of capacity.
         """
         return self
 
     def set(self) -> None:
-        """Be told by uvicorn, as its message event is, that the connection is lost: nobody waits for the answer now."""
+        """Record a lost connection and cancel the prediction; uvicorn calls this as it sets its message event."""
         if not self.response_complete:
             self.response_complete = True
             entry, self.entry = self.entry, None
@@ -107,17 +108,17 @@ class DirectExchange:
                 self._count(CLIENT_CLOSED)
 
     def wait_for_body(self) -> None:
-        """Be told that more of the body must come in another packet; meanwhile the request is not being answered.
+        """Account for a body that is still incomplete; meanwhile the request does not count as being answered.
 
         Raises:
-            TooManyBytesHeld: if bodies that are not whole hold too much; the request must end now.
+            TooManyBytesHeld: if incomplete bodies hold too much memory; the request must end now.
         """
         if self.begun is None:
             self.begun = BegunBody(self._connection.edge)
         self.begun.holds(len(self.body))
 
     def body_is_whole(self) -> None:
-        """Be told that the rest of the body came.
+        """Count the request as being answered again, because its body is complete.
 
         Raises:
             TooManyInFlight: if too many other requests are being answered by now.
@@ -128,11 +129,11 @@ class DirectExchange:
             begun.flight.require_room()
 
     def finish(self, result: bytes | Exception) -> None:
-        """Write the answer; called once, now or at the end of the loop's turn."""
+        """Write the response; called once, immediately or at the end of the loop's iteration."""
         if self.response_complete:
             return
         connection = self._connection
-        if connection.transport.is_closing():  # the loss was told to a request behind this one
+        if connection.transport.is_closing():  # uvicorn reported the loss to a later request
             self.set()
             return
         self.response_complete = True
@@ -146,7 +147,7 @@ class DirectExchange:
                 status, body, headers = problem_bytes(result, request_id)
             connection.write_answer(status, headers, body, request_id, keep_alive=self.keep_alive)
         except BaseException:
-            connection.transport.abort()  # nobody knows how much of the answer was written
+            connection.transport.abort()  # it is unknown how much of the response was written
             raise
         finally:
             self._count(status, len(body), request_id)
@@ -174,7 +175,7 @@ class DirectExchange:
 
 
 class BegunBody:
-    """A body of which more must come: its request does not count as being answered, but its bytes as held."""
+    """An incomplete body: its bytes count as held, but its request does not count as being answered."""
 
     def __init__(self, edge: Edge) -> None:
         self.flight = Flight(edge.metrics, edge.door.max_in_flight)
@@ -183,7 +184,7 @@ class BegunBody:
         self._size = 0
 
     def holds(self, size_bytes: int) -> None:
-        """Note how many bytes there are by now.
+        """Reserve memory for a body that has grown to `size_bytes`.
 
         Raises:
             TooManyBytesHeld.
@@ -192,13 +193,13 @@ class BegunBody:
         self._holding.receive(more)
 
     def end(self) -> None:
-        """Let the request count again: its body is whole, or nobody waits for the answer."""
+        """Count the request again and release its bytes: the body is complete, or the client disconnected."""
         self.flight.resume()
         self._holding.give_back()
 
 
 class LastExchange(DirectExchange):
-    """One whose connection is closed after it."""
+    """An exchange after which the connection is closed."""
 
     def __init__(self, connection: Connection, plain: PlainHead, request_id: bytes | None) -> None:
         super().__init__(connection, plain, request_id)
@@ -206,7 +207,7 @@ class LastExchange(DirectExchange):
 
 
 def problem_bytes(error: Exception, request_id: str) -> tuple[int, bytes, bytes]:
-    """Return status, body and header lines that tell a client what went wrong; the log gets what it is not told."""
+    """Return status, body and header lines for an error; the traceback of an internal error goes to the log only."""
     status, body, headers = problem_answer(error, request_id)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error, extra={"request_id": request_id})
