@@ -87,7 +87,7 @@ class Following:
     async def run(self) -> JobResult:
         """Run the training and return its result.
 
-        A published version has been announced to the registry by then. If `lost` is set, the result must be discarded.
+        A published version serves by then. If `lost` is set, the result must be discarded.
         """
         reporting = asyncio.create_task(self._keep_reporting(), name=f"reports of {self.claim.job.id}")
         try:
@@ -196,7 +196,7 @@ class Following:
         return outcome(job, child, self._said, memory_bytes)
 
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
-        """Wait until the process closes its output; stop it on timeout, cancellation or a lost claim."""
+        """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
         settings, job = self._shop.settings, self.claim.job
         timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
         deadline, kill_at = time.monotonic() + timeout_s, None

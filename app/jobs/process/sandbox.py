@@ -23,7 +23,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Apply the limits to this process and execute the command; exit with 127 if the parent has died."""
+    """Apply the limits to this process and execute the command.
+
+    The process exits with 127 if the parent has died, and with 1 if the command cannot be started.
+    """
     divider = arguments.index("--")
     options = dict(zip(arguments[:divider:2], arguments[1:divider:2], strict=True))
     command = arguments[divider + 1 :]
