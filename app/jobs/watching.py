@@ -22,7 +22,7 @@ class _Watch:
 
 
 class Watches:
-    """The jobs whose end is being waited for."""
+    """The shared polls of all jobs that clients wait for."""
 
     def __init__(self, ended: Callable[[str], Awaitable[TrainingJob]]) -> None:
         """Create an empty collection; `ended` waits for the end of a job and returns it."""

@@ -129,7 +129,7 @@ def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
     """Create the admission checks for the given settings, and load the keys.
 
     Raises:
-        ConfigurationError: if the keys cannot be used, or the service would be open to strangers without being told to.
+        ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
     """
     keyring = Keyring(KeyFile(settings.keys_file)) if settings.keys_file else None
     if keyring is not None:

@@ -24,7 +24,7 @@ def strangers(settings: Settings) -> frozenset[Scope]:
     only on a loopback address.
 
     Raises:
-        ConfigurationError: if the service would be open to other machines without being told to.
+        ConfigurationError: if the service would be open to other machines without an explicit setting.
     """
     if settings.anonymous is not None:
         return frozenset(Scope(name) for name in settings.anonymous.split(",") if name)
@@ -42,7 +42,7 @@ def check_exposure(settings: Settings) -> None:
     """Check keys and exposure before anything is started or trained.
 
     Raises:
-        ConfigurationError: if the keys cannot be used, or the service would be open without being told to.
+        ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
     """
     strangers(settings)
     if settings.keys_file is not None:

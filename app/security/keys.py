@@ -27,7 +27,7 @@ from app.errors import ConfigurationError
 MAX_KEYS = 1000
 MAX_FILE_BYTES = 1 << 20
 SECRET_BYTES = 32
-# Container runtimes mount secrets here, often readable by all users, which is harmless with one process.
+# Container runtimes mount secrets here, often readable by all users; the only process of a container is this one.
 SECRETS_FOLDER = Path("/run/secrets")
 
 FORM = re.compile(rb"tabserve_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")

@@ -3,7 +3,7 @@
     python -I -S app/jobs/process/sandbox.py --memory BYTES --parent PID -- COMMAND...
 
 This script replaces itself by the command, so the process that the parent started is the command. It is run by path
-and must import nothing but the standard library, and nothing of that which is slow to import.
+and must import only modules of the standard library that import quickly.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Record a request that changes something, before it starts and before its response is sent.
 
-Hence every such request is on record before it takes effect, and every answered one with its outcome; a record without
-an outcome means that the process ended in between. This module must not know routes.
+Hence every such request is recorded before it takes effect, and its outcome before it is answered; a request without
+an outcome was cut off by the end of the process. This module must not know routes.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class AuditedRequest:
         fields = self._fields | {"status": status} | _told(dict(headers).get(b"content-type", b""), body)
         try:
             await self._trail.record(self._action, outcome, **fields)
-        except AuditUnavailable as error:  # the action is done, and its request is on record: send the true response
+        except AuditUnavailable as error:  # the action is done, and its request was recorded: send the true response
             logger.error("the outcome of %s, %s, is not on record", self._action, outcome, exc_info=error)
 
 
