@@ -26,10 +26,7 @@ _SERVICE_LINK = (
 
 
 class Settings(BaseSettings):
-    """Serve the models of a store.
-
-    Each setting is a flag or a TABSERVE_ variable, such as TABSERVE_PORT; the flag wins.
-    """
+    """Serve the models of a store. Each setting is a flag or a TABSERVE_ variable (TABSERVE_PORT); the flag wins."""
 
     model_config = SettingsConfigDict(
         env_prefix="TABSERVE_",
