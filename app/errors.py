@@ -1,6 +1,7 @@
-"""What can go wrong while serving, as values with named fields; status codes and HTTP live in `app/api/errors.py`.
+"""Exceptions of the service that a client may see.
 
-Messages say what was expected, what came and what to do, and never repeat what the client sent.
+They carry named fields and no status codes, which `app/api/errors.py` assigns. A message says what was expected, what
+was received and what to do; it never repeats input of the client.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class ServingError(Exception):
-    """Base of everything that a client may be told; `str(error)` is safe to send."""
+    """Base class of all errors that are reported to clients; `str(error)` is safe to send."""
 
 
 class ConfigurationError(ServingError):
-    """The service cannot start with these settings; names variable, value and what is wanted."""
+    """The service cannot start with these settings; the message names variable, value and expected form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault in the input: where it is, and what is wrong there.
+    """One fault in the input: its place and a description.
 
     Attributes:
         row: index of the row, from 0; None if the fault is not in a row.
-        feature: name of the feature or field; None if the whole row is meant.
+        feature: name of the feature or field; None if the fault concerns the whole row.
     """
 
     row: int | None
@@ -37,11 +38,11 @@ class Problem:
 
 
 class MalformedBody(ServingError):
-    """The body is not what its content type says."""
+    """The body does not match its content type."""
 
 
 class InvalidInput(ServingError):
-    """The body can be read, but its values do not fit; holds at most `MAX_PROBLEMS` problems."""
+    """The body can be parsed, but its values are invalid; holds at most `MAX_PROBLEMS` problems."""
 
     def __init__(self, detail: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(detail)
@@ -49,7 +50,7 @@ class InvalidInput(ServingError):
 
 
 class UnsupportedContentType(ServingError):
-    """No codec for this content type."""
+    """There is no codec for this content type."""
 
     def __init__(self, accepted: tuple[str, ...], given: str = "") -> None:
         form = f" (curl -d says that it sends a form; {LINE_ENDS_LOST})" if given == _FORM else ""
@@ -58,7 +59,7 @@ class UnsupportedContentType(ServingError):
 
 
 class UnsupportedCharset(UnsupportedContentType):
-    """Text in another encoding than UTF-8; read as UTF-8 it would be wrong, or something else."""
+    """The text is declared in an encoding other than UTF-8; decoding it as UTF-8 would fail or corrupt it."""
 
     def __init__(self) -> None:
         ServingError.__init__(self, "text must be in UTF-8: convert it, and say charset=utf-8 or no charset at all")
@@ -66,7 +67,7 @@ class UnsupportedCharset(UnsupportedContentType):
 
 
 class TabSeparated(UnsupportedContentType):
-    """A data set with tabs in place of commas."""
+    """The data set is separated by tabs instead of commas."""
 
     def __init__(self) -> None:
         detail = "data sets with tabs are not taken, POST /predict/{model} takes rows with tabs; convert it to text/csv"
@@ -83,7 +84,7 @@ class BodyTooLarge(ServingError):
 
 
 class TooManyRows(ServingError):
-    """A request that is held in memory has more rows than it may; its answer would be many times as large."""
+    """A request that is held in memory exceeds the row limit; its response would be many times as large."""
 
     def __init__(self, limit_rows: int) -> None:
         super().__init__(
@@ -94,7 +95,7 @@ class TooManyRows(ServingError):
 
 
 class ModelNotFound(ServingError):
-    """No model of that name."""
+    """There is no model of that name."""
 
     def __init__(self, known: tuple[str, ...]) -> None:
         super().__init__(f"no such model; known models: {', '.join(known) or 'none yet'}; see GET /models")
@@ -102,7 +103,7 @@ class ModelNotFound(ServingError):
 
 
 class VersionNotFound(ServingError):
-    """The model exists, this version of it does not."""
+    """The model exists, but not this version of it."""
 
     def __init__(self, name: str, known: tuple[int, ...]) -> None:
         listed = ", ".join(map(str, known)) or "none"
@@ -112,7 +113,7 @@ class VersionNotFound(ServingError):
 
 
 class ModelNotReady(ServingError):
-    """The model is known, but no version of it can serve now."""
+    """The model exists, but none of its versions can serve now."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"model {name} cannot serve now: {reason}; see GET /models/{name}")
@@ -121,7 +122,7 @@ class ModelNotReady(ServingError):
 
 
 class VersionRefused(ServingError):
-    """A version did not prove itself on this device.
+    """A version failed verification on this device.
 
     Attributes:
         reason: stable code, such as `integrity_sha256` or `golden_mismatch`.
@@ -140,21 +141,21 @@ class StoreUnavailable(ServingError):
 
 
 class DeviceLost(ServingError):
-    """The device that models run on failed in a way that only a new process can heal."""
+    """The device that models run on failed, and only a restart of the process can recover it."""
 
     def __init__(self) -> None:
         super().__init__("the device that models run on is lost, the service starts again; try again in a moment")
 
 
 class AuditUnavailable(StoreUnavailable):
-    """What was asked for cannot be put on record, so it is not done."""
+    """The request cannot be recorded in the audit file, so it is not carried out."""
 
     def __init__(self) -> None:
         super().__init__("this cannot be put on record now, so it was not done; predictions are not affected")
 
 
 class Overloaded(ServingError):
-    """More rows wait than the queue may hold."""
+    """The queue of the model holds as many rows as it may."""
 
     def __init__(self, limit_rows: int) -> None:
         super().__init__(f"too many requests wait (at most {limit_rows} rows may); try again in a moment")
@@ -162,7 +163,7 @@ class Overloaded(ServingError):
 
 
 class TooManyInFlight(ServingError):
-    """As many requests are being answered as may be."""
+    """The limit of concurrent requests is reached."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests are being answered, and no more may; try again in a moment")
@@ -170,7 +171,7 @@ class TooManyInFlight(ServingError):
 
 
 class TooManyBytesHeld(ServingError):
-    """Requests that are being received or answered hold so much memory that a large one finds no room."""
+    """The memory budget for requests in progress has no room for another large one."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
@@ -181,36 +182,39 @@ class TooManyBytesHeld(ServingError):
 
 
 class TooManyLoads(ServingError):
-    """More versions are asked for by number than can be loaded, one after the other, in reasonable time."""
+    """Too many requests by number wait for versions to be loaded, which happens one at a time."""
 
     def __init__(self) -> None:
         super().__init__("too many requests by number wait for versions to be loaded; try again in a moment")
 
 
 class DeadlinePassed(ServingError):
-    """The time that the client gave was over before its rows were computed."""
+    """The deadline set by the client passed before its rows were computed."""
 
     def __init__(self) -> None:
         super().__init__("the timeout of the request passed before its rows were computed; give it more time")
 
 
 class ClientGone(Exception):
-    """The client went away, so nobody waits for the answer; no `ServingError`, because nobody is told."""
+    """The client disconnected; not a `ServingError`, because there is no response to build."""
 
 
 class DatasetNotFound(ServingError):
-    """No data set of that name."""
+    """There is no data set of that name."""
 
     def __init__(self) -> None:
         super().__init__("there is no such data set; GET /datasets lists all, PUT /datasets/{name} adds one")
 
 
 class InvalidDataset(InvalidInput):
-    """A data set that cannot be read; `Problem.row` is the line in the file (the header is 1), `feature` the column."""
+    """The data set cannot be used.
+
+    `Problem.row` is the line in the file (the header is line 1), `Problem.feature` the column.
+    """
 
 
 class DatasetInUse(ServingError):
-    """A training that has not ended needs the data set."""
+    """An unfinished training needs the data set."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"a training that has not ended needs data set {name}; wait for it or cancel it: GET /train")
@@ -218,7 +222,7 @@ class DatasetInUse(ServingError):
 
 
 class DatasetTooLarge(ServingError):
-    """The data set is larger than the limit."""
+    """The data set exceeds the size limit."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"a data set may have at most {limit_bytes} bytes (TABSERVE_MAX_DATASET_BYTES)")
@@ -226,14 +230,14 @@ class DatasetTooLarge(ServingError):
 
 
 class StorageFull(ServingError):
-    """The disk has no room for what was sent."""
+    """The disk has no room for the data set."""
 
     def __init__(self) -> None:
         super().__init__("the disk of the data sets is full; nothing was kept, delete what you do not need")
 
 
 class TooManyStreams(ServingError):
-    """More clients follow trainings, or send data sets, than one process serves at a time."""
+    """Too many clients follow trainings, or upload data sets, on one process at a time."""
 
     def __init__(self, what: str, limit: int) -> None:
         super().__init__(f"at most {limit} {what} at a time; try again in a moment")
@@ -241,7 +245,7 @@ class TooManyStreams(ServingError):
 
 
 class VersionInUse(ServingError):
-    """A version cannot be removed while it is the active or the serving one."""
+    """An active or serving version cannot be removed."""
 
     def __init__(self, name: str, version: int) -> None:
         super().__init__(f"{name} version {version} is active or serves; activate another before deleting it")
@@ -250,4 +254,4 @@ class VersionInUse(ServingError):
 
 
 class NotComparable(ServingError):
-    """Two versions have no test rows in common, or one was published without its test predictions."""
+    """The two versions have no test rows in common, or one was published without its test predictions."""

@@ -1,8 +1,8 @@
-"""How many bytes the requests of one process hold in memory, bodies and answers, and when that is too much; no HTTP.
+"""Account for the memory that request and response bodies of one process hold.
 
-How many requests are answered at a time is bounded elsewhere, so the first bytes of each are free: small requests go on
-while large ones are refused. Of bodies that are not whole yet there may be many more, so their first bytes count, apart
-from the others. What a request holds travels in the context of its task, as its patience does.
+The number of concurrent requests is limited elsewhere, so the first bytes of each are free: small requests are served
+while large ones are refused. Incomplete bodies can be far more numerous, so their first bytes are counted as well, in
+a separate sum. The reservation of a request travels in the context of its task, as its deadline does.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ FREE_BYTES = 64 << 10
 
 
 class Budget:
-    """What all requests of a process hold together.
+    """Memory budget shared by all requests of a process.
 
     Attributes:
-        limit_bytes: how much that may be; a request that alone holds more is bounded by limits of its own.
-        held_bytes: how much it is.
-        begun_bytes: how much the first bytes of bodies are that are not whole yet; they may be as many again.
+        limit_bytes: size of the budget; a single request may exceed it alone, its own limits apply then.
+        held_bytes: bytes reserved now.
+        begun_bytes: first bytes of incomplete bodies, counted separately; up to `limit_bytes` as well.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -30,7 +30,7 @@ class Budget:
 
 
 class Holding:
-    """What one request holds."""
+    """Memory reservation of one request."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -39,10 +39,10 @@ class Holding:
         self._begun = 0
 
     def receive(self, size_bytes: int) -> None:
-        """Hold so many bytes more of a body of which more must come.
+        """Reserve `size_bytes` more for a body that is still incomplete.
 
         Raises:
-            TooManyBytesHeld: if there is no room for them; the request must end now.
+            TooManyBytesHeld: if the budget has no room for them; the request must end now.
         """
         budget, more = self._budget, min(size_bytes, FREE_BYTES - self._begun)
         if budget.begun_bytes + more > budget.limit_bytes and budget.begun_bytes > self._begun:
@@ -52,15 +52,15 @@ class Holding:
         self.take(size_bytes)
 
     def received(self) -> None:
-        """Note that the body is whole: its first bytes are free from now on."""
+        """Mark the body as complete: its first bytes no longer count."""
         self._budget.begun_bytes -= self._begun
         self._begun = 0
 
     def take(self, size_bytes: int) -> None:
-        """Hold so many bytes more.
+        """Reserve `size_bytes` more of the memory budget.
 
         Raises:
-            TooManyBytesHeld: if others hold so many that there is no room for them; the request must end now.
+            TooManyBytesHeld: if other requests leave no room for them; the request must end now.
         """
         self._size += size_bytes
         more = self._size - FREE_BYTES - self._counted
@@ -73,7 +73,7 @@ class Holding:
         self._counted += more
 
     def give_back(self) -> None:
-        """Hold nothing any more, since the request has ended."""
+        """Release the whole reservation at the end of the request."""
         self.received()
         self._budget.held_bytes -= self._counted
         self._size = self._counted = 0
@@ -83,10 +83,10 @@ HOLDING: ContextVar[Holding | None] = ContextVar("holding", default=None)
 
 
 def hold(size_bytes: int) -> None:
-    """Count bytes that the present request holds from now on to its end.
+    """Reserve `size_bytes` for the current request until it ends.
 
     Raises:
-        TooManyBytesHeld: if there is no room for them.
+        TooManyBytesHeld: if the budget has no room for them.
     """
     if (holding := HOLDING.get()) is not None:
         holding.take(size_bytes)

@@ -1,20 +1,23 @@
-"""How far the process is in its life, for those who answer requests; it must not know signals, sockets or HTTP."""
+"""State of the process for the request handlers: draining, device lost, stalled, stopping.
+
+This module must not know signals, sockets or HTTP.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
-DEVICE_LOST = 70  # the exit code of a process that ends for it, EX_SOFTWARE of sysexits.h: start it again
+DEVICE_LOST = 70  # exit code after a lost device, EX_SOFTWARE of sysexits.h: restart the process
 
 
 class Lifetime:
-    """Of one app.
+    """Lifecycle state of one app.
 
     Attributes:
-        draining: it was told to stop, and still serves so that those who send requests here can learn of it.
-        device_lost: no model will ever run again in this process, which stops for it.
-        stands_still: every place is taken, and nothing is answered any more; it may pass.
-        stopping: set when no more connections are taken, for answers that would wait for something to happen.
+        draining: it was told to stop, and still serves so that load balancers can notice.
+        device_lost: no model can run in this process any more, so it stops.
+        stands_still: the limit of concurrent requests is reached and none is being answered; this may pass.
+        stopping: set when no more connections are accepted, so that responses that wait for an event end.
     """
 
     def __init__(self) -> None:
@@ -24,12 +27,12 @@ class Lifetime:
         self.stopping = asyncio.Event()
 
     def lose_device(self) -> None:
-        """Note that the device is lost; whoever runs the process ends it."""
+        """Record that the device is lost; the server then ends the process."""
         self.device_lost = True
 
     @property
     def unready(self) -> str | None:
-        """Return why nobody should send more requests here, if so."""
+        """Reason why no more requests should be sent here, or None."""
         if self.device_lost:
             return "the device is lost: the service ends, to be started again"
         if self.draining:

@@ -1,6 +1,6 @@
-"""How long the answer to the present request is wanted: until its deadline, or its client went away; it knows no HTTP.
+"""Deadline of the current request: a point in time, or the moment its client disconnects.
 
-It travels in the context of the request's task, so that what waits in a queue can be dropped before it is computed.
+It travels in the context of the request's task, so that a queued entry can be dropped before it is computed.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Any, TypeVar
 
 from app.errors import ClientGone, DeadlinePassed
 
-LOOK_S = 0.25  # how often to see whether a long work is still wanted
+LOOK_S = 0.25  # interval at which a long operation checks that its result is still wanted
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """One request's.
+    """Deadline of one request.
 
     Attributes:
-        deadline_ns: on the clock of `time.perf_counter_ns`; None: whenever.
-        gone: tells whether the client went away; None where that cannot be known.
+        deadline_ns: on the clock of `time.perf_counter_ns`; None for no deadline.
+        gone: returns whether the client disconnected; None where that cannot be known.
     """
 
     deadline_ns: int | None = None
     gone: Callable[[], bool] | None = None
 
     def end(self, now_ns: int) -> Exception | None:
-        """Return why the answer is not wanted any more, or None if it is."""
+        """Return the reason why the response is no longer wanted, or None if it still is."""
         if self.gone is not None and self.gone():
             return ClientGone()
         if self.deadline_ns is not None and self.deadline_ns < now_ns:
@@ -45,7 +45,7 @@ PATIENCE: ContextVar[Patience] = ContextVar("patience", default=UNLIMITED)
 
 
 def require_wanted() -> None:
-    """Check that the present request is still wanted; for long computations, now and then.
+    """Check that the response to the current request is still wanted; long computations call this periodically.
 
     Raises:
         DeadlinePassed, ClientGone.
@@ -55,11 +55,11 @@ def require_wanted() -> None:
 
 
 async def while_wanted(work: Coroutine[Any, Any, T]) -> T:
-    """Return what a long work returns; it is ended as soon as the present request is not wanted any more.
+    """Run a long operation and return its result; cancel it once the current request is no longer wanted.
 
     Raises:
         DeadlinePassed, ClientGone.
-        Exception: what the work raises.
+        Exception: any exception that `work` raises.
     """
     task = asyncio.create_task(work)
     try:

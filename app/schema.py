@@ -1,4 +1,7 @@
-"""What one model version expects and answers, prepared for the hot path; it must not know torch or HTTP."""
+"""Input and output schema of a model version, prepared for the hot path.
+
+This module must not know torch or HTTP.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contract:
-    """Names and ranges of the features, names of the classes.
+    """Names and ranges of the features, and names of the classes.
 
     Attributes:
         features: feature names in column order, length F.
@@ -39,20 +42,21 @@ class Contract:
 
     @property
     def expectation(self) -> str:
-        """Return what a row must be, for error messages."""
+        """Description of a valid row, for error messages."""
         return f"{self.name} expects {len(self.features)} features per row; see GET /models/{self.name}"
 
     def recognised(self, names: Iterable[str]) -> list[str]:
-        """Return names with those of features as the model has them: it may lack blanks around, or accents be composed.
+        """Return the names, with feature names in the model's spelling.
 
-        A name that is a feature's as it stands stays that, for a version of old may have names that differ no further.
+        A name matches a feature if they differ only in surrounding blanks or in the composition of accents. An exact
+        match wins, because the feature names of an old version may differ in nothing else.
         """
         features = _by_column_name(self)
         return [name if name in self.columns else features.get(known := column_name(name), known) for name in names]
 
     @classmethod
     def of(cls, manifest: Manifest, version: int) -> Self:
-        """Return the contract of a published version."""
+        """Create the schema of a published version from its manifest."""
         features = manifest.feature_names
         return cls(
             name=manifest.name,
@@ -73,9 +77,9 @@ def _by_column_name(contract: Contract) -> dict[str, str]:
 
 
 def packed(values: Iterable[float], count: int) -> Float32 | None:
-    """Return numbers as float32, shape (count,); None if one is no number, or not finite as float32.
+    """Return numbers as float32, shape (count,); None if a value is not a number, or not finite as float32.
 
-    Booleans count as numbers here. Twice as fast as any way through NumPy.
+    Booleans count as numbers here. This is twice as fast as any way through NumPy.
     """
     buffer = bytearray(4 * count)
     try:
@@ -87,5 +91,5 @@ def packed(values: Iterable[float], count: int) -> Float32 | None:
 
 
 def all_finite(values: Float32) -> bool:
-    """Tell whether no value is NaN or infinite; for few values twice as fast as `np.isfinite(values).all()`."""
+    """Return whether all values are finite; for few values twice as fast as `np.isfinite(values).all()`."""
     return b"\0" not in np.isfinite(values).tobytes()

@@ -1,4 +1,7 @@
-"""The settings of the service, from TABSERVE_ variables and flags; it must not open, load or start anything."""
+"""Settings of the service, read from TABSERVE_ variables and command-line flags.
+
+This module must not open, load or start anything.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-LEAST_TRAIN_MEMORY_BYTES = 1 << 30  # PyTorch and scikit-learn take some 600 MiB before they do anything
+LEAST_TRAIN_MEMORY_BYTES = 1 << 30  # importing PyTorch and scikit-learn alone takes some 600 MiB
 _PROJECT = Path(__file__).resolve().parent.parent
-_SECRETS = Path("/run/secrets")  # where containers find what must not stand in a variable
+_SECRETS = Path("/run/secrets")  # containers mount values here that must not be in an environment variable
 
 _SCOPE = "(predict|train|admin|metrics)"
 _ORIGIN = r"https?://[a-z0-9.-]+(:\d{1,5})?"
@@ -37,124 +40,124 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 listens on all."""
+    """Address to listen on; 0.0.0.0 listens on all interfaces."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """TCP port; 0 lets the system choose one, which is printed."""
+    """TCP port; 0 lets the system choose a free one, which is printed."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes that serve; each has its own copy of the models."""
+    """Number of serving processes; each has its own copy of the models."""
     models_dir: Path = Path("models")
-    """Folder of the model store; shared by everything that trains or serves."""
+    """Folder of the model store, shared by all processes that train or serve."""
     data_dir: Path = Path("data")
-    """Folder with the data files that recipes name."""
+    """Folder with the data files that recipes refer to."""
     recipes_dir: Path = _PROJECT / "training" / "recipes"
-    """Folder with the training recipes, a TOML file each."""
+    """Folder with the training recipes, one TOML file each."""
     datasets_dir: Path = Path("datasets")
-    """Folder of the data sets that clients send, made if absent."""
+    """Folder for uploaded data sets; created if missing."""
     state_dir: Path = Path("state")
-    """Folder of the job table, made if absent."""
+    """Folder of the job table; created if missing."""
     database_url: Annotated[str | None, Field(repr=False)] = None
-    """Where the job table is: postgresql+psycopg://...; without it, SQLite in the state folder."""
+    """URL of the job table, postgresql+psycopg://...; without it, a SQLite file in the state folder."""
     train_concurrency: Annotated[int, Field(ge=0, le=64)] = 1
-    """How many trainings run at once on the job table, over all processes; 0 leaves them to other processes."""
+    """Most trainings that run at once, over all processes on the job table; 0 leaves them to other processes."""
     max_queued_jobs: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """How many trainings may wait; more are answered 429."""
+    """Most trainings in the queue; further ones are answered 429."""
     train_timeout_s: Annotated[float, Field(gt=0, le=30 * 86400)] = 3600.0
-    """Seconds that a training may run."""
+    """Time limit of a training in seconds."""
     train_memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES)] = 8 << 30
-    """Bytes of memory that a training may use."""
+    """Memory limit of a training in bytes."""
     train_lease_s: Annotated[float, Field(ge=0.2, le=3600)] = 15.0
-    """Seconds without a sign of life after which another process gives a training up."""
+    """Seconds without a heartbeat after which another process takes over a running training and ends it."""
     keep_versions: Annotated[int, Field(ge=1, le=100_000)] = 20
-    """Newest versions of a model that a training leaves in the store, besides the active one and its predecessor."""
+    """Newest versions of a model to keep after a training, besides the active one and its predecessor."""
     keep_jobs: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """Newest ended trainings that stay in the job table."""
+    """Number of ended trainings to keep in the job table; the oldest are removed first."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = "auto"
-    """Where models run: auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or mps."""
+    """Device that models run on: auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or mps."""
     poll_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """Seconds between two looks at the store for a new active version."""
+    """Seconds between two checks of the store for a new active version."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 32)] = 8 << 20
     """Largest request body in bytes."""
     max_rows: Annotated[int, Field(ge=1)] = 131_072
-    """Most rows of one request in JSON or the Open Inference Protocol, whose answers are held in memory."""
+    """Most rows per request in JSON or the Open Inference Protocol; their responses are held in memory."""
     max_stream_bytes: Annotated[int, Field(ge=1024)] = 1 << 40
-    """Largest body in bytes of CSV, NDJSON, Arrow and float32, which are answered while they arrive."""
+    """Largest CSV, NDJSON, Arrow or float32 body in bytes; these are answered while they arrive."""
     max_dataset_bytes: Annotated[int, Field(ge=1024)] = 4 << 30
-    """Largest data set in bytes; it streams to the disk, and max_stream_bytes bounds it as well."""
+    """Largest data set in bytes; uploads stream to disk, and max_stream_bytes applies as well."""
     max_answer_bytes_waiting: Annotated[int, Field(ge=1 << 16)] = 64 << 20
-    """How many bytes of an answer may wait for a client that sends all its rows before it reads."""
+    """Most response bytes to buffer for a client that sends all its rows before it reads."""
     max_bytes_held: Annotated[int, Field(ge=1 << 16)] = 256 << 20
-    """Bytes of bodies and answers that one process holds whole, but the first 64 KiB of each; more is answered 503."""
+    """Bytes of bodies and responses that one process holds in memory, less the first 64 KiB of each; beyond it, 503."""
     max_loaded_versions: Annotated[int, Field(ge=1, le=1000)] = 8
-    """How many versions stay loaded besides those that serve, for they served lately or were asked for by number."""
+    """Most versions kept loaded besides the serving ones: those that served recently or were requested by number."""
     signing_key_file: Path | None = None
     """File with the key that versions must be signed with, made by `python -m training signing-key`."""
     self_test_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
-    """Seconds between two tests of all loaded versions with their golden rows; 0 leaves the tests after swaps."""
+    """Seconds between two tests of all loaded versions with their golden rows; 0 tests only after swaps."""
     strict_readiness: bool = False
-    """Be ready only if every model of the store has a version that serves; by default one such model is enough."""
+    """Report ready only if every model of the store has a serving version; by default one such model is enough."""
     max_queue_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 65_536
-    """How many rows of small requests may wait for a model; more are answered 429."""
+    """Most rows of small requests in the queue of a model; further ones are answered 429."""
     max_batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """How long a small request may wait for company; 0 does not wait, more helps only heavy models on a GPU."""
+    """Seconds that a small request waits for others to batch with; more than 0 helps only heavy models on a GPU."""
     hung_after_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
-    """Seconds that the event loop of a process may stand still before that is killed and started again."""
+    """Seconds that the event loop of a process may be blocked before the process is killed and restarted."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
-    """Seconds that the service serves on after SIGTERM, unready, before it takes no more connections."""
+    """Seconds after SIGTERM in which the service reports unready but still serves, before it refuses connections."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe message that is logged."""
+    """Lowest severity to log."""
     log_format: Literal["auto", "json", "text"] = "auto"
-    """How messages are logged: a JSON object a line, text for people, or auto: text on a terminal, else JSON."""
+    """Log format: json (one object per line), text, or auto (text on a terminal, else JSON)."""
     access_log: bool = False
-    """Log a line for every request that is answered, but for probes."""
+    """Log one line for every answered request except health probes."""
     audit_file: Path | None = None
-    """File that says who changed what, and how that ended; by default audit.jsonl in the state folder."""
+    """Audit file: who changed what, and with which outcome; by default audit.jsonl in the state folder."""
     metrics_dir: Path | None = None
-    """Folder where several workers leave their figures for each other; set by the launcher."""
+    """Folder in which several workers share their metrics; set by the launcher."""
     keys_file: Path | None = None
-    """File with the API keys, made by `python -m app keys`; without it nobody needs one, and host is this machine."""
+    """File with the API keys, made by `python -m app keys`; without it no key is needed, and host is this machine."""
     anonymous: Annotated[str | None, Field(pattern=rf"^({_SCOPE}(,{_SCOPE})*)?$")] = None
-    """Scopes, by comma, of whoever comes without a key; by default none if there is a key file, else all."""
+    """Comma-separated scopes of requests without a key; by default none if there is a key file, else all."""
     rate_per_s: Annotated[float | None, Field(gt=0, le=1e6)] = None
-    """Requests in a second that a key, or an address without one, may make of one process; more are answered 429."""
+    """Requests per second and process for each key, or each address without a key; further ones are answered 429."""
     rate_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    """How many requests may come at once after a rest, if rate_per_s is set."""
+    """Most requests at once after a pause, if rate_per_s is set."""
     max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
-    """How many requests one process answers at a time; more are answered 503."""
+    """Most requests that one process answers at a time; further ones are answered 503."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
-    """Connections of one process; when there are more, some that do nothing are closed."""
+    """Most connections of one process; beyond that, some idle ones are closed."""
     max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 32 << 10
-    """Largest request line with all headers, in bytes; more is answered 431."""
+    """Largest request line with all headers, in bytes; beyond it, 431."""
     max_headers: Annotated[int, Field(ge=10, le=10_000)] = 100
-    """How many headers a request may have; more are answered 431."""
+    """Most headers of a request; beyond that, 431."""
     receive_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    """Seconds in which the head of a request must come, and its body besides the time that receive_rate gives it."""
+    """Deadline in seconds for the request headers; the body gets this plus its size / receive_rate."""
     receive_rate: Annotated[int, Field(ge=1, le=1 << 30)] = 64 << 10
-    """Bytes in a second that a client must send of a body, on average, once receive_timeout_s is over."""
+    """Lowest average rate in bytes per second at which a client must send a body once receive_timeout_s is over."""
     keep_alive_s: Annotated[int, Field(ge=1, le=86_400)] = 75
-    """Seconds that a connection is kept on which nothing is asked; more than load balancers keep theirs, often 60."""
+    """Seconds to keep an idle connection open; longer than load balancers keep theirs, often 60."""
     send_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """Seconds in which a client must read on in its answer, at least 64 KiB or all that is left."""
+    """Seconds in which a client must read at least 64 KiB of its response, or all that is left."""
     allowed_hosts: Annotated[str, Field(pattern=r"^([^\s,]+(,[^\s,]+)*)?$")] = ""
-    """Names, by comma, that requests may address the service by; default: all, but without keys only this machine's."""
+    """Comma-separated host names to answer for; by default all, but without keys only those of this machine."""
     root_path: str = ""
-    """Path, such as /tabserve, below which a proxy serves this service; links carry it."""
+    """Path prefix, such as /tabserve, under which a proxy exposes the service; links include it."""
     trusted_proxies: str = ""
-    """Addresses and networks, by comma, of proxies whose X-Forwarded-Prefix header says that path, for each request."""
+    """Comma-separated addresses and networks of proxies whose X-Forwarded-Prefix header sets root_path per request."""
     cors_origins: Annotated[str, Field(pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$")] = ""
-    """Origins, by comma, such as https://app.example.org, whose pages may use the service from a browser."""
+    """Comma-separated origins, such as https://app.example.org, whose pages may use the service from a browser."""
     train_missing: bool = False
-    """Train every recipe whose model has no version yet before serving."""
+    """Before serving, train every recipe whose model has no version yet."""
 
     @field_validator("host")
     @classmethod
     def _bare(cls, host: str) -> str:
-        """Return the address without the brackets in which IPv6 stands in URLs."""
+        """Strip the brackets that enclose an IPv6 address in a URL."""
         return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
     @field_validator("port", mode="before")
     @classmethod
     def _no_link(cls, port: object) -> object:
-        """Say where `tcp://10.0.0.1:8000` comes from, which nobody wrote."""
+        """Reject a value such as `tcp://10.0.0.1:8000`, which a Kubernetes service link sets, and explain it."""
         if isinstance(port, str) and "://" in port:
             raise PydanticCustomError("service_link", _SERVICE_LINK)
         return port

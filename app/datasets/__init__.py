@@ -1,1 +1,1 @@
-"""Data sets that clients send; knows no training."""
+"""Storage of uploaded data sets; it must not know training."""

@@ -1,4 +1,4 @@
-"""What the disk does for data sets: locks that die with their process, and its errors by their names."""
+"""File system helpers for data sets: locks that end with their process, and error mapping."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def errors_named(doing: str = "written") -> Iterator[None]:
-    """Turn errors of the disk into what clients are told.
+    """Translate an `OSError` into the error that clients receive.
+
+    Args:
+        doing: participle for the message, such as "written" or "read".
 
     Raises:
         StorageFull, StoreUnavailable.
@@ -33,7 +36,10 @@ def errors_named(doing: str = "written") -> Iterator[None]:
 
 
 def new_locked_folder(root: Path, prefix: str) -> tuple[Path, int]:
-    """Return a new folder and the descriptor that keeps it locked; a starting process may take it before the lock."""
+    """Create a folder and return it with the descriptor that keeps it locked.
+
+    A starting process may remove the folder before it is locked; another one is created then.
+    """
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
         with contextlib.suppress(FileNotFoundError):
@@ -44,7 +50,7 @@ def new_locked_folder(root: Path, prefix: str) -> tuple[Path, int]:
 
 
 def locked(descriptor: int) -> bool:
-    """Lock an open file or folder if nobody else has, and tell whether that was so."""
+    """Try to lock an open file or folder, and return whether that succeeded."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,6 +59,6 @@ def locked(descriptor: int) -> bool:
 
 
 def delete(folders: Iterable[Path]) -> None:
-    """Remove folders with all that is in them; what cannot be removed stays."""
+    """Remove folders with their contents, ignoring errors."""
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

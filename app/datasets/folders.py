@@ -1,7 +1,9 @@
-"""Where data sets lie: which contents there are, and which of them a name stands for; every function here blocks.
+"""Folder layout of the data sets: contents by hash, and the current content of each name.
 
-Layout: `<root>/<name>/<sha256>/{<name>.csv, summary.json}`, and `<root>/<name>/CURRENT` holds the sha256 of the content
-that the name stands for. A content never changes, so a training that began with one is not touched by the next one.
+Layout: `<root>/<name>/<sha256>/{<name>.csv, summary.json}`, and `<root>/<name>/CURRENT` holds the sha256 of the current
+content. A content is immutable, so an upload does not affect a training that uses an earlier one.
+
+Every function blocks.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ Folders = tuple[Path, ...]
 
 
 class StoredDataset(Record):
-    """A data set as it is kept; `created` is when this content came."""
+    """A stored data set; `created` is the time at which this content was uploaded."""
 
     name: ModelName
     created: AwareDatetime
@@ -39,13 +41,13 @@ class StoredDataset(Record):
 
 
 class DatasetFolders:
-    """The folders of all data sets; who changes anything holds the lock of the store."""
+    """The folders of all data sets; changes require the lock of the store."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def content(self, name: str, sha256: str) -> Path:
-        """Return the file of a content; the sha256 must be that of a `StoredDataset`.
+        """Return the path of a content; the sha256 must be that of a `StoredDataset`.
 
         Raises:
             modelstore.InvalidName: if no data set can have that name.
@@ -55,7 +57,16 @@ class DatasetFolders:
     def install(
         self, incoming: Incoming, stored: StoredDataset, used: Contents | None
     ) -> tuple[StoredDataset, bool, Folders]:
-        """Put a checked content in place; the caller deletes the folders that are returned."""
+        """Move a checked content into place and make it current.
+
+        Args:
+            incoming: the uploaded file, complete.
+            stored: its description.
+            used: contents that unfinished trainings need; None if unknown, in which case all contents are kept.
+
+        Returns:
+            The stored data set, whether the name is new, and folders that the caller must delete.
+        """
         home, sha256 = self._root / stored.name, stored.summary.sha256
         with disk.errors_named():
             is_new = _current(home) is None
@@ -65,7 +76,7 @@ class DatasetFolders:
                 if known is None:
                     write(incoming.folder / SUMMARY_FILE, stored.model_dump_json().encode())
                     sync(incoming.folder)
-                    shutil.rmtree(home / sha256, ignore_errors=True)  # it could not be read: damaged
+                    shutil.rmtree(home / sha256, ignore_errors=True)  # present but unreadable: damaged
                     incoming.folder.rename(home / sha256)
                     sync(home)
                 replace(home / CURRENT_FILE, sha256.encode())
@@ -78,14 +89,14 @@ class DatasetFolders:
             return known or stored, is_new, self._set_aside(used)
 
     def forget(self, name: str, used: Contents) -> Folders:
-        """Let a name stand for nothing; the caller deletes the folders that are returned."""
+        """Remove a name; return folders that the caller must delete."""
         with disk.errors_named():
             (self._root / name / CURRENT_FILE).unlink(missing_ok=True)
             sync(self._root / name)
             return self._set_aside(used)
 
     def _set_aside(self, used: Contents | None) -> Folders:
-        """Rename every content that is not current and that no training needs."""
+        """Move away every content that is not current and that no training needs; return the new folders."""
         stale: Folders = ()
         for home in self._homes() if used is not None else ():
             current = _current(home)
@@ -105,7 +116,7 @@ class DatasetFolders:
             return ()
 
     def find(self, name: str) -> StoredDataset:
-        """Return what a name stands for.
+        """Return the data set of a name.
 
         Raises:
             DatasetNotFound, StoreUnavailable.
@@ -114,7 +125,7 @@ class DatasetFolders:
             raise DatasetNotFound
         home = self._root / name
         with disk.errors_named("read"):
-            for _ in range(3):  # the content may be replaced between the two looks
+            for _ in range(3):  # the content may be replaced between the two reads
                 current = _current(home)
                 found = _read(home / current) if current else None
                 if found is not None:
@@ -141,7 +152,7 @@ def _legal(name: str) -> bool:
 
 
 def _current(home: Path) -> str | None:
-    """Return the sha256 that a name stands for, or None."""
+    """Return the sha256 of the current content of a name, or None."""
     try:
         text = (home / CURRENT_FILE).read_text("ascii")
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
@@ -150,7 +161,7 @@ def _current(home: Path) -> str | None:
 
 
 def _read(content: Path) -> StoredDataset | None:
-    """Return what is known about a content, or None if it is not there in full."""
+    """Return the description of a content, or None if the content is missing or incomplete."""
     try:
         stored = StoredDataset.model_validate_json((content / SUMMARY_FILE).read_bytes())
         size_bytes = (content / f"{stored.name}.csv").stat().st_size
@@ -160,7 +171,7 @@ def _read(content: Path) -> StoredDataset | None:
 
 
 def _remove_if_empty(home: Path) -> None:
-    """Remove the folder of a name that stands for nothing, unless something is in it that is not ours to remove."""
+    """Remove the folder of a removed name, unless it still has entries."""
     with contextlib.suppress(OSError):
         (home / f".{CURRENT_FILE}.new").unlink(missing_ok=True)
         home.rmdir()

@@ -1,6 +1,6 @@
-"""A data set while it arrives: in a dot-folder of its own, locked by its process for as long as that lives.
+"""An upload in progress, in a hidden folder that its process keeps locked while it lives.
 
-It is renamed when it is complete; what a process that died left is removed by the next one that starts.
+The folder is renamed when the upload is complete. The next process that starts removes the folders of dead processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMOVED_PREFIX = ".removed-"
 
 
 class Incoming:
-    """A data set that is arriving, in a folder of its own; every method blocks."""
+    """An upload in progress, in its own folder; every method blocks."""
 
     def __init__(self, folder: Path, lock: int, path: Path, stream: BinaryIO) -> None:
         self.folder = folder
@@ -35,10 +35,10 @@ class Incoming:
 
     @classmethod
     def begin(cls, root: Path, name: str, declared_bytes: int) -> Incoming:
-        """Make the folder and lock it.
+        """Create and lock the folder of an upload.
 
         Raises:
-            StorageFull: if there is no room for what was declared.
+            StorageFull: if there is no room for the declared size.
             StoreUnavailable.
         """
         with disk.errors_named():
@@ -57,11 +57,11 @@ class Incoming:
 
     @property
     def sha256(self) -> str:
-        """Return the hash of what was written so far."""
+        """SHA-256 of the data written so far."""
         return self._digest.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Add to the file."""
+        """Append data to the file."""
         with disk.errors_named():
             view = memoryview(data)
             while view:
@@ -70,14 +70,14 @@ class Incoming:
         self.size_bytes += len(data)
 
     def finish(self, data: bytes) -> None:
-        """Add the last piece and make the file durable."""
+        """Append the last piece and sync the file to disk."""
         self.write(data)
         with disk.errors_named():
             os.fsync(self._stream.fileno())
             self._stream.close()
 
     def discard(self) -> None:
-        """Remove what was not renamed; never fails."""
+        """Remove the folder unless it was renamed, and release the lock; never fails."""
         with contextlib.suppress(OSError):
             self._stream.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -85,7 +85,7 @@ class Incoming:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove what arrived for, or was set aside by, processes that are gone."""
+    """Remove the uploads and the removed contents that dead processes left."""
     root.mkdir(parents=True, exist_ok=True)
     for folder in (*root.glob(f"{INCOMING_PREFIX}*"), *root.glob(f"{REMOVED_PREFIX}*")):
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,7 @@
-"""Data sets that clients send: streamed to the disk, checked, kept by name and content; no HTTP, no jobs."""
+"""Store of uploaded data sets: streamed to disk, validated, kept by name and content.
+
+This module must not know HTTP or jobs.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, ch
 logger = logging.getLogger(__name__)
 
 MAX_UPLOADS = 16
-MAX_CHECKS, MAX_SMALL_CHECKS = 1, 2  # at a time; each is a process
-SMALL_BYTES = 4 << 20  # takes some seconds at most, for a check is linear in the cells
+MAX_CHECKS, MAX_SMALL_CHECKS = 1, 2  # concurrent checks; each is a process
+SMALL_BYTES = 4 << 20  # checked within seconds, because the time is linear in the number of cells
 BUFFER_BYTES = 1 << 20
 LOCK_DEADLINE_S = 10.0
 LOCK_POLL_S = 0.01
@@ -41,15 +44,15 @@ InUse = Callable[[], Awaitable[Contents]]
 
 
 class DatasetStore:
-    """The data sets under one root folder, shared by every process that serves."""
+    """The data sets under one root folder, shared by all serving processes."""
 
     def __init__(self, root: Path, max_bytes: int, inspect: Inspect) -> None:
-        """Store the parts.
+        """Create a store; `open` prepares its folder.
 
         Args:
-            root: folder of all data sets; made when it is first needed.
+            root: folder of all data sets; created when it is first needed.
             max_bytes: largest data set.
-            inspect: looks at a file and returns its columns or its faults; raises ServingError if it cannot.
+            inspect: reads a file and returns its columns or its faults; raises ServingError if it cannot.
         """
         self._root = root
         self._folders = DatasetFolders(root)
@@ -60,7 +63,10 @@ class DatasetStore:
         self._small_checks = asyncio.Semaphore(MAX_SMALL_CHECKS)
 
     async def open(self) -> None:
-        """Remove what dead processes left half-done; a folder that cannot be used is met again by every request."""
+        """Remove the unfinished uploads of dead processes.
+
+        An unusable folder is only logged here; every request that needs it fails.
+        """
         try:
             await asyncio.to_thread(remove_leftovers, self._root)
         except OSError as error:
@@ -69,15 +75,15 @@ class DatasetStore:
     async def put(
         self, name: str, body: AsyncIterator[bytes], in_use: InUse, declared_bytes: int | None = None
     ) -> tuple[StoredDataset, bool]:
-        """Receive a data set, check it and keep it under a name; returns it and whether the name is new.
+        """Receive a data set, check it and keep it under a name; return it and whether the name is new.
 
-        Nothing is left of one that is not kept. A content that the name stood for before is removed, unless a training
-        that has not ended needs it.
+        A rejected upload leaves nothing behind. The previous content of the name is removed, unless an unfinished
+        training needs it.
 
         Args:
-            name: as of a model.
+            name: follows the rules of model names.
             body: the file, in pieces.
-            in_use: returns (name, sha256) of what trainings that have not ended need.
+            in_use: returns (name, sha256) of the contents that unfinished trainings need.
             declared_bytes: size of the body if it is known.
 
         Raises:
@@ -85,7 +91,7 @@ class DatasetStore:
             InvalidDataset: naming the first faults by line and column.
             DatasetTooLarge, StorageFull: before a byte is read if the size is known.
             TooManyStreams, StoreUnavailable.
-            DeadlinePassed, ClientGone: if nobody waits for the end of the check any more.
+            DeadlinePassed, ClientGone: if the client stops waiting before the check ends.
         """
         _require_legal(name)
         if declared_bytes is not None and declared_bytes > self._max_bytes:
@@ -122,7 +128,7 @@ class DatasetStore:
 
         Raises:
             DatasetNotFound, StoreUnavailable.
-            DatasetInUse: if a training that has not ended needs any content of that name.
+            DatasetInUse: if an unfinished training needs any content of that name.
         """
         await self.get(name)
         async with self.unchanged():
@@ -133,7 +139,7 @@ class DatasetStore:
         await asyncio.to_thread(disk.delete, stale)
 
     def path(self, name: str, sha256: str) -> Path:
-        """Return where a content of a data set lies; the sha256 must be that of a `StoredDataset`.
+        """Return the path of a content of a data set; the sha256 must be that of a `StoredDataset`.
 
         Raises:
             modelstore.InvalidName: if no data set can have that name.
@@ -142,10 +148,12 @@ class DatasetStore:
 
     @contextlib.asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:
-        """While this is held no process replaces or removes a data set, so that what was found can be written down.
+        """Lock the data sets: while this is held, no process replaces or removes one.
+
+        The caller can look up a data set and record its hash without a race.
 
         Raises:
-            StoreUnavailable: if others hold it for too long, or the folder cannot be written.
+            StoreUnavailable: if others hold the lock for too long, or the folder cannot be written.
         """
         with disk.errors_named():
             self._root.mkdir(parents=True, exist_ok=True)
@@ -161,7 +169,7 @@ class DatasetStore:
             os.close(descriptor)
 
     async def _receive(self, incoming: Incoming, body: AsyncIterator[bytes]) -> None:
-        """Write the body to the disk, a buffer at a time, in a thread: a slow disk stops this client only."""
+        """Write the body to disk, one buffer at a time, in a thread: a slow disk delays only this client."""
         buffer = bytearray()
         async for piece in body:
             buffer += piece
@@ -185,7 +193,7 @@ class DatasetStore:
         async with self.unchanged():
             try:
                 used: Contents | None = await in_use()
-            except StoreUnavailable:  # the table of trainings cannot be read: keep what may be needed
+            except StoreUnavailable:  # the job table cannot be read: keep all contents
                 used = None
             kept, is_new, stale = await asyncio.to_thread(self._folders.install, incoming, stored, used)
         await asyncio.to_thread(disk.delete, stale)

@@ -1,1 +1,4 @@
-"""Trainings as jobs: the table, who runs them, and what they say; knows no registry."""
+"""Training jobs: the job table, the workers that run jobs, and their events.
+
+This package must not know the registry.
+"""

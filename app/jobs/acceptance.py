@@ -1,4 +1,7 @@
-"""From a request for a training to a job in the table: all that is checked before; it must not know who runs jobs."""
+"""Validate a training request and add its job to the table.
+
+This module must not know which process runs the job.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4  # requests that are looked at: threads that do so hold up the event loop, and so predictions
-EARLY_STOPPING_OF_DATA = (1, 0.01)  # at least, of what the training makes up for a table without a recipe
-TURN_DEADLINE_S = 5.0  # that others wait for their turn
+AT_ONCE = 4  # requests validated at a time: their threads delay the event loop, and so predictions
+EARLY_STOPPING_OF_DATA = (1, 0.01)  # the least that the defaults for a table without a recipe have
+TURN_DEADLINE_S = 5.0  # longest wait of further requests
 
 
 class Acceptance:
-    """Accepts trainings, or says why not."""
+    """Accepts training requests, or refuses them with a reason."""
 
     def __init__(
         self,
@@ -45,15 +48,15 @@ class Acceptance:
         ask: InThread,
         accepted: Callable[[], None],
     ) -> None:
-        """Store the parts.
+        """Create the validation of training requests.
 
         Args:
             settings: folders and limits of the trainings.
             repository: the model store.
             datasets: the data sets that trainings may name.
             store: the jobs.
-            ask: calls what asks the job table.
-            accepted: called when there is another job.
+            ask: runs queries of the job table in a thread.
+            accepted: called after a job was added.
         """
         self._settings = settings
         self._repository = repository
@@ -66,12 +69,12 @@ class Acceptance:
     async def accept(
         self, request: TrainingRequest, idempotency_key: str | None = None, retry_of: str | None = None
     ) -> TrainingJob:
-        """Return the job of a training; for a key that came before, the job that it made then.
+        """Accept a training and return its job; for a repeated idempotency key, return the job created then.
 
         Args:
-            request: what is to be trained.
+            request: the training.
             idempotency_key: of the client, if it sent one.
-            retry_of: id of the job that is to be repeated, if one is.
+            retry_of: id of the job to repeat, if any.
 
         Raises:
             ServingError: as `JobRunner.start`.
@@ -82,10 +85,10 @@ class Acceptance:
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Wait until few enough others are looked at.
+        """Hold one of the `AT_ONCE` slots for validating a request.
 
         Raises:
-            StoreUnavailable: if that takes too long.
+            StoreUnavailable: if no slot becomes free in time.
         """
         try:
             with waiting():
@@ -129,7 +132,7 @@ class Acceptance:
     async def _with_dataset(
         self, request: TrainingRequest, dataset: str, add: Callable[..., TrainingJob]
     ) -> TrainingJob:
-        """Accept a training on what the data set is now; until that is written down, it stays what it is."""
+        """Accept a training on the current content of a data set, which is locked until the job is written."""
         async with self._datasets.unchanged():
             summary = (await self._datasets.get(dataset)).summary
             columns = check_with_dataset(request, summary)

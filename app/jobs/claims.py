@@ -1,7 +1,7 @@
-"""The job table as owners see it: claim, report, end, take over from the dead; it must not know how a training runs.
+"""Worker view of the job table: claim, report, finish and take over jobs.
 
-An owner has a token for each of its jobs, and every write of its asks for that token: who was taken for dead, and is
-not, changes nothing any more.
+An owner holds a token for each of its jobs, and each of its writes requires that token: an owner that was wrongly
+declared dead cannot change the job any more. This module must not know how a training runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from modelstore import JobResult
 
 __all__ = ["Claim", "ClaimLost", "Claims", "Report", "Running", "Unfinished"]
 
-KEEP_EVENTS_OF = 100  # ended jobs; of older ones only the result stays
+KEEP_EVENTS_OF = 100  # newest ended jobs that keep their events; older ones keep only the result
 
 
 class Claims:
@@ -30,7 +30,7 @@ class Claims:
         self._owner = owner
 
     def unfinished(self) -> Unfinished:
-        """Return how many jobs wait, and those that run."""
+        """Return the number of queued jobs, and the running jobs."""
         query = sa.select(JOBS.c.status, JOBS.c.number, JOBS.c.model, JOBS.c.owner, JOBS.c.token, JOBS.c.heartbeat)
         with self._database.reading() as connection:
             rows = connection.execute(query.where(IS_UNFINISHED)).all()
@@ -38,7 +38,7 @@ class Claims:
         return Unfinished(len(rows) - len(running), running)
 
     def claim(self, concurrency: int) -> Claim | None:
-        """Take the oldest queued job, unless as many run as may, counted over all processes; None if none is taken."""
+        """Claim the oldest queued job; None if there is none, or `concurrency` jobs run over all processes."""
         with self._database.writing() as connection:
             running = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.RUNNING)
             if connection.execute(running).scalar_one() >= concurrency:
@@ -50,7 +50,7 @@ class Claims:
             return self._own(connection, number, status=JobStatus.RUNNING, started=now())
 
     def take_over(self, running: Running) -> Claim | None:
-        """Take a job away from an owner that is dead; None if it gave a sign of life, or another was quicker."""
+        """Take over the job of a dead owner; None if its heartbeat advanced, or another process took it first."""
         with self._database.writing() as connection:
             same = sa.select(JOBS.c.number).where(
                 JOBS.c.number == running.number,
@@ -63,12 +63,16 @@ class Claims:
             return self._own(connection, running.number, heartbeat=running.heartbeat + 1)
 
     def probe(self) -> None:
-        """Return if others could write now, too: then an owner that says nothing is not held up by the database."""
+        """Check that the table can be written now: then a silent owner is not blocked by the database.
+
+        Raises:
+            StoreUnavailable: if it cannot be written.
+        """
         with self._database.writing(wait_ms=1):
             pass
 
     def report(self, claim: Claim, report: Report) -> bool:
-        """Write what is new about a job, and return whether its end was asked for.
+        """Write the changes of a running job, and return whether its cancellation was requested.
 
         Raises:
             ClaimLost.
@@ -86,7 +90,7 @@ class Claims:
         return bool(asked)
 
     def finish(self, claim: Claim, result: JobResult, report: Report | None = None) -> None:
-        """Write what is new about a job, and its end.
+        """Write the last changes of a job, and its result.
 
         Raises:
             ClaimLost.
@@ -96,7 +100,10 @@ class Claims:
             end(connection, claim.job, result)
 
     def retain(self, keep_jobs: int) -> None:
-        """Remove all ended jobs but the newest, and the events, but for the result, of all but the newest of those."""
+        """Remove all but the newest `keep_jobs` ended jobs, and old events.
+
+        Jobs older than the newest `KEEP_EVENTS_OF` ended ones keep only their last event, the result.
+        """
         with self._database.writing() as connection:
             connection.execute(EVENTS.delete().where(EVENTS.c.job_number.in_(_ended_but(keep_jobs))))
             connection.execute(JOBS.delete().where(JOBS.c.number.in_(_ended_but(keep_jobs))))
@@ -123,7 +130,7 @@ def _is_mine(claim: Claim) -> sa.ColumnElement[bool]:
 
 
 def _ended_but(newest: int) -> sa.Select[tuple[int]]:
-    """Return the numbers of all ended jobs but the newest, as a query."""
+    """Build a query for the numbers of all ended jobs except the newest ones."""
     ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED)).order_by(JOBS.c.number.desc())
     last = ended.offset(newest).limit(1).scalar_subquery()
     return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.number <= last)

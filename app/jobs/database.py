@@ -1,6 +1,7 @@
-"""One database, SQLite or PostgreSQL: transactions that read or write, and a schema kept up to date; it knows no jobs.
+"""Database access, SQLite or PostgreSQL: transactions and schema migrations.
 
-Every method blocks, so call it from a thread. A transaction that writes excludes all others that do, in every process.
+Every method blocks, so call it from a thread. Write transactions exclude each other, across all processes. This module
+must not know jobs.
 """
 
 from __future__ import annotations
@@ -26,32 +27,33 @@ UNAVAILABLE = "the job table cannot be used now; predictions are not affected"
 HEAD = "0002"  # the newest revision in app/jobs/migrations
 _BEFORE_ALEMBIC = "0001"
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-_LOCK = 0x74616273  # PostgreSQL's advisory lock of all that write: "tabs"
+_LOCK = 0x74616273  # key of the PostgreSQL advisory lock for writers: "tabs"
 _POOL = {"pool_size": 4, "max_overflow": 28, "hide_parameters": True}
 
 
 class Database:
-    """Where rows are kept; nothing is opened before `open`."""
+    """A database; nothing is opened before `open`."""
 
     def __init__(self, url: str | None, folder: Path) -> None:
-        """Store where it is.
+        """Create the engine without connecting.
 
         Args:
-            url: of a PostgreSQL database, `postgresql+psycopg://...`; None is a SQLite file in `folder`.
-            folder: for SQLite, made if absent.
+            url: of a PostgreSQL database, `postgresql+psycopg://...`; None for a SQLite file in `folder`.
+            folder: for SQLite, created if missing.
 
         Raises:
-            ConfigurationError: if the URL is none of PostgreSQL, or its driver is not installed; does not repeat it.
+            ConfigurationError: if the URL is not one of PostgreSQL, or its driver is not installed; the message does
+                not repeat the URL.
         """
         self._file = None if url else TableFile(folder / DATABASE_FILE)
         self._engine = _sqlite(self._file) if self._file else _postgresql(url or "")
         self._opened = False
 
     def open(self) -> None:
-        """Make the database ready: the file, and the newest schema.
+        """Create the file if needed, and migrate to the newest schema.
 
         Raises:
-            StoreUnavailable: if file or database cannot be used, or a newer Tabserve made them.
+            StoreUnavailable: if file or database cannot be used, or a newer Tabserve created them.
         """
         if self._file:
             self._file.prepare()
@@ -65,10 +67,10 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Yield a connection for looking only.
+        """Yield a connection in a read transaction.
 
         Raises:
-            StoreUnavailable: if it cannot be used now.
+            StoreUnavailable: if the database cannot be used now.
         """
         self._require_opened()
         with _available(), self._engine.begin() as connection:
@@ -76,13 +78,13 @@ class Database:
 
     @contextmanager
     def writing(self, wait_ms: int | None = None) -> Iterator[sa.Connection]:
-        """Yield a connection that may write, alone among all; what it wrote is durable when this ends.
+        """Yield a connection in an exclusive write transaction; its writes are durable when this ends.
 
         Args:
-            wait_ms: how long to wait for others that write, at least 1; `BUSY_TIMEOUT_MS` if None.
+            wait_ms: longest wait for other writers, at least 1; `BUSY_TIMEOUT_MS` if None.
 
         Raises:
-            StoreUnavailable: if it cannot be used now, or others write for too long.
+            StoreUnavailable: if the database cannot be used now, or other writers take too long.
         """
         self._require_opened()
         engine = self._engine.execution_options(wait_ms=BUSY_TIMEOUT_MS if wait_ms is None else wait_ms)
@@ -90,14 +92,14 @@ class Database:
             yield connection
 
     def _require_opened(self) -> None:
-        """Check that the schema is the one that this program knows."""
+        """Check that `open` has succeeded, so that the schema is the expected one."""
         if not self._opened:
             raise StoreUnavailable(UNAVAILABLE)
 
 
 def _sqlite(file: TableFile) -> sa.Engine:
     def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
+        connection.isolation_level = None  # the driver starts no transaction by itself: `begin` below does
         for setting in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {setting}")
 
@@ -127,7 +129,7 @@ def _postgresql(url: str) -> sa.Engine:
             raise wrong
         engine = sa.create_engine(parsed, pool_pre_ping=True, connect_args=arguments, **_POOL)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        raise wrong from None  # its message has the URL, and that the password
+        raise wrong from None  # its message contains the URL, and so the password
     except ModuleNotFoundError as error:
         raise ConfigurationError("TABSERVE_DATABASE_URL needs a driver: pip install 'tabserve[postgres]'") from error
     sa.event.listen(engine, "begin", begin)
@@ -135,10 +137,10 @@ def _postgresql(url: str) -> sa.Engine:
 
 
 def _migrate(connection: sa.Connection) -> None:
-    """Bring the schema to the newest revision, all in one transaction.
+    """Migrate the schema to the newest revision, in one transaction.
 
     Raises:
-        StoreUnavailable: if it is newer than this program.
+        StoreUnavailable: if the schema is newer than this program.
     """
     inspector = sa.inspect(connection)
     known = inspector.has_table("alembic_version")

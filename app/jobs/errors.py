@@ -1,4 +1,4 @@
-"""Why a training is not accepted, shown or ended, as values; statuses are in `app/api/errors.py`."""
+"""Exceptions of training jobs; the status codes are in `app/api/errors.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.errors import ServingError, StoreUnavailable
 
 
 class RecipeNotFound(ServingError):
-    """No recipe to train this model with."""
+    """There is no recipe for this model."""
 
     def __init__(self, known: tuple[str, ...]) -> None:
         super().__init__(f"no recipe for such a model; there are recipes for {', '.join(known) or 'no model'}")
@@ -14,14 +14,14 @@ class RecipeNotFound(ServingError):
 
 
 class JobNotFound(ServingError):
-    """No training job of that id."""
+    """There is no training job with this id."""
 
     def __init__(self) -> None:
         super().__init__("no training job has this id; see GET /train")
 
 
 class JobConflict(ServingError):
-    """The model has a training that has not ended.
+    """The model has an unfinished training.
 
     Attributes:
         job_id: id of that training.
@@ -33,7 +33,7 @@ class JobConflict(ServingError):
 
 
 class JobEnded(ServingError):
-    """The training has ended already, so it cannot be cancelled."""
+    """The training has already ended, so it cannot be cancelled."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"training {job_id} has ended; see GET /train/{job_id}")
@@ -41,7 +41,7 @@ class JobEnded(ServingError):
 
 
 class QueueFull(ServingError):
-    """As many trainings wait as may."""
+    """The queue holds as many trainings as it may."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} trainings wait, and no more may (TABSERVE_MAX_QUEUED_JOBS); try again later")
@@ -49,14 +49,14 @@ class QueueFull(ServingError):
 
 
 class IdempotencyKeyReused(ServingError):
-    """The Idempotency-Key came before, with another request."""
+    """The Idempotency-Key was used before with a different request."""
 
     def __init__(self) -> None:
         super().__init__("this Idempotency-Key came with another request before; a new request needs a new key")
 
 
 class RepositoryReadOnly(StoreUnavailable):
-    """The model store cannot be written, so a training would be in vain."""
+    """The model store is read-only, so a training could not publish its version."""
 
     def __init__(self) -> None:
         super().__init__("the model store is read-only, so nothing can be trained; predictions are not affected")

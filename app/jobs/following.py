@@ -1,7 +1,8 @@
-"""Follows one claimed job from its process's start to its end, and reports it; it must not know queues or other jobs.
+"""Run one claimed job: start its process, supervise it and report its progress.
 
-Four times a second what is new goes into the table, and a look shows whether somebody wants the end. If the claim is
-lost, another process has taken this one for dead: the training is killed, and nothing is written any more.
+Changes are written to the table four times a second; the same query shows whether the job is to be cancelled. If the
+claim is lost, another process has declared this one dead: the training is killed, and nothing more is written. This
+module must not know queues or other jobs.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ REPORT_INTERVAL_S = 0.25
 CONTROL_INTERVAL_S = 0.1
 BEATS_IN_A_LEASE = 5
 TERMINATE_GRACE_S = 1.0
-EXIT_GRACE_S = 5.0  # from the last word to the end of the process
-MAX_LINES_WAITING = 200_000  # events that are kept while the table cannot be written
+EXIT_GRACE_S = 5.0  # from the end of the output to the end of the process
+MAX_LINES_WAITING = 200_000  # most events to buffer while the table cannot be written
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """What every training needs of the service.
+    """Services that every running job needs.
 
     Attributes:
-        call: calls what blocks in a thread.
+        call: runs a blocking function in a thread.
         published: awaited before the end of a job that published a version.
-        changed: called when the table says something new.
+        changed: called after the table changed.
     """
 
     settings: Settings
@@ -64,7 +65,7 @@ class Workshop:
 
 
 class Following:
-    """One job while it runs here."""
+    """A job that runs in this process."""
 
     def __init__(self, claim: Claim, workshop: Workshop) -> None:
         self.claim = claim
@@ -80,11 +81,14 @@ class Following:
         self._log: list[str] = []
 
     def stop(self, reason: Reason, detail: str) -> None:
-        """End the training soon, for this reason unless it has ended by itself."""
+        """Request the end of the training; the first reason counts, unless it ends by itself."""
         self._stop = self._stop or (reason, detail)
 
     async def run(self) -> JobResult:
-        """Train, and return how that went; what was published serves by then. If `lost`, nobody is to be told."""
+        """Run the training and return its result.
+
+        A published version serves by then. If `lost` is set, the result must be discarded.
+        """
         reporting = asyncio.create_task(self._keep_reporting(), name=f"reports of {self.claim.job.id}")
         try:
             result = await self._train()
@@ -96,13 +100,13 @@ class Following:
             await reporting
 
     def report(self, *, alive: bool = False) -> Report:
-        """Return all that is new since the last report."""
+        """Return the changes since the last report."""
         log = list(self._child.log) if self._child else []
         values = dict(self._values) if log == self._log else {**self._values, "log": log}
         return Report(tuple(self._lines), values, alive)
 
     async def _keep_reporting(self) -> None:
-        """Report until the job is done or lost; what cannot be written now is written later."""
+        """Report until the job is done or lost; a report that cannot be written is repeated later."""
         beat_s = self._shop.settings.train_lease_s / BEATS_IN_A_LEASE
         next_beat = time.monotonic() + beat_s
         while not self._done.is_set() and not self.lost:
@@ -112,7 +116,7 @@ class Following:
                 if await self._shop.call(self._shop.claims.report, self.claim, report):
                     self.stop("cancelled", "cancelled while it ran")
             except StoreUnavailable:
-                pass  # who cannot write is not taken for dead, see app/jobs/recovery.py
+                pass  # an owner that cannot write is not declared dead, see app/jobs/recovery.py
             except ClaimLost:
                 self.lost = True
                 logger.error("training job %s was taken away from this process", self.claim.job.id)
@@ -123,7 +127,7 @@ class Following:
                 await asyncio.wait_for(self._done.wait(), min(REPORT_INTERVAL_S, beat_s))
 
     def _forget(self, report: Report) -> None:
-        """Drop what has been written; something newer may have come meanwhile."""
+        """Drop the changes that have been written; newer ones may have arrived meanwhile."""
         for _ in report.lines:
             self._lines.popleft()
         for name, value in report.values.items():
@@ -134,7 +138,7 @@ class Following:
             self._shop.changed()
 
     async def _train(self) -> JobResult:
-        """Run the process, and return how that went."""
+        """Run the training process and return its result."""
         job = self.claim.job
         try:
             permit = await self._shop.call(self._begin)
@@ -155,7 +159,7 @@ class Following:
             logger.exception("version %d was published, but the model store could not be looked at", version)
 
     def _begin(self) -> Permit:
-        """Note what serves now, and get the permit to publish."""
+        """Record the version that is active now, and obtain the permit to publish."""
         job = self.claim.job
         active = self._shop.repository.active(job.model)
         if active is not None:
@@ -163,12 +167,12 @@ class Following:
         return Permit(job.id, self._shop.repository.permit(job.model, job.id))
 
     def _settle(self, result: JobResult) -> JobResult:
-        """Return what is true of a job whose process has gone: what it published before, it published."""
+        """Return the final result after the process has ended: a version that it published counts as success."""
         job = self.claim.job
         try:
             if result.reason != "succeeded" and (self._stop or not self._said):
                 result = published(self._shop.repository, job) or result
-            self._shop.repository.revoke(job.model, job.id)  # for tidiness: nobody is left to use it
+            self._shop.repository.revoke(job.model, job.id)  # to tidy up: the process that could use it has ended
         except (PublishError, OSError):
             logger.warning("the model store could not be tidied up after training job %s", job.id, exc_info=True)
         return result
@@ -192,7 +196,7 @@ class Following:
         return outcome(job, child, self._said, memory_bytes)
 
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
-        """Return when nobody speaks any more; see to it that this happens when it must."""
+        """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
         settings, job = self._shop.settings, self.claim.job
         timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
         deadline, kill_at = time.monotonic() + timeout_s, None
@@ -205,7 +209,7 @@ class Following:
                 child.terminate()
                 kill_at = now + TERMINATE_GRACE_S
             if child.has_ended or self.lost or (kill_at is not None and now >= kill_at):
-                child.kill()  # also what the process started, and left behind
+                child.kill()  # including processes that it started and left behind
 
     def _command(self, permit: Permit) -> list[str]:
         job, settings = self.claim.job, self._shop.settings

@@ -1,6 +1,7 @@
-"""Has a data file looked at by a child process, so that no file can hurt the service; it must not know the format.
+"""Inspect a data file in a child process, so that no file can harm the service.
 
-The child is `python -m training inspect FILE --json`, which a person would type as well.
+The child is `python -m training inspect FILE --json`, a command that people use as well. This module must not know the
+file format.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ TIMEOUT_S = 1800.0
 MAX_ANSWER_BYTES = 64 << 20
 PIECE_BYTES = 1 << 16
 MAX_COMPLAINT_BYTES = 1 << 14
-COMPLAINTS_S = 1.0  # to be heard after its end
+COMPLAINTS_S = 1.0  # longest wait for standard error after the end of the child
 
 
 class Inspector:
-    """Looks at data files."""
+    """Inspects data files in child processes."""
 
     def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
         self._memory_bytes = settings.train_memory_bytes
@@ -40,8 +41,8 @@ class Inspector:
         """Return the columns of a file, or its faults.
 
         Raises:
-            InvalidDataset: if it cannot be looked at in time, or has too much to tell.
-            StoreUnavailable: if the child could not do its work; the log says why.
+            InvalidDataset: if the inspection takes too long, or its result is too large.
+            StoreUnavailable: if the child failed; the log says why.
         """
         command = confined(inspection_command(file), self._memory_bytes)
         try:
@@ -60,7 +61,7 @@ class Inspector:
 
 
 async def _run(command: Sequence[str]) -> tuple[int, bytes]:
-    """Return exit code and standard output of a command; it is gone when this returns, whatever happens."""
+    """Return exit code and standard output of a command; its process has ended when this returns or raises."""
     child = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -83,7 +84,7 @@ async def _run(command: Sequence[str]) -> tuple[int, bytes]:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            while await child.stdout.read(PIECE_BYTES):  # a full pipe would hold up its end
+            while await child.stdout.read(PIECE_BYTES):  # a full pipe would delay its end
                 pass
             await child.wait()
         await asyncio.wait((complaining,), timeout=COMPLAINTS_S)
@@ -91,7 +92,7 @@ async def _run(command: Sequence[str]) -> tuple[int, bytes]:
 
 
 async def _log(complaints: asyncio.StreamReader) -> None:
-    """Log what a child says on standard error, a part of it if it does not end."""
+    """Log the standard error of a child, up to `MAX_COMPLAINT_BYTES`."""
     said = b""
     while piece := await complaints.read(PIECE_BYTES):
         said = (said + piece)[:MAX_COMPLAINT_BYTES]

@@ -1,6 +1,7 @@
-"""The job table of a process, which is imported and made when it is first needed; it must not know what is in it.
+"""Lazy access to the job table: imported and created on first use.
 
-SQLAlchemy and alembic take half as long to import as torch, and a service that only answers needs neither of them.
+SQLAlchemy and alembic take half as long to import as torch, and a service that only predicts needs neither. This
+module must not know the contents of the table.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ class _Made(NamedTuple):
 
 
 class LateTable:
-    """The database and both views of it; call their methods from threads, for the first call imports them.
+    """The job database and both views of it, created on the first call of a method, which must be made in a thread.
 
     Attributes:
-        database: where the rows are.
-        store: as those see it who ask for trainings.
-        claims: as owners see it.
+        database: the database itself.
+        store: view for requests.
+        claims: view for owners of jobs.
     """
 
     def __init__(self, url: str | None, folder: Path, owner: str) -> None:
-        """Store where it is; one in PostgreSQL is made at once, since its address may be wrong.
+        """Create the lazy table; with PostgreSQL it is created at once, because the URL may be wrong.
 
         Args:
-            url: of a PostgreSQL database; None is a SQLite file in `folder`.
+            url: of a PostgreSQL database; None for a SQLite file in `folder`.
             folder: for SQLite.
             owner: name of this process.
 
@@ -55,11 +56,11 @@ class LateTable:
             self._parts()
 
     def is_there(self) -> bool:
-        """Tell whether there may be jobs: a server, or a file, be it one that was put aside."""
+        """Return whether jobs may exist: in a PostgreSQL database, or a file, even one that was put aside."""
         return self._url is not None or any(self._folder.glob(f"{DATABASE_FILE}*"))
 
     def close(self) -> None:
-        """Close all connections, if there ever were any."""
+        """Close all connections, if any were opened."""
         if self._made:
             self._made.database.close()
 
@@ -73,7 +74,7 @@ class LateTable:
 
 
 class _Late:
-    """Stands for an object: a method that is called is that of the object, which is made then."""
+    """Proxy of an object that is created on the first call of one of its methods."""
 
     def __init__(self, made: Callable[[], object]) -> None:
         self._made = made

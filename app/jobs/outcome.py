@@ -1,4 +1,7 @@
-"""How a training ended: from its process's last word, from how that died, or from the model store; no tables."""
+"""Determine how a training ended: from its output, its exit status or the model store.
+
+This module must not know tables.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,22 @@ from app.jobs.records import TrainingJob
 from modelstore import BrokenVersion, JobResult, ModelRepository, Reason
 
 MIB = 1 << 20
-VERSIONS_LOOKED_AT = 100  # the newest: since a job began, hardly anybody else published more
+VERSIONS_LOOKED_AT = 100  # newest versions to search: others hardly publish more while a job runs
 
 
 def ended(job: TrainingJob, reason: Reason, detail: str) -> JobResult:
-    """Return the end of a job that published nothing."""
+    """Return the result of a job that published nothing."""
     return JobResult(reason=reason, detail=detail, model=job.model)
 
 
 def outcome(job: TrainingJob, child: Child, said: JobResult | None, memory_bytes: int) -> JobResult:
-    """Return what became of a training whose process ended without being asked to.
+    """Return the result of a training whose process ended by itself.
 
     Args:
         job: the training.
         child: its process, which has ended.
-        said: its last word, if it had one.
-        memory_bytes: its limit.
+        said: the result that it reported, if any.
+        memory_bytes: its memory limit.
     """
     if said is not None:
         return said
@@ -35,7 +38,7 @@ def outcome(job: TrainingJob, child: Child, said: JobResult | None, memory_bytes
 
 
 def may_write(repository: ModelRepository, model: str) -> bool:
-    """Tell whether the versions of a model can be written here, as far as permissions and mounts tell."""
+    """Return whether permissions and mounts allow this process to write versions of a model."""
     folder = repository.root / model
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -43,7 +46,7 @@ def may_write(repository: ModelRepository, model: str) -> bool:
 
 
 def published(repository: ModelRepository, job: TrainingJob) -> JobResult | None:
-    """Return the success of a job that published a version, and died before it could say so; None if it did not.
+    """Return the successful result of a job that published a version but did not report it; None if it published none.
 
     Raises:
         OSError: if the store cannot be read.

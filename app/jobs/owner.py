@@ -1,4 +1,7 @@
-"""Claims queued trainings, runs them here, and looks after those of other processes; it must not know who asked."""
+"""Job worker: claims queued trainings, runs them, and recovers those of dead processes.
+
+This module must not know who requested a training.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +29,20 @@ STOPPED: tuple[Reason, str] = ("interrupted", "the service was stopped")
 
 
 class JobOwner:
-    """The trainings of one process.
+    """Runs the trainings of one process.
 
     Attributes:
-        unfinished: how many jobs wait and run, by status, over all processes, at the last look.
+        unfinished: number of queued and running jobs, by status, over all processes, at the last poll.
     """
 
     def __init__(self, workshop: Workshop, ended: Callable[[Ending], None], may_begin: Callable[[], bool]) -> None:
-        """Store the parts.
+        """Create a worker; `work` runs it.
 
         Args:
-            workshop: what every training needs.
+            workshop: services that every running job needs.
             ended: called for every job that this process ended.
-            may_begin: says whether another job may begin here; what waits is left to others, or to later.
+            may_begin: returns whether another job may start here; otherwise queued jobs are left to other processes
+                or a later poll.
         """
         self._shop = workshop
         self._ended = ended
@@ -53,11 +57,11 @@ class JobOwner:
         self.unfinished: dict[str, int] = {}
 
     def wake(self) -> None:
-        """Look for work now instead of at the next second."""
+        """Poll the table now instead of after the interval."""
         self._wake.set()
 
     async def work(self) -> None:
-        """Claim, run and look after jobs until this is closed; where the table cannot be used, try again."""
+        """Claim, run and recover jobs until the worker is closed; retry while the table cannot be used."""
         trouble = False
         self._idle.clear()
         while not self._closing:
@@ -76,12 +80,12 @@ class JobOwner:
         self._idle.set()
 
     async def close(self) -> None:
-        """End the trainings of this process, as interrupted; what waits goes on waiting, for whoever comes next."""
+        """End the trainings of this process as interrupted; queued jobs stay queued for another process."""
         self._closing = True
         self.wake()
         for following in self._following.values():
             following.stop(*STOPPED)
-        with contextlib.suppress(TimeoutError):  # what is being claimed now is among the tasks then
+        with contextlib.suppress(TimeoutError):  # afterwards a job that is being claimed now is among the tasks
             await asyncio.wait_for(self._idle.wait(), LOOK_DEADLINE_S)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_DEADLINE_S)
@@ -90,7 +94,7 @@ class JobOwner:
             await asyncio.gather(*late, return_exceptions=True)
 
     def cancel(self, job_id: str) -> None:
-        """End a job at once if it runs here; otherwise its owner reads about it in the table."""
+        """End a job at once if it runs here; otherwise its owner finds the request in the table."""
         for following in self._following.values():
             if following.claim.job.id == job_id:
                 following.stop("cancelled", "cancelled while it ran")
@@ -114,7 +118,7 @@ class JobOwner:
     def _begin(self, claim: Claim) -> None:
         following = Following(claim, self._shop)
         self._following[claim.token] = following
-        if self._closing:  # it was claimed while this closed
+        if self._closing:  # it was claimed during close
             following.stop(*STOPPED)
         task = asyncio.create_task(self._follow(following), name=f"training {claim.job.id}")
         self._tasks.add(task)
@@ -122,9 +126,9 @@ class JobOwner:
         self._shop.changed()
 
     async def _follow(self, following: Following) -> None:
-        """Take a claimed job to its end."""
+        """Run a claimed job and write its result."""
         job, began = following.claim.job, time.monotonic()
-        REQUEST_ID.set(job.request_id)  # all that is logged about it can be found by who asked for it
+        REQUEST_ID.set(job.request_id)  # log lines of the job carry the id of the request that created it
         try:
             result = await following.run()
             if not following.lost:
@@ -137,7 +141,7 @@ class JobOwner:
             self.wake()
 
     async def _finish(self, following: Following, result: JobResult, ran_s: float) -> None:
-        """Write the end of a job, as often as it takes; when the service stops, the next process finds out."""
+        """Write the result of a job, with retries; if the service stops first, another process recovers the job."""
         job, settings = following.claim.job, self._shop.settings
         while True:
             try:
@@ -153,5 +157,5 @@ class JobOwner:
                 await asyncio.sleep(RETRY_INTERVAL_S)
         self._ended(Ending(result.reason, job, ran_s))
         logger.info("training job %s of %s ended: %s, %s", job.id, job.model, result.reason, result.detail)
-        with contextlib.suppress(StoreUnavailable):  # the next end will do
+        with contextlib.suppress(StoreUnavailable):  # the next job that ends does it
             await self._shop.call(self._shop.claims.retain, settings.keep_jobs)

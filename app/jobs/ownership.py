@@ -1,4 +1,7 @@
-"""What owners of jobs and the job table tell each other, as values; it must not know tables or processes."""
+"""Values exchanged between owners of jobs and the job table: claims, reports, running jobs.
+
+This module must not know tables or processes.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from app.jobs.records import TrainingJob
 
 
 class ClaimLost(Exception):
-    """The job is another's by now, or has ended."""
+    """The job belongs to another owner now, or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job, and the token that shows whose it is."""
+    """A job, and the token that proves its ownership."""
 
     job: TrainingJob
     token: str
@@ -23,12 +26,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an owner has to say about a running job.
+    """Changes of a running job, reported by its owner.
 
     Attributes:
-        lines: events that are new.
-        values: columns that are new: `progress`, `log`, `version_before`.
-        alive: whether this counts as a sign of life.
+        lines: new events.
+        values: changed columns: `progress`, `log`, `version_before`.
+        alive: whether the report counts as a heartbeat.
     """
 
     lines: Sequence[str] = ()
@@ -38,7 +41,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running job as others see it; `heartbeat` grows as long as the owner lives."""
+    """A running job as other processes see it; `heartbeat` grows as long as the owner lives."""
 
     number: int
     model: str
@@ -49,7 +52,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What waits and what runs, over all processes."""
+    """Number of queued jobs, and the running jobs, over all processes."""
 
     queued: int
     running: tuple[Running, ...]

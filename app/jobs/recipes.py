@@ -1,4 +1,4 @@
-"""Which models have a recipe, by the files alone; what a recipe says is the training's business."""
+"""List the models that have a recipe file; the content of recipes is left to the training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def early_stopping(folder: Path, model: str) -> tuple[int, float]:
 
 
 def recipes(folder: Path) -> tuple[str, ...]:
-    """Return the models that can be trained: recipes named like their model, not variants such as iris-tutorial."""
+    """Return the models with a recipe: files named like their model, not variants such as iris-tutorial."""
     return tuple(sorted(path.stem for path in folder.glob("*.toml") if _model_of(path) in (path.stem, None)))
 
 
 def _model_of(recipe: Path) -> object:
-    """Return the model that a recipe names, or None if it cannot be read: the training says what is wrong with it."""
+    """Return the model that a recipe names, or None if it cannot be read; the training reports the fault."""
     try:
         return tomllib.loads(recipe.read_text("utf-8")).get("model")
     except (OSError, ValueError):

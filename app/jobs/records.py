@@ -1,4 +1,4 @@
-"""What is known of a training job, as values; it must not know tables, processes or HTTP."""
+"""Training requests and jobs as values; it must not know tables, processes or HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Activation = Literal["if_better", "always", "never"]
 
 
 class JobStatus(enum.StrEnum):
-    """Where a job is; all but the first two are final."""
+    """Status of a job; all but the first two are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,16 +30,16 @@ UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What somebody wants to be trained.
+    """A request to train a model.
 
     Attributes:
         model: name of the model; without a data set also of the recipe.
-        dataset: name of a data set; None trains from the recipe of the model's name.
-        target: class column of the data set; needed with a data set, and only there.
-        features: columns to learn from; None takes all numeric columns but the target.
-        activate: what to do with the new version.
-        timeout_s: seconds that it may run, at most the service's own limit; None is that limit.
-        memory_bytes: memory that it may use, at most the service's own limit; None is that limit.
+        dataset: name of a data set; None to train with the recipe of the model's name.
+        target: class column of the data set; required with a data set, and forbidden without.
+        features: columns to learn from; None for all numeric columns except the target.
+        activate: when to activate the new version.
+        timeout_s: time limit in seconds, at most that of the service; None for that of the service.
+        memory_bytes: memory limit in bytes, at most that of the service; None for that of the service.
     """
 
     model: str
@@ -52,7 +52,7 @@ class TrainingRequest:
     memory_bytes: int | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return the request as JSON values, without the two names that have columns of their own."""
+        """Return the request as JSON values, without model and data set, which have columns of their own."""
         return {
             "target": self.target,
             "features": list(self.features) if self.features is not None else None,
@@ -63,31 +63,31 @@ class TrainingRequest:
         }
 
     def digest(self) -> str:
-        """Return a sha256 that two equal requests share."""
+        """Return a sha256 of the request; equal requests have equal digests."""
         whole = {"model": self.model, "dataset": self.dataset, **self.document()}
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """One training, from its acceptance on.
+    """An accepted training.
 
     Attributes:
-        number: counts all jobs of the table; a later job has a higher one.
-        data_sha256: of the data set's contents when the job was accepted.
+        number: sequence number in the table; a later job has a higher one.
+        data_sha256: of the data set's content when the job was accepted.
         features: columns to learn from that the request named; None if it named none.
-        columns: columns to learn from; None is every one but the target.
-        activate: what to do with the new version: `if_better`, `always` or `never`.
-        overrides: recipe fields that differ, as JSON values.
-        reason: machine-readable end, such as `succeeded` or `bad_data`; None until then.
+        columns: columns to learn from; None for all except the target.
+        activate: when to activate the new version: `if_better`, `always` or `never`.
+        overrides: changed recipe fields, as JSON values.
+        reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
         progress: the latest epoch, an `EpochMetrics` as JSON values.
-        result: the last word, a `JobResult` as JSON values.
+        result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
-        queue_position: 1 is next; None unless queued.
+        queue_position: 1 for the next job to run; None unless queued.
         version_before: the version that was active when the training began.
         retry_of: id of the job that this one repeats.
-        cancel_requested: whether somebody asked for its end.
-        request_id: of the request that asked for it.
+        cancel_requested: whether cancellation was requested.
+        request_id: id of the HTTP request that created the job.
     """
 
     number: int
@@ -119,11 +119,11 @@ class TrainingJob:
 
     @property
     def ended(self) -> bool:
-        """Whether the job has reached its end."""
+        """Whether the job has ended."""
         return self.status not in UNFINISHED
 
     def request(self) -> TrainingRequest:
-        """Return what was asked for."""
+        """Return the request that created the job."""
         return TrainingRequest(
             model=self.model,
             dataset=self.dataset,
@@ -138,11 +138,11 @@ class TrainingJob:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a job, for those who count.
+    """The end of a job, for metrics.
 
     Attributes:
-        job: as it was when it began to run here; None if it did not.
-        ran_s: how long it ran here.
+        job: the job as it was when it began to run in this process; None if it did not.
+        ran_s: seconds that it ran in this process.
     """
 
     reason: str

@@ -1,8 +1,9 @@
-"""Ends the jobs of owners that are gone, once each, whoever looks; it must not know how a training runs.
+"""End the jobs of dead owners, exactly once, whichever process finds them.
 
-An owner is gone if its process has provably ended, or if it gave no sign of life for a lease on this process's own
-clock. The latter only counts while the table can be written: an owner that is held up by the database is not dead. The
-order is the fence: the claim is taken over, then the permit to publish is revoked, and only then is the end written.
+An owner is dead if its process has provably ended, or if it sent no heartbeat for a lease on the clock of this process.
+The latter counts only while the table can be written: an owner that is blocked by the database is not dead. Fencing
+depends on the order: take over the claim, revoke the permit to publish, and only then write the end. This module must
+not know how a training runs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Watched:
-    """What this process has seen of a running job: its last heartbeat, since when, and when others could write."""
+    """Observation of a running job.
+
+    Attributes:
+        heartbeat: the last one seen.
+        since: time at which it was first seen.
+        probed: time after that at which the table could be written; None before.
+    """
 
     heartbeat: int
     since: float
@@ -35,7 +42,7 @@ class _Watched:
 
 
 class Recovery:
-    """Looks at the running jobs of other processes; every method blocks and may raise StoreUnavailable."""
+    """Watches the running jobs of other processes; every method blocks and may raise StoreUnavailable."""
 
     def __init__(
         self,
@@ -49,10 +56,10 @@ class Recovery:
         self._lease_s = lease_s
         self._clock = clock
         self._watched: dict[str, _Watched] = {}
-        self._taken: dict[str, tuple[Claim, bool]] = {}  # taken over, but the end is not written yet; and if certain
+        self._taken: dict[str, tuple[Claim, bool]] = {}  # ends not written yet, and whether the owner is certainly dead
 
     def look(self, running: Collection[Running]) -> list[JobResult]:
-        """Look at jobs that others run, and end those whose owner is gone; returns how they ended."""
+        """Check the running jobs of other processes, end those of dead owners, and return their results."""
         self._watched = {job.token: self._seen(job) for job in running}
         self._taken = {token: taken for token, taken in self._taken.items() if token in self._watched}
         results = []
@@ -62,13 +69,13 @@ class Recovery:
         return results
 
     def _take(self, job: Running) -> tuple[Claim, bool] | None:
-        """Take a job over whose owner is gone, and say whether that is certain; None if it lives, or may live.
+        """Take over the job of a dead owner, and return whether its death is certain; None if it may be alive.
 
-        The claim is kept until its end is written: this process lives, so to all that look its job has an owner.
+        The claim is kept until the end is written: this process is alive, so for all others the job has an owner.
         """
         dead = is_provably_dead(job.owner)
         if not dead and not (self._is_silent(self._watched[job.token]) and may_write(self._repository, job.model)):
-            return None  # who cannot take a permit back leaves the job to those who can
+            return None  # a process that cannot revoke the permit leaves the job to one that can
         claim = self._claims.take_over(job)
         if claim is None:
             return None
@@ -81,7 +88,7 @@ class Recovery:
         return before if before and before.heartbeat == job.heartbeat else _Watched(job.heartbeat, self._clock())
 
     def _is_silent(self, job: _Watched) -> bool:
-        """Tell whether an owner could have given a sign of life for a lease, but gave none."""
+        """Return whether an owner sent no heartbeat for a lease, although the table could be written."""
         now = self._clock()
         if job.probed is None and now - job.since >= self._lease_s * 2 / 3:
             try:
@@ -92,7 +99,7 @@ class Recovery:
         return job.probed is not None and now - job.since >= self._lease_s and now - job.probed >= self._lease_s / 3
 
     def _end(self, claim: Claim, certain: bool) -> JobResult | None:
-        """Write the end of a job that was taken over; None if that has to wait for the next look."""
+        """Write the end of a job that was taken over; None if that must be repeated at the next look."""
         job = claim.job
         result = ended(job, "interrupted", "the service that ran it stopped before it ended")
         try:
@@ -101,7 +108,7 @@ class Recovery:
             except PublishError:
                 if not certain:
                     raise
-                # a training dies with its owner, so nobody is left to use the permit
+                # a training is killed with its owner, so no process is left to use the permit
             result = published(self._repository, job) or result
             self._claims.finish(claim, result)
         except (PublishError, OSError, StoreUnavailable, ClaimLost):

@@ -1,7 +1,8 @@
-"""What can be asked about trainings: start, show, cancel, repeat, follow; it must not know HTTP or how training works.
+"""Interface of the training jobs: start, show, cancel, retry and follow.
 
-A training is a row in the job table and, while it runs, a process of its own, which is the command that a person would
-type. Who accepted a job need not be who runs it: every process on the table takes what it may (`app/jobs/owner.py`).
+A training is a row in the job table and, while it runs, a process of its own, running the same command that people
+use. The process that accepts a job need not run it: every process on the table claims jobs (`app/jobs/owner.py`).
+This module must not know HTTP or how training works.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["JobRunner", "JobStatus", "TrainingJob", "TrainingRequest"]
 
-LOOK_INTERVAL_S = 0.25  # between two looks at a job that may run in another process
-OPEN_INTERVAL_S = 1.0  # between two attempts to open the job table, and two looks for one
+LOOK_INTERVAL_S = 0.25  # poll interval for a job that may run in another process
+OPEN_INTERVAL_S = 1.0  # interval of attempts to open the job table, and of checks whether there is one
 
 
 class JobRunner:
-    """Accepts trainings, runs its share of them, and tells about all."""
+    """Accepts trainings, runs its share of them, and reports on all of them."""
 
     def __init__(
         self,
@@ -48,15 +49,15 @@ class JobRunner:
         *,
         may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Store the parts.
+        """Create a runner; `open` starts it.
 
         Args:
-            settings: folders and limits of the trainings, and where their table is.
+            settings: folders and limits of the trainings, and the location of their table.
             repository: the model store.
             datasets: the data sets that trainings may name.
             published: awaited before the end of a job that published a version.
             ended: called for every job that this process ended.
-            may_begin: says whether another job may begin here, or only be accepted.
+            may_begin: returns whether another job may start here; if not, it is only accepted.
 
         Raises:
             ConfigurationError: if the settings name no usable kind of database.
@@ -86,14 +87,14 @@ class JobRunner:
         self._trouble: str | None = None
 
     async def open(self) -> None:
-        """Begin to work on the job table as soon as there is one; nothing waits for it but who asks about trainings.
+        """Start working on the job table once it exists; only requests about trainings wait for it.
 
-        Without the table nothing can be trained, which every such request is told; predictions need none.
+        Without the table such requests fail; predictions do not need it.
         """
         self._working = asyncio.create_task(self._work(), name="trainings")
 
     async def close(self) -> None:
-        """Stop the trainings that run here; those that wait do so until a process comes for them."""
+        """End the trainings that run here; queued jobs stay queued for another process."""
         await self._owner.close()
         if self._working:
             self._working.cancel()
@@ -102,19 +103,19 @@ class JobRunner:
         await asyncio.to_thread(self._table.close)
 
     async def start(self, request: TrainingRequest, idempotency_key: str | None = None) -> TrainingJob:
-        """Accept a training and return its job; for a key that came before, the job that it made then.
+        """Accept a training and return its job; for a repeated idempotency key, return the job created then.
 
         Raises:
             RecipeNotFound: if there is neither a data set nor a recipe of the model's name.
-            DatasetNotFound, InvalidInput: about the data set, or what is to be learnt from it.
-            JobConflict: if the model has a job that has not ended.
+            DatasetNotFound, InvalidInput: if the data set, or the choice of its columns, is wrong.
+            JobConflict: if the model has an unfinished job.
             QueueFull, IdempotencyKeyReused.
             RepositoryReadOnly, StoreUnavailable: if the job table or the model store cannot be written.
         """
         return await self._acceptance.accept(request, idempotency_key)
 
     async def retry(self, job_id: str) -> TrainingJob:
-        """Accept the training of a job once more, on what its data set is now.
+        """Accept the training of a job again, on the current content of its data set.
 
         Raises:
             JobNotFound; otherwise as `start`.
@@ -133,18 +134,18 @@ class JobRunner:
     async def list(
         self, *, model: str | None = None, status: JobStatus | None = None, before: int | None = None, limit: int = 50
     ) -> tuple[builtins.list[TrainingJob], int | None]:
-        """Return the newest jobs, newest first, and the `before` of the next page, None if there is none.
+        """Return the newest jobs, newest first, and `before` for the next page, None on the last one.
 
         Args:
             model: only jobs of this model.
             status: only jobs with this status.
             before: only jobs with a lower number.
-            limit: how many at most, at least 1.
+            limit: most jobs to return, at least 1.
         """
         return await self._ask(partial(self._store.page, model=model, status=status, before=before, limit=limit))
 
     async def cancel(self, job_id: str) -> TrainingJob:
-        """End a queued job, and ask for the end of a running one, which comes within 2 s wherever it runs.
+        """Cancel a job: a queued one ends at once, a running one within 2 s, in whichever process it runs.
 
         Raises:
             JobNotFound, JobEnded, StoreUnavailable.
@@ -157,7 +158,7 @@ class JobRunner:
         return job
 
     async def wait(self, job_id: str, seconds: float) -> TrainingJob:
-        """Return a job when it ends, or as it is after so many seconds.
+        """Return a job when it ends, or in its current state after the given number of seconds.
 
         Raises:
             JobNotFound, StoreUnavailable.
@@ -169,7 +170,7 @@ class JobRunner:
 
         Args:
             job_id: of the job.
-            after: only events with a higher number; there may never be one.
+            after: only events with a higher number; such an event may never occur.
 
         Raises:
             JobNotFound, StoreUnavailable.
@@ -187,11 +188,14 @@ class JobRunner:
                 await self._change(LOOK_INTERVAL_S)
 
     def unfinished(self) -> Mapping[str, int]:
-        """Return how many jobs wait and run, over all processes, as of a second ago; empty before the first look."""
+        """Return the number of queued and running jobs, over all processes; at most about a second old.
+
+        The mapping is empty before the first poll.
+        """
         return self._owner.unfinished
 
     async def datasets_in_use(self) -> frozenset[tuple[str, str]]:
-        """Return name and sha256 of the data sets that jobs need which have not ended."""
+        """Return name and sha256 of the data sets that unfinished jobs need."""
         return await self._ask(self._store.datasets_in_use)
 
     async def _ended(self, job_id: str) -> TrainingJob:
@@ -203,7 +207,7 @@ class JobRunner:
         try:
             await self._threads.call(self._table.database.open)
         except StoreUnavailable as error:
-            if str(error) != self._trouble:  # which is looked for every second
+            if str(error) != self._trouble:  # log it once: this is tried every second
                 logger.error("no training for now: %s", error, exc_info=error)
             self._trouble = str(error)
             return False
@@ -212,7 +216,7 @@ class JobRunner:
         return True
 
     async def _work(self) -> None:
-        """Look after the table from the moment that somebody asks for it, or that another process has made it."""
+        """Open the table once a request needs it or another process has created it, then run jobs."""
         while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
             self._owner.unfinished = {"queued": 0, "running": 0}
             with contextlib.suppress(TimeoutError):
@@ -227,12 +231,12 @@ class JobRunner:
         await self._owner.work()
 
     async def _opened(self) -> None:
-        """Return when it was tried to open the table."""
+        """Wait until an attempt to open the table was made."""
         self._wanted.set()
         await self._tried.wait()
 
     def _tell(self) -> None:
-        """Let those who wait for a change look."""
+        """Wake all tasks that wait for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 

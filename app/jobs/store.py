@@ -1,4 +1,7 @@
-"""The job table as those see it who ask for trainings: accept, show, cancel; it must not know processes or HTTP."""
+"""Request view of the job table: add, show, list and cancel jobs.
+
+This module must not know processes or HTTP.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,16 @@ class JobStore:
         retry_of: str | None = None,
         request_id: str | None = None,
     ) -> TrainingJob:
-        """Accept a training and return its queued job; for a key that came before, the job that it made then.
+        """Add a queued job and return it; for a repeated idempotency key, return the job created then.
 
         Args:
-            request: what to train.
-            limit: how many jobs may wait.
-            columns: to learn from; if the request names none and this neither, every one but the target.
-            data_sha256: of the data set's contents.
+            request: the training.
+            limit: most jobs in the queue.
+            columns: columns to learn from; if neither this nor the request names any, all except the target.
+            data_sha256: of the data set's content.
             idempotency_key: at most 255 characters.
-            retry_of: id of the job that is repeated.
-            request_id: of the request that asks for it.
+            retry_of: id of the job to repeat.
+            request_id: id of the HTTP request.
 
         Raises:
             IdempotencyKeyReused, JobConflict, QueueFull.
@@ -67,10 +70,10 @@ class JobStore:
             return _get(connection, values["id"])
 
     def earlier(self, idempotency_key: str | None, digest: str) -> TrainingJob | None:
-        """Return the job that a key made when it came before.
+        """Return the job that an earlier request with this key created, or None.
 
         Raises:
-            IdempotencyKeyReused: if it came with another request.
+            IdempotencyKeyReused: if the key was used with a different request.
         """
         with self._database.reading() as connection:
             return _earlier(connection, idempotency_key, digest)
@@ -87,13 +90,13 @@ class JobStore:
     def page(
         self, *, model: str | None = None, status: JobStatus | None = None, before: int | None = None, limit: int = 50
     ) -> tuple[list[TrainingJob], int | None]:
-        """Return the newest jobs, newest first, and the `before` of the next page, None if there is none.
+        """Return the newest jobs, newest first, and `before` for the next page, None on the last one.
 
         Args:
             model: only jobs of this model.
             status: only jobs with this status.
             before: only jobs with a lower number.
-            limit: how many at most, at least 1.
+            limit: most jobs to return, at least 1.
         """
         query = SELECT_JOB.order_by(JOBS.c.number.desc()).limit(limit + 1)
         for column, value in ((JOBS.c.model, model), (JOBS.c.status, status)):
@@ -104,7 +107,7 @@ class JobStore:
         return jobs[:limit], jobs[limit - 1].number if len(jobs) > limit else None
 
     def cancel(self, job_id: str) -> TrainingJob:
-        """End a queued job; ask the owner of a running one to end it.
+        """Cancel a job: end it if it is queued; if it runs, ask its owner to end it.
 
         Raises:
             JobNotFound, JobEnded.
@@ -122,13 +125,13 @@ class JobStore:
             return _get(connection, job_id)
 
     def events(self, number: int, after: int, limit: int = 1000) -> tuple[list[tuple[int, str]], bool]:
-        """Return the next events of a job, number from 1 and JSON line, and whether no more will come but those."""
+        """Return the next events of a job as number, from 1, and JSON line, and whether the job has ended."""
         unfinished = sa.select(JOBS.c.number).where(JOBS.c.number == number, IS_UNFINISHED)
         query = sa.select(EVENTS.c.seq, EVENTS.c.line).where(EVENTS.c.job_number == number, EVENTS.c.seq > after)
         with self._database.reading() as connection:
             ended = (
                 connection.execute(unfinished).one_or_none() is None
-            )  # first: the events of an ended job are all there
+            )  # query this first: an ended job gets no more events
             lines = connection.execute(query.order_by(EVENTS.c.seq).limit(limit))
             return [(row.seq, row.line) for row in lines], ended
 
@@ -152,7 +155,7 @@ def _earlier(connection: sa.Connection, idempotency_key: str | None, digest: str
 
 
 def _require_room(connection: sa.Connection, model: str, limit: int) -> None:
-    """Check that a training of the model may be accepted now.
+    """Check that a training of the model can be accepted now.
 
     Raises:
         JobConflict, QueueFull.

@@ -1,4 +1,4 @@
-"""The tables of the training jobs, as the newest migration leaves them, and what all that use them share."""
+"""Tables of the training jobs, as of the newest migration, and shared functions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ JOBS = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# Every event of a job, a JSON line each; the last one of an ended job is its result.
+# Every event of a job, as one JSON line each; the last event of an ended job is its result.
 EVENTS = sa.Table(
     "job_events",
     METADATA,
@@ -78,11 +78,11 @@ SELECT_JOB: sa.Select[Any] = sa.select(*_SHOWN, POSITION)
 
 
 def job_of(row: sa.Row[Any]) -> TrainingJob:
-    """Return a row of `SELECT_JOB` as a job."""
+    """Convert a row of `SELECT_JOB` to a job."""
     values = dict(row._mapping)
     request = values.pop("request")
     features = _names(request.pop("features"))
-    columns = _names(request.pop("columns", features))  # an older service wrote the columns in the place of features
+    columns = _names(request.pop("columns", features))  # older versions stored the columns as `features`
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
@@ -95,19 +95,19 @@ def _names(listed: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def now() -> datetime:
-    """Return the moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Return a moment in UTC; SQLite keeps no zone, and all are written in UTC."""
+    """Convert a time to UTC; SQLite stores no time zone, and all times are written in UTC."""
     if moment is None:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def end(connection: sa.Connection, job: TrainingJob, result: JobResult) -> None:
-    """Write a job's end and its last event; the caller has made sure that it has not ended and may be ended."""
+    """Write the end of a job and its last event; the caller has checked that the job may be ended."""
     document = result.model_dump(mode="json", exclude_none=True)
     values = {"status": _STATUS_AT_END.get(result.reason, JobStatus.FAILED), "finished": now(), "token": None}
     values |= {"reason": result.reason, "detail": result.detail, "result": document}
@@ -116,7 +116,7 @@ def end(connection: sa.Connection, job: TrainingJob, result: JobResult) -> None:
 
 
 def append(connection: sa.Connection, number: int, lines: Sequence[str]) -> None:
-    """Add events to a job, numbered on."""
+    """Append events to a job, continuing their numbers."""
     last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq)).where(EVENTS.c.job_number == number)).scalar() or 0
     rows = [{"job_number": number, "seq": seq, "line": line} for seq, line in enumerate(lines, last + 1)]
     if rows:

@@ -1,7 +1,7 @@
-"""The file of a SQLite job table: made once, checked, and kept aside if it is corrupt; it must not know what is in it.
+"""The SQLite file of the job table: created once, checked, and put aside if it is corrupt.
 
-A table that is missing is made, but not while a corrupt one lies beside its place: then somebody has to decide whether
-to repair it, to restore a copy, or to go on without it.
+A missing file is created, but not while a corrupt one was put aside: then an operator must decide whether to repair it,
+to restore a backup, or to continue without it. This module must not know the contents of the table.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from app.errors import StoreUnavailable
 
 DATABASE_FILE = "jobs.sqlite3"
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_PRIMARY = 0xFF  # of an error code: without its details
+_PRIMARY = 0xFF  # mask of the primary part of an extended error code
 _COMPANIONS = ("", "-wal", "-shm")
 
 
 class TableFile:
-    """See the module."""
+    """A SQLite file that is checked before it is used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def connect(self) -> sqlite3.Connection:
-        """Return a connection to the file, which is not made if it is missing.
+        """Connect to the file, which must exist.
 
         Raises:
             sqlite3.Error.
@@ -34,10 +34,10 @@ class TableFile:
         return sqlite3.connect(f"file:{quote(str(self._path))}?mode=rw", uri=True, check_same_thread=False)
 
     def prepare(self) -> None:
-        """Make the file if it is missing, and check it; it takes a millisecond for each megabyte.
+        """Create the file if it is missing, and check it, which takes about 1 ms per megabyte.
 
         Raises:
-            StoreUnavailable: if it cannot be made, read, or is corrupt, which is then kept aside.
+            StoreUnavailable: if the file cannot be created or read, or is corrupt and was put aside.
         """
         try:
             found = self._checked()
@@ -51,7 +51,7 @@ class TableFile:
             raise StoreUnavailable(f"the job table is corrupt and kept aside as {self._put_aside().name}: {found}")
 
     def _checked(self) -> str:
-        """Return "ok", or what is wrong with the pages; makes a file that is missing."""
+        """Create the file if it is missing; return "ok", or the first fault of its pages."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._path.exists() and (aside := self._aside()):
             raise StoreUnavailable(
@@ -67,7 +67,7 @@ class TableFile:
         return sorted(filter(_number, found), key=_number)
 
     def _put_aside(self) -> Path:
-        """Rename the file and what belongs to it; of several processes that do, one does."""
+        """Rename the file and its companions; if several processes try, each file is renamed once."""
         number = 1 + max(map(_number, self._aside()), default=0)
         aside = self._path.with_name(f"{self._path.name}.corrupt-{number}")
         for companion in _COMPANIONS:
@@ -77,6 +77,6 @@ class TableFile:
 
 
 def _number(aside: Path) -> int:
-    """Return the number in the name of a file that lies aside; 0 of what belongs to it."""
+    """Return the number in the name of a file that was put aside; 0 for its companions."""
     number = aside.name.rpartition(".corrupt-")[2]
     return int(number) if number.isdigit() else 0

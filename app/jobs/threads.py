@@ -1,4 +1,4 @@
-"""The threads in which the job table is asked, since it may keep them waiting; it must not know what is asked."""
+"""Threads for queries of the job table, which may block; it must not know the queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from app.errors import StoreUnavailable
 from app.telemetry.in_flight import waiting
 
-ANSWER_DEADLINE_S = 5.5  # of a request that has to wait for the table
+ANSWER_DEADLINE_S = 5.5  # longest wait of a request for the table
 REQUEST_THREADS = 16
 OWNER_THREADS = 8
 
@@ -20,32 +20,32 @@ Returned = TypeVar("Returned")
 
 
 class InThread(Protocol):
-    """Calls what blocks in a thread."""
+    """Runs a blocking function in a thread."""
 
     def __call__(self, function: Callable[..., Returned], /, *arguments: object) -> Awaitable[Returned]:
-        """Return what the function returns."""
+        """Return an awaitable of the function's result."""
 
 
 class TableThreads:
-    """Threads for requests, and others for running trainings, whose heartbeats no request that waits may hold up."""
+    """Separate threads for requests and running trainings, so that requests cannot delay heartbeats."""
 
     def __init__(self, opened: Callable[[], Awaitable[None]]) -> None:
-        """Make the threads, which start when they are needed.
+        """Create the thread pools; threads start on demand.
 
         Args:
-            opened: sees to it that the table is opened if it can be; awaited before anything is asked.
+            opened: waits until an attempt to open the table was made; awaited before each query of a request.
         """
         self._opened = opened
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, "job-requests")
         self._owners = ThreadPoolExecutor(OWNER_THREADS, "job-owner")
 
     async def ask(self, function: Callable[..., Returned], /, *arguments: object) -> Returned:
-        """Call what a request needs, and wait only so long for it; meanwhile it does not count as being answered.
+        """Run a query of a request, with a deadline; the request counts as waiting meanwhile.
 
         Raises:
-            StoreUnavailable: if it takes too long.
+            StoreUnavailable: if the query takes too long.
         """
-        await self._opened()  # which takes as long as others may hold it up, and then all calls fail at once
+        await self._opened()  # has a time limit of its own, after which all calls fail at once
         try:
             with waiting():
                 return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)
@@ -53,11 +53,11 @@ class TableThreads:
             raise StoreUnavailable("the job table does not answer now; predictions are not affected") from error
 
     async def call(self, function: Callable[..., Returned], /, *arguments: object) -> Returned:
-        """Call what a running training needs, however long it takes."""
+        """Run a query of a running training, without a deadline."""
         return await _in_thread(self._owners, function, *arguments)
 
     def close(self) -> None:
-        """Begin nothing more; what has begun is not waited for."""
+        """Shut down the pools: cancel pending queries, and do not wait for running ones."""
         for pool in (self._requests, self._owners):
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,7 @@
-"""Whether a data set can be trained on as asked, as far as its columns tell; it must not know files or jobs."""
+"""Validate a training request against the columns of its data set.
+
+This module must not know files or jobs.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from modelstore.overrides import require_validation_rows
 from modelstore.reading import column_name
 
 MIN_CLASSES = 2
-MAX_FEATURES_BYTES = 120_000  # they are an argument of the training's command, of which Linux takes 128 KiB
+MAX_FEATURES_BYTES = 120_000  # they are one argument of the training command, which Linux limits to 128 KiB
 
 
 def check_model_name(name: str) -> None:
-    """Check that a model may be published under this name, which is well-formed.
+    """Check that a well-formed name may be used for a new model.
 
     Raises:
-        InvalidInput: if it is one that the service has another use for.
+        InvalidInput: if the name is reserved by the service.
     """
     try:
         check_new_name(name)
@@ -48,10 +51,10 @@ def check_early_stopping(overrides: Overrides, patience: int, validation_fractio
 
 
 def check_without_dataset(request: TrainingRequest) -> None:
-    """Check a request that follows a recipe, which says itself what is learnt from what.
+    """Check a request without a data set: the recipe defines target and features.
 
     Raises:
-        InvalidInput: if the request says it, too.
+        InvalidInput: if the request names a target or features.
     """
     for name in ("target", "features"):
         if getattr(request, name) is not None:
@@ -62,10 +65,10 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     """Check target and features against the columns of a data set.
 
     Returns:
-        The features to learn from; None if that is every column but the target.
+        The features to learn from; None for all columns except the target.
 
     Raises:
-        InvalidInput: naming the field, and the column if it is about one.
+        InvalidInput: naming the field, and the column if the fault concerns one.
     """
     columns = {column_name(column.name): column for column in summary.columns}
     if request.target is None:
@@ -95,7 +98,7 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
 
 
 def as_argument(features: tuple[str, ...]) -> str:
-    """Return names as an argument of the training's command: JSON, for a name may hold commas and line feeds."""
+    """Encode names as an argument of the training command, as JSON because names may contain commas and newlines."""
     return json.dumps(features, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -111,7 +114,7 @@ def _check_feature(field: str, name: str, target: str, columns: dict[str, Column
 
 
 def _listed(columns: dict[str, ColumnSummary]) -> str:
-    """Return the first column names: they are the data set's, not what the client sent just now."""
+    """Return the first column names for a message; they come from the stored data set, not from the request."""
     names = list(columns)
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 

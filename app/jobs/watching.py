@@ -1,4 +1,7 @@
-"""One look at a job for all who wait for its end, however many they are; it must not know HTTP or the job table."""
+"""Share one poll of a job among all clients that wait for its end.
+
+This module must not know HTTP or the job table.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,26 @@ from app.jobs.records import TrainingJob
 
 @dataclass
 class _Watch:
-    """What those share who wait for one job."""
+    """The poll of one job, shared by all that wait for it."""
 
     ended: asyncio.Task[TrainingJob]
     waiting: int = 0
 
 
 class Watches:
-    """The jobs that somebody waits for."""
+    """The shared polls of all jobs that clients wait for."""
 
     def __init__(self, ended: Callable[[str], Awaitable[TrainingJob]]) -> None:
-        """Store the parts; `ended` returns a job as soon as it has ended."""
+        """Create an empty collection; `ended` waits for the end of a job and returns it."""
         self._ended = ended
         self._watches: dict[str, _Watch] = {}
 
     async def ended(self, job_id: str, seconds: float) -> TrainingJob | None:
-        """Return a job when it has ended, None if it has not after so many seconds; raises what the look at it does."""
+        """Return a job when it has ended, or None if it has not after the given number of seconds.
+
+        Raises:
+            Exception: any exception that polling the job raises.
+        """
         watch = self._watches.get(job_id)
         if watch is None:
             watch = self._watches[job_id] = _Watch(self._begin(job_id))
@@ -45,6 +52,6 @@ class Watches:
         async def look() -> TrainingJob:
             return await self._ended(job_id)
 
-        task = asyncio.create_task(look(), name=f"watch {job_id}", context=contextvars.Context())  # it is nobody's own
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # those who waited may all be gone
+        task = asyncio.create_task(look(), name=f"watch {job_id}", context=contextvars.Context())  # of no request
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # all that waited may be gone
         return task

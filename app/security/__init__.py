@@ -1,1 +1,4 @@
-"""Who may do what, and the record of who did; knows no model and no training."""
+"""Authentication, authorisation, rate limits and the audit trail.
+
+This package must not know models or training.
+"""

@@ -1,4 +1,7 @@
-"""Looks at the head of a request and lets it in or not: host, key, rate, room, route, scope; it reads no body."""
+"""Admit or refuse a request by its headers: host, key, rate, capacity, route and scope.
+
+This module must not read a body.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ _TIMEOUT_MS = re.compile(rb"[1-9][0-9]{0,8}")
 
 
 class Admitted(NamedTuple):
-    """A request that may come in."""
+    """An admitted request."""
 
     route: Route
     caller: Caller
@@ -40,7 +43,7 @@ class Admitted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Whom the door let in on a connection, and when, in generations of the keys."""
+    """The caller that was admitted on a connection, and the generation of the keys at that time."""
 
     caller: Caller
     generation: int
@@ -48,11 +51,11 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The checks, and what they need.
+    """The admission checks of a service, with everything they need.
 
     Attributes:
-        receive_limits: what a connection may cost, for the protocol.
-        max_in_flight: how many requests may be answered at a time.
+        receive_limits: limits of a connection, for the HTTP protocol.
+        max_in_flight: most requests in progress at a time.
     """
 
     table: AccessTable
@@ -64,14 +67,14 @@ class Door:
     max_in_flight: int
 
     def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Admitted:
-        """Return the route of a request that may come in, and who asks; nothing but its head has been looked at.
+        """Admit a request and return its route and caller; only its headers are examined.
 
         Args:
             scope: the ASGI scope; if `COUNTED` is in it, the request was counted already.
             headers: by lower-case name.
 
         Raises:
-            ServingError: why it may not.
+            ServingError: if the request is refused; the class is the reason.
         """
         missing: NotFound | MethodNotAllowed | None = None
         route = None
@@ -90,7 +93,7 @@ class Door:
         if route is None or route.scope is None:
             raise missing or NotFound
         self.gate.require(caller, route.scope)
-        if caller.key_id is None and scope["method"] not in _READING:  # a page has no key but by its own doing
+        if caller.key_id is None and scope["method"] not in _READING:  # no browser adds a key by itself
             self.cors.check(headers)
         if self.metrics.in_progress > self.max_in_flight and route.scope is not Scope.METRICS:
             raise TooManyInFlight(self.max_in_flight)
@@ -99,7 +102,7 @@ class Door:
         return Admitted(route, caller)
 
     def recognise(self, headers: Mapping[bytes, bytes]) -> Pass | None:
-        """Return a pass for requests with these headers that predict, or None if `admit` has something to say."""
+        """Return a pass for prediction requests with these headers, or None if they need the checks of `admit`."""
         try:
             self.hosts.check(headers.get(b"host"))
             caller = self.gate.known(headers.get(b"authorization"))
@@ -110,7 +113,7 @@ class Door:
         return Pass(caller, self.gate.generation)
 
     def admits_again(self, known: Pass, peer: str) -> bool:
-        """Tell whether one more request with this pass may come in, and count it if so."""
+        """Return whether another request with this pass is admitted, and count it if so."""
         if self.metrics.in_progress >= self.max_in_flight:
             return False
         gate = self.gate
@@ -118,15 +121,15 @@ class Door:
 
     @property
     def telling_headers(self) -> frozenset[bytes]:
-        """Headers that the short way from the socket does not know what to do with."""
+        """Headers that the short path from the socket cannot handle, so that a request needs the full checks."""
         return frozenset((b"content-encoding", TIMEOUT_HEADER, b"origin", b"sec-fetch-site"))
 
 
 def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
-    """Return the door that the settings ask for, with its keys read.
+    """Create the admission checks for the given settings, and load the keys.
 
     Raises:
-        ConfigurationError: if the keys cannot be used, or the service would be open to strangers without a word.
+        ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
     """
     keyring = Keyring(KeyFile(settings.keys_file)) if settings.keys_file else None
     if keyring is not None:
@@ -154,7 +157,7 @@ def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
 
 @contextlib.asynccontextmanager
 async def in_time(headers: Mapping[bytes, bytes], gone: Callable[[], bool] | None) -> AsyncIterator[None]:
-    """Answer a request only as long as its client waits: until the time that its headers give, or it went away.
+    """Limit the handling of a request to the deadline in its headers, or until its client disconnects.
 
     Raises:
         MalformedRequest: if the header is not a number of milliseconds.

@@ -1,6 +1,7 @@
-"""Decides whether a request may come in: who asks, whether they may, and how often; it must not read a body.
+"""Identify the caller of a request, check its scope and limit its rate.
 
-Most of it is remembered: a caller that was let in on a connection is let in again until the keys change.
+Results are cached: a caller admitted on a connection is admitted again until the keys change. This module must not
+read a body.
 """
 
 from __future__ import annotations
@@ -13,28 +14,28 @@ from app.security.keys import Scope
 from app.security.rate_limit import TokenBuckets, site_of
 
 _SCHEME = b"bearer "
-# Wrong keys of one address: after so many, one more in this many seconds; good keys from there are not held up.
+# Wrong keys from one address: after FAILURES of them, one more per FAILURE_S; valid keys from there are not delayed.
 FAILURES = 10
 FAILURE_S = 1.0
-LOOK_S = 1.0  # between two looks at the key file: a revoked key is refused after so long at most
+LOOK_S = 1.0  # interval of checking the key file: a revoked key is refused after this time at most
 
 
 class Gate:
-    """Lets callers in.
+    """Authenticates callers.
 
     Attributes:
-        strangers: what may be done without a key.
-        keyed: there are keys.
-        open: nobody is ever refused: no keys, all scopes for everybody, no limit of requests.
+        strangers: scopes of callers without a key.
+        keyed: whether there are keys.
+        open: whether no caller is ever refused: no keys, all scopes for everybody, no rate limit.
     """
 
     def __init__(self, keyring: Keyring | None, strangers: frozenset[Scope], rates: TokenBuckets | None) -> None:
-        """Store the parts.
+        """Create the authenticator of a service.
 
         Args:
-            keyring: the keys; None if there are none, and a key that comes all the same is not looked at.
-            strangers: what may be done without a key.
-            rates: how often each key, or address without one, may ask; None as often as it likes.
+            keyring: the keys; None if there are none, in which case a key that is sent is ignored.
+            strangers: scopes of callers without a key.
+            rates: rate limit of each key, or of each address without one; None for no limit.
         """
         self._keyring = keyring
         self._stranger = Caller(None, strangers)
@@ -46,29 +47,29 @@ class Gate:
 
     @property
     def generation(self) -> int:
-        """Changes whenever a caller that was let in may not be let in again."""
+        """Generation of the keys; it changes when callers that were admitted must be checked again."""
         return 0 if self._keyring is None else self._keyring.generation
 
     async def keep_current(self) -> None:
-        """Look at the key file about once a second, for ever."""
+        """Reload the key file when it changes; checks about once a second, for ever."""
         while self._keyring is not None:
             await asyncio.sleep(LOOK_S)
             self._keyring.refresh()
 
     @property
     def keys_current(self) -> bool:
-        """Whether the keys are those of the file; False if it went bad and those of before are kept."""
+        """Whether the keys match the file; False if it became unusable and the previous keys are kept."""
         return self._keyring is None or self._keyring.current
 
     def identify(self, authorization: bytes | None, peer: str) -> Caller:
-        """Return who asks.
+        """Identify the caller of a request.
 
         Args:
             authorization: the header of that name.
             peer: address of the other end of the connection.
 
         Raises:
-            NotAuthenticated: if strangers may do nothing, or the key is not accepted.
+            NotAuthenticated: if callers without a key have no scope, or the key is not accepted.
             RateLimited: if too many keys from this address were not accepted.
         """
         caller = self.known(authorization)
@@ -81,31 +82,31 @@ class Gate:
         return caller
 
     def known(self, authorization: bytes | None) -> Caller | None:
-        """Return who asks, or None if the key is not accepted; it is not counted as a wrong one."""
+        """Identify the caller, or return None if the key is not accepted, without counting it as a wrong key."""
         if self._keyring is None or authorization is None:
             return self._stranger
         scheme, key = authorization[: len(_SCHEME)], authorization[len(_SCHEME) :]
         return self._keyring.find(key.strip()) if scheme.lower() == _SCHEME else None
 
     def require(self, caller: Caller, scope: Scope) -> None:
-        """Check that the caller may do this.
+        """Check that the caller has a scope.
 
         Raises:
-            ScopeMissing: if the key is not for it.
+            ScopeMissing: if the key lacks it.
             NotAuthenticated: if there was no key.
         """
         if scope not in caller.scopes:
             raise NotAuthenticated if caller.key_id is None else ScopeMissing(scope, caller.key_id)
 
     def count(self, caller: Caller, peer: str) -> None:
-        """Count a request of the caller.
+        """Count a request of the caller against the rate limit.
 
         Raises:
-            RateLimited: if there were too many lately.
+            RateLimited: if the limit is exceeded.
         """
         if self._rates is not None and (wait_s := self._rates.take(caller.key_id or site_of(peer))):
             raise RateLimited(wait_s)
 
     def has_token(self, caller: Caller, peer: str) -> bool:
-        """Count a request of the caller, unless there were too many; tell whether it was counted."""
+        """Count a request of the caller if the rate limit permits it, and return whether it does."""
         return self._rates is None or not self._rates.take(caller.key_id or site_of(peer))

@@ -1,4 +1,4 @@
-"""Which pages of other origins may use the service from a browser: those that are named, and no others by default."""
+"""Cross-origin requests from browsers (CORS): none are allowed but from configured origins."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Headers = list[tuple[bytes, bytes]]
 _METHODS = b"GET, POST, PUT, DELETE"
 _REQUEST_HEADERS = b"authorization, content-type, x-request-id, x-request-timeout-ms"
 _MAX_AGE_S = b"600"
-_OWN_SITES = (b"same-origin", b"none")  # `none` is no page: somebody typed an address
+_OWN_SITES = (b"same-origin", b"none")  # `none`: not from a page, a person typed the address
 
 
 class Cors:
-    """Answers what browsers ask before and after a request of a page of another origin."""
+    """CORS headers, preflight responses and the check of cross-origin requests."""
 
     def __init__(self, origins: frozenset[bytes]) -> None:
-        """Store the origins, as browsers write them: `https://app.example.org`."""
+        """Create a policy that allows origins as browsers write them: `https://app.example.org`."""
         self._origins = origins
 
     def headers(self, headers: Mapping[bytes, bytes]) -> Headers:
-        """Return what to add to the answer to a request with these headers."""
+        """Return the headers to add to the response to a request with the given headers."""
         if not self._origins:
             return []
         vary = (b"vary", b"origin")
@@ -31,11 +31,12 @@ class Cors:
         return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", b"x-request-id"), vary]
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Check that it is no page of another origin that asks; what is not a browser sends neither header.
+        """Check that the request does not come from a page of another origin.
 
-        A page needs nobody's leave to send a POST without a body, or with a form's. Browsers say what they know of it:
-        by `Sec-Fetch-Site`, which no proxy can falsify by another `Host`, or if they are old by `Origin` alone. It is
-        what Go's `http.CrossOriginProtection` does.
+        A page may send a POST without a body, or with a form's content type, without a preflight. Browsers reveal the
+        source of such a request: by `Sec-Fetch-Site`, which a proxy that rewrites `Host` cannot falsify, or, in old
+        browsers, by `Origin` alone. Clients other than browsers send neither header. Go's `http.CrossOriginProtection`
+        does the same.
 
         Raises:
             CrossOrigin.
@@ -51,7 +52,7 @@ class Cors:
             raise CrossOrigin
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
-        """Return what to add to the answer if this is a browser's question, and its page may ask; else None."""
+        """Return the headers that answer a preflight request of an allowed origin; None for any other request."""
         asks = method == "OPTIONS" and b"access-control-request-method" in headers
         if not asks or headers.get(b"origin") not in self._origins:
             return None

@@ -1,4 +1,7 @@
-"""Why a request is refused before anybody looks at what it says, as values; statuses are in `app/api/errors.py`."""
+"""Exceptions that refuse a request because of its headers, before its body is read.
+
+The status codes are in `app/api/errors.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from app.errors import ServingError
 
 
 class NotPermitted(ServingError):
-    """Whoever asks may not have this; that somebody tried goes into the audit file.
+    """The caller lacks the permission; the attempt is recorded in the audit file.
 
     Attributes:
-        reason: a word for it.
-        key_id: of the key that was accepted, if one was.
+        reason: stable code, such as `scope-missing`.
+        key_id: id of the accepted key, if there was one.
     """
 
     reason: str
@@ -18,7 +21,7 @@ class NotPermitted(ServingError):
 
 
 class NotAuthenticated(NotPermitted):
-    """Nobody in particular asks for something that not everybody may have."""
+    """The request has no key, and callers without a key may not do this."""
 
     reason = "not-authenticated"
 
@@ -27,7 +30,7 @@ class NotAuthenticated(NotPermitted):
 
 
 class KeyNotAccepted(NotAuthenticated):
-    """The key that was sent is unknown, revoked, expired or not even a key; which of these is not told."""
+    """The key is unknown, revoked, expired or malformed; the client does not learn which."""
 
     reason = "key-not-accepted"
 
@@ -36,7 +39,7 @@ class KeyNotAccepted(NotAuthenticated):
 
 
 class ScopeMissing(NotPermitted):
-    """The key is good, but not for this."""
+    """The key is valid, but lacks the scope."""
 
     reason = "scope-missing"
 
@@ -47,7 +50,7 @@ class ScopeMissing(NotPermitted):
 
 
 class CrossOrigin(NotPermitted):
-    """A page of another origin lets somebody's browser ask, and nobody said that it may."""
+    """A page of another origin, which is not allowed, sends the request through a browser."""
 
     reason = "cross-origin"
 
@@ -59,10 +62,10 @@ class CrossOrigin(NotPermitted):
 
 
 class RateLimited(ServingError):
-    """This client asks too often.
+    """The client exceeds its rate limit.
 
     Attributes:
-        retry_after_s: seconds until it may ask again.
+        retry_after_s: seconds until it may send another request.
     """
 
     def __init__(self, retry_after_s: float) -> None:
@@ -71,17 +74,17 @@ class RateLimited(ServingError):
 
 
 class NotFound(ServingError):
-    """Nothing is at this path."""
+    """No route matches this path."""
 
     def __init__(self) -> None:
         super().__init__("there is no such route; GET /docs lists all")
 
 
 class MethodNotAllowed(ServingError):
-    """The path takes other methods.
+    """The path does not accept this method.
 
     Attributes:
-        allowed: those that it takes.
+        allowed: the methods that it accepts.
     """
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
@@ -90,11 +93,11 @@ class MethodNotAllowed(ServingError):
 
 
 class MalformedRequest(ServingError):
-    """Something in the head of the request is not as it must be."""
+    """The request line or a header is malformed."""
 
 
 class HeadTooLarge(ServingError):
-    """The request line and headers are too long, or too many; or the trailers and chunk extensions of the body are."""
+    """Request line and headers, or trailers and chunk extensions of the body, are too long or too many."""
 
     def __init__(self, max_bytes: int, max_headers: int) -> None:
         super().__init__(
@@ -104,14 +107,14 @@ class HeadTooLarge(ServingError):
 
 
 class HostNotServed(ServingError):
-    """The Host header names a machine that this service is not."""
+    """The Host header names a host that this service does not answer for."""
 
     def __init__(self) -> None:
         super().__init__("this service does not answer for the Host of this request; see TABSERVE_ALLOWED_HOSTS")
 
 
 class EncodedBody(ServingError):
-    """The body is compressed; a small one could become anything."""
+    """The body is compressed, which is refused because a small body could expand to any size."""
 
     def __init__(self) -> None:
         super().__init__("compressed bodies are not taken; send it without Content-Encoding")

@@ -1,4 +1,7 @@
-"""Whom the service is exposed to, from its settings: strangers' scopes and hosts' names; it must not know requests."""
+"""Exposure of the service by its settings: scopes of callers without a key, and host names.
+
+This module must not know requests.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,13 @@ _HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
 
 def strangers(settings: Settings) -> frozenset[Scope]:
-    """Return what may be done without a key: what the settings say; else everything on this machine without a key file.
+    """Return the scopes of callers without a key.
+
+    They are those of the settings. By default there are none with a key file, and all without one, which is permitted
+    only on a loopback address.
 
     Raises:
-        ConfigurationError: if the service would be open to other machines without anybody having said so.
+        ConfigurationError: if the service would be open to other machines without an explicit setting.
     """
     if settings.anonymous is not None:
         return frozenset(Scope(name) for name in settings.anonymous.split(",") if name)
@@ -33,10 +39,10 @@ def strangers(settings: Settings) -> frozenset[Scope]:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Check what concerns strangers, before anything is started or trained.
+    """Check keys and exposure before anything is started or trained.
 
     Raises:
-        ConfigurationError: if the keys cannot be used, or the service would be open without anybody having said so.
+        ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
     """
     strangers(settings)
     if settings.keys_file is not None:
@@ -44,7 +50,7 @@ def check_exposure(settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on is reached from this machine only; of names, localhost alone is."""
+    """Return whether a listening address is reachable from this machine only; the only such name is localhost."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -54,17 +60,17 @@ def is_loopback(host: str) -> bool:
 
 
 class Hosts:
-    """The names that the service answers for.
+    """The host names that the service answers for.
 
-    A page in a browser can make any name of its own resolve to 127.0.0.1, and then talk to a service there that asks
-    for no key. It cannot do so with a bare address or a name without a dot. So without keys and without a list of
-    names, these are answered and others are not.
+    A page in a browser can make a name of its own domain resolve to 127.0.0.1, and then talk to a service there that
+    needs no key (DNS rebinding). It cannot do so with a bare address or a name without a dot. So without keys and
+    without a list of names, only these are answered.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Take the names from the settings."""
+        """Create the check for the given settings."""
         self._named = frozenset(name.lower().encode() for name in settings.allowed_hosts.split(",") if name)
-        self._last: bytes | None = None  # that was looked at and is good, for most requests name the same
+        self._last: bytes | None = None  # the last accepted header: most requests send the same one
         self._all = not self._named and (settings.keys_file is not None or not is_loopback(settings.host))
 
     def check(self, host: bytes | None) -> None:

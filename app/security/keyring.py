@@ -1,4 +1,7 @@
-"""The keys that are accepted now, and whose a presented one is; it must not know HTTP, nor how keys are written."""
+"""The accepted keys in memory, and the lookup of a presented key.
+
+This module must not know HTTP, nor how keys are stored.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """The caller of a request.
 
     Attributes:
-        key_id: id of the key; None for a stranger.
-        scopes: what the caller may do.
+        key_id: id of the key; None for a caller without one.
+        scopes: scopes of the caller.
     """
 
     key_id: str | None
@@ -34,11 +37,11 @@ class _Accepted:
 
 
 class Keyring:
-    """Holds the keys of a file, and looks whether the file changed.
+    """Holds the keys of a file, and reloads them when the file changes.
 
     Attributes:
-        generation: changes whenever a key that was found before may not be accepted now.
-        current: False while the file cannot be used and the keys of before are kept.
+        generation: changes whenever a key that was found before may no longer be accepted.
+        current: False while the file cannot be used and the previous keys are kept.
     """
 
     def __init__(self, file: KeyFile) -> None:
@@ -46,21 +49,21 @@ class Keyring:
         self.current = True
         self._file = file
         self._seen: object = None
-        self._told: str | None = None  # what was wrong at the last look
+        self._told: str | None = None  # the last error that was logged
         self._accepted: tuple[_Accepted, ...] = ()
         self._remembered: dict[bytes, _Accepted] = {}  # by digest; at most as many as there are keys
 
     def load(self) -> None:
-        """Read the keys for the first time.
+        """Load the keys for the first time.
 
         Raises:
-            UnreadableKeys: then nothing could be accepted, and the service must not start.
+            UnreadableKeys: if the file cannot be used; the service must not start then.
         """
         self._seen = self._look()
         self._accept(self._file.read())
 
     def refresh(self) -> None:
-        """Drop what expired, and read the file again if it changed; one that cannot be used changes nothing."""
+        """Drop expired keys, and reload the file if it changed; a file that cannot be used changes nothing."""
         now = time.monotonic()
         if any(key.until <= now for key in self._accepted):
             self._replace(tuple(key for key in self._accepted if key.until > now))
@@ -74,13 +77,13 @@ class Keyring:
             if str(error) != self._told:
                 logger.error("the keys of before stay accepted: %s", error)
             self._told = str(error)
-        else:  # only now: what could not be read for want of memory or descriptors is read at the next look
+        else:  # only now: after a lack of memory or descriptors, the next refresh tries again
             self._seen, self.current, self._told = seen, True, None
 
     def find(self, presented: bytes) -> Caller | None:
-        """Return whose key this is, or None; how long that takes does not depend on what was presented."""
+        """Return the caller that a key belongs to, or None; digests are compared in constant time."""
         digest = digest_of(presented)
-        found = self._remembered.get(digest)  # no digest but that of a whole good key is in there
+        found = self._remembered.get(digest)  # holds digests of complete, accepted keys only
         if found is None:
             for key in self._accepted:
                 if hmac.compare_digest(key.digest, digest):
@@ -91,7 +94,7 @@ class Keyring:
         return found.caller if time.monotonic() < found.until else None
 
     def _look(self) -> object:
-        """Return what becomes another value when the file is changed or replaced."""
+        """Return a fingerprint of the file, which differs after the file is changed or replaced."""
         try:
             found = self._file.path.stat()
         except OSError as error:

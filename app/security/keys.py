@@ -1,7 +1,7 @@
-"""API keys: their form, and the file that holds their digests; it must not know HTTP, nor which keys are accepted now.
+"""API keys: their format, and the file that stores their digests.
 
-A key is `tabserve_<id>_<secret>`. Only its SHA-256 is kept: a secret of 256 random bits needs no slow hash. The id is
-no secret, so logs and limits may name it.
+A key is `tabserve_<id>_<secret>`. Only its SHA-256 is stored: a secret of 256 random bits needs no slow hash. The id
+is not secret, so logs and limits may name it. This module must not know HTTP, nor which keys are accepted now.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from app.errors import ConfigurationError
 MAX_KEYS = 1000
 MAX_FILE_BYTES = 1 << 20
 SECRET_BYTES = 32
-# A container's runtime puts secrets here, often readable by all, and all is the one process of the container.
+# Container runtimes mount secrets here, often readable by all users; the only process of a container is this one.
 SECRETS_FOLDER = Path("/run/secrets")
 
 FORM = re.compile(rb"tabserve_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 
 
 class Scope(StrEnum):
-    """What a key is for; none of them implies another."""
+    """Permission of a key; no scope implies another."""
 
     PREDICT = "predict"
     TRAIN = "train"
@@ -43,11 +43,11 @@ class Scope(StrEnum):
 
 
 class Key(BaseModel):
-    """One key as it is stored.
+    """A stored key.
 
     Attributes:
         sha256: digest of the whole key, in hexadecimal.
-        expires: when it stops being accepted; None never.
+        expires: end of its validity; None for no end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class Key(BaseModel):
 
     @property
     def expired(self) -> bool:
-        """Whether its time is over, by the wall clock."""
+        """Whether the key has expired, by the wall clock."""
         return self.expires is not None and self.expires <= datetime.now(UTC)
 
 
@@ -73,20 +73,20 @@ class _Document(BaseModel):
 
 
 class UnreadableKeys(ConfigurationError):
-    """The key file cannot be used as it is; names the file and what is wrong with it."""
+    """The key file cannot be used; the message names the file and its fault."""
 
 
 class KeyFile:
-    """The file that holds the keys."""
+    """The file that stores the keys."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> tuple[Key, ...]:
-        """Return all keys, expired ones too.
+        """Return all keys, including expired ones.
 
         Raises:
-            UnreadableKeys: if the file is missing, no list of keys, empty, or others may read or write it.
+            UnreadableKeys: if the file is missing, empty or not a list of keys, or others may read or write it.
         """
         try:
             with self.path.open("rb") as file:
@@ -109,10 +109,10 @@ class KeyFile:
         return keys
 
     def create(self, scopes: frozenset[Scope], expires: datetime | None, note: str) -> str:
-        """Add a new key and return it: the only time that it is seen.
+        """Add a new key and return it; it cannot be recovered later.
 
         Raises:
-            UnreadableKeys: if there is a file that cannot be used, or it cannot be written.
+            UnreadableKeys: if an existing file cannot be used, or the file cannot be written.
         """
         identity = secrets.token_hex(6)
         key = f"tabserve_{identity}_{secrets.token_urlsafe(SECRET_BYTES)}"
@@ -128,7 +128,7 @@ class KeyFile:
         return key
 
     def revoke(self, identity: str) -> bool:
-        """Remove a key; tells whether there was one of this id.
+        """Remove a key and return whether there was one of this id.
 
         Raises:
             UnreadableKeys: if the file cannot be used or written, or this is its last key.
@@ -150,7 +150,7 @@ class KeyFile:
             raise self._unreadable("may be read or written by others; chmod 600 it")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
-        """Replace the file whole; a new one has mode 0600, one that replaces another has its owner and mode."""
+        """Replace the file atomically; a new file gets mode 0600, a replacement keeps owner and mode."""
         document = _Document(keys=keys).model_dump_json(indent=2)
         try:
             descriptor, aside = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # mode 0600
@@ -168,7 +168,7 @@ class KeyFile:
             raise self._unreadable(f"cannot be written: {error.strerror or error}") from error
 
     def _keep_owner(self, descriptor: int) -> None:
-        """Let whoever may read the present file read the one that replaces it."""
+        """Copy owner and mode of the present file to its replacement."""
         with contextlib.suppress(FileNotFoundError):
             present, new = self.path.stat(), os.fstat(descriptor)
             if (present.st_uid, present.st_gid) != (new.st_uid, new.st_gid):
@@ -177,7 +177,7 @@ class KeyFile:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        """Let one process at a time change the file; the lock is on its folder, because the file is replaced."""
+        """Lock the file for changes, in all processes; the lock is on its folder, because the file is replaced."""
         try:
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -193,5 +193,5 @@ class KeyFile:
 
 
 def digest_of(key: bytes) -> bytes:
-    """Return what is stored of a key."""
+    """Return the digest that is stored for a key."""
     return hashlib.sha256(key).digest()

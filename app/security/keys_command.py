@@ -1,4 +1,7 @@
-"""`python -m app keys`: makes, lists and revokes keys in the key file; it starts nothing, no service need run."""
+"""The command `python -m app keys`, which creates, lists and revokes keys in the key file.
+
+No service needs to be running.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return the exit code: 0, 1 if there is no such key, 3 if the file cannot be used."""
+    """Run a command and return the exit code: 0, 1 if there is no such key, 3 if the file cannot be used."""
     asked = _parser().parse_args(arguments)
     try:
         return int(asked.run(asked))

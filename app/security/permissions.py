@@ -1,6 +1,7 @@
-"""Who may call what: the one table from route to scope; what is not in it does not exist. It must not know HTTP bodies.
+"""The access table, which maps each route to the scope it needs.
 
-The path that is looked up is the one that routing looks at, never an address rebuilt from headers.
+A route that is not in the table does not exist. Paths are looked up as routing sees them, never as an address rebuilt
+from headers. This module must not know HTTP bodies.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from app.security.keys import Scope
 
 PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
 
-# Scope, methods, paths; the scope None is for everybody, and that is for health probes only.
+# Scope, methods, paths. Scope None admits everybody and is for health probes only.
 TABLE: tuple[tuple[Scope | None, str, tuple[str, ...]], ...] = (
     (None, "GET HEAD", PROBES),
     (Scope.PREDICT, "POST", ("/predict", "/predict/{model}", "/predict/{model}/versions/{version}")),
@@ -40,7 +41,7 @@ TABLE: tuple[tuple[Scope | None, str, tuple[str, ...]], ...] = (
     (Scope.ADMIN, "DELETE", ("/models/{model}/versions/{version}",)),
 )
 
-# What changes something, and so is put on record; its name there. Whatever needs `train` or `admin` and is no GET.
+# Audited requests and their names in the record: those that change something, i.e. need `train` or `admin`, except GET.
 AUDITED: Mapping[str, str] = {
     "POST /train": "train.submit",
     "DELETE /train/{job_id}": "train.cancel",
@@ -56,10 +57,10 @@ _PARAMETER = re.compile(r"\{([^}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path, and what it needs.
+    """One method of one path, with the scope it needs.
 
     Attributes:
-        action: its name on record, if it changes something.
+        action: its name in the audit file, if it changes something.
     """
 
     template: str
@@ -68,16 +69,16 @@ class Route:
     action: str | None = None
 
     def parameters(self, path: str) -> dict[str, str]:
-        """Return what a path has in the places that the template names."""
+        """Return the path parameters of a path that matches the template."""
         found = re.fullmatch(_PARAMETER.sub(r"(?P<\1>[^/]+)", self.template), path)
         return found.groupdict() if found else {}
 
 
 class AccessTable:
-    """The table, made ready to be asked."""
+    """The access table, indexed for lookup."""
 
     def __init__(self, table: Iterable[tuple[Scope | None, str, tuple[str, ...]]] = TABLE) -> None:
-        """Store the table; `find` is what it is for."""
+        """Index the table by path and method."""
         routes: dict[str, dict[str, Route]] = {}
         for scope, methods, templates in table:
             for template in templates:
@@ -93,15 +94,15 @@ class AccessTable:
         ]
 
     def find(self, method: str, path: str) -> Route:
-        """Return the route that a request asks for.
+        """Return the route of a request.
 
         Args:
             method: as the client sent it.
             path: of the ASGI scope.
 
         Raises:
-            NotFound: if there is none.
-            MethodNotAllowed: if the path takes other methods.
+            NotFound: if no route has this path.
+            MethodNotAllowed: if the path does not accept this method.
         """
         by_method = self._fixed.get(path) or next(
             (found for pattern, found in self._patterns if pattern.fullmatch(path)), None
@@ -113,13 +114,13 @@ class AccessTable:
         return by_method[method]
 
     def require_all_of(self, served: Iterable[tuple[str, str]]) -> None:
-        """Check that nothing is served that the table does not know; names of parameters do not matter.
+        """Check that the table has every served route; names of path parameters are ignored.
 
         Args:
             served: method and path template of each route of the app.
 
         Raises:
-            ConfigurationError: naming the routes without a scope; the service must not start.
+            ConfigurationError: if routes have no scope; the message names them, and the service must not start.
         """
         known = {(method, _nameless(template)) for template, found in self.routes.items() for method in found}
         missing = sorted(f"{method} {path}" for method, path in served if (method, _nameless(path)) not in known)

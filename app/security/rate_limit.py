@@ -1,4 +1,7 @@
-"""What one client may cost: requests in a second, by token buckets, and bytes and time of a connection; no HTTP."""
+"""Rate limits by token buckets, and the limits of a connection.
+
+This module must not know HTTP.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,22 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Of a bucket so long ago that it is full again, nothing need be kept; more than this many in use means an attack.
+# A bucket that is full again carries no information and may be dropped; more than this many in use indicate an attack.
 MAX_BUCKETS = 32_768
-_IPV6_SITE_BITS = 64  # the least that one client gets
+_IPV6_SITE_BITS = 64  # the smallest network that a provider assigns to a client
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveLimits:
-    """What a connection may cost.
+    """Limits of a connection.
 
     Attributes:
-        max_head_bytes: of request line and headers.
-        max_headers: how many.
-        timeout_s: for a head to come; for a body besides the time that `min_rate` gives it.
-        min_rate: bytes of a body in a second, on average; time in which it is not read does not count.
-        send_timeout_s: how long a client may take to read a piece of its answer.
-        max_connections: of this process; when there are more, those that send nothing are closed.
+        max_head_bytes: largest request line with all headers.
+        max_headers: most headers of a request.
+        timeout_s: deadline for the headers; the body gets this plus its size / `min_rate`.
+        min_rate: lowest average rate of a body in bytes per second; time in which it is not read does not count.
+        send_timeout_s: deadline for a client to read a piece of its response.
+        max_connections: most connections of this process; beyond that, those that send nothing are closed.
     """
 
     max_head_bytes: int
@@ -36,10 +39,10 @@ class ReceiveLimits:
 
 
 class TokenBuckets:
-    """Buckets of tokens, each refilled at a rate up to a burst; all are full at first.
+    """Token buckets, each refilled at a constant rate up to a burst; all start full.
 
     A bucket is one number, the time at which it will be full (the generic cell rate algorithm), on the monotonic
-    clock. When there are too many, the one that was used longest ago is forgotten.
+    clock. When there are too many, the least recently used one is dropped.
     """
 
     def __init__(
@@ -50,13 +53,13 @@ class TokenBuckets:
         max_buckets: int = MAX_BUCKETS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Store the parts.
+        """Create an empty collection of buckets.
 
         Args:
-            rate_per_s: tokens that come back to a bucket in a second, > 0.
+            rate_per_s: tokens that a bucket regains per second, > 0.
             burst: tokens in a full bucket, >= 1.
-            max_buckets: how many are remembered.
-            clock: seconds that never go back.
+            max_buckets: most buckets to keep.
+            clock: returns monotonic time in seconds.
         """
         self._token_s = 1 / rate_per_s
         self._full_s = burst / rate_per_s
@@ -65,12 +68,12 @@ class TokenBuckets:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, name: str) -> float:
-        """Take a token from a bucket; return 0, or if there is none, the seconds until there will be one."""
+        """Take a token from a bucket; return 0, or if the bucket is empty, the seconds until the next token."""
         now = self._clock()
         buckets = self._full_at
         full_at = max(buckets.get(name, now), now) + self._token_s
-        if (missing_s := full_at - now - self._full_s) > 1e-9:  # rounding is not a token
-            buckets.move_to_end(name)  # or it would be forgotten, and be full again
+        if (missing_s := full_at - now - self._full_s) > 1e-9:  # tolerates rounding errors
+            buckets.move_to_end(name)  # otherwise it would be dropped, and be full again
             return missing_s
         buckets[name] = full_at
         buckets.move_to_end(name)
@@ -84,7 +87,7 @@ class TokenBuckets:
 
 @functools.lru_cache(maxsize=1024)
 def site_of(address: str) -> str:
-    """Return what stands for a client in the name of a bucket: the address; of IPv6 the network, which is all its."""
+    """Return the bucket name of a client: its address, or for IPv6 its /64 network, which belongs to one client."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What alembic runs: the migrations, on the connection and in the transaction of whoever asks for them."""
+"""Alembic environment: run the migrations on the caller's connection and transaction."""
 
 from __future__ import annotations
 

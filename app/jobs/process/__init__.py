@@ -1,1 +1,1 @@
-"""Child processes: how they are started, confined, named and ended."""
+"""Child processes: starting, confining, identifying and ending them."""

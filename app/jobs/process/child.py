@@ -1,4 +1,7 @@
-"""A confined process: started, listened to, ended with all that it started; it must not know jobs or tables."""
+"""Start a confined process, read its output, and end it with all its descendants.
+
+This module must not know jobs or tables.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 LINE_LIMIT_BYTES = 1 << 20
-LINES_A_TURN = 8  # a training of a small network says thousands of lines a second
+LINES_A_TURN = 8  # training a small network prints thousands of lines per second
 LOG_LINES = 20
 LOG_LINE_CHARACTERS = 500
-_BOXES = dict.fromkeys(range(0x2500, 0x2580), " ")  # what tables and frames are drawn with
+_BOXES = dict.fromkeys(range(0x2500, 0x2580), " ")  # box-drawing characters of tables and frames
 KERNEL_COUNTS = Path("/proc/vmstat")
-# how the libraries that a training uses say that they got no memory
+# messages with which the libraries of a training report a failed memory allocation
 _NO_MEMORY = (
     "MemoryError",
     "std::bad_alloc",
@@ -30,14 +33,14 @@ _NO_MEMORY = (
 
 
 class Child:
-    """One process, in a session of its own.
+    """A child process in a session of its own.
 
     Attributes:
         log: the last lines of its standard error.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, say: Callable[[str], None]) -> None:
-        """Store the process.
+        """Wrap a running process.
 
         Args:
             process: with pipes for standard output and error.
@@ -51,10 +54,10 @@ class Child:
 
     @classmethod
     async def start(cls, command: list[str], environment: dict[str, str], say: Callable[[str], None]) -> Child:
-        """Start a command with nothing of this process but the given environment.
+        """Start a command with the given environment only.
 
         Raises:
-            OSError: if the system starts no process now.
+            OSError: if the system cannot start a process now.
         """
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -68,7 +71,7 @@ class Child:
         return cls(process, say)
 
     async def listen(self, hear: Callable[[bytes], None]) -> None:
-        """Read standard output, a line at a time, and standard error until both are closed.
+        """Read standard output, line by line, and standard error until both are closed.
 
         Raises:
             ValueError: if a line is longer than `LINE_LIMIT_BYTES`.
@@ -77,7 +80,7 @@ class Child:
         log = asyncio.create_task(self._keep_log())
         try:
             heard = 0
-            async for line in self._process.stdout:  # does not wait, nor let others, while there are lines
+            async for line in self._process.stdout:  # does not yield to other tasks while there are lines
                 hear(line)
                 heard += 1
                 if heard % LINES_A_TURN == 0:
@@ -87,7 +90,7 @@ class Child:
             log.cancel()
 
     async def _keep_log(self) -> None:
-        """Keep the log's last lines, cut where they are too long; a process that writes without end is no danger."""
+        """Keep the last lines of standard error, cut to a maximum length, so that endless output does no harm."""
         assert self._process.stderr is not None
         rest = b""
         while chunk := await self._process.stderr.read(1 << 16):
@@ -105,20 +108,20 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process itself has ended; what it started may still run."""
+        """Whether the process itself has ended; its descendants may still run."""
         return self._process.returncode is not None
 
     def terminate(self) -> None:
-        """Ask the process, and all that it started, to end."""
+        """Ask the process and its descendants to end (SIGTERM)."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process, and all that it started, whatever they do."""
+        """Kill the process and its descendants (SIGKILL)."""
         self._killed |= not self.has_ended
         self._signal(signal.SIGKILL)
 
     async def end(self, grace_s: float) -> None:
-        """Wait for the end of the process, kill it after a while; when this returns nothing that it started is left."""
+        """Wait up to `grace_s` for the process to end, then kill it and its remaining descendants."""
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), grace_s)
@@ -127,33 +130,33 @@ class Child:
             await self._process.wait()
 
     def last_words(self) -> str:
-        """Say how the process ended, for people."""
+        """Describe how the process ended, for people."""
         code = self._process.returncode
         assert code is not None
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def lacked_memory(self) -> bool:
-        """Tell whether it ended for want of memory: it said so, or the kernel killed it."""
+        """Return whether the process ran out of memory: it reported so, or the kernel killed it."""
         if any(words in line for line in self.log for words in _NO_MEMORY):
             return True
         by_kernel = self._process.returncode == -signal.SIGKILL and not self._killed
         return by_kernel and _kills_for_memory() > self._kills_before
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the whole group, which has the number of its first process also after that has ended."""
+        """Signal the process group, whose id is that of the process even after it has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
 
 def plain(line: bytes) -> str:
-    """Return a line that a program wrote for people as text for a log: without the boxes, which JSON escapes."""
+    """Return a line of a program's output as text for a log, without box-drawing characters, which JSON escapes."""
     text = line.decode("utf-8", "replace")
     drawn = text.translate(_BOXES)
     return drawn.strip() if drawn != text else text.rstrip()
 
 
 def _kills_for_memory() -> int:
-    """Return how many processes the kernel has killed for want of memory, in whatever container."""
+    """Return the number of processes that the kernel has killed for lack of memory, in all containers."""
     try:
         counts = dict(line.split() for line in KERNEL_COUNTS.read_text().splitlines())
     except OSError:

@@ -1,4 +1,4 @@
-"""The training child as a command line and an environment; it must not know jobs."""
+"""Command lines and environment of the training child; it must not know jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from app.jobs.process import sandbox
 from app.settings import Settings
 
-# What the child needs of this process's environment; keys and secrets are not among it.
+# Variables that the child inherits from this process; keys and secrets are not among them.
 _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "MPLCONFIGDIR"),
     *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
@@ -18,7 +18,7 @@ _CHILD_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONUNBU
 
 
 def training_command(settings: Settings, *arguments: str) -> list[str]:
-    """Return the command line `python -m training ...` with the folders of these settings."""
+    """Return the command line `python -m training ...` with the folders of the settings."""
     folders = {
         "--models-dir": settings.models_dir,
         "--data-dir": settings.data_dir,
@@ -31,14 +31,15 @@ def training_command(settings: Settings, *arguments: str) -> list[str]:
 
 
 def inspection_command(file: Path) -> list[str]:
-    """Return the command line that looks at a data file and says what it found as one line of JSON."""
+    """Return the command line that inspects a data file and prints the result as one line of JSON."""
     return [sys.executable, "-m", "training", "inspect", str(file), "--json"]
 
 
 def confined(command: list[str], memory_bytes: int) -> list[str]:
-    """Return the command as a child of this process that cannot hurt it; give it a session of its own, too.
+    """Wrap a command so that, as a child of this process, it cannot harm the service.
 
-    It is niced, may use so much memory, and dies with the thread that starts it: start it from the event loop.
+    It runs niced, with at most `memory_bytes` of memory, and is killed when the thread that started it ends, so start
+    it from the event loop. The caller must also give it a session of its own.
     """
     limits = ["--memory", str(memory_bytes), "--parent", str(os.getpid())]
     return [sys.executable, "-I", "-S", str(Path(sandbox.__file__).resolve()), *limits, "--", *command]

@@ -1,30 +1,34 @@
-"""Names processes so that a later one can tell whether they still run, although the system uses their numbers again."""
+"""Names for processes that stay unique although the system reuses process ids.
+
+A later process can tell from such a name whether the process still runs.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-_LIVES = "TABSERVE_LIVES"  # variable: how often the program of this process was started again in its place
+_LIVES = "TABSERVE_LIVES"  # environment variable: how often this process replaced its program by exec
 _UNKNOWN = "unknown"
-_ENDED = ("Z", "X")  # ended, but its parent has not asked how
+_ENDED = ("Z", "X")  # process states: ended, but not yet reaped by the parent
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_process() -> str:
-    """Return the name of this process: machine start, namespace of numbers, number, its own start and life."""
+    """Return the name of this process: boot id, pid namespace, pid, start time and number of execs."""
     return f"{_boot()}:{_namespace()}:{os.getpid()}:{_started(os.getpid())}:{_life()}"
 
 
 def note_next_life() -> None:
-    """Let the program that is going to replace this one in this process have another name."""
+    """Give the program that is about to replace this one in the same process a different name."""
     os.environ[_LIVES] = str(_life() + 1)
 
 
 def is_provably_dead(name: str) -> bool:
-    """Tell whether the process of this name certainly runs no more.
+    """Return whether the process of this name has certainly ended.
 
-    That can be said of a process of this machine, since its last start, and of this container; of others, never.
+    This can be determined only for processes of this container, since the last boot of this machine; for others the
+    result is False.
     """
     boot, _, rest = name.partition(":")
     namespace, _, rest = rest.partition(":")
@@ -33,7 +37,7 @@ def is_provably_dead(name: str) -> bool:
     if boot == _UNKNOWN or (boot, namespace) != (_boot(), _namespace()) or not number.isdigit():
         return False
     if number == str(os.getpid()) and life != str(_life()):
-        return True  # this process was started again in its place, with the same start
+        return True  # this process has replaced its program since then, which keeps the start time
     return started != _started(int(number))
 
 
@@ -49,7 +53,7 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    """Return what two processes share if a number means the same process to both, in a container or outside."""
+    """Return the pid namespace: a pid means the same process only within it."""
     try:
         return Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
     except OSError:
@@ -57,9 +61,9 @@ def _namespace() -> str:
 
 
 def _started(number: int) -> str:
-    """Return when a process started, in clock ticks since the machine did; "gone" if there is none that runs."""
+    """Return when a process started, in clock ticks since boot; "gone" if no such process runs."""
     try:
-        # the second field, the program's name in brackets, may hold anything
+        # the second field, the program's name in parentheses, may contain any characters
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return "gone"

@@ -1,9 +1,9 @@
-"""Starts a command that cannot hurt the service: niced, limited, gone when its parent is; stand-alone, and run by path.
+"""Run a command niced, with limited memory, and killed with its parent.
 
     python -I -S app/jobs/process/sandbox.py --memory BYTES --parent PID -- COMMAND...
 
-It replaces itself by the command, so the process that the parent started is the command. It must not import anything
-that takes time, and nothing but the standard library.
+This script replaces itself by the command, so the process that the parent started is the command. It is run by path
+and must import only modules of the standard library that import quickly.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import sys
 from pathlib import Path
 
 NICENESS = 19
-BEFORE_OTHERS = 500  # oom_score_adj: short of memory, the kernel takes this process before the service
+BEFORE_OTHERS = 500  # oom_score_adj: when memory runs out, the kernel kills this process before the service
 CANNOT_START = 127
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Limit this process and become the command; exits with 127 if that cannot be."""
+    """Apply the limits to this process and execute the command.
+
+    The process exits with 127 if the parent has died, and with 1 if the command cannot be started.
+    """
     divider = arguments.index("--")
     options = dict(zip(arguments[:divider:2], arguments[1:divider:2], strict=True))
     command = arguments[divider + 1 :]
@@ -37,23 +40,23 @@ def main(arguments: list[str]) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Let the kernel kill this process with its parent, whatever it computes then; survives the change of program."""
+    """Have the kernel kill this process when its parent dies; this stays in effect after exec."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the kernel knew
+    if os.getppid() != parent:  # it died before the call above
         sys.exit(CANNOT_START)
 
 
 def _limit(memory_bytes: int) -> None:
-    """Take the limits; where the system has one of them not, the others still hold."""
+    """Apply the limits; one that the system does not support is skipped."""
     os.nice(NICENESS)
     with contextlib.suppress(OSError):
-        # a session of its own is a scheduling group of its own, in which niceness counts for nothing outside
+        # a session is a scheduling group of its own, outside of which the niceness of its processes has no effect
         Path("/proc/self/autogroup").write_text(str(NICENESS))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(BEFORE_OTHERS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # data, not address space: torch maps far more than it ever touches; private writable memory is what costs
+    # data, not address space: torch maps far more than it ever uses; only private writable memory costs
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))

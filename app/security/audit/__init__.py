@@ -1,1 +1,1 @@
-"""The record of what changed the service: a file that shows when it was changed."""
+"""The audit trail: a tamper-evident file of all requests and events that change the service."""

@@ -1,7 +1,7 @@
-"""The audit file: JSON lines, each with the sha256 of the line before it, so that what is changed or missing shows.
+"""The audit file: a hash chain of JSON lines, each with the sha256 of the line before it.
 
-Any number of processes append to one file, one after the other. What is appended is on the disk when `append` returns.
-It must not know what the lines are about.
+The chain reveals changed and missing lines. Any number of processes append to one file, one at a time, and an entry is
+on disk when `append` returns. This module must not know what the entries mean.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 START = "0" * 64
-SEALED = "log.sealed"  # says that what stands before it was torn by a crash or a full disk
-END_BYTES = 16 << 10  # more than a line or two
+SEALED = "log.sealed"  # record after a line that was torn by a crash or a full disk
+END_BYTES = 16 << 10  # longer than the last two lines usually are
 UNKNOWN = -1
 LOCK_DEADLINE_S = 5.0
 LOCK_INTERVAL_S = 0.005
@@ -28,12 +28,12 @@ Entry = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Where a chain goes on.
+    """End of a chain, where the next line is appended.
 
     Attributes:
         seq: number of the last line.
         digest: its sha256.
-        size: of the file; what is behind it, another process wrote.
+        size: of the file; anything beyond it was written by another process.
     """
 
     seq: int = 0
@@ -42,9 +42,9 @@ class Tail:
 
 
 class AuditFile:
-    """One process's hand on the file; to be used by one thread at a time.
+    """Handle of one process on the audit file; to be used by one thread at a time.
 
-    The file may be renamed at any time; the next line then starts a new one, which goes on with numbers and digests.
+    The file may be renamed at any time; the next line then starts a new file that continues numbers and digests.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,10 +53,10 @@ class AuditFile:
         self._tail = Tail()
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Write entries; they are on the disk when this returns.
+        """Append entries durably; they are on disk when this returns.
 
         Raises:
-            OSError: if that cannot be promised. What was not promised may stand in the file all the same.
+            OSError: if that cannot be guaranteed. The entries may be in the file all the same.
         """
         while True:
             descriptor = self._open()
@@ -64,12 +64,12 @@ class AuditFile:
                 if self._is_current(descriptor):
                     self._tail = self._append(descriptor, entries)
                     return
-                # whoever had the lock before may have written last; the size is that of another file
+                # the previous holder of the lock may have written last; the size belongs to the renamed file
                 self._tail = replace(self._end_of(descriptor)[0], size=UNKNOWN)
             self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -107,19 +107,19 @@ class AuditFile:
             if before == 0:
                 self._sync_folder()
         except OSError:
-            with contextlib.suppress(OSError):  # if not even that goes, the next who appends will see that it is torn
+            with contextlib.suppress(OSError):  # if this fails too, the next append finds the torn line
                 os.ftruncate(descriptor, before)
             raise
         return Tail(tail.seq, tail.digest, os.fstat(descriptor).st_size)
 
     def _end_of(self, descriptor: int) -> tuple[Tail, bytes]:
-        """Return where the chain in a file goes on, and what stands behind its last whole line."""
+        """Return the end of the chain in a file, and the bytes after its last complete line."""
         size = os.fstat(descriptor).st_size
-        if size in (self._tail.size, 0):  # nobody wrote; or a new file, which goes on with the one before
+        if size in (self._tail.size, 0):  # unchanged; or a new file, which continues the previous one
             return self._tail, b""
         length = min(size, END_BYTES)
         end = os.pread(descriptor, length, size - length)
-        while end.count(b"\n") < 2 and length < size:  # a crash may have left anything
+        while end.count(b"\n") < 2 and length < size:  # after a crash the last line can be of any length
             length = min(size, 2 * length)
             end = os.pread(descriptor, length, size - length)
         whole, ended, torn = end.rpartition(b"\n")
@@ -138,7 +138,7 @@ class AuditFile:
 
 
 def record_of(line: bytes) -> dict[str, object] | None:
-    """Return what a line says, or None if it is no record."""
+    """Parse a line; return None if it is not a record."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -148,13 +148,13 @@ def record_of(line: bytes) -> dict[str, object] | None:
 
 
 def sha256_of(line: bytes) -> str:
-    """Return the digest by which the next line names a line."""
+    """Return the digest of a line, which the next line contains."""
     return hashlib.sha256(line).hexdigest()
 
 
 @contextlib.contextmanager
 def _locked(descriptor: int) -> Iterator[None]:
-    """Hold the file's lock, but do not wait for ever: whoever has it may be stopped.
+    """Hold the lock of the file, with a deadline because the process that holds it may be suspended.
 
     Raises:
         TimeoutError.

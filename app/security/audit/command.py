@@ -1,4 +1,4 @@
-"""`python -m app audit`: checks audit files; it starts nothing, and changes nothing."""
+"""The command `python -m app audit`, which verifies audit files without changing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNREADABLE = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return the exit code: 0, 1 if a line is not as it was written, 3 if a file cannot be read."""
+    """Run the command and return the exit code: 0, 1 if a line was changed or removed, 3 if a file cannot be read."""
     asked = _parser().parse_args(arguments)
     try:
         found = verify(asked.files, asked.after)

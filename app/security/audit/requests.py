@@ -1,7 +1,7 @@
-"""A request that changes something, on record twice: before it is begun, and before its answer goes out.
+"""Record a request that changes something, before it starts and before its response is sent.
 
-So whatever was answered is on record with its outcome, and nothing is done that is not; a request that is asked for and
-has no outcome was cut off by the end of the process. It must not know routes.
+Hence every such request is recorded before it takes effect, and its outcome before it is answered; a request without
+an outcome was cut off by the end of the process. This module must not know routes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from app.security.audit.watch import Watch
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 1 << 20
-NOBODY_KNOWS = (499, 504)  # the client went away, or its deadline passed: what a thread had begun may be done
+NOBODY_KNOWS = (499, 504)  # the client disconnected, or its deadline passed: a thread may still complete the work
 
-# What is taken over from an answer, and its name on record.
+# Fields copied from a response, and their names in the record.
 _TOLD = {
     "id": "job",
     "model": "model",
@@ -33,7 +33,7 @@ _TOLD = {
     "data_sha256": "data_sha256",
     "retry_of": "retry_of",
 }
-_NAMED = {"name": "dataset", "job_id": "job"}  # in paths
+_NAMED = {"name": "dataset", "job_id": "job"}  # path parameters
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _PROBLEM = "urn:tabserve:problem:"
 
@@ -42,15 +42,15 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class AuditedRequest:
-    """One request; an ASGI `send` that stands before the server's."""
+    """One audited request; an ASGI `send` that wraps the server's."""
 
     def __init__(self, trail: AuditTrail, action: str, fields: dict[str, object], send: Send) -> None:
-        """Store the parts.
+        """Wrap the `send` of a request.
 
         Args:
-            trail: the record.
-            action: what is asked for.
-            fields: who asks, and for what.
+            trail: the audit trail.
+            action: name of the requested action.
+            fields: the caller, and the object of the action.
             send: of the server.
         """
         self._trail = trail
@@ -61,16 +61,20 @@ class AuditedRequest:
         self._begun = False
 
     async def begin(self) -> None:
-        """Put on record what is asked for.
+        """Record the request.
 
         Raises:
-            AuditUnavailable: then it must not be done.
+            AuditUnavailable: if it cannot be recorded; it must not be carried out then.
         """
         await self._trail.record(self._action, "asked", **self._fields)
         self._begun = True
 
     async def __call__(self, message: Message) -> None:
-        """Pass a message of the answer on; its head waits for the body, which tells more, and both for the record."""
+        """Forward a message of the response.
+
+        The start message is held back until the body arrives, which has details for the record, and both until the
+        outcome is recorded.
+        """
         if message["type"] == "http.response.start" and self._begun:
             self._head = message
             return
@@ -81,7 +85,7 @@ class AuditedRequest:
         await self.send(message)
 
     def abandon(self) -> None:
-        """Put on record that nobody was told how it ended, unless somebody was."""
+        """Record an unknown outcome, unless the outcome was recorded."""
         if self._begun:
             self._trail.note(self._action, "unknown", reason="client-gone", **self._fields)
 
@@ -92,12 +96,12 @@ class AuditedRequest:
         fields = self._fields | {"status": status} | _told(dict(headers).get(b"content-type", b""), body)
         try:
             await self._trail.record(self._action, outcome, **fields)
-        except AuditUnavailable as error:  # it is done, and was asked for on record: the truth is the better answer
+        except AuditUnavailable as error:  # the action is done, and its request was recorded: send the true response
             logger.error("the outcome of %s, %s, is not on record", self._action, outcome, exc_info=error)
 
 
 def _told(content_type: bytes, body: bytes) -> dict[str, object]:
-    """Return what an answer tells about what was done, or why it was not."""
+    """Extract from a response what was done, or the reason why it was refused."""
     if b"json" not in content_type or not 0 < len(body) <= MAX_ANSWER_BYTES:
         return {}
     document = orjson.loads(body)
@@ -110,37 +114,37 @@ def _told(content_type: bytes, body: bytes) -> dict[str, object]:
 
 
 class Auditor:
-    """What the edge needs of the record."""
+    """Interface of the audit trail for the HTTP edge."""
 
     def __init__(self, trail: AuditTrail, watch: Watch, digest_of: Callable[[str, str], str | None]) -> None:
-        """Store the parts.
+        """Create an auditor that writes to a trail.
 
         Args:
-            trail: the record.
-            watch: counts who was refused.
-            digest_of: returns the sha256 of a version's artifact, given as model and version; reads the disk.
+            trail: the audit trail.
+            watch: counts refused requests.
+            digest_of: returns the sha256 of a version's artifact, given model and version; reads the disk.
         """
         self._trail = trail
         self._watch = watch
         self._digest_of = digest_of
 
     def refused(self, reason: str, peer: str, key_id: str | None) -> None:
-        """Count a request that was refused for its key."""
+        """Count a request that was refused because of its key."""
         self._watch.count(peer, reason, key_id)
 
     async def begin(
         self, action: str, send: Send, names: Mapping[str, str], caller: Mapping[str, object]
     ) -> AuditedRequest:
-        """Put a request on record and return it; its answer goes out through it.
+        """Record a request and return it; its response must be sent through the returned object.
 
         Args:
-            action: what is asked for.
+            action: name of the requested action.
             send: of the server.
-            names: what its path names.
-            caller: who asks: `request_id`, `key`, `scope`, `peer`.
+            names: path parameters of the request.
+            caller: fields about the caller: `request_id`, `key`, `scope`, `peer`.
 
         Raises:
-            AuditUnavailable: then it must not be done.
+            AuditUnavailable: if it cannot be recorded; it must not be carried out then.
         """
         fields: dict[str, object] = {**caller}
         for name, value in names.items():

@@ -1,6 +1,7 @@
-"""Puts what happens on record, and lets nobody go on before it is on the disk; it must not know HTTP.
+"""Write audit records durably, without blocking the event loop.
 
-Whatever waits is written together, with one wait for the disk, in a thread; the event loop never waits.
+A caller continues when its record is on disk. All pending records are written together, in a thread, with one sync of
+the disk. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DEADLINE_S = 10.0
 
 
 class AuditTrail:
-    """The record of one process; its file is the one that others write, too."""
+    """Audit trail of one process; other processes write to the same file."""
 
     def __init__(self, path: Path) -> None:
         self._file = AuditFile(path)
@@ -35,30 +36,30 @@ class AuditTrail:
         self._trouble = False
 
     async def record(self, action: str, outcome: str, **fields: object) -> None:
-        """Return when it is on the disk.
+        """Write a record and return when it is on disk.
 
         Args:
-            action: what was done, or is to be.
+            action: name of the action, done or requested.
             outcome: `asked`, `ok`, `refused`, `failed` or `unknown`.
             fields: who, what and why; None is left out, long texts are cut.
 
         Raises:
-            AuditUnavailable: if it cannot be promised that it ever is.
+            AuditUnavailable: if it cannot be guaranteed that the record reaches the disk.
         """
         try:
             async with asyncio.timeout(DEADLINE_S):
                 await self._append(action, outcome, fields)
-        except OSError as error:  # a TimeoutError is one, too
+        except OSError as error:  # includes TimeoutError
             raise AuditUnavailable from error
 
     def note(self, action: str, outcome: str, **fields: object) -> None:
-        """Put something on record that nobody waits for; if that fails, the log says so."""
+        """Write a record without waiting for it; a failure is logged."""
         with contextlib.suppress(OSError):
             future = self._append(action, outcome, fields)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def close(self) -> None:
-        """Write what waits, and let go of the file."""
+        """Write all pending records and close the file."""
         if self._writing is not None:
             await asyncio.wait((self._writing,), timeout=DEADLINE_S)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
@@ -82,7 +83,7 @@ class AuditTrail:
         return future
 
     async def _write(self) -> None:
-        """Write until nothing waits."""
+        """Write until no record is pending."""
         while self._waiting:
             taken, self._waiting = self._waiting, []
             error = await self._written([entry for entry, _ in taken])
@@ -94,7 +95,7 @@ class AuditTrail:
     async def _written(self, entries: list[Entry]) -> OSError | None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._file.append, entries)
-        except Exception as error:  # whatever it is, nothing may be done now, and nobody may wait for ever
+        except Exception as error:  # whatever it is, the actions must be refused, and no caller may wait for ever
             if not self._trouble:
                 logger.error("the audit file cannot be written: nothing that is audited is done", exc_info=error)
             self._trouble = True
@@ -104,7 +105,7 @@ class AuditTrail:
 
 
 def _cut(value: object) -> object:
-    """Return a value as JSON can hold it, and no more of it than tells what it is."""
+    """Return a value in a form that JSON can hold, with long texts cut to `MAX_FIELD` characters."""
     if isinstance(value, bool | int | float):
         return value
     text = str(value)

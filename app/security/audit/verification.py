@@ -1,4 +1,7 @@
-"""Tells whether audit files hold what was written, line by line; it must not know what the lines are about."""
+"""Verify the hash chain of audit files, line by line.
+
+This module must not know what the entries mean.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from app.security.audit.chain import SEALED, START, record_of, sha256_of
 
 
 class BrokenChain(Exception):
-    """The lines are not those that were written.
+    """A line was changed or removed after it was written.
 
     Attributes:
         path: of the file.
@@ -25,14 +28,14 @@ class BrokenChain(Exception):
 
 @dataclass
 class Verified:
-    """What a chain was found to be.
+    """Result of verifying a chain.
 
     Attributes:
-        records: how many, over all files.
-        sealed: how many torn lines stand between them, each sealed by the record behind it.
-        torn_bytes: behind the last record; a crash left them, and the next record will seal them.
+        records: number of records, over all files.
+        sealed: number of torn lines between them, each sealed by the record after it.
+        torn_bytes: bytes after the last record; a crash left them, and the next record will seal them.
         seq: number of the last record.
-        digest: of the last record; who notes it can tell later whether the end was cut off.
+        digest: of the last record; keep it to detect later whether the end of the file was cut off.
     """
 
     records: int = 0
@@ -43,14 +46,14 @@ class Verified:
 
 
 def verify(paths: Sequence[Path], after: str = START) -> Verified:
-    """Check the chain through files, oldest first.
+    """Verify the chain through several files.
 
     Args:
-        paths: of the files.
+        paths: of the files, oldest first.
         after: digest of the record before the first, if older files are gone.
 
     Raises:
-        BrokenChain: naming the first line that is not as it was written.
+        BrokenChain: naming the first line that does not fit.
         OSError: if a file cannot be read.
     """
     found = Verified(digest=after)
@@ -79,7 +82,7 @@ def _check(found: Verified, line: bytes, path: Path, number: int) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Yield number, line and the line behind it, which the last one lacks."""
+    """Yield number, line and the following line, which is None for the last one."""
     with path.open("rb") as file:
         number, line = 1, file.readline()
         while line:
@@ -89,6 +92,6 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bytes | None]]:
 
 
 def _seals(line: bytes | None, torn: bytes) -> bool:
-    """Tell whether a line says that the one before it was torn."""
+    """Return whether `line` is the record that seals the torn line before it."""
     record = record_of(line) if line else None
     return record is not None and record.get("action") == SEALED and record.get("torn_sha256") == sha256_of(torn)

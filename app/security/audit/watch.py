@@ -1,4 +1,7 @@
-"""Notices what happens without a request that asks for it: versions, keys, wrong keys; it must not know where from."""
+"""Record changes that no request asks for: swapped versions, reloaded keys, refused keys.
+
+This module must not know where the state comes from; it is passed in as callables.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,18 @@ from app.security.audit.trail import AuditTrail
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-TOGETHER_S = 60.0  # refusals of one client are one record in this time
-MAX_CLIENTS = 1000  # that are told apart in it
+TOGETHER_S = 60.0  # refusals of one client within this time become one record
+MAX_CLIENTS = 1000  # clients that are counted separately in that time
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves one model.
+    """Serving state of one model.
 
     Attributes:
-        version: that answers; None if none can.
+        version: the serving version; None if there is none.
         sha256: of its artifact.
-        refused: versions that did not prove themselves, and the codes why.
+        refused: versions that failed verification, each with its reason code.
     """
 
     model: str
@@ -35,7 +38,7 @@ class Serving:
 
 
 class Watch:
-    """Looks once a second, and puts on record what is new."""
+    """Looks for changes once a second and records them."""
 
     def __init__(
         self,
@@ -43,12 +46,12 @@ class Watch:
         serving: Callable[[], Iterable[Serving]],
         keys: Callable[[], tuple[int, bool]],
     ) -> None:
-        """Store the parts.
+        """Create a watch; `keep` runs it.
 
         Args:
-            trail: the record.
-            serving: returns what serves now.
-            keys: returns the generation of the keys, and whether they are those of their file.
+            trail: the audit trail.
+            serving: returns the current serving state of all models.
+            keys: returns the generation of the keys, and whether they match their file.
         """
         self._trail = trail
         self._serving = serving
@@ -59,7 +62,7 @@ class Watch:
         self._since = time.monotonic()
 
     async def keep(self) -> None:
-        """Look for ever; a look that fails is logged, and the next one comes all the same."""
+        """Look for changes for ever; a look that fails is logged and does not stop the next one."""
         while True:
             try:
                 self.look()
@@ -68,12 +71,12 @@ class Watch:
             await asyncio.sleep(LOOK_S)
 
     def count(self, peer: str, reason: str, key_id: str | None) -> None:
-        """Count a request that was refused for its key.
+        """Count a request that was refused because of its key.
 
         Args:
             peer: address of the client.
             reason: code of the refusal.
-            key_id: of the key, if it is one, but lacks the scope.
+            key_id: id of a valid key that lacks the scope; otherwise None.
         """
         client = (peer, reason, key_id)
         if client not in self._failures and len(self._failures) >= MAX_CLIENTS:
@@ -81,14 +84,14 @@ class Watch:
         self._failures[client] += 1
 
     def look(self) -> None:
-        """Put on record what is new since the last look."""
+        """Record all changes since the last look."""
         self._look_at_models()
         self._look_at_keys()
         if time.monotonic() - self._since >= TOGETHER_S:
             self.tell_refusals()
 
     def tell_refusals(self) -> None:
-        """Put on record the refusals that were counted."""
+        """Record the refusals counted so far, and reset the counts."""
         for (peer, reason, key_id), count in self._failures.items():
             self._trail.note("auth.fail", "refused", peer=peer, key=key_id, reason=reason, count=count)
         self._failures.clear()

@@ -1,4 +1,4 @@
-"""The job table as it was before migrations were kept."""
+"""The job table as it was before migrations were introduced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "jobs",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),

@@ -1,4 +1,4 @@
-"""Jobs are claimed, watched over and followed: a queue for several processes, data sets, events."""
+"""Add claims with heartbeats for several processes, data sets and job events."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Carry the jobs over; those that a service of the version before left unfinished are interrupted.
+    """Migrate the jobs; those that the previous version of the service left unfinished become interrupted.
 
-    The table is made anew and filled from the old one, which both databases can.
+    A new table is created and filled from the old one, which works in both databases.
     """
     jobs = _make_jobs()
     events = op.create_table(
@@ -81,7 +81,7 @@ def _make_jobs() -> sa.Table:
 
 
 def _carried_over(old: dict[str, object]) -> dict[str, object]:
-    """Return the new row of an old one."""
+    """Convert a row of the old table."""
     values = {name: _json(old[name]) for name in ("overrides", "progress", "result")}
     moments = {name: _moment(old[name]) for name in ("created", "started", "finished")}
     request = {"target": None, "features": None, "overrides": values.pop("overrides"), "activate": old["activate"]}
@@ -96,7 +96,7 @@ def _carried_over(old: dict[str, object]) -> dict[str, object]:
 
 
 def _json(value: object) -> object:
-    """Return a JSON column's value, which comes as text where the driver knows no JSON."""
+    """Return the value of a JSON column, which is text if the driver does not decode JSON."""
     return json.loads(value) if isinstance(value, str) else value
 
 
