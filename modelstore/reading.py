@@ -5,6 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+MAX_COLUMNS = 10_000
+"""Of a table, the target among them; a training may name as many."""
+
+MAX_NAME_CHARACTERS = 200
+"""Of a column or a class."""
+
 BLANKS = " \t"
 """A line of nothing else is blank, and passed over."""
 

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 LOOKS = 30  # checks within the time limit; counting checks instead of reading a clock tolerates a suspended machine
 CANNOT_START = 1
+REAPING_S = 1.0  # for each child
 
 
 class Watchdog:
@@ -72,14 +73,14 @@ def _where_main_thread_is() -> str:
 
 def start_again(listener: socket.socket) -> None:
     """Restart this process with its original command line, on the same listener, after killing its children."""
-    end_children()
-    note_next_life()
-    os.environ[HANDED_ON] = str(listener.fileno())
-    listener.set_inheritable(True)
     try:
+        end_children()
+        note_next_life()
+        os.environ[HANDED_ON] = str(listener.fileno())
+        listener.set_inheritable(True)
         logging.shutdown()
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell
-    except OSError:
+    except Exception:  # a process that hangs without a watchdog is worse than none
         os._exit(CANNOT_START)
 
 
@@ -90,4 +91,15 @@ def end_children() -> None:
             for pid in map(int, (task / "children").read_text().split()):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
+                    _wait_for(pid)
+
+
+def _wait_for(pid: int) -> None:
+    """Reap a killed child, unless the kernel holds it (a dead network disk) for longer than `REAPING_S`.
+
+    Raises:
+        OSError: if it is no child.
+    """
+    end_s = time.monotonic() + REAPING_S
+    while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < end_s:
+        time.sleep(0.01)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from modelstore.reading import SAME_NAME, repeated
+from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS, SAME_NAME, repeated
 from training.data.cells import finite
 from training.data.faults import Faults
-
-MAX_NAME_CHARACTERS = 200  # as `modelstore.manifest.Label`
-MAX_COLUMNS = 10_000  # the class column is one of them; `POST /train` takes as many names
 
 
 def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:

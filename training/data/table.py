@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore.datasets import MAX_CLASSES
+from modelstore.reading import MAX_NAME_CHARACTERS
 from training.data.block import Block
 from training.data.cells import LARGEST, is_word, numbers, wrong_number
 from training.data.csv_blocks import CsvFile
 from training.data.faults import Faults
-from training.data.header import MAX_NAME_CHARACTERS
 from training.data.precision import Merging, Values
 from training.data.repeats import Marks, mark
 from training.errors import DatasetError

@@ -14,11 +14,11 @@ from app.settings import LEAST_TRAIN_MEMORY_BYTES
 from modelstore import EpochMetrics, GateReport, Overrides
 from modelstore.manifest import Evaluation, ModelName, Record
 from modelstore.overrides import Seed
+from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
 
-MAX_FEATURES = 10_000
 MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
 
-Column = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+Column = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]+$")]
 
 
 class TrainRequest(Record):
@@ -39,7 +39,7 @@ class TrainRequest(Record):
     model: ModelName
     dataset: ModelName | None = None
     target: Column | None = None
-    features: Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_FEATURES)] | None = None
+    features: Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
     overrides: Overrides = Overrides()
     seed: Seed | None = None
     activate: Literal["if_better", "always", "never"] = "if_better"

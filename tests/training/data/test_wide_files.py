@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from modelstore.reading import MAX_COLUMNS
 from training.data import csv_blocks
 from training.data.csv_blocks import CsvFile
 from training.data.faults import Faults
-from training.data.header import MAX_COLUMNS, names_are_right
+from training.data.header import names_are_right
 from training.data.inspection import inspect_file
 from training.data.table import read_table
 from training.errors import DatasetError
