@@ -119,8 +119,6 @@ def outcome_of(error: BaseException) -> Outcome:
     if not isinstance(error, (ServingError, ClientGone)):
         told = error.__cause__  # the error behind an answer that had begun
     if not isinstance(told, (ServingError, ClientGone)):
-        told = PATIENCE.get().end(
-            time.perf_counter_ns()
-        )  # whatever failed, the client may have left or the deadline passed
+        told = PATIENCE.get().end(time.perf_counter_ns())  # the cause may be a client that left or a deadline
     outcome: Outcome | None = next((outcome for kind, outcome in _OUTCOMES if isinstance(told, kind)), None)
     return outcome or ("cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error")
