@@ -71,17 +71,13 @@ class AskedLoads:
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = _Pending(asyncio.create_task(self._run(key), name="load asked for"))
-            pending.task.add_done_callback(
-                lambda task: task.cancelled() or task.exception()
-            )  # marks it retrieved: every waiter may have left
+            pending.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # if all waiters left
         pending.waiting += 1
         try:
             return await asyncio.shield(pending.task)
         finally:
             pending.waiting -= 1
-            if (
-                not pending.waiting and self._running != key
-            ):  # done or not started; a running thread cannot be cancelled
+            if not pending.waiting and self._running != key:  # done or not started: threads cannot be cancelled
                 pending.task.cancel()
                 if self._pending.get(key) is pending:
                     del self._pending[key]

@@ -179,9 +179,7 @@ class ModelRegistry:
         better than a wrong one.
         """
         for loaded in self._serving().union(self._loader.kept()):
-            async with (
-                self._turns.change()
-            ):  # acquired for each version, so that an activation waits for one test at most
+            async with self._turns.change():  # one lock per version: an activation waits for one test at most
                 if loaded in self._serving().union(self._loader.kept()):
                     await self._test(loaded)
 

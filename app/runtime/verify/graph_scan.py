@@ -69,9 +69,7 @@ def _require_evaluation(node: Any) -> None:
 def _require_one_way(node: Any) -> None:
     """Refuse a number, condition or size that applies to all rows but depends on the values of some."""
     kind, inputs = node.kind(), list(node.inputs())
-    counts = (
-        kind == "aten::one_hot" and (_constant(inputs[1]) or -1) < 0
-    )  # the number of classes depends on the largest value
+    counts = kind == "aten::one_hot" and (_constant(inputs[1]) or -1) < 0  # the largest value sets the class count
     tells = kind.startswith("aten::") and kind not in _SHAPES and any(map(_has_tensors, inputs))
     if counts or (tells and not any(map(_has_tensors, node.outputs()))):
         raise Forbidden(

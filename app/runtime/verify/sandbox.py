@@ -166,9 +166,7 @@ def _heard(reader: int) -> tuple[bytes, bool]:
 def _limit() -> None:
     """Drop resources and rights that an attempt does not need, as far as the system supports it."""
     pages = int(open("/proc/self/statm").read().split()[5]) if sys.platform == "linux" else 0  # noqa: SIM115, PTH123
-    memory = (
-        pages * resource.getpagesize() + MEMORY_BYTES
-    )  # the service's data pages count here, although they are shared
+    memory = pages * resource.getpagesize() + MEMORY_BYTES  # the service's data pages count, although shared
     limits = {
         resource.RLIMIT_DATA: memory,
         resource.RLIMIT_CPU: int(DEADLINE_S),
