@@ -52,7 +52,7 @@ class Entry(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Collects items and runs them together, in order of arrival."""
+    """Collect items and run them together, in order of arrival."""
 
     def __init__(
         self,

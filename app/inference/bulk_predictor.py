@@ -36,7 +36,7 @@ class BulkRequest:
 
 
 class BulkPredictor:
-    """Answers prediction requests in all formats whose rows can be read one after another."""
+    """Answer prediction requests in all formats whose rows can be read one after another."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane

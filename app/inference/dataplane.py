@@ -44,7 +44,7 @@ class _Lane:
 
 
 class DataPlane:
-    """Computes probabilities for rows; each request is answered by exactly one version."""
+    """Compute probabilities for rows; each request is answered by exactly one version."""
 
     def __init__(
         self, registry: ModelRegistry, metrics: ServingMetrics, *, max_queue_rows: int, max_wait_s: float

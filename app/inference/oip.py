@@ -28,7 +28,7 @@ REHEARSALS = 3
 
 
 class Inference:
-    """Answers inference requests through the same data plane as predictions."""
+    """Answer inference requests through the same data plane as predictions."""
 
     def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
         """Create the handler.

@@ -51,7 +51,7 @@ MakeWriter = Callable[[Contract], WholeWriter]
 
 
 class Predictor:
-    """Answers JSON predictions, for every route that needs them and for the fast path from the socket."""
+    """Answer JSON predictions, for every route that needs them and for the fast path from the socket."""
 
     def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
         """Create the handler.

@@ -51,7 +51,7 @@ class Loader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loader thread."""
         self._thread.shutdown()
 
     async def aside(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:

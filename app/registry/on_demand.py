@@ -1,4 +1,4 @@
-"""Load versions on request: one load per version, shared by its requests, and a few at a time.
+"""Load versions on request: one load per version, shared by its requests, few at a time.
 
 Every client that may predict may request any version, so without these limits clients could keep the loader busy
 forever. This module must not access the disk.

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelRegistry:
-    """Maps each model name to the version that serves it now.
+    """Map each model name to the version that serves it now.
 
     Attributes:
         stored: the versions on disk of the models that the registry knows.

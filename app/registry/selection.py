@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Chooser:
-    """Selects and loads the version that should serve; every method blocks, so call it in the loader thread."""
+    """Select and load the version that should serve; every method blocks, so call it in the loader thread."""
 
     def __init__(self, repository: ModelRepository, loader: Loader, note: Callable[[str], None]) -> None:
         """Create a selector.

@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 # Batch sizes to warm up, capture and measure; the largest is `dataplane.MAX_BATCH_ROWS`.
 BUCKETS = (1, 2, 3, 8, 64, 256, 1024)
-# The profiling executor records on the first call, compiles on the second and is steady from the third.
+# The profiling executor records on the first call, compiles on the second and is stable from the third on.
 WARM_UP_CALLS = 3
 MEASURED_CALLS = 20
 
 
 class Engine(Protocol):
-    """Computes probabilities, float32 (N, K), of raw features, float32 (N, F)."""
+    """Compute probabilities, float32 (N, K), of raw features, float32 (N, F)."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class ScriptEngine:
-    """Runs the module unchanged on a device."""
+    """Run the module unchanged on a device."""
 
     name: str
     module: torch.jit.ScriptModule
@@ -61,7 +61,7 @@ class ScriptEngine:
 
 
 class GraphEngine:
-    """Runs the module as CUDA graphs, one per bucket, fed from pinned memory on its own stream.
+    """Run the module as CUDA graphs, one per bucket, fed from pinned memory on its own stream.
 
     A graph replays all kernels with one launch; for a small network, launches take most of the time. A batch runs in
     the smallest bucket that holds it; results of unused rows are ignored. One thread runs at a time, because the
@@ -128,7 +128,7 @@ class Choice:
 
 
 class QuickestEngine:
-    """Runs each batch on the engine measured quickest for its size; beyond the largest size, on the quickest there."""
+    """Run each batch on the engine measured quickest for its size; beyond the largest size, on the quickest there."""
 
     def __init__(self, choices: Sequence[Choice]) -> None:
         self.choices = tuple(choices)

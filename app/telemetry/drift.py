@@ -32,7 +32,7 @@ _BOUNDS = np.array(CONFIDENCE_BUCKETS, dtype=np.float32)
 
 
 class RowSample:
-    """Sorts rows by the deciles of the training split, and answers by the probability of the most probable class."""
+    """Sort rows by the deciles of the training split, and answers by the probability of the most probable class."""
 
     __slots__ = (
         "_by_confidence",

@@ -150,7 +150,7 @@ class ServingMetrics:
 
 
 class _ByCode(dict[int, list[float]]):
-    """Maps a status code to its count, which is created when the code first occurs."""
+    """Map a status code to its count, which is created when the code first occurs."""
 
     def __init__(self, counts: dict[Labels, list[float]], key: tuple[str, str]) -> None:
         super().__init__()

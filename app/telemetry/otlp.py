@@ -65,7 +65,7 @@ def _is_address(text: str) -> bool:
 
 
 class SpanSender:
-    """Sends the spans of this process to the collector."""
+    """Send the spans of this process to the collector."""
 
     def __init__(self) -> None:
         self._provider: TracerProvider | None = None
@@ -100,7 +100,7 @@ class SpanSender:
 
 
 class _Exporter:
-    """Forwards spans, and warns at most every COMPLAINT_S if the collector does not accept them; for one thread."""
+    """Forward spans, and warn at most every COMPLAINT_S if the collector does not accept them; for one thread."""
 
     def __init__(self, exporter: SpanExporter, clock: Callable[[], float] = time.monotonic) -> None:
         self._exporter = exporter

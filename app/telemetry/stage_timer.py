@@ -41,7 +41,7 @@ _OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
 
 
 class Stages:
-    """Measures one request, as a context manager around its handling; times of blocks are added up.
+    """Measure one request, as a context manager around its handling; times of blocks are added up.
 
     Times are nanoseconds of `time.perf_counter_ns`.
 

@@ -40,7 +40,7 @@ def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
 
 
 class Tracing:
-    """Creates the spans of one process."""
+    """Create the spans of one process."""
 
     def __init__(self, sender: SpanSender) -> None:
         self._sender = sender

@@ -32,7 +32,7 @@ _COMPRESSION_OF_OLD = b"ARROW:experimental_compression"  # metadata key from bef
 
 
 class ArrowReader:
-    """Reads record batches as they arrive, with a numeric column for each feature, in any order."""
+    """Read record batches as they arrive, with a numeric column for each feature, in any order."""
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES

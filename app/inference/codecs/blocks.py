@@ -58,7 +58,7 @@ class Block:
 
 
 class Reader(Protocol):
-    """Turns a body, fed piece by piece as it arrives, into blocks."""
+    """Turn a body, fed piece by piece as it arrives, into blocks."""
 
     unit: str
     """The unit of `Block.first`: `line` or `row`."""
@@ -85,7 +85,7 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Turns answers into bytes, in the order of the rows."""
+    """Turn answers into bytes, in the order of the rows."""
 
     content_type: str
 
@@ -117,7 +117,7 @@ ReadRow = Callable[[bytes], Float32]
 
 
 class LineEnds:
-    """Converts CRLF and CR line ends to line feeds, even if a piece of the body ends within one."""
+    """Convert CRLF and CR line ends to line feeds, even if a piece of the body ends within one."""
 
     def __init__(self) -> None:
         self._after_return = False
@@ -134,7 +134,7 @@ class LineEnds:
 
 
 class LineReader:
-    """Reads formats with one row per line: in whole blocks, or line by line where the fast reader declines.
+    """Read formats with one row per line: in whole blocks, or line by line where the fast reader declines.
 
     Lines end in LF, CRLF or CR. Blank lines are not rows, but count in line numbers.
 

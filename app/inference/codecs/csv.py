@@ -30,7 +30,7 @@ _AS_CSV = bytes.maketrans(b"\t,", b",;")
 
 
 class CsvReader:
-    """Reads lines of numbers below a header line that names the columns, in any order."""
+    """Read lines of numbers below a header line that names the columns, in any order."""
 
     unit = "line"
     piece_bytes = TEXT_PIECE_BYTES
@@ -112,7 +112,7 @@ class CsvReader:
 
 
 class _Columns:
-    """Reads lines of numbers below a known header."""
+    """Read lines of numbers below a known header."""
 
     def __init__(self, contract: Contract, names: list[str]) -> None:
         self._contract = contract
@@ -129,7 +129,7 @@ class _Columns:
             values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
         except orjson.JSONDecodeError:
             return None
-        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line under a single column
+        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line below a single column
             return None
         flat = packed(values, len(values))
         if flat is None:
@@ -180,7 +180,7 @@ class _Columns:
 
 
 class CsvWriter:
-    """Writes `label`, `probability` and one column `probability_<class>` for each class."""
+    """Write `label`, `probability` and one column `probability_<class>` for each class."""
 
     content_type = CONTENT_TYPE + "; charset=utf-8"
     block_rows = TEXT_BLOCK_ROWS

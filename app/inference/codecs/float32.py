@@ -20,7 +20,7 @@ _LITTLE_ENDIAN = np.dtype("<f4")
 
 
 class Float32Reader:
-    """Reads (N, F) values, row-major; the number of rows follows from the number of bytes."""
+    """Read (N, F) values, row-major; the number of rows follows from the number of bytes."""
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
@@ -66,7 +66,7 @@ class Float32Reader:
 
 
 class Float32Writer:
-    """Writes (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
+    """Write (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
 
     content_type = CONTENT_TYPE
     block_rows = BINARY_BLOCK_ROWS

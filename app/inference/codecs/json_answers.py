@@ -21,7 +21,7 @@ MAX_WARNINGS = 100
 
 
 class Warnings:
-    """Collects values outside the training range, over all blocks of an answer."""
+    """Collect values outside the training range, over all blocks of an answer."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -84,7 +84,7 @@ def _head(contract: Contract) -> bytes:
 
 
 class RowsWriter:
-    """Writes `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
+    """Write `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
 
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
@@ -126,7 +126,7 @@ class RowsWriter:
 
 
 class ColumnsWriter:
-    """Writes `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller."""
+    """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller."""
 
     content_type = CONTENT_TYPE
 

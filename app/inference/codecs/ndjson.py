@@ -47,7 +47,7 @@ def ndjson_reader(contract: Contract) -> LineReader:
 
 
 class NdjsonWriter:
-    """Writes one prediction object per line; numbered ones include their line in the request."""
+    """Write one prediction object per line; numbered ones include their line in the request."""
 
     block_rows = TEXT_BLOCK_ROWS
 

@@ -37,7 +37,7 @@ class Written:
 
 
 class InferWriter:
-    """Writes the requested outputs."""
+    """Write the requested outputs."""
 
     def __init__(self, request: InferRequest, contract: Contract) -> None:
         self._id = request.id

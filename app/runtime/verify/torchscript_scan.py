@@ -111,7 +111,7 @@ def _parsed(name: str, text: str) -> ast.Module:
 
 
 class _Reader(ast.NodeVisitor):
-    """Checks one file of the archive and raises Forbidden at the first violation."""
+    """Check one file of the archive and raise Forbidden at the first violation."""
 
     def __init__(self, file: str, bound: set[str]) -> None:
         self._file = file

@@ -18,7 +18,7 @@ STDERR = 2
 
 
 class BackgroundHandler(logging.Handler):
-    """Writes records in the background; synchronously before `start` and in forked processes, which have no thread."""
+    """Write records in the background; synchronously before `start` and in forked processes, which have no thread."""
 
     def __init__(self, descriptor: int = STDERR, max_waiting: int = MAX_WAITING) -> None:
         """Create a handler that writes synchronously.

@@ -35,7 +35,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats each record as one JSON object in ASCII."""
+    """Format each record as one JSON object in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its line feed."""
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Formats records for people; characters that would control the terminal are escaped."""
+    """Format records for people; characters that would control the terminal are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record, without the last line feed."""

@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Writes the access log; created only if the settings enable it."""
+    """Write the access log; created only if the settings enable it."""
 
     def __init__(self) -> None:
         """Enable these lines, whatever the log level of other records."""
