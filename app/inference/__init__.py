@@ -1,1 +1,1 @@
-"""From bytes to predictions and back; knows no HTTP and no torch."""
+"""Turn request bytes into predictions and back; independent of HTTP and torch."""

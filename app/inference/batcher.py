@@ -1,7 +1,8 @@
-"""Zero-wait batching: what arrives in one turn of the event loop runs together; it knows neither torch nor HTTP.
+"""Zero-wait batching: items that arrive in one turn of the event loop run together.
 
-Nobody waits for company: a turn's items run when the turn is over, and an item that is known to be alone runs at once.
-Sizes are rows. Items are checked before they come here, so that a bad one cannot hurt its neighbours.
+By default, no item waits for others: the items of a turn run when the turn ends, and an item that is known to be alone
+runs at once. Sizes are rows. Items are validated before they are submitted, so that a bad one cannot affect its
+neighbours. This module must not know torch or HTTP.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ Done = Callable[[R | Exception], None]
 
 
 class Entry(Generic[T, R]):
-    """One item and the way to answer it; whoever submitted it may cancel it until it runs.
+    """One queued item and its callback; it may be cancelled until it runs.
 
     Attributes:
-        deadline_ns: of `time.perf_counter_ns`.
+        deadline_ns: deadline on the clock of `time.perf_counter_ns`.
     """
 
     __slots__ = ("cancelled", "deadline_ns", "done", "item", "patience", "rows")
@@ -44,14 +45,14 @@ class Entry(Generic[T, R]):
         self.patience: Patience = UNLIMITED
 
     def end(self, now_ns: int) -> Exception | None:
-        """Return why it need not be run any more, if so."""
+        """Return the exception if the item need not run any more, else None."""
         if self.deadline_ns is not None and self.deadline_ns < now_ns:
             return DeadlinePassed()
         return self.patience.end(now_ns)
 
 
 class Batcher(Generic[T, R]):
-    """Collects items and runs them together, in order of arrival."""
+    """Collect items and run them together, in order of arrival."""
 
     def __init__(
         self,
@@ -61,13 +62,13 @@ class Batcher(Generic[T, R]):
         max_queue_rows: int,
         max_wait_s: float = 0.0,
     ) -> None:
-        """Store the parts.
+        """Create an empty queue.
 
         Args:
-            run: computes the results of items, one for each, in their order.
-            max_batch_rows: rows of one run, unless a single item has more.
-            max_queue_rows: rows that may wait; more are refused.
-            max_wait_s: how long to wait for company; 0 waits for the end of the loop's turn only.
+            run: computes the results of items, one for each, in the same order.
+            max_batch_rows: largest number of rows in one run, unless a single item has more.
+            max_queue_rows: largest number of waiting rows; more are refused.
+            max_wait_s: how long to wait for further items; 0 waits until the end of the event loop's turn only.
         """
         self._run = run
         self._max_batch_rows = max_batch_rows
@@ -77,13 +78,13 @@ class Batcher(Generic[T, R]):
         self.queued_rows = 0
 
     def submit(self, item: T, rows: int, done: Done[R], *, alone: bool = False) -> Entry[T, R]:
-        """Run an item with the others of this turn; `done` gets its result or the exception.
+        """Run an item in a batch with the others of this turn; `done` receives its result or the exception.
 
         Args:
-            item: checked input.
+            item: validated input.
             rows: its size.
             done: called once, never after the entry was cancelled.
-            alone: nobody else can be there, so run it here and now.
+            alone: no other item can arrive in this turn, so run this one immediately.
 
         Raises:
             Overloaded: if the queue is full.
@@ -101,13 +102,13 @@ class Batcher(Generic[T, R]):
         return entry
 
     async def result(self, item: T, rows: int, deadline_ns: int | None = None) -> R:
-        """Run an item with the others of this turn and return its result.
+        """Run an item in a batch with the others of this turn and return its result.
 
         Raises:
             Overloaded: if the queue is full.
-            DeadlinePassed: if the item was not run by then, or not as long as its client waits.
-            ClientGone: if the client went away before it was run.
-            Exception: whatever the run raised.
+            DeadlinePassed: if the item did not run before `deadline_ns`, or within the time that its client waits.
+            ClientGone: if the client disconnected before it ran.
+            Exception: any exception of the run.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
 
@@ -134,7 +135,7 @@ class Batcher(Generic[T, R]):
             loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Run one batch; if more wait, the next one comes in the loop's next turn."""
+        """Run one batch; if more items wait, schedule the next batch for the event loop's next turn."""
         batch: list[Entry[T, R]] = []
         rows, now_ns = 0, time.perf_counter_ns()
         while self._queue and (not batch or rows + self._queue[0].rows <= self._max_batch_rows):

@@ -1,4 +1,7 @@
-"""Answers many rows in blocks while they arrive, in bounded memory; it must not know HTTP or any format."""
+"""Answer many rows in blocks while they arrive, in bounded memory.
+
+This module must not know HTTP or any particular format.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from app.inference.predictions import Answer
 from app.runtime.load import LoadedModel
 from app.telemetry.stage_timer import Stages
 
-# Rows with numbers are written one by one, some microseconds each.
+# Numbered rows are written one by one, at some microseconds each.
 NUMBERED_BLOCK_ROWS = 64
 
 
 class BrokenOff(Exception):
-    """The answer could not be finished; its last words were sent, and its end must be missing."""
+    """Raised when an answer breaks off after an error was written; the body must then stay visibly incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,12 @@ class Bulk:
     """How the rows of one body are read, answered and written.
 
     Attributes:
-        plane: answers rows.
-        model: the version that answers all of them.
+        plane: computes the answers.
+        model: the version that answers all rows.
         stages: measures the request.
-        reader: of the body's format.
-        writer: of the answer's format.
-        skip: answer a bad row in its place with what is wrong.
+        reader: reader for the body's format.
+        writer: writer for the answer's format.
+        skip: answer a bad row, in its place, with the problem.
     """
 
     plane: DataPlane
@@ -43,13 +46,13 @@ class Bulk:
     skip: bool
 
     async def whole(self, body: AsyncIterator[bytes]) -> list[bytes]:
-        """Return the answer to a body in parts, all of them or none.
+        """Return the whole answer to a body, in parts.
 
         Args:
             body: the body in parts of any size.
 
         Raises:
-            ServingError: whatever is wrong, wherever it is.
+            ServingError: for any error, wherever it is in the body.
         """
         with self.stages:
             parts = [self.writer.head()]
@@ -65,8 +68,8 @@ class Bulk:
             body: the body in parts of any size.
 
         Raises:
-            ServingError: if nothing was yielded yet; the client can still be told properly.
-            BrokenOff: if the answer had begun; what was wrong has been yielded as its last words.
+            ServingError: if nothing was yielded yet, so an error response is still possible.
+            BrokenOff: if the answer had begun; the error has been yielded as its last part.
         """
         begun = False
         with self.stages:
@@ -85,7 +88,7 @@ class Bulk:
         """Yield the rows of the answer block by block.
 
         Raises:
-            ServingError: whatever is wrong.
+            ServingError: for any error.
         """
         async for block in self._blocks(body):
             answer = await self.plane.infer(self.model, block.x)
@@ -99,7 +102,7 @@ class Bulk:
             yield text
 
     async def _blocks(self, body: AsyncIterator[bytes]) -> AsyncIterator[Block]:
-        """Yield what is read in blocks that are read, and will be written, in a fraction of a millisecond."""
+        """Yield blocks small enough to be read, and later written, in a fraction of a millisecond."""
         async for part in body:
             for start in range(0, len(part), self.reader.piece_bytes):
                 self.stages.resume()
@@ -111,7 +114,7 @@ class Bulk:
             yield piece
 
     def _pieces(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield blocks as small as they will be written, and measure how long reading them takes."""
+        """Split blocks to the size in which they are written, and measure the time of reading them."""
         rows = NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
         for block in blocks:
             for piece in block.parts(rows):
@@ -122,10 +125,10 @@ class Bulk:
 
 
 def _whole(answer: Answer, block: Block, unit: str) -> Answer:
-    """Return the answer of a block without bad rows.
+    """Return the answer of a block if it has no bad rows.
 
     Raises:
-        InvalidInput: naming line or row, and column.
+        InvalidInput: if a row is bad; names the line or row, and the column.
     """
     if not block.bad:
         return answer

@@ -1,4 +1,7 @@
-"""From a body that is read in blocks to its answer, while it arrives or when all of it is there; no HTTP, no store."""
+"""Answer bodies that are read in blocks, either streamed or as a whole.
+
+This module must not know HTTP or the store.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from app.schema import Contract
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
-    """What is asked for, but the body.
+    """A bulk request without its body.
 
     Attributes:
-        name: of the model.
-        version: of the model; None for the active one.
-        reader: makes the reader of the body's format.
-        writer: makes the writer of the answer's format.
-        options: of the formats.
+        name: name of the model.
+        version: version of the model; None for the active one.
+        reader: creates the reader for the body's format.
+        writer: creates the writer for the answer's format.
+        options: options of the formats.
     """
 
     name: str | None
@@ -33,28 +36,29 @@ class BulkRequest:
 
 
 class BulkPredictor:
-    """Answers predictions in all formats whose rows can be read one after another."""
+    """Answer prediction requests in all formats whose rows can be read one after another."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
 
     async def stream(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:
-        """Return content type and parts of the answer to a body that is answered while it arrives.
+        """Answer a body while it arrives; return the content type and the parts of the answer.
 
         Raises:
-            ServingError: whatever is wrong with request or model before the first part.
+            ServingError: for any error of the request or the model before the first part.
         """
         bulk = await self._bulk(asked)
         parts = bulk.streamed(body)
         return bulk.writer.content_type, _begun(await anext(parts), parts)
 
     async def whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
-        """Return content type and parts of the answer to a body that is answered when all of it is found good.
+        """Answer a body once all of it is known to be valid.
 
-        The third is how many blank lines of the body were passed over.
+        Returns:
+            Content type, parts of the answer, and the number of blank lines that were skipped in the body.
 
         Raises:
-            ServingError: whatever is wrong with request or model.
+            ServingError: for any error of the request or the model.
         """
         bulk = await self._bulk(asked)
         parts = await bulk.whole(body)

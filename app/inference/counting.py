@@ -1,4 +1,7 @@
-"""Which rows of a forward pass count how, besides their number; it must not know models or requests."""
+"""Count the rows of a forward pass by class, and sample them.
+
+This module must not know models or requests.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,20 @@ import numpy as np
 from app.inference.predictions import Scores
 from app.telemetry.version_counters import VersionCounts
 
-# Rows are counted by class in the quickest way: one by one if they are few, class by class if there are many of few
-# classes, and by bincount otherwise.
+# Rows are counted by class in the quickest way: one by one if there are few, class by class if there are many rows and
+# few classes, and by bincount otherwise.
 FEW_ROWS, MANY_ROWS = 4, 4096
 FEW_CLASSES = 8
 
 
 def count_answers(counts: VersionCounts, scores: Scores) -> None:
-    """Count the rows of a forward pass by class, and take some of them into the sample."""
+    """Count the rows of a forward pass by class, and add some of them to the sample."""
     counts.sampled(scores.x, scores.probabilities)
     _count_classes(counts, scores)
 
 
 def _count_classes(counts: VersionCounts, scores: Scores) -> None:
-    """Count the rows by class, but those that overflowed; most formats need the winners anyway."""
+    """Count the rows by class, except those that overflowed; most formats need the winners anyway."""
     if not counts.classes:
         return
     if len(scores.x) <= FEW_ROWS and scores.finite:

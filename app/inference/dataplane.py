@@ -1,4 +1,7 @@
-"""What every protocol calls to predict: resolve, batch, infer, check; it must not know HTTP or body formats."""
+"""The data plane: resolve, batch, infer and check predictions for every protocol.
+
+It must not know HTTP or body formats.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ from app.telemetry.metrics import ServingMetrics
 from app.telemetry.stage_timer import Stages
 from app.telemetry.version_counters import VersionCounts
 
-# One forward pass of so many rows holds the event loop for about a quarter of a millisecond (docs/performance.md).
+# A forward pass of this many rows blocks the event loop for about a quarter of a millisecond (docs/performance.md).
 MAX_BATCH_ROWS = 1024
-STEP_ROWS = 2048  # of a request with more rows than that
+STEP_ROWS = 2048  # rows in one step of a request that exceeds MAX_BATCH_ROWS
 
 OVERFLOW = "values are so far outside the training range that the model overflows"
 
@@ -34,14 +37,14 @@ Rows = Batcher[Float32, Answer]
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """What the requests of one version share."""
+    """Batcher and counts that the requests of one version share."""
 
     batcher: Rows
     counts: VersionCounts
 
 
 class DataPlane:
-    """Answers rows with probabilities, every request by exactly one version."""
+    """Compute probabilities for rows; each request is answered by exactly one version."""
 
     def __init__(
         self, registry: ModelRegistry, metrics: ServingMetrics, *, max_queue_rows: int, max_wait_s: float
@@ -53,7 +56,7 @@ class DataPlane:
         self._lanes: dict[LoadedModel, _Lane] = {}
 
     def active(self, name: str) -> LoadedModel:
-        """Return the version that serves a model now; no waiting.
+        """Return the version that serves a model now, without waiting.
 
         Raises:
             ModelNotFound, ModelNotReady.
@@ -61,7 +64,7 @@ class DataPlane:
         return self._registry.active(name)
 
     async def resolve(self, name: str, version: int | None) -> LoadedModel:
-        """Return the version that is to answer: the active one if none is named.
+        """Return the version that should answer: the named one, or the active one.
 
         Raises:
             ModelNotFound, ModelNotReady, VersionNotFound, VersionRefused.
@@ -69,37 +72,37 @@ class DataPlane:
         return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
 
     def counts(self, model: LoadedModel) -> VersionCounts:
-        """Return where the requests of a version are counted."""
+        """Return the counts of a version."""
         return self._lane(model).counts
 
     def refused(self, name: str | None) -> VersionCounts | None:
-        """Return where a request counts that named no version and was refused before one was looked for."""
+        """Return the counts for a request that names no version and was refused before it was resolved."""
         try:
             return None if name is None else self.counts(self.active(name))
         except ServingError:
             return None
 
     def stages(self, name: str | None) -> Stages:
-        """Return what measures a request; `name` is its model's, if the request names no version."""
+        """Return the timer of a request; `name` is the model's name if the request names no version."""
         return Stages(lambda: self.refused(name))
 
     def queued(self) -> Mapping[str, int]:
-        """Return how many rows of small requests wait, by model."""
+        """Return the number of waiting rows of small requests, by model."""
         rows: Counter[str] = Counter()
         for model, lane in self._lanes.items():
             rows[model.contract.name] += lane.batcher.queued_rows
         return rows
 
     def submit(self, model: LoadedModel, x: Float32, done: Done[Answer], *, alone: bool) -> Entry[Float32, Answer]:
-        """Answer a request of few rows together with others of this turn; `done` gets the answer or what went wrong.
+        """Answer a small request in a batch with others of this turn; `done` receives the answer or the exception.
 
-        As after `infer`, the rows of the answer may overflow.
+        As with `infer`, rows of the answer may have overflowed.
 
         Args:
             model: the version that answers.
             x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
             done: called once.
-            alone: no other request can be there.
+            alone: no other request can arrive in this turn.
 
         Raises:
             Overloaded: if too many rows wait.
@@ -112,12 +115,12 @@ class DataPlane:
             raise
 
     async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Answer:
-        """Answer checked rows, any number of them, without holding the event loop for long.
+        """Answer any number of validated rows without blocking the event loop for long.
 
         Args:
             model: the version that answers.
             x: raw features, float32, shape (N, F), finite, N >= 1.
-            deadline_ns: of `time.perf_counter_ns`; no row is computed after it.
+            deadline_ns: deadline on the clock of `time.perf_counter_ns`; no computation starts after it.
 
         Returns:
             The answer; `overflows` tells which of its rows are not finite.
@@ -155,7 +158,7 @@ class DataPlane:
         return Answer(scores, 0, len(x))
 
     def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Answer]:
-        """Run requests in one forward pass and give each its part."""
+        """Run requests in one forward pass and return the part of each."""
         began_ns = time.perf_counter_ns()
         x = items[0] if len(items) == 1 else np.concatenate(items)  # (N, F)
         joined_ns = time.perf_counter_ns()
@@ -189,7 +192,7 @@ class DataPlane:
         return lane
 
     def _forget_replaced(self) -> None:
-        """Drop the lanes of versions that have nothing waiting; one that is asked again gets a new one."""
+        """Drop the lanes of versions without waiting rows; a version that is used again gets a new lane."""
         self._lanes = {model: lane for model, lane in self._lanes.items() if lane.batcher.queued_rows}
 
 
@@ -203,7 +206,7 @@ def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests:
 
 
 def overflows(answer: Answer) -> list[int]:
-    """Return the rows, counted from 0, whose values are so extreme that float32 overflowed inside the model."""
+    """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values."""
     if answer.scores.finite:
         return []
     rows: list[int] = np.flatnonzero(~np.isfinite(answer.probabilities).all(axis=1)).tolist()
@@ -214,11 +217,11 @@ def require_finite(answer: Answer, first: int = 0) -> None:
     """Refuse an answer that is not finite.
 
     Args:
-        answer: of one request; its neighbours in the batch do not count.
+        answer: answer to one request; other requests in the batch do not matter.
         first: number of its first row.
 
     Raises:
-        InvalidInput: naming the rows.
+        InvalidInput: if a row overflowed; names the rows.
     """
     if rows := overflows(answer):
         problems = tuple(Problem(first + row, None, OVERFLOW) for row in rows[:MAX_PROBLEMS])

@@ -1,10 +1,11 @@
-"""Long work beside the event loop, one piece at a time, so that other requests get their turn; no HTTP, no models.
+"""Run long work in one thread beside the event loop, so that other requests get their turn.
 
-What waits for it is bounded by the bodies that it is about, which `app/holding.py` counts: work that is given up lets
-go of its body at once. What was made of a body, many times as large, is bounded by the turns.
+Waiting work is bounded by the size of its bodies, which `app/holding.py` counts; abandoned work releases its body at
+once. Parsed bodies, which are many times as large, are bounded by the number of turns.
 
-A thread does not make it quicker: it lets the loop take the interpreter back every few milliseconds. That needs work
-that is Python, not one call of a C function; `app/inference/codecs/precise_json.py` is made so.
+A thread does not make the work quicker, but lets the event loop take the interpreter back every few milliseconds. This
+requires work in Python, not one call of a C function; `app/inference/codecs/precise_json.py` is written that way. This
+module must not know HTTP or models.
 """
 
 from __future__ import annotations
@@ -22,30 +23,30 @@ from typing import Generic, ParamSpec, TypeVar
 from app.errors import ServingError
 from app.patience import PATIENCE, Patience
 
-SMALL_BYTES = 64 << 10  # some 10 ms at worst; done at once
-TURNS = 2  # one is worked on while another may wait for a model to be loaded
+SMALL_BYTES = 64 << 10  # about 10 ms at worst; done on the event loop
+TURNS = 2  # one body is processed while another may wait for a model to load
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Aside:
-    """One thread for all that takes long."""
+    """A thread for long work, one piece at a time."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "aside")
         self._turns = asyncio.Semaphore(TURNS)
 
     def turn(self, size_bytes: int) -> AbstractAsyncContextManager[object]:
-        """Return what to do several pieces of work in that belong together, and hold much in between."""
+        """Return a context manager for several pieces of work that belong together and hold much memory in between."""
         return contextlib.nullcontext() if size_bytes <= SMALL_BYTES else self._turns
 
     async def run(self, size_bytes: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Return what the work returns, done here and now if it is about few bytes.
+        """Run work in the thread and return its result; run it directly if size_bytes is small.
 
         Raises:
-            DeadlinePassed, ClientGone: if nobody waits for it any more when its turn comes.
-            Exception: what the work raises.
+            DeadlinePassed, ClientGone: if the client no longer waits when the work's turn comes.
+            Exception: any exception of the work.
         """
         if size_bytes <= SMALL_BYTES:
             return work(*arguments, **named)
@@ -57,7 +58,7 @@ class Aside:
 
 
 class _Piece(Generic[T]):
-    """Work that waits for its turn; the queue holds it until then, but not what it is about once nobody waits."""
+    """Queued work; if its caller stops waiting, it is emptied so that the queue does not hold its data."""
 
     def __init__(self, patience: Patience, work: Callable[[], T]) -> None:
         self.patience = patience
@@ -65,7 +66,7 @@ class _Piece(Generic[T]):
 
 
 def _undisturbed(piece: _Piece[T]) -> T:
-    """Do the work without the garbage collector, which would look at a million rows again and again in one go."""
+    """Do the work with the garbage collector off, which would traverse a million rows again and again without pause."""
     work = piece.work
     if work is None:
         raise asyncio.CancelledError
@@ -75,7 +76,7 @@ def _undisturbed(piece: _Piece[T]) -> T:
     try:
         return work()
     except ServingError as error:
-        # Its traceback and its cause hold all that was read; they are to be freed here, not by the event loop.
+        # Its traceback and its cause hold all parsed data, which must be freed here, not on the event loop.
         error.__cause__ = error.__context__ = None
         raise error.with_traceback(None) from None
     finally:

@@ -1,4 +1,7 @@
-"""From the bytes of an inference request (Open Inference Protocol) to those of its answer; no HTTP, no store."""
+"""Answer inference requests of the Open Inference Protocol, from bytes to bytes.
+
+This module must not know HTTP or the store.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +28,15 @@ REHEARSALS = 3
 
 
 class Inference:
-    """Answers inference requests with what answers predictions."""
+    """Answer inference requests through the same data plane as predictions."""
 
     def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
-        """Store the parts.
+        """Create the handler.
 
         Args:
             plane: computes the answers.
-            aside: for large bodies that cannot be read in steps.
-            max_rows: of a request.
+            aside: reads large bodies that cannot be read in steps.
+            max_rows: largest number of rows in a request.
         """
         self._plane = plane
         self._aside = aside
@@ -44,12 +47,12 @@ class Inference:
 
         Args:
             body: the request's bytes.
-            name: of the model.
-            version: of the model; None for the active one.
-            arrived_ns: when the request came, of `time.perf_counter_ns`; its timeout runs from there.
+            name: name of the model.
+            version: version of the model; None for the active one.
+            arrived_ns: arrival on the clock of `time.perf_counter_ns`; the request's timeout starts there.
 
         Raises:
-            ServingError: whatever is wrong with request or model.
+            ServingError: for any error of the request or the model.
         """
         with self._plane.stages(None) as stages:
             model = await resolved(self._plane, stages, name, version)
@@ -65,7 +68,7 @@ class Inference:
             return written
 
     def rehearse(self, model: LoadedModel) -> None:
-        """Read and write an ordinary request, so that no client pays for what is done the first time."""
+        """Answer typical requests and drop the answers, so that no client pays for first-call costs."""
         row = model.manifest.golden.features[0]
         tensor = Tensor("features", "FP32", (1, len(row)), data=list(row))
         for binary in (False, True) * REHEARSALS:
@@ -76,7 +79,7 @@ class Inference:
             writer.finish()
 
     async def _read(self, stages: Stages, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
-        """Return a request and its rows, a large JSON tensor in steps."""
+        """Return a request and its rows; read a large JSON tensor in steps."""
         if oip_blocks.is_large(body):
             with contextlib.suppress(oip_blocks.Unusual):
                 return await self._read_in_blocks(stages, body, contract)
@@ -88,15 +91,15 @@ class Inference:
         x = read_rows(request, contract)
         if len(x) > self._max_rows:
             raise TooManyRows(self._max_rows)
-        return replace(request, inputs=()), x  # the values that were read are freed here
+        return replace(request, inputs=()), x  # frees the parsed values here, in the thread
 
     async def _read_in_blocks(
         self, stages: Stages, body: InferBody, contract: Contract
     ) -> tuple[InferRequest, Float32]:
-        """Return a request with one tensor.
+        """Return a request with one tensor and its rows, read in steps.
 
         Raises:
-            Unusual: if it has to be read whole.
+            Unusual: if the body must be read as a whole.
             TooManyRows.
         """
         request, values = oip_blocks.split(body)
@@ -114,7 +117,7 @@ class Inference:
 
 
 async def _written(stages: Stages, writer: InferWriter, request: InferRequest, answer: Answer) -> Written:
-    """Return the answer as the request wants it, a large one written in steps."""
+    """Return the answer with the requested outputs; write a large one in steps."""
     if answer.rows <= STEP_ROWS or all(output.is_quick for output in request.outputs):
         writer.rows(answer)
         return writer.finish()

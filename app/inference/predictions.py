@@ -1,6 +1,7 @@
-"""What a version answered for a batch of rows, and each request's part of it; it must not know any body format.
+"""Predictions for a batch of rows, and the part of each request.
 
-What every answer needs of the batch is computed once for all its requests: NumPy costs microseconds a call.
+Values that every answer needs are computed once per batch, since each NumPy call costs microseconds. This module must
+not know any body format.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from app.schema import Contract, Float32, all_finite
 
-# From so many rows, and up to so many classes, comparing columns is quicker than argmax along rows of a few values:
-# 20 us instead of 130 for 10,000 rows of 3 classes, 60 instead of 230 for 8.
+# From _MANY_ROWS rows and up to _FEW_CLASSES classes, comparing columns is quicker than argmax along short rows: 20 us
+# instead of 130 us for 10,000 rows of 3 classes, 60 us instead of 230 us for 8 classes.
 _MANY_ROWS = 1024
 _FEW_CLASSES = 8
 
@@ -28,8 +29,8 @@ class Scores:
     Attributes:
         x: raw features, float32, shape (N, F).
         probabilities: float32, shape (N, K).
-        began_ns: when computing them began, of `time.perf_counter_ns`.
-        took_ns: how long it took.
+        began_ns: start of the computation on the clock of `time.perf_counter_ns`.
+        took_ns: duration of the computation.
     """
 
     began_ns = 0
@@ -42,12 +43,12 @@ class Scores:
 
     @cached_property
     def columns(self) -> Float32:
-        """Return the probabilities class by class, shape (K, N), each class in one piece of memory."""
+        """Return the probabilities class by class, shape (K, N), C-contiguous."""
         return np.ascontiguousarray(self.probabilities.T)
 
     @cached_property
     def winners(self) -> NDArray[np.signedinteger]:
-        """Return the index of the most probable class of each row, shape (N,); of equal ones the lowest."""
+        """Return the index of the most probable class of each row, shape (N,); the lowest index among equals."""
         rows, classes = self.probabilities.shape
         if rows >= _MANY_ROWS and classes <= _FEW_CLASSES and self.finite:
             return _winners(self.columns)
@@ -62,33 +63,33 @@ class Scores:
 
     @cached_property
     def best(self) -> list[int]:
-        """Return `winners` as a list, which is quicker to read one by one."""
+        """Return `winners` as a list, which is quicker to read item by item."""
         best: list[int] = self.winners.tolist()
         return best
 
     @cached_property
     def digits(self) -> list[bytes]:
-        """Return all probabilities row by row in the shortest digits that give the same float32, length N * K.
+        """Return all probabilities, row by row, in the shortest decimal form that gives the same float32; length N * K.
 
-        One that is not finite is written `null`.
+        Values that are not finite become `null`.
         """
         return orjson.dumps(self.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
 
     @cached_property
     def finite(self) -> bool:
-        """Whether all probabilities are numbers."""
+        """Whether all probabilities are finite."""
         return all_finite(self.probabilities)
 
     @cached_property
     def outside(self) -> NDArray[np.bool_] | None:
-        """Return which values are outside the training range, shape (N, F); None if all are inside."""
+        """Return a mask of the values outside the training range, shape (N, F); None if all are inside."""
         mask: NDArray[np.bool_] = (self.x < self.contract.low) | (self.x > self.contract.high)
         return mask if _TRUE in mask.tobytes() else None  # four times as fast as mask.any() for few rows
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The rows `start` to `stop` of a batch: what one request gets."""
+    """The rows `start` to `stop` of a batch, which answer one request."""
 
     scores: Scores
     start: int
@@ -111,7 +112,7 @@ class Answer:
 
     @property
     def winners(self) -> NDArray[np.signedinteger]:
-        """Return the same as an array, shape (rows,)."""
+        """Return the index of the most probable class of each row as an array, shape (rows,)."""
         return self.scores.winners[self.start : self.stop]
 
     @property
@@ -126,7 +127,7 @@ class Answer:
 
     @property
     def digits(self) -> list[bytes]:
-        """Return the probabilities as `Scores.digits` has them."""
+        """Return the probabilities in the form of `Scores.digits`, length rows * K."""
         classes = len(self.scores.contract.classes)
         return self.scores.digits[self.start * classes : self.stop * classes]
 
@@ -137,10 +138,10 @@ class Answer:
 
 
 def _winners(columns: Float32) -> NDArray[np.int8]:
-    """Return what argmax over the classes gives, from columns of finite values, shape (K, N)."""
+    """Return the argmax over the classes, shape (N,), from columns of finite values, shape (K, N)."""
     best, winners = columns[0], np.zeros(columns.shape[1], dtype=np.int8)
     for k, column in enumerate(columns[1:], start=1):
-        better = (column > best).view(np.int8)  # 1 where k beats all before it, so the greatest such k wins
+        better = (column > best).view(np.int8)  # 1 where k exceeds all earlier classes, so the greatest such k wins
         np.maximum(winners, better * np.int8(k), out=winners)
         best = np.maximum(best, column)
     return winners

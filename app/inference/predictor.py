@@ -1,4 +1,7 @@
-"""From the bytes of a JSON prediction request to those of its answer, whichever way it came; no HTTP, no store."""
+"""Answer JSON prediction requests, from bytes to bytes.
+
+This serves both the routes and the fast path from the socket. It must not know HTTP or the store.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ Finish = Callable[[bytes | Exception], None]
 
 
 class WholeWriter(Protocol):
-    """What is needed of a writer when all rows are known to be good before the first is sent."""
+    """A writer for answers whose rows are all known to be valid before the first is sent."""
 
     def head(self) -> bytes:
-        """Return what comes before all rows."""
+        """Return the bytes before the first row."""
         ...
 
     def rows(self, answer: Answer) -> bytes:
@@ -40,7 +43,7 @@ class WholeWriter(Protocol):
         ...
 
     def tail(self) -> bytes:
-        """Return what comes after all rows."""
+        """Return the bytes after the last row."""
         ...
 
 
@@ -48,15 +51,15 @@ MakeWriter = Callable[[Contract], WholeWriter]
 
 
 class Predictor:
-    """Answers predictions in JSON, for every route that asks for one and for the short way from the socket."""
+    """Answer JSON predictions, for every route that needs them and for the fast path from the socket."""
 
     def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
-        """Store the parts.
+        """Create the handler.
 
         Args:
             plane: computes the answers.
-            aside: for large bodies that cannot be read in steps.
-            max_rows: of a request.
+            aside: reads large bodies that cannot be read in steps.
+            max_rows: largest number of rows in a request.
         """
         self._plane = plane
         self._aside = aside
@@ -68,12 +71,12 @@ class Predictor:
 
         Args:
             body: the request's body.
-            name: model named by the path, if any; the body may name it too, but not another.
+            name: model named by the path, if any; if the body names one too, they must agree.
             version: version named by the path, if any; likewise.
-            write: makes the writer of the answer.
+            write: creates the writer of the answer.
 
         Raises:
-            ServingError: whatever is wrong with request or model.
+            ServingError: for any error of the request or the model.
         """
         with self._plane.stages(name if version is None else None) as stages:
             if len(body) > json_codec.BLOCK_BYTES and name is not None:
@@ -89,7 +92,7 @@ class Predictor:
     async def _read_whole(
         self, stages: Stages, body: bytes, name: str | None, version: int | None
     ) -> tuple[LoadedModel, Float32]:
-        """Return who is to answer, and the rows; what was read besides is not held longer."""
+        """Return the version that answers, and the rows; all other parsed data is released."""
         request = await self._aside.run(len(body), self._request, body)
         wanted = required(agreed("model", name, request.model))
         stages.parsed()
@@ -105,7 +108,7 @@ class Predictor:
         return request
 
     def rehearse(self, model: LoadedModel) -> None:
-        """Answer an ordinary request and drop the answer, so that no client pays for what is done the first time."""
+        """Answer a typical request and drop the answer, so that no client pays for first-call costs."""
         body = json_codec.example_body(model.manifest.golden.features[:1])
         for _ in range(REHEARSALS):
             x = json_codec.read_rows(json_codec.read_request(body), model.contract)
@@ -128,10 +131,10 @@ class Predictor:
         return parts
 
     async def _read_in_blocks(self, stages: Stages, body: bytes, contract: Contract) -> list[Float32]:
-        """Return the rows of a large JSON request; all are read before one is answered, since the last may be unusual.
+        """Return the rows of a large JSON request; all are read before any is answered, as the last may be unusual.
 
         Raises:
-            Unusual: if another reader has to read it.
+            Unusual: if the body must be read by another reader.
             TooManyRows.
         """
         blocks, rows = [], 0
@@ -149,17 +152,17 @@ class Predictor:
         """Answer a small JSON request to the active version of a model without a task or a future.
 
         Args:
-            body: the request's body, its content type checked.
+            body: the request's body; its content type has been checked.
             name: model named by the path.
-            finish: called once with the JSON or with what went wrong, now or at the end of the loop's turn.
-            alone: no other request can be there.
+            finish: called once with the JSON or the exception, immediately or at the end of the event loop's turn.
+            alone: no other request can arrive in this turn.
 
         Returns:
-            The entry that waits for its batch, to cancel it; None if this request needs `answer` instead, because it
-            names a version or has many rows.
+            The queued entry, for cancelling; None if the request names a version or has many rows and so needs
+            `answer` instead.
 
         Raises:
-            ServingError: whatever is wrong with request or model.
+            ServingError: for any error of the request or the model.
         """
         began_ns = time.perf_counter_ns()
         try:
@@ -180,7 +183,7 @@ class Predictor:
 
 
 def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Answer]:
-    """Return what writes the answer to a small request, and counts it."""
+    """Return a callback that writes the answer to a small request and counts the request."""
 
     def done(result: Answer | Exception) -> None:
         if isinstance(result, Exception):

@@ -1,4 +1,4 @@
-"""Which version is to answer a request: the one that its path or its body names, or else the active one; no HTTP."""
+"""Resolve the version that answers a request: named by path or body, or the active one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Named = TypeVar("Named", str, int)
 
 
 def agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | None:
-    """Return what path or body say; both may, if they say the same.
+    """Return the value given in the path or in the body; both may give it if they agree.
 
     Raises:
         InvalidInput: if they differ.
@@ -25,7 +25,7 @@ def agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | 
 
 
 def required(name: str | None) -> str:
-    """Return the name of the model.
+    """Return the name of the model, which must be given.
 
     Raises:
         InvalidInput: if there is none.
@@ -37,7 +37,7 @@ def required(name: str | None) -> str:
 
 
 async def resolved(plane: DataPlane, stages: Stages, name: str, version: int | None) -> LoadedModel:
-    """Return the version that is to answer; loading it, if need be, is in no stage.
+    """Return the version that answers; loading time is not attributed to a stage.
 
     Raises:
         ModelNotFound, ModelNotReady, VersionNotFound, VersionRefused.

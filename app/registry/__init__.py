@@ -1,1 +1,1 @@
-"""Which version of which model serves now; knows no HTTP."""
+"""Registry of the model versions that serve now; independent of HTTP."""

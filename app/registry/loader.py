@@ -1,7 +1,8 @@
-"""Loads versions, and keeps those that were loaded lately; it must not know which of them serves.
+"""Load model versions in one background thread and cache the recent ones.
 
-What takes time happens in one thread, which steps back behind the event loop's. One thing at a time may change what is
-kept, and trims it when it is done; `recent` may be asked at any time.
+The loader must not know which version serves. Slow work runs in a single thread with a lower scheduling priority than
+the event loop. Only one operation at a time may change the cache, and it trims the cache when it finishes; `recent`
+may be called at any time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class _Recent:
-    """A version that was loaded lately, the files it was loaded from, and those that were looked at last."""
+    """A cached version, the fingerprint of the files it was loaded from, and the last fingerprint that was checked."""
 
     fingerprint: tuple[int, ...]
     loaded: LoadedModel
@@ -41,7 +42,7 @@ class _Recent:
 
 
 class Loader:
-    """The loader's thread, and the versions that it keeps."""
+    """A loader thread and its cache of versions."""
 
     def __init__(self, load: Load, max_versions: int) -> None:
         self._load = load
@@ -50,16 +51,16 @@ class Loader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loader thread."""
         self._thread.shutdown()
 
     async def aside(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Do work in the thread, in the context of whoever wants it."""
+        """Run a function in the loader thread, in a copy of the caller's context."""
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(run, work, *arguments, **named))
 
     def load(self, found: ModelVersion) -> LoadedModel:
-        """Return a version that was loaded lately if its files are the same, else load it; going back is quick.
+        """Return the cached version if its files are unchanged, else load it; so a rollback is quick.
 
         Raises:
             VersionRefused.
@@ -73,10 +74,10 @@ class Loader:
         return recent.loaded
 
     def drop_outdated(self, name: str, stored: Mapping[int, ModelVersion]) -> tuple[int, ...]:
-        """Drop the versions of a model that left the store, or whose number means another version there by now.
+        """Drop cached versions of a model that the store removed or replaced by another version of the same number.
 
         Returns:
-            Those of the second kind, said in the log.
+            The replaced versions; each is also logged.
         """
         replaced = []
         for model, version in [*self._recent]:
@@ -89,14 +90,14 @@ class Loader:
         return tuple(replaced)
 
     def keeps(self, loaded: LoadedModel) -> bool:
-        """Tell whether a version is kept: whether it is what the store has under its number, as of the last look."""
+        """Tell whether this version is cached, so the store held it under its number at the last check."""
         recent = self._recent.get((loaded.contract.name, loaded.contract.version))
         return recent is not None and recent.loaded is loaded
 
     def _is_stored(self, found: ModelVersion) -> bool:
-        """Tell whether a version that is kept is the one in the store, by the content if the files are others.
+        """Tell whether a cached version is the one in the store; compare manifests if the files changed.
 
-        Damage makes no other version: what was loaded is still what was published.
+        Damaged files do not count as another version: the loaded one is still the one that was published.
         """
         key, fingerprint = (found.name, found.version), found.fingerprint()
         recent = self._recent[key]
@@ -112,35 +113,35 @@ class Loader:
         return True
 
     def trim(self, serving: frozenset[LoadedModel]) -> None:
-        """Drop what was not wanted for longest, if too many are kept; those that serve stay, and do not count."""
+        """Drop the least recently used versions beyond the limit; serving versions stay and do not count."""
         others = [key for key, recent in self._recent.items() if recent.loaded not in serving]
         for key in others[: max(0, len(others) - self._max_versions)]:
             del self._recent[key]
 
     def recent(self, name: str, version: int) -> LoadedModel | None:
-        """Return a version if it is loaded."""
+        """Return a version if it is cached, and mark it as used."""
         found = self._recent.get((name, version))
         if found is None:
             return None
-        with contextlib.suppress(KeyError):  # dropped this moment; it still answers this one request
+        with contextlib.suppress(KeyError):  # dropped concurrently; it still answers this request
             self._recent.move_to_end((name, version))
         return found.loaded
 
     def kept(self) -> tuple[LoadedModel, ...]:
-        """Return the versions that are loaded."""
+        """Return all cached versions."""
         return tuple(recent.loaded for recent in self._recent.values())
 
     def forget(self, name: str, version: int) -> None:
-        """Drop a version: who wants it again gets what lies on the disk then."""
+        """Drop a version; the next load reads it from disk."""
         self._recent.pop((name, version), None)
 
     def forget_all_but(self, names: frozenset[str]) -> None:
-        """Drop the versions of all other models: should one come back, its numbers may mean other versions."""
+        """Drop the versions of all other models; if such a model returns, its numbers may mean other versions."""
         for key in [key for key in self._recent if key[0] not in names]:
             del self._recent[key]
 
 
 def _step_back() -> None:
-    """Let the calling thread have the processor when no other thread of the service wants it, where that can be."""
+    """Lower the scheduling priority of the calling thread, where the system allows it."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)

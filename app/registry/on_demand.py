@@ -1,6 +1,7 @@
-"""Loads that were asked for by number: one for all who ask for the same, and few at a time; it must not know the disk.
+"""Load versions on request: one load per version, shared by its requests, few at a time.
 
-Anybody who may predict may ask for any version, so this is where strangers could make the loader work without end.
+Every client that may predict may request any version, so without these limits clients could keep the loader busy
+forever. This module must not access the disk.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from app.registry.priority_lock import Turns
 from app.registry.state import Refusal
 from app.runtime.load import LoadedModel
 
-MAX_LOADS = 4  # that wait or run, each of another version
-MAX_WAITING = 32  # requests for one of them
+MAX_LOADS = 4  # waiting or running, each for a different version
+MAX_WAITING = 32  # requests that share one load
 
 Outcome = LoadedModel | Refusal
 Load = Callable[[str, int], Awaitable[Outcome]]
@@ -23,21 +24,21 @@ Load = Callable[[str, int], Awaitable[Outcome]]
 
 @dataclass(slots=True)
 class _Pending:
-    """A load that is not done, and how many wait for it."""
+    """An unfinished load and the number of requests that wait for it."""
 
     task: asyncio.Task[Outcome]
     waiting: int = 0
 
 
 class AskedLoads:
-    """See the module; all of it is for the event loop."""
+    """Bounded, shared loads of requested versions; use it from the event loop only."""
 
     def __init__(self, load: Load, turns: Turns) -> None:
-        """Store the parts.
+        """Create an empty set of loads.
 
         Args:
-            load: loads a version, given as model and number; called in its turn.
-            turns: the loader's.
+            load: loads a version, given model name and version number; called while `turns` is held.
+            turns: the lock of the loader.
         """
         self._load = load
         self._turns = turns
@@ -45,12 +46,12 @@ class AskedLoads:
         self._running: tuple[str, int] | None = None
 
     def close(self) -> None:
-        """Give up what nobody will wait for any more."""
+        """Cancel all unfinished loads."""
         for pending in self._pending.values():
             pending.task.cancel()
 
     def require_room(self, name: str, version: int) -> None:
-        """Check that one more may wait for this version.
+        """Check that one more request may wait for this version.
 
         Raises:
             TooManyLoads.
@@ -60,23 +61,23 @@ class AskedLoads:
             raise TooManyLoads
 
     async def outcome(self, name: str, version: int) -> Outcome:
-        """Return what became of a load of this version: of the one that waits or runs, else of a new one.
+        """Return the outcome of loading this version; join the unfinished load if there is one.
 
         Raises:
-            TooManyLoads, and whatever the load raises.
+            TooManyLoads, and any exception of the load.
         """
         self.require_room(name, version)
         key = (name, version)
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = _Pending(asyncio.create_task(self._run(key), name="load asked for"))
-            pending.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # all may have left
+            pending.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # if all waiters left
         pending.waiting += 1
         try:
             return await asyncio.shield(pending.task)
         finally:
             pending.waiting -= 1
-            if not pending.waiting and self._running != key:  # done, or not begun: a thread cannot be called back
+            if not pending.waiting and self._running != key:  # done or not started: threads cannot be cancelled
                 pending.task.cancel()
                 if self._pending.get(key) is pending:
                     del self._pending[key]

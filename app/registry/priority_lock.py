@@ -1,4 +1,4 @@
-"""Whose turn it is with the loader: what changes what serves goes before what was asked for by number; no models."""
+"""A lock with two priorities: changes to the serving versions go before loads on request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 
 class Turns:
-    """One at a time, with two doors; a change waits for one load that was asked for at most, however many wait."""
+    """A mutual exclusion lock with two priorities; a change waits for at most one load on request."""
 
     def __init__(self) -> None:
         self._busy = asyncio.Lock()
@@ -19,7 +19,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def change(self) -> AsyncIterator[None]:
-        """Take a turn for a look at the store, an activation, a removal or a test."""
+        """Hold the lock with high priority: for a refresh, an activation, a removal or a self-test."""
         self._changes += 1
         self._quiet.clear()
         try:
@@ -32,9 +32,9 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def asked(self) -> AsyncIterator[None]:
-        """Take a turn for one load that was asked for by number, when no change waits."""
+        """Hold the lock for one load on request, once no change is waiting."""
         async with self._asking:
-            while self._changes:  # another may have begun since the event was set
+            while self._changes:  # another change may have started since the event was set
                 await self._quiet.wait()
-            async with self._busy:  # free, so taken before any change can come
+            async with self._busy:  # free, so acquired without yielding to a change
                 yield

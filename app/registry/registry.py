@@ -1,7 +1,8 @@
-"""Which version of which model serves now: a cache in memory of what the store on disk says; no HTTP, no torch.
+"""Registry of the serving versions: an in-memory view of the model store on disk.
 
-The disk is the truth. `refresh` looks at it; a version that should serve is loaded and proved off the event loop and
-then put in place by one assignment, so every request sees exactly one version and none waits for a swap.
+The disk is the source of truth; `refresh` reads it. A version that should serve is loaded and verified off the event
+loop and then installed by one assignment, so every request sees exactly one version and none waits for a swap. The
+registry must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class ModelRegistry:
-    """Model name to the version that serves it now.
+    """Map each model name to the version that serves it now.
 
     Attributes:
-        stored: the versions on disk of the models that are known here.
+        stored: the versions on disk of the models that the registry knows.
     """
 
     def __init__(
@@ -42,15 +43,15 @@ class ModelRegistry:
         strict: bool = False,
         note: Callable[[str], None] = lambda result: None,
     ) -> None:
-        """Store the parts.
+        """Create an empty registry; `refresh` fills it.
 
         Args:
             repository: the store on disk.
-            loader: what loads versions, and keeps them.
-            check: asks a loaded version its golden rows again; raises VersionRefused.
-            strict: whether one model that cannot serve is enough not to be ready.
-            note: called with what became of a version that was to serve: `served`, `refused` or `withdrawn`; and
-                `replaced` for one that was loaded and is another one in the store by now.
+            loader: loads and caches versions.
+            check: compares a loaded version with its golden rows again; raises VersionRefused.
+            strict: whether a single model that cannot serve makes the service not ready.
+            note: called with the result of each swap: `served`, `refused` or `withdrawn`; and with `replaced` for a
+                loaded version whose number now means another version in the store.
         """
         self.stored = Shelf(repository, known=self.get)
         self._loader = loader
@@ -64,18 +65,18 @@ class ModelRegistry:
         self._swapped = asyncio.Event()
 
     def close(self) -> None:
-        """End the loader's thread."""
+        """Cancel the loads on request and stop the loader thread."""
         self._asked.close()
         self._loader.close()
 
     @property
     def complete(self) -> bool:
-        """Whether there is a model, and every one has a version that serves."""
+        """Whether there is at least one model and every model has a serving version."""
         return bool(self._served) and all(model.loaded for model in self._served.values())
 
     @property
     def ready(self) -> bool:
-        """Whether requests should come here: one model that serves is enough, unless all are asked for."""
+        """Whether the service should receive requests: one serving model is enough, unless `strict` requires all."""
         return self.complete or (not self._strict and any(model.loaded for model in self._served.values()))
 
     def served(self) -> tuple[ServedModel, ...]:
@@ -83,7 +84,7 @@ class ModelRegistry:
         return tuple(self._served[name] for name in sorted(self._served))
 
     def get(self, name: str) -> ServedModel:
-        """Return what is known about a model.
+        """Return the state of a model.
 
         Raises:
             ModelNotFound.
@@ -94,7 +95,7 @@ class ModelRegistry:
             raise ModelNotFound(tuple(sorted(self._served))) from None
 
     def active(self, name: str) -> LoadedModel:
-        """Return the version that serves a model now; the hot path: no disk, no waiting.
+        """Return the version that serves a model now; on the hot path, so without disk access or waiting.
 
         Raises:
             ModelNotFound, ModelNotReady.
@@ -105,11 +106,11 @@ class ModelRegistry:
         return model.loaded
 
     async def resolve(self, name: str, version: int) -> LoadedModel:
-        """Return a version that was asked for by its number, loaded first if need be.
+        """Return a version by its number; load it first if necessary.
 
         Raises:
             ModelNotFound, VersionNotFound, TooManyLoads.
-            VersionRefused: it does not prove itself, or did not before and its files are the same.
+            VersionRefused: if it fails verification, or failed it before and its files are unchanged.
         """
         self.get(name)
         if (recent := self._loader.recent(name, version)) is not None:
@@ -125,7 +126,7 @@ class ModelRegistry:
         return outcome
 
     async def refresh(self) -> None:
-        """Look at the store: load, prove and put in place what became active, forget what was removed or replaced."""
+        """Synchronise with the store: install newly active versions, forget removed or replaced ones."""
         async with self._turns.change():
             names = await self._loader.aside(self.stored.names)
             for name in RESERVED.intersection(names).difference(self._served):
@@ -140,11 +141,11 @@ class ModelRegistry:
             self._loader.forget_all_but(frozenset(self._served))
 
     async def activate(self, name: str, version: int) -> ServedModel:
-        """Prove a version here, make it the active one on disk, and serve it; also the way to roll back.
+        """Verify a version, make it the active one on disk, and serve it; also used to roll back.
 
         Raises:
             ModelNotFound, VersionNotFound, StoreUnavailable.
-            VersionRefused: if it does not prove itself; the version that serves now keeps serving.
+            VersionRefused: if it fails verification; the version that serves now keeps serving.
         """
         self.get(name)
         async with self._turns.change():
@@ -158,11 +159,11 @@ class ModelRegistry:
             return model
 
     async def remove(self, name: str, version: int) -> None:
-        """Remove a version from the store for good.
+        """Remove a version from the store permanently.
 
         Raises:
             ModelNotFound, VersionNotFound, StoreUnavailable.
-            VersionInUse: if it is the active one, or serves here.
+            VersionInUse: if it is the active version or serves here.
         """
         self.get(name)
         async with self._turns.change():
@@ -172,24 +173,25 @@ class ModelRegistry:
             self._loader.forget(name, version)
 
     async def self_test(self) -> None:
-        """Ask every loaded version its golden rows again; one that answers otherwise serves no more.
+        """Check every loaded version against its golden rows again; withdraw a version that fails.
 
-        Another version takes its place if one proves itself; if none does, no answer is better than a wrong one.
+        Another version that passes verification takes its place. If none does, the model stops serving: no answer is
+        better than a wrong one.
         """
         for loaded in self._serving().union(self._loader.kept()):
-            async with self._turns.change():  # for each, so that an activation need not wait for all
+            async with self._turns.change():  # one lock per version: an activation waits for one test at most
                 if loaded in self._serving().union(self._loader.kept()):
                     await self._test(loaded)
 
     async def keep_tested(self, interval_s: float) -> None:
-        """Test after each swap and at an interval, for ever; an interval of 0 leaves the swaps."""
+        """Run `self_test` after each swap and every interval_s seconds, forever; with 0, after swaps only."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._swapped.wait(), interval_s or None)
             self._swapped.clear()
             try:
                 await self.self_test()
-            except Exception:  # of the disk, when another version was looked for; the next look does so again
+            except Exception:  # the disk failed while a stand-in was sought; the next refresh retries
                 logger.exception("the loaded versions could not be tested")
 
     async def _test(self, loaded: LoadedModel) -> None:
@@ -197,20 +199,20 @@ class ModelRegistry:
             await self._loader.aside(self._check, loaded)
         except VersionRefused as error:
             await self._withdraw(loaded, error)
-        except Exception:  # an error is no wrong answer, and predictions show it as well
+        except Exception:  # an error is not a wrong answer, and predictions report it too
             contract = loaded.contract
             logger.exception("version %d of %s could not be tested", contract.version, contract.name)
 
     async def _withdraw(self, loaded: LoadedModel, error: VersionRefused) -> None:
-        """Serve no more what answers wrongly; it may come back when its files change, or by being activated."""
+        """Withdraw a version that answers wrongly, until its files change or it is activated again."""
         name, version = error.name, error.version
         logger.error("%s; it had proved itself before", error)
         self._loader.forget(name, version)
         model = self._served.get(name)
-        if model is None or (model.serving == version and model.loaded is not loaded):  # of other files
+        if model is None or (model.serving == version and model.loaded is not loaded):  # loaded from other files
             return
         files: tuple[int, ...] = ()
-        with contextlib.suppress(VersionNotFound):  # removed meanwhile
+        with contextlib.suppress(VersionNotFound):  # removed in the meantime
             files = await self._loader.aside(self.stored.fingerprint, name, version)
         self._served[name] = model.without(version, Refusal(error.reason, error.detail, files))
         if model.loaded is loaded:
@@ -218,7 +220,7 @@ class ModelRegistry:
             self._put(await self._loader.aside(self._chooser.refreshed, self._served[name]))
 
     def _put(self, model: ServedModel) -> None:
-        """Let a model be as it is now: by one assignment, so that every request sees one version."""
+        """Install the new state of a model by one assignment, so that every request sees one version."""
         known = self._served.get(model.name, ServedModel(model.name))
         self._served[model.name] = model
         self._loader.trim(self._serving())
@@ -232,7 +234,7 @@ class ModelRegistry:
             self._swapped.set()
 
     async def _load_asked(self, name: str, version: int) -> LoadedModel | Refusal:
-        """Load a version that was asked for by its number, or remember why it may not answer."""
+        """Load a requested version, or record why it is refused."""
         model = self.get(name)
         outcome = await self._loader.aside(self._find_and_try, name, version)
         self._served[name] = model.beside(version, outcome)

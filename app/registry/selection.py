@@ -1,4 +1,8 @@
-"""Which version of a model should serve: the one that the store wants, or as near as proved ones come; no requests."""
+"""Select the version of a model that should serve.
+
+That is the version that the store calls active or, if it fails verification, the best one that passes. This module
+must not know requests.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 class Chooser:
-    """Looks at the store and loads what should serve; every method blocks, so call it in the loader's thread."""
+    """Select and load the version that should serve; every method blocks, so call it in the loader thread."""
 
     def __init__(self, repository: ModelRepository, loader: Loader, note: Callable[[str], None]) -> None:
-        """Store the parts.
+        """Create a selector.
 
         Args:
             repository: the store.
-            loader: what loads versions, and keeps them.
-            note: called with `replaced` for each version that was loaded and is another one in the store by now.
+            loader: loads and caches versions.
+            note: called with `replaced` for each loaded version whose number now means another version in the store.
         """
         self._repository = repository
         self._loader = loader
@@ -32,9 +36,9 @@ class Chooser:
         self._complaints: dict[str, str] = {}
 
     def looked_at(self, known: ServedModel) -> ServedModel | None:
-        """Return `refreshed`, or None if the model's folder cannot be read; the others must not suffer.
+        """Return `refreshed`, or None if the model's folder cannot be read, so that other models are not affected.
 
-        That is said in the log, but not at each look.
+        Each such error is logged once, not at every refresh.
         """
         try:
             model = self.refreshed(known)
@@ -47,9 +51,10 @@ class Chooser:
         return model
 
     def refreshed(self, known: ServedModel) -> ServedModel:
-        """Return the model as the store wants it now, or as near to that as proved versions allow.
+        """Return the model in the state that the store asks for, or as close to it as verified versions allow.
 
-        What left the store, or was replaced there, is forgotten; if it served, it does so until another proved itself.
+        Versions that were removed from the store or replaced there are forgotten; one that serves continues until
+        another passes verification.
         """
         stored = {
             version: self._repository.find(known.name, version) for version in self._repository.versions(known.name)
@@ -69,7 +74,7 @@ class Chooser:
         return model if model.loaded and model.loaded is not outdated else self._stand_in(model, stored)
 
     def tried(self, found: ModelVersion) -> LoadedModel | Refusal:
-        """Load a version, or return why it may not serve, said in the log."""
+        """Load a version, or return and log why it may not serve."""
         fingerprint = found.fingerprint()
         try:
             return self._loader.load(found)
@@ -78,7 +83,7 @@ class Chooser:
             return Refusal(error.reason, error.detail, fingerprint)
 
     def _stand_in(self, model: ServedModel, stored: Mapping[int, ModelVersion]) -> ServedModel:
-        """Return the model served by the first version that proves itself; unchanged but for refusals if none does."""
+        """Return the model served by the first version that passes verification; else add the refusals only."""
         before = model.loaded
         for candidate in _newest_first(stored.values()):
             if model.loaded is before:
@@ -86,7 +91,7 @@ class Chooser:
         return model
 
     def _try(self, model: ServedModel, found: ModelVersion) -> ServedModel:
-        """Return the model serving the version, or unchanged but for one more refusal."""
+        """Return the model served by this version, or with its refusal added."""
         if found.version in model.refused:
             return model
         outcome = self.tried(found)
@@ -96,7 +101,7 @@ class Chooser:
 
 
 def _newest_first(stored: Iterable[ModelVersion]) -> list[ModelVersion]:
-    """Order the versions to fall back to: newest first, but those that a gate held back last."""
+    """Order the fallback versions: newest first, but those that a gate held back come last."""
 
     def held_back(found: ModelVersion) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The key that the versions of the store must be signed with, as the settings name it; it must not know the store."""
+"""Read the key that verifies signatures of model versions, as configured in the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modelstore import SigningKey
 
 
 def signing_key(settings: Settings) -> SigningKey | None:
-    """Return the key, None if the settings ask for no signatures.
+    """Return the key, or None if the settings require no signatures.
 
     Raises:
         ConfigurationError: if the key file cannot be used.

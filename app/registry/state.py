@@ -1,4 +1,7 @@
-"""What is known about a model: which version is wanted, which serves, which were refused; it reads and does nothing."""
+"""State of a model: the wanted version, the serving version and the refused ones.
+
+These are values only; this module does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from app.runtime.load import LoadedModel
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a version may not serve; forgotten when its files change.
+    """The reason why a version may not serve; discarded when its files change.
 
     Attributes:
         reason: stable code, such as `integrity_sha256`.
-        detail: one sentence for people.
+        detail: one sentence for people to read.
     """
 
     reason: str
@@ -22,18 +25,18 @@ class Refusal:
     fingerprint: tuple[int, ...]
 
     def error(self, name: str, version: int) -> VersionRefused:
-        """Return what is raised for those who want this version all the same."""
+        """Return the exception for requests that name this version."""
         return VersionRefused(name, version, self.reason, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What is known about one model; replaced as a whole when anything changes.
+    """Immutable state of one model; replaced as a whole when anything changes.
 
     Attributes:
         wanted: the version that the store calls active.
         loaded: the version that serves, if any can.
-        refused: the versions that were tried and did not prove themselves.
+        refused: the versions that failed verification.
     """
 
     name: str
@@ -48,7 +51,7 @@ class ServedModel:
 
     @property
     def reason(self) -> str | None:
-        """Return why the wanted version is not the one that serves, or None if all is well."""
+        """Return why the wanted version does not serve, or None if it does."""
         if self.wanted is None:
             return None if self.loaded else "no version was activated"
         if refusal := self.refused.get(self.wanted):
@@ -56,20 +59,20 @@ class ServedModel:
         return None if self.serving == self.wanted else f"version {self.wanted} is not in the store"
 
     def with_version(self, loaded: LoadedModel) -> ServedModel:
-        """Return the model served by this version."""
+        """Return the state with this version serving."""
         refused = {v: refusal for v, refusal in self.refused.items() if v != loaded.contract.version}
         return replace(self, loaded=loaded, refused=refused)
 
     def beside(self, version: int, outcome: LoadedModel | Refusal) -> ServedModel:
-        """Return the model after a version was tried that is not to serve it."""
+        """Return the state after another version was tried; the serving version does not change."""
         if isinstance(outcome, Refusal):
             return self.refusing(version, outcome)
         return replace(self.with_version(outcome), loaded=self.loaded)
 
     def refusing(self, version: int, refusal: Refusal) -> ServedModel:
-        """Return the model after the store's files of a version were refused; what serves goes on."""
+        """Return the state with a version's files refused; the serving version does not change."""
         return replace(self, refused={**self.refused, version: refusal})
 
     def without(self, version: int, refusal: Refusal) -> ServedModel:
-        """Return the model not served by this version, for a reason."""
+        """Return the state with a version refused and no longer serving."""
         return replace(self.refusing(version, refusal), loaded=None if version == self.serving else self.loaded)

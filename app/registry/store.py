@@ -1,6 +1,7 @@
-"""The versions on disk of the models that the service knows, with its errors; it must not know what is loaded.
+"""Access to the model store on disk for known models, with the service's own errors.
 
-Every method reads or writes the disk. A name from a request is no part of a path before it is that of a known model.
+Every method reads or writes the disk. A name from a request becomes part of a path only after it is found to be a
+known model. This module must not know which versions are loaded.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComp
 
 
 class Shelf:
-    """The store as routes and registry use it."""
+    """The model store as the routes and the registry see it."""
 
     def __init__(self, repository: ModelRepository, known: Callable[[str], object]) -> None:
-        """Store the parts.
+        """Wrap a repository.
 
         Args:
             repository: the store.
-            known: raises ModelNotFound if a name is not that of a model.
+            known: raises ModelNotFound if there is no model of that name.
         """
         self._repository = repository
         self._known = known
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all models that the store has now."""
+        """Return the names of all models in the store."""
         return self._repository.names()
 
     def versions(self, name: str) -> tuple[int, ...]:
@@ -51,7 +52,7 @@ class Shelf:
             return self._repository.previous(name)
 
     def find(self, name: str, version: int) -> ModelVersion:
-        """Return a published version, unread.
+        """Return a published version without reading its files.
 
         Raises:
             ModelNotFound, VersionNotFound.
@@ -69,11 +70,11 @@ class Shelf:
         return self.find(name, version).fingerprint()
 
     def compare(self, name: str, versions: tuple[int, int]) -> VersionComparison:
-        """Compare two versions on the test rows that both were measured on.
+        """Compare two versions on the test rows on which both were evaluated.
 
         Raises:
             ModelNotFound, VersionNotFound.
-            NotComparable: if they were tested on other rows, or one cannot be read.
+            NotComparable: if they were tested on different rows, or one cannot be read.
         """
         first, second = (self.find(name, version) for version in versions)
         try:
@@ -82,7 +83,7 @@ class Shelf:
             raise NotComparable(str(error)) from error
 
     def activate(self, name: str, version: int) -> None:
-        """Write down which version is active; durable when this returns.
+        """Record on disk which version is active; durable when this returns.
 
         Raises:
             ModelNotFound, VersionNotFound, StoreUnavailable.
@@ -92,7 +93,7 @@ class Shelf:
             self._repository.activate(name, version)
 
     def remove(self, name: str, version: int) -> None:
-        """Remove a version for good.
+        """Remove a version permanently.
 
         Raises:
             ModelNotFound, VersionNotFound, VersionInUse, StoreUnavailable.
@@ -103,7 +104,7 @@ class Shelf:
 
     @contextlib.contextmanager
     def _translated(self, name: str) -> Iterator[None]:
-        """Turn what the store says about a model into what clients are told."""
+        """Translate errors of the store into the service's errors for clients."""
         try:
             yield
         except (modelstore.UnknownVersion, modelstore.UnknownModel, modelstore.InvalidName) as error:

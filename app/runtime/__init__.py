@@ -1,1 +1,1 @@
-"""Loads versions, proves them and computes with them: the only room with torch."""
+"""Load model versions, verify them and run them; the only package of `app` with torch."""

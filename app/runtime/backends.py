@@ -1,6 +1,7 @@
-"""Ways to run a loaded TorchScript module on rows: on the CPU, on an accelerator, or whichever is quicker for so many.
+"""Engines that run a TorchScript module: on the CPU, on an accelerator, or the quickest.
 
-It must not know manifests, versions or the store.
+`quickest` measures which engine is quickest for each batch size. Engines must not know manifests, versions or the
+store.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from app.schema import Float32
 
 logger = logging.getLogger(__name__)
 
-# Batch sizes that are warmed up, captured and measured; the largest is `dataplane.MAX_BATCH_ROWS`.
+# Batch sizes to warm up, capture and measure; the largest is `dataplane.MAX_BATCH_ROWS`.
 BUCKETS = (1, 2, 3, 8, 64, 256, 1024)
-# The profiling executor records on the first call, compiles on the second and is steady from the third.
+# The profiling executor records on the first call, compiles on the second and is stable from the third on.
 WARM_UP_CALLS = 3
 MEASURED_CALLS = 20
 
 
 class Engine(Protocol):
-    """Computes probabilities, float32 (N, K), of raw features, float32 (N, F)."""
+    """Compute probabilities, float32 (N, K), of raw features, float32 (N, F)."""
 
     @property
     def name(self) -> str:
-        """Return what it is, for people: `cpu`, `cuda:0 graph`."""
+        """Return a name for people to read, such as `cpu` or `cuda:0 graph`."""
         ...
 
     def infer(self, x: Float32) -> Float32:
@@ -43,28 +44,28 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class ScriptEngine:
-    """The module as it is, on a device."""
+    """Run the module unchanged on a device."""
 
     name: str
     module: torch.jit.ScriptModule
 
     def infer(self, x: Float32) -> Float32:
-        """Return the probabilities."""
+        """Return the probabilities of any number of rows."""
         with torch.inference_mode():
             probabilities: torch.Tensor = self.module.forward(torch.from_numpy(x).to(self.name))
             return probabilities.cpu().numpy()  # (N, K)
 
     def image(self) -> bytes:
-        """Return a digest of all that the module keeps: parameters, buffers, lists, constants of its program."""
+        """Return a SHA-256 digest of the module's state: parameters, buffers, lists and program constants."""
         return hashlib.sha256(self.module.save_to_buffer()).digest()
 
 
 class GraphEngine:
-    """The module captured as CUDA graphs, one for each bucket, fed from pinned memory on a stream of its own.
+    """Run the module as CUDA graphs, one per bucket, fed from pinned memory on its own stream.
 
-    A graph replays all kernels with one launch, which for a small network is most of the time. A batch runs in the
-    smallest bucket that holds it; the rows that are left over compute what nobody reads. One thread at a time: what
-    the graph reads and writes is there once.
+    A graph replays all kernels with one launch; for a small network, launches take most of the time. A batch runs in
+    the smallest bucket that holds it; results of unused rows are ignored. One thread runs at a time, because the
+    graph's input and output buffers exist only once.
     """
 
     def __init__(self, module: torch.jit.ScriptModule, features: int, device: str) -> None:
@@ -76,7 +77,7 @@ class GraphEngine:
         self._captured = [self._capture(rows, features) for rows in BUCKETS]
 
     def infer(self, x: Float32) -> Float32:
-        """Return the probabilities; more rows than the largest bucket run one after the other."""
+        """Return the probabilities; rows beyond the largest bucket run in further batches, one after the other."""
         largest = BUCKETS[-1]
         if len(x) > largest:
             return np.concatenate([self.infer(x[start : start + largest]) for start in range(0, len(x), largest)])
@@ -106,7 +107,7 @@ class GraphEngine:
 
 @dataclass(frozen=True)
 class _Captured:
-    """A graph, the device tensors it reads and writes, and pinned host memory, also as NumPy sees it."""
+    """A graph, the device tensors it reads and writes, and pinned host memory with its NumPy views."""
 
     graph: torch.cuda.CUDAGraph
     x: torch.Tensor
@@ -119,7 +120,7 @@ class _Captured:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The engine for batches of up to `rows` rows, and what a batch of that size took; None if there was no choice."""
+    """The engine for batches of up to `rows` rows, and its time for that size; None if there was only one engine."""
 
     rows: int
     engine: Engine
@@ -127,7 +128,7 @@ class Choice:
 
 
 class QuickestEngine:
-    """For each batch size the engine that was measured to be quickest; beyond the largest, the one quickest there."""
+    """Run each batch on the engine measured quickest for its size; beyond the largest size, on the quickest there."""
 
     def __init__(self, choices: Sequence[Choice]) -> None:
         self.choices = tuple(choices)
@@ -135,7 +136,7 @@ class QuickestEngine:
         self._bounds = [choice.rows for choice in choices]
 
     def infer(self, x: Float32) -> Float32:
-        """Return the probabilities."""
+        """Return the probabilities of any number of rows."""
         place = min(bisect_left(self._bounds, len(x)), len(self._bounds) - 1)
         return self.choices[place].engine.infer(x)
 
@@ -162,7 +163,7 @@ def quickest(engines: Sequence[Engine], row: Float32) -> QuickestEngine:
 
 
 def _time_us(engine: Engine, x: Float32) -> float:
-    """Return the time of the quickest of some calls, in microseconds."""
+    """Return the time of the quickest of MEASURED_CALLS calls, in microseconds."""
     best = float("inf")
     for _ in range(MEASURED_CALLS):
         started = time.perf_counter()
@@ -172,15 +173,16 @@ def _time_us(engine: Engine, x: Float32) -> float:
 
 
 def device_is_lost(error: RuntimeError) -> bool:
-    """Tell whether an error of torch means that its device will not work again in this process.
+    """Tell whether an error of torch means that its device is unusable for the rest of this process.
 
-    Those of CUDA do, but for a lack of memory ("CUDA out of memory"); TorchScript repeats their text in its own.
+    Every CUDA error does, except lack of memory ("CUDA out of memory"). TorchScript repeats the text of CUDA errors in
+    its own.
     """
     return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 
 def graph_engine(module: torch.jit.ScriptModule, features: int, device: str) -> GraphEngine | None:
-    """Return the module as CUDA graphs; None, and a line in the log, where it cannot be captured."""
+    """Return an engine that runs the module as CUDA graphs; log a warning and return None if capturing fails."""
     try:
         return GraphEngine(module, features, device)
     except RuntimeError as error:

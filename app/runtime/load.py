@@ -1,8 +1,8 @@
-"""Loads a version and makes it prove itself on a device; of `app` only this, `engines` and `program` know torch.
+"""Load a model version on a device and verify it.
 
-A version serves only after: size and sha256 of the very bytes that are loaded, a look at the program in them
-(`app/runtime/verify`), the contract (shape, dtype, finite, rows that sum to 1), the golden rows in all
-company, and a warm-up that takes TorchScript's compilation off the first request.
+A version serves only after these checks: size and SHA-256 of the very bytes that are loaded, a scan of the program in
+them (`app/runtime/verify`), the contract (shape, dtype, finite, rows that sum to 1), and the golden rows, alone and
+among other rows. A warm-up then takes TorchScript's compilation off the first request.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _WHY = {
 
 
 def choose_device(wanted: str) -> str:
-    """Return the device to run on: the wanted one, or for `auto` the best of cuda, mps, cpu.
+    """Return the device to run on: the requested one, or for `auto` the best of cuda, mps and cpu.
 
     Raises:
-        ConfigurationError: if the wanted device is not there.
+        ConfigurationError: if the requested device is not available.
     """
     available = ["cpu"]
     if torch.backends.mps.is_available():
@@ -55,23 +55,23 @@ def choose_device(wanted: str) -> str:
 
 
 def describe_device(device: str) -> str:
-    """Return the device with the name of its hardware, for people."""
+    """Return the device with the name of its hardware, for people to read."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
 
 
 def use_one_thread() -> None:
-    """Keep torch to one thread in this process: for small models, more threads only wait for each other."""
+    """Limit torch to one thread in this process: with small models, more threads only wait for each other."""
     torch.set_num_threads(1)
 
 
 def use_full_float32() -> None:
-    """Keep TF32 off, which has 10 bits of mantissa: a GPU's answers must be those of the CPU but for rounding."""
+    """Disable TF32, whose mantissa has 10 bits: answers of a GPU may differ from the CPU's by rounding only."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
 
 Lost = Callable[[], None]
-"""Called when the device is lost, before the error is raised."""
+"""Callback for a lost device; called before the error is raised."""
 
 
 def _nobody_told() -> None:
@@ -80,7 +80,7 @@ def _nobody_told() -> None:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A version that proved itself on a device."""
+    """A version that is loaded on a device and passed verification."""
 
     manifest: Manifest
     contract: Contract
@@ -96,11 +96,11 @@ class LoadedModel:
             x: raw features, float32, shape (N, F), finite, N >= 1.
 
         Returns:
-            Probabilities, float32, shape (N, K); each row sums to 1 within 1e-5. Not finite where a value is so far
-            from the training range that float32 overflows.
+            Probabilities, float32, shape (N, K); each row sums to 1 within 1e-5. A row is not finite if a value is so
+            far from the training range that float32 overflows.
 
         Raises:
-            DeviceLost: and so will every other call.
+            DeviceLost: as will every later call.
         """
         try:
             return self.engine.infer(x)
@@ -110,24 +110,24 @@ class LoadedModel:
 
 
 Trial = Callable[[Manifest, int, bytes], None]
-"""Loads a model somewhere else first; raises VersionRefused."""
+"""Loads a model elsewhere on trial; raises VersionRefused."""
 
 
 def no_trial(_manifest: Manifest, _version: int, _model: bytes) -> None:
-    """Try nothing: what is loaded is trusted."""
+    """Skip the trial, for trusted models."""
 
 
 def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost = _nobody_told) -> LoadedModel:
-    """Load a published version and make it prove itself.
+    """Load a published version and verify it.
 
     Args:
         found: the version.
-        device: where it is to run.
-        trial: loads it first where a crash hurts nobody.
-        lost: told if the device is lost, now or while it answers.
+        device: the device to run it on.
+        trial: loads it first where a crash does no harm.
+        lost: called if the device is lost, during loading or later.
 
     Raises:
-        VersionRefused: with a reason code, if anything about it is not as its manifest promises.
+        VersionRefused: with a reason code, if the version does not match its manifest.
         DeviceLost.
     """
     started = time.perf_counter()
@@ -152,10 +152,10 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
 
 
 def try_out(manifest: Manifest, version: int, model: bytes) -> None:
-    """Load a model on the CPU, make it prove itself, and forget it: what a trial does.
+    """Load a model on the CPU, verify it and discard it: the body of a trial.
 
     Raises:
-        VersionRefused: likewise.
+        VersionRefused: with a reason code, if the model does not match its manifest.
     """
     with _refusing(manifest, version, "load_failed"):
         engine = ScriptEngine("cpu", _script(model, "cpu"))
@@ -173,7 +173,7 @@ def try_out(manifest: Manifest, version: int, model: bytes) -> None:
 
 @contextlib.contextmanager
 def _refusing(manifest: Manifest, version: int, reason: str, lost: Lost = _nobody_told) -> Iterator[None]:
-    """Turn whatever torch raises, which for a damaged file is nearly anything, into a refusal."""
+    """Turn every exception into VersionRefused; for a damaged file, torch may raise almost anything."""
     try:
         yield
     except VersionRefused:
@@ -191,10 +191,10 @@ def _refusing(manifest: Manifest, version: int, reason: str, lost: Lost = _nobod
 
 
 def prove_again(loaded: LoadedModel) -> None:
-    """Hold a loaded version to its golden rows once more, by every engine that answers for it; for any thread.
+    """Check a loaded version against its golden rows again, with each of its engines; callable from any thread.
 
     Raises:
-        VersionRefused: if it does not answer as it did when it was loaded.
+        VersionRefused: if its answers differ from the golden rows.
         DeviceLost.
     """
     try:
@@ -206,7 +206,7 @@ def prove_again(loaded: LoadedModel) -> None:
 
 
 def _require_device(error: Exception, lost: Lost) -> None:
-    """Say so if an error means that the device is lost.
+    """Call `lost` and raise DeviceLost if an error means that the device is lost.
 
     Raises:
         DeviceLost.
@@ -217,7 +217,7 @@ def _require_device(error: Exception, lost: Lost) -> None:
 
 
 def _engines(data: bytes, features: int, device: str) -> list[Engine]:
-    """Return the engines to choose from: on a CUDA device also its graphs, and the CPU, quicker for few rows."""
+    """Return the candidate engines; on a CUDA device also CUDA graphs and the CPU, which is quicker for few rows."""
     here = ScriptEngine(device, _script(data, device))
     if not device.startswith("cuda"):
         return [here]
@@ -227,7 +227,7 @@ def _engines(data: bytes, features: int, device: str) -> list[Engine]:
 
 def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
-        # 2.13 says DeprecationWarning, 2.14 and later FutureWarning (docs/decisions.md, TorchScript)
+        # torch 2.13 raises DeprecationWarning, 2.14 and later FutureWarning (docs/decisions.md, TorchScript)
         warnings.filterwarnings("ignore", message=r".torch\.jit\.")
         module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
         frozen: torch.jit.ScriptModule = torch.jit.freeze(module)

@@ -1,1 +1,1 @@
-"""What the service did: metrics, drift, traces and logs; knows no model and no request."""
+"""Metrics, drift, traces and logs; independent of models and requests."""

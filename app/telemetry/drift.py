@@ -1,6 +1,6 @@
-"""How far requests are from the training rows, and how sure the answers are, by a sample of rows; no HTTP, no torch.
+"""Measure drift from the training split and confidence of answers on a sample of rows.
 
-N is rows, F features and K classes.
+N is rows, F features and K classes. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from app.schema import Float32
 from modelstore import Feature
 
-DECILES = 9  # of each feature's training values
-BINS = DECILES + 1  # between them
+DECILES = 9  # deciles of each feature's training values
+BINS = DECILES + 1  # bins between the deciles
 PLACES = 1 + 2 * DECILES  # for each feature: rows, rows below each decile, rows up to each decile
 CONFIDENCE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-MAX_FEATURES = 100  # of a model whose rows are sampled
-SAMPLED_ROWS = 64  # of a forward pass, evenly spread; of one with fewer rows all
-WINDOW_ROWS = 10_000  # with so many in a process, those before count half
-LEAST_ROWS = 1000  # with fewer, chance alone could look like drift
+MAX_FEATURES = 100  # models with more features are not sampled
+SAMPLED_ROWS = 64  # rows sampled from one forward pass, evenly spread; all if there are fewer
+WINDOW_ROWS = 10_000  # beyond this number of rows in a process, all counts are halved
+LEAST_ROWS = 1000  # with fewer rows, chance alone could look like drift
 
-PAUSE_S = 0.1  # between two sortings that a request waits for; what comes earlier and finds no room is not sampled
+PAUSE_S = 0.1  # between two sorts that a request waits for; rows that find the buffer full earlier are not sampled
 
-_HELD_ROWS = 256  # are sorted together: NumPy costs microseconds a call
-_LEAST_SHARE = 1e-4  # of an empty bin, whose logarithm would be infinite
+_HELD_ROWS = 256  # rows to sort in one go: each NumPy call costs microseconds
+_LEAST_SHARE = 1e-4  # share of an empty bin, whose logarithm would be infinite
 _BOUNDS = np.array(CONFIDENCE_BUCKETS, dtype=np.float32)
 
 
 class RowSample:
-    """Sorts rows into the deciles of the training split, and answers by the probability of the most probable class."""
+    """Sort rows by the deciles of the training split, and answers by the probability of the most probable class."""
 
     __slots__ = (
         "_by_confidence",
@@ -53,13 +53,13 @@ class RowSample:
         by_confidence: list[float],
         pause_s: float = PAUSE_S,
     ) -> None:
-        """Store the parts.
+        """Create an empty buffer in front of existing counts.
 
         Args:
-            features: with the deciles of their training values, length F.
-            classes: how many, K.
-            by_decile: for each feature what `population_stability_index` wants, which is added to; length F.
-            by_confidence: rows by bucket, those beyond all, and the sum of their probabilities, which are added to.
+            features: features with the deciles of their training values, length F.
+            classes: number of classes, K.
+            by_decile: counts of each feature as `population_stability_index` expects them, updated in place; length F.
+            by_confidence: rows by bucket, rows beyond the last, and the sum of the probabilities; updated in place.
             pause_s: see `PAUSE_S`.
         """
         self._deciles = np.array([feature.quantiles for feature in features], dtype=np.float32).T  # (9, F)
@@ -72,11 +72,11 @@ class RowSample:
         self._probabilities = np.empty((_HELD_ROWS, classes), dtype=np.float32)
 
     def add(self, x: Float32, probabilities: Float32) -> None:
-        """Take rows and their answers into the sample.
+        """Add rows and their answers to the sample.
 
         Args:
             x: raw features, float32, shape (N, F).
-            probabilities: float32, shape (N, K); rows that are not finite say nothing of confidence.
+            probabilities: float32, shape (N, K); rows that are not finite are left out of the confidence counts.
         """
         rows = len(x)
         if rows > SAMPLED_ROWS:
@@ -96,7 +96,7 @@ class RowSample:
         self._held = stop
 
     def sort(self) -> None:
-        """Sort what was added since the last call."""
+        """Sort the rows that were added since the last call into the counts."""
         rows, self._held = self._held, 0
         if not rows:
             return
@@ -119,12 +119,12 @@ class RowSample:
 
 
 def population_stability_index(by_decile: Sequence[float]) -> float | None:
-    """Return how far the values of a feature are from the training split, at least 0; None if there are few rows.
+    """Return the population stability index of a feature, at least 0; None below LEAST_ROWS rows.
 
-    The sum over the ten bins between the deciles of (o - e) ln(o / e), where o is the share of rows that was observed
-    and e = 0.1 the share expected; below 0.1 counts as no change, above 0.25 as a great one (N. Siddiqi, Credit Risk
-    Scorecards, 2006). Rows that equal a decile, as whole numbers and frequent values do, count to the bins on both
-    sides of it so that the shares are as they should be, as far as that is possible.
+    The index is the sum over the ten bins between the deciles of (o - e) ln(o / e), where o is the observed share of
+    rows and e = 0.1 the expected share. Below 0.1 means no change, above 0.25 a large one (N. Siddiqi, Credit Risk
+    Scorecards, 2006). Rows equal to a decile, such as whole numbers and frequent values, are divided between the bins
+    on both sides of it so that the shares come as close to the expected ones as possible.
 
     Args:
         by_decile: rows, rows below each decile, rows up to each decile; length `PLACES`.

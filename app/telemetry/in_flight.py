@@ -1,7 +1,7 @@
-"""Which requests are being answered and which only wait; how many may be answered at a time; no HTTP.
+"""Count requests in progress and waiting requests, and limit the former.
 
-Who waits costs memory and a connection, which are bounded elsewhere. If it counted as being answered, clients that send
-half of a body, read nothing or wait for a training would keep all others from being served.
+A waiting request costs memory and a connection, which are bounded elsewhere. If it counted as in progress, clients that
+send half of a body, read nothing or wait for a training would block all others. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from app.telemetry.metrics import ServingMetrics
 
 
 class Flight:
-    """One request from its head to its answer; it counts as being answered unless it waits for something."""
+    """One request from its headers to its response; it counts as in progress except while it waits."""
 
     def __init__(self, metrics: ServingMetrics, max_in_flight: int) -> None:
-        """Store the parts; `begin` is where it counts from."""
+        """Create a request that is not counted until `begin`."""
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._waits = 0
 
     def begin(self) -> None:
-        """Count the request."""
+        """Count the request as in progress."""
         self._metrics.in_progress += 1
 
     def end(self) -> None:
-        """Count it no more."""
+        """Stop counting the request as in progress."""
         self._metrics.in_progress -= 1
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Do not count the request meanwhile; several of its tasks may wait at a time."""
+        """Count the request as waiting inside this context; several of its tasks may wait at a time."""
         self.pause()
         try:
             yield
@@ -41,24 +41,24 @@ class Flight:
             self.resume()
 
     def pause(self) -> None:
-        """Let the request wait: what it waits for is not ours to do."""
+        """Count the request as waiting, for something that is not this service's work."""
         self._waits += 1
         if self._waits == 1:
             self._metrics.waiting += 1
             self.end()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Count the request as in progress again once none of its tasks waits."""
         self._waits -= 1
         if not self._waits:
             self._metrics.waiting -= 1
             self.begin()
 
     def require_room(self) -> None:
-        """Check that a request that goes on may be answered now.
+        """Check that the number of requests in progress is within the limit.
 
         Raises:
-            TooManyInFlight: if there are too many others.
+            TooManyInFlight: if there are too many other requests.
         """
         if self._metrics.in_progress > self._max_in_flight:
             raise TooManyInFlight(self._max_in_flight)
@@ -68,6 +68,6 @@ FLIGHT: ContextVar[Flight | None] = ContextVar("flight", default=None)
 
 
 def waiting() -> contextlib.AbstractContextManager[None]:
-    """Do not count the present request as being answered while it waits."""
+    """Return a context manager that counts the current request as waiting."""
     flight = FLIGHT.get()
     return contextlib.nullcontext() if flight is None else flight.waiting()

@@ -1,4 +1,7 @@
-"""Which metrics there are, and how those of models and versions follow from what is known; it counts nothing."""
+"""Define all metrics, and derive those of models and versions from counts and manifests.
+
+This module counts nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from modelstore import Manifest
 
 JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
-_BATCH_SIZES = SIZES[:-1]  # those beyond are +Inf
+_BATCH_SIZES = SIZES[:-1]  # larger batches count under +Inf
 _EVALUATION = {
     "accuracy": "Share of rows of the split that the active version classifies rightly.",
     "macro_f1": "Mean F1 over the classes on the split.",
@@ -90,7 +93,7 @@ FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A version that serves; `load_s` is how long loading and proving it took."""
+    """A serving version; `load_s` is the time that loading and verifying it took."""
 
     manifest: Manifest
     version: int
@@ -100,12 +103,12 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What is known of one model, and no more than is shown.
+    """State of one model, as far as metrics show it.
 
     Attributes:
         wanted: the version that should serve.
         active: the version that serves, if any can.
-        refused: how many versions did not prove themselves, by reason.
+        refused: number of versions that failed verification, by reason.
     """
 
     name: str
@@ -115,7 +118,7 @@ class ModelState:
 
 
 def of_versions(total: Figures) -> dict[str, Samples]:
-    """Return the metrics that follow from what versions did."""
+    """Return the metrics that are derived from the counts of versions."""
     rows: dict[Labels, list[float]] = {}
     batches: dict[Labels, list[float]] = {}
     sizes: dict[Labels, list[float]] = {}
@@ -139,7 +142,7 @@ def of_versions(total: Figures) -> dict[str, Samples]:
 
 
 def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples]:
-    """Return the metrics that follow from which versions serve, and from what these were asked."""
+    """Return the metrics that are derived from the serving versions, their manifests and their sampled rows."""
     shown: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
     for model in models:
         if model.wanted is not None:

@@ -1,8 +1,9 @@
-"""The service's own figures, counted in plain Python and shown to Prometheus when it asks; no HTTP framework, no torch.
+"""Count the service's own metrics in plain Python and render them for Prometheus.
 
-prometheus_client takes 1 to 3 us for each count and cannot add up workers without files of its own; this takes 0.2 us,
-and workers add up by reading each other's snapshots. Label values come from the route table and the store only, never
-from what a client sent, so their number is bounded. What each version did is counted in `version_counters.py`.
+prometheus_client takes 1 to 3 us for each count and cannot add up workers without its own files. This takes 0.2 us, and
+workers add up by reading each other's snapshots. Label values come from the route table and the store only, never from
+client input, so their number is bounded. `version_counters.py` counts what each version did. This module must not
+import an HTTP framework or torch.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ WAITING = "tabserve_http_requests_waiting"
 QUEUE = "tabserve_queue_rows"
 
 COUNTED = (REQUESTS, DURATIONS, JOBS, JOB_DURATIONS, SWAPS)
-# Shown from the start: Prometheus sees no increase in a series that begins with its first event.
+# Exported from the start: Prometheus sees no increase in a series that begins with its first event.
 FROM_ZERO: Mapping[str, tuple[str, ...]] = {
     SWAPS: ("served", "refused", "withdrawn", "replaced"),
     JOBS: get_args(Reason),
 }
-OF_NOW = (IN_PROGRESS, WAITING, QUEUE)  # a worker that died has none of them any more
+OF_NOW = (IN_PROGRESS, WAITING, QUEUE)  # gauges, which do not outlive their worker
 
 Snapshot = Figures
 
 
 class RequestFigures:
-    """Counts of one route and method; the handle that the hot path keeps."""
+    """Counts of one route and method; the hot path keeps this handle."""
 
     __slots__ = ("_buckets", "_codes")
 
@@ -53,17 +54,17 @@ class RequestFigures:
 
 
 class ServingMetrics:
-    """Figures of one app; two apps in one process do not meet.
+    """Metrics of one app; two apps in one process do not share them.
 
     Attributes:
         in_progress: requests that this process is answering.
-        waiting: others, which wait for their clients, for a training or for the job table (`in_flight.py`).
-        statistics: what each version did.
-        others: the figures of all other workers.
-        keys_current: whether the keys are those of the key file.
-        trainings: how many trainings wait and run, by status.
-        queued: rows that wait, by model.
-        queue_limit_rows: how many may wait for a version.
+        waiting: requests that wait for their client, for a training or for the job table (`in_flight.py`).
+        statistics: counts of each version.
+        others: returns the figures of all other workers.
+        keys_current: tells whether the keys in use are those of the key file.
+        trainings: returns the number of waiting and running trainings, by status.
+        queued: returns the number of waiting rows, by model.
+        queue_limit_rows: number of rows that may wait for a version.
     """
 
     def __init__(self, models: Callable[[], Iterable[ModelState]]) -> None:
@@ -91,12 +92,12 @@ class ServingMetrics:
         return self._requests[key]
 
     def answered_well(self, routes: Container[str]) -> float:
-        """Return how many requests of some routes were answered with success."""
+        """Return how many requests of the given routes were answered successfully."""
         counts = self._figures[REQUESTS].items()
         return sum(count for (route, _, code), (count,) in counts if route in routes and code.startswith("2"))
 
     def job_ended(self, reason: str, ran_s: float | None = None) -> None:
-        """Count a training job that ended, and how long it had run, if it had."""
+        """Count a training job that ended, and its duration if it had started."""
         self._counter(JOBS, (reason,))[0] += 1
         if ran_s is not None:
             buckets = self._histogram(JOB_DURATIONS, (reason,))
@@ -104,11 +105,11 @@ class ServingMetrics:
             buckets[-1] += ran_s
 
     def swapped(self, result: str) -> None:
-        """Count a version that was to serve: `served`, `refused`, `withdrawn`, or `replaced`; see `ModelRegistry`."""
+        """Count a swap by its result: `served`, `refused`, `withdrawn` or `replaced`; see `ModelRegistry`."""
         self._counter(SWAPS, (result,))[0] += 1
 
     def snapshot(self) -> Snapshot:
-        """Return this process's figures; they change while they are read, each on its own."""
+        """Return this process's figures; each may change independently while they are read."""
         of_now: Snapshot = {
             IN_PROGRESS: {(): [self.in_progress]},
             WAITING: {(): [self.waiting]},
@@ -117,7 +118,7 @@ class ServingMetrics:
         return self._figures | self.statistics.figures | of_now
 
     def inherit(self, figures: Snapshot) -> None:
-        """Add what a process that is gone had counted, before anything else is counted here."""
+        """Add the counts of a process that has ended; call this before anything is counted here."""
         for name in COUNTED:
             for labels, values in figures.get(name, {}).items():
                 own = self._figures[name].setdefault(labels, [0.0] * len(values))
@@ -125,7 +126,7 @@ class ServingMetrics:
         self.statistics.inherit(figures)
 
     def text(self) -> bytes:
-        """Return all figures in the Prometheus text format, over all workers."""
+        """Return all metrics in the Prometheus text format, summed over all workers."""
         samples = self._samples()
         shown = [line for name, family in FAMILIES.items() for line in lines(name, family, samples.get(name, {}))]
         return "\n".join([*shown, *process_lines(), ""]).encode()
@@ -144,12 +145,12 @@ class ServingMetrics:
         return self._figures[name].setdefault(labels, [0.0])
 
     def _histogram(self, name: str, labels: Labels) -> list[float]:
-        """Return counts by bucket, the last for what is beyond all, and then the sum."""
+        """Return the counts by bucket, then the count beyond the last bound, then the sum of the values."""
         return self._figures[name].setdefault(labels, [0.0] * (len(FAMILIES[name].buckets) + 2))
 
 
 class _ByCode(dict[int, list[float]]):
-    """Status code to its count, which appears in the figures when the code is first seen."""
+    """Map a status code to its count, which is created when the code first occurs."""
 
     def __init__(self, counts: dict[Labels, list[float]], key: tuple[str, str]) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""Lets several workers show one sum: each leaves its figures in a folder, where those of a dead one stay and count."""
+"""Add up the metrics of several workers, which share their figures as files in a folder.
+
+The files of workers that ended stay and still count.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ INTERVAL_S = 0.25
 
 
 class SharedFigures:
-    """One worker's place in the folder, and its view of the others'."""
+    """One worker's file in the folder, and its view of the others'."""
 
     def __init__(self, folder: Path, metrics: ServingMetrics) -> None:
         self._folder = folder
@@ -23,19 +26,19 @@ class SharedFigures:
         self._own = folder / f"{os.getpid()}.json"
 
     def inherit(self) -> None:
-        """Take over what a dead worker had counted, if there is one, so that files do not grow in number.
+        """Take over the counts of one worker that ended, if there is any, so that the number of files stays bounded.
 
-        The file changes its owner by its name alone: at every moment it counts once, and for one of the new workers.
+        Renaming the file changes its owner, so at every moment it counts once, and for one new worker only.
         """
         for path in self._folder.glob("*.json"):
             if path == self._own or not _alive(path):
-                with contextlib.suppress(FileNotFoundError):  # another new worker was quicker
+                with contextlib.suppress(FileNotFoundError):  # another new worker took it first
                     path.rename(self._own)
                     self._metrics.inherit(_read(self._own))
                     return
 
     async def keep_written(self) -> None:
-        """Write this worker's figures a few times a second, for ever; a killed worker loses at most the last ones."""
+        """Write this worker's figures every INTERVAL_S, forever; a killed worker loses at most the latest counts."""
         try:
             while True:
                 self.write()
@@ -44,26 +47,26 @@ class SharedFigures:
             self.write()
 
     def write(self) -> None:
-        """Write this worker's figures, whole or not at all."""
+        """Write this worker's figures atomically."""
         document = {
             family: [[*labels, figures] for labels, figures in by_labels.items()]
             for family, by_labels in self._metrics.snapshot().items()
         }
         aside = self._own.with_suffix(".new")
-        with contextlib.suppress(OSError):  # no room for figures is no reason to stop serving; the next time will do
+        with contextlib.suppress(OSError):  # a full disk must not stop serving; the next write may succeed
             aside.write_bytes(orjson.dumps(document))
             aside.replace(self._own)
 
     def others(self) -> list[Snapshot]:
-        """Return the figures of all other workers, of dead ones what stays true.
+        """Return the figures of all other workers; for those that ended, without gauges.
 
-        Writes its own first: what is shown now must not be less when this worker is killed before it writes again.
+        Writes its own figures first: a total must not decrease if this worker is killed before its next write.
         """
         self.write()
         while True:
             try:
                 return [_still_true(path) for path in self._folder.glob("*.json") if path != self._own]
-            except FileNotFoundError:  # a new worker took it over: it has another name now
+            except FileNotFoundError:  # a new worker took it over and renamed it
                 continue
 
 
@@ -78,7 +81,7 @@ def _still_true(path: Path) -> Snapshot:
 
 
 def _alive(path: Path) -> bool:
-    """Tell whether the worker that a file is named for still runs."""
+    """Tell whether the worker whose process id is the file's name still runs."""
     try:
         os.kill(int(path.stem), 0)
     except ProcessLookupError:

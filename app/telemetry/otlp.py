@@ -1,7 +1,8 @@
-"""Sends spans to an OpenTelemetry collector from a thread of its own; it must not know what they are about.
+"""Send spans to an OpenTelemetry collector from a background thread.
 
-The SDK is an extra, imported only where a collector is named; it reads the other OTEL_ variables itself. Spans that
-nobody takes are lost, and only the log tells.
+The SDK is an optional extra, imported only if a collector is configured; it reads the other OTEL_ variables itself.
+Spans that the collector does not accept are lost, and the loss is logged. This module must not know what spans are
+about.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ logger = logging.getLogger(__name__)
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
-COMPLAINT_S = 60.0  # between two complaints about a collector that does not take spans
+COMPLAINT_S = 60.0  # between two warnings about a collector that does not accept spans
 CLOSE_S = 3.0
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether spans are to be sent.
+    """Tell whether the environment asks for spans to be sent.
 
     Raises:
-        ConfigurationError: if they cannot be.
+        ConfigurationError: if it does, but they cannot be sent.
     """
     named = next((name for name in ENDPOINTS if environment.get(name)), None)
     exporter = environment.get("OTEL_TRACES_EXPORTER") or "otlp"
@@ -64,19 +65,19 @@ def _is_address(text: str) -> bool:
 
 
 class SpanSender:
-    """The way of this process's spans to the collector."""
+    """Send the spans of this process to the collector."""
 
     def __init__(self) -> None:
         self._provider: TracerProvider | None = None
 
     def open(self, environment: Mapping[str, str]) -> trace.Tracer:
-        """Begin to send what the returned tracer makes."""
+        """Start sending; return the tracer whose spans are sent."""
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # for it complains about every batch
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it logs every batch that fails
         attributes = {"service.version": metadata.version("tabserve")}
         if not environment.get("OTEL_SERVICE_NAME") and "service.name=" not in environment.get(ATTRIBUTES, ""):
             attributes["service.name"] = "tabserve"
@@ -87,10 +88,10 @@ class SpanSender:
         return self._provider.get_tracer("tabserve")
 
     async def close(self) -> None:
-        """Send what is left, as long as that takes little time."""
+        """Send the remaining spans, within CLOSE_S."""
         if self._provider is None:
             return
-        # A daemon, so that a collector that takes its time does not hold up the end of the process.
+        # A daemon thread, so that a slow collector does not delay the end of the process.
         thread = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, CLOSE_S)
@@ -99,7 +100,7 @@ class SpanSender:
 
 
 class _Exporter:
-    """Passes spans on, and complains now and then if nobody takes them; called by one thread."""
+    """Forward spans, and warn at most every COMPLAINT_S if the collector does not accept them; for one thread."""
 
     def __init__(self, exporter: SpanExporter, clock: Callable[[], float] = time.monotonic) -> None:
         self._exporter = exporter
@@ -121,9 +122,9 @@ class _Exporter:
         return result
 
     def shutdown(self) -> None:
-        """Send no more."""
+        """Shut the exporter down."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Do nothing, for nothing is held here."""
+        """Delegate to the exporter; this class holds no spans back."""
         return self._exporter.force_flush(timeout_millis)

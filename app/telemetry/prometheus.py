@@ -1,6 +1,7 @@
-"""Prometheus's text format: from families of numbers to text; it must not know what is counted.
+"""Render metric families in the Prometheus text format.
 
-prometheus_client takes some 5 us for a sample, on the event loop that predicts; this takes a tenth of that.
+prometheus_client takes about 5 us for a sample, on the event loop that answers predictions; this takes a tenth of that.
+This module must not know what is counted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Family:
     """A metric: its kind, its help text and the names of its labels.
 
     Attributes:
-        buckets: of a histogram; its samples are the counts by bucket, the last beyond all, and then the sum.
+        buckets: upper bounds of a histogram. Its samples are the counts by bucket, the count beyond the last bound, and
+            the sum of the values.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
@@ -35,7 +37,7 @@ class Family:
 
 
 def lines(name: str, family: Family, samples: Samples) -> Iterator[str]:
-    """Yield the lines of a family."""
+    """Yield the lines of a metric family."""
     yield f"# HELP {name} {family.help}"
     yield f"# TYPE {name} {family.kind}"
     bounds = [f'le="{bound}"' for bound in (*family.buckets, "+Inf")]
@@ -54,7 +56,7 @@ def lines(name: str, family: Family, samples: Samples) -> Iterator[str]:
 
 
 def process_lines() -> Iterator[str]:
-    """Yield the figures of this process that the operating system keeps: memory, time, files."""
+    """Yield the metrics that the operating system keeps of this process: memory, CPU time, open files."""
     for metric in ProcessCollector(registry=None).collect():
         total = "_total" if metric.type == "counter" else ""
         family = Family("counter" if total else "gauge", metric.documentation)

@@ -1,6 +1,7 @@
-"""How long one request for predictions is in which stage, and how it ends; it must not know models or HTTP.
+"""Measure the time of a prediction request in each stage, and its outcome.
 
-For requests that have a task of their own. The short way from the socket counts the same without such an object.
+This is for requests with their own task. The fast path from the socket counts the same without such an object. This
+module must not know models or HTTP.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from app.errors import (
 from app.patience import PATIENCE
 from app.telemetry.version_counters import Outcome, VersionCounts
 
-# The first that fits; what the client is told may be no fault of its own.
+# The first match counts; not every error that a client receives is a client error.
 _OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (Overloaded, "rejected"),
     (TooManyLoads, "rejected"),
@@ -40,23 +41,23 @@ _OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
 
 
 class Stages:
-    """A context manager around all that is done for one request; what is done in blocks is added up.
+    """Measure one request, as a context manager around its handling; times of blocks are added up.
 
     Times are nanoseconds of `time.perf_counter_ns`.
 
     Attributes:
-        began_ns: when the request was there.
+        began_ns: when handling the request started.
         took_ns: time in each of `app.telemetry.version_counters.STAGES`.
-        counts: those of the version that answers, as soon as it is known.
+        counts: counts of the version that answers, once it is known.
     """
 
     __slots__ = ("_of_refused", "_since_ns", "began_ns", "counts", "outcome", "took_ns")
 
     def __init__(self, of_refused: Callable[[], VersionCounts | None]) -> None:
-        """Begin.
+        """Start the clock.
 
         Args:
-            of_refused: returns where a request counts that was refused before anybody looked for a version.
+            of_refused: returns the counts for a request that was refused before its version was known.
         """
         self.began_ns = self._since_ns = time.perf_counter_ns()
         self.took_ns = [0, 0, 0, 0]
@@ -65,7 +66,7 @@ class Stages:
         self._of_refused = of_refused
 
     def resume(self) -> None:
-        """Go on after a time that counts for nothing, such as waiting for the client."""
+        """Restart the clock after a time that counts for no stage, such as waiting for the client."""
         self._since_ns = time.perf_counter_ns()
 
     def parsed(self) -> None:
@@ -73,7 +74,7 @@ class Stages:
         self._add(0)
 
     def computed(self, began_ns: int, took_ns: int) -> None:
-        """Count the time since the last call as queueing until the forward pass began, and as its computing."""
+        """Count the time from the last call to `began_ns` as queueing, and `took_ns` as computing."""
         self.took_ns[1] += began_ns - self._since_ns
         self.took_ns[2] += took_ns
         self._since_ns = time.perf_counter_ns()
@@ -93,7 +94,7 @@ class Stages:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Count the request."""
+        """Count the request by its outcome."""
         counts = self.counts = self.counts or self._of_refused()
         if error is not None:
             self.outcome = outcome_of(error)
@@ -109,15 +110,15 @@ class Stages:
 
 
 FINISHED: ContextVar[list[Stages] | None] = ContextVar("finished", default=None)
-"""Where somebody wants to see what was measured of the present request, for a trace."""
+"""List that collects the measurements of the current request for a trace; None without tracing."""
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Return how a request ended that ended with this."""
+    """Return the outcome of a request that ended with this exception."""
     told: BaseException | None = error
     if not isinstance(error, (ServingError, ClientGone)):
-        told = error.__cause__  # of an answer that had begun
+        told = error.__cause__  # the error behind an answer that had begun
     if not isinstance(told, (ServingError, ClientGone)):
-        told = PATIENCE.get().end(time.perf_counter_ns())  # whatever broke, perhaps nobody wanted it any more
+        told = PATIENCE.get().end(time.perf_counter_ns())  # the cause may be a client that left or a deadline
     outcome: Outcome | None = next((outcome for kind, outcome in _OUTCOMES if isinstance(told, kind)), None)
     return outcome or ("cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error")

@@ -1,6 +1,7 @@
-"""Traces: a span for each request with its stages, and for each training; it must not know models or who gets them.
+"""Create trace spans for each request, with its stages, and for each training.
 
-W3C trace context is taken from requests and given back in answers. There is none of it unless a collector is named.
+W3C trace context is read from requests and returned in responses. Tracing is off unless a collector is configured. This
+module must not know models or where spans are sent.
 """
 
 from __future__ import annotations
@@ -30,34 +31,34 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
-    """Return what makes traces, or None if the environment names nobody who wants them.
+    """Return a tracer, or None if the environment names no collector.
 
     Raises:
-        ConfigurationError: if they cannot be made.
+        ConfigurationError: if tracing is requested but not possible.
     """
     return Tracing(SpanSender()) if is_wanted(environment) else None
 
 
 class Tracing:
-    """Makes the spans of one process."""
+    """Create the spans of one process."""
 
     def __init__(self, sender: SpanSender) -> None:
         self._sender = sender
         self._tracer: trace.Tracer = trace.NoOpTracer()
 
     def open(self, environment: Mapping[str, str]) -> None:
-        """Begin to send spans."""
+        """Start sending spans."""
         self._tracer = self._sender.open(environment)
 
     async def close(self) -> None:
-        """Send the last spans."""
+        """Send the remaining spans."""
         await self._sender.close()
 
     def request(self, scope: Mapping[str, Any]) -> RequestSpan:
-        """Return the span of a request that begins, to be entered around its answering.
+        """Return the span of a new request, a context manager to enter while the request is handled.
 
         Args:
-            scope: of ASGI; when the answer is done, its route is in `tabserve.route`, if it has one.
+            scope: the ASGI scope; after the response, `tabserve.route` holds the route, if there is one.
         """
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         path = scope["path"][:MAX_PATH]
@@ -66,7 +67,7 @@ class Tracing:
         return RequestSpan(self._tracer, span, scope, method)
 
     def trained(self, ran_s: float, attributes: Mapping[str, str]) -> None:
-        """Make the span of a training that ended now."""
+        """Create the span of a training that ended now."""
         now_ns = time.time_ns()
         began_ns = now_ns - int(ran_s * 1e9)
         span = self._tracer.start_span("training", Context(), attributes=dict(attributes), start_time=began_ns)
@@ -74,7 +75,7 @@ class Tracing:
 
 
 class RequestSpan:
-    """A context manager around the answering of a request."""
+    """The span of one request, as a context manager around its handling."""
 
     def __init__(self, tracer: trace.Tracer, span: trace.Span, scope: Mapping[str, Any], method: str) -> None:
         self._tracer = tracer
@@ -87,7 +88,7 @@ class RequestSpan:
         self._token: Token[list[Stages] | None] | None = None
 
     def sending(self, send: Send) -> Send:
-        """Return a `send` that tells the client which trace this is."""
+        """Return a `send` that adds a `traceparent` header to the response."""
         known = self._span.get_span_context()
         parent = f"00-{known.trace_id:032x}-{known.span_id:016x}-{known.trace_flags & 1:02x}".encode()
 
@@ -107,7 +108,7 @@ class RequestSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End the span, with the stages of what was computed for it."""
+        """End the span, and add the stages that were measured for the request."""
         if self._token is not None:
             FINISHED.reset(self._token)
             self._describe()
@@ -128,7 +129,7 @@ class RequestSpan:
                 self._span.set_status(trace.StatusCode.ERROR)
 
     def _add(self, stages: Stages) -> None:
-        """Add a span for each stage, one behind the other; of an answer that came in blocks each is a sum."""
+        """Add a span for each stage, one after the other; for an answer in blocks, each is the sum of its blocks."""
         self._span.set_attribute("tabserve.outcome", stages.outcome)
         if stages.counts is not None:
             model, version = stages.counts.key
@@ -142,7 +143,7 @@ class RequestSpan:
 
 
 def _parent(scope: Mapping[str, Any]) -> Context:
-    """Return the trace that a request belongs to; one that is not told properly is none."""
+    """Return the trace context of a request; an invalid or repeated header counts as none."""
     found: dict[str, list[str]] = {"traceparent": [], "tracestate": []}
     for name, value in scope["headers"]:
         if name in {b"traceparent", b"tracestate"}:

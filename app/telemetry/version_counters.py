@@ -1,6 +1,7 @@
-"""What each version did: counted here once, shown by the Open Inference Protocol and by /metrics; no HTTP, no torch.
+"""Count what each model version did, for the Open Inference Protocol and for /metrics.
 
-Plain numbers under labels, so that workers add up by reading each other's. Nanoseconds, since the clock gives them.
+Counts are plain numbers under labels, so that workers can add up each other's. Times are nanoseconds, the unit of the
+clock. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ Figures = dict[str, dict[Labels, list[float]]]
 Stage = Literal["parse", "queue", "compute", "encode"]
 Outcome = Literal["ok", "client_error", "rejected", "timeout", "cancelled", "error"]
 
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # a batch counts under the first that holds it
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # a batch counts under the smallest size that holds it
 TIME_BUCKETS_S = (50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 3.2e-3, 6.4e-3, 12.8e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 5)
 STAGES: tuple[Stage, ...] = ("parse", "queue", "compute", "encode")
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "rejected", "timeout", "cancelled", "error")
-MAX_VERSIONS = 10  # of a model, that are counted apart; those used longest ago are forgotten
-MAX_CLASSES = 100  # of a model whose predictions are counted by class
+MAX_VERSIONS = 10  # versions of a model that are counted separately; the least recently used are dropped
+MAX_CLASSES = 100  # largest number of classes for which predictions are counted by class
 
 REQUESTS = "statistics_requests"  # model, version -> success, its ns, failures, their ns, ns in the queue
 BATCHES = "statistics_batches"  # model, version, size -> batches, rows, ns of input, infer and output
@@ -39,18 +40,18 @@ TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum o
 
 _OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, SAMPLED)
 _BOUNDS_NS = np.array([round(bound * 1e9) for bound in TIME_BUCKETS_S])
-# So many times may wait for their buckets. NumPy finds those of a thousand requests at once, which is 0.1 us for each;
-# one by one it would take over a microsecond.
+# Number of times to collect before they are sorted into buckets. NumPy sorts those of a thousand requests at once, in
+# 0.1 us for each; one by one it would take over a microsecond.
 _MOST_UNSORTED = 4096
 
 
 class VersionCounts:
-    """Counts of one version in this process; the handle that the hot path keeps.
+    """Counts of one version in this process; the hot path keeps this handle.
 
     Attributes:
         key: model and version.
-        classes: those by which its predictions are counted; none if there are too many.
-        features: those that its rows are compared by; none if they are not known.
+        classes: labels by which predictions are counted; empty if there are too many.
+        features: features whose values are compared with the training split; empty if they are not known.
     """
 
     __slots__ = (
@@ -75,7 +76,7 @@ class VersionCounts:
         classes: tuple[str, ...],
         features: Sequence[Feature],
     ) -> None:
-        """Find or make its places in the figures, all of them at zero: a rate needs to see where it began."""
+        """Create every series of the version at zero, so that rate() sees the first increment; keep existing ones."""
         self.key = key
         self.classes = classes
         self.features = tuple(features)
@@ -90,12 +91,12 @@ class VersionCounts:
         self._unsorted_ns: list[int] = []
 
     def ran(self, *, requests: int, rows: int, times_ns: tuple[int, int, int]) -> None:
-        """Count requests that were computed together.
+        """Count requests that were computed in one batch.
 
         Args:
-            requests: how many; 0 for a part of one that is not its last.
-            rows: of the batch.
-            times_ns: what preparing the input, the forward pass and taking the answers apart took.
+            requests: number of requests; 0 for a part of a request that is not its last.
+            rows: rows of the batch.
+            times_ns: times of preparing the input, of the forward pass and of splitting the output.
         """
         counts, batches = self._requests, self._batches[min((rows - 1).bit_length(), len(SIZES) - 1)]
         input_ns, infer_ns, output_ns = times_ns
@@ -109,27 +110,27 @@ class VersionCounts:
         self._last[0] = time.time() * 1e3
 
     def predicted(self, winner: int, rows: int) -> None:
-        """Count rows for which a class, given by its index, was found most probable."""
+        """Count rows whose most probable class is the one with index `winner`."""
         self._predicted[winner][0] += rows
 
     def sampled(self, x: Float32, probabilities: Float32) -> None:
-        """Take some of the rows that were computed, (N, F), and of their answers, (N, K), into the sample."""
+        """Add some of the computed rows, shape (N, F), and of their probabilities, shape (N, K), to the sample."""
         if self._sample is not None:
             self._sample.add(x, probabilities)
 
     def failed(self, *, requests: int, took_ns: int) -> None:
-        """Count requests that were refused because too many wait or their time was over, or whose batch failed."""
+        """Count requests that were refused because of a full queue or a passed deadline, or whose batch failed."""
         self._requests[2] += requests
         self._requests[3] += requests * took_ns
 
     def answered(self, times_ns: tuple[int, int, int, int]) -> None:
-        """Count a request that got its answer, and how long it was in each of the `STAGES`; `sort` shows it."""
+        """Count an answered request and its time in each of the `STAGES`; it shows in the figures after `sort`."""
         self._unsorted_ns += times_ns
         if len(self._unsorted_ns) >= _MOST_UNSORTED:
             self.sort()
 
     def sort(self) -> None:
-        """Put the times of all requests since the last call into their buckets, and add them to the sums."""
+        """Sort the times of all requests since the last call into buckets, and add them to the sums."""
         if self._sample is not None:
             self._sample.sort()
         if not self._unsorted_ns:
@@ -148,14 +149,14 @@ class VersionCounts:
         self._outcomes["ok"][0] += len(times_ns)
 
     def ended(self, outcome: Outcome) -> None:
-        """Count a request that ended in another way."""
+        """Count a request that ended with another outcome than an answer."""
         self._outcomes[outcome][0] += 1
 
 
 def _sample(
     figures: Figures, key: tuple[str, str], classes: tuple[str, ...], features: Sequence[Feature]
 ) -> RowSample | None:
-    """Return what samples the rows of a version, if its features and classes are known and not too many."""
+    """Return a row sample for a version, or None if its features and classes are unknown or too many."""
     if not classes or not 0 < len(features) <= MAX_FEATURES:
         return None
     by_decile = [figures[SAMPLED].setdefault((*key, feature.name), [0.0] * PLACES) for feature in features]
@@ -164,7 +165,7 @@ def _sample(
 
 
 class Statistics:
-    """Counts of one process."""
+    """Counts of all versions in one process."""
 
     def __init__(self) -> None:
         self._figures: Figures = {name: {} for name in (*_OF_A_VERSION, TIMES)}
@@ -173,7 +174,7 @@ class Statistics:
 
     @property
     def figures(self) -> Figures:
-        """Return what was counted, for other workers to read; it changes while it is read, each figure on its own."""
+        """Return all counts, for other workers to read; each figure may change independently while they are read."""
         for counts in self._known.values():
             counts.sort()
         return self._figures
@@ -181,17 +182,17 @@ class Statistics:
     def version(
         self, name: str, version: int, classes: Sequence[str] = (), features: Sequence[Feature] = ()
     ) -> VersionCounts:
-        """Return the counts of a version; whoever keeps them asks again when another version comes.
+        """Return the counts of a version; callers that keep them must ask again for each new version.
 
         Args:
-            name: of the model.
-            version: of the model.
-            classes: its labels, if its predictions are to be counted by class.
-            features: its features, if its rows are to be compared with the training split.
+            name: name of the model.
+            version: version number.
+            classes: its labels, to count its predictions by class.
+            features: its features, to compare its rows with the training split.
         """
         key, named = (name, str(version)), tuple(classes) if len(classes) <= MAX_CLASSES else ()
         counts = self._known.get(key)
-        if counts and features and counts.features not in ((), tuple(features)):  # another one under its number
+        if counts and features and counts.features not in ((), tuple(features)):  # another version now has this number
             self._forget(key)
         counts = self._known.pop(key, None)
         if counts is None or counts.classes != named:
@@ -199,11 +200,11 @@ class Statistics:
             for forgotten in older[: max(0, len(older) - MAX_VERSIONS + 1)]:
                 self._forget(forgotten)
             counts = VersionCounts(self._figures, key, self._process, named, features)
-        self._known[key] = counts  # as the last, which is forgotten last
+        self._known[key] = counts  # moved to the end: the most recently used is dropped last
         return counts
 
     def inherit(self, figures: Figures) -> None:
-        """Add what a process that is gone had counted."""
+        """Add the counts of a process that has ended."""
         for family in self._figures:
             for labels, values in figures.get(family, {}).items():
                 own = self._figures[family].setdefault(labels, [0.0] * len(values))
@@ -212,7 +213,7 @@ class Statistics:
             self.version(name, int(version))
 
     def _forget(self, key: tuple[str, str]) -> None:
-        self._known.pop(key).sort()  # what its model took stays
+        self._known.pop(key).sort()  # the stage times of its model stay
         for family in _OF_A_VERSION:
             for labels in [labels for labels in self._figures[family] if labels[:2] == key]:
                 del self._figures[family][labels]

@@ -1,4 +1,4 @@
-"""What a version did, read from the figures of all workers, as the Open Inference Protocol shows it; no HTTP."""
+"""Statistics of a version over all workers, as the Open Inference Protocol reports them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.telemetry.version_counters import BATCHES, LAST, REQUESTS, SIZES, Figur
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Forward passes of one size, and the nanoseconds that they took."""
+    """Forward passes of one batch size, and their times in nanoseconds."""
 
     count: int = 0
     rows: int = 0
@@ -21,11 +21,11 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class VersionStatistics:
-    """What a version did, over all workers.
+    """Statistics of one version over all workers.
 
     Attributes:
-        last_ms: when it answered last, in milliseconds since 1970; 0 if it never did.
-        by_size: batches by the greatest number of rows that they may have.
+        last_ms: time of its last answer, in milliseconds since 1970; 0 if there was none.
+        by_size: batches by the largest number of rows that they may have.
     """
 
     name: str
@@ -47,12 +47,12 @@ class VersionStatistics:
 
 
 def versions(parts: Iterable[Figures], name: str) -> set[int]:
-    """Return the versions of a model that any worker counted something of."""
+    """Return the versions of a model that appear in the counts of any worker."""
     return {int(labels[1]) for part in parts for labels in part.get(REQUESTS, {}) if labels[0] == name}
 
 
 def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
-    """Return what a version did according to the figures of all workers."""
+    """Return the statistics of a version, from the figures of all workers."""
     parts = list(parts)
     key = (name, str(version))
     success, success_ns, failed, failed_ns, queued_ns = _added(_found(parts, REQUESTS, key), 5)

@@ -1,1 +1,1 @@
-"""One module for each format of rows and answers."""
+"""Codecs: one module for each format of rows and answers."""

@@ -1,6 +1,7 @@
-"""Arrow IPC streams to rows; needs the extra `arrow`, must not know HTTP or torch.
+"""Read rows from Arrow IPC streams; needs the extra `arrow`.
 
-Nothing is inflated: compressed record batches are refused, and dictionaries of columns that are ignored not looked at.
+Nothing is decompressed: compressed record batches are refused, and dictionaries of ignored columns are not read. This
+module must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-_KEPT_SCHEMA_BYTES = 16 << 10  # of a schema that is remembered; what a client may make us keep is bounded
-# In Arrow's Message.fbs: a message's header, and a record batch's compression.
+_KEPT_SCHEMA_BYTES = 16 << 10  # larger schemas are not cached, to bound the memory that clients can occupy
+# Slots in Arrow's Message.fbs: the header of a message, and the compression of a record batch.
 _HEADER_SLOT, _COMPRESSION_SLOT = 2, 3
-_COMPRESSION_OF_OLD = b"ARROW:experimental_compression"  # said in the metadata before Arrow 1.0, and still obeyed
+_COMPRESSION_OF_OLD = b"ARROW:experimental_compression"  # metadata key from before Arrow 1.0, which pyarrow still obeys
 
 
 class ArrowReader:
-    """Reads record batches with a numeric column for each feature, in any order, as they arrive."""
+    """Read record batches as they arrive, with a numeric column for each feature, in any order."""
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
@@ -48,14 +49,14 @@ class ArrowReader:
         self._row = 0
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """Take more of the body, and yield the record batches that are complete now."""
+        """Feed a piece of the body, and yield the rows of the record batches that are complete now."""
         self._parts.append(data)
         self._size += len(data)
         if self._size >= self._enough:
             yield from self._complete()
 
     def finish(self) -> Iterator[Block]:
-        """Yield what is left.
+        """Yield the remaining rows at the end of the body.
 
         Raises:
             MalformedBody: if the body ends within the stream.
@@ -65,10 +66,10 @@ class ArrowReader:
             raise MalformedBody("the body ends before the Arrow stream does")
 
     def _complete(self) -> Iterator[Block]:
-        """Yield the rows of all complete messages, and keep what is behind them.
+        """Yield the rows of all complete messages, and keep the remaining bytes.
 
-        A message that is not complete is looked at again when there is a quarter more, so that a large one that comes
-        in many small parts is not copied as many times.
+        An incomplete message is parsed again only after the data has grown by a quarter, so that a large one in many
+        small parts is not copied for each part.
         """
         data = b"".join(self._parts)
         source = pa.BufferReader(data)
@@ -95,12 +96,12 @@ class ArrowReader:
             raise MalformedBody("the Arrow stream holds a message that is neither schema nor record batch")
 
     def _next_message(self, source: pa.BufferReader) -> pa.ipc.Message | None:
-        """Return the next complete message; None if it is not there yet, or the stream ends."""
+        """Return the next complete message; None if it is incomplete or the stream ends."""
         start = source.tell()
         try:
             return pa.ipc.read_message(source)
         except EOFError:
-            self._ended = source.tell() > start  # the end-of-stream marker, not just the end of what is there
+            self._ended = source.tell() > start  # the end-of-stream marker, not just the end of the data so far
         except _DAMAGE as error:
             source.seek(start)
             if not _CONTINUATION.startswith(source.read(len(_CONTINUATION))):
@@ -128,7 +129,7 @@ class ArrowReader:
         return Block(x, first, self._bad(x, first))
 
     def _bad(self, x: Float32, first: int) -> dict[int, Problem]:
-        """Return the rows that are not finite, and set them to 0."""
+        """Return the problems of rows that are not finite, by row, and set these rows to 0."""
         if all_finite(x):
             return {}
         bad = {
@@ -141,12 +142,12 @@ class ArrowReader:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A schema that was checked.
+    """A validated schema.
 
     Attributes:
-        schema: what to read record batches with.
-        places: of the features, in their order.
-        has_dictionaries: of columns that are ignored; their messages come before the record batches.
+        schema: schema to read record batches with.
+        places: column index of each feature, in feature order.
+        has_dictionaries: whether ignored columns have dictionaries, whose messages come before the record batches.
     """
 
     schema: pa.Schema
@@ -155,11 +156,11 @@ class _Source:
 
 
 def _source(contract: Contract, message: pa.ipc.Message, *, ignore_extra: bool) -> _Source:
-    """Return the schema that a message holds.
+    """Return the validated schema of a message.
 
     Raises:
         MalformedBody: if it cannot be read.
-        InvalidInput: if its columns are not those that the model expects.
+        InvalidInput: if its columns do not fit the model.
     """
     text = message.serialize().to_pybytes()
     make = _checked if len(text) <= _KEPT_SCHEMA_BYTES else _checked.__wrapped__
@@ -173,7 +174,7 @@ def _checked(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
     if problems := _problems(contract, names, schema.types, ignore_extra=ignore_extra):
         where = f"column {problems[0].feature!r} " if problems[0].feature else ""
         raise InvalidInput(f"{where}{problems[0].problem}. {contract.expectation}", tuple(problems))
-    # a column with a dictionary lies in its record batch as its indices do, and nobody looks at it: it is no feature
+    # a dictionary column is stored in a record batch as its indices; it is not a feature, so it is never read
     places = {name: place for place, name in enumerate(names)}
     kinds = [kind.index_type if pa.types.is_dictionary(kind) else kind for kind in schema.types]
     return _Source(
@@ -186,7 +187,7 @@ def _checked(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
 def _schema(text: bytes) -> pa.Schema:
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(text))
-        return pa.schema(list(zip(schema.names, schema.types, strict=True)))  # reads all names, which may be no UTF-8
+        return pa.schema(list(zip(schema.names, schema.types, strict=True)))  # decodes the names, perhaps not UTF-8
     except _DAMAGE as error:
         raise MalformedBody("the schema of the Arrow stream is damaged") from error
 
@@ -213,7 +214,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Tell whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not tell."""
+    """Tell whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
     data = message.metadata.to_pybytes()
     header = _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT)
     batch = header + int.from_bytes(data[header : header + 4], "little")
@@ -221,7 +222,7 @@ def _is_compressed(message: pa.ipc.Message) -> bool:
 
 
 def _field(data: bytes, table: int, slot: int) -> int:
-    """Return where a field of a flatbuffer table lies; 0 if it is not there.
+    """Return the position of a field in a flatbuffer table; 0 if it is absent.
 
     Source: https://flatbuffers.dev/internals/, Tables.
     """

@@ -1,4 +1,7 @@
-"""Answers as Arrow IPC streams; needs the extra `arrow`, must not know HTTP or torch."""
+"""Write answers as Arrow IPC streams; needs the extra `arrow`.
+
+This module must not know HTTP or torch.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from app.schema import Contract
 MAX_INT8_CLASSES = 127
 
 _END = b"\xff\xff\xff\xff" + bytes(4)
-_ALIGNMENT = 8  # of the buffers in a message
+_ALIGNMENT = 8  # alignment of the buffers in a message
 
 
 class ArrowWriter:
-    """Writes record batches with `label`, `probability` and `probability_<class>`; a skipped row is null throughout.
+    """Write record batches with `label`, `probability` and `probability_<class>`; a skipped row is all null.
 
-    Labels are a dictionary column, which pandas reads as categorical: much smaller and quicker than strings.
+    Labels are a dictionary column, which pandas reads as categorical; it is much smaller and quicker than strings.
     """
 
     content_type = CONTENT_TYPE
@@ -34,7 +37,7 @@ class ArrowWriter:
         self._layout = _layout(contract)
 
     def head(self) -> bytes:
-        """Return the schema and the labels."""
+        """Return the messages for the schema and the dictionary of labels."""
         return self._layout.head
 
     def rows(self, answer: Answer) -> bytes:
@@ -46,7 +49,7 @@ class ArrowWriter:
         return b"".join(parts)
 
     def numbered(self, _number: int, answer: Answer | None, _problem: Problem | None) -> bytes:
-        """Return one row; null where there is no answer. Numbers are not needed: no row is left out."""
+        """Return one row, null if it has no answer. No row numbers: the output has one row per input row."""
         if answer is not None:
             return self.rows(answer)
         label = pa.DictionaryArray.from_arrays(pa.nulls(1, self._layout.index), self._layout.labels)
@@ -55,7 +58,7 @@ class ArrowWriter:
         return batch
 
     def failure(self, _error: ServingError) -> bytes:
-        """Return nothing: without its end the stream is recognisably cut off."""
+        """Return nothing: a stream without its end marker is recognisably cut off."""
         return b""
 
     def tail(self) -> bytes:
@@ -65,7 +68,7 @@ class ArrowWriter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """What all answers of a version have in common: schema, type of the labels' indices, labels, first messages."""
+    """Constants of all answers of a version: schema, type of the label indices, labels and first messages."""
 
     schema: pa.Schema
     index: pa.DataType
@@ -88,9 +91,10 @@ def _layout(contract: Contract) -> _Layout:
 
 @functools.lru_cache(maxsize=256)
 def _before_columns(layout: _Layout, rows: int) -> bytes:
-    """Return what a record batch without nulls begins with; it says where its columns lie, and that is all it says.
+    """Return the header of a record batch without nulls, which states only the positions of its columns.
 
-    So the columns, one after the other, make the message. pyarrow takes three times as long to make it of arrays.
+    The header and the columns, one after the other, form the message. pyarrow takes three times as long to build it
+    from arrays.
     """
     batch = _zeros(layout.schema, layout.labels, rows)
     columns = [layout.index.byte_width, *[pa.float32().byte_width] * (len(layout.schema) - 1)]

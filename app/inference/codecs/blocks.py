@@ -1,4 +1,7 @@
-"""Bodies that are read and answered in blocks, as they arrive; what every such format has in common, and no format."""
+"""The common parts of formats that are read and answered in blocks as they arrive.
+
+This module must not know any particular format.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ class Block:
 
     Attributes:
         x: float32, shape (N, F), finite; a bad row is all 0.
-        first: number of the first row, counted as the format counts: lines from 1, rows from 0.
-        bad: place in the block to what is wrong there.
-        numbers: of the rows, if they do not follow one another because blank lines stand between them.
+        first: number of the first row, as the format counts: lines from 1, rows from 0.
+        bad: index in the block to the problem of that row.
+        numbers: numbers of the rows, if they are not consecutive because of blank lines.
     """
 
     x: Float32
@@ -39,11 +42,11 @@ class Block:
     numbers: Sequence[int] | None = None
 
     def number(self, place: int) -> int:
-        """Return the number of a row, counted as the format counts."""
+        """Return the number of a row, as the format counts."""
         return self.first + place if self.numbers is None else self.numbers[place]
 
     def parts(self, rows: int) -> Iterator[Block]:
-        """Yield the block in blocks of at most so many rows."""
+        """Split the block into blocks of at most `rows` rows."""
         if len(self.x) <= rows:
             yield self
             return
@@ -55,42 +58,42 @@ class Block:
 
 
 class Reader(Protocol):
-    """Turns the bytes of a body, fed as they arrive, into blocks."""
+    """Turn a body, fed piece by piece as it arrives, into blocks."""
 
     unit: str
-    """What `Block.first` counts: `line` or `row`."""
+    """The unit of `Block.first`: `line` or `row`."""
 
     piece_bytes: int
-    """How much to feed at a time: what holds the event loop for a fraction of a millisecond."""
+    """Bytes to feed at a time: an amount that blocks the event loop for a fraction of a millisecond."""
 
     @property
     def blank_lines(self) -> int:
-        """Return how many lines were passed over so far because they are blank."""
+        """Return the number of blank lines that were skipped so far."""
         ...
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """Take more of the body, and yield the rows that are complete now.
+        """Feed a piece of the body, and yield the rows that are complete now.
 
         Raises:
-            MalformedBody, InvalidInput: what makes all that follows unreadable.
+            MalformedBody, InvalidInput: for an error after which the rest of the body cannot be read.
         """
         ...
 
     def finish(self) -> Iterator[Block]:
-        """Yield what is left at the end of the body."""
+        """Yield the remaining rows at the end of the body."""
         ...
 
 
 class Writer(Protocol):
-    """Turns answers into bytes, in the order of the rows."""
+    """Turn answers into bytes, in the order of the rows."""
 
     content_type: str
 
     block_rows: int
-    """How many rows to write at a time, at most: likewise."""
+    """Largest number of rows to write at a time, for the same reason as `Reader.piece_bytes`."""
 
     def head(self) -> bytes:
-        """Return what comes before all rows."""
+        """Return the bytes before the first row."""
         ...
 
     def rows(self, answer: Answer) -> bytes:
@@ -98,15 +101,15 @@ class Writer(Protocol):
         ...
 
     def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
-        """Return one row with its number: its answer, or what is wrong with it."""
+        """Return one row with its number: its answer or its problem."""
         ...
 
     def failure(self, error: ServingError) -> bytes:
-        """Return the last words of an answer that breaks off."""
+        """Return the last bytes of an answer that breaks off."""
         ...
 
     def tail(self) -> bytes:
-        """Return what comes after all rows."""
+        """Return the bytes after the last row."""
         ...
 
 
@@ -114,14 +117,14 @@ ReadRow = Callable[[bytes], Float32]
 
 
 class LineEnds:
-    """Makes line feeds of all line ends, CRLF and CR too, also where a piece of the body ends within one."""
+    """Convert CRLF and CR line ends to line feeds, even if a piece of the body ends within one."""
 
     def __init__(self) -> None:
         self._after_return = False
 
     def unified(self, data: bytes) -> bytes:
-        """Return the next piece of the body, each line ended by a line feed."""
-        if self._after_return and data:  # the CR has ended its line already
+        """Return the next piece of the body with line feeds as line ends."""
+        if self._after_return and data:  # the CR has already ended its line
             data = data.removeprefix(b"\n")
             self._after_return = False
         if b"\r" in data:
@@ -131,12 +134,12 @@ class LineEnds:
 
 
 class LineReader:
-    """Reads formats with a row a line: whole blocks fast, and line by line what the fast reader does not like.
+    """Read formats with one row per line: in whole blocks, or line by line where the fast reader declines.
 
-    Lines end in LF, CRLF or CR. Blank ones are no rows, but count where lines are numbered.
+    Lines end in LF, CRLF or CR. Blank lines are not rows, but count in line numbers.
 
     Attributes:
-        blank_lines: how many were passed over so far.
+        blank_lines: number of blank lines that were skipped so far.
     """
 
     unit = "line"
@@ -145,12 +148,12 @@ class LineReader:
     def __init__(
         self, contract: Contract, fast: Callable[[bytes], Float32 | None], precise: ReadRow, first: int
     ) -> None:
-        """Store the parts.
+        """Create a reader.
 
         Args:
-            contract: what the model expects.
-            fast: reads complete lines, without the last line feed, shape (N, F); None if anything is unusual, such as
-                a blank line.
+            contract: schema of the model.
+            fast: reads complete lines, without the last line feed, shape (N, F); returns None if anything is unusual,
+                such as a blank line.
             precise: reads one line, shape (1, F), or raises InvalidInput or MalformedBody.
             first: number of the first line.
         """
@@ -163,7 +166,7 @@ class LineReader:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """Take more of the body, and yield the lines that are complete now."""
+        """Feed a piece of the body, and yield the rows of the lines that are complete now."""
         complete, feed, rest = self._ends.unified(data).rpartition(b"\n")
         if not feed:
             self._rest += rest
@@ -175,13 +178,13 @@ class LineReader:
         yield from self._blocks(lines)
 
     def finish(self) -> Iterator[Block]:
-        """Yield the last line, if it lacks its line feed."""
+        """Yield the row of the last line, if it lacks its line feed."""
         if self._rest:
             lines, self._rest = self._rest, b""
             yield from self._blocks(lines)
 
     def _blocks(self, text: bytes) -> Iterator[Block]:
-        """Yield the rows of some lines as a block, or nothing if all lines are blank."""
+        """Yield the rows of complete lines as a block, or nothing if all lines are blank."""
         first = self._line
         self._line += text.count(b"\n") + 1
         x = self._fast(text)

@@ -1,4 +1,7 @@
-"""CSV or tab-separated lines with a header line to rows, and answers to CSV; it must not know HTTP or torch."""
+"""Read rows from CSV or tab-separated values with a header line, and write answers as CSV.
+
+This module must not know HTTP or torch.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,12 @@ TAB_SEPARATED = "text/tab-separated-values"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINES = BLANKS.encode() + b"\n"
-_AS_CSV = bytes.maketrans(b"\t,", b",;")  # a comma that was there must not part fields: no number has a semicolon
+# A comma in a tab-separated field must not separate fields; it becomes a semicolon, which no number contains.
+_AS_CSV = bytes.maketrans(b"\t,", b",;")
 
 
 class CsvReader:
-    """Reads lines of numbers under a header line that names the columns, in any order; commas or tabs part them."""
+    """Read lines of numbers below a header line that names the columns, in any order."""
 
     unit = "line"
     piece_bytes = TEXT_PIECE_BYTES
@@ -42,12 +46,12 @@ class CsvReader:
 
     @property
     def blank_lines(self) -> int:
-        """Return how many lines were passed over so far because they are blank."""
+        """Return the number of blank lines that were skipped so far."""
         above = self._line - 1
         return above + self._lines.blank_lines if self._lines else above
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """Take more of the body, and yield the rows that are complete now."""
+        """Feed a piece of the body, and yield the rows that are complete now."""
         data = self._ends.unified(data)
         if self._lines is None:
             self._head += data
@@ -61,15 +65,15 @@ class CsvReader:
             yield from self._lines.feed(data.translate(_AS_CSV) if self._delimiter == "\t" else data)
 
     def finish(self) -> Iterator[Block]:
-        """Yield the last row, if it lacks its line feed."""
+        """Yield the last row, if its line lacks the line feed."""
         if self._lines is None:
             if not self._head.strip(_BLANK_LINES):
-                self._line = 1  # nothing but blank lines: the first should have been the header
+                self._line = 1  # only blank lines: report line 1, where the header should have been
             self._lines = self._under(self._head, alone=bool(self._head))
         yield from self._lines.finish()
 
     def _below_blank_lines(self) -> bytes:
-        """Return what has come from the first line that is not blank, and drop what stands above it."""
+        """Return the data from the first line that is not blank, and drop the blank lines above it."""
         head = self._head
         if self._line == 1 and b"\n" in head:
             head = head.removeprefix(_BYTE_ORDER_MARK)
@@ -80,7 +84,7 @@ class CsvReader:
         return head
 
     def _under(self, header: bytes, *, alone: bool) -> LineReader:
-        """Return a reader of the lines under a header, which perhaps is all of the body.
+        """Return a reader of the lines below a header; `alone` means that the header is the whole body.
 
         Raises:
             MalformedBody, InvalidInput: if the header does not name the columns.
@@ -108,7 +112,7 @@ class CsvReader:
 
 
 class _Columns:
-    """Reads lines whose columns are known."""
+    """Read lines of numbers below a known header."""
 
     def __init__(self, contract: Contract, names: list[str]) -> None:
         self._contract = contract
@@ -118,14 +122,14 @@ class _Columns:
         self._in_order = self._order == list(range(len(names)))
 
     def fast(self, lines: bytes) -> Float32 | None:
-        """Read lines of plain numbers as JSON would have them; None if anything is unusual."""
+        """Read lines of numbers that are also valid JSON numbers; return None if anything is unusual."""
         if b"true" in lines or b"false" in lines or not self._even(lines):
             return None
         try:
             values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
         except orjson.JSONDecodeError:
             return None
-        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line under a single column
+        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line below a single column
             return None
         flat = packed(values, len(values))
         if flat is None:
@@ -137,7 +141,7 @@ class _Columns:
         """Read one line, shape (1, F).
 
         Raises:
-            InvalidInput: naming the column.
+            InvalidInput: if a field is not a number; names the column.
         """
         fields = _fields(line)
         if len(fields) != self._width:
@@ -150,7 +154,7 @@ class _Columns:
 
     def _number(self, feature: str, field: str) -> float:
         text = field.strip()
-        only_python = "_" in text or not text.isascii()  # float() takes 1_0, and digits of any script
+        only_python = "_" in text or not text.isascii()  # float() accepts 1_0, and digits of any script
         try:
             value = float("" if only_python else text)
         except ValueError:
@@ -162,7 +166,7 @@ class _Columns:
         return value
 
     def _even(self, lines: bytes) -> bool:
-        """Tell whether each line has as many commas as the first: all commas lie between the right line feeds."""
+        """Tell whether each line has as many commas as the header, by comparing positions of commas and line feeds."""
         text = np.frombuffer(lines, dtype=np.uint8)
         ends = np.flatnonzero(text == ord("\n"))
         commas = np.flatnonzero(text == ord(","))
@@ -176,7 +180,7 @@ class _Columns:
 
 
 class CsvWriter:
-    """Writes label, probability and one column `probability_<class>` for each class."""
+    """Write `label`, `probability` and one column `probability_<class>` for each class."""
 
     content_type = CONTENT_TYPE + "; charset=utf-8"
     block_rows = TEXT_BLOCK_ROWS
@@ -188,7 +192,7 @@ class CsvWriter:
         self._frame = frames.Frame([label + b"," for label in labels], [b","] * len(labels), b"\n", b"")
 
     def head(self) -> bytes:
-        """Return the header line; numbered answers begin with the line and end with the error."""
+        """Return the header line; numbered answers have a first column for the line and a last one for the error."""
         names = ["label", "probability", *(f"probability_{label}" for label in self._classes)]
         return _line(["line", *names, "error"] if self._numbered else names)
 
@@ -197,7 +201,7 @@ class CsvWriter:
         return frames.write(answer, self._frame)
 
     def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
-        """Return one row with its line in the request: its answer, or what is wrong with it."""
+        """Return one row with its line number in the request: its answer or its problem."""
         if answer is not None:
             return b"%d,%b,\n" % (number, self.rows(answer)[:-1])
         place = f"{problem.feature}: " if problem and problem.feature else ""
@@ -205,11 +209,11 @@ class CsvWriter:
         return _line([str(number), *[""] * (len(self._classes) + 2), text])
 
     def failure(self, error: ServingError) -> bytes:
-        """Return a last line that no CSV reader takes for a row."""
+        """Return a last line that no CSV reader mistakes for a row."""
         return b"# error: %b\n" % str(error).replace("\n", " ").encode()
 
     def tail(self) -> bytes:
-        """Return nothing: CSV has no end."""
+        """Return nothing: CSV has no end marker."""
         return b""
 
 
@@ -222,7 +226,7 @@ def _fields(line: bytes, delimiter: str = ",") -> list[str]:
 
 def _line(fields: list[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(fields)  # a field with either of both is quoted
+    csv.writer(text, lineterminator="\r\n").writerow(fields)  # with CRLF, fields that hold CR or LF are quoted
     return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 

@@ -1,4 +1,7 @@
-"""Rows as bare little-endian float32, row after row, and probabilities likewise; it must not know HTTP or torch."""
+"""Read rows and write probabilities as raw little-endian float32, row after row.
+
+This module must not know HTTP or torch.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _LITTLE_ENDIAN = np.dtype("<f4")
 
 
 class Float32Reader:
-    """Reads (N, F) values, row-major; the number of rows follows from the number of bytes."""
+    """Read (N, F) values, row-major; the number of rows follows from the number of bytes."""
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
@@ -30,7 +33,7 @@ class Float32Reader:
         self._row = 0
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """Take more of the body, and yield the rows that are complete now."""
+        """Feed a piece of the body, and yield the rows that are complete now."""
         data = self._rest + data if self._rest else data
         whole = len(data) - len(data) % self._row_bytes
         self._rest = data[whole:]
@@ -41,7 +44,7 @@ class Float32Reader:
         """Check that the last row is complete.
 
         Raises:
-            MalformedBody: if the body ends within a row.
+            MalformedBody: if the body is empty or ends within a row.
         """
         if self._rest or not self._row:
             expected = f"{len(self._contract.features)} float32 values ({self._row_bytes} bytes) per row"
@@ -63,7 +66,7 @@ class Float32Reader:
 
 
 class Float32Writer:
-    """Writes (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
+    """Write (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
 
     content_type = CONTENT_TYPE
     block_rows = BINARY_BLOCK_ROWS
@@ -80,11 +83,11 @@ class Float32Writer:
         return answer.probabilities.astype(_LITTLE_ENDIAN, copy=False).tobytes()
 
     def numbered(self, _number: int, answer: Answer | None, _problem: Problem | None) -> bytes:
-        """Return one row; NaN where there is no answer. Numbers are not needed: no row is left out."""
+        """Return one row, NaN if it has no answer. No row numbers: the output has one row per input row."""
         return self.rows(answer) if answer else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
 
     def failure(self, _error: ServingError) -> bytes:
-        """Return nothing: the connection breaks off, and the log says why."""
+        """Return nothing: the connection is closed, and the log has the reason."""
         return b""
 
     def tail(self) -> bytes:

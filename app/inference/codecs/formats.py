@@ -1,4 +1,4 @@
-"""The table of body formats that are read and answered in blocks: content type to reader and writer."""
+"""Table of block formats: content type to reader and writer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TEXT = (csv.CONTENT_TYPE, csv.TAB_SEPARATED, *ndjson.CONTENT_TYPES)
 
 @dataclass(frozen=True, slots=True)
 class BulkOptions:
-    """What a request for many rows may ask for.
+    """Options of a bulk request.
 
     Attributes:
-        ignore_extra: columns that the model does not know are left out instead of refused.
-        skip: a bad row is answered in its place with what is wrong, instead of ending the answer.
+        ignore_extra: ignore columns that the model does not know, instead of refusing them.
+        skip: answer a bad row, in its place, with the problem, instead of ending the answer.
     """
 
     ignore_extra: bool = False
@@ -38,7 +38,7 @@ Writers = Mapping[str, Callable[[Contract, BulkOptions], Writer]]
 
 
 def readers() -> Readers:
-    """Return content type to reader, for the formats that can be read here."""
+    """Return the readers by content type, for the formats that this installation can read."""
     known: dict[str, Callable[[Contract, BulkOptions], Reader]] = {
         csv.CONTENT_TYPE: lambda contract, options: csv.CsvReader(contract, ignore_extra=options.ignore_extra),
         csv.TAB_SEPARATED: lambda contract, options: csv.CsvReader(
@@ -55,7 +55,7 @@ def readers() -> Readers:
 
 
 def writers() -> Writers:
-    """Return content type to writer, for the formats that can be written here."""
+    """Return the writers by content type, for the formats that this installation can write."""
     known: dict[str, Callable[[Contract, BulkOptions], Writer]] = {
         csv.CONTENT_TYPE: lambda contract, options: csv.CsvWriter(contract, numbered=options.skip),
         **{kind: partial(_ndjson_writer, kind) for kind in ndjson.CONTENT_TYPES},

@@ -1,4 +1,7 @@
-"""Writes answers as text, a record a row, joining constants and digits once a block; it knows no particular format."""
+"""Write answers as text, one record per row, by joining constants and digits once per block.
+
+This module must not know any particular format.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from app.inference.predictions import Answer
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around the numbers of one row.
+    """The constant text around the numbers of a row.
 
     Attributes:
-        begin: what comes before the probability of the winning class, for each class that may win, length K.
-        before: what comes before the probability of each class, length K.
-        end: what ends the row.
-        between: what stands between two rows.
+        begin: text before the probability of the winning class, for each class that may win, length K.
+        before: text before the probability of each class, length K.
+        end: text that ends a row.
+        between: text between two rows.
     """
 
     begin: list[bytes]
@@ -25,7 +28,7 @@ class Frame:
 
 
 def write(answer: Answer, frame: Frame) -> bytes:
-    """Return the rows of an answer in this frame.
+    """Return the rows of an answer as text in this frame.
 
     The parts are interleaved column by column, which takes a quarter of the time of formatting row by row.
     """

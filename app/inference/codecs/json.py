@@ -1,7 +1,8 @@
-"""JSON to float32 rows and probabilities to JSON; it must not know torch, HTTP or which version serves.
+"""Read JSON prediction requests into float32 rows.
 
-Two readers: a fast one for input as it should be, and a precise one that is asked only when the fast one balks. The
-precise one decides what is an error and says where, so both accept the same rows with the same bits.
+There are two readers: a fast one for well-formed input, and a precise one that runs only if the fast one declines. The
+precise one decides what is an error and reports where, so both accept the same rows with the same bits. This module
+must not know torch, HTTP or which version serves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from app.schema import Contract, Float32, packed
 from modelstore import wording
 
 CONTENT_TYPE = "application/json"
-# About 500 rows of four features: a fifth of a millisecond to parse, so that other requests get their turn.
+# About 500 rows of four features, parsed in a fifth of a millisecond, so that other requests get their turn.
 BLOCK_BYTES = 12 << 10
 
 _NAMES = ("instances", "model", "version")
@@ -34,15 +35,15 @@ _CLOSING = {ord("["): b"]", ord("{"): b"}"}
 
 
 class Unusual(Exception):
-    """The body is not as plain as `row_blocks` wants it; `read_request` decides what it is."""
+    """Raised if a body is not plain enough for `row_blocks`; `read_request` must then read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The envelope of a prediction request, its rows not looked at yet.
+    """The envelope of a prediction request; its rows are not validated yet.
 
     Attributes:
-        plain: whether the fast parser took the body and no value in it is a boolean, so that rows may be read fast.
+        plain: whether the fast parser accepted the body and it holds no booleans, so that the fast reader may be used.
     """
 
     model: str | None
@@ -52,7 +53,7 @@ class PredictRequest:
 
 
 def example_body(rows: Sequence[Sequence[float]]) -> bytes:
-    """Return a request with these rows."""
+    """Return the body of a request with these rows."""
     return orjson.dumps({"instances": rows})
 
 
@@ -60,8 +61,8 @@ def read_request(body: bytes) -> PredictRequest:
     """Read the envelope `{"instances": [...], "model": "...", "version": 3}`; the last two are optional.
 
     Raises:
-        MalformedBody: if the body is not JSON.
-        InvalidInput: if a field is missing, unknown, there twice, or of the wrong type.
+        MalformedBody: if the body is not JSON, or an object in it has a duplicate name.
+        InvalidInput: if a field is missing, unknown or of the wrong type.
     """
     plain = not _may_hold_booleans(body) and len(body) <= precise_json.MOST_AT_ONCE_BYTES
     try:
@@ -80,7 +81,7 @@ def read_request(body: bytes) -> PredictRequest:
     if version is not None and (type(version) is not int or not 1 <= version <= 999_999_999):
         raise _invalid_field("version", "must be a whole number from 1", version)
     if plain and body.count(b'"') != 2 * (len(document) + (model is not None) + _names(instances)):
-        precise_json.parse(body)  # more quotes than names: a name twice (refused there), an escape, or text as a value
+        precise_json.parse(body)  # more quotes than names: a duplicate name (refused there), an escape or a string
     return PredictRequest(model, version, instances, plain)
 
 
@@ -88,18 +89,18 @@ def read_rows(request: PredictRequest, contract: Contract) -> Float32:
     """Return the rows in feature order, float32, shape (N, F), all finite.
 
     Args:
-        request: its rows are arrays in feature order or objects by feature name, in any mixture.
-        contract: what the model expects.
+        request: request whose rows are arrays in feature order or objects by feature name, in any mixture.
+        contract: schema of the model.
 
     Raises:
-        InvalidInput: naming row and feature of the first faults.
+        InvalidInput: if a row is invalid; names row and feature of the first problems.
     """
     rows = _rows_if_good(request.instances, contract) if request.plain else None
     return precise_json.rows(request.instances, contract) if rows is None else rows
 
 
 def plain_rows(document: bytes, contract: Contract) -> Float32 | None:
-    """Return the rows of a JSON array of rows, float32, shape (N, F); None if anything about it is unusual."""
+    """Return the rows of a JSON array of rows, float32, shape (N, F); None if anything is unusual."""
     if _may_hold_booleans(document):
         return None
     try:
@@ -112,10 +113,10 @@ def plain_rows(document: bytes, contract: Contract) -> Float32 | None:
 
 
 def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:
-    """Yield the rows of a large request in blocks, float32, shape (n, F), so that nothing waits for the whole.
+    """Yield the rows of a large request in blocks, float32, shape (n, F), so that other work can run in between.
 
     Raises:
-        Unusual: if anything is not plain, `model` and `version` fields included; possibly after some blocks.
+        Unusual: if anything is not plain, such as a `model` or `version` field; possibly after some blocks.
     """
     head, tail = _HEAD.match(body), body.rfind(b"]")
     if head is None or _TAIL.fullmatch(body, tail) is None:
@@ -141,12 +142,12 @@ def _may_hold_booleans(body: bytes) -> bool:
 
 
 def _names(instances: list[Any]) -> int:
-    """Return how many names the rows hold if they are good."""
+    """Return the number of names in the rows if these are well-formed."""
     return sum(len(row) for row in instances if type(row) is dict) if type(instances[0]) is dict else 0
 
 
 def _rows_if_good(instances: list[Any], contract: Contract) -> Float32 | None:
-    """Return the rows, or None if anything about them is not as it should be."""
+    """Return the rows, or None if any of them is not well-formed."""
     features = len(contract.features)
     values: Iterable[float]
     if len(instances) == 1 and type(instances[0]) is list and len(instances[0]) == features:

@@ -1,6 +1,6 @@
-"""Answers as JSON: an object a row, or columns; it must not know HTTP or torch.
+"""Write answers as JSON, with one object per row or by columns.
 
-Numbers are float32 in the shortest digits that give the same float32 again.
+Numbers are float32 in the shortest decimal form that gives the same float32. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_WARNINGS = 100
 
 
 class Warnings:
-    """Collects the values outside the training range over the blocks of an answer."""
+    """Collect values outside the training range, over all blocks of an answer."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -29,12 +29,12 @@ class Warnings:
         self._omitted = 0
 
     def note(self, answer: Answer) -> None:
-        """Note the rows of a block."""
+        """Record the values of a block that are outside the training range."""
         first, self._rows = self._rows, self._rows + answer.rows
         if answer.scores.outside is None:
             return
         outside = answer.scores.outside[answer.start : answer.stop]
-        values = answer.scores.x[answer.start : answer.stop][outside]  # (W,), row by row as the places below
+        values = answer.scores.x[answer.start : answer.stop][outside]  # (W,), in row-major order, as np.nonzero below
         room = MAX_WARNINGS - len(self._listed)
         self._omitted += max(0, len(values) - room)
         if len(values) and room:
@@ -47,11 +47,11 @@ class Warnings:
             ]
 
     def skip(self) -> None:
-        """Note that a row has no answer, so that the next ones keep their numbers."""
+        """Count a row without an answer, so that later rows keep their numbers."""
         self._rows += 1
 
     def json(self) -> bytes:
-        """Return `,"warnings":[...]`, or nothing if there are none."""
+        """Return `,"warnings":[...]`, or empty bytes if there are none."""
         if not self._listed:
             return b""
         text = b',"warnings":[%b]' % b",".join(self._listed)
@@ -60,7 +60,7 @@ class Warnings:
 
 @functools.lru_cache(maxsize=256)
 def _warning_templates(contract: Contract) -> list[bytes]:
-    """Return a template for each feature, to be filled with row and value."""
+    """Return a template for each feature, with placeholders for row and value."""
     ranges = np.column_stack((contract.low, contract.high))  # (F, 2)
     return [
         b'{"row":%%d,"feature":%b,"value":%%b,"range":%b}'
@@ -84,7 +84,7 @@ def _head(contract: Contract) -> bytes:
 
 
 class RowsWriter:
-    """Writes `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
+    """Write `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
 
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
@@ -96,7 +96,7 @@ class RowsWriter:
         self._started = False
 
     def head(self) -> bytes:
-        """Return what comes before all rows."""
+        """Return the bytes before the first row."""
         return _head(self._contract) + b'"predictions":['
 
     def rows(self, answer: Answer) -> bytes:
@@ -106,11 +106,11 @@ class RowsWriter:
         return comma + frames.write(answer, self._frame)
 
     def tail(self) -> bytes:
-        """Return what comes after all rows."""
+        """Return the bytes after the last row."""
         return b"]" + self._warnings.json() + b"}"
 
     def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
-        """Return one row with its number in the request: its answer, or what is wrong with it."""
+        """Return one row with its number in the request: its answer or its problem."""
         if answer is not None:
             text = self.rows(answer)
             comma = text[:1] if text[:1] == b"," else b""
@@ -121,12 +121,12 @@ class RowsWriter:
         return comma + orjson.dumps({"line": number, "error": wrong})
 
     def failure(self, error: ServingError) -> bytes:
-        """Return the end of an answer that breaks off; it is JSON, but the body's own end will be missing."""
+        """Return the end of an answer that breaks off; the text is valid JSON, but the HTTP body stays unterminated."""
         return b'],"error":' + orjson.dumps({"detail": str(error)}) + b"}"
 
 
 class ColumnsWriter:
-    """Writes `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`: much smaller."""
+    """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller."""
 
     content_type = CONTENT_TYPE
 
@@ -137,7 +137,7 @@ class ColumnsWriter:
         self._warnings = Warnings()
 
     def head(self) -> bytes:
-        """Return what comes before all rows."""
+        """Return the bytes before the first row."""
         return _head(self._contract) + b'"classes":[%b],"probabilities":[' % b",".join(self._quoted)
 
     def rows(self, answer: Answer) -> bytes:
@@ -149,13 +149,13 @@ class ColumnsWriter:
         return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
     def tail(self) -> bytes:
-        """Return what comes after all rows."""
+        """Return the bytes after the last row."""
         return b'],"labels":[%b]' % b",".join(self._labels) + self._warnings.json() + b"}"
 
 
 @functools.lru_cache(maxsize=256)
 def _one_row(contract: Contract) -> list[bytes]:
-    """Return the whole answer to one row without warnings, for each winning class, to be filled with K + 1 numbers."""
+    """Return templates of the answer to one row without warnings, one per winning class, for K + 1 numbers."""
     head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
     row = frame(contract, b"")
     each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before)
@@ -165,7 +165,7 @@ def _one_row(contract: Contract) -> list[bytes]:
 def write_answer(answer: Answer) -> bytes:
     """Return the whole JSON answer to one small request."""
     scores = answer.scores
-    if scores.outside is None and answer.rows == 1:  # what most requests are, in a fifth of the time
+    if scores.outside is None and answer.rows == 1:  # the most common case, in a fifth of the time
         templates, best = _one_row(scores.contract), scores.best[answer.start]
         first = answer.start * len(templates)
         digits = scores.digits[first : first + len(templates)]

@@ -1,4 +1,7 @@
-"""Newline-delimited JSON: a row a line in, a prediction a line out; it must not know HTTP or torch."""
+"""Read rows from newline-delimited JSON and write predictions as such, one per line.
+
+This module must not know HTTP or torch.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from app.schema import Contract, Float32
 from modelstore.reading import LINE_ENDS_LOST
 
 CONTENT_TYPE = "application/x-ndjson"
-CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # by any name; none is registered
+CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # all common names; none is registered
 
 _SEVERAL = re.compile(rb"\][ \t]*\[|\}[ \t]*\{")
 
 
 def ndjson_reader(contract: Contract) -> LineReader:
-    """Return a reader of lines that are rows: arrays in feature order or objects by feature name."""
+    """Return a reader of lines with one row each: arrays in feature order or objects by feature name."""
 
     def fast(lines: bytes) -> Float32 | None:
         feeds = lines.count(b"\n")
-        if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # else a row could span lines, and another share one
+        if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # or a row could span lines and another share one
             return None
         rows = json_codec.plain_rows(b"[%b]" % lines.replace(b"\n", b","), contract)
         return rows if rows is not None and len(rows) == feeds + 1 else None
@@ -44,7 +47,7 @@ def ndjson_reader(contract: Contract) -> LineReader:
 
 
 class NdjsonWriter:
-    """Writes a prediction object a line; numbered ones say their line in the request."""
+    """Write one prediction object per line; numbered ones include their line in the request."""
 
     block_rows = TEXT_BLOCK_ROWS
 
@@ -53,7 +56,7 @@ class NdjsonWriter:
         self._frame = frame(contract, between=b"\n")
 
     def head(self) -> bytes:
-        """Return nothing: each line stands for itself."""
+        """Return nothing: lines are independent of each other."""
         return b""
 
     def rows(self, answer: Answer) -> bytes:
@@ -61,16 +64,16 @@ class NdjsonWriter:
         return frames.write(answer, self._frame) + b"\n"
 
     def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
-        """Return one row with its line in the request: its answer, or what is wrong with it."""
+        """Return one row with its line number in the request: its answer or its problem."""
         if answer is not None:
             return b'{"line":%d,%b' % (number, self.rows(answer)[1:])
         wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
         return orjson.dumps({"line": number, "error": wrong}) + b"\n"
 
     def failure(self, error: ServingError) -> bytes:
-        """Return a last line that is no prediction."""
+        """Return a last line that holds the error instead of a prediction."""
         return orjson.dumps({"error": {"detail": str(error)}}) + b"\n"
 
     def tail(self) -> bytes:
-        """Return nothing: the last line was the end."""
+        """Return nothing: there is no end marker."""
         return b""

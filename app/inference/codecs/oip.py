@@ -1,7 +1,7 @@
-"""Requests of the Open Inference Protocol, JSON and binary: envelope and tensors, their values not looked at yet.
+"""Read requests of the Open Inference Protocol, JSON and binary, except tensor values.
 
-It must not know HTTP, torch or which model is asked. What it refuses, it refuses before anything of the size that a
-client claims is allocated; sizes are Python's integers, which do not overflow.
+Invalid requests are refused before any memory of a size that the client claims is allocated. Sizes are Python integers,
+which do not overflow. This module must not know HTTP, torch or which model is requested.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from app.inference.codecs.oip_fields import (
 Bytes = bytes | bytearray
 
 OUTPUTS = ("probabilities", "label", "class_index")
-CLASSIFIED = "probabilities"  # the output that the classification extension ranks
+CLASSIFIED = "probabilities"  # the only output that the classification extension applies to
 ALIGNMENT_BYTES = 16
 RAW_TENSOR = "features"
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input as it was sent: `data` from JSON, or `part` of what follows the JSON.
+    """An input as sent: `data` from the JSON, or `part` of the binary data after it.
 
     Attributes:
-        shape: none for the tensor of the raw form, whose shape follows from the model and the number of bytes.
+        shape: None for the tensor of the raw form, whose shape follows from the model and the number of bytes.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output that is wanted.
+    """A requested output.
 
     Attributes:
-        binary: whether it comes behind the JSON.
-        top: how many classes to name with value, index and label instead of the values; 0 for the values.
+        binary: whether it is sent as binary data after the JSON.
+        top: number of classes to return as value, index and label instead of plain values; 0 for plain values.
     """
 
     name: str
@@ -65,16 +65,16 @@ class Output:
 
     @property
     def is_quick(self) -> bool:
-        """Whether it is written as it is in memory, in no time for any number of rows."""
+        """Whether the output is written as it is in memory, so quickly for any number of rows."""
         return self.binary and not self.top and self.name != "label"
 
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """An inference request; all outputs are there, in the order in which they are to be answered.
+    """An inference request; `outputs` is complete and in the order of the answer.
 
     Attributes:
-        timeout_us: how long it may wait to be computed, from its arrival; 0 for as long as it takes.
+        timeout_us: how long the request may wait for its computation, from its arrival; 0 for no limit.
     """
 
     id: str | None
@@ -88,8 +88,8 @@ class InferBody:
     """The bytes of a request.
 
     Attributes:
-        data: the body, begun by `start` bytes that are not of it, so that what follows the JSON is aligned in memory.
-        json_bytes: how many bytes of it are JSON: None for all, 0 for the raw form.
+        data: `start` bytes of padding and the body; the padding aligns the data after the JSON in memory.
+        json_bytes: number of bytes of the body that are JSON: None for all, 0 for the raw form.
     """
 
     data: Bytes
@@ -98,15 +98,15 @@ class InferBody:
 
 
 def padding(json_bytes: int | None) -> int:
-    """Return how many bytes to put before a body so that what follows its JSON can be used where it is."""
+    """Return the number of bytes to put before a body so that the data after its JSON is aligned."""
     return -(json_bytes or 0) % ALIGNMENT_BYTES
 
 
 def read_request(body: InferBody) -> InferRequest:
-    """Read everything but the values.
+    """Read a request, except the values of its tensors.
 
     Raises:
-        MalformedBody: if the body is not JSON, or not so many bytes of it as it says.
+        MalformedBody: if the body is not JSON, or shorter than `json_bytes`.
         InvalidInput: if a field is missing or of the wrong kind.
     """
     size = len(body.data) - body.start
@@ -121,14 +121,12 @@ def read_request(body: InferBody) -> InferRequest:
     document, exact = _parsed(text)
     request = _envelope(document, whole[json_bytes:])
     if not exact and body.data.count(b'"', body.start, body.start + json_bytes) != 2 * _strings(document):
-        precise_json.parse(
-            bytes(text)
-        )  # a name twice is refused there; an escape or a string as a value is let through
+        precise_json.parse(bytes(text))  # refuses duplicate names; accepts escapes and strings as values
     return request
 
 
 def _parsed(text: memoryview) -> tuple[Any, bool]:
-    """Return the document, and whether it is certain that no object in it has a name twice."""
+    """Return the document, and whether it is known to have no duplicate names."""
     if len(text) <= precise_json.MOST_AT_ONCE_BYTES:
         with contextlib.suppress(orjson.JSONDecodeError):
             return orjson.loads(text), False
@@ -144,7 +142,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
     if not inputs:
         raise wrong("inputs", f"must be an array of at least one tensor{hint(document, 'inputs')}")
     wants_binary = read_flag(parameters, "binary_data_output", default=False)
-    read_number(parameters, "priority")  # nothing waits long enough for one to overtake another
+    read_number(parameters, "priority")  # validated, but ignored: nothing waits long enough to be overtaken
     return InferRequest(
         id=read_id(document.get("id")),
         inputs=_tensors(inputs, binary),
@@ -154,7 +152,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
 
 
 def _tensors(inputs: list[Any], binary: memoryview) -> tuple[Tensor, ...]:
-    """Return the inputs, each with its part of what follows the JSON if it says that it has one there."""
+    """Return the inputs, each with its part of the binary data after the JSON, if it claims one."""
     tensors, used = [], 0
     for place, described in enumerate(inputs):
         field = f"inputs.{place}"
@@ -181,7 +179,7 @@ def _tensors(inputs: list[Any], binary: memoryview) -> tuple[Tensor, ...]:
 
 
 def _outputs(wanted: list[Any], *, binary: bool) -> tuple[Output, ...]:
-    """Return what to answer: the outputs that are asked for, in their order, or all."""
+    """Return the requested outputs in their order, or all outputs if none is requested."""
     outputs: dict[str, Output] = {}
     for place, described in enumerate(wanted):
         field = f"outputs.{place}"
@@ -203,7 +201,7 @@ def _all_outputs(*, binary: bool) -> tuple[Output, ...]:
 
 
 def _strings(document: dict[str, Any]) -> int:
-    """Return how many strings the document holds, names among them, if all that it holds is known and good."""
+    """Return the number of strings in the document, names included, if all its fields are known and valid."""
     described = [*(document.get("inputs") or ()), *(document.get("outputs") or ())]
     return sum(_strings_of(each) for each in (document, *described))
 

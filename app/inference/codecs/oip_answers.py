@@ -1,6 +1,6 @@
-"""Answers of the Open Inference Protocol: outputs as JSON, or behind the JSON as they are in memory.
+"""Write answers of the Open Inference Protocol, with outputs as JSON or as binary data.
 
-It must not know HTTP or torch. Rows come in blocks, so that a large answer does not hold the event loop.
+Rows come in blocks, so that a large answer does not block the event loop. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.schema import Contract
 
 Buffer = bytes | memoryview
 
-_FEW_ROWS = 16  # for which the digits that neighbours in the batch share are quicker than a call of one's own
+_FEW_ROWS = 16  # up to this number, the batch's shared digits are quicker than a separate orjson call
 _DATATYPES = {"probabilities": b"FP32", "label": b"BYTES", "class_index": b"INT64"}
 _LENGTH = struct.Struct("<I")
 
@@ -29,7 +29,7 @@ class Written:
     """A whole answer.
 
     Attributes:
-        json_bytes: how much of it is JSON, if binary outputs follow.
+        json_bytes: number of bytes that are JSON, if binary outputs follow; else None.
     """
 
     body: bytes
@@ -37,7 +37,7 @@ class Written:
 
 
 class InferWriter:
-    """Writes the outputs that a request asks for."""
+    """Write the requested outputs."""
 
     def __init__(self, request: InferRequest, contract: Contract) -> None:
         self._id = request.id
@@ -47,13 +47,13 @@ class InferWriter:
         self._rows = 0
 
     def rows(self, answer: Answer) -> None:
-        """Take the rows of a block."""
+        """Add the rows of a block."""
         self._rows += answer.rows
         for output, blocks in zip(self._outputs, self._blocks, strict=True):
             blocks.append(_block(answer, output))
 
     def finish(self) -> Written:
-        """Return the answer."""
+        """Return the whole answer."""
         described = b",".join(map(self._described, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
         text = b'%b%b"outputs":[%b]}' % (_head(self._contract), name, described)
@@ -81,7 +81,7 @@ class InferWriter:
 
 
 def _block(answer: Answer, output: Output) -> Buffer:
-    """Return the rows of a block: bytes of the tensor, or JSON values with commas between them."""
+    """Return the rows of a block: bytes of the tensor, or JSON values separated by commas."""
     if output.top:
         texts = _ranked(answer, output.top)
         return _elements(texts) if output.binary else b",".join([orjson.dumps(text.decode()) for text in texts])
@@ -98,7 +98,7 @@ def _block(answer: Answer, output: Output) -> Buffer:
 
 
 def _ranked(answer: Answer, top: int) -> list[bytes]:
-    """Return `value:index:label` of the most probable classes of each row, the first of equals first."""
+    """Return `value:index:label` of the most probable classes of each row; equal ones in class order."""
     classes = len(answer.contract.classes)
     order = np.argsort(-answer.probabilities, axis=1, kind="stable")[:, :top]  # (rows, top)
     tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(answer.contract.classes)]
@@ -107,13 +107,13 @@ def _ranked(answer: Answer, top: int) -> list[bytes]:
 
 
 def _elements(texts: Sequence[bytes]) -> bytes:
-    """Return a BYTES tensor: each element with its length before it."""
+    """Return a BYTES tensor: each element preceded by its length."""
     return b"".join([_LENGTH.pack(len(text)) + text for text in texts])
 
 
 @functools.lru_cache(maxsize=256)
 def _labels(contract: Contract, *, binary: bool) -> list[bytes]:
-    """Return the class names as they stand in an answer."""
+    """Return the class names as they are written in an answer."""
     if binary:
         return [_elements([label.encode()]) for label in contract.classes]
     return [orjson.dumps(label) for label in contract.classes]

@@ -1,7 +1,8 @@
-"""Large JSON tensors, read in steps so that other requests get their turn; it must not know HTTP or torch.
+"""Read large JSON tensors in steps, so that other requests get their turn.
 
-Only what is plain is read here: one tensor of numbers, flat or a row after the other. Everything else, and everything
-that is wrong, is left to `oip.py` and `oip_tensors.py`, which give the same rows with the same bits.
+Only plain bodies are read here: one tensor of numbers, flat or as arrays of rows. All other bodies, including invalid
+ones, are left to `oip.py` and `oip_tensors.py`, which give the same rows with the same bits. This module must not know
+HTTP or torch.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ _KINDS = frozenset((int, float))
 
 
 class Unusual(Exception):
-    """The body is not as plain as this reader wants it."""
+    """Raised if a body is not plain enough for this reader."""
 
 
 def is_large(body: InferBody) -> bool:
-    """Tell whether a body is worth being read here."""
+    """Tell whether a body is large enough to be read in steps."""
     return body.json_bytes is None and len(body.data) > BLOCK_BYTES
 
 
 def split(body: InferBody) -> tuple[InferRequest, bytes]:
-    """Return a request without the values of its only tensor, and the text of these, without the outer brackets.
+    """Return a request without the values of its only tensor, and their text without the outer brackets.
 
     Raises:
-        Unusual: if there is more than one, or anything else about the body is not plain.
+        Unusual: if there is more than one tensor, or anything else in the body is not plain.
     """
     text = bytes(memoryview(body.data)[body.start :])
     found = _DATA.search(text)
@@ -67,7 +68,7 @@ def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator
     """Yield the values of the tensor in order, float32, shape (n,), finite.
 
     Raises:
-        Unusual: if anything is not plain, the shape included; possibly after some blocks.
+        Unusual: if the shape or anything else is not plain; possibly after some blocks.
     """
     features = len(contract.features)
     shape = request.inputs[0].shape or ()
@@ -91,7 +92,7 @@ def rows(values: list[Float32], contract: Contract) -> Float32:
 
 
 def _end(text: bytes, begin: int) -> int:
-    """Return where the array that begins there ends, if it is plain."""
+    """Return the end of the array that starts at `begin`, if it is plain."""
     if not _ROW.match(text, begin):
         closing = text.find(b"]", begin)
         return closing if closing >= 0 else len(text)
@@ -102,7 +103,7 @@ def _end(text: bytes, begin: int) -> int:
 
 
 def _pieces(values: bytes, between: re.Pattern[bytes]) -> Iterator[bytes]:
-    """Yield the text in pieces that end where an element does, without the comma."""
+    """Yield the text in pieces that end at the end of an element, without the comma."""
     place = 0
     while cut := between.search(values, place + BLOCK_BYTES):
         yield _few(values[place : cut.end() - 1])
@@ -111,13 +112,13 @@ def _pieces(values: bytes, between: re.Pattern[bytes]) -> Iterator[bytes]:
 
 
 def _few(text: bytes) -> bytes:
-    if len(text) > MOST_AT_ONCE_BYTES:  # one row, or no number, of that length
+    if len(text) > MOST_AT_ONCE_BYTES:  # a single row of that length, or invalid text
         raise Unusual
     return text
 
 
 def _numbers(text: bytes, columns: int | None) -> list[float]:
-    """Return the numbers of a piece; of rows of so many columns if that is given."""
+    """Return the numbers of a piece: of rows with `columns` values, or flat if that is None."""
     try:
         found: list[Any] = orjson.loads(b"[%b]" % text)
     except orjson.JSONDecodeError:

@@ -1,4 +1,7 @@
-"""The fields of an inference request: each as it must be, or refused by name; what was sent is not repeated."""
+"""Validate the fields of an inference request.
+
+An error names the field, but never repeats its value.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_objects(document: dict[str, Any], field: str) -> list[Any]:
-    """Return an array of objects; nothing, if there is none."""
+    """Return an array of objects; an empty list if the field is absent."""
     value = document.get(field)
     if value is None:
         return []
@@ -31,7 +34,7 @@ def read_objects(document: dict[str, Any], field: str) -> list[Any]:
 
 
 def read_shape(described: dict[str, Any], field: str) -> tuple[int, ...]:
-    """Return the shape of a tensor: Python's integers, which do not overflow."""
+    """Return the shape of a tensor, as Python integers, which do not overflow."""
     shape = described.get("shape")
     if type(shape) is not list or len(shape) > MAX_RANK or any(type(size) is not int or size < 0 for size in shape):
         problem = f"must be an array of whole numbers from 0, at most {MAX_RANK}{hint(described, 'shape')}"
@@ -40,7 +43,7 @@ def read_shape(described: dict[str, Any], field: str) -> tuple[int, ...]:
 
 
 def read_text(described: dict[str, Any], name: str, field: str) -> str:
-    """Return a string that must be there."""
+    """Return a required string."""
     value = described.get(name)
     if type(value) is not str:
         raise wrong(f"{field}.{name}", f"must be a string{hint(described, name)}")
@@ -48,7 +51,7 @@ def read_text(described: dict[str, Any], name: str, field: str) -> str:
 
 
 def read_id(value: object) -> str | None:
-    """Return the id of the request, which can be written as JSON again."""
+    """Return the id of the request, if any; it is safe to write as JSON again."""
     if value is None:
         return None
     if type(value) is not str or len(value) > MAX_ID_CHARACTERS or _SURROGATE.search(value):
@@ -57,7 +60,7 @@ def read_id(value: object) -> str | None:
 
 
 def read_parameters(described: dict[str, Any], field: str) -> dict[str, Any]:
-    """Return the parameters, none if there are none; unknown ones are let through, as other servers do."""
+    """Return the parameters, empty if absent; unknown ones are accepted, as by other servers."""
     parameters = described.get("parameters")
     if parameters is None:
         return {}
@@ -67,7 +70,7 @@ def read_parameters(described: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 def read_flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
-    """Return a parameter that is true or false."""
+    """Return a boolean parameter."""
     value = parameters.get(name, default)
     if type(value) is not bool:
         raise wrong(f"parameters.{name}", "must be true or false")
@@ -75,7 +78,7 @@ def read_flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
 
 
 def read_number(parameters: dict[str, Any], name: str) -> int:
-    """Return a parameter that is a whole number from 0; 0 if it is not there."""
+    """Return a parameter that is a whole number from 0; 0 if it is absent."""
     value = parameters.get(name, 0)
     if type(value) is not int or not 0 <= value <= MAX_NUMBER:
         raise wrong(f"parameters.{name}", "must be a whole number from 0")
@@ -83,7 +86,7 @@ def read_number(parameters: dict[str, Any], name: str) -> int:
 
 
 def hint(described: dict[str, Any], field: str) -> str:
-    """Return what to add to a refusal if the field is missing, but there under another name that plainly means it."""
+    """Return a hint to append to an error if the field is missing but a misspelt name of it is present."""
     if described.get(field) is not None:
         return ""
     for name in itertools.islice(described, _MOST_NAMES):
@@ -93,5 +96,5 @@ def hint(described: dict[str, Any], field: str) -> str:
 
 
 def wrong(field: str, problem: str) -> InvalidInput:
-    """Return what to say about a field that is wrong."""
+    """Return the error for an invalid field."""
     return InvalidInput(f"{field}: {problem}", (Problem(None, field, problem),))

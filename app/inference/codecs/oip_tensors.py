@@ -1,7 +1,7 @@
-"""Tensors of the Open Inference Protocol to float32 rows; it must not know HTTP or torch.
+"""Convert tensors of the Open Inference Protocol to float32 rows.
 
-Two spellings are the same rows: one tensor of all features, or one tensor for each feature by its name. What is
-finite is decided after the cast to float32, which is what the model sees.
+Two forms give the same rows: one tensor of all features, or one tensor per feature, by name. Values are checked for
+being finite after the cast to float32, as the model sees them. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BINARY: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-DATATYPES = tuple(_BINARY)  # that inputs may have
+DATATYPES = tuple(_BINARY)  # accepted for inputs
 _LIMITS = {name: np.iinfo(kind) for name, kind in _BINARY.items() if name.startswith(("INT", "UINT"))}
 _IN_JSON = frozenset(_BINARY) - {"FP16", "BF16"}
 _BLOCK_VALUES = 4096
@@ -45,7 +45,7 @@ _TRUTHS = frozenset((int, bool))
 
 
 def read_rows(request: InferRequest, contract: Contract) -> Float32:
-    """Return the rows in feature order, float32, shape (N, F), finite, N >= 1; where it can be, the request's memory.
+    """Return the rows in feature order, float32, shape (N, F), finite, N >= 1; without a copy where possible.
 
     Raises:
         InvalidInput: if names, shapes, datatypes or values do not fit the model.
@@ -56,7 +56,7 @@ def read_rows(request: InferRequest, contract: Contract) -> Float32:
 
 
 def _matrix(tensor: Tensor, contract: Contract) -> Float32:
-    """Read one tensor of all features; its name is the client's affair."""
+    """Read one tensor of all features; its name does not matter."""
     features = len(contract.features)
     shape = _raw_shape(tensor, features) if tensor.shape is None else tensor.shape
     if features == 1 and len(shape) == 1:
@@ -124,7 +124,7 @@ def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], co
 
 
 def _packed(values: list[Any], datatype: str) -> Float32 | None:
-    """Return the values, None if one is wrong; in steps, between which other threads run."""
+    """Return the values, or None if one is invalid; work in steps, between which other threads can run."""
     parts = []
     for start in range(0, len(values), _STEP_VALUES):
         part = values[start : start + _STEP_VALUES]
@@ -136,7 +136,7 @@ def _packed(values: list[Any], datatype: str) -> Float32 | None:
 
 
 def _fits(values: list[Any], datatype: str) -> bool:
-    """Tell whether all values are what the datatype says, but for their size as a float."""
+    """Tell whether all values fit the datatype, apart from the range of floats."""
     kinds = set(map(type, values))
     limits = _LIMITS.get(datatype)
     if limits:
@@ -160,7 +160,7 @@ def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], c
 
 
 def _cast(values: np.ndarray[Any, Any], datatype: str) -> Float32:
-    """Return values as float32, the same memory if it is aligned; 64-bit integers go by float64, as in JSON."""
+    """Return values as float32, without a copy if possible; 64-bit integers are cast via float64, as in JSON."""
     if datatype == "BF16":
         values = (values.astype("<u4") << 16).view("<f4")
     elif datatype == "BOOL":
@@ -173,7 +173,7 @@ def _cast(values: np.ndarray[Any, Any], datatype: str) -> Float32:
 
 
 def _fault(values: list[Any], datatype: str, features: Sequence[str], contract: Contract) -> InvalidInput:
-    """Return what is wrong with the first value that is; whole blocks that are good are passed over quickly."""
+    """Return the error for the first invalid value; valid blocks are skipped quickly."""
     first = next(
         start
         for start in range(0, len(values), _BLOCK_VALUES)

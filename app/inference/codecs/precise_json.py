@@ -1,6 +1,7 @@
-"""The precise JSON reader: slow, and right about what is wrong and where; it must not know HTTP or torch.
+"""The precise JSON reader: slow, but exact about what is wrong and where.
 
-It never repeats a value that was sent: a message names the place and the kind of thing that stands there.
+Error messages never repeat a client's value; they name its position and its type. This module must not know HTTP or
+torch.
 """
 
 from __future__ import annotations
@@ -16,30 +17,30 @@ from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
 from app.schema import Contract, Float32, packed
 from modelstore.reading import SAME_NAME, repeated
 
-MAX_DEPTH = 16  # nothing that is taken anywhere is half as deep
+MAX_DEPTH = 16  # no valid body is half as deep
 
-# So much a fast parser reads in some 15 ms, in which it holds the interpreter and all threads with it. What is larger
-# and cannot be read in steps is read here, where threads take turns.
+# A fast parser reads this much in about 15 ms, during which it holds the interpreter and so blocks all threads. Larger
+# bodies that cannot be read in steps are read here, where threads take turns.
 MOST_AT_ONCE_BYTES = 1 << 20
 
 _TOO_DEEP = "the body is nested too deeply; rows are arrays or objects of numbers"
 _MAX_DIGITS = 40
 _BLOCK_ROWS = 256
 _MAX_NAMES = 100_000
-_NUMBERS = frozenset((int, float))  # and not bool, which is an int in Python
+_NUMBERS = frozenset((int, float))  # not bool, which is a subclass of int
 _TYPE_NAMES = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
 
 
 def type_name(value: object) -> str:
-    """Return what kind of JSON value this is, for messages."""
+    """Return the name of a JSON value's type, for messages."""
     return _TYPE_NAMES.get(type(value), "a number")
 
 
 def parse(body: bytes) -> Any:
-    """Parse JSON as RFC 8259 has it, but let NaN and Infinity through as numbers, to be refused with their place.
+    """Parse JSON by RFC 8259, but accept NaN and Infinity as numbers, to be refused later with their position.
 
     Raises:
-        MalformedBody: if it is not UTF-8, not JSON, nested too deeply, or an object has a name twice.
+        MalformedBody: if the body is not UTF-8, not JSON, nested too deeply, or an object has a duplicate name.
     """
     try:
         document = json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_float, object_pairs_hook=_object)
@@ -58,7 +59,7 @@ def rows(instances: Sequence[Any], contract: Contract) -> Float32:
     """Return the rows in feature order, float32, shape (N, F), all finite.
 
     Raises:
-        InvalidInput: with the first faults, each with its row and feature.
+        InvalidInput: if a row is invalid; holds the first problems, each with its row and feature.
     """
     problems: list[Problem] = []
     found: list[Float32] = []
@@ -74,12 +75,12 @@ def rows(instances: Sequence[Any], contract: Contract) -> Float32:
 
 
 def _block(first: int, instances: Sequence[Any], contract: Contract, problems: list[Problem]) -> Float32 | None:
-    """Return the values of some rows, float32, shape (n * F,); None if one is wrong, which then are problems."""
+    """Return the values of some rows, float32, shape (n * F,); if one is invalid, add problems and return None."""
     faults: list[Problem] = []
     rows = [_values(first + place, row, contract, faults) for place, row in enumerate(instances)]
     values = list(itertools.chain.from_iterable(rows))
     x = packed(values, len(values)) if _NUMBERS.issuperset(map(type, values)) else None
-    if x is None:  # a value at a time only where one is wrong, for that takes a hundred times as long
+    if x is None:  # checks single values only if one is invalid, since that takes a hundred times as long
         wrong = (fault for place, row in enumerate(rows) for fault in _faults(first + place, row, contract))
         faults += itertools.islice(wrong, MAX_PROBLEMS)
     problems += sorted(faults, key=lambda fault: fault.row or 0)
@@ -87,7 +88,7 @@ def _block(first: int, instances: Sequence[Any], contract: Contract, problems: l
 
 
 def _values(index: int, row: object, contract: Contract, problems: list[Problem]) -> Sequence[Any]:
-    """Return the values of a row in feature order; none if it is no row, which then is a problem."""
+    """Return the values of a row in feature order; if it is not a row, add a problem and return no values."""
     if isinstance(row, dict):
         return _named(index, row, contract, problems)
     if isinstance(row, list):
@@ -132,7 +133,7 @@ def _wrong_names(index: int, names: list[str], contract: Contract) -> list[Probl
 
 
 def _faults(index: int, values: Sequence[object], contract: Contract) -> Iterator[Problem]:
-    for feature, value in zip(contract.features, values, strict=False):  # a row that is none has no values
+    for feature, value in zip(contract.features, values, strict=False):  # an invalid row has no values
         if type(value) not in _NUMBERS:
             yield Problem(index, feature, f"must be a number, got {type_name(value)}")
         elif packed((cast("float", value),), 1) is None:
@@ -147,12 +148,12 @@ def _invalid(problems: list[Problem], contract: Contract) -> InvalidInput:
 
 
 def _integer(digits: str) -> int | float:
-    """Read an integer; one beyond any float becomes infinity instead of Python's own limit on digits."""
+    """Read an integer; one beyond the float range becomes infinity, so Python's limit on digits does not apply."""
     return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def _float(digits: str) -> float:
-    """Read a number as `float` does; being Python, it lets other threads run in the middle of a large document."""
+    """Read a number like `float`; as a Python function, it lets other threads run within a large document."""
     return float(digits)
 
 

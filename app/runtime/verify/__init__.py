@@ -1,1 +1,1 @@
-"""Proves an artifact before it is loaded: archive, program, sandbox, golden rows."""
+"""Verification of a model file: archive, program, sandbox and golden rows."""

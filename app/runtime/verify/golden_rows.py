@@ -1,4 +1,7 @@
-"""Holds an engine to the golden rows of a manifest; it must not know how the engine computes, nor what loads it."""
+"""Check an engine against the golden rows of a manifest.
+
+This module must not know how the engine computes or how it was loaded.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from app.schema import Float32
 from modelstore import Manifest
 
 SUM_TOLERANCE = 1e-5
-COMPANY_ROWS = (64, 1024)  # the service's batches have up to the latter
+COMPANY_ROWS = (64, 1024)  # the second is the largest batch of the service
 
 
 def prove(engine: Engine, manifest: Manifest, version: int) -> None:
-    """Ask an engine the golden rows, twice.
+    """Run the golden rows twice and compare the answers with those of training.
 
     Raises:
-        VersionRefused: if its answers are not probabilities, not those of training, or not always the same.
+        VersionRefused: if the answers are not probabilities, differ from those of training, or differ between runs.
     """
     x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
     expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
@@ -40,10 +43,10 @@ def prove(engine: Engine, manifest: Manifest, version: int) -> None:
 
 
 def prove_independence(engine: Engine, manifest: Manifest, version: int) -> None:
-    """Ask an engine the golden rows alone and in other company: the answer for a row must be its own.
+    """Run the golden rows alone and in various batches: the answer for a row must not depend on other rows.
 
     Raises:
-        VersionRefused: if one differs from that of training by more than the golden rows may.
+        VersionRefused: if an answer differs from that of training by more than the golden rows' tolerance.
     """
     x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
     expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
@@ -61,7 +64,7 @@ def prove_independence(engine: Engine, manifest: Manifest, version: int) -> None
 
 
 def _companies(rows: int) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
-    """Yield ways to ask so many rows, in words and by the numbers of the rows."""
+    """Yield batches to run the rows in: a description, and the row indices."""
     every = np.arange(rows)
     yield from (("alone", row) for row in every[:, None])
     yield from (("in halves", half) for half in np.array_split(every, 2))
@@ -71,7 +74,7 @@ def _companies(rows: int) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
 
 
 def _no_probabilities(got: Float32, shape: tuple[int, ...]) -> tuple[str, str] | None:
-    """Return reason and detail if answers are no probabilities of this shape."""
+    """Return reason and detail if answers are not probabilities of this shape, else None."""
     if got.shape != shape:
         return "contract_shape", f"answers shape {got.shape}, not {shape}"
     if got.dtype != np.float32:

@@ -1,7 +1,8 @@
-"""Reads the program that torch made of an archive before it runs: it must end, keep nothing and not be in training.
+"""Scan the frozen graph before it runs: it must end, keep no state and not train.
 
-`torchscript_scan.py` reads the text before torch does. There a layer's branch for training looks like a state; in the
-frozen graph, which is what answers, that branch is gone, and torch itself says what aliases what. It must not run it.
+`torchscript_scan.py` reads the text before torch does. There, the training branch of a layer looks like state. In the
+frozen graph, which computes the answers, that branch is gone and torch itself reports aliases. This module must not run
+the graph.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ import torch
 
 from app.runtime.verify.zip_archive import Forbidden
 
-MAX_STEPS = 100_000  # some 0.1 s of the interpreter's own time; a network of twenty layers takes fifty
-MAX_DIMENSIONS = 64  # of any tensor: torch has no more
+MAX_STEPS = 100_000  # about 0.1 s of interpreter overhead; a network of twenty layers takes fifty steps
+MAX_DIMENSIONS = 64  # the most that torch allows for a tensor
 
 _TRAINED = {"aten::batch_norm": 5} | {
     f"aten::{kind}dropout{suffix}": 2 for kind in ("", "alpha_", "feature_", "feature_alpha_") for suffix in ("", "_")
-}  # function to the place of the argument that says whether it trains
-_SHAPES = {  # what may be asked of tensors besides tensors; it is the same for all values
+}  # function to the position of its training flag
+_SHAPES = {  # results that are not tensors but do not depend on the tensor's values
     f"aten::{kind}"
     for kind in ("size", "dim", "len", "numel", "is_floating_point", "requires_grad", "__is__", "__isnot__")
 }
 _IMMUTABLE = ("IntType", "FloatType", "BoolType", "StringType", "NoneType", "DeviceObjType")
-_OPAQUE = ("prim::CallMethod", "prim::CallFunction")  # freezing puts the callee in its place
+_OPAQUE = ("prim::CallMethod", "prim::CallFunction")  # freezing inlines the callee
 
 
 def require_harmless(graph: torch.Graph) -> None:
-    """Look at a frozen graph.
+    """Check that a frozen graph ends and computes each answer from its own row only.
 
     Raises:
-        Forbidden: if it may do more than compute each answer from its own row and end; says what to do.
+        Forbidden: if it may do anything else; the message says what to do.
     """
     nodes, aliases = list(_nodes(graph.nodes())), graph.alias_db()
     for node in nodes:
@@ -44,7 +45,7 @@ def require_harmless(graph: torch.Graph) -> None:
 
 
 def _nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    """Yield the nodes and all that lies in their blocks."""
+    """Yield the nodes and, recursively, all nodes in their blocks."""
     for node in nodes:
         yield node
         for block in node.blocks():
@@ -52,7 +53,7 @@ def _nodes(nodes: Iterable[Any]) -> Iterator[Any]:
 
 
 def _require_evaluation(node: Any) -> None:
-    """Refuse a layer that is in training mode, whatever the module says: it looks at other rows, or is random."""
+    """Refuse a layer in training mode, whatever the module's own flag says: it uses other rows or random numbers."""
     kind = node.kind()
     if kind not in _TRAINED or _constant(list(node.inputs())[_TRAINED[kind]]) is False:
         return
@@ -66,9 +67,9 @@ def _require_evaluation(node: Any) -> None:
 
 
 def _require_one_way(node: Any) -> None:
-    """Refuse one number, condition or size for all rows that is made of the values of some."""
+    """Refuse a number, condition or size that applies to all rows but depends on the values of some."""
     kind, inputs = node.kind(), list(node.inputs())
-    counts = kind == "aten::one_hot" and (_constant(inputs[1]) or -1) < 0  # as many classes as the largest value says
+    counts = kind == "aten::one_hot" and (_constant(inputs[1]) or -1) < 0  # the largest value sets the class count
     tells = kind.startswith("aten::") and kind not in _SHAPES and any(map(_has_tensors, inputs))
     if counts or (tells and not any(map(_has_tensors, node.outputs()))):
         raise Forbidden(
@@ -79,7 +80,7 @@ def _require_one_way(node: Any) -> None:
 
 
 def _require_no_state(graph: torch.Graph, nodes: list[Any], aliases: Any) -> None:
-    """Refuse functions in place on what outlives the call, also by way of views, lists and other names."""
+    """Refuse in-place functions on values that outlive the call, also through views, lists and other names."""
     _, *rows = graph.inputs()  # the first is the module
     kept = [value for node in nodes for value in _outliving(node) if _is_mutable(value)]
     for node in nodes:
@@ -90,15 +91,15 @@ def _require_no_state(graph: torch.Graph, nodes: list[Any], aliases: Any) -> Non
                 (kept, "a buffer, parameter, list or other attribute"),
                 (rows, "the rows it was given"),
             ):
-                # a list that grows is not what is in it, so it is none of the tensors
+                # growing a list does not change the tensors in it, so only other values count
                 holders = values if _is_tensor(written) else [value for value in values if not _is_tensor(value)]
                 if any(aliases.may_contain_alias(written, value) for value in holders):
                     _refuse_state(node, what)
 
 
 def _outliving(node: Any) -> Iterator[Any]:
-    """Yield the values by which a node brings in what the module keeps, or may do so."""
-    if node.kind() == "prim::Loop":  # torch does not follow aliases from one round to the next
+    """Yield the values through which a node introduces, or may introduce, state of the module."""
+    if node.kind() == "prim::Loop":  # torch does not track aliases from one iteration to the next
         yield from node.outputs()
         yield from next(node.blocks()).inputs()
     elif node.kind() in ("prim::GetAttr", "prim::Constant"):
@@ -136,7 +137,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _steps(nodes: Iterable[Any], aliases: Any) -> int:
-    """Return how many steps nodes take at most."""
+    """Return the largest number of steps that the nodes can take."""
     steps = 0
     for node in nodes:
         rounds = _most(node.inputsAt(0), aliases) if node.kind() == "prim::Loop" else 1
@@ -151,7 +152,7 @@ def _steps(nodes: Iterable[Any], aliases: Any) -> int:
 
 
 def _most(value: Any, aliases: Any) -> int | None:
-    """Return the largest value that a whole number may have; None if that depends on the rows."""
+    """Return an upper bound of an integer value; None if it depends on the rows."""
     node = value.node()
     kind, inputs = node.kind(), list(node.inputs())
     if kind == "prim::Constant":
@@ -166,7 +167,7 @@ def _most(value: Any, aliases: Any) -> int | None:
 
 
 def _longest(value: Any, aliases: Any) -> int | None:
-    """Return how many items a list may have; None if that depends on the rows."""
+    """Return an upper bound of a list's length; None if it depends on the rows."""
     node = value.node()
     kind, inputs = node.kind(), list(node.inputs())
     if aliases.has_writers(value):
@@ -184,5 +185,5 @@ def _longest(value: Any, aliases: Any) -> int | None:
 
 
 def _constant(value: Any) -> Any:
-    """Return what a value is if that is known before the program runs, else None."""
+    """Return a value if it is a constant of the program, else None."""
     return value.toIValue() if value.node().kind() == "prim::Constant" else None

@@ -1,7 +1,8 @@
-"""Loads a model first in a process that may be lost, with limits; it must not know torch, the store or HTTP.
+"""Load a model on trial in a child process with limits, where a crash does no harm.
 
-The process that makes these attempts is forked from the service as soon as torch is imported and before there are any
-threads, after which forking is not safe. So an attempt costs milliseconds more than loading, not an import of torch.
+The process that makes these attempts is forked from the service after torch is imported and before any thread starts;
+forking is not safe after that. So an attempt costs only milliseconds more than loading, not an import of torch. This
+module must not know torch, the store or HTTP.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 class TrialProcess:
-    """The process that makes the attempts, as the service sees it; to be used by one thread at a time."""
+    """The service's handle of the process that makes the attempts; use it from one thread at a time."""
 
     def __init__(self, stream: BufferedRWPair, pid: int) -> None:
         self._stream = stream
@@ -52,7 +53,7 @@ class TrialProcess:
 
     @classmethod
     def fork(cls, attempt: Attempt) -> TrialProcess:
-        """Start the process; call this before any thread is started."""
+        """Start the process; call this before any thread starts."""
         ours, theirs = socket.socketpair()
         service, pid = os.getpid(), os.fork()
         if pid == 0:
@@ -62,10 +63,10 @@ class TrialProcess:
             return cls(ours.makefile("rwb"), pid)
 
     def __call__(self, manifest: Manifest, version: int, model: bytes) -> None:
-        """Load the model there; returns if that went well.
+        """Load the model in that process; return normally if it is accepted.
 
         Raises:
-            VersionRefused: as the attempt did; or `trial_crashed`, `trial_timed_out`, `trial_unavailable`.
+            VersionRefused: with the attempt's reason, or `trial_crashed`, `trial_timed_out`, `trial_unavailable`.
         """
         try:
             for part in (str(version).encode(), manifest.to_json(), model):
@@ -84,7 +85,7 @@ class TrialProcess:
         raise VersionRefused(manifest.name, version, *refused)
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process and wait for its exit."""
         with contextlib.suppress(OSError):
             self._stream.close()
         with contextlib.suppress(ChildProcessError):
@@ -92,16 +93,16 @@ class TrialProcess:
 
 
 def _attend(connection: socket.socket, attempt: Attempt, service: int) -> NoReturn:
-    """Make the attempts that the service asks for until it is gone; never returns into what it was forked from."""
+    """Serve attempts until the service closes the connection; never return into the forked program."""
     code = 1
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(
                 number, signal.SIG_IGN
-            )  # a signal to the whole group is the service's; it closes the connection
+            )  # signals to the process group are for the service, which closes the connection
         _die_with(service)
         kept = connection.fileno()
-        os.closerange(3, kept)  # listeners and connections are not this process's
+        os.closerange(3, kept)  # listeners and connections of the service
         os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
         stream = connection.makefile("rwb")
         while (version := _read(stream)) is not None:
@@ -116,7 +117,7 @@ def _attend(connection: socket.socket, attempt: Attempt, service: int) -> NoRetu
 
 
 def _tried(attempt: Attempt, asked: _Asked) -> bytes:
-    """Return what a child of its own said: nothing if all is well, else reason and detail as JSON."""
+    """Run an attempt in a new child process; return empty bytes for success, else reason and detail as JSON."""
     reader, writer = os.pipe()
     attender, pid = os.getpid(), os.fork()
     if pid == 0:
@@ -136,7 +137,7 @@ def _tried(attempt: Attempt, asked: _Asked) -> bytes:
 
 
 def _try(attempt: Attempt, asked: _Asked, writer: int, attender: int) -> NoReturn:
-    """Make one attempt, with no more rights than it needs; never returns."""
+    """Make one attempt with as few rights as possible; never return."""
     try:
         _die_with(attender)
         _limit()
@@ -151,7 +152,7 @@ def _try(attempt: Attempt, asked: _Asked, writer: int, attender: int) -> NoRetur
 
 
 def _heard(reader: int) -> tuple[bytes, bool]:
-    """Return all that comes until the other end closes, and whether it did so before the deadline."""
+    """Read until the other end closes; return the bytes, and whether it closed before the deadline."""
     said, deadline = b"", time.monotonic() + DEADLINE_S
     while (left := deadline - time.monotonic()) > 0:
         if select.select([reader], [], [], left)[0]:
@@ -163,9 +164,9 @@ def _heard(reader: int) -> tuple[bytes, bool]:
 
 
 def _limit() -> None:
-    """Take away what loading and answering some rows does not need; what the system does not offer is left out."""
+    """Drop resources and rights that an attempt does not need, as far as the system supports it."""
     pages = int(open("/proc/self/statm").read().split()[5]) if sys.platform == "linux" else 0  # noqa: SIM115, PTH123
-    memory = pages * resource.getpagesize() + MEMORY_BYTES  # data pages of the service count here, though shared
+    memory = pages * resource.getpagesize() + MEMORY_BYTES  # the service's data pages count, although shared
     limits = {
         resource.RLIMIT_DATA: memory,
         resource.RLIMIT_CPU: int(DEADLINE_S),
@@ -174,10 +175,10 @@ def _limit() -> None:
         resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
     }
     for which, most in limits.items():
-        with contextlib.suppress(ValueError, OSError):  # a hard limit below is as good
+        with contextlib.suppress(ValueError, OSError):  # a lower hard limit serves as well
             resource.setrlimit(which, (most, most))
     if sys.platform == "linux":
-        # a network of its own, without any interface; containers may forbid it, and have rules of their own
+        # a network namespace without interfaces; containers may forbid this, but have their own rules
         ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     with contextlib.suppress(OSError):
         os.nice(10)
@@ -186,7 +187,7 @@ def _limit() -> None:
 def _die_with(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the kernel knew
+    if os.getppid() != parent:  # the parent died before prctl took effect
         os._exit(1)
 
 
@@ -200,7 +201,7 @@ def _write(stream: BufferedRWPair, part: bytes) -> None:
 
 
 def _read(stream: BufferedRWPair) -> bytes | None:
-    """Return the next part, or None if the other side is gone."""
+    """Return the next part, or None if the other side has closed the connection."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

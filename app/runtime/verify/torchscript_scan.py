@@ -1,7 +1,8 @@
-"""Looks into a TorchScript archive before torch does: nothing but arithmetic gets through; it must not know torch.
+"""Scan a TorchScript archive before torch loads it, and admit only arithmetic.
 
-A TorchScript file is a program. What it may do is listed, and whatever is not listed is refused: functions of torch
-that compute tensors from tensors, and the archive's own classes; no way to a file, a process or a network.
+A TorchScript file is a program. Everything that is not on an allow-list is refused. The list holds functions of torch
+that compute tensors from tensors, and the archive's own classes; none gives access to a file, a process or a network.
+This module must not import torch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NoReturn
 from app.runtime.verify.zip_archive import Forbidden, members
 
 MAX_NESTING = 60
-MAX_OPCODES = 200_000  # in each pickle; a network of twenty layers has five thousand in all
+MAX_OPCODES = 200_000  # per pickle; a network of twenty layers has five thousand in total
 
 _GLOBAL = re.compile(
     r"__torch__(\.\w+)* \w+"
@@ -38,7 +39,7 @@ _BUILT_IN = frozenset(
     ("annotate", "bool", "float", "getattr", "int", "isinstance", "len", "max", "min", "range", "str", "tuple")
 ) | {"unchecked_cast", "uninitialized"}
 _METHODS = _ADMITTED | {"forward"}
-# What a plain name must not be, bound or not.
+# Names that must not stand alone, whether the file binds them or not.
 _ENVIRONMENT = ("torch", "ops", "fork", "awaitable", "print", "__torch__")
 _RUN_BY_LOADING = ("__setstate__", "__getstate__", "__reduce__", "__del__")
 _GRAMMAR = (
@@ -51,13 +52,13 @@ _GRAMMAR = (
 
 
 def inspect(model: bytes) -> None:
-    """Look at every member of the archive.
+    """Check every member of the archive.
 
     Args:
         model: the very bytes that are loaded afterwards.
 
     Raises:
-        Forbidden: if there is anything in it that no classifier needs.
+        Forbidden: if the archive holds anything that a classifier does not need.
     """
     code = 0
     for name, content in members(model):
@@ -73,7 +74,7 @@ def inspect(model: bytes) -> None:
 
 
 def _check_pickle(name: str, content: bytes) -> None:
-    """Refuse a pickle that names anything but the archive's classes and tensors."""
+    """Refuse a pickle that refers to anything but the archive's classes and tensors."""
     reason = "constants_forbidden" if name == "constants.pkl" else "pickle_forbidden"
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
@@ -86,7 +87,7 @@ def _check_pickle(name: str, content: bytes) -> None:
 
 
 def _check_code(name: str, text: str) -> None:
-    """Refuse the text of a class or function that does anything but compute."""
+    """Refuse source text that does anything but compute."""
     tree = _parsed(name, text)
     _Reader(name, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_bound(node)}).visit(tree)
 
@@ -96,7 +97,7 @@ def _is_bound(name: ast.Name) -> bool:
 
 
 def _parsed(name: str, text: str) -> ast.Module:
-    """Parse the text of serialised TorchScript, whose grammar is a part of Python's."""
+    """Parse serialised TorchScript, whose grammar is a subset of Python's."""
     depth = deepest = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -110,14 +111,14 @@ def _parsed(name: str, text: str) -> ast.Module:
 
 
 class _Reader(ast.NodeVisitor):
-    """Reads one file of the archive and stops at the first thing that is not allowed."""
+    """Check one file of the archive and raise Forbidden at the first violation."""
 
     def __init__(self, file: str, bound: set[str]) -> None:
         self._file = file
-        self._bound = bound  # names that the file gives a value, such as `_0 = __torch__.torch.nn.functional.relu`
+        self._bound = bound  # names that the file assigns, such as `_0 = __torch__.torch.nn.functional.relu`
 
     def visit(self, node: ast.AST) -> None:
-        """Refuse what TorchScript does not write."""
+        """Refuse syntax that TorchScript does not write."""
         if not isinstance(node, _GRAMMAR):
             self._refuse(f"has {type(node).__name__}, which TorchScript does not write")
         super().visit(node)
@@ -129,7 +130,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_While(self, _node: ast.While) -> None:
-        """Refuse loops that nobody can see the end of."""
+        """Refuse loops that may never end."""
         self._refuse(
             "has a loop that may never end: a `while`, or a `for` with `break`, `continue` or `return` in it; use"
             " functions of whole tensors, or `for i in range(3)` with a number",
@@ -137,13 +138,13 @@ class _Reader(ast.NodeVisitor):
         )
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        """Refuse functions of torch that are not listed, whether they are called here or given a name."""
+        """Refuse functions of torch that are not listed, whether the code calls them or assigns them to a name."""
         path = _path(node)
         root = path.partition(".")[0]
         if isinstance(node.ctx, ast.Store):
             self._refuse(f"sets {path!r:.80}: what serves must not change", "state_forbidden")
         if root == "__torch__":
-            return  # the archive's own, looked at in its file
+            return  # the archive's own, checked in its own file
         if root not in ("torch", "ops"):
             self.generic_visit(node)
         elif path not in _FUNCTIONS:
@@ -151,12 +152,12 @@ class _Reader(ast.NodeVisitor):
             self._refuse(f"uses {path!r:.80}, which no classifier needs: {_WHAT_THEN}", reason)
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Refuse to hand the whole of torch to something else, and to call something else self."""
+        """Refuse a bare reference to torch or the other reserved names, and an assignment to self."""
         if node.id in _ENVIRONMENT or (node.id == "self" and isinstance(node.ctx, ast.Store)):
             self._refuse(f"uses the name {node.id!r} by itself")
 
     def visit_arg(self, node: ast.arg) -> None:
-        """Refuse a self that is no module: methods of texts and tensors may be any function of torch."""
+        """Refuse a self that is not a module: methods of strings and tensors may be any function of torch."""
         if node.arg == "self" and not (
             isinstance(node.annotation, ast.Attribute) and _path(node.annotation).startswith("__torch__.")
         ):
@@ -164,7 +165,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Refuse calls of what is not known: a method of a tensor or a text may be any function of torch."""
+        """Refuse calls of unknown functions: a method of a tensor or string may be any function of torch."""
         function = node.func
         if isinstance(function, ast.Name):
             if function.id not in _BUILT_IN and function.id not in self._bound:
@@ -184,7 +185,7 @@ class _Reader(ast.NodeVisitor):
 
 
 def _path(node: ast.Attribute) -> str:
-    """Return `torch.nn.linear` for such an expression; empty for what is no chain of names."""
+    """Return the dotted path of an expression, such as `torch.nn.linear`; empty if it is not a chain of names."""
     parts = [node.attr]
     inner = node.value
     while isinstance(inner, ast.Attribute):

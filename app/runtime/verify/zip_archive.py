@@ -1,7 +1,8 @@
-"""Opens a model file only as far as it is a zip archive such as `torch.jit.save` writes; it knows no code, no pickles.
+"""Open a model file if it is a zip archive as `torch.jit.save` writes it.
 
-Sizes, places and names of all members are checked before anything inflates, and what lies in the archive twice, beside
-a member or across another is refused: two readers could take it for different things.
+Sizes, positions and names of all members are checked before anything is inflated. Duplicate names,
+overlapping members and data before or behind the archive are refused, because two readers could interpret them
+differently. This module must not interpret code or pickles.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from typing import NoReturn
 
 MAX_MEMBERS = 4096
 MAX_DIRECTORY_BYTES = MAX_MEMBERS * 256
-MAX_CODE_BYTES = 128 << 10  # a syntax tree takes four hundred times as much memory
+MAX_CODE_BYTES = 128 << 10  # a syntax tree takes four hundred times that memory
 MAX_PICKLED_BYTES = 1 << 20
 
-# What the archives of torch 2.x hold, below one folder.
+# Members of the archives of torch 2.x, below one folder.
 _READ = re.compile(r"(data|constants)\.pkl|code/__torch__(/\w{1,100}){0,20}\.py(\.debug_pkl)?", re.ASCII)
 _STORED = re.compile(
     r"(data|constants)/[0-9]{1,6}|version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version)"
 )
-# Other things that torch reads or once wrote, by how they begin or what they hold.
+# Other formats that torch reads or used to write, by their first bytes or their members.
 _STARTS = {b"\x80": "format_pickle", b"\x1f\x8b": "format_gzip"}
 _TAR = (257, b"ustar")
 _FLATBUFFER = (4, b"PTMF")
 _PT2 = re.compile(r"(?:[^/]+/)?archive_format")
-_END = struct.Struct("<4s4H2LH")  # of the directory; what follows is not read
+_END = struct.Struct("<4s4H2LH")  # end of the directory; data behind it is not read
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -49,7 +50,7 @@ _UNREADABLE = (
 
 
 class Forbidden(Exception):
-    """An archive that may not be loaded.
+    """Raised for an archive that may not be loaded.
 
     Attributes:
         reason: stable code, such as `archive_invalid`.
@@ -61,13 +62,13 @@ class Forbidden(Exception):
 
 
 def members(model: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the members that torch reads as code or pickles; tensors are left alone.
+    """Yield name and content of the members that torch reads as code or pickles; tensors are skipped.
 
     Args:
         model: the whole file.
 
     Raises:
-        Forbidden: if it is anything but the archive of a scripted module.
+        Forbidden: if it is not the archive of a scripted module.
     """
     _require_zip(model)
     try:
@@ -89,7 +90,7 @@ def members(model: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _require_zip(model: bytes) -> None:
-    """Name the format of what is no zip archive at all."""
+    """Refuse a file that is not a zip archive, and name its format if it is known."""
     if model.startswith(b"PK\x03\x04"):
         return
     for place, magic in (_TAR, _FLATBUFFER):
@@ -103,7 +104,7 @@ def _require_zip(model: bytes) -> None:
 
 
 def _require_small_directory(model: bytes) -> None:
-    """Bound the directory before it is read: zipfile makes an object of every entry."""
+    """Limit the size of the directory before it is read: zipfile creates an object for every entry."""
     end = _END.unpack(model[-_END.size :])
     if end[0] != b"PK\x05\x06" or end[-1]:
         _invalid("there is something behind the archive, or its end is missing")
@@ -119,7 +120,7 @@ def _require_small_directory(model: bytes) -> None:
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> list[str]:
-    """Return the members' names below the archive's one folder, if these and their sizes are what torch writes."""
+    """Return the members' names below the archive's single folder; refuse names and sizes that torch does not write."""
     if not infos:
         _invalid("it has no members")
     if any(_PT2.fullmatch(info.filename) for info in infos):
@@ -152,7 +153,7 @@ def _names(infos: list[zipfile.ZipInfo]) -> list[str]:
 
 
 def _require_side_by_side(model: bytes, infos: list[zipfile.ZipInfo], directory_at: int) -> None:
-    """Refuse members that lie across each other or the directory, or are called otherwise there than in it."""
+    """Refuse members that overlap each other or the directory, or whose names differ from the directory's."""
     in_place = sorted(infos, key=lambda info: info.header_offset)
     free_from = 0
     for info in in_place:

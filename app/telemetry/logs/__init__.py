@@ -1,1 +1,1 @@
-"""The log: its form, its thread, and the line for each request."""
+"""Logging: formatters, a background writer and the access log."""

@@ -1,6 +1,7 @@
-"""Writes lines to standard error by a thread of its own: a reader that is slow, stuck or gone holds nobody up.
+"""Write log lines in a background thread, so that a slow or dead reader blocks nothing.
 
-Lines that find no room are counted, and the count is written as soon as there is room. It must not know what lines say.
+Lines that do not fit into the queue are counted, and the count is logged as soon as there is room. This module must not
+know the content of lines.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ STDERR = 2
 
 
 class BackgroundHandler(logging.Handler):
-    """Writes records; at once until `start`, and in processes that are forked from this one, which have no thread."""
+    """Write records in the background; synchronously before `start` and in forked processes, which have no thread."""
 
     def __init__(self, descriptor: int = STDERR, max_waiting: int = MAX_WAITING) -> None:
-        """Store the parts.
+        """Create a handler that writes synchronously.
 
         Args:
-            descriptor: of the open file to write to.
-            max_waiting: how many lines may wait.
+            descriptor: file descriptor to write to.
+            max_waiting: largest number of waiting lines.
         """
         super().__init__()
         self._descriptor = descriptor
         self._waiting: queue.Queue[bytes] = queue.Queue(max_waiting)
-        self._counting = threading.Lock()  # not the handler's, which is held while it is flushed for the last time
+        self._counting = threading.Lock()  # not the handler's lock, which is held during the last flush
         self._dropped = 0
         self._process: int | None = None
 
@@ -39,18 +40,18 @@ class BackgroundHandler(logging.Handler):
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record; it is written soon."""
+        """Queue a record for writing."""
         try:
             line = self._line(record)
             if self._process == os.getpid():
                 self._waiting.put_nowait(line)
             else:
                 self._write(line)
-        except Exception:  # a record that cannot be written must not hurt whoever made it
+        except Exception:  # a record that cannot be written must not harm the code that logs it
             self._drop()
 
     def flush(self) -> None:
-        """Wait until all is written, but not for long."""
+        """Wait until all lines are written, for at most FLUSH_S."""
         if self._process == os.getpid():
             done = self._waiting.all_tasks_done
             with done:
@@ -86,9 +87,9 @@ class BackgroundHandler(logging.Handler):
             self._dropped += lines
 
     def _write(self, line: bytes) -> None:
-        """Write a line, however long that takes."""
+        """Write a whole line, however long that takes."""
         while line:
             try:
                 line = line[os.write(self._descriptor, line) :]
-            except BlockingIOError:  # somebody who shares it made it so
+            except BlockingIOError:  # another process that shares the descriptor made it non-blocking
                 select.select((), (self._descriptor,), ())

@@ -1,7 +1,8 @@
-"""How a log record looks: a JSON object on one line, or a line for people; it must not know where lines go.
+"""Format log records as JSON objects, one per line, or as text for people.
 
-Whatever strangers sent stays within its field, cut and escaped, so that nobody but the service can make a line. An
-exception is told by its class and the places it passed; its text only where that cannot hold what somebody sent.
+Client input stays within its field, truncated and escaped, so that only the service can create a log line. An exception
+is logged with its class and traceback; its text is included only if it cannot contain client input. This module must
+not know where lines are written.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from pathlib import Path
 
 MAX_MESSAGE = 2000
 MAX_FIELD = 256
-MAX_FRAMES = 20  # of each exception, the innermost
-MAX_EXCEPTIONS = 4  # of a chain
+MAX_FRAMES = 20  # innermost frames of each exception
+MAX_EXCEPTIONS = 4  # exceptions of a chain
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that is being answered in this context; the short way from the socket passes its own as a field."""
+"""Id of the request handled in this context; the fast path from the socket passes its own as a field."""
 
-# Exceptions whose text tells about files, memory, databases and this program. Others, above all ValueError and those
-# below it, like to repeat the value that they choked on.
+# Exceptions whose text describes files, memory, databases and this program. Others, above all ValueError and its
+# subclasses, often repeat the offending value.
 _TELLING = (OSError, MemoryError, ImportError, RuntimeError, sqlite3.Error)
 _TELLING_PACKAGES = ("app", "modelstore", "sqlalchemy", "alembic", "psycopg")
 
@@ -34,18 +35,18 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Makes one JSON object, in ASCII, of each record."""
+    """Format each record as one JSON object in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line without its line feed."""
         return json.dumps(_document(record))
 
 
 class TextFormatter(logging.Formatter):
-    """Makes lines for people; what a terminal would not print but do is escaped."""
+    """Format records for people; characters that would control the terminal are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the lines of a record, without the end of the last."""
+        """Return the lines of a record, without the last line feed."""
         document = _document(record)
         trace = str(document.pop("traceback", ""))
         head = [document.pop(name) for name in ("time", "level", "logger", "message")]
@@ -56,7 +57,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _document(record: logging.LogRecord) -> dict[str, object]:
-    """Return a record as JSON values."""
+    """Return the fields of a record as JSON values."""
     document: dict[str, object] = {
         "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "level": record.levelname.lower(),
@@ -77,13 +78,13 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
 
 def _message(record: logging.LogRecord) -> str:
     text = record.getMessage()
-    if record.name == "asyncio":  # goes on with what a callback was called with, or a task's exception
+    if record.name == "asyncio":  # the rest of the message holds a callback's arguments or a task's exception
         return text.partition("\n")[0].partition("(")[0]
     return text.strip()
 
 
 def _said(error: BaseException) -> str:
-    """Return class and, where that is harmless, text of an exception."""
+    """Return the class of an exception and, where it cannot hold client input, its text."""
     kind = type(error)
     home = kind.__module__.partition(".")[0]
     name = kind.__qualname__ if home in ("builtins", "app") else f"{kind.__module__}.{kind.__qualname__}"
@@ -92,7 +93,7 @@ def _said(error: BaseException) -> str:
 
 
 def _places(error: BaseException) -> Iterator[str]:
-    """Yield the lines of a traceback, the exception that was caught first, then those that it came from."""
+    """Yield the lines of a traceback: first the exception that was caught, then its causes."""
     current: BaseException | None = error
     for number in range(MAX_EXCEPTIONS):
         if current is None:
@@ -108,7 +109,7 @@ def _short(file: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return at most so many characters, all of which UTF-8 can write."""
+    """Truncate a text to `most` characters and an ellipsis, and escape characters that UTF-8 cannot encode."""
     cut = text if len(text) <= most else text[:most] + "..."
     return cut.encode("utf-8", "backslashreplace").decode()
 

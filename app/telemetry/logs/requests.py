@@ -1,4 +1,4 @@
-"""A line in the log for every request that was answered, where that is wanted; never what it said or was told."""
+"""Access log: one line for every answered request, without its body or the answer's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ logger = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Writes the lines; there is none of these where nobody asked for them."""
+    """Write the access log; created only if the settings enable it."""
 
     def __init__(self) -> None:
-        """Let the lines through, whatever the level of other records."""
+        """Enable these lines, whatever the log level of other records."""
         logger.setLevel(logging.INFO)
 
     def answered(
@@ -27,17 +27,17 @@ class RequestLog:
         key_id: str | None,
         peer: str,
     ) -> None:
-        """Say what became of one request.
+        """Log one request.
 
         Args:
-            request_id: of the answer.
-            method: one of the usual, or `other`.
+            request_id: id that the response carries.
+            method: a common HTTP method, or `other`.
             route: template of the path, or `unmatched`.
-            path: as it was asked for.
-            status: of the answer; 499 if the client went away first.
-            took_s: from the head of the request to the end of the answer.
-            sent_bytes: of the answer's body.
-            key_id: of the key that was accepted, if one was.
+            path: path as requested.
+            status: status of the response; 499 if the client disconnected first.
+            took_s: time from the request's headers to the end of the response.
+            sent_bytes: size of the response's body.
+            key_id: id of the key that was accepted, if any.
             peer: address of the other end of the connection.
         """
         fields = {
@@ -54,7 +54,7 @@ class RequestLog:
         logger.info("answered", extra=fields)
 
     def refused(self, *, request_id: str, status: int, sent_bytes: int, peer: str) -> None:
-        """Say that something was answered that never became a request: of what it was, nothing is known for sure."""
+        """Log a response to input that could not be parsed as a request, so nothing about the request is known."""
         self.answered(
             request_id=request_id,
             method="other",

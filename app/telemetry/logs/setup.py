@@ -1,4 +1,4 @@
-"""Sends all that a process says of itself the same way: own records, libraries', warnings, what nobody caught."""
+"""Set up logging for a process: own records, libraries, warnings and uncaught exceptions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.telemetry.logs.form import JsonFormatter, TextFormatter
 
 logger = logging.getLogger(__name__)
 
-CHATTERING = ("alembic", "httpx", "httpx2")  # libraries that tell of every step
+CHATTERING = ("alembic", "httpx", "httpx2")  # libraries that log every step
 
 
 def configure(settings: Settings) -> BackgroundHandler:
-    """Log to standard error as the settings say; each record at once, until the handler that is returned is started."""
+    """Log to standard error as the settings say; records are written at once until the returned handler is started."""
     handler = BackgroundHandler()
     handler.setFormatter(TextFormatter() if for_people(settings) else JsonFormatter())
     root = logging.getLogger()
@@ -33,7 +33,7 @@ def configure(settings: Settings) -> BackgroundHandler:
 
 
 def log_all() -> None:
-    """Let also warnings, and exceptions that nobody catches, be records; for a process that is the service's own."""
+    """Log warnings and uncaught exceptions too; only for a process that belongs to the service."""
     _hold_standard_streams()
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
@@ -42,19 +42,19 @@ def log_all() -> None:
 
 
 def for_people(settings: Settings) -> bool:
-    """Tell whether it is people who read what is logged."""
+    """Tell whether the log is written as text for people."""
     if settings.log_format == "auto":
         return sys.stderr is not None and sys.stderr.isatty()
     return settings.log_format == "text"
 
 
 def _hold_standard_streams() -> None:
-    """Open what was closed at the start; otherwise the next file or connection would get its number, and the log."""
+    """Open standard streams that are closed; otherwise a new file or connection gets their number, and the log."""
     for descriptor in range(STDERR + 1):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
