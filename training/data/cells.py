@@ -1,4 +1,4 @@
-"""Interpret single cells of a data file: numbers, words, and what is neither."""
+"""Interpret single cells of a data file as numbers or words."""
 
 from __future__ import annotations
 
