@@ -40,7 +40,7 @@ class UnknownVersion(StoreError):
 
 
 class BrokenVersion(StoreError):
-    """A version whose files are not what its manifest promises.
+    """The files of a version are missing, unreadable, or do not match its manifest.
 
     Attributes:
         reason: stable code for machines, such as `integrity_sha256` or `manifest_invalid`.
