@@ -1,4 +1,4 @@
-"""`python -m modelstore schema` prints the JSON schema of `manifest.json`; it must not know who reads it."""
+"""`python -m modelstore schema`: print the JSON schema of `manifest.json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def manifest_schema() -> str:
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Parse the command line and print the requested document."""
     parser = argparse.ArgumentParser(prog="python -m modelstore", description="The contract, for other programs.")
     parser.add_argument("what", choices=["schema"], help="schema: of manifest.json; see docs/artifact-format.md")
     parser.parse_args()

@@ -1,6 +1,7 @@
-"""Two versions row by row, from the test predictions that lie beside each; it must not know how they were made.
+"""Compare two versions row by row, using the test predictions stored with each.
 
-Rows are matched by their line in the data file, so both versions must have been tested on the same rows.
+Rows are matched by their line in the data file, so both versions must have been tested on the same rows. How the
+predictions were made is not known here.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ MAX_FILE_BYTES = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a version said about one test row.
+    """The prediction of a version for one test row.
 
     Attributes:
-        truth: name of the row's class.
-        predicted: name of the class that the version finds most probable.
-        probability: of that class, 0 to 1.
+        truth: name of the row's true class.
+        predicted: name of the class with the highest probability.
+        probability: probability of that class, 0 to 1.
     """
 
     truth: str
@@ -41,7 +42,7 @@ class Prediction:
 
 
 class Disagreement(Record):
-    """A row that two versions see differently; `line` is its place in the data file."""
+    """A row for which two versions predict different classes; `line` is its line in the data file."""
 
     line: int
     truth: Label
@@ -50,14 +51,15 @@ class Disagreement(Record):
 
 
 class VersionComparison(Record):
-    """How two versions of a model differ on the test rows that both know.
+    """The differences between two versions of a model on the test rows that both were tested on.
 
     Attributes:
-        metrics: version to its evaluation on its whole test split.
-        rows: test rows compared.
-        only_first_right: rows that only the first version gets right; with `only_second_right` the McNemar test.
-        p_value: probability of so uneven a count, or a more uneven one, if both versions were equally good.
-        examples: the first rows that differ, at most 100.
+        metrics: evaluation of each version on its whole test split, by version.
+        rows: number of test rows compared.
+        only_first_right: rows that only the first version gets right; input of the McNemar test, with
+            `only_second_right`.
+        p_value: probability of counts at least this uneven if both versions were equally good.
+        examples: the first differing rows, at most 100.
     """
 
     model: ModelName
@@ -75,7 +77,7 @@ class VersionComparison(Record):
 def write_predictions(predictions: Iterable[tuple[int, Prediction]]) -> bytes:
     """Return the content of `test_predictions.csv` for (line, prediction) pairs; at most 100,000 rows are kept."""
     lines: list[str] = []
-    # cells that hold a part of the line end are quoted, so it is both; lines end in one all the same
+    # csv quotes cells that contain a character of the line terminator, so it is CRLF here; the file itself uses LF
     writer = csv.writer(SimpleNamespace(write=lambda row: lines.append(f"{row[:-2]}\n")), lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for count, (line, said) in enumerate(predictions):
@@ -86,10 +88,10 @@ def write_predictions(predictions: Iterable[tuple[int, Prediction]]) -> bytes:
 
 
 def read_predictions(found: ModelVersion) -> dict[int, Prediction]:
-    """Return line to prediction.
+    """Return the stored test predictions of a version, by line in the data file.
 
     Raises:
-        NotComparable: if the version has no such file, or it cannot be read.
+        NotComparable: if the version has no predictions file, or it cannot be read.
     """
     try:
         text = found.attachment(PREDICTIONS_FILE, MAX_FILE_BYTES).decode()
@@ -103,10 +105,10 @@ def read_predictions(found: ModelVersion) -> dict[int, Prediction]:
 
 
 def compare_versions(first: ModelVersion, second: ModelVersion) -> VersionComparison:
-    """Compare two versions of one model on the test rows that both were measured on.
+    """Compare two versions of one model on the test rows that both were tested on.
 
     Raises:
-        NotComparable: if they were tested on different data or rows, or one has no predictions.
+        NotComparable: if they were tested on different data or different rows, or one has no predictions.
         BrokenVersion: if a manifest cannot be read.
     """
     manifests = first.manifest(), second.manifest()

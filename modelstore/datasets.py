@@ -1,4 +1,4 @@
-"""What a look at a data file found: its columns, or its faults; it must not know who looks or where the file lies."""
+"""Records that describe an inspected data file: its columns, or its faults."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MAX_CLASSES = 100
 
 
 class ColumnSummary(Record):
-    """One column.
+    """Summary of one column of a data file.
 
     Attributes:
         kind: `numeric` if every value is a finite number that float32 can hold.
-        distinct: number of different values; None if there are more than 100.
-        minimum: smallest value of a numeric column; with `maximum` its range.
-        classes: value as it stands in the file to its number of rows; empty if there are more than 100 values.
+        distinct: number of distinct values; None if there are more than 100.
+        minimum: smallest value of a numeric column; `maximum` is the largest.
+        classes: number of rows of each value, by its text in the file; empty if there are more than 100 values.
     """
 
     name: str
@@ -30,14 +30,14 @@ class ColumnSummary(Record):
 
 
 class DatasetSummary(Record):
-    """A data file that can be read.
+    """Summary of a readable data file.
 
     Attributes:
-        rows: data rows, the header not counted.
-        sha256: of the file's bytes.
-        duplicate_rows: rows that are equal to one above them.
-        blank_lines: how many were passed over; they are no rows, but count where lines are numbered.
-        warnings: sentences about what can be trained on but should not look so.
+        rows: number of data rows, without the header.
+        sha256: SHA-256 of the file's bytes.
+        duplicate_rows: number of rows equal to an earlier row.
+        blank_lines: number of skipped blank lines; they are not rows, but count in line numbers.
+        warnings: sentences about suspicious content that does not prevent training.
     """
 
     rows: Annotated[int, Field(ge=1)]
@@ -50,11 +50,11 @@ class DatasetSummary(Record):
 
 
 class DatasetFault(Record):
-    """One thing that keeps a file from being read.
+    """One reason why a file cannot be read.
 
     Attributes:
-        line: as an editor counts, the header is line 1; None if the whole file is meant.
-        column: name of the column, if one is meant.
+        line: line number as in an editor, the header being line 1; None if the fault concerns the whole file.
+        column: name of the column, if the fault concerns one.
     """
 
     line: int | None = None
@@ -63,7 +63,7 @@ class DatasetFault(Record):
 
 
 class Inspection(Record):
-    """What a look at a file found: a summary, or at least one fault."""
+    """Result of inspecting a file: a summary, or at least one fault."""
 
     summary: DatasetSummary | None = None
     faults: tuple[DatasetFault, ...] = ()

@@ -1,4 +1,4 @@
-"""Small steps on the disk that survive a crash and a loss of power; it must not know models or versions."""
+"""File operations that survive a crash or a power loss; they know no models or versions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a new file and sync it; its folder is not synced."""
+    """Write a new file and sync it; the folder is not synced."""
     with path.open("xb") as stream:
         stream.write(data)
         stream.flush()
@@ -20,7 +20,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Put new content in place of a small file, atomically and durably; the caller holds the lock."""
+    """Replace the content of a small file atomically and durably; the caller must hold the lock."""
     aside = path.with_name(f".{path.name}.new")
     aside.unlink(missing_ok=True)
     write(aside, data)
@@ -29,7 +29,7 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Sync a folder: names that were added or removed in it."""
+    """Sync a folder, so that added and removed names are durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -39,7 +39,7 @@ def sync(folder: Path) -> None:
 
 @contextlib.contextmanager
 def staged(parent: Path, prefix: str, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Write files durably to a new folder in `parent`, for the caller to rename; if that fails, it is removed."""
+    """Write files durably to a new folder in `parent`, which the caller renames; remove the folder on any error."""
     staging = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         for file, data in files.items():
@@ -53,7 +53,7 @@ def staged(parent: Path, prefix: str, files: Mapping[str, bytes]) -> Iterator[Pa
 
 
 def folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
-    """Return the names in `parent` that fit the pattern, sorted: of folders, and of links, which no reader follows."""
+    """Return the sorted names of folders and symbolic links in `parent` that match; readers do not follow the links."""
     try:
         with os.scandir(parent) as entries:
             fitting = [entry for entry in entries if pattern.fullmatch(entry.name)]

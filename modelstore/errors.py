@@ -1,4 +1,4 @@
-"""What can be wrong with a model store: values with named fields, no HTTP, no torch."""
+"""Exceptions of the model store, with named fields and without status codes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class StoreError(Exception):
-    """Base of everything that the model store raises."""
+    """Base class of all errors of the model store."""
 
 
 class InvalidName(StoreError):
-    """A model name or version that could never be in a store."""
+    """The name or version violates the naming rules of the store."""
 
     def __init__(self, kind: str, got: object, expected: str) -> None:
         super().__init__(f"{kind} must be {expected}, got {got!r:.80}")
@@ -29,7 +29,7 @@ class UnknownModel(StoreError):
 
 
 class UnknownVersion(StoreError):
-    """The model exists, this version of it does not."""
+    """The model exists, but not this version of it."""
 
     def __init__(self, name: str, version: int, known: tuple[int, ...]) -> None:
         listed = ", ".join(map(str, known)) or "none"
@@ -40,7 +40,7 @@ class UnknownVersion(StoreError):
 
 
 class BrokenVersion(StoreError):
-    """A version whose files are not what its manifest promises.
+    """The files of a version are missing, unreadable, or do not match its manifest.
 
     Attributes:
         reason: stable code for machines, such as `integrity_sha256` or `manifest_invalid`.
@@ -56,10 +56,10 @@ class BrokenVersion(StoreError):
 
 
 class PublishError(StoreError):
-    """The store could not be written; it is as it was before.
+    """The store could not be written; it is unchanged.
 
     Attributes:
-        errno: the operating system's number for it, where there is one (ENOSPC, EROFS, ...).
+        errno: error number of the operating system, if there is one (ENOSPC, EROFS, ...).
     """
 
     def __init__(self, name: str, reason: str, root: Path, errno: int | None = None) -> None:
@@ -70,7 +70,7 @@ class PublishError(StoreError):
 
 
 class NotPermitted(StoreError):
-    """The job that wanted to publish has lost its permit: it was cancelled, ran out of time, or was given up."""
+    """The permit of the publishing job was revoked: the job was cancelled, timed out, or was abandoned."""
 
     def __init__(self, name: str, job: str) -> None:
         super().__init__(f"job {job} may not publish {name} any more: its permit was taken back")
@@ -88,7 +88,7 @@ class VersionInUse(StoreError):
 
 
 class NotComparable(StoreError):
-    """Two versions without test rows in common.
+    """The two versions have no test rows in common.
 
     Attributes:
         detail: one sentence for people.
@@ -101,7 +101,7 @@ class NotComparable(StoreError):
 
 
 class InvalidKey(StoreError):
-    """A key file that signs nothing; the message names the file, never what is in it."""
+    """The key file cannot be used; the message names the file, never its content."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"the signing key {path} is of no use: {problem}")

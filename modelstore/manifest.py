@@ -1,6 +1,7 @@
-"""The manifest: everything about a model version except its weights; it must not know torch, HTTP or the disk.
+"""The manifest: everything about a model version except its weights.
 
-The file format is described in `docs/artifact-format.md`, its JSON schema in `docs/manifest.schema.json`.
+It must not know torch, HTTP or the disk. The file format is described in `docs/artifact-format.md`, its JSON schema in
+`docs/manifest.schema.json`.
 N is rows, F features and K classes everywhere.
 """
 
@@ -17,7 +18,7 @@ from modelstore.reading import MAX_NAME_CHARACTERS
 FORMAT_VERSION: Final = 1
 MIN_GOLDEN_ROWS = 32
 MIN_WIDE_GOLDEN_ROWS = 3
-MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more proves no more, and must be read at every start
+MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more prove nothing new and slow every start
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -28,7 +29,7 @@ Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
 class Record(BaseModel):
-    """Base of all records that cross a process border: frozen, strict, no unknown fields."""
+    """Base class of all records that cross a process boundary: frozen, strict, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -234,7 +235,7 @@ class Manifest(Record):
 
 
 def golden_row_limits(features: int, classes: int) -> tuple[int, int]:
-    """Return how many golden rows a manifest needs, and how many are enough: fewer where a row has very many values."""
+    """Return how many golden rows a manifest needs, and how many are enough; both are smaller for very wide rows."""
     enough = MAX_GOLDEN_VALUES // (features + classes)
     return max(MIN_WIDE_GOLDEN_ROWS, min(MIN_GOLDEN_ROWS, enough)), max(MIN_WIDE_GOLDEN_ROWS, enough)
 

@@ -1,6 +1,6 @@
-"""The names that a model store allows, and those of its own files; it must not touch the disk.
+"""Check names of models, versions, jobs and attachments, and name the files of the store.
 
-Names that come from a request are matched against a pattern before they touch a path.
+It must not touch the disk: names from a request are matched against a pattern before they become part of a path.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PERMITS_FOLDER = ".permits"
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
-RESERVED = frozenset({"stats"})  # GET /v2/models/stats shows all models, so it could not show one of this name
+RESERVED = frozenset({"stats"})  # GET /v2/models/stats is the statistics of all models and would hide this one
 _ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _JOB = re.compile(r"[0-9a-z]{1,64}")
 
 
 def check_name(name: str) -> str:
-    """Return the name if it can be a model's.
+    """Return the name if it is a valid model name.
 
     Raises:
         InvalidName: unless it is 1 to 64 of a-z, 0-9, `_`, `-`, starting with a letter or digit.
@@ -40,10 +40,10 @@ def check_name(name: str) -> str:
 
 
 def check_new_name(name: str) -> str:
-    """Return the name if a model may be published under it.
+    """Return the name if a new model may be published under it.
 
     Raises:
-        InvalidName: also if the Open Inference Protocol has another use for it, which would hide the model.
+        InvalidName: if it is not valid, or is reserved by the Open Inference Protocol, which would hide the model.
     """
     if check_name(name) in RESERVED:
         raise InvalidName("a new model's name", name, "one that hides behind no address of the service")
@@ -62,7 +62,7 @@ def check_version(version: int | str) -> int:
 
 
 def check_job(job: str) -> str:
-    """Return the id if it can be a job's.
+    """Return the id if it is a valid job id.
 
     Raises:
         InvalidName: unless it is 1 to 64 of a-z and 0-9.
@@ -73,10 +73,10 @@ def check_job(job: str) -> str:
 
 
 def check_attachments(files: Iterable[str]) -> None:
-    """Return if all these can be names of attachments.
+    """Check names of attachments.
 
     Raises:
-        InvalidName: unless each is a bare lower-case file name, and none of the version's own.
+        InvalidName: unless each is a bare lower-case file name that is not reserved for a version's own files.
     """
     for file in files:
         if not _ATTACHMENT.fullmatch(file) or file in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE):

@@ -1,6 +1,6 @@
-"""What a caller may change about a training recipe, with its bounds; it must not know any recipe or network.
+"""Training settings that a caller may override in a recipe, with their bounds.
 
-`POST /train` and `python -m training fit --set` take exactly these fields, so both refuse the same things.
+`POST /train` and `python -m training fit --set` accept exactly these fields, so both reject the same input.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class Overrides(Record):
-    """Recipe fields that differ for one training; absent ones keep the recipe's value.
+    """Training settings that replace those of the recipe; absent fields keep the recipe's value.
 
     Attributes:
         hidden: width of each hidden layer, first to last; () is logistic regression.
@@ -35,7 +35,7 @@ class Overrides(Record):
         batch_size: rows per step; 0 is the full batch.
         lr: learning rate at the start of the schedule.
         weight_decay: L2 penalty (SGD, Adam) or decoupled decay (AdamW).
-        schedule: how the learning rate falls: not at all, by a cosine to 0, or tenfold on a plateau.
+        schedule: learning rate schedule: constant, cosine decay to 0, or division by ten on a plateau.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         class_weights: `balanced` weighs each class by the inverse of its frequency.
         validation_fraction: share of the training split held back for early stopping.
@@ -58,7 +58,7 @@ class Overrides(Record):
     @field_validator("*")
     @classmethod
     def _not_null(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse null, which says nothing, as any other value of a wrong type; an absent field is not looked at."""
+        """Reject null as any other value of a wrong type; absent fields are not validated."""
         if value is None:
             wanted, _ = get_args(cls.model_fields[str(info.field_name)].annotation)
             TypeAdapter[Any](wanted).validate_python(value)

@@ -1,6 +1,6 @@
-"""The right of a job to publish, which whoever watches over the job may take back; it must not know versions.
+"""Permits: the revocable right of a training job to publish a version.
 
-Callers hold the model's lock: then a right that was taken back is gone, whatever the job was about to do.
+Callers must hold the model's lock, so that a revoked permit is useless whatever the job was about to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Permit:
 
     Attributes:
         job: id of the job, 1 to 64 of a-z and 0-9.
-        token: what `ModelRepository.permit` returned.
+        token: the secret that `ModelRepository.permit` returned.
     """
 
     job: str
@@ -27,7 +27,7 @@ class Permit:
 
 
 def give(folder: Path, job: str) -> str:
-    """Write down a new right of a job below a model's folder, and return its token.
+    """Record a new permit of a job in a model's folder, and return its token.
 
     Raises:
         InvalidName, OSError.
@@ -40,7 +40,7 @@ def give(folder: Path, job: str) -> str:
 
 
 def take_back(folder: Path, job: str) -> None:
-    """Remove the right of a job, if it has one.
+    """Revoke the permit of a job, if it has one.
 
     Raises:
         InvalidName, OSError.
@@ -49,7 +49,7 @@ def take_back(folder: Path, job: str) -> None:
 
 
 def is_valid(folder: Path, permit: Permit) -> bool:
-    """Tell whether a permit is one that was given and not taken back.
+    """Return whether a permit was given and has not been revoked.
 
     Raises:
         InvalidName, OSError.

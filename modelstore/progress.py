@@ -1,4 +1,4 @@
-"""What a training process says while it works: one JSON line an event; it must not know who listens."""
+"""Events of a training process, written as JSON lines."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Reason = Literal[
 
 
 class EpochMetrics(Record):
-    """What one epoch gave: the printed line, the JSON line and the console's point.
+    """Metrics of one epoch: the source of the printed line, the JSON line and the plotted point.
 
-    Every number that is sent is finite, for JSON has no other; a training that diverged ends with a `JobResult`.
+    All numbers in a sent event are finite, because JSON has no others; a diverged training ends with a `JobResult`.
 
     Attributes:
         epoch: 1 to `epochs`.
         train_loss: mean loss over the training rows during the epoch.
-        validation_loss: mean loss over the validation rows after it; absent without a validation split.
-        learning_rate: the rate that this epoch used.
+        validation_loss: mean loss over the validation rows after the epoch; absent without a validation split.
+        learning_rate: the rate used in this epoch.
         gradient_norm: Euclidean norm of the whole gradient at the epoch's last step.
-        rows_per_s: training rows that the epoch took a second; 0 where it was not measured.
+        rows_per_s: training rows processed per second; 0 if it was not measured.
         elapsed_s: seconds since training started.
-        remaining_s: estimated seconds until the last epoch, early stopping not foreseen.
+        remaining_s: estimated seconds until the last epoch, without regard to early stopping.
     """
 
     event: Literal["epoch"] = "epoch"
@@ -52,7 +52,7 @@ class EpochMetrics(Record):
 
 
 class Notice(Record):
-    """One sentence about something that a person should know: a finding, or a step that began."""
+    """A message for people, one sentence: a finding, or the start of a step."""
 
     event: Literal["notice"] = "notice"
     level: Literal["info", "warning"] = "info"
@@ -63,21 +63,21 @@ MAX_WARNINGS = 20
 
 
 def bounded(warnings: Iterable[str]) -> tuple[str, ...]:
-    """Return the first twenty different warnings, and how many more there were: a column each may be thousands."""
+    """Return the first twenty distinct warnings and the number of the rest; a column each may be thousands."""
     different = tuple(dict.fromkeys(warnings))
     more = len(different) - MAX_WARNINGS
     return different if more <= 0 else (*different[:MAX_WARNINGS], f"and {more} more, among the training's events")
 
 
 class JobResult(Record):
-    """How a training ended.
+    """The end of a training.
 
     Attributes:
-        reason: machine-readable end, `succeeded` or why not.
+        reason: machine-readable outcome: `succeeded`, or the reason of the failure.
         detail: one sentence for people.
-        version: the version that was published, if any.
+        version: the published version, if any.
         activated: whether that version is now the active one.
-        warnings: what a person should know of it; of very many the first.
+        warnings: findings that people should know; at most the first ones, see `bounded`.
     """
 
     event: Literal["result"] = "result"
@@ -104,6 +104,6 @@ def from_line(line: str | bytes) -> EpochMetrics | Notice | JobResult:
     """Read one event back.
 
     Raises:
-        pydantic.ValidationError: if the line is no event.
+        pydantic.ValidationError: if the line is not an event.
     """
     return _EVENT.validate_json(line)

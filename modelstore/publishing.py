@@ -1,4 +1,4 @@
-"""What a version must be before it is published: its files, and that every reader takes them; it must not write any."""
+"""Prepare and check the files of a version before publication; nothing is written here."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def files_of(
     """Return the files of a version by name, signed if there is a key.
 
     Raises:
-        InvalidName: if the model or an attachment cannot be called so.
-        PublishError: if the manifest is not that of the model, or one of them is too large for readers.
+        InvalidName: if the name of the model or of an attachment is not valid.
+        PublishError: if the manifest does not describe the model, or one of them is too large for readers.
     """
     check_new_name(manifest.name)
     check_attachments(attachments)
@@ -44,7 +44,7 @@ def files_of(
 
 
 def require_readable(staged: ModelVersion, root: Path) -> None:
-    """Hold written files to the rules of every reader, so that nothing is published that nobody could read.
+    """Check written files by the rules of every reader, so that no unreadable version is published.
 
     Raises:
         PublishError: if a reader would refuse them.

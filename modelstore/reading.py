@@ -1,4 +1,4 @@
-"""What all readers of tables agree on, of trainings and of predictions alike; it must not know any format of them."""
+"""Rules that all table readers share, for training and prediction, whatever the format."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ MAX_NAME_CHARACTERS = 200
 """Of a column or a class."""
 
 BLANKS = " \t"
-"""A line of nothing else is blank, and passed over."""
+"""A line of only these characters is blank, and skipped."""
 
 SAME_NAME = "blanks around a name and the way its accents are coded make no difference"
-"""What to say where two names are the same."""
+"""Message if two names are the same."""
 
 LINE_ENDS_LOST = "`curl -d` takes the line ends out of a file; send it with --data-binary"
-"""What to say where several rows came as one line."""
+"""Message if several rows arrived as one line."""
 
 
 def column_name(text: str) -> str:
-    """Return the name of a column as it is compared and kept: without blanks around it, composed (Unicode's NFC)."""
+    """Normalise a column name: strip surrounding blanks and compose it (Unicode NFC)."""
     name = text.strip()
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def repeated(names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return each name that there is more than once, with its first two positions, from 1."""
+    """Return each name that occurs more than once, with its first two positions, counted from 1."""
     found: dict[str, tuple[int, int]] = {}
     if len(set(names)) == len(names):
         return found

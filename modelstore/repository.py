@@ -1,7 +1,8 @@
-"""The versioned store on disk: list, publish, activate, remove; it must not know what is inside `model.pt`.
+"""The versioned model repository on disk: list, publish, activate and remove versions.
 
 Layout: `<root>/<name>/<integer version>/{model.pt, manifest.json, ...}` and `<root>/<name>/ACTIVE`.
-A version appears whole or not at all, and a number is never used twice (see `publish`).
+A version appears whole or not at all, and a version number is never reused (see `publish`). The content of `model.pt`
+is not known here.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ from modelstore.versions import ModelVersion
 
 
 class ModelRepository:
-    """The versions under one root folder, shared by every process that trains or serves.
+    """The versions under one root folder, shared by all training and serving processes.
 
-    With a key, what is published is signed, and what is not signed by it is broken.
+    With a key, every published version is signed, and a version without a valid signature is broken.
     """
 
     def __init__(self, root: Path, key: SigningKey | None = None) -> None:
@@ -48,10 +49,10 @@ class ModelRepository:
         self.key = key
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all models with at least one version, or with a folder that cannot be listed, sorted.
+        """Return the sorted names of all models with at least one version, or with a folder that cannot be listed.
 
         Raises:
-            OSError: if the root cannot be listed; one that is missing is empty.
+            OSError: if the root cannot be listed; a missing root counts as empty.
         """
         return tuple(name for name in folders(self.root, NAME) if self._may_have_versions(name))
 
@@ -64,7 +65,7 @@ class ModelRepository:
         return tuple(sorted(map(int, folders(self.root / check_name(name), VERSION))))
 
     def find(self, name: str, version: int) -> ModelVersion:
-        """Return one published version, unread.
+        """Return one published version without reading it.
 
         Raises:
             UnknownModel, UnknownVersion, InvalidName.
@@ -77,11 +78,11 @@ class ModelRepository:
         return ModelVersion(name, version, self.root / name / str(version), self.key)
 
     def active(self, name: str) -> int | None:
-        """Return the version that should serve, or None if none was activated yet."""
+        """Return the active version, which should serve, or None if none was activated yet."""
         return _read_number(self.root / check_name(name) / ACTIVE_FILE)
 
     def activate(self, name: str, version: int) -> None:
-        """Make a published version the one that serves; durable when this returns.
+        """Make a published version the active one; the change is durable when this returns.
 
         Raises:
             UnknownModel, UnknownVersion, InvalidName.
@@ -89,18 +90,18 @@ class ModelRepository:
         """
         self.find(name, version)
         with self._writing(name) as folder:
-            self.find(name, version)  # it may have been removed before the lock was ours
+            self.find(name, version)  # it may have been removed before this process got the lock
             active = _read_number(folder / ACTIVE_FILE)
             if active not in (None, version):
                 replace(folder / PREVIOUS_FILE, f"{active}\n".encode())
             replace(folder / ACTIVE_FILE, f"{version}\n".encode())
 
     def sign(self, name: str, version: int) -> None:
-        """Sign a version that was published without the key, after looking at it: the key vouches for it from then on.
+        """Sign a version that was published without the key, after checking its hash; from then on it is trusted.
 
         Raises:
             UnknownModel, UnknownVersion, InvalidName, PublishError.
-            BrokenVersion: if it is not what its manifest promises.
+            BrokenVersion: if the version does not match its manifest.
             ValueError: if the repository has no key.
         """
         if self.key is None:
@@ -112,11 +113,11 @@ class ModelRepository:
             replace(found.path / SIGNATURE_FILE, f"{self.key.sign(document)}\n".encode())
 
     def previous(self, name: str) -> int | None:
-        """Return the version that was active before the active one, or None."""
+        """Return the previously active version, or None."""
         return _read_number(self.root / check_name(name) / PREVIOUS_FILE)
 
     def remove(self, name: str, version: int) -> None:
-        """Remove a version for good; its number is not used again.
+        """Remove a version permanently; its number is not reused.
 
         Raises:
             UnknownModel, UnknownVersion, InvalidName.
@@ -128,11 +129,11 @@ class ModelRepository:
             self._remove(self.find(name, version))
 
     def prune(self, name: str, keep: int) -> tuple[int, ...]:
-        """Remove all versions but the newest, the active one and the one before that; return what was removed.
+        """Remove all but the newest versions, the active and the previously active one; return the removed versions.
 
         Args:
-            name: of the model.
-            keep: how many of the newest to keep, at least 1.
+            name: name of the model.
+            keep: number of newest versions to keep, at least 1.
 
         Raises:
             PublishError: if the store cannot be written.
@@ -147,10 +148,10 @@ class ModelRepository:
         return tuple(old)
 
     def permit(self, name: str, job: str) -> str:
-        """Give a job the right to publish versions of a model, and return the token to show.
+        """Give a job a permit to publish versions of a model, and return its token.
 
         Raises:
-            InvalidName: if name or job could be no name.
+            InvalidName: if the name of the model or the job id is not valid.
             PublishError: if the store cannot be written.
         """
         check_job(job)
@@ -158,10 +159,10 @@ class ModelRepository:
             return permits.give(folder, job)
 
     def revoke(self, name: str, job: str) -> None:
-        """Take the right back: when this returns, what the job has not published it cannot publish any more.
+        """Revoke the permit of a job: once this has returned, the job cannot publish.
 
         Raises:
-            InvalidName, PublishError: likewise.
+            InvalidName, PublishError: as in `permit`.
         """
         check_job(job)
         with self._writing(name) as folder:
@@ -174,26 +175,26 @@ class ModelRepository:
         attachments: Mapping[str, bytes] | None = None,
         permit: Permit | None = None,
     ) -> ModelVersion:
-        """Add a version; it appears whole, under the next free number, or not at all.
+        """Add a version under the next free number; it appears whole or not at all.
 
-        The files are written to a dot-folder beside the versions, synced, read back as any reader would, and the folder
-        renamed under the model's lock; the parent is synced last, so a version that was returned survives a loss of
-        power (the order of PostgreSQL's `durable_rename`).
+        The files are written to a dot-folder beside the versions, synced and read back as any reader would; then the
+        folder is renamed under the model's lock. The parent is synced last, so a returned version survives a power
+        loss (the order of PostgreSQL's `durable_rename`).
 
         Args:
-            manifest: of this very `model`: size and sha256 must fit.
-            model: the bytes of `model.pt`.
+            manifest: manifest of `model`; size and sha256 must match.
+            model: bytes of `model.pt`.
             attachments: further files of the version, such as plots, by bare file name.
-            permit: of the job that publishes; a person needs none.
+            permit: permit of the publishing job; a person needs none.
 
         Raises:
-            PublishError: if the store cannot be written, or a reader would refuse the version; the store is as before.
-            NotPermitted: if the permit was taken back; the store is as before.
+            PublishError: if the store cannot be written, or a reader would refuse the version; the store is unchanged.
+            NotPermitted: if the permit was revoked; the store is unchanged.
         """
         files = files_of(manifest, model, attachments or {}, root=self.root, key=self.key)
         with self._writing(manifest.name) as folder:
             for abandoned in (*folder.glob(f"{STAGING_PREFIX}*"), *folder.glob(f"{REMOVED_PREFIX}*")):
-                shutil.rmtree(abandoned, ignore_errors=True)  # who wrote it is dead, or would hold the lock
+                shutil.rmtree(abandoned, ignore_errors=True)  # its writer is dead, otherwise it would hold the lock
             with staged(folder, STAGING_PREFIX, files) as staging:
                 require_readable(ModelVersion(manifest.name, 0, staging, self.key), self.root)
                 if permit is not None and not permits.is_valid(folder, permit):
@@ -201,12 +202,12 @@ class ModelRepository:
                 version = self._reserve(folder)
                 staging.rename(folder / str(version))
             sync(folder)
-            sync(self.root)  # of a first version, the model's folder is new as well
+            sync(self.root)  # for a first version, the model's folder is new as well
         return ModelVersion(manifest.name, version, folder / str(version), self.key)
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[Path]:
-        """Hold the model's lock, which the kernel drops with the process, and name what is wrong with the disk."""
+        """Hold the model's lock, which the kernel releases with the process; turn disk errors into PublishError."""
         folder = self.root / check_name(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -221,11 +222,11 @@ class ModelRepository:
     def _may_have_versions(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
-        except OSError:  # whoever wants them is told; the other models must not suffer
+        except OSError:  # the error is raised where its versions are used; other models stay listed
             return True
 
     def _remove(self, found: ModelVersion) -> None:
-        """Remove a version; the caller holds the lock. Readers see it whole until the rename, then not at all."""
+        """Remove a version; the caller must hold the lock. Readers see it whole until the rename, then not at all."""
         if found.version == self.active(found.name):
             raise VersionInUse(found.name, found.version)
         folder = found.path.parent
@@ -235,7 +236,7 @@ class ModelRepository:
         shutil.rmtree(aside, ignore_errors=True)
 
     def _reserve(self, folder: Path) -> int:
-        """Return the next number, written down first so that a removed version's number is not used again."""
+        """Return the next version number, recorded first so that the number of a removed version is not reused."""
         last = _read_number(folder / LAST_VERSION_FILE) or 0
         version = check_version(max((last, *map(int, folders(folder, VERSION)))) + 1)
         replace(folder / LAST_VERSION_FILE, f"{version}\n".encode())

@@ -1,6 +1,7 @@
-"""Signatures of manifests, so that a store which others can write serves nothing but what the key's holder made.
+"""Sign and verify manifests with a secret key (HMAC-SHA-256).
 
-The manifest names the sha256 of `model.pt`, so its signature vouches for both. It must not know where they lie.
+With a key, only versions made by its holder are served, even if others can write to the store. The manifest contains
+the sha256 of `model.pt`, so its signature covers both. It must not know where they are stored.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from modelstore.errors import InvalidKey
 
 MIN_KEY_BYTES = 32
 MAX_FILE_BYTES = 64 << 10
-_SECRETS_FOLDER = Path("/run/secrets")  # where a container's runtime decides about modes
-_PURPOSE = b"tabserve manifest v1\0"  # a key that signs other things too must not vouch for these by accident
+_SECRETS_FOLDER = Path("/run/secrets")  # here the container runtime decides about file modes
+_PURPOSE = b"tabserve manifest v1\0"  # signatures made with the same key for another purpose are not valid here
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class SigningKey:
     """A secret that signs manifests, HMAC-SHA-256 (RFC 2104).
 
     Attributes:
-        secret: what signs.
-        older: secrets that signed before it, and still vouch for what they signed.
+        secret: the key that signs.
+        older: former keys, which still verify what they signed.
     """
 
     secret: bytes = field(repr=False)
@@ -37,7 +38,7 @@ class SigningKey:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a key file: a key on each line, the first signs, all verify; white space around a key does not count.
+        """Read a key file: one key per line, the first signs, all verify; white space around a key is ignored.
 
         Raises:
             InvalidKey: if it cannot be read, holds no key or one of fewer than 32 bytes, or is not private.
@@ -60,10 +61,10 @@ class SigningKey:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Make a key file that only its owner may read, with a new key before those that it holds.
+        """Add a new key at the top of a key file; a new file is readable by its owner only.
 
         Raises:
-            InvalidKey: if there is a file that is no key file, or it cannot be written.
+            InvalidKey: if the file exists but is not a key file, or cannot be written.
         """
         known = cls.read(path) if path.exists() else None
         older = (known.secret, *known.older) if known else ()
@@ -86,7 +87,7 @@ class SigningKey:
         return _signature(self.secret, manifest)
 
     def verifies(self, manifest: bytes, signature: str) -> bool:
-        """Tell whether one of the keys signed these very bytes; how far a wrong signature is right takes no time."""
+        """Return whether one of the keys signed exactly these bytes. Compares in constant time."""
         given = signature.encode()
         matching = [
             hmac.compare_digest(_signature(secret, manifest).encode(), given) for secret in (self.secret, *self.older)
@@ -99,7 +100,7 @@ def _signature(secret: bytes, manifest: bytes) -> str:
 
 
 def _require_private(path: Path, found: os.stat_result) -> None:
-    """Refuse a file that others than its owner and group may read, or others than its owner may write.
+    """Reject a file that anyone but its owner and group may read, or anyone but its owner may write.
 
     Raises:
         InvalidKey.
@@ -112,7 +113,7 @@ def _require_private(path: Path, found: os.stat_result) -> None:
 
 
 def _keep_owner(path: Path, descriptor: int) -> None:
-    """Let whoever may read the present file read the one that replaces it."""
+    """Copy owner, group and mode of an existing file to its replacement."""
     with contextlib.suppress(FileNotFoundError):
         present, new = path.stat(), os.fstat(descriptor)
         if (present.st_uid, present.st_gid) != (new.st_uid, new.st_gid):

@@ -1,7 +1,7 @@
-"""One published version, read from the disk and checked against its manifest and signature; it must not write anything.
+"""Read one published version from disk, checked against its manifest and signature.
 
-Nothing is read through a symbolic link: what lies elsewhere was not published here. A hard link is as good as the file,
-for what counts is the hash of the bytes that were read.
+It must not write anything. Symbolic links are not followed, because files outside the repository were not published in
+it. Hard links are accepted: the hash of the bytes that were read decides.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from modelstore.signing import SigningKey
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SIGNATURE_BYTES = 128
 MAX_MODEL_BYTES = 256 << 20  # 64 million float32 weights; it is read into memory
-_LINKED = (errno.ELOOP, errno.EMLINK)  # what systems say to O_NOFOLLOW
+_LINKED = (errno.ELOOP, errno.EMLINK)  # errors of O_NOFOLLOW on different systems
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One published version: where it lies, and how to read it.
+    """One published version: its location, and methods that read it.
 
     Attributes:
-        key: what must have signed it; None asks for no signature.
+        key: the key that must have signed it; None requires no signature.
     """
 
     name: str
@@ -45,14 +45,14 @@ class ModelVersion:
         """Read and check the manifest.
 
         Raises:
-            BrokenVersion: if it is missing, too large, malformed, of another model, or not signed by the key.
+            BrokenVersion: if it is missing, too large, malformed, for another model, or not signed by the key.
         """
         data = self.manifest_bytes()
         self._check_signature(data)
         return self.parsed(data)
 
     def manifest_bytes(self) -> bytes:
-        """Return the bytes of the manifest, unchecked.
+        """Return the bytes of the manifest without checking them.
 
         Raises:
             BrokenVersion: if it is missing or too large.
@@ -60,10 +60,10 @@ class ModelVersion:
         return self._read(MANIFEST_FILE, MAX_MANIFEST_BYTES)
 
     def parsed(self, data: bytes) -> Manifest:
-        """Return the manifest of these bytes, whoever signed them.
+        """Parse the bytes of a manifest; the signature is not checked.
 
         Raises:
-            BrokenVersion: if it is malformed, or of another model.
+            BrokenVersion: if it is malformed, or belongs to another model.
         """
         try:
             manifest = Manifest.from_json(data)
@@ -76,10 +76,10 @@ class ModelVersion:
         return manifest
 
     def model_bytes(self, manifest: Manifest) -> bytes:
-        """Return the very bytes of `model.pt` whose hash was checked; load from these, not from the file.
+        """Return the bytes of `model.pt` after checking their hash; load from these bytes, not from the file.
 
         Raises:
-            BrokenVersion: if size or sha256 differ from the manifest's, or no model is so large.
+            BrokenVersion: if size or sha256 differ from the manifest, or the size exceeds `MAX_MODEL_BYTES`.
         """
         if manifest.size_bytes > MAX_MODEL_BYTES:
             raise self._broken("integrity_size", f"{MODEL_FILE} may have at most {MAX_MODEL_BYTES >> 20} MiB")
@@ -91,10 +91,10 @@ class ModelVersion:
         return data
 
     def verify(self) -> Manifest:
-        """Check all that can be checked without running the model, and return the manifest.
+        """Check everything that needs no run of the model, and return the manifest.
 
         Raises:
-            BrokenVersion: if anything is not as it was published.
+            BrokenVersion: if anything differs from what was published.
         """
         manifest = self.manifest()
         self.model_bytes(manifest)
@@ -104,14 +104,14 @@ class ModelVersion:
         """Return a further file of the version, such as a plot.
 
         Raises:
-            InvalidName: if no attachment can have that name.
+            InvalidName: if the name is not valid for an attachment.
             BrokenVersion: if it is missing or larger than the limit.
         """
         check_attachments((file,))
         return self._read(file, limit_bytes)
 
     def fingerprint(self) -> tuple[int, ...]:
-        """Return numbers that change when one of the files or folders is replaced or written; cheap, no hash."""
+        """Return numbers that change if a file or folder is replaced or written; cheap, without hashing."""
         numbers: list[int] = []
         for folder in (self.path.parent, self.path):
             with contextlib.suppress(OSError):
@@ -143,26 +143,26 @@ class ModelVersion:
         return data
 
     def _read_plain(self, file: str, limit_bytes: int) -> bytes:
-        """Return at most one byte more than the limit, read without following a link below the root of the store.
+        """Read at most one byte more than the limit, without following a link below the root of the store.
 
         Raises:
-            OSError: also for a link, and for what is no file.
+            OSError: also for a symbolic link, and if it is not a regular file.
         """
         with contextlib.ExitStack() as opened:
             folder = os.open(self.path.parent.parent, os.O_RDONLY | os.O_DIRECTORY)
             opened.callback(os.close, folder)
             for step in (self.path.parent.name, self.path.name):
                 if stat.S_ISLNK(os.stat(step, dir_fd=folder, follow_symlinks=False).st_mode):
-                    raise OSError(errno.ELOOP, "a symbolic link")  # opening it would only say that it is no folder
+                    raise OSError(errno.ELOOP, "a symbolic link")  # os.open would only report that it is not a folder
                 folder = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
                 opened.callback(os.close, folder)
-            # not waiting for the other end of a pipe
+            # O_NONBLOCK: do not wait for the other end of a pipe
             descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             stream = opened.enter_context(os.fdopen(descriptor, "rb"))
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EINVAL, "no file")
-            return stream.read(min(status.st_size, limit_bytes) + 1)  # a wrong limit reserves no memory for itself
+            return stream.read(min(status.st_size, limit_bytes) + 1)  # a far too large limit must not allocate memory
 
     def _broken(self, reason: str, detail: str) -> BrokenVersion:
         return BrokenVersion(self.name, self.version, reason, detail)

@@ -1,7 +1,7 @@
-"""What to tell people of a value or name that does not fit, in the words of this project; it must not know any record.
+"""Describe invalid values and unknown names in the words of this project.
 
-pydantic's own messages are in the words of Python, so none of them is passed on. Nothing of what was sent is repeated,
-but for the name of a field that is plainly a known one, misspelt.
+pydantic's own messages use the terms of Python, so none of them is passed on. Sent content is never repeated, except
+for the name of a field that is clearly a misspelt known one. It must not know any record.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ _PATTERNS = {
 }
 _HARMLESS = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _LIKENESS = 0.7  # at 0.6, `secret` would be `seed`
-_MOST_KNOWN = 200  # names that one is compared with, each in some microseconds
+_MOST_KNOWN = 200  # limit of names to compare with; each comparison takes some microseconds
 
 
 def expected(fault: Mapping[str, Any]) -> str:
-    """Return what a value should have been, of one of pydantic's `errors()`."""
+    """Return the expected value for one of pydantic's `errors()`."""
     kind, context = fault["type"], fault.get("ctx") or {}
     if kind == "value_error":
         return str(context.get("error", "")) or "another value"
@@ -95,7 +95,7 @@ def expected(fault: Mapping[str, Any]) -> str:
 
 
 def problem(fault: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, of one of pydantic's `errors()`: what was expected, and what came."""
+    """Return the problem for one of pydantic's `errors()`: the expected and the received kind of value."""
     kind = fault["type"]
     if kind in ("missing", "extra_forbidden"):
         return "is missing" if kind == "missing" else "is not known"
@@ -106,7 +106,7 @@ def problem(fault: Mapping[str, Any]) -> str:
 
 
 def misspelt(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that a name is plainly meant to be, if there is one."""
+    """Return the known name that is closest to a misspelt one, or None if none is close."""
     names = {one.lower(): one for one in known}
     if not _HARMLESS.fullmatch(name) or len(names) > _MOST_KNOWN:
         return None
@@ -115,13 +115,13 @@ def misspelt(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown(name: str, position: int, known: Iterable[str], noun: str = "field") -> tuple[str | None, str]:
-    """Return how to call a field that is not known, and what to say of it.
+    """Return the name to show for an unknown field, if it may be shown, and the problem.
 
     Args:
-        name: as it was sent; the answer has it only if it is a known one, misspelt.
-        position: among the fields that were sent, from 1.
-        known: the fields that there are.
-        noun: what they are called there.
+        name: the name as it was sent; it is repeated only if it is a misspelt known one.
+        position: position among the sent fields, counted from 1.
+        known: names of the known fields.
+        noun: word for such a field in the message.
     """
     known = tuple(known)
     if meant := misspelt(name, known):
@@ -130,7 +130,7 @@ def unknown(name: str, position: int, known: Iterable[str], noun: str = "field")
 
 
 def _kind_of(value: object, kind: str) -> str:
-    """Return what kind of value came where another one was expected."""
+    """Return the kind of a value that is not of the expected kind."""
     if kind.startswith("int_") and isinstance(value, float):
         return "one with a decimal point"
     if kind in ("literal_error", "enum") and isinstance(value, str):
@@ -139,7 +139,7 @@ def _kind_of(value: object, kind: str) -> str:
 
 
 class _Bounds(dict[str, Any]):
-    """The values of a template, which may lack some; floats without needless digits."""
+    """Values for a template; missing ones are replaced, and floats are shown without trailing zeros."""
 
     def __getitem__(self, key: str) -> object:
         value = self.get(key, "another")

@@ -1,4 +1,4 @@
-"""Entry point of `python -m training`; everything is in `training.cli.commands`."""
+"""Entry point of `python -m training`; see `training.cli.commands`."""
 
 from training.cli.commands import app
 

@@ -1,4 +1,7 @@
-"""What can go wrong in a training: values with named fields; it must not know the command line or the console."""
+"""Errors of a training, with named fields.
+
+They must not know the command line or the console.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,21 @@ from modelstore import DatasetFault, Reason
 
 
 class TrainingError(Exception):
-    """Base of everything that `training` raises on purpose; its text is one sentence for people.
+    """Base class of all errors that `training` raises on purpose; the text is one sentence for people.
 
     Attributes:
-        reason: how a job that ends with this error reports its end.
+        reason: reason that a job reports if it ends with this error.
     """
 
     reason: Reason = "failed"
 
 
 class RecipeError(TrainingError):
-    """A recipe or an override of it that cannot be used.
+    """A recipe or an override cannot be used.
 
     Attributes:
         source: file name, or part of the command line.
-        field: dotted; empty for the whole.
+        field: dotted path of the field; empty for the whole document.
     """
 
     def __init__(self, source: str, field: str, expected: str, got: object) -> None:
@@ -38,7 +41,7 @@ class RecipeError(TrainingError):
 
 
 class UnknownRecipe(TrainingError):
-    """No recipe of this name lies in the recipes folder."""
+    """The recipes folder has no recipe of this name."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         super().__init__(f"no recipe {name!r}; known recipes: {', '.join(known) or 'none'}")
@@ -47,7 +50,7 @@ class UnknownRecipe(TrainingError):
 
 
 class WrongModel(TrainingError):
-    """A recipe was asked to train a model that is not its own."""
+    """The recipe trains another model than the requested one."""
 
     def __init__(self, recipe: str, trains: str, asked: str) -> None:
         super().__init__(
@@ -68,13 +71,13 @@ class MissingExtra(TrainingError):
 
 
 class DatasetError(TrainingError):
-    """Data that cannot be trained on.
+    """The data cannot be trained on.
 
     Attributes:
         file: bare name of the data file.
-        line: of the first fault, as an editor counts (the file's first line is 1), where the fault is in one row.
-        column: name of its column, where the fault is in one column.
-        faults: all that were found, at most ten.
+        line: line of the first fault, counted as in an editor (the file's first line is 1), if it is in one row.
+        column: name of the column of the first fault, if it is in one column.
+        faults: all faults found, at most ten.
     """
 
     reason: Reason = "bad_data"
@@ -97,19 +100,19 @@ class DatasetError(TrainingError):
 
     @classmethod
     def of(cls, file: str, faults: Sequence[DatasetFault]) -> Self:
-        """Return the error that names all these faults; there must be one."""
+        """Return an error that names all the given faults, at least one."""
         first, *others = faults
         return cls(file, first.problem, line=first.line, column=first.column, others=others)
 
 
 def _place(fault: DatasetFault) -> str:
-    """Return "line 7, column 'x1': ", or what of it is known."""
+    """Return "line 7, column 'x1': ", or its known part."""
     parts = [f"line {fault.line}" if fault.line else "", f"column {fault.column!r}" if fault.column else ""]
     return "".join((", ".join(filter(None, parts)), ": " if any(parts) else ""))
 
 
 class Diverged(TrainingError):
-    """The loss left the finite numbers, or ended far above what guessing gives."""
+    """The loss is not finite, or ended far above that of guessing."""
 
     reason: Reason = "diverged"
 
@@ -119,7 +122,7 @@ class Diverged(TrainingError):
 
 
 class ExportError(TrainingError):
-    """The TorchScript copy of a network does not give what the network itself gives."""
+    """The TorchScript copy of a network gives other probabilities than the network itself."""
 
     def __init__(self, difference: float, tolerance: float) -> None:
         super().__init__(

@@ -1,4 +1,7 @@
-"""Why a training ended: from an exception to the machine-readable reason and a sentence; it must not import torch."""
+"""Map an exception to the machine-readable reason and the sentence of a training's end.
+
+It must not import torch.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ from modelstore import NotPermitted, PublishError, Reason, StoreError
 from training.errors import TrainingError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-# what torch, C++, pandas and the dynamic linker say, none of which has a class of its own for it
+# messages of torch, C++, pandas and the dynamic linker, none of which has an exception class for this
 OUT_OF_MEMORY = ("allocate memory", "std::bad_alloc", "out of memory")
 
 
 def reason_for(error: Exception) -> Reason:
-    """Return the machine-readable end of a job that failed with this error."""
+    """Return the machine-readable reason of a job that failed with this error."""
     if isinstance(error, TrainingError):
         return error.reason
     if isinstance(error, NotPermitted):
@@ -26,11 +29,11 @@ def reason_for(error: Exception) -> Reason:
 
 
 def foreseen(error: Exception) -> bool:
-    """Tell whether the reason and the sentence say all that there is to know about an error."""
+    """Return whether an error is an expected one, fully described by its reason and sentence."""
     return reason_for(error) != "failed" or isinstance(error, (TrainingError, StoreError, OSError))
 
 
 def sentence(error: Exception) -> str:
-    """Return the error's text on one line, with its class where the text alone would say little."""
+    """Return the text of an error on one line, preceded by its class unless it is one of our own."""
     text = " ".join(str(error).split())
     return text if isinstance(error, (TrainingError, StoreError)) else f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""One training from recipe to published version, as a stream of events; it must not know who listens."""
+"""Run one training from recipe to published version, as a stream of events."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ NONE_ACTIVE = (
 
 
 def train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
-    """Train, measure, publish and perhaps activate; the last event is always a JobResult.
+    """Train, measure, publish and, if the gate passes, activate; the last event is always a JobResult.
 
-    Nothing is published unless the result names a version. An error that nobody foresaw is logged with its traceback.
-    A training has a process to itself: torch is set to one thread, which is fastest for small batches and makes the
-    weights independent of the number of cores.
+    Nothing is published unless the result names a version. An unexpected error is logged with its traceback.
+    A training has its own process: torch is set to one thread, which is fastest for small batches and makes the weights
+    independent of the number of cores.
     """
     torch.set_num_threads(1)
     warnings: list[str] = []
@@ -59,14 +59,14 @@ def train(run: TrainingRun) -> Iterator[EpochMetrics | Notice | JobResult]:
 
 
 def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gate.Rival | None:
-    """Return the active version measured on these test rows; None if no version is active."""
+    """Measure the active version on the given test rows; return None if no version is active."""
     version = repository.active(name)
     if version is None:
         return None
     try:
         found = repository.find(name, version)
         manifest = found.manifest()
-        features = tuple(map(column_name, manifest.feature_names))  # of old versions as the file had them
+        features = tuple(map(column_name, manifest.feature_names))  # old manifests have the names as in the file
         if (features, manifest.classes) != (test.features, test.classes):
             return gate.Rival(version, problem="has other features or classes; activate by hand if you mean it")
         predict = torchscript.load(found.model_bytes(manifest))
@@ -77,7 +77,7 @@ def measure_active(repository: ModelRepository, name: str, test: Dataset) -> gat
 
 
 def _train(run: TrainingRun, warnings: Sequence[str]) -> Iterator[EpochMetrics | Notice | JobResult]:
-    """Yield what happens; `warnings` are those that were yielded so far."""
+    """Yield the events of the training; `warnings` are those yielded so far."""
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     yield Notice(message=_introduction(recipe, splits))
@@ -100,7 +100,7 @@ def _train(run: TrainingRun, warnings: Sequence[str]) -> Iterator[EpochMetrics |
 def _publish(
     run: TrainingRun, splits: Splits, candidate: Candidate, verdict: GateReport, warnings: Sequence[str]
 ) -> Generator[Notice, None, ModelVersion]:
-    files = yield from attachments(candidate, run.recipe, splits)  # first, since what it says goes into the manifest
+    files = yield from attachments(candidate, run.recipe, splits)  # first, because its warnings go into the manifest
     model = torchscript.to_torchscript(candidate.classifier, splits.train.x)
     manifest = build_manifest(
         run.recipe,
@@ -118,7 +118,7 @@ def _publish(
 
 
 def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, published: ModelVersion) -> JobResult:
-    """Activate the published version if the gate says so, and return how the training ended."""
+    """Activate the published version if it passed the gate, and return the result of the training."""
     name = f"{published.name} version {published.version}"
     result = JobResult(
         reason="succeeded",
@@ -140,7 +140,7 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
 
 
 def _pruned(run: TrainingRun) -> Iterator[Notice]:
-    """Remove versions that are too old to keep, and say which; a store that refuses costs the training nothing."""
+    """Prune old versions and yield a notice about it; a failure is only a warning."""
     if run.keep is None:
         return
     name = run.recipe.model

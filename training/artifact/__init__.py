@@ -1,1 +1,1 @@
-"""TorchScript, manifest, and the proof that a version can be made again."""
+"""The parts of a published version: TorchScript, manifest, and the reproducibility check."""

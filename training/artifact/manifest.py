@@ -1,4 +1,7 @@
-"""What goes into `manifest.json`: features, golden rows, lineage; it must not know the training loop or the store."""
+"""Build the manifest of a version: features, golden rows, lineage.
+
+It must not know the training loop or the store.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def build_manifest(
     job: str | None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
-    """Return the manifest of a version whose `model.pt` holds these very bytes."""
+    """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
     train = splits.train
     return Manifest(
         name=recipe.model,
@@ -66,12 +69,12 @@ def build_manifest(
 
 
 def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature, ...]:
-    """Return each column's unit and what the training split shows of it; std has ddof = 0.
+    """Return the unit and the training-split statistics of each column; std has ddof = 0.
 
-    Range and deciles are the shortest decimals that read back to the same float32: 4.3, not 4.300000190734863.
+    Range and deciles are the shortest decimals that read back as the same float32: 4.3, not 4.300000190734863.
     """
     mean, variance = moments(train.x)
-    ascending = (np.sort(column) for column in train.x.T)  # one at a time; sorting is quicker than np.quantile
+    ascending = (np.sort(column) for column in train.x.T)  # one at a time; sorting is faster than np.quantile
     return tuple(
         Feature(
             name=name,
@@ -92,7 +95,7 @@ def _deciles(column: npt.NDArray[np.float32]) -> tuple[float, ...]:
     below = positions.astype(np.int64)
     low, high = column[below].astype(np.float64), column[np.minimum(below + 1, len(column) - 1)].astype(np.float64)
     deciles = np.maximum.accumulate((low + (high - low) * (positions - below)).astype(np.float32))
-    # interpolation may round a hair past a neighbour
+    # interpolation may round slightly past a neighbour
     return tuple(_shortest(value) for value in deciles.clip(column[0], column[-1]))
 
 
@@ -101,11 +104,11 @@ def _shortest(value: np.float32) -> float:
 
 
 def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
-    """Return rows by which a copy of the model can be proved, with the eager model's probabilities.
+    """Return golden rows, with the eager model's probabilities, that verify a copy of the model.
 
     They are the training rows with the smallest and the largest value of each feature, and rows spread evenly over
-    the training and the test split; small data sets repeat rows. Where rows have so many values that these are too
-    many, they are some of each kind, spread as evenly.
+    the training and the test split; small data sets repeat rows. If rows are so wide that these would be too many, an
+    evenly spread part of each kind is taken.
     """
     least, most = golden_row_limits(train.x.shape[1], len(train.classes))
     extremes = np.unique([place for column in train.x.T for place in (column.argmin(), column.argmax())])
@@ -118,7 +121,7 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
 
 
 def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:
-    """Return what is needed to train the version again."""
+    """Return the lineage: everything needed to train the version again."""
     return Lineage(
         recipe=recipe.model_dump(mode="json"),
         seed=recipe.training.seed,
@@ -131,7 +134,7 @@ def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int
 
 
 def _evenly(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
-    """Return so many of the values along the first axis, or all if there are fewer."""
+    """Return at most `most` values, evenly spread along the first axis."""
     return values[np.unique(np.linspace(0, len(values) - 1, most).astype(np.int64))]
 
 

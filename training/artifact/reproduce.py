@@ -1,4 +1,4 @@
-"""Training a stored version again, from its lineage, to see whether the same weights come out; it publishes nothing."""
+"""Train a stored version again from its lineage and compare the weights; publishes nothing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from training.learners.mlp.fit import MLPLearner
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How the weights that came out differ from the stored ones.
+    """Differences between the reproduced and the stored weights.
 
     Attributes:
         weights: how many numbers were compared.
-        differing: how many of them are not the same to the last bit.
-        largest_difference: of them, as an absolute value; infinite if even the shapes differ.
+        differing: how many of them are not bit-identical.
+        largest_difference: largest absolute difference; infinite if even the shapes differ.
     """
 
     weights: int
@@ -36,17 +36,17 @@ class Reproduction:
 def reproduce(
     found: ModelVersion, folder: Path, file: str | None = None
 ) -> Generator[EpochMetrics | Notice, None, Reproduction]:
-    """Train a version again, yield what happens, and return how the weights compare.
+    """Train a version again, yield its events, and return the comparison of the weights.
 
     Args:
         found: the version.
-        folder: where its data files lie.
-        file: name of the data file there, if it is not the one that it was trained from.
+        folder: folder of its data files.
+        file: name of the data file in that folder, if it differs from the original name.
 
     Raises:
         BrokenVersion: if the version cannot be read.
-        DatasetError: if the data is not that which the version was trained on.
-        Diverged: if the loss leaves the finite numbers.
+        DatasetError: if the data differs from the data that the version was trained on.
+        Diverged: if the loss is not finite.
     """
     manifest = found.manifest()
     stored = torchscript.weights(found.model_bytes(manifest))
@@ -66,13 +66,13 @@ def reproduce(
 
 
 def data_folder(source: DataSource, sha256: Mapping[str, str], data_dir: Path, datasets_dir: Path) -> Path:
-    """Return the folder that holds these very bytes of a version's data.
+    """Return the folder that holds exactly the data files of a version.
 
     Args:
-        source: which files.
-        sha256: what they had when the version was trained, by file name.
-        data_dir: where the built-in files lie; it is also the answer if no folder has these bytes.
-        datasets_dir: where the service keeps uploaded data, `<stem>/<sha256>/<file>`.
+        source: the data source of the recipe.
+        sha256: SHA-256 of each file at training time, by file name.
+        data_dir: folder of the built-in files; also returned if no folder has the right files.
+        datasets_dir: folder in which the service keeps uploaded data sets, `<stem>/<sha256>/<file>`.
     """
     uploaded = datasets_dir / Path(source.file).stem / sha256.get(source.file, "")
     for folder in (data_dir, uploaded):
@@ -92,7 +92,7 @@ def differences(stored: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> Re
 
 
 def _changes(manifest: Manifest) -> list[str]:
-    """Return what about the libraries is not as it was."""
+    """Return a sentence for each library whose version differs from that of the training."""
     return [
         f"{name} is {importlib.metadata.version(name)}, the version was trained with {version}; weights may differ"
         for name, version in manifest.lineage.libraries.items()

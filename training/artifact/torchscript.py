@@ -1,7 +1,8 @@
-"""A classifier as TorchScript bytes and back; the only file of `training` that may know `torch.jit`.
+"""Convert a classifier to TorchScript bytes and back.
 
-TorchScript is deprecated upstream in favour of torch.export; why we stay is in `docs/decisions.md`. The artifact is
-one function: raw features, float32 (N, F), to probabilities, float32 (N, K), with the scaler as submodule `scaler`.
+This is the only module of `training` that may use `torch.jit`. TorchScript is deprecated upstream in favour of
+torch.export; `docs/decisions.md` says why we keep it. The artifact is one function: raw features, float32 (N, F), to
+probabilities, float32 (N, K), with the scaler as submodule `scaler`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def to_torchscript(module: nn.Module, x: npt.NDArray[np.floating[Any]]) -> bytes
     """Script the module, in evaluation mode, and return the bytes of `model.pt`.
 
     Args:
-        module: as a learner returned it.
-        x: raw features, shape (N, F), N >= 1, on which the bytes, loaded again, must agree with the module; of
-            many rows some, evenly spread, are enough.
+        module: the module returned by a learner.
+        x: raw features, shape (N, F), N >= 1, on which the reloaded bytes must agree with the module; of many rows,
+            an evenly spread part is checked.
 
     Raises:
         ExportError: if any probability differs by more than 1e-6.
@@ -47,17 +48,17 @@ def to_torchscript(module: nn.Module, x: npt.NDArray[np.floating[Any]]) -> bytes
 
 
 def load(model: bytes) -> Predict:
-    """Return the function inside the bytes of `model.pt`; they must come from our own store, for a model is code.
+    """Load the bytes of `model.pt` as a function; they must come from a trusted store, because a model is code.
 
     Raises:
-        RuntimeError: if the bytes are no TorchScript.
+        RuntimeError: if the bytes are not TorchScript.
     """
     with _deprecation_accepted():
         return predictor(torch.jit.load(io.BytesIO(model), map_location="cpu"))  # type: ignore[no-untyped-call]
 
 
 def weights(model: bytes) -> dict[str, Tensor]:
-    """Return the named weights inside the bytes of `model.pt`, those of the scaler included; the rest as in `load`."""
+    """Return the named weights in the bytes of `model.pt`, including those of the scaler; otherwise as `load`."""
     with _deprecation_accepted():
         state: dict[str, Tensor] = torch.jit.load(io.BytesIO(model), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
     return state

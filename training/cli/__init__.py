@@ -1,1 +1,1 @@
-"""The command line: commands, their options, and what a terminal shows."""
+"""The command line: commands, their options, and terminal output."""

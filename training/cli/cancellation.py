@@ -1,4 +1,4 @@
-"""Stopping a training by SIGTERM or Ctrl-C, until the moment of publishing; it must not know what is stopped."""
+"""Stop a training by SIGTERM or Ctrl-C, until publication begins."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Cancelled(BaseException):  # passes `except Exception`, like KeyboardInterrupt
-    """The process was asked to stop, and nothing has been published."""
+    """The process received a stop signal before anything was published."""
 
 
 class Cancellation:
-    """While entered, the first SIGTERM or SIGINT raises Cancelled in the main thread.
+    """Context in which the first SIGTERM or SIGINT raises Cancelled in the main thread.
 
-    After `too_late` signals are ignored: what has begun to be published is published, and reported as such.
+    After `too_late`, signals are ignored, so that a publication that has begun is completed and reported.
     """
 
     def __init__(self) -> None:

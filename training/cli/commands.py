@@ -1,4 +1,7 @@
-"""The command line, `python -m training ...`: options and exit codes; it must not import torch or scikit-learn."""
+"""The command line `python -m training ...`: commands, options and exit codes.
+
+It must not import torch or scikit-learn.
+"""
 
 from __future__ import annotations
 

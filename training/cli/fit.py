@@ -1,4 +1,7 @@
-"""The `fit` and `ensure` commands: from arguments to events and an exit code; light until a training begins."""
+"""The `fit` and `ensure` commands: from arguments to events and an exit code.
+
+torch and scikit-learn are imported only when a training begins.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class FitRequest:
 
     @property
     def name(self) -> str:
-        """Return the model's name, or the one that its data file gives it."""
+        """Return the model's name, or the default name made from the data file."""
         return self.model or (name_for(self.data) if self.data else "")
 
 
@@ -53,9 +56,9 @@ def fit(request: FitRequest, console: Console, errors: Console) -> int:
     """Train, publish, report, and return the exit code.
 
     Args:
-        request: what to train.
-        console: where events and the report go; with JSON lines the last one is a JobResult, whatever happened.
-        errors: where the one line about a failure goes.
+        request: the arguments of the command.
+        console: receives events and the report; with JSON lines, the last line is always a JobResult.
+        errors: receives one line about a failure.
     """
     with Cancellation() as cancellation:
         result, code = _attempt(request, cancellation, console)
@@ -69,7 +72,7 @@ def fit(request: FitRequest, console: Console, errors: Console) -> int:
 def ensure(folders: Folders, console: Console, errors: Console) -> int:
     """Train and activate every default recipe whose model has no version yet, and return the exit code.
 
-    A default recipe is one that has the name of its model; `cancer-tutorial` is a variant.
+    A default recipe has the name of its model; `cancer-tutorial` is a variant.
 
     Raises:
         RecipeError: if a recipe cannot be used.
@@ -88,7 +91,7 @@ def ensure(folders: Folders, console: Console, errors: Console) -> int:
 
 
 def _attempt(request: FitRequest, cancellation: Cancellation, console: Console) -> tuple[JobResult, int]:
-    """Show every event of the training, the JobResult last, and return that with the exit code."""
+    """Show all events of the training, the JobResult last, and return the JobResult and the exit code."""
     with reporter(console, json_lines=request.json_lines) as view:
         try:
             result, code = _run(request, cancellation, view)
@@ -97,7 +100,7 @@ def _attempt(request: FitRequest, cancellation: Cancellation, console: Console) 
             result, code = JobResult(reason="cancelled", detail=detail, model=request.name), CANCELLED
         except (TrainingError, InvalidKey, InvalidName, OSError) as error:
             result, code = JobResult(reason="failed", detail=str(error), model=request.name), WRONG_USAGE
-        except (MemoryError, ImportError) as error:  # a limit may be too small even for the imports
+        except (MemoryError, ImportError) as error:  # a memory limit may be too small even for the imports
             result = JobResult(reason=reason_for(error), detail=sentence(error), model=request.name)
             code = FAILED
         cancellation.too_late()
@@ -110,8 +113,8 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
     """Check the request and train.
 
     Raises:
-        TrainingError, InvalidKey, InvalidName, OSError: if the request is wrong; once training began, failures are
-            results.
+        TrainingError, InvalidKey, InvalidName, OSError: if the request is wrong; after the training has begun, failures
+            are results.
     """
     recipe = _recipe(request)
     check_new_name(recipe.model)
@@ -160,7 +163,7 @@ def _permit(request: FitRequest) -> Permit | None:
 
 
 class _Optional:
-    """Records events until that fails once, which is told: no training fails for want of TensorBoard's files."""
+    """Records events for TensorBoard until the first failure, which is only a warning: the training goes on."""
 
     def __init__(self, record: Callable[[Event], None], view: Reporter) -> None:
         self._record: Callable[[Event], None] | None = record
@@ -178,7 +181,7 @@ class _Optional:
 
 
 def _recorder(request: FitRequest, recipe: Recipe, view: Reporter) -> Callable[[Event], None]:
-    """Return what writes TensorBoard's files, if that was asked for."""
+    """Return a function that writes TensorBoard files, or one that does nothing if they are not requested."""
     if request.tensorboard is None:
         return lambda event: None
     try:

@@ -1,4 +1,4 @@
-"""The package's only deferred import, so that a command pays only for what it uses; it knows no module's content."""
+"""The package's only deferred import, so that each command imports only what it uses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def deferred(module: str) -> Any:
-    """Import `training.<module>` at the moment that it is needed, and return it.
+    """Import and return `training.<module>`.
 
     torch, scikit-learn and matplotlib take seconds to import; `list`, `recipes`, `activate` and an `ensure` with
-    nothing to do need none of them. What comes back is untyped: give it a type where it is called.
+    nothing to do need none of them. The returned module is untyped: annotate the results at the call.
     """
     return importlib.import_module(f"training.{module}")

@@ -1,4 +1,4 @@
-"""The commands that measure: `evaluate`, `compare` and `reproduce`; it must not know command-line options."""
+"""The measuring commands `evaluate`, `compare` and `reproduce`, without their options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from training.learners.protocol import WithResult
 def report_version(
     console: Console, repository: ModelRepository, places: DataPlaces, name: str, version: int | None
 ) -> None:
-    """Measure a stored version on the test split that its own recipe describes, and print the report.
+    """Measure a stored version on the test split of its own recipe, and print the report.
 
     Raises:
         StoreError: if there is no such version, or it is broken.
@@ -58,15 +58,15 @@ def report_reproduction(
     *,
     data: Path | None = None,
 ) -> bool:
-    """Train a stored version again, say how the weights compare, and return whether they are the same bits.
+    """Train a stored version again, print the comparison, and return whether the weights are bit-identical.
 
     Args:
-        console: where events and the outcome go.
-        repository: the store.
-        places: where its data is looked for.
-        name: of the model.
-        version: of it.
-        data: the data file, if it lies elsewhere or has another name.
+        console: receives events and the outcome.
+        repository: the model store.
+        places: folders to search for the data.
+        name: name of the model.
+        version: version to reproduce.
+        data: the data file, if it is elsewhere or has another name.
 
     Raises:
         StoreError: if there is no such version, or it is broken.

@@ -1,4 +1,4 @@
-"""What the commands share: options, the model store that they name, and failures in one line; it knows no command."""
+"""Options, consoles and error reporting shared by all commands."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ KEEP_VERSIONS = 20
 
 
 def store(folder: Path, key_file: Path | None) -> ModelRepository:
-    """Return the model store of a command line.
+    """Return the model store that the options name.
 
     Raises:
-        InvalidKey: if there is a key file and it cannot be used.
+        InvalidKey: if there is a key file that cannot be used.
     """
     return ModelRepository(folder, SigningKey.read(key_file) if key_file else None)
 
 
 @contextmanager
 def failures_in_one_line() -> Iterator[None]:
-    """End the command with one line about what went wrong, and the exit code for it.
+    """Turn known errors into one line and an exit code.
 
     Raises:
         typer.Exit.
@@ -61,7 +61,7 @@ def failures_in_one_line() -> Iterator[None]:
 
 
 def fail(message: str, code: int = fit.FAILED) -> None:
-    """Print one line and end.
+    """Print one error line and end the command.
 
     Raises:
         typer.Exit.
@@ -71,10 +71,10 @@ def fail(message: str, code: int = fit.FAILED) -> None:
 
 
 def console() -> Console:
-    """Return where results go."""
+    """Return the console for results, standard output."""
     return Console(file=sys.stdout)
 
 
 def errors() -> Console:
-    """Return where the line about a failure goes."""
+    """Return the console for error lines, standard error."""
     return Console(file=sys.stderr)

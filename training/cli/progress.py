@@ -1,4 +1,4 @@
-"""The three views of a training's events: a progress bar, plain lines, JSON lines; it must not know their origin."""
+"""Three views of a training's events: progress bar, plain lines, JSON lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reporter(Protocol):
 
 
 class JsonLines:
-    """Nothing but one JSON document a line, flushed, for programs."""
+    """Writes one JSON document per line, flushed, for programs."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -35,7 +35,7 @@ class JsonLines:
 
 
 class PlainLines:
-    """Lines for a log: the first and the last epoch, each tenth part, and otherwise at most one a second."""
+    """Prints log lines: the first and the last epoch, every tenth of the training, else at most one per second."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,7 +43,7 @@ class PlainLines:
         self._unshown: EpochMetrics | None = None
 
     def show(self, event: Event) -> None:
-        """Print the event if it is due; before anything else, the last epoch that was held back."""
+        """Print the event if it is due; print the last withheld epoch before any other event."""
         if isinstance(event, EpochMetrics):
             self._unshown = event
             if not self._due(event):
@@ -61,20 +61,20 @@ class PlainLines:
         return milestone or event.elapsed_s - self._shown_at_s >= 1
 
     def _line(self, text: str) -> None:
-        # a line without markup needs nothing of rich, whose `print` takes as long as ten epochs of a small network
+        # written directly: `rich.print` takes as long as ten epochs of a small network
         self._console.file.write(f"{text}\n")
         self._console.file.flush()
 
 
 class ProgressBar:
-    """A moving bar for a person at a terminal."""
+    """Shows a progress bar on a terminal."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: TaskID | None = None
 
     def show(self, event: Event) -> None:
-        """Move the bar, or print a sentence above it."""
+        """Advance the bar, or print a sentence above it."""
         if not isinstance(event, EpochMetrics):
             self._progress.console.print(sentence(event), markup=False, highlight=False)
             return
@@ -87,7 +87,7 @@ class ProgressBar:
 
 @contextmanager
 def reporter(console: Console, *, json_lines: bool) -> Iterator[Reporter]:
-    """Yield the view that fits: JSON lines if asked for, a bar on a terminal, plain lines otherwise."""
+    """Yield the right view: JSON lines if requested, a bar on a terminal, else plain lines."""
     if json_lines:
         yield JsonLines(console.file)
     elif console.is_terminal:
@@ -108,7 +108,7 @@ def epoch_line(event: EpochMetrics) -> str:
 
 
 def losses(event: EpochMetrics) -> str:
-    """Return the losses in nats and, where they were measured, the test accuracy and the speed."""
+    """Return the losses in nats and, if measured, the test accuracy and the speed."""
     parts = [f"train loss {event.train_loss:.4f}"]
     if event.validation_loss is not None:
         parts.append(f"validation loss {event.validation_loss:.4f}")
@@ -120,7 +120,7 @@ def losses(event: EpochMetrics) -> str:
 
 
 def sentence(event: Notice | JobResult) -> str:
-    """Return what a notice or a result says to people."""
+    """Return the text of a notice or a result for people."""
     if isinstance(event, Notice):
         return f"warning: {event.message}" if event.level == "warning" else event.message
     return event.detail if event.reason == "succeeded" else f"{event.reason}: {event.detail}"

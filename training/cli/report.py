@@ -1,4 +1,4 @@
-"""The tables that the command line prints; it must not know torch or where a manifest comes from."""
+"""Tables that the command line prints; imports no torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIGURES: dict[str, Callable[[Evaluation], str]] = {
 
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
-    """Print figures, confusion matrix and per-class report of one split."""
+    """Print metrics, confusion matrix and per-class report of one split."""
     console.print(
         f"\n{title}: accuracy {evaluation.accuracy:.4f}, log loss {evaluation.log_loss:.4f}, "
         f"Brier {evaluation.brier:.4f}, calibration error {evaluation.calibration_error:.4f}, "
@@ -41,7 +41,7 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
 
 
 def print_comparison(console: Console, manifest: Manifest) -> None:
-    """Print the network beside the baselines on the test rows."""
+    """Print test metrics of the network and the baselines side by side."""
     test = manifest.metrics["test"]
     table = _table(f"beside it, on the same {test.rows} rows", "method", "accuracy", "log loss")
     scores: dict[str, Evaluation | Baseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
@@ -51,7 +51,7 @@ def print_comparison(console: Console, manifest: Manifest) -> None:
 
 
 def print_versions(console: Console, repository: ModelRepository) -> None:
-    """Print every version of every model, its test figures, and which one is active."""
+    """Print all versions of all models with their test metrics, and mark the active ones."""
     table = _table("", "model", "version", "active", "accuracy", "log loss", "rows", "created (UTC)")
     for name in repository.names():
         active = repository.active(name)
@@ -66,7 +66,7 @@ def print_versions(console: Console, repository: ModelRepository) -> None:
 
 
 def print_cross_validation(console: Console, scores: Iterable[MethodScore], title: str) -> None:
-    """Print mean and standard deviation over the folds, a line a method."""
+    """Print mean and standard deviation over the folds, one line per method."""
     table = _table(title, "method", "accuracy", "log loss")
     for score in scores:
         accuracy = f"{score.accuracy:.4f} ± {score.accuracy_std:.4f}"
@@ -75,7 +75,7 @@ def print_cross_validation(console: Console, scores: Iterable[MethodScore], titl
 
 
 def print_two_versions(console: Console, comparison: VersionComparison) -> None:
-    """Print two versions side by side, and the test rows that they see differently."""
+    """Print two versions side by side, and test rows that they classify differently."""
     ours, theirs = comparison.versions
     figures = _table(f"{comparison.model}, test split", "", f"version {ours}", f"version {theirs}")
     for title, value in FIGURES.items():
@@ -97,7 +97,7 @@ def print_two_versions(console: Console, comparison: VersionComparison) -> None:
 
 
 def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> None:
-    """Print the recipes with the model each trains and its main settings."""
+    """Print the recipes, each with its model and main settings."""
     table = _table("", "recipe", "model", "network", "hidden", "optimiser", "lr", "epochs", "batch")
     for name, recipe in recipes:
         settings = recipe.training
@@ -127,7 +127,7 @@ def _confusion(evaluation: Evaluation) -> Table:
 
 
 def _mistakes(evaluation: Evaluation) -> Table:
-    """Return the most frequent mistakes, for more classes than a line holds counts."""
+    """Return a table of the most frequent mistakes, for a confusion matrix too wide for the console."""
     names = list(evaluation.per_class)
     found = [
         (count, names[true], names[predicted])

@@ -1,4 +1,4 @@
-"""The commands about what is published: list, activate, prune, sign, and make the key; they train nothing."""
+"""Commands on the model store: list, activate, prune, sign, signing-key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from training.cli.report import print_versions
 
 
 def install(app: typer.Typer) -> None:
-    """Add the commands to a command line."""
+    """Add the commands to the command line."""
     app.command("list")(list_versions)
     app.command()(activate)
     app.command()(prune)
@@ -33,13 +33,13 @@ def install(app: typer.Typer) -> None:
 
 
 def list_versions(models_dir: ModelsDir = MODELS, key_file: KeyFile = None) -> None:
-    """Show all versions with their test figures, and which one is active."""
+    """Show all versions with their test metrics, and which one is active."""
     with failures_in_one_line():
         print_versions(console(), store(models_dir, key_file))
 
 
 def activate(name: Name, version: Version, models_dir: ModelsDir = MODELS, key_file: KeyFile = None) -> None:
-    """Make a version the one that serves, if its hash and signature are right; also backwards."""
+    """Make a version the active one, if its hash and signature are right; may also be an older version."""
     with failures_in_one_line():
         repository = store(models_dir, key_file)
         repository.find(name, version).verify()
@@ -52,7 +52,7 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep.")] = KEEP_VERSIONS,
     models_dir: ModelsDir = MODELS,
 ) -> None:
-    """Remove old versions; never the active one, nor the one that was active before it."""
+    """Remove old versions, but never the active or the previously active one."""
     with failures_in_one_line():
         removed = store(models_dir, None).prune(check_name(name), keep)
         numbers = ", ".join(map(str, removed)) or "none"
@@ -65,7 +65,7 @@ def sign(
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
 ) -> None:
-    """Sign versions that were published without the key, or with an older one; look at where they come from first."""
+    """Sign versions that were published without the key or with an older one; check their origin first."""
     with failures_in_one_line():
         repository = store(models_dir, key_file)
         if repository.key is None:
@@ -78,7 +78,7 @@ def sign(
 def signing_key(
     file: Annotated[Path, typer.Option(metavar="FILE", help="Where the key is kept; it must stay secret.")],
 ) -> None:
-    """Make a key, or put a new one before those of the file: the first signs, all are trusted."""
+    """Make a key, or add a new one before those in the file: the first signs, all are trusted."""
     with failures_in_one_line():
         older = len(SigningKey.create(file).older)
         console().print(f"{file} has a new key and {older} older", highlight=False, soft_wrap=True)

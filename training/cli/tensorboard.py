@@ -1,4 +1,7 @@
-"""A training's scalars and hyper-parameters for TensorBoard, an optional extra; imported only with `--tensorboard`."""
+"""Write a training's scalars and hyper-parameters for TensorBoard.
+
+TensorBoard is an optional extra; this module is imported only with `--tensorboard`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from training.config.recipe import Recipe
 
 
 def recorder(folder: Path, recipe: Recipe) -> Callable[[Event], None]:
-    """Return what writes each event of one training to a new run folder `<folder>/<model>-<time>`."""
+    """Return a function that writes each event of one training to a new run folder `<folder>/<model>-<time>`."""
     run_name = f"{recipe.model}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     writer = SummaryWriter(str(folder / run_name))
 

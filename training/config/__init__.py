@@ -1,1 +1,1 @@
-"""What to train: recipes, what is made up for a table without one, and one run."""
+"""What to train: recipes, the default recipe for a table without one, and the run."""

@@ -1,4 +1,7 @@
-"""A complete recipe for a data file that nobody wrote one for; it must not know the file's content, nor torch."""
+"""Make a default recipe for a data file that has none.
+
+It must not know the file's content, except for the number of lines, or torch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ LEARNING_RATE = 0.003
 
 @dataclass(frozen=True)
 class _Size:
-    """The settings for files of fewer rows than this; chosen against logistic regression: docs/decisions.md."""
+    """Settings for files of at most `rows` lines, chosen by comparison with logistic regression: docs/decisions.md."""
 
     rows: float
     batch_size: int
@@ -40,16 +43,16 @@ SIZES = (
 
 
 def recipe_for_data(path: Path, target: str, *, model: str | None = None, features: Sequence[str] = ()) -> Recipe:
-    """Return a recipe whose settings fit a file of this length.
+    """Return a recipe with settings for the length of the file.
 
     Args:
         path: the CSV file; its folder is the data folder.
         target: the class column.
-        model: name of the model; by default the file's, in the letters that a model's name may have.
-        features: the columns to learn from; none stands for all but the target.
+        model: name of the model; by default the file name, reduced to the characters of a model name.
+        features: the columns to learn from; empty means all but the target.
 
     Raises:
-        InvalidName: if `model` is no name.
+        InvalidName: if `model` is not a valid name.
         DatasetError: if there is no such file.
         RecipeError: if the names do not fit together.
         OSError: if the file cannot be read.
@@ -85,13 +88,13 @@ def recipe_for_data(path: Path, target: str, *, model: str | None = None, featur
 
 
 def name_for(path: Path) -> str:
-    """Return a file's name in the letters that a model's name may have: `Churn 2024.csv` gives `churn-2024`."""
+    """Return a valid model name made from a file name: `Churn 2024.csv` gives `churn-2024`."""
     name = re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-_")
     return name[:64] or "model"
 
 
 def count_lines(path: Path) -> int:
-    """Count line feeds or, in a file without, carriage returns, so about the rows."""
+    """Count line feeds or carriage returns, whichever are more: an estimate of the number of rows."""
     feeds = returns = 0
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):

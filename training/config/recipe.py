@@ -1,4 +1,7 @@
-"""The checked form of a recipe file: which data, which network, which settings; it must not know torch or the data."""
+"""Read and check recipes: data source, network and training settings.
+
+It must not know torch or the content of the data.
+"""
 
 from __future__ import annotations
 
@@ -37,20 +40,20 @@ Column = Annotated[Label, AfterValidator(column_name)]
 
 
 class DataSource(Record):
-    """Which rows to train on and which to test on.
+    """The rows to train on and to test on.
 
     Attributes:
         file: CSV file in the data folder.
-        target: column that holds the class.
+        target: the class column.
         features: the columns to learn from, in this order; empty means every column but the target.
-        test_file: CSV file whose rows are the test split; then all rows of `file` are for training.
+        test_file: CSV file whose rows are the test split; all rows of `file` are then for training.
         test_fraction: share of `file` held back as the test split; exactly one of the two is given.
-        split_seed: decides which rows are held back. It is not the training seed: the test rows stay the same
-            whatever the seed, so versions can be compared.
+        split_seed: seed of the test split. It is separate from the training seed: the test rows stay the same for
+            every training seed, so versions can be compared.
         stratify: whether each class has the same share in both splits.
-        classes: value in the file to class name, in class order; empty means the values themselves, sorted as
+        classes: class name of each value in the file, in class order; empty means the values themselves, sorted as
             numbers if all of them are numbers.
-        units: feature name to unit; a feature that is absent has none.
+        units: unit of each feature, by name; absent features have none.
     """
 
     file: FileName
@@ -75,7 +78,7 @@ class DataSource(Record):
 
 
 class TrainingSettings(Record):
-    """How the network looks and learns; field by field what `modelstore.Overrides` may change."""
+    """Architecture and training settings of the network; the same fields as `modelstore.Overrides`."""
 
     hidden: Hidden
     dropout: Dropout = 0.0
@@ -97,14 +100,14 @@ class TrainingSettings(Record):
 
 
 class GateRule(Record):
-    """What a candidate must show, on the test rows, to replace the active version.
+    """Conditions that a candidate must meet on the test rows to replace the active version.
 
     Attributes:
-        metric: the figure that decides; smaller is better.
-        margin: how much smaller than the active version's it must be, in nats.
-        min_recall: recall that every class must reach.
-        min_skill: by how many standard errors the log loss must lie below that of the class frequencies; at 3, a
-            network that learnt shuffled labels passes about once in a thousand times.
+        metric: the deciding metric; smaller is better.
+        margin: by how many nats the candidate's metric must be smaller than the active version's.
+        min_recall: minimum recall of every class.
+        min_skill: number of standard errors by which the log loss must be below that of the class frequencies; at 3,
+            a network trained on shuffled labels passes about once in a thousand times.
     """
 
     metric: Literal["log_loss"] = "log_loss"
@@ -118,7 +121,7 @@ class Recipe(Record):
 
     Attributes:
         model: name under which the versions are published.
-        network: what people call the network, for reports.
+        network: display name of the network, for reports.
         report_every: epochs between reports of the test accuracy; 0 reports none.
     """
 
@@ -153,8 +156,8 @@ def load_recipe(name: str, folder: Path) -> Recipe:
     """Read and check `<folder>/<name>.toml`.
 
     Raises:
-        UnknownRecipe: if there is no such file; lists those that there are.
-        RecipeError: if the file is not TOML or a field is wrong; names file, field, what was expected and what came.
+        UnknownRecipe: if there is no such file; lists the known recipes.
+        RecipeError: if the file is not TOML or a field is wrong; names file, field, expected and actual value.
     """
     known = recipe_names(folder)
     if name not in known:
@@ -171,17 +174,17 @@ def parse_recipe(content: dict[str, object], source: str) -> Recipe:
     """Check the content of a recipe file, or of a manifest's lineage.
 
     Raises:
-        RecipeError: names source, field, what was expected and what came.
+        RecipeError: names source, field, expected and actual value.
     """
     try:
-        # through JSON: its arrays may become tuples even in strict mode
+        # through JSON, because strict mode converts arrays to tuples only there
         return Recipe.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         raise refusal(source, error) from error
 
 
 def refusal(source: str, error: ValidationError) -> RecipeError:
-    """Return the first fault that pydantic found as an error of ours."""
+    """Convert the first fault of a pydantic error to a RecipeError."""
     fault = error.errors(include_url=False)[0]
     field = ".".join(map(str, fault["loc"]))
     return RecipeError(source, field, wording.expected(fault), None if fault["type"] == "missing" else fault["input"])

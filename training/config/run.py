@@ -1,4 +1,4 @@
-"""What the command line asks of a training, before torch is imported; it must not know how training works."""
+"""The settings of one training run, read from the command line without importing torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.evaluation.gate import Policy
 
 @dataclass(frozen=True)
 class Folders:
-    """Where models are published, data is read, and recipes and the key that signs versions, if any, lie."""
+    """Paths of the model store, the data, the recipes and, if versions are signed, the key file."""
 
     models: Path
     data: Path
@@ -31,14 +31,14 @@ class Folders:
         """Return the model store.
 
         Raises:
-            InvalidKey: if there is a key and it cannot be used.
+            InvalidKey: if there is a key file that cannot be used.
         """
         return ModelRepository(self.models, SigningKey.read(self.signing_key) if self.signing_key else None)
 
 
 @dataclass(frozen=True)
 class DataPlaces:
-    """Where a version's data may lie: among the built-in files, or among those that the service was given."""
+    """The two folders that may hold a version's data: built-in files, and data sets sent to the service."""
 
     data: Path
     datasets: Path
@@ -46,17 +46,18 @@ class DataPlaces:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What to train, and where to put it.
+    """A recipe to train and the store to publish it in.
 
     Attributes:
-        recipe: with all overrides applied.
+        recipe: the recipe with all overrides applied.
         data_dir: folder of the data files.
-        repository: where the version is published.
-        policy: whether it becomes the active version.
-        job: id of the service's job, if one started this.
-        permit: that job's right to publish; a person needs none.
+        repository: the store in which the version is published.
+        policy: when the version becomes the active one.
+        job: id of the job, if a service started the training.
+        permit: the job's permit to publish; a person needs none.
         keep: how many versions of the model to keep afterwards; None keeps all.
-        before_publishing: called once, when it is too late to cancel; may raise to stop before that.
+        before_publishing: called once, just before publication, from when on it is too late to cancel; may raise to
+            stop the training.
     """
 
     recipe: Recipe
@@ -75,8 +76,8 @@ def recipe_for(model: str, recipe: str | None, overrides: Overrides, folder: Pat
     Args:
         model: name of the model, and of the recipe unless another is given.
         recipe: name of a variant of the model's recipe.
-        overrides: settings that differ for this training.
-        folder: where the recipes lie.
+        overrides: settings that replace those of the recipe.
+        folder: folder of the recipes.
 
     Raises:
         UnknownRecipe, RecipeError, WrongModel.
@@ -89,7 +90,7 @@ def recipe_for(model: str, recipe: str | None, overrides: Overrides, folder: Pat
 
 
 def read_overrides(document: str | None, assignments: Sequence[str], seed: int | None) -> Overrides:
-    """Return the overrides of a command line; of two that name the same field, the later argument here wins.
+    """Return the overrides of a command line; for a field named twice, the later of these arguments wins.
 
     Args:
         document: a JSON object.
@@ -97,7 +98,7 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
         seed: the training seed.
 
     Raises:
-        RecipeError: names the field, what was expected and what came.
+        RecipeError: names the field, the expected and the actual value.
     """
     fields: dict[str, object] = {**_object(document), **dict(map(_assignment, assignments))}
     if seed is not None:
@@ -113,7 +114,7 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
 
 
 def read_names(text: str) -> tuple[str, ...]:
-    """Return the column names of a command line: `a,b` as CSV, or a JSON array, in which a name may hold anything.
+    """Return the column names of a command line: `a,b` as CSV, or a JSON array, which allows any characters in names.
 
     Raises:
         RecipeError: if it is neither.

@@ -1,1 +1,1 @@
-"""From bytes to typed columns and splits, with every fault named by its place."""
+"""From bytes to typed columns and splits, with every fault located by line and column."""

@@ -1,4 +1,4 @@
-"""Some rows of a CSV file: their cells as read, and as they stand in the file; it must not know how they are read."""
+"""A block of rows of a CSV file: the parsed cells and the original text."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHORT = 2000
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of a file.
+    """A block of rows of a file.
 
     Attributes:
-        cells: a column for each position; numbers if every cell of the block is one and no text was asked for, else
-            text, or numbers as they stand.
-        lines: the line at which each row begins, the file's first being 1, shape (n,).
-        source: the bytes of all rows if each is one line, else of each row without its line end.
+        cells: one column per position; numbers if all cells of the block are numbers and no text was requested, else
+            the original text.
+        lines: line at which each row begins, the first line of the file being 1, shape (n,).
+        source: the bytes of all rows if each row is one line, else the bytes of each row without its line end.
     """
 
     cells: pd.DataFrame
@@ -36,27 +36,27 @@ class Block:
 
     @cached_property
     def rows(self) -> list[bytes]:
-        """Each row as it stands in the file, without its line end."""
+        """The original bytes of each row, without its line end."""
         return self.source.splitlines() if isinstance(self.source, bytes) else self.source
 
     def texts(self, position: int, rows: Iterable[int]) -> list[str]:
-        """Return the cells of some rows of a column as they stand in the file."""
+        """Return the original text of the cells of a column in the given rows."""
         column = self.cells[position]
-        if pd.api.types.is_numeric_dtype(column):  # bool, too
+        if pd.api.types.is_numeric_dtype(column):  # includes bool
             return [self._row(row)[position] for row in rows]
         return [str(column.iat[row]) for row in rows]
 
     def coded(self, position: int) -> tuple[npt.NDArray[np.signedinteger[Any]], list[str]]:
-        """Return a column of text as codes, shape (n,), and the different texts that they stand for."""
+        """Return a text column as codes, shape (n,), and the distinct texts to which they refer."""
         column = self.cells[position]
-        if len(column) < SHORT:  # a category takes half a millisecond however short the column is
+        if len(column) < SHORT:  # a category costs half a millisecond even for a short column
             codes, different = pd.factorize(column.to_numpy(dtype=object))
             return codes, list(different)
         category = column.astype("category").cat
         return np.asarray(category.codes), [str(text) for text in category.categories]
 
     def _row(self, row: int) -> list[str]:
-        """Return the cells of a row; each row is parsed once, however many columns ask."""
+        """Return the cells of a row; each row is parsed only once, for all columns."""
         if row not in self._parsed:
             self._parsed[row] = next(csv.reader(io.StringIO(self.rows[row].decode(), newline="")))
         return self._parsed[row]

@@ -1,4 +1,4 @@
-"""Where the committed data files come from: scikit-learn's copies, as CSV bytes; it must not know any recipe."""
+"""Write the built-in data files from scikit-learn's data sets, and compare them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOB_ROWS = 1000
 
 
 def csv_files() -> dict[str, bytes]:
-    """Return the content of every file of `data/`, made anew from scikit-learn, by file name."""
+    """Return the content of every file in `data/`, generated from scikit-learn, by file name."""
     return {**_cancer(), "iris.csv": _iris(), "blobs.csv": _blobs()}
 
 
@@ -35,7 +35,7 @@ def write(folder: Path) -> tuple[str, ...]:
 
 
 def differing(folder: Path) -> tuple[str, ...]:
-    """Return the names of data files that are missing or differ from scikit-learn's in any byte."""
+    """Return the names of data files that are missing or not byte-identical to the generated ones."""
     return tuple(name for name, content in csv_files().items() if _content(folder / name) != content)
 
 
@@ -44,7 +44,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _cancer() -> dict[str, bytes]:
-    """Return training and test file; scikit-learn's target is 0 = malignant, ours is 1 = malignant."""
+    """Return the training and the test file; scikit-learn codes malignant as 0, the files as 1."""
     bunch = load_breast_cancer()
     header = (*map(str, bunch.feature_names[:CANCER_FEATURES]), "class")
     x, malignant = bunch.data[:, :CANCER_FEATURES], 1 - bunch.target
@@ -66,7 +66,7 @@ def _blobs() -> bytes:
 
 
 def _csv(header: tuple[str, ...], x: npt.NDArray[np.float64], labels: Iterable[object]) -> bytes:
-    """Return a CSV file whose floats have the fewest digits that read back to the same float64."""
+    """Return a CSV file whose floats have the fewest digits that read back as the same float64."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)

@@ -1,4 +1,4 @@
-"""What one cell of a data file stands for: a number, a word, or nothing usable; it must not know rows or files."""
+"""Interpret single cells of a data file as numbers or words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ GROUPED = re.compile(r"[+-]?\d[\d. ]*,[\d., ]*")
 
 
 def number(cell: str) -> float:
-    """Return the number that a cell stands for, perhaps not a finite one.
+    """Parse a cell as a number, which may be NaN or infinite.
 
     Raises:
-        ValueError: if it stands for none; `1_000` and digits of other scripts do not.
+        ValueError: if it is not a number; `1_000` and digits of other scripts are not.
     """
     if "_" in cell or not cell.isascii():
         raise ValueError(cell)
@@ -27,20 +27,20 @@ def number(cell: str) -> float:
 
 
 def finite(cell: str) -> float | None:
-    """Return the finite number that a cell stands for, None if there is none."""
+    """Parse a cell as a finite number; return None if it is not one."""
     value = _number(cell)
     return value if value is not None and math.isfinite(value) else None
 
 
 def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
-    """Return a block's column as float64 (n,), with NaN where a cell stands for no number."""
+    """Return a column of a block as float64 (n,), with NaN for cells that are not numbers."""
     if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
         return column.to_numpy(dtype=np.float64)
     return parsed(column.astype(str).tolist() if column.dtype == bool else column.tolist())
 
 
 def parsed(cells: list[str]) -> npt.NDArray[np.float64]:
-    """Return the numbers that cells stand for, float64 (n,), with NaN for none."""
+    """Parse cells as numbers, float64 (n,), with NaN for cells that are not numbers."""
     try:
         if "_" in (whole := "".join(cells)) or not whole.isascii():
             raise ValueError
@@ -50,13 +50,13 @@ def parsed(cells: list[str]) -> npt.NDArray[np.float64]:
 
 
 def is_word(cell: str) -> bool:
-    """Tell whether a cell was not even meant as a number; an empty one, `nan` and `1,5` were."""
+    """Return whether a cell is clearly not meant as a number; empty cells, `nan` and `1,5` may be."""
     text = cell.strip()
     return bool(text) and _number(text) is None and not GROUPED.fullmatch(text)
 
 
 def wrong_number(cell: str) -> str:
-    """Say what is wrong with a cell that is no finite float32."""
+    """Describe the fault of a cell that is not a finite float32."""
     if not cell.strip():
         return "expected a finite number, got an empty cell"
     hint = ": write a decimal point and no thousands separators" if GROUPED.fullmatch(cell.strip()) else ""
@@ -64,14 +64,14 @@ def wrong_number(cell: str) -> str:
 
 
 def in_class_order(values: Iterable[str]) -> list[str]:
-    """Sort class texts by number if all are finite numbers, else as text."""
+    """Sort class texts numerically if all are finite numbers, else as text."""
     texts = sorted(values)
     known = [rank for rank in map(finite, texts) if rank is not None]
     return [texts[at] for at in np.argsort(known, kind="stable")] if len(known) == len(texts) else texts
 
 
 def alike(values: Iterable[str]) -> list[str]:
-    """Return groups of class texts that people may take for one: `yes`, `yes ` and `Yes`, or `0` and `0.0`."""
+    """Return groups of class texts that probably mean the same: `yes`, `yes ` and `Yes`, or `0` and `0.0`."""
     groups: dict[str, list[str]] = {}
     for text in values:
         value = finite(text)

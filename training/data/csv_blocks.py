@@ -1,8 +1,8 @@
-"""A CSV file as blocks of whole rows, each row with its line, in bounded memory; it must not know which columns matter.
+"""Read a CSV file as blocks of whole rows with line numbers, in bounded memory.
 
-A block is read quickly (pandas) if each of its lines is one row of the right length, and exactly (the `csv` module)
-otherwise: blank lines, line feeds inside quotes, rows of a wrong length. Both give the same rows, so only the time
-depends on which one it was; either way it is linear in the cells, however wide or ragged the file.
+A block is read fast (pandas) if each of its lines is one row of the right length, and exactly (the `csv` module)
+otherwise: blank lines, line feeds inside quotes, rows of a wrong length. Both give the same rows and
+take time linear in the number of cells, however wide or ragged the file. It must not know which columns matter.
 Syntax: commas, quotes doubled inside quotes, UTF-8, with or without a byte order mark.
 """
 
@@ -32,12 +32,12 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class CsvFile:
-    """One pass over an open file; `header` is read first, then the blocks.
+    """One pass over an open file: first the header, then the blocks.
 
     Attributes:
-        faults: what is wrong with the file's syntax; callers add what they find wrong with its cells.
-        header: the column names, as `column_name` has them; empty if they cannot be used, and then there is a fault.
-        blank_lines: how many were passed over so far.
+        faults: faults of the file's syntax; callers add faults of its cells.
+        header: column names, normalised by `column_name`; empty if they cannot be used, which is also a fault.
+        blank_lines: number of blank lines skipped so far.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -48,12 +48,12 @@ class CsvFile:
         self._hash = hashlib.sha256()
         self._stream = stream
         self._raw = self._raw_blocks()
-        self._line = 1  # at which the next block begins
+        self._line = 1  # line at which the next block begins
         self._offset = 0
         self._first = b""
 
     def read_header(self) -> tuple[str, ...]:
-        """Read the first row as the names of the columns and check them."""
+        """Read and check the first row, the column names."""
         first = next(self._raw, b"")
         if first.startswith(UTF_16):
             self.faults.add("the file is UTF-16; save it as CSV in UTF-8")
@@ -83,10 +83,10 @@ class CsvFile:
         return self.header
 
     def blocks(self, as_text: Collection[int]) -> Iterator[Block]:
-        """Yield the rows below the header, none of them empty blocks; rows of a wrong length are faults and left out.
+        """Yield the rows below the header in non-empty blocks; rows of a wrong length are faults and omitted.
 
         Args:
-            as_text: positions of the columns whose text is wanted; looked at before each block, so it may change.
+            as_text: positions of columns to read as text; evaluated before each block, so it may change meanwhile.
         """
         while not self.faults.full:
             raw, self._first = self._first or next(self._raw, b""), b""
@@ -103,11 +103,11 @@ class CsvFile:
                 yield block
 
     def sha256(self) -> str:
-        """Return the hash of all that was read: of the whole file once the blocks have come to their end."""
+        """Return the hash of all bytes read so far: of the whole file after the last block."""
         return self._hash.hexdigest()
 
     def _raw_blocks(self) -> Iterator[bytes]:
-        """Yield the file in pieces that end where a line ends."""
+        """Yield the file in pieces that end at the end of a line."""
         rest, size = b"", FIRST_BYTES
         while chunk := self._stream.read(size):
             self._hash.update(chunk)
@@ -138,7 +138,7 @@ class CsvFile:
         return True
 
     def _quick(self, raw: bytes, as_text: Collection[int]) -> Block | None:
-        """Return the rows if each line is one of the right length, else None."""
+        """Return the rows if each line is one row of the right length, else None."""
         rows, columns, quoted = _line_count(raw), len(self.header), b'"' in raw
         if (b"\r" in raw and _count(raw, b"\r") != raw.count(b"\r\n")) or (
             not quoted and _count(raw, b",") != rows * (columns - 1)
@@ -150,7 +150,7 @@ class CsvFile:
                     io.BytesIO(raw),
                     header=None,
                     names=range(columns),
-                    # "category" would make numbers of `01`
+                    # "category" would read `01` as a number
                     dtype=str if len(as_text) == columns else dict.fromkeys(as_text, pd.StringDtype(na_value=np.nan)),
                     na_filter=False,
                     index_col=False,
@@ -158,13 +158,13 @@ class CsvFile:
                 )
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError):
             return None
-        # a row that is too short ends in an empty cell, as does one that is meant to
+        # pandas pads short rows with empty cells, which cannot be told from real empty cells
         if len(cells) != rows or (quoted and _has_empty(cells[columns - 1])):
             return None
         return Block(cells, np.arange(self._line, self._line + rows), raw)
 
     def _exact(self, raw: bytes) -> tuple[bytes, Block | None]:
-        """Return the rows, and the bytes that they took: more than given if there is not even one, inside quotes."""
+        """Return the consumed bytes and the rows; reads more bytes if `raw` ends inside the quotes of its first row."""
         while True:
             lines = list(io.StringIO(raw.decode(), newline=""))
             rows = ExactRows(lines, self._line)
@@ -176,7 +176,7 @@ class CsvFile:
                 self.blank_lines += rows.blank_lines
                 return raw, self._block(found, lines)
             more = next(self._raw, b"")
-            if found:  # the row that goes on begins the next block
+            if found:  # the unfinished row begins the next block
                 begun = "".join(lines[rows.line - self._line :]).encode()
                 self._first = begun + more
                 return raw[: -len(begun)], self._block(found, lines)
@@ -204,13 +204,13 @@ class CsvFile:
 
 
 def _line_count(raw: bytes) -> int:
-    """Count lines that end in LF, CRLF or CR, the last perhaps in nothing."""
+    """Count lines that end in LF, CRLF or CR; the last may have no line end."""
     ends = _count(raw, b"\n") + (_count(raw, b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
     return ends + (not raw.endswith((b"\n", b"\r")))
 
 
 def _count(raw: bytes, byte: bytes) -> int:
-    """Count a byte; where it is frequent, NumPy takes a tenth of the time of `bytes.count`."""
+    """Count a byte; for a frequent one, NumPy takes a tenth of the time of `bytes.count`."""
     return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) == ord(byte)))
 
 

@@ -1,4 +1,4 @@
-"""The rows of some lines as the `csv` module sees them, each with its own line; it must not know columns or files."""
+"""Parse lines into rows with the `csv` module, each with its line number."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _BLANK = BLANKS + "\r\n"
 
 
 class ExactRows:
-    """Iterates over rows that are not blank and the line at which each begins.
+    """Iterates over the rows that are not blank, each with the line at which it begins.
 
     Attributes:
-        blank_lines: how many were passed over so far.
-        consumed: lines of the input used so far.
-        line: at which the last row began.
-        unclosed: the last row goes on where the lines end, inside quotes.
-        problem: why there are no more rows, if that is a fault.
+        blank_lines: number of blank lines skipped so far.
+        consumed: number of input lines consumed so far.
+        line: line at which the last row began.
+        unclosed: whether the input ended inside the quotes of the last row.
+        problem: the fault that ended the iteration, if any.
     """
 
     def __init__(self, lines: list[str], first_line: int) -> None:

@@ -1,4 +1,4 @@
-"""The faults of one data file, as they are found; it must not know how a file is read."""
+"""Collect the faults of one data file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_FAULTS = 10
 
 
 class Faults:
-    """The faults of one file, in the order found; reading stops once there are ten."""
+    """The faults of one file in the order found; readers stop after ten."""
 
     def __init__(self) -> None:
         self._found: list[DatasetFault] = []
@@ -18,21 +18,21 @@ class Faults:
 
     @property
     def full(self) -> bool:
-        """Tell whether there are as many as anybody wants to read."""
+        """Return whether the limit of ten faults is reached."""
         return len(self._found) >= MAX_FAULTS
 
     def add(self, problem: str, *, line: int | None = None, column: str | None = None) -> None:
-        """Note a fault, unless there are ten."""
+        """Record a fault, unless the limit is reached."""
         if not self.full:
             self._found.append(DatasetFault(line=line, column=column, problem=problem))
 
     def sorted(self) -> tuple[DatasetFault, ...]:
-        """Return the faults by line, those of the whole file first."""
+        """Return the faults sorted by line; those of the whole file come first."""
         return tuple(sorted(self._found, key=lambda fault: fault.line or 0))
 
 
 def ragged(cells: list[str], expected: int) -> str:
-    """Say what is wrong with a row that has not as many cells as the header."""
+    """Describe the fault of a row that has more or fewer cells than the header."""
     problem = f"expected {expected} cells as in the header, got {len(cells)}"
     if len(cells) > expected and not any(map(str.strip, cells[expected:])):
         return f"{problem}, of which the last are empty; is there a comma too many at the end of the line?"

@@ -1,4 +1,4 @@
-"""Whether the first row of a data file can be the names of its columns; it must not know the rows below."""
+"""Check the header of a data file: the names of its columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from training.data.faults import Faults
 
 
 def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
-    """Note what is wrong with the names, and tell whether they are right."""
+    """Record faults of the names, and return whether there are none."""
     if len(names) > MAX_COLUMNS:
         faults.add(f"expected at most {MAX_COLUMNS} columns, got {len(names)}", line=line)
         return False
@@ -33,7 +33,7 @@ def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
 
 
 def _add_nameless(names: tuple[str, ...], line: int, faults: Faults) -> None:
-    """Note the columns without a name, those at the end together."""
+    """Record columns without a name; those at the end are one fault."""
     named = max((place for place, name in enumerate(names, start=1) if name), default=0)
     if not named:
         faults.add("expected a line of column names, got empty cells", line=line)
@@ -47,7 +47,7 @@ def _add_nameless(names: tuple[str, ...], line: int, faults: Faults) -> None:
 
 
 def _looks_like_data(names: tuple[str, ...]) -> bool:
-    """Tell whether most names are numbers that no one would call a column; 0, 1, 2... are names that pandas gives."""
+    """Return whether most names are numbers that are unlikely as names; pandas writes 0, 1, 2... as names."""
     numbers = [name for name in names if finite(name) is not None]
     if 2 * len(numbers) <= len(names):
         return False

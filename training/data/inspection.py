@@ -1,4 +1,4 @@
-"""A look at a CSV file before anybody trains on it: its columns, or its faults; it knows no target and no network."""
+"""Inspect a CSV file before training: summarise its columns, or list its faults."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ Codes = npt.NDArray[np.signedinteger[Any]]
 
 
 def inspect_file(path: Path) -> Inspection:
-    """Read a file once, in bounded memory, and return what it holds or the first ten faults that keep it from that.
+    """Read a file once, in bounded memory, and return a summary or its first ten faults.
 
-    A column of text is no fault, for it may be the classes; one that is text because of a few cells gets a warning.
+    A text column is not a fault, because it may hold the classes; a numeric column with a few other cells gets a
+    warning.
     """
     try:
         with path.open("rb") as stream:
@@ -66,7 +67,7 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
 def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
     header = file.read_header()
     columns = [_Column(name) for name in header]
-    few = set(range(len(header)))  # columns with few values are read as text, which shows the values as they stand
+    few = set(range(len(header)))  # columns with few values are read as text, to show the values as in the file
     hashes: list[npt.NDArray[np.int64]] = []
     for block in file.blocks(few) if header else ():
         hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
@@ -105,15 +106,15 @@ def _warnings(columns: list[_Column], rows: int, duplicates: int) -> tuple[str, 
 
 
 class _Column:
-    """What is known of a column so far; `counts` is None once it has more than 100 different values."""
+    """Statistics of a column so far; `counts` is None after more than 100 distinct values."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.counts: dict[str, int] | None = {}
         self.rows = 0
         self.low, self.high = math.inf, -math.inf
-        self.wrong = 0  # cells that are no finite float32
-        self.wrong_words = 0  # those that were not even meant as one
+        self.wrong = 0  # cells that are not finite float32
+        self.wrong_words = 0  # those that are words, see `is_word`
         self.first_wrong: tuple[int, str] | None = None  # line and cell
         self._merging = Merging()
 
@@ -157,13 +158,13 @@ class _Column:
     def _merged(self) -> str | None:
         if self.counts is None:
             return self._merging.problem()
-        whole, values = Merging(), list(self.counts)  # all different values of the file are known
+        whole, values = Merging(), list(self.counts)  # all distinct values of the file are known
         whole.add(exact(values, parsed(values)), np.array(list(self.counts.values())))
         return whole.problem()
 
     def _add_different(self, codes: Codes, different: list[str], block: Block, position: int) -> None:
-        """Take the different values of a block, and the code of each row."""
-        rows = np.bincount(codes, minlength=len(different))  # of each value
+        """Add a block given as its distinct values and the code of each row."""
+        rows = np.bincount(codes, minlength=len(different))  # rows of each value
         self._count(different, rows)
         values = parsed(different)
         wrong = self._wrong(values)
@@ -174,7 +175,7 @@ class _Column:
         self._note(block, position, int(wrong[codes].argmax()), int(rows[wrong].sum()), int(rows[wrong][words].sum()))
 
     def _add_each(self, block: Block, position: int) -> None:
-        """Take the cells of a block."""
+        """Add a block cell by cell."""
         cells = block.cells[position]
         values = numbers(cells)
         wrong = self._wrong(values)
@@ -193,7 +194,7 @@ class _Column:
             self.counts = None
 
     def _wrong(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Tell which values are no finite float32, and note the range of the others."""
+        """Return which values are not finite float32, and update the range with the others."""
         wrong = ~(np.abs(values) <= LARGEST)
         right = values[~wrong] if wrong.any() else values
         if len(right):
@@ -201,7 +202,7 @@ class _Column:
         return wrong
 
     def _note(self, block: Block, position: int, first: int, wrong: int, words: int) -> None:
-        """Count cells that are no finite float32, the first of them in this row of the block."""
+        """Count cells that are not finite float32; `first` is the block's first row with one."""
         if self.first_wrong is None:
             self.first_wrong = int(block.lines[first]), block.texts(position, [first])[0]
         self.wrong += wrong

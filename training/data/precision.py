@@ -1,4 +1,4 @@
-"""Where float32, in which networks compute, makes different values of a column equal; it must not know files."""
+"""Detect distinct values of a column that become equal in float32, the type of the networks."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy.typing as npt
 
 EXACT_INTEGERS = 2**24  # float32 holds every whole number up to here
 EXACT_IN_FLOAT64 = 2**53
-STEPS = 2.0**22  # of a decimal grid up to the largest value; float32 tells so many apart, and twice as many
-OFF_THE_GRID = 1e-6  # of a step
+STEPS = 2.0**22  # steps of a decimal grid up to the largest value; float32 resolves twice as many
+OFF_THE_GRID = 1e-6  # fraction of a step
 MOST_DECIMALS = 37
-CHECKED_ROWS = 200_000  # of decimals; whole numbers are all checked
+CHECKED_ROWS = 200_000  # limit for decimals; whole numbers are all checked
 MANY = 0.01
 
 Values = npt.NDArray[np.floating[Any] | np.integer[Any]]
 
 
 class Merging:
-    """The rows of one column whose values float32 makes equal to a different one, as far as they stand near each other.
+    """Counts rows of one column whose values become equal in float32 to a different value added in the same call.
 
-    Whole numbers are identifiers, times or counts, so a single pair of them is told. Of numbers with many digits after
-    the point some always fall together, which harms nobody; they are told only if they are many.
+    Whole numbers are identifiers, times or counts, so even one pair is reported. Some numbers with many decimals always
+    become equal, which is harmless; they are reported only if they are many.
     """
 
     def __init__(self) -> None:
-        self._rows = 0  # that were checked
+        self._rows = 0  # checked rows
         self._merged = 0
         self._example: tuple[float, float] | None = None
 
     def add(self, values: Values, rows: npt.NDArray[np.int64] | None = None) -> None:
-        """Check some finite values, shape (n,); `rows` says how many rows each stands for, one each if absent."""
+        """Check finite values, shape (n,); `rows` is the number of rows of each value, one each if absent."""
         if values.dtype.kind == "f" and self._rows >= CHECKED_ROWS:
             return
         self._rows += len(values) if rows is None else int(rows.sum())
@@ -45,7 +45,7 @@ class Merging:
         differ = equal & (ascending[1:] != ascending[:-1])
         if not differ.any():
             return
-        group = np.concatenate([[0], np.cumsum(~equal)])  # (n,), of values that become equal
+        group = np.concatenate([[0], np.cumsum(~equal)])  # (n,), the same number for values that become equal
         counts = np.bincount(group, weights=None if rows is None else rows[order])
         self._merged += int(counts[np.unique(group[1:][differ])].sum())
         if self._example is None:
@@ -53,7 +53,7 @@ class Merging:
             self._example = ascending[first].item(), ascending[first + 1].item()
 
     def problem(self) -> str | None:
-        """Return what a person should know about the column, if anything."""
+        """Return a warning about the column, or None."""
         if self._example is None:
             return None
         low, high = self._example
@@ -66,7 +66,7 @@ class Merging:
 
 
 def exact(texts: list[str], values: npt.NDArray[np.float64]) -> Values:
-    """Return the numbers that texts stand for, shape (n,); whole ones beyond float64's precision as int64."""
+    """Return the numbers of the texts, shape (n,); as int64 if they are whole and beyond float64's precision."""
     if not len(values) or np.abs(values).max() <= EXACT_IN_FLOAT64:
         return values
     try:
@@ -76,7 +76,7 @@ def exact(texts: list[str], values: npt.NDArray[np.float64]) -> Values:
 
 
 def _told_apart(values: Values) -> bool:
-    """Tell, without sorting, that float32 tells these values apart; False if that cannot be told so."""
+    """Return True if float32 certainly distinguishes these values; decided without sorting, so False means unknown."""
     largest = max(abs(float(values.min())), abs(float(values.max())))
     if values.dtype.kind != "f" or not largest:
         return largest <= EXACT_INTEGERS

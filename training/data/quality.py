@@ -1,4 +1,4 @@
-"""What may be wrong with rows that can be read: columns that give the class away; it warns nobody.
+"""Find suspicious columns in readable data: those that leak the class.
 
 N is rows, F features and K classes everywhere. Memory: one chunk.
 """
@@ -15,11 +15,11 @@ Ints = npt.NDArray[np.int64]
 
 
 def telling_columns(x: Floats, y: Ints, classes: int) -> tuple[int, ...]:
-    """Return the columns in which no class has a value within the range of another one.
+    """Return the columns in which the value ranges of the classes do not overlap.
 
     Args:
         x: raw features, (N, F).
-        y: class indices, (N,); each class has a row.
+        y: class indices, (N,); each class has at least one row.
         classes: K, at least 2.
     """
     low, high = _class_ranges(x, y, classes)  # (K, F), (K, F)

@@ -1,6 +1,6 @@
-"""Rows that are equal as they stand in their file, whatever float32 makes of them; it must not know files or networks.
+"""Find duplicate rows by the values in their file, before rounding to float32.
 
-Memory: eight bytes a row.
+Memory: eight bytes per row.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ HALF = np.uint64(32)
 
 
 def mark(marks: Marks, column: npt.NDArray[Any]) -> None:
-    """Mix one more column, shape (n,), of float64 or integers, into the marks of rows that stand in the file.
+    """Mix one more column, shape (n,), of float64 or integers, into the 64-bit marks (hashes) of the rows.
 
-    Two rows get the same 64 bits if all their values are equal; two different rows of ten million get them once in a
-    hundred thousand files.
+    Rows get the same mark if all their values are equal; two different rows among ten million get the same mark in one
+    of a hundred thousand files.
     """
-    values = column + 0.0  # -0.0 is 0.0
+    values = column + 0.0  # turns -0.0 into 0.0
     bits = values.view(np.uint64)
     if column.dtype.kind in "iu" and (large := np.abs(values) > EXACT_IN_FLOAT64).any():
         bits[large] ^= column[large].astype(np.uint64) * PRIME
@@ -34,14 +34,14 @@ def mark(marks: Marks, column: npt.NDArray[Any]) -> None:
 
 
 def count_duplicates(train: Marks, test: Marks) -> tuple[int, int]:
-    """Count rows that are equal to another one, features and class, as they stand in the file.
+    """Count rows whose features and class in the file equal those of another row.
 
     Args:
-        train: marks of the rows of one split, (N,).
-        test: of the other, (M,).
+        train: marks of the training rows, (N,).
+        test: marks of the test rows, (M,).
 
     Returns:
-        How many of all rows repeat one that was counted already, and how many test rows are training rows too.
+        The number of rows that repeat an earlier one, and the number of test rows that are also training rows.
     """
     known, unseen = np.sort(train), np.sort(test)
     shared = known[np.searchsorted(known, unseen).clip(max=len(known) - 1)] == unseen  # (M,)

@@ -1,6 +1,6 @@
-"""Data sets and their splits, checked for what no training survives; it must not know networks or files' syntax.
+"""Load a recipe's data set, check it, and split it.
 
-N is rows, F features and K classes everywhere.
+It must not know networks or the syntax of files. N is rows, F features and K classes everywhere.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Dataset:
         y: class indices, int64, shape (N,), 0 to K - 1.
         features: F names in column order.
         classes: K names in class order.
-        lines: where each row stands in its data file, the header being line 1, shape (N,).
-        marks: 64 bits of each row that rows share if they are equal as they stand in their file, shape (N,).
+        lines: line of each row in its data file, the header being line 1, shape (N,).
+        marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
     """
 
     x: npt.NDArray[np.float32]
@@ -54,7 +54,7 @@ class Dataset:
         return len(self.y)
 
     def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
-        """Return the rows at these positions, shape (n,), in that order; a slice shares this data set's memory."""
+        """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
         return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
 
 
@@ -63,11 +63,11 @@ class Splits:
     """The training and the test split of one recipe's data.
 
     Attributes:
-        train: rows for training, validation included.
+        train: rows for training, including the validation rows.
         test: held-out rows, the same for every training seed.
-        sha256: of each data file, by file name.
-        warnings: sentences about data that can be trained on but should not look so.
-        arranged: fraction and seed of the validation rows that stand at the end of `train`, if any do.
+        sha256: SHA-256 of each data file, by file name.
+        warnings: sentences about suspicious data that does not prevent training.
+        arranged: fraction and seed of the validation rows placed at the end of `train`, if there are any.
     """
 
     train: Dataset
@@ -77,7 +77,7 @@ class Splits:
     arranged: tuple[float, int] | None = None
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
-        """Return `hold_out_validation` of the training split, in its own memory if the rows stand so already."""
+        """Return `hold_out_validation` of the training split, without copying if the rows are already arranged so."""
         if (fraction, seed) != self.arranged:
             return hold_out_validation(self.train, fraction, seed)
         held_back = int(_shares(self.train.y, fraction).sum())
@@ -86,15 +86,15 @@ class Splits:
 
 
 def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | None = None) -> Splits:
-    """Read, check and split the data of a recipe; both splits share the memory of the one table they come from.
+    """Read, check and split the data of a recipe; splits of one file share the memory of its table.
 
     Args:
-        source: which data.
-        folder: where they lie.
-        settings: of the training that will hold out validation rows, so that these rows need no memory either.
+        source: the data source of the recipe.
+        folder: the data folder.
+        settings: training settings; if given, the validation rows are arranged so that they need no extra memory.
 
     Raises:
-        DatasetError: if it cannot be trained on; names file, and line and column where there is one.
+        DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
     read = partial(read_table, folder, target=source.target, max_classes=max(MAX_CLASSES, len(source.classes)))
     table = read(source.file, features=source.features)
@@ -118,12 +118,12 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
 
 
 def hold_out_validation(train: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
-    """Split training rows into those to fit on and those to stop early by, stratified by class.
+    """Split training rows into rows to fit on and validation rows for early stopping, stratified by class.
 
     Args:
         train: the training split, N rows, at least two of each class.
         fraction: share of each class for validation, at least one row; 0 holds back nothing.
-        seed: decides which rows.
+        seed: seed of the selection.
     """
     if fraction == 0:
         return train, None
@@ -132,12 +132,12 @@ def hold_out_validation(train: Dataset, fraction: float, seed: int) -> tuple[Dat
 
 
 def _stratified(y: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
-    """Return shuffled positions of the rows that stay and of those held back, the same share of each class.
+    """Return shuffled positions of the remaining and of the held-back rows, with the same share of each class.
 
     Args:
-        y: class indices, shape (N,), at least two rows of each class that there is.
+        y: class indices, shape (N,), at least two rows of each class present.
         fraction: share to hold back, above 0 and below 1.
-        seed: decides which rows, and the order of all.
+        seed: seed of the selection and of the order.
     """
     order = np.random.default_rng(seed).permutation(len(y))
     by_class = y[order].astype(np.uint16).argsort(kind="stable")  # two bytes are sorted by radix, in O(N)
@@ -149,14 +149,14 @@ def _stratified(y: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
 
 
 def _shares(y: Ints, fraction: float) -> Ints:
-    """Return how many rows of each class are held back: its share, but at least one and not all, shape (K,)."""
+    """Return the number of rows to hold back per class, at least one but not all, shape (K,)."""
     counts = np.bincount(y)
     shares: Ints = np.rint(counts * fraction).astype(np.int64).clip(1, None)
     return np.minimum(shares, counts - 1).clip(0, None)
 
 
 def _held_out(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
-    """Reorder the rows in place and return the two parts; unless stratified, shuffled as the tutorials do."""
+    """Split the rows in place into training and test rows; shuffled as in the tutorials unless stratified."""
     if len(whole) < MIN_ROWS_PER_CLASS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS_PER_CLASS} rows, got {len(whole)}")
     if source.stratify and source.test_fraction:
@@ -179,7 +179,7 @@ def _parts(whole: Dataset, train: Ints, test: Ints) -> tuple[Dataset, Dataset]:
 
 
 def _reorder(dataset: Dataset, order: npt.NDArray[np.int64]) -> None:
-    """Put the rows into this order within the memory that they have, a few columns at a time."""
+    """Reorder the rows in place, a few columns at a time to bound memory."""
     columns = max(1, SPARE_BYTES // (4 * len(order)))
     for first in range(0, dataset.x.shape[1], columns):
         some = slice(first, first + columns)
@@ -190,7 +190,7 @@ def _reorder(dataset: Dataset, order: npt.NDArray[np.int64]) -> None:
 
 
 def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
-    """Turn codes of class texts into class indices."""
+    """Convert a table to a data set: replace codes of class texts by class indices."""
     for name in names.values():
         if len(name) > MAX_LABEL_CHARACTERS:
             problem = f"expected classes of at most {MAX_LABEL_CHARACTERS} characters, got {name[:40]!r}..."
@@ -206,7 +206,7 @@ def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
 
 
 def _require_classes(rows: Dataset, source: DataSource) -> None:
-    """Refuse rows from which nothing can be learnt."""
+    """Reject training rows with fewer than two classes or with too few rows of a class."""
     if len(rows.classes) < 2:
         problem = f"expected at least two classes, got only {rows.classes[0]!r}"
         raise DatasetError(source.file, problem, column=source.target)
@@ -224,7 +224,7 @@ def _require_classes(rows: Dataset, source: DataSource) -> None:
 
 
 def _suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str, ...]:
-    """Return warnings about rows that can be learnt from, and refuse those that say nothing at all."""
+    """Return warnings about suspicious rows; reject rows with only constant columns."""
     constant = constant_columns(train.x)
     if constant.all():
         raise DatasetError(source.file, "expected features that vary, got only constant columns")

@@ -1,6 +1,7 @@
-"""Reading a CSV file into float32 columns and class codes; faults are named by line and column; it knows no networks.
+"""Read a CSV file into float32 columns and class codes.
 
-N is rows and F features everywhere. Memory: the features once, in float32, and one block of the file.
+Faults are located by line and column. N is rows and F features everywhere. Memory: the features once, in float32, and
+one block of the file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from training.data.repeats import Marks, mark
 from training.errors import DatasetError
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
-ROOM = 1.02  # rows are about as long as those of the first block
+ROOM = 1.02  # spare room: rows are about as long as those of the first block
 GROWTH = 1.1
 
 
@@ -33,14 +34,14 @@ class Table:
 
     Attributes:
         file: bare file name.
-        sha256: of the file's bytes.
+        sha256: SHA-256 of the file's bytes.
         features: names of the feature columns, length F.
-        x: finite float32, shape (N, F).
-        codes: positions in `values`, int32, shape (N,).
-        values: the different texts of the class column, in order of their first row; none is empty.
-        lines: the line at which each row begins, the file's first being 1, int64, shape (N,).
-        marks: 64 bits of each row that rows share if their features are equal as they stand in the file, shape (N,).
-        warnings: sentences about features whose values float32 makes equal.
+        x: features, finite float32, shape (N, F).
+        codes: class of each row as a position in `values`, int32, shape (N,).
+        values: distinct texts of the class column, in order of their first row; none is empty.
+        lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
+        marks: 64-bit mark of each row, equal for rows with equal features in the file, shape (N,).
+        warnings: sentences about features with distinct values that become equal in float32.
     """
 
     file: str
@@ -63,12 +64,12 @@ def read_table(
         folder: the data folder.
         file: bare file name.
         target: the class column.
-        features: feature columns that must be there, in the order wanted; none stands for all but the target.
-        max_classes: how many different values the class column may have.
+        features: required feature columns, in the wanted order; empty means all but the target.
+        max_classes: largest allowed number of distinct values of the class column.
 
     Raises:
-        DatasetError: if the file is missing, is no CSV, lacks a column, or holds a value that is no finite number or
-            no class; names the first ten faults by line and column.
+        DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not a finite number or
+            an empty class; names the first ten faults by line and column.
     """
     path = folder / file
     if not path.is_file():
@@ -92,7 +93,7 @@ def read_table(
 
 
 class _Columns:
-    """Collects the wanted columns block by block; once there is a fault, only faults."""
+    """Collects the wanted columns block by block; after the first fault, only faults are collected."""
 
     def __init__(
         self, faults: Faults, header: tuple[str, ...], features: tuple[str, ...], target: str, max_classes: int
@@ -111,10 +112,10 @@ class _Columns:
         self._lines = np.empty(0, dtype=np.int64)
         self._marks = np.empty(0, dtype=np.uint64)
         self._merging = [Merging() for _ in features]
-        self._unusable: set[str] = set()  # columns with a fault as a whole; more about them helps nobody
+        self._unusable: set[str] = set()  # columns with a fault as a whole; no further faults are reported for them
 
     def add(self, block: Block, file_bytes: int) -> None:
-        """Take the rows of a block, or note what is wrong with them."""
+        """Add the rows of a block, or record their faults."""
         columns = [self._numbers(block, name, at) for name, at in zip(self._features, self._positions, strict=True)]
         codes = self._classes(block)
         first, self.seen = self.seen, self.seen + len(block)
@@ -124,14 +125,14 @@ class _Columns:
         self._make_room(first, file_bytes, block)
         marks = np.zeros(len(block), dtype=np.uint64)
         for position, (column, merging) in enumerate(zip(columns, self._merging, strict=True)):
-            self._x[first : self.seen, position] = column.astype(np.float64, copy=False)  # as a request's numbers are
+            self._x[first : self.seen, position] = column.astype(np.float64, copy=False)  # as in a request
             merging.add(column)
             mark(marks, column)
         self._codes[first : self.seen], self._lines[first : self.seen] = codes, block.lines
         self._marks[first : self.seen] = marks
 
     def table(self, file: str, sha256: str) -> Table:
-        """Return what was collected."""
+        """Return the collected rows as a table."""
         self._resize(self.seen)
         warnings = tuple(
             f"{file}, column {name!r}: {problem}"
@@ -152,18 +153,18 @@ class _Columns:
             self._resize(max(self.seen, int(GROWTH * len(self._x))))
 
     def _resize(self, rows: int) -> None:
-        """Change the number of rows in place: `realloc` moves pages, it copies nothing, so nothing is held twice."""
+        """Change the number of rows in place: `realloc` moves pages without copying, so nothing is held twice."""
         self._x.resize((rows, len(self._features)), refcheck=False)
         self._codes.resize(rows, refcheck=False)
         self._lines.resize(rows, refcheck=False)
         self._marks.resize(rows, refcheck=False)
 
     def _numbers(self, block: Block, name: str, position: int) -> Values:
-        """Return a column of the block as float64 or integers (n,), and note the cells that are no finite float32."""
+        """Return a column of the block as float64 or integers (n,), and record cells that are not finite float32."""
         if name in self._unusable or self._faults.full:
             return np.zeros(len(block))
         cells = block.cells[position]
-        if cells.dtype.kind in "iu":  # float64 does not hold all of them
+        if cells.dtype.kind in "iu":  # float64 cannot represent all integers
             return cells.to_numpy()
         values = numbers(cells)
         wrong = np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist()
@@ -180,7 +181,7 @@ class _Columns:
         return values
 
     def _classes(self, block: Block) -> npt.NDArray[np.int32]:
-        """Return the codes of the class column, (n,), and note cells without a class."""
+        """Return the codes of the class column, (n,), and record empty cells."""
         if self._target in self._unusable:
             return np.zeros(len(block), dtype=np.int32)
         codes, texts = block.coded(self._target_position)

@@ -1,1 +1,1 @@
-"""How good a model is: metrics, baselines, cross-validation, the gate, pictures."""
+"""How good a model is: metrics, baselines, cross-validation, the gate, plots."""

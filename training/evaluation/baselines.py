@@ -1,4 +1,7 @@
-"""Simple classifiers to see what a network is worth: scikit-learn's, on standardised inputs; it must not know ours."""
+"""Baselines for comparison: simple scikit-learn classifiers on standardised inputs.
+
+They must not know the network of this project.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ NEIGHBOURS = 5
 MAX_ROWS = 20_000
 
 Answer = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float64]]
-"""Raw features (N, F) to probabilities, float64 (N, K)."""
+"""Function from raw features (N, F) to probabilities, float64 (N, K)."""
 
 
 def quick() -> dict[str, Any]:
-    """Return the unfitted baselines that every training is compared with, by name; about 10 ms each."""
+    """Return the unfitted baselines with which every training is compared, by name; fitting takes about 10 ms each."""
     return {
         "knn": make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBOURS)),
         "logistic_regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
@@ -38,14 +41,14 @@ def quick() -> dict[str, Any]:
 
 
 def thorough(seed: int) -> dict[str, Any]:
-    """Return the quick baselines and scikit-learn's own network with its default settings."""
+    """Return the quick baselines and scikit-learn's MLPClassifier with default settings."""
     return {**quick(), "mlp_classifier": make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))}
 
 
 def fitted(model: Any, train: Dataset) -> Answer:
     """Fit one unfitted baseline and return its probabilities as a function of raw features.
 
-    At most `MAX_ROWS` training rows, evenly spread, are used: beyond that KNN takes longer than the network.
+    At most `MAX_ROWS` training rows, evenly spread, are used: with more, KNN takes longer than the network.
     """
     some = train.rows(_spread(len(train)))
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
@@ -62,7 +65,7 @@ def fitted(model: Any, train: Dataset) -> Answer:
 def score(models: Mapping[str, Any], train: Dataset, test: Dataset) -> dict[str, Baseline]:
     """Fit each baseline on the training rows and measure it on the test rows.
 
-    The majority is measured on all of them, for the gate looks at it; the others on at most `MAX_ROWS`.
+    The majority baseline is measured on all of them, because the gate uses it; the others on at most `MAX_ROWS`.
     """
     some = test.rows(_spread(len(test)))
     scores = {}
@@ -75,7 +78,7 @@ def score(models: Mapping[str, Any], train: Dataset, test: Dataset) -> dict[str,
 
 
 def shortened(train: Dataset, test: Dataset) -> str | None:
-    """Return a sentence if the baselines see fewer rows than the network does."""
+    """Return a sentence if the baselines use fewer rows than the network, else None."""
     if max(len(train), len(test)) <= MAX_ROWS:
         return None
     return (

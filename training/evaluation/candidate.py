@@ -1,4 +1,7 @@
-"""One training measured: from checked splits to a classifier with its figures; it must not know the store."""
+"""Train a candidate on checked splits and measure it.
+
+It must not know the model store.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +28,19 @@ from training.outcome import sentence
 
 logger = logging.getLogger(__name__)
 
-MANY_ROWS = 200_000  # above which a step that takes no epoch is worth a word
+MANY_ROWS = 200_000  # with more rows, long steps outside the epochs are announced
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained classifier and what is known about it.
+    """A trained classifier with its measurements.
 
     Attributes:
-        classifier: in evaluation mode.
-        history: its epochs, first to last.
-        metrics: its evaluation on each split, by the split's name.
-        baselines: what simple classifiers reach on the test rows.
-        skill: how surely it beats the class frequencies on the test rows.
+        classifier: the classifier, in evaluation mode.
+        history: metrics of its epochs, first to last.
+        metrics: evaluation on each split, by the name of the split.
+        baselines: scores of simple classifiers on the test rows, by name.
+        skill: how much it improves on the class frequencies on the test rows, with the standard error.
     """
 
     classifier: nn.Module
@@ -48,11 +51,11 @@ class Candidate:
 
 
 def train_candidate(recipe: Recipe, splits: Splits) -> Generator[EpochMetrics | Notice, None, Candidate]:
-    """Train on the training split, yield what happens, and return the measured candidate.
+    """Train on the training split, yield the events, and return the measured candidate.
 
     Raises:
         DatasetError: if the training split is too small for its validation split, or a row overflows the network.
-        Diverged: if the loss is not finite, or ends far above that of guessing.
+        Diverged: if the loss is not finite, or ends far above the loss of guessing.
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
@@ -74,9 +77,9 @@ def train_candidate(recipe: Recipe, splits: Splits) -> Generator[EpochMetrics | 
 
 
 def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> Generator[Notice, None, Mapping[str, bytes]]:
-    """Return the files that lie beside a version: history, test predictions and pictures, by file name.
+    """Return the attachments of a version by file name: history, test predictions and plots.
 
-    None of them is the model, so one that cannot be made is told and left out.
+    None of them is needed to serve the version, so a file that cannot be made is only a warning.
     """
     predict, test = predictor(candidate.classifier), candidate.metrics["test"]
     makers: dict[str, Callable[[], bytes]] = {
@@ -100,7 +103,7 @@ def attachments(candidate: Candidate, recipe: Recipe, splits: Splits) -> Generat
 
 
 def accuracy_probe(recipe: Recipe, test: Dataset) -> Probe | None:
-    """Return what measures the test accuracy every `report_every` epochs."""
+    """Return a probe that measures the test accuracy every `report_every` epochs, or None if that is 0."""
     if not recipe.report_every:
         return None
     return Probe(recipe.report_every, lambda predict: float((predict(test.x).argmax(axis=1) == test.y).mean()))
@@ -117,7 +120,7 @@ def _skill(predict: Predict, splits: Splits) -> Skill:
 
 
 def _predictions(predict: Predict, test: Dataset) -> Iterator[tuple[int, Prediction]]:
-    """Yield the line of each test row with what the network says of it; of very many rows the first ones."""
+    """Yield the line and the prediction of each test row, at most the first `MAX_ROWS`."""
     some = slice(MAX_ROWS)
     probabilities = predict(test.x[some])  # (N, K)
     rows = zip(test.lines[some], test.y[some], probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
@@ -137,7 +140,7 @@ def _answers(predict: Predict, rows: Dataset, split: Split) -> Iterator[tuple[Fl
     """Yield probabilities and true classes, chunk by chunk.
 
     Raises:
-        DatasetError: names the line of the first row for which the probabilities are no numbers.
+        DatasetError: if a probability is NaN; names the line of the first such row.
     """
     for part in chunks(len(rows)):
         probabilities = predict(rows.x[part])

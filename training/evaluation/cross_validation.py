@@ -1,4 +1,4 @@
-"""Cross-validation of a recipe against the baselines, on the training split only; it must not know the console."""
+"""Cross-validate a recipe and the baselines, on the training split only."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ FOLDS = 10
 
 
 def cross_validate(recipe: Recipe, train: Dataset, fold_seed: int, folds: int = FOLDS) -> Iterator[FoldScore]:
-    """Measure the recipe and each baseline on the same stratified folds, one yield a method and fold.
+    """Measure the recipe and each baseline on the same stratified folds; yield one score per method and fold.
 
     Args:
-        recipe: its network and settings; the network's own seed is the recipe's.
-        train: the training split; the test split takes no part.
-        fold_seed: shuffles the rows into folds.
-        folds: how many, at least 2.
+        recipe: network and settings; the seed of the network is that of the recipe.
+        train: the training split; the test split is not used.
+        fold_seed: seed of the shuffling into folds.
+        folds: number of folds, at least 2.
 
     Raises:
         DatasetError: if a class has fewer rows than there are folds.
-        Diverged: if a training does.
+        Diverged: if a training diverges.
     """
     if np.bincount(train.y).min() < folds:
         raise DatasetError(recipe.data.file, f"expected at least {folds} training rows of each class for {folds} folds")

@@ -1,4 +1,7 @@
-"""Whether a candidate may replace the active version: figures in, a GateReport out; it must not know the store."""
+"""The gate: decide from metrics whether a candidate may replace the active version.
+
+It must not know the model store.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ Policy = Literal["if_better", "always", "never"]
 
 @dataclass(frozen=True)
 class Skill:
-    """How far a candidate's log loss lies below that of always answering the training rows' class frequencies.
+    """Improvement of a candidate's log loss on that of always predicting the class frequencies of the training rows.
 
     Attributes:
-        mean: nats a test row; negative if it lies above.
-        standard_error: of that mean over the test rows; infinite for a single row.
+        mean: mean improvement in nats per test row; negative if the candidate is worse.
+        standard_error: standard error of that mean over the test rows; infinite for a single row.
     """
 
     mean: float
@@ -26,12 +29,12 @@ class Skill:
 
 @dataclass(frozen=True)
 class Contender:
-    """A candidate, as its test rows show it.
+    """The candidate, as measured on the test rows.
 
     Attributes:
-        evaluation: on the test rows.
-        majority: what always answering the class frequencies gives on the same rows.
-        skill: how surely it is better than that.
+        evaluation: evaluation on the test rows.
+        majority: score of always predicting the class frequencies on the same rows.
+        skill: improvement on that, with its standard error.
     """
 
     evaluation: Evaluation
@@ -41,12 +44,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Rival:
-    """The active version, and how it does on the candidate's test rows.
+    """The champion: the active version, as measured on the candidate's test rows.
 
     Attributes:
-        evaluation: None if it cannot be measured on them.
-        problem: why not, as the end of a sentence.
-        broken: whether its files are damaged or gone, so that anything sound may replace it.
+        evaluation: evaluation on the candidate's test rows; None if it cannot be measured on them.
+        problem: why it cannot be measured, as the end of a sentence.
+        broken: whether its files are damaged or missing, so that any sound candidate may replace it.
     """
 
     version: int
@@ -58,14 +61,15 @@ class Rival:
 def decide(policy: Policy, rule: GateRule, candidate: Contender, active: Rival | None) -> GateReport:
     """Return the verdict on a candidate.
 
-    It must always show skill (see `GateRule`), and its recalls must reach the rule's floor. Without an active version,
-    or with a broken one, it must be at least as accurate as the majority class. With a sound one it must be more
-    accurate than that class, have a log loss lower by more than the rule's margin, and not be less accurate.
+    The candidate must always show skill and reach the minimum recalls (see `GateRule`). Without an active version, or
+    with a broken one, it must be at least as accurate as the majority class. With a sound active version, it must be
+    more accurate than the majority class, not less accurate than the active version, and have a log loss lower than
+    the active version's by more than the rule's margin.
 
     Args:
-        policy: `always` and `never` decide by themselves; the figures are reported all the same.
-        rule: from the recipe.
-        candidate: measured on the test rows.
+        policy: `always` and `never` decide regardless of the metrics, which are reported all the same.
+        rule: rule of the recipe.
+        candidate: the candidate, measured on the test rows.
         active: the version to replace, measured on the same rows; None if none is active.
     """
     passed, reason = _verdict(policy, rule, candidate, active)
@@ -95,7 +99,7 @@ def _verdict(policy: Policy, rule: GateRule, candidate: Contender, active: Rival
 
 
 def _weakness(rule: GateRule, candidate: Contender, *, may_equal_majority: bool) -> str | None:
-    """Return what makes a candidate unfit whatever it would replace."""
+    """Return why a candidate is unfit regardless of the active version, or None."""
     skill = candidate.skill
     if not skill.mean > rule.min_skill * skill.standard_error:
         return (

@@ -1,6 +1,6 @@
-"""How good probabilities are: an Evaluation from (N, K) probabilities and true classes; it must not know any model.
+"""Compute metrics: an Evaluation from (N, K) probabilities and true classes.
 
-Rows are counted in chunks, so that memory stays bounded however many there are.
+It must not know any model. Rows are processed in chunks, so memory is bounded for any number of rows.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Sp
         probabilities: float32 or float64, shape (N, K), rows sum to 1.
         y: true class indices, shape (N,), 0 to K - 1.
         classes: K class names.
-        split: which rows these are.
+        split: name of the split.
     """
     return evaluate_chunks(((probabilities[part], y[part]) for part in chunks(len(y))), classes, split)
 
 
 def chunks(rows: int) -> Iterator[slice]:
-    """Yield slices that cut rows 0 to `rows` - 1 into pieces of bounded size."""
+    """Yield slices that cut rows 0 to `rows` - 1 into chunks of at most `CHUNK_ROWS`."""
     for start in range(0, rows, CHUNK_ROWS):
         yield slice(start, start + CHUNK_ROWS)
 
 
 def evaluate_chunks(pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, ...], split: Split) -> Evaluation:
-    """Measure probabilities that come in pieces, each (n, K) with its true classes (n,); the rest as in `evaluate`."""
+    """Measure probabilities given in pieces, each (n, K) with its true classes (n,); otherwise as `evaluate`."""
     rows, losses, distances, gaps = 0, 0.0, 0.0, np.zeros(CALIBRATION_BINS)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for probabilities, y in pieces:
@@ -70,7 +70,7 @@ def confusion_matrix(predicted: Ints, y: Ints, classes: int) -> Ints:
 
 
 def class_reports(confusion: Ints) -> tuple[ClassReport, ...]:
-    """Return precision, recall and F1 of each class; a figure without any row to count is 0."""
+    """Return precision, recall and F1 of each class; 0 where the denominator is 0."""
     hits = confusion.diagonal()
     predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
     return tuple(
@@ -89,8 +89,8 @@ def log_loss(probabilities: Floats, y: Ints) -> float:
 def row_losses(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
     """Return the negative log likelihood of each row in nats, shape (N,).
 
-    Probabilities are clipped to [2^-23, 1 - 2^-23], the precision of float32, whatever their type, so that one
-    certain mistake costs 15.9 nats and not infinity, for a network as for a baseline.
+    Probabilities of any type are clipped to [2^-23, 1 - 2^-23], the precision of float32, so that a mistake with
+    probability 1 costs 15.9 nats instead of infinity, for networks and baselines alike.
     """
     likelihood = probabilities[np.arange(len(y)), y].astype(np.float64)  # (N,)
     losses: npt.NDArray[np.float64] = -np.log(likelihood.clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
@@ -103,9 +103,9 @@ def brier(probabilities: Floats, y: Ints) -> float:
 
 
 def calibration_error(probabilities: Floats, y: Ints) -> float:
-    """Return the expected calibration error: |accuracy - confidence| over 15 bins of equal width, weighed by rows.
+    """Return the expected calibration error: |accuracy - confidence| over 15 bins of equal width, weighted by rows.
 
-    Source: Guo, Pleiss, Sun & Weinberger, ICML 2017, equation 3; a bin holds its upper edge.
+    Source: Guo, Pleiss, Sun & Weinberger, ICML 2017, equation 3; a bin includes its upper edge.
     """
     return float(np.abs(_calibration_gaps(probabilities, y)).sum() / len(y))
 
@@ -117,7 +117,7 @@ def _squared_distances(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64
 
 
 def _calibration_gaps(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
-    """Return right answers less confidence, summed over the rows of each bin, shape (15,)."""
+    """Return correctness (0 or 1) minus confidence, summed over the rows of each bin, shape (15,)."""
     confidence = probabilities.max(axis=1).astype(np.float64)  # (N,)
     right = probabilities.argmax(axis=1) == y  # (N,)
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)

@@ -1,4 +1,4 @@
-"""Pictures of a training as PNG bytes; it must not know files, and never touches pyplot's global state."""
+"""Draw plots of a training as PNG bytes, without pyplot and its global state."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ GRID_POINTS = 300
 MAX_POINTS = 5000
 MAX_NAME, MAX_TICK = 60, 24
 MARKERS = "os^DvPX*"
-MAX_COUNTED_CLASSES = 40  # more counts than 1,600 nobody reads, and they take seconds to draw
+MAX_COUNTED_CLASSES = 40  # more than 1,600 counts are unreadable and take seconds to draw
 LARGEST = float(np.finfo(np.float32).max)
-# Okabe and Ito's palette: told apart with any colour vision (jfly.uni-koeln.de/color)
+# palette of Okabe and Ito, distinguishable with any colour vision (jfly.uni-koeln.de/color)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 mpl.rcParams["text.parse_math"] = False  # names may hold `$`
 
 
 def loss_curves(history: Sequence[EpochMetrics], title: str) -> bytes:
-    """Draw training and, where there is one, validation loss over the epochs, loss on a logarithmic axis."""
+    """Draw the training and, if present, the validation loss over the epochs, on a logarithmic axis."""
     figure, axes = _figure(title, "epoch", "loss (nats, logarithmic)")
     epochs = [metrics.epoch for metrics in history]
     axes.plot(epochs, [metrics.train_loss for metrics in history], color=COLOURS[0], label="training")
@@ -72,32 +72,32 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
 
     Args:
         predict: the model.
-        rows: the split to show, F = 2.
-        units: of the two features, empty for a pure number.
-        title: says which split.
+        rows: rows of the split to show, F = 2.
+        units: units of the two features, empty for pure numbers.
+        title: title, which names the split.
     """
     labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
     figure, axes = _figure(title, labels[0], labels[1])
     _shade(axes, predict, rows.x, len(rows.classes))
     shown = rows.rows(np.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS)).astype(np.int64))
     for number in range(len(rows.classes)):
-        points = shown.x[shown.y == number].astype(np.float64)  # matplotlib reckons in the type that it gets
+        points = shown.x[shown.y == number].astype(np.float64)  # matplotlib computes in the type of its input
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         axes.scatter(points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6)
     legend = axes.legend(axes.collections[-len(rows.classes) :], map(str, range(len(rows.classes))), framealpha=0.9)
     for text, name in zip(legend.get_texts(), rows.classes, strict=True):
-        text.set_text(_shortened(name, MAX_TICK))  # a label that begins with an underscore would be left out
+        text.set_text(_shortened(name, MAX_TICK))  # set later: legend() omits labels that begin with an underscore
     return _png(figure)
 
 
 def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int) -> None:
-    """Fill the regions of each predicted class; for two classes also draw the line of equal probability."""
+    """Shade the region of each predicted class; for two classes, also draw the line of equal probability."""
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     space = 0.06 * (high - low + np.finfo(np.float32).eps)
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
     grid = np.stack(np.meshgrid(first, second), axis=-1).clip(-LARGEST, LARGEST)  # (GRID, GRID, 2)
     answers = predict(grid.reshape(-1, 2)).reshape(GRID_POINTS, GRID_POINTS, classes)
-    probabilities = np.nan_to_num(answers, nan=1 / classes)  # far outside the rows a network may overflow
+    probabilities = np.nan_to_num(answers, nan=1 / classes)  # far from the rows, a network may overflow
     palette = ListedColormap([COLOURS[number % len(COLOURS)] for number in range(classes)])
     extent = (first[0], first[-1], second[0], second[-1])
     winner, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
@@ -118,7 +118,7 @@ def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], class
 
 
 def _scale(counts: npt.NDArray[np.int64]) -> float:
-    """Return how much larger than usual a picture must be so that every count finds room in its cell."""
+    """Return the factor by which the figure must grow so that every count fits into its cell."""
     return max(1.0, len(counts) * (1 + len(str(counts.max()))) / 42)
 
 
@@ -127,7 +127,7 @@ def _longest(names: Sequence[str]) -> int:
 
 
 def _shortened(name: str, most: int = MAX_NAME) -> str:
-    text = " ".join(name.split()) or name  # a line feed would take room from the picture
+    text = " ".join(name.split()) or name  # line feeds would take space from the plot
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -140,6 +140,6 @@ def _figure(title: str, x_label: str, y_label: str, *, scale: float = 1.0) -> tu
 def _png(figure: Figure) -> bytes:
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may be in any script
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # names may be in any script
         figure.savefig(stream, format="png")
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""What cross-validation measured, and its summary; it must not know what was measured."""
+"""Scores of cross-validation, and their summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FoldScore:
-    """What one method reached on the held-out rows of one fold; log loss in nats."""
+    """Score of one method on the held-out rows of one fold; log loss in nats."""
 
     method: str
     fold: int
@@ -29,7 +29,7 @@ class MethodScore:
 
 
 def summarise(scores: Iterable[FoldScore]) -> tuple[MethodScore, ...]:
-    """Return one summary a method, in order of first appearance; each needs at least two folds."""
+    """Return one summary per method, in order of first appearance; each needs at least two folds."""
     by_method: dict[str, list[FoldScore]] = {}
     for score in scores:
         by_method.setdefault(score.method, []).append(score)

@@ -1,1 +1,1 @@
-"""Learners, all behind one protocol; know no files and no terminal."""
+"""Learners behind one protocol; they know no files and no terminal."""

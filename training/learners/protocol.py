@@ -1,4 +1,4 @@
-"""What every learner takes and returns.
+"""The learner protocol: the interface of everything that fits a model.
 
 It must not know any learner.
 """
@@ -23,11 +23,11 @@ Event = TypeVar("Event")
 Result = TypeVar("Result")
 
 Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
-"""Raw features, float32 or float64 (N, F), to predictions, float32 (N, K): for classes their probabilities."""
+"""Function from raw features, float32 or float64 (N, F), to predictions, float32 (N, K): class probabilities."""
 
 
 class Probe(NamedTuple):
-    """What measures the model every so many epochs; it decides nothing."""
+    """Measures the model's accuracy every `epochs` epochs, for reports only."""
 
     epochs: int
     accuracy: Callable[[Predict], float]
@@ -35,12 +35,12 @@ class Probe(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a learner returns.
+    """The result of a learner.
 
     Attributes:
-        module: raw features, float32 (N, F), to predictions, float32 (N, K), as one function that `torch.jit.script`
-            takes; in evaluation mode.
-        history: its epochs, first to last; a learner without epochs has none.
+        module: one function from raw features, float32 (N, F), to predictions, float32 (N, K), which
+            `torch.jit.script` accepts; in evaluation mode.
+        history: metrics of the epochs, first to last; empty for a learner without epochs.
     """
 
     module: nn.Module
@@ -48,20 +48,20 @@ class Fitted:
 
 
 class Learner(Protocol):
-    """Learns from a table. It is made with its settings, the seed among them; same seed, same rows: same bits."""
+    """Fits a model to rows. It is constructed with its settings, including the seed; same seed and rows: same bits."""
 
     def fit(
         self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
     ) -> Generator[EpochMetrics | Notice, None, Fitted]:
-        """Learn from the training rows, yield what happens, and return the model.
+        """Fit a model to the training rows, yield events, and return the model.
 
-        A long training yields every few seconds. An exception that is raised meanwhile, `Cancelled` or that of
-        closing the generator, ends it.
+        A long training yields an event every few seconds. An exception raised at a yield, `Cancelled` or that of
+        closing the generator, ends the training.
 
         Args:
-            train: raw rows with their targets; whatever is learnt, scaling included, is learnt from these rows only.
-            validation: rows to stop early by.
-            probe: what a learner with epochs reports besides.
+            train: raw rows with their targets; everything learnt, including the scaling, comes from these rows only.
+            validation: rows for early stopping.
+            probe: additional report of a learner with epochs.
 
         Raises:
             Diverged: if a loss is not finite or beyond all bounds.
@@ -70,7 +70,7 @@ class Learner(Protocol):
 
 
 class WithResult(Generic[Event, Result]):
-    """Iterates over a generator and keeps what it returns as `result`."""
+    """Iterates over a generator and keeps its return value as `result`."""
 
     result: Result
 
@@ -82,7 +82,7 @@ class WithResult(Generic[Event, Result]):
 
 
 def predictor(module: nn.Module) -> Predict:
-    """Return the module as a NumPy function; long inputs go through in chunks, so memory stays bounded."""
+    """Return the module as a NumPy function; long inputs are processed in chunks, so memory is bounded."""
     module.eval()
 
     def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:

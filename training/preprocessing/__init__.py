@@ -1,1 +1,1 @@
-"""What is learnt from the training rows and travels inside `model.pt`."""
+"""Transformations fitted on the training rows and stored inside `model.pt`."""

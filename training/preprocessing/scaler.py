@@ -1,4 +1,4 @@
-"""Standardisation as a torch module, so that it travels inside the model; it must not know where the rows come from."""
+"""Standardisation as a torch module, so that it is part of the published model."""
 
 # no `from __future__ import annotations` here: TorchScript reads the annotations of module attributes
 from typing import Any
@@ -33,7 +33,7 @@ class StandardScaler(nn.Module):
 
 
 def fit_scaler(x: npt.NDArray[np.floating[Any]]) -> StandardScaler:
-    """Learn mean and scale of each feature, in one pass, from the rows that the network trains on.
+    """Learn mean and scale of each feature in one pass over the training rows.
 
     Args:
         x: raw features, float32 or float64, shape (N, F), finite; N >= 1.
@@ -47,19 +47,19 @@ def fit_scaler(x: npt.NDArray[np.floating[Any]]) -> StandardScaler:
 
 
 def constant_columns(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
-    """Tell which columns of raw features (N, F) are constant, but for rounding; shape (F,)."""
+    """Return which columns of raw features (N, F) are constant except for rounding, shape (F,)."""
     return _is_constant(*moments(x), len(x))
 
 
 def moments(x: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return mean and variance (ddof = 0) of each column of (N, F), both float64 (F,), in one pass over the rows.
 
-    Memory is that of one chunk in float64. Each chunk has its mean subtracted before it is squared, and chunks are
-    merged by their means, so a large mean beside a small spread costs no digits.
+    Needs the memory of one chunk in float64. Each chunk is centred before it is squared, and chunks are merged by their
+    means, so a large mean with a small spread loses no precision.
 
     Source: pairwise merging, Chan, Golub & LeVeque, Am. Stat. 37(3), 1983, equations 1.5.
     """
-    rows, mean, squares = 0, np.zeros(x.shape[1]), np.zeros(x.shape[1])  # squares: of the distances from the mean
+    rows, mean, squares = 0, np.zeros(x.shape[1]), np.zeros(x.shape[1])  # squares: sums of squared deviations
     for start in range(0, len(x), CHUNK_ROWS):
         chunk = x[start : start + CHUNK_ROWS].astype(np.float64)  # (n, F)
         share = len(chunk) / (rows + len(chunk))
@@ -73,9 +73,9 @@ def moments(x: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.float64], 
 
 
 def _is_constant(mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.bool_]:
-    """Compare the variance with what rounding alone can give.
+    """Compare the variance with the bound that rounding alone can reach.
 
-    Source: the bound of `sklearn.preprocessing._data._is_constant_feature`; besides, a scale that float32 would
+    Source: the bound of `sklearn.preprocessing._data._is_constant_feature`; in addition, a scale that float32 would
     round to 0 counts as constant.
     """
     eps = float(np.finfo(np.float64).eps)

@@ -1,1 +1,1 @@
-"""The multi-layer perceptron of the tutorials, and how it learns."""
+"""The multi-layer perceptron of the tutorials, and its training."""

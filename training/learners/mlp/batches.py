@@ -1,8 +1,8 @@
-"""The training rows of each epoch, in batches and chunks.
+"""Split the training rows of each epoch into batches and chunks.
 
-It must not know networks, schedules or what is reported. The full batch is one step an epoch; otherwise each row is in
-one shuffled mini-batch. Either way rows go through the network in chunks, so the memory of a step does not grow with
-the rows.
+A full batch is one step per epoch; otherwise each row is in one shuffled mini-batch. In both cases rows go through the
+network in chunks, so the memory of a step does not grow with the number of rows. It must not know networks, schedules
+or reports.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 from training.data.splits import Dataset
 from training.preprocessing.scaler import StandardScaler
 
-CHUNK_ROWS = 2048  # the activations of one chunk stay in the processor's cache
+CHUNK_ROWS = 2048  # the activations of one chunk fit into the processor's cache
 
 
 class Chunk(NamedTuple):
     """Rows that go through the network together.
 
     Attributes:
-        x: standardised features and a last column of ones, float32 (n, F + 1).
+        x: standardised features, and ones in the last column, float32 (n, F + 1).
         y: class indices, int64 (1, n).
-        share: weight of each row in the mean loss of its batch, float32 (n,); those of a batch sum to 1.
+        share: weight of each row in the mean loss of its batch, float32 (n,); the weights of a batch sum to 1.
     """
 
     x: Tensor
@@ -41,14 +41,14 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The batches of one epoch, shuffled anew each time they are iterated over.
+    """The batches of one epoch, reshuffled at each iteration.
 
     Args:
         dataset: the rows.
-        scaler: standardises them, exactly as it does inside the published model.
-        weights: of each class, (K,); None weighs all rows alike.
-        batch_size: rows of a batch; 0 is all of them, unshuffled.
-        seed: decides the shuffling.
+        scaler: standardises the rows, exactly as in the published model.
+        weights: weight of each class, (K,); None weights all rows equally.
+        batch_size: rows per batch; 0 is the full batch, unshuffled.
+        seed: seed of the shuffling.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Batches:
             yield Batch(index.shape[0], self._cut(index))
 
     def _cut(self, index: Tensor | None) -> Iterator[Chunk]:
-        """Yield the rows at these positions, or all."""
+        """Yield the rows at the given positions, or all, in chunks."""
         y = self._y if index is None else self._y.index_select(0, index)
         if self._weights is None:
             share = torch.full(y.shape, 1 / y.shape[0])
@@ -83,6 +83,6 @@ class Batches:
 
 
 def class_weights(dataset: Dataset) -> Tensor:
-    """Return the inverse frequency of each class, float32 (K,), 1 for a class of average size."""
+    """Return the inverse frequency of each class, float32 (K,), scaled to 1 for a class of average size."""
     classes = len(dataset.classes)
     return len(dataset) / (classes * torch.from_numpy(dataset.y).bincount(minlength=classes).clamp(min=1))

@@ -1,4 +1,4 @@
-"""Findings about a training from its history, one sentence each.
+"""Diagnose a training from its history: divergence, flat loss, overfitting, gradients.
 
 It must not know networks or data.
 """
@@ -26,12 +26,12 @@ def loss_of_guessing(classes: int) -> float:
 
 
 def findings(history: Sequence[EpochMetrics], guessing: float, patience: int = 0) -> tuple[str, ...]:
-    """Return what a person should know about a training that ended; nothing when all is well.
+    """Return findings about a finished training, one sentence each; empty if there are none.
 
     Args:
-        history: the epochs, first to last.
-        guessing: the loss of a guess, in the unit of the losses.
-        patience: of early stopping; 0 if it is off.
+        history: metrics of the epochs, first to last.
+        guessing: loss of guessing, in the unit of the losses.
+        patience: patience of early stopping; 0 if it is off.
     """
     if len(history) < MIN_EPOCHS:
         return ()
@@ -40,15 +40,15 @@ def findings(history: Sequence[EpochMetrics], guessing: float, patience: int = 0
 
 
 def require_converging(metrics: EpochMetrics, guessing: float, learning_rate: float) -> None:
-    """Refuse to go on with a training that has left all bounds.
+    """Stop a training that diverges.
 
     Args:
-        metrics: of the epoch that just ended, perhaps not finite.
-        guessing: the loss of a guess, in the unit of the losses.
-        learning_rate: the first one, for the advice.
+        metrics: metrics of the last epoch, perhaps not finite.
+        guessing: loss of guessing, in the unit of the losses.
+        learning_rate: the initial learning rate, for the advice in the message.
 
     Raises:
-        Diverged: if a figure is not finite, or the training loss a thousand times that of guessing.
+        Diverged: if a metric is not finite, or the training loss is over a thousand times that of guessing.
     """
     named = {
         "training loss": metrics.train_loss,
@@ -65,10 +65,10 @@ def require_converging(metrics: EpochMetrics, guessing: float, learning_rate: fl
 
 
 def require_learnt(loss: float, guessing: float, learning_rate: float) -> None:
-    """Refuse a model that stayed finite but is of no use; as in `require_converging`.
+    """Reject a finished model that is useless; arguments as in `require_converging`.
 
     Raises:
-        Diverged: if the loss on the training rows is not finite, or ten times that of guessing.
+        Diverged: if the loss on the training rows is not finite, or over ten times that of guessing.
     """
     if not loss <= WORSE_THAN_GUESSING * guessing:
         raise Diverged(f"the training loss ended at {loss:.3g}, guessing gives {guessing:.3g}", learning_rate)

@@ -1,7 +1,7 @@
 """The training loop of the MLP: forward, loss, backward, step.
 
-It must not know files, the data of recipes or the console. Same seed, same machine: the same weights; every random draw
-comes from `settings.seed`.
+It must not know files, data sources or the console. The same seed on the same machine gives the same weights; every
+random draw comes from `settings.seed`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MLPLearner:
     """Fits an MLP by gradient descent; see `Learner`.
 
     With `settings.patience` and validation rows, training stops after that many epochs without a better validation
-    loss, and the weights of the best epoch are put back.
+    loss, and the weights of the best epoch are restored.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -55,9 +55,9 @@ class MLPLearner:
         for epoch in range(1, settings.epochs + 1):
             progress.start(epoch)
             total = torch.zeros((), dtype=torch.float64)
-            for batch in batches:  # one step each
+            for batch in batches:  # one optimizer step per batch
                 model.gradient.zero_()
-                for x, y, share in batch.chunks:  # their gradients add up
+                for x, y, share in batch.chunks:  # gradients of the chunks add up
                     log_p = model.forward(x, training=True)
                     loss = model.loss(log_p, y, share)
                     model.backward(y, share)
@@ -87,7 +87,7 @@ class MLPLearner:
 
 @torch.inference_mode(mode=False)  # the classifier outlives the training
 def _initialised(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
-    """Return the classifier with its initial weights, and its network as it is trained."""
+    """Return the classifier with its initial weights, and its network in the flat form for training."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
         net = MLP(train.x.shape[1], len(train.classes), settings.hidden, settings.dropout)
@@ -110,7 +110,7 @@ def _probed(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classif
 
 
 class _Progress:
-    """How far a training is, and how fast: `epochs` epochs of `rows` rows."""
+    """Progress and speed of a training of `epochs` epochs with `rows` rows each."""
 
     def __init__(self, epochs: int, rows: int) -> None:
         self._epochs, self._rows = epochs, rows
@@ -121,7 +121,7 @@ class _Progress:
         self._epoch_started_s = self._told_s = time.perf_counter()
 
     def notice(self, rows: int) -> Notice | None:
-        """Count rows of the epoch, and every few seconds return how many they are."""
+        """Count rows of the epoch; every `REPORT_S` seconds, return a notice of the progress."""
         self._seen += rows
         now_s = time.perf_counter()
         if now_s <= self._told_s + REPORT_S or self._seen == self._rows:
@@ -131,11 +131,11 @@ class _Progress:
         return Notice(message=f"epoch {self._epoch}/{self._epochs}: {done}")
 
     def stop(self) -> None:
-        """End the epoch, but for what is measured after it."""
+        """Stop the clock of the epoch's steps; measurements follow."""
         self._speed = self._rows / (time.perf_counter() - self._epoch_started_s)
 
     def metrics(self, **measured: Any) -> EpochMetrics:
-        """Return what was measured with the epoch's number and times."""
+        """Return the epoch's metrics: the measured values with epoch number and times."""
         elapsed_s = time.perf_counter() - self._started_s
         return EpochMetrics(
             epoch=self._epoch,
@@ -148,7 +148,7 @@ class _Progress:
 
 
 class _BestEpoch:
-    """Remembers the weights of the epoch with the lowest loss; with patience 0 it remembers nothing."""
+    """Keeps the weights of the epoch with the lowest loss; with patience 0, it keeps nothing."""
 
     def __init__(self, weights: Tensor, patience: int) -> None:
         self._weights, self._patience = weights, patience
@@ -156,7 +156,7 @@ class _BestEpoch:
         self._best: Tensor | None = None
 
     def exhausted(self, loss: float) -> bool:
-        """Note one epoch and tell whether patience has run out."""
+        """Record the loss of one epoch and return whether the patience is exhausted."""
         if not self._patience:
             return False
         if loss < self._loss:
@@ -166,6 +166,6 @@ class _BestEpoch:
         return self._worse_epochs >= self._patience
 
     def restore(self) -> None:
-        """Put the weights of the best epoch back."""
+        """Restore the weights of the best epoch."""
         if self._best is not None:
             self._weights.copy_(self._best)

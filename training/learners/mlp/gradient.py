@@ -1,9 +1,9 @@
-"""Forward, loss and backward pass of an MLP, written by hand.
+"""Forward pass, loss and backward pass of an MLP without autograd.
 
-It must not know optimizers or epochs. For networks as small as ours autograd costs several times the arithmetic, and
-new tensors for each step up to a fifth. Here a layer is one matrix product forward and two backward: activations lie
-feature by feature with a last row of ones, (W + 1, n), so weights and bias are one matrix (V, W + 1), and so is their
-gradient. n is rows of a chunk, W and V are widths of neighbouring layers.
+For small networks, autograd costs several times the arithmetic, and allocating new tensors in each step up to a fifth.
+Here a layer is one matrix product forward and two backward: activations are stored feature by feature with ones in the
+last row, (W + 1, n), so weights and bias are one matrix (V, W + 1), and so is their gradient. n is the number of rows
+of a chunk, W and V are the widths of neighbouring layers. It must not know optimizers or epochs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class FlatMLP:
     """An MLP with all parameters in one vector and their gradient in another.
 
     Args:
-        net: where the initial values come from, and where `write_back` puts the learnt ones.
+        net: source of the initial parameters, and target of `write_back`.
         dropout: probability of dropping an activation of the last hidden layer.
-        generator: what the dropout is drawn from; torch's own by default.
+        generator: random generator for dropout; torch's default generator if None.
 
     Attributes:
         parameters, gradient: (P,) float32, layer after layer, each (V, W + 1) with the bias as its last column.
@@ -41,13 +41,13 @@ class FlatMLP:
         self._buffers: dict[int, _Buffers] = {}
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
-        """Return log probabilities (K, n), good until the next call; `backward` needs them as they are.
+        """Return log probabilities (K, n), valid until the next call; `backward` needs them unchanged.
 
         Args:
-            x: standardised features and a last column of ones, float32 (n, F + 1).
-            training: whether activations are dropped.
+            x: standardised features, and ones in the last column, float32 (n, F + 1).
+            training: whether dropout is applied.
         """
-        if x.shape[0] not in self._buffers:  # there are few sizes of chunks, and each is used again
+        if x.shape[0] not in self._buffers:  # there are few chunk sizes, and each is reused
             self._buffers[x.shape[0]] = _Buffers([layer.shape[0] for layer in self._layers], x.shape[0])
         self._x, buffers = x, self._buffers[x.shape[0]]
         self._last, inputs = buffers, x.T  # (F + 1, n)
@@ -61,32 +61,32 @@ class FlatMLP:
         return torch.log_softmax(buffers.logits, 0, out=buffers.log_p)
 
     def loss(self, log_p: Tensor, y: Tensor, share: Tensor) -> Tensor:
-        """Return the negative log likelihood of the rows, each times its share.
+        """Return the negative log likelihood of the rows, weighted by their shares.
 
         Args:
-            log_p: what `forward` returned, (K, n).
+            log_p: log probabilities from `forward`, (K, n).
             y: class indices, int64 (1, n).
             share: weight of each row, float32 (n,).
         """
         return torch.dot(torch.gather(log_p, 0, y, out=self._last.likelihood)[0], share).neg_()
 
     def backward(self, y: Tensor, share: Tensor) -> None:
-        """Add the gradient of that very loss, of a forward pass with `training`; its activations are used up."""
+        """Add the gradient of the loss of the last forward pass with `training`; overwrites its activations."""
         last, keep = self._last, self._keep
-        # softmax minus the truth
+        # gradient of the loss by the logits: softmax minus one-hot truth
         torch.exp(last.log_p, out=last.error).scatter_add_(0, y, last.minus_one).mul_(share)
         delta = last.delta
         for number in range(len(last.hidden), 0, -1):
             self._gradients[number].addmm_(delta, last.activations[number - 1].T)
             delta = torch.mm(self._transposed[number], delta, out=last.deltas[number - 1])  # (W, n)
-            delta.mul_(last.hidden[number - 1].sign_())  # 1 where ReLU and dropout let pass, 0 elsewhere
+            delta.mul_(last.hidden[number - 1].sign_())  # 1 where ReLU and dropout pass, 0 elsewhere
             if keep < 1:
                 delta.div_(keep)
             keep = 1
         self._gradients[0].addmm_(delta, self._x)
 
     def write_back(self) -> None:
-        """Put the parameters into the network that they came from."""
+        """Copy the parameters back into the network."""
         with torch.no_grad():
             for linear, layer in zip(self._linears, self._layers, strict=True):
                 linear.weight.copy_(layer[:, :-1])
@@ -94,7 +94,7 @@ class FlatMLP:
 
 
 class _Buffers:
-    """What a forward and a backward pass of so many rows write into."""
+    """Preallocated outputs of a forward and a backward pass of `rows` rows."""
 
     def __init__(self, widths: list[int], rows: int) -> None:
         *hidden, logits = widths
@@ -102,7 +102,7 @@ class _Buffers:
         self.hidden = [activations[:-1] for activations in self.activations]  # (W, n)
         self.deltas = [torch.empty(width, rows) for width in hidden]
         self.kept = torch.empty(rows, hidden[-1] if hidden else 0)
-        self.logits = torch.zeros(max(2, logits), rows)  # two classes share one logit: that of class 0 stays 0
+        self.logits = torch.zeros(max(2, logits), rows)  # two classes share one logit; that of class 0 stays 0
         self.log_p, self.error = torch.empty_like(self.logits), torch.empty_like(self.logits)
         self.outputs, self.delta = self.logits[-logits:], self.error[-logits:]
         self.likelihood, self.minus_one = torch.empty(1, rows), torch.full((1, rows), -1.0)

@@ -1,6 +1,6 @@
-"""The multi-layer perceptron, and the classifier made of scaler, network and link.
+"""The multi-layer perceptron, and the classifier of scaler, network and link function.
 
-They must not know data or training. The three tutorial networks are this one class: CancerNet is 9-15-15-1 (recipe
+They must not know data or training. All three tutorial networks are this class: CancerNet is 9-15-15-1 (recipe
 `cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
 """
 
@@ -37,10 +37,10 @@ class MLP(nn.Module):
 
 
 class BinaryLink(nn.Module):
-    """Turn the one logit of two classes into their two probabilities."""
+    """Convert the one logit of two classes to their two probabilities."""
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Return probabilities (N, 2) from logits (N, 1); each keeps its own small digits."""
+        """Return probabilities (N, 2) from logits (N, 1), both precise even if close to 0."""
         return torch.cat((torch.sigmoid(-logits), torch.sigmoid(logits)), dim=1)  # (N, 2)
 
 
@@ -60,5 +60,5 @@ class Classifier(nn.Module):
 
 
 def logits_of(classes: int) -> int:
-    """Return how many logits K classes need."""
+    """Return the number of logits for K classes."""
     return 1 if classes == 2 else classes

@@ -1,7 +1,7 @@
 """SGD, Adam and AdamW on one flat vector of parameters.
 
-They must not know networks. They give what `torch.optim` gives with the same settings, whose bookkeeping costs more
-than the step itself.
+They give the same results as `torch.optim` with the same settings, whose bookkeeping costs more than the step itself.
+They must not know networks.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Sgd:
-    """Steepest descent; the decay is that of an L2 penalty."""
+    """Gradient descent; `decay` is the weight of an L2 penalty."""
 
     def __init__(self, values: Tensor, decay: float) -> None:
         self._values = values
         self._decay = decay
 
     def step(self, gradient: Tensor, rate: float) -> None:
-        """Take one step with this learning rate; the gradient is left alone."""
+        """Take one step with this learning rate; the gradient is not modified."""
         if self._decay:
             gradient = gradient.add(self._values, alpha=self._decay)
         self._values.add_(gradient, alpha=-rate)
 
 
 class Adam:
-    """Adam, its decay that of an L2 penalty or, decoupled, AdamW's.
+    """Adam; `decay` is the weight of an L2 penalty or, if `decoupled`, the weight decay of AdamW.
 
     Source: Kingma & Ba, ICLR 2015, algorithm 1; Loshchilov & Hutter, ICLR 2019, algorithm 2.
     """
@@ -44,7 +44,7 @@ class Adam:
         self._steps = 0
 
     def step(self, gradient: Tensor, rate: float) -> None:
-        """Take one step with this learning rate; the gradient is left alone."""
+        """Take one step with this learning rate; the gradient is not modified."""
         self._steps += 1
         if self._decay and self._decoupled:
             self._values.mul_(1 - rate * self._decay)
@@ -57,7 +57,7 @@ class Adam:
 
 
 def optimizer_for(values: Tensor, settings: TrainingSettings) -> Sgd | Adam:
-    """Return the optimizer of the settings for these parameters, float32 (P,), which its steps change in place."""
+    """Return the optimizer of the settings for parameters `values`, float32 (P,), which its steps update in place."""
     match settings.optimizer:
         case "sgd":
             return Sgd(values, settings.weight_decay)

@@ -1,7 +1,7 @@
-"""The learning rate of each epoch: constant, falling as a cosine, or tenfold at a plateau.
+"""Learning rate schedules: constant, cosine decay, or division by ten on a plateau.
 
-They must not know networks. They give what `torch.optim.lr_scheduler` gives: CosineAnnealingLR over all epochs,
-ReduceLROnPlateau with its defaults.
+They give the same rates as `torch.optim.lr_scheduler`: CosineAnnealingLR over all epochs, ReduceLROnPlateau with its
+defaults. They must not know networks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Generator
 from training.config.recipe import TrainingSettings
 
 Rates = Generator[float, float, None]
-"""Yields the rate of the first epoch, then that of the next for each loss that is sent."""
+"""Yields the rate of the first epoch; each sent loss yields the rate of the next epoch."""
 
 PLATEAU_EPOCHS = 10
 PLATEAU_FACTOR = 0.1
@@ -21,7 +21,7 @@ PLATEAU_GAIN = 1e-4
 
 
 def rates(settings: TrainingSettings) -> Rates:
-    """Return the learning rates of a training."""
+    """Return the learning rates of the epochs of a training."""
     match settings.schedule:
         case "constant":
             return _constant(settings.lr)
