@@ -14,7 +14,12 @@ _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "MPLCONFIGDIR"),
     *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
 )
-_CHILD_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+_CHILD_ENVIRONMENT = {
+    "MPL_IGNORE_SYSTEM_FONTS": "1",  # matplotlib has its own; to look for others it starts fc-list
+    "OMP_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",
+}
 
 
 def training_command(settings: Settings, *arguments: str) -> list[str]:
