@@ -83,13 +83,8 @@ INFER_ANSWER: dict[int | str, Document] = {
         "content": {"application/json": {"schema": _ANSWER}, "application/octet-stream": _BYTES},
     }
 }
-INDEX_BODY: Document = {
-    "requestBody": {
-        "content": {
-            "application/json": {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}},
-        }
-    }
-}
+_INDEX_QUERY = {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False}
+INDEX_BODY: Document = {"requestBody": {"content": {"application/json": {"schema": _INDEX_QUERY}}}}
 
 
 def failures(*codes: int) -> dict[int | str, Document]:
