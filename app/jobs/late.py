@@ -56,8 +56,14 @@ class LateTable:
             self._parts()
 
     def is_there(self) -> bool:
-        """Return whether jobs may exist: in a PostgreSQL database, or a file, even one that was put aside."""
-        return self._url is not None or any(self._folder.glob(f"{DATABASE_FILE}*"))
+        """Return whether jobs may exist: in a PostgreSQL database, or a file, even one that was put aside.
+
+        They may also exist in a folder that cannot be searched; opening the table gives the reason.
+        """
+        try:
+            return self._url is not None or any(self._folder.glob(f"{DATABASE_FILE}*"))
+        except OSError:
+            return True
 
     def close(self) -> None:
         """Close all connections, if any were opened."""

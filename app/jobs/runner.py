@@ -217,11 +217,11 @@ class JobRunner:
 
     async def _work(self) -> None:
         """Open the table once a request needs it or another process has created it, then run jobs."""
-        while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
-            self._owner.unfinished = {"queued": 0, "running": 0}
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), OPEN_INTERVAL_S)
         try:
+            while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
+                self._owner.unfinished = {"queued": 0, "running": 0}
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), OPEN_INTERVAL_S)
             ready = await self._ready()
         finally:
             self._tried.set()
