@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from app.errors import StoreUnavailable
 from app.jobs.tablefile import DATABASE_FILE
 
 if TYPE_CHECKING:
@@ -87,7 +88,11 @@ class _Late:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: object, **named: object) -> Any:
-            return getattr(self._made(), name)(*arguments, **named)
+            try:
+                made = self._made()
+            except Exception as error:  # too few files or too little memory for the import, which is tried again
+                raise StoreUnavailable("the job table cannot be used now; predictions are not affected") from error
+            return getattr(made, name)(*arguments, **named)
 
         return call
 

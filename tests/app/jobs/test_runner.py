@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs import owner
+from app.jobs import runner as runners
 from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE
 from app.jobs.errors import JobConflict, JobEnded
@@ -434,6 +436,36 @@ def test_end_that_cannot_be_written_is_written_when_it_can(
 
     assert here.ended(job).detail == "enough"
     assert [number for number, _ in here.lines(job)] == [1, 2]
+
+
+BROKEN: dict[str, Callable[[pytest.MonkeyPatch, Path], None]] = {
+    "migrations gone": lambda patch, folder: patch.setattr(databases, "_MIGRATIONS", folder / "none"),
+    "import fails": lambda patch, _: patch.setitem(sys.modules, "app.jobs.database", None),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_whatever_keeps_the_table_from_being_opened_is_logged_and_tried_again(
+    settings: Settings,
+    child: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: Callable[[pytest.MonkeyPatch, Path], None],
+) -> None:
+    """Nobody ran trainings any more after the first fault that no database had reported."""
+    monkeypatch.setattr(runners, "OPEN_INTERVAL_S", 0.05)
+    child("end('failed', 'enough')")
+    with trainings(settings) as here:
+        with monkeypatch.context() as patch:
+            broken(patch, tmp_path)
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable, match="cannot be used now"):
+                    here.start()
+        job = until(lambda: _started(here), "the job table")
+
+        assert here.ended(job).detail == "enough"
+    assert [line.levelname for line in caplog.records if line.message.startswith("no training")] == ["ERROR"]
 
 
 @pytest.mark.slow
