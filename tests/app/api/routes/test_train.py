@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from app.api.routes import train
+from app.jobs import threads
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository, Overrides
@@ -480,6 +482,24 @@ def test_x6_client_for_whose_waiting_there_is_no_room_is_answered_at_once(
     assert answer.headers["location"] == f"/train/{answer.json()['id']}"
     assert "preference-applied" not in answer.headers
     trainer.delete(answer.headers["location"])
+
+
+def test_accepted_training_stays_accepted_when_the_table_cannot_be_looked_at_while_its_client_waits(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to 64 clients were told 503 after one such look, and did not learn where their trainings were."""
+    child("signal.pause()")
+    with ThreadPoolExecutor(1) as other:
+        coming = other.submit(trainer.post, "/train", json={"model": "iris"}, headers={"prefer": "wait=30"})
+        shown = until(lambda: trainer.get("/train?status=running").json()["jobs"] or None, "the training")
+        with monkeypatch.context() as patch:
+            patch.setattr(threads, "ANSWER_DEADLINE_S", 0.0)
+            answer = coming.result(60)
+        location = answer.headers["location"]
+        trainer.delete(location)
+
+    assert (answer.status_code, answer.json()["status"], location) == (202, "queued", f"/train/{shown[0]['id']}")
+    assert "preference-applied" not in answer.headers
 
 
 def test_request_with_the_same_key_is_the_same_training(trainer: TestClient, child: Callable[[str], None]) -> None:
