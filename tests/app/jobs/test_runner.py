@@ -373,7 +373,7 @@ def test_job_is_told_apart_from_its_repetition(here: Trainings, child: Callable[
 def test_training_on_a_data_set_is_told_file_target_and_features(
     here: Trainings, child: Callable[[str], None], settings: Settings
 ) -> None:
-    child("end('failed', json.dumps(sys.argv[1:]))")
+    child("end('failed', json.dumps([*sys.argv[1:], '--told', sys.stdin.read()]))")
     database = opened(None, settings.state_dir)
     request = TrainingRequest(model="churn", dataset="clients", target="left", features=('a "b", c', "d"))
     job = JobStore(database).add(request, limit=LIMIT, data_sha256="ab" * 32)
@@ -386,7 +386,11 @@ def test_training_on_a_data_set_is_told_file_target_and_features(
     options = dict(zip(arguments[3::2], arguments[4::2], strict=True))
     assert arguments[:3] == ["fit", "churn", "--json-lines"]
     assert options["--data"] == str(settings.datasets_dir / "clients" / ("ab" * 32) / "clients.csv")
-    assert (options["--target"], json.loads(options["--features"])) == ("left", ['a "b", c', "d"])
+    assert (options["--target"], options["--features"], json.loads(options["--told"])) == (
+        "left",
+        "-",
+        ['a "b", c', "d"],
+    )
     assert (options["--job"], options["--keep"], options["--activate"]) == (job.id, "20", "if_better")
     assert len(options["--permit"]) == 32
 

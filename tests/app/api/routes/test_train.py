@@ -5,6 +5,7 @@ A process that goes wrong is a package called `training` in the current folder, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -583,7 +584,7 @@ def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_na
     fake = Path.cwd()
     put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
     monkeypatch.chdir(fake)
-    child("end('failed', json.dumps(sys.argv))")
+    child("end('failed', sys.stdin.read())")
     asked = {"model": "churn", "dataset": "churn", "target": "churned"}
     first, named = start(trainer, **asked), start(trainer, **asked | {"model": "named"}, features=["age"])
     assert (ended(trainer, first)["features"], ended(trainer, named)["features"]) == (None, ["age"])
@@ -596,6 +597,22 @@ def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_na
     assert [learnt_from(ended(trainer, job)) for job in again] == ["age,visits", "age"]
 
 
+def test_all_columns_that_an_upload_accepts_are_learnt_from_however_long_their_names(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were an argument of the training process, and more than 120,000 bytes of names were a 422."""
+    fake = Path.cwd()
+    names = [f"{'ü' * 195}{number:05}" for number in range(1000)]
+    rows = [",".join([*(str(row) for _ in names), "a", kind]) for row, kind in ((1, "yes"), (2, "no"))]
+    put(trainer, monkeypatch, "\n".join([",".join([*names, "town", "churned"]), *rows, ""]))
+    monkeypatch.chdir(fake)
+    child("import hashlib; end('failed', hashlib.sha256(sys.stdin.buffer.read()).hexdigest())")
+
+    job = ended(trainer, start(trainer, model="churn", dataset="churn", target="churned"))
+
+    assert job["detail"] == hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
 def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     """Send the data set `churn`, which the real `python -m training` looks at."""
     monkeypatch.chdir(PROJECT)
@@ -605,8 +622,7 @@ def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None
 
 def learnt_from(job: dict[str, Any]) -> str:
     """Return the columns that the training process was told to learn from, which it ended with."""
-    arguments: list[str] = json.loads(job["detail"])
-    return ",".join(json.loads(arguments[arguments.index("--features") + 1]))
+    return ",".join(json.loads(job["detail"]))
 
 
 def test_unfinished_training_is_not_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
