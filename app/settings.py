@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     datasets_dir: Path = Path("datasets")
     """Folder for uploaded data sets; created if missing."""
     state_dir: Path = Path("state")
-    """Folder of the job table; created if missing."""
+    """Folder of the job table, the audit file and, in scratch, temporary files and caches; created if missing."""
     database_url: Annotated[str | None, Field(repr=False)] = None
     """URL of the job table, postgresql+psycopg://...; without it, a SQLite file in the state folder."""
     train_concurrency: Annotated[int, Field(ge=0, le=64)] = 1

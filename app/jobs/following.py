@@ -27,7 +27,6 @@ from app.jobs.ownership import Claim, ClaimLost, Report
 from app.jobs.process.child import Child
 from app.jobs.process.commands import confined, training_command, training_environment
 from app.jobs.threads import InThread
-from app.jobs.trainable import as_argument
 from app.settings import Settings
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
 from modelstore.progress import bounded
@@ -181,7 +180,7 @@ class Following:
         job, settings = self.claim.job, self._shop.settings
         memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
         command = confined(self._command(permit), memory_bytes)
-        self._child = child = await Child.start(command, training_environment(), self._heard)
+        self._child = child = await Child.start(command, training_environment(), self._heard, self._features())
         listening = asyncio.create_task(child.listen(self._hear), name=f"events of {job.id}")
         grace_s = 0.0
         try:
@@ -217,13 +216,18 @@ class Following:
         if job.dataset is not None and job.data_sha256 is not None:
             path = self._shop.datasets.path(job.dataset, job.data_sha256)
             data = ["--data", str(path), "--target", str(job.target)]
-            data += ["--features", as_argument(job.columns)] if job.columns is not None else []
+            data += ["--features", "-"] if job.columns is not None else []
         return training_command(
             settings,
             *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
             *("--activate", job.activate, "--keep", str(settings.keep_versions)),
             *("--overrides", json.dumps(job.overrides), *data),
         )
+
+    def _features(self) -> bytes:
+        """Return the names to learn from for the standard input of the process; Linux limits an argument to 128 KiB."""
+        columns = self.claim.job.columns
+        return b"" if columns is None else json.dumps(columns).encode()
 
     def _hear(self, line: bytes) -> None:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from app.errors import StoreUnavailable
 from app.jobs.tablefile import DATABASE_FILE
 
 if TYPE_CHECKING:
@@ -56,8 +57,14 @@ class LateTable:
             self._parts()
 
     def is_there(self) -> bool:
-        """Return whether jobs may exist: in a PostgreSQL database, or a file, even one that was put aside."""
-        return self._url is not None or any(self._folder.glob(f"{DATABASE_FILE}*"))
+        """Return whether jobs may exist: in a PostgreSQL database, or a file, even one that was put aside.
+
+        They may also exist in a folder that cannot be searched; opening the table gives the reason.
+        """
+        try:
+            return self._url is not None or any(self._folder.glob(f"{DATABASE_FILE}*"))
+        except OSError:
+            return True
 
     def close(self) -> None:
         """Close all connections, if any were opened."""
@@ -81,7 +88,11 @@ class _Late:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: object, **named: object) -> Any:
-            return getattr(self._made(), name)(*arguments, **named)
+            try:
+                made = self._made()
+            except Exception as error:  # too few files or too little memory for the import, which is tried again
+                raise StoreUnavailable("the job table cannot be used now; predictions are not affected") from error
+            return getattr(made, name)(*arguments, **named)
 
         return call
 

@@ -206,10 +206,11 @@ class JobRunner:
     async def _ready(self) -> bool:
         try:
             await self._threads.call(self._table.database.open)
-        except StoreUnavailable as error:
-            if str(error) != self._trouble:  # log it once: this is tried every second
-                logger.error("no training for now: %s", error, exc_info=error)
-            self._trouble = str(error)
+        except Exception as error:  # the first call also imports the libraries, which lack of memory or files prevents
+            trouble = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
+            if trouble != self._trouble:  # log it once: this is tried every second
+                logger.error("no training for now: %s", trouble, exc_info=error)
+            self._trouble = trouble
             return False
         if self._trouble:
             logger.warning("the job table can be used again")
@@ -217,11 +218,11 @@ class JobRunner:
 
     async def _work(self) -> None:
         """Open the table once a request needs it or another process has created it, then run jobs."""
-        while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
-            self._owner.unfinished = {"queued": 0, "running": 0}
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), OPEN_INTERVAL_S)
         try:
+            while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
+                self._owner.unfinished = {"queued": 0, "running": 0}
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), OPEN_INTERVAL_S)
             ready = await self._ready()
         finally:
             self._tried.set()

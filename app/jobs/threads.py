@@ -43,12 +43,13 @@ class TableThreads:
         """Run a query of a request, with a deadline; the request counts as waiting meanwhile.
 
         Raises:
-            StoreUnavailable: if the query takes too long.
+            StoreUnavailable: if the query, or opening the table before it, takes too long.
         """
-        await self._opened()  # has a time limit of its own, after which all calls fail at once
         try:
             with waiting():
-                return await asyncio.wait_for(_in_thread(self._requests, function, *arguments), ANSWER_DEADLINE_S)
+                async with asyncio.timeout(ANSWER_DEADLINE_S):
+                    await self._opened()
+                    return await _in_thread(self._requests, function, *arguments)
         except TimeoutError as error:
             raise StoreUnavailable("the job table does not answer now; predictions are not affected") from error
 

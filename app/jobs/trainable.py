@@ -5,8 +5,6 @@ This module must not know files or jobs.
 
 from __future__ import annotations
 
-import json
-
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
 from modelstore import ColumnSummary, DatasetSummary, InvalidName, Overrides, check_new_name
@@ -14,7 +12,6 @@ from modelstore.overrides import require_validation_rows
 from modelstore.reading import column_name
 
 MIN_CLASSES = 2
-MAX_FEATURES_BYTES = 120_000  # they are one argument of the training command, which Linux limits to 128 KiB
 
 
 def check_model_name(name: str) -> None:
@@ -90,16 +87,7 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
         earlier.add(name)
     if request.features is None and len(features) == len(columns) - 1:
         return None
-    if len(as_argument(features).encode()) > MAX_FEATURES_BYTES:
-        raise _wrong(
-            "features", f"have names of more than {MAX_FEATURES_BYTES} bytes in all; use fewer or shorter ones"
-        )
     return features
-
-
-def as_argument(features: tuple[str, ...]) -> str:
-    """Encode names as an argument of the training command, as JSON because names may contain commas and newlines."""
-    return json.dumps(features, ensure_ascii=False, separators=(",", ":"))
 
 
 def _check_feature(field: str, name: str, target: str, columns: dict[str, ColumnSummary], earlier: set[str]) -> None:

@@ -41,7 +41,9 @@ FAMILIES = {
         "histogram", "Time from the request's head to the last byte of the answer.", ("route", "method"), TIME_BUCKETS_S
     ),
     "tabserve_http_requests_in_progress": Family("gauge", "Requests being answered now."),
-    "tabserve_http_requests_waiting": Family("gauge", "Requests that wait for their client or for a training now."),
+    "tabserve_http_requests_waiting": Family(
+        "gauge", "Requests that wait now for their client, the job table or a training."
+    ),
     "tabserve_inference_requests_total": Family(
         "counter", "Requests for predictions by how they ended.", ("model", "version", "outcome")
     ),

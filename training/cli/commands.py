@@ -58,7 +58,8 @@ def fit(
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file of yours; needs no recipe.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its class column.")] = None,
     features: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Its columns to learn from, or a JSON array; else all.")
+        str | None,
+        typer.Option(metavar="A,B,C", help="Its columns to learn from, or a JSON array; -: from stdin; else all."),
     ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="hidden=32,16 or epochs=200; repeatable.")

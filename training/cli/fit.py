@@ -5,6 +5,7 @@ torch and scikit-learn are imported only when a training begins.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +149,7 @@ def _recipe(request: FitRequest) -> Recipe:
         return recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
-    features = read_names(request.features or "")
+    features = read_names(sys.stdin.read() if request.features == "-" else request.features or "")
     return recipe_for_data(request.data, request.target, model=request.model, features=features).with_overrides(
         overrides
     )

@@ -20,7 +20,7 @@ from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
 from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, TrainRequest, request_schema
-from app.errors import ServingError
+from app.errors import ServingError, StoreUnavailable
 from app.jobs.errors import JobNotFound
 from app.jobs.records import UNFINISHED, TrainingJob
 from app.jobs.runner import JobRunner
@@ -125,7 +125,10 @@ class TrainRoutes:
         return JobInfo.of(job)
 
     async def _wait(self, job: TrainingJob, seconds: float, request: Request) -> TrainingJob:
-        """Wait until the job ends, the time is over, the client disconnects or the service stops; return the job."""
+        """Wait until the job ends, the time is over, the client disconnects or the service stops; return the job.
+
+        If the job table cannot be read meanwhile, the job is returned as it was: it is accepted all the same.
+        """
         self._waits += 1
         end = asyncio.create_task(self._runner.wait(job.id, seconds))
         others = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_gone(request))]
@@ -133,6 +136,8 @@ class TrainRoutes:
             with waiting():
                 await asyncio.wait((end, *others), return_when=asyncio.FIRST_COMPLETED)
             return end.result() if end.done() else job
+        except StoreUnavailable:
+            return job
         finally:
             self._waits -= 1
             for task in (end, *others):

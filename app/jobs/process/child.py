@@ -53,21 +53,32 @@ class Child:
         self._kills_before = _kills_for_memory()
 
     @classmethod
-    async def start(cls, command: list[str], environment: dict[str, str], say: Callable[[str], None]) -> Child:
+    async def start(
+        cls, command: list[str], environment: dict[str, str], say: Callable[[str], None], told: bytes = b""
+    ) -> Child:
         """Start a command with the given environment only.
+
+        Args:
+            command: program and arguments.
+            environment: of the process.
+            say: called with every line of standard error.
+            told: its standard input, which it need not read.
 
         Raises:
             OSError: if the system cannot start a process now.
         """
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if told else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environment,
             limit=LINE_LIMIT_BYTES,
             start_new_session=True,
         )
+        if process.stdin is not None:
+            process.stdin.write(told)
+            process.stdin.close()
         return cls(process, say)
 
     async def listen(self, hear: Callable[[bytes], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import StoreUnavailable
 from app.settings import Settings
 from tests.app.runners import trainings, write_training
 from tests.app.waiting import until
@@ -57,3 +59,12 @@ def test_a_table_that_another_process_makes_is_worked_on_although_nobody_asks_he
 
         assert there.ended(job).reason == "failed"
     assert here.reasons == ["failed"]
+
+
+def test_folder_that_cannot_be_searched_is_told_at_once_to_all_who_ask(settings: Settings, tmp_path: Path) -> None:
+    """The system refuses the name as it refuses a folder without permission; the requests waited for ever."""
+    beyond = settings.model_copy(update={"state_dir": tmp_path / ("x" * 300)})
+    with trainings(beyond) as here:
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="cannot be used now"):
+                here.call(lambda: asyncio.wait_for(here.runner.list(), 20))

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
-from app.jobs import owner
+from app.jobs import owner, threads
+from app.jobs import runner as runners
 from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE
 from app.jobs.errors import JobConflict, JobEnded
@@ -24,6 +26,8 @@ from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.runner import LOOK_INTERVAL_S
 from app.jobs.store import JobStore
 from app.settings import Settings
+from app.telemetry.in_flight import FLIGHT, Flight
+from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository, Overrides
 from tests.app.databases import LIMIT, opened
 from tests.app.runners import Trainings, alive, noted, trainings, write_training
@@ -369,7 +373,7 @@ def test_job_is_told_apart_from_its_repetition(here: Trainings, child: Callable[
 def test_training_on_a_data_set_is_told_file_target_and_features(
     here: Trainings, child: Callable[[str], None], settings: Settings
 ) -> None:
-    child("end('failed', json.dumps(sys.argv[1:]))")
+    child("end('failed', json.dumps([*sys.argv[1:], '--told', sys.stdin.read()]))")
     database = opened(None, settings.state_dir)
     request = TrainingRequest(model="churn", dataset="clients", target="left", features=('a "b", c', "d"))
     job = JobStore(database).add(request, limit=LIMIT, data_sha256="ab" * 32)
@@ -382,7 +386,11 @@ def test_training_on_a_data_set_is_told_file_target_and_features(
     options = dict(zip(arguments[3::2], arguments[4::2], strict=True))
     assert arguments[:3] == ["fit", "churn", "--json-lines"]
     assert options["--data"] == str(settings.datasets_dir / "clients" / ("ab" * 32) / "clients.csv")
-    assert (options["--target"], json.loads(options["--features"])) == ("left", ['a "b", c', "d"])
+    assert (options["--target"], options["--features"], json.loads(options["--told"])) == (
+        "left",
+        "-",
+        ['a "b", c', "d"],
+    )
     assert (options["--job"], options["--keep"], options["--activate"]) == (job.id, "20", "if_better")
     assert len(options["--permit"]) == 32
 
@@ -434,6 +442,59 @@ def test_end_that_cannot_be_written_is_written_when_it_can(
 
     assert here.ended(job).detail == "enough"
     assert [number for number, _ in here.lines(job)] == [1, 2]
+
+
+BROKEN: dict[str, Callable[[pytest.MonkeyPatch, Path], None]] = {
+    "migrations gone": lambda patch, folder: patch.setattr(databases, "_MIGRATIONS", folder / "none"),
+    "import fails": lambda patch, _: patch.setitem(sys.modules, "app.jobs.database", None),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_whatever_keeps_the_table_from_being_opened_is_logged_and_tried_again(
+    settings: Settings,
+    child: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: Callable[[pytest.MonkeyPatch, Path], None],
+) -> None:
+    """Nobody ran trainings any more after the first fault that no database had reported."""
+    monkeypatch.setattr(runners, "OPEN_INTERVAL_S", 0.05)
+    child("end('failed', 'enough')")
+    with trainings(settings) as here:
+        with monkeypatch.context() as patch:
+            broken(patch, tmp_path)
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable, match="cannot be used now"):
+                    here.start()
+        job = until(lambda: _started(here), "the job table")
+
+        assert here.ended(job).detail == "enough"
+    assert [line.levelname for line in caplog.records if line.message.startswith("no training")] == ["ERROR"]
+
+
+def test_x6_request_waits_for_a_locked_table_no_longer_than_the_deadline_and_is_not_being_answered_meanwhile(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X6: opening a table for the first time takes up to ten seconds, and stood outside of both."""
+    monkeypatch.setattr(threads, "ANSWER_DEADLINE_S", 0.5)
+    metrics = ServingMetrics(tuple)
+
+    async def ask(runner: runners.JobRunner) -> None:
+        flight = Flight(metrics, 1)
+        FLIGHT.set(flight)
+        flight.begin()
+        task = asyncio.create_task(runner.list())
+        await asyncio.sleep(0)  # it goes on as far as it can
+        assert (metrics.waiting, metrics.in_progress) == (1, 0)
+        await task
+
+    settings.state_dir.mkdir(exist_ok=True)
+    with lock(settings), trainings(settings) as here:
+        with pytest.raises(StoreUnavailable, match="does not answer now"):
+            here.call(ask, here.runner)
+        assert not [line for line in caplog.records if line.message.startswith("no training")]  # it is still opening
 
 
 @pytest.mark.slow

@@ -122,11 +122,15 @@ def test_noise_with_very_many_columns_looks_no_better_than_it_is(tmp_path: Path)
     assert not result.activated
 
 
-def test_the_command_needs_a_file_and_a_target_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("features", "told"), [("x1,x0", None), ("-", '["x1","x0"]'), ("-", "x1,x0\n")])
+def test_the_command_needs_a_file_and_a_target_and_nothing_else(
+    tmp_path: Path, features: str, told: str | None
+) -> None:
     path = write(tmp_path, *make_moons(200, noise=0.2, random_state=0))
     models = ["--models-dir", str(tmp_path / "models")]
 
-    done = CliRunner().invoke(app, ["fit", "--data", str(path), "--target", "kind", "--features", "x1,x0", *models])
+    command = ["fit", "--data", str(path), "--target", "kind", "--features", features, *models]
+    done = CliRunner().invoke(app, command, input=told)
 
     assert done.exit_code == 0, done.output
     manifest = ModelRepository(tmp_path / "models").find("mine-1", 1).manifest()

@@ -5,10 +5,12 @@ A process that goes wrong is a package called `training` in the current folder, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from app.api.routes import train
+from app.jobs import threads
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository, Overrides
@@ -482,6 +485,24 @@ def test_x6_client_for_whose_waiting_there_is_no_room_is_answered_at_once(
     trainer.delete(answer.headers["location"])
 
 
+def test_accepted_training_stays_accepted_when_the_table_cannot_be_looked_at_while_its_client_waits(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to 64 clients were told 503 after one such look, and did not learn where their trainings were."""
+    child("signal.pause()")
+    with ThreadPoolExecutor(1) as other:
+        coming = other.submit(trainer.post, "/train", json={"model": "iris"}, headers={"prefer": "wait=30"})
+        shown = until(lambda: trainer.get("/train?status=running").json()["jobs"] or None, "the training")
+        with monkeypatch.context() as patch:
+            patch.setattr(threads, "ANSWER_DEADLINE_S", 0.0)
+            answer = coming.result(60)
+        location = answer.headers["location"]
+        trainer.delete(location)
+
+    assert (answer.status_code, answer.json()["status"], location) == (202, "queued", f"/train/{shown[0]['id']}")
+    assert "preference-applied" not in answer.headers
+
+
 def test_request_with_the_same_key_is_the_same_training(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     key = {"idempotency-key": "8e03978e-40d5-43e8"}
@@ -563,7 +584,7 @@ def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_na
     fake = Path.cwd()
     put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
     monkeypatch.chdir(fake)
-    child("end('failed', json.dumps(sys.argv))")
+    child("end('failed', sys.stdin.read())")
     asked = {"model": "churn", "dataset": "churn", "target": "churned"}
     first, named = start(trainer, **asked), start(trainer, **asked | {"model": "named"}, features=["age"])
     assert (ended(trainer, first)["features"], ended(trainer, named)["features"]) == (None, ["age"])
@@ -576,6 +597,22 @@ def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_na
     assert [learnt_from(ended(trainer, job)) for job in again] == ["age,visits", "age"]
 
 
+def test_all_columns_that_an_upload_accepts_are_learnt_from_however_long_their_names(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were an argument of the training process, and more than 120,000 bytes of names were a 422."""
+    fake = Path.cwd()
+    names = [f"{'ü' * 195}{number:05}" for number in range(1000)]
+    rows = [",".join([*(str(row) for _ in names), "a", kind]) for row, kind in ((1, "yes"), (2, "no"))]
+    put(trainer, monkeypatch, "\n".join([",".join([*names, "town", "churned"]), *rows, ""]))
+    monkeypatch.chdir(fake)
+    child("import hashlib; end('failed', hashlib.sha256(sys.stdin.buffer.read()).hexdigest())")
+
+    job = ended(trainer, start(trainer, model="churn", dataset="churn", target="churned"))
+
+    assert job["detail"] == hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
 def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     """Send the data set `churn`, which the real `python -m training` looks at."""
     monkeypatch.chdir(PROJECT)
@@ -585,8 +622,7 @@ def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None
 
 def learnt_from(job: dict[str, Any]) -> str:
     """Return the columns that the training process was told to learn from, which it ended with."""
-    arguments: list[str] = json.loads(job["detail"])
-    return ",".join(json.loads(arguments[arguments.index("--features") + 1]))
+    return ",".join(json.loads(job["detail"]))
 
 
 def test_unfinished_training_is_not_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:

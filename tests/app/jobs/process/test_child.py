@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.process.child import plain
+from app.jobs.process.child import Child, plain
 
 TABLE = """
 import sys
@@ -29,6 +30,21 @@ sys.exit(7)
 )
 def test_boxes_of_a_table_are_no_text(line: str, text: str) -> None:
     assert plain(line.encode()) == text
+
+
+def test_child_that_does_not_read_what_it_is_told_ends_as_any_other() -> None:
+    async def scene() -> tuple[list[bytes], str]:
+        heard: list[bytes] = []
+        command = [sys.executable, "-I", "-S", "-c", "print('enough')"]
+        child = await Child.start(command, {}, heard_nothing, b"x" * (4 << 20))
+        await child.listen(heard.append)
+        await child.end(20.0)
+        return heard, child.last_words()
+
+    def heard_nothing(line: str) -> None:
+        raise AssertionError(line)
+
+    assert asyncio.run(scene(), debug=True) == ([b"enough\n"], "exit code 0")
 
 
 @pytest.mark.slow
