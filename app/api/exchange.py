@@ -37,6 +37,7 @@ class CountedBody:
 
     Attributes:
         much_is_left: the rest of the body may be too large to be worth reading and discarding.
+        answered: the response has started, so the request is not refused any more.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class CountedBody:
             raise MalformedBody("the Content-Length header must be a number of bytes")
         size = 0 if declared is None else int(declared[: _MAX_LENGTH_DIGITS + 1])
         self.much_is_left = size > FEW_BYTES or b"transfer-encoding" in headers
+        self.answered = False
+        self._awaited = False  # something of the body was, and it is not complete yet
         self._too_much = size > limit_bytes
         self._receive = receive
         self._limit_bytes = limit_bytes
@@ -89,20 +92,30 @@ class CountedBody:
         self._left -= size
         if self._left < 0:
             raise BodyTooLarge(self._limit_bytes)
-        if self._holding is not None and message["type"] == "http.request":
-            self._hold(self._holding, size, more=more)
+        if message["type"] == "http.request":
+            if self._holding is not None:
+                _hold(self._holding, size, more=more)
+            self._require_room(size, more=more)
         if not more:
             self.much_is_left = False
         return message
 
-    def _hold(self, holding: Holding, size: int, *, more: bool) -> None:
-        """Reserve memory for a piece of a body that is answered when it is complete."""
-        if more:
-            holding.receive(size)
-            return
+    def _require_room(self, size: int, *, more: bool) -> None:
+        """Require room once, when a body is complete; nobody waited for an empty one, such as that of a GET."""
+        self._awaited |= more or size > 0
+        if self._awaited and not more:
+            self._awaited = False
+            if not self.answered:
+                self._flight.require_room()
+
+
+def _hold(holding: Holding, size: int, *, more: bool) -> None:
+    """Reserve memory for a piece of a body that is answered when it is complete."""
+    if more:
+        holding.receive(size)
+    else:
         holding.received()
         holding.take(size)
-        self._flight.require_room()
 
 
 class Exchange:
@@ -154,6 +167,8 @@ class Exchange:
         """Send an ASGI message of the response, with the common headers added."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.body is not None:
+                self.body.answered = True
             given = list(message.get("headers", ()))
             names = {name for name, _ in given}
             common = [header for header in COMMON_HEADERS if header[0] not in names]

@@ -1,4 +1,4 @@
-"""Detect a standstill: every request slot is taken and no request is answered any more.
+"""Detect a standstill: every request slot is taken, no request is answered any more and no rows are computed.
 
 The service then reports that it is not ready. This module must not know HTTP.
 """
@@ -21,7 +21,8 @@ STANDSTILL_S = 10.0
 class Standstill:
     """Check for a standstill once a second and update readiness.
 
-    Under mere load, requests are still answered all the time, however many are refused.
+    Under mere load, requests are still answered all the time, however many are refused. A few large requests may be
+    answered for longer than that, but their rows are computed meanwhile.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Standstill:
         """Select the routes whose requests take a slot.
 
         Args:
-            metrics: counts the requests in progress and those answered.
+            metrics: counts the requests in progress, those answered and the rows computed.
             table: the access table; probes and metrics take no slot.
             max_in_flight: number of slots.
             lifetime: its `stands_still` is updated.
@@ -50,7 +51,7 @@ class Standstill:
         self._max_in_flight = max_in_flight
         self._lifetime = lifetime
         self._clock = clock
-        self._answered = 0.0
+        self._done = (0.0, 0.0)
         self._since_s: float | None = None
 
     async def keep_watch(self) -> None:
@@ -60,12 +61,12 @@ class Standstill:
             self.look()
 
     def look(self) -> None:
-        """Record whether every slot has been taken for `STANDSTILL_S` without a successful response."""
-        now, before = self._clock(), self._answered
+        """Record whether every slot has been taken for `STANDSTILL_S` without an answer or a computed batch."""
+        now, before = self._clock(), self._done
         if self._metrics.in_progress < self._max_in_flight:
             self._since_s = None
         else:
-            self._answered = self._metrics.answered_well(self._routes)
-            if self._since_s is None or self._answered != before:
+            self._done = (self._metrics.answered_well(self._routes), self._metrics.batches())
+            if self._since_s is None or self._done != before:
                 self._since_s = now
         self._lifetime.stands_still = self._since_s is not None and now - self._since_s >= STANDSTILL_S

@@ -21,6 +21,7 @@ from app.server.timeouts import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE
 FREE_CHUNKS = 1024
 LEAST_CHUNK_BYTES = 4  # least average beyond FREE_CHUNKS chunks: no row is shorter
 CHUNK_LINE_BYTES = 16  # allowed per chunk besides its data, for size and line ends; anything above is counted
+_HEAD_END = b"\r\n\r\n"
 INVALID = "Invalid HTTP request received."
 
 
@@ -50,6 +51,7 @@ class ParsingProtocol(HttpToolsProtocol):
         self.counted = False
         self.lengths: list[bytes] = []
         self.refusal: ServingError | None = None
+        self._head_is_new = False  # it ended in the piece that is being read
         self._came = self._body_bytes = self._chunks = self._trailers = self._trailer_bytes = 0
 
     def data_received(self, data: bytes) -> None:
@@ -71,7 +73,7 @@ class ParsingProtocol(HttpToolsProtocol):
                 self.send_400_response(INVALID)
                 break
         if self.phase or self.counted:
-            self._still_receiving(len(data))
+            self._still_receiving(data)
 
     def on_message_begin(self) -> None:
         """Note the beginning of a request."""
@@ -83,6 +85,7 @@ class ParsingProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.phase = BODY_BEGUN
         self.counted = True
+        self._head_is_new = True
         self._came = self._body_bytes = self._chunks = self._trailers = self._trailer_bytes = 0
 
     def on_trailer(self, name: bytes, value: bytes) -> None:
@@ -164,23 +167,33 @@ class ParsingProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
         return b"".join((first, *(b"%b: %b\r\n" % header for header in (*kept, *lengths)), b"\r\n"))
 
-    def _still_receiving(self, count: int) -> None:
+    def _still_receiving(self, data: bytes) -> None:
         """Check the size limits after a piece that left a request incomplete or ended one whose body is counted."""
         if self.phase in (HEAD_BEGUN, BODY_BEGUN):
             self.phase += 1
             self.since_s, self.received, self.excused_s = self.loop.time(), 0, 0.0
         else:
-            self.received += count
+            self.received += len(data)
         if self.phase == HEAD:
             if self.received > self.bounds.max_head_bytes:
                 self._refuse_too_large()
         elif self.counted:
-            self._came += count
+            self._came += self._behind_the_head(data)
             besides = self._came - self._body_bytes - CHUNK_LINE_BYTES * self._chunks
             self.counted = self.phase != IDLE
             if besides > self.bounds.max_head_bytes:
                 self.phase = BODY  # even if the request has just ended, because this is the one to refuse
                 self._refuse_too_large()
+
+    def _behind_the_head(self, data: bytes) -> int:
+        """Return how much of a piece comes after the head; before it may be the head itself and other requests.
+
+        The parser does not say where the head ends. Its last possible end is assumed, which excuses one piece at most.
+        """
+        if not self._head_is_new:
+            return len(data)
+        self._head_is_new = False
+        return max(len(data) - data.rfind(_HEAD_END) - len(_HEAD_END), self._body_bytes)
 
     def _refuse_too_large(self) -> None:
         self.refusal = self._too_large()

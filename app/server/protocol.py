@@ -32,6 +32,7 @@ class BoundedProtocol(ParsingProtocol):
         super().__init__(*arguments, **named)
         self.answered = 0
         self._pace = Pace()
+        self._ahead: Any = None  # the request that is being answered while others wait behind it
         self._due: ServingError | None = None  # refusal of the last request, sent after the responses before it
         self._lingers = False
         self._last = False
@@ -48,13 +49,20 @@ class BoundedProtocol(ParsingProtocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the deadline checks."""
+        """Stop the deadline checks, and tell the request being answered; uvicorn tells only the last one."""
         self._pace.end()
+        ahead, self._ahead = self._ahead, None
         super().connection_lost(exc)
+        if ahead is not None and not ahead.response_complete:
+            ahead.disconnected = True
+            ahead.message_event.set()
 
     def on_headers_complete(self) -> None:
         """Let uvicorn answer the request, now or after the responses to earlier requests."""
+        before = self.cycle
         super().on_headers_complete()
+        if len(self.pipeline) == 1:
+            self._ahead = before
         cycle = self.cycle
         if cycle is not None:
             cycle.keep_alive &= not self._last
@@ -70,15 +78,20 @@ class BoundedProtocol(ParsingProtocol):
         if self.deaf:
             self._go_on_to_the_end()
         elif self.pipeline or self.transport.is_closing():
-            super().on_response_complete()  # sets no timer in these cases
+            self._go_on()
         else:
             self.server_state.total_requests += 1
             self.flow.resume_reading()
 
+    def _go_on(self) -> None:
+        """Let uvicorn begin with the next request, if there is one; it sets no timer in these cases."""
+        self._ahead = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+
     def _go_on_to_the_end(self) -> None:
         """Answer the requests that came before reading stopped, then send the refusal."""
         if self.pipeline and not self._lingers:
-            super().on_response_complete()
+            self._go_on()
             return
         self.server_state.total_requests += 1
         if self._due is not None and not self.ends:
@@ -133,6 +146,10 @@ class BoundedProtocol(ParsingProtocol):
         if not self._has_unread():
             self.transport.close()
 
+    def has_left(self) -> bool:
+        """Tell whether the client closed while requests wait here: the event loop reads nothing then."""
+        return bool(self.pipeline) and self.flow.read_paused and self._polls(select.POLLRDHUP)
+
     def _make_room(self) -> None:
         """Close some idle connections, unused ones first; else those with the slowest bodies; else this one."""
         others: list[Any] = [other for other in self.connections if other is not self]
@@ -170,9 +187,12 @@ class BoundedProtocol(ParsingProtocol):
 
     def _has_unread(self) -> bool:
         """Tell whether the socket has data that the event loop has not delivered yet."""
-        unread = select.poll()
-        unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(unread.poll(0))
+        return self._polls(select.POLLIN)
+
+    def _polls(self, event: int) -> bool:
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), event)
+        return bool(poll.poll(0))
 
     @property
     def ends(self) -> bool:

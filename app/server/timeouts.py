@@ -46,6 +46,10 @@ class Connection(Protocol):
         """Close the connection, unless received data is still unread."""
         ...
 
+    def has_left(self) -> bool:
+        """Tell whether the client closed the connection while nothing is read from it."""
+        ...
+
     def give_up(self) -> None:
         """Close the connection, because the client is too slow."""
         ...
@@ -77,7 +81,7 @@ class Pace:
     def _look(self, connection: Connection) -> None:
         """Check whether the client keeps up, and schedule the next check."""
         self.begin(connection)
-        if self._is_stuck(connection):
+        if self._is_stuck(connection) or connection.has_left():
             connection.transport.abort()
         elif connection.transport.is_closing():
             return

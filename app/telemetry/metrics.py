@@ -14,7 +14,7 @@ from typing import get_args
 
 from app.telemetry.metric_families import FAMILIES, ModelState, of_models, of_versions
 from app.telemetry.prometheus import Labels, Samples, lines, process_lines
-from app.telemetry.version_counters import TIME_BUCKETS_S, Figures, Statistics
+from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, Figures, Statistics
 from modelstore import Reason
 
 REQUESTS = "tabserve_http_requests_total"
@@ -95,6 +95,10 @@ class ServingMetrics:
         """Return how many requests of the given routes were answered successfully."""
         counts = self._figures[REQUESTS].items()
         return sum(count for (route, _, code), (count,) in counts if route in routes and code.startswith("2"))
+
+    def batches(self) -> float:
+        """Return how many batches of rows were computed; a request of many rows takes many."""
+        return sum(counts[0] for counts in self.statistics.figures[BATCHES].values())
 
     def job_ended(self, reason: str, ran_s: float | None = None) -> None:
         """Count a training job that ended, and its duration if it had started."""

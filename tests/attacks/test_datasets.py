@@ -18,17 +18,19 @@ from tests.promises import Measured
 pytestmark = pytest.mark.slow
 
 CSV = {"content-type": "text/csv"}
+BEHIND = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("behind", [b"", BEHIND], ids=["alone", "another behind"])
 def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its_client(
-    tmp_path: Path, measured: Measured
+    behind: bytes, tmp_path: Path, measured: Measured
 ) -> None:
     small = b"x,y\n" + b"1,a\n2,b\n" * 6
     stuck = b"x,y\n" + b"1,a\n" * 1_200_000  # more than the small lane takes
     with service(tmp_path, ready=False) as (client, _):
         with connected(client.base_url) as connection:
-            connection.send(request(stuck, "/datasets/stuck", CSV, method="PUT"))
+            connection.send(request(stuck, "/datasets/stuck", CSV, method="PUT") + behind)
             child = until(lambda: next(iter(checks(tmp_path, "stuck")), None), "its check runs")
             os.kill(child, signal.SIGSTOP)
 

@@ -121,6 +121,25 @@ def test_parts_of_a_body_have_the_limits_of_a_head(
             assert connection.rest() == b""
 
 
+@pytest.mark.parametrize("pieces", [1, 2], ids=["one packet", "two packets"])
+@pytest.mark.parametrize("extension", [1, 1000])
+def test_what_comes_before_a_body_in_its_packet_is_not_counted_with_it(
+    extension: int, pieces: int, guarded: Guarded
+) -> None:
+    """X-03: other requests, or a head that is as large as it may be."""
+    probe = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    start = chunked_head(guarded)
+    number = (LIMIT - len(start)) // len(probe)
+    filling = start.removesuffix(b"\r\n") + b"x: "
+    large = filling.ljust(LIMIT - 600, b"y") + b"\r\n\r\n"
+    line = b"%x;%b\r\n" % (len(GOOD), b"a" * extension)
+    body = line + GOOD + b"\r\n0\r\nx: " + b"y" * 200 + b"\r\n\r\n"
+    for first, answers in ((probe * number + start, number), (large, 0)):
+        with connected(guarded.url) as connection:
+            connection.send(*((first + body,) if pieces == 1 else (first, body)))
+            assert [connection.answer().status for _ in range(answers + 1)] == [200] * (answers + 1)
+
+
 def test_long_body_in_chunks_with_small_extensions_is_a_body(guarded: Guarded) -> None:
     """X-03: as clients sign their chunks."""
     body = GOOD.ljust(4 << 20)

@@ -27,6 +27,7 @@ CLIENTS = 1100  # more than are answered at a time
 CSV = {"content-type": "text/csv"}
 TENSOR = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0.25, 0.5, 0.75, 1.0]}]}
 LINES = b"sepal_length,sepal_width,petal_length,petal_width\n1,2,3,4\n"
+BEHIND = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 UNFINISHED: dict[str, bytes] = {
     "short way": request(GOOD.ljust(100))[:-50],
     "long way": request(GOOD.ljust(100), "/predict/iris?")[:-50],
@@ -221,6 +222,26 @@ def test_x6_client_that_goes_away_leaves_its_place_to_another(training: Guarded)
             assert in_progress(training.client) == 1
             connections.pop().reset()
             until(lambda: waiting(training.client) == MAX_WAITS - 1, "a place is left")
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in one packet", "later"])
+@pytest.mark.parametrize("kind", ["events", "wait"])
+def test_x6_client_that_goes_away_leaves_its_place_whatever_it_asked_behind(
+    kind: str, late: bool, training: Guarded
+) -> None:
+    """X6: the request that waits is told of the loss of its connection, not only the last one behind it."""
+    job = training.client.post("/train", json={"model": "iris"}, headers={"idempotency-key": "one"}).json()
+    message = {
+        "events": request(b"", f"/train/{job['id']}/events", {}, method="GET"),
+        "wait": request(b'{"model": "iris"}', "/train", {**JSON, "prefer": "wait=60", "idempotency-key": "one"}),
+    }[kind]
+    for _ in range(2):
+        with connected(training.url) as connection:
+            connection.send(message if late else message + BEHIND * 2)
+            until(lambda: waiting(training.client) == 1, "it waits")
+            if late:
+                connection.send(BEHIND)
+        until(lambda: waiting(training.client) == 0, "its place is left")
 
 
 def test_x6_clients_that_follow_a_training_do_not_count_as_being_answered(training: Guarded) -> None:

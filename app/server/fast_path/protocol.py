@@ -124,8 +124,8 @@ class DirectProtocol(BoundedProtocol):
         super().on_body(exchange.body)
         super().on_message_complete()
 
-    def _still_receiving(self, count: int) -> None:
-        super()._still_receiving(count)
+    def _still_receiving(self, data: bytes) -> None:
+        super()._still_receiving(data)
         if self._exchange is not None and not self._exchange.response_complete:
             try:
                 self._exchange.wait_for_body()

@@ -73,6 +73,18 @@ def test_only_an_answer_that_needed_a_place_is_a_sign_of_life(route: str, method
     assert scene.pass_time(1) is still
 
 
+def test_rows_that_are_computed_are_a_sign_of_life() -> None:
+    """X-01: one large request may hold the only place for longer, and is answered well."""
+    scene = Scene()
+    scene.metrics.in_progress = PLACES
+    for _ in range(3):
+        assert not scene.pass_time(STANDSTILL_S - 1)
+        scene.metrics.statistics.version("iris", 1).ran(requests=0, rows=2048, times_ns=(0, 1, 0))
+    assert not scene.pass_time(1)
+
+    assert scene.pass_time(STANDSTILL_S)
+
+
 def test_free_place_is_none_however_little_is_answered() -> None:
     scene = Scene()
     scene.metrics.in_progress = PLACES - 1

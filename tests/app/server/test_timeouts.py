@@ -56,6 +56,9 @@ class Client:
         self._pace = Pace()
         self._pace.begin(self)  # type: ignore[arg-type] # it has what is looked at while it is idle
 
+    def has_left(self) -> bool:
+        return False
+
     def close_if_silent(self) -> None:
         self.closed_after_s = self.loop.now_s - 100
 
