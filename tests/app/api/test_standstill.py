@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-
 import pytest
 
 from app.api.standstill import STANDSTILL_S, Standstill
 from app.lifecycle import Lifetime
 from app.security.permissions import AccessTable
 from app.telemetry.metrics import ServingMetrics
-from modelstore import ModelRepository
-from tests.app.sockets import chunked, connected
-from tests.app.waiting import until
-from tests.fakes import publish
-from tests.processes import service
 
 PLACES = 2
 
@@ -90,20 +82,3 @@ def test_free_place_is_none_however_little_is_answered() -> None:
     scene.metrics.in_progress = PLACES - 1
 
     assert not scene.pass_time(10 * STANDSTILL_S)
-
-
-@pytest.mark.slow
-def test_service_that_answers_nobody_is_unready_until_it_does(tmp_path: Path) -> None:
-    """X-01: rows that do not go on hold all places; when their clients leave, it is ready again."""
-    publish(ModelRepository(tmp_path / "models"), "iris", features=tuple("abcd"))
-    environment = {"TABSERVE_RECEIVE_TIMEOUT_S": "600", "TABSERVE_MAX_IN_FLIGHT": str(PLACES)}
-    begun, *_ = chunked(headers={"content-type": "text/csv"})
-    with service(tmp_path, environment=environment) as (client, _):
-        with contextlib.ExitStack() as stack:
-            for _ in range(PLACES):
-                stack.enter_context(connected(client.base_url)).send(begun)
-            until(lambda: client.get("/readyz").status_code == 503, "unready", 10 * STANDSTILL_S)
-            assert "standstill" in client.get("/readyz").json()["reasons"]["*"]
-            assert client.get("/livez").status_code == 200
-            assert client.post("/predict/iris", json={"instances": [[1, 2, 3, 4]]}).status_code == 503
-        until(lambda: client.get("/readyz").status_code == 200, "ready again")

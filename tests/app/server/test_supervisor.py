@@ -88,7 +88,7 @@ def test_worker_that_cannot_be_forked_leaves_nothing_behind_and_is_due_ever_late
 # A launcher whose start number N does as the N-th word says: cannot be forked, ends at once with a code, or serves.
 LAUNCHER = """
 import itertools, subprocess, sys
-from app import supervisor
+from app.server import supervisor
 from app.server.signals import NotedSignals
 
 supervisor.BACKOFF_S = (0.01,)

@@ -22,7 +22,8 @@ PROJECT = Path(__file__).parents[4]
 PROLOGUE = """
     import hashlib, os, signal, sys, torch
     from pathlib import Path
-    from app import runtime, trial
+    from app.runtime import load as runtime
+    from app.runtime.verify import sandbox as trial
     from app.errors import VersionRefused
     from tests.app import broken
     from tests.fakes import MeanModel, manifest_for, script
