@@ -162,26 +162,6 @@ def test_what_the_data_set_cannot_give_is_refused_at_once(client: TestClient) ->
     client.delete("/datasets/churn")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("others", ["", ",t"], ids=["named", "not named, because a column of text is left out"])
-def test_names_of_features_that_fit_into_no_command_are_refused(
-    settings: Settings, tmp_path: Path, others: str
-) -> None:
-    names = [f"{number:0200d}" for number in range(600)]
-    body = f"{','.join(names)},y{others}\n" + "".join(
-        f"{','.join(['1', *['0'] * 599])},{label}{others}\n" for label in "abab"
-    )
-    room = {"max_dataset_bytes": 1 << 20, "max_body_bytes": 1 << 20, "datasets_dir": tmp_path}
-    roomy = settings.model_copy(update=room)
-    wanted = {"model": "wide", "dataset": "wide", "target": "y", **({} if others else {"features": names})}
-
-    with TestClient(create_app(roomy)) as client:
-        assert client.put("/datasets/wide", content=body.encode(), headers=CSV).status_code == 201
-        problem = assert_problem(client.post("/train", json=wanted), 422)
-
-    assert problem["errors"][0]["feature"] == "features"
-
-
 def test_full_disk_is_a_507(client: TestClient, settings: Settings, tmp_path: Path) -> None:
     app = create_app(settings.model_copy(update={"datasets_dir": tmp_path, "max_dataset_bytes": 1 << 60}))
     headers = [(b"content-type", b"text/csv"), (b"content-length", b"%d" % (1 << 39))]  # half a terabyte
