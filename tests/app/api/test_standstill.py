@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.api.standstill import STANDSTILL_S, Standstill
 from app.lifecycle import Lifetime
+from app.main import create_app
 from app.security.permissions import AccessTable
+from app.settings import Settings
 from app.telemetry.metrics import ServingMetrics
+from modelstore import ModelRepository
+from tests.app.waiting import until
+from tests.fakes import publish
 
 PLACES = 2
 
@@ -82,3 +88,22 @@ def test_free_place_is_none_however_little_is_answered() -> None:
     scene.metrics.in_progress = PLACES - 1
 
     assert not scene.pass_time(10 * STANDSTILL_S)
+
+
+@pytest.mark.slow
+def test_service_whose_places_are_lost_is_unready_until_they_are_back(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    """X-01: as when each of some requests had left its place taken."""
+    publish(repository)
+    app = create_app(settings.model_copy(update={"max_in_flight": PLACES}))
+    with TestClient(app) as client:
+        app.metrics.in_progress += PLACES
+        until(lambda: client.get("/readyz").status_code == 503, "unready", 10 * STANDSTILL_S)
+        assert "standstill" in client.get("/readyz").json()["reasons"]["*"]
+        assert client.get("/livez").status_code == 200
+        assert client.post("/predict/means", json={"instances": [[1, 2]]}).status_code == 503
+
+        app.metrics.in_progress -= PLACES
+        until(lambda: client.get("/readyz").status_code == 200, "ready again")
+        assert client.post("/predict/means", json={"instances": [[1, 2]]}).status_code == 200
