@@ -65,10 +65,9 @@ class JobRunner:
         self._table = LateTable(settings.database_url, settings.state_dir, this_process())
         self._store = self._table.store
         self._count = ended
-        self._wanted, self._tried = asyncio.Event(), asyncio.Event()
+        self._wanted, self._tried, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._threads = TableThreads(self._opened)
         self._ask = self._threads.ask
-        self._changed = asyncio.Event()
         self._watches = Watches(self._ended)
         workshop = Workshop(
             settings=settings,
