@@ -29,6 +29,7 @@ from app.parts import Parts, assemble
 from app.registry.registry import ModelRegistry
 from app.runtime import load as runtime
 from app.security.audit.requests import Auditor
+from app.security.permissions import INFER, INFER_VERSION, PREDICT
 from app.settings import Settings
 from app.telemetry.logs.requests import RequestLog
 from app.telemetry.multiprocess import SharedFigures
@@ -56,16 +57,14 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
     parts = assemble(settings, trial)
     negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
     infer_route = InferRoute(parts.inference)
-    app = _routes(parts, negotiation, infer_route)
+    app = _routes(parts, negotiation)
     parts.door.table.require_all_of(_served(app))
     own = {template.split("/")[1] for template in parts.door.table.routes}
     return Edge(
         app,
-        predict=negotiation.serve,
-        infer=infer_route.serve,
+        handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
         predictor=parts.predictor,
         metrics=parts.metrics,
-        route_templates=_route_templates(app),
         limits=BodyLimits(
             whole=settings.max_body_bytes,
             streamed=settings.max_stream_bytes,
@@ -81,7 +80,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
     )
 
 
-def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRoute) -> FastAPI:
+def _routes(parts: Parts, negotiation: predict.Negotiation) -> FastAPI:
     """Create the FastAPI app with all routes and error handlers."""
     app = FastAPI(
         title="Tabserve",
@@ -101,7 +100,7 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
     app.include_router(datasets.router(parts.datasets, parts.runner.datasets_in_use))
     app.include_router(train.router(parts.runner, parts.lifetime.stopping))
     app.include_router(operations.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
-    app.include_router(oip.router(parts.registry, parts.metrics, infer_route, app.version, parts.lifetime))
+    app.include_router(oip.router(parts.registry, parts.metrics, app.version, parts.lifetime))
     app.include_router(document.router(app))
     gate = parts.door.gate
     document.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
@@ -178,15 +177,6 @@ def _served(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in iter_route_contexts(app.routes):
         for method in route.methods or ():
             yield method, str(route.path_format)
-
-
-def _route_templates(app: FastAPI) -> dict[object, str]:
-    """Map each endpoint to its full route template.
-
-    FastAPI's `scope["route"].path` lacks the prefix of included routers.
-    """
-    contexts = [route for route in iter_route_contexts(app.routes) if route.path_format]
-    return {route.endpoint: str(route.path_format) for route in reversed(contexts)}
 
 
 def _digest(registry: ModelRegistry, model: str, version: str) -> str | None:

@@ -25,7 +25,8 @@ def _plain(text: str) -> str:
     return text
 
 
+Version = Annotated[int, BeforeValidator(_plain)]
 ModelPath = Annotated[str, Path(json_schema_extra={"pattern": _NAME})]
 DatasetPath = Annotated[str, Path(json_schema_extra={"pattern": _NAME})]
 JobPath = Annotated[str, Path(json_schema_extra={"pattern": r"^[0-9a-z]{1,64}$"})]
-VersionPath = Annotated[int, BeforeValidator(_plain), Path(json_schema_extra={"minimum": 1, "maximum": MAX_VERSION})]
+VersionPath = Annotated[Version, Path(json_schema_extra={"minimum": 1, "maximum": MAX_VERSION})]

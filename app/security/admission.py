@@ -11,13 +11,13 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.errors import DeadlinePassed, ServingError, TooManyInFlight
 from app.patience import PATIENCE, Patience
 from app.security.authenticator import Gate
 from app.security.cors import Cors
-from app.security.errors import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound
+from app.security.errors import EncodedBody, MalformedRequest
 from app.security.hosts import Hosts, strangers
 from app.security.keyring import Caller, Keyring
 from app.security.keys import KeyFile, Scope
@@ -32,13 +32,6 @@ ANYBODY = Caller(None, frozenset())
 
 _READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _TIMEOUT_MS = re.compile(rb"[1-9][0-9]{0,8}")
-
-
-class Admitted(NamedTuple):
-    """An admitted request."""
-
-    route: Route
-    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +59,19 @@ class Door:
     receive_limits: ReceiveLimits
     max_in_flight: int
 
-    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Admitted:
-        """Admit a request and return its route and caller; only its headers are examined.
+    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], route: Route | None) -> Caller:
+        """Admit a request and return its caller; only its headers are examined.
 
         Args:
             scope: the ASGI scope; if `COUNTED` is in it, the request was counted already.
             headers: by lower-case name.
+            route: the route that the table matched; a caller that may not be here does not learn that there is none.
 
         Raises:
             ServingError: if the request is refused; the class is the reason.
         """
-        missing: NotFound | MethodNotAllowed | None = None
-        route = None
-        try:
-            route = self.table.find(scope["method"], scope["path"])
-            if route.scope is None:
-                return Admitted(route, ANYBODY)
-        except (NotFound, MethodNotAllowed) as error:
-            missing = error
+        if route is not None and route.scope is None:
+            return ANYBODY
         self.hosts.check(headers.get(b"host"))
         client = scope.get("client")
         peer = client[0] if client else ""
@@ -91,7 +79,7 @@ class Door:
         if COUNTED not in scope:
             self.gate.count(caller, peer)
         if route is None or route.scope is None:
-            raise missing or NotFound
+            raise self.table.why_unmatched(scope["path"])
         self.gate.require(caller, route.scope)
         if caller.key_id is None and scope["method"] not in _READING:  # no browser adds a key by itself
             self.cors.check(headers)
@@ -99,7 +87,7 @@ class Door:
             raise TooManyInFlight(self.max_in_flight)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise EncodedBody
-        return Admitted(route, caller)
+        return caller
 
     def recognise(self, headers: Mapping[bytes, bytes]) -> Pass | None:
         """Return a pass for prediction requests with these headers, or None if they need the checks of `admit`."""

@@ -1,4 +1,4 @@
-"""The access table, which maps each route to the scope it needs.
+"""The route table: each route with the scope it needs and the name under which it is audited.
 
 A route that is not in the table does not exist. Paths are looked up as routing sees them, never as an address rebuilt
 from headers. This module must not know HTTP bodies.
@@ -9,109 +9,143 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.errors import ConfigurationError
 from app.security.errors import MethodNotAllowed, NotFound
 from app.security.keys import Scope
-
-PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
-
-# Scope, methods, paths. Scope None admits everybody and is for health probes only.
-TABLE: tuple[tuple[Scope | None, str, tuple[str, ...]], ...] = (
-    (None, "GET HEAD", PROBES),
-    (Scope.PREDICT, "POST", ("/predict", "/predict/{model}", "/predict/{model}/versions/{version}")),
-    (Scope.PREDICT, "GET HEAD", ("/health",)),
-    (Scope.PREDICT, "GET", ("/openapi.json", "/docs", "/docs/{asset}")),
-    (Scope.PREDICT, "GET", ("/models", "/models/{model}", "/models/{model}/compare")),
-    (Scope.PREDICT, "GET", ("/models/{model}/versions", "/models/{model}/versions/{version}")),
-    (Scope.PREDICT, "POST", ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")),
-    (Scope.PREDICT, "GET", ("/v2", "/v2/", "/v2/models")),
-    (Scope.PREDICT, "GET", ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")),
-    (Scope.PREDICT, "GET", ("/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready")),
-    (Scope.PREDICT, "POST", ("/v2/repository/index",)),
-    (Scope.METRICS, "GET", ("/metrics", "/v2/models/stats")),
-    (Scope.METRICS, "GET", ("/v2/models/{model}/stats", "/v2/models/{model}/versions/{version}/stats")),
-    (Scope.TRAIN, "GET POST", ("/train",)),
-    (Scope.TRAIN, "GET DELETE", ("/train/{job_id}",)),
-    (Scope.TRAIN, "GET", ("/train/{job_id}/events",)),
-    (Scope.TRAIN, "POST", ("/train/{job_id}/retry",)),
-    (Scope.TRAIN, "GET", ("/datasets",)),
-    (Scope.TRAIN, "GET PUT DELETE", ("/datasets/{name}",)),
-    (Scope.ADMIN, "POST", ("/models/{model}/versions/{version}/activate",)),
-    (Scope.ADMIN, "DELETE", ("/models/{model}/versions/{version}",)),
-)
-
-# Audited requests and their names in the record: those that change something, i.e. need `train` or `admin`, except GET.
-AUDITED: Mapping[str, str] = {
-    "POST /train": "train.submit",
-    "DELETE /train/{job_id}": "train.cancel",
-    "POST /train/{job_id}/retry": "train.retry",
-    "PUT /datasets/{name}": "dataset.put",
-    "DELETE /datasets/{name}": "dataset.delete",
-    "POST /models/{model}/versions/{version}/activate": "model.activate",
-    "DELETE /models/{model}/versions/{version}": "model.remove",
-}
 
 _PARAMETER = re.compile(r"\{([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path, with the scope it needs.
+    """One method of one path.
 
     Attributes:
-        action: its name in the audit file, if it changes something.
+        method: HTTP method.
+        template: path with its parameters in braces.
+        scope: scope that a caller needs; None admits everybody and is for health probes only.
+        action: name in the audit file of a request that changes something, i.e. needs `train` or `admin` and does more
+            than read; None for others.
+        streams: whether a body in a streaming format is handled while it arrives.
+        alias_of: template of the route that does the same, under which requests are counted too.
     """
 
-    template: str
     method: str
+    template: str
     scope: Scope | None
     action: str | None = None
+    streams: bool = False
+    alias_of: str | None = None
 
-    def parameters(self, path: str) -> dict[str, str]:
-        """Return the path parameters of a path that matches the template."""
-        found = re.fullmatch(_PARAMETER.sub(r"(?P<\1>[^/]+)", self.template), path)
-        return found.groupdict() if found else {}
+    @property
+    def label(self) -> str:
+        """Name of the route in metrics, logs and traces."""
+        return self.alias_of or self.template
+
+
+PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
+_ALIASES = {"/healthz": "/livez", "/ping": "/livez"}
+
+# The routes that are answered without FastAPI.
+PREDICT = Route("POST", "/predict/{model}", Scope.PREDICT, streams=True)
+INFER = Route("POST", "/v2/models/{model}/infer", Scope.PREDICT)
+INFER_VERSION = Route("POST", "/v2/models/{model}/versions/{version}/infer", Scope.PREDICT)
+
+ROUTES: tuple[Route, ...] = (
+    PREDICT,
+    Route("POST", "/predict/{model}/versions/{version}", Scope.PREDICT, streams=True),
+    Route("POST", "/predict", Scope.PREDICT, streams=True),
+    INFER,
+    INFER_VERSION,
+    Route("GET", "/v2", Scope.PREDICT),
+    Route("GET", "/v2/", Scope.PREDICT, alias_of="/v2"),
+    Route("GET", "/v2/models", Scope.PREDICT),
+    Route("GET", "/v2/models/{model}", Scope.PREDICT),
+    Route("GET", "/v2/models/{model}/versions/{version}", Scope.PREDICT),
+    Route("GET", "/v2/models/{model}/ready", Scope.PREDICT),
+    Route("GET", "/v2/models/{model}/versions/{version}/ready", Scope.PREDICT),
+    Route("POST", "/v2/repository/index", Scope.PREDICT),
+    Route("GET", "/v2/models/stats", Scope.METRICS),
+    Route("GET", "/v2/models/{model}/stats", Scope.METRICS),
+    Route("GET", "/v2/models/{model}/versions/{version}/stats", Scope.METRICS),
+    *(Route(method, path, None, alias_of=_ALIASES.get(path)) for path in PROBES for method in ("GET", "HEAD")),
+    Route("GET", "/health", Scope.PREDICT),
+    Route("HEAD", "/health", Scope.PREDICT),
+    Route("GET", "/metrics", Scope.METRICS),
+    Route("GET", "/openapi.json", Scope.PREDICT),
+    Route("GET", "/docs", Scope.PREDICT),
+    Route("GET", "/docs/{asset}", Scope.PREDICT),
+    Route("GET", "/models", Scope.PREDICT),
+    Route("GET", "/models/{model}", Scope.PREDICT),
+    Route("GET", "/models/{model}/compare", Scope.PREDICT),
+    Route("GET", "/models/{model}/versions", Scope.PREDICT),
+    Route("GET", "/models/{model}/versions/{version}", Scope.PREDICT),
+    Route("DELETE", "/models/{model}/versions/{version}", Scope.ADMIN, "model.remove"),
+    Route("POST", "/models/{model}/versions/{version}/activate", Scope.ADMIN, "model.activate"),
+    Route("GET", "/train", Scope.TRAIN),
+    Route("POST", "/train", Scope.TRAIN, "train.submit"),
+    Route("GET", "/train/{job_id}", Scope.TRAIN),
+    Route("DELETE", "/train/{job_id}", Scope.TRAIN, "train.cancel"),
+    Route("GET", "/train/{job_id}/events", Scope.TRAIN),
+    Route("POST", "/train/{job_id}/retry", Scope.TRAIN, "train.retry"),
+    Route("GET", "/datasets", Scope.TRAIN),
+    Route("GET", "/datasets/{name}", Scope.TRAIN),
+    Route("PUT", "/datasets/{name}", Scope.TRAIN, "dataset.put", streams=True),
+    Route("DELETE", "/datasets/{name}", Scope.TRAIN, "dataset.delete"),
+)
+
+
+class Match(NamedTuple):
+    """The route of a request, None if there is none, and the values of its path parameters."""
+
+    route: Route | None
+    parameters: Mapping[str, str]
 
 
 class AccessTable:
-    """The access table, indexed for lookup."""
+    """The route table, indexed for lookup.
 
-    def __init__(self, table: Iterable[tuple[Scope | None, str, tuple[str, ...]]] = TABLE) -> None:
-        """Index the table by path and method."""
-        routes: dict[str, dict[str, Route]] = {}
-        for scope, methods, templates in table:
-            for template in templates:
-                by_method = routes.setdefault(template, {})
-                for method in methods.split():
-                    by_method[method] = Route(template, method, scope, AUDITED.get(f"{method} {template}"))
-        self.routes = routes
-        self._fixed = {template: found for template, found in routes.items() if "{" not in template}
+    Attributes:
+        routes: each route, by template and method.
+    """
+
+    def __init__(self, routes: Iterable[Route] = ROUTES) -> None:
+        """Index the routes by path and method."""
+        self.routes: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            self.routes.setdefault(route.template, {})[route.method] = route
+        self._fixed = {template: found for template, found in self.routes.items() if "{" not in template}
         self._patterns = [
-            (re.compile(_PARAMETER.sub("[^/]+", template)), found)
-            for template, found in routes.items()
+            (re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", template)), found)
+            for template, found in self.routes.items()
             if "{" in template
         ]
 
-    def find(self, method: str, path: str) -> Route:
-        """Return the route of a request.
+    def match(self, method: str, path: str) -> Match:
+        """Return the route of a request, if there is one, with its path parameters.
 
         Args:
             method: as the client sent it.
             path: of the ASGI scope.
-
-        Raises:
-            NotFound: if no route has this path.
-            MethodNotAllowed: if the path does not accept this method.
         """
-        by_method = self._fixed.get(path) or next(
-            (found for pattern, found in self._patterns if pattern.fullmatch(path)), None
-        )
-        if by_method is None:
-            raise NotFound
-        if method not in by_method:
-            raise MethodNotAllowed(tuple(by_method))
-        return by_method[method]
+        by_method, parameters = self._look_up(path)
+        return Match(by_method.get(method), parameters)
+
+    def why_unmatched(self, path: str) -> NotFound | MethodNotAllowed:
+        """Return the error for a request that matches no route: its path is unknown, or accepts other methods only."""
+        by_method, _ = self._look_up(path)
+        return MethodNotAllowed(tuple(by_method)) if by_method else NotFound()
+
+    def _look_up(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
+        """Return the routes of a path, by method, and its parameters."""
+        if by_method := self._fixed.get(path):
+            return by_method, {}
+        for pattern, by_method in self._patterns:
+            if found := pattern.fullmatch(path):
+                return by_method, found.groupdict()
+        return {}, {}
 
     def require_all_of(self, served: Iterable[tuple[str, str]]) -> None:
         """Check that the table has every served route; names of path parameters are ignored.

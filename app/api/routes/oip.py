@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from app.api.bodies import parsed, read_small, require_utf8
 from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
-from app.api.routes.oip_infer import InferRoute
 from app.api.schemas import oip as schemas
 from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
@@ -102,10 +101,8 @@ class OipRoutes:
         return entries
 
 
-def router(
-    registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferRoute, version: str, lifetime: Lifetime
-) -> APIRouter:
-    """Create the routes below /v2; of two decorators on one endpoint, the second is its label in the metrics."""
+def router(registry: ModelRegistry, metrics: ServingMetrics, version: str, lifetime: Lifetime) -> APIRouter:
+    """Create the routes below /v2."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
     oip = OipRoutes(registry, metrics, version)
 
@@ -142,11 +139,11 @@ def router(
         return await asyncio.to_thread(oip.index, ready=query.ready)
 
     routes.include_router(_statistics_router(oip))
-    routes.include_router(_models_router(oip, infer_route))
+    routes.include_router(_models_router(oip))
     return routes
 
 
-def _models_router(oip: OipRoutes, infer_route: InferRoute) -> APIRouter:
+def _models_router(oip: OipRoutes) -> APIRouter:
     routes = APIRouter(prefix="/models/{model}")
     unready: dict[int | str, Any] = {
         503: {"model": schemas.ModelReady | schemas.Failure, "description": "It would not be answered"}
@@ -178,14 +175,13 @@ def _models_router(oip: OipRoutes, infer_route: InferRoute) -> APIRouter:
         return await oip.model_ready(model, version, response)
 
     @routes.post("/infer", **documented)
-    async def infer(request: Request, model: ModelPath) -> Response:
+    def infer(model: ModelPath) -> None:
         """Predict with the active version of a model."""
-        return await infer_route.answer(request, model, None)
+        # Never called: it documents what `InferRoute.serve` answers, as the next one does.
 
     @routes.post(_VERSION + "/infer", **documented)
-    async def infer_version(request: Request, model: ModelPath, version: VersionPath) -> Response:
+    def infer_version(model: ModelPath, version: VersionPath) -> None:
         """Predict with one version of a model."""
-        return await infer_route.answer(request, model, version)
 
     return routes
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from app.api.bodies import JSON, media_type, require_utf8
+from app.api.bodies import JSON, invalid, media_type, require_utf8
+from app.api.parameters import Version
 from app.errors import MalformedBody, UnsupportedContentType
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.oip import Inference
@@ -19,29 +22,37 @@ _TYPES = (JSON, BINARY)
 _MAX_DIGITS = 18
 
 
+class InferPath(BaseModel):
+    """Path parameters of an inference request; without a version, the active one answers."""
+
+    model: str
+    version: Version | None = None
+
+
 class InferRoute:
     """Answer `POST .../infer`."""
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str, version: int | None) -> None:
-        """Answer as the route does, without FastAPI.
+    async def serve(self, scope: Scope, receive: Receive, send: Send, parameters: Mapping[str, str]) -> None:
+        """Answer an inference request.
 
         Raises:
             ServingError: if the request is wrong or the model cannot answer.
         """
-        response = await self.answer(Request(scope, receive, send), name, version)
-        await response(scope, receive, send)
-
-    async def answer(self, request: Request, name: str, version: int | None) -> Response:
-        """Return the response to an inference request."""
         arrived_ns = time.perf_counter_ns()
-        body = await _read(request)
-        written = await self._inference.answer(body, name, version, arrived_ns)
+        try:
+            path = InferPath.model_validate(parameters)
+        except ValidationError as error:
+            raise invalid(error, InferPath, parameters) from error
+        body = await _read(Request(scope, receive, send))
+        written = await self._inference.answer(body, path.model, path.version, arrived_ns)
         if written.json_bytes is None:
-            return Response(written.body, media_type=JSON)
-        return Response(written.body, media_type=BINARY, headers={JSON_BYTES: str(written.json_bytes)})
+            response = Response(written.body, media_type=JSON)
+        else:
+            response = Response(written.body, media_type=BINARY, headers={JSON_BYTES: str(written.json_bytes)})
+        await response(scope, receive, send)
 
 
 async def _read(request: Request) -> InferBody:

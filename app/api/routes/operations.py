@@ -57,7 +57,7 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, device: str, lifeti
 
     @routes.get("/ping", include_in_schema=False)
     @routes.get("/healthz", include_in_schema=False)
-    @routes.get("/livez")  # nearest to the function, because an endpoint's first route labels it in the metrics
+    @routes.get("/livez")
     async def live() -> Live:
         """Check that the process answers at all; for liveness probes."""
         return Live()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -52,8 +53,8 @@ class Negotiation:
         self._readers = formats.readers()
         self._writers = formats.writers()
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
-        """Answer `POST /predict/{model}` as its route does, without FastAPI's overhead of 0.4 ms.
+    async def serve(self, scope: Scope, receive: Receive, send: Send, parameters: Mapping[str, str]) -> None:
+        """Answer `POST /predict/{model}`.
 
         Raises:
             ServingError: if the request is wrong or the model cannot answer.
@@ -64,7 +65,7 @@ class Negotiation:
             query = PredictQuery.model_validate(sent)
         except ValidationError as error:
             raise invalid(error, PredictQuery, sent, "the query", "parameter") from error
-        response = await self.answer(request, query, name, None)
+        response = await self.answer(request, query, parameters["model"], None)
         await response(scope, receive, send)
 
     async def answer(self, request: Request, query: PredictQuery, name: str | None, version: int | None) -> Response:
@@ -103,9 +104,9 @@ def router(negotiate: Negotiation) -> APIRouter:
     named_in_body = json_body(instances(ANY_ROW, model={"type": "string"}))
 
     @routes.post("/predict/{model}", openapi_extra=named_in_path, **documented)
-    async def predict(request: Request, model: ModelPath, options: Annotated[PredictQuery, Query()]) -> Response:
+    def predict(model: ModelPath, options: Annotated[PredictQuery, Query()]) -> None:
         """Predict with the active version of a model, or with the version that the body names."""
-        return await negotiate.answer(request, options, model, None)
+        # Never called: it documents what `Negotiation.serve` answers.
 
     @routes.post("/predict/{model}/versions/{version}", openapi_extra=named_in_path, **documented)
     async def predict_version(

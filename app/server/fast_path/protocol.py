@@ -16,13 +16,14 @@ from app.api.asgi import Edge
 from app.api.exchange import COMMON_HEADERS
 from app.errors import ServingError, TooManyBytesHeld
 from app.security.admission import COUNTED
+from app.security.permissions import PREDICT
 from app.server.fast_path.request import DirectExchange, LastExchange, PlainHead, problem_bytes
 from app.server.protocol import BoundedProtocol
 from app.server.timeouts import BODY_BEGUN, HEAD_BEGUN, IDLE
 
 MAX_DIRECT_BYTES = 64 << 10
 
-_PREFIX = b"/predict/"
+_PREFIX = PREDICT.template.removesuffix("{model}").encode()
 _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _JSON_WILL_DO = frozenset(
     (b"*/*", b"application/json", b"application/json, text/plain, */*")

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from app.api.asgi import PREDICT_ROUTE, Edge
+from app.api.asgi import Edge
 from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.errors import ClientGone
 from app.holding import Holding
 from app.inference.batcher import Entry
 from app.security.admission import Pass
+from app.security.permissions import PREDICT
 from app.telemetry.in_flight import Flight
 
 logger = logging.getLogger(__name__)
@@ -163,8 +164,8 @@ class DirectExchange:
         if edge.request_log is not None:
             edge.request_log.answered(
                 request_id=request_id or edge.request_ids.choose(self._given_id),
-                method="POST",
-                route=PREDICT_ROUTE,
+                method=PREDICT.method,
+                route=PREDICT.label,
                 path=f"/predict/{self.model}",
                 status=status,
                 took_s=took_s,

@@ -1,4 +1,4 @@
-"""The table of routes and scopes: what it finds, and that nothing can be served that it does not know."""
+"""The route table: what it finds, and that nothing can be served that it does not know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.main import create_app
 from app.security import admission
 from app.security.errors import MethodNotAllowed, NotFound
 from app.security.keys import Scope
-from app.security.permissions import TABLE, AccessTable
+from app.security.permissions import ROUTES, AccessTable
 from app.settings import Settings
 
 PROBES = {"/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready"}
@@ -40,9 +40,23 @@ def table() -> AccessTable:
 def test_route_is_found_with_its_scope(
     method: str, path: str, template: str, scope: Scope | None, table: AccessTable
 ) -> None:
-    route = table.find(method, path)
+    route = table.match(method, path).route
 
-    assert (route.template, route.scope) == (template, scope)
+    assert route is not None
+    assert (route.method, route.template, route.scope) == (method, template, scope)
+
+
+def test_match_has_the_parameters_of_the_path(table: AccessTable) -> None:
+    assert table.match("GET", "/models/a b/versions/x").parameters == {"model": "a b", "version": "x"}
+    assert table.match("GET", "/livez").parameters == {}
+
+
+@pytest.mark.parametrize(("path", "label"), [("/healthz", "/livez"), ("/ping", "/livez"), ("/v2/", "/v2")])
+def test_alias_is_counted_as_the_route_that_it_stands_for(path: str, label: str, table: AccessTable) -> None:
+    route = table.match("GET", path).route
+
+    assert route is not None
+    assert (route.label, table.routes[label]["GET"].label) == (label, label)
 
 
 @pytest.mark.parametrize(
@@ -70,39 +84,39 @@ def test_route_is_found_with_its_scope(
     ],
 )
 def test_path_that_is_almost_one_is_none(path: str, table: AccessTable) -> None:
-    with pytest.raises(NotFound):
-        table.find("GET", path)
+    assert table.match("GET", path).route is None
+    assert isinstance(table.why_unmatched(path), NotFound)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "TRACE", "CONNECT", "OPTIONS", "get", "", "HEAD"])
 def test_other_methods_are_refused_with_those_that_are_taken(method: str, table: AccessTable) -> None:
-    with pytest.raises(MethodNotAllowed) as refused:
-        table.find(method, "/datasets/iris")
+    assert table.match(method, "/datasets/iris").route is None
+    refused = table.why_unmatched("/datasets/iris")
 
-    assert set(refused.value.allowed) == {"GET", "PUT", "DELETE"}
+    assert isinstance(refused, MethodNotAllowed)
+    assert refused.allowed == ("GET", "PUT", "DELETE")
 
 
 def test_only_health_probes_are_for_everybody() -> None:
-    public = {template for scope, _, templates in TABLE if scope is None for template in templates}
+    public = {(route.method, route.template) for route in ROUTES if route.scope is None}
 
-    assert public == PROBES
-    assert {methods for scope, methods, _ in TABLE if scope is None} == {"GET HEAD"}
+    assert public == {(method, path) for method in ("GET", "HEAD") for path in PROBES}
 
 
 def test_no_route_is_in_the_table_twice() -> None:
-    listed = [(method, path) for _, methods, paths in TABLE for method in methods.split() for path in paths]
+    listed = [(route.method, route.template) for route in ROUTES]
 
     assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize(
-    "row", [1, *(pytest.param(row, marks=pytest.mark.slow) for row in range(len(TABLE)) if row != 1)]
+    "scope", [Scope.PREDICT, *(pytest.param(scope, marks=pytest.mark.slow) for scope in (None, *list(Scope)[1:]))]
 )
 def test_service_does_not_start_with_a_route_that_the_table_lacks(
-    row: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    scope: Scope | None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left_out = [f"{method} {path}" for path in TABLE[row][2] for method in TABLE[row][1].split() if method != "HEAD"]
-    shortened = AccessTable(TABLE[:row] + TABLE[row + 1 :])
+    left_out = [f"{route.method} {route.template}" for route in ROUTES if route.scope is scope]
+    shortened = AccessTable(route for route in ROUTES if route.scope is not scope)
     monkeypatch.setattr(admission, "AccessTable", lambda: shortened)
 
     with pytest.raises(
