@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.registry",),  # which version serves
     ("app.runtime",),  # torch
     ("app.datasets", "app.telemetry"),  # data that clients send; what the service did
-    ("app.holding", "app.lifecycle", "app.patience", "app.schema"),  # of one request, one process, one model
+    ("app.context", "app.lifecycle", "app.schema"),  # of one request, one process, one model
     ("app.errors", "app.settings"),
     ("app.__init__",),
 )

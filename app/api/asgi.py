@@ -24,16 +24,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.bodies import media_type
 from app.api.exchange import Exchange
 from app.api.prefix import Prefixes
+from app.context import CONTEXT, UNMATCHED, MemoryBudget, MemoryReservation, RequestContext
 from app.errors import ClientGone
-from app.holding import HOLDING, Budget, Holding
 from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime
-from app.security.admission import Door, in_time
+from app.security.admission import GONE, Door, enforce_deadline
 from app.security.audit.requests import Auditor
 from app.security.errors import NotPermitted
 from app.security.permissions import PREDICT, PROBES, Match, Route
-from app.telemetry.in_flight import FLIGHT, Flight
-from app.telemetry.logs.form import REQUEST_ID
+from app.telemetry.in_flight import Flight
 from app.telemetry.logs.requests import RequestLog
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.tracing import Tracing
@@ -42,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Scope, Receive, Send, Mapping[str, str]], Awaitable[None]]
 """Answers a request without FastAPI, given the parameters of its path."""
-
-UNMATCHED = "unmatched"  # label of requests that no route answers
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _LIGHT = frozenset((*PROBES, "/metrics"))  # these are not traced and do not wait their turn
@@ -98,7 +95,7 @@ class Edge:
         request_ids: chooses the id of each request.
         predictions: metrics of `POST /predict/{model}`.
         limits: size limits of bodies.
-        held: budget of the memory that all requests hold together.
+        memory: budget of the memory that all requests occupy together.
         door: admits every request.
         lifetime: state of the process: draining, stopping, device lost.
         request_log: writes a line for every request; None if switched off.
@@ -127,7 +124,7 @@ class Edge:
         self._app = app
         self._handlers = handlers
         self.limits = limits
-        self.held = Budget(limits.held)
+        self.memory = MemoryBudget(limits.held)
         self.door = door
         self._prefixes = None if prefixes.none else prefixes
         self.lifetime = lifetime
@@ -143,95 +140,95 @@ class Edge:
             return
         if self._prefixes is not None:
             self._prefixes.place(scope)
-        if self.tracing is None or scope["path"] in _LIGHT:
-            await self._answer(scope, receive, send)
-        else:
-            with self.tracing.request(scope) as span:
-                await self._answer(scope, receive, span.sending(send))
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        request_id = self.request_ids.choose(headers.get(b"x-request-id"))
-        FLIGHT.set(flight := Flight(self.metrics, self.door.max_in_flight))
-        exchange = Exchange(request_id, scope["path"], send, self.door.cors.headers(headers), flight)
-        scope["tabserve.request_id"] = exchange.request_id
-        REQUEST_ID.set(request_id)
+        context = RequestContext(self.request_ids.choose(headers.get(b"x-request-id")))
+        CONTEXT.set(context)
+        if self.tracing is None or scope["path"] in _LIGHT:
+            await self._answer(scope, receive, send, headers, context)
+        else:
+            with self.tracing.request(scope, context) as span:
+                await self._answer(scope, receive, span.sending(send), headers, context)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], context: RequestContext
+    ) -> None:
+        context.memory = memory = MemoryReservation(self.memory)
+        context.flight = flight = Flight(self.metrics, self.door.max_in_flight)
+        exchange = Exchange(context, scope["path"], send, self.door.cors.headers(headers), flight)
         match = self.door.table.match(scope["method"], scope["path"])
         handler = self._handlers.get(match.route) if match.route else None
-        scope["tabserve.route"] = match.route.label if match.route and handler else UNMATCHED
+        if match.route and handler:
+            context.route = match.route.label
         started = time.perf_counter()
         flight.begin()
-        HOLDING.set(holding := Holding(self.held))
         try:
             if self.limits.is_streamed(match.route, headers.get(b"content-type", b"")):
                 body = exchange.read(receive, headers, self.limits.streamed, None)
             else:
-                body = exchange.read(receive, headers, self.limits.whole, holding)
+                body = exchange.read(receive, headers, self.limits.whole, memory)
             if preflight := self.door.cors.preflight(scope["method"], headers):
                 await exchange.answer(HTTPStatus.NO_CONTENT, b"", preflight)
                 return
-            await self._admit(scope, headers, exchange, match)
-            async with in_time(headers, scope.get("tabserve.gone")):
+            route = await self._admit(scope, headers, exchange, match)
+            async with enforce_deadline(context, headers, scope.get(GONE)):
                 if handler:
                     await handler(scope, body, exchange.send, match.parameters)
                 else:
-                    await self._let_app_answer(scope, body, exchange.send, flight, match.route)
+                    await self._wait_turn(scope["path"], flight)
+                    context.route = route.label
+                    await self._app(scope, body, exchange.send)
         except (ClientDisconnect, ClientGone):
             pass  # the client disconnected; counted as 499 if no response had started
         except Exception as error:
             await exchange.fail(error)
         finally:
             flight.end()
-            holding.give_back()
+            memory.release()
             self._count(scope, exchange, time.perf_counter() - started)
 
-    async def _let_app_answer(
-        self, scope: Scope, receive: Receive, send: Send, flight: Flight, route: Route | None
-    ) -> None:
-        """Let FastAPI answer; one request starts per loop iteration, so that a burst does not block other work."""
-        if scope["path"] not in _LIGHT:
+    async def _wait_turn(self, path: str, flight: Flight) -> None:
+        """Wait so that FastAPI starts one request per loop iteration, and a burst does not block other work."""
+        if path not in _LIGHT:
             with flight.waiting():
                 async with self._turn:
                     await asyncio.sleep(0)
-        if route is not None:
-            scope["tabserve.route"] = route.label
-        await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange, match: Match) -> None:
-        """Admit a request, and write an audit entry if it is to change something.
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange, match: Match) -> Route:
+        """Admit a request and return its route; write an audit entry if it is to change something.
 
         Raises:
             ServingError: with the reason of a refusal.
         """
         peer = _peer(scope)
         try:
-            caller = self.door.admit(scope, headers, match.route)
+            route, caller = self.door.admit(scope, headers, match.route)
         except NotPermitted as error:
             self._auditor.refused(error.reason, peer, error.key_id)
             raise
-        exchange.key_id = caller.key_id
-        if match.route is not None and match.route.action is not None:
-            asks: dict[str, object] = {"scope": match.route.scope, "peer": peer}
-            await exchange.put_on_record(self._auditor, match.route.action, match.parameters, asks)
+        exchange.context.key_id = caller.key_id
+        if route.action is not None:
+            asks: dict[str, object] = {"scope": route.scope, "peer": peer}
+            await exchange.put_on_record(self._auditor, route.action, match.parameters, asks)
+        return route
 
     def _count(self, scope: Scope, exchange: Exchange, took_s: float) -> None:
         """Record metrics and the access log of a finished request; its audit entry is complete or is closed here."""
         if exchange.audited is not None:
             exchange.audited.abandon()
+        context = exchange.context
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = scope["tabserve.route"]
-        counted = method if route != UNMATCHED else "other"  # one series for all requests to unknown routes
-        self.metrics.requests(route, counted).count(exchange.status, took_s)
-        if self.request_log is not None and route not in PROBES:
+        counted = method if context.route != UNMATCHED else "other"  # one series for all requests to unknown routes
+        self.metrics.requests(context.route, counted).count(exchange.status, took_s)
+        if self.request_log is not None and context.route not in PROBES:
             self.request_log.answered(
-                request_id=exchange.request_id,
+                request_id=context.id,
                 method=method,
-                route=route,
+                route=context.route,
                 path=scope["path"],
                 status=exchange.status,
                 took_s=took_s,
                 sent_bytes=exchange.sent_bytes,
-                key_id=exchange.key_id,
+                key_id=context.key_id,
                 peer=_peer(scope),
             )
 

@@ -21,6 +21,7 @@ from app import errors
 from app.api.bodies import JSON
 from app.api.faults import problems_of
 from app.api.schemas.common import PROBLEM_TYPE
+from app.context import current_request_id
 from app.jobs import errors as job_refusals
 from app.security import errors as refusals
 
@@ -194,8 +195,8 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED)
 
 
-def _request_id(request: Request) -> str:
-    return str(request.scope.get("tabserve.request_id", ""))
+def _request_id(_request: Request) -> str:
+    return current_request_id() or ""
 
 
 def _kebab(name: str) -> str:

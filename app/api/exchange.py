@@ -12,8 +12,8 @@ from http import HTTPStatus
 from starlette.types import Message, Receive, Send
 
 from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.context import MemoryReservation, RequestContext
 from app.errors import BodyTooLarge, MalformedBody
-from app.holding import Holding
 from app.inference.bulk import BrokenOff
 from app.security.audit.requests import AuditedRequest, Auditor
 from app.telemetry.in_flight import Flight
@@ -46,7 +46,7 @@ class CountedBody:
         headers: Mapping[bytes, bytes],
         limit_bytes: int,
         flight: Flight,
-        holding: Holding | None,
+        memory: MemoryReservation | None,
     ) -> None:
         """Read the declared length.
 
@@ -55,7 +55,7 @@ class CountedBody:
             headers: the request's headers.
             limit_bytes: size limit of the body.
             flight: paused while waiting for the client to send.
-            holding: reserves memory for a body that is held until the response is sent; None for a streamed body.
+            memory: reserves memory for a body that is held until the response is sent; None for a streamed body.
 
         Raises:
             MalformedBody: if Content-Length is not a number.
@@ -72,7 +72,7 @@ class CountedBody:
         self._limit_bytes = limit_bytes
         self._left = limit_bytes
         self._flight = flight
-        self._holding = holding
+        self._memory = memory
 
     async def __call__(self) -> Message:
         """Return the next piece; a body whose declared length is too large is refused before its first byte is read.
@@ -93,8 +93,8 @@ class CountedBody:
         if self._left < 0:
             raise BodyTooLarge(self._limit_bytes)
         if message["type"] == "http.request":
-            if self._holding is not None:
-                _hold(self._holding, size, more=more)
+            if self._memory is not None:
+                _reserve(self._memory, size, more=more)
             self._require_room(size, more=more)
         if not more:
             self.much_is_left = False
@@ -109,58 +109,57 @@ class CountedBody:
                 self._flight.require_room()
 
 
-def _hold(holding: Holding, size: int, *, more: bool) -> None:
+def _reserve(memory: MemoryReservation, size: int, *, more: bool) -> None:
     """Reserve memory for a piece of a body that is answered when it is complete."""
     if more:
-        holding.receive(size)
+        memory.reserve_incomplete(size)
     else:
-        holding.received()
-        holding.take(size)
+        memory.complete()
+        memory.reserve(size)
 
 
 class Exchange:
     """The response to one request: adds the common headers and records the status.
 
     Attributes:
+        context: the request.
         body: the request's body, once it may be read.
         status: status of the response; 499 until it starts, as for a client that disconnects first.
         sent_bytes: bytes of the response body sent so far.
-        key_id: id of the accepted key, if any.
         audited: the request's audit entry, if it has one.
     """
 
     def __init__(
-        self, request_id: str, path: str, send: Send, headers: list[tuple[bytes, bytes]], flight: Flight
+        self, context: RequestContext, path: str, send: Send, headers: list[tuple[bytes, bytes]], flight: Flight
     ) -> None:
         """Prepare the response.
 
         Args:
-            request_id: sent in a header of the response.
+            context: the request; its id is sent in a header.
             path: path of the request, which determines the format of errors.
             send: the server's `send`.
             headers: other headers to add to the response.
             flight: paused while waiting for the client to send or to read.
         """
-        self.request_id = request_id
+        self.context = context
         self.status = CLIENT_CLOSED
         self.body: CountedBody | None = None
         self.sent_bytes = 0
-        self.key_id: str | None = None
         self.audited: AuditedRequest | None = None
         self._path = path
         self._send = send
         self._flight = flight
-        self._headers = [(b"x-request-id", request_id.encode()), *headers]
+        self._headers = [(b"x-request-id", context.id.encode()), *headers]
 
     def read(
-        self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, holding: Holding | None
+        self, receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, memory: MemoryReservation | None
     ) -> CountedBody:
         """Create the `CountedBody` to read the body with; see its constructor for the arguments.
 
         Raises:
             MalformedBody: if Content-Length is not a number.
         """
-        self.body = CountedBody(receive, headers, limit_bytes, self._flight, holding)
+        self.body = CountedBody(receive, headers, limit_bytes, self._flight, memory)
         return self.body
 
     async def send(self, message: Message) -> None:
@@ -189,7 +188,7 @@ class Exchange:
         Raises:
             AuditUnavailable: if it cannot be written; the request must not be carried out.
         """
-        caller = {"request_id": self.request_id, "key": self.key_id, **caller}
+        caller = {"request_id": self.context.id, "key": self.context.key_id, **caller}
         with self._flight.waiting():
             self._send = self.audited = await auditor.begin(action, self._send, names, caller)
 
@@ -206,9 +205,9 @@ class Exchange:
         if isinstance(error, BrokenOff):
             logger.warning("an answer was broken off: %s", error)
             return
-        status, body, headers = problem_answer(error, self.request_id, self._path)
+        status, body, headers = problem_answer(error, self.context.id, self._path)
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("a request failed", exc_info=error, extra={"request_id": self.request_id})
+            logger.error("a request failed", exc_info=error, extra={"request_id": self.context.id})
         if not started:
             await self.answer(status, body, headers)
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.context import while_wanted
 from app.datasets import disk
 from app.datasets.folders import Contents, DatasetFolders, StoredDataset
 from app.datasets.incoming import Incoming, remove_leftovers
@@ -26,7 +27,6 @@ from app.errors import (
     StoreUnavailable,
     TooManyStreams,
 )
-from app.patience import while_wanted
 from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, check_name
 
 logger = logging.getLogger(__name__)

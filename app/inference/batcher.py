@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from app.context import UNLIMITED, Deadline, current_deadline
 from app.errors import DeadlinePassed, Overloaded
-from app.patience import PATIENCE, UNLIMITED, Patience
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +31,11 @@ class Entry(Generic[T, R]):
     """One queued item and its callback; it may be cancelled until it runs.
 
     Attributes:
-        deadline_ns: deadline on the clock of `time.perf_counter_ns`.
+        deadline_ns: deadline of the item on the clock of `time.perf_counter_ns`.
+        deadline: deadline of its request.
     """
 
-    __slots__ = ("cancelled", "deadline_ns", "done", "item", "patience", "rows")
+    __slots__ = ("cancelled", "deadline", "deadline_ns", "done", "item", "rows")
 
     def __init__(self, item: T, rows: int, done: Done[R]) -> None:
         self.item = item
@@ -42,13 +43,13 @@ class Entry(Generic[T, R]):
         self.done = done
         self.cancelled = False
         self.deadline_ns: int | None = None
-        self.patience: Patience = UNLIMITED
+        self.deadline: Deadline = UNLIMITED
 
     def end(self, now_ns: int) -> Exception | None:
         """Return the exception if the item need not run any more, else None."""
         if self.deadline_ns is not None and self.deadline_ns < now_ns:
             return DeadlinePassed()
-        return self.patience.end(now_ns)
+        return self.deadline.error_at(now_ns)
 
 
 class Batcher(Generic[T, R]):
@@ -121,7 +122,7 @@ class Batcher(Generic[T, R]):
                 future.set_result(result)
 
         entry = self.submit(item, rows, done)
-        entry.deadline_ns, entry.patience = deadline_ns, PATIENCE.get()
+        entry.deadline_ns, entry.deadline = deadline_ns, current_deadline()
         try:
             return await future
         finally:
@@ -143,7 +144,7 @@ class Batcher(Generic[T, R]):
             self.queued_rows -= entry.rows
             if entry.cancelled:
                 continue
-            bounded = entry.deadline_ns is not None or entry.patience is not UNLIMITED
+            bounded = entry.deadline_ns is not None or entry.deadline is not UNLIMITED
             if bounded and (end := entry.end(now_ns)) is not None:
                 _tell(entry, end)
                 continue

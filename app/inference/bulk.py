@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+from app.context import reserve
 from app.errors import InvalidInput, Problem, ServingError
-from app.holding import hold
 from app.inference.codecs.blocks import Block, Reader, Writer
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Answer
@@ -57,7 +57,7 @@ class Bulk:
         with self.stages:
             parts = [self.writer.head()]
             async for text in self._rows(body):
-                hold(len(text))
+                reserve(len(text))
                 parts.append(text)
             return [*parts, self.writer.tail()]
 

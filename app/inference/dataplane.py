@@ -14,11 +14,11 @@ from functools import partial
 
 import numpy as np
 
+from app.context import require_wanted
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.inference.batcher import Batcher, Done, Entry
 from app.inference.counting import count_answers
 from app.inference.predictions import Answer, Scores
-from app.patience import require_wanted
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
 from app.schema import Float32

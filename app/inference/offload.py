@@ -1,6 +1,6 @@
 """Run long work in one thread beside the event loop, so that other requests get their turn.
 
-Waiting work is bounded by the size of its bodies, which `app/holding.py` counts; abandoned work releases its body at
+Waiting work is bounded by the size of its bodies, which `app/context.py` counts; abandoned work releases its body at
 once. Parsed bodies, which are many times as large, are bounded by the number of turns.
 
 A thread does not make the work quicker, but lets the event loop take the interpreter back every few milliseconds. This
@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, ParamSpec, TypeVar
 
+from app.context import Deadline, current_deadline
 from app.errors import ServingError
-from app.patience import PATIENCE, Patience
 
 SMALL_BYTES = 64 << 10  # about 10 ms at worst; done on the event loop
 TURNS = 2  # one body is processed while another may wait for a model to load
@@ -50,7 +50,7 @@ class Aside:
         """
         if size_bytes <= SMALL_BYTES:
             return work(*arguments, **named)
-        piece = _Piece(PATIENCE.get(), functools.partial(work, *arguments, **named))
+        piece = _Piece(current_deadline(), functools.partial(work, *arguments, **named))
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, _undisturbed, piece)
         finally:
@@ -60,8 +60,8 @@ class Aside:
 class _Piece(Generic[T]):
     """Queued work; if its caller stops waiting, it is emptied so that the queue does not hold its data."""
 
-    def __init__(self, patience: Patience, work: Callable[[], T]) -> None:
-        self.patience = patience
+    def __init__(self, deadline: Deadline, work: Callable[[], T]) -> None:
+        self.deadline = deadline
         self.work: Callable[[], T] | None = work
 
 
@@ -70,8 +70,8 @@ def _undisturbed(piece: _Piece[T]) -> T:
     work = piece.work
     if work is None:
         raise asyncio.CancelledError
-    if (end := piece.patience.end(time.perf_counter_ns())) is not None:
-        raise end
+    if (ended := piece.deadline.error_at(time.perf_counter_ns())) is not None:
+        raise ended
     gc.disable()
     try:
         return work()

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
+from app.context import require_wanted, reserve
 from app.errors import TooManyRows
-from app.holding import hold
 from app.inference.codecs import oip_blocks
 from app.inference.codecs.oip import InferBody, InferRequest, Output, Tensor, read_request
 from app.inference.codecs.oip_answers import InferWriter, Written
@@ -19,7 +19,6 @@ from app.inference.dataplane import STEP_ROWS, DataPlane, require_finite
 from app.inference.offload import Aside
 from app.inference.predictions import Answer, Scores
 from app.inference.target import resolved
-from app.patience import require_wanted
 from app.runtime.load import LoadedModel
 from app.schema import Contract, Float32
 from app.telemetry.stage_timer import Stages
@@ -63,7 +62,7 @@ class Inference:
             stages.computed(answer.scores.began_ns, answer.scores.took_ns)
             require_finite(answer)
             written = await _written(stages, InferWriter(request, model.contract), request, answer)
-            hold(len(written.body))
+            reserve(len(written.body))
             stages.encoded()
             return written
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from app.context import require_wanted, reserve
 from app.errors import TooManyRows
-from app.holding import hold
 from app.inference.batcher import Done, Entry
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.json_answers import write_answer
@@ -20,7 +20,6 @@ from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
 from app.inference.offload import Aside
 from app.inference.predictions import Answer, Scores
 from app.inference.target import agreed, required, resolved
-from app.patience import require_wanted
 from app.runtime.load import LoadedModel
 from app.schema import Contract, Float32
 from app.telemetry.stage_timer import Stages, outcome_of
@@ -125,7 +124,7 @@ class Predictor:
             require_finite(answer, first=rows)
             rows += answer.rows
             parts.append(writer.rows(answer))
-            hold(len(parts[-1]))
+            reserve(len(parts[-1]))
             stages.encoded()
         parts.append(writer.tail())
         return parts

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.context import current_request_id, waiting
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
@@ -21,8 +22,6 @@ from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
 from app.jobs.trainable import check_early_stopping, check_model_name, check_with_dataset, check_without_dataset
 from app.settings import Settings
-from app.telemetry.in_flight import waiting
-from app.telemetry.logs.form import REQUEST_ID
 from modelstore import ModelRepository
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class Acceptance:
             limit=self._settings.max_queued_jobs,
             idempotency_key=idempotency_key,
             retry_of=retry_of,
-            request_id=REQUEST_ID.get(),
+            request_id=current_request_id(),
         )
         if request.dataset is None:
             job = await self._with_recipe(request, add)

@@ -11,12 +11,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
 from app.jobs.following import Following, Workshop
 from app.jobs.ownership import Claim, ClaimLost
 from app.jobs.records import Ending
 from app.jobs.recovery import Recovery
-from app.telemetry.logs.form import REQUEST_ID
 from modelstore import JobResult, Reason
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,9 @@ class JobOwner:
     async def _follow(self, following: Following) -> None:
         """Run a claimed job and write its result."""
         job, began = following.claim.job, time.monotonic()
-        REQUEST_ID.set(job.request_id)  # log lines of the job carry the id of the request that created it
+        CONTEXT.set(
+            RequestContext(job.request_id or "")
+        )  # log lines of the job carry the id of the request that created it
         try:
             result = await following.run()
             if not following.lost:

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
+from app.context import waiting
 from app.errors import StoreUnavailable
-from app.telemetry.in_flight import waiting
 
 ANSWER_DEADLINE_S = 5.5  # longest wait of a request for the table
 REQUEST_THREADS = 16

@@ -11,10 +11,10 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from app.context import Deadline, RequestContext
 from app.errors import DeadlinePassed, ServingError, TooManyInFlight
-from app.patience import PATIENCE, Patience
 from app.security.authenticator import Gate
 from app.security.cors import Cors
 from app.security.errors import EncodedBody, MalformedRequest
@@ -27,11 +27,20 @@ from app.settings import Settings
 from app.telemetry.metrics import ServingMetrics
 
 TIMEOUT_HEADER = b"x-request-timeout-ms"
-COUNTED = "tabserve.counted"
+# Keys of the ASGI scope with what the server knows about a request, if it is ours.
+COUNTED = "tabserve.counted"  # present if the request is counted against the rate limit already
+GONE = "tabserve.gone"  # a function that tells whether the client disconnected
 ANYBODY = Caller(None, frozenset())
 
 _READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _TIMEOUT_MS = re.compile(rb"[1-9][0-9]{0,8}")
+
+
+class Admitted(NamedTuple):
+    """An admitted request."""
+
+    route: Route
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,8 @@ class Door:
     receive_limits: ReceiveLimits
     max_in_flight: int
 
-    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], route: Route | None) -> Caller:
-        """Admit a request and return its caller; only its headers are examined.
+    def admit(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], route: Route | None) -> Admitted:
+        """Admit a request and return its route and caller; only its headers are examined.
 
         Args:
             scope: the ASGI scope; if `COUNTED` is in it, the request was counted already.
@@ -71,7 +80,7 @@ class Door:
             ServingError: if the request is refused; the class is the reason.
         """
         if route is not None and route.scope is None:
-            return ANYBODY
+            return Admitted(route, ANYBODY)
         self.hosts.check(headers.get(b"host"))
         client = scope.get("client")
         peer = client[0] if client else ""
@@ -87,7 +96,7 @@ class Door:
             raise TooManyInFlight(self.max_in_flight)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise EncodedBody
-        return caller
+        return Admitted(route, caller)
 
     def recognise(self, headers: Mapping[bytes, bytes]) -> Pass | None:
         """Return a pass for prediction requests with these headers, or None if they need the checks of `admit`."""
@@ -144,7 +153,9 @@ def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
 
 
 @contextlib.asynccontextmanager
-async def in_time(headers: Mapping[bytes, bytes], gone: Callable[[], bool] | None) -> AsyncIterator[None]:
+async def enforce_deadline(
+    context: RequestContext, headers: Mapping[bytes, bytes], gone: Callable[[], bool] | None
+) -> AsyncIterator[None]:
     """Limit the handling of a request to the deadline in its headers, or until its client disconnects.
 
     Raises:
@@ -153,12 +164,12 @@ async def in_time(headers: Mapping[bytes, bytes], gone: Callable[[], bool] | Non
     """
     given = headers.get(TIMEOUT_HEADER)
     if given is None:
-        PATIENCE.set(Patience(None, gone))
+        context.deadline = Deadline(None, gone)
         yield
         return
     if not _TIMEOUT_MS.fullmatch(given):
         raise MalformedRequest("X-Request-Timeout-Ms must be a whole number of milliseconds, 1 to 999999999")
-    PATIENCE.set(Patience(time.perf_counter_ns() + int(given) * 1_000_000, gone))
+    context.deadline = Deadline(time.perf_counter_ns() + int(given) * 1_000_000, gone)
     try:
         async with asyncio.timeout(int(given) / 1000) as limit:
             yield

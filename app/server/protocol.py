@@ -13,6 +13,7 @@ from abc import abstractmethod
 from typing import Any
 
 from app.errors import MalformedBody, ServingError
+from app.security.admission import GONE
 from app.security.errors import ReceiveTimeout
 from app.server.parsing import ParsingProtocol
 from app.server.timeouts import BODY, BODY_BEGUN, FIRST, HEAD, HEAD_BEGUN, IDLE, LOOK_S, Pace, late_s
@@ -66,7 +67,7 @@ class BoundedProtocol(ParsingProtocol):
         cycle = self.cycle
         if cycle is not None:
             cycle.keep_alive &= not self._last
-            self.scope["tabserve.gone"] = lambda: cycle.disconnected  # type: ignore[typeddict-unknown-key]
+            self.scope[GONE] = lambda: cycle.disconnected  # type: ignore[literal-required]
             cycle.transport = _Lingering(self)  # type: ignore[assignment] # it has all that a cycle uses
 
     def on_response_complete(self) -> None:

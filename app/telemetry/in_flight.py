@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 from app.errors import TooManyInFlight
 from app.telemetry.metrics import ServingMetrics
@@ -62,12 +61,3 @@ class Flight:
         """
         if self._metrics.in_progress > self._max_in_flight:
             raise TooManyInFlight(self._max_in_flight)
-
-
-FLIGHT: ContextVar[Flight | None] = ContextVar("flight", default=None)
-
-
-def waiting() -> contextlib.AbstractContextManager[None]:
-    """Return a context manager that counts the current request as waiting."""
-    flight = FLIGHT.get()
-    return contextlib.nullcontext() if flight is None else flight.waiting()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from types import TracebackType
 
+from app.context import CONTEXT, current_deadline
 from app.errors import (
     ClientGone,
     DeadlinePassed,
@@ -23,7 +23,6 @@ from app.errors import (
     TooManyLoads,
     VersionRefused,
 )
-from app.patience import PATIENCE
 from app.telemetry.version_counters import Outcome, VersionCounts
 
 # The first match counts; not every error that a client receives is a client error.
@@ -98,8 +97,8 @@ class Stages:
         counts = self.counts = self.counts or self._of_refused()
         if error is not None:
             self.outcome = outcome_of(error)
-        if (finished := FINISHED.get()) is not None:
-            finished.append(self)
+        if (context := CONTEXT.get()) is not None and context.stages is not None:
+            context.stages.append(self)
         if counts is None:
             return
         if error is None:
@@ -109,16 +108,12 @@ class Stages:
             counts.ended(self.outcome)
 
 
-FINISHED: ContextVar[list[Stages] | None] = ContextVar("finished", default=None)
-"""List that collects the measurements of the current request for a trace; None without tracing."""
-
-
 def outcome_of(error: BaseException) -> Outcome:
     """Return the outcome of a request that ended with this exception."""
     told: BaseException | None = error
     if not isinstance(error, (ServingError, ClientGone)):
         told = error.__cause__  # the error behind an answer that had begun
     if not isinstance(told, (ServingError, ClientGone)):
-        told = PATIENCE.get().end(time.perf_counter_ns())  # the cause may be a client that left or a deadline
+        told = current_deadline().error_at(time.perf_counter_ns())  # the cause may be a client that left or a deadline
     outcome: Outcome | None = next((outcome for kind, outcome in _OUTCOMES if isinstance(told, kind)), None)
     return outcome or ("cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextvars import Token
 from types import TracebackType
 from typing import Any
 
@@ -16,8 +15,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from app.context import RequestContext
 from app.telemetry.otlp import SpanSender, is_wanted
-from app.telemetry.stage_timer import FINISHED, Stages
+from app.telemetry.stage_timer import Stages
 from app.telemetry.version_counters import STAGES
 
 Message = MutableMapping[str, Any]
@@ -54,17 +54,18 @@ class Tracing:
         """Send the remaining spans."""
         await self._sender.close()
 
-    def request(self, scope: Mapping[str, Any]) -> RequestSpan:
+    def request(self, scope: Mapping[str, Any], context: RequestContext) -> RequestSpan:
         """Return the span of a new request, a context manager to enter while the request is handled.
 
         Args:
-            scope: the ASGI scope; after the response, `tabserve.route` holds the route, if there is one.
+            scope: the ASGI scope.
+            context: the request; after the response, it has the route and the stages.
         """
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         path = scope["path"][:MAX_PATH]
         attributes = {"http.request.method": method, "url.scheme": scope["scheme"], "url.path": path}
         span = self._tracer.start_span(method, _parent(scope), trace.SpanKind.SERVER, attributes)
-        return RequestSpan(self._tracer, span, scope, method)
+        return RequestSpan(self._tracer, span, context, method)
 
     def trained(self, ran_s: float, attributes: Mapping[str, str]) -> None:
         """Create the span of a training that ended now."""
@@ -77,15 +78,13 @@ class Tracing:
 class RequestSpan:
     """The span of one request, as a context manager around its handling."""
 
-    def __init__(self, tracer: trace.Tracer, span: trace.Span, scope: Mapping[str, Any], method: str) -> None:
+    def __init__(self, tracer: trace.Tracer, span: trace.Span, context: RequestContext, method: str) -> None:
         self._tracer = tracer
         self._span = span
-        self._scope = scope
+        self._context = context
         self._method = method
         self._status: int | None = None
         self._ahead_ns = time.time_ns() - time.perf_counter_ns()
-        self._finished: list[Stages] = []
-        self._token: Token[list[Stages] | None] | None = None
 
     def sending(self, send: Send) -> Send:
         """Return a `send` that adds a `traceparent` header to the response."""
@@ -102,26 +101,23 @@ class RequestSpan:
 
     def __enter__(self) -> RequestSpan:
         if self._span.is_recording():
-            self._token = FINISHED.set(self._finished)
+            self._context.stages = []
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the span, and add the stages that were measured for the request."""
-        if self._token is not None:
-            FINISHED.reset(self._token)
+        if self._context.stages is not None:
             self._describe()
-            for stages in self._finished:
+            for stages in self._context.stages:
                 self._add(stages)
         self._span.end()
 
     def _describe(self) -> None:
-        route = self._scope.get("tabserve.route")
-        if route is not None:
-            self._span.update_name(f"{self._method} {route}")
-            self._span.set_attribute("http.route", route)
-        self._span.set_attribute("tabserve.request_id", self._scope.get("tabserve.request_id", ""))
+        self._span.update_name(f"{self._method} {self._context.route}")
+        self._span.set_attribute("http.route", self._context.route)
+        self._span.set_attribute("tabserve.request_id", self._context.id)
         if self._status is not None:
             self._span.set_attribute("http.response.status_code", self._status)
             if self._status >= FIRST_SERVER_ERROR:

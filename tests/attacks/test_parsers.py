@@ -20,6 +20,7 @@ from starlette.requests import Request
 
 from app.api.bodies import declared_length, media_type
 from app.api.preferences import MAX_WAIT_S, idempotency_key, last_event_id, preferred_wait_s
+from app.context import RequestContext
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import formats, oip_blocks, precise_json
 from app.inference.codecs import json as json_codec
@@ -27,7 +28,7 @@ from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Float32
-from app.security.admission import TIMEOUT_HEADER, in_time
+from app.security.admission import TIMEOUT_HEADER, enforce_deadline
 from app.security.errors import MalformedRequest
 from app.security.keys import KeyFile, Scope, UnreadableKeys
 from modelstore import Manifest
@@ -248,7 +249,7 @@ def test_headers_mean_something_or_nothing(values: list[str]) -> None:
 @hypothesis.given(headers | st.integers().map(str))
 def test_a_timeout_is_milliseconds_or_refused(value: str) -> None:
     async def enter() -> None:
-        async with in_time({TIMEOUT_HEADER: value.encode("latin-1")}, None):
+        async with enforce_deadline(RequestContext(), {TIMEOUT_HEADER: value.encode("latin-1")}, None):
             pass
 
     is_time = value.isascii() and value.isdecimal() and value[0] != "0" and len(value) <= 9

@@ -18,8 +18,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
+from app.context import waiting
 from app.errors import StoreUnavailable, TooManyStreams
-from app.telemetry.in_flight import waiting
 
 logger = logging.getLogger(__name__)
 

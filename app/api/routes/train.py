@@ -20,11 +20,11 @@ from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
 from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, TrainRequest, request_schema
+from app.context import waiting
 from app.errors import ServingError, StoreUnavailable
 from app.jobs.errors import JobNotFound
 from app.jobs.records import UNFINISHED, TrainingJob
 from app.jobs.runner import JobRunner
-from app.telemetry.in_flight import waiting
 
 MAX_WAITS = 64  # clients that may wait for a result in one process
 

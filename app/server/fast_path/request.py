@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from app.api.asgi import Edge
 from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.context import MemoryReservation
 from app.errors import ClientGone
-from app.holding import Holding
 from app.inference.batcher import Entry
 from app.security.admission import Pass
 from app.security.permissions import PREDICT
@@ -181,7 +181,7 @@ class BegunBody:
     def __init__(self, edge: Edge) -> None:
         self.flight = Flight(edge.metrics, edge.door.max_in_flight)
         self.flight.pause()
-        self._holding = Holding(edge.held)
+        self._memory = MemoryReservation(edge.memory)
         self._size = 0
 
     def holds(self, size_bytes: int) -> None:
@@ -191,12 +191,12 @@ class BegunBody:
             TooManyBytesHeld.
         """
         more, self._size = size_bytes - self._size, size_bytes
-        self._holding.receive(more)
+        self._memory.reserve_incomplete(more)
 
     def end(self) -> None:
         """Count the request again and release its bytes: the body is complete, or the client disconnected."""
         self.flight.resume()
-        self._holding.give_back()
+        self._memory.release()
 
 
 class LastExchange(DirectExchange):

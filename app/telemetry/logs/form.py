@@ -12,17 +12,15 @@ import logging
 import sqlite3
 import traceback
 from collections.abc import Iterator
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
+
+from app.context import current_request_id
 
 MAX_MESSAGE = 2000
 MAX_FIELD = 256
 MAX_FRAMES = 20  # innermost frames of each exception
 MAX_EXCEPTIONS = 4  # exceptions of a chain
-
-REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Id of the request handled in this context; the fast path from the socket passes its own as a field."""
 
 # Exceptions whose text describes files, memory, databases and this program. Others, above all ValueError and its
 # subclasses, often repeat the offending value.
@@ -65,7 +63,7 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
         "message": _cut(_message(record), MAX_MESSAGE),
         "process": record.process,
     }
-    if request_id := REQUEST_ID.get():
+    if request_id := current_request_id():  # the fast path has no context, and passes its own as a field
         document["request_id"] = request_id
     for name, value in vars(record).items():
         if name not in _STANDARD and value is not None and name not in document:

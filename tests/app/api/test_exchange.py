@@ -9,19 +9,19 @@ import pytest
 from starlette.types import Message
 
 from app.api.exchange import CountedBody, Exchange
+from app.context import MemoryBudget, MemoryReservation, RequestContext
 from app.errors import TooManyInFlight
-from app.holding import Budget, Holding
 from app.telemetry.in_flight import Flight
 from app.telemetry.metrics import ServingMetrics
 
-HOLDINGS = [None, Holding(Budget(1 << 20))]
+RESERVATIONS = [None, MemoryReservation(MemoryBudget(1 << 20))]
 WAYS = ["streamed", "whole"]
 
 
 class Scene:
     """A request that was admitted, beside another; only one may be answered at a time."""
 
-    def __init__(self, pieces: Sequence[Message], holding: Holding | None) -> None:
+    def __init__(self, pieces: Sequence[Message], memory: MemoryReservation | None) -> None:
         self.sent: list[Message] = []
         metrics = ServingMetrics(tuple)
         flight = Flight(metrics, 1)
@@ -35,8 +35,8 @@ class Scene:
         async def send(message: Message) -> None:
             self.sent.append(message)
 
-        self.exchange = Exchange("id", "/predict/iris", send, [], flight)
-        self.body: CountedBody = self.exchange.read(receive, {}, 1 << 20, holding)
+        self.exchange = Exchange(RequestContext("id"), "/predict/iris", send, [], flight)
+        self.body: CountedBody = self.exchange.read(receive, {}, 1 << 20, memory)
 
     def read(self) -> Message:
         return asyncio.run(self._read())
@@ -55,26 +55,28 @@ def piece(body: bytes, *, more: bool) -> Message:
 LEFT: Message = {"type": "http.disconnect"}
 
 
-@pytest.mark.parametrize("holding", HOLDINGS, ids=WAYS)
+@pytest.mark.parametrize("memory", RESERVATIONS, ids=WAYS)
 @pytest.mark.parametrize("last", [b"", b"2"])
-def test_x7_body_that_is_complete_needs_room(last: bytes, holding: Holding | None) -> None:
-    scene = Scene([piece(b"1", more=True), piece(last, more=False)], holding)
+def test_x7_body_that_is_complete_needs_room(last: bytes, memory: MemoryReservation | None) -> None:
+    scene = Scene([piece(b"1", more=True), piece(last, more=False)], memory)
 
     assert scene.read()["more_body"]
     with pytest.raises(TooManyInFlight):
         scene.read()
 
 
-@pytest.mark.parametrize("holding", HOLDINGS, ids=WAYS)
-def test_x7_empty_body_needs_no_room_so_an_admitted_stream_learns_only_of_its_client(holding: Holding | None) -> None:
-    scene = Scene([piece(b"", more=False), LEFT], holding)
+@pytest.mark.parametrize("memory", RESERVATIONS, ids=WAYS)
+def test_x7_empty_body_needs_no_room_so_an_admitted_stream_learns_only_of_its_client(
+    memory: MemoryReservation | None,
+) -> None:
+    scene = Scene([piece(b"", more=False), LEFT], memory)
 
     assert [scene.read()["type"], scene.read()["type"]] == ["http.request", "http.disconnect"]
 
 
-@pytest.mark.parametrize("holding", HOLDINGS, ids=WAYS)
-def test_client_that_leaves_within_its_body_is_not_refused(holding: Holding | None) -> None:
-    scene = Scene([piece(b"1", more=True), LEFT], holding)
+@pytest.mark.parametrize("memory", RESERVATIONS, ids=WAYS)
+def test_client_that_leaves_within_its_body_is_not_refused(memory: MemoryReservation | None) -> None:
+    scene = Scene([piece(b"1", more=True), LEFT], memory)
 
     assert [scene.read()["type"], scene.read()["type"]] == ["http.request", "http.disconnect"]
 

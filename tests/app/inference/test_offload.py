@@ -13,9 +13,9 @@ from typing import ParamSpec
 
 import pytest
 
+from app.context import CONTEXT, Deadline, RequestContext
 from app.errors import ClientGone, DeadlinePassed, InvalidInput
 from app.inference.offload import SMALL_BYTES, TURNS, Aside
-from app.patience import PATIENCE, Patience
 
 LARGE = SMALL_BYTES + 1
 P = ParamSpec("P")
@@ -62,19 +62,19 @@ async def test_loop_turns_while_work_goes_on_and_pieces_wait_for_each_other() ->
 
 
 @pytest.mark.parametrize(
-    ("patience", "error"),
-    [(Patience(deadline_ns=0), DeadlinePassed), (Patience(gone=lambda: True), ClientGone)],
+    ("deadline", "error"),
+    [(Deadline(at_ns=0), DeadlinePassed), (Deadline(gone=lambda: True), ClientGone)],
     ids=["deadline", "client"],
 )
 @in_a_loop
-async def test_work_that_nobody_waits_for_is_not_begun(patience: Patience, error: type[Exception]) -> None:
+async def test_work_that_nobody_waits_for_is_not_begun(deadline: Deadline, error: type[Exception]) -> None:
     begun: list[int] = []
-    token = PATIENCE.set(patience)
+    token = CONTEXT.set(RequestContext(deadline=deadline))
     try:
         with pytest.raises(error):
             await Aside().run(LARGE, begun.append, 1)
     finally:
-        PATIENCE.reset(token)
+        CONTEXT.reset(token)
 
     assert begun == []
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs import owner, threads
@@ -26,7 +27,7 @@ from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.runner import LOOK_INTERVAL_S
 from app.jobs.store import JobStore
 from app.settings import Settings
-from app.telemetry.in_flight import FLIGHT, Flight
+from app.telemetry.in_flight import Flight
 from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository, Overrides
 from tests.app.databases import LIMIT, opened
@@ -483,7 +484,7 @@ def test_x6_request_waits_for_a_locked_table_no_longer_than_the_deadline_and_is_
 
     async def ask(runner: runners.JobRunner) -> None:
         flight = Flight(metrics, 1)
-        FLIGHT.set(flight)
+        CONTEXT.set(RequestContext(flight=flight))
         flight.begin()
         task = asyncio.create_task(runner.list())
         await asyncio.sleep(0)  # it goes on as far as it can

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import TooManyInFlight
-from app.telemetry.in_flight import FLIGHT, Flight, waiting
+from app.telemetry.in_flight import Flight
 from app.telemetry.metrics import ServingMetrics
 
 
@@ -59,16 +59,3 @@ def test_there_is_room_for_as_many_as_may_be_answered_at_a_time(metrics: Serving
     assert refused.value.limit == 2
     with flights[1].waiting():
         flights[0].require_room()
-
-
-def test_present_request_waits_and_without_one_nobody_does(metrics: ServingMetrics) -> None:
-    with waiting():
-        assert metrics.waiting == 0
-    flight = Flight(metrics, 1)
-    flight.begin()
-    token = FLIGHT.set(flight)
-    try:
-        with waiting():
-            assert (metrics.in_progress, metrics.waiting) == (0, 1)
-    finally:
-        FLIGHT.reset(token)

@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from app.context import CONTEXT, Deadline, RequestContext
 from app.errors import ClientGone, DeadlinePassed, InvalidInput, ModelNotReady, Overloaded
 from app.main import create_app
-from app.patience import PATIENCE, Patience
 from app.settings import Settings
 from app.telemetry.stage_timer import outcome_of
 from app.telemetry.version_counters import OUTCOMES, STAGES
@@ -224,14 +224,14 @@ def test_how_an_error_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patience", "expected"),
-    [(Patience(deadline_ns=1), "timeout"), (Patience(gone=lambda: True), "cancelled")],
+    ("deadline", "expected"),
+    [(Deadline(at_ns=1), "timeout"), (Deadline(gone=lambda: True), "cancelled")],
     ids=["deadline", "gone"],
 )
-def test_whatever_broke_when_nobody_wanted_it_any_more_is_no_error(patience: Patience, expected: str) -> None:
-    token = PATIENCE.set(patience)
+def test_whatever_broke_when_nobody_wanted_it_any_more_is_no_error(deadline: Deadline, expected: str) -> None:
+    token = CONTEXT.set(RequestContext(deadline=deadline))
     try:
         assert outcome_of(asyncio.CancelledError()) == expected
         assert outcome_of(OSError("the connection was closed")) == expected
     finally:
-        PATIENCE.reset(token)
+        CONTEXT.reset(token)

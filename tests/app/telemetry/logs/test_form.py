@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
 from app.telemetry.logs.background import BackgroundHandler
-from app.telemetry.logs.form import MAX_FIELD, REQUEST_ID, JsonFormatter, TextFormatter
+from app.telemetry.logs.form import MAX_FIELD, JsonFormatter, TextFormatter
 from tests.processes import PROJECT
 
 NASTY = {
@@ -57,11 +58,11 @@ def test_whatever_strangers_send_is_one_line_in_both_forms(text: str) -> None:
 
 
 def test_record_has_time_level_logger_and_request_id() -> None:
-    REQUEST_ID.set("abc-1")
+    CONTEXT.set(RequestContext("abc-1"))
     try:
         document = as_json(record(created=1_000_000_000.25, status=404, key=None))
     finally:
-        REQUEST_ID.set(None)
+        CONTEXT.set(None)
 
     assert document["time"] == "2001-09-09T01:46:40.250Z"
     assert (document["level"], document["logger"], document["message"]) == ("info", "app.test", "it is so")
