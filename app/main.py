@@ -58,8 +58,8 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
     negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
     infer_route = InferRoute(parts.inference)
     app = _routes(parts, negotiation)
-    parts.door.table.require_all_of(_served(app))
-    own = {template.split("/")[1] for template in parts.door.table.routes}
+    parts.admission.table.require_all_of(_served(app))
+    own = {template.split("/")[1] for template in parts.admission.table.routes}
     return Edge(
         app,
         handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
@@ -71,7 +71,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
             streamed_types=frozenset(formats.readers()),
             held=settings.max_bytes_held,
         ),
-        door=parts.door,
+        admission=parts.admission,
         prefixes=Prefixes(settings.root_path, settings.trusted_proxies, own),
         auditor=Auditor(parts.trail, parts.watch, partial(_digest, parts.registry)),
         request_log=RequestLog() if settings.access_log else None,
@@ -102,8 +102,10 @@ def _routes(parts: Parts, negotiation: predict.Negotiation) -> FastAPI:
     app.include_router(operations.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
     app.include_router(oip.router(parts.registry, parts.metrics, app.version, parts.lifetime))
     app.include_router(document.router(app))
-    gate = parts.door.gate
-    document.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
+    authenticator = parts.admission.authenticator
+    document.install(
+        app, partial(_manifests, parts.registry), authenticator.anonymous_scopes if authenticator.keyed else None
+    )
     errors.install(app)
     return app
 
@@ -124,8 +126,8 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
             parts.inference.rehearse(model.loaded)
     tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
     tasks.append(asyncio.create_task(registry.keep_tested(settings.self_test_interval_s), name="self test"))
-    tasks.append(asyncio.create_task(parts.door.gate.keep_current(), name="keys"))
-    standstill = Standstill(parts.metrics, parts.door.table, parts.door.max_in_flight, parts.lifetime)
+    tasks.append(asyncio.create_task(parts.admission.authenticator.keep_current(), name="keys"))
+    standstill = Standstill(parts.metrics, parts.admission.table, parts.admission.max_in_flight, parts.lifetime)
     tasks.append(asyncio.create_task(standstill.keep_watch(), name="standstill"))
     if settings.metrics_dir:
         shared = SharedFigures(settings.metrics_dir, parts.metrics)

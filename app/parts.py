@@ -25,7 +25,7 @@ from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.registry.signing import signing_key
 from app.runtime import load as runtime
-from app.security.admission import Door, door_for
+from app.security.admission import RequestAdmission, create_admission
 from app.security.audit.trail import AuditTrail
 from app.security.audit.watch import Serving, Watch
 from app.settings import Settings
@@ -44,7 +44,7 @@ class Parts:
     settings: Settings
     device: str
     metrics: ServingMetrics
-    door: Door
+    admission: RequestAdmission
     registry: ModelRegistry
     datasets: DatasetStore
     runner: JobRunner
@@ -63,7 +63,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     Args and Raises as in `app.main.create_app`.
     """
     lifetime, metrics, tracing = Lifetime(), ServingMetrics(lambda: _states(registry)), tracing_for(os.environ)
-    door = door_for(settings, metrics)
+    admission = create_admission(settings, metrics)
     device = runtime.choose_device(settings.device)
     load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
     repository = ModelRepository(settings.models_dir, signing_key(settings))
@@ -85,7 +85,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         settings=settings,
         device=device,
         metrics=metrics,
-        door=door,
+        admission=admission,
         registry=registry,
         datasets=kept,
         runner=runner,
@@ -93,7 +93,11 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         bulk=BulkPredictor(plane),
         inference=Inference(plane, aside, settings.max_rows),
         trail=trail,
-        watch=Watch(trail, lambda: _serving(registry), lambda: (door.gate.generation, door.gate.keys_current)),
+        watch=Watch(
+            trail,
+            lambda: _serving(registry),
+            lambda: (admission.authenticator.generation, admission.authenticator.keys_current),
+        ),
         lifetime=lifetime,
         tracing=tracing,
     )

@@ -28,7 +28,7 @@ from app.context import CONTEXT, UNMATCHED, MemoryBudget, MemoryReservation, Req
 from app.errors import ClientGone
 from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime
-from app.security.admission import GONE, Door, enforce_deadline
+from app.security.admission import GONE, RequestAdmission, enforce_deadline
 from app.security.audit.requests import Auditor
 from app.security.errors import NotPermitted
 from app.security.permissions import PREDICT, PROBES, Match, Route
@@ -96,7 +96,7 @@ class Edge:
         predictions: metrics of `POST /predict/{model}`.
         limits: size limits of bodies.
         memory: budget of the memory that all requests occupy together.
-        door: admits every request.
+        admission: admits requests.
         lifetime: state of the process: draining, stopping, device lost.
         request_log: writes a line for every request; None if switched off.
         tracing: records a span for every request; None if switched off.
@@ -110,7 +110,7 @@ class Edge:
         predictor: Predictor,
         metrics: ServingMetrics,
         limits: BodyLimits,
-        door: Door,
+        admission: RequestAdmission,
         prefixes: Prefixes,
         lifetime: Lifetime,
         auditor: Auditor,
@@ -125,7 +125,7 @@ class Edge:
         self._handlers = handlers
         self.limits = limits
         self.memory = MemoryBudget(limits.held)
-        self.door = door
+        self.admission = admission
         self._prefixes = None if prefixes.none else prefixes
         self.lifetime = lifetime
         self.request_log = request_log
@@ -153,9 +153,9 @@ class Edge:
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], context: RequestContext
     ) -> None:
         context.memory = memory = MemoryReservation(self.memory)
-        context.flight = flight = Flight(self.metrics, self.door.max_in_flight)
-        exchange = Exchange(context, scope["path"], send, self.door.cors.headers(headers), flight)
-        match = self.door.table.match(scope["method"], scope["path"])
+        context.flight = flight = Flight(self.metrics, self.admission.max_in_flight)
+        exchange = Exchange(context, scope["path"], send, self.admission.cors.headers(headers), flight)
+        match = self.admission.table.match(scope["method"], scope["path"])
         handler = self._handlers.get(match.route) if match.route else None
         if match.route and handler:
             context.route = match.route.label
@@ -166,7 +166,7 @@ class Edge:
                 body = exchange.read(receive, headers, self.limits.streamed, None)
             else:
                 body = exchange.read(receive, headers, self.limits.whole, memory)
-            if preflight := self.door.cors.preflight(scope["method"], headers):
+            if preflight := self.admission.cors.preflight(scope["method"], headers):
                 await exchange.answer(HTTPStatus.NO_CONTENT, b"", preflight)
                 return
             route = await self._admit(scope, headers, exchange, match)
@@ -201,7 +201,7 @@ class Edge:
         """
         peer = _peer(scope)
         try:
-            route, caller = self.door.admit(scope, headers, match.route)
+            route, caller = self.admission.admit(scope, headers, match.route)
         except NotPermitted as error:
             self._auditor.refused(error.reason, peer, error.key_id)
             raise

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from app.context import Deadline, RequestContext
 from app.errors import DeadlinePassed, ServingError, TooManyInFlight
-from app.security.authenticator import Gate
+from app.security.authenticator import Authenticator
 from app.security.cors import Cors
 from app.security.errors import EncodedBody, MalformedRequest
-from app.security.hosts import Hosts, strangers
+from app.security.hosts import Hosts, scopes_without_key
 from app.security.keyring import Caller, Keyring
 from app.security.keys import KeyFile, Scope
 from app.security.permissions import AccessTable, Route
@@ -30,7 +30,10 @@ TIMEOUT_HEADER = b"x-request-timeout-ms"
 # Keys of the ASGI scope with what the server knows about a request, if it is ours.
 COUNTED = "tabserve.counted"  # present if the request is counted against the rate limit already
 GONE = "tabserve.gone"  # a function that tells whether the client disconnected
-ANYBODY = Caller(None, frozenset())
+ANONYMOUS = Caller(None, frozenset())
+
+# A prediction request with one of these needs the checks of `RequestAdmission.admit`, even from a known caller.
+HEADERS_NEEDING_FULL_CHECKS = frozenset((b"content-encoding", TIMEOUT_HEADER, b"origin", b"sec-fetch-site"))
 
 _READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _TIMEOUT_MS = re.compile(rb"[1-9][0-9]{0,8}")
@@ -44,16 +47,16 @@ class Admitted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """The caller that was admitted on a connection, and the generation of the keys at that time."""
+class KnownCaller:
+    """A caller that was admitted on a connection, and the generation of the keys at that time."""
 
     caller: Caller
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """The admission checks of a service, with everything they need.
+class RequestAdmission:
+    """Decides from the headers alone whether a request is admitted.
 
     Attributes:
         receive_limits: limits of a connection, for the HTTP protocol.
@@ -61,7 +64,7 @@ class Door:
     """
 
     table: AccessTable
-    gate: Gate
+    authenticator: Authenticator
     hosts: Hosts
     cors: Cors
     metrics: ServingMetrics
@@ -80,16 +83,16 @@ class Door:
             ServingError: if the request is refused; the class is the reason.
         """
         if route is not None and route.scope is None:
-            return Admitted(route, ANYBODY)
+            return Admitted(route, ANONYMOUS)
         self.hosts.check(headers.get(b"host"))
         client = scope.get("client")
         peer = client[0] if client else ""
-        caller = self.gate.identify(headers.get(b"authorization"), peer)
+        caller = self.authenticator.identify(headers.get(b"authorization"), peer)
         if COUNTED not in scope:
-            self.gate.count(caller, peer)
+            self.authenticator.count(caller, peer)
         if route is None or route.scope is None:
             raise self.table.why_unmatched(scope["path"])
-        self.gate.require(caller, route.scope)
+        self.authenticator.require(caller, route.scope)
         if caller.key_id is None and scope["method"] not in _READING:  # no browser adds a key by itself
             self.cors.check(headers)
         if self.metrics.in_progress > self.max_in_flight and route.scope is not Scope.METRICS:
@@ -98,32 +101,29 @@ class Door:
             raise EncodedBody
         return Admitted(route, caller)
 
-    def recognise(self, headers: Mapping[bytes, bytes]) -> Pass | None:
-        """Return a pass for prediction requests with these headers, or None if they need the checks of `admit`."""
+    def recognise(self, headers: Mapping[bytes, bytes]) -> KnownCaller | None:
+        """Return the caller of prediction requests with these headers, or None if they need the checks of `admit`."""
         try:
             self.hosts.check(headers.get(b"host"))
-            caller = self.gate.known(headers.get(b"authorization"))
+            caller = self.authenticator.find_caller(headers.get(b"authorization"))
         except ServingError:
             return None
         if caller is None or Scope.PREDICT not in caller.scopes:
             return None
-        return Pass(caller, self.gate.generation)
+        return KnownCaller(caller, self.authenticator.generation)
 
-    def admits_again(self, known: Pass, peer: str) -> bool:
-        """Return whether another request with this pass is admitted, and count it if so."""
+    def admit_again(self, known: KnownCaller, peer: str) -> bool:
+        """Admit and count another prediction request of a known caller; return whether it is admitted."""
         if self.metrics.in_progress >= self.max_in_flight:
             return False
-        gate = self.gate
-        return gate.open or (known.generation == gate.generation and gate.has_token(known.caller, peer))
-
-    @property
-    def telling_headers(self) -> frozenset[bytes]:
-        """Headers that the short path from the socket cannot handle, so that a request needs the full checks."""
-        return frozenset((b"content-encoding", TIMEOUT_HEADER, b"origin", b"sec-fetch-site"))
+        authenticator = self.authenticator
+        return authenticator.open or (
+            known.generation == authenticator.generation and authenticator.take_token(known.caller, peer)
+        )
 
 
-def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
-    """Create the admission checks for the given settings, and load the keys.
+def create_admission(settings: Settings, metrics: ServingMetrics) -> RequestAdmission:
+    """Create the admission for the given settings, and load the keys.
 
     Raises:
         ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
@@ -132,11 +132,11 @@ def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
     if keyring is not None:
         keyring.load()
     rates = TokenBuckets(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
-    gate = Gate(keyring, strangers(settings), rates)
-    metrics.keys_current = lambda: gate.keys_current
-    return Door(
+    authenticator = Authenticator(keyring, scopes_without_key(settings), rates)
+    metrics.keys_current = lambda: authenticator.keys_current
+    return RequestAdmission(
         table=AccessTable(),
-        gate=gate,
+        authenticator=authenticator,
         hosts=Hosts(settings),
         cors=Cors(frozenset(origin.encode() for origin in settings.cors_origins.split(",") if origin)),
         metrics=metrics,

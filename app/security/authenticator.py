@@ -20,30 +20,30 @@ FAILURE_S = 1.0
 LOOK_S = 1.0  # interval of checking the key file: a revoked key is refused after this time at most
 
 
-class Gate:
+class Authenticator:
     """Authenticates callers.
 
     Attributes:
-        strangers: scopes of callers without a key.
+        anonymous_scopes: scopes of callers without a key.
         keyed: whether there are keys.
         open: whether no caller is ever refused: no keys, all scopes for everybody, no rate limit.
     """
 
-    def __init__(self, keyring: Keyring | None, strangers: frozenset[Scope], rates: TokenBuckets | None) -> None:
+    def __init__(self, keyring: Keyring | None, anonymous_scopes: frozenset[Scope], rates: TokenBuckets | None) -> None:
         """Create the authenticator of a service.
 
         Args:
             keyring: the keys; None if there are none, in which case a key that is sent is ignored.
-            strangers: scopes of callers without a key.
+            anonymous_scopes: scopes of callers without a key.
             rates: rate limit of each key, or of each address without one; None for no limit.
         """
         self._keyring = keyring
-        self._stranger = Caller(None, strangers)
+        self._anonymous = Caller(None, anonymous_scopes)
         self._rates = rates
         self._failures = TokenBuckets(1 / FAILURE_S, FAILURES)
-        self.strangers = strangers
+        self.anonymous_scopes = anonymous_scopes
         self.keyed = keyring is not None
-        self.open = keyring is None and rates is None and strangers == frozenset(Scope)
+        self.open = keyring is None and rates is None and anonymous_scopes == frozenset(Scope)
 
     @property
     def generation(self) -> int:
@@ -72,19 +72,19 @@ class Gate:
             NotAuthenticated: if callers without a key have no scope, or the key is not accepted.
             RateLimited: if too many keys from this address were not accepted.
         """
-        caller = self.known(authorization)
+        caller = self.find_caller(authorization)
         if caller is None:
             if wait_s := self._failures.take(site_of(peer)):
                 raise RateLimited(wait_s)
             raise KeyNotAccepted
-        if caller is self._stranger and not caller.scopes:
+        if caller is self._anonymous and not caller.scopes:
             raise NotAuthenticated
         return caller
 
-    def known(self, authorization: bytes | None) -> Caller | None:
+    def find_caller(self, authorization: bytes | None) -> Caller | None:
         """Identify the caller, or return None if the key is not accepted, without counting it as a wrong key."""
         if self._keyring is None or authorization is None:
-            return self._stranger
+            return self._anonymous
         scheme, key = authorization[: len(_SCHEME)], authorization[len(_SCHEME) :]
         return self._keyring.find(key.strip()) if scheme.lower() == _SCHEME else None
 
@@ -107,6 +107,6 @@ class Gate:
         if self._rates is not None and (wait_s := self._rates.take(caller.key_id or site_of(peer))):
             raise RateLimited(wait_s)
 
-    def has_token(self, caller: Caller, peer: str) -> bool:
+    def take_token(self, caller: Caller, peer: str) -> bool:
         """Count a request of the caller if the rate limit permits it, and return whether it does."""
         return self._rates is None or not self._rates.take(caller.key_id or site_of(peer))

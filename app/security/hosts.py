@@ -17,7 +17,7 @@ _PORT = re.compile(rb":[0-9]{0,5}$")
 _HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
 
-def strangers(settings: Settings) -> frozenset[Scope]:
+def scopes_without_key(settings: Settings) -> frozenset[Scope]:
     """Return the scopes of callers without a key.
 
     They are those of the settings. By default there are none with a key file, and all without one, which is permitted
@@ -44,7 +44,7 @@ def check_exposure(settings: Settings) -> None:
     Raises:
         ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
     """
-    strangers(settings)
+    scopes_without_key(settings)
     if settings.keys_file is not None:
         KeyFile(settings.keys_file).read()
 

@@ -34,14 +34,14 @@ _DOCUMENT = "/openapi.json"
 
 
 def install(
-    app: FastAPI, manifests: Callable[[], Iterable[Manifest]], strangers: frozenset[Scope] | None = None
+    app: FastAPI, manifests: Callable[[], Iterable[Manifest]], anonymous_scopes: frozenset[Scope] | None = None
 ) -> None:
     """Make the app's document describe the models that serve at the time of each request.
 
     Args:
         app: the app to document.
         manifests: returns the manifests of the versions that serve.
-        strangers: scopes allowed without a key; None if there are no keys.
+        anonymous_scopes: scopes allowed without a key; None if there are no keys.
     """
     base: list[Document] = []
 
@@ -53,8 +53,8 @@ def install(
             )
             base[0]["components"]["schemas"] |= COMPONENTS
             add_refusals(base[0], AccessTable())
-            if strangers is not None:
-                add_security(base[0], AccessTable(), strangers)
+            if anonymous_scopes is not None:
+                add_security(base[0], AccessTable(), anonymous_scopes)
         return _with_models(copy.deepcopy(base[0]), list(manifests()))
 
     app.openapi = document  # type: ignore[method-assign]

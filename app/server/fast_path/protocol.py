@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from app.api.asgi import Edge
 from app.api.exchange import COMMON_HEADERS
 from app.errors import ServingError, TooManyBytesHeld
-from app.security.admission import COUNTED
+from app.security.admission import COUNTED, HEADERS_NEEDING_FULL_CHECKS
 from app.security.permissions import PREDICT
 from app.server.fast_path.request import DirectExchange, LastExchange, PlainHead, problem_bytes
 from app.server.protocol import BoundedProtocol
@@ -28,7 +28,7 @@ _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"
 _JSON_WILL_DO = frozenset(
     (b"*/*", b"application/json", b"application/json, text/plain, */*")
 )  # axios sends the last one
-_UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
+_UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade")) | HEADERS_NEEDING_FULL_CHECKS
 _UNUSUAL_IN_PATH = frozenset(b"/?%#;")
 _SMALL_LENGTH = re.compile(rb"[0-9]{1,6}")
 _COMMON = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
@@ -42,8 +42,7 @@ class DirectProtocol(BoundedProtocol):
         if not isinstance(self.app, Edge):
             raise TypeError(f"this protocol serves an Edge, got {type(self.app).__name__}; set proxy_headers=False")
         self.edge = self.app
-        self.bounds = self.edge.door.receive_limits
-        self._unusual = _UNUSUAL_HEADERS | self.edge.door.telling_headers
+        self.bounds = self.edge.admission.receive_limits
         self._max_direct_bytes = min(MAX_DIRECT_BYTES, self.edge.limits.whole) if self.edge.tracing is None else -1
         self._exchange: DirectExchange | None = None
         self._default_headers: list[tuple[bytes, bytes]] | None = None
@@ -195,7 +194,7 @@ class DirectProtocol(BoundedProtocol):
         plain, given_id = self._repeated, None
         if plain is None or plain.url != self.url or plain.headers != self.headers:
             plain, given_id = self._plain()
-        if plain is None or not self.edge.door.admits_again(plain.known, self.client[0] if self.client else ""):
+        if plain is None or not self.edge.admission.admit_again(plain.known, self.client[0] if self.client else ""):
             self._repeated = None
             return None
         return self._answer_with(self, plain, given_id)
@@ -213,12 +212,12 @@ class DirectProtocol(BoundedProtocol):
             and _UNUSUAL_IN_PATH.isdisjoint(name)
             and headers.get(b"content-type") in _JSON_TYPES
             and headers.get(b"accept", b"*/*") in _JSON_WILL_DO
-            and self._unusual.isdisjoint(headers)
+            and _UNUSUAL_HEADERS.isdisjoint(headers)
             and len(headers) == len(self.headers)
             and b"host" in headers
             and self.head_is_small()
         )
-        known = self.edge.door.recognise(headers) if plain else None
+        known = self.edge.admission.recognise(headers) if plain else None
         if known is None:
             return None, None
         found = PlainHead(self.url, self.headers, name.decode("latin-1"), known)

@@ -18,7 +18,7 @@ from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.context import MemoryReservation
 from app.errors import ClientGone
 from app.inference.batcher import Entry
-from app.security.admission import Pass
+from app.security.admission import KnownCaller
 from app.security.permissions import PREDICT
 from app.telemetry.in_flight import Flight
 
@@ -57,7 +57,7 @@ class PlainHead:
     url: bytes
     headers: list[tuple[bytes, bytes]]
     model: str
-    known: Pass
+    known: KnownCaller
 
 
 class DirectExchange:
@@ -179,7 +179,7 @@ class BegunBody:
     """An incomplete body: its bytes count as held, but its request does not count as being answered."""
 
     def __init__(self, edge: Edge) -> None:
-        self.flight = Flight(edge.metrics, edge.door.max_in_flight)
+        self.flight = Flight(edge.metrics, edge.admission.max_in_flight)
         self.flight.pause()
         self._memory = MemoryReservation(edge.memory)
         self._size = 0

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import ConfigurationError
 from app.security.errors import HostNotServed
-from app.security.hosts import Hosts, check_exposure, strangers
+from app.security.hosts import Hosts, check_exposure, scopes_without_key
 from app.security.keys import KeyFile, Scope
 from app.settings import Settings
 
@@ -19,7 +19,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "::ffff:127.0.0.1", "localhost"])
 def test_on_this_machine_everybody_may_do_everything(host: str) -> None:
-    assert strangers(Settings(host=host)) == ALL
+    assert scopes_without_key(Settings(host=host)) == ALL
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_on_this_machine_everybody_may_do_everything(host: str) -> None:
 )
 def test_service_that_other_machines_reach_needs_a_word_about_strangers(host: str) -> None:
     with pytest.raises(ConfigurationError, match="TABSERVE_ANONYMOUS") as refused:
-        strangers(Settings(host=host))
+        scopes_without_key(Settings(host=host))
 
     assert "TABSERVE_KEYS_FILE" in str(refused.value)
     assert f"TABSERVE_HOST={host}" in str(refused.value)
@@ -39,12 +39,12 @@ def test_service_that_other_machines_reach_needs_a_word_about_strangers(host: st
 )
 def test_word_about_strangers_is_what_they_may_do(anonymous: str, scopes: set[Scope], tmp_path: Path) -> None:
     for file in (None, tmp_path / "keys.json"):
-        assert strangers(Settings(host=EVERYWHERE, keys_file=file, anonymous=anonymous)) == scopes
+        assert scopes_without_key(Settings(host=EVERYWHERE, keys_file=file, anonymous=anonymous)) == scopes
 
 
 def test_where_there_are_keys_strangers_may_do_nothing(tmp_path: Path) -> None:
     for host in ("127.0.0.1", EVERYWHERE):
-        assert strangers(Settings(host=host, keys_file=tmp_path / "keys.json")) == NOBODY
+        assert scopes_without_key(Settings(host=host, keys_file=tmp_path / "keys.json")) == NOBODY
 
 
 def test_keys_that_cannot_be_used_are_found_before_anything_starts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from app.api.asgi import Edge
 from app.errors import DeadlinePassed
 from app.main import create_app
-from app.security.admission import ANYBODY, Pass
+from app.security.admission import ANONYMOUS, KnownCaller
 from app.server.fast_path.request import DirectExchange, PlainHead
 from app.settings import Settings
 
@@ -58,7 +58,7 @@ def test_answer_that_cannot_be_written_gives_its_place_back_once(settings: Setti
     """X-01."""
     connection = HalfClosed(create_app(settings))
     metrics = connection.edge.metrics
-    exchange = DirectExchange(connection, PlainHead(b"/predict/iris", [], "iris", Pass(ANYBODY, 0)), None)
+    exchange = DirectExchange(connection, PlainHead(b"/predict/iris", [], "iris", KnownCaller(ANONYMOUS, 0)), None)
     metrics.in_progress += 1
 
     with pytest.raises(RuntimeError, match="write_eof"):
