@@ -17,7 +17,7 @@ from app.api.exchange import COMMON_HEADERS
 from app.errors import ServingError, TooManyBytesHeld
 from app.security.admission import COUNTED, HEADERS_NEEDING_FULL_CHECKS
 from app.security.permissions import PREDICT
-from app.server.fast_path.request import DirectExchange, LastExchange, PlainHead, problem_bytes
+from app.server.fast_path.request import Accounting, DirectExchange, PlainHead, problem_bytes
 from app.server.protocol import BoundedProtocol
 from app.server.timeouts import BODY_BEGUN, HEAD_BEGUN, IDLE
 
@@ -41,15 +41,22 @@ class DirectProtocol(BoundedProtocol):
         super().__init__(*arguments, **named)
         if not isinstance(self.app, Edge):
             raise TypeError(f"this protocol serves an Edge, got {type(self.app).__name__}; set proxy_headers=False")
-        self.edge = self.app
-        self.bounds = self.edge.admission.receive_limits
-        self._max_direct_bytes = min(MAX_DIRECT_BYTES, self.edge.limits.whole) if self.edge.tracing is None else -1
+        edge = self.edge = self.app
+        self.bounds = edge.admission.receive_limits
+        self._accounting = Accounting(
+            edge.metrics,
+            edge.predictions,
+            edge.request_ids,
+            edge.request_log,
+            edge.memory,
+            edge.admission.max_in_flight,
+        )
+        self._max_direct_bytes = min(MAX_DIRECT_BYTES, edge.limits.whole) if edge.tracing is None else -1
         self._exchange: DirectExchange | None = None
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self._default_head = b""
         self._repeated: PlainHead | None = None
-        self._answer_with: type[DirectExchange] = DirectExchange
-        if self.edge.lifetime.draining:
+        if edge.lifetime.draining:
             self.drain()
 
     def on_message_begin(self) -> None:
@@ -80,9 +87,9 @@ class DirectProtocol(BoundedProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose between the fast path and uvicorn."""
-        exchange = self._direct()
+        exchange = self._start_exchange()
         if exchange is None:
-            self._take_uvicorns_way()
+            self._pass_to_uvicorn()
             return
         self.phase = BODY_BEGUN
         self._exchange = exchange
@@ -105,8 +112,8 @@ class DirectProtocol(BoundedProtocol):
         self.phase = IDLE
         self._exchange = None
         try:
-            if exchange.begun is not None:
-                exchange.body_is_whole()
+            if exchange.incomplete is not None:
+                exchange.complete_body()
             alone = len(self.connections) == 1
             entry = self.edge.predictor.answer_soon(exchange.body, exchange.model, exchange.finish, alone=alone)
         except Exception as error:
@@ -117,7 +124,7 @@ class DirectProtocol(BoundedProtocol):
             return
         self.edge.metrics.in_progress -= 1
         self.cycle = None  # type: ignore[assignment] # as before this request
-        self._take_uvicorns_way()
+        self._pass_to_uvicorn()
         scope: Any = self.scope
         scope[COUNTED] = True
         self.cycle.keep_alive &= exchange.keep_alive  # the server may be shutting down by now
@@ -132,11 +139,6 @@ class DirectProtocol(BoundedProtocol):
             except TooManyBytesHeld as error:
                 self.refusal = error
                 self.send_400_response("")
-
-    def drain(self) -> None:
-        """Make the next response the last on this connection, because the server will stop."""
-        self._answer_with = LastExchange
-        super().drain()
 
     def shutdown(self) -> None:
         """Begin the shutdown: finish the requests that are being answered and end all other waiting."""
@@ -180,7 +182,7 @@ class DirectProtocol(BoundedProtocol):
             self._default_head = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
         return self._default_head
 
-    def _direct(self) -> DirectExchange | None:
+    def _start_exchange(self) -> DirectExchange | None:
         """Return an exchange if the request qualifies for the fast path, else None."""
         before = self.cycle
         if before is not None and not (before.response_complete and before.keep_alive):
@@ -191,15 +193,16 @@ class DirectProtocol(BoundedProtocol):
             return None
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
-        plain, given_id = self._repeated, None
-        if plain is None or plain.url != self.url or plain.headers != self.headers:
-            plain, given_id = self._plain()
-        if plain is None or not self.edge.admission.admit_again(plain.known, self.client[0] if self.client else ""):
+        head, given_id = self._repeated, None
+        if head is None or head.url != self.url or head.headers != self.headers:
+            head, given_id = self._read_plain_head()
+        if head is None or not self.edge.admission.admit_again(head.known, self.client[0] if self.client else ""):
             self._repeated = None
             return None
-        return self._answer_with(self, plain, given_id)
+        keep_alive = self.parser.should_keep_alive() and not self._last
+        return DirectExchange(self, self._accounting, head, given_id, keep_alive=keep_alive)
 
-    def _plain(self) -> tuple[PlainHead | None, bytes | None]:
+    def _read_plain_head(self) -> tuple[PlainHead | None, bytes | None]:
         """Return the parsed head if it is plain, and the client's request id.
 
         A head without a request id is remembered, because the same one may come again.
@@ -226,7 +229,7 @@ class DirectProtocol(BoundedProtocol):
             self._repeated = found
         return found, request_id
 
-    def _take_uvicorns_way(self) -> None:
+    def _pass_to_uvicorn(self) -> None:
         self.check_head()
         if self.parser.should_upgrade():
             return  # the head is parsed again without the upgrade offer

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from app.api.asgi import Edge
+from app.api.asgi import RequestIds
 from app.api.errors import CLIENT_CLOSED, problem_answer
-from app.context import MemoryReservation
+from app.context import MemoryBudget, MemoryReservation
 from app.errors import ClientGone
 from app.inference.batcher import Entry
 from app.security.admission import KnownCaller
 from app.security.permissions import PREDICT
 from app.telemetry.in_flight import Flight
+from app.telemetry.logs.requests import RequestLog
+from app.telemetry.metrics import RequestFigures, ServingMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,6 @@ logger = logging.getLogger(__name__)
 class Connection(Protocol):
     """The parts of a connection that an exchange uses."""
 
-    edge: Edge
-    parser: Any
     transport: asyncio.Transport
 
     @property
@@ -50,6 +50,22 @@ class Connection(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Accounting:
+    """What counts, limits and logs the requests of the fast path; see the attributes of `Edge`.
+
+    Attributes:
+        max_in_flight: most requests in progress at a time.
+    """
+
+    metrics: ServingMetrics
+    predictions: RequestFigures
+    request_ids: RequestIds
+    request_log: RequestLog | None
+    memory: MemoryBudget
+    max_in_flight: int
+
+
 @dataclass(frozen=True, slots=True)
 class PlainHead:
     """A plain request head on this connection; an identical one is not checked again."""
@@ -61,47 +77,59 @@ class PlainHead:
 
 
 class DirectExchange:
-    """One request that is answered without ASGI; it replaces uvicorn's cycle and has the attributes uvicorn reads.
+    """One request that is answered without ASGI.
+
+    It takes the place of uvicorn's cycle, of which uvicorn reads or sets `response_complete`, `disconnected`,
+    `keep_alive` and `message_event`.
 
     Attributes:
-        response_complete: whether the response was written.
-        disconnected: set by uvicorn when the client disconnects first.
-        keep_alive: cleared by uvicorn when the server is shutting down.
-        begun: accounting for a body that did not arrive in one packet with its head, until it is complete.
+        response_complete: whether the response was written, or the client disconnected.
+        disconnected: set when the client disconnects first.
+        keep_alive: whether the connection stays open after the response; cleared when the server is shutting down.
+        incomplete: accounting for a body that did not arrive in one packet with its head, until it is complete.
     """
 
-    begun: BegunBody | None = None
+    incomplete: IncompleteBody | None = None
 
-    def __init__(self, connection: Connection, plain: PlainHead, request_id: bytes | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        accounting: Accounting,
+        head: PlainHead,
+        request_id: bytes | None,
+        *,
+        keep_alive: bool,
+    ) -> None:
         self.response_complete = False
         self.disconnected = False
-        self.keep_alive = connection.parser.should_keep_alive()
-        self.model = plain.model
+        self.keep_alive = keep_alive
+        self.model = head.model
         self.body = b""
         self.entry: Entry[Any, Any] | None = None
         self._connection = connection
-        self._caller = plain.known.caller
+        self._accounting = accounting
+        self._caller = head.known.caller
         self._given_id = request_id
         self._started = time.perf_counter()
 
     @property
-    def message_event(self) -> DirectExchange:
-        """Return the event that uvicorn sets when the connection is lost: this exchange.
+    def message_event(self) -> ConnectionLost:
+        """Return an event that cancels the exchange when uvicorn sets it.
 
-        A property, because a reference cycle (to itself, or through an entry) would leave the exchange to the garbage
-        collector, which takes a millisecond now and then: half of the 99th percentile at half of capacity.
+        It is created when it is needed: an exchange that referred to it would be in a reference cycle, and so left to
+        the garbage collector, which takes a millisecond now and then: half of the 99th percentile at half of capacity.
         """
-        return self
+        return ConnectionLost(self)
 
-    def set(self) -> None:
-        """Record a lost connection and cancel the prediction; uvicorn calls this as it sets its message event."""
+    def cancel(self) -> None:
+        """Record that the connection is lost, and cancel the prediction."""
         if not self.response_complete:
             self.response_complete = True
             entry, self.entry = self.entry, None
-            begun, self.begun = self.begun, None
+            incomplete, self.incomplete = self.incomplete, None
             try:
-                if begun is not None:
-                    begun.end()
+                if incomplete is not None:
+                    incomplete.end()
                 if entry is not None:
                     entry.cancelled = True
                     entry.done(ClientGone())
@@ -114,20 +142,20 @@ class DirectExchange:
         Raises:
             TooManyBytesHeld: if incomplete bodies hold too much memory; the request must end now.
         """
-        if self.begun is None:
-            self.begun = BegunBody(self._connection.edge)
-        self.begun.holds(len(self.body))
+        if self.incomplete is None:
+            self.incomplete = IncompleteBody(self._accounting)
+        self.incomplete.grow(len(self.body))
 
-    def body_is_whole(self) -> None:
+    def complete_body(self) -> None:
         """Count the request as being answered again, because its body is complete.
 
         Raises:
             TooManyInFlight: if too many other requests are being answered by now.
         """
-        begun, self.begun = self.begun, None
-        if begun is not None:
-            begun.end()
-            begun.flight.require_room()
+        incomplete, self.incomplete = self.incomplete, None
+        if incomplete is not None:
+            incomplete.end()
+            incomplete.flight.require_room()
 
     def finish(self, result: bytes | Exception) -> None:
         """Write the response; called once, immediately or at the end of the loop's iteration."""
@@ -135,13 +163,13 @@ class DirectExchange:
             return
         connection = self._connection
         if connection.transport.is_closing():  # uvicorn reported the loss to a later request
-            self.set()
+            self.cancel()
             return
         self.response_complete = True
         self.entry = None
         request_id, status, body = "", 500, b""
         try:
-            request_id = connection.edge.request_ids.choose(self._given_id)
+            request_id = self._accounting.request_ids.choose(self._given_id)
             if isinstance(result, bytes):
                 status, body, headers = 200, result, b"content-type: application/json\r\n"
             else:
@@ -157,13 +185,13 @@ class DirectExchange:
         connection.on_response_complete()
 
     def _count(self, status: int, sent_bytes: int = 0, request_id: str = "") -> None:
-        edge = self._connection.edge
-        edge.metrics.in_progress -= 1
+        accounting = self._accounting
+        accounting.metrics.in_progress -= 1
         took_s = time.perf_counter() - self._started
-        edge.predictions.count(status, took_s)
-        if edge.request_log is not None:
-            edge.request_log.answered(
-                request_id=request_id or edge.request_ids.choose(self._given_id),
+        accounting.predictions.count(status, took_s)
+        if accounting.request_log is not None:
+            accounting.request_log.answered(
+                request_id=request_id or accounting.request_ids.choose(self._given_id),
                 method=PREDICT.method,
                 route=PREDICT.label,
                 path=f"/predict/{self.model}",
@@ -175,16 +203,27 @@ class DirectExchange:
             )
 
 
-class BegunBody:
-    """An incomplete body: its bytes count as held, but its request does not count as being answered."""
+class ConnectionLost:
+    """The event that uvicorn sets when the connection of an exchange is lost."""
 
-    def __init__(self, edge: Edge) -> None:
-        self.flight = Flight(edge.metrics, edge.admission.max_in_flight)
+    def __init__(self, exchange: DirectExchange) -> None:
+        self._exchange = exchange
+
+    def set(self) -> None:
+        """Cancel the exchange."""
+        self._exchange.cancel()
+
+
+class IncompleteBody:
+    """A body that is still arriving: its bytes are reserved, but its request does not count as being answered."""
+
+    def __init__(self, accounting: Accounting) -> None:
+        self.flight = Flight(accounting.metrics, accounting.max_in_flight)
         self.flight.pause()
-        self._memory = MemoryReservation(edge.memory)
+        self._memory = MemoryReservation(accounting.memory)
         self._size = 0
 
-    def holds(self, size_bytes: int) -> None:
+    def grow(self, size_bytes: int) -> None:
         """Reserve memory for a body that has grown to `size_bytes`.
 
         Raises:
@@ -197,14 +236,6 @@ class BegunBody:
         """Count the request again and release its bytes: the body is complete, or the client disconnected."""
         self.flight.resume()
         self._memory.release()
-
-
-class LastExchange(DirectExchange):
-    """An exchange after which the connection is closed."""
-
-    def __init__(self, connection: Connection, plain: PlainHead, request_id: bytes | None) -> None:
-        super().__init__(connection, plain, request_id)
-        self.keep_alive = False
 
 
 def problem_bytes(error: Exception, request_id: str) -> tuple[int, bytes, bytes]:

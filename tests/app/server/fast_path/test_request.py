@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from app.api.asgi import Edge
 from app.errors import DeadlinePassed
 from app.main import create_app
 from app.security.admission import ANONYMOUS, KnownCaller
-from app.server.fast_path.request import DirectExchange, PlainHead
+from app.server.fast_path.request import Accounting, DirectExchange, PlainHead
 from app.settings import Settings
 
 
@@ -30,18 +28,12 @@ class Cut(asyncio.Transport):
 class HalfClosed:
     """A connection that cannot be written to."""
 
-    parser: Any
     peer = "127.0.0.1"
 
-    def __init__(self, edge: Edge) -> None:
-        self.edge = edge
-        self.parser = self
+    def __init__(self) -> None:
         self.cut = Cut()
         self.transport: asyncio.Transport = self.cut
         self.told = 0
-
-    def should_keep_alive(self) -> bool:
-        return True
 
     def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
         raise RuntimeError("Cannot call write() after write_eof()")
@@ -56,9 +48,13 @@ class HalfClosed:
 @pytest.mark.parametrize("result", [b"{}", DeadlinePassed(), ValueError("unknown")], ids=["good", "late", "failed"])
 def test_answer_that_cannot_be_written_gives_its_place_back_once(settings: Settings, result: bytes | Exception) -> None:
     """X-01."""
-    connection = HalfClosed(create_app(settings))
-    metrics = connection.edge.metrics
-    exchange = DirectExchange(connection, PlainHead(b"/predict/iris", [], "iris", KnownCaller(ANONYMOUS, 0)), None)
+    connection, edge = HalfClosed(), create_app(settings)
+    metrics = edge.metrics
+    accounting = Accounting(
+        metrics, edge.predictions, edge.request_ids, None, edge.memory, edge.admission.max_in_flight
+    )
+    head = PlainHead(b"/predict/iris", [], "iris", KnownCaller(ANONYMOUS, 0))
+    exchange = DirectExchange(connection, accounting, head, None, keep_alive=True)
     metrics.in_progress += 1
 
     with pytest.raises(RuntimeError, match="write_eof"):
@@ -68,5 +64,5 @@ def test_answer_that_cannot_be_written_gives_its_place_back_once(settings: Setti
     assert connection.cut.aborted
     assert connection.told == 0
     exchange.finish(result)
-    exchange.set()
+    exchange.message_event.set()
     assert metrics.in_progress == 0
