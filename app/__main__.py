@@ -32,7 +32,7 @@ from app.registry.signing import signing_key
 from app.security import keys_command
 from app.security.audit import command as auditcommand
 from app.security.hosts import check_exposure
-from app.server.listener import bound, handed_on
+from app.server.listener import bind_listener, take_over_listener
 from app.server.run import WORKER, serve, work
 from app.server.scratch import use_scratch
 from app.settings import Settings
@@ -57,8 +57,8 @@ def main() -> int:
         signing_key(settings)
         configure(settings)
         use_scratch(settings)
-        former = handed_on()
-        with contextlib.closing(former or bound(settings.host, settings.port)) as listener:
+        former = take_over_listener()
+        with contextlib.closing(former or bind_listener(settings.host, settings.port)) as listener:
             if settings.train_missing and not former and (code := _train_missing(settings)):
                 return code
             return serve(settings, listener)

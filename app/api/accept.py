@@ -12,7 +12,7 @@ _QUALITY = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNOREC
 Range = tuple[str, float]
 
 
-def preferred(header: str | None, offers: Sequence[str]) -> str:
+def choose_type(header: str | None, offers: Sequence[str]) -> str:
     """Return the offer with the highest quality; ties go to the most specific media range, then to the first one.
 
     Args:

@@ -203,7 +203,7 @@ class Edge:
         try:
             route, caller = self.admission.admit(scope, headers, match.route)
         except NotPermitted as error:
-            self._auditor.refused(error.reason, peer, error.key_id)
+            self._auditor.count_refusal(error.reason, peer, error.key_id)
             raise
         exchange.context.key_id = caller.key_id
         if route.action is not None:

@@ -80,10 +80,10 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
         InvalidInput: naming each wrong field; values are not repeated.
     """
     check_content_type(request.headers.get("content-type"))
-    return parsed(await read_small(request), kind)
+    return parse_json(await read_small(request), kind)
 
 
-def parsed(body: bytes, kind: type[Body]) -> Body:
+def parse_json(body: bytes, kind: type[Body]) -> Body:
     """Parse and validate a JSON body.
 
     Raises:

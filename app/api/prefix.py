@@ -42,7 +42,7 @@ class Prefixes:
         """
         self._own = own
         self._root = root_path.rstrip("/")
-        if self._root and not self._usable(self._root):
+        if self._root and not self._is_usable(self._root):
             raise ConfigurationError(
                 f"TABSERVE_ROOT_PATH={root_path!r}: expected a path such as /tabserve that begins like none of the "
                 "service's own"
@@ -53,7 +53,7 @@ class Prefixes:
 
     def place(self, scope: MutableMapping[str, Any]) -> None:
         """Strip the prefix from the path of a request, and set `root_path` in its scope for links."""
-        prefix = self._forwarded(scope) or self._root
+        prefix = self._read_forwarded(scope) or self._root
         path = scope["path"]
         for known in (prefix, self._root):
             if known and path.startswith(known + "/"):
@@ -61,16 +61,16 @@ class Prefixes:
                 break
         scope["root_path"] = prefix
 
-    def _forwarded(self, scope: MutableMapping[str, Any]) -> str | None:
+    def _read_forwarded(self, scope: MutableMapping[str, Any]) -> str | None:
         """Return the prefix from the header, if it comes from a trusted proxy and is usable."""
         given = [value for name, value in scope["headers"] if name == HEADER]
         client = scope.get("client")
         if len(given) != 1 or not client or not self._is_trusted(client[0]):
             return None
         prefix: str = given[0].decode("latin-1").rstrip("/")
-        return prefix if self._usable(prefix) else None
+        return prefix if self._is_usable(prefix) else None
 
-    def _usable(self, prefix: str) -> bool:
+    def _is_usable(self, prefix: str) -> bool:
         return _PREFIX.fullmatch(prefix) is not None and prefix.split("/")[1] not in self._own
 
     def _look_up(self, peer: str) -> bool:

@@ -93,19 +93,19 @@ class KeyFile:
                 self._require_private(os.fstat(file.fileno()))
                 content = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            raise self._unreadable(f"{error.strerror or error}") from error
+            raise self._error(f"{error.strerror or error}") from error
         if len(content) > MAX_FILE_BYTES:
-            raise self._unreadable(f"has more than {MAX_FILE_BYTES} bytes")
+            raise self._error(f"has more than {MAX_FILE_BYTES} bytes")
         try:
             keys = _Document.model_validate_json(content).keys
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, fault["loc"])) or "the file"
-            raise self._unreadable(f"{place}: {fault['msg'].lower()}") from error
+            raise self._error(f"{place}: {fault['msg'].lower()}") from error
         if not keys:
-            raise self._unreadable("holds no key")
+            raise self._error("holds no key")
         if len({key.id for key in keys}) != len(keys) or len({key.sha256 for key in keys}) != len(keys):
-            raise self._unreadable("holds a key twice")
+            raise self._error("holds a key twice")
         return keys
 
     def create(self, scopes: frozenset[Scope], expires: datetime | None, note: str) -> str:
@@ -120,10 +120,10 @@ class KeyFile:
         created = datetime.now(UTC).replace(microsecond=0)
         digest = digest_of(key.encode()).hex()
         stored = Key(id=identity, scopes=ordered, sha256=digest, created=created, expires=expires, note=note)
-        with self._changing():
+        with self._lock_for_change():
             known = self.read() if self.path.exists() else ()
             if len(known) >= MAX_KEYS:
-                raise self._unreadable(f"holds {MAX_KEYS} keys, and no more may; revoke some")
+                raise self._error(f"holds {MAX_KEYS} keys, and no more may; revoke some")
             self._write((*known, stored))
         return key
 
@@ -133,21 +133,21 @@ class KeyFile:
         Raises:
             UnreadableKeys: if the file cannot be used or written, or this is its last key.
         """
-        with self._changing():
+        with self._lock_for_change():
             known = self.read()
             left = tuple(key for key in known if key.id != identity)
             if not left:
-                raise self._unreadable("would be left without a key: create another one first")
+                raise self._error("would be left without a key: create another one first")
             if len(left) < len(known):
                 self._write(left)
         return len(left) < len(known)
 
     def _require_private(self, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            raise self._unreadable("is not a file")
+            raise self._error("is not a file")
         secret = SECRETS_FOLDER in self.path.resolve().parents
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (found.st_mode & stat.S_IROTH and not secret):
-            raise self._unreadable("may be read or written by others; chmod 600 it")
+            raise self._error("may be read or written by others; chmod 600 it")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
         """Replace the file atomically; a new file gets mode 0600, a replacement keeps owner and mode."""
@@ -165,7 +165,7 @@ class KeyFile:
                 Path(aside).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise self._unreadable(f"cannot be written: {error.strerror or error}") from error
+            raise self._error(f"cannot be written: {error.strerror or error}") from error
 
     def _keep_owner(self, descriptor: int) -> None:
         """Copy owner and mode of the present file to its replacement."""
@@ -176,19 +176,19 @@ class KeyFile:
             os.fchmod(descriptor, stat.S_IMODE(present.st_mode))
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _lock_for_change(self) -> Iterator[None]:
         """Lock the file for changes, in all processes; the lock is on its folder, because the file is replaced."""
         try:
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise self._unreadable(f"{error.strerror or error}") from error
+            raise self._error(f"{error.strerror or error}") from error
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         finally:
             os.close(folder)
 
-    def _unreadable(self, what: str) -> UnreadableKeys:
+    def _error(self, what: str) -> UnreadableKeys:
         return UnreadableKeys(f"TABSERVE_KEYS_FILE={self.path}: {what}; python -m app keys create makes a good one")
 
 

@@ -37,7 +37,7 @@ _FILTER = b"".join(
 _SO_ATTACH_FILTER = 26
 
 
-def handed_on() -> socket.socket | None:
+def take_over_listener() -> socket.socket | None:
     """Return the listener that this process had before it restarted itself, or None at a first start.
 
     Connections may already wait on it to be accepted.
@@ -46,7 +46,7 @@ def handed_on() -> socket.socket | None:
     return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind_listener(host: str, port: int) -> socket.socket:
     """Return a bound socket that child processes can inherit; it does not listen yet.
 
     Raises:

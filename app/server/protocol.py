@@ -139,7 +139,7 @@ class BoundedProtocol(ParsingProtocol):
 
     def resume_writing(self) -> None:
         """Resume writing, because the client has read most of the buffered data."""
-        self._pace.was_read()
+        self._pace.note_read()
         super().resume_writing()
 
     def close_if_silent(self) -> None:

@@ -31,7 +31,7 @@ def use_scratch(settings: Settings) -> None:
     """
     scratch = settings.state_dir.absolute() / FOLDER
     try:
-        os.environ.update({variable: str(_writable(scratch / name)) for variable, name in _VARIABLES.items()})
+        os.environ.update({variable: str(_create_writable(scratch / name)) for variable, name in _VARIABLES.items()})
     except OSError as error:
         why = error.strerror
     else:
@@ -40,14 +40,14 @@ def use_scratch(settings: Settings) -> None:
     try:
         logger.info("the state folder cannot be written: temporary files are kept in %s", tempfile.gettempdir())
     except OSError as error:
-        if _needed(settings):
+        if _needs_folder(settings):
             raise ConfigurationError(
                 f"TABSERVE_STATE_DIR={settings.state_dir}: {why}, and no folder for temporary files (TMPDIR) can be "
                 "written either; several workers and trainings need one of them"
             ) from error
 
 
-def _needed(settings: Settings) -> bool:
+def _needs_folder(settings: Settings) -> bool:
     """Tell whether workers share metrics or trainings may run.
 
     With SQLite no training can run, because the job table lies in the state folder, which cannot be written.
@@ -56,7 +56,7 @@ def _needed(settings: Settings) -> bool:
     return settings.workers > 1 or settings.train_missing or trains
 
 
-def _writable(folder: Path) -> Path:
+def _create_writable(folder: Path) -> Path:
     """Return the folder, created if missing, after a test that a file can be created in it.
 
     Raises:

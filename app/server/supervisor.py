@@ -57,7 +57,7 @@ class Worker:
         """
         self.began = None
         try:
-            self.pipe, self.process = _started(start)
+            self.pipe, self.process = _start_process(start)
         except OSError:
             self._put_off()
             raise
@@ -73,7 +73,7 @@ class Worker:
         """Tell whether the worker has sent heartbeats and has now been silent for longer than `silent_s`."""
         return self.process is not None and self.began is not None and time.monotonic() - self._heard > silent_s
 
-    def ended(self) -> int | None:
+    def reap(self) -> int | None:
         """Return the exit code if the process has ended, and schedule the next start."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
@@ -98,7 +98,7 @@ class Worker:
         self._deaths += 1
 
 
-def _started(start: Start) -> tuple[int, subprocess.Popen[bytes]]:
+def _start_process(start: Start) -> tuple[int, subprocess.Popen[bytes]]:
     """Start a process; return the descriptor of its heartbeats and the process."""
     reader, writer = os.pipe()
     try:
@@ -185,7 +185,7 @@ class Supervisor:
     def _bury(self) -> None:
         """Handle ended workers; if the very first cannot start, stop all, because the others would fail, too."""
         for worker in self._workers:
-            if (code := worker.ended()) is None or self._stopping:
+            if (code := worker.reap()) is None or self._stopping:
                 continue
             if code in CANNOT_START and not (self._one_served or worker.began):
                 self._stop(signal.SIGTERM, STARTUP_FAILURE)  # the worker has printed the reason
@@ -212,18 +212,18 @@ class Supervisor:
         if not self._one_served and any(worker.began for worker in self._workers):
             self._one_served = True
             self._first_serves()
-        for worker in self._startable():
+        for worker in self._list_startable():
             if not worker.process and time.monotonic() >= worker.due:
                 try:
                     worker.start(self._start)
                 except OSError as error:  # the other workers still serve, so this process must go on
                     logger.error("a worker cannot be started now, it is tried again: %s", error)
 
-    def _startable(self) -> list[Worker]:
+    def _list_startable(self) -> list[Worker]:
         return self._workers if self._one_served else self._workers[:1]
 
     def _wait_s(self) -> float:
         """Return the seconds until the next deadline, or 0 if one has passed."""
         times = [self._refuse_at, self._kill_at] if self._stopping else [time.monotonic() + self._silent_s]
-        times += [worker.due for worker in self._startable() if not worker.process and not self._stopping]
+        times += [worker.due for worker in self._list_startable() if not worker.process and not self._stopping]
         return max(0.0, min(times) - time.monotonic())

@@ -74,7 +74,7 @@ class Pace:
             self._next.cancel()
             self._next = None
 
-    def was_read(self) -> None:
+    def note_read(self) -> None:
         """Note that the client has read most of the buffered data."""
         self._stuck = None
 

@@ -40,7 +40,7 @@ def create() -> Edge:
         trial = TrialProcess.fork(try_out)  # fork before threads exist
         log.start()
         require_listable(settings.models_dir)
-        app = create_app(fitting(settings, allow_open_files()), trial)
+        app = create_app(fit_to_open_files(settings, allow_open_files()), trial)
     except ServingError as error:
         print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
         sys.exit(BAD_SETTINGS)
@@ -63,7 +63,7 @@ def require_listable(models_dir: Path) -> None:
         raise ConfigurationError(f"{problem}; name a folder that this user may read") from error
 
 
-def fitting(settings: Settings, open_files: int) -> Settings:
+def fit_to_open_files(settings: Settings, open_files: int) -> Settings:
     """Return the settings, with `max_connections` reduced to fit the limit of open files; a reduction is logged.
 
     Without a free descriptor the process can accept no connection, load no version and read no key.

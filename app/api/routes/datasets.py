@@ -99,9 +99,9 @@ class DatasetRoutes:
         if media_type(request.headers.get("content-type")) == TSV:
             raise TabSeparated
         check_content_type(request.headers.get("content-type"), (CSV,))
-        async with _listening(request) as body:
+        async with _receive_to_the_end(request) as body:
             stored, is_new = await self._datasets.put(name, body, self._in_use, declared_length(request))
-        response = await asyncio.to_thread(_shown, stored)
+        response = await asyncio.to_thread(_show, stored)
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = link(request, f"/datasets/{stored.name}")
         return response
@@ -112,7 +112,7 @@ class DatasetRoutes:
 
     async def show(self, name: DatasetPath) -> Response:
         """Show a data set: columns with their kinds, ranges and classes, number of rows, sha256, warnings."""
-        return await asyncio.to_thread(_shown, await self._datasets.get(name))
+        return await asyncio.to_thread(_show, await self._datasets.get(name))
 
     async def delete(self, name: DatasetPath) -> None:
         """Remove a data set; 409 while an unfinished training needs it. Models trained on it are kept."""
@@ -141,7 +141,7 @@ def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
 
 
 @contextlib.asynccontextmanager
-async def _listening(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
+async def _receive_to_the_end(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
     """Yield the body, and go on receiving after its end.
 
     A server may only notice a disconnect of the client while the app is receiving.
@@ -165,7 +165,7 @@ async def _listening(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
         await asyncio.wait((listener,))
 
 
-def _shown(stored: StoredDataset) -> Response:
+def _show(stored: StoredDataset) -> Response:
     """Return the response that shows a data set; slow with thousands of columns, so call it from a thread."""
     summary = stored.summary
     info = DatasetInfo(

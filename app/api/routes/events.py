@@ -46,9 +46,9 @@ class EventStreams:
         """
         if self._open >= MAX_STREAMS:
             raise TooManyStreams("event streams are open", MAX_STREAMS)
-        return EventStream(self, self._written(first, events))
+        return EventStream(self, self._write(first, events))
 
-    async def _written(self, first: tuple[int, str] | None, events: Events) -> AsyncGenerator[bytes]:
+    async def _write(self, first: tuple[int, str] | None, events: Events) -> AsyncGenerator[bytes]:
         yield format_sse_event(retry=RECONNECT_MS)
         if first is not None:
             yield _event(*first)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.bodies import parsed, read_small, require_utf8
+from app.api.bodies import parse_json, read_small, require_utf8
 from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
 from app.api.schemas import oip as schemas
@@ -75,7 +75,7 @@ class OipRoutes:
         keys = [
             (model.name, number)
             for model in models
-            for number in (sorted(_counted(model, parts)) if version is None else (version,))
+            for number in (sorted(_find_versions(model, parts)) if version is None else (version,))
         ]
         return schemas.Statistics(model_stats=[schemas.statistics_of(version_report.of(parts, *key)) for key in keys])
 
@@ -135,7 +135,7 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, version: str, lifet
     async def repository_index(request: Request) -> list[schemas.IndexEntry]:
         """List all published versions, or with `{"ready": true}` only those that serve."""
         require_utf8(request.headers.get("content-type"))
-        query = parsed(await read_small(request) or b"{}", IndexQuery)
+        query = parse_json(await read_small(request) or b"{}", IndexQuery)
         return await asyncio.to_thread(oip.index, ready=query.ready)
 
     routes.include_router(_statistics_router(oip))
@@ -207,6 +207,6 @@ def _statistics_router(oip: OipRoutes) -> APIRouter:
     return routes
 
 
-def _counted(model: ServedModel, parts: list[Figures]) -> set[int]:
+def _find_versions(model: ServedModel, parts: list[Figures]) -> set[int]:
     serving = set() if model.serving is None else {model.serving}
     return serving | version_report.versions(parts, model.name)

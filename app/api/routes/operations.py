@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, RootModel
 
-from app.api.accept import preferred
+from app.api.accept import choose_type
 from app.lifecycle import Lifetime
 from app.registry.registry import ModelRegistry
 from app.telemetry.metrics import ServingMetrics
@@ -106,7 +106,7 @@ def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRout
     )
     async def show_metrics(request: Request) -> Response:
         """Return metrics as Prometheus text, or with `Accept: application/json` evaluations of the serving versions."""
-        if preferred(request.headers.get("accept"), ("text/plain", "application/json")) == "application/json":
+        if choose_type(request.headers.get("accept"), ("text/plain", "application/json")) == "application/json":
             active = {
                 model.name: ActiveMetrics(version=model.loaded.contract.version, metrics=model.loaded.manifest.metrics)
                 for model in registry.served()

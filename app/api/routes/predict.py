@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from app.api.accept import preferred
+from app.api.accept import choose_type
 from app.api.bodies import invalid, media_type, require_utf8
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
@@ -75,7 +75,7 @@ class Negotiation:
             require_utf8(request.headers.get("content-type"))
         options = BulkOptions(query.ignore_extra, query.on_error == "skip")
         own = csv.CONTENT_TYPE if given == csv.TAB_SEPARATED else given if given in self._writers else JSON
-        answered = preferred(request.headers.get("accept"), (own, JSON, *self._writers))
+        answered = choose_type(request.headers.get("accept"), (own, JSON, *self._writers))
         writer = self._writers[answered]
         if given == JSON:
             columns = query.layout == "columns" and answered == JSON

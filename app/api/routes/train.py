@@ -74,22 +74,24 @@ class TrainRoutes:
         Only one training per model at a time; another is answered 409. Trainings of several models are queued in order.
         """
         key = idempotency_key(request)
-        wanted = (await read_json(request, TrainRequest)).wanted()
-        return await self._accepted(await self._runner.start(wanted, key), request, response)
+        wanted = (await read_json(request, TrainRequest)).to_training_request()
+        return await self._respond_with_job(await self._runner.start(wanted, key), request, response)
 
     async def list_jobs(self, request: Request, asked: Annotated[JobsQuery, Query()]) -> Response:
         """List trainings, newest first, optionally of one model or status; `next` links to older ones."""
         jobs, older = await self._runner.list(**asked.model_dump())
         query = urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
-        return await asyncio.to_thread(_listed, jobs, link(request, f"/train?{query}") if older is not None else None)
+        return await asyncio.to_thread(
+            _write_list, jobs, link(request, f"/train?{query}") if older is not None else None
+        )
 
     async def show(self, job_id: JobPath) -> JobInfo:
         """Show one training: queue position, progress, outcome, gate report, the last lines of its log."""
-        return JobInfo.of(await self._runner.get(_checked(job_id)))
+        return JobInfo.of(await self._runner.get(_check_job_id(job_id)))
 
     async def events(self, job_id: JobPath, request: Request) -> Response:
         """Follow a training by server-sent events, from the beginning or from the last event that the client saw."""
-        job = await self._runner.get(_checked(job_id))
+        job = await self._runner.get(_check_job_id(job_id))
         coming = self._runner.events(job_id, last_event_id(request))
         first = None
         if job.status not in UNFINISHED:
@@ -104,16 +106,16 @@ class TrainRoutes:
 
     async def cancel(self, job_id: JobPath, response: Response) -> JobInfo:
         """Cancel a training: its process ends within 2 seconds, and nothing is published; 409 if it has ended."""
-        job = await self._runner.cancel(_checked(job_id))
+        job = await self._runner.cancel(_check_job_id(job_id))
         if job.status not in UNFINISHED:
             response.status_code = 200
         return JobInfo.of(job)
 
     async def retry(self, job_id: JobPath, request: Request, response: Response) -> JobInfo:
         """Repeat a finished training with the same request, on the current content of the data set."""
-        return await self._accepted(await self._runner.retry(_checked(job_id)), request, response)
+        return await self._respond_with_job(await self._runner.retry(_check_job_id(job_id)), request, response)
 
-    async def _accepted(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
+    async def _respond_with_job(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
         """Return an accepted job, or its result if the client wants to wait and fewer than `MAX_WAITS` others do."""
         response.headers["Location"] = link(request, f"/train/{job.id}")
         wait_s = preferred_wait_s(request)
@@ -131,7 +133,7 @@ class TrainRoutes:
         """
         self._waits += 1
         end = asyncio.create_task(self._runner.wait(job.id, seconds))
-        others = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_gone(request))]
+        others = [asyncio.create_task(self._stopping.wait()), asyncio.create_task(_wait_for_disconnect(request))]
         try:
             with waiting():
                 await asyncio.wait((end, *others), return_when=asyncio.FIRST_COMPLETED)
@@ -172,20 +174,20 @@ def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
     return routes
 
 
-def _listed(jobs: list[TrainingJob], following: str | None) -> Response:
+def _write_list(jobs: list[TrainingJob], following: str | None) -> Response:
     """Return the list as a response; serializing hundreds of jobs is slow, so call it from a thread."""
     listed = JobList(jobs=[JobBrief.of(job) for job in jobs], next=following)
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Wait until the client disconnects; anything that it still sends is discarded."""
     with contextlib.suppress(ServingError):
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
 
-def _checked(job_id: str) -> str:
+def _check_job_id(job_id: str) -> str:
     """Return the id if it is well formed; other strings never reach the job table.
 
     Raises:

@@ -162,14 +162,14 @@ def statistics_of(version: VersionStatistics) -> ModelStatistics:
             success=Duration(count=version.succeeded, ns=version.succeeded_ns),
             fail=Duration(count=version.failed, ns=version.failed_ns),
             queue=Duration(count=version.succeeded, ns=version.queued_ns),
-            **_computed(total),
+            **_split_by_stage(total),
         ),
         batch_stats=[
-            BatchStatistics(batch_size=size, **_computed(batches)) for size, batches in version.by_size.items()
+            BatchStatistics(batch_size=size, **_split_by_stage(batches)) for size, batches in version.by_size.items()
         ],
     )
 
 
-def _computed(batches: Batches) -> dict[str, Duration]:
+def _split_by_stage(batches: Batches) -> dict[str, Duration]:
     each = {"input": batches.input_ns, "infer": batches.infer_ns, "output": batches.output_ns}
     return {f"compute_{stage}": Duration(count=batches.count, ns=ns) for stage, ns in each.items()}

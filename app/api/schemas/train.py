@@ -46,7 +46,7 @@ class TrainRequest(Record):
     timeout_s: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] | None = None
     memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
 
-    def wanted(self) -> TrainingRequest:
+    def to_training_request(self) -> TrainingRequest:
         """Return the request for the job runner, with `seed` moved into the overrides.
 
         Raises:

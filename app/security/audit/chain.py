@@ -60,7 +60,7 @@ class AuditFile:
         """
         while True:
             descriptor = self._open()
-            with _locked(descriptor):
+            with _lock(descriptor):
                 if self._is_current(descriptor):
                     self._tail = self._append(descriptor, entries)
                     return
@@ -153,7 +153,7 @@ def sha256_of(line: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
+def _lock(descriptor: int) -> Iterator[None]:
     """Hold the lock of the file, with a deadline because the process that holds it may be suspended.
 
     Raises:

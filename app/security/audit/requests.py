@@ -93,14 +93,14 @@ class AuditedRequest:
         self._begun = False
         outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
         outcome = "unknown" if status in NOBODY_KNOWS else outcome
-        fields = self._fields | {"status": status} | _told(dict(headers).get(b"content-type", b""), body)
+        fields = self._fields | {"status": status} | _extract_details(dict(headers).get(b"content-type", b""), body)
         try:
             await self._trail.record(self._action, outcome, **fields)
         except AuditUnavailable as error:  # the action is done, and its request was recorded: send the true response
             logger.error("the outcome of %s, %s, is not on record", self._action, outcome, exc_info=error)
 
 
-def _told(content_type: bytes, body: bytes) -> dict[str, object]:
+def _extract_details(content_type: bytes, body: bytes) -> dict[str, object]:
     """Extract from a response what was done, or the reason why it was refused."""
     if b"json" not in content_type or not 0 < len(body) <= MAX_ANSWER_BYTES:
         return {}
@@ -128,7 +128,7 @@ class Auditor:
         self._watch = watch
         self._digest_of = digest_of
 
-    def refused(self, reason: str, peer: str, key_id: str | None) -> None:
+    def count_refusal(self, reason: str, peer: str, key_id: str | None) -> None:
         """Count a request that was refused because of its key."""
         self._watch.count(peer, reason, key_id)
 

@@ -86,13 +86,13 @@ class AuditTrail:
         """Write until no record is pending."""
         while self._waiting:
             taken, self._waiting = self._waiting, []
-            error = await self._written([entry for entry, _ in taken])
+            error = await self._write_entries([entry for entry, _ in taken])
             for _, future in taken:
                 if not future.done():
                     future.set_result(None) if error is None else future.set_exception(error)
         self._writing = None
 
-    async def _written(self, entries: list[Entry]) -> OSError | None:
+    async def _write_entries(self, entries: list[Entry]) -> OSError | None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._file.append, entries)
         except Exception as error:  # whatever it is, the actions must be refused, and no caller may wait for ever

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.accept import preferred
+from app.api.accept import choose_type
 
 TEXT, JSON, CSV = "text/plain", "application/json", "text/csv"
 OFFERS = (TEXT, JSON, CSV)
@@ -36,4 +36,4 @@ CASES = [
 
 @pytest.mark.parametrize(("header", "answer"), CASES)
 def test_what_is_liked_best_is_chosen(header: str | None, answer: str) -> None:
-    assert preferred(header, OFFERS) == answer
+    assert choose_type(header, OFFERS) == answer

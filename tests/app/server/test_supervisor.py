@@ -29,7 +29,7 @@ def ended(worker: Worker, code: int) -> float:
     worker.start(ends_with(code))
     assert worker.process
     worker.process.wait()
-    assert worker.ended() == code
+    assert worker.reap() == code
     assert worker.began
     return worker.due - time.monotonic()
 
@@ -163,5 +163,5 @@ def test_event_loop_that_turns_no_more_is_noticed() -> None:
     assert worker.began
     until(lambda: worker.is_hung(0.0), "silence")
 
-    assert worker.ended() == 0
+    assert worker.reap() == 0
     assert not worker.is_hung(0.0), "nobody is there"
