@@ -115,7 +115,9 @@ def test_no_route_is_in_the_table_twice() -> None:
 def test_service_does_not_start_with_a_route_that_the_table_lacks(
     scope: Scope | None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left_out = [f"{route.method} {route.template}" for route in ROUTES if route.scope is scope]
+    left_out = [
+        f"{route.method} {route.template}" for route in ROUTES if route.scope is scope and route.method != "HEAD"
+    ]
     shortened = AccessTable(route for route in ROUTES if route.scope is not scope)
     monkeypatch.setattr(admission, "AccessTable", lambda: shortened)
 
