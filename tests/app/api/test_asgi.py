@@ -115,6 +115,21 @@ def test_every_answer_is_counted_once_by_its_status(client: TestClient) -> None:
     assert counted(client, "unmatched") == {"404": 1}
 
 
+def test_refused_request_is_counted_by_name_only_on_routes_that_are_answered_without_fastapi(
+    client: TestClient,
+) -> None:
+    late = {"x-request-timeout-ms": "soon"}
+    client.post("/predict/means", content=GOOD, headers={"content-type": "application/json", **late})
+    client.post("/v2/models/means/versions/x/infer", json={}, headers=late)
+    client.get("/models/means", headers=late)
+    client.get("/models/means")
+
+    assert counted(client, "/predict/{model}") == {"400": 1}
+    assert counted(client, "/v2/models/{model}/versions/{version}/infer") == {"400": 1}
+    assert counted(client, "/models/{model}") == {"200": 1}
+    assert counted(client, "unmatched") == {"400": 1}
+
+
 def test_every_answer_has_an_id_of_its_own(client: TestClient) -> None:
     ids = {client.get(path).headers["x-request-id"] for path in ("/livez", "/livez", "/nowhere", "/docs", "/metrics")}
 
