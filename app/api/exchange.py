@@ -101,7 +101,7 @@ class CountedBody:
         return message
 
     def _require_room(self, size: int, *, more: bool) -> None:
-        """Require room once, when a body is complete; nobody waited for an empty one, such as that of a GET."""
+        """Require room once, when a body is complete; an empty one, such as that of a GET, took no time."""
         self._awaited |= more or size > 0
         if self._awaited and not more:
             self._awaited = False

@@ -1,4 +1,4 @@
-"""The route table: each route with the scope it needs and the name under which it is audited.
+"""The route table: each route with its scope and the action under which it is audited.
 
 A route that is not in the table does not exist. Paths are looked up as routing sees them, never as an address rebuilt
 from headers. This module must not know HTTP bodies.

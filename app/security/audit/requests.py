@@ -21,7 +21,7 @@ from app.security.audit.watch import Watch
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 1 << 20
-NOBODY_KNOWS = (499, 504)  # the client disconnected, or its deadline passed: a thread may still complete the work
+UNKNOWN_OUTCOME = (499, 504)  # the client disconnected, or its deadline passed: a thread may still complete the work
 
 # Fields copied from a response, and their names in the record.
 _TOLD = {
@@ -92,7 +92,7 @@ class AuditedRequest:
     async def _end(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         self._begun = False
         outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
-        outcome = "unknown" if status in NOBODY_KNOWS else outcome
+        outcome = "unknown" if status in UNKNOWN_OUTCOME else outcome
         fields = self._fields | {"status": status} | _extract_details(dict(headers).get(b"content-type", b""), body)
         try:
             await self._trail.record(self._action, outcome, **fields)
