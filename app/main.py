@@ -1,6 +1,6 @@
-"""Create the service as an ASGI app: its routes and its lifespan.
+"""Create the service as one ASGI app: its parts, its routes and its lifespan.
 
-This module must not know sockets.
+This is the only module that knows all parts. It must not know sockets.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 
 from app.api import errors
 from app.api.asgi import BodyLimits, Edge
@@ -23,24 +24,39 @@ from app.api.prefix import Prefixes
 from app.api.routes import datasets, models, oip, operations, predict, train
 from app.api.routes.oip_infer import InferRoute
 from app.api.standstill import Standstill
-from app.errors import ServingError
+from app.datasets.store import DatasetStore
+from app.inference.bulk_predictor import BulkPredictor
 from app.inference.codecs import formats
-from app.parts import Parts, assemble
+from app.inference.dataplane import DataPlane
+from app.inference.offload import Aside
+from app.inference.oip import Inference
+from app.inference.predictor import Predictor
+from app.jobs.inspection import Inspector
+from app.jobs.records import Ending
+from app.jobs.runner import JobRunner
+from app.lifecycle import Lifetime
+from app.registry import watcher
+from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
+from app.registry.signing import signing_key
 from app.runtime import load as runtime
+from app.security.admission import RequestAdmission, create_admission
 from app.security.audit.requests import Auditor
+from app.security.audit.trail import AuditTrail
+from app.security.audit.watch import Serving, Watch
 from app.security.permissions import INFER, INFER_VERSION, PREDICT
 from app.settings import Settings
+from app.telemetry.exposition import Exposition
 from app.telemetry.logs.requests import RequestLog
-from app.telemetry.multiprocess import SharedFigures
-from modelstore import Manifest, StoreError
+from app.telemetry.metric_families import Active, ModelState
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.multiprocess import SharedFigures, WorkerFigures
+from app.telemetry.tracing import Tracing, tracing_for
+from modelstore import Manifest, ModelRepository
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTION = (
-    "Small classifiers, trained and served. `instances` is a list of rows, each an array in feature order or an object "
-    "by feature name; the answer has a label and a probability for every class. Errors are RFC 9457 problem details."
-)
+AUDIT_FILE = "audit.jsonl"
 
 
 def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> Edge:
@@ -54,39 +70,100 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
         ConfigurationError: if the device is not available, a key file or the proxy settings cannot be used, or other
             machines could use the service without keys although no setting allows it.
     """
-    parts = assemble(settings, trial)
-    negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
-    infer_route = InferRoute(parts.inference)
-    app = _routes(parts, negotiation)
-    parts.admission.table.require_all_of(_served(app))
-    own = {template.split("/")[1] for template in parts.admission.table.routes}
+    service = _assemble(settings, trial)
+    negotiation = predict.Negotiation(service.predictor, service.bulk, settings.max_answer_bytes_waiting)
+    infer_route = InferRoute(service.inference)
+    app = _create_api(service, negotiation)
+    service.admission.table.require_all_of(document.routes_of(app))
+    own = {template.split("/")[1] for template in service.admission.table.routes}
     return Edge(
         app,
         handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
-        predictor=parts.predictor,
-        metrics=parts.metrics,
+        predictor=service.predictor,
+        metrics=service.metrics,
         limits=BodyLimits(
             whole=settings.max_body_bytes,
             streamed=settings.max_stream_bytes,
             streamed_types=frozenset(formats.readers()),
             held=settings.max_bytes_held,
         ),
-        admission=parts.admission,
+        admission=service.admission,
         prefixes=Prefixes(settings.root_path, settings.trusted_proxies, own),
-        auditor=Auditor(parts.trail, parts.watch, partial(_digest, parts.registry)),
+        auditor=Auditor(service.trail, service.watch, service.registry.stored.digest),
         request_log=RequestLog() if settings.access_log else None,
-        tracing=parts.tracing,
-        lifetime=parts.lifetime,
+        tracing=service.tracing,
+        lifetime=service.lifetime,
     )
 
 
-def _routes(parts: Parts, negotiation: predict.Negotiation) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one service; nothing is shared with another service in the same process."""
+
+    settings: Settings
+    device: str
+    lifetime: Lifetime
+    metrics: ServingMetrics
+    tracing: Tracing | None
+    admission: RequestAdmission
+    registry: ModelRegistry
+    datasets: DatasetStore
+    runner: JobRunner
+    plane: DataPlane
+    figures: WorkerFigures
+    predictor: Predictor
+    bulk: BulkPredictor
+    inference: Inference
+    trail: AuditTrail
+    watch: Watch
+
+
+def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
+    """Create and connect the parts; nothing is opened or loaded yet."""
+    lifetime, metrics, tracing = Lifetime(), ServingMetrics(), tracing_for(os.environ)
+    admission = create_admission(settings, metrics)
+    device = runtime.choose_device(settings.device)
+    load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
+    repository = ModelRepository(settings.models_dir, signing_key(settings))
+    loader = Loader(load, settings.max_loaded_versions)
+    registry = ModelRegistry(
+        repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.swapped
+    )
+    kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
+    ended = partial(_count_job, metrics, tracing)
+    # A training that begins while the service stops would be interrupted; left queued, the next process runs it.
+    runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
+    plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
+    shared = settings.metrics_dir
+    aside = Aside()
+    trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
+    return Service(
+        settings=settings,
+        device=device,
+        lifetime=lifetime,
+        metrics=metrics,
+        tracing=tracing,
+        admission=admission,
+        registry=registry,
+        datasets=kept,
+        runner=runner,
+        plane=plane,
+        figures=SharedFigures(metrics, plane.queued, shared) if shared else WorkerFigures(metrics, plane.queued),
+        predictor=Predictor(plane, aside, settings.max_rows),
+        bulk=BulkPredictor(plane),
+        inference=Inference(plane, aside, settings.max_rows),
+        trail=trail,
+        watch=Watch(trail, partial(_describe_serving, registry), admission.authenticator.describe_keys),
+    )
+
+
+def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
     """Create the FastAPI app with all routes and error handlers."""
     app = FastAPI(
         title="Tabserve",
         version=metadata.version("tabserve"),
-        description=DESCRIPTION,
-        lifespan=lambda _app: _running(parts),
+        description=document.DESCRIPTION,
+        lifespan=lambda _app: _run(service),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -95,99 +172,95 @@ def _routes(parts: Parts, negotiation: predict.Negotiation) -> FastAPI:
             "tracing": False,
         },  # app/telemetry/tracing.py also traces requests that never reach FastAPI
     )
+    exposition = Exposition(
+        service.figures,
+        models=partial(_describe_models, service.registry),
+        trainings=service.runner.unfinished,
+        keys_current=lambda: service.admission.authenticator.keys_current,
+        queue_limit_rows=service.settings.max_queue_rows,
+    )
     app.include_router(predict.router(negotiation))
-    app.include_router(models.router(parts.registry, parts.device))
-    app.include_router(datasets.router(parts.datasets, parts.runner.datasets_in_use))
-    app.include_router(train.router(parts.runner, parts.lifetime.stopping))
-    app.include_router(operations.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
-    app.include_router(oip.router(parts.registry, parts.metrics, app.version, parts.lifetime))
+    app.include_router(models.router(service.registry, service.device))
+    app.include_router(datasets.router(service.datasets, service.runner.datasets_in_use))
+    app.include_router(train.router(service.runner, service.lifetime.stopping))
+    app.include_router(operations.router(service.registry, exposition, service.device, service.lifetime))
+    app.include_router(oip.router(service.registry, service.figures, app.version, service.lifetime))
     app.include_router(document.router(app))
-    authenticator = parts.admission.authenticator
+    authenticator = service.admission.authenticator
     document.install(
-        app, partial(_manifests, parts.registry), authenticator.anonymous_scopes if authenticator.keyed else None
+        app, partial(_manifests, service.registry), authenticator.anonymous_scopes if authenticator.keyed else None
     )
     errors.install(app)
     return app
 
 
 @contextlib.asynccontextmanager
-async def _running(parts: Parts) -> AsyncIterator[None]:
+async def _run(service: Service) -> AsyncIterator[None]:
     """Open and load all parts, run the background tasks, and close all parts at the end."""
     runtime.use_one_thread()
     runtime.use_full_float32()
-    logger.info("models run on %s", runtime.describe_device(parts.device))
-    settings, registry = parts.settings, parts.registry
-    if parts.tracing:
-        parts.tracing.open(os.environ)
-    await asyncio.gather(parts.runner.open(), parts.datasets.open(), _look(registry))
+    logger.info("models run on %s", runtime.describe_device(service.device))
+    registry, runner = service.registry, service.runner
+    if service.tracing:
+        service.tracing.open(os.environ)
+    await asyncio.gather(runner.open(), service.datasets.open(), watcher.look(registry))
     for model in registry.served():
         if model.loaded:
-            parts.predictor.rehearse(model.loaded)
-            parts.inference.rehearse(model.loaded)
-    tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
-    tasks.append(asyncio.create_task(registry.keep_tested(settings.self_test_interval_s), name="self test"))
-    tasks.append(asyncio.create_task(parts.admission.authenticator.keep_current(), name="keys"))
-    standstill = Standstill(parts.metrics, parts.admission.table, parts.admission.max_in_flight, parts.lifetime)
-    tasks.append(asyncio.create_task(standstill.keep_watch(), name="standstill"))
-    if settings.metrics_dir:
-        shared = SharedFigures(settings.metrics_dir, parts.metrics)
-        shared.inherit()
-        parts.metrics.others = shared.others
-        tasks.append(asyncio.create_task(shared.keep_written(), name="figures"))
-    parts.trail.note("service.start", "ok")
-    tasks.append(asyncio.create_task(parts.watch.keep(), name="audit"))
+            service.predictor.rehearse(model.loaded)
+            service.inference.rehearse(model.loaded)
+    if isinstance(service.figures, SharedFigures):
+        service.figures.inherit()
+    service.trail.note("service.start", "ok")
+    tasks = _start_background_tasks(service)
     yield
     for task in tasks:
         task.cancel()
-    await parts.runner.close()
+    await runner.close()
     registry.close()
-    parts.watch.tell_refusals()
-    parts.trail.note("service.stop", "ok")
-    await parts.trail.close()
-    if parts.tracing:
-        await parts.tracing.close()
+    service.watch.tell_refusals()
+    service.trail.note("service.stop", "ok")
+    await service.trail.close()
+    if service.tracing:
+        await service.tracing.close()
 
 
-async def _watch(registry: ModelRegistry, interval_s: float) -> None:
-    """Refresh the registry from the store at every interval, forever."""
-    trouble = None
-    while True:
-        await asyncio.sleep(interval_s)
-        trouble = await _look(registry, trouble)
-
-
-async def _look(registry: ModelRegistry, known: str | None = None) -> str | None:
-    """Refresh the registry from the store; if that fails, the loaded versions go on serving.
-
-    Returns:
-        Message of a failure to list the store, or None. A failure equal to `known` is not logged again.
-    """
-    trouble = None
-    try:
-        await registry.refresh()
-    except OSError as error:
-        trouble = str(error)
-        if trouble != known:
-            logger.error("the models folder cannot be listed: %s", error)
-    except Exception:
-        logger.exception("the model store could not be looked at")
-    return trouble
-
-
-def _served(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Yield the method and the full path template of every route."""
-    for route in iter_route_contexts(app.routes):
-        for method in route.methods or ():
-            yield method, str(route.path_format)
-
-
-def _digest(registry: ModelRegistry, model: str, version: str) -> str | None:
-    """Return the sha256 in a version's manifest, or None if the version does not exist or cannot be read."""
-    try:
-        return registry.stored.find(model, int(version)).manifest().sha256
-    except (ValueError, OSError, ServingError, StoreError):
-        return None
+def _start_background_tasks(service: Service) -> list[asyncio.Task[None]]:
+    settings, admission = service.settings, service.admission
+    standstill = Standstill(service.metrics, admission.table, admission.max_in_flight, service.lifetime)
+    forever = {
+        "store watcher": watcher.watch(service.registry, settings.poll_interval_s),
+        "self test": service.registry.keep_tested(settings.self_test_interval_s),
+        "keys": admission.authenticator.keep_current(),
+        "standstill": standstill.keep_watch(),
+        "audit": service.watch.keep(),
+    }
+    if isinstance(service.figures, SharedFigures):
+        forever["figures"] = service.figures.keep_written()
+    return [asyncio.create_task(work, name=name) for name, work in forever.items()]
 
 
 def _manifests(registry: ModelRegistry) -> Iterator[Manifest]:
     return (model.loaded.manifest for model in registry.served() if model.loaded)
+
+
+def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending) -> None:
+    metrics.job_ended(ending.reason, ending.ran_s)
+    if tracing and ending.job and ending.ran_s is not None:
+        job = ending.job
+        what = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
+        tracing.trained(ending.ran_s, {f"tabserve.{name}": value for name, value in what.items()})
+
+
+def _describe_models(registry: ModelRegistry) -> Iterator[ModelState]:
+    for model in registry.served():
+        loaded = model.loaded
+        active = Active(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s) if loaded else None
+        refused = Counter(refusal.reason for refusal in model.refused.values())
+        yield ModelState(model.name, model.wanted, active, refused)
+
+
+def _describe_serving(registry: ModelRegistry) -> Iterator[Serving]:
+    for model in registry.served():
+        loaded = model.loaded
+        refused = {version: refusal.reason for version, refusal in model.refused.items()}
+        yield Serving(model.name, model.serving, loaded.manifest.sha256 if loaded else None, refused)

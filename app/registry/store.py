@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import modelstore
-from app.errors import NotComparable, StoreUnavailable, VersionInUse, VersionNotFound
+from app.errors import NotComparable, ServingError, StoreUnavailable, VersionInUse, VersionNotFound
 from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComparison
 
 
@@ -68,6 +68,13 @@ class Shelf:
             ModelNotFound, VersionNotFound.
         """
         return self.find(name, version).fingerprint()
+
+    def digest(self, name: str, version: str) -> str | None:
+        """Return the sha256 in a version's manifest, or None if the version does not exist or cannot be read."""
+        try:
+            return self.find(name, int(version)).manifest().sha256
+        except (ValueError, OSError, ServingError, modelstore.StoreError):
+            return None
 
     def compare(self, name: str, versions: tuple[int, int]) -> VersionComparison:
         """Compare two versions on the test rows on which both were evaluated.

@@ -133,7 +133,6 @@ def create_admission(settings: Settings, metrics: ServingMetrics) -> RequestAdmi
         keyring.load()
     rates = TokenBuckets(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
     authenticator = Authenticator(keyring, scopes_without_key(settings), rates)
-    metrics.keys_current = lambda: authenticator.keys_current
     return RequestAdmission(
         table=AccessTable(),
         authenticator=authenticator,

@@ -61,6 +61,10 @@ class Authenticator:
         """Whether the keys match the file; False if it became unusable and the previous keys are kept."""
         return self._keyring is None or self._keyring.current
 
+    def describe_keys(self) -> tuple[int, bool]:
+        """Return the generation of the keys, and whether they match their file."""
+        return self.generation, self.keys_current
+
     def identify(self, authorization: bytes | None, peer: str) -> Caller:
         """Identify the caller of a request.
 

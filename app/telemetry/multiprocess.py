@@ -1,4 +1,4 @@
-"""Add up the metrics of several workers, which share their figures as files in a folder.
+"""Collect the figures of all workers, which share them as files in a folder.
 
 The files of workers that ended stay and still count.
 """
@@ -8,22 +8,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import orjson
 
-from app.telemetry.metrics import OF_NOW, ServingMetrics, Snapshot
+from app.telemetry.metrics import OF_NOW, QUEUE, ServingMetrics, Snapshot
 
 INTERVAL_S = 0.25
 
 
-class SharedFigures:
-    """One worker's file in the folder, and its view of the others'."""
+class WorkerFigures:
+    """The figures of the only worker of a service."""
 
-    def __init__(self, folder: Path, metrics: ServingMetrics) -> None:
-        self._folder = folder
+    def __init__(self, metrics: ServingMetrics, queued: Callable[[], Mapping[str, int]]) -> None:
+        """Create the view.
+
+        Args:
+            metrics: what this process has counted.
+            queued: returns the number of rows that wait in this process, by model.
+        """
         self._metrics = metrics
-        self._own = folder / f"{os.getpid()}.json"
+        self._queued = queued
+
+    def own(self) -> Snapshot:
+        """Return the figures of this process."""
+        return self._metrics.snapshot() | {QUEUE: {(model,): [rows] for model, rows in self._queued().items()}}
+
+    def of_all_workers(self) -> list[Snapshot]:
+        """Return the figures of each worker, this one first."""
+        return [self.own()]
+
+
+class SharedFigures(WorkerFigures):
+    """The figures of one of several workers: its file in the folder, and its view of the others'."""
+
+    def __init__(self, metrics: ServingMetrics, queued: Callable[[], Mapping[str, int]], folder: Path) -> None:
+        super().__init__(metrics, queued)
+        self._folder = folder
+        self._file = folder / f"{os.getpid()}.json"
 
     def inherit(self) -> None:
         """Take over the counts of one worker that ended, if there is any, so that the number of files stays bounded.
@@ -31,10 +54,10 @@ class SharedFigures:
         Renaming the file changes its owner, so at every moment it counts once, and for one new worker only.
         """
         for path in self._folder.glob("*.json"):
-            if path == self._own or not _alive(path):
+            if path == self._file or not _alive(path):
                 with contextlib.suppress(FileNotFoundError):  # another new worker took it first
-                    path.rename(self._own)
-                    self._metrics.inherit(_read(self._own))
+                    path.rename(self._file)
+                    self._metrics.inherit(_read(self._file))
                     return
 
     async def keep_written(self) -> None:
@@ -50,22 +73,23 @@ class SharedFigures:
         """Write this worker's figures atomically."""
         document = {
             family: [[*labels, figures] for labels, figures in by_labels.items()]
-            for family, by_labels in self._metrics.snapshot().items()
+            for family, by_labels in self.own().items()
         }
-        aside = self._own.with_suffix(".new")
+        aside = self._file.with_suffix(".new")
         with contextlib.suppress(OSError):  # a full disk must not stop serving; the next write may succeed
             aside.write_bytes(orjson.dumps(document))
-            aside.replace(self._own)
+            aside.replace(self._file)
 
-    def others(self) -> list[Snapshot]:
-        """Return the figures of all other workers; for those that ended, without gauges.
+    def of_all_workers(self) -> list[Snapshot]:
+        """Return the figures of each worker, this one first; of workers that ended, without gauges.
 
         Writes its own figures first: a total must not decrease if this worker is killed before its next write.
         """
         self.write()
         while True:
             try:
-                return [_still_true(path) for path in self._folder.glob("*.json") if path != self._own]
+                others = [_still_true(path) for path in self._folder.glob("*.json") if path != self._file]
+                return [self.own(), *others]
             except FileNotFoundError:  # a new worker took it over and renamed it
                 continue
 

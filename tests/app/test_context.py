@@ -225,7 +225,7 @@ def test_x7_body_that_is_not_whole_counts_its_first_bytes_only_once(budget: Memo
 
 
 def test_present_request_waits_and_without_one_nobody_does() -> None:
-    metrics = ServingMetrics(tuple)
+    metrics = ServingMetrics()
     with waiting():
         assert metrics.waiting == 0
     flight = Flight(metrics, 1)

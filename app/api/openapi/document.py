@@ -10,13 +10,14 @@ import base64
 import copy
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 
 from app.api.links import prefix_of
 from app.api.openapi.responses import add_refusals
@@ -26,6 +27,11 @@ from app.api.schemas.models import example_of
 from app.security.keys import Scope
 from app.security.permissions import AccessTable
 from modelstore import Feature, Manifest
+
+DESCRIPTION = (
+    "Small classifiers, trained and served. `instances` is a list of rows, each an array in feature order or an object "
+    "by feature name; the answer has a label and a probability for every class. Errors are RFC 9457 problem details."
+)
 
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 _PAGE = "/docs"
@@ -58,6 +64,13 @@ def install(
         return _with_models(copy.deepcopy(base[0]), list(manifests()))
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Yield the method and the full path template of every route."""
+    for route in iter_route_contexts(app.routes):
+        for method in route.methods or ():
+            yield method, str(route.path_format)
 
 
 def router(app: FastAPI) -> APIRouter:

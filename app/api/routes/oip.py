@@ -18,7 +18,7 @@ from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel
 from app.telemetry import version_report
-from app.telemetry.metrics import ServingMetrics
+from app.telemetry.multiprocess import WorkerFigures
 from app.telemetry.version_counters import Figures
 
 # Only extensions that work; docs/clients.md says which parts of each.
@@ -38,9 +38,9 @@ class IndexQuery(BaseModel):
 class OipRoutes:
     """Implementation of the routes."""
 
-    def __init__(self, registry: ModelRegistry, metrics: ServingMetrics, version: str) -> None:
+    def __init__(self, registry: ModelRegistry, figures: WorkerFigures, version: str) -> None:
         self._registry = registry
-        self._metrics = metrics
+        self._figures = figures
         self._version = version
 
     def server(self) -> schemas.ServerMetadata:
@@ -70,7 +70,7 @@ class OipRoutes:
         """Return the statistics of one version, of a model's used or serving versions, or of all models."""
         if name is not None and version is not None:
             await asyncio.to_thread(self._registry.stored.find, name, version)
-        parts = [self._metrics.statistics.figures, *self._metrics.others()]
+        parts = self._figures.of_all_workers()
         models = self._registry.served() if name is None else (self._registry.get(name),)
         keys = [
             (model.name, number)
@@ -101,10 +101,10 @@ class OipRoutes:
         return entries
 
 
-def router(registry: ModelRegistry, metrics: ServingMetrics, version: str, lifetime: Lifetime) -> APIRouter:
+def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifetime: Lifetime) -> APIRouter:
     """Create the routes below /v2."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    oip = OipRoutes(registry, metrics, version)
+    oip = OipRoutes(registry, figures, version)
 
     @routes.get("/", include_in_schema=False)
     @routes.get("")

@@ -22,6 +22,7 @@ from modelstore import ModelRepository
 from tests.app.broken import RaisesLater, publish_as_means
 from tests.app.overflow import Overflows
 from tests.app.tables import rows
+from tests.app.telemetry.figures import text
 from tests.fakes import publish
 
 T = TypeVar("T")
@@ -35,9 +36,9 @@ def with_plane(
     async def run() -> tuple[T, bytes]:
         registry = ModelRegistry(repository, Loader(partial(load.load, device="cpu"), 8), load.prove_again)
         await registry.refresh()
-        metrics = ServingMetrics(tuple)
+        metrics = ServingMetrics()
         plane = DataPlane(registry, metrics, max_queue_rows=queue, max_wait_s=wait_s)
-        return await scene(plane), metrics.text()
+        return await scene(plane), text(metrics).encode()
 
     return asyncio.run(run())
 

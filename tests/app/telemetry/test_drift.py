@@ -21,7 +21,7 @@ from app.telemetry.drift import (
 )
 from app.telemetry.version_counters import MAX_CLASSES, Statistics
 from modelstore import Feature
-from tests.app.telemetry.test_metrics import parsed
+from tests.app.telemetry.figures import parsed
 
 ROWS = 4000
 

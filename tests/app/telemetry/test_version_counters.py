@@ -20,6 +20,7 @@ from app.telemetry.version_counters import (
 )
 from app.telemetry.version_report import Batches
 from modelstore import Feature
+from tests.app.telemetry.figures import text
 
 
 def ran(counted: Statistics, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
@@ -86,17 +87,15 @@ def test_workers_add_up_and_the_last_one_says_when() -> None:
 
 
 def test_workers_read_each_others_counts(tmp_path: Path) -> None:
-    one, two = ServingMetrics(tuple), ServingMetrics(tuple)
+    one, two = ServingMetrics(), ServingMetrics()
     ran(one.statistics, rows=2)
     ran(two.statistics, rows=3)
-    shared = SharedFigures(tmp_path, two)
-    shared.write()
+    SharedFigures(two, dict, tmp_path).write()
     next(tmp_path.glob("*.json")).rename(tmp_path / "1.json")
-    one.others = SharedFigures(tmp_path, one).others
+    source = SharedFigures(one, dict, tmp_path)
 
-    parts = [one.statistics.figures, *one.others()]
-    assert version_report.of(parts, "iris", 3).total.rows == 5
-    assert b"statistics" not in one.text()
+    assert version_report.of(source.of_all_workers(), "iris", 3).total.rows == 5
+    assert "statistics" not in text(source)
 
 
 def test_versions_and_models_are_counted_apart() -> None:

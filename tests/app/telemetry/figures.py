@@ -1,0 +1,44 @@
+"""Read the figures that a process shows, by name and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.telemetry.exposition import Exposition
+from app.telemetry.metric_families import ModelState
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.multiprocess import WorkerFigures
+
+Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
+REQUESTS = "tabserve_http_requests_total"
+SECONDS = "tabserve_http_request_duration_seconds"
+
+
+def text(source: ServingMetrics | WorkerFigures, models: Callable[[], Iterable[ModelState]] = tuple) -> str:
+    """Return the page of a process without trainings and keys."""
+    shown = WorkerFigures(source, dict) if isinstance(source, ServingMetrics) else source
+    page = Exposition(shown, models=models, trainings=dict, keys_current=lambda: True, queue_limit_rows=0)
+    return page.text().decode()
+
+
+def parsed(page: str) -> Figures:
+    families = text_string_to_metric_families(page)
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def figures(source: ServingMetrics | WorkerFigures) -> Figures:
+    return parsed(text(source))
+
+
+def count(source: ServingMetrics | WorkerFigures, name: str, **labels: str) -> float:
+    return figures(source).get((name, frozenset(labels.items())), 0.0)
+
+
+def busy(requests: int) -> ServingMetrics:
+    source = ServingMetrics()
+    for _ in range(requests):
+        source.requests("/a", "GET").count(200, 0.5)
+    source.statistics.version("means", 1).ran(requests=requests, rows=10 * requests, times_ns=(1, 2, 3))
+    return source
