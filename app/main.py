@@ -37,8 +37,8 @@ from modelstore import Manifest, StoreError
 logger = logging.getLogger(__name__)
 
 DESCRIPTION = (
-    "Small classifiers, trained and served. `instances` is a list of rows, each an array in feature order or an object "
-    "by feature name; the answer has a label and a probability for every class. Errors are RFC 9457 problem details."
+    "Train and serve small classifiers. `instances` is a list of rows, each an array in feature order or an object "
+    "by feature name; the response has a label and a probability for every class. Errors are RFC 9457 problem details."
 )
 
 

@@ -9,13 +9,13 @@ from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TEN
 from app.inference.codecs.oip_tensors import DATATYPES
 
 _MEANINGS = {
-    400: "The request is not what the protocol or the model wants",
+    400: "The request violates the protocol or does not fit the model",
     404: "No such model or version",
     413: "The body is too large",
-    415: "The content type is neither of JSON nor of binary tensors",
-    429: "Too many rows wait; try again after `Retry-After` seconds",
+    415: "The content type is neither JSON nor binary tensors",
+    429: "Too many rows are queued; try again after `Retry-After` seconds",
     503: "The model or version cannot answer now",
-    504: "The timeout of the request passed",
+    504: "The timeout of the request expired",
 }
 _PARAMETERS: Document = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 _DATA: Document = {"type": "array", "items": {"type": ["number", "string", "boolean", "array"]}}
@@ -79,7 +79,7 @@ INFER_BODY: Document = {
 }
 INFER_ANSWER: dict[int | str, Document] = {
     200: {
-        "description": "Outputs in row order; with binary tensors behind the JSON if they were asked for",
+        "description": "Outputs in row order; binary tensors, if requested, follow the JSON",
         "content": {"application/json": {"schema": _ANSWER}, "application/octet-stream": _BYTES},
     }
 }
