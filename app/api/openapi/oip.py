@@ -9,13 +9,13 @@ from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TEN
 from app.inference.codecs.oip_tensors import DATATYPES
 
 _MEANINGS = {
-    400: "The request violates the protocol or does not fit the model",
+    400: "The request is not what the protocol or the model wants",
     404: "No such model or version",
     413: "The body is too large",
-    415: "The content type is neither JSON nor binary tensors",
-    429: "Too many rows are queued; try again after `Retry-After` seconds",
+    415: "The content type is neither of JSON nor of binary tensors",
+    429: "Too many rows wait; try again after `Retry-After` seconds",
     503: "The model or version cannot answer now",
-    504: "The timeout of the request expired",
+    504: "The timeout of the request passed",
 }
 _PARAMETERS: Document = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 _DATA: Document = {"type": "array", "items": {"type": ["number", "string", "boolean", "array"]}}

@@ -8,24 +8,24 @@ from app.security.permissions import AccessTable
 
 _OIP = "/v2"
 _RETRY: Document = {
-    "Retry-After": {"description": "seconds to wait before trying again", "schema": {"type": "integer", "minimum": 1}}
+    "Retry-After": {"description": "seconds until it may be tried again", "schema": {"type": "integer", "minimum": 1}}
 }
 _CHALLENGE: Document = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
 
 # Status, meaning, headers. Operations that need no scope by the access table answer only those of `_OPEN`.
 _REFUSALS: tuple[tuple[int, str, Document], ...] = (
-    (400, "The request headers are invalid, or the body does not match its content type", {}),
-    (401, "The route needs a key, or the key is not accepted", _CHALLENGE),
-    (403, "The key lacks the scope, or a page of another origin sent the request without a key", {}),
-    (408, "The request did not arrive in time", {}),
+    (400, "The head of the request is not as it must be, or the body is not what its content type says", {}),
+    (401, "It needs a key, or the key is not accepted", _CHALLENGE),
+    (403, "The key lacks the scope, or a page of another origin asks without a key", {}),
+    (408, "The request did not come in time", {}),
     (413, "The body is too large", {}),
-    (415, "The route does not accept this content type, or the body is compressed", {}),
+    (415, "The route does not take this content type, or a compressed body", {}),
     (421, "The service does not answer for this Host", {}),
     (429, "Too many requests", _RETRY),
-    (431, "The request line and headers are too large or too many", {}),
+    (431, "The request line and headers are too long, or too many", {}),
     (500, "Internal error; the log has it under the request id", {}),
-    (503, "Too many requests are in flight, or they hold too much memory", _RETRY),
-    (504, "The time of `X-Request-Timeout-Ms` expired", {}),
+    (503, "Too many requests are being answered, or those that are hold too much memory", _RETRY),
+    (504, "The time that `X-Request-Timeout-Ms` gives was over", {}),
 )
 _OPEN = (400, 408, 413, 431, 500, 504)
 

@@ -9,16 +9,16 @@ Document = dict[str, Any]
 PROBLEM_TYPE = "application/problem+json"
 
 _MEANINGS = {
-    400: "The body does not match its content type",
+    400: "The body is not what its content type says",
     404: "No such model, version, recipe, data set or training",
-    405: "The route does not accept this method",
-    409: "Conflict with the present state; `type` and `detail` give the reason",
+    405: "The route does not take this method",
+    409: "Not in this state: `type` and `detail` say what is in the way",
     413: "The body is too large",
-    415: "The route does not accept this content type",
-    422: "Invalid values; `errors` gives their places",
-    429: "Too many requests are queued; try again after `Retry-After` seconds",
+    415: "The route does not take this content type",
+    422: "Values do not fit; `errors` names where",
+    429: "Too many wait; try again after `Retry-After` seconds",
     503: "Not possible now; try again after `Retry-After` seconds",
-    507: "The disk is full; nothing was stored",
+    507: "The disk is full; nothing was kept",
 }
 
 
