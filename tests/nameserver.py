@@ -29,12 +29,12 @@ class NameServer:
 
     @property
     def address(self) -> str:
-        """Return where to ask, as host:port."""
+        """Return the server's address, as host:port."""
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
-        """Answer until the block ends."""
+        """Answer queries until the block ends."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:

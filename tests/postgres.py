@@ -19,7 +19,7 @@ QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_
 
 
 def available() -> bool:
-    """Tell whether the server's programs are installed."""
+    """Return whether the server's programs are installed."""
     return (PROGRAMS / "initdb").exists()
 
 

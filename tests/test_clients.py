@@ -1,4 +1,4 @@
-"""Clients that exist, as they are, against a real service; and every block of docs/clients.md."""
+"""Existing clients, unchanged, against a real service; and every block of docs/clients.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole straight line over a real socket: fresh store, train, predict, retrain, swap, roll back, restart."""
+"""The whole path over a real socket: fresh store, train, predict, retrain, swap, roll back, restart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recipes(tmp_path: Path) -> Path:
 
 
 class Caller:
-    """Predicts without a pause from a thread of its own, and keeps every answer."""
+    """A thread that predicts without a pause and stores every response."""
 
     def __init__(self, base_url: httpx.URL) -> None:
         self._base_url = base_url

@@ -1,4 +1,4 @@
-"""Your own CSV to an endpoint over a real socket: send, train, follow, predict, and what an attacker would send."""
+"""From a user's CSV to an endpoint over a real socket: upload, train, follow, predict, and hostile input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[httpx.Client]:
-    """Return a client of a service that knows no model, takes 4 MB and has no recipes."""
+    """Return a client of a service without models and recipes that accepts 4 MB."""
     settings = {"TABSERVE_RECIPES_DIR": str(folder / "none"), "TABSERVE_MAX_DATASET_BYTES": "4000000"}
     with service(folder, environment=settings, ready=False) as (client, _):
         client.timeout = httpx.Timeout(90)
@@ -192,7 +192,7 @@ def test_hostile_names_are_refused_and_touch_nothing(client: httpx.Client, folde
 
 
 def raw(method: str, path: str, body: bytes, *headers: str, length: int | None = None) -> bytes:
-    """Return a request; `length` is what it says, whatever comes."""
+    """Return a request; `length` is its declared length, which may be wrong."""
     declared = len(body) if length is None else length
     lines = [f"{method} {path} HTTP/1.1", "host: x", "content-type: text/csv", f"content-length: {declared}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body

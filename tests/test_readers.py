@@ -1,4 +1,4 @@
-"""All readers of tables hold to each other: a table is the same rows however its lines end and its names are spelt."""
+"""All readers of tables agree: line ends and spellings of names do not change the rows."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ PAUSE_S = 0.4
 
 @dataclass
 class Tally:
-    """What became of the connections."""
+    """The ends of the connections."""
 
     opened: int = 0
     cut_off: int = 0
@@ -30,7 +30,7 @@ class Tally:
 
 
 async def attack(port: int, begin: bytes, more: bytes, until_s: float, tally: Tally, *, deaf: bool) -> None:
-    """Open a connection, send a byte now and again, and open the next one when it is cut off."""
+    """Open a connection, send a byte occasionally, and reconnect when it is closed."""
     loop = asyncio.get_running_loop()
     while loop.time() < until_s:
         with socket.socket() as client, contextlib.suppress(OSError):

@@ -58,7 +58,7 @@ def test_body_in_small_chunks_is_a_body(count: int, size: int, guarded: Guarded)
 
 
 def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> None:
-    """S-13: as many as come in one packet are read in one go, so there may not be many."""
+    """S-13: all chunks of a packet are parsed at once, so their number is limited."""
     good = whole(guarded, GOOD)
     tiny = head(guarded, "transfer-encoding: chunked") + in_chunks(GOOD.ljust(1 << 20), 1)
     before = resident_bytes(guarded.pid)
@@ -79,7 +79,7 @@ def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> Non
 
 
 def test_stranger_is_answered_before_the_body_is_read(guarded: Guarded, measured: Measured) -> None:
-    """S-13: a key is asked for first, whatever follows; others are answered as before."""
+    """S-13: the key is checked first, before any body; other clients are not affected."""
     good = whole(guarded, GOOD)
     before = resident_bytes(guarded.pid)
     with contextlib.ExitStack() as stack:
@@ -109,7 +109,7 @@ def test_stranger_is_answered_before_the_body_is_read(guarded: Guarded, measured
 
 
 def sent_until_full(connection: Connection) -> int:
-    """Return how many bytes of a body go through before nobody takes more."""
+    """Return the number of bytes of a body that the service accepts before it stops reading."""
     connection.socket.setblocking(False)
     sent = 0
     with contextlib.suppress(BlockingIOError, ConnectionError):
@@ -148,7 +148,7 @@ COMPRESSED = {
 
 
 def test_compressed_bodies_are_refused_unread(guarded: Guarded, measured: Measured) -> None:
-    """S-14: each encoding on each way, bombs of 100 MiB among them, and an empty body."""
+    """S-14: each encoding on each path, including bombs of 100 MiB, and an empty body."""
     before, took_s = resident_bytes(guarded.pid), list[float]()
     for encoding, bomb in COMPRESSED.items():
         for path in ("/predict/iris", "/predict", "/predict/iris?", "/v2/models/iris/infer"):

@@ -1,4 +1,4 @@
-"""Heads that mean one thing to a guard and another to routing: none of them opens a protected route (S-06)."""
+"""Headers that a guard and the routing could interpret differently: none opens a protected route (S-06)."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def sweep() -> Iterator[bytes]:
 
 
 def test_every_depth_and_length_is_answered_or_refused_and_quickly(guarded: Guarded, measured: Measured) -> None:
-    """S-15, on one connection that stays open whatever it carried."""
+    """S-15, on one connection that stays open after every body."""
     took_s, counts = list[float](), dict[int, int]()
     with connected(guarded.url) as connection:
         for body, path in itertools.product(sweep(), (PREDICT, INFER)):
@@ -178,7 +178,7 @@ def refuse(text: str) -> NoReturn:
 
 
 def strictly(answer: Answer) -> Any:
-    """Parse an answer as the strictest reader would."""
+    """Parse a response strictly."""
     return json.loads(answer.body.decode("utf-8", "strict"), parse_constant=refuse)
 
 
@@ -186,7 +186,7 @@ def strictly(answer: Answer) -> Any:
 def test_generated_bodies_are_refused_in_strict_json_unless_they_are_legal(
     query: str, guarded: Guarded, measured: Measured
 ) -> None:
-    """S-16, the same bodies on both ways from the socket."""
+    """S-16, the same bodies on both paths from the socket."""
     count, legal_count = rounds(2000, 20_000), 0
     with connected(guarded.url) as connection:
         for body, legal in generated(count, random.Random(16)):

@@ -1,4 +1,4 @@
-"""The log of a running service: nobody forges a line in it, and it holds no key and no value (S-23, M-16)."""
+"""The log of a running service: no line can be forged, and it contains no key and no value (S-23, M-16)."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Watched:
         return {"authorization": f"Bearer {self.key}"}
 
     def log(self) -> bytes:
-        """Return all that the service wrote to standard output and standard error."""
+        """Return the service's standard output and standard error."""
         return (self.folder / "service.log").read_bytes()
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log().splitlines()]
 
     def answered(self) -> Counter[int]:
-        """Return how many requests the log says were answered, by status."""
+        """Return the number of logged requests, by status."""
         return Counter(line["status"] for line in self.lines() if line["message"] == "answered")
 
 
@@ -81,7 +81,7 @@ def percent(text: str) -> str:
 
 
 def hostile(payload: str, bearer: dict[str, str]) -> Iterator[bytes]:
-    """Yield requests with the payload in each place that a stranger fills."""
+    """Yield requests with the payload in each place that a client controls."""
     coded, raw = percent(payload), payload.encode("utf-8", "surrogateescape").replace(b"\r\n", b"\r\n ")
     json_type, csv = {"content-type": "application/json"}, {"content-type": "text/csv"}
     name = json.dumps(payload)
@@ -131,7 +131,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def test_no_secret_is_in_logs_figures_or_processes(watched: Watched, measured: Measured) -> None:
-    """S-23: also not of a key that was presented wrongly, and not in what children are started with."""
+    """S-23: including keys presented in a wrong way, and the arguments and variables of child processes."""
     bearer = watched.bearer()
     secret = watched.key.split("_", 2)[2]
     wrong = f"tabserve_{'0' * 12}_{'Zq9' * 14}Z"

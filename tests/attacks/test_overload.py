@@ -1,4 +1,4 @@
-"""More than can be done: refused at once and by name, and nothing is computed that nobody waits for (F-16, F-17)."""
+"""Overload is refused at once with a reason, and rows without a waiting client are not computed (F-16, F-17)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAIT_S = 1.0
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Run a service whose batches wait for company, so that requests can be caught waiting; few may wait."""
+    """Run a service that delays its batches, so that requests are in the queue; the queue is short."""
     folder = tmp_path_factory.mktemp("patient")
     store_in(folder)
     environment = {
@@ -149,7 +149,7 @@ def test_deadline_that_is_no_number_is_refused(value: str, patient: Guarded) -> 
 
 
 def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path, measured: Measured) -> None:
-    """F-17: 50 ms of patience behind a batch that waits 500 ms for company."""
+    """F-17: a deadline of 50 ms behind a batch that is delayed by 500 ms."""
     store_in(tmp_path)
     message = request(headers={**JSON, "x-request-timeout-ms": "50"})
     with (
@@ -217,7 +217,7 @@ def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_befo
 
 @dataclass(frozen=True)
 class Load:
-    """What a load brought, in answers a second."""
+    """Result of a load, in responses per second."""
 
     offered: float
     goodput: float

@@ -94,7 +94,7 @@ def good(kind: str, place: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Run a service that waits for company, so that all of a scene is answered in the same turn."""
+    """Run a service that delays its batches, so that all requests of a scene share one."""
     folder = tmp_path_factory.mktemp("waiting")
     store_in(folder)
     with service(folder, environment={"TABSERVE_MAX_BATCH_WAIT_S": "0.01"}) as (client, _):
@@ -103,7 +103,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def answers(raw: bytes) -> list[tuple[int, bytes]]:
-    """Return statuses and bodies; what comes must be whole answers and nothing else."""
+    """Return statuses and bodies; the received bytes must be complete responses and nothing else."""
     found = []
     while raw:
         head, _, raw = raw.partition(b"\r\n\r\n")

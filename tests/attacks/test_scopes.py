@@ -1,4 +1,4 @@
-"""Every route against every kind of key, as a table that somebody wrote down; a route that it lacks fails (S-05)."""
+"""Every route with every kind of key, against an explicit table; a route that it lacks fails (S-05)."""
 
 from __future__ import annotations
 

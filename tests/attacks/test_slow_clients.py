@@ -1,4 +1,4 @@
-"""Clients that send or read too slowly, or go away in between: cut off, and nobody else notices (S-19, F-18)."""
+"""Clients that are too slow or disconnect: they are disconnected, and others are not affected (S-19, F-18)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 def seconds_until_closed(connection: Connection, *, send: bytes = b"") -> tuple[float, bytes]:
-    """Send a byte now and again until the service closes; return how long it took and what it said."""
+    """Send a byte occasionally until the service closes; return the duration and the response."""
     began = time.monotonic()
     connection.socket.settimeout(0.1)
     received = b""
@@ -146,7 +146,7 @@ def test_healthy_clients_do_not_notice_hundreds_of_slow_ones(hasty: Guarded, mea
 
 @contextlib.contextmanager
 def predicting(service: Guarded, clients: int) -> Iterator[list[Asking]]:
-    """Let some clients predict, each on a connection of its own."""
+    """Run clients that predict, each on its own connection."""
 
     def ask(connection: Connection) -> bool:
         connection.send(request())

@@ -27,7 +27,7 @@ every_lasting_service = pytest.mark.parametrize("entry", [SERVICES[name] for nam
 
 
 def mounts(entry: Any) -> dict[str, tuple[str, bool]]:
-    """Return what a service mounts: path in the container to source, and whether it may write."""
+    """Return the mounts of a service: path in the container to source, and whether it is writable."""
     parts = [volume.split(":") for volume in entry.get("volumes", ())]
     return {path: (source, "ro" not in mode) for source, path, *mode in parts}
 

@@ -1,4 +1,4 @@
-"""The image's entry point run by hand as compose runs it: its user, no capabilities, a root that nobody can write."""
+"""The image's entry point with the confinement of compose: its user, no capabilities, a read-only root."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_entry_point_serves_as_the_images_user_from_a_read_only_store(folder: Pa
 @needs_root
 @needs_setpriv
 def test_a_secret_of_the_container_is_a_setting() -> None:
-    """Where compose mounts secrets is fixed, so this has a /run of its own."""
+    """The path of compose's secrets is fixed, so this process has its own /run."""
     script = (
         "mount -t tmpfs tmpfs /run && mkdir /run/secrets && "
         'printf postgresql+psycopg://u:p@h/d > /run/secrets/tabserve_database_url && exec "$@"'

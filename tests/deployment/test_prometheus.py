@@ -45,14 +45,14 @@ class Scraped:
     operator: httpx.Client
 
     def results(self, expression: str) -> list[dict[str, Any]]:
-        """Return what a panel's query shows now; what is no number is not shown."""
+        """Return the present values of a panel's query, without those that are not numbers."""
         filled = expression.replace("$__rate_interval", "30s").replace("$model", ".*")
         answer = self.prometheus.get("/query", params={"query": filled}).json()
         assert answer["status"] == "success", answer
         return [found for found in answer["data"]["result"] if not math.isnan(float(found["value"][1]))]
 
     def ask(self) -> None:
-        """Send what clients send: good requests, bad ones, and a training that fails."""
+        """Send typical requests: valid and invalid ones, and a training that fails."""
         for _ in range(20):
             assert self.operator.post("/predict/means", json=MANY_ROWS).status_code == 200
         inputs = [{"name": "input", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.25]}]

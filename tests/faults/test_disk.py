@@ -22,7 +22,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room that there is."""
+    """Fill the disk."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as stream:
         for size in (1 << 20, 1 << 12, 1):

@@ -32,7 +32,7 @@ def used(scene: Scene) -> Scene:
 
 
 def assert_serves_only(scene: Scene, client: httpx.Client) -> str:
-    """Check that predictions go on and all else is answered 503; return the log."""
+    """Check that predictions go on and other requests are answered 503; return the log."""
     assert client.get("/readyz").status_code == 200
     with asking(client) as asker:
         answers = [client.post("/train", json={"model": "iris"}), client.get("/train")]
@@ -107,7 +107,7 @@ def test_table_that_cannot_be_written_is_used_again_when_it_can(used: Scene, mea
 
 
 def test_table_that_may_not_be_read_is_used_when_it_may(used: Scene, measured: Measured) -> None:
-    """The folder becomes somebody else's, and the service, should it be root, may not pass that over."""
+    """The folder gets another owner, and the service, if it is root, must not bypass its permissions."""
     if os.geteuid():
         pytest.skip("only root may give a folder away")
     state = used.folder / "state"

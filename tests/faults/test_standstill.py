@@ -1,4 +1,4 @@
-"""X-04: the only process of a service is started again in its place when its event loop stands still."""
+"""X-04: a single process restarts itself in place when its event loop is blocked."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_only_process_whose_event_loop_stands_still_is_started_again(
 
 
 def stands_still(client: httpx.Client) -> bool:
-    """Tell whether nobody answers a probe."""
+    """Return whether a probe gets no response."""
     try:
         httpx.get(f"{client.base_url}/livez", timeout=0.5)
     except httpx.ReadTimeout:

@@ -31,7 +31,7 @@ ENDED = {0, 128 + signal.SIGTERM, -signal.SIGTERM}  # the last before Python its
 
 
 def environment(folder: Path, port: int, **more: str) -> dict[str, str]:
-    """Return what a service on a folder needs, and nothing from outside."""
+    """Return the environment of a service on a folder, without inherited settings."""
     tmp = folder / "tmp"
     tmp.mkdir(exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
@@ -49,7 +49,7 @@ def environment(folder: Path, port: int, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def started(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a service that is not waited for; whatever happens, it is gone in the end."""
+    """Start a service without waiting for it; the block's end always kills it."""
     command = [sys.executable, "-m", "app", *arguments]
     with subprocess.Popen(
         command, cwd=PROJECT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -187,7 +187,7 @@ def test_every_bad_configuration_ends_the_start_with_one_line(tmp_path: Path, me
     """F-29."""
 
     def outcome(bad: Bad) -> tuple[str, float]:
-        """Return what is wrong about how a start ended, and the seconds that it took."""
+        """Return the problem with the end of a start, and its duration in seconds."""
         began = time.monotonic()
         with started(tmp_path, environment(tmp_path, free_port()) | bad.settings) as process:
             output, errors = process.communicate(timeout=60)

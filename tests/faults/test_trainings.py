@@ -1,4 +1,4 @@
-"""F-01, F-15, F-25: trainings that are killed while they publish, eat memory, never end, or leave processes behind."""
+"""F-01, F-15, F-25: trainings that are killed while publishing, use up memory, never end, or leave processes."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ EX_DEVICE = 70
 
 
 async def counted(client: httpx.AsyncClient) -> float:
-    """Return how many predictions all workers say that they answered with 200, as whoever is asked sees it."""
+    """Return the number of predictions answered 200 by all workers, as reported by one of them."""
     text = (await client.get("/metrics", headers={"connection": "close"})).text
     wanted = {"route": "/predict/{model}", "method": "POST", "code": "200"}
     return sum(s.value for f in text_string_to_metric_families(text) for s in f.samples if s.labels == wanted)
@@ -50,7 +50,7 @@ async def watch(client: httpx.AsyncClient, seen: list[float]) -> None:
 
 
 async def until_new(load: Clients, known: set[str]) -> float:
-    """Return when a worker answered that is not one of those that are known."""
+    """Return the time of the first response of a new worker."""
     async with asyncio.timeout(60):
         while not (new := set(load.workers) - known):
             await load.ask_anew()
@@ -125,13 +125,13 @@ def test_worker_that_hangs_is_replaced(scene: Scene) -> None:
 
 
 def answering(client: httpx.Client) -> set[str]:
-    """Return which workers answer, by the beginning of their request ids."""
+    """Return the answering workers, by the prefix of their request ids."""
     answers = [httpx.get(f"{client.base_url}/livez", timeout=20) for _ in range(10)]  # on a connection each
     return {answer.headers["x-request-id"][:8] for answer in answers if answer.is_success}
 
 
 def test_worker_that_cannot_start_again_is_tried_while_the_other_serves(scene: Scene, measured: Measured) -> None:
-    """F-26: the key file is no good just then."""
+    """F-26: the key file is invalid at that moment."""
     keys = scene.folder / "keys.json"
     log = scene.folder / "service.log"
     create = [sys.executable, "-m", "app", "keys", "create", "--file", str(keys), "--scopes", "predict"]
@@ -233,7 +233,7 @@ def test_worker_that_loses_its_device_is_started_again_while_the_other_serves(sc
 
 @contextlib.contextmanager
 def connections(client: httpx.Client, count: int) -> Iterator[list[socket.socket]]:
-    """Hold connections on which nothing is asked."""
+    """Hold idle connections."""
     with contextlib.ExitStack() as held:
         opened = [held.enter_context(socket.socket()) for _ in range(count)]
         for connection in opened:
@@ -243,7 +243,7 @@ def connections(client: httpx.Client, count: int) -> Iterator[list[socket.socket
 
 
 def ended(connection: socket.socket) -> bool:
-    """Tell whether the service has closed a connection."""
+    """Return whether the service has closed a connection."""
     try:
         return connection.recv(1) == b""
     except BlockingIOError:
