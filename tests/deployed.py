@@ -22,7 +22,7 @@ from tests.processes import PROJECT, free_port, stop
 COMPOSE: Any = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SECRETS = tuple(name.removesuffix("-secrets") for name in COMPOSE["volumes"] if name.endswith("-secrets"))
 DEADLINE_S = 20.0
-_DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # what compose takes where the operator's variable is not set
+_DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # compose's defaults for unset variables
 _OTHERWISE = {"TABSERVE_DEVICE", "TABSERVE_TRAIN_MEMORY_BYTES"}  # the first is chosen at start, the second is large
 
 

@@ -12,7 +12,7 @@ _HEAD = struct.Struct("!6H")
 _ADDRESS = struct.Struct("!HHHIH4s")
 _RESPONSE = 0x8180
 _POINTER_TO_NAME = 0xC00C
-_LIFETIME_S = 600  # longer than any test: who asks is to ask again all the same
+_LIFETIME_S = 600  # longer than any test: clients must ask again nevertheless
 
 
 class NameServer:

@@ -104,7 +104,7 @@ def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: P
             # alone and in a batch with the caller's rows sums run in another order: float32's last digit may differ
             assert probabilities(again) == pytest.approx(probabilities(first), abs=1e-6)
 
-            ModelRepository(tmp_path / "models").activate("iris", 2)  # as `python -m training activate iris 2` does
+            ModelRepository(tmp_path / "models").activate("iris", 2)  # like `python -m training activate iris 2`
             wait_for_version(client, 2)
 
     assert {status for status, _ in caller.answers} == {200}

@@ -23,7 +23,7 @@ from tests.promises import allowed
 pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/api/routes/test_datasets.py
 
 CSV = {"content-type": "text/csv"}
-STOP_S = allowed(3)  # one of the clients would wait for a minute
+STOP_S = allowed(3)  # a client would wait for a minute
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_chunked_body_that_grows_too_large_is_refused_and_nothing_kept(client: h
 
     try:
         answer = client.put("/datasets/big", content=endless(), headers=CSV)
-    except httpx.TransportError:  # the service closed while we still sent
+    except httpx.TransportError:  # the service closed the connection while we still sent
         answer = client.get("/datasets/big")
 
     assert answer.status_code in (413, 404)
@@ -292,7 +292,7 @@ def test_ten_thousand_columns_are_described_and_others_served_meanwhile(client: 
     assert slowest < allowed(0.5)
     wanted = {"model": "wide", "dataset": "wide", "target": "f0", "features": [*names[1:], names[1]]}
     began = time.monotonic()
-    assert client.post("/train", json=wanted).status_code == 422  # the last one is named twice
+    assert client.post("/train", json=wanted).status_code == 422  # the last name is repeated
     assert time.monotonic() - began < allowed(1)
     assert client.delete("/datasets/wide").status_code == 204
 

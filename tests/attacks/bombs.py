@@ -20,7 +20,7 @@ def with_members(*names: str, content: bytes = b"", compressed: bool = False) ->
     stream = io.BytesIO(GOOD)
     kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "a") as archive:
-        warnings.simplefilter("ignore")  # of names that are there twice
+        warnings.simplefilter("ignore")  # about repeated names
         for name in names:
             archive.writestr(f"archive/{name}", content, kind)
     return stream.getvalue()
@@ -72,6 +72,6 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "garbage before it": (lambda: b"\x7fELF" + bytes(4096) + GOOD, "archive_invalid"),
     "code of 120 kB": (
         lambda: with_members("code/__torch__/z.py", content=b"a = 1\n" * 20_000, compressed=True),
-        "well",  # allowed, but it must not cost much
+        "well",  # allowed, but must be cheap
     ),
 }

@@ -45,14 +45,14 @@ async def attack(port: int, begin: bytes, more: bytes, until_s: float, tally: Ta
             if loop.time() < until_s:
                 tally.cut_off += 1
                 tally.longest_s = max(tally.longest_s, time.monotonic() - began)
-        await asyncio.sleep(PAUSE_S / 4)  # a service that refuses at once is not asked thousands of times a second
+        await asyncio.sleep(PAUSE_S / 4)  # do not send thousands of requests a second to a service that refuses at once
 
 
 async def _cut_off(client: socket.socket, more: bytes, until_s: float, *, deaf: bool) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError):
         while loop.time() < until_s:
-            if deaf:  # a connection that was reset is seen without reading from it
+            if deaf:  # detects a reset connection without reading from it
                 await asyncio.sleep(PAUSE_S)
                 if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     return

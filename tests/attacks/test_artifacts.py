@@ -175,7 +175,7 @@ def test_every_hostile_artifact_is_refused_for_its_own_reason_while_the_old_vers
             reasons[kind] = signed.refusal(versions[kind])
             assert reasons[kind] in expected, kind
         until(lambda: len(asked.took_s) >= PREDICTIONS, "so many predictions", 60)
-        # by number, too, they answer nobody
+        # requests by number do not get predictions either
         for version in versions.values():
             answer = signed.client.post(f"/predict/means/versions/{version}", json={"instances": [[0, 0]]}, timeout=60)
             assert answer.status_code == 409

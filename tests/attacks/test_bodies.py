@@ -20,7 +20,7 @@ from tests.promises import Measured, allowed
 
 pytestmark = pytest.mark.slow
 
-FEW = 2 << 20  # what may be under way in the buffers of the kernel besides the 64 KiB that are read
+FEW = 2 << 20  # bytes that the kernel may buffer in addition to the 64 KiB that are read
 
 
 @pytest.mark.parametrize("path", ["/predict/iris", "/predict"])
@@ -197,7 +197,7 @@ def test_forms_and_files_are_taken_nowhere(guarded: Guarded, measured: Measured)
         scope = ROUTES[route]
         assert scope is not None
         if path == "/v2/repository/index":
-            continue  # takes a query in JSON whatever it is called, as Triton's clients send it
+            continue  # accepts a JSON query with any content type, as Triton's clients send it
         for kind, body in FORMS.items():
             headers = {**guarded.bearer(scope), "content-type": kind}
             answer = guarded.client.request(method, concrete(path), content=body, headers=headers)

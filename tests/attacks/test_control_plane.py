@@ -9,7 +9,7 @@ import base64
 import itertools
 import json
 import os
-import pickle  # to send what must never be read
+import pickle  # to send data that must never be unpickled
 import random
 import re
 import shutil
@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; scripts/packages does it"),
 ]
 
-SECRET = "canary-51c0"  # stands in a file that nobody may read
+SECRET = "canary-51c0"  # content of a file that must not be read
 SYSTEM = (
     "/proc/",
     "/sys/",
@@ -88,7 +88,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     prefix = ("strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e", calls, "-o", str(trace))
     with service(folder, prefix=prefix) as (client, process):
         yield Watched(client, folder, trace)
-        for served in children_of(process.pid):  # strace ends with it, and takes no signal itself
+        for served in children_of(process.pid):  # strace ends with it, and handles no signal itself
             os.kill(served, signal.SIGTERM)
 
 

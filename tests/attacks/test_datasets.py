@@ -27,7 +27,7 @@ def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its
     behind: bytes, tmp_path: Path, measured: Measured
 ) -> None:
     small = b"x,y\n" + b"1,a\n2,b\n" * 6
-    stuck = b"x,y\n" + b"1,a\n" * 1_200_000  # more than the small lane takes
+    stuck = b"x,y\n" + b"1,a\n" * 1_200_000  # more than the limit of small uploads
     with service(tmp_path, ready=False) as (client, _):
         with connected(client.base_url) as connection:
             connection.send(request(stuck, "/datasets/stuck", CSV, method="PUT") + behind)

@@ -19,10 +19,10 @@ from tests.attacks.messages import answer_to, head, in_chunks, whole
 from tests.promises import LONG, Measured, allowed
 
 LIMIT = 32 << 10
-MOST_SENT = 16 << 20  # if so much goes through, nobody bounds it; buffers of the kernel take some
+MOST_SENT = 16 << 20  # more than this means that there is no limit; the kernel buffers some
 DATA = in_chunks(GOOD).removesuffix(b"0\r\n\r\n")
 
-# What comes first of a body in chunks, and what then comes for ever.
+# The beginning of a chunked body, and the bytes that then repeat forever.
 ENDLESS: dict[str, tuple[bytes, bytes]] = {
     "value of a trailer": (b"0\r\nx-a: ", b"a"),
     "name of a trailer": (b"0\r\n", b"a"),

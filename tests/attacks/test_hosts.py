@@ -53,7 +53,7 @@ def heads() -> list[str]:
     return found
 
 
-# The path of these is a probe's, whatever else they say, and no other route's answer comes.
+# The path of these is a probe's, so the response is never that of another route.
 PROBE = "GET /livez?/"
 
 

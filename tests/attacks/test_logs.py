@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 CRLF_FORGED = '\r\n{"level": "critical", "message": "forged"}\r\n'
 PAYLOADS = [*NASTY.values(), CRLF_FORGED, '{"message":"forged"}', "%0d%0aforged", "\x1b]0;forged\x07"]
-# Values that nothing makes by chance; most are outside the range that the model knows, and are warned about.
+# Values that do not occur by chance; most are outside the training range and cause warnings.
 PLANTED = [f"73{number:02}.91827" for number in range(50)]
 PLANTED_FORM = re.compile(r"73\d\d\.9182")
 
@@ -203,7 +203,7 @@ def test_no_value_is_in_logs_errors_figures_or_jobs(tmp_path: Path, measured: Me
             assert answer.status_code < 500, answer.text
             if answer.status_code >= 400:
                 texts[f"error {number}"] = answer.text
-        for target in ("kind", "none"):  # names of classes and columns are no values: they are told
+        for target in ("kind", "none"):  # names of classes and columns may appear: they are not values
             wanted = {"model": "planted", "dataset": "planted", "target": target, "overrides": {"epochs": 3}}
             answer = client.post("/train", json=wanted)
             texts[f"training on {target}"] = answer.text

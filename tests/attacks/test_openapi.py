@@ -27,7 +27,7 @@ from tests.promises import LONG, Measured
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if LONG else 600)]
 
-# Trainings that take next to no time, so that hundreds can be asked for, and ended, and repeated.
+# Very short trainings, so that hundreds can be requested, cancelled and repeated.
 TRAINING = """
 import hashlib, json, pathlib, sys, time
 def say(**line): print(json.dumps(line), flush=True)

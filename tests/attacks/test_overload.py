@@ -79,7 +79,7 @@ def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, late: in
     message, crowd = request(GOOD.ljust(100), path), 12
     with contextlib.ExitStack() as stack:
         last, *others = (stack.enter_context(connected(crowded.url)) for _ in range(crowd + 1))
-        last.send(message[: len(message) - late] if late else b"")  # there is room for it now, but not when it is whole
+        last.send(message[: len(message) - late] if late else b"")  # below the limit now, but not when it is complete
         for connection in others:
             connection.send(request(path=path))
         until(lambda: in_progress(crowded.client) == crowd + 1, "all are in flight, and the scrape")
@@ -165,7 +165,7 @@ def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path
         computed = rows_answered(client) - before - 1
 
     assert set(statuses) <= {504, 200}
-    assert computed == statuses.count(200)  # they came right before a batch, as some do where sending all takes long
+    assert computed == statuses.count(200)  # they arrived just before a batch, as some do when sending all takes long
     assert computed <= (10 if LONG else 200)
     measured(
         "F-17",
@@ -173,9 +173,9 @@ def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path
     )
 
 
-PLACES = 8  # requests may wait for a batch that answers them after 0.1 s: 80 a second whatever the machine does
+PLACES = 8  # a batch answers the queued requests after 0.1 s: 80 a second on any machine
 PERIOD_S = 0.1
-BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # what a machine that does other things may cost
+BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # allowance for other load on the machine
 
 
 def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_before(

@@ -74,7 +74,7 @@ CUT_OFF: dict[str, bytes] = {
 class Scene:
     """Requests in a row: the values that good ones ask for, how each is asked, and how the row ends."""
 
-    goods: str  # s short, u uvicorn's way, c in chunks
+    goods: str  # s: fast path, u: uvicorn's path, c: chunked
     ending: str
     cuts: tuple[int, ...]
 
@@ -149,7 +149,7 @@ def check(client: httpx.Client, scene: Scene) -> None:
 
     goods = [(status, value_of(body)) for status, body in found if status == 200]
     assert goods == [(200, place / 8) for place in range(len(goods))], scene
-    if scene.ending in CUT_OFF:  # who says no more is taken to be gone: what is not answered yet is not
+    if scene.ending in CUT_OFF:  # a client that closes its side counts as disconnected: the rest is not answered
         assert len(goods) == len(found) <= len(scene.goods), scene
     else:
         assert len(goods) == len(scene.goods), (scene, found)

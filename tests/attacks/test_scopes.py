@@ -12,7 +12,7 @@ from tests.attacks.conftest import Guarded
 from tests.processes import service
 from tests.promises import Measured
 
-# Method and path, and the one scope that opens it.
+# Method and path, and the one scope that permits it.
 PUBLIC = None
 ROUTES: dict[str, Scope | None] = {
     "GET /livez": PUBLIC,

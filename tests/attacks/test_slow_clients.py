@@ -27,7 +27,7 @@ from tests.promises import Measured, allowed
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 1.0
-LATEST_S = TIMEOUT_S + allowed(2)  # each connection looks at itself once a second
+LATEST_S = TIMEOUT_S + allowed(2)  # each connection is checked once a second
 HEAD = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
@@ -103,7 +103,7 @@ def test_body_that_comes_fast_enough_may_take_longer_than_the_timeout(hasty: Gua
         connection.send(HEAD + b"content-length: %d\r\n\r\n" % len(body))
         for place in range(0, len(body), 20_000):
             connection.send(body[place : place + 20_000])
-            time.sleep(0.08)  # not to synchronise: this is how fast the client is
+            time.sleep(0.08)  # not to synchronise: this is the speed of the client
         assert connection.answer().status == 200
 
 
@@ -181,7 +181,7 @@ def test_thousands_of_clients_that_go_away_leave_nothing(hasty: Guarded, measure
     """F-18: 1,000 connections on each way; long: 5,000. At any byte, by FIN and by RST, while others are answered."""
     count, chance = rounds(1000, 5000), random.Random(6)
     with predicting(hasty, 8):
-        time.sleep(1)  # what the first requests of many clients take is no leak
+        time.sleep(1)  # memory of the first requests of many clients is not a leak
     files, memory, threads = open_files(hasty.pid), resident_bytes(hasty.pid), threads_of(hasty.pid)
     with predicting(hasty, rounds(8, 64)) as healthy:
         for path in ("/predict/iris", "/predict/iris?"):

@@ -129,7 +129,7 @@ def test_a_secret_of_the_container_stands_in_no_variable_of_a_worker(tmp_path: P
     assert not any(b"pass-word" in those for those in variables)
     assert all(b"TABSERVE_KEEP_JOBS=123" in those for those in variables)
     assert all(b"TABSERVE_KEEP_VERSIONS=45" in those for those in variables[1:])
-    assert answer.status_code == 503  # so the workers look for the job table there all the same
+    assert answer.status_code == 503  # so the workers still look for the job table there
 
 
 @needs_root
@@ -170,7 +170,7 @@ def only_writable(*folders: Path) -> tuple[str, ...]:
     return ("unshare", "--mount", "sh", "-c", script, "sh")
 
 
-NO_TEMPORARY = {"TMPDIR": "/proc/nowhere", "HOME": "/proc/nowhere"}  # where nobody can make a file
+NO_TEMPORARY = {"TMPDIR": "/proc/nowhere", "HOME": "/proc/nowhere"}  # a folder in which no process can create a file
 
 
 @needs_root
@@ -250,7 +250,7 @@ def test_the_service_connects_to_nobody_and_writes_in_its_folders_only(
     trace = tmp_path / "trace"
     prefix = (
         "strace",
-        "-D",  # else it would keep the signal that stops the service to itself
+        "-D",  # otherwise it would intercept the signal that stops the service
         "-f",
         "--seccomp-bpf",
         "-q",

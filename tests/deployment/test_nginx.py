@@ -208,7 +208,7 @@ def test_the_log_is_json_without_queries_or_values(door: tuple[httpx.Client, Pat
         "path": "/predict/means",
         "status": 422,
         "request_id": "asked-for",
-    }  # the service knows no such parameter
+    }  # the service refuses unknown parameters
     assert refused.items() <= event.items()
     lines = [line for line in (folder / "nginx.log").read_text().splitlines() if line.startswith("{")]
     assert not any(word in "".join(lines) for word in ("1234", "k-e-y", "[0.25"))

@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 LARGE = 16  # bodies that an address may send at a time, see nginx.conf
-BEGUN_BYTES = 700_000  # of each body; the rest never comes
+BEGUN_BYTES = 700_000  # of each body; the rest is never sent
 RECEIVE_TIMEOUT_S = 4.0
 JSON = "application/json"
 KINDS = {

@@ -25,7 +25,7 @@ from tests.processes import free_port, service
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_prometheus]
 
 ROWS = {"instances": [[0.25, 0.25]]}
-MANY_ROWS = {"instances": [[0.25, 0.25]] * 50}  # drift is told from 1,000 on
+MANY_ROWS = {"instances": [[0.25, 0.25]] * 50}  # drift is reported from 1,000 rows on
 PANELS_DEADLINE_S = 60.0
 STAGES = {"parse", "queue", "compute", "encode"}
 
@@ -134,7 +134,7 @@ def of_prometheus(scraped: Scraped) -> list[dict[str, Any]]:
 def test_every_panel_of_the_dashboard_shows_something(scraped: Scraped) -> None:
     publish(
         ModelRepository(scraped.folder / "models"), shift=0.5
-    )  # not signed: it is active, is refused, and version 1 serves on
+    )  # not signed: it is active but refused, and version 1 keeps serving
     queries = {f"{panel['title']} {target['refId']}": target["expr"] for panel in PANELS for target in panel["targets"]}
     deadline = time.monotonic() + PANELS_DEADLINE_S
     while empty := [name for name, query in queries.items() if not scraped.results(query)]:

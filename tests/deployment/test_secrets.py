@@ -96,7 +96,7 @@ def test_secrets_are_made_once_and_only_their_group_may_read_them(made: Path) ->
         *("service/keys.json", "service/signing_key", "operator/operator_key", "prometheus/metrics_key"),
     }
     modes = {name: stat.S_IMODE((made / name).stat().st_mode) for name in before}
-    assert modes.pop(KEYS) == 0o600  # the service's user alone: it is replaced when keys are made or revoked
+    assert modes.pop(KEYS) == 0o600  # only the service's user: it is replaced when keys are created or revoked
     assert set(modes.values()) == {0o440}
 
 

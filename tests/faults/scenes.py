@@ -27,7 +27,7 @@ from tests.processes import service
 from tests.promises import LONG
 
 FINAL = ("succeeded", "failed", "cancelled", "interrupted")
-START_S = 60  # a training is niced: on a machine that does much else its start takes long
+START_S = 60  # a training is niced: on a busy machine its start takes long
 ROW = {"instances": [[0.25, 0.75]]}
 
 

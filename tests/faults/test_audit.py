@@ -182,7 +182,7 @@ def test_full_disk_stops_what_is_audited_and_nothing_else(tmp_path: Path) -> Non
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:tabserve:problem:audit-unavailable"
             counted = 'tabserve_http_requests_total{route="unmatched",method="other",code="503"} 1'
-            assert counted in client.get("/metrics").text  # what the alert NotOnRecord looks at
+            assert counted in client.get("/metrics").text  # the metric of the alert NotOnRecord
             assert client.post("/predict/means", json=ROW).status_code == 200
             ballast.unlink()
             assert refused() is None

@@ -27,7 +27,7 @@ CLIENTS = 64
 DRAIN_S = 0.5
 BODY = b'{"instances": [[0.25, 0.75]]}'
 CLOSE_BY = "connection: close"
-# by the short way from the socket, and by the long one
+# by the fast path from the socket, and by the long one
 REQUESTS = (
     request(BODY, "/predict/means"),
     request(b"left,right\n0.25,0.75\n", "/predict/means", {"content-type": "text/csv", "accept": "text/csv"}),
@@ -126,7 +126,7 @@ def test_stops_under_load_break_no_connection_and_fail_no_request(
         gone.append(gone_s - DRAIN_S)
         answered += load.answers.total()
     assert max(gone) < 25 + 1
-    assert max(told) < allowed(0.5)  # 0.2 when nobody else asks, see below; here 64 others do, on the same two cores
+    assert max(told) < allowed(0.5)  # 0.2 without load, see below; here with 64 clients on the same two cores
     measured(
         "F-13",
         f"{times} stops of {workers} worker{'s'[: workers - 1]} under {CLIENTS} clients: 0 resets, 0 truncated, "

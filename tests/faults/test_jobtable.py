@@ -40,7 +40,7 @@ def assert_serves_only(scene: Scene, client: httpx.Client) -> str:
         answers.append(client.post("/train", json={"model": "iris"}))
     for answer in answers:
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
-        # what is put on record lies in the same folder, and without it nothing is begun
+        # the audit file is in the same folder, and no action begins without it
         assert re.fullmatch("urn:tabserve:problem:(store|audit)-unavailable", answer.json()["type"])
         assert str(scene.folder) not in answer.text
     return (scene.folder / "service.log").read_text()

@@ -99,7 +99,7 @@ def test_service_killed_at_any_moment_is_ready_again_and_lost_nothing(scene: Sce
             ready_s.append(time.monotonic() - began)
             nothing_is_lost(scene, client)
             with Busy(client, ask, promote, train) as busy:
-                time.sleep(moments.uniform(0, 2))  # the moment is what is drawn by chance
+                time.sleep(moments.uniform(0, 2))  # the time of the kill is random
                 children = children_of(process.pid)
                 process.kill()
                 began = time.monotonic()

@@ -27,7 +27,7 @@ from tests.promises import Measured
 SOAK_S = int(os.environ.get("TABSERVE_SOAK_S") or rounds(60, 1800))
 WARM_UP_S = min(300, SOAK_S // 2)
 MAX_SLOPE_MIB_PER_MIN = 0.5
-MAX_GROWTH_MIB = 8  # of a short soak, whose slope says little: one arena of the allocator is as much
+MAX_GROWTH_MIB = 8  # for a short soak, whose slope is imprecise: one arena of the allocator is as large
 SLOW_CLIENTS = 20
 HIGH = {1: 0.5, 2: 0.75}  # what the versions answer to left 0.25, right 0.75
 BAD = (

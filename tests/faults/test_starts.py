@@ -26,7 +26,7 @@ from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-START_S = 5.0  # in which the signals come: longer than a start takes here
+START_S = 5.0  # period of the signals: longer than a start takes here
 ENDED = {0, 128 + signal.SIGTERM, -signal.SIGTERM}  # the last before Python itself has started
 
 
@@ -124,7 +124,7 @@ def bad_settings(folder: Path, taken: int) -> Iterator[Bad]:
     wrong = {
         "PORT": "http",
         "WORKERS": "0",
-        "HOST": "203.0.113.7",  # of nobody (RFC 5737), and no key file
+        "HOST": "203.0.113.7",  # reserved address (RFC 5737), without a key file
         "TRAIN_CONCURRENCY": "-1",
         "TRAIN_TIMEOUT_S": "0",
         "TRAIN_MEMORY_BYTES": "1024",

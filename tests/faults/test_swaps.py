@@ -174,7 +174,7 @@ async def ask_by_number(base_url: httpx.URL, first: int, done: asyncio.Event, co
         code = int(head.split(" ", 2)[1])
         assert code == 200 or "retry-after: 1\r\n" in head, head
         codes[code] += 1
-        await asyncio.sleep(0.1)  # the pace of one stranger
+        await asyncio.sleep(0.1)  # the rate of one client
     writer.close()
 
 

@@ -76,7 +76,7 @@ async def survive_kills(client: httpx.Client, launcher: int, times: int) -> tupl
             assert len({failure.worker for failure in failures} - {None}) <= 1, failures
             most = max(most, len(failures))
         quiet_from = len(load.failures)
-        await asyncio.sleep(5)  # in which nothing may fail
+        await asyncio.sleep(5)  # no request may fail in this time
         assert load.failures[quiet_from:] == []
         watching.cancel()
     assert seen == sorted(seen), "the sum of the figures went down"
@@ -125,7 +125,7 @@ def test_worker_that_hangs_is_replaced(scene: Scene) -> None:
 
 
 def answering(client: httpx.Client) -> set[str]:
-    """Return the answering workers, by the prefix of their request ids."""
+    """Return which workers answer, by the beginning of their request ids."""
     answers = [httpx.get(f"{client.base_url}/livez", timeout=20) for _ in range(10)]  # on a connection each
     return {answer.headers["x-request-id"][:8] for answer in answers if answer.is_success}
 
@@ -197,7 +197,7 @@ def test_lost_device_is_answered_503_and_ends_the_process_with_70(scene: Scene, 
     assert set(load.advice) <= {"1"}
     assert unready_s < allowed(1)
     assert code == EX_DEVICE
-    # once nobody listens, nobody can be answered
+    # after the listener has closed, no request can be answered
     assert all("ConnectionRefused" in failure.how or not failure.worker for failure in load.failures), load.failures
     measured(
         "F-23",
