@@ -20,7 +20,7 @@ from tests.attacks.conftest import Guarded, store_in
 from tests.processes import service
 from tests.promises import Measured
 
-# Triton's extensions for shared memory, tracing, logging and loading: each has had vulnerabilities, none exists here.
+# Of Triton: shared memory, tracing, logging, loading. Each has had holes, and none is here.
 EXTENSIONS = [
     ("GET", "/v2/systemsharedmemory/status"),
     ("GET", "/v2/systemsharedmemory/region/a/status"),

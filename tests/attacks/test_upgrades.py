@@ -15,7 +15,7 @@ from tests.attacks.conftest import Guarded
 from tests.attacks.messages import head, in_chunks
 from tests.promises import Measured
 
-HIDDEN = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"  # as a body: valid HTTP, but not JSON
+HIDDEN = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"  # as a body: valid HTTP, and no JSON
 H2C = ("connection: Upgrade, HTTP2-Settings", "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA")
 OFFERS: dict[str, tuple[str, ...]] = {
     "h2c": ("upgrade: h2c", *H2C),
