@@ -1,9 +1,9 @@
 # The service and the trainer in one image. Build: docker compose build
 #
 # BASE         the Python image; `scripts/pin-images` prints it with its digest, for .env
-# TORCH_INDEX  chooses the PyTorch build, as TABSERVE_TORCH_INDEX does for scripts/install: the address that PyTorch's
-#              "Start Locally" page prints behind --index-url (its CPU page makes the smallest image). Empty: the build
-#              of the package index, held to the hashes in deploy/locks like everything else.
+# TORCH_INDEX  selects the PyTorch build, like TABSERVE_TORCH_INDEX for scripts/install: the address after --index-url on
+#              PyTorch's "Start Locally" page (its CPU build makes the smallest image). Empty: the build
+#              of the package index, verified by the hashes in deploy/locks like all packages.
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS build
 ARG TORCH_INDEX=""
@@ -39,7 +39,7 @@ ENV PATH=/opt/tabserve/bin:$PATH \
     TABSERVE_STATE_DIR=/srv/state
 COPY --from=build /opt/tabserve /opt/tabserve
 COPY data /srv/data
-# Only these folders belong to the service; volumes take over their owner.
+# The service owns only these folders; volumes inherit their owner.
 RUN install --directory --owner=10001 --group=10001 --mode=0750 \
     /srv/models /srv/datasets /srv/state /srv/audit /run/secrets /run/tabserve \
     /srv/secrets/database /srv/secrets/service /srv/secrets/operator /srv/secrets/prometheus /srv/secrets/grafana

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     audit_file: Path | None = None
     """Audit file: who changed what, and with which outcome; by default audit.jsonl in the state folder."""
     metrics_dir: Path | None = None
-    """Folder in which several workers share their metrics; set by the launcher."""
+    """Folder in which several workers share their metrics; set by the supervisor."""
     keys_file: Path | None = None
     """File with the API keys, made by `python -m app keys`; without it no key is needed, and host is this machine."""
     anonymous: Annotated[str | None, Field(pattern=rf"^({_SCOPE}(,{_SCOPE})*)?$")] = None

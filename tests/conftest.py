@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def measured(pytestconfig: pytest.Config) -> Measured:
-    """Return what notes a figure for a promise: measured("F-13", "20 stops: 0 resets")."""
+    """Return a function that records a figure of a promise: measured("F-13", "20 stops: 0 resets")."""
     return pytestconfig.stash[PROMISES].measured
 
 
@@ -40,7 +40,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_log_of_the_service_stays() -> Iterator[None]:
-    """Undo what a test does that calls the service's `main`: the log of a process, here that of the tests."""
+    """Restore the logging of this process after a test that calls the service's `main`."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

@@ -1,4 +1,4 @@
-"""The stack for tests, with the committed configuration: only addresses and folders are put in place."""
+"""The stack for tests, with the committed configuration; only addresses and folders are replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.processes import PROJECT, free_port, stop
 COMPOSE: Any = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SECRETS = tuple(name.removesuffix("-secrets") for name in COMPOSE["volumes"] if name.endswith("-secrets"))
 DEADLINE_S = 20.0
-_DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # what compose takes where the operator's variable is not set
+_DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # compose's defaults for unset variables
 _OTHERWISE = {"TABSERVE_DEVICE", "TABSERVE_TRAIN_MEMORY_BYTES"}  # the first is chosen at start, the second is large
 
 
@@ -70,7 +70,7 @@ def nginx(folder: Path, upstream: str, *, conf: str = "nginx.conf", resolver: st
 
 
 def replace_in(folder: Path, changes: Mapping[str, str]) -> None:
-    """Put the values of `changes` in the place of its keys, in every file of a folder."""
+    """Replace the keys of `changes` with their values in every file of a folder."""
     for file in folder.iterdir():
         text = file.read_text()
         for old, new in changes.items():
@@ -95,13 +95,13 @@ def running(command: list[str], log: Path, port: int) -> Iterator[subprocess.Pop
 
 
 def listens(port: int) -> bool:
-    """Tell whether something listens on a port of the loopback address."""
+    """Return whether a port of the loopback address accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def eventually(client: httpx.Client, path: str, wanted: str, **arguments: str) -> httpx.Response:
-    """Return the first answer whose text has `wanted` in it."""
+    """Return the first response whose text contains `wanted`."""
     deadline = time.monotonic() + DEADLINE_S
     while wanted not in (answer := client.get(path, params=arguments)).text:
         assert time.monotonic() < deadline, answer.text

@@ -1,4 +1,4 @@
-"""Models whose answers one can work out in the head, published as training would publish them."""
+"""Models with predictions that are easy to compute by hand, published like those of a training."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _HEAD = struct.Struct("!6H")
 _ADDRESS = struct.Struct("!HHHIH4s")
 _RESPONSE = 0x8180
 _POINTER_TO_NAME = 0xC00C
-_LIFETIME_S = 600  # longer than any test: who asks is to ask again all the same
+_LIFETIME_S = 600  # longer than any test: clients must ask again nevertheless
 
 
 class NameServer:
@@ -29,12 +29,12 @@ class NameServer:
 
     @property
     def address(self) -> str:
-        """Return where to ask, as host:port."""
+        """Return the server's address, as host:port."""
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
-        """Answer until the block ends."""
+        """Answer queries until the block ends."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:

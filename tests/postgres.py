@@ -14,12 +14,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
-# nothing of it has to survive, but the server's own rules about transactions and locks are the real ones
+# no durability, but the server's real rules for transactions and locks
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=200")
 
 
 def available() -> bool:
-    """Tell whether the server's programs are installed."""
+    """Return whether the server's programs are installed."""
     return (PROGRAMS / "initdb").exists()
 
 

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that nothing listens on."""
+    """Return a free TCP port of the loopback address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -79,7 +79,7 @@ def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
-    """End a process politely, then for certain, and return its exit code."""
+    """Stop a process by SIGTERM, then by SIGKILL, and return its exit code."""
     if process.poll() is None:
         process.terminate()
         try:

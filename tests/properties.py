@@ -1,4 +1,4 @@
-"""How often tests of properties try: the same few examples each time, and many new ones in the long form."""
+"""Number of examples of property tests: the same few by default, many new ones in the long form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TIMES_LONGER = 50
 
 
 def examples(count: int) -> hypothesis.settings:
-    """Return the settings of a property that so many examples show, or fifty times as many in the long form."""
+    """Return settings for this number of examples, or fifty times as many in the long form."""
     return hypothesis.settings(
         max_examples=rounds(count, TIMES_LONGER * count),
         deadline=None,

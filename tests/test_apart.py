@@ -1,4 +1,4 @@
-"""Each side of the store works where the other was never installed."""
+"""app and training each work without the other installed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ app(["fit", "iris", "--set", "epochs=5"], standalone_mode=False)
 
 
 def run_alone(folder: Path, packages: tuple[str, ...], other: str, program: str) -> str:
-    """Run a program where only these packages lie, and return what it printed."""
+    """Run a program with only these packages, and return its output."""
     for package in packages:
         shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     alone = ALONE.format(here=str(folder), project=str(PROJECT), other=other)

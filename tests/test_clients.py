@@ -1,4 +1,4 @@
-"""Clients that exist, as they are, against a real service; and every block of docs/clients.md."""
+"""Existing clients, unchanged, against a real service; and every block of docs/clients.md."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_triton_gives_a_timeout_that_passes(client: triton.InferenceServerClient
 
 def test_triton_that_hangs_up_does_not_hurt_the_next_one(live: httpx.Client) -> None:
     hasty = triton.InferenceServerClient(address(live), network_timeout=0.001)
-    with pytest.raises(TimeoutError):  # the answer to so many rows takes longer
+    with pytest.raises(TimeoutError):  # the response to this many rows takes longer
         hasty.infer("iris", [feature_tensor(rows(100_000, 4))])
     hasty.close()
     patient = triton.InferenceServerClient(address(live))

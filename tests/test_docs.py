@@ -1,4 +1,4 @@
-"""The documentation is complete and true: settings, routes, metrics, errors, every command and curl line of README."""
+"""The documentation is complete and correct: settings, routes, metrics, errors, and all commands of the README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole straight line over a real socket: fresh store, train, predict, retrain, swap, roll back, restart."""
+"""The whole path over a real socket: fresh store, train, predict, retrain, swap, roll back, restart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recipes(tmp_path: Path) -> Path:
 
 
 class Caller:
-    """Predicts without a pause from a thread of its own, and keeps every answer."""
+    """A thread that predicts without a pause and stores every response."""
 
     def __init__(self, base_url: httpx.URL) -> None:
         self._base_url = base_url
@@ -104,7 +104,7 @@ def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: P
             # alone and in a batch with the caller's rows sums run in another order: float32's last digit may differ
             assert probabilities(again) == pytest.approx(probabilities(first), abs=1e-6)
 
-            ModelRepository(tmp_path / "models").activate("iris", 2)  # as `python -m training activate iris 2` does
+            ModelRepository(tmp_path / "models").activate("iris", 2)  # like `python -m training activate iris 2`
             wait_for_version(client, 2)
 
     assert {status for status, _ in caller.answers} == {200}

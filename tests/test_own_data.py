@@ -1,4 +1,4 @@
-"""Your own CSV to an endpoint over a real socket: send, train, follow, predict, and what an attacker would send."""
+"""From a user's CSV to an endpoint over a real socket: upload, train, follow, predict, and hostile input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.promises import allowed
 pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/api/routes/test_datasets.py
 
 CSV = {"content-type": "text/csv"}
-STOP_S = allowed(3)  # one of the clients would wait for a minute
+STOP_S = allowed(3)  # a client would wait for a minute
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[httpx.Client]:
-    """Return a client of a service that knows no model, takes 4 MB and has no recipes."""
+    """Return a client of a service without models and recipes that accepts 4 MB."""
     settings = {"TABSERVE_RECIPES_DIR": str(folder / "none"), "TABSERVE_MAX_DATASET_BYTES": "4000000"}
     with service(folder, environment=settings, ready=False) as (client, _):
         client.timeout = httpx.Timeout(90)
@@ -192,7 +192,7 @@ def test_hostile_names_are_refused_and_touch_nothing(client: httpx.Client, folde
 
 
 def raw(method: str, path: str, body: bytes, *headers: str, length: int | None = None) -> bytes:
-    """Return a request; `length` is what it says, whatever comes."""
+    """Return a request; `length` is its declared length, which may be wrong."""
     declared = len(body) if length is None else length
     lines = [f"{method} {path} HTTP/1.1", "host: x", "content-type: text/csv", f"content-length: {declared}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
@@ -224,7 +224,7 @@ def test_chunked_body_that_grows_too_large_is_refused_and_nothing_kept(client: h
 
     try:
         answer = client.put("/datasets/big", content=endless(), headers=CSV)
-    except httpx.TransportError:  # the service closed while we still sent
+    except httpx.TransportError:  # the service closed the connection while we still sent
         answer = client.get("/datasets/big")
 
     assert answer.status_code in (413, 404)
@@ -292,7 +292,7 @@ def test_ten_thousand_columns_are_described_and_others_served_meanwhile(client: 
     assert slowest < allowed(0.5)
     wanted = {"model": "wide", "dataset": "wide", "target": "f0", "features": [*names[1:], names[1]]}
     began = time.monotonic()
-    assert client.post("/train", json=wanted).status_code == 422  # the last one is named twice
+    assert client.post("/train", json=wanted).status_code == 422  # the last name is repeated
     assert time.monotonic() - began < allowed(1)
     assert client.delete("/datasets/wide").status_code == 204
 

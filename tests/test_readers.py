@@ -1,4 +1,4 @@
-"""All readers of tables hold to each other: a table is the same rows however its lines end and its names are spelt."""
+"""All readers of tables agree: line ends and spellings of names do not change the rows."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def lines(draw: st.DrawFn, listed: Sequence[str]) -> tuple[bytes, int]:
     ends, blank = st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.sampled_from(["", " ", "\t "]), max_size=2)
     between = [draw(blank) for _ in range(len(listed) + 1)]
     written = [line for blanks, own in zip(between, [*listed, None], strict=True) for line in (*blanks, own)]
-    end = draw(ends)  # one kind in a file: a CR and an LF that meet would be one end
+    end = draw(ends)  # one kind per file: an adjacent CR and LF would be one line end
     text = "".join(line + end for line in written if line is not None)
     return text.encode(), sum(map(len, between))
 

@@ -57,16 +57,16 @@ def _revoke(asked: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app keys", description="Make, list and revoke API keys.")
+    parser = argparse.ArgumentParser(prog="python -m app keys", description="Create, list and revoke API keys.")
     given = os.environ.get("TABSERVE_KEYS_FILE")
     commands = parser.add_subparsers(required=True, metavar="create | list | revoke")
-    create = commands.add_parser("create", help="add a key and print it, this once")
+    create = commands.add_parser("create", help="create a key and print it; it is not shown again")
     every = ",".join(Scope)
-    create.add_argument("--scopes", type=_scopes, required=True, help=f"what it is for, by comma: {every}")
-    create.add_argument("--expires", type=_duration, default=None, help="30m, 12h or 90d from now; without it, never")
-    create.add_argument("--note", type=_note, default="", help="for people, such as who holds it")
+    create.add_argument("--scopes", type=_scopes, required=True, help=f"comma-separated scopes: {every}")
+    create.add_argument("--expires", type=_duration, default=None, help="30m, 12h or 90d from now; by default never")
+    create.add_argument("--note", type=_note, default="", help="note for people, such as the owner of the key")
     create.set_defaults(run=_create)
-    listing = commands.add_parser("list", help="show what is known of the keys")
+    listing = commands.add_parser("list", help="list the keys with their scopes, times and notes")
     listing.set_defaults(run=_list)
     revoke = commands.add_parser("revoke", help="remove a key; running services refuse it within seconds")
     revoke.add_argument("id", help="the twelve characters after tabserve_")
@@ -87,7 +87,7 @@ def _scopes(text: str) -> frozenset[Scope]:
 def _duration(text: str) -> timedelta:
     found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
     if found is None:
-        raise argparse.ArgumentTypeError("a duration such as 30m, 12h or 90d is wanted")
+        raise argparse.ArgumentTypeError("expected a duration such as 30m, 12h or 90d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

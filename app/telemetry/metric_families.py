@@ -28,7 +28,7 @@ JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 _BATCH_SIZES = SIZES[:-1]  # larger batches count under +Inf
 _EVALUATION = {
-    "accuracy": "Share of rows of the split that the active version classifies rightly.",
+    "accuracy": "Share of rows of the split that the serving version classifies correctly.",
     "macro_f1": "Mean F1 over the classes on the split.",
     "log_loss": "Mean negative log likelihood on the split, in nats.",
     "brier": "Brier score on the split, 0 to 2.",
@@ -36,56 +36,59 @@ _EVALUATION = {
 }
 
 FAMILIES = {
-    "tabserve_http_requests_total": Family("counter", "Requests answered.", ("route", "method", "code")),
-    "tabserve_http_request_duration_seconds": Family(
-        "histogram", "Time from the request's head to the last byte of the answer.", ("route", "method"), TIME_BUCKETS_S
+    "tabserve_http_requests_total": Family(
+        "counter", "HTTP requests, by route, method and status.", ("route", "method", "code")
     ),
-    "tabserve_http_requests_in_progress": Family("gauge", "Requests being answered now."),
+    "tabserve_http_request_duration_seconds": Family(
+        "histogram",
+        "Time from the request headers to the last byte of the response.",
+        ("route", "method"),
+        TIME_BUCKETS_S,
+    ),
+    "tabserve_http_requests_in_progress": Family("gauge", "Requests in flight."),
     "tabserve_http_requests_waiting": Family(
-        "gauge", "Requests that wait now for their client, the job table or a training."
+        "gauge", "Requests waiting for their client, the job table or a training."
     ),
     "tabserve_inference_requests_total": Family(
-        "counter", "Requests for predictions by how they ended.", ("model", "version", "outcome")
+        "counter", "Prediction requests, by outcome.", ("model", "version", "outcome")
     ),
     "tabserve_inference_stage_duration_seconds": Family(
-        "histogram", "Time that an answered request spent in a stage.", ("model", "stage"), TIME_BUCKETS_S
+        "histogram", "Time of answered prediction requests in each stage.", ("model", "stage"), TIME_BUCKETS_S
     ),
-    "tabserve_inference_rows_total": Family("counter", "Rows computed.", ("model", "version")),
+    "tabserve_inference_rows_total": Family("counter", "Rows predicted.", ("model", "version")),
     "tabserve_inference_batches_total": Family("counter", "Forward passes.", ("model", "version")),
-    "tabserve_batch_rows": Family("histogram", "Rows of a forward pass.", ("model",), _BATCH_SIZES),
-    "tabserve_predictions_total": Family(
-        "counter", "Rows by the class that was found most probable.", ("model", "version", "class")
-    ),
+    "tabserve_batch_rows": Family("histogram", "Rows per forward pass.", ("model",), _BATCH_SIZES),
+    "tabserve_predictions_total": Family("counter", "Rows, by most probable class.", ("model", "version", "class")),
     "tabserve_prediction_confidence": Family(
         "histogram",
-        "Probability of the most probable class, of a sample of rows.",
+        "Probability of the most probable class, in a sample of rows.",
         ("model", "version"),
         CONFIDENCE_BUCKETS,
     ),
     "tabserve_feature_drift_psi": Family(
         "gauge",
-        "Population stability index of the rows asked lately against the training split of the version that serves.",
+        "Population stability index of recent rows against the training split of the serving version.",
         ("model", "feature"),
     ),
-    "tabserve_queue_rows": Family("gauge", "Rows of small requests that wait now.", ("model",)),
-    "tabserve_queue_limit_rows": Family("gauge", "Rows that may wait for one version in one worker."),
-    "tabserve_train_jobs_total": Family("counter", "Training jobs that ended.", ("reason",)),
+    "tabserve_queue_rows": Family("gauge", "Rows of small requests in the queue.", ("model",)),
+    "tabserve_queue_limit_rows": Family("gauge", "Most rows in the queue of a version in one worker."),
+    "tabserve_train_jobs_total": Family("counter", "Ended trainings, by reason.", ("reason",)),
     "tabserve_train_job_duration_seconds": Family(
-        "histogram", "Time that an ended training had run.", ("reason",), JOB_BUCKETS_S
+        "histogram", "Running time of ended trainings.", ("reason",), JOB_BUCKETS_S
     ),
-    "tabserve_train_jobs_unfinished": Family("gauge", "Trainings that wait or run, over all processes.", ("status",)),
-    "tabserve_keys_file_ok": Family("gauge", "Whether the keys are those of the key file, as this worker sees it."),
-    "tabserve_model_swaps_total": Family("counter", "Versions that were to serve, by what became of it.", ("result",)),
-    "tabserve_model_info": Family(
-        "gauge", "The version that serves.", ("model", "version", "digest", "engine", "device")
-    ),
+    "tabserve_train_jobs_unfinished": Family("gauge", "Queued and running trainings, over all processes.", ("status",)),
+    "tabserve_keys_file_ok": Family("gauge", "1 if this worker uses the keys of the key file, 0 if the previous ones."),
+    "tabserve_model_swaps_total": Family("counter", "Model version swaps, by result.", ("result",)),
+    "tabserve_model_info": Family("gauge", "The serving version.", ("model", "version", "digest", "engine", "device")),
     "tabserve_model_ready": Family(
-        "gauge", "Whether the version answers, 1, or should and cannot.", ("model", "version")
+        "gauge", "1 for the serving version, 0 for an active version that does not serve.", ("model", "version")
     ),
     "tabserve_model_load_duration_seconds": Family(
-        "gauge", "Time that loading and proving the version that serves took.", ("model", "version")
+        "gauge", "Time to load and verify the serving version.", ("model", "version")
     ),
-    "tabserve_model_refused_versions": Family("gauge", "Versions that did not prove themselves.", ("model", "reason")),
+    "tabserve_model_refused_versions": Family(
+        "gauge", "Versions in the store that failed their checks.", ("model", "reason")
+    ),
     **{
         f"tabserve_model_{name}": Family("gauge", text, ("model", "version", "split"))
         for name, text in _EVALUATION.items()

@@ -1,4 +1,4 @@
-"""Archives that are small on the disk and want to be large in memory, or that two readers would read differently."""
+"""Archives that are small on disk and large in memory, or that two readers interpret differently."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ ZEROS = bytes(200 << 20)
 
 
 def with_members(*names: str, content: bytes = b"", compressed: bool = False) -> bytes:
-    """Return the good archive with members more."""
+    """Return the good archive with additional members."""
     stream = io.BytesIO(GOOD)
     kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "a") as archive:
-        warnings.simplefilter("ignore")  # of names that are there twice
+        warnings.simplefilter("ignore")  # about repeated names
         for name in names:
             archive.writestr(f"archive/{name}", content, kind)
     return stream.getvalue()
 
 
 def patched(archive: bytes, place: int, form: str, *values: int) -> bytes:
-    """Return the archive with numbers put in its place."""
+    """Return the archive with some of its numbers replaced."""
     changed = bytearray(archive)
     struct.pack_into(form, changed, place, *values)
     return bytes(changed)
 
 
 def claiming_two_gib() -> bytes:
-    """Return an archive whose first member says that it has 2 GiB."""
+    """Return an archive whose first member claims to have 2 GiB."""
     return patched(GOOD, GOOD.index(ENTRY) + 24, "<L", 2 << 30)
 
 
@@ -72,6 +72,6 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "garbage before it": (lambda: b"\x7fELF" + bytes(4096) + GOOD, "archive_invalid"),
     "code of 120 kB": (
         lambda: with_members("code/__torch__/z.py", content=b"a = 1\n" * 20_000, compressed=True),
-        "well",  # allowed, but it must not cost much
+        "well",  # allowed, but must be cheap
     ),
 }

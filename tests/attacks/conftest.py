@@ -1,4 +1,4 @@
-"""A service as strangers would meet it: with a key file, and a key for each scope."""
+"""A service as exposed to the public: with a key file, and a key for each scope."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ READ_AT_ONCE = 1 << 20
 
 
 class Crowd:
-    """Connections that are used again, and what was answered on them."""
+    """Reused connections, and the responses on them."""
 
     def __init__(self, port: int, message: bytes) -> None:
         self._port = port
@@ -28,7 +28,7 @@ class Crowd:
         self.offered = 0
 
     async def ask(self) -> None:
-        """Ask once, on a connection that is free or a new one."""
+        """Send one request, on a free connection or a new one."""
         self.offered += 1
         began = time.perf_counter()
         reader, writer = self._idle.pop() if self._idle else await self._connection()
@@ -57,7 +57,7 @@ class Crowd:
         return await asyncio.open_connection("127.0.0.1", self._port, limit=READ_AT_ONCE)
 
     async def at_rate(self, rate: int, seconds: float) -> None:
-        """Begin requests at fixed times, whatever became of those before."""
+        """Send requests at fixed times, without waiting for earlier ones."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         async with asyncio.TaskGroup() as tasks:
@@ -69,7 +69,7 @@ class Crowd:
                 tasks.create_task(self.ask())
 
     async def in_turns(self, clients: int, seconds: float) -> None:
-        """Let some clients ask one after the other."""
+        """Run clients that each send one request after the other."""
         last = time.monotonic() + seconds
 
         async def client() -> None:
@@ -82,12 +82,12 @@ class Crowd:
 
 
 def p99_ms(took_s: list[float]) -> float:
-    """Return the time that one in a hundred exceeded; 0 of fewer than two."""
+    """Return the 99th percentile of the times; 0 for fewer than two."""
     return statistics.quantiles(took_s, n=100)[98] * 1000 if len(took_s) > 1 else 0.0
 
 
 async def main(port: int, rate: int, clients: int, seconds: int) -> None:
-    """Ask for some seconds and print what became of it."""
+    """Send requests for some seconds and print the results."""
     crowd = Crowd(port, sys.stdin.buffer.read())
     began = time.monotonic()
     await (crowd.at_rate(rate, seconds) if rate else crowd.in_turns(clients, seconds))

@@ -1,4 +1,4 @@
-"""What an attack cost the service: memory, open files, connections."""
+"""Measure the cost of an attack on the service: memory, open files, connections."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ def _status_bytes(pid: int, field: str) -> int:
 
 
 def reset_peak(pid: int) -> None:
-    """Let the peak of a process's memory count from here."""
+    """Reset the peak of a process's memory."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the most resident memory that a process had."""
+    """Return the peak resident memory of a process."""
     return _status_bytes(pid, "VmHWM")
 
 
 def open_files(pid: int) -> int:
-    """Return how many files and sockets a process has open."""
+    """Return the number of open files and sockets of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def threads_of(pid: int) -> int:
-    """Return how many threads a process has."""
+    """Return the number of threads of a process."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def in_progress(client: httpx.Client) -> float:
-    """Return how many requests a service is answering, this one among them."""
+    """Return the number of requests in flight, including this one."""
     found = re.search(r"^tabserve_http_requests_in_progress (\S+)$", client.get("/metrics").text, re.MULTILINE)
     assert found
     return float(found[1])
 
 
 def waiting(client: httpx.Client) -> float:
-    """Return how many requests of a service wait for their client or for a training."""
+    """Return the number of requests that wait for their client or for a training."""
     found = re.search(r"^tabserve_http_requests_waiting (\S+)$", client.get("/metrics").text, re.MULTILINE)
     assert found
     return float(found[1])
 
 
 class Asking:
-    """Requests in a thread, one after the other, while something else goes on; each must be answered rightly."""
+    """Consecutive requests in a thread beside other work; each must be answered correctly."""
 
     def __init__(self, ask: Callable[[], bool], pause_s: float = 0.005) -> None:
-        """Store the parts; `ask` asks once, and tells whether the answer was right."""
+        """`ask` sends one request and returns whether its response was right."""
         self._ask = ask
         self._pause_s = pause_s
         self._done = threading.Event()
@@ -83,13 +83,13 @@ class Asking:
             self._done.wait(self._pause_s)
 
     def go_on(self, answers: int) -> None:
-        """Wait for so many more answers."""
+        """Wait for this number of further responses."""
         enough = len(self.took_s) + answers
         until(lambda: len(self.took_s) >= enough, f"{answers} more answers")
 
     @property
     def p99_ms(self) -> float:
-        """Return the time that one in a hundred answers exceeded."""
+        """Return the 99th percentile of the response times."""
         return statistics.quantiles(self.took_s, n=100)[98] * 1000
 
     def __enter__(self) -> Asking:

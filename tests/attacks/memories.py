@@ -23,7 +23,7 @@ return torch.stack((1.0 - high, high), dim=1)
 
 
 class Keeper(nn.Module):
-    """Has all that a module may keep things in."""
+    """A module with every kind of attribute that can store state."""
 
     def __init__(self) -> None:
         super().__init__()

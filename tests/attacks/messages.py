@@ -1,4 +1,4 @@
-"""Requests that are written by hand, and how they were answered."""
+"""Raw requests, and the responses to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAP = 8 << 20  # of a body, by default
 
 
 def head(guarded: Guarded, *headers: str, path: str = "/predict/iris", key: bool = True, method: str = "POST") -> bytes:
-    """Return a head without a length, with a key that may predict."""
+    """Return headers without a length, with a key for predictions."""
     bearer = [f"authorization: Bearer {guarded.keys[Scope.PREDICT]}"] if key and guarded.keys else []
     lines = [f"{method} {path} HTTP/1.1", "host: localhost", "content-type: application/json", *bearer, *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -26,7 +26,7 @@ def whole(guarded: Guarded, body: bytes, *headers: str, path: str = "/predict/ir
 
 
 def answer_to(url: httpx.URL, message: bytes) -> Answer:
-    """Send a message on a connection of its own, also if the service does not want all of it."""
+    """Send a message on a new connection, even if the service does not read all of it."""
     with connected(url) as connection:
         with contextlib.suppress(ConnectionError):
             connection.send(message)
@@ -34,7 +34,7 @@ def answer_to(url: httpx.URL, message: bytes) -> Answer:
 
 
 def post(guarded: Guarded, message: bytes) -> int:
-    """Send a message and return the status of the answer."""
+    """Send a message and return the status of the response."""
     return answer_to(guarded.url, message).status
 
 

@@ -22,7 +22,7 @@ PAUSE_S = 0.4
 
 @dataclass
 class Tally:
-    """What became of the connections."""
+    """The ends of the connections."""
 
     opened: int = 0
     cut_off: int = 0
@@ -30,7 +30,7 @@ class Tally:
 
 
 async def attack(port: int, begin: bytes, more: bytes, until_s: float, tally: Tally, *, deaf: bool) -> None:
-    """Open a connection, send a byte now and again, and open the next one when it is cut off."""
+    """Open a connection, send a byte occasionally, and reconnect when it is closed."""
     loop = asyncio.get_running_loop()
     while loop.time() < until_s:
         with socket.socket() as client, contextlib.suppress(OSError):
@@ -45,14 +45,14 @@ async def attack(port: int, begin: bytes, more: bytes, until_s: float, tally: Ta
             if loop.time() < until_s:
                 tally.cut_off += 1
                 tally.longest_s = max(tally.longest_s, time.monotonic() - began)
-        await asyncio.sleep(PAUSE_S / 4)  # a service that refuses at once is not asked thousands of times a second
+        await asyncio.sleep(PAUSE_S / 4)  # do not send thousands of requests a second to a service that refuses at once
 
 
 async def _cut_off(client: socket.socket, more: bytes, until_s: float, *, deaf: bool) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError):
         while loop.time() < until_s:
-            if deaf:  # a connection that was reset is seen without reading from it
+            if deaf:  # detects a reset connection without reading from it
                 await asyncio.sleep(PAUSE_S)
                 if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     return

@@ -45,7 +45,7 @@ PREDICTIONS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Signed:
-    """A service that wants signatures and serves version 1 of `means`."""
+    """A service that requires signatures and serves version 1 of `means`."""
 
     client: httpx.Client
     pid: int
@@ -53,7 +53,7 @@ class Signed:
     ours: ModelRepository
 
     def refusal(self, version: int) -> str:
-        """Ask for a version to be activated, and return the reason why it is not."""
+        """Activate a version, and return the reason why it is refused."""
         answer = self.client.post(f"/models/means/versions/{version}/activate", timeout=60)
         assert answer.status_code == 409, answer.text
         found = re.search(r"was refused \((\w+)\): ", answer.json()["detail"])
@@ -74,7 +74,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
 
 
 def pt2() -> bytes:
-    """Return what torch.export writes."""
+    """Return an archive written by torch.export."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -83,7 +83,7 @@ def pt2() -> bytes:
 
 
 def legacy_tar() -> bytes:
-    """Return a tar with the members that torch.save wrote before 1.0."""
+    """Return a tar archive like those of torch.save before 1.0."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name in ("sys_info", "pickle", "storages"):
@@ -123,7 +123,7 @@ def other_manifest(folder: Path) -> None:
 
 
 def artifact(make: Callable[[], torch.nn.Module | bytes]) -> Callable[[Signed], int]:
-    """Return what publishes such a model, rightly signed."""
+    """Return a function that publishes such a model, correctly signed."""
     return lambda signed: publish_as_means(signed.ours, make(), activate=False)
 
 
@@ -160,7 +160,7 @@ CORPUS: dict[str, tuple[Callable[[Signed], int], tuple[str, ...]]] = {
 
 
 def canaries(folder: Path) -> list[Path]:
-    """Return what hostile code wrote."""
+    """Return the files that hostile code wrote."""
     return [path for path in folder.rglob("*") if "canary" in path.name]
 
 
@@ -175,7 +175,7 @@ def test_every_hostile_artifact_is_refused_for_its_own_reason_while_the_old_vers
             reasons[kind] = signed.refusal(versions[kind])
             assert reasons[kind] in expected, kind
         until(lambda: len(asked.took_s) >= PREDICTIONS, "so many predictions", 60)
-        # by number, too, they answer nobody
+        # requests by number do not get predictions either
         for version in versions.values():
             answer = signed.client.post(f"/predict/means/versions/{version}", json={"instances": [[0, 0]]}, timeout=60)
             assert answer.status_code == 409
@@ -199,7 +199,7 @@ MEMORIES = {
 
 
 def test_programs_with_a_memory_are_refused_while_the_old_version_answers(signed: Signed, measured: Measured) -> None:
-    """X-04: programs that remember, look at other rows, are random or may never end."""
+    """X-04: programs that keep state, read other rows, are random or may never end."""
     refused = 0
     with asking(signed.client, 0.001) as asked:
         for reason, programs in MEMORIES.items():

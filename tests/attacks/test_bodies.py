@@ -20,7 +20,7 @@ from tests.promises import Measured, allowed
 
 pytestmark = pytest.mark.slow
 
-FEW = 2 << 20  # what may be under way in the buffers of the kernel besides the 64 KiB that are read
+FEW = 2 << 20  # bytes that the kernel may buffer in addition to the 64 KiB that are read
 
 
 @pytest.mark.parametrize("path", ["/predict/iris", "/predict"])
@@ -58,7 +58,7 @@ def test_body_in_small_chunks_is_a_body(count: int, size: int, guarded: Guarded)
 
 
 def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> None:
-    """S-13: as many as come in one packet are read in one go, so there may not be many."""
+    """S-13: all chunks of a packet are parsed at once, so their number is limited."""
     good = whole(guarded, GOOD)
     tiny = head(guarded, "transfer-encoding: chunked") + in_chunks(GOOD.ljust(1 << 20), 1)
     before = resident_bytes(guarded.pid)
@@ -79,7 +79,7 @@ def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> Non
 
 
 def test_stranger_is_answered_before_the_body_is_read(guarded: Guarded, measured: Measured) -> None:
-    """S-13: a key is asked for first, whatever follows; others are answered as before."""
+    """S-13: the key is checked first, before any body; other clients are not affected."""
     good = whole(guarded, GOOD)
     before = resident_bytes(guarded.pid)
     with contextlib.ExitStack() as stack:
@@ -109,7 +109,7 @@ def test_stranger_is_answered_before_the_body_is_read(guarded: Guarded, measured
 
 
 def sent_until_full(connection: Connection) -> int:
-    """Return how many bytes of a body go through before nobody takes more."""
+    """Return the number of bytes of a body that the service accepts before it stops reading."""
     connection.socket.setblocking(False)
     sent = 0
     with contextlib.suppress(BlockingIOError, ConnectionError):
@@ -148,7 +148,7 @@ COMPRESSED = {
 
 
 def test_compressed_bodies_are_refused_unread(guarded: Guarded, measured: Measured) -> None:
-    """S-14: each encoding on each way, bombs of 100 MiB among them, and an empty body."""
+    """S-14: each encoding on each path, including bombs of 100 MiB, and an empty body."""
     before, took_s = resident_bytes(guarded.pid), list[float]()
     for encoding, bomb in COMPRESSED.items():
         for path in ("/predict/iris", "/predict", "/predict/iris?", "/v2/models/iris/infer"):
@@ -197,7 +197,7 @@ def test_forms_and_files_are_taken_nowhere(guarded: Guarded, measured: Measured)
         scope = ROUTES[route]
         assert scope is not None
         if path == "/v2/repository/index":
-            continue  # takes a query in JSON whatever it is called, as Triton's clients send it
+            continue  # accepts a JSON query with any content type, as Triton's clients send it
         for kind, body in FORMS.items():
             headers = {**guarded.bearer(scope), "content-type": kind}
             answer = guarded.client.request(method, concrete(path), content=body, headers=headers)

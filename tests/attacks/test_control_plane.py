@@ -9,7 +9,7 @@ import base64
 import itertools
 import json
 import os
-import pickle  # to send what must never be read
+import pickle  # to send data that must never be unpickled
 import random
 import re
 import shutil
@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; scripts/packages does it"),
 ]
 
-SECRET = "canary-51c0"  # stands in a file that nobody may read
+SECRET = "canary-51c0"  # content of a file that must not be read
 SYSTEM = (
     "/proc/",
     "/sys/",
@@ -53,7 +53,7 @@ SYSTEM = (
 
 @dataclass(frozen=True)
 class Watched:
-    """A service without keys, so that nothing is refused for want of one, and all that it asked of the kernel."""
+    """A service without keys, so that no request is refused for lack of one, and its system calls."""
 
     client: httpx.Client
     folder: Path
@@ -67,7 +67,7 @@ class Watched:
         return self.trace.read_text().splitlines()[after:]
 
     def called(self, after: int) -> list[str]:
-        """Return whom the service called, or tried to."""
+        """Return the addresses to which the service connected or tried to."""
         return [call for call in self.calls(after) if re.search(r"\b(connect|sendto)\(.*AF_INET", call)]
 
     def opened_elsewhere(self, after: int) -> list[str]:
@@ -88,12 +88,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     prefix = ("strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e", calls, "-o", str(trace))
     with service(folder, prefix=prefix) as (client, process):
         yield Watched(client, folder, trace)
-        for served in children_of(process.pid):  # strace ends with it, and takes no signal itself
+        for served in children_of(process.pid):  # strace ends with it, and handles no signal itself
             os.kill(served, signal.SIGTERM)
 
 
 class Sender:
-    """Requests over one connection after the other: refusals close some."""
+    """A client that reconnects when a refusal closes its connection."""
 
     def __init__(self, base_url: httpx.URL) -> None:
         self._base_url = base_url
@@ -192,7 +192,7 @@ ODD = (
 
 
 def names() -> list[str]:
-    """Return names as they stand in a request: upwards by any spelling, and what is odd."""
+    """Return names as spelled in a request: parent folders in every spelling, and unusual characters."""
     ways = itertools.product(UPWARDS, SLASHES, (1, 2, 4), TARGETS)
     return [(up + slash) * depth + target for up, slash, depth, target in ways] + list(ODD)
 
@@ -210,7 +210,7 @@ def named_routes() -> list[tuple[str, str]]:
 
 
 def test_no_name_leads_out_of_the_folders(watched: Watched, sender: Sender, measured: Measured) -> None:
-    """S-02: each name at each place of each route."""
+    """S-02: each name in each position of each route."""
     before, tried, routes = len(watched.calls()), names(), named_routes()
     for (method, path), name in itertools.product(routes, tried):
         answer = sender.ask(request(b"", path.replace("HERE", name), {}, method=method))
@@ -304,7 +304,7 @@ def test_nothing_in_a_training_request_is_run(watched: Watched, sender: Sender, 
 
 
 def run(watched: Watched, after: int) -> list[tuple[str, str]]:
-    """Return which process ran which program, or tried to."""
+    """Return the programs that each process ran or tried to run."""
     calls = [re.match(r'(\d+) +execve(?:at)?\((?:AT_FDCWD, )?"([^"]*)"', call) for call in watched.calls(after)]
     return [(call[1], call[2]) for call in calls if call]
 

@@ -1,4 +1,4 @@
-"""Data sets that cost much to look at: nobody else waits for them, and nobody looks longer than somebody wants it."""
+"""Data sets that are expensive to check: they delay no other upload, and a check ends with its client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its
     behind: bytes, tmp_path: Path, measured: Measured
 ) -> None:
     small = b"x,y\n" + b"1,a\n2,b\n" * 6
-    stuck = b"x,y\n" + b"1,a\n" * 1_200_000  # more than the small lane takes
+    stuck = b"x,y\n" + b"1,a\n" * 1_200_000  # more than the limit of small uploads
     with service(tmp_path, ready=False) as (client, _):
         with connected(client.base_url) as connection:
             connection.send(request(stuck, "/datasets/stuck", CSV, method="PUT") + behind)
@@ -46,7 +46,7 @@ def test_x5_a_check_that_does_not_end_holds_up_no_small_upload_and_ends_with_its
 
 
 def checks(folder: Path, name: str) -> list[int]:
-    """Return the processes that look at the file of a data set that arrives."""
+    """Return the processes that check the file of an arriving data set."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -19,10 +19,10 @@ from tests.attacks.messages import answer_to, head, in_chunks, whole
 from tests.promises import LONG, Measured, allowed
 
 LIMIT = 32 << 10
-MOST_SENT = 16 << 20  # if so much goes through, nobody bounds it; buffers of the kernel take some
+MOST_SENT = 16 << 20  # more than this means that there is no limit; the kernel buffers some
 DATA = in_chunks(GOOD).removesuffix(b"0\r\n\r\n")
 
-# What comes first of a body in chunks, and what then comes for ever.
+# The beginning of a chunked body, and the bytes that then repeat forever.
 ENDLESS: dict[str, tuple[bytes, bytes]] = {
     "value of a trailer": (b"0\r\nx-a: ", b"a"),
     "name of a trailer": (b"0\r\n", b"a"),
@@ -47,7 +47,7 @@ def chunked_head(guarded: Guarded, path: str = PATHS[0]) -> bytes:
 
 
 def sent_for_ever(connection: Connection, start: bytes, again: bytes, piece: int) -> int:
-    """Send a start and then the same again and again until there is something to read; return how much was sent."""
+    """Send a beginning and then the same bytes repeatedly until a response arrives; return the number sent."""
     more = again * (piece // len(again) + 1)
     sent = 0
     with contextlib.suppress(ConnectionError):
@@ -76,7 +76,7 @@ def test_endless_part_of_a_body_is_refused(kind: str, piece: int, guarded: Guard
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_endless_part_behind_an_answer_ends_the_connection(kind: str, guarded: Guarded) -> None:
-    """X-03: of a body that nobody waited for; its request has its answer, and gets no second one."""
+    """X-03: for a body whose request has its response already; it gets no second one."""
     start, again = ENDLESS[kind]
     with connected(guarded.url) as connection:
         connection.send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -126,7 +126,7 @@ def test_parts_of_a_body_have_the_limits_of_a_head(
 def test_what_comes_before_a_body_in_its_packet_is_not_counted_with_it(
     extension: int, pieces: int, guarded: Guarded
 ) -> None:
-    """X-03: other requests, or a head that is as large as it may be."""
+    """X-03: other requests, or headers of the largest permitted size."""
     probe = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
     start = chunked_head(guarded)
     number = (LIMIT - len(start)) // len(probe)

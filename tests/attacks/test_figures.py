@@ -36,12 +36,12 @@ def scrape(guarded: Guarded) -> str:
 
 
 def series(text: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
-    """Return all series of a scrape; the parser accepts what Prometheus does."""
+    """Return all series of a scrape; the parser accepts the same input as Prometheus."""
     return {(s.name, frozenset(s.labels.items())) for f in text_string_to_metric_families(text) for s in f.samples}
 
 
 def junk(seed: int, guarded: Guarded) -> Iterator[bytes]:
-    """Yield requests for ever with names, paths, methods, user agents and bodies that nobody else has."""
+    """Yield requests forever, each with a unique name, path, method, user agent and body."""
     draw = random.Random(seed)
     paths = sorted({route.partition(" ")[2] for route in ROUTES})
     keys = [guarded.bearer(Scope.PREDICT), guarded.bearer(Scope.METRICS), {"authorization": "Bearer no"}, {}, {}]
@@ -57,7 +57,7 @@ def junk(seed: int, guarded: Guarded) -> Iterator[bytes]:
 
 
 def every_answer(guarded: Guarded) -> Iterator[bytes]:
-    """Yield requests for every route, by every method, that get every answer which strangers can get of it."""
+    """Yield requests for every route and method with every status that clients without a key can cause."""
     unknown, odd = dict.fromkeys(VALUES, "unknown"), dict.fromkeys(VALUES, "999999")
     paths = sorted({route.partition(" ")[2] for route in ROUTES})
     keys: tuple[dict[str, str], ...] = (guarded.bearer(Scope.PREDICT), guarded.bearer(Scope.METRICS), {})
@@ -72,7 +72,7 @@ def every_answer(guarded: Guarded) -> Iterator[bytes]:
 
 
 def send(guarded: Guarded, requests: Iterable[bytes]) -> None:
-    """Send requests on a connection, and on the next one when that was closed."""
+    """Send requests on a connection, and on a new one when it was closed."""
     connection: Connection | None = None
     for raw in requests:
         connection = connection or Connection(guarded.url)
@@ -88,7 +88,7 @@ def send(guarded: Guarded, requests: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def scrapes(guarded: Guarded) -> Iterator[list[float]]:
-    """Scrape again and again meanwhile; yields how many seconds each took."""
+    """Scrape repeatedly during the block; yield the durations in seconds."""
     took_s: list[float] = []
     done = threading.Event()
 

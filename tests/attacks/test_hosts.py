@@ -1,4 +1,4 @@
-"""Heads that mean one thing to a guard and another to routing: none of them opens a protected route (S-06)."""
+"""Headers that a guard and the routing could interpret differently: none opens a protected route (S-06)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def heads() -> list[str]:
     return found
 
 
-# The path of these is a probe's, whatever else they say, and no other route's answer comes.
+# The path of these is a probe's, so the response is never that of another route.
 PROBE = "GET /livez?/"
 
 

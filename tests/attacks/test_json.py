@@ -29,7 +29,7 @@ PREDICT, INFER = "/predict/iris", "/v2/models/iris/infer"
 VERSIONED = "/v2/models/iris/versions/1/infer"
 SLOWEST_S = allowed(0.05)
 MANY_NAMES = ("100,000 names", "100,001 names")
-MANY_NAMES_S = allowed(0.5)  # each is looked at, in a thread: docs/decisions.md
+MANY_NAMES_S = allowed(0.5)  # each is compared, in a thread: docs/decisions.md
 
 
 def nested(depth: int) -> bytes:
@@ -77,7 +77,7 @@ def sweep() -> Iterator[bytes]:
 
 
 def test_every_depth_and_length_is_answered_or_refused_and_quickly(guarded: Guarded, measured: Measured) -> None:
-    """S-15, on one connection that stays open whatever it carried."""
+    """S-15, on one connection that stays open after every body."""
     took_s, counts = list[float](), dict[int, int]()
     with connected(guarded.url) as connection:
         for body, path in itertools.product(sweep(), (PREDICT, INFER)):
@@ -107,7 +107,7 @@ def test_hostile_json_is_refused_wherever_json_is_taken(depth: int, guarded: Gua
         assert answer.status_code in ((400, 422) if len(body) <= MAX_SMALL_BYTES else (413,)), answer.text
         assert json.loads(answer.text)["errors"] is not None
     twins = b'{"ready": true, "ready": false}'
-    for body in (deep, twins) if depth > 16 else (twins,):  # the index passes over fields that it does not know
+    for body in (deep, twins) if depth > 16 else (twins,):  # the index ignores unknown fields
         assert post(guarded, whole(guarded, body, path="/v2/repository/index")) in (400, 413)
     tail = whole(guarded, deep + b"\0" * 16, f"{JSON_BYTES}: {len(deep)}", path=INFER)
     assert post(guarded, tail.replace(b"application/json", b"application/octet-stream")) == 400
@@ -178,7 +178,7 @@ def refuse(text: str) -> NoReturn:
 
 
 def strictly(answer: Answer) -> Any:
-    """Parse an answer as the strictest reader would."""
+    """Parse a response strictly."""
     return json.loads(answer.body.decode("utf-8", "strict"), parse_constant=refuse)
 
 
@@ -186,7 +186,7 @@ def strictly(answer: Answer) -> Any:
 def test_generated_bodies_are_refused_in_strict_json_unless_they_are_legal(
     query: str, guarded: Guarded, measured: Measured
 ) -> None:
-    """S-16, the same bodies on both ways from the socket."""
+    """S-16, the same bodies on both paths from the socket."""
     count, legal_count = rounds(2000, 20_000), 0
     with connected(guarded.url) as connection:
         for body, legal in generated(count, random.Random(16)):

@@ -1,4 +1,4 @@
-"""What errors tell strangers: what they did wrong, and nothing about the machine, the program or keys (S-12)."""
+"""Errors describe the client's mistake, and reveal nothing about the machine, the program or keys (S-12)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_dangerous_extensions_are_not_there(method: str, path: str, guarded: Gua
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Return a service with much that is wrong: a model that fails, a damaged one, a refused version, keys."""
+    """Return a service with many faults: a model that fails, a damaged one, a refused version, keys."""
     folder = tmp_path_factory.mktemp("failing")
     store_in(folder)
     repository = ModelRepository(folder / "models")

@@ -1,4 +1,4 @@
-"""The log of a running service: nobody forges a line in it, and it holds no key and no value (S-23, M-16)."""
+"""The log of a running service: no line can be forged, and it contains no key and no value (S-23, M-16)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 CRLF_FORGED = '\r\n{"level": "critical", "message": "forged"}\r\n'
 PAYLOADS = [*NASTY.values(), CRLF_FORGED, '{"message":"forged"}', "%0d%0aforged", "\x1b]0;forged\x07"]
-# Values that nothing makes by chance; most are outside the range that the model knows, and are warned about.
+# Values that do not occur by chance; most are outside the training range and cause warnings.
 PLANTED = [f"73{number:02}.91827" for number in range(50)]
 PLANTED_FORM = re.compile(r"73\d\d\.9182")
 
@@ -53,14 +53,14 @@ class Watched:
         return {"authorization": f"Bearer {self.key}"}
 
     def log(self) -> bytes:
-        """Return all that the service wrote to standard output and standard error."""
+        """Return the service's standard output and standard error."""
         return (self.folder / "service.log").read_bytes()
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log().splitlines()]
 
     def answered(self) -> Counter[int]:
-        """Return how many requests the log says were answered, by status."""
+        """Return the number of logged requests, by status."""
         return Counter(line["status"] for line in self.lines() if line["message"] == "answered")
 
 
@@ -81,7 +81,7 @@ def percent(text: str) -> str:
 
 
 def hostile(payload: str, bearer: dict[str, str]) -> Iterator[bytes]:
-    """Yield requests with the payload in each place that a stranger fills."""
+    """Yield requests with the payload in each place that a client controls."""
     coded, raw = percent(payload), payload.encode("utf-8", "surrogateescape").replace(b"\r\n", b"\r\n ")
     json_type, csv = {"content-type": "application/json"}, {"content-type": "text/csv"}
     name = json.dumps(payload)
@@ -131,7 +131,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def test_no_secret_is_in_logs_figures_or_processes(watched: Watched, measured: Measured) -> None:
-    """S-23: also not of a key that was presented wrongly, and not in what children are started with."""
+    """S-23: including keys presented in a wrong way, and the arguments and variables of child processes."""
     bearer = watched.bearer()
     secret = watched.key.split("_", 2)[2]
     wrong = f"tabserve_{'0' * 12}_{'Zq9' * 14}Z"
@@ -203,7 +203,7 @@ def test_no_value_is_in_logs_errors_figures_or_jobs(tmp_path: Path, measured: Me
             assert answer.status_code < 500, answer.text
             if answer.status_code >= 400:
                 texts[f"error {number}"] = answer.text
-        for target in ("kind", "none"):  # names of classes and columns are no values: they are told
+        for target in ("kind", "none"):  # names of classes and columns may appear: they are not values
             wanted = {"model": "planted", "dataset": "planted", "target": target, "overrides": {"epochs": 3}}
             answer = client.post("/train", json=wanted)
             texts[f"training on {target}"] = answer.text

@@ -1,4 +1,4 @@
-"""Requests that make the service hold much: refused as soon as all together hold what they may, small ones go on."""
+"""Requests that occupy much memory: refused when the budget is used up, while small ones go on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLIENTS = 60
 
 @pytest.fixture(scope="module")
 def frugal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Run a service in which requests may hold four of the largest bodies."""
+    """Run a service with a memory budget of four of the largest bodies."""
     folder = tmp_path_factory.mktemp("frugal")
     store_in(folder)
     with service(folder, environment={"TABSERVE_MAX_BYTES_HELD": str(HELD)}) as (client, process):
@@ -40,7 +40,7 @@ def is_answered(connection: Connection) -> bool:
 
 
 def send_unfinished(connection: Connection, message: bytes) -> None:
-    """Send a message but its last byte, or less if an answer comes all the same."""
+    """Send a message without its last byte, or less if a response arrives."""
     with contextlib.suppress(ConnectionError):
         for place in range(0, len(message) - 1, PIECE):
             if is_answered(connection):
@@ -49,7 +49,7 @@ def send_unfinished(connection: Connection, message: bytes) -> None:
 
 
 def answers_to(connections: list[Connection], least: int) -> list[Answer]:
-    """Wait until so many have an answer, and return all that there are."""
+    """Wait for this number of responses, and return all of them."""
     until(lambda: sum(map(is_answered, connections)) >= least, f"{least} have an answer")
     return [connection.answer() for connection in connections if is_answered(connection)]
 

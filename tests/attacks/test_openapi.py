@@ -27,7 +27,7 @@ from tests.promises import LONG, Measured
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if LONG else 600)]
 
-# Trainings that take next to no time, so that hundreds can be asked for, and ended, and repeated.
+# Very short trainings, so that hundreds can be requested, cancelled and repeated.
 TRAINING = """
 import hashlib, json, pathlib, sys, time
 def say(**line): print(json.dumps(line), flush=True)
@@ -59,7 +59,7 @@ class Played:
         self._document.write_bytes(client.get("/openapi.json", headers=self.headers).content)
 
     def ask(self, *arguments: str) -> int:
-        """Let schemathesis ask; return how often it did."""
+        """Run schemathesis; return its number of requests."""
         program, configuration = Path(sys.executable).with_name("st"), Path(__file__).with_name("openapi.toml")
         command = [str(program), "--config-file", str(configuration), "--no-color", "run", str(self._document)]
         asked = subprocess.run(
@@ -76,7 +76,7 @@ class Played:
         return int(found[1].replace(",", ""))
 
     def answers(self) -> dict[int, int]:
-        """Return how often the service answered with which status, as it counts itself."""
+        """Return the service's own count of responses by status."""
         counted: dict[int, int] = {}
         for family in text_string_to_metric_families(self.client.get("/metrics", headers=self.headers).text):
             for sample in family.samples:

@@ -1,4 +1,4 @@
-"""More than can be done: refused at once and by name, and nothing is computed that nobody waits for (F-16, F-17)."""
+"""Overload is refused at once with a reason, and rows without a waiting client are not computed (F-16, F-17)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAIT_S = 1.0
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Run a service whose batches wait for company, so that requests can be caught waiting; few may wait."""
+    """Run a service that delays its batches, so that requests are in the queue; the queue is short."""
     folder = tmp_path_factory.mktemp("patient")
     store_in(folder)
     environment = {
@@ -79,7 +79,7 @@ def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, late: in
     message, crowd = request(GOOD.ljust(100), path), 12
     with contextlib.ExitStack() as stack:
         last, *others = (stack.enter_context(connected(crowded.url)) for _ in range(crowd + 1))
-        last.send(message[: len(message) - late] if late else b"")  # there is room for it now, but not when it is whole
+        last.send(message[: len(message) - late] if late else b"")  # below the limit now, but not when it is complete
         for connection in others:
             connection.send(request(path=path))
         until(lambda: in_progress(crowded.client) == crowd + 1, "all are in flight, and the scrape")
@@ -149,7 +149,7 @@ def test_deadline_that_is_no_number_is_refused(value: str, patient: Guarded) -> 
 
 
 def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path, measured: Measured) -> None:
-    """F-17: 50 ms of patience behind a batch that waits 500 ms for company."""
+    """F-17: a deadline of 50 ms behind a batch that is delayed by 500 ms."""
     store_in(tmp_path)
     message = request(headers={**JSON, "x-request-timeout-ms": "50"})
     with (
@@ -165,7 +165,7 @@ def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path
         computed = rows_answered(client) - before - 1
 
     assert set(statuses) <= {504, 200}
-    assert computed == statuses.count(200)  # they came right before a batch, as some do where sending all takes long
+    assert computed == statuses.count(200)  # they arrived just before a batch, as some do when sending all takes long
     assert computed <= (10 if LONG else 200)
     measured(
         "F-17",
@@ -173,9 +173,9 @@ def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path
     )
 
 
-PLACES = 8  # requests may wait for a batch that answers them after 0.1 s: 80 a second whatever the machine does
+PLACES = 8  # a batch answers the queued requests after 0.1 s: 80 a second on any machine
 PERIOD_S = 0.1
-BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # what a machine that does other things may cost
+BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # allowance for other load on the machine
 
 
 def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_before(
@@ -217,7 +217,7 @@ def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_befo
 
 @dataclass(frozen=True)
 class Load:
-    """What a load brought, in answers a second."""
+    """Result of a load, in responses per second."""
 
     offered: float
     goodput: float

@@ -1,4 +1,4 @@
-"""What a page in a browser at this machine can make a service without keys do, over real sockets: nothing (S-25)."""
+"""Pages in a browser on this machine cannot use a service without keys, over real sockets (S-25)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def status(client: httpx.Client, message: bytes) -> int:
 
 
 def test_form_of_another_page_activates_trains_and_deletes_nothing(keyless: httpx.Client, measured: Measured) -> None:
-    """A browser sends these without asking first: no body, or one of a form's types, whatever it holds."""
+    """A browser sends these without a preflight: no body, or a body of one of a form's types."""
     form = {"content-type": "application/x-www-form-urlencoded", **EVIL}
     asked = [
         ("POST", ACTIVATE, b"", EVIL),

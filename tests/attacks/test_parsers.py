@@ -46,8 +46,8 @@ CONTRACT = contract_of(FEATURES)
 REFUSALS = (InvalidInput, MalformedBody)
 PARSERS = 16
 
-# What parsers trip over: quotes, brackets, ends of lines and strings, numbers that are none, depth, bytes that are no
-# text.
+# Typical causes of parser errors: quotes, brackets, ends of lines and strings, invalid numbers, depth, bytes that are
+# not text.
 TOKENS = [
     *(b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"\n", b"\r", b"\x00", b"-", b".", b"e", b"null", b"true"),
     *(b"NaN", b"-Infinity", b"1e999", b"1e39", b"-0.0", b"5e-324", b"9" * 400, b"\\ud800", b"\xff", b"\xef\xbb\xbf"),

@@ -74,7 +74,7 @@ CUT_OFF: dict[str, bytes] = {
 class Scene:
     """Requests in a row: the values that good ones ask for, how each is asked, and how the row ends."""
 
-    goods: str  # s short, u uvicorn's way, c in chunks
+    goods: str  # s: fast path, u: uvicorn's path, c: chunked
     ending: str
     cuts: tuple[int, ...]
 
@@ -94,7 +94,7 @@ def good(kind: str, place: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Run a service that waits for company, so that all of a scene is answered in the same turn."""
+    """Run a service that delays its batches, so that all requests of a scene share one."""
     folder = tmp_path_factory.mktemp("waiting")
     store_in(folder)
     with service(folder, environment={"TABSERVE_MAX_BATCH_WAIT_S": "0.01"}) as (client, _):
@@ -103,7 +103,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def answers(raw: bytes) -> list[tuple[int, bytes]]:
-    """Return statuses and bodies; what comes must be whole answers and nothing else."""
+    """Return statuses and bodies; the received bytes must be complete responses and nothing else."""
     found = []
     while raw:
         head, _, raw = raw.partition(b"\r\n\r\n")
@@ -149,7 +149,7 @@ def check(client: httpx.Client, scene: Scene) -> None:
 
     goods = [(status, value_of(body)) for status, body in found if status == 200]
     assert goods == [(200, place / 8) for place in range(len(goods))], scene
-    if scene.ending in CUT_OFF:  # who says no more is taken to be gone: what is not answered yet is not
+    if scene.ending in CUT_OFF:  # a client that closes its side counts as disconnected: the rest is not answered
         assert len(goods) == len(found) <= len(scene.goods), scene
     else:
         assert len(goods) == len(scene.goods), (scene, found)

@@ -1,4 +1,4 @@
-"""Every route against every kind of key, as a table that somebody wrote down; a route that it lacks fails (S-05)."""
+"""Every route with every kind of key, against an explicit table; a route that it lacks fails (S-05)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.attacks.conftest import Guarded
 from tests.processes import service
 from tests.promises import Measured
 
-# Method and path, and the one scope that opens it.
+# Method and path, and the one scope that permits it.
 PUBLIC = None
 ROUTES: dict[str, Scope | None] = {
     "GET /livez": PUBLIC,

@@ -1,4 +1,4 @@
-"""Clients that send or read too slowly, or go away in between: cut off, and nobody else notices (S-19, F-18)."""
+"""Clients that are too slow or disconnect: they are disconnected, and others are not affected (S-19, F-18)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.promises import Measured, allowed
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 1.0
-LATEST_S = TIMEOUT_S + allowed(2)  # each connection looks at itself once a second
+LATEST_S = TIMEOUT_S + allowed(2)  # each connection is checked once a second
 HEAD = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
@@ -42,7 +42,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 def seconds_until_closed(connection: Connection, *, send: bytes = b"") -> tuple[float, bytes]:
-    """Send a byte now and again until the service closes; return how long it took and what it said."""
+    """Send a byte occasionally until the service closes; return the duration and the response."""
     began = time.monotonic()
     connection.socket.settimeout(0.1)
     received = b""
@@ -103,7 +103,7 @@ def test_body_that_comes_fast_enough_may_take_longer_than_the_timeout(hasty: Gua
         connection.send(HEAD + b"content-length: %d\r\n\r\n" % len(body))
         for place in range(0, len(body), 20_000):
             connection.send(body[place : place + 20_000])
-            time.sleep(0.08)  # not to synchronise: this is how fast the client is
+            time.sleep(0.08)  # not to synchronise: this is the speed of the client
         assert connection.answer().status == 200
 
 
@@ -146,7 +146,7 @@ def test_healthy_clients_do_not_notice_hundreds_of_slow_ones(hasty: Guarded, mea
 
 @contextlib.contextmanager
 def predicting(service: Guarded, clients: int) -> Iterator[list[Asking]]:
-    """Let some clients predict, each on a connection of its own."""
+    """Run clients that predict, each on its own connection."""
 
     def ask(connection: Connection) -> bool:
         connection.send(request())
@@ -181,7 +181,7 @@ def test_thousands_of_clients_that_go_away_leave_nothing(hasty: Guarded, measure
     """F-18: 1,000 connections on each way; long: 5,000. At any byte, by FIN and by RST, while others are answered."""
     count, chance = rounds(1000, 5000), random.Random(6)
     with predicting(hasty, 8):
-        time.sleep(1)  # what the first requests of many clients take is no leak
+        time.sleep(1)  # memory of the first requests of many clients is not a leak
     files, memory, threads = open_files(hasty.pid), resident_bytes(hasty.pid), threads_of(hasty.pid)
     with predicting(hasty, rounds(8, 64)) as healthy:
         for path in ("/predict/iris", "/predict/iris?"):

@@ -1,4 +1,4 @@
-"""Addresses and paths in every field that takes text: nobody is called, nothing is read (S-01)."""
+"""Addresses and paths in every text field: the service opens no connection and reads no file (S-01)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.promises import Measured
 pytestmark = pytest.mark.slow
 
 SUSPICIOUS = re.compile(r"ur[il]|path|file|module|entry_?point|command|callback|hook|host", re.IGNORECASE)
-SECRET = "canary-7f3a"  # stands in a file that nobody may read
+SECRET = "canary-7f3a"  # content of a file that must not be read
 
 
 def names(node: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the time of an answer tells about a key, and what guessing brings (S-24)."""
+"""Response times reveal nothing about a key, and guessing is slow (S-24)."""
 
 from __future__ import annotations
 

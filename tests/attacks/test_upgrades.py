@@ -1,4 +1,4 @@
-"""Offers to change the protocol: none is taken, and the request is answered as if none was made (X-02)."""
+"""Offers of another protocol are ignored, and the request is answered normally (X-02)."""
 
 from __future__ import annotations
 

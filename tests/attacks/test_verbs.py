@@ -1,4 +1,4 @@
-"""Methods that a route does not take, on every route (S-26), and what every answer tells a browser (S-25)."""
+"""Methods that a route does not accept (S-26), and the browser headers of every response (S-25)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many who wait, for the rest of their bodies or for a training, keep nobody from being served (X-06, X-07)."""
+"""Many clients that wait, for the rest of a body or a training, do not block others (X-06, X-07)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 def predicts(connection: Connection, path: str) -> Callable[[], bool]:
-    """Return what asks for a prediction on a connection, and tells whether it was answered."""
+    """Return a function that requests a prediction on a connection and returns whether it was answered."""
 
     def ask() -> bool:
         connection.send(request(path=path))
@@ -62,7 +62,7 @@ def predicts(connection: Connection, path: str) -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def others_are_served(service: Guarded) -> Iterator[Asking]:
-    """Ask for predictions meanwhile, in both ways; each must be answered 200."""
+    """Request predictions during the block, on both paths; each must be answered 200."""
     with (
         connected(service.url) as short,
         connected(service.url) as long,
@@ -98,7 +98,7 @@ def test_x7_half_bodies_keep_nobody_from_being_served(kind: str, plain: Guarded,
 
 @pytest.mark.parametrize("path", ["/predict/iris", "/predict/iris?"])
 def test_x7_half_bodies_are_answered_when_they_are_whole(path: str, plain: Guarded) -> None:
-    """X7: who waits longest loses nothing by it."""
+    """X7: a long wait has no disadvantage."""
     message = request(path=path)
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(plain.url)) for _ in range(50)]
@@ -191,7 +191,7 @@ def test_x6_clients_that_wait_for_a_training_keep_nobody_from_being_served(
 
 
 def answered(connections: list[Connection], number: int) -> dict[Connection, Answer]:
-    """Return the answers of so many of the connections, those that come first."""
+    """Return the first responses on this number of connections."""
     found: dict[Connection, Answer] = {}
     poll = selectors.DefaultSelector()
     for connection in connections:
@@ -206,7 +206,7 @@ def answered(connections: list[Connection], number: int) -> dict[Connection, Ans
 
 
 def test_x6_client_that_goes_away_leaves_its_place_to_another(training: Guarded) -> None:
-    """X6: of those who wait for a training."""
+    """X6: clients that wait for a training."""
     message = request(b'{"model": "iris"}', "/train", {**JSON, "prefer": "wait=60", "idempotency-key": "one"})
     connections: list[Connection] = []
     with contextlib.ExitStack() as stack:
@@ -229,7 +229,7 @@ def test_x6_client_that_goes_away_leaves_its_place_to_another(training: Guarded)
 def test_x6_client_that_goes_away_leaves_its_place_whatever_it_asked_behind(
     kind: str, late: bool, training: Guarded
 ) -> None:
-    """X6: the request that waits is told of the loss of its connection, not only the last one behind it."""
+    """X6: a waiting request notices the loss of its connection, not only the last one after it."""
     job = training.client.post("/train", json={"model": "iris"}, headers={"idempotency-key": "one"}).json()
     message = {
         "events": request(b"", f"/train/{job['id']}/events", {}, method="GET"),
@@ -245,7 +245,7 @@ def test_x6_client_that_goes_away_leaves_its_place_whatever_it_asked_behind(
 
 
 def test_x6_clients_that_follow_a_training_do_not_count_as_being_answered(training: Guarded) -> None:
-    """X6: event streams are bounded on their own."""
+    """X6: event streams have their own limit."""
     job = training.client.post("/train", json={"model": "iris"}).json()
     message = request(b"", f"/train/{job['id']}/events", {}, method="GET")
     with contextlib.ExitStack() as stack:

@@ -27,7 +27,7 @@ every_lasting_service = pytest.mark.parametrize("entry", [SERVICES[name] for nam
 
 
 def mounts(entry: Any) -> dict[str, tuple[str, bool]]:
-    """Return what a service mounts: path in the container to source, and whether it may write."""
+    """Return the mounts of a service: path in the container to source, and whether it is writable."""
     parts = [volume.split(":") for volume in entry.get("volumes", ())]
     return {path: (source, "ro" not in mode) for source, path, *mode in parts}
 
@@ -41,7 +41,7 @@ def test_compose_file_follows_the_published_schema() -> None:
     jsonschema.Draft7Validator(json.loads(COMPOSE_SCHEMA.read_text())).validate(COMPOSE)
 
 
-# D-03 to D-06: what each service may
+# D-03 to D-06: permissions of each service
 
 
 @every_service
@@ -95,7 +95,7 @@ def test_our_services_are_asked_whether_they_are_ready() -> None:
     }
 
 
-# D-08 to D-10: who reaches whom, and who may write what
+# D-08 to D-10: networks and write access
 
 
 def test_only_doors_publish_ports_and_on_loopback_only() -> None:

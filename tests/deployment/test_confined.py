@@ -1,4 +1,4 @@
-"""The image's entry point run by hand as compose runs it: its user, no capabilities, a root that nobody can write."""
+"""The image's entry point with the confinement of compose: its user, no capabilities, a read-only root."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_entry_point_serves_as_the_images_user_from_a_read_only_store(folder: Pa
 @needs_root
 @needs_setpriv
 def test_a_secret_of_the_container_is_a_setting() -> None:
-    """Where compose mounts secrets is fixed, so this has a /run of its own."""
+    """The path of compose's secrets is fixed, so this process has its own /run."""
     script = (
         "mount -t tmpfs tmpfs /run && mkdir /run/secrets && "
         'printf postgresql+psycopg://u:p@h/d > /run/secrets/tabserve_database_url && exec "$@"'
@@ -129,7 +129,7 @@ def test_a_secret_of_the_container_stands_in_no_variable_of_a_worker(tmp_path: P
     assert not any(b"pass-word" in those for those in variables)
     assert all(b"TABSERVE_KEEP_JOBS=123" in those for those in variables)
     assert all(b"TABSERVE_KEEP_VERSIONS=45" in those for those in variables[1:])
-    assert answer.status_code == 503  # so the workers look for the job table there all the same
+    assert answer.status_code == 503  # so the workers still look for the job table there
 
 
 @needs_root
@@ -170,7 +170,7 @@ def only_writable(*folders: Path) -> tuple[str, ...]:
     return ("unshare", "--mount", "sh", "-c", script, "sh")
 
 
-NO_TEMPORARY = {"TMPDIR": "/proc/nowhere", "HOME": "/proc/nowhere"}  # where nobody can make a file
+NO_TEMPORARY = {"TMPDIR": "/proc/nowhere", "HOME": "/proc/nowhere"}  # a folder in which no process can create a file
 
 
 @needs_root
@@ -250,7 +250,7 @@ def test_the_service_connects_to_nobody_and_writes_in_its_folders_only(
     trace = tmp_path / "trace"
     prefix = (
         "strace",
-        "-D",  # else it would keep the signal that stops the service to itself
+        "-D",  # otherwise it would intercept the signal that stops the service
         "-f",
         "--seccomp-bpf",
         "-q",

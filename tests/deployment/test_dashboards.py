@@ -22,7 +22,7 @@ RULES: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alerts.yml").read_te
 DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "dashboards" / "tabserve.json").read_text())
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 OPERATIONS = (PROJECT / "docs" / "operations.md").read_text()
-SCHEMA_VERSION = 39  # Grafana 11 and later take it as it is
+SCHEMA_VERSION = 39  # accepted by Grafana 11 and later without migration
 UNITS = {"short", "s", "bytes", "percentunit", "reqps", "rowsps"}  # names that Grafana has
 OF_PROMETHEUS = {"job", "instance", "le"}  # labels that it adds, or that histograms have
 

@@ -1,4 +1,4 @@
-"""The image: what it is made of and how it starts, D-01 and D-02; a test cannot build it where there is no Docker."""
+"""The image's contents and start, D-01 and D-02; a test cannot build it without Docker."""
 
 from __future__ import annotations
 

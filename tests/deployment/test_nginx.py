@@ -1,4 +1,4 @@
-"""nginx as committed, before a real service: what comes in, what does not, and how long it waits."""
+"""nginx with the committed configuration before a real service: accepted and refused requests, timeouts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def client(door: tuple[httpx.Client, Path]) -> httpx.Client:
 
 
 def send_raw(client: httpx.Client, *parts: bytes) -> bytes:
-    """Send bytes as they are and return the answer's first bytes."""
+    """Send raw bytes and return the first bytes of the response."""
     with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=30) as connection:
         for part in parts:
             connection.sendall(part)
@@ -56,7 +56,7 @@ def send_raw(client: httpx.Client, *parts: bytes) -> bytes:
 
 
 def read(connection: socket.socket) -> bytes:
-    """Return the first bytes that come; none if the connection is closed or reset."""
+    """Return the first bytes received; none if the connection is closed or reset."""
     try:
         return connection.recv(65536)
     except ConnectionResetError:
@@ -208,7 +208,7 @@ def test_the_log_is_json_without_queries_or_values(door: tuple[httpx.Client, Pat
         "path": "/predict/means",
         "status": 422,
         "request_id": "asked-for",
-    }  # the service knows no such parameter
+    }  # the service refuses unknown parameters
     assert refused.items() <= event.items()
     lines = [line for line in (folder / "nginx.log").read_text().splitlines() if line.startswith("{")]
     assert not any(word in "".join(lines) for word in ("1234", "k-e-y", "[0.25"))

@@ -1,4 +1,4 @@
-"""Bodies at nginx as committed: how large they may be, and what one address can begin and never end."""
+"""Bodies at nginx with the committed configuration: their size limits, and unfinished bodies of one address."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 LARGE = 16  # bodies that an address may send at a time, see nginx.conf
-BEGUN_BYTES = 700_000  # of each body; the rest never comes
+BEGUN_BYTES = 700_000  # of each body; the rest is never sent
 RECEIVE_TIMEOUT_S = 4.0
 JSON = "application/json"
 KINDS = {
@@ -67,7 +67,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 
 def begin(client: httpx.Client, kind: str) -> socket.socket:
-    """Send the beginning of a body, and leave it at that."""
+    """Send only the beginning of a body."""
     path, content_type, length = KINDS[kind]
     connection = socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=20)
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: {content_type}\r\n{length}\r\n\r\n"
@@ -79,14 +79,14 @@ def begin(client: httpx.Client, kind: str) -> socket.socket:
 
 
 def answered(connection: socket.socket) -> bool:
-    """Tell whether an answer has begun to come, without reading it."""
+    """Return whether a response has begun to arrive, without reading it."""
     with contextlib.suppress(BlockingIOError):
         return bool(connection.recv(1, socket.MSG_PEEK))
     return False
 
 
 def kept_bytes(folder: Path) -> int:
-    """Return how much nginx keeps of bodies, in files that have no name any more."""
+    """Return the size of the bodies that nginx buffers in unlinked files."""
     found = 0
     for worker in children_of(int((folder / "nginx.pid").read_text())):
         for descriptor in Path(f"/proc/{worker}/fd").iterdir():
@@ -118,7 +118,7 @@ def test_an_address_begins_so_many_large_bodies_and_fills_no_disk(door: Door, ki
 
 
 def open_large(client: httpx.Client) -> bool:
-    """Wait until large bodies are taken again."""
+    """Wait until large bodies are accepted again."""
     large = b'{"instances": [[0.25, 0.25]]}'.ljust(100_000)
     headers = {"content-type": JSON}
     return until(lambda: client.post("/predict/means", content=large, headers=headers).status_code == 200, "an answer")

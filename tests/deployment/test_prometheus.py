@@ -25,7 +25,7 @@ from tests.processes import free_port, service
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_prometheus]
 
 ROWS = {"instances": [[0.25, 0.25]]}
-MANY_ROWS = {"instances": [[0.25, 0.25]] * 50}  # drift is told from 1,000 on
+MANY_ROWS = {"instances": [[0.25, 0.25]] * 50}  # drift is reported from 1,000 rows on
 PANELS_DEADLINE_S = 60.0
 STAGES = {"parse", "queue", "compute", "encode"}
 
@@ -45,14 +45,14 @@ class Scraped:
     operator: httpx.Client
 
     def results(self, expression: str) -> list[dict[str, Any]]:
-        """Return what a panel's query shows now; what is no number is not shown."""
+        """Return the present values of a panel's query, without those that are not numbers."""
         filled = expression.replace("$__rate_interval", "30s").replace("$model", ".*")
         answer = self.prometheus.get("/query", params={"query": filled}).json()
         assert answer["status"] == "success", answer
         return [found for found in answer["data"]["result"] if not math.isnan(float(found["value"][1]))]
 
     def ask(self) -> None:
-        """Send what clients send: good requests, bad ones, and a training that fails."""
+        """Send typical requests: valid and invalid ones, and a training that fails."""
         for _ in range(20):
             assert self.operator.post("/predict/means", json=MANY_ROWS).status_code == 200
         inputs = [{"name": "input", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.25]}]
@@ -134,7 +134,7 @@ def of_prometheus(scraped: Scraped) -> list[dict[str, Any]]:
 def test_every_panel_of_the_dashboard_shows_something(scraped: Scraped) -> None:
     publish(
         ModelRepository(scraped.folder / "models"), shift=0.5
-    )  # not signed: it is active, is refused, and version 1 serves on
+    )  # not signed: it is active but refused, and version 1 keeps serving
     queries = {f"{panel['title']} {target['refId']}": target["expr"] for panel in PANELS for target in panel["targets"]}
     deadline = time.monotonic() + PANELS_DEADLINE_S
     while empty := [name for name, query in queries.items() if not scraped.results(query)]:

@@ -34,7 +34,7 @@ SWAP_DEADLINE_S = 2.0
 
 @dataclass
 class Stack:
-    """What the tests look at; `replicas` is by address."""
+    """The parts under test; `replicas` is by address."""
 
     folder: Path
     door: httpx.Client
@@ -42,7 +42,7 @@ class Stack:
     replicas: dict[str, tuple[httpx.Client, subprocess.Popen[bytes]]]
 
     def upstreams(self) -> list[str]:
-        """Return the hosts that nginx tried, request by request, those that failed among them."""
+        """Return the hosts that nginx tried for each request, including those that failed."""
         lines = (self.folder / "nginx.log").read_text().splitlines()
         tried = [json.loads(line)["upstream"] for line in lines if line.startswith("{")]
         return [address.partition(":")[0] for addresses in tried for address in addresses.split(", ")]

@@ -1,4 +1,4 @@
-"""The secrets of the stack: born once, seen by those who need them only, and accepted by the service (D-07)."""
+"""The secrets of the stack: created once, visible only where needed, and accepted by the service (D-07)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ KEYS = "service/keys.json"
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Return what lies in the volumes, by volume and name."""
+    """Return the files in the volumes, by volume and name."""
     return {str(path.relative_to(folder)): path.read_text() for path in folder.glob("*/*")}
 
 
 def scopes(folder: Path, key: str) -> set[Scope]:
-    """Return what a key opens; nothing if the key file does not know it."""
+    """Return the scopes of a key; none if it is not in the key file."""
     digest = digest_of(key.strip().encode()).hex()
     return {scope for stored in KeyFile(folder / KEYS).read() if stored.sha256 == digest for scope in stored.scopes}
 
@@ -49,7 +49,7 @@ def test_no_secret_stands_in_a_variable(entry: Any) -> None:
 
 
 def of(entry: Any) -> dict[str, tuple[str, bool]]:
-    """Return which secrets a service mounts: name to path in the container, and whether it may write them."""
+    """Return the secrets that a service mounts: name to path in the container, and whether they are writable."""
     return {
         source.removesuffix("-secrets"): (path, may_write)
         for path, (source, may_write) in mounts(entry).items()
@@ -96,7 +96,7 @@ def test_secrets_are_made_once_and_only_their_group_may_read_them(made: Path) ->
         *("service/keys.json", "service/signing_key", "operator/operator_key", "prometheus/metrics_key"),
     }
     modes = {name: stat.S_IMODE((made / name).stat().st_mode) for name in before}
-    assert modes.pop(KEYS) == 0o600  # the service's user alone: it is replaced when keys are made or revoked
+    assert modes.pop(KEYS) == 0o600  # only the service's user: it is replaced when keys are created or revoked
     assert set(modes.values()) == {0o440}
 
 

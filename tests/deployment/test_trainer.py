@@ -40,7 +40,7 @@ SWAP_DEADLINE_S = 2.0
 
 @dataclass
 class Stack:
-    """What runs, and whom it lets in."""
+    """The running services, and the keys that they accept."""
 
     folder: Path
     door: httpx.Client

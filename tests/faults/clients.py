@@ -1,4 +1,4 @@
-"""Many clients in one event loop that ask all the time, and tell every answer that did not come as it should have."""
+"""Many clients in one event loop that send requests continuously and record every failure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Clients:
 
     @contextlib.asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Ask as long as this is entered."""
+        """Send requests until the block ends."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._ask()) for _ in range(self.clients)]
             yield
@@ -56,7 +56,7 @@ class Clients:
                 task.cancel()
 
     async def ask_anew(self) -> None:
-        """Ask once on a connection of its own, which any worker may accept."""
+        """Send one request on a new connection, which any worker may accept."""
         with contextlib.suppress(OSError, EOFError):
             reader, writer = await asyncio.open_connection(self.base_url.host, self.base_url.port)
             with contextlib.closing(writer):

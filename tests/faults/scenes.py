@@ -27,12 +27,12 @@ from tests.processes import service
 from tests.promises import LONG
 
 FINAL = ("succeeded", "failed", "cancelled", "interrupted")
-START_S = 60  # a training is niced: on a machine that does much else its start takes long
+START_S = 60  # a training is niced: on a busy machine its start takes long
 ROW = {"instances": [[0.25, 0.75]]}
 
 
 def rounds(short: int, long: int) -> int:
-    """Return how often to do something."""
+    """Return the number of repetitions."""
     return long if LONG else short
 
 
@@ -46,7 +46,7 @@ class Scene:
         publish(self.repository)
 
     def training(self, source: str) -> None:
-        """Let `python -m training` be a process that says one epoch and runs these lines."""
+        """Replace `python -m training` with a process that reports one epoch and runs these lines."""
         write_training(self.cwd, source)
 
     @contextlib.contextmanager
@@ -60,12 +60,12 @@ class Scene:
             yield client, process
 
     def noted(self, file: str = "pid") -> int:
-        """Return the id that a training noted, when it has."""
+        """Return the process id that a training wrote, when it has."""
         path = self.cwd / file
         return until(lambda: path.exists() and int(path.read_text() or 0), f"an id in {file}", START_S)
 
     def forget(self, file: str = "pid") -> None:
-        """Remove a note, so that the next training's is waited for."""
+        """Remove a note, in order to wait for that of the next training."""
         (self.cwd / file).unlink(missing_ok=True)
 
 
@@ -108,7 +108,7 @@ def children_of(pid: int) -> set[int]:
 
 
 class Asking:
-    """Predictions in a thread, one after the other, while something else goes on."""
+    """Consecutive predictions in a thread beside other work."""
 
     def __init__(self, client: httpx.Client, pause_s: float) -> None:
         self._client = httpx.Client(base_url=client.base_url, timeout=30)
@@ -136,7 +136,7 @@ class Asking:
         return f"{len(self.took_s)} of {len(self.took_s) + len(self.wrong)} predictions right"
 
     def p99_s(self) -> float:
-        """Return the time that one in a hundred answers exceeded."""
+        """Return the 99th percentile of the response times."""
         return statistics.quantiles(self.took_s, n=100)[98]
 
     def __enter__(self) -> Asking:
@@ -151,7 +151,7 @@ class Asking:
 
 @contextlib.contextmanager
 def asking(client: httpx.Client, pause_s: float = 0.02) -> Iterator[Asking]:
-    """Ask the same prediction 50 times a second; afterwards every answer was right, bit for bit."""
+    """Request the same prediction 50 times a second; check at the end that every response was right, bit for bit."""
     with Asking(client, pause_s) as asker:
         yield asker
         until(lambda: len(asker.took_s) + len(asker.wrong) >= 3, "predictions")  # trainings may end at once
@@ -173,7 +173,7 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def strace(process: int, *options: str) -> Iterator[None]:
-    """Let strace change the system calls of a process and all its threads."""
+    """Use strace to change the system calls of a process and all its threads."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     command = ["strace", "-f", "-o", os.devnull, *options, "-p", str(process)]

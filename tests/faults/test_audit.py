@@ -1,4 +1,4 @@
-"""The audit file when processes are killed and disks are full: nothing that was answered is missing (D-13)."""
+"""The audit file after kills and with full disks: no answered action is missing (D-13)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ASKED: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
 
 
 class Operators:
-    """Clients that change things, one after the other, and remember what they were answered."""
+    """Clients that make changes one after the other, and record the responses."""
 
     def __init__(self, key: str) -> None:
         self.answered: dict[str, int] = {}
@@ -65,7 +65,7 @@ class Operators:
 
     @contextmanager
     def at_work(self, url: httpx.URL, most: int, alive: Callable[[], bool]) -> Iterator[None]:
-        """Ask from several threads until so many were answered, or nobody answers any more."""
+        """Send requests from several threads until this number was answered, or the service stops answering."""
         threads = [threading.Thread(target=self._ask, args=(url, most, alive)) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -85,7 +85,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 def check(folder: Path, operators: Operators, key: str) -> str:
-    """Check that all that was answered is on record as it was answered, in a chain; return what was found."""
+    """Check that every answered action is recorded with its outcome, in a chain; return the verification."""
     path = folder / "state" / "audit.jsonl"
     asked, ended = Counter[str](), dict[str, int]()
     for record in records(path):
@@ -165,7 +165,7 @@ def test_workers_that_are_killed_leave_one_chain(tmp_path: Path, measured: Measu
 
 @pytest.mark.slow
 def test_full_disk_stops_what_is_audited_and_nothing_else(tmp_path: Path) -> None:
-    """D-13: what cannot be put on record is not done; the record is whole when there is room again."""
+    """D-13: an action that cannot be recorded is not done; the record is complete when there is space again."""
     folder = tmp_path / "audit"
     with mounted(folder, "-t", "tmpfs", "-o", "size=64k", "tmpfs"):
         path = folder / "audit.jsonl"
@@ -182,7 +182,7 @@ def test_full_disk_stops_what_is_audited_and_nothing_else(tmp_path: Path) -> Non
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:tabserve:problem:audit-unavailable"
             counted = 'tabserve_http_requests_total{route="unmatched",method="other",code="503"} 1'
-            assert counted in client.get("/metrics").text  # what the alert NotOnRecord looks at
+            assert counted in client.get("/metrics").text  # the metric of the alert NotOnRecord
             assert client.post("/predict/means", json=ROW).status_code == 200
             ballast.unlink()
             assert refused() is None

@@ -1,4 +1,4 @@
-"""F-09: the wall clock is set back, put forward and runs backwards; only what is shown may depend on it."""
+"""F-09: the wall clock is set back, set forward and runs backwards; only displayed times may depend on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL = "predict,train,admin,metrics"
 
 
 class Clock:
-    """What the service takes for the wall clock: ours, and a number of seconds."""
+    """The service's wall clock: ours plus a number of seconds."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
@@ -92,7 +92,7 @@ def two_services(scene: Scene, clock: Clock, key_file: KeyFile) -> Iterator[http
 def train_predict_promote(
     scene: Scene, client: httpx.Client, change: Callable[[], contextlib.AbstractContextManager[None]]
 ) -> int:
-    """Change the clock in the midst of it all; return how many predictions were right."""
+    """Change the clock under load; return the number of correct predictions."""
     scene.forget()
     job_id = start(client)
     pid = scene.noted()

@@ -22,7 +22,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room that there is."""
+    """Fill the disk."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as stream:
         for size in (1 << 20, 1 << 12, 1):
@@ -60,7 +60,7 @@ def test_full_disk_of_the_job_table_is_answered_503_until_there_is_room(tmp_path
         scene = Scene(tmp_path)
         scene.training("publish(); end('succeeded', 'version 1', version=1)")
         with scene.service() as (client, _):
-            assert client.get("/train").status_code == 200  # the table is made when it is first asked for
+            assert client.get("/train").status_code == 200  # the table is created by the first request for it
             ballast = fill(tmp_path / "state")
             with asking(client) as asker:
                 answers = [client.post("/train", json={"model": "iris"}) for _ in range(20)]
@@ -81,7 +81,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, h
     scene = Scene(tmp_path_factory.mktemp("running"))
     scene.training("publish(); end('succeeded', 'version 1', version=1)")
     with scene.service() as (client, process):
-        assert client.get("/train").status_code == 200  # the table is made when it is first asked for
+        assert client.get("/train").status_code == 200  # the table is created by the first request for it
         yield scene, client, process.pid
 
 

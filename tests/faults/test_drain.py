@@ -1,4 +1,4 @@
-"""F-13 and F-14: a service that is told to stop, under load, in the middle of things, and twice."""
+"""F-13 and F-14: a service that is stopped under load, with unfinished work, and twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLIENTS = 64
 DRAIN_S = 0.5
 BODY = b'{"instances": [[0.25, 0.75]]}'
 CLOSE_BY = "connection: close"
-# by the short way from the socket, and by the long one
+# by the fast path from the socket, and by the long one
 REQUESTS = (
     request(BODY, "/predict/means"),
     request(b"left,right\n0.25,0.75\n", "/predict/means", {"content-type": "text/csv", "accept": "text/csv"}),
@@ -50,7 +50,7 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Ask until nobody listens any more."""
+        """Send requests until connections are refused."""
         async with asyncio.TaskGroup() as clients:
             for number in range(CLIENTS):
                 clients.create_task(self._ask(REQUESTS[number % 8 == 0]))
@@ -71,7 +71,7 @@ class Load:
                 writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes) -> bool:
-        """Ask once; return whether the connection can be used again."""
+        """Send one request; return whether the connection can be reused."""
         writer.write(asked)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         lines = head.split("\r\n")
@@ -126,7 +126,7 @@ def test_stops_under_load_break_no_connection_and_fail_no_request(
         gone.append(gone_s - DRAIN_S)
         answered += load.answers.total()
     assert max(gone) < 25 + 1
-    assert max(told) < allowed(0.5)  # 0.2 when nobody else asks, see below; here 64 others do, on the same two cores
+    assert max(told) < allowed(0.5)  # 0.2 without load, see below; here with 64 clients on the same two cores
     measured(
         "F-13",
         f"{times} stops of {workers} worker{'s'[: workers - 1]} under {CLIENTS} clients: 0 resets, 0 truncated, "
@@ -135,7 +135,7 @@ def test_stops_under_load_break_no_connection_and_fail_no_request(
 
 
 def test_stop_with_the_default_delay_is_told_at_once(scene: Scene, measured: Measured) -> None:
-    """F-13: the delay of 5 s, nobody else asking."""
+    """F-13: the delay of 5 s, without load."""
     with (
         scene.service(environment={"TABSERVE_DRAIN_S": "5"}) as (client, process),
         ThreadPoolExecutor() as pool,
@@ -210,7 +210,7 @@ def test_training_that_is_asked_for_after_the_signal_begins_in_the_next_process(
 
 
 def refuses(base_url: httpx.URL) -> bool:
-    """Tell whether nobody listens."""
+    """Return whether connections are refused."""
     try:
         with connected(base_url):
             return False

@@ -1,4 +1,4 @@
-"""M-12: drift is told of the feature that moved and of no other, on real data, where rows share values."""
+"""M-12: drift is reported for the feature that moved and no other, on real data with repeated values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def described(x: Float32) -> list[Feature]:
 
 
 def indices(features: list[Feature], asked: Float32) -> Float32:
-    """Return the index of each feature after these rows, asked one by one, shape (F,)."""
+    """Return the index of each feature after predicting these rows one by one, shape (F,)."""
     by_decile = [[0.0] * PLACES for _ in features]
     sample = RowSample(features, 2, by_decile, [0.0] * (len(CONFIDENCE_BUCKETS) + 2), pause_s=0)
     answer = np.full((1, 2), 0.5, dtype=np.float32)

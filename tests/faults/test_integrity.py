@@ -1,4 +1,4 @@
-"""F-05, F-06, F-07, F-22, F-28: files that are damaged, exchanged, half there, or hold a bad model."""
+"""F-05, F-06, F-07, F-22, F-28: files that are damaged, exchanged, incomplete, or contain a bad model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_REFUSAL_S = 2.0
 
 
 class Weighty(MeanModel):
-    """A mean with 16 KiB of weights that count for nothing, so that there is something to damage."""
+    """A mean with 16 KiB of unused weights, so that there are bytes to damage."""
 
     def __init__(self) -> None:
         super().__init__(2, 0.0)
@@ -85,7 +85,7 @@ def test_every_damage_to_the_file_is_refused_before_torch_reads_it(tmp_path: Pat
 
 
 def exchange(file: Path, others: tuple[Path, Path]) -> None:
-    """Put one file and the other in place, by renaming, for ever."""
+    """Exchange two files by renaming, forever."""
     for turn in range(1 << 30):
         aside = file.with_name(".aside")
         shutil.copyfile(others[turn % 2], aside)
@@ -132,7 +132,7 @@ def test_what_is_loaded_is_what_was_hashed_however_the_file_is_exchanged_meanwhi
 
 
 class Endless(MeanModel):
-    """Never answers."""
+    """A model that never returns."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         turns = 1
@@ -142,7 +142,7 @@ class Endless(MeanModel):
 
 
 class Greedy(MeanModel):
-    """Takes 4 GiB to answer."""
+    """A model that needs 4 GiB of memory."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.clamp(torch.ones(1 << 30).sum() * x, 0.0, 1.0)
@@ -192,7 +192,7 @@ def test_model_that_prepares_rows_otherwise_than_training_did_is_refused(tmp_pat
 
 
 def refused_for(client: httpx.Client, version: int) -> str:
-    """Ask for a version to be activated, and return the reason why it is not."""
+    """Activate a version, and return the reason why it is refused."""
     answer = client.post(f"/models/means/versions/{version}/activate", timeout=60)
     assert answer.status_code == 409, answer.text
     found = re.search(r"was refused \((\w+)\): ", answer.json()["detail"])

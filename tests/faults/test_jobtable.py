@@ -32,7 +32,7 @@ def used(scene: Scene) -> Scene:
 
 
 def assert_serves_only(scene: Scene, client: httpx.Client) -> str:
-    """Check that predictions go on and all else is answered 503; return the log."""
+    """Check that predictions go on and other requests are answered 503; return the log."""
     assert client.get("/readyz").status_code == 200
     with asking(client) as asker:
         answers = [client.post("/train", json={"model": "iris"}), client.get("/train")]
@@ -40,7 +40,7 @@ def assert_serves_only(scene: Scene, client: httpx.Client) -> str:
         answers.append(client.post("/train", json={"model": "iris"}))
     for answer in answers:
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
-        # what is put on record lies in the same folder, and without it nothing is begun
+        # the audit file is in the same folder, and no action begins without it
         assert re.fullmatch("urn:tabserve:problem:(store|audit)-unavailable", answer.json()["type"])
         assert str(scene.folder) not in answer.text
     return (scene.folder / "service.log").read_text()
@@ -107,7 +107,7 @@ def test_table_that_cannot_be_written_is_used_again_when_it_can(used: Scene, mea
 
 
 def test_table_that_may_not_be_read_is_used_when_it_may(used: Scene, measured: Measured) -> None:
-    """The folder becomes somebody else's, and the service, should it be root, may not pass that over."""
+    """The folder gets another owner, and the service, if it is root, must not bypass its permissions."""
     if os.geteuid():
         pytest.skip("only root may give a folder away")
     state = used.folder / "state"

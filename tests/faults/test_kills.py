@@ -1,4 +1,4 @@
-"""F-02 and F-03: a service that is killed at any moment, and the order in which a version comes to be on the disk."""
+"""F-02 and F-03: a service that is killed at any moment, and the order in which a version is written to disk."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def train(client: httpx.Client) -> None:
 
 
 class Busy:
-    """Threads that each do one thing again and again until the service is killed."""
+    """Threads that each repeat one action until the service is killed."""
 
     def __init__(self, client: httpx.Client, *what: Callable[[httpx.Client], None]) -> None:
         self._client = client
@@ -69,7 +69,7 @@ class Busy:
 
 
 def nothing_is_lost(scene: Scene, client: httpx.Client) -> None:
-    """Check what a killed service left: the version that serves, the store, the jobs."""
+    """Check the state after a kill: the serving version, the store, the jobs."""
     serving = client.get("/models/means").json()["serving_version"]
     assert serving == scene.repository.active("means")
     ask(client)
@@ -99,7 +99,7 @@ def test_service_killed_at_any_moment_is_ready_again_and_lost_nothing(scene: Sce
             ready_s.append(time.monotonic() - began)
             nothing_is_lost(scene, client)
             with Busy(client, ask, promote, train) as busy:
-                time.sleep(moments.uniform(0, 2))  # the moment is what is drawn by chance
+                time.sleep(moments.uniform(0, 2))  # the time of the kill is random
                 children = children_of(process.pid)
                 process.kill()
                 began = time.monotonic()

@@ -161,7 +161,7 @@ def quiet_p99_s(client: httpx.Client) -> float:
 
 
 def post(client: httpx.Client) -> tuple[httpx.Response, float]:
-    """Ask for a training and return the answer and the seconds that it took."""
+    """Request a training and return the response and its duration in seconds."""
     began = time.monotonic()
     return client.post("/train", json={"model": "blobs"}), time.monotonic() - began
 

@@ -1,4 +1,4 @@
-"""F-13 behind nginx: replicas are restarted one after the other, as an upgrade does it, and nobody notices."""
+"""F-13 behind nginx: replicas are restarted one after the other, as in an upgrade, and no request fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.promises import LONG
 
 HOSTS = ("127.0.0.2", "127.0.0.3")
 REQUESTS = 20_000 if LONG else 2_000
-RATE_PER_S = 190  # of one address nginx takes 200
+RATE_PER_S = 190  # nginx accepts 200 from one address
 CLIENTS = 16
 ENVIRONMENT = {"TABSERVE_DRAIN_S": "5" if LONG else "1", "TABSERVE_ANONYMOUS": "predict"}
 
@@ -36,7 +36,7 @@ pytestmark = [
 
 @dataclass
 class Load:
-    """Clients that keep their connections and together ask so and so often a second, whatever the answers take."""
+    """Clients that keep their connections and together send requests at a fixed rate, whatever the latency."""
 
     address: str
     answered: int = 0
@@ -47,7 +47,7 @@ class Load:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Ask until the block ends."""
+        """Send requests until the block ends."""
         threads = [threading.Thread(target=self._ask, args=(number / RATE_PER_S,)) for number in range(CLIENTS)]
         for thread in threads:
             thread.start()

@@ -1,4 +1,4 @@
-"""F-30: everything at once for a long time; memory, open files and threads stay, and no answer is wrong."""
+"""F-30: all loads together for a long time; memory, open files and threads do not grow, no answer is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.promises import Measured
 SOAK_S = int(os.environ.get("TABSERVE_SOAK_S") or rounds(60, 1800))
 WARM_UP_S = min(300, SOAK_S // 2)
 MAX_SLOPE_MIB_PER_MIN = 0.5
-MAX_GROWTH_MIB = 8  # of a short soak, whose slope says little: one arena of the allocator is as much
+MAX_GROWTH_MIB = 8  # for a short soak, whose slope is imprecise: one arena of the allocator is as large
 SLOW_CLIENTS = 20
 HIGH = {1: 0.5, 2: 0.75}  # what the versions answer to left 0.25, right 0.75
 BAD = (
@@ -99,7 +99,7 @@ def sends_what_is_wrong(client: httpx.Client) -> None:
 
 
 def goes_away(client: httpx.Client) -> None:
-    """Hang up within a request, after one, and while the answer comes; with FIN and with RST."""
+    """Disconnect within a request, after one, and during the response; with FIN and with RST."""
     whole = request(json.dumps({"instances": [[0.25, 0.75]] * 500}).encode(), "/predict/means")
     for sent in (whole[:40], whole[:-10], whole):
         for reset in (False, True):
@@ -134,7 +134,7 @@ def reads_what_there_is(client: httpx.Client) -> None:
 
 
 class SlowClients:
-    """Connections that send a byte of a request every now and then, and come again when they are cut."""
+    """Connections that send a byte of a request occasionally, and reconnect when they are closed."""
 
     __name__ = "sends_slowly"
 
@@ -170,7 +170,7 @@ PACES: dict[Callable[[httpx.Client], None], float] = {
 
 @dataclass
 class Samples:
-    """What a process held, once a second after the warm-up."""
+    """Resources of a process, once a second after the warm-up."""
 
     at_s: list[float] = field(default_factory=list)
     resident_mib: list[float] = field(default_factory=list)

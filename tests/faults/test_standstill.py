@@ -1,4 +1,4 @@
-"""X-04: the only process of a service is started again in its place when its event loop stands still."""
+"""X-04: a single process restarts itself in place when its event loop is blocked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SILENT_S = 2.0
 ENVIRONMENT = {
     "PYTHONPATH": f"{Path(__file__).parent / 'standstill'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     "TABSERVE_HUNG_AFTER_S": f"{SILENT_S:g}",
-    "TABSERVE_TRAIN_LEASE_S": "600",  # an owner that is not known to be dead would keep its trainings for so long
+    "TABSERVE_TRAIN_LEASE_S": "600",  # lease of an owner that is not known to be dead
 }
 
 
@@ -40,7 +40,7 @@ def test_only_process_whose_event_loop_stands_still_is_started_again(
         began = time.monotonic()
         until(lambda: stands_still(client), "a standstill")
 
-        answer = httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=90)  # sent while nobody listens
+        answer = httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=90)  # while the loop is blocked
 
         took_s = time.monotonic() - began
         assert answer.status_code == 200
@@ -57,7 +57,7 @@ def test_only_process_whose_event_loop_stands_still_is_started_again(
 
 
 def stands_still(client: httpx.Client) -> bool:
-    """Tell whether nobody answers a probe."""
+    """Return whether a probe gets no response."""
     try:
         httpx.get(f"{client.base_url}/livez", timeout=0.5)
     except httpx.ReadTimeout:
@@ -70,7 +70,7 @@ def test_process_that_was_stopped_as_a_whole_goes_on(scene: Scene) -> None:
     with scene.service(environment=ENVIRONMENT) as (client, process):
         before = client.get("/livez").headers["x-request-id"][:8]
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(2 * SILENT_S)  # the very fault
+        time.sleep(2 * SILENT_S)  # the fault itself
         os.kill(process.pid, signal.SIGCONT)
 
         until(lambda: client.get("/livez").headers["x-request-id"][:8] == before, "the same process")

@@ -26,12 +26,12 @@ from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-START_S = 5.0  # in which the signals come: longer than a start takes here
+START_S = 5.0  # period of the signals: longer than a start takes here
 ENDED = {0, 128 + signal.SIGTERM, -signal.SIGTERM}  # the last before Python itself has started
 
 
 def environment(folder: Path, port: int, **more: str) -> dict[str, str]:
-    """Return what a service on a folder needs, and nothing from outside."""
+    """Return the environment of a service on a folder, without inherited settings."""
     tmp = folder / "tmp"
     tmp.mkdir(exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
@@ -49,7 +49,7 @@ def environment(folder: Path, port: int, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def started(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a service that is not waited for; whatever happens, it is gone in the end."""
+    """Start a service without waiting for it; the block's end always kills it."""
     command = [sys.executable, "-m", "app", *arguments]
     with subprocess.Popen(
         command, cwd=PROJECT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -124,7 +124,7 @@ def bad_settings(folder: Path, taken: int) -> Iterator[Bad]:
     wrong = {
         "PORT": "http",
         "WORKERS": "0",
-        "HOST": "203.0.113.7",  # of nobody (RFC 5737), and no key file
+        "HOST": "203.0.113.7",  # reserved address (RFC 5737), without a key file
         "TRAIN_CONCURRENCY": "-1",
         "TRAIN_TIMEOUT_S": "0",
         "TRAIN_MEMORY_BYTES": "1024",
@@ -187,7 +187,7 @@ def test_every_bad_configuration_ends_the_start_with_one_line(tmp_path: Path, me
     """F-29."""
 
     def outcome(bad: Bad) -> tuple[str, float]:
-        """Return what is wrong about how a start ended, and the seconds that it took."""
+        """Return the problem with the end of a start, and its duration in seconds."""
         began = time.monotonic()
         with started(tmp_path, environment(tmp_path, free_port()) | bad.settings) as process:
             output, errors = process.communicate(timeout=60)

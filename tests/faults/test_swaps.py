@@ -1,4 +1,4 @@
-"""F-19, F-20, F-21: versions change under load, fail to, and go back, and every answer is that of one version."""
+"""F-19, F-20, F-21: swaps, failed swaps and rollbacks under load; every response is that of one version."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HIGH = {1: 0.25, 2: 0.25 + SHIFT}  # what each version answers to rows of 0.25
 
 
 def native(rows: int) -> bytes:
-    """Return a request of so many equal rows."""
+    """Return a request with this number of equal rows."""
     return request(json.dumps({"instances": [[0.25, 0.25]] * rows}).encode(), "/predict/means")
 
 
@@ -49,13 +49,13 @@ def oip(rows: int) -> bytes:
 
 
 def read_native(document: dict[str, object]) -> tuple[int, list[float]]:
-    """Return the version that an answer states, and what it says about each row."""
+    """Return the version and the predictions of a response."""
     rows: list[dict[str, dict[str, float]]] = document["predictions"]  # type: ignore[assignment]
     return int(str(document["version"])), [row["probabilities"]["high"] for row in rows]
 
 
 def read_oip(document: dict[str, object]) -> tuple[int, list[float]]:
-    """Return the same of an answer of the Open Inference Protocol."""
+    """Return the same for a response of the Open Inference Protocol."""
     (output,) = [o for o in document["outputs"] if o["name"] == "probabilities"]  # type: ignore[attr-defined]
     return int(str(document["model_version"])), output["data"][1::2]
 
@@ -101,12 +101,12 @@ class Answers:
         writer.close()
 
     def p99_ms(self) -> float:
-        """Return the time that one in a hundred answers exceeded."""
+        """Return the 99th percentile of the response times."""
         return statistics.quantiles(self.took_s, n=100)[98] * 1000
 
 
 async def under_load(base_url: httpx.URL, work: Callable[[], None]) -> Answers:
-    """Do something in a thread while 64 clients ask."""
+    """Run a function in a thread while 64 clients send requests."""
     answers, done = Answers(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for number in range(CLIENTS):
@@ -174,7 +174,7 @@ async def ask_by_number(base_url: httpx.URL, first: int, done: asyncio.Event, co
         code = int(head.split(" ", 2)[1])
         assert code == 200 or "retry-after: 1\r\n" in head, head
         codes[code] += 1
-        await asyncio.sleep(0.1)  # the pace of one stranger
+        await asyncio.sleep(0.1)  # the rate of one client
     writer.close()
 
 

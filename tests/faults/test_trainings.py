@@ -1,4 +1,4 @@
-"""F-01, F-15, F-25: trainings that are killed while they publish, eat memory, never end, or leave processes behind."""
+"""F-01, F-15, F-25: trainings that are killed while publishing, use up memory, never end, or leave processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, h
 
 
 SYSCALLS = "openat,write,fsync,flock,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?chmod,?fchmodat"
-# strace attaches to the training when that has imported everything, so that only publishing is counted
+# strace attaches after the imports of the training, so that only publishing is counted
 TRACED = """
 from modelstore import ModelRepository
 tracer = subprocess.Popen(["strace", *{options!r}, "-p", str(os.getpid())], stderr=subprocess.PIPE, text=True)

@@ -36,7 +36,7 @@ EX_DEVICE = 70
 
 
 async def counted(client: httpx.AsyncClient) -> float:
-    """Return how many predictions all workers say that they answered with 200, as whoever is asked sees it."""
+    """Return the number of predictions answered 200 by all workers, as reported by one of them."""
     text = (await client.get("/metrics", headers={"connection": "close"})).text
     wanted = {"route": "/predict/{model}", "method": "POST", "code": "200"}
     return sum(s.value for f in text_string_to_metric_families(text) for s in f.samples if s.labels == wanted)
@@ -50,7 +50,7 @@ async def watch(client: httpx.AsyncClient, seen: list[float]) -> None:
 
 
 async def until_new(load: Clients, known: set[str]) -> float:
-    """Return when a worker answered that is not one of those that are known."""
+    """Return the time of the first response of a new worker."""
     async with asyncio.timeout(60):
         while not (new := set(load.workers) - known):
             await load.ask_anew()
@@ -76,7 +76,7 @@ async def survive_kills(client: httpx.Client, launcher: int, times: int) -> tupl
             assert len({failure.worker for failure in failures} - {None}) <= 1, failures
             most = max(most, len(failures))
         quiet_from = len(load.failures)
-        await asyncio.sleep(5)  # in which nothing may fail
+        await asyncio.sleep(5)  # no request may fail in this time
         assert load.failures[quiet_from:] == []
         watching.cancel()
     assert seen == sorted(seen), "the sum of the figures went down"
@@ -131,7 +131,7 @@ def answering(client: httpx.Client) -> set[str]:
 
 
 def test_worker_that_cannot_start_again_is_tried_while_the_other_serves(scene: Scene, measured: Measured) -> None:
-    """F-26: the key file is no good just then."""
+    """F-26: the key file is invalid at that moment."""
     keys = scene.folder / "keys.json"
     log = scene.folder / "service.log"
     create = [sys.executable, "-m", "app", "keys", "create", "--file", str(keys), "--scopes", "predict"]
@@ -197,7 +197,7 @@ def test_lost_device_is_answered_503_and_ends_the_process_with_70(scene: Scene, 
     assert set(load.advice) <= {"1"}
     assert unready_s < allowed(1)
     assert code == EX_DEVICE
-    # once nobody listens, nobody can be answered
+    # after the listener has closed, no request can be answered
     assert all("ConnectionRefused" in failure.how or not failure.worker for failure in load.failures), load.failures
     measured(
         "F-23",
@@ -233,7 +233,7 @@ def test_worker_that_loses_its_device_is_started_again_while_the_other_serves(sc
 
 @contextlib.contextmanager
 def connections(client: httpx.Client, count: int) -> Iterator[list[socket.socket]]:
-    """Hold connections on which nothing is asked."""
+    """Hold idle connections."""
     with contextlib.ExitStack() as held:
         opened = [held.enter_context(socket.socket()) for _ in range(count)]
         for connection in opened:
@@ -243,7 +243,7 @@ def connections(client: httpx.Client, count: int) -> Iterator[list[socket.socket
 
 
 def ended(connection: socket.socket) -> bool:
-    """Tell whether the service has closed a connection."""
+    """Return whether the service has closed a connection."""
     try:
         return connection.recv(1) == b""
     except BlockingIOError:

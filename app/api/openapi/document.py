@@ -29,8 +29,8 @@ from app.security.permissions import AccessTable
 from modelstore import Feature, Manifest
 
 DESCRIPTION = (
-    "Small classifiers, trained and served. `instances` is a list of rows, each an array in feature order or an object "
-    "by feature name; the answer has a label and a probability for every class. Errors are RFC 9457 problem details."
+    "Train and serve small classifiers. `instances` is a list of rows, each an array in feature order or an object "
+    "by feature name; the response has a label and a probability for every class. Errors are RFC 9457 problem details."
 )
 
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}

@@ -79,7 +79,7 @@ INFER_BODY: Document = {
 }
 INFER_ANSWER: dict[int | str, Document] = {
     200: {
-        "description": "Outputs in row order; with binary tensors behind the JSON if they were asked for",
+        "description": "Outputs in row order; binary tensors, if requested, follow the JSON",
         "content": {"application/json": {"schema": _ANSWER}, "application/octet-stream": _BYTES},
     }
 }

@@ -12,7 +12,7 @@ _SCHEME: Document = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "tabserve_<id>_<secret>",
-    "description": "A key of the operator; each operation names the scope that it needs, and no scope implies another.",
+    "description": "An API key from the operator. Each operation names its scope; no scope implies another.",
 }
 
 

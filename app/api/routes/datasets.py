@@ -124,8 +124,8 @@ def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
     routes, answer = APIRouter(tags=["datasets"]), DatasetRoutes(datasets, in_use)
     following = links("name", "$response.body#/name", show=_SHOW, delete=_DELETE)
     kept: dict[int | str, Document] = {
-        200: {"description": "It replaces one of the same name", "model": DatasetInfo, "links": following},
-        201: {"description": "It is kept", "links": following},
+        200: {"description": "Replaced a data set of the same name", "model": DatasetInfo, "links": following},
+        201: {"description": "Stored", "links": following},
     }
     routes.put(
         "/datasets/{name}",

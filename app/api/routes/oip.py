@@ -117,7 +117,9 @@ def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifeti
         """Check that the process answers at all; for liveness probes."""
         return schemas.ServerLive()
 
-    @routes.get("/health/ready", responses={503: {"model": schemas.ServerReady, "description": "Not all are ready"}})
+    @routes.get(
+        "/health/ready", responses={503: {"model": schemas.ServerReady, "description": "Not every model can answer"}}
+    )
     async def server_ready(response: Response) -> schemas.ServerReady:
         """Check that every model can answer, with status 503 if not; for readiness probes."""
         reason = lifetime.unready or (None if registry.complete else "not every model can answer; see GET /readyz")
@@ -146,7 +148,7 @@ def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifeti
 def _models_router(oip: OipRoutes) -> APIRouter:
     routes = APIRouter(prefix="/models/{model}")
     unready: dict[int | str, Any] = {
-        503: {"model": schemas.ModelReady | schemas.Failure, "description": "It would not be answered"}
+        503: {"model": schemas.ModelReady | schemas.Failure, "description": "The model or version cannot answer"}
     }
     documented: dict[str, Any] = {
         "response_class": Response,

@@ -62,7 +62,7 @@ def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetim
         """Check that the process answers at all; for liveness probes."""
         return Live()
 
-    @routes.get("/readyz", responses={503: {"model": Ready, "description": "No model can answer, or one that must"}})
+    @routes.get("/readyz", responses={503: {"model": Ready, "description": "Not enough models can answer"}})
     async def ready(response: Response) -> Ready:
         """Check that at least one model can answer, or all with TABSERVE_STRICT_READINESS; for readiness probes."""
         reasons = {model.name: model.reason or "" for model in registry.served() if model.loaded is None}

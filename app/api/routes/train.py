@@ -31,9 +31,11 @@ MAX_WAITS = 64  # clients that may wait for a result in one process
 _JOB_ID = re.compile(r"[0-9a-z]{1,64}")
 _PREFER = header("Prefer", "`wait=30`: answer 200 with the result if the training ends in time (at most 60 seconds)")
 _IDEMPOTENCY = header(
-    "Idempotency-Key", "1 to 255 visible ASCII characters; the same request again is the same job", r"^[!-~]{1,255}$"
+    "Idempotency-Key",
+    "1 to 255 visible ASCII characters; the same request with the same key returns the same job",
+    r"^[!-~]{1,255}$",
 )
-_LAST_EVENT = header("Last-Event-ID", "number of the last event that was seen; the stream goes on after it")
+_LAST_EVENT = header("Last-Event-ID", "number of the last event received; the stream continues after it")
 
 _NEXT = links(
     "job_id",
@@ -44,18 +46,18 @@ _NEXT = links(
     retry="retry_train__job_id__retry_post",
 )
 _ACCEPTED: dict[int | str, Document] = {
-    200: {"description": "It ended within the time of `Prefer: wait`", "model": JobInfo, "links": _NEXT},
-    202: {"description": "It is accepted, and waits or runs", "links": _NEXT},
+    200: {"description": "The training ended within the time of `Prefer: wait`", "model": JobInfo, "links": _NEXT},
+    202: {"description": "Accepted; the training is queued or running", "links": _NEXT},
 }
 _NEVER_RAN: dict[int | str, Document] = {
-    200: {"description": "It was waiting, and will not run", "model": JobInfo},
+    200: {"description": "The training was queued and will not run", "model": JobInfo},
 }
 _EVENTS: dict[int | str, Document] = {
     200: {
-        "description": "Events: `epoch`, `notice`, and at the end `result`; `id` counts them",
+        "description": "Events `epoch` and `notice`, then a final `result`; `id` counts them",
         "content": {"text/event-stream": {"itemSchema": EVENT}},
     },
-    204: {"description": "It ended, and nothing came after `Last-Event-ID`"},
+    204: {"description": "The training has ended, without events after `Last-Event-ID`"},
 }
 
 

@@ -78,7 +78,12 @@ def csv_body(**examples: str) -> Document:
 def instances(row: Document, **fields: Document) -> Document:
     """Return the schema of a prediction request whose rows have the schema `row`."""
     rows = {"type": "array", "minItems": 1, "items": row}
-    version = {"type": ["integer", "null"], "minimum": 1, "maximum": 999_999_999, "description": "not the active one"}
+    version = {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": 999_999_999,
+        "description": "version to use instead of the active one",
+    }
     return {
         "type": "object",
         "required": ["instances", *(name for name in fields if name == "model")],
@@ -99,13 +104,13 @@ ANY_ROW: Document = {
 COMPONENTS: Document = {
     "Problem": {
         "type": "object",
-        "description": "RFC 9457 problem details: the one error body of the whole API",
+        "description": "RFC 9457 problem details: the error body of all routes outside /v2",
         "required": ["type", "title", "status", "detail", "errors", "request_id"],
         "properties": {
-            "type": {"type": "string", "description": "stable name of the kind of problem"},
+            "type": {"type": "string", "description": "stable identifier of the kind of problem"},
             "title": {"type": "string"},
             "status": {"type": "integer"},
-            "detail": {"type": "string", "description": "what was expected, what came, what to do"},
+            "detail": {"type": "string", "description": "what was expected, what was received, what to do"},
             "errors": {
                 "type": "array",
                 "items": {
@@ -114,7 +119,7 @@ COMPONENTS: Document = {
                     "properties": {
                         "row": {
                             "type": ["integer", "null"],
-                            "description": "index of the row, from 0; in CSV and NDJSON its line, from 1",
+                            "description": "index of the row, from 0; in CSV and NDJSON the line, from 1",
                         },
                         "feature": {"type": ["string", "null"], "description": "name of the feature, column or field"},
                         "problem": {"type": "string"},
@@ -126,7 +131,7 @@ COMPONENTS: Document = {
     },
     "Warning": {
         "type": "object",
-        "description": "a value outside the training range; the row was answered all the same",
+        "description": "a value outside the training range; the row still has a prediction",
         "required": ["row", "feature", "value", "range"],
         "properties": {
             "row": {"type": "integer"},
@@ -152,11 +157,11 @@ COMPONENTS: Document = {
             "version": {"type": "integer"},
             "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
             "warnings": {"type": "array", "items": {"$ref": "#/components/schemas/Warning"}},
-            "warnings_omitted": {"type": "integer", "description": "how many more warnings there were"},
+            "warnings_omitted": {"type": "integer", "description": "number of further warnings"},
         },
     },
 }
-# Formats that are read and answered row by row; docs/api.md describes them.
+# Streaming formats; docs/api.md describes them.
 BULK_TYPES = (
     "text/csv",
     "application/x-ndjson",
@@ -167,10 +172,10 @@ BULK_TYPES = (
 )
 _BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
 PREDICT_ANSWER: Document = {
-    "description": "Answers in row order",
+    "description": "Predictions in row order",
     "headers": {
         "X-Blank-Lines": {
-            "description": "how many blank lines of a body that is answered as a whole were passed over, if any were",
+            "description": "number of ignored blank lines in a body that is checked as a whole, if there were any",
             "schema": {"type": "integer", "minimum": 1},
         }
     },

@@ -181,8 +181,8 @@ EVENT: Document = {
     "description": "one server-sent event",
     "required": ["data", "event", "id"],
     "properties": {
-        "data": {"type": "string", "description": "the event as JSON, as the training's own progress file has it"},
+        "data": {"type": "string", "description": "the event as JSON, as in the training's progress file"},
         "event": {"enum": ["epoch", "notice", "result"]},
-        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "its number, from 1"},
+        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "number of the event, from 1"},
     },
 }

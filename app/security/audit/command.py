@@ -36,9 +36,9 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app audit", description="Check audit files.")
     commands = parser.add_subparsers(required=True, metavar="verify")
-    verifying = commands.add_parser("verify", help="tell whether files hold what was written")
+    verifying = commands.add_parser("verify", help="verify that no line was changed, removed or inserted")
     verifying.add_argument("files", type=Path, nargs="+", metavar="FILE", help="oldest first")
-    known = "what an earlier run printed for the file before the first, if that is gone"
+    known = "digest that an earlier run printed for the file before the first one"
     verifying.add_argument("--after", type=_digest, default=START, metavar="DIGEST", help=known)
     return parser
 
