@@ -16,7 +16,7 @@ from importlib import metadata
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.api import errors
+from app.api import error_responses
 from app.api.asgi import BodyLimits, Edge
 from app.api.openapi import document
 from app.api.prefix import Prefixes
@@ -105,7 +105,7 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
     app.include_router(document.router(app))
     gate = parts.door.gate
     document.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
-    errors.install(app)
+    error_responses.install(app)
     return app
 
 

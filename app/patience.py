@@ -31,7 +31,7 @@ class Patience:
     deadline_ns: int | None = None
     gone: Callable[[], bool] | None = None
 
-    def end(self, now_ns: int) -> Exception | None:
+    def end(self, now_ns: int) -> ClientGone | DeadlinePassed | None:
         """Return the reason why the response is no longer wanted, or None if it still is."""
         if self.gone is not None and self.gone():
             return ClientGone()

@@ -31,7 +31,7 @@ from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime
 from app.security.admission import Door, in_time
 from app.security.audit.requests import Auditor
-from app.security.errors import NotPermitted
+from app.security.errors import AccessDenied
 from app.security.permissions import PROBES
 from app.telemetry.in_flight import FLIGHT, Flight
 from app.telemetry.logs.form import REQUEST_ID
@@ -211,7 +211,7 @@ class Edge:
         peer = _peer(scope)
         try:
             route, caller = self.door.admit(scope, headers)
-        except NotPermitted as error:
+        except AccessDenied as error:
             self._auditor.refused(error.reason, peer, error.key_id)
             raise
         exchange.key_id = caller.key_id

@@ -11,8 +11,9 @@ from http import HTTPStatus
 
 from starlette.types import Message, Receive, Send
 
-from app.api.errors import CLIENT_CLOSED, problem_answer
-from app.errors import BodyTooLarge, MalformedBody
+from app.api.error_responses import CLIENT_CLOSED, report
+from app.api.errors import BodyTooLarge
+from app.errors import MalformedBody
 from app.holding import Holding
 from app.inference.bulk import BrokenOff
 from app.security.audit.requests import AuditedRequest, Auditor
@@ -206,9 +207,7 @@ class Exchange:
         if isinstance(error, BrokenOff):
             logger.warning("an answer was broken off: %s", error)
             return
-        status, body, headers = problem_answer(error, self.request_id, self._path)
-        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("a request failed", exc_info=error, extra={"request_id": self.request_id})
+        status, body, headers = report(error, self.request_id, self._path)
         if not started:
             await self.answer(status, body, headers)
 

@@ -15,17 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.datasets import disk
+from app.datasets.errors import DatasetInUse, DatasetTooLarge, InvalidDataset
 from app.datasets.folders import Contents, DatasetFolders, StoredDataset
 from app.datasets.incoming import Incoming, remove_leftovers
-from app.errors import (
-    DatasetInUse,
-    DatasetTooLarge,
-    InvalidDataset,
-    InvalidInput,
-    Problem,
-    StoreUnavailable,
-    TooManyStreams,
-)
+from app.errors import InvalidInput, Problem, StoreUnavailable, TooManyStreams
 from app.patience import while_wanted
 from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, check_name
 

@@ -17,7 +17,7 @@ from app.errors import DeadlinePassed, ServingError, TooManyInFlight
 from app.patience import PATIENCE, Patience
 from app.security.authenticator import Gate
 from app.security.cors import Cors
-from app.security.errors import EncodedBody, MalformedRequest, MethodNotAllowed, NotFound
+from app.security.errors import EncodedBody, MalformedRequest, MethodNotAllowed, RouteNotFound
 from app.security.hosts import Hosts, strangers
 from app.security.keyring import Caller, Keyring
 from app.security.keys import KeyFile, Scope
@@ -76,13 +76,13 @@ class Door:
         Raises:
             ServingError: if the request is refused; the class is the reason.
         """
-        missing: NotFound | MethodNotAllowed | None = None
+        missing: RouteNotFound | MethodNotAllowed | None = None
         route = None
         try:
             route = self.table.find(scope["method"], scope["path"])
             if route.scope is None:
                 return Admitted(route, ANYBODY)
-        except (NotFound, MethodNotAllowed) as error:
+        except (RouteNotFound, MethodNotAllowed) as error:
             missing = error
         self.hosts.check(headers.get(b"host"))
         client = scope.get("client")
@@ -91,7 +91,7 @@ class Door:
         if COUNTED not in scope:
             self.gate.count(caller, peer)
         if route is None or route.scope is None:
-            raise missing or NotFound
+            raise missing or RouteNotFound
         self.gate.require(caller, route.scope)
         if caller.key_id is None and scope["method"] not in _READING:  # no browser adds a key by itself
             self.cors.check(headers)

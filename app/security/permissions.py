@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.errors import ConfigurationError
-from app.security.errors import MethodNotAllowed, NotFound
+from app.security.errors import MethodNotAllowed, RouteNotFound
 from app.security.keys import Scope
 
 PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/health/ready")
@@ -101,14 +101,14 @@ class AccessTable:
             path: of the ASGI scope.
 
         Raises:
-            NotFound: if no route has this path.
+            RouteNotFound: if no route has this path.
             MethodNotAllowed: if the path does not accept this method.
         """
         by_method = self._fixed.get(path) or next(
             (found for pattern, found in self._patterns if pattern.fullmatch(path)), None
         )
         if by_method is None:
-            raise NotFound
+            raise RouteNotFound
         if method not in by_method:
             raise MethodNotAllowed(tuple(by_method))
         return by_method[method]

@@ -12,32 +12,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
 
-from app.errors import (
-    ClientGone,
-    DeadlinePassed,
-    ModelNotReady,
-    Overloaded,
-    ServingError,
-    StoreUnavailable,
-    TooManyBytesHeld,
-    TooManyLoads,
-    VersionRefused,
-)
+from app.errors import ClientGone, Outcome, ServingError
 from app.patience import PATIENCE
-from app.telemetry.version_counters import Outcome, VersionCounts
-
-# The first match counts; not every error that a client receives is a client error.
-_OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
-    (Overloaded, "rejected"),
-    (TooManyLoads, "rejected"),
-    (TooManyBytesHeld, "rejected"),
-    (DeadlinePassed, "timeout"),
-    (ClientGone, "cancelled"),
-    (ModelNotReady, "error"),
-    (VersionRefused, "error"),
-    (StoreUnavailable, "error"),
-    (ServingError, "client_error"),
-)
+from app.telemetry.version_counters import VersionCounts
 
 
 class Stages:
@@ -116,9 +93,10 @@ FINISHED: ContextVar[list[Stages] | None] = ContextVar("finished", default=None)
 def outcome_of(error: BaseException) -> Outcome:
     """Return the outcome of a request that ended with this exception."""
     told: BaseException | None = error
-    if not isinstance(error, (ServingError, ClientGone)):
+    if not isinstance(told, (ServingError, ClientGone)):
         told = error.__cause__  # the error behind an answer that had begun
     if not isinstance(told, (ServingError, ClientGone)):
         told = PATIENCE.get().end(time.perf_counter_ns())  # the cause may be a client that left or a deadline
-    outcome: Outcome | None = next((outcome for kind, outcome in _OUTCOMES if isinstance(told, kind)), None)
-    return outcome or ("cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error")
+    if told is not None:
+        return told.outcome
+    return "cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error"

@@ -13,10 +13,11 @@ from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
 from app.api.routes.oip_infer import InferRoute
 from app.api.schemas import oip as schemas
-from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
+from app.registry.errors import ModelNotReady
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from app.telemetry import version_report
 from app.telemetry.metrics import ServingMetrics

@@ -8,7 +8,8 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.bodies import JSON, media_type, require_utf8
-from app.errors import MalformedBody, UnsupportedContentType
+from app.api.errors import UnsupportedContentType
+from app.errors import MalformedBody
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.oip import Inference
 

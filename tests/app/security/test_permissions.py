@@ -9,7 +9,7 @@ import pytest
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.security import admission
-from app.security.errors import MethodNotAllowed, NotFound
+from app.security.errors import MethodNotAllowed, RouteNotFound
 from app.security.keys import Scope
 from app.security.permissions import TABLE, AccessTable
 from app.settings import Settings
@@ -70,7 +70,7 @@ def test_route_is_found_with_its_scope(
     ],
 )
 def test_path_that_is_almost_one_is_none(path: str, table: AccessTable) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(RouteNotFound):
         table.find("GET", path)
 
 
