@@ -25,11 +25,15 @@ CLIENT_CLOSED = 499  # not in HTTPStatus; nginx logs the same code
 
 Rendered = tuple[HTTPStatus, bytes, list[tuple[bytes, bytes]]]
 
-_OIP = "/v2"  # below it, errors follow the Open Inference Protocol
 _FAMILY_IN_OIP = {
     HTTPStatus.UNPROCESSABLE_ENTITY: BadRequest,
     HTTPStatus.CONFLICT: Unavailable,  # a refused version is not ready
 }
+
+
+def is_oip(path: str) -> bool:
+    """Tell whether a path is of the Open Inference Protocol, which has a form of errors of its own."""
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def render(error: Exception, request_id: str, path: str = "") -> Rendered:
@@ -38,7 +42,7 @@ def render(error: Exception, request_id: str, path: str = "") -> Rendered:
     The client learns nothing of an exception that is no `ServingError`.
     """
     told = error if isinstance(error, ServingError) else InternalServerError()
-    if path == _OIP or path.startswith(_OIP + "/"):
+    if is_oip(path):
         family = _FAMILY_IN_OIP.get(told.status, told)
         status, headers, content_type = family.status, family.headers, JSON
         body = orjson.dumps({"error": str(told)})

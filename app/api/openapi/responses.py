@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.api.bodies import JSON
+from app.api.error_responses import is_oip
 from app.api.schemas.common import PROBLEM_TYPE, Document
 from app.errors import DeadlinePassed, InternalServerError, ServingError, TooLarge, TooManyInFlight
 from app.security.errors import (
@@ -17,7 +18,6 @@ from app.security.errors import (
 )
 from app.security.permissions import AccessTable
 
-_OIP = "/v2"
 _HEADERS: Document = {
     "Retry-After": {"description": "seconds until it may be tried again", "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}},
@@ -56,7 +56,7 @@ def add_refusals(document: Document, table: AccessTable) -> None:
         for error in _REFUSALS
     }
     for path, item in document["paths"].items():
-        family = "OipRefused" if path == _OIP or path.startswith(f"{_OIP}/") else "Refused"
+        family = "OipRefused" if is_oip(path) else "Refused"
         for method, operation in item.items():
             responses = operation["responses"]
             responses.pop("default", None)  # it only kept FastAPI from documenting its own 422
