@@ -34,7 +34,7 @@ class Deadline:
     at_ns: int | None = None
     gone: Callable[[], bool] | None = None
 
-    def error_at(self, now_ns: int) -> Exception | None:
+    def error_at(self, now_ns: int) -> ClientGone | DeadlinePassed | None:
         """Return the reason why the response is no longer wanted, or None if it still is."""
         if self.gone is not None and self.gone():
             return ClientGone()

@@ -1,26 +1,76 @@
-"""Exceptions of the service that a client may see.
+"""Errors that clients may see: the five families, and the errors that several rooms share.
 
-They carry named fields and no status codes, which `app/api/errors.py` assigns. A message says what was expected, what
-was received and what to do; it never repeats input of the client.
+All others are in the `errors.py` of their room. A class states only what differs from its family. A message says what
+was expected, what was received and what to do; it never repeats input of the client. Status, class and room:
+
+    500  ServingError
+    500      InternalServerError
+    400      BadRequest: the request has to change
+    400          MalformedBody
+    422          InvalidInput
+    422              InvalidDataset            datasets
+    413          TooLarge
+    413              BodyTooLarge              api
+    413              DatasetTooLarge           datasets
+    413              TooManyRows               inference
+    415          UnsupportedMediaType
+    415              UnsupportedContentType    api
+    415              UnsupportedCharset        api
+    415              TabSeparated              api
+    415              EncodedBody               security
+    422          IdempotencyKeyReused          jobs
+    400          MalformedRequest              security
+    403          AccessDenied                  security
+    401              NotAuthenticated          security
+    401                  KeyNotAccepted        security
+    403              ScopeMissing              security
+    403              CrossOrigin               security
+    405          MethodNotAllowed              security
+    408          ReceiveTimeout                security
+    421          HostNotServed                 security
+    431          HeadTooLarge                  security
+    404      NotFound: there is no such thing
+    404          RouteNotFound                 security
+    404          ModelNotFound                 registry
+    404          VersionNotFound               registry
+    404          DatasetNotFound               datasets
+    404          JobNotFound                   jobs
+    404          RecipeNotFound                jobs
+    409      Conflict: it is not in the state for this
+    409          VersionRefused                runtime
+    409          VersionInUse                  registry
+    409          NotComparable                 registry
+    409          DatasetInUse                  datasets
+    409          JobConflict                   jobs
+    409          JobEnded                      jobs
+    429      Overloaded: a limit is reached for the moment
+    503          TooManyInFlight
+    503          TooManyBytesHeld
+    503          TooManyStreams
+    429          RowQueueFull                  inference
+    429          TooManyLoads                  registry
+    429          QueueFull                     jobs
+    429          RateLimited                   security
+    503      Unavailable: the service cannot do it now
+    503          StoreUnavailable
+    503              AuditUnavailable          security
+    503              RepositoryReadOnly        jobs
+    504          DeadlinePassed
+    503          ModelNotReady                 registry
+    503          DeviceLost                    runtime
+    507          StorageFull                   datasets
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from modelstore.reading import LINE_ENDS_LOST
+from http import HTTPStatus
+from typing import ClassVar, Literal
 
 MAX_PROBLEMS = 10
-
-_FORM = "application/x-www-form-urlencoded"
-
-
-class ServingError(Exception):
-    """Base class of all errors that are reported to clients; `str(error)` is safe to send."""
-
-
-class ConfigurationError(ServingError):
-    """The service cannot start with these settings; the message names variable, value and expected form."""
+Outcome = Literal["ok", "client_error", "rejected", "timeout", "cancelled", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,141 +87,124 @@ class Problem:
     problem: str
 
 
-class MalformedBody(ServingError):
+class ServingError(Exception):
+    """Base class of all errors that are reported to clients; `str(error)` is safe to send.
+
+    Attributes:
+        kind: stable name in the `type` of the response; made from the class name unless the class states it.
+        status: status of the response.
+        outcome: how a request for predictions that ends with this error counts.
+        meaning: what the status means, for the OpenAPI document.
+        headers: headers of the response that say what to do.
+        problems: faults in the input, at most `MAX_PROBLEMS`.
+    """
+
+    kind: ClassVar[str] = "internal-server-error"
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    outcome: ClassVar[Outcome] = "error"
+    meaning: ClassVar[str] = "Internal error; the log has it under the request id"
+    headers: Mapping[str, str] = {}
+    problems: tuple[Problem, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        if "kind" not in vars(cls):
+            cls.kind = re.sub(r"(?<=.)(?=[A-Z])", "-", cls.__name__).lower()
+
+
+class InternalServerError(ServingError):
+    """The response to any exception that is no `ServingError`."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the log has it under the request id")
+
+
+class BadRequest(ServingError):
+    """The client has to change the request."""
+
+    status = HTTPStatus.BAD_REQUEST
+    outcome: ClassVar[Outcome] = "client_error"
+    meaning = "The request violates the protocol or does not fit the model"
+
+
+class NotFound(ServingError):
+    """What the request names does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+    outcome: ClassVar[Outcome] = "client_error"
+    meaning = "No such model, version, recipe, data set or training"
+
+
+class Conflict(ServingError):
+    """What the request names is not in the state that the request needs."""
+
+    status = HTTPStatus.CONFLICT
+    outcome: ClassVar[Outcome] = "client_error"
+    meaning = "Conflict with the present state; `type` and `detail` give the reason"
+
+
+class Overloaded(ServingError):
+    """A limit is reached: of this client or queue (429), or of the whole process (503)."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    outcome: ClassVar[Outcome] = "rejected"
+    meaning = "Too many requests are queued; try again after `Retry-After` seconds"
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+
+class Unavailable(ServingError):
+    """The service cannot do this now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    meaning = "Not possible now; try again after `Retry-After` seconds"
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+
+class MalformedBody(BadRequest):
     """The body does not match its content type."""
 
+    meaning = "The body does not match its content type"
 
-class InvalidInput(ServingError):
+
+class InvalidInput(BadRequest):
     """The body can be parsed, but its values are invalid; holds at most `MAX_PROBLEMS` problems."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    meaning = "Invalid values; `errors` gives their places"
 
     def __init__(self, detail: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(detail)
         self.problems = problems[:MAX_PROBLEMS]
 
 
-class UnsupportedContentType(ServingError):
-    """There is no codec for this content type."""
+class TooLarge(BadRequest):
+    """The body exceeds a limit."""
 
-    def __init__(self, accepted: tuple[str, ...], given: str = "") -> None:
-        form = f" (curl -d says that it sends a form; {LINE_ENDS_LOST})" if given == _FORM else ""
-        super().__init__(f"this route takes {' or '.join(accepted)}; set the Content-Type header accordingly{form}")
-        self.accepted = accepted
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    meaning = "The body is too large"
 
 
-class UnsupportedCharset(UnsupportedContentType):
-    """The text is declared in an encoding other than UTF-8; decoding it as UTF-8 would fail or corrupt it."""
+class UnsupportedMediaType(BadRequest):
+    """The form of the body is not one that the route takes."""
 
-    def __init__(self) -> None:
-        ServingError.__init__(self, "text must be in UTF-8: convert it, and say charset=utf-8 or no charset at all")
-        self.accepted = ("charset=utf-8",)
-
-
-class TabSeparated(UnsupportedContentType):
-    """The data set is separated by tabs instead of commas."""
-
-    def __init__(self) -> None:
-        detail = "data sets with tabs are not taken, POST /predict/{model} takes rows with tabs; convert it to text/csv"
-        ServingError.__init__(self, detail)
-        self.accepted = ("text/csv",)
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    meaning = "The route does not accept this content type"
 
 
-class BodyTooLarge(ServingError):
-    """The body is larger than the limit of the route."""
-
-    def __init__(self, limit_bytes: int, advice: str = "send the rows in several requests") -> None:
-        super().__init__(f"the body may have at most {limit_bytes} bytes; {advice}")
-        self.limit_bytes = limit_bytes
-
-
-class TooManyRows(ServingError):
-    """A request that is held in memory exceeds the row limit; its response would be many times as large."""
-
-    def __init__(self, limit_rows: int) -> None:
-        super().__init__(
-            f"a request may have at most {limit_rows} rows (TABSERVE_MAX_ROWS); send them in several requests, or as "
-            "CSV, NDJSON, Arrow or float32 to /predict/{model}, which are answered while they arrive"
-        )
-        self.limit_rows = limit_rows
-
-
-class ModelNotFound(ServingError):
-    """There is no model of that name."""
-
-    def __init__(self, known: tuple[str, ...]) -> None:
-        super().__init__(f"no such model; known models: {', '.join(known) or 'none yet'}; see GET /models")
-        self.known = known
-
-
-class VersionNotFound(ServingError):
-    """The model exists, but not this version of it."""
-
-    def __init__(self, name: str, known: tuple[int, ...]) -> None:
-        listed = ", ".join(map(str, known)) or "none"
-        super().__init__(f"model {name} has no such version; published: {listed}; see GET /models/{name}")
-        self.name = name
-        self.known = known
-
-
-class ModelNotReady(ServingError):
-    """The model exists, but none of its versions can serve now."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"model {name} cannot serve now: {reason}; see GET /models/{name}")
-        self.name = name
-        self.reason = reason
-
-
-class VersionRefused(ServingError):
-    """A version failed verification on this device.
-
-    Attributes:
-        reason: stable code, such as `integrity_sha256` or `golden_mismatch`.
-    """
-
-    def __init__(self, name: str, version: int, reason: str, detail: str) -> None:
-        super().__init__(f"{name} version {version} was refused ({reason}): {detail}")
-        self.name = name
-        self.version = version
-        self.reason = reason
-        self.detail = detail
-
-
-class StoreUnavailable(ServingError):
-    """The model store or the job table cannot be written now."""
-
-
-class DeviceLost(ServingError):
-    """The device that models run on failed, and only a restart of the process can recover it."""
-
-    def __init__(self) -> None:
-        super().__init__("the device that models run on is lost, the service starts again; try again in a moment")
-
-
-class AuditUnavailable(StoreUnavailable):
-    """The request cannot be recorded in the audit file, so it is not carried out."""
-
-    def __init__(self) -> None:
-        super().__init__("this cannot be put on record now, so it was not done; predictions are not affected")
-
-
-class Overloaded(ServingError):
-    """The queue of the model holds as many rows as it may."""
-
-    def __init__(self, limit_rows: int) -> None:
-        super().__init__(f"too many requests wait (at most {limit_rows} rows may); try again in a moment")
-        self.limit_rows = limit_rows
-
-
-class TooManyInFlight(ServingError):
+class TooManyInFlight(Overloaded):
     """The limit of concurrent requests is reached."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    meaning = "Too many requests are in flight, or they hold too much memory"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests are being answered, and no more may; try again in a moment")
         self.limit = limit
 
 
-class TooManyBytesHeld(ServingError):
+class TooManyBytesHeld(Overloaded):
     """The memory budget for requests in progress has no room for another large one."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
@@ -181,15 +214,26 @@ class TooManyBytesHeld(ServingError):
         self.limit_bytes = limit_bytes
 
 
-class TooManyLoads(ServingError):
-    """Too many requests by number wait for versions to be loaded, which happens one at a time."""
+class TooManyStreams(Overloaded):
+    """Too many clients follow trainings, or upload data sets, on one process at a time."""
 
-    def __init__(self) -> None:
-        super().__init__("too many requests by number wait for versions to be loaded; try again in a moment")
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"at most {limit} {what} at a time; try again in a moment")
 
 
-class DeadlinePassed(ServingError):
+class StoreUnavailable(Unavailable):
+    """The model store or the job table cannot be written now."""
+
+
+class DeadlinePassed(Unavailable):
     """The deadline set by the client passed before its rows were computed."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    outcome = "timeout"
+    meaning = "The time of `X-Request-Timeout-Ms` expired"
+    headers: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         super().__init__("the timeout of the request passed before its rows were computed; give it more time")
@@ -198,60 +242,8 @@ class DeadlinePassed(ServingError):
 class ClientGone(Exception):
     """The client disconnected; not a `ServingError`, because there is no response to build."""
 
-
-class DatasetNotFound(ServingError):
-    """There is no data set of that name."""
-
-    def __init__(self) -> None:
-        super().__init__("there is no such data set; GET /datasets lists all, PUT /datasets/{name} adds one")
+    outcome: ClassVar[Outcome] = "cancelled"
 
 
-class InvalidDataset(InvalidInput):
-    """The data set cannot be used.
-
-    `Problem.row` is the line in the file (the header is line 1), `Problem.feature` the column.
-    """
-
-
-class DatasetInUse(ServingError):
-    """An unfinished training needs the data set."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"a training that has not ended needs data set {name}; wait for it or cancel it: GET /train")
-        self.name = name
-
-
-class DatasetTooLarge(ServingError):
-    """The data set exceeds the size limit."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"a data set may have at most {limit_bytes} bytes (TABSERVE_MAX_DATASET_BYTES)")
-        self.limit_bytes = limit_bytes
-
-
-class StorageFull(ServingError):
-    """The disk has no room for the data set."""
-
-    def __init__(self) -> None:
-        super().__init__("the disk of the data sets is full; nothing was kept, delete what you do not need")
-
-
-class TooManyStreams(ServingError):
-    """Too many clients follow trainings, or upload data sets, on one process at a time."""
-
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"at most {limit} {what} at a time; try again in a moment")
-        self.limit = limit
-
-
-class VersionInUse(ServingError):
-    """An active or serving version cannot be removed."""
-
-    def __init__(self, name: str, version: int) -> None:
-        super().__init__(f"{name} version {version} is active or serves; activate another before deleting it")
-        self.name = name
-        self.version = version
-
-
-class NotComparable(ServingError):
-    """The two versions have no test rows in common, or one was published without its test predictions."""
+class ConfigurationError(Exception):
+    """The service cannot start with these settings; the message names variable, value and expected form."""

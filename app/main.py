@@ -17,7 +17,7 @@ from importlib import metadata
 
 from fastapi import FastAPI
 
-from app.api import errors
+from app.api import error_responses
 from app.api.asgi import BodyLimits, Edge
 from app.api.openapi import document
 from app.api.prefix import Prefixes
@@ -190,7 +190,7 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
     document.install(
         app, partial(_manifests, service.registry), authenticator.anonymous_scopes if authenticator.keyed else None
     )
-    errors.install(app)
+    error_responses.install(app)
     return app
 
 

@@ -30,7 +30,7 @@ from app.inference.predictor import Predictor
 from app.lifecycle import Lifetime
 from app.security.admission import GONE, RequestAdmission, enforce_deadline
 from app.security.audit.requests import Auditor
-from app.security.errors import NotPermitted
+from app.security.errors import AccessDenied
 from app.security.permissions import PREDICT, PROBES, Match, Route
 from app.telemetry.in_flight import Flight
 from app.telemetry.logs.requests import RequestLog
@@ -202,7 +202,7 @@ class Edge:
         peer = _peer(scope)
         try:
             route, caller = self.admission.admit(scope, headers, match.route)
-        except NotPermitted as error:
+        except AccessDenied as error:
             self._auditor.count_refusal(error.reason, peer, error.key_id)
             raise
         exchange.context.key_id = caller.key_id

@@ -11,8 +11,9 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from app.api.faults import problems_of
-from app.errors import BodyTooLarge, InvalidInput, MalformedBody, UnsupportedCharset, UnsupportedContentType
+from app.api.errors import BodyTooLarge, UnsupportedCharset, UnsupportedContentType
+from app.api.faults import invalid_input
+from app.errors import MalformedBody
 from app.inference.codecs import precise_json
 
 JSON = "application/json"
@@ -96,12 +97,4 @@ def parse_json(body: bytes, kind: type[Body]) -> Body:
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
             raise MalformedBody("the body is not JSON; see GET /docs") from error
-        raise invalid(error, kind, sent) from error
-
-
-def invalid(
-    error: ValidationError, kind: type[BaseModel], sent: object, whole: str = "the body", noun: str = "field"
-) -> InvalidInput:
-    """Return the error that tells the client which fields are wrong; values are not repeated."""
-    problems = problems_of(error.errors(include_url=False), kind, sent, noun)
-    return InvalidInput(f"{problems[0].feature or whole}: {problems[0].problem}; see GET /docs", problems)
+        raise invalid_input(error.errors(include_url=False), kind, sent) from error

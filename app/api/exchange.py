@@ -11,9 +11,10 @@ from http import HTTPStatus
 
 from starlette.types import Message, Receive, Send
 
-from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.api.error_responses import CLIENT_CLOSED, report
+from app.api.errors import BodyTooLarge
 from app.context import MemoryReservation, RequestContext
-from app.errors import BodyTooLarge, MalformedBody
+from app.errors import MalformedBody
 from app.inference.bulk import BrokenOff
 from app.security.audit.requests import AuditedRequest, Auditor
 from app.telemetry.in_flight import Flight
@@ -205,9 +206,7 @@ class Exchange:
         if isinstance(error, BrokenOff):
             logger.warning("an answer was broken off: %s", error)
             return
-        status, body, headers = problem_answer(error, self.context.id, self._path)
-        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("a request failed", exc_info=error, extra={"request_id": self.context.id})
+        status, body, headers = report(error, self.context.id, self._path)
         if not started:
             await self.answer(status, body, headers)
 

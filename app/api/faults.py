@@ -1,4 +1,4 @@
-"""Convert pydantic's validation errors to problems that name the wrong field.
+"""Convert pydantic's validation errors to an error that names the wrong fields.
 
 This module must not know what the fields are for.
 """
@@ -10,22 +10,28 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from app.errors import MAX_PROBLEMS, Problem
+from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from modelstore import wording
 
 
-def problems_of(
-    faults: Sequence[Mapping[str, Any]], kind: type[BaseModel] | None, sent: object, noun: str = "field"
-) -> tuple[Problem, ...]:
-    """Return the first faults that pydantic found, at most `MAX_PROBLEMS`, each with the dotted name of its field.
+def invalid_input(
+    faults: Sequence[Mapping[str, Any]],
+    kind: type[BaseModel] | None,
+    sent: object,
+    whole: str = "the body",
+    noun: str = "field",
+) -> InvalidInput:
+    """Return the error that names the wrong fields, each by its dotted name; values are not repeated.
 
     Args:
         faults: pydantic's `errors()`.
         kind: model that the request was validated against.
         sent: the request as parsed.
+        whole: name of what was validated, for a fault that is in no field.
         noun: word for a field in messages.
     """
-    return tuple(_problem(fault, kind, sent, noun) for fault in faults[:MAX_PROBLEMS])
+    problems = tuple(_problem(fault, kind, sent, noun) for fault in faults[:MAX_PROBLEMS])
+    return InvalidInput(f"{problems[0].feature or whole}: {problems[0].problem}; see GET /docs", problems)
 
 
 def _problem(fault: Mapping[str, Any], kind: type[BaseModel] | None, sent: object, noun: str) -> Problem:

@@ -17,8 +17,8 @@ from pathlib import Path
 from pydantic import AwareDatetime, ValidationError
 
 from app.datasets import disk
+from app.datasets.errors import DatasetNotFound
 from app.datasets.incoming import REMOVED_PREFIX, Incoming
-from app.errors import DatasetNotFound
 from modelstore import DatasetSummary, InvalidName, check_name
 from modelstore.disk import replace, sync, write
 from modelstore.manifest import ModelName, Record

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.datasets import disk
-from app.errors import StorageFull
+from app.datasets.errors import StorageFull
 
 logger = logging.getLogger(__name__)
 

@@ -16,17 +16,10 @@ from pathlib import Path
 
 from app.context import while_wanted
 from app.datasets import disk
+from app.datasets.errors import DatasetInUse, DatasetTooLarge, InvalidDataset
 from app.datasets.folders import Contents, DatasetFolders, StoredDataset
 from app.datasets.incoming import Incoming, remove_leftovers
-from app.errors import (
-    DatasetInUse,
-    DatasetTooLarge,
-    InvalidDataset,
-    InvalidInput,
-    Problem,
-    StoreUnavailable,
-    TooManyStreams,
-)
+from app.errors import InvalidInput, Problem, StoreUnavailable, TooManyStreams
 from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, check_name
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from app.context import UNLIMITED, Deadline, current_deadline
-from app.errors import DeadlinePassed, Overloaded
+from app.errors import DeadlinePassed
+from app.inference.errors import RowQueueFull
 
 logger = logging.getLogger(__name__)
 
@@ -88,14 +89,14 @@ class Batcher(Generic[T, R]):
             alone: no other item can arrive in this turn, so run this one immediately.
 
         Raises:
-            Overloaded: if the queue is full.
+            RowQueueFull: if the queue is full.
         """
         entry: Entry[T, R] = Entry(item, rows, done)
         if alone and not self._queue and not self._max_wait_s:
             self._answer([entry])
             return entry
         if self.queued_rows + rows > self._max_queue_rows and self._queue:
-            raise Overloaded(self._max_queue_rows)
+            raise RowQueueFull(self._max_queue_rows)
         if not self._queue:
             self._arrange()
         self._queue.append(entry)
@@ -106,7 +107,7 @@ class Batcher(Generic[T, R]):
         """Run an item in a batch with the others of this turn and return its result.
 
         Raises:
-            Overloaded: if the queue is full.
+            RowQueueFull: if the queue is full.
             DeadlinePassed: if the item did not run before `deadline_ns`, or within the time that its client waits.
             ClientGone: if the client disconnected before it ran.
             Exception: any exception of the run.

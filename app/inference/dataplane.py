@@ -15,9 +15,10 @@ from functools import partial
 import numpy as np
 
 from app.context import require_wanted
-from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
+from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Problem, ServingError
 from app.inference.batcher import Batcher, Done, Entry
 from app.inference.counting import count_answers
+from app.inference.errors import RowQueueFull
 from app.inference.predictions import Answer, Scores
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
@@ -105,12 +106,12 @@ class DataPlane:
             alone: no other request can arrive in this turn.
 
         Raises:
-            Overloaded: if too many rows wait.
+            RowQueueFull: if too many rows wait.
         """
         lane = self._lane(model)
         try:
             return lane.batcher.submit(x, len(x), done, alone=alone)
-        except Overloaded:
+        except RowQueueFull:
             lane.counts.failed(requests=1, took_ns=0)
             raise
 
@@ -126,7 +127,7 @@ class DataPlane:
             The answer; `overflows` tells which of its rows are not finite.
 
         Raises:
-            Overloaded: if too many rows wait.
+            RowQueueFull: if too many rows wait.
             DeadlinePassed.
         """
         lane, began_ns = self._lane(model), time.perf_counter_ns()
@@ -134,7 +135,7 @@ class DataPlane:
             if len(x) > MAX_BATCH_ROWS:
                 return await self._in_steps(model, lane.counts, x, deadline_ns)
             return await lane.batcher.result(x, len(x), deadline_ns)
-        except (Overloaded, DeadlinePassed):
+        except (RowQueueFull, DeadlinePassed):
             lane.counts.failed(requests=1, took_ns=time.perf_counter_ns() - began_ns)
             raise
 

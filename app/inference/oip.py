@@ -10,12 +10,12 @@ import contextlib
 from dataclasses import replace
 
 from app.context import require_wanted, reserve
-from app.errors import TooManyRows
 from app.inference.codecs import oip_blocks
 from app.inference.codecs.oip import InferBody, InferRequest, Output, Tensor, read_request
 from app.inference.codecs.oip_answers import InferWriter, Written
 from app.inference.codecs.oip_tensors import read_rows
 from app.inference.dataplane import STEP_ROWS, DataPlane, require_finite
+from app.inference.errors import TooManyRows
 from app.inference.offload import Aside
 from app.inference.predictions import Answer, Scores
 from app.inference.target import resolved

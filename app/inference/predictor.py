@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from app.context import require_wanted, reserve
-from app.errors import TooManyRows
 from app.inference.batcher import Done, Entry
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.json_answers import write_answer
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
+from app.inference.errors import TooManyRows
 from app.inference.offload import Aside
 from app.inference.predictions import Answer, Scores
 from app.inference.target import agreed, required, resolved

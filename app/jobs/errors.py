@@ -1,11 +1,13 @@
-"""Exceptions of training jobs; the status codes are in `app/api/errors.py`."""
+"""Errors of training jobs."""
 
 from __future__ import annotations
 
-from app.errors import ServingError, StoreUnavailable
+from http import HTTPStatus
+
+from app.errors import BadRequest, Conflict, NotFound, Overloaded, StoreUnavailable
 
 
-class RecipeNotFound(ServingError):
+class RecipeNotFound(NotFound):
     """There is no recipe for this model."""
 
     def __init__(self, known: tuple[str, ...]) -> None:
@@ -13,14 +15,14 @@ class RecipeNotFound(ServingError):
         self.known = known
 
 
-class JobNotFound(ServingError):
+class JobNotFound(NotFound):
     """There is no training job with this id."""
 
     def __init__(self) -> None:
         super().__init__("no training job has this id; see GET /train")
 
 
-class JobConflict(ServingError):
+class JobConflict(Conflict):
     """The model has an unfinished training.
 
     Attributes:
@@ -32,7 +34,7 @@ class JobConflict(ServingError):
         self.job_id = job_id
 
 
-class JobEnded(ServingError):
+class JobEnded(Conflict):
     """The training has already ended, so it cannot be cancelled."""
 
     def __init__(self, job_id: str) -> None:
@@ -40,7 +42,7 @@ class JobEnded(ServingError):
         self.job_id = job_id
 
 
-class QueueFull(ServingError):
+class QueueFull(Overloaded):
     """The queue holds as many trainings as it may."""
 
     def __init__(self, limit: int) -> None:
@@ -48,8 +50,10 @@ class QueueFull(ServingError):
         self.limit = limit
 
 
-class IdempotencyKeyReused(ServingError):
+class IdempotencyKeyReused(BadRequest):
     """The Idempotency-Key was used before with a different request."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self) -> None:
         super().__init__("this Idempotency-Key came with another request before; a new request needs a new key")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from app.errors import InvalidDataset, StoreUnavailable
+from app.datasets.errors import InvalidDataset
+from app.errors import StoreUnavailable
 from app.jobs.process.commands import confined, inspection_command, training_environment
 from app.settings import Settings
 from modelstore import Inspection

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from app.errors import TooManyLoads
+from app.registry.errors import TooManyLoads
 from app.registry.priority_lock import Turns
 from app.registry.state import Refusal
 from app.runtime.load import LoadedModel

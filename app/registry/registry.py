@@ -13,13 +13,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound, VersionRefused
+from app.registry.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound
 from app.registry.loader import Loader
 from app.registry.on_demand import AskedLoads
 from app.registry.priority_lock import Turns
 from app.registry.selection import Chooser
 from app.registry.state import Refusal, ServedModel
 from app.registry.store import Shelf
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from modelstore import ModelRepository
 from modelstore.names import RESERVED

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from app.errors import VersionRefused
 from app.registry.loader import Loader
 from app.registry.state import Refusal, ServedModel
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion, StoreError
 

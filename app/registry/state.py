@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from app.errors import VersionRefused
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 
 

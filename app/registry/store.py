@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import modelstore
-from app.errors import NotComparable, ServingError, StoreUnavailable, VersionInUse, VersionNotFound
+from app.errors import ServingError, StoreUnavailable
+from app.registry.errors import NotComparable, VersionInUse, VersionNotFound
 from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComparison
 
 

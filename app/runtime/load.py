@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from app.errors import ConfigurationError, DeviceLost, VersionRefused
+from app.errors import ConfigurationError
 from app.runtime.backends import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
+from app.runtime.errors import DeviceLost, VersionRefused
 from app.runtime.verify import graph_scan, torchscript_scan
 from app.runtime.verify.golden_rows import prove, prove_independence
 from app.runtime.verify.zip_archive import Forbidden

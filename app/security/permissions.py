@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.errors import ConfigurationError
-from app.security.errors import MethodNotAllowed, NotFound
+from app.security.errors import MethodNotAllowed, RouteNotFound
 from app.security.keys import Scope
 
 _PARAMETER = re.compile(r"\{([^}]*)\}")
@@ -133,10 +133,10 @@ class AccessTable:
         by_method, parameters = self._look_up(path)
         return Match(by_method.get(method), parameters)
 
-    def why_unmatched(self, path: str) -> NotFound | MethodNotAllowed:
+    def why_unmatched(self, path: str) -> RouteNotFound | MethodNotAllowed:
         """Return the error for a request that matches no route: its path is unknown, or accepts other methods only."""
         by_method, _ = self._look_up(path)
-        return MethodNotAllowed(tuple(by_method)) if by_method else NotFound()
+        return MethodNotAllowed(tuple(by_method)) if by_method else RouteNotFound()
 
     def _look_up(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
         """Return the routes of a path, by method, and its parameters."""

@@ -12,31 +12,10 @@ from collections.abc import Callable
 from types import TracebackType
 
 from app.context import CONTEXT, current_deadline
-from app.errors import (
-    ClientGone,
-    DeadlinePassed,
-    ModelNotReady,
-    Overloaded,
-    ServingError,
-    StoreUnavailable,
-    TooManyBytesHeld,
-    TooManyLoads,
-    VersionRefused,
-)
-from app.telemetry.version_counters import Outcome, VersionCounts
+from app.errors import ClientGone, Outcome, ServingError
+from app.telemetry.version_counters import VersionCounts
 
 # The first match counts; not every error that a client receives is a client error.
-_OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
-    (Overloaded, "rejected"),
-    (TooManyLoads, "rejected"),
-    (TooManyBytesHeld, "rejected"),
-    (DeadlinePassed, "timeout"),
-    (ClientGone, "cancelled"),
-    (ModelNotReady, "error"),
-    (VersionRefused, "error"),
-    (StoreUnavailable, "error"),
-    (ServingError, "client_error"),
-)
 
 
 class Stages:
@@ -111,9 +90,10 @@ class Stages:
 def outcome_of(error: BaseException) -> Outcome:
     """Return the outcome of a request that ended with this exception."""
     told: BaseException | None = error
-    if not isinstance(error, (ServingError, ClientGone)):
+    if not isinstance(told, (ServingError, ClientGone)):
         told = error.__cause__  # the error behind an answer that had begun
     if not isinstance(told, (ServingError, ClientGone)):
         told = current_deadline().error_at(time.perf_counter_ns())  # the cause may be a client that left or a deadline
-    outcome: Outcome | None = next((outcome for kind, outcome in _OUTCOMES if isinstance(told, kind)), None)
-    return outcome or ("cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error")
+    if told is not None:
+        return told.outcome
+    return "cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error"

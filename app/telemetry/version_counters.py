@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from app.errors import Outcome
 from app.schema import Float32
 from app.telemetry.drift import CONFIDENCE_BUCKETS, MAX_FEATURES, PLACES, RowSample
 from modelstore import Feature
@@ -20,7 +21,6 @@ from modelstore import Feature
 Labels = tuple[str, ...]
 Figures = dict[str, dict[Labels, list[float]]]
 Stage = Literal["parse", "queue", "compute", "encode"]
-Outcome = Literal["ok", "client_error", "rejected", "timeout", "cancelled", "error"]
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # a batch counts under the smallest size that holds it
 TIME_BUCKETS_S = (50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 3.2e-3, 6.4e-3, 12.8e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 5)

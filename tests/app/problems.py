@@ -10,6 +10,9 @@ from typing import Any
 
 import httpx2
 
+import app.main  # noqa: F401 - so that every error is known
+from app.errors import ServingError
+
 FIELDS = ["type", "title", "status", "detail", "errors", "request_id"]
 NOT_FOR_CLIENTS = ("Traceback", 'File "', ".py", "site-packages", "/tmp", "sqlite", str(Path.cwd()))  # noqa: S108
 FOLDERS = [f"/{folder.name}/" for folder in Path("/").iterdir() if folder.name not in ("models", "datasets", "train")]
@@ -17,6 +20,14 @@ ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 KEY = re.compile(r"tabserve_[0-9a-z]{12}")
 SECRET = "xqzjv"
 TRY_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def every_error() -> list[type[ServingError]]:
+    """Return all errors that a client may see, the base class and the families included."""
+    errors: list[type[ServingError]] = [ServingError]
+    for error in errors:
+        errors += error.__subclasses__()
+    return errors
 
 
 def leaks(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
-from tests.app.api import test_errors
+from tests.app.api import test_error_responses
 from tests.app.api.routes import test_oip_errors
 from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means
 from tests.app.problems import leaks
@@ -109,7 +109,7 @@ def errors_of(failing: Guarded) -> Iterator[tuple[str, int, str]]:
         answer: httpx.Response = failing.client.request(method, path, content=body, headers={**bearer, **headers})
         return answer.status_code, answer.text
 
-    for name, failure in test_errors.FAILURES.items():
+    for name, failure in test_error_responses.FAILURES.items():
         yield name, *ask(failure.method, failure.path, failure.body, {"content-type": failure.content_type})
     for name, (_, method, path) in test_oip_errors.FAILURES.items():
         yield name, *ask(method, path, None, {})

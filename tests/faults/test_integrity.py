@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from app.errors import VersionRefused
 from app.runtime import load
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion
 from tests.app import broken

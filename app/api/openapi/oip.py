@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from app.api.schemas.common import Document
 from app.api.schemas.oip import Failure
+from app.errors import BadRequest, TooLarge
 from app.inference.codecs.oip import OUTPUTS
 from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
 from app.inference.codecs.oip_tensors import DATATYPES
+from app.inference.errors import RowQueueFull
+from app.registry.errors import ModelNotFound, ModelNotReady
 
-_MEANINGS = {
-    400: "The request is not what the protocol or the model wants",
-    404: "No such model or version",
-    413: "The body is too large",
-    415: "The content type is neither of JSON nor of binary tensors",
-    429: "Too many rows wait; try again after `Retry-After` seconds",
-    503: "The model or version cannot answer now",
-    504: "The timeout of the request passed",
+_MEANINGS: dict[int, str] = {
+    **{error.status: error.meaning for error in (BadRequest, ModelNotFound, TooLarge, RowQueueFull, ModelNotReady)},
+    415: "The content type is neither JSON nor binary tensors",
+    504: "The timeout of the request expired",
 }
 _PARAMETERS: Document = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 _DATA: Document = {"type": "array", "items": {"type": ["number", "string", "boolean", "array"]}}

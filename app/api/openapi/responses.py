@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from app.api.bodies import JSON
+from app.api.error_responses import is_oip
 from app.api.schemas.common import PROBLEM_TYPE, Document
+from app.errors import DeadlinePassed, InternalServerError, ServingError, TooLarge, TooManyInFlight
+from app.security.errors import (
+    AccessDenied,
+    EncodedBody,
+    HeadTooLarge,
+    HostNotServed,
+    MalformedRequest,
+    NotAuthenticated,
+    RateLimited,
+    ReceiveTimeout,
+)
 from app.security.permissions import AccessTable
 
-_OIP = "/v2"
-_RETRY: Document = {
-    "Retry-After": {"description": "seconds until it may be tried again", "schema": {"type": "integer", "minimum": 1}}
+_HEADERS: Document = {
+    "Retry-After": {"description": "seconds to wait before trying again", "schema": {"type": "integer", "minimum": 1}},
+    "WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}},
 }
-_CHALLENGE: Document = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
 
-# Status, meaning, headers. Operations that need no scope by the access table answer only those of `_OPEN`.
-_REFUSALS: tuple[tuple[int, str, Document], ...] = (
-    (400, "The head of the request is not as it must be, or the body is not what its content type says", {}),
-    (401, "It needs a key, or the key is not accepted", _CHALLENGE),
-    (403, "The key lacks the scope, or a page of another origin asks without a key", {}),
-    (408, "The request did not come in time", {}),
-    (413, "The body is too large", {}),
-    (415, "The route does not take this content type, or a compressed body", {}),
-    (421, "The service does not answer for this Host", {}),
-    (429, "Too many requests", _RETRY),
-    (431, "The request line and headers are too long, or too many", {}),
-    (500, "Internal error; the log has it under the request id", {}),
-    (503, "Too many requests are being answered, or those that are hold too much memory", _RETRY),
-    (504, "The time that `X-Request-Timeout-Ms` gives was over", {}),
+# What operations that need no scope by the access table may answer, and what only the others may.
+_OPEN: tuple[type[ServingError], ...] = (
+    MalformedRequest,
+    ReceiveTimeout,
+    TooLarge,
+    HeadTooLarge,
+    InternalServerError,
+    DeadlinePassed,
 )
-_OPEN = (400, 408, 413, 431, 500, 504)
+_SCOPED: tuple[type[ServingError], ...] = (
+    NotAuthenticated,
+    AccessDenied,
+    EncodedBody,
+    HostNotServed,
+    RateLimited,
+    TooManyInFlight,
+)
+_REFUSALS = sorted((*_OPEN, *_SCOPED), key=lambda error: error.status)
 
 
 def add_refusals(document: Document, table: AccessTable) -> None:
@@ -38,21 +51,23 @@ def add_refusals(document: Document, table: AccessTable) -> None:
         table: the access table, which says which operations need no scope.
     """
     document["components"]["responses"] = {
-        f"{family}{status}": _response(schema, kind, meaning, headers)
+        f"{family}{error.status.value}": _response(schema, kind, error)
         for family, schema, kind in (("Refused", "Problem", PROBLEM_TYPE), ("OipRefused", "Failure", JSON))
-        for status, meaning, headers in _REFUSALS
+        for error in _REFUSALS
     }
     for path, item in document["paths"].items():
-        family = "OipRefused" if path == _OIP or path.startswith(f"{_OIP}/") else "Refused"
+        family = "OipRefused" if is_oip(path) else "Refused"
         for method, operation in item.items():
             responses = operation["responses"]
             responses.pop("default", None)  # it only kept FastAPI from documenting its own 422
             scope = table.routes[path][method.upper()].scope
-            for status, _, _ in _REFUSALS:
-                if scope is not None or status in _OPEN:
-                    responses.setdefault(str(status), {"$ref": f"#/components/responses/{family}{status}"})
+            for error in _REFUSALS:
+                if scope is not None or error in _OPEN:
+                    status = str(error.status.value)
+                    responses.setdefault(status, {"$ref": f"#/components/responses/{family}{status}"})
 
 
-def _response(schema: str, kind: str, meaning: str, headers: Document) -> Document:
+def _response(schema: str, kind: str, error: type[ServingError]) -> Document:
     content = {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": meaning, "content": content, **({"headers": headers} if headers else {})}
+    headers = {name: _HEADERS[name] for name in error.headers}
+    return {"description": error.meaning, "content": content, **({"headers": headers} if headers else {})}

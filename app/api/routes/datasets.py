@@ -15,12 +15,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from app.api.bodies import check_content_type, declared_length, media_type
+from app.api.errors import TabSeparated
 from app.api.links import link
 from app.api.parameters import DatasetPath
 from app.api.schemas.common import Document, csv_body, links, problems
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
-from app.errors import TabSeparated
 from modelstore import ColumnSummary
 
 CSV = "text/csv"

@@ -12,10 +12,11 @@ from app.api.bodies import parse_json, read_small, require_utf8
 from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
 from app.api.schemas import oip as schemas
-from app.errors import ModelNotReady, VersionRefused
 from app.lifecycle import Lifetime
+from app.registry.errors import ModelNotReady
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from app.telemetry import version_report
 from app.telemetry.multiprocess import WorkerFigures

@@ -9,9 +9,11 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from app.api.bodies import JSON, invalid, media_type, require_utf8
+from app.api.bodies import JSON, media_type, require_utf8
+from app.api.errors import UnsupportedContentType
+from app.api.faults import invalid_input
 from app.api.parameters import Version
-from app.errors import MalformedBody, UnsupportedContentType
+from app.errors import MalformedBody
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.oip import Inference
 
@@ -45,7 +47,7 @@ class InferRoute:
         try:
             path = InferPath.model_validate(parameters)
         except ValidationError as error:
-            raise invalid(error, InferPath, parameters) from error
+            raise invalid_input(error.errors(include_url=False), InferPath, parameters) from error
         body = await _read(Request(scope, receive, send))
         written = await self._inference.answer(body, path.model, path.version, arrived_ns)
         if written.json_bytes is None:

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.api.accept import choose_type
-from app.api.bodies import invalid, media_type, require_utf8
+from app.api.bodies import media_type, require_utf8
+from app.api.errors import UnsupportedContentType
+from app.api.faults import invalid_input
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
 from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
-from app.errors import UnsupportedContentType
 from app.inference.bulk_predictor import BulkPredictor, BulkRequest
 from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
@@ -64,7 +65,8 @@ class Negotiation:
         try:
             query = PredictQuery.model_validate(sent)
         except ValidationError as error:
-            raise invalid(error, PredictQuery, sent, "the query", "parameter") from error
+            faults = error.errors(include_url=False)
+            raise invalid_input(faults, PredictQuery, sent, "the query", "parameter") from error
         response = await self.answer(request, query, parameters["model"], None)
         await response(scope, receive, send)
 

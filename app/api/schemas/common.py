@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.datasets.errors import StorageFull
+from app.errors import (
+    Conflict,
+    InvalidInput,
+    MalformedBody,
+    NotFound,
+    Overloaded,
+    ServingError,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
 Document = dict[str, Any]
 
 PROBLEM_TYPE = "application/problem+json"
 
-_MEANINGS = {
-    400: "The body is not what its content type says",
-    404: "No such model, version, recipe, data set or training",
-    405: "The route does not take this method",
-    409: "Not in this state: `type` and `detail` say what is in the way",
-    413: "The body is too large",
-    415: "The route does not take this content type",
-    422: "Values do not fit; `errors` names where",
-    429: "Too many wait; try again after `Retry-After` seconds",
-    503: "Not possible now; try again after `Retry-After` seconds",
-    507: "The disk is full; nothing was kept",
-}
+_ERRORS: tuple[type[ServingError], ...] = (
+    MalformedBody,
+    NotFound,
+    Conflict,
+    TooLarge,
+    UnsupportedMediaType,
+    InvalidInput,
+    Overloaded,
+    Unavailable,
+    StorageFull,
+)
+_MEANINGS: dict[int, str] = {error.status: error.meaning for error in _ERRORS}
 
 
 def problems(*codes: int) -> dict[int | str, Document]:

@@ -19,7 +19,8 @@ from app.api.schemas.models import (
     VersionInfo,
     example_of,
 )
-from app.errors import StoreUnavailable, VersionNotFound
+from app.errors import StoreUnavailable
+from app.registry.errors import VersionNotFound
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import VersionRefused
 from app.runtime.backends import Engine
+from app.runtime.errors import VersionRefused
 from app.schema import Float32
 from modelstore import Manifest
 

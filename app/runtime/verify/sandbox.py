@@ -22,7 +22,7 @@ from collections.abc import Callable
 from io import BufferedRWPair
 from typing import NamedTuple, NoReturn
 
-from app.errors import VersionRefused
+from app.runtime.errors import VersionRefused
 from modelstore import Manifest
 
 DEADLINE_S = 20.0

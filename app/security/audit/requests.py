@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
-from app.errors import AuditUnavailable
 from app.security.audit.trail import AuditTrail
 from app.security.audit.watch import Watch
+from app.security.errors import AuditUnavailable
 
 logger = logging.getLogger(__name__)
 

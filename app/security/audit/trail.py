@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.errors import AuditUnavailable
 from app.security.audit.chain import AuditFile, Entry
+from app.security.errors import AuditUnavailable
 
 logger = logging.getLogger(__name__)
 

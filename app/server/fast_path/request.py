@@ -7,14 +7,12 @@ models. A request here needs no task, no future and no ASGI scope.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from app.api.asgi import RequestIds
-from app.api.errors import CLIENT_CLOSED, problem_answer
+from app.api.error_responses import CLIENT_CLOSED, report
 from app.context import MemoryBudget, MemoryReservation
 from app.errors import ClientGone
 from app.inference.batcher import Entry
@@ -23,8 +21,6 @@ from app.security.permissions import PREDICT
 from app.telemetry.in_flight import Flight
 from app.telemetry.logs.requests import RequestLog
 from app.telemetry.metrics import RequestFigures, ServingMetrics
-
-logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
@@ -239,8 +235,6 @@ class IncompleteBody:
 
 
 def problem_bytes(error: Exception, request_id: str) -> tuple[int, bytes, bytes]:
-    """Return status, body and header lines for an error; the traceback of an internal error goes to the log only."""
-    status, body, headers = problem_answer(error, request_id)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("a request failed", exc_info=error, extra={"request_id": request_id})
+    """Report an error; return status, body and header lines of its response."""
+    status, body, headers = report(error, request_id)
     return status.value, body, b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -16,19 +16,10 @@ from typing import TypeVar
 
 import pytest
 
+from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset, StorageFull
 from app.datasets.folders import Contents, StoredDataset
 from app.datasets.store import BUFFER_BYTES, MAX_SMALL_CHECKS, MAX_UPLOADS, SMALL_BYTES, DatasetStore, InUse
-from app.errors import (
-    DatasetInUse,
-    DatasetNotFound,
-    DatasetTooLarge,
-    InvalidDataset,
-    InvalidInput,
-    ServingError,
-    StorageFull,
-    StoreUnavailable,
-    TooManyStreams,
-)
+from app.errors import InvalidInput, ServingError, StoreUnavailable, TooManyStreams
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.errors import Overloaded
 from app.inference.batcher import Batcher, Entry
+from app.inference.errors import RowQueueFull
 
 Run = Callable[[Sequence[int]], Sequence[int]]
 
@@ -189,7 +189,7 @@ def test_queue_takes_exactly_its_bound_in_rows() -> None:
         rows = batcher(Doubler(), queue=10)
         rows.submit(1, 4, answered.append)
         rows.submit(2, 6, answered.append)
-        with pytest.raises(Overloaded) as refused:
+        with pytest.raises(RowQueueFull) as refused:
             rows.submit(3, 1, answered.append)
         assert rows.queued_rows == 10
         await turn()
@@ -213,7 +213,7 @@ def test_refused_caller_gets_overloaded_and_those_before_it_their_answers() -> N
 
     answers = answers_of(scene)
     assert answers[:2] == [0, 2]
-    assert [type(answer) for answer in answers[2:]] == [Overloaded, Overloaded]
+    assert [type(answer) for answer in answers[2:]] == [RowQueueFull, RowQueueFull]
 
 
 def test_item_larger_than_queue_and_batch_runs_by_itself() -> None:

@@ -10,9 +10,11 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.errors import MAX_PROBLEMS, InvalidInput, ModelNotFound, Overloaded, VersionNotFound
+from app.errors import MAX_PROBLEMS, InvalidInput
 from app.inference.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
+from app.inference.errors import RowQueueFull
 from app.inference.predictions import Answer
+from app.registry.errors import ModelNotFound, VersionNotFound
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.runtime import load
@@ -186,7 +188,7 @@ def test_failure_of_the_model_reaches_all_of_its_batch_and_no_other(repository: 
 def test_queue_is_bounded_in_rows_for_each_version(store: ModelRepository) -> None:
     async def scene(plane: DataPlane) -> None:
         answers = submitted(plane, rows(6), rows(4))
-        with pytest.raises(Overloaded):
+        with pytest.raises(RowQueueFull):
             submitted(plane, rows(1))
         other = await asyncio.wait_for(plane.infer(await plane.resolve("means", 1), rows(1)), 5)
         assert other.rows == 1

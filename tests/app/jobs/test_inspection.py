@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InvalidDataset, StoreUnavailable
+from app.datasets.errors import InvalidDataset
+from app.errors import StoreUnavailable
 from app.jobs import inspection
 from app.jobs.inspection import Inspector
 from app.settings import Settings

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.errors import TooManyLoads
+from app.registry.errors import TooManyLoads
 from app.registry.on_demand import MAX_LOADS, MAX_WAITING, AskedLoads, Outcome
 from app.registry.priority_lock import Turns
 from app.registry.state import Refusal

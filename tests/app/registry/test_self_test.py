@@ -13,8 +13,8 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
-from app.errors import ModelNotReady
 from app.main import create_app
+from app.registry.errors import ModelNotReady
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.runtime import load

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from app.errors import ConfigurationError, VersionRefused
+from app.errors import ConfigurationError
+from app.runtime.errors import VersionRefused
 from app.runtime.load import choose_device, describe_device, load
 from modelstore import ModelRepository, ModelVersion
 from tests.app import broken

@@ -9,7 +9,7 @@ import pytest
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.security import admission
-from app.security.errors import MethodNotAllowed, NotFound
+from app.security.errors import MethodNotAllowed, RouteNotFound
 from app.security.keys import Scope
 from app.security.permissions import ROUTES, AccessTable
 from app.settings import Settings
@@ -85,7 +85,7 @@ def test_alias_is_counted_as_the_route_that_it_stands_for(path: str, label: str,
 )
 def test_path_that_is_almost_one_is_none(path: str, table: AccessTable) -> None:
     assert table.match("GET", path).route is None
-    assert isinstance(table.why_unmatched(path), NotFound)
+    assert isinstance(table.why_unmatched(path), RouteNotFound)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "TRACE", "CONNECT", "OPTIONS", "get", "", "HEAD"])

@@ -14,8 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from app.context import CONTEXT, Deadline, RequestContext
-from app.errors import ClientGone, DeadlinePassed, InvalidInput, ModelNotReady, Overloaded
+from app.errors import ClientGone, DeadlinePassed, InvalidInput
+from app.inference.errors import RowQueueFull
 from app.main import create_app
+from app.registry.errors import ModelNotReady
 from app.settings import Settings
 from app.telemetry.stage_timer import outcome_of
 from app.telemetry.version_counters import OUTCOMES, STAGES
@@ -213,7 +215,7 @@ def test_how_an_error_counts() -> None:
     broken = RuntimeError("broken off")
     broken.__cause__ = InvalidInput("a bad row")
 
-    assert outcome_of(Overloaded(1)) == "rejected"
+    assert outcome_of(RowQueueFull(1)) == "rejected"
     assert outcome_of(DeadlinePassed()) == "timeout"
     assert outcome_of(ClientGone()) == "cancelled"
     assert outcome_of(asyncio.CancelledError()) == "cancelled"

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from app.errors import VersionRefused
 from app.runtime import load as runtime
+from app.runtime.errors import VersionRefused
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
 from tests.app.hostile import saved

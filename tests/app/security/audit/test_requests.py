@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.errors import AuditUnavailable
 from app.main import create_app
 from app.security.audit.requests import Auditor
 from app.security.audit.trail import AuditTrail
 from app.security.audit.verification import verify
 from app.security.audit.watch import Serving, Watch
+from app.security.errors import AuditUnavailable
 from app.security.keys import KeyFile, Scope
 from app.security.permissions import ROUTES
 from app.settings import Settings

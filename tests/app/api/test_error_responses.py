@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -12,13 +13,63 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.error_responses import render
+from app.api.errors import BodyTooLarge, TabSeparated, UnsupportedCharset, UnsupportedContentType
+from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset, StorageFull
+from app.errors import (
+    DeadlinePassed,
+    InternalServerError,
+    InvalidInput,
+    MalformedBody,
+    Outcome,
+    Problem,
+    ServingError,
+    StoreUnavailable,
+    TooManyBytesHeld,
+    TooManyInFlight,
+    TooManyStreams,
+)
+from app.inference.errors import RowQueueFull, TooManyRows
 from app.jobs.database import DATABASE_FILE
+from app.jobs.errors import (
+    IdempotencyKeyReused,
+    JobConflict,
+    JobEnded,
+    JobNotFound,
+    QueueFull,
+    RecipeNotFound,
+    RepositoryReadOnly,
+)
 from app.main import create_app
+from app.registry.errors import (
+    ModelNotFound,
+    ModelNotReady,
+    NotComparable,
+    TooManyLoads,
+    VersionInUse,
+    VersionNotFound,
+)
+from app.runtime.errors import DeviceLost, VersionRefused
+from app.security.errors import (
+    AuditUnavailable,
+    CrossOrigin,
+    EncodedBody,
+    HeadTooLarge,
+    HostNotServed,
+    KeyNotAccepted,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotAuthenticated,
+    RateLimited,
+    ReceiveTimeout,
+    RouteNotFound,
+    ScopeMissing,
+)
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.asgi import ask_at_once
 from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means
-from tests.app.problems import SECRET, assert_problem
+from tests.app.problems import SECRET, assert_problem, every_error
 from tests.fakes import publish
 
 JSON = {"content-type": "application/json"}
@@ -305,3 +356,101 @@ def test_other_request_id_is_replaced(steady: TestClient, given: bytes) -> None:
     assert ids[0] != ids[1]
     assert all(one.isalnum() and one.isascii() and len(one) == 16 for one in ids)
     assert "set-cookie" not in answers[0].headers
+
+
+PROBLEMS = (Problem(0, "left", "is no number"), Problem(None, "right", "is missing"))
+SOON = {"retry-after": "1"}
+
+# Error, type, status, status below /v2, headers, outcome.
+RESPONSES: tuple[tuple[ServingError, str, int, int, dict[str, str], Outcome], ...] = (
+    (InternalServerError(), "internal-server-error", 500, 500, {}, "error"),
+    (MalformedBody("cut off"), "malformed-body", 400, 400, {}, "client_error"),
+    (InvalidInput("row 0: no", PROBLEMS), "invalid-input", 422, 400, {}, "client_error"),
+    (InvalidDataset("line 1: no", PROBLEMS), "invalid-dataset", 422, 400, {}, "client_error"),
+    (IdempotencyKeyReused(), "idempotency-key-reused", 422, 400, {}, "client_error"),
+    (BodyTooLarge(7), "body-too-large", 413, 413, {}, "client_error"),
+    (DatasetTooLarge(7), "dataset-too-large", 413, 413, {}, "client_error"),
+    (TooManyRows(7), "too-many-rows", 413, 413, {}, "client_error"),
+    (UnsupportedContentType(("a/b",)), "unsupported-content-type", 415, 415, {}, "client_error"),
+    (UnsupportedCharset(), "unsupported-charset", 415, 415, {}, "client_error"),
+    (TabSeparated(), "tab-separated", 415, 415, {}, "client_error"),
+    (EncodedBody(), "encoded-body", 415, 415, {}, "client_error"),
+    (MalformedRequest("twice"), "malformed-request", 400, 400, {}, "client_error"),
+    (NotAuthenticated(), "not-authenticated", 401, 401, {"www-authenticate": "Bearer"}, "client_error"),
+    (KeyNotAccepted(), "key-not-accepted", 401, 401, {"www-authenticate": "Bearer"}, "client_error"),
+    (ScopeMissing("predict", "k"), "scope-missing", 403, 403, {}, "client_error"),
+    (CrossOrigin(), "cross-origin", 403, 403, {}, "client_error"),
+    (MethodNotAllowed(("GET", "HEAD")), "method-not-allowed", 405, 405, {"allow": "GET, HEAD"}, "client_error"),
+    (ReceiveTimeout(), "receive-timeout", 408, 408, {}, "client_error"),
+    (HostNotServed(), "host-not-served", 421, 421, {}, "client_error"),
+    (HeadTooLarge(9, 8), "head-too-large", 431, 431, {}, "client_error"),
+    (RouteNotFound(), "not-found", 404, 404, {}, "client_error"),
+    (ModelNotFound(("means",)), "model-not-found", 404, 404, {}, "client_error"),
+    (VersionNotFound("means", (1, 2)), "version-not-found", 404, 404, {}, "client_error"),
+    (DatasetNotFound(), "dataset-not-found", 404, 404, {}, "client_error"),
+    (JobNotFound(), "job-not-found", 404, 404, {}, "client_error"),
+    (RecipeNotFound(("iris",)), "recipe-not-found", 404, 404, {}, "client_error"),
+    (VersionRefused("means", 2, "golden_mismatch", "row 3"), "version-refused", 409, 503, {}, "error"),
+    (VersionInUse("means", 1), "version-in-use", 409, 503, {}, "client_error"),
+    (NotComparable("no rows in common"), "not-comparable", 409, 503, {}, "client_error"),
+    (DatasetInUse("flowers"), "dataset-in-use", 409, 503, {}, "client_error"),
+    (JobConflict("j1"), "job-conflict", 409, 503, {}, "client_error"),
+    (JobEnded("j1"), "job-ended", 409, 503, {}, "client_error"),
+    (RowQueueFull(3), "overloaded", 429, 429, SOON, "rejected"),
+    (TooManyLoads(), "too-many-loads", 429, 429, SOON, "rejected"),
+    (QueueFull(5), "queue-full", 429, 429, SOON, "rejected"),
+    (RateLimited(2.3), "rate-limited", 429, 429, {"retry-after": "3"}, "rejected"),
+    (TooManyInFlight(3), "too-many-in-flight", 503, 503, SOON, "rejected"),
+    (TooManyBytesHeld(3), "too-many-bytes-held", 503, 503, SOON, "rejected"),
+    (TooManyStreams("uploads", 4), "too-many-streams", 503, 503, SOON, "rejected"),
+    (StoreUnavailable("no store"), "store-unavailable", 503, 503, SOON, "error"),
+    (AuditUnavailable(), "audit-unavailable", 503, 503, SOON, "error"),
+    (RepositoryReadOnly(), "repository-read-only", 503, 503, SOON, "error"),
+    (ModelNotReady("means", "it is being loaded"), "model-not-ready", 503, 503, SOON, "error"),
+    (DeviceLost(), "device-lost", 503, 503, SOON, "error"),
+    (DeadlinePassed(), "deadline-passed", 504, 504, {}, "timeout"),
+    (StorageFull(), "storage-full", 507, 507, {"retry-after": "60"}, "error"),
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status", "status_in_oip", "headers", "outcome"), RESPONSES, ids=[row[1] for row in RESPONSES]
+)
+def test_every_error_has_its_response_in_both_formats(
+    error: ServingError, kind: str, status: int, status_in_oip: int, headers: dict[str, str], outcome: Outcome
+) -> None:
+    native, oip = render(error, "abc", "/predict/means"), render(error, "abc", "/v2/models/means/infer")
+
+    problem = {
+        "type": f"urn:tabserve:problem:{kind}",
+        "title": error.status.phrase,
+        "status": status,
+        "detail": str(error),
+        "errors": [{"row": p.row, "feature": p.feature, "problem": p.problem} for p in error.problems],
+        "request_id": "abc",
+    }
+    assert native[0] == status
+    assert native[1] == json.dumps(problem, separators=(",", ":")).encode()
+    assert plain(native[2]) == {"content-type": "application/problem+json", **headers}
+    assert oip[0] == status_in_oip
+    assert oip[1] == json.dumps({"error": str(error)}, separators=(",", ":")).encode()
+    retry = SOON if status == 409 else {}  # in the protocol, it is not ready
+    assert plain(oip[2]) == {"content-type": "application/json", **headers, **retry}
+    assert error.outcome == outcome
+
+
+def plain(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in headers}
+
+
+def test_every_error_that_is_raised_has_a_row_of_its_own() -> None:
+    never_raised = {"ServingError", "BadRequest", "NotFound", "Conflict", "Overloaded", "Unavailable"}
+    never_raised |= {"TooLarge", "UnsupportedMediaType", "AccessDenied"}
+
+    named = [type(row[0]).__name__ for row in RESPONSES]
+    assert sorted([*named, *never_raised]) == sorted(error.__name__ for error in every_error())
+
+
+@pytest.mark.parametrize("path", ["", "/predict/means", "/v2x", "/v2/models/means/infer"])
+def test_an_unexpected_exception_is_rendered_as_an_internal_error(path: str) -> None:
+    assert render(RuntimeError(SECRET), "abc", path) == render(InternalServerError(), "abc", path)
