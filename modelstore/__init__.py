@@ -14,11 +14,9 @@ from modelstore.errors import (
     UnknownVersion,
     VersionInUse,
 )
+from modelstore.evaluation import Baseline, ClassReport, Evaluation, Metric
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
-    Baseline,
-    ClassReport,
-    Evaluation,
     Feature,
     GateReport,
     GoldenRows,
@@ -56,6 +54,7 @@ __all__ = [
     "JobResult",
     "Lineage",
     "Manifest",
+    "Metric",
     "ModelRepository",
     "ModelVersion",
     "NotComparable",

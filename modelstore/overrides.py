@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
-from modelstore.manifest import Record
+from modelstore.records import Record
 
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from modelstore.manifest import Evaluation, GateReport, Record
+from modelstore.evaluation import Evaluation
+from modelstore.manifest import GateReport
+from modelstore.records import Record
 
 Reason = Literal[
     "succeeded",

@@ -26,6 +26,7 @@ from modelstore import (
     Signature,
     golden_row_limits,
 )
+from modelstore.manifest import PROBABILITIES
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
 from training.learners.protocol import Predict
@@ -56,7 +57,7 @@ def build_manifest(
         created=datetime.now(UTC),
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
-        signature=Signature.for_classifier(len(train.features), len(train.classes)),
+        signature=Signature.for_output(PROBABILITIES, len(train.classes), features=len(train.features)),
         features=describe_features(train, recipe.data.units),
         classes=train.classes,
         golden=golden,

@@ -13,7 +13,6 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from modelstore import Overrides, wording
-from modelstore.manifest import Label, ModelName, Ratio, Record
 from modelstore.overrides import (
     BatchSize,
     ClassWeights,
@@ -30,6 +29,7 @@ from modelstore.overrides import (
     require_validation_rows,
 )
 from modelstore.reading import column_name
+from modelstore.records import Label, ModelName, Ratio, Record
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
