@@ -27,7 +27,6 @@ from benchmarks.baselines import tutorials
 from benchmarks.outcomes import Outcome, Results
 from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
-from modelstore import EpochMetrics
 from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.data.splits import Dataset, Splits, load_splits
@@ -35,7 +34,7 @@ from training.evaluation.candidate import accuracy_probe
 from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import MLP
-from training.learners.protocol import WithResult, predictor
+from training.learners.protocol import predictor
 from training.preprocessing.scaler import fit_scaler
 
 Tutorial = Callable[[Tensor, Tensor, Tensor, Tensor, int], nn.Module]
@@ -149,8 +148,8 @@ def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
             say(f"large: batches of {batch_rows or rows:,}, round {number} of {rounds}")
             settings = TrainingSettings(hidden=HIDDEN, epochs=1, lr=0.001, batch_size=batch_rows)
             title = f"tabserve, batches of {batch_rows:,}" if batch_rows else "tabserve, full batch"
-            events = MLPLearner(settings).fit(dataset, None)
-            measured[title] = next(event.rows_per_s for event in events if isinstance(event, EpochMetrics))
+            fitted = MLPLearner(settings).fit(dataset, None, report=lambda event: None)
+            measured[title] = fitted.history[0].rows_per_s
         for system, rows_per_s in measured.items() if number else ():
             outcome.add(system, rows_per_s=rows_per_s)
     return outcome
@@ -171,10 +170,9 @@ def _measure(options: argparse.Namespace, progress: Progress) -> Results:
 def _ours(recipe: Recipe, splits: Splits) -> Callable[[], float]:
     """Train as `fit` does, its lines shown; return what measures the loss at the end."""
     view = PlainLines(Console(file=io.StringIO()))
-    training = WithResult(MLPLearner(recipe.training).fit(splits.train, None, accuracy_probe(recipe, splits.test)))
-    for event in training:
-        view.show(event)
-    predict = predictor(training.result.module)
+    probe = accuracy_probe(recipe, splits.test)
+    fitted = MLPLearner(recipe.training).fit(splits.train, None, view.show, probe)
+    predict = predictor(fitted.module)
     return lambda: log_loss(predict(splits.train.x), splits.train.y)
 
 

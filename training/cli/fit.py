@@ -6,7 +6,7 @@ torch and scikit-learn are imported only when a training begins.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,13 +132,14 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         keep=request.keep,
         before_publishing=cancellation.too_late,
     )
-    events: Iterator[Event] = deferred("pipeline").train(run)
-    for event in events:
+
+    def report(event: Event) -> None:
         record(event)
-        if isinstance(event, JobResult):
-            return event, SUCCEEDED if event.reason == "succeeded" else FAILED
         view.show(event)
-    raise AssertionError("a training ends with a JobResult")
+
+    result: JobResult = deferred("pipeline").train(run, report)
+    record(result)
+    return result, SUCCEEDED if result.reason == "succeeded" else FAILED
 
 
 def _recipe(request: FitRequest) -> Recipe:

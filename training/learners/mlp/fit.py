@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from training.learners.mlp.gradient import FlatMLP
 from training.learners.mlp.network import MLP, Classifier
 from training.learners.mlp.optimizers import optimizer_for
 from training.learners.mlp.schedules import rates
-from training.learners.protocol import Fitted, Probe, predictor
+from training.learners.protocol import Fitted, Probe, Report, predictor
 from training.preprocessing.scaler import fit_scaler
 
 REPORT_S = 2.0
@@ -40,11 +39,10 @@ class MLPLearner:
         self._settings = settings
 
     @torch.inference_mode()
-    def fit(
-        self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
-    ) -> Generator[EpochMetrics | Notice, None, Fitted]:
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit scaler and network; see `Learner.fit`."""
         settings, history = self._settings, []
+        report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
         classifier, model = _initialised(train, settings)
         weights = class_weights(train) if settings.class_weights == "balanced" else None
         batches = Batches(train, classifier.scaler, weights, settings.batch_size, settings.seed)
@@ -63,7 +61,7 @@ class MLPLearner:
                     model.backward(y, share)
                     total.add_(loss, alpha=batch.rows)
                     if notice := progress.notice(x.shape[0]):
-                        yield notice
+                        report(notice)
                 optimizer.step(model.gradient, rate)
             progress.stop()
             metrics = progress.metrics(
@@ -75,7 +73,7 @@ class MLPLearner:
             )
             require_converging(metrics, loss_of_guessing(len(train.classes)), settings.lr)
             history.append(metrics)
-            yield metrics
+            report(metrics)
             watched = metrics.train_loss if metrics.validation_loss is None else metrics.validation_loss
             if best.exhausted(watched):
                 break
