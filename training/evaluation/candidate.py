@@ -66,7 +66,7 @@ def measure_candidate(
     if len(rows["train"]) > MANY_ROWS:
         sizes = f"{len(splits.train):,} training and {len(splits.test):,} test rows"
         report(Notice(message=f"measuring the network on {sizes}"))
-    metrics = {
+    metrics: dict[str, Evaluation] = {
         name: evaluate_chunks(_predict_chunks(predict, part, name), part.classes, name) for name, part in rows.items()
     }
     require_learnt(metrics["train"].log_loss, guessing, recipe.training.lr)
