@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: runs the scenarios, prints the tables, writes results and, if asked, the documentation."""
+"""Run the scenarios, print their tables and write results and documentation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""An HTTP client for measuring: connections that never block, polled without sleeping; it must not know schedules.
+"""A measuring HTTP client: non-blocking connections, polled without sleeping.
 
-It owns a core, so it spins: a timer that wakes a millisecond late would be measured as the server's latency.
+It must not know schedules. It owns a core, so it spins: a timer that wakes a millisecond late would be measured as the
+server's latency.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Closed loop: N connections, each asks again as soon as it is answered; by wrk where it is installed."""
+"""Closed loop: N connections, each sends its next request after the answer; uses wrk.
+
+Without wrk, the client of this package is used.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cores the server and the client may use; where the system cannot pin, it pins nothing and says so."""
+"""Divide the cores between server and client; without pinning, report that none is done."""
 
 from __future__ import annotations
 

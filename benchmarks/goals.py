@@ -1,4 +1,4 @@
-"""What is to be reached, as ratios in one run, and whether it was; the numbers are those of issue 3."""
+"""The goals of issue 3 as ratios within one run, and whether they were reached."""
 
 from __future__ import annotations
 

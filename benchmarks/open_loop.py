@@ -1,4 +1,4 @@
-"""Open loop: requests leave at moments fixed in advance, whatever the server does.
+"""Open loop: requests leave at times fixed in advance, whatever the server does.
 
 Latency counts from the scheduled moment, so a server that stalls pays for every request that fell due meanwhile
 (no coordinated omission). How late the client itself was is reported with it.

@@ -1,4 +1,7 @@
-"""Results as Markdown: tables, and their places between markers in a document; no measuring here."""
+"""Results as Markdown tables, and their places between markers in a document.
+
+It must not know how they are measured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One request whose body is made while its answer is read; it must not know what the lines mean."""
+"""One request whose body is produced while its answer is read.
+
+It must not know what the lines mean.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The systems that are compared, as real processes on loopback; it must not know how they are measured."""
+"""The compared systems, as real processes on loopback.
+
+It must not know how they are measured.
+"""
 
 from __future__ import annotations
 

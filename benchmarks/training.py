@@ -1,7 +1,8 @@
-"""`python -m benchmarks.training`: how fast training is beside the tutorials' own loops, and on millions of rows.
+"""Training beside the tutorials' loops, and on millions of rows.
 
-Ours and theirs take turns on one core, and a ratio is taken between two figures of the same round. Both start from
-rows that are read and split, scale them, train, and print what they print. It serves nothing and needs no store.
+Entry point: `python -m benchmarks.training`. Ours and theirs take turns on one core, and a ratio is taken between two
+figures of the same round. Both start from rows that are read and split, scale them, train, and print what they print.
+It serves nothing and needs no store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Process start to first answer, first requests of every size, and memory: each round starts processes of its own."""
+"""Start to first answer, first requests of every size, and memory, in new processes."""
 
 from __future__ import annotations
 
