@@ -39,7 +39,7 @@ def main() -> int:
     if options.write_docs:
         document = options.document
         drawn = plots.draw(results, document.with_suffix(""))
-        document.write_text(report.filled(document.read_text("utf-8"), results, drawn), "utf-8")
+        document.write_text(report.fill(document.read_text("utf-8"), results, drawn), "utf-8")
         _print(f"written: {', '.join(map(str, [document, *drawn]))}")
     return int(any(FAILED in outcome.skipped for outcome in results.outcomes.values()))
 

@@ -85,12 +85,12 @@ class Connection:
             raise Failed(str(error)) from error
 
     def on_body(self, data: bytes) -> None:
-        """Be told by the parser of a part of the body."""
+        """Receive a part of the body from the parser."""
         if self._keep:
             self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """Be told by the parser that the answer is complete."""
+        """Note that the response is complete."""
         self.reply = Reply(self._parser.get_status_code(), b"".join(self._body))
         self._body = []
 

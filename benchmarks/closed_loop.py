@@ -66,10 +66,10 @@ def closed_loop(address: Address, request: Request, connections: int, seconds: f
     """
     if wrk and seconds >= _WRK_LEAST_S and shutil.which("wrk"):
         return _wrk(address, request, connections, max(1, round(seconds)))
-    return _own(address, request, connections, seconds)
+    return _run_own_client(address, request, connections, seconds)
 
 
-def _own(address: Address, request: Request, connections: int, seconds: float) -> Load:
+def _run_own_client(address: Address, request: Request, connections: int, seconds: float) -> Load:
     wire, started = request.wire(), dict[Connection, float]()
     latencies: list[float] = []
     with pool(address, connections) as clients:

@@ -68,7 +68,7 @@ def main() -> int:
     text = f"{machine_text(results)}\n\n{report.tables(results)}"
     sys.stdout.write(f"{text}\n")
     if options.write_docs:
-        DOCUMENT.write_text(filled(DOCUMENT.read_text("utf-8"), text), "utf-8")
+        DOCUMENT.write_text(fill(DOCUMENT.read_text("utf-8"), text), "utf-8")
     return 0
 
 
@@ -82,7 +82,7 @@ def machine_text(results: Results) -> str:
     return f"{found.processor}, one thread, Python {found.python}, {libraries}; plan: {plan}; {when[:16]} UTC.{load}"
 
 
-def filled(document: str, text: str) -> str:
+def fill(document: str, text: str) -> str:
     """Return a document with the text between the markers replaced.
 
     Raises:
@@ -130,7 +130,7 @@ def beside_tutorial(name: str, rounds: int, say: Callable[[str], None]) -> Outco
 def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
     """Take epochs on many rows, with batches of some sizes, beside a forward pass over the same rows in NumPy."""
     say(f"drawing {rows:,} rows")
-    dataset = _drawn(rows)
+    dataset = _draw_rows(rows)
     x = fit_scaler(dataset.x)(torch.from_numpy(dataset.x)).numpy()
     weights = _numpy_weights(MLP(FEATURES, 2, HIDDEN))
     outcome = Outcome(
@@ -144,7 +144,7 @@ def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
         "forward: at the same speed of arithmetic 0.38 would be the limit."
     )
     for number in range(rounds + 1):
-        measured = {FORWARD: rows / _timed(lambda: _forward(x, weights))}
+        measured = {FORWARD: rows / _measure_s(lambda: _forward(x, weights))}
         for batch_rows in BATCH_ROWS:
             say(f"large: batches of {batch_rows or rows:,}, round {number} of {rounds}")
             settings = TrainingSettings(hidden=HIDDEN, epochs=1, lr=0.001, batch_size=batch_rows)
@@ -201,7 +201,7 @@ def _require_same(name: str, ours: float, theirs: float) -> None:
         raise NotTheSame(f"{name}: the losses at the end are {ours:.4f} and {theirs:.4f}")
 
 
-def _drawn(rows: int) -> Dataset:
+def _draw_rows(rows: int) -> Dataset:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((rows, FEATURES), dtype=np.float32)
     y = (x[:, 0] + x[:, 1] * x[:, 2] > generator.standard_normal(rows, dtype=np.float32)).astype(np.int64)
@@ -227,7 +227,7 @@ def _forward(
                 np.maximum(z, 0, out=z)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _measure_s(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

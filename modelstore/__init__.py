@@ -29,7 +29,7 @@ from modelstore.manifest import (
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
 from modelstore.permits import Permit
-from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, bounded, from_line, to_line
+from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, limit_warnings, to_line
 from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
 from modelstore.versions import ModelVersion
@@ -73,13 +73,13 @@ __all__ = [
     "UnknownVersion",
     "VersionComparison",
     "VersionInUse",
-    "bounded",
     "check_name",
     "check_new_name",
     "check_version",
     "compare_versions",
     "from_line",
     "golden_row_limits",
+    "limit_warnings",
     "to_line",
     "write_predictions",
 ]

@@ -64,7 +64,7 @@ class Overrides(Record):
             TypeAdapter[Any](wanted).validate_python(value)
         return value
 
-    def given(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
 

@@ -14,7 +14,7 @@ from modelstore import (
     ModelVersion,
     Notice,
     StoreError,
-    bounded,
+    limit_warnings,
 )
 from modelstore.reading import column_name
 from training.artifact import torchscript
@@ -29,7 +29,7 @@ from training.evaluation.metrics import Split, chunks, evaluate_chunks
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Report
-from training.outcome import foreseen, reason_for, sentence
+from training.outcome import is_expected, reason_for, sentence
 
 NONE_ACTIVE = (
     "no version of the model is active; until one is, services answer with the newest that proves itself, "
@@ -55,9 +55,9 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     try:
         return _train(run, report_and_note, warnings)
     except Exception as error:
-        if not foreseen(error):
+        if not is_expected(error):
             logging.getLogger(__name__).exception("an error that nobody foresaw; please report it")
-        name, known = run.recipe.model, bounded(warnings)
+        name, known = run.recipe.model, limit_warnings(warnings)
         return JobResult(reason=reason_for(error), detail=sentence(error), model=name, warnings=known)
 
 
@@ -110,7 +110,7 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     for warning in result.warnings:
         report(Notice(level="warning", message=warning))
     _prune(run, report)
-    return result.model_copy(update={"warnings": bounded((*result.warnings, *warnings))})
+    return result.model_copy(update={"warnings": limit_warnings((*result.warnings, *warnings))})
 
 
 def _publish(
@@ -133,7 +133,7 @@ def _publish(
         baselines=candidate.baselines,
         gate=verdict,
         job=run.job,
-        warnings=bounded(warnings),
+        warnings=limit_warnings(warnings),
     )
     run.before_publishing()
     return run.repository.publish(manifest, model, files, run.permit)

@@ -118,7 +118,7 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
     chosen = np.concatenate(kinds)
     chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, F)
     exact = chosen.astype(np.float32).astype(np.float64)
-    return GoldenRows(features=_nested(exact), probabilities=_nested(predict(exact)))
+    return GoldenRows(features=_nest(exact), probabilities=_nest(predict(exact)))
 
 
 def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:
@@ -139,7 +139,7 @@ def _evenly(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
     return values[np.unique(np.linspace(0, len(values) - 1, most).astype(np.int64))]
 
 
-def _nested(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:
+def _nest(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in values.tolist())
 
 

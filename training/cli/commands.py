@@ -13,7 +13,7 @@ import typer
 
 from modelstore import Inspection, ModelRepository, ModelVersion, compare_versions
 from training.cli import fit as fitting
-from training.cli.lazy import deferred
+from training.cli.lazy import load_module
 from training.cli.options import (
     DATA,
     DATASETS,
@@ -123,12 +123,12 @@ def data(
     data_dir: DataDir = DATA,
 ) -> None:
     """Write the built-in data files from scikit-learn's copies, or compare them."""
-    sources = deferred("data.builtin")
+    sources = load_module("data.builtin")
     with failures_in_one_line():
         if not check:
             console().print(f"wrote {', '.join(sources.write(data_dir))} to {data_dir}", highlight=False)
             return
-        wrong = sources.differing(data_dir)
+        wrong = sources.find_differences(data_dir)
         if wrong:
             fail(f"missing in {data_dir} or not as in scikit-learn: {', '.join(wrong)}; `training data` writes them")
         console().print(f"the files in {data_dir} are exactly scikit-learn's", highlight=False)
@@ -140,7 +140,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")] = False,
 ) -> None:
     """Check a CSV file and show its columns; exit code 1 if it has faults."""
-    inspection = deferred("data.inspection")
+    inspection = load_module("data.inspection")
     found: Inspection = inspection.inspect_file(file)
     if as_json:
         sys.stdout.write(f"{found.model_dump_json()}\n")
@@ -162,7 +162,7 @@ def evaluate(
     """Measure a stored version on its test split."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        deferred("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
+        load_module("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
 
 
 @app.command()
@@ -181,7 +181,7 @@ def reproduce(
     """Train a stored version again and compare the weights; nothing is published."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        same: bool = deferred("cli.measure").report_reproduction(
+        same: bool = load_module("cli.measure").report_reproduction(
             console(), store(models_dir, key_file), places, name, version, data=data_file
         )
         raise typer.Exit(fitting.SUCCEEDED if same else fitting.FAILED)
@@ -205,7 +205,7 @@ def compare(
             print_two_versions(console(), compare_versions(*_two(store(models_dir, key_file), name, versions)))
             return
         chosen = load_recipe(recipe or name, recipes_dir)
-        deferred("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
+        load_module("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
 
 
 def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from modelstore import InvalidKey, InvalidName, JobResult, Notice, Permit, check_name, check_new_name
 from training.cli.cancellation import Cancellation, Cancelled
-from training.cli.lazy import deferred
+from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.report import print_comparison, print_evaluation
 from training.config.default_recipe import name_for, recipe_for_data
@@ -137,7 +137,7 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         record(event)
         view.show(event)
 
-    result: JobResult = deferred("pipeline").train(run, report)
+    result: JobResult = load_module("pipeline").train(run, report)
     record(result)
     return result, SUCCEEDED if result.reason == "succeeded" else FAILED
 
@@ -187,7 +187,7 @@ def _recorder(request: FitRequest, recipe: Recipe, view: Reporter) -> Callable[[
     if request.tensorboard is None:
         return lambda event: None
     try:
-        module = deferred("cli.tensorboard")
+        module = load_module("cli.tensorboard")
     except ModuleNotFoundError as error:
         raise MissingExtra("--tensorboard", "tensorboard") from error
     return _Optional(module.recorder(request.tensorboard, recipe), view)

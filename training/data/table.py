@@ -149,9 +149,9 @@ class _Columns:
 
     def _hold(self, rows: int) -> None:
         """Copy the columns to new arrays of so many rows."""
-        self._x = _extended(self._x, rows)
-        self._codes = _extended(self._codes, rows)
-        self._lines, self._marks = _extended(self._lines, rows), _extended(self._marks, rows)
+        self._x = _extend(self._x, rows)
+        self._codes = _extend(self._codes, rows)
+        self._lines, self._marks = _extend(self._lines, rows), _extend(self._marks, rows)
 
     def _numbers(self, block: Block, name: str, position: int) -> Values:
         """Return a column of the block as float64 or integers (n,), and record cells that are not finite float32."""
@@ -178,7 +178,7 @@ class _Columns:
         """Return the codes of the class column, (n,), and record empty cells."""
         if self._target in self._unusable:
             return np.zeros(len(block), dtype=np.int32)
-        codes, texts = block.coded(self._target_position)
+        codes, texts = block.encode(self._target_position)
         if "" in texts:
             for row in np.flatnonzero(codes == texts.index(""))[:10]:
                 line = int(block.lines[row])
@@ -202,7 +202,7 @@ def _estimate_rows(first: Block, file_bytes: int) -> int:
     return max(len(first), int(ROOM * len(first) * file_bytes / block_bytes))
 
 
-def _extended(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:
+def _extend(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:
     """Return a copy with so many rows, those behind the last one unwritten."""
     longer = np.empty((rows, *column.shape[1:]), dtype=column.dtype)
     kept = min(rows, len(column))

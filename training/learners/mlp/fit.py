@@ -43,7 +43,7 @@ class MLPLearner:
         """Fit scaler and network; see `Learner.fit`."""
         settings, history = self._settings, []
         report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
-        classifier, model = _initialised(train, settings)
+        classifier, model = _initialise(train, settings)
         weights = class_weights(train) if settings.class_weights == "balanced" else None
         batches = Batches(train, classifier.scaler, weights, settings.batch_size, settings.seed)
         held_out = Batches(validation, classifier.scaler, weights) if validation else None
@@ -67,7 +67,7 @@ class MLPLearner:
             metrics = progress.metrics(
                 train_loss=float(total) / len(train),
                 validation_loss=_mean_loss(model, held_out) if held_out else None,
-                test_accuracy=_probed(probe, epoch, model, classifier),
+                test_accuracy=_measure_probe(probe, epoch, model, classifier),
                 learning_rate=rate,
                 gradient_norm=float(torch.linalg.vector_norm(model.gradient)),
             )
@@ -75,7 +75,7 @@ class MLPLearner:
             history.append(metrics)
             report(metrics)
             watched = metrics.train_loss if metrics.validation_loss is None else metrics.validation_loss
-            if best.exhausted(watched):
+            if best.is_exhausted(watched):
                 break
             rate = schedule.send(watched)
         best.restore()
@@ -84,7 +84,7 @@ class MLPLearner:
 
 
 @torch.inference_mode(mode=False)  # the classifier outlives the training
-def _initialised(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
+def _initialise(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
     """Return the classifier with its initial weights, and its network in the flat form for training."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
@@ -100,7 +100,7 @@ def _mean_loss(model: FlatMLP, rows: Batches) -> float:
     return float(total)
 
 
-def _probed(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classifier) -> float | None:
+def _measure_probe(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classifier) -> float | None:
     if not probe or epoch % probe.epochs:
         return None
     model.write_back()
@@ -153,7 +153,7 @@ class _BestEpoch:
         self._loss, self._worse_epochs = math.inf, 0
         self._best: Tensor | None = None
 
-    def exhausted(self, loss: float) -> bool:
+    def is_exhausted(self, loss: float) -> bool:
         """Record the loss of one epoch and return whether the patience is exhausted."""
         if not self._patience:
             return False
