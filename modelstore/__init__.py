@@ -1,4 +1,4 @@
-"""The contract between training and serving: model versions, their store, training events."""
+"""The contract of training and serving: model versions, their store, training events."""
 
 from modelstore.comparison import Prediction, VersionComparison, compare_versions, write_predictions
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection

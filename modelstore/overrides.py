@@ -70,7 +70,7 @@ class Overrides(Record):
 
 
 def require_validation_rows(patience: int, validation_fraction: float) -> None:
-    """Check that early stopping has rows to judge by.
+    """Check that early stopping has validation rows.
 
     Raises:
         ValueError: if it has none; says what was expected.

@@ -1,4 +1,4 @@
-"""The base class of all records that cross a process boundary, and the types of their fields."""
+"""The base class of records that cross a process boundary, and types of their fields."""
 
 from __future__ import annotations
 

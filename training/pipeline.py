@@ -47,16 +47,16 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     torch.set_num_threads(1)
     warnings: list[str] = []
 
-    def report_and_note(event: Event) -> None:
+    def report_and_keep(event: Event) -> None:
         if isinstance(event, Notice) and event.level == "warning":
             warnings.append(event.message)
         report(event)
 
     try:
-        return _train(run, report_and_note, warnings)
+        return _train(run, report_and_keep, warnings)
     except Exception as error:
         if not is_expected(error):
-            logging.getLogger(__name__).exception("an error that nobody foresaw; please report it")
+            logging.getLogger(__name__).exception("unexpected error; please report it")
         name, known = run.recipe.model, limit_warnings(warnings)
         return JobResult(reason=reason_for(error), detail=sentence(error), model=name, warnings=known)
 

@@ -269,7 +269,7 @@ def test_a_version_that_cannot_be_activated_is_still_named(two_versions: Path) -
     assert repository(two_versions).active("clouds") == 2
 
 
-def test_an_error_that_nobody_foresaw_is_a_result_and_a_traceback_in_the_log(
+def test_an_unexpected_error_is_a_result_and_a_traceback_in_the_log(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def surprise() -> None:

@@ -1,4 +1,4 @@
-"""Train a stored version again from its lineage and compare the weights; publishes nothing."""
+"""Train a stored version again from its lineage and compare the weights."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
 from training.evaluation.gate import Policy
 
-RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="Recipe to use, such as cancer-tutorial.")]
 
 app = typer.Typer(
     name="training",
@@ -52,26 +52,27 @@ app = typer.Typer(
 
 @app.command()
 def fit(
-    name: Annotated[str | None, typer.Argument(help="Name of the model; with --data the file's by default.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Model name; with --data, the file's by default.")] = None,
     *,
     recipe: RecipeName = None,
-    data: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file of yours; needs no recipe.")] = None,
-    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its class column.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file to train on without a recipe.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Class column of that file.")] = None,
     features: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="Its columns to learn from, or a JSON array; -: from stdin; else all."),
+        typer.Option(metavar="A,B,C", help="Feature columns, or a JSON array; - reads stdin; default: all others."),
     ] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="hidden=32,16 or epochs=200; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),
     ] = None,
-    overrides: Annotated[str | None, typer.Option(metavar="JSON", help="The same as one JSON object.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides weights, shuffling, dropout, validation rows.")] = None,
-    activate: Annotated[Policy, typer.Option(help="Whether the new version becomes the active one.")] = "if_better",
-    job: Annotated[str | None, typer.Option(help="Id to note in the manifest.")] = None,
-    permit: Annotated[str | None, typer.Option(metavar="TOKEN", help="The job's right to publish.")] = None,
-    keep: Annotated[int, typer.Option(min=1, help="How many versions to keep afterwards.")] = KEEP_VERSIONS,
-    json_lines: Annotated[bool, typer.Option("--json-lines", help="One JSON event a line on stdout.")] = False,
-    tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Write TensorBoard files there.")] = None,
+    overrides: Annotated[str | None, typer.Option(metavar="JSON", help="Training settings as one JSON object.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, shuffling, dropout and validation rows.")] = None,
+    activate: Annotated[Policy, typer.Option(help="When to make the new version the active one.")] = "if_better",
+    job: Annotated[str | None, typer.Option(help="Job id for the manifest.")] = None,
+    permit: Annotated[str | None, typer.Option(metavar="TOKEN", help="Token of the job's permit to publish.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Number of versions to keep.")] = KEEP_VERSIONS,
+    json_lines: Annotated[bool, typer.Option("--json-lines", help="Write events as JSON lines to stdout.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for TensorBoard files.")] = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -119,7 +120,7 @@ def recipes(recipes_dir: RecipesDir = BUILT_IN) -> None:
 
 @app.command()
 def data(
-    check: Annotated[bool, typer.Option("--check", help="Compare only, byte by byte.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Compare byte by byte instead of writing.")] = False,
     data_dir: DataDir = DATA,
 ) -> None:
     """Write the built-in data files from scikit-learn's copies, or compare them."""
@@ -137,7 +138,7 @@ def data(
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help="A CSV file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON to stdout.")] = False,
 ) -> None:
     """Check a CSV file and show its columns; exit code 1 if it has faults."""
     inspection = load_module("data.inspection")
@@ -152,7 +153,7 @@ def inspect(
 @app.command()
 def evaluate(
     name: Name,
-    version: Annotated[int | None, typer.Argument(help="A published version; the active one if absent.")] = None,
+    version: Annotated[int | None, typer.Argument(help="Published version; default: the active one.")] = None,
     *,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
@@ -171,7 +172,7 @@ def reproduce(
     version: Version,
     *,
     data_file: Annotated[
-        Path | None, typer.Option("--data", metavar="FILE", help="Its data file, if it lies elsewhere.")
+        Path | None, typer.Option("--data", metavar="FILE", help="Data file, if it was moved.")
     ] = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
@@ -193,7 +194,7 @@ def compare(
     versions: Annotated[list[int] | None, typer.Argument(help="Two published versions.")] = None,
     *,
     recipe: RecipeName = None,
-    fold_seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
+    fold_seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,

@@ -1,4 +1,4 @@
-"""Detect distinct values of a column that become equal in float32, the type of the networks."""
+"""Detect distinct values of a column that become equal in float32."""
 
 from __future__ import annotations
 
