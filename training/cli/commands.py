@@ -39,6 +39,10 @@ from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
 from training.evaluation.gate import Policy
 
+Features = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,C", help="Feature columns, or a JSON array; - reads stdin; default: all others."),
+]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="Recipe to use, such as cancer-tutorial.")]
 
 app = typer.Typer(
@@ -57,10 +61,7 @@ def fit(
     recipe: RecipeName = None,
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file to train on without a recipe.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Class column of that file.")] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,C", help="Feature columns, or a JSON array; - reads stdin; default: all others."),
-    ] = None,
+    features: Features = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),

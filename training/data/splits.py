@@ -163,10 +163,9 @@ def _split(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
         _require_classes(whole, source)
         train, test = _stratify(whole.y, source.test_fraction, source.split_seed)
         return _arrange(whole, train, test)
+    positions = np.arange(len(whole))
     try:
-        train, test = train_test_split(
-            np.arange(len(whole)), test_size=source.test_fraction, random_state=source.split_seed
-        )
+        train, test = train_test_split(positions, test_size=source.test_fraction, random_state=source.split_seed)
     except ValueError as error:
         share = f"{source.test_fraction} of {len(whole)} rows are for testing"
         raise DatasetError(source.file, f"expected rows left to train on, got none: {share}") from error
