@@ -16,7 +16,7 @@ class Cores:
 
     Attributes:
         server: cores of a server of one process.
-        client: cores of whoever asks; the same if there is only one.
+        client: cores of the client; the same if there is only one.
         workers: cores of a server of two processes, shared with the client if there are fewer than three.
     """
 

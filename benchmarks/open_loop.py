@@ -130,7 +130,7 @@ class _Others:
 
 
 class _Run:
-    """The loop itself: what is due, what is on its way, what came back."""
+    """The loop: requests that are due, requests without a response yet, and responses."""
 
     def __init__(self, clients: Pool, wire: bytes, *, keep: bool) -> None:
         self._clients = clients

@@ -142,7 +142,7 @@ def tables(results: Results) -> str:
 
 
 def images(plots: Sequence[Path]) -> str:
-    """Return the plots with what they show; they lie in a folder beside the document."""
+    """Return the plots with their descriptions; they are in a folder beside the document."""
     return "\n\n".join(f"![{CAPTIONS[path.stem]}]({path.parent.name}/{path.name})" for path in plots)
 
 
@@ -178,7 +178,7 @@ def _remarks(outcome: Outcome) -> list[str]:
 
 
 def _lateness(outcome: Outcome) -> list[str]:
-    """Say how late the client was, and warn where that may be most of what was measured."""
+    """Describe the lateness of the client, with a warning where it may dominate a measured latency."""
     late = {system: found for system in outcome.figures if (found := outcome.spread(system, "late_p99_ms"))}
     if not late:
         return []
@@ -194,7 +194,7 @@ def _lateness(outcome: Outcome) -> list[str]:
 
 
 def _group(skipped: dict[str, str]) -> list[tuple[str, str]]:
-    """Return who was skipped and why, those with the same kind of reason together."""
+    """Return the skipped systems with their reasons, grouped by kind of reason."""
     return (
         list(skipped.items())
         if len(skipped) <= 4

@@ -68,7 +68,7 @@ def start(name: str, store: Store, work: Path, cores: frozenset[int], arguments:
 
     Args:
         name: one of `MODULES`.
-        store: what it serves.
+        store: the store that it serves.
         work: a folder for its state, its log and the constant's answers.
         cores: where it may run.
         arguments: for its command line.
@@ -141,7 +141,7 @@ def running(
         work: likewise.
         cores: likewise.
         arguments: likewise.
-        ready: what it has to answer; a prediction if not given.
+        ready: request that it must answer to be ready; a prediction if not given.
 
     Raises:
         DidNotStart: with the end of its log.

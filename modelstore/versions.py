@@ -94,7 +94,7 @@ class ModelVersion:
         """Check everything that needs no run of the model, and return the manifest.
 
         Raises:
-            BrokenVersion: if anything differs from what was published.
+            BrokenVersion: if anything differs from the published files.
         """
         manifest = self.manifest()
         self.model_bytes(manifest)
