@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: runs the scenarios, prints the tables, writes results and, if asked, the documentation."""
+"""Run the scenarios, print their tables and write results and documentation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def main() -> int:
     if options.write_docs:
         document = options.document
         drawn = plots.draw(results, document.with_suffix(""))
-        document.write_text(report.filled(document.read_text("utf-8"), results, drawn), "utf-8")
+        document.write_text(report.fill(document.read_text("utf-8"), results, drawn), "utf-8")
         _print(f"written: {', '.join(map(str, [document, *drawn]))}")
     return int(any(FAILED in outcome.skipped for outcome in results.outcomes.values()))
 

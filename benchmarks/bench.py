@@ -1,4 +1,7 @@
-"""What a scenario may use: the plan, the store, running systems, and turns of measuring; it knows no scenario."""
+"""The plan, the store, running systems and turns of measuring, for every scenario.
+
+It must not know any scenario.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""An HTTP client for measuring: connections that never block, polled without sleeping; it must not know schedules.
+"""A measuring HTTP client: non-blocking connections, polled without sleeping.
 
-It owns a core, so it spins: a timer that wakes a millisecond late would be measured as the server's latency.
+It must not know schedules. It owns a core, so it spins: a timer that wakes a millisecond late would be measured as the
+server's latency.
 """
 
 from __future__ import annotations
@@ -84,12 +85,12 @@ class Connection:
             raise Failed(str(error)) from error
 
     def on_body(self, data: bytes) -> None:
-        """Be told by the parser of a part of the body."""
+        """Receive a part of the body from the parser."""
         if self._keep:
             self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """Be told by the parser that the answer is complete."""
+        """Note that the response is complete."""
         self.reply = Reply(self._parser.get_status_code(), b"".join(self._body))
         self._body = []
 

@@ -1,4 +1,7 @@
-"""Closed loop: N connections, each asks again as soon as it is answered; by wrk where it is installed."""
+"""Closed loop: N connections, each sends its next request after the answer; uses wrk.
+
+Without wrk, the client of this package is used.
+"""
 
 from __future__ import annotations
 
@@ -63,10 +66,10 @@ def closed_loop(address: Address, request: Request, connections: int, seconds: f
     """
     if wrk and seconds >= _WRK_LEAST_S and shutil.which("wrk"):
         return _wrk(address, request, connections, max(1, round(seconds)))
-    return _own(address, request, connections, seconds)
+    return _run_own_client(address, request, connections, seconds)
 
 
-def _own(address: Address, request: Request, connections: int, seconds: float) -> Load:
+def _run_own_client(address: Address, request: Request, connections: int, seconds: float) -> Load:
     wire, started = request.wire(), dict[Connection, float]()
     latencies: list[float] = []
     with pool(address, connections) as clients:

@@ -1,4 +1,4 @@
-"""Which cores the server and the client may use; where the system cannot pin, it pins nothing and says so."""
+"""Divide the cores between server and client; without pinning, report that none is done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Cores:
 
     Attributes:
         server: cores of a server of one process.
-        client: cores of whoever asks; the same if there is only one.
+        client: cores of the client; the same if there is only one.
         workers: cores of a server of two processes, shared with the client if there are fewer than three.
     """
 

@@ -1,4 +1,4 @@
-"""What is to be reached, as ratios in one run, and whether it was; the numbers are those of issue 3."""
+"""The goals of issue 3 as ratios within one run, and whether they were reached."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Goal:
     Attributes:
         number: of the issue's list, or its section; OIP for the Open Inference Protocol, training for issue 4,
             metrics for issue 6.
-        text: what is compared, for people.
+        text: the comparison, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.
         at_least: whether the bound is a lower one.

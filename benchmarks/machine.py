@@ -1,4 +1,4 @@
-"""Describes the machine that measures."""
+"""Describe the machine that measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open loop: requests leave at moments fixed in advance, whatever the server does.
+"""Open loop: requests leave at times fixed in advance, whatever the server does.
 
 Latency counts from the scheduled moment, so a server that stalls pays for every request that fell due meanwhile
 (no coordinated omission). How late the client itself was is reported with it.
@@ -130,7 +130,7 @@ class _Others:
 
 
 class _Run:
-    """The loop itself: what is due, what is on its way, what came back."""
+    """The loop: requests that are due, requests without a response yet, and responses."""
 
     def __init__(self, clients: Pool, wire: bytes, *, keep: bool) -> None:
         self._clients = clients

@@ -1,4 +1,7 @@
-"""What was measured: figures of each system, one a round, and ratios between them; no measuring here."""
+"""Results: the figures of each system, one per round, and the ratios between them.
+
+It must not know how they are measured.
+"""
 
 from __future__ import annotations
 

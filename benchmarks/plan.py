@@ -1,4 +1,7 @@
-"""How long and how often each thing is measured; it must not know what is measured."""
+"""How long and how often each scenario is measured.
+
+It must not know what is measured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as plots for `docs/performance.md`; matplotlib's Figure only, no global state."""
+"""Draw results for `docs/performance.md` with matplotlib's Figure, without global state."""
 
 from __future__ import annotations
 

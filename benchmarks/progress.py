@@ -1,4 +1,7 @@
-"""Says what is going on at least every two seconds; it must not know what is measured."""
+"""Report the current step at least every two seconds.
+
+It must not know what is measured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Results as Markdown: tables, and their places between markers in a document; no measuring here."""
+"""Results as Markdown tables, and their places between markers in a document.
+
+It must not know how they are measured.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def goals_table(results: Results) -> str:
     for verdict in (judge(goal, results) for goal in GOALS):
         goal = verdict.goal
         measured = spread(verdict.measured) or f"not measured: {_short(verdict.reason)}"
-        lines.append(f"| {goal.number} | {goal.text} | {goal.wanted} | {measured} | {_reached(verdict)} |")
+        lines.append(f"| {goal.number} | {goal.text} | {goal.wanted} | {measured} | {_show_reached(verdict)} |")
     return "\n".join(lines)
 
 
@@ -89,7 +92,7 @@ def machine_text(results: Results) -> str:
 def outcome_table(outcome: Outcome) -> str:
     """Return one scenario's figures: systems down, metrics across, and the ratio to the reference of each."""
     if any("@" in metric for metric in outcome.metrics()):
-        return _transposed(outcome) if len(outcome.figures) > 1 else _worst(outcome)
+        return _transpose(outcome) if len(outcome.figures) > 1 else _worst(outcome)
     if not outcome.figures:
         return "\n".join([f"### {outcome.title}", "", *_remarks(outcome)])
     metrics = [metric for metric in outcome.metrics() if metric not in _HIDDEN]
@@ -109,7 +112,7 @@ def outcome_table(outcome: Outcome) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _transposed(outcome: Outcome) -> str:
+def _transpose(outcome: Outcome) -> str:
     """Return a scenario whose metrics are named `metric@rows`: rows down, systems across."""
     systems = list(outcome.figures)
     lines = [f"### {outcome.title}", "", _row(["rows", *systems]), _row(["---"] * (1 + len(systems)))]
@@ -139,11 +142,11 @@ def tables(results: Results) -> str:
 
 
 def images(plots: Sequence[Path]) -> str:
-    """Return the plots with what they show; they lie in a folder beside the document."""
+    """Return the plots with their descriptions; they are in a folder beside the document."""
     return "\n\n".join(f"![{CAPTIONS[path.stem]}]({path.parent.name}/{path.name})" for path in plots)
 
 
-def filled(document: str, results: Results, plots: Sequence[Path]) -> str:
+def fill(document: str, results: Results, plots: Sequence[Path]) -> str:
     """Return a document with the text between its markers replaced.
 
     Raises:
@@ -170,12 +173,12 @@ def _remarks(outcome: Outcome) -> list[str]:
         if share > 0.9:
             remarks.append("**Where it is near 100%, the client is the limit and the server may be faster.**")
     remarks += _lateness(outcome)
-    remarks += [f"Skipped, {system}: {_short(reason)}." for system, reason in _grouped(outcome.skipped)]
+    remarks += [f"Skipped, {system}: {_short(reason)}." for system, reason in _group(outcome.skipped)]
     return [" ".join(remarks)] if remarks else []
 
 
 def _lateness(outcome: Outcome) -> list[str]:
-    """Say how late the client was, and warn where that may be most of what was measured."""
+    """Describe the lateness of the client, with a warning where it may dominate a measured latency."""
     late = {system: found for system in outcome.figures if (found := outcome.spread(system, "late_p99_ms"))}
     if not late:
         return []
@@ -190,8 +193,8 @@ def _lateness(outcome: Outcome) -> list[str]:
     return said
 
 
-def _grouped(skipped: dict[str, str]) -> list[tuple[str, str]]:
-    """Return who was skipped and why, those with the same kind of reason together."""
+def _group(skipped: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the skipped systems with their reasons, grouped by kind of reason."""
     return (
         list(skipped.items())
         if len(skipped) <= 4
@@ -199,7 +202,7 @@ def _grouped(skipped: dict[str, str]) -> list[tuple[str, str]]:
     )
 
 
-def _reached(verdict: Verdict) -> str:
+def _show_reached(verdict: Verdict) -> str:
     return {True: "yes", False: "**no**", None: ""}[verdict.reached]
 
 

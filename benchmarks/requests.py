@@ -1,4 +1,4 @@
-"""The requests that are sent: path, headers and body, made once before anything is measured."""
+"""The requests: path, headers and body, built once before anything is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The model store that all systems serve from, and rows to ask; it trains through the command line only."""
+"""The model store that all systems serve, and rows to send.
+
+Models are trained by the command line only.
+"""
 
 from __future__ import annotations
 

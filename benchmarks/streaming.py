@@ -1,4 +1,7 @@
-"""One request whose body is made while its answer is read; it must not know what the lines mean."""
+"""One request whose body is produced while its answer is read.
+
+It must not know what the lines mean.
+"""
 
 from __future__ import annotations
 
@@ -107,13 +110,13 @@ class _Answer:
             raise Failed(f"answered {self._parser.get_status_code()}: {data[-300:]!r}")
 
     def on_body(self, data: bytes) -> None:
-        """Be told by the parser of a part of the body."""
+        """Receive a part of the body from the parser."""
         if not self.first_s:
             self.first_s = time.perf_counter() - self._began
             self._begun()
         self.lines += data.count(b"\n")
 
     def on_message_complete(self) -> None:
-        """Be told by the parser that the answer is complete."""
+        """Note that the response is complete."""
         self.elapsed_s = time.perf_counter() - self._began
         self.complete = True

@@ -1,4 +1,7 @@
-"""The systems that are compared, as real processes on loopback; it must not know how they are measured."""
+"""The compared systems, as real processes on loopback.
+
+It must not know how they are measured.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def start(name: str, store: Store, work: Path, cores: frozenset[int], arguments:
 
     Args:
         name: one of `MODULES`.
-        store: what it serves.
+        store: the store that it serves.
         work: a folder for its state, its log and the constant's answers.
         cores: where it may run.
         arguments: for its command line.
@@ -138,7 +141,7 @@ def running(
         work: likewise.
         cores: likewise.
         arguments: likewise.
-        ready: what it has to answer; a prediction if not given.
+        ready: request that it must answer to be ready; a prediction if not given.
 
     Raises:
         DidNotStart: with the end of its log.

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.training`: how fast training is beside the tutorials' own loops, and on millions of rows.
+"""Training beside the tutorials' loops, and on millions of rows.
 
-Ours and theirs take turns on one core, and a ratio is taken between two figures of the same round. Both start from
-rows that are read and split, scale them, train, and print what they print. It serves nothing and needs no store.
+Entry point: `python -m benchmarks.training`. Ours and theirs take turns on one core, and a ratio is taken between two
+figures of the same round. Both start from rows that are read and split, scale them, train, and print what they print.
+It serves nothing and needs no store.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from benchmarks.baselines import tutorials
 from benchmarks.outcomes import Outcome, Results
 from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
-from modelstore import EpochMetrics
 from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.data.splits import Dataset, Splits, load_splits
@@ -35,7 +35,7 @@ from training.evaluation.candidate import accuracy_probe
 from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import MLP
-from training.learners.protocol import WithResult, predictor
+from training.learners.protocol import predictor
 from training.preprocessing.scaler import fit_scaler
 
 Tutorial = Callable[[Tensor, Tensor, Tensor, Tensor, int], nn.Module]
@@ -68,7 +68,7 @@ def main() -> int:
     text = f"{machine_text(results)}\n\n{report.tables(results)}"
     sys.stdout.write(f"{text}\n")
     if options.write_docs:
-        DOCUMENT.write_text(filled(DOCUMENT.read_text("utf-8"), text), "utf-8")
+        DOCUMENT.write_text(fill(DOCUMENT.read_text("utf-8"), text), "utf-8")
     return 0
 
 
@@ -82,7 +82,7 @@ def machine_text(results: Results) -> str:
     return f"{found.processor}, one thread, Python {found.python}, {libraries}; plan: {plan}; {when[:16]} UTC.{load}"
 
 
-def filled(document: str, text: str) -> str:
+def fill(document: str, text: str) -> str:
     """Return a document with the text between the markers replaced.
 
     Raises:
@@ -130,7 +130,7 @@ def beside_tutorial(name: str, rounds: int, say: Callable[[str], None]) -> Outco
 def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
     """Take epochs on many rows, with batches of some sizes, beside a forward pass over the same rows in NumPy."""
     say(f"drawing {rows:,} rows")
-    dataset = _drawn(rows)
+    dataset = _draw_rows(rows)
     x = fit_scaler(dataset.x)(torch.from_numpy(dataset.x)).numpy()
     weights = _numpy_weights(MLP(FEATURES, 2, HIDDEN))
     outcome = Outcome(
@@ -144,13 +144,13 @@ def large(rows: int, rounds: int, say: Callable[[str], None]) -> Outcome:
         "forward: at the same speed of arithmetic 0.38 would be the limit."
     )
     for number in range(rounds + 1):
-        measured = {FORWARD: rows / _timed(lambda: _forward(x, weights))}
+        measured = {FORWARD: rows / _measure_s(lambda: _forward(x, weights))}
         for batch_rows in BATCH_ROWS:
             say(f"large: batches of {batch_rows or rows:,}, round {number} of {rounds}")
             settings = TrainingSettings(hidden=HIDDEN, epochs=1, lr=0.001, batch_size=batch_rows)
             title = f"tabserve, batches of {batch_rows:,}" if batch_rows else "tabserve, full batch"
-            events = MLPLearner(settings).fit(dataset, None)
-            measured[title] = next(event.rows_per_s for event in events if isinstance(event, EpochMetrics))
+            fitted = MLPLearner(settings).fit(dataset, None, report=lambda event: None)
+            measured[title] = fitted.history[0].rows_per_s
         for system, rows_per_s in measured.items() if number else ():
             outcome.add(system, rows_per_s=rows_per_s)
     return outcome
@@ -171,10 +171,9 @@ def _measure(options: argparse.Namespace, progress: Progress) -> Results:
 def _ours(recipe: Recipe, splits: Splits) -> Callable[[], float]:
     """Train as `fit` does, its lines shown; return what measures the loss at the end."""
     view = PlainLines(Console(file=io.StringIO()))
-    training = WithResult(MLPLearner(recipe.training).fit(splits.train, None, accuracy_probe(recipe, splits.test)))
-    for event in training:
-        view.show(event)
-    predict = predictor(training.result.module)
+    probe = accuracy_probe(recipe, splits.test)
+    fitted = MLPLearner(recipe.training).fit(splits.train, None, view.show, probe)
+    predict = predictor(fitted.module)
     return lambda: log_loss(predict(splits.train.x), splits.train.y)
 
 
@@ -202,7 +201,7 @@ def _require_same(name: str, ours: float, theirs: float) -> None:
         raise NotTheSame(f"{name}: the losses at the end are {ours:.4f} and {theirs:.4f}")
 
 
-def _drawn(rows: int) -> Dataset:
+def _draw_rows(rows: int) -> Dataset:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((rows, FEATURES), dtype=np.float32)
     y = (x[:, 0] + x[:, 1] * x[:, 2] > generator.standard_normal(rows, dtype=np.float32)).astype(np.int64)
@@ -228,7 +227,7 @@ def _forward(
                 np.maximum(z, 0, out=z)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _measure_s(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

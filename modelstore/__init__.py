@@ -1,4 +1,4 @@
-"""The contract between training and serving: model versions, their store, training events."""
+"""The contract of training and serving: model versions, their store, training events."""
 
 from modelstore.comparison import Prediction, VersionComparison, compare_versions, write_predictions
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
@@ -14,11 +14,9 @@ from modelstore.errors import (
     UnknownVersion,
     VersionInUse,
 )
+from modelstore.evaluation import Baseline, ClassReport, Evaluation, Metric
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
-    Baseline,
-    ClassReport,
-    Evaluation,
     Feature,
     GateReport,
     GoldenRows,
@@ -31,7 +29,7 @@ from modelstore.manifest import (
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
 from modelstore.permits import Permit
-from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, bounded, from_line, to_line
+from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, limit_warnings, to_line
 from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
 from modelstore.versions import ModelVersion
@@ -56,6 +54,7 @@ __all__ = [
     "JobResult",
     "Lineage",
     "Manifest",
+    "Metric",
     "ModelRepository",
     "ModelVersion",
     "NotComparable",
@@ -74,13 +73,13 @@ __all__ = [
     "UnknownVersion",
     "VersionComparison",
     "VersionInUse",
-    "bounded",
     "check_name",
     "check_new_name",
     "check_version",
     "compare_versions",
     "from_line",
     "golden_row_limits",
+    "limit_warnings",
     "to_line",
     "write_predictions",
 ]

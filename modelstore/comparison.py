@@ -16,7 +16,8 @@ from types import SimpleNamespace
 from pydantic import Field
 
 from modelstore.errors import BrokenVersion, NotComparable
-from modelstore.manifest import Count, Evaluation, Label, ModelName, Ratio, Record
+from modelstore.evaluation import Evaluation
+from modelstore.records import Count, Label, ModelName, Ratio, Record
 from modelstore.versions import ModelVersion
 
 PREDICTIONS_FILE = "test_predictions.csv"

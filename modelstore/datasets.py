@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from modelstore.manifest import Count, Finite, Record, Sha256
+from modelstore.records import Count, Finite, Record, Sha256
 
 MAX_CLASSES = 100
 

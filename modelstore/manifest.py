@@ -11,27 +11,16 @@ import itertools
 import math
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from modelstore.reading import MAX_NAME_CHARACTERS
+from modelstore.evaluation import Baseline, Evaluation
+from modelstore.records import Count, Finite, Label, ModelName, Ratio, Record, Sha256
 
 FORMAT_VERSION: Final = 1
 MIN_GOLDEN_ROWS = 32
 MIN_WIDE_GOLDEN_ROWS = 3
+PROBABILITIES = "probabilities"  # name of a classifier's output
 MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more prove nothing new and slow every start
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
-
-
-class Record(BaseModel):
-    """Base class of all records that cross a process boundary: frozen, strict, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class TensorSpec(Record):
@@ -49,11 +38,11 @@ class Signature(Record):
     outputs: tuple[TensorSpec, ...]
 
     @classmethod
-    def for_classifier(cls, features: int, classes: int) -> Self:
-        """Return the signature of every Tabserve model: (N, F) raw features to (N, K) probabilities."""
+    def for_output(cls, name: str, width: int, *, features: int) -> Self:
+        """Return the signature of a model from raw features (N, F) to one output (N, `width`)."""
         return cls(
             inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, features)),),
-            outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, classes)),),
+            outputs=(TensorSpec(name=name, datatype="FP32", shape=(-1, width)),),
         )
 
 
@@ -80,45 +69,6 @@ class Feature(Record):
         if any(low > high for low, high in itertools.pairwise(steps)):
             raise ValueError(f"feature {self.name!r}: min, quantiles and max must ascend")
         return self
-
-
-class ClassReport(Record):
-    """Precision, recall and F1 of one class on one split; support is its number of rows."""
-
-    precision: Ratio
-    recall: Ratio
-    f1: Ratio
-    support: Count
-
-
-class Evaluation(Record):
-    """How a classifier did on one split.
-
-    Attributes:
-        split: which rows: `train`, `validation` or `test`.
-        log_loss: mean negative log likelihood in nats.
-        brier: mean squared distance of the probabilities from the one-hot truth, 0 to 2.
-        calibration_error: expected calibration error over 15 equal-width bins of the confidence.
-        confusion: (K, K) counts, true class by row, predicted class by column, in class order.
-        per_class: a report for each class name.
-    """
-
-    split: Literal["train", "validation", "test"]
-    rows: Annotated[int, Field(ge=1)]
-    accuracy: Ratio
-    macro_f1: Ratio
-    log_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    brier: Annotated[float, Field(ge=0, le=2)]
-    calibration_error: Ratio
-    confusion: tuple[tuple[Count, ...], ...]
-    per_class: dict[Label, ClassReport]
-
-
-class Baseline(Record):
-    """A simple classifier on the same split, to see what the network is worth."""
-
-    accuracy: Ratio
-    log_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class GateReport(Record):
@@ -203,16 +153,11 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        features, classes = len(self.features), len(self.classes)
-        if self.signature != Signature.for_classifier(features, classes):
-            raise ValueError(f"signature does not fit {features} features and {classes} classes")
-        _require_distinct("feature", tuple(feature.name for feature in self.features))
-        _require_distinct("class", self.classes)
-        _require_golden(self.golden, features, classes)
+        _require_distinct("feature", self.feature_names)
         for split, evaluation in self.metrics.items():
-            shape = (len(evaluation.confusion), *{len(row) for row in evaluation.confusion})
-            if split != evaluation.split or shape != (classes, classes):
-                raise ValueError(f"metrics[{split!r}] must be of that split and its confusion {classes} x {classes}")
+            if split != evaluation.split:
+                raise ValueError(f"metrics[{split!r}] must be of that split")
+        _require_classifier(self)
         return self
 
     @property
@@ -243,6 +188,18 @@ def golden_row_limits(features: int, classes: int) -> tuple[int, int]:
 def _require_distinct(kind: str, names: tuple[str, ...]) -> None:
     if len(set(names)) != len(names):
         raise ValueError(f"{kind} names must be distinct, got {names}")
+
+
+def _require_classifier(manifest: Manifest) -> None:
+    """Require that signature, golden rows and evaluations fit the classes."""
+    features, classes = len(manifest.features), len(manifest.classes)
+    if manifest.signature != Signature.for_output(PROBABILITIES, classes, features=features):
+        raise ValueError(f"signature does not fit {features} features and {classes} classes")
+    _require_distinct("class", manifest.classes)
+    _require_golden(manifest.golden, features, classes)
+    for split, evaluation in manifest.metrics.items():
+        if (len(evaluation.confusion), *{len(row) for row in evaluation.confusion}) != (classes, classes):
+            raise ValueError(f"metrics[{split!r}] must have its confusion {classes} x {classes}")
 
 
 def _require_golden(golden: GoldenRows, features: int, classes: int) -> None:

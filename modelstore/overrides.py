@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
-from modelstore.manifest import Record
+from modelstore.records import Record
 
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -64,13 +64,13 @@ class Overrides(Record):
             TypeAdapter[Any](wanted).validate_python(value)
         return value
 
-    def given(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def require_validation_rows(patience: int, validation_fraction: float) -> None:
-    """Check that early stopping has rows to judge by.
+    """Check that early stopping has validation rows.
 
     Raises:
         ValueError: if it has none; says what was expected.

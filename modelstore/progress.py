@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from modelstore.manifest import Evaluation, GateReport, Record
+from modelstore.evaluation import Evaluation
+from modelstore.manifest import GateReport
+from modelstore.records import Record
 
 Reason = Literal[
     "succeeded",
@@ -62,7 +64,7 @@ class Notice(Record):
 MAX_WARNINGS = 20
 
 
-def bounded(warnings: Iterable[str]) -> tuple[str, ...]:
+def limit_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
     """Return the first twenty distinct warnings and the number of the rest; a column each may be thousands."""
     different = tuple(dict.fromkeys(warnings))
     more = len(different) - MAX_WARNINGS
@@ -77,7 +79,7 @@ class JobResult(Record):
         detail: one sentence for people.
         version: the published version, if any.
         activated: whether that version is now the active one.
-        warnings: findings that people should know; at most the first ones, see `bounded`.
+        warnings: findings that people should know; at most the first ones, see `limit_warnings`.
     """
 
     event: Literal["result"] = "result"

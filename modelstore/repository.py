@@ -108,7 +108,7 @@ class ModelRepository:
             raise ValueError("signing needs a key")
         found = self.find(name, version)
         document = found.manifest_bytes()
-        found.model_bytes(found.parsed(document))
+        found.model_bytes(found.parse(document))
         with self._writing(name):
             replace(found.path / SIGNATURE_FILE, f"{self.key.sign(document)}\n".encode())
 

@@ -30,7 +30,7 @@ class SigningKey:
 
     Attributes:
         secret: the key that signs.
-        older: former keys, which still verify what they signed.
+        older: former keys, which still verify older signatures.
     """
 
     secret: bytes = field(repr=False)

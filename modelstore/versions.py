@@ -49,7 +49,7 @@ class ModelVersion:
         """
         data = self.manifest_bytes()
         self._check_signature(data)
-        return self.parsed(data)
+        return self.parse(data)
 
     def manifest_bytes(self) -> bytes:
         """Return the bytes of the manifest without checking them.
@@ -59,7 +59,7 @@ class ModelVersion:
         """
         return self._read(MANIFEST_FILE, MAX_MANIFEST_BYTES)
 
-    def parsed(self, data: bytes) -> Manifest:
+    def parse(self, data: bytes) -> Manifest:
         """Parse the bytes of a manifest; the signature is not checked.
 
         Raises:
@@ -94,7 +94,7 @@ class ModelVersion:
         """Check everything that needs no run of the model, and return the manifest.
 
         Raises:
-            BrokenVersion: if anything differs from what was published.
+            BrokenVersion: if anything differs from the published files.
         """
         manifest = self.manifest()
         self.model_bytes(manifest)

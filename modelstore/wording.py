@@ -129,6 +129,13 @@ def unknown(name: str, position: int, known: Iterable[str], noun: str = "field")
     return None, f"{noun} {position} is not known; known are {', '.join(known) or 'none'}"
 
 
+def expected_field(name: str, known: Iterable[str]) -> str:
+    """Return the expected name in place of an unknown one, or all known names."""
+    known = tuple(known)
+    meant = misspelt(name, known)
+    return f"{meant}, perhaps" if meant else f"one of the fields {', '.join(known)}"
+
+
 def _kind_of(value: object, kind: str) -> str:
     """Return the kind of a value that is not of the expected kind."""
     if kind.startswith("int_") and isinstance(value, float):

@@ -73,7 +73,7 @@ def manifest_for(
         created=datetime(2026, 11, 21, tzinfo=UTC),
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        signature=Signature.for_classifier(len(features), len(classes)),
+        signature=Signature.for_output("probabilities", len(classes), features=len(features)),
         features=tuple(
             Feature(name=feature, unit="cm", mean=0.5, std=0.3, min=0, max=1, quantiles=_DECILES)
             for feature in features

@@ -31,6 +31,7 @@ from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, contract_of, outcome
 from tests.fakes import publish
 from tests.properties import examples
+from tests.training.samples import ignore
 from training.config.default_recipe import recipe_for_data
 from training.config.run import TrainingRun
 from training.data.csv_blocks import CsvFile
@@ -179,7 +180,7 @@ def test_f5_what_trains_is_answered_and_what_collides_is_refused_at_the_upload(t
     csv = {"content-type": CSV}
     models = ModelRepository(tmp_path / "models")
     recipe = recipe_for_data(path, " churned", features=(" visits", "a\u0302ge"))
-    *_, result = train(TrainingRun(recipe, tmp_path, models, policy="always"))
+    result = train(TrainingRun(recipe, tmp_path, models, policy="always"), ignore)
 
     with TestClient(create_app(settings_in(tmp_path))) as client:
         answered = client.post("/predict/names", content="a\u0302ge , visits\n1,2\n".encode(), headers=csv)

@@ -28,7 +28,7 @@ def reason_for(error: Exception) -> Reason:
     return "failed"
 
 
-def foreseen(error: Exception) -> bool:
+def is_expected(error: Exception) -> bool:
     """Return whether an error is an expected one, fully described by its reason and sentence."""
     return reason_for(error) != "failed" or isinstance(error, (TrainingError, StoreError, OSError))
 

@@ -21,7 +21,7 @@ from app.datasets.errors import DatasetNotFound
 from app.datasets.incoming import REMOVED_PREFIX, Incoming
 from modelstore import DatasetSummary, InvalidName, check_name
 from modelstore.disk import replace, sync, write
-from modelstore.manifest import ModelName, Record
+from modelstore.records import ModelName, Record
 
 CURRENT_FILE = "CURRENT"
 SUMMARY_FILE = "summary.json"

@@ -29,7 +29,7 @@ from app.jobs.process.commands import confined, training_command, training_envir
 from app.jobs.threads import InThread
 from app.settings import Settings
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
-from modelstore.progress import bounded
+from modelstore.progress import limit_warnings
 
 if TYPE_CHECKING:
     from app.jobs.claims import Claims
@@ -149,7 +149,7 @@ class Following:
             logger.exception("training job %s could not be followed", job.id)
             result = ended(job, "failed", "the training process could not be run or followed")
         result = await self._shop.call(self._settle, result)
-        return result if result.warnings else result.model_copy(update={"warnings": bounded(self._warnings)})
+        return result if result.warnings else result.model_copy(update={"warnings": limit_warnings(self._warnings)})
 
     async def _show(self, version: int) -> None:
         try:

@@ -56,7 +56,7 @@ class TrainingRequest:
         return {
             "target": self.target,
             "features": list(self.features) if self.features is not None else None,
-            "overrides": self.overrides.given(),
+            "overrides": self.overrides.to_dict(),
             "activate": self.activate,
             "timeout_s": self.timeout_s,
             "memory_bytes": self.memory_bytes,

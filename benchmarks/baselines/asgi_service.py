@@ -1,4 +1,4 @@
-"""The service of somebody who cares about speed and has an hour: bare ASGI, orjson, numpy, frozen TorchScript."""
+"""A hand-optimised service: bare ASGI, orjson, NumPy and frozen TorchScript."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ceiling: a bare ASGI callable that answers constant bytes and looks at nothing; what uvicorn alone costs.
+"""The upper limit: a bare ASGI callable that answers constant bytes, so uvicorn alone.
 
 For one row it does not even read the body. Larger bodies have to be read, or the connection could not be used again.
 """

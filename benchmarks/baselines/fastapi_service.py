@@ -1,4 +1,4 @@
-"""The conventional service, as tutorials teach it and most people write it: FastAPI, a pydantic body, TorchScript."""
+"""The service of the tutorials: FastAPI, a pydantic body and TorchScript."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The bare forward pass: a process that, for every line on its input, calls the model for so many seconds.
+"""The bare forward pass: a process that calls the model for a given time.
 
-A line is a JSON object `{"rows": 10000, "chunk": 1024, "seconds": 1.0}`, the answer `{"rows_per_s": ...}`.
+Each input line is a JSON object `{"rows": 10000, "chunk": 1024, "seconds": 1.0}`; the answer is `{"rows_per_s": ...}`.
 """
 
 from __future__ import annotations

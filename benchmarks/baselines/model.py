@@ -1,4 +1,4 @@
-"""What both hand-written services share: the class names and the TorchScript module of one version."""
+"""The class names and the TorchScript module of one version, for all baselines."""
 
 from __future__ import annotations
 

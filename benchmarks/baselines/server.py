@@ -1,4 +1,4 @@
-"""Runs a baseline as a careful person would: uvloop, httptools, no access log; the same for all of them."""
+"""Run a baseline as carefully as Tabserve runs: uvloop, httptools, no access log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The three tutorials' training loops as a beginner's page writes them, in our words; nothing here knows Tabserve.
+"""The training loops of the three tutorials, written as a tutorial writes them.
 
-Each takes scaled float32 features and int64 classes, prints what a tutorial prints, and returns the trained network.
-The first layer is made first and so on, so a seed gives the same initial weights as ours does.
+They must not know Tabserve. Each takes scaled float32 features and int64 classes, prints what a tutorial prints, and
+returns the trained network. The first layer is made first and so on, so a seed gives the same initial weights as ours
+does.
 """
 
 from __future__ import annotations

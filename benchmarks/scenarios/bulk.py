@@ -1,4 +1,4 @@
-"""Binary bodies against the bare forward pass, and the curve of rows per request against rows per second."""
+"""Binary bodies beside the bare forward pass; rows per second by rows per request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All scenarios, in the order in which they are measured: those that need a machine without servers come last."""
+"""All scenarios in the order of measuring: those that need an idle machine come last."""
 
 from __future__ import annotations
 

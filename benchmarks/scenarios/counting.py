@@ -1,4 +1,4 @@
-"""What the figures of `/metrics` cost a request of one row: the very counting that it does, and nothing else."""
+"""The cost of the metrics for a request of one row: the counting alone."""
 
 from __future__ import annotations
 

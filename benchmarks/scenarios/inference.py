@@ -1,4 +1,4 @@
-"""The Open Inference Protocol: binary tensors against the bare forward pass, and one row beside our own route."""
+"""Open Inference Protocol: binary tensors beside the forward pass, one row beside JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A body larger than anybody would keep in memory, made while its answer is read."""
+"""A body too large for memory, produced while its answer is read."""
 
 from __future__ import annotations
 

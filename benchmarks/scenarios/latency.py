@@ -1,4 +1,4 @@
-"""Latency at a rate that does not depend on the server: at half of capacity, and beside a bulk request."""
+"""Latency at a fixed rate: at half of the capacity, and beside a bulk request."""
 
 from __future__ import annotations
 

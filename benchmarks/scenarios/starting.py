@@ -1,4 +1,4 @@
-"""Process start to first answer, first requests of every size, and memory: each round starts processes of its own."""
+"""Start to first answer, first requests of every size, and memory, in new processes."""
 
 from __future__ import annotations
 
@@ -121,11 +121,11 @@ def _start(bench: Bench, name: str, _seconds: float) -> dict[str, float]:
 
 def _first_and_following(bench: Bench, connection: Connection, rows: int) -> tuple[float, float]:
     wire = json_rows(bench.store.rows(rows)).wire()
-    times = [_timed(connection, wire) for _ in range(1 + bench.plan.repeats)]
+    times = [_measure_s(connection, wire) for _ in range(1 + bench.plan.repeats)]
     return times[0], statistics.median(times[1:])
 
 
-def _timed(connection: Connection, wire: bytes) -> float:
+def _measure_s(connection: Connection, wire: bytes) -> float:
     began = time.perf_counter()
     sent = connection.send(wire)
     while connection.reply is None:

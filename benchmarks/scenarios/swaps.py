@@ -1,4 +1,4 @@
-"""Hot swaps under load: the active version changes again and again while one-row requests arrive at a fixed rate."""
+"""Hot swaps under load: versions change while one-row requests arrive at a fixed rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row while trainings follow each other: what a job that runs beside costs those who ask for predictions."""
+"""The latency of one row while trainings run one after the other."""
 
 from __future__ import annotations
 

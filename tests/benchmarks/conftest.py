@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from benchmarks import cores
 from benchmarks.bench import Bench
+from benchmarks.clients import Address
 from benchmarks.plan import Plan
 from benchmarks.progress import Progress
 from benchmarks.store import MODEL, VERSIONS, Store
@@ -44,3 +47,41 @@ def bench(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
         bench = Bench(A_SECOND, store, division, tmp_path_factory.mktemp("work"), progress)
         yield bench
         bench.close()
+
+
+SLOW_S = 0.1
+
+
+class Echo(asyncio.Protocol):
+    """Answers requests without a body: /slow late, /bad with 500, /cut not at all, others at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        path = data.split(b" ", 2)[1]
+        if path == b"/cut":
+            self.transport.close()
+        elif path == b"/slow":
+            asyncio.get_running_loop().call_later(SLOW_S, self.answer, b"200 OK")
+        else:
+            self.answer(b"500 No" if path == b"/bad" else b"200 OK")
+
+    def answer(self, status: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 %b\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n" % status)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Address]:
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(Echo, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    host, port = server.sockets[0].getsockname()
+    yield host, port
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+    loop.run_until_complete(server.wait_closed())
+    loop.close()

@@ -66,8 +66,8 @@ def test_a_late_client_is_said_to_be_one() -> None:
 
 
 def test_filling_twice_is_filling_once_and_keeps_the_text_around() -> None:
-    once = report.filled(DOCUMENT, results(), PLOTS)
-    assert report.filled(once, results(), PLOTS) == once
+    once = report.fill(DOCUMENT, results(), PLOTS)
+    assert report.fill(once, results(), PLOTS) == once
     assert "](performance/curve.svg)" in once
     assert once.startswith("# Title\n")
     assert once.endswith("\nend")
@@ -76,12 +76,12 @@ def test_filling_twice_is_filling_once_and_keeps_the_text_around() -> None:
 
 def test_a_document_without_places_is_refused() -> None:
     with pytest.raises(report.NoMarker, match="bench:goals"):
-        report.filled(DOCUMENT.replace("bench:goals", "bench:other"), results(), PLOTS)
+        report.fill(DOCUMENT.replace("bench:goals", "bench:other"), results(), PLOTS)
 
 
 def test_the_page_of_the_documentation_has_the_places() -> None:
     page = Path(report.__file__).parents[1] / "docs" / "performance.md"
-    assert "abacus" in report.filled(page.read_text("utf-8"), results(), PLOTS)
+    assert "abacus" in report.fill(page.read_text("utf-8"), results(), PLOTS)
 
 
 def test_plots_are_drawn_from_whatever_was_measured(tmp_path: Path) -> None:

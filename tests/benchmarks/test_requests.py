@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
-from benchmarks.requests import Request, arrow_rows, csv_rows, float32_rows, json_rows
+from benchmarks.requests import Request, arrow_rows, csv_rows, float32_rows, infer_json, infer_tensor, json_rows
 
 X = np.array([[0.1, 2.0], [3.5, -4.0]], dtype=np.float32)
 
@@ -47,3 +47,16 @@ def test_request_in_chunks_says_so_instead_of_its_length() -> None:
     assert (
         head == b"POST /x HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
     )
+
+
+def test_tensor_request_says_how_much_of_it_is_json() -> None:
+    request = infer_tensor(np.ones((3, 4), dtype=np.float32), "label")
+
+    assert request.json_bytes is not None
+    assert request.headers["inference-header-content-length"] == str(request.json_bytes)
+    assert orjson.loads(request.body[: request.json_bytes])["outputs"] == [{"name": "label"}]
+    assert request.body[request.json_bytes :] == np.ones(12, dtype="<f4").tobytes()
+
+
+def test_json_request_has_the_digits_of_a_person() -> None:
+    assert b"[5.1,3.5]" in infer_json(np.array([[5.1, 3.5]], dtype=np.float32)).body

@@ -9,7 +9,7 @@ import torch
 from benchmarks import cores, machine, training
 from benchmarks.outcomes import Results
 from benchmarks.report import NoMarker
-from benchmarks.training import FORWARD, OURS, THEIRS, NotTheSame, beside_tutorial, filled, large, machine_text
+from benchmarks.training import FORWARD, OURS, THEIRS, NotTheSame, beside_tutorial, fill, large, machine_text
 
 
 def quietly(text: str) -> None:
@@ -55,9 +55,9 @@ def test_many_rows_are_timed_beside_a_forward_pass() -> None:
 def test_the_tables_go_between_the_markers() -> None:
     document = f"before {training.BEGIN} old {training.END} after"
 
-    assert filled(document, "new") == f"before {training.BEGIN}\n\nnew\n\n{training.END} after"
+    assert fill(document, "new") == f"before {training.BEGIN}\n\nnew\n\n{training.END} after"
     with pytest.raises(NoMarker):
-        filled("nothing", "new")
+        fill("nothing", "new")
 
 
 def test_the_machine_is_named_with_the_time() -> None:

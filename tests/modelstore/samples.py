@@ -57,7 +57,7 @@ def sample_manifest(model: bytes = MODEL, **changes: Any) -> Manifest:
         "created": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         "sha256": hashlib.sha256(model).hexdigest(),
         "size_bytes": len(model),
-        "signature": Signature.for_classifier(features=2, classes=2),
+        "signature": Signature.for_output("probabilities", 2, features=2),
         "features": (petal("petal length", 0.5), petal("petal width", 0.25)),
         "classes": CLASSES,
         "golden": GoldenRows(

@@ -49,7 +49,7 @@ def test_feature_names_keep_the_column_order() -> None:
 
 
 def test_signature_of_a_classifier_is_raw_features_to_probabilities() -> None:
-    assert Signature.for_classifier(features=4, classes=3) == Signature(
+    assert Signature.for_output("probabilities", 3, features=4) == Signature(
         inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, 4)),),
         outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
     )

@@ -42,7 +42,7 @@ SMALLEST = {
 @pytest.mark.parametrize("values", [LARGEST, SMALLEST], ids=["largest", "smallest"])
 def test_bounds_themselves_are_allowed(values: dict[str, object]) -> None:
     assert set(values) == set(Overrides.model_fields)
-    assert Overrides.model_validate_json(json.dumps(values)).given() == values
+    assert Overrides.model_validate_json(json.dumps(values)).to_dict() == values
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_values_beyond_the_bounds_are_refused_by_name(field: str, value: object)
 
 
 def test_only_what_was_given_overrides() -> None:
-    assert Overrides().given() == {}
-    assert Overrides(seed=0, hidden=()).given() == {"hidden": [], "seed": 0}
+    assert Overrides().to_dict() == {}
+    assert Overrides(seed=0, hidden=()).to_dict() == {"hidden": [], "seed": 0}
 
 
 @pytest.mark.parametrize(

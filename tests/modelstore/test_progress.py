@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from modelstore import EpochMetrics, GateReport, JobResult, Notice, bounded, from_line, to_line
+from modelstore import EpochMetrics, GateReport, JobResult, Notice, from_line, limit_warnings, to_line
 from tests.modelstore.samples import EVALUATION
 
 EPOCH = EpochMetrics(
@@ -67,5 +67,5 @@ def test_warnings_are_counted_once_and_of_very_many_the_first_are_kept() -> None
     """Issue 12: ten thousand constant columns are as many warnings, and each job and manifest would hold them all."""
     many = [f"column {number} is constant" for number in range(30)]
 
-    assert bounded([*many[:3], many[0]]) == tuple(many[:3])
-    assert bounded(many) == (*many[:20], "and 10 more, among the training's events")
+    assert limit_warnings([*many[:3], many[0]]) == tuple(many[:3])
+    assert limit_warnings(many) == (*many[:20], "and 10 more, among the training's events")

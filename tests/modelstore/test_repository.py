@@ -20,6 +20,7 @@ from modelstore import (
     PublishError,
     UnknownModel,
     UnknownVersion,
+    VersionInUse,
     check_name,
     check_version,
 )
@@ -543,3 +544,67 @@ def test_root_that_is_a_file_is_reported_with_its_errno(repository: ModelReposit
         publish_sample(repository)
     assert (caught.value.name, caught.value.errno) == ("petals", errno.ENOTDIR)
     assert repository.names() == ()
+
+
+@pytest.fixture
+def four_versions(tmp_path: Path) -> ModelRepository:
+    """Return a store with versions 1 to 4, of which none is active."""
+    repository = ModelRepository(tmp_path / "models")
+    for _ in range(4):
+        publish_sample(repository)
+    return repository
+
+
+def test_previous_is_the_version_that_was_active_before(four_versions: ModelRepository) -> None:
+    assert four_versions.previous("petals") is None
+    for version, previous in ((2, None), (3, 2), (3, 2), (1, 3)):
+        four_versions.activate("petals", version)
+        assert four_versions.previous("petals") == previous
+
+
+def test_removed_version_is_gone_and_its_number_is_not_used_again(four_versions: ModelRepository) -> None:
+    four_versions.remove("petals", 4)
+    assert sorted(whole_versions(four_versions.root)) == [1, 2, 3]
+    assert publish_sample(four_versions) == 5
+    with pytest.raises(UnknownVersion):
+        four_versions.remove("petals", 4)
+
+
+def test_active_version_cannot_be_removed(four_versions: ModelRepository) -> None:
+    four_versions.activate("petals", 2)
+    with pytest.raises(VersionInUse, match="activate another"):
+        four_versions.remove("petals", 2)
+    assert sorted(whole_versions(four_versions.root)) == [1, 2, 3, 4]
+
+
+def test_what_a_dead_remover_left_is_cleared_away_by_the_next_publisher(four_versions: ModelRepository) -> None:
+    left = four_versions.root / "petals" / ".removed-x"
+    (left / "3").mkdir(parents=True)
+    publish_sample(four_versions)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("activated", "keep", "removed"),
+    [
+        ((), 4, ()),
+        ((), 9, ()),
+        ((), 1, (1, 2, 3)),
+        ((1,), 1, (2, 3)),
+        ((1, 2), 1, (3,)),
+        ((3, 1), 2, (2,)),
+        ((1, 2, 3), 1, (1,)),
+    ],
+)
+def test_pruning_keeps_the_newest_the_active_one_and_the_one_before(
+    four_versions: ModelRepository, activated: tuple[int, ...], keep: int, removed: tuple[int, ...]
+) -> None:
+    for version in activated:
+        four_versions.activate("petals", version)
+    assert four_versions.prune("petals", keep) == removed
+    assert set(whole_versions(four_versions.root)) == {1, 2, 3, 4} - set(removed)
+
+
+def test_keeping_none_is_refused(four_versions: ModelRepository) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        four_versions.prune("petals", 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,21 +16,24 @@ from training.config.recipe import Recipe, TrainingSettings, parse_recipe
 from training.config.run import TrainingRun
 from training.data.splits import Dataset
 from training.learners.mlp.fit import MLPLearner
-from training.learners.protocol import Fitted, WithResult
+from training.learners.protocol import Fitted
 from training.pipeline import train
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = PROJECT / "data"
 
-Event = EpochMetrics | Notice | JobResult
-Y = TypeVar("Y")
 R = TypeVar("R")
 
 
-def finish(generator: Generator[Y, None, R]) -> tuple[list[Y], R]:
-    """Return what a generator yields, and what it returns."""
-    run = WithResult(generator)
-    return list(run), run.result
+def collect(training: Callable[[Callable[[EpochMetrics | Notice], None]], R]) -> tuple[list[EpochMetrics | Notice], R]:
+    """Return the events that a training reports, and its result."""
+    events: list[EpochMetrics | Notice] = []
+    result = training(events.append)
+    return events, result
+
+
+def ignore(event: EpochMetrics | Notice) -> None:
+    """Ignore an event."""
 
 
 def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0, spread: float = 1.0) -> Dataset:
@@ -63,7 +66,7 @@ def settings(**changes: Any) -> TrainingSettings:
 
 def learnt(dataset: Dataset, **changes: Any) -> Fitted:
     """Return what an MLP learns from these rows."""
-    return finish(MLPLearner(settings(**changes)).fit(dataset, None))[1]
+    return MLPLearner(settings(**changes)).fit(dataset, None, ignore)
 
 
 def write_csv(folder: Path, dataset: Dataset, file: str = "clouds.csv") -> Path:
@@ -86,13 +89,11 @@ def recipe(model: str = "clouds", *, data: dict[str, Any] | None = None, **train
     return parse_recipe({"model": model, "network": "CloudNet", "data": source, "training": fields}, "clouds.toml")
 
 
-def run(recipe: Recipe, folder: Path, **changes: Any) -> tuple[list[Event], JobResult]:
-    """Train with data in `<folder>/data` and the store in `<folder>/models`; return all events and the last one."""
+def run(recipe: Recipe, folder: Path, **changes: Any) -> tuple[list[EpochMetrics | Notice], JobResult]:
+    """Train with data in `<folder>/data` and the store in `<folder>/models`; return the events and the result."""
     repository = ModelRepository(folder / "models")
-    events = list(train(TrainingRun(recipe=recipe, data_dir=folder / "data", repository=repository, **changes)))
-    result = events[-1]
-    assert isinstance(result, JobResult)
-    return events, result
+    settings = TrainingRun(recipe=recipe, data_dir=folder / "data", repository=repository, **changes)
+    return collect(lambda report: train(settings, report))
 
 
 def command(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:

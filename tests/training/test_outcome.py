@@ -12,7 +12,7 @@ import torch
 from modelstore import JobResult, NotPermitted, PublishError, StoreError, from_line
 from tests.training.samples import PROJECT
 from training.errors import DatasetError, Diverged
-from training.outcome import foreseen, reason_for, sentence
+from training.outcome import is_expected, reason_for, sentence
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_torch_and_numpy_say_of_too_little_memory_is_understood() -> None:
     ids=repr,
 )
 def test_only_an_error_of_ours_needs_a_traceback(error: Exception, *, known: bool) -> None:
-    assert foreseen(error) is known
+    assert is_expected(error) is known
 
 
 def test_a_sentence_is_one_line_and_names_the_class_of_a_foreign_error() -> None:

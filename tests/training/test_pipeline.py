@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit
+from modelstore import EpochMetrics, ModelRepository, Notice, Permit
 from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
 from training.artifact.torchscript import load
 from training.data.splits import Dataset
@@ -26,12 +26,11 @@ def repository(folder: Path) -> ModelRepository:
 
 
 def test_a_training_is_a_notice_its_epochs_and_a_result(folder: Path) -> None:
-    events, result = run(recipe(epochs=5), folder)
+    events, _ = run(recipe(epochs=5), folder)
 
     assert isinstance(events[0], Notice)
     assert "training CloudNet 3-8-1 on 150 rows, 50 test rows held out, 5 epochs" in events[0].message
     assert [event.epoch for event in events if isinstance(event, EpochMetrics)] == [1, 2, 3, 4, 5]
-    assert [event for event in events if isinstance(event, JobResult)] == [result]
 
 
 def test_the_first_version_is_published_whole_and_active(folder: Path) -> None:
@@ -270,7 +269,7 @@ def test_a_version_that_cannot_be_activated_is_still_named(two_versions: Path) -
     assert repository(two_versions).active("clouds") == 2
 
 
-def test_an_error_that_nobody_foresaw_is_a_result_and_a_traceback_in_the_log(
+def test_an_unexpected_error_is_a_result_and_a_traceback_in_the_log(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def surprise() -> None:
@@ -310,7 +309,7 @@ def test_old_versions_go_but_the_active_one_and_the_one_before_it_stay(two_versi
 
     assert (result.reason, result.version) == ("succeeded", 5)
     assert repository(two_versions).versions("clouds") == (1, 2, 5)  # 2 is active, 1 was before it
-    assert events[-2] == Notice(message="clouds: removed versions 3, 4; the newest 1 are kept")
+    assert events[-1] == Notice(message="clouds: removed versions 3, 4; the newest 1 are kept")
 
 
 def test_f6_a_picture_that_cannot_be_drawn_is_a_notice_and_the_version_is_published(

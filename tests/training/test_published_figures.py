@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from modelstore import EpochMetrics
-from tests.training.samples import DATA, finish
+from tests.training.samples import DATA, ignore
 from training.config.recipe import BUILT_IN, load_recipe
 from training.data.splits import load_splits
-from training.evaluation.candidate import Candidate, train_candidate
+from training.evaluation.candidate import Candidate
+from training.pipeline import train_candidate
 
 
 def trained(name: str, **changes: int) -> Candidate:
     recipe = load_recipe(name, BUILT_IN)
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
-    return finish(train_candidate(recipe, load_splits(recipe.data, DATA)))[1]
+    return train_candidate(recipe, load_splits(recipe.data, DATA), ignore)
 
 
 def reported(candidate: Candidate) -> list[EpochMetrics]:

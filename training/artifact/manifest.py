@@ -26,6 +26,7 @@ from modelstore import (
     Signature,
     golden_row_limits,
 )
+from modelstore.manifest import PROBABILITIES
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
 from training.learners.protocol import Predict
@@ -56,7 +57,7 @@ def build_manifest(
         created=datetime.now(UTC),
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
-        signature=Signature.for_classifier(len(train.features), len(train.classes)),
+        signature=Signature.for_output(PROBABILITIES, len(train.classes), features=len(train.features)),
         features=describe_features(train, recipe.data.units),
         classes=train.classes,
         golden=golden,
@@ -117,7 +118,7 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
     chosen = np.concatenate(kinds)
     chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, F)
     exact = chosen.astype(np.float32).astype(np.float64)
-    return GoldenRows(features=_nested(exact), probabilities=_nested(predict(exact)))
+    return GoldenRows(features=_nest(exact), probabilities=_nest(predict(exact)))
 
 
 def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:
@@ -138,7 +139,7 @@ def _evenly(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
     return values[np.unique(np.linspace(0, len(values) - 1, most).astype(np.int64))]
 
 
-def _nested(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:
+def _nest(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in values.tolist())
 
 

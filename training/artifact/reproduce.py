@@ -1,21 +1,22 @@
-"""Train a stored version again from its lineage and compare the weights; publishes nothing."""
+"""Train a stored version again from its lineage and compare the weights."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from modelstore import EpochMetrics, Manifest, ModelVersion, Notice
+from modelstore import Manifest, ModelVersion, Notice
 from training.artifact import torchscript
 from training.config.recipe import DataSource, parse_recipe
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
 from training.learners.mlp.fit import MLPLearner
+from training.learners.protocol import Report
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,13 @@ class Reproduction:
     largest_difference: float
 
 
-def reproduce(
-    found: ModelVersion, folder: Path, file: str | None = None
-) -> Generator[EpochMetrics | Notice, None, Reproduction]:
-    """Train a version again, yield its events, and return the comparison of the weights.
+def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | None = None) -> Reproduction:
+    """Train a version again and compare its weights with the stored ones.
 
     Args:
         found: the version.
         folder: folder of its data files.
+        report: receives the events of the training.
         file: name of the data file in that folder, if it differs from the original name.
 
     Raises:
@@ -58,10 +58,10 @@ def reproduce(
         if splits.sha256.get(here) != sha256:
             raise DatasetError(here, f"expected the data that version {found.version} was trained on, got other bytes")
     for sentence in _changes(manifest):
-        yield Notice(level="warning", message=sentence)
+        report(Notice(level="warning", message=sentence))
     settings = recipe.training
     train, validation = hold_out_validation(splits.train, settings.validation_fraction, settings.seed)
-    fitted = yield from MLPLearner(settings).fit(train, validation)
+    fitted = MLPLearner(settings).fit(train, validation, report)
     return differences(stored, fitted.module.state_dict())
 
 

@@ -13,7 +13,7 @@ import typer
 
 from modelstore import Inspection, ModelRepository, ModelVersion, compare_versions
 from training.cli import fit as fitting
-from training.cli.lazy import deferred
+from training.cli.lazy import load_module
 from training.cli.options import (
     DATA,
     DATASETS,
@@ -39,7 +39,11 @@ from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
 from training.evaluation.gate import Policy
 
-RecipeName = Annotated[str | None, typer.Option("--recipe", help="A variant, such as cancer-tutorial.")]
+Features = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,C", help="Feature columns, or a JSON array; - reads stdin; default: all others."),
+]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="Recipe to use, such as cancer-tutorial.")]
 
 app = typer.Typer(
     name="training",
@@ -52,26 +56,24 @@ app = typer.Typer(
 
 @app.command()
 def fit(
-    name: Annotated[str | None, typer.Argument(help="Name of the model; with --data the file's by default.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Model name; with --data, the file's by default.")] = None,
     *,
     recipe: RecipeName = None,
-    data: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file of yours; needs no recipe.")] = None,
-    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its class column.")] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,C", help="Its columns to learn from, or a JSON array; -: from stdin; else all."),
-    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file to train on without a recipe.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Class column of that file.")] = None,
+    features: Features = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="hidden=32,16 or epochs=200; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),
     ] = None,
-    overrides: Annotated[str | None, typer.Option(metavar="JSON", help="The same as one JSON object.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides weights, shuffling, dropout, validation rows.")] = None,
-    activate: Annotated[Policy, typer.Option(help="Whether the new version becomes the active one.")] = "if_better",
-    job: Annotated[str | None, typer.Option(help="Id to note in the manifest.")] = None,
-    permit: Annotated[str | None, typer.Option(metavar="TOKEN", help="The job's right to publish.")] = None,
-    keep: Annotated[int, typer.Option(min=1, help="How many versions to keep afterwards.")] = KEEP_VERSIONS,
-    json_lines: Annotated[bool, typer.Option("--json-lines", help="One JSON event a line on stdout.")] = False,
-    tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Write TensorBoard files there.")] = None,
+    overrides: Annotated[str | None, typer.Option(metavar="JSON", help="Training settings as one JSON object.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, shuffling, dropout and validation rows.")] = None,
+    activate: Annotated[Policy, typer.Option(help="When to make the new version the active one.")] = "if_better",
+    job: Annotated[str | None, typer.Option(help="Job id for the manifest.")] = None,
+    permit: Annotated[str | None, typer.Option(metavar="TOKEN", help="Token of the job's permit to publish.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Number of versions to keep.")] = KEEP_VERSIONS,
+    json_lines: Annotated[bool, typer.Option("--json-lines", help="Write events as JSON lines to stdout.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for TensorBoard files.")] = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -119,16 +121,16 @@ def recipes(recipes_dir: RecipesDir = BUILT_IN) -> None:
 
 @app.command()
 def data(
-    check: Annotated[bool, typer.Option("--check", help="Compare only, byte by byte.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Compare byte by byte instead of writing.")] = False,
     data_dir: DataDir = DATA,
 ) -> None:
     """Write the built-in data files from scikit-learn's copies, or compare them."""
-    sources = deferred("data.builtin")
+    sources = load_module("data.builtin")
     with failures_in_one_line():
         if not check:
             console().print(f"wrote {', '.join(sources.write(data_dir))} to {data_dir}", highlight=False)
             return
-        wrong = sources.differing(data_dir)
+        wrong = sources.find_differences(data_dir)
         if wrong:
             fail(f"missing in {data_dir} or not as in scikit-learn: {', '.join(wrong)}; `training data` writes them")
         console().print(f"the files in {data_dir} are exactly scikit-learn's", highlight=False)
@@ -137,10 +139,10 @@ def data(
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help="A CSV file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON to stdout.")] = False,
 ) -> None:
     """Check a CSV file and show its columns; exit code 1 if it has faults."""
-    inspection = deferred("data.inspection")
+    inspection = load_module("data.inspection")
     found: Inspection = inspection.inspect_file(file)
     if as_json:
         sys.stdout.write(f"{found.model_dump_json()}\n")
@@ -152,7 +154,7 @@ def inspect(
 @app.command()
 def evaluate(
     name: Name,
-    version: Annotated[int | None, typer.Argument(help="A published version; the active one if absent.")] = None,
+    version: Annotated[int | None, typer.Argument(help="Published version; default: the active one.")] = None,
     *,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
@@ -162,7 +164,7 @@ def evaluate(
     """Measure a stored version on its test split."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        deferred("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
+        load_module("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
 
 
 @app.command()
@@ -171,7 +173,7 @@ def reproduce(
     version: Version,
     *,
     data_file: Annotated[
-        Path | None, typer.Option("--data", metavar="FILE", help="Its data file, if it lies elsewhere.")
+        Path | None, typer.Option("--data", metavar="FILE", help="Data file, if it was moved.")
     ] = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
@@ -181,7 +183,7 @@ def reproduce(
     """Train a stored version again and compare the weights; nothing is published."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        same: bool = deferred("cli.measure").report_reproduction(
+        same: bool = load_module("cli.measure").report_reproduction(
             console(), store(models_dir, key_file), places, name, version, data=data_file
         )
         raise typer.Exit(fitting.SUCCEEDED if same else fitting.FAILED)
@@ -193,7 +195,7 @@ def compare(
     versions: Annotated[list[int] | None, typer.Argument(help="Two published versions.")] = None,
     *,
     recipe: RecipeName = None,
-    fold_seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
+    fold_seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -205,7 +207,7 @@ def compare(
             print_two_versions(console(), compare_versions(*_two(store(models_dir, key_file), name, versions)))
             return
         chosen = load_recipe(recipe or name, recipes_dir)
-        deferred("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
+        load_module("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
 
 
 def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:

@@ -6,7 +6,7 @@ torch and scikit-learn are imported only when a training begins.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from modelstore import InvalidKey, InvalidName, JobResult, Notice, Permit, check_name, check_new_name
 from training.cli.cancellation import Cancellation, Cancelled
-from training.cli.lazy import deferred
+from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.report import print_comparison, print_evaluation
 from training.config.default_recipe import name_for, recipe_for_data
@@ -132,13 +132,14 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         keep=request.keep,
         before_publishing=cancellation.too_late,
     )
-    events: Iterator[Event] = deferred("pipeline").train(run)
-    for event in events:
+
+    def report(event: Event) -> None:
         record(event)
-        if isinstance(event, JobResult):
-            return event, SUCCEEDED if event.reason == "succeeded" else FAILED
         view.show(event)
-    raise AssertionError("a training ends with a JobResult")
+
+    result: JobResult = load_module("pipeline").train(run, report)
+    record(result)
+    return result, SUCCEEDED if result.reason == "succeeded" else FAILED
 
 
 def _recipe(request: FitRequest) -> Recipe:
@@ -186,7 +187,7 @@ def _recorder(request: FitRequest, recipe: Recipe, view: Reporter) -> Callable[[
     if request.tensorboard is None:
         return lambda event: None
     try:
-        module = deferred("cli.tensorboard")
+        module = load_module("cli.tensorboard")
     except ModuleNotFoundError as error:
         raise MissingExtra("--tensorboard", "tensorboard") from error
     return _Optional(module.recorder(request.tensorboard, recipe), view)

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 
-def deferred(module: str) -> Any:
+def load_module(module: str) -> Any:
     """Import and return `training.<module>`.
 
     torch, scikit-learn and matplotlib take seconds to import; `list`, `recipes`, `activate` and an `ensure` with

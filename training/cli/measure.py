@@ -20,7 +20,6 @@ from training.evaluation import baselines
 from training.evaluation.cross_validation import FOLDS, cross_validate
 from training.evaluation.metrics import chunks, evaluate_chunks
 from training.evaluation.scores import summarise
-from training.learners.protocol import WithResult
 
 
 def report_version(
@@ -78,10 +77,7 @@ def report_reproduction(
     source = parse_recipe(manifest.lineage.recipe, f"manifest of {name} {version}").data
     with reporter(console, json_lines=False) as view:
         folder = _folder(manifest, source, places) if data is None else data.parent
-        again = WithResult(reproduce(found, folder, data.name if data else None))
-        for event in again:
-            view.show(event)
-    outcome = again.result
+        outcome = reproduce(found, folder, view.show, data.name if data else None)
     if not outcome.differing:
         console.print(f"{name} version {version}: all {outcome.weights} weights are the same bits", highlight=False)
         return True

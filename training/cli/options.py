@@ -17,16 +17,16 @@ from training.errors import RecipeError, TrainingError, UnknownRecipe, WrongMode
 
 WRONG_USAGE = (InvalidKey, InvalidName, RecipeError, UnknownModel, UnknownRecipe, UnknownVersion, WrongModel)
 
-ModelsDir = Annotated[Path, typer.Option(envvar="TABSERVE_MODELS_DIR", help="Where the versions are published.")]
-DataDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATA_DIR", help="Where the CSV files lie.")]
-DatasetsDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATASETS_DIR", help="Where the service keeps data sets.")]
-RecipesDir = Annotated[Path, typer.Option(envvar="TABSERVE_RECIPES_DIR", help="Where the recipes lie.")]
+ModelsDir = Annotated[Path, typer.Option(envvar="TABSERVE_MODELS_DIR", help="Folder of the published versions.")]
+DataDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATA_DIR", help="Folder of the CSV files.")]
+DatasetsDir = Annotated[Path, typer.Option(envvar="TABSERVE_DATASETS_DIR", help="Folder of the service's data sets.")]
+RecipesDir = Annotated[Path, typer.Option(envvar="TABSERVE_RECIPES_DIR", help="Folder of the recipes.")]
 KeyFile = Annotated[
     Path | None,
     typer.Option(
         "--signing-key-file",
         envvar="TABSERVE_SIGNING_KEY_FILE",
-        help="Key that signs what is published; nothing else is trusted then.",
+        help="File of the signing keys; only versions signed with one of them are trusted.",
     ),
 ]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -14,25 +14,12 @@ from training.evaluation.scores import MethodScore
 
 MAX_EXAMPLES = 20
 WIDE = 100_000
-FIGURES: dict[str, Callable[[Evaluation], str]] = {
-    "rows": lambda test: str(test.rows),
-    "accuracy": lambda test: f"{test.accuracy:.4f}",
-    "macro F1": lambda test: f"{test.macro_f1:.4f}",
-    "log loss": lambda test: f"{test.log_loss:.4f}",
-    "Brier": lambda test: f"{test.brier:.4f}",
-    "calibration error": lambda test: f"{test.calibration_error:.4f}",
-}
 
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
     """Print metrics, confusion matrix and per-class report of one split."""
-    console.print(
-        f"\n{title}: accuracy {evaluation.accuracy:.4f}, log loss {evaluation.log_loss:.4f}, "
-        f"Brier {evaluation.brier:.4f}, calibration error {evaluation.calibration_error:.4f}, "
-        f"macro F1 {evaluation.macro_f1:.4f}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    figures = ", ".join(f"{metric.name} {metric.value:.4f}" for metric in evaluation.figures)
+    console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
     confusion = _confusion(evaluation)
     unlimited = console.options.update(width=WIDE, markup=False)
     if console.measure(confusion, options=unlimited).maximum > console.width:
@@ -43,10 +30,10 @@ def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> No
 def print_comparison(console: Console, manifest: Manifest) -> None:
     """Print test metrics of the network and the baselines side by side."""
     test = manifest.metrics["test"]
-    table = _table(f"beside it, on the same {test.rows} rows", "method", "accuracy", "log loss")
+    table = _table(f"beside it, on the same {test.rows} rows", "method", *(metric.name for metric in test.headline))
     scores: dict[str, Evaluation | Baseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
     for name, score in scores.items():
-        table.add_row(name, f"{score.accuracy:.4f}", f"{score.log_loss:.4f}")
+        table.add_row(name, *(f"{metric.value:.4f}" for metric in score.headline))
     console.print(table, markup=False)
 
 
@@ -65,23 +52,22 @@ def print_versions(console: Console, repository: ModelRepository) -> None:
         console.print(f"no models in {repository.root} yet; `python -m training ensure` trains the built-in ones")
 
 
-def print_cross_validation(console: Console, scores: Iterable[MethodScore], title: str) -> None:
-    """Print mean and standard deviation over the folds, one line per method."""
-    table = _table(title, "method", "accuracy", "log loss")
+def print_cross_validation(console: Console, scores: Sequence[MethodScore], title: str) -> None:
+    """Print mean and standard deviation over the folds, one line per method; there is at least one."""
+    table = _table(title, "method", *scores[0].figures)
     for score in scores:
-        accuracy = f"{score.accuracy:.4f} ± {score.accuracy_std:.4f}"
-        table.add_row(score.method, accuracy, f"{score.log_loss:.4f} ± {score.log_loss_std:.4f}")
+        table.add_row(score.method, *(f"{figure.mean:.4f} ± {figure.std:.4f}" for figure in score.figures.values()))
     console.print(table, markup=False)
 
 
 def print_two_versions(console: Console, comparison: VersionComparison) -> None:
     """Print two versions side by side, and test rows that they classify differently."""
     ours, theirs = comparison.versions
-    figures = _table(f"{comparison.model}, test split", "", f"version {ours}", f"version {theirs}")
-    for title, value in FIGURES.items():
-        tests = (comparison.metrics.get(str(version)) for version in comparison.versions)
-        figures.add_row(title, *(value(test) if test else "" for test in tests))
-    console.print(figures, markup=False)
+    table = _table(f"{comparison.model}, test split", "", f"version {ours}", f"version {theirs}")
+    columns = [_column(comparison.metrics.get(str(version))) for version in comparison.versions]
+    for title in columns[0] or columns[1]:
+        table.add_row(title, *(column.get(title, "") for column in columns))
+    console.print(table, markup=False)
     console.print(
         f"{comparison.disagreeing} of {comparison.rows} test rows are answered differently; only version {ours} is "
         f"right about {comparison.only_first_right}, only version {theirs} about {comparison.only_second_right} "
@@ -117,6 +103,13 @@ def _figures(repository: ModelRepository, name: str, version: int) -> tuple[str,
     if test is None:
         return ("", "", "", created)
     return (f"{test.accuracy:.4f}", f"{test.log_loss:.4f}", str(test.rows), created)
+
+
+def _column(test: Evaluation | None) -> dict[str, str]:
+    """Return the figures of a version by title; empty if it has no test split."""
+    if test is None:
+        return {}
+    return {"rows": str(test.rows), **{metric.name: f"{metric.value:.4f}" for metric in test.figures}}
 
 
 def _confusion(evaluation: Evaluation) -> Table:

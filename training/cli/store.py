@@ -49,7 +49,7 @@ def activate(name: Name, version: Version, models_dir: ModelsDir = MODELS, key_f
 
 def prune(
     name: Name,
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep.")] = KEEP_VERSIONS,
+    keep: Annotated[int, typer.Option(min=1, help="Number of the newest versions to keep.")] = KEEP_VERSIONS,
     models_dir: ModelsDir = MODELS,
 ) -> None:
     """Remove old versions, but never the active or the previously active one."""
@@ -61,7 +61,7 @@ def prune(
 
 def sign(
     name: Name,
-    versions: Annotated[list[int] | None, typer.Argument(help="Published versions; all of them if absent.")] = None,
+    versions: Annotated[list[int] | None, typer.Argument(help="Published versions; default: all.")] = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
 ) -> None:
@@ -76,7 +76,7 @@ def sign(
 
 
 def signing_key(
-    file: Annotated[Path, typer.Option(metavar="FILE", help="Where the key is kept; it must stay secret.")],
+    file: Annotated[Path, typer.Option(metavar="FILE", help="File of the key; keep it secret.")],
 ) -> None:
     """Make a key, or add a new one before those in the file: the first signs, all are trusted."""
     with failures_in_one_line():

@@ -27,7 +27,7 @@ def recorder(folder: Path, recipe: Recipe) -> Callable[[Event], None]:
                 writer.add_scalar(name, value, event.epoch)
         elif event.event == "result":
             test = event.metrics.get("test")
-            figures = {"test/accuracy": test.accuracy, "test/log_loss": test.log_loss} if test else {}
+            figures = {f"test/{name.replace(' ', '_')}": value for name, value, _ in (test.headline if test else ())}
             writer.add_hparams(_hyper_parameters(recipe), figures, run_name=".")
             writer.close()
 

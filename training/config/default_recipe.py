@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import check_name
-from training.config.recipe import DataSource, Recipe, TrainingSettings, refusal
+from training.config.recipe import DataSource, Recipe, TrainingSettings, recipe_error
 from training.errors import DatasetError
 
 CHUNK_BYTES = 1 << 20
@@ -84,7 +84,7 @@ def recipe_for_data(path: Path, target: str, *, model: str | None = None, featur
             ),
         )
     except ValidationError as error:
-        raise refusal(path.name, error) from error
+        raise recipe_error(path.name, error, Recipe) from error
 
 
 def name_for(path: Path) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from modelstore import Overrides, wording
-from modelstore.manifest import Label, ModelName, Ratio, Record
 from modelstore.overrides import (
     BatchSize,
     ClassWeights,
@@ -30,6 +30,7 @@ from modelstore.overrides import (
     require_validation_rows,
 )
 from modelstore.reading import column_name
+from modelstore.records import Label, ModelName, Ratio, Record
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
@@ -143,7 +144,7 @@ class Recipe(Record):
         try:
             settings = TrainingSettings.model_validate(changed)
         except ValidationError as error:
-            raise refusal("overrides", error) from error
+            raise recipe_error("overrides", error, TrainingSettings) from error
         return self.model_copy(update={"training": settings})
 
 
@@ -180,11 +181,21 @@ def parse_recipe(content: dict[str, object], source: str) -> Recipe:
         # through JSON, because strict mode converts arrays to tuples only there
         return Recipe.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise refusal(source, error) from error
+        raise recipe_error(source, error, Recipe) from error
 
 
-def refusal(source: str, error: ValidationError) -> RecipeError:
-    """Convert the first fault of a pydantic error to a RecipeError."""
-    fault = error.errors(include_url=False)[0]
+def recipe_error(source: str, error: ValidationError, record: type[Record]) -> RecipeError:
+    """Convert a pydantic error about a record of this class to a RecipeError about its first unknown or wrong field."""
+    faults = error.errors(include_url=False)
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    *parents, name = fault["loc"] or ("",)
     field = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return RecipeError(source, field, wording.expected_field(str(name), _field_names(record, parents)), name)
     return RecipeError(source, field, wording.expected(fault), None if fault["type"] == "missing" else fault["input"])
+
+
+def _field_names(record: Any, path: Sequence[int | str]) -> Sequence[str]:
+    for name in path:
+        record = record.model_fields[name].annotation
+    return tuple(record.model_fields)

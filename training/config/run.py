@@ -12,8 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import ModelRepository, Overrides, Permit, SigningKey
-from modelstore.wording import misspelt
-from training.config.recipe import Recipe, load_recipe, refusal
+from training.config.recipe import Recipe, load_recipe, recipe_error
 from training.errors import RecipeError, WrongModel
 from training.evaluation.gate import Policy
 
@@ -103,14 +102,10 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
     fields: dict[str, object] = {**_object(document), **dict(map(_assignment, assignments))}
     if seed is not None:
         fields["seed"] = seed
-    for name in fields:
-        if name not in Overrides.model_fields:
-            meant, known = misspelt(name, Overrides.model_fields), ", ".join(Overrides.model_fields)
-            raise RecipeError("overrides", name, f"{meant}, perhaps" if meant else f"one of the fields {known}", name)
     try:
         return Overrides.model_validate_json(json.dumps(fields))
     except ValidationError as error:
-        raise refusal("overrides", error) from error
+        raise recipe_error("overrides", error, Overrides) from error
 
 
 def read_names(text: str) -> tuple[str, ...]:

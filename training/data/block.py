@@ -46,7 +46,7 @@ class Block:
             return [self._row(row)[position] for row in rows]
         return [str(column.iat[row]) for row in rows]
 
-    def coded(self, position: int) -> tuple[npt.NDArray[np.signedinteger[Any]], list[str]]:
+    def encode(self, position: int) -> tuple[npt.NDArray[np.signedinteger[Any]], list[str]]:
         """Return a text column as codes, shape (n,), and the distinct texts to which they refer."""
         column = self.cells[position]
         if len(column) < SHORT:  # a category costs half a millisecond even for a short column

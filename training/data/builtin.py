@@ -34,7 +34,7 @@ def write(folder: Path) -> tuple[str, ...]:
     return tuple(files)
 
 
-def differing(folder: Path) -> tuple[str, ...]:
+def find_differences(folder: Path) -> tuple[str, ...]:
     """Return the names of data files that are missing or not byte-identical to the generated ones."""
     return tuple(name for name, content in csv_files().items() if _content(folder / name) != content)
 

@@ -20,7 +20,7 @@ import pandas as pd
 from modelstore.reading import LINE_ENDS_LOST, column_name
 from training.data.block import Block
 from training.data.csv_exact import ExactRows
-from training.data.faults import Faults, ragged
+from training.data.faults import Faults, describe_ragged
 from training.data.header import names_are_right
 
 FIRST_BYTES = 1 << 18
@@ -195,7 +195,7 @@ class CsvFile:
             if len(cells) == columns:
                 right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
             else:
-                self.faults.add(ragged(cells, columns), line=line)
+                self.faults.add(describe_ragged(cells, columns), line=line)
         texts = np.empty((len(right), columns), dtype=object)
         for row, (cells, _, _) in enumerate(right):
             texts[row] = cells

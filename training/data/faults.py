@@ -31,7 +31,7 @@ class Faults:
         return tuple(sorted(self._found, key=lambda fault: fault.line or 0))
 
 
-def ragged(cells: list[str], expected: int) -> str:
+def describe_ragged(cells: list[str], expected: int) -> str:
     """Describe the fault of a row that has more or fewer cells than the header."""
     problem = f"expected {expected} cells as in the header, got {len(cells)}"
     if len(cells) > expected and not any(map(str.strip, cells[expected:])):

@@ -17,7 +17,7 @@ from rich.text import Text
 from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.datasets import MAX_CLASSES
 from training.data.block import Block
-from training.data.cells import LARGEST, alike, in_class_order, is_word, numbers, parsed
+from training.data.cells import LARGEST, alike, in_class_order, is_word, numbers, parse
 from training.data.csv_blocks import CsvFile
 from training.data.precision import Merging, exact
 
@@ -56,7 +56,7 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
     for column in summary.columns:
         span = "" if column.minimum is None else f"{column.minimum:g} to {column.maximum:g}"
         different = f"over {MAX_CLASSES}" if column.distinct is None else str(column.distinct)
-        table.add_row(column.name, column.kind, different, span, _shown(column.classes))
+        table.add_row(column.name, column.kind, different, span, _show(column.classes))
     console.print(table, markup=False)
     if summary.blank_lines:
         console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
@@ -120,7 +120,7 @@ class _Column:
 
     def add(self, block: Block, position: int) -> None:
         if self.counts is not None:
-            self._add_different(*block.coded(position), block, position)
+            self._add_different(*block.encode(position), block, position)
         elif not self._is_text:
             self._add_each(block, position)
         self.rows += len(block)
@@ -146,7 +146,7 @@ class _Column:
                 f"no finite number in {self.wrong} of {self.rows} rows, first {what} in line {line}; it can be the "
                 "class, but no feature"
             )
-        if not self.wrong and (merged := self._merged()):
+        if not self.wrong and (merged := self._find_merged()):
             yield merged
         for values in alike(self.counts or ()):
             yield f"{values} would be different classes; are they the same?"
@@ -155,18 +155,18 @@ class _Column:
     def _is_text(self) -> bool:
         return 2 * self.wrong_words > self.rows
 
-    def _merged(self) -> str | None:
+    def _find_merged(self) -> str | None:
         if self.counts is None:
             return self._merging.problem()
         whole, values = Merging(), list(self.counts)  # all distinct values of the file are known
-        whole.add(exact(values, parsed(values)), np.array(list(self.counts.values())))
+        whole.add(exact(values, parse(values)), np.array(list(self.counts.values())))
         return whole.problem()
 
     def _add_different(self, codes: Codes, different: list[str], block: Block, position: int) -> None:
         """Add a block given as its distinct values and the code of each row."""
         rows = np.bincount(codes, minlength=len(different))  # rows of each value
         self._count(different, rows)
-        values = parsed(different)
+        values = parse(different)
         wrong = self._wrong(values)
         if not wrong.any():
             self._merging.add(exact(different, values), rows)
@@ -209,6 +209,6 @@ class _Column:
         self.wrong_words += words
 
 
-def _shown(classes: dict[str, int]) -> str:
+def _show(classes: dict[str, int]) -> str:
     shown = [f"{text} ({rows})" for text, rows in list(classes.items())[:SHOWN_CLASSES]]
     return ", ".join(shown) + (", ..." if len(classes) > SHOWN_CLASSES else "")

@@ -1,4 +1,4 @@
-"""Detect distinct values of a column that become equal in float32, the type of the networks."""
+"""Detect distinct values of a column that become equal in float32."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Merging:
         if values.dtype.kind == "f" and self._rows >= CHECKED_ROWS:
             return
         self._rows += len(values) if rows is None else int(rows.sum())
-        if len(values) < 2 or _told_apart(values):
+        if len(values) < 2 or _surely_distinct(values):
             return
         order = values.argsort()
         ascending = values[order]
@@ -60,8 +60,8 @@ class Merging:
         if self._merged < MANY * self._rows and not (float(low).is_integer() and float(high).is_integer()):
             return None
         return (
-            f"in {self._merged} of {self._rows} rows different values become equal in float32, such as {_shown(low)} "
-            f"and {_shown(high)}; subtract an offset if it is a quantity, leave it out if it is an identifier"
+            f"in {self._merged} of {self._rows} rows different values become equal in float32, such as {_show(low)} "
+            f"and {_show(high)}; subtract an offset if it is a quantity, leave it out if it is an identifier"
         )
 
 
@@ -75,7 +75,7 @@ def exact(texts: list[str], values: npt.NDArray[np.float64]) -> Values:
         return values
 
 
-def _told_apart(values: Values) -> bool:
+def _surely_distinct(values: Values) -> bool:
     """Return True if float32 certainly distinguishes these values; decided without sorting, so False means unknown."""
     largest = max(abs(float(values.min())), abs(float(values.max())))
     if values.dtype.kind != "f" or not largest:
@@ -84,5 +84,5 @@ def _told_apart(values: Values) -> bool:
     return bool((np.abs(scaled - np.rint(scaled)) < OFF_THE_GRID).all())
 
 
-def _shown(value: float) -> str:
+def _show(value: float) -> str:
     return f"{value:.17g}" if isinstance(value, float) else str(value)

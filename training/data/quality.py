@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
-def telling_columns(x: Floats, y: Ints, classes: int) -> tuple[int, ...]:
+def leaking_columns(x: Floats, y: Ints, classes: int) -> tuple[int, ...]:
     """Return the columns in which the value ranges of the classes do not overlap.
 
     Args:

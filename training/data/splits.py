@@ -18,7 +18,7 @@ from modelstore.datasets import MAX_CLASSES
 from training.config.recipe import DataSource, TrainingSettings
 from training.data.cells import alike, in_class_order
 from training.data.faults import MAX_FAULTS
-from training.data.quality import telling_columns
+from training.data.quality import leaking_columns
 from training.data.repeats import Marks, count_duplicates, mark
 from training.data.table import MAX_LABEL_CHARACTERS, Table, read_table
 from training.errors import DatasetError
@@ -102,18 +102,18 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     whole = _dataset(table, names, source.target)
     sha256, warnings = {table.file: table.sha256}, table.warnings
     if source.test_file is None:
-        train, test = _held_out(whole, source)
+        train, test = _split(whole, source)
     else:
         held_out = read(source.test_file, features=table.features)
         warnings += held_out.warnings
         sha256[held_out.file] = held_out.sha256
         train, test = whole, _dataset(held_out, names, source.target)
     _require_classes(train, source)
-    warnings += _suspicions(train, test, source)
+    warnings += _find_suspicions(train, test, source)
     if settings is None or settings.validation_fraction == 0:
         return Splits(train, test, sha256, warnings)
     arranged = settings.validation_fraction, settings.seed
-    _reorder(train, np.concatenate(_stratified(train.y, *arranged)))
+    _reorder(train, np.concatenate(_stratify(train.y, *arranged)))
     return Splits(train, test, sha256, warnings, arranged)
 
 
@@ -127,11 +127,11 @@ def hold_out_validation(train: Dataset, fraction: float, seed: int) -> tuple[Dat
     """
     if fraction == 0:
         return train, None
-    fit, validation = _stratified(train.y, fraction, seed)
+    fit, validation = _stratify(train.y, fraction, seed)
     return train.rows(fit), train.rows(validation)
 
 
-def _stratified(y: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
+def _stratify(y: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
     """Return shuffled positions of the remaining and of the held-back rows, with the same share of each class.
 
     Args:
@@ -155,25 +155,24 @@ def _shares(y: Ints, fraction: float) -> Ints:
     return np.minimum(shares, counts - 1).clip(0, None)
 
 
-def _held_out(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
+def _split(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
     """Split the rows in place into training and test rows; shuffled as in the tutorials unless stratified."""
     if len(whole) < MIN_ROWS_PER_CLASS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS_PER_CLASS} rows, got {len(whole)}")
     if source.stratify and source.test_fraction:
         _require_classes(whole, source)
-        train, test = _stratified(whole.y, source.test_fraction, source.split_seed)
-        return _parts(whole, train, test)
+        train, test = _stratify(whole.y, source.test_fraction, source.split_seed)
+        return _arrange(whole, train, test)
+    positions = np.arange(len(whole))
     try:
-        train, test = train_test_split(
-            np.arange(len(whole)), test_size=source.test_fraction, random_state=source.split_seed
-        )
+        train, test = train_test_split(positions, test_size=source.test_fraction, random_state=source.split_seed)
     except ValueError as error:
         share = f"{source.test_fraction} of {len(whole)} rows are for testing"
         raise DatasetError(source.file, f"expected rows left to train on, got none: {share}") from error
-    return _parts(whole, train, test)
+    return _arrange(whole, train, test)
 
 
-def _parts(whole: Dataset, train: Ints, test: Ints) -> tuple[Dataset, Dataset]:
+def _arrange(whole: Dataset, train: Ints, test: Ints) -> tuple[Dataset, Dataset]:
     _reorder(whole, np.concatenate([train, test]))
     return whole.rows(slice(len(train))), whole.rows(slice(len(train), None))
 
@@ -223,7 +222,7 @@ def _require_classes(rows: Dataset, source: DataSource) -> None:
         raise DatasetError.of(source.file, faults[:MAX_FAULTS])
 
 
-def _suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str, ...]:
+def _find_suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str, ...]:
     """Return warnings about suspicious rows; reject rows with only constant columns."""
     constant = constant_columns(train.x)
     if constant.all():
@@ -236,7 +235,7 @@ def _suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str,
     warnings += [
         f"{source.file}, column {train.features[column]!r}: leakage_suspect, it alone tells every class of the "
         "training rows; leave it out if it is known only once the class is"
-        for column in telling_columns(train.x, train.y, len(train.classes))
+        for column in leaking_columns(train.x, train.y, len(train.classes))
     ]
     warnings += [
         f"{source.file}, column {source.target!r}: {names} are different classes here; are they the same?"

@@ -1,7 +1,7 @@
 """Read a CSV file into float32 columns and class codes.
 
 Faults are located by line and column. N is rows and F features everywhere. Memory: the features once, in float32, and
-one block of the file.
+one block of the file; twice for a moment if the first rows are so long that the estimate of the rows is too low.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,11 @@ from training.data.precision import Merging, Values
 from training.data.repeats import Marks, mark
 from training.errors import DatasetError
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
 ROOM = 1.02  # spare room: rows are about as long as those of the first block
-GROWTH = 1.1
+GROWTH = 1.25
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,10 @@ class _Columns:
         codes = self._classes(block)
         first, self.seen = self.seen, self.seen + len(block)
         if self._faults:
-            self._resize(0)
+            self._hold(0)
             return
-        self._make_room(first, file_bytes, block)
+        if self.seen > len(self._x):
+            self._hold(int(GROWTH * self.seen) if first else _estimate_rows(block, file_bytes))
         marks = np.zeros(len(block), dtype=np.uint64)
         for position, (column, merging) in enumerate(zip(columns, self._merging, strict=True)):
             self._x[first : self.seen, position] = column.astype(np.float64, copy=False)  # as in a request
@@ -133,31 +137,21 @@ class _Columns:
 
     def table(self, file: str, sha256: str) -> Table:
         """Return the collected rows as a table."""
-        self._resize(self.seen)
         warnings = tuple(
             f"{file}, column {name!r}: {problem}"
             for name, merging in zip(self._features, self._merging, strict=True)
             if (problem := merging.problem())
         )
         values = tuple(self._values)
-        return Table(file, sha256, self._features, self._x, self._codes, values, self._lines, self._marks, warnings)
+        read = slice(self.seen)
+        x, codes, lines, marks = self._x[read], self._codes[read], self._lines[read], self._marks[read]
+        return Table(file, sha256, self._features, x, codes, values, lines, marks, warnings)
 
-    def _make_room(self, first: int, file_bytes: int, block: Block) -> None:
-        if not first:
-            block_bytes = sum(map(len, block.rows)) + len(block)
-            rows = max(len(block), int(ROOM * len(block) * file_bytes / block_bytes))
-            self._x = np.empty((rows, len(self._features)), dtype=np.float32)
-            self._codes, self._lines = np.empty(rows, dtype=np.int32), np.empty(rows, dtype=np.int64)
-            self._marks = np.empty(rows, dtype=np.uint64)
-        elif self.seen > len(self._x):
-            self._resize(max(self.seen, int(GROWTH * len(self._x))))
-
-    def _resize(self, rows: int) -> None:
-        """Change the number of rows in place: `realloc` moves pages without copying, so nothing is held twice."""
-        self._x.resize((rows, len(self._features)), refcheck=False)
-        self._codes.resize(rows, refcheck=False)
-        self._lines.resize(rows, refcheck=False)
-        self._marks.resize(rows, refcheck=False)
+    def _hold(self, rows: int) -> None:
+        """Copy the columns to new arrays of so many rows."""
+        self._x = _extend(self._x, rows)
+        self._codes = _extend(self._codes, rows)
+        self._lines, self._marks = _extend(self._lines, rows), _extend(self._marks, rows)
 
     def _numbers(self, block: Block, name: str, position: int) -> Values:
         """Return a column of the block as float64 or integers (n,), and record cells that are not finite float32."""
@@ -184,7 +178,7 @@ class _Columns:
         """Return the codes of the class column, (n,), and record empty cells."""
         if self._target in self._unusable:
             return np.zeros(len(block), dtype=np.int32)
-        codes, texts = block.coded(self._target_position)
+        codes, texts = block.encode(self._target_position)
         if "" in texts:
             for row in np.flatnonzero(codes == texts.index(""))[:10]:
                 line = int(block.lines[row])
@@ -200,6 +194,20 @@ class _Columns:
             self._faults.add(problem, column=self._target)
         ranks: npt.NDArray[np.int32] = np.array([self._values[text] for text in texts], dtype=np.int32)[codes]
         return ranks
+
+
+def _estimate_rows(first: Block, file_bytes: int) -> int:
+    """Estimate the number of rows of a file from its first block, with some to spare."""
+    block_bytes = sum(map(len, first.rows)) + len(first)
+    return max(len(first), int(ROOM * len(first) * file_bytes / block_bytes))
+
+
+def _extend(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:
+    """Return a copy with so many rows, those behind the last one unwritten."""
+    longer = np.empty((rows, *column.shape[1:]), dtype=column.dtype)
+    kept = min(rows, len(column))
+    longer[:kept] = column[:kept]
+    return longer
 
 
 def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:

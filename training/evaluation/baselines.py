@@ -27,7 +27,7 @@ MAJORITY = "majority"
 NEIGHBOURS = 5
 MAX_ROWS = 20_000
 
-Answer = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float64]]
+Probabilities = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float64]]
 """Function from raw features (N, F) to probabilities, float64 (N, K)."""
 
 
@@ -45,21 +45,21 @@ def thorough(seed: int) -> dict[str, Any]:
     return {**quick(), "mlp_classifier": make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))}
 
 
-def fitted(model: Any, train: Dataset) -> Answer:
+def fit(model: Any, train: Dataset) -> Probabilities:
     """Fit one unfitted baseline and return its probabilities as a function of raw features.
 
     At most `MAX_ROWS` training rows, evenly spread, are used: with more, KNN takes longer than the network.
     """
-    some = train.rows(_spread(len(train)))
+    sample = train.rows(_spread(len(train)))
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        model.fit(some.x, some.y)
+        model.fit(sample.x, sample.y)
 
-    def answer(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         probabilities = np.zeros((len(x), len(train.classes)))
         probabilities[:, model.classes_] = model.predict_proba(x)  # (N, K)
         return probabilities
 
-    return answer
+    return predict
 
 
 def score(models: Mapping[str, Any], train: Dataset, test: Dataset) -> dict[str, Baseline]:
@@ -67,17 +67,17 @@ def score(models: Mapping[str, Any], train: Dataset, test: Dataset) -> dict[str,
 
     The majority baseline is measured on all of them, because the gate uses it; the others on at most `MAX_ROWS`.
     """
-    some = test.rows(_spread(len(test)))
+    sample = test.rows(_spread(len(test)))
     scores = {}
     for name, model in models.items():
-        answer, rows = fitted(model, train), test if name == MAJORITY else some
-        pieces = ((answer(rows.x[part]), rows.y[part]) for part in chunks(len(rows)))
+        predict, rows = fit(model, train), test if name == MAJORITY else sample
+        pieces = ((predict(rows.x[part]), rows.y[part]) for part in chunks(len(rows)))
         measured = evaluate_chunks(pieces, rows.classes, "test")
         scores[name] = Baseline(accuracy=measured.accuracy, log_loss=measured.log_loss)
     return scores
 
 
-def shortened(train: Dataset, test: Dataset) -> str | None:
+def describe_sample(train: Dataset, test: Dataset) -> str | None:
     """Return a sentence if the baselines use fewer rows than the network, else None."""
     if max(len(train), len(test)) <= MAX_ROWS:
         return None

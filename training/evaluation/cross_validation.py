@@ -14,7 +14,7 @@ from training.evaluation import baselines
 from training.evaluation.metrics import Floats, evaluate
 from training.evaluation.scores import FoldScore
 from training.learners.mlp.fit import MLPLearner
-from training.learners.protocol import WithResult, predictor
+from training.learners.protocol import predictor
 
 FOLDS = 10
 
@@ -37,20 +37,18 @@ def cross_validate(recipe: Recipe, train: Dataset, fold_seed: int, folds: int = 
     splitter = StratifiedKFold(folds, shuffle=True, random_state=fold_seed)
     for fold, (fit_rows, held_out) in enumerate(splitter.split(train.x, train.y), start=1):
         part, unseen = train.rows(fit_rows), train.rows(held_out)
-        yield _score(recipe.network, fold, learnt_probabilities(recipe.training, part, unseen), unseen)
+        yield _score(recipe.network, fold, predict_unseen(recipe.training, part, unseen), unseen)
         for name, model in baselines.thorough(recipe.training.seed).items():
-            yield _score(name, fold, baselines.fitted(model, part)(unseen.x), unseen)
+            yield _score(name, fold, baselines.fit(model, part)(unseen.x), unseen)
 
 
-def learnt_probabilities(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:
+def predict_unseen(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:
     """Train a network and return its probabilities for unseen rows, shape (N, K)."""
     fit_rows, validation = hold_out_validation(train, settings.validation_fraction, settings.seed)
-    training = WithResult(MLPLearner(settings).fit(fit_rows, validation))
-    for _ in training:
-        pass
-    return predictor(training.result.module)(unseen.x)
+    fitted = MLPLearner(settings).fit(fit_rows, validation, report=lambda event: None)
+    return predictor(fitted.module)(unseen.x)
 
 
 def _score(method: str, fold: int, probabilities: Floats, unseen: Dataset) -> FoldScore:
     measured = evaluate(probabilities, unseen.y, unseen.classes, "validation")
-    return FoldScore(method, fold, measured.accuracy, measured.log_loss)
+    return FoldScore(method, fold, {metric.name: metric.value for metric in measured.headline})

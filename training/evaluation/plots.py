@@ -57,7 +57,7 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = list(evaluation.per_class)
-    shown = [_shortened(name, MAX_TICK) for name in names]
+    shown = [_shorten(name, MAX_TICK) for name in names]
     axes.set_xticks(range(len(names)), shown, rotation=90 if len(names) > 12 else 30 if _longest(names) > 12 else 0)
     axes.set_yticks(range(len(names)), shown)
     for (row, column), count in np.ndenumerate(counts) if len(names) <= MAX_COUNTED_CLASSES else ():
@@ -86,7 +86,7 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
         axes.scatter(points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6)
     legend = axes.legend(axes.collections[-len(rows.classes) :], map(str, range(len(rows.classes))), framealpha=0.9)
     for text, name in zip(legend.get_texts(), rows.classes, strict=True):
-        text.set_text(_shortened(name, MAX_TICK))  # set later: legend() omits labels that begin with an underscore
+        text.set_text(_shorten(name, MAX_TICK))  # set later: legend() omits labels that begin with an underscore
     return _png(figure)
 
 
@@ -126,14 +126,14 @@ def _longest(names: Sequence[str]) -> int:
     return max(map(len, names))
 
 
-def _shortened(name: str, most: int = MAX_NAME) -> str:
+def _shorten(name: str, most: int = MAX_NAME) -> str:
     text = " ".join(name.split()) or name  # line feeds would take space from the plot
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _figure(title: str, x_label: str, y_label: str, *, scale: float = 1.0) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.4 * scale, 4.8 * scale), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel=_shortened(x_label), ylabel=_shortened(y_label))
+    axes = figure.add_subplot(title=title, xlabel=_shorten(x_label), ylabel=_shorten(y_label))
     return figure, axes
 
 

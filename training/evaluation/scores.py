@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class FoldScore:
-    """Score of one method on the held-out rows of one fold; log loss in nats."""
+    """Figures of one method on the held-out rows of one fold, by the name of the metric."""
 
     method: str
     fold: int
-    accuracy: float
-    log_loss: float
+    figures: Mapping[str, float]
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation of one figure over the folds."""
+
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
 class MethodScore:
-    """Mean and sample standard deviation of one method over the folds."""
+    """Figures of one method over the folds, by the name of the metric."""
 
     method: str
-    accuracy: float
-    accuracy_std: float
-    log_loss: float
-    log_loss_std: float
+    figures: Mapping[str, Spread]
 
 
 def summarise(scores: Iterable[FoldScore]) -> tuple[MethodScore, ...]:
@@ -33,16 +37,11 @@ def summarise(scores: Iterable[FoldScore]) -> tuple[MethodScore, ...]:
     by_method: dict[str, list[FoldScore]] = {}
     for score in scores:
         by_method.setdefault(score.method, []).append(score)
-    return tuple(_summary(method, folds) for method, folds in by_method.items())
+    return tuple(_summarise_one(method, folds) for method, folds in by_method.items())
 
 
-def _summary(method: str, folds: list[FoldScore]) -> MethodScore:
-    accuracies = [fold.accuracy for fold in folds]
-    losses = [fold.log_loss for fold in folds]
+def _summarise_one(method: str, folds: list[FoldScore]) -> MethodScore:
+    by_metric = {name: [fold.figures[name] for fold in folds] for name in folds[0].figures}
     return MethodScore(
-        method=method,
-        accuracy=statistics.fmean(accuracies),
-        accuracy_std=statistics.stdev(accuracies),
-        log_loss=statistics.fmean(losses),
-        log_loss_std=statistics.stdev(losses),
+        method, {name: Spread(statistics.fmean(values), statistics.stdev(values)) for name, values in by_metric.items()}
     )

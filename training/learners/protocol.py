@@ -5,9 +5,9 @@ It must not know any learner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,13 @@ from training.data.splits import Dataset
 
 CHUNK_ROWS = 65_536
 
-Event = TypeVar("Event")
-Result = TypeVar("Result")
-
 Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
 """Function from raw features, float32 or float64 (N, F), to predictions, float32 (N, K): class probabilities."""
+
+Event = EpochMetrics | Notice
+
+Report = Callable[[Event], None]
+"""Function that receives the events of a training as they happen; an exception that it raises ends the training."""
 
 
 class Probe(NamedTuple):
@@ -50,35 +52,19 @@ class Fitted:
 class Learner(Protocol):
     """Fits a model to rows. It is constructed with its settings, including the seed; same seed and rows: same bits."""
 
-    def fit(
-        self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
-    ) -> Generator[EpochMetrics | Notice, None, Fitted]:
-        """Fit a model to the training rows, yield events, and return the model.
-
-        A long training yields an event every few seconds. An exception raised at a yield, `Cancelled` or that of
-        closing the generator, ends the training.
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
+        """Fit a model to the training rows and return it.
 
         Args:
             train: raw rows with their targets; everything learnt, including the scaling, comes from these rows only.
             validation: rows for early stopping.
+            report: receives the events, in a long training one every few seconds.
             probe: additional report of a learner with epochs.
 
         Raises:
             Diverged: if a loss is not finite or beyond all bounds.
         """
         ...
-
-
-class WithResult(Generic[Event, Result]):
-    """Iterates over a generator and keeps its return value as `result`."""
-
-    result: Result
-
-    def __init__(self, events: Generator[Event, None, Result]) -> None:
-        self._events = events
-
-    def __iter__(self) -> Iterator[Event]:
-        self.result = yield from self._events
 
 
 def predictor(module: nn.Module) -> Predict:

@@ -16,7 +16,7 @@ from app.lifecycle import Lifetime
 from app.registry.registry import ModelRegistry
 from app.telemetry.exposition import Exposition
 from app.telemetry.prometheus import CONTENT_TYPE
-from modelstore.manifest import Evaluation
+from modelstore.evaluation import Evaluation
 
 
 class Live(BaseModel):

@@ -12,9 +12,10 @@ from app.errors import InvalidInput, Problem
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.settings import LEAST_TRAIN_MEMORY_BYTES
 from modelstore import EpochMetrics, GateReport, Overrides
-from modelstore.manifest import Evaluation, ModelName, Record
+from modelstore.evaluation import Evaluation
 from modelstore.overrides import Seed
 from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
+from modelstore.records import ModelName, Record
 
 MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
 

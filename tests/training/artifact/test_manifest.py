@@ -109,7 +109,7 @@ def test_the_manifest_is_written_and_read_back(train: Dataset, test: Dataset) ->
 
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert (manifest.sha256, manifest.size_bytes) == (hashlib.sha256(model).hexdigest(), len(model))
-    assert manifest.signature == Signature.for_classifier(5, 2)
+    assert manifest.signature == Signature.for_output("probabilities", 2, features=5)
     assert (manifest.lineage.parent, manifest.lineage.job, manifest.lineage.seed) == (4, "job-1", 0)
     assert manifest.lineage.recipe == recipe().model_dump(mode="json")
     assert {"torch", "numpy", "scikit-learn", "pandas"} == set(manifest.lineage.libraries)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modelstore import EpochMetrics, ModelRepository, Notice
-from tests.training.samples import clouds, finish, recipe, run, write_csv
+from tests.training.samples import clouds, collect, ignore, recipe, run, write_csv
 from training.artifact.reproduce import Reproduction, data_folder, differences, reproduce
 from training.errors import DatasetError
 
@@ -26,7 +26,7 @@ def test_a_version_comes_out_again_bit_for_bit(changes: dict[str, Any], tmp_path
     run(recipe(**changes), tmp_path)
     store = ModelRepository(tmp_path / "models")
 
-    events, outcome = finish(reproduce(store.find("clouds", 1), tmp_path / "data"))
+    events, outcome = collect(lambda report: reproduce(store.find("clouds", 1), tmp_path / "data", report))
 
     assert outcome.differing == outcome.largest_difference == 0
     assert outcome.weights == (3 + 3) + (3 * 8 + 8) + (8 + 1)  # scaler and 3-8-1
@@ -38,7 +38,7 @@ def test_other_data_is_refused(two_versions: Path) -> None:
     write_csv(two_versions / "data", clouds(200, features=3, seed=1))
 
     with pytest.raises(DatasetError, match="expected the data that version 2 was trained on, got other bytes"):
-        finish(reproduce(ModelRepository(two_versions / "models").find("clouds", 2), two_versions / "data"))
+        reproduce(ModelRepository(two_versions / "models").find("clouds", 2), two_versions / "data", ignore)
 
 
 def test_the_data_may_have_moved_and_have_another_name(two_versions: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_data_may_have_moved_and_have_another_name(two_versions: Path) -> No
     (two_versions / "data" / "clouds.csv").rename(moved)
     found = ModelRepository(two_versions / "models").find("clouds", 2)
 
-    _, outcome = finish(reproduce(found, moved.parent, moved.name))
+    outcome = reproduce(found, moved.parent, ignore, moved.name)
 
     assert outcome.differing == 0
 
@@ -59,7 +59,7 @@ def test_other_libraries_are_a_warning(two_versions: Path) -> None:
     found = ModelRepository(two_versions / "models").find("clouds", 2)
     assert found.manifest().lineage.libraries["torch"] == "1.0"
 
-    events, _ = finish(reproduce(found, two_versions / "data"))
+    events, _ = collect(lambda report: reproduce(found, two_versions / "data", report))
 
     assert [event.message for event in events if isinstance(event, Notice)] == [
         f"torch is {here}, the version was trained with 1.0; weights may differ"

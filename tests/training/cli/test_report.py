@@ -17,7 +17,7 @@ from training.cli.report import (
 )
 from training.config.recipe import BUILT_IN, load_recipe
 from training.evaluation.metrics import evaluate
-from training.evaluation.scores import MethodScore
+from training.evaluation.scores import MethodScore, Spread
 
 
 @pytest.fixture
@@ -87,7 +87,9 @@ def test_recipes_show_their_settings(console: Console) -> None:
 
 
 def test_a_cross_validation_shows_mean_and_spread(console: Console) -> None:
-    print_cross_validation(console, [MethodScore("ours", 0.9, 0.01, 0.2, 0.02)], "folds")
+    score = MethodScore("ours", {"accuracy": Spread(0.9, 0.01), "log loss": Spread(0.2, 0.02)})
+
+    print_cross_validation(console, [score], "folds")
 
     assert row(console, "ours") == ["0.9000 ± 0.0100", "0.2000 ± 0.0200"]
 

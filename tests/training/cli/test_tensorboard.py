@@ -26,7 +26,7 @@ def test_scalars_and_hyper_parameters_are_written(tmp_path: Path) -> None:
     record = recorder(tmp_path / "runs", chosen)
     events, result = run(chosen, tmp_path)
 
-    for event in events:
+    for event in (*events, result):
         record(event)
 
     (folder,) = (tmp_path / "runs").iterdir()
@@ -55,7 +55,7 @@ def test_f6_files_that_cannot_be_written_fail_no_training(tmp_path: Path, monkey
 def test_a_failed_training_is_closed_without_figures(tmp_path: Path) -> None:
     chosen = recipe()
     record = recorder(tmp_path / "runs", chosen)
-    (failure,), _ = run(chosen, tmp_path)
+    _, failure = run(chosen, tmp_path)
 
     record(failure)
 

@@ -58,7 +58,7 @@ def test_what_a_recipe_does_not_say_has_a_default(tmp_path: Path) -> None:
         (("lr = 0.1", 'lr = "fast"'), "training.lr"),
         (("epochs = 3", "epochs = 1000000000"), "training.epochs"),
         (("hidden = [4]", "hidden = [0]"), "training.hidden.0"),
-        (("epochs = 3", "epoch = 3"), "training.epochs"),
+        (("epochs = 3", "epoch = 3"), "training.epoch"),
         (("lr = 0.1", "lr = 0.1\nmomentum = 0.9"), "training.momentum"),
         (("lr = 0.1", "lr = 0.1\npatience = 5"), "training"),
         (("test_fraction = 0.2", ""), "data"),
@@ -76,6 +76,18 @@ def test_a_wrong_field_is_named(tmp_path: Path, change: tuple[str, str], field: 
     assert (caught.value.source, caught.value.field) == ("clouds.toml", field)
     assert caught.value.expected
     assert "clouds.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("epoch = 3", "training.epoch: expected epochs, perhaps, got 'epoch'"),
+        ("momentum = 0.9", "training.momentum: expected one of the fields hidden, dropout, epochs, .*, got 'momentum'"),
+    ],
+)
+def test_an_unknown_field_is_named_with_the_known_ones(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load(tmp_path, MINIMAL.replace("epochs = 3", f"epochs = 3\n{line}"))
 
 
 def test_what_is_no_toml_is_said_so(tmp_path: Path) -> None:

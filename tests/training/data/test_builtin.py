@@ -10,13 +10,13 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from tests.training.samples import DATA
-from training.data.builtin import csv_files, differing, write
+from training.data.builtin import csv_files, find_differences, write
 
 README = (DATA / "README.md").read_text("utf-8")
 
 
 def test_the_committed_files_are_exactly_scikit_learns() -> None:
-    assert differing(DATA) == ()
+    assert find_differences(DATA) == ()
 
 
 def test_a_missing_file_and_a_changed_digit_differ(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_missing_file_and_a_changed_digit_differ(tmp_path: Path) -> None:
     blobs = tmp_path / "blobs.csv"
     blobs.write_bytes(blobs.read_bytes().replace(b"6.754872418883085", b"6.754872418883086"))
 
-    assert differing(tmp_path) == ("iris.csv", "blobs.csv")
+    assert find_differences(tmp_path) == ("iris.csv", "blobs.csv")
 
 
 @pytest.mark.parametrize("name", csv_files())

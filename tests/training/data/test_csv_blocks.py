@@ -189,7 +189,7 @@ def test_text_that_is_asked_for_keeps_leading_zeros() -> None:
     file.read_header()
     (block,) = file.blocks({0, 1})
 
-    assert [block.coded(position)[1] for position in range(2)] == [["01", "1"], ["1.50", "1.5"]]
+    assert [block.encode(position)[1] for position in range(2)] == [["01", "1"], ["1.50", "1.5"]]
     assert block.cells.to_numpy().tolist() == [["01", "1.50"], ["1", "1.5"]]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from training.config.recipe import DataSource
 from training.data.inspection import inspect_file
-from training.data.precision import Merging, Values, _told_apart, exact
+from training.data.precision import Merging, Values, _surely_distinct, exact
 from training.data.splits import load_splits
 
 EPOCH_MS = [1_700_000_000_000 + 1000 * row for row in range(400)]
@@ -75,7 +75,7 @@ def test_what_is_told_apart_without_sorting_is_apart(values: list[float]) -> Non
     numbers = np.array(values, dtype=np.float64)
     different = np.unique(numbers + 0.0)
 
-    if len(different) and _told_apart(numbers):
+    if len(different) and _surely_distinct(numbers):
         assert len(np.unique(different.astype(np.float32))) == len(different)
 
 

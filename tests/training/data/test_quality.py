@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.data import quality
-from training.data.quality import telling_columns
+from training.data.quality import leaking_columns
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_a_column_tells_if_no_class_reaches_into_another(
     noise = [5.0, 1, 4, 2, 3, 5]
     rows = np.array([noise, x], dtype=np.float32).T.copy()
 
-    assert telling_columns(rows, np.array([0, 0, 1, 1, 2, 2]), 3) == ((1,) if telling else ())
+    assert leaking_columns(rows, np.array([0, 0, 1, 1, 2, 2]), 3) == ((1,) if telling else ())

@@ -5,14 +5,14 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.training.samples import clouds, shuffled_labels
-from training.evaluation.baselines import MAX_ROWS, fitted, quick, score, shortened, thorough
+from training.evaluation.baselines import MAX_ROWS, describe_sample, fit, quick, score, thorough
 
 
 def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
     train, test = clouds(90, classes=3), clouds(30, classes=3, seed=1)
 
     for name, model in thorough(seed=0).items():
-        answer = fitted(model, train)(test.x)
+        answer = fit(model, train)(test.x)
         assert answer.shape == (30, 3), name
         assert answer.sum(axis=1) == pytest.approx(np.ones(30)), name
 
@@ -27,7 +27,7 @@ def test_the_majority_answers_the_training_frequencies() -> None:
     train = clouds(60).rows(np.arange(45) // 3 * 4 % 60)
     frequency = np.bincount(train.y, minlength=2) / len(train)
 
-    assert fitted(quick()["majority"], train)(train.x)[0] == pytest.approx(frequency)
+    assert fit(quick()["majority"], train)(train.x)[0] == pytest.approx(frequency)
 
 
 def test_knn_is_five_neighbours_on_standardised_features() -> None:
@@ -37,14 +37,14 @@ def test_knn_is_five_neighbours_on_standardised_features() -> None:
     mean, scale = train.x.mean(axis=0), train.x.std(axis=0)
     reference = KNeighborsClassifier(5).fit((train.x - mean) / scale, train.y).predict_proba((test.x - mean) / scale)
 
-    np.testing.assert_allclose(fitted(quick()["knn"], train)(test.x), reference)
+    np.testing.assert_allclose(fit(quick()["knn"], train)(test.x), reference)
 
 
 def test_a_class_without_training_rows_gets_probability_zero() -> None:
     train = clouds(60, classes=3)
     without = train.rows(np.flatnonzero(train.y != 1))
 
-    assert (fitted(quick()["logistic_regression"], without)(train.x)[:, 1] == 0).all()
+    assert (fit(quick()["logistic_regression"], without)(train.x)[:, 1] == 0).all()
 
 
 def test_of_many_rows_the_majority_sees_all_test_rows_and_the_others_some() -> None:
@@ -61,6 +61,6 @@ def test_of_many_rows_the_majority_sees_all_test_rows_and_the_others_some() -> N
 def test_it_says_so_if_the_baselines_see_fewer_rows() -> None:
     small, large = clouds(60), clouds(MAX_ROWS + 1)
 
-    assert shortened(small, small) is None
-    assert shortened(large, small) is not None
-    assert "20,000 training rows and are measured on 60 test rows" in str(shortened(large, small))
+    assert describe_sample(small, small) is None
+    assert describe_sample(large, small) is not None
+    assert "20,000 training rows and are measured on 60 test rows" in str(describe_sample(large, small))

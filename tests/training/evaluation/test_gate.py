@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from modelstore import Baseline, Evaluation, GateReport
-from training.config.recipe import GateRule
-from training.evaluation.gate import Contender, Policy, Rival, Skill, decide
+from tests.training.samples import DATA, ignore, shuffled_labels
+from training.config.recipe import BUILT_IN, GateRule, Recipe, load_recipe
+from training.data.splits import Splits, load_splits
+from training.evaluation.candidate import Candidate
+from training.evaluation.gate import Champion, Policy, Skill, decide
 from training.evaluation.metrics import evaluate
+from training.pipeline import train_candidate
 
-SURE = Skill(mean=0.4, standard_error=0.1)
 MAJORITY = Baseline(accuracy=0.6, log_loss=0.67)
+SURE = Skill(0.4, 0.1, MAJORITY)
 TRUTH = np.array([0] * 6 + [1] * 4)
 
 
@@ -25,29 +30,29 @@ def figures(right: int, confidence: float) -> Evaluation:
 GOOD, BETTER = figures(9, 0.7), figures(9, 0.8)
 
 
-def decided(
+def judge(
     candidate: Evaluation,
-    active: Rival | None = None,
+    active: Champion | None = None,
     policy: Policy = "if_better",
     *,
     skill: Skill = SURE,
     **rule: float,
 ) -> GateReport:
-    return decide(policy, GateRule.model_validate(rule), Contender(candidate, MAJORITY, skill), active)
+    return decide(policy, GateRule.model_validate(rule), candidate, skill, active)
 
 
-def verdict(candidate: Evaluation, active: Rival | None = None, policy: Policy = "if_better", **rule: float) -> bool:
-    return decided(candidate, active, policy, skill=SURE, **rule).passed
+def passes(candidate: Evaluation, active: Champion | None = None, policy: Policy = "if_better", **rule: float) -> bool:
+    return judge(candidate, active, policy, skill=SURE, **rule).passed
 
 
 def test_a_first_version_passes_if_it_is_as_accurate_as_the_majority_class() -> None:
-    assert verdict(GOOD)
-    assert verdict(figures(6, 0.7))
-    assert not verdict(figures(5, 0.7))
+    assert passes(GOOD)
+    assert passes(figures(6, 0.7))
+    assert not passes(figures(5, 0.7))
 
 
 def test_a_lower_log_loss_passes() -> None:
-    report = decided(BETTER, Rival(3, GOOD))
+    report = judge(BETTER, Champion(3, GOOD))
 
     assert report.passed
     assert (report.active_version, report.active_log_loss) == (3, GOOD.log_loss)
@@ -56,54 +61,58 @@ def test_a_lower_log_loss_passes() -> None:
 
 
 def test_the_same_figures_do_not_pass() -> None:
-    assert not verdict(GOOD, Rival(3, GOOD))
+    assert not passes(GOOD, Champion(3, GOOD))
 
 
 def test_less_than_the_margin_does_not_pass() -> None:
     gain = GOOD.log_loss - BETTER.log_loss
 
-    assert verdict(BETTER, Rival(3, GOOD), margin=0.9 * gain)
-    assert not verdict(BETTER, Rival(3, GOOD), margin=1.1 * gain)
+    assert passes(BETTER, Champion(3, GOOD), margin=0.9 * gain)
+    assert not passes(BETTER, Champion(3, GOOD), margin=1.1 * gain)
 
 
 def test_a_lower_log_loss_with_less_accuracy_does_not_pass() -> None:
     active, candidate = figures(9, 0.501), figures(8, 0.75)
 
     assert candidate.log_loss < active.log_loss
-    assert not verdict(candidate, Rival(3, active))
+    assert not passes(candidate, Champion(3, active))
 
 
 def test_no_better_than_the_majority_class_never_replaces_a_version() -> None:
-    assert not verdict(figures(6, 0.6), Rival(3, figures(2, 0.9)))
+    assert not passes(figures(6, 0.6), Champion(3, figures(2, 0.9)))
 
 
-@pytest.mark.parametrize("skill", [Skill(0.29, 0.1), Skill(-0.5, 0.1), Skill(0.0, 0.0), Skill(0.5, math.inf)], ids=str)
-@pytest.mark.parametrize("active", [None, Rival(3, figures(2, 0.9))], ids=["first", "against a poor version"])
-def test_no_surer_than_the_class_frequencies_does_not_pass(active: Rival | None, skill: Skill) -> None:
-    report = decided(GOOD, active, skill=skill)
+@pytest.mark.parametrize(
+    "skill",
+    [Skill(0.29, 0.1, MAJORITY), Skill(-0.5, 0.1, MAJORITY), Skill(0.0, 0.0, MAJORITY), Skill(0.5, math.inf, MAJORITY)],
+    ids=str,
+)
+@pytest.mark.parametrize("active", [None, Champion(3, figures(2, 0.9))], ids=["first", "against a poor version"])
+def test_no_surer_than_the_class_frequencies_does_not_pass(active: Champion | None, skill: Skill) -> None:
+    report = judge(GOOD, active, skill=skill)
 
     assert not report.passed
     assert "the recipe wants 3 standard errors" in report.reason
 
 
 def test_the_skill_wanted_is_the_recipes() -> None:
-    assert decided(GOOD, skill=Skill(0.29, 0.1), min_skill=2.0).passed
+    assert judge(GOOD, skill=Skill(0.29, 0.1, MAJORITY), min_skill=2.0).passed
 
 
 def test_a_class_below_the_recall_floor_does_not_pass() -> None:
-    report = decided(GOOD, min_recall=0.8)
+    report = judge(GOOD, min_recall=0.8)
 
     assert not report.passed
     assert "recall of class 'b' is 0.750, the recipe wants 0.800" in report.reason
 
 
 def test_a_broken_version_is_replaced_by_anything_sound() -> None:
-    assert verdict(GOOD, Rival(3, problem="is broken", broken=True))
-    assert not verdict(figures(5, 0.7), Rival(3, problem="is broken", broken=True))
+    assert passes(GOOD, Champion(3, problem="is broken", broken=True))
+    assert not passes(figures(5, 0.7), Champion(3, problem="is broken", broken=True))
 
 
 def test_a_version_with_another_contract_is_not_replaced() -> None:
-    report = decided(GOOD, Rival(3, problem="has other features or classes"))
+    report = judge(GOOD, Champion(3, problem="has other features or classes"))
 
     assert not report.passed
     assert "version 3, the active one, has other features or classes" in report.reason
@@ -112,5 +121,79 @@ def test_a_version_with_another_contract_is_not_replaced() -> None:
 
 @pytest.mark.parametrize(("policy", "passed"), [("always", True), ("never", False)])
 def test_always_and_never_do_not_look_at_the_figures(policy: Policy, *, passed: bool) -> None:
-    assert verdict(figures(0, 0.9), Rival(3, GOOD), policy) is passed
-    assert verdict(BETTER, None, policy) is passed
+    assert passes(figures(0, 0.9), Champion(3, GOOD), policy) is passed
+    assert passes(BETTER, None, policy) is passed
+
+
+# With real trainings of the built-in models
+
+NAMES = ("cancer", "iris", "blobs")
+
+
+def built_in(name: str) -> tuple[Recipe, Splits]:
+    recipe = load_recipe(name, BUILT_IN)
+    return recipe, load_splits(recipe.data, DATA)
+
+
+def trained(recipe: Recipe, splits: Splits, seed: int = 0) -> Candidate:
+    settings = recipe.training.model_copy(update={"seed": seed})
+    return train_candidate(recipe.model_copy(update={"training": settings}), splits, ignore)
+
+
+def judge_trained(
+    recipe: Recipe, candidate: Candidate, champion: Champion | None, policy: Policy = "if_better"
+) -> GateReport:
+    return decide(policy, recipe.gate, candidate.metrics["test"], candidate.skill, champion)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_shuffled_labels_are_never_promoted(name: str) -> None:
+    recipe, splits = built_in(name)
+    active = trained(recipe, splits).predict
+    promoted = []
+    for seed in range(20):
+        noise = replace(
+            splits, train=shuffled_labels(splits.train, seed), test=shuffled_labels(splits.test, 100 + seed)
+        )
+        champion = Champion(1, evaluate(active(noise.test.x), noise.test.y, noise.test.classes, "test"))
+        candidate = trained(recipe, noise, seed)
+        promoted += [seed for other in (None, champion) if judge_trained(recipe, candidate, other).passed]
+
+    assert promoted == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_honest_first_version_is_promoted(name: str) -> None:
+    recipe, splits = built_in(name)
+
+    assert judge_trained(recipe, trained(recipe, splits), None).passed
+
+
+@pytest.mark.parametrize(("policy", "passed"), [("if_better", False), ("always", True), ("never", False)])
+def test_an_equal_model_is_promoted_only_if_the_policy_says_always(policy: Policy, *, passed: bool) -> None:
+    recipe, splits = built_in("iris")
+    first, again = (trained(recipe, splits) for _ in range(2))
+
+    report = judge_trained(recipe, again, Champion(1, first.metrics["test"]), policy)
+
+    assert report.candidate_log_loss == report.active_log_loss
+    assert report.passed is passed
+
+
+def test_a_model_that_is_worse_by_five_points_is_not_promoted_however_sure_it_is() -> None:
+    recipe, splits = built_in("blobs")
+    candidate = trained(recipe, splits)
+    good = candidate.predict(splits.test.x)
+    wrong = np.arange(len(good)) % 20 == 0
+    worse = np.where(wrong[:, None], good[:, ::-1], good)
+    hesitant = 0.5 + 0.01 * (good - 0.5)  # as accurate as `good`, but with a worse log loss than `worse`
+
+    measured = evaluate(worse, splits.test.y, splits.test.classes, "test")
+    active = evaluate(hesitant, splits.test.y, splits.test.classes, "test")
+
+    assert measured.accuracy == pytest.approx(active.accuracy - 0.05)
+    assert measured.log_loss < active.log_loss
+    report = judge_trained(recipe, replace(candidate, metrics={"test": measured}), Champion(1, active))
+    assert not report.passed
+    assert report.reason.startswith("less accurate")

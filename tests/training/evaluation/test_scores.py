@@ -9,7 +9,7 @@ from training.evaluation.scores import FoldScore, summarise
 
 def test_methods_are_summarised_in_order_of_appearance() -> None:
     scores = [
-        FoldScore(method, fold, accuracy, loss)
+        FoldScore(method, fold, {"accuracy": accuracy, "log loss": loss})
         for fold, (accuracy, loss) in enumerate([(0.9, 0.2), (1.0, 0.1), (0.8, 0.6)])
         for method in ("ours", "knn")
     ]
@@ -17,5 +17,5 @@ def test_methods_are_summarised_in_order_of_appearance() -> None:
     ours, knn = summarise(scores)
 
     assert (ours.method, knn.method) == ("ours", "knn")
-    assert (ours.accuracy, ours.log_loss) == pytest.approx((0.9, 0.3))
-    assert (ours.accuracy_std, ours.log_loss_std) == pytest.approx((0.1, statistics.stdev([0.2, 0.1, 0.6])))
+    assert ours.figures["accuracy"] == pytest.approx((0.9, 0.1))
+    assert ours.figures["log loss"] == pytest.approx((0.3, statistics.stdev([0.2, 0.1, 0.6])))

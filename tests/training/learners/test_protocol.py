@@ -1,28 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Generator
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from modelstore import EpochMetrics, Notice
-from tests.training.samples import clouds, finish, settings
+from tests.training.samples import clouds, collect, settings
 from training.artifact.torchscript import load, to_torchscript
 from training.data.splits import Dataset
 from training.learners.mlp.fit import MLPLearner
-from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, WithResult, predictor
+from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, Report, predictor
 
 
 class PriorLearner:
     """Learn the share of each class: the least that fits the protocol."""
 
-    def fit(
-        self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
-    ) -> Generator[EpochMetrics | Notice, None, Fitted]:
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Count."""
-        yield Notice(message=f"counting {len(train)} rows")
+        report(Notice(message=f"counting {len(train)} rows"))
         shares = torch.from_numpy(train.y).bincount(minlength=len(train.classes)) / len(train)
         linear = nn.Linear(train.x.shape[1], len(shares))
         nn.init.zeros_(linear.weight)
@@ -34,33 +30,13 @@ class PriorLearner:
 def test_whatever_learns_returns_a_module_that_can_be_published(learner: Learner) -> None:
     rows = clouds(60, classes=3)
 
-    events, fitted = finish(learner.fit(rows, None))
+    events, fitted = collect(lambda report: learner.fit(rows, None, report))
 
     assert events
     assert tuple(event for event in events if isinstance(event, EpochMetrics)) == fitted.history
     probabilities = load(to_torchscript(fitted.module, rows.x))(rows.x)
     assert probabilities.shape == (60, 3)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-6)
-
-
-def test_a_generators_result_is_kept_beside_its_events() -> None:
-    def counting() -> Generator[int, None, str]:
-        yield 1
-        yield 2
-        return "done"
-
-    run = WithResult(counting())
-
-    assert list(run) == [1, 2]
-    assert run.result == "done"
-
-
-def test_there_is_no_result_before_the_end() -> None:
-    run = WithResult(MLPLearner(settings()).fit(clouds(), None))
-
-    next(iter(run))
-
-    assert not hasattr(run, "result")
 
 
 def test_long_inputs_go_through_in_chunks_with_the_same_predictions() -> None:

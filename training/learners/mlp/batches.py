@@ -59,7 +59,7 @@ class Batches:
         torch.sub(x, scaler.mean, out=self._x[:, :-1]).div_(scaler.scale)
         self._size = batch_size if 0 < batch_size < len(x) else 0
         self._shuffle = torch.Generator().manual_seed(seed)
-        self._whole = None if self._size else Batch(len(x), tuple(self._cut(None)))
+        self._whole = None if self._size else Batch(len(x), tuple(self._chunks(None)))
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the rows of one epoch, each in one batch."""
@@ -67,9 +67,9 @@ class Batches:
             yield self._whole
             return
         for index in torch.split(torch.randperm(len(self._y), generator=self._shuffle), self._size):
-            yield Batch(index.shape[0], self._cut(index))
+            yield Batch(index.shape[0], self._chunks(index))
 
-    def _cut(self, index: Tensor | None) -> Iterator[Chunk]:
+    def _chunks(self, index: Tensor | None) -> Iterator[Chunk]:
         """Yield the rows at the given positions, or all, in chunks."""
         y = self._y if index is None else self._y.index_select(0, index)
         if self._weights is None:

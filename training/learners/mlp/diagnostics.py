@@ -25,7 +25,7 @@ def loss_of_guessing(classes: int) -> float:
     return math.log(classes)
 
 
-def findings(history: Sequence[EpochMetrics], guessing: float, patience: int = 0) -> tuple[str, ...]:
+def find_problems(history: Sequence[EpochMetrics], guessing: float, patience: int = 0) -> tuple[str, ...]:
     """Return findings about a finished training, one sentence each; empty if there are none.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from training.learners.mlp.gradient import FlatMLP
 from training.learners.mlp.network import MLP, Classifier
 from training.learners.mlp.optimizers import optimizer_for
 from training.learners.mlp.schedules import rates
-from training.learners.protocol import Fitted, Probe, predictor
+from training.learners.protocol import Fitted, Probe, Report, predictor
 from training.preprocessing.scaler import fit_scaler
 
 REPORT_S = 2.0
@@ -40,12 +39,11 @@ class MLPLearner:
         self._settings = settings
 
     @torch.inference_mode()
-    def fit(
-        self, train: Dataset, validation: Dataset | None, probe: Probe | None = None
-    ) -> Generator[EpochMetrics | Notice, None, Fitted]:
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit scaler and network; see `Learner.fit`."""
         settings, history = self._settings, []
-        classifier, model = _initialised(train, settings)
+        report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
+        classifier, model = _initialise(train, settings)
         weights = class_weights(train) if settings.class_weights == "balanced" else None
         batches = Batches(train, classifier.scaler, weights, settings.batch_size, settings.seed)
         held_out = Batches(validation, classifier.scaler, weights) if validation else None
@@ -63,21 +61,21 @@ class MLPLearner:
                     model.backward(y, share)
                     total.add_(loss, alpha=batch.rows)
                     if notice := progress.notice(x.shape[0]):
-                        yield notice
+                        report(notice)
                 optimizer.step(model.gradient, rate)
             progress.stop()
             metrics = progress.metrics(
                 train_loss=float(total) / len(train),
                 validation_loss=_mean_loss(model, held_out) if held_out else None,
-                test_accuracy=_probed(probe, epoch, model, classifier),
+                test_accuracy=_measure_probe(probe, epoch, model, classifier),
                 learning_rate=rate,
                 gradient_norm=float(torch.linalg.vector_norm(model.gradient)),
             )
             require_converging(metrics, loss_of_guessing(len(train.classes)), settings.lr)
             history.append(metrics)
-            yield metrics
+            report(metrics)
             watched = metrics.train_loss if metrics.validation_loss is None else metrics.validation_loss
-            if best.exhausted(watched):
+            if best.is_exhausted(watched):
                 break
             rate = schedule.send(watched)
         best.restore()
@@ -86,7 +84,7 @@ class MLPLearner:
 
 
 @torch.inference_mode(mode=False)  # the classifier outlives the training
-def _initialised(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
+def _initialise(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
     """Return the classifier with its initial weights, and its network in the flat form for training."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
@@ -102,7 +100,7 @@ def _mean_loss(model: FlatMLP, rows: Batches) -> float:
     return float(total)
 
 
-def _probed(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classifier) -> float | None:
+def _measure_probe(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classifier) -> float | None:
     if not probe or epoch % probe.epochs:
         return None
     model.write_back()
@@ -155,7 +153,7 @@ class _BestEpoch:
         self._loss, self._worse_epochs = math.inf, 0
         self._best: Tensor | None = None
 
-    def exhausted(self, loss: float) -> bool:
+    def is_exhausted(self, loss: float) -> bool:
         """Record the loss of one epoch and return whether the patience is exhausted."""
         if not self._patience:
             return False

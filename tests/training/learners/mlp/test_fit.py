@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelstore import EpochMetrics, Notice
-from tests.training.samples import clouds, finish, settings, shuffled_labels
+from tests.training.samples import clouds, collect, settings, shuffled_labels
 from training.config.recipe import TrainingSettings
 from training.data.splits import Dataset, hold_out_validation
 from training.errors import Diverged
@@ -27,7 +27,7 @@ from training.preprocessing.scaler import fit_scaler
 def learn(
     dataset: Dataset, validation: Dataset | None = None, probe: Probe | None = None, **changes: Any
 ) -> tuple[list[EpochMetrics], Classifier]:
-    events, fitted = finish(MLPLearner(settings(**changes)).fit(dataset, validation, probe))
+    events, fitted = collect(lambda report: MLPLearner(settings(**changes)).fit(dataset, validation, report, probe))
     assert fitted.history == tuple(event for event in events if isinstance(event, EpochMetrics))
     assert isinstance(fitted.module, Classifier)
     return list(fitted.history), fitted.module
@@ -181,19 +181,26 @@ def test_the_probe_sees_the_classifier_of_its_epoch() -> None:
     assert seen[-1] == log_loss(predictor(classifier)(clouds().x), clouds().y)
 
 
-def test_who_follows_a_training_is_in_no_inference_mode() -> None:
-    for _ in MLPLearner(settings(epochs=2)).fit(clouds(), None):
-        assert not torch.is_inference_mode_enabled()
+def test_events_are_reported_outside_of_inference_mode() -> None:
+    modes = []
+
+    MLPLearner(settings(epochs=2)).fit(clouds(), None, lambda event: modes.append(torch.is_inference_mode_enabled()))
+
+    assert modes == [False, False]
 
 
-def test_a_closed_training_ends_at_once_and_leaves_no_trace() -> None:
+def test_an_exception_of_the_report_ends_a_training_at_once_and_leaves_no_trace() -> None:
     before = torch.random.get_rng_state()
-    training = MLPLearner(settings(epochs=1000, dropout=0.5)).fit(clouds(), None)
-    next(training)
+    events = []
 
-    training.close()
+    def stop(event: EpochMetrics | Notice) -> None:
+        events.append(event)
+        raise KeyboardInterrupt
 
-    assert not list(training)
+    with pytest.raises(KeyboardInterrupt):
+        MLPLearner(settings(epochs=1000, dropout=0.5)).fit(clouds(), None, stop)
+
+    assert len(events) == 1
     assert torch.equal(torch.random.get_rng_state(), before)
     assert not torch.is_inference_mode_enabled()
 
@@ -278,7 +285,9 @@ def test_an_epoch_that_lasts_says_how_far_it_is(batch_size: int, monkeypatch: py
     monkeypatch.setattr("training.learners.mlp.fit.REPORT_S", 0)
     monkeypatch.setattr("training.learners.mlp.batches.CHUNK_ROWS", 20)
 
-    events, _ = finish(MLPLearner(settings(epochs=1, batch_size=batch_size)).fit(clouds(60), None))
+    events, _ = collect(
+        lambda report: MLPLearner(settings(epochs=1, batch_size=batch_size)).fit(clouds(60), None, report)
+    )
 
     *notices, last = events
     assert isinstance(last, EpochMetrics)

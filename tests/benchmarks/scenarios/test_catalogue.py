@@ -54,3 +54,12 @@ def test_large_body_is_answered_while_it_is_made(bench: Bench) -> None:
     assert first > 0
     assert last > 0
     assert len(outcome.values(TABSERVE, "peak_above_idle_mb")) == bench.plan.rounds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["oip_10000", "oip_one_row"])
+def test_scenario_runs(bench: Bench, name: str) -> None:
+    outcome = SCENARIOS[name](bench)
+
+    assert outcome.skipped == {}
+    assert len(outcome.figures) >= 2

@@ -1,0 +1,90 @@
+"""Evaluations: how a model did on one split, as figures that can be compared.
+
+It must not know how they are computed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from modelstore.records import Count, Label, Ratio, Record
+
+
+class Metric(NamedTuple):
+    """One figure of an evaluation, with its name for people and the direction in which it is better."""
+
+    name: str
+    value: float
+    greater_is_better: bool = False
+
+    def is_better(self, other: Metric, margin: float = 0.0) -> bool:
+        """Return whether this value is better than the other one by more than the margin."""
+        if self.greater_is_better:
+            return self.value > other.value + margin
+        return self.value < other.value - margin
+
+
+class ClassReport(Record):
+    """Precision, recall and F1 of one class on one split; support is its number of rows."""
+
+    precision: Ratio
+    recall: Ratio
+    f1: Ratio
+    support: Count
+
+
+class Evaluation(Record):
+    """How a classifier did on one split.
+
+    Attributes:
+        split: which rows: `train`, `validation` or `test`.
+        log_loss: mean negative log likelihood in nats.
+        brier: mean squared distance of the probabilities from the one-hot truth, 0 to 2.
+        calibration_error: expected calibration error over 15 equal-width bins of the confidence.
+        confusion: (K, K) counts, true class by row, predicted class by column, in class order.
+        per_class: a report for each class name.
+    """
+
+    split: Literal["train", "validation", "test"]
+    rows: Annotated[int, Field(ge=1)]
+    accuracy: Ratio
+    macro_f1: Ratio
+    log_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    brier: Annotated[float, Field(ge=0, le=2)]
+    calibration_error: Ratio
+    confusion: tuple[tuple[Count, ...], ...]
+    per_class: dict[Label, ClassReport]
+
+    @property
+    def figures(self) -> tuple[Metric, ...]:
+        """Return all single figures, in the order in which a report shows them."""
+        return (
+            *self.headline,
+            Metric("Brier", self.brier),
+            Metric("calibration error", self.calibration_error),
+            Metric("macro F1", self.macro_f1, greater_is_better=True),
+        )
+
+    @property
+    def headline(self) -> tuple[Metric, ...]:
+        """Return the figures for which a table has room."""
+        return Metric("accuracy", self.accuracy, greater_is_better=True), self.decisive
+
+    @property
+    def decisive(self) -> Metric:
+        """Return the figure by which the gate decides."""
+        return Metric("log loss", self.log_loss)
+
+
+class Baseline(Record):
+    """The headline figures of a simple classifier on the same split, for comparison."""
+
+    accuracy: Ratio
+    log_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @property
+    def headline(self) -> tuple[Metric, ...]:
+        """Return the same figures as `Evaluation.headline`."""
+        return Metric("accuracy", self.accuracy, greater_is_better=True), Metric("log loss", self.log_loss)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from modelstore import from_line
+from tests.training.samples import clouds, collect, ignore, recipe
+from training.artifact.attachments import make_attachments
+from training.data.splits import Dataset, Splits
+from training.pipeline import train_candidate
+
+
+def splits(train: Dataset, test: Dataset) -> Splits:
+    return Splits(train, test, {"clouds.csv": "0" * 64}, ())
+
+
+@pytest.mark.parametrize(("features", "boundary"), [(2, True), (3, False)])
+def test_attachments_are_history_and_pictures(features: int, *, boundary: bool) -> None:
+    data = splits(clouds(100, features=features), clouds(40, features=features, seed=1))
+    candidate = train_candidate(recipe(epochs=5), data, ignore)
+
+    events, files = collect(lambda report: make_attachments(candidate, recipe(), data, report))
+
+    assert events == []
+    assert ("boundary.png" in files) is boundary
+    assert set(files) - {"boundary.png"} == {"history.jsonl", "test_predictions.csv", "loss.png", "confusion.png"}
+    assert [from_line(line) for line in files["history.jsonl"].splitlines()] == list(candidate.history)
+
+
+def test_test_predictions_name_line_truth_and_the_predicted_classs_probability() -> None:
+    data = splits(clouds(100), clouds(40, seed=1, spread=3.0))
+    candidate = train_candidate(recipe(epochs=5), data, ignore)
+    probabilities = candidate.predict(data.test.x)
+
+    files = make_attachments(candidate, recipe(), data, ignore)
+    header, *lines = files["test_predictions.csv"].decode().splitlines()
+
+    assert header == "line,truth,predicted,probability"
+    for position, line in enumerate(lines):
+        number, truth, predicted, probability = line.split(",")
+        assert (int(number), truth) == (position + 2, f"cloud {position % 2}")
+        assert predicted == f"cloud {probabilities[position].argmax()}"
+        assert float(probability) == pytest.approx(probabilities[position].max(), rel=1e-5)
+    assert len(lines) == 40
