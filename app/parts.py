@@ -14,7 +14,7 @@ from functools import partial
 from app.datasets.store import DatasetStore
 from app.inference.bulk_predictor import BulkPredictor
 from app.inference.dataplane import DataPlane
-from app.inference.offload import Aside
+from app.inference.offload import OffloadThread
 from app.inference.oip import Inference
 from app.inference.predictor import Predictor
 from app.jobs.inspection import Inspector
@@ -79,7 +79,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     metrics.queue_limit_rows = settings.max_queue_rows
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     metrics.queued = plane.queued
-    aside = Aside()
+    offload = OffloadThread()
     trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
     return Parts(
         settings=settings,
@@ -89,9 +89,9 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         registry=registry,
         datasets=kept,
         runner=runner,
-        predictor=Predictor(plane, aside, settings.max_rows),
+        predictor=Predictor(plane, offload, settings.max_rows),
         bulk=BulkPredictor(plane),
-        inference=Inference(plane, aside, settings.max_rows),
+        inference=Inference(plane, offload, settings.max_rows),
         trail=trail,
         watch=Watch(trail, lambda: _serving(registry), lambda: (door.gate.generation, door.gate.keys_current)),
         lifetime=lifetime,

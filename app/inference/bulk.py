@@ -13,7 +13,7 @@ from app.errors import InvalidInput, Problem, ServingError
 from app.holding import hold
 from app.inference.codecs.blocks import Block, Reader, Writer
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
 from app.telemetry.stage_timer import Stages
 
@@ -91,13 +91,13 @@ class Bulk:
             ServingError: for any error.
         """
         async for block in self._blocks(body):
-            answer = await self.plane.infer(self.model, block.x)
-            self.stages.computed(answer.scores.began_ns, answer.scores.took_ns)
-            block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(answer)}
+            predictions = await self.plane.infer(self.model, block.x)
+            self.stages.computed(predictions.batch.began_ns, predictions.batch.took_ns)
+            block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(predictions)}
             if self.skip:
-                text = b"".join(_numbered(self.writer, answer, block))
+                text = b"".join(_numbered(self.writer, predictions, block))
             else:
-                text = self.writer.rows(_whole(answer, block, self.reader.unit))
+                text = self.writer.rows(_whole(predictions, block, self.reader.unit))
             self.stages.encoded()
             yield text
 
@@ -124,22 +124,22 @@ class Bulk:
         self.stages.parsed()
 
 
-def _whole(answer: Answer, block: Block, unit: str) -> Answer:
+def _whole(predictions: Predictions, block: Block, unit: str) -> Predictions:
     """Return the answer of a block if it has no bad rows.
 
     Raises:
         InvalidInput: if a row is bad; names the line or row, and the column.
     """
     if not block.bad:
-        return answer
+        return predictions
     problems = tuple(block.bad.values())
     first = problems[0]
     where = f", column {first.feature!r}" if first.feature else ""
-    raise InvalidInput(f"{unit} {first.row}{where}: {first.problem}. {answer.contract.expectation}", problems)
+    raise InvalidInput(f"{unit} {first.row}{where}: {first.problem}. {predictions.contract.expectation}", problems)
 
 
-def _numbered(writer: Writer, answer: Answer, block: Block) -> Iterator[bytes]:
-    for row in range(answer.rows):
+def _numbered(writer: Writer, predictions: Predictions, block: Block) -> Iterator[bytes]:
+    for row in range(predictions.rows):
         problem: Problem | None = block.bad.get(row)
-        one = None if problem else Answer(answer.scores, answer.start + row, answer.start + row + 1)
+        one = None if problem else Predictions(predictions.batch, predictions.start + row, predictions.start + row + 1)
         yield writer.numbered(block.number(row), one, problem)

@@ -12,7 +12,7 @@ from app.inference.bulk import Bulk
 from app.inference.codecs.blocks import Reader, Writer
 from app.inference.codecs.formats import BulkOptions
 from app.inference.dataplane import DataPlane
-from app.inference.target import required, resolved
+from app.inference.target import require_name, resolve_version
 from app.schema import Contract
 
 
@@ -65,9 +65,9 @@ class BulkPredictor:
         return bulk.writer.content_type, parts, bulk.reader.blank_lines
 
     async def _bulk(self, asked: BulkRequest) -> Bulk:
-        name = required(asked.name)
+        name = require_name(asked.name)
         stages = self._plane.stages(name if asked.version is None else None)
-        model = await resolved(self._plane, stages, name, asked.version)
+        model = await resolve_version(self._plane, stages, name, asked.version)
         reader, writer = asked.reader(model.contract, asked.options), asked.writer(model.contract, asked.options)
         return Bulk(self._plane, model, stages, reader, writer, asked.options.skip)
 

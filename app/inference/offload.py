@@ -30,11 +30,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Aside:
+class OffloadThread:
     """A thread for long work, one piece at a time."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "aside")
+        self._thread = ThreadPoolExecutor(1, "offload")
         self._turns = asyncio.Semaphore(TURNS)
 
     def turn(self, size_bytes: int) -> AbstractAsyncContextManager[object]:

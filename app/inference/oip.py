@@ -16,9 +16,9 @@ from app.inference.codecs.oip import InferBody, InferRequest, Output, Tensor, re
 from app.inference.codecs.oip_answers import InferWriter, Written
 from app.inference.codecs.oip_tensors import read_rows
 from app.inference.dataplane import STEP_ROWS, DataPlane, require_finite
-from app.inference.offload import Aside
-from app.inference.predictions import Answer, Scores
-from app.inference.target import resolved
+from app.inference.offload import OffloadThread
+from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.target import resolve_version
 from app.patience import require_wanted
 from app.runtime.load import LoadedModel
 from app.schema import Contract, Float32
@@ -30,16 +30,16 @@ REHEARSALS = 3
 class Inference:
     """Answer inference requests through the same data plane as predictions."""
 
-    def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
+    def __init__(self, plane: DataPlane, offload: OffloadThread, max_rows: int) -> None:
         """Create the handler.
 
         Args:
             plane: computes the answers.
-            aside: reads large bodies that cannot be read in steps.
+            offload: reads large bodies that cannot be read in steps.
             max_rows: largest number of rows in a request.
         """
         self._plane = plane
-        self._aside = aside
+        self._offload = offload
         self._max_rows = max_rows
 
     async def answer(self, body: InferBody, name: str, version: int | None, arrived_ns: int) -> Written:
@@ -55,14 +55,14 @@ class Inference:
             ServingError: for any error of the request or the model.
         """
         with self._plane.stages(None) as stages:
-            model = await resolved(self._plane, stages, name, version)
+            model = await resolve_version(self._plane, stages, name, version)
             request, x = await self._read(stages, body, model.contract)
             stages.parsed()
             deadline_ns = arrived_ns + 1000 * request.timeout_us if request.timeout_us else None
-            answer = await self._plane.infer(model, x, deadline_ns)
-            stages.computed(answer.scores.began_ns, answer.scores.took_ns)
-            require_finite(answer)
-            written = await _written(stages, InferWriter(request, model.contract), request, answer)
+            predictions = await self._plane.infer(model, x, deadline_ns)
+            stages.computed(predictions.batch.began_ns, predictions.batch.took_ns)
+            require_finite(predictions)
+            written = await _written(stages, InferWriter(request, model.contract), request, predictions)
             hold(len(written.body))
             stages.encoded()
             return written
@@ -75,7 +75,7 @@ class Inference:
             request = InferRequest(None, (tensor,), (Output("probabilities", binary), Output("label", binary)))
             x = read_rows(request, model.contract)
             writer = InferWriter(request, model.contract)
-            writer.rows(Answer(Scores(model.contract, x, model.infer(x)), 0, len(x)))
+            writer.rows(Predictions(BatchPredictions(model.contract, x, model.infer(x)), 0, len(x)))
             writer.finish()
 
     async def _read(self, stages: Stages, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
@@ -84,7 +84,7 @@ class Inference:
             with contextlib.suppress(oip_blocks.Unusual):
                 return await self._read_in_blocks(stages, body, contract)
         json_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
-        return await self._aside.run(json_bytes, self._read_whole, body, contract)
+        return await self._offload.run(json_bytes, self._read_whole, body, contract)
 
     def _read_whole(self, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
         request = read_request(body)
@@ -116,15 +116,15 @@ class Inference:
         return request, oip_blocks.rows(found, contract)
 
 
-async def _written(stages: Stages, writer: InferWriter, request: InferRequest, answer: Answer) -> Written:
+async def _written(stages: Stages, writer: InferWriter, request: InferRequest, predictions: Predictions) -> Written:
     """Return the answer with the requested outputs; write a large one in steps."""
-    if answer.rows <= STEP_ROWS or all(output.is_quick for output in request.outputs):
-        writer.rows(answer)
+    if predictions.rows <= STEP_ROWS or all(output.is_quick for output in request.outputs):
+        writer.rows(predictions)
         return writer.finish()
-    x, contract = answer.scores.x[answer.start : answer.stop], answer.contract
-    for start in range(0, answer.rows, STEP_ROWS):
-        part = answer.probabilities[start : start + STEP_ROWS]
-        writer.rows(Answer(Scores(contract, x[start : start + STEP_ROWS], part), 0, len(part)))
+    x, contract = predictions.batch.x[predictions.start : predictions.stop], predictions.contract
+    for start in range(0, predictions.rows, STEP_ROWS):
+        part = predictions.probabilities[start : start + STEP_ROWS]
+        writer.rows(Predictions(BatchPredictions(contract, x[start : start + STEP_ROWS], part), 0, len(part)))
         stages.encoded()
         await asyncio.sleep(0)  # other requests get their turn
         stages.resume()

@@ -23,7 +23,7 @@ _FEW_CLASSES = 8
 _TRUE = b"\x01"
 
 
-class Scores:
+class BatchPredictions:
     """Rows and probabilities of one forward pass.
 
     Attributes:
@@ -88,10 +88,10 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Predictions:
     """The rows `start` to `stop` of a batch, which answer one request."""
 
-    scores: Scores
+    batch: BatchPredictions
     start: int
     stop: int
 
@@ -103,38 +103,38 @@ class Answer:
     @property
     def contract(self) -> Contract:
         """Return the contract of the version that answered."""
-        return self.scores.contract
+        return self.batch.contract
 
     @property
     def best(self) -> list[int]:
         """Return the index of the most probable class of each row."""
-        return self.scores.best[self.start : self.stop]
+        return self.batch.best[self.start : self.stop]
 
     @property
     def winners(self) -> NDArray[np.signedinteger]:
         """Return the index of the most probable class of each row as an array, shape (rows,)."""
-        return self.scores.winners[self.start : self.stop]
+        return self.batch.winners[self.start : self.stop]
 
     @property
     def winning(self) -> Float32:
         """Return the probability of the most probable class of each row, shape (rows,)."""
-        return self.scores.winning[self.start : self.stop]
+        return self.batch.winning[self.start : self.stop]
 
     @property
     def columns(self) -> Float32:
         """Return the probabilities class by class, shape (K, rows)."""
-        return self.scores.columns[:, self.start : self.stop]
+        return self.batch.columns[:, self.start : self.stop]
 
     @property
     def digits(self) -> list[bytes]:
-        """Return the probabilities in the form of `Scores.digits`, length rows * K."""
-        classes = len(self.scores.contract.classes)
-        return self.scores.digits[self.start * classes : self.stop * classes]
+        """Return the probabilities in the form of `BatchPredictions.digits`, length rows * K."""
+        classes = len(self.batch.contract.classes)
+        return self.batch.digits[self.start * classes : self.stop * classes]
 
     @property
     def probabilities(self) -> Float32:
         """Return the probabilities, float32, shape (rows, K)."""
-        return self.scores.probabilities[self.start : self.stop]
+        return self.batch.probabilities[self.start : self.stop]
 
 
 def _winners(columns: Float32) -> NDArray[np.int8]:

@@ -17,9 +17,9 @@ from app.inference.batcher import Done, Entry
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.json_answers import write_answer
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
-from app.inference.offload import Aside
-from app.inference.predictions import Answer, Scores
-from app.inference.target import agreed, required, resolved
+from app.inference.offload import OffloadThread
+from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.target import agree_on, require_name, resolve_version
 from app.patience import require_wanted
 from app.runtime.load import LoadedModel
 from app.schema import Contract, Float32
@@ -38,7 +38,7 @@ class WholeWriter(Protocol):
         """Return the bytes before the first row."""
         ...
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
         ...
 
@@ -53,16 +53,16 @@ MakeWriter = Callable[[Contract], WholeWriter]
 class Predictor:
     """Answer JSON predictions, for every route that needs them and for the fast path from the socket."""
 
-    def __init__(self, plane: DataPlane, aside: Aside, max_rows: int) -> None:
+    def __init__(self, plane: DataPlane, offload: OffloadThread, max_rows: int) -> None:
         """Create the handler.
 
         Args:
             plane: computes the answers.
-            aside: reads large bodies that cannot be read in steps.
+            offload: reads large bodies that cannot be read in steps.
             max_rows: largest number of rows in a request.
         """
         self._plane = plane
-        self._aside = aside
+        self._offload = offload
         self._max_rows = max_rows
         self._max_soon_rows = min(max_rows, MAX_BATCH_ROWS)
 
@@ -80,11 +80,11 @@ class Predictor:
         """
         with self._plane.stages(name if version is None else None) as stages:
             if len(body) > json_codec.BLOCK_BYTES and name is not None:
-                model = await resolved(self._plane, stages, name, version)
+                model = await resolve_version(self._plane, stages, name, version)
                 with contextlib.suppress(json_codec.Unusual):
                     in_blocks = await self._read_in_blocks(stages, body, model.contract)
                     return await self._written_in_blocks(stages, model, in_blocks, write)
-            async with self._aside.turn(len(body)):
+            async with self._offload.turn(len(body)):
                 model, x = await self._read_whole(stages, body, name, version)
             blocks = (x[start : start + MAX_BATCH_ROWS] for start in range(0, len(x), MAX_BATCH_ROWS))
             return await self._written_in_blocks(stages, model, blocks, write)
@@ -93,11 +93,11 @@ class Predictor:
         self, stages: Stages, body: bytes, name: str | None, version: int | None
     ) -> tuple[LoadedModel, Float32]:
         """Return the version that answers, and the rows; all other parsed data is released."""
-        request = await self._aside.run(len(body), self._request, body)
-        wanted = required(agreed("model", name, request.model))
+        request = await self._offload.run(len(body), self._request, body)
+        wanted = require_name(agree_on("model", name, request.model))
         stages.parsed()
-        model = await resolved(self._plane, stages, wanted, agreed("version", version, request.version))
-        x = await self._aside.run(len(body), json_codec.read_rows, request, model.contract)
+        model = await resolve_version(self._plane, stages, wanted, agree_on("version", version, request.version))
+        x = await self._offload.run(len(body), json_codec.read_rows, request, model.contract)
         stages.parsed()
         return model, x
 
@@ -112,7 +112,7 @@ class Predictor:
         body = json_codec.example_body(model.manifest.golden.features[:1])
         for _ in range(REHEARSALS):
             x = json_codec.read_rows(json_codec.read_request(body), model.contract)
-            write_answer(Answer(Scores(model.contract, x, model.infer(x)), 0, len(x)))
+            write_answer(Predictions(BatchPredictions(model.contract, x, model.infer(x)), 0, len(x)))
 
     async def _written_in_blocks(
         self, stages: Stages, model: LoadedModel, blocks: Iterable[Float32], write: MakeWriter
@@ -120,11 +120,11 @@ class Predictor:
         writer = write(model.contract)
         parts, rows = [writer.head()], 0
         for x in blocks:
-            answer = await self._plane.infer(model, x)
-            stages.computed(answer.scores.began_ns, answer.scores.took_ns)
-            require_finite(answer, first=rows)
-            rows += answer.rows
-            parts.append(writer.rows(answer))
+            predictions = await self._plane.infer(model, x)
+            stages.computed(predictions.batch.began_ns, predictions.batch.took_ns)
+            require_finite(predictions, first=rows)
+            rows += predictions.rows
+            parts.append(writer.rows(predictions))
             hold(len(parts[-1]))
             stages.encoded()
         parts.append(writer.tail())
@@ -148,7 +148,7 @@ class Predictor:
             require_wanted()
         return blocks
 
-    def answer_soon(self, body: bytes, name: str, finish: Finish, *, alone: bool) -> Entry[Float32, Answer] | None:
+    def answer_soon(self, body: bytes, name: str, finish: Finish, *, alone: bool) -> Entry[Float32, Predictions] | None:
         """Answer a small JSON request to the active version of a model without a task or a future.
 
         Args:
@@ -170,7 +170,7 @@ class Predictor:
             if request.version is not None or len(request.instances) > self._max_soon_rows:
                 return None
             if request.model is not None:
-                agreed("model", name, request.model)
+                agree_on("model", name, request.model)
             model = self._plane.active(name)
             x = json_codec.read_rows(request, model.contract)
             parsed_ns = time.perf_counter_ns()
@@ -182,15 +182,15 @@ class Predictor:
             raise
 
 
-def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Answer]:
+def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Predictions]:
     """Return a callback that writes the answer to a small request and counts the request."""
 
-    def done(result: Answer | Exception) -> None:
+    def done(result: Predictions | Exception) -> None:
         if isinstance(result, Exception):
             counts.ended(outcome_of(result))
             finish(result)
             return
-        begun_ns, scores = time.perf_counter_ns(), result.scores
+        begun_ns, batch = time.perf_counter_ns(), result.batch
         try:
             require_finite(result)
             answer = write_answer(result)
@@ -199,7 +199,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             finish(error)
             return
         ended_ns = time.perf_counter_ns()
-        counts.answered((parsed_ns - began_ns, scores.began_ns - parsed_ns, scores.took_ns, ended_ns - begun_ns))
+        counts.answered((parsed_ns - began_ns, batch.began_ns - parsed_ns, batch.took_ns, ended_ns - begun_ns))
         finish(answer)
 
     return done

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from app.errors import InvalidInput, MalformedBody, Problem, ServingError
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract, Float32
 from modelstore.reading import BLANKS, LINE_ENDS_LOST
 
@@ -96,11 +96,11 @@ class Writer(Protocol):
         """Return the bytes before the first row."""
         ...
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
         ...
 
-    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its number: its answer or its problem."""
         ...
 

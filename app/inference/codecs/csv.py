@@ -16,7 +16,7 @@ import orjson
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract, Float32, packed
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
@@ -196,14 +196,14 @@ class CsvWriter:
         names = ["label", "probability", *(f"probability_{label}" for label in self._classes)]
         return _line(["line", *names, "error"] if self._numbered else names)
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return frames.write(answer, self._frame)
+        return frames.write(predictions, self._frame)
 
-    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its line number in the request: its answer or its problem."""
-        if answer is not None:
-            return b"%d,%b,\n" % (number, self.rows(answer)[:-1])
+        if predictions is not None:
+            return b"%d,%b,\n" % (number, self.rows(predictions)[:-1])
         place = f"{problem.feature}: " if problem and problem.feature else ""
         text = place + problem.problem if problem else ""
         return _line([str(number), *[""] * (len(self._classes) + 2), text])

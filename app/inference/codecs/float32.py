@@ -11,7 +11,7 @@ import numpy as np
 
 from app.errors import MalformedBody, Problem, ServingError
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract, all_finite
 
 CONTENT_TYPE = "application/vnd.tabserve.float32"
@@ -78,13 +78,13 @@ class Float32Writer:
         """Return nothing."""
         return b""
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return answer.probabilities.astype(_LITTLE_ENDIAN, copy=False).tobytes()
+        return predictions.probabilities.astype(_LITTLE_ENDIAN, copy=False).tobytes()
 
-    def numbered(self, _number: int, answer: Answer | None, _problem: Problem | None) -> bytes:
+    def numbered(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, NaN if it has no answer. No row numbers: the output has one row per input row."""
-        return self.rows(answer) if answer else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
+        return self.rows(predictions) if predictions else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
 
     def failure(self, _error: ServingError) -> bytes:
         """Return nothing: the connection is closed, and the log has the reason."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Frame:
     between: bytes
 
 
-def write(answer: Answer, frame: Frame) -> bytes:
+def write(predictions: Predictions, frame: Frame) -> bytes:
     """Return the rows of an answer as text in this frame.
 
     The parts are interleaved column by column, which takes a quarter of the time of formatting row by row.
     """
-    best, digits = answer.best, answer.digits
+    best, digits = predictions.best, predictions.digits
     rows, classes = len(best), len(frame.before)
     width = 2 * classes + 3
     parts = [frame.end + frame.between] * (rows * width)

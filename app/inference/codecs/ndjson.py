@@ -14,7 +14,7 @@ from app.inference.codecs import frames, precise_json
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
 from app.inference.codecs.json_answers import frame
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract, Float32
 from modelstore.reading import LINE_ENDS_LOST
 
@@ -59,14 +59,14 @@ class NdjsonWriter:
         """Return nothing: lines are independent of each other."""
         return b""
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return frames.write(answer, self._frame) + b"\n"
+        return frames.write(predictions, self._frame) + b"\n"
 
-    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its line number in the request: its answer or its problem."""
-        if answer is not None:
-            return b'{"line":%d,%b' % (number, self.rows(answer)[1:])
+        if predictions is not None:
+            return b'{"line":%d,%b' % (number, self.rows(predictions)[1:])
         wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
         return orjson.dumps({"line": number, "error": wrong}) + b"\n"
 

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract
 
 Buffer = bytes | memoryview
@@ -46,11 +46,11 @@ class InferWriter:
         self._blocks: list[list[Buffer]] = [[] for _ in request.outputs]
         self._rows = 0
 
-    def rows(self, answer: Answer) -> None:
+    def rows(self, predictions: Predictions) -> None:
         """Add the rows of a block."""
-        self._rows += answer.rows
+        self._rows += predictions.rows
         for output, blocks in zip(self._outputs, self._blocks, strict=True):
-            blocks.append(_block(answer, output))
+            blocks.append(_block(predictions, output))
 
     def finish(self) -> Written:
         """Return the whole answer."""
@@ -80,29 +80,29 @@ class InferWriter:
         return described + b'"data":[%b]}' % b",".join(blocks)
 
 
-def _block(answer: Answer, output: Output) -> Buffer:
+def _block(predictions: Predictions, output: Output) -> Buffer:
     """Return the rows of a block: bytes of the tensor, or JSON values separated by commas."""
     if output.top:
-        texts = _ranked(answer, output.top)
+        texts = _ranked(predictions, output.top)
         return _elements(texts) if output.binary else b",".join([orjson.dumps(text.decode()) for text in texts])
     if output.name == "label":
-        labels = _labels(answer.contract, binary=output.binary)
-        return (b"" if output.binary else b",").join([labels[k] for k in answer.best])
+        labels = _labels(predictions.contract, binary=output.binary)
+        return (b"" if output.binary else b",").join([labels[k] for k in predictions.best])
     if output.name == "class_index":
-        return answer.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(answer.best)[1:-1]
+        return predictions.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(predictions.best)[1:-1]
     if output.binary:
-        return answer.probabilities.astype("<f4", copy=False).data
-    if answer.rows <= _FEW_ROWS:
-        return b",".join(answer.digits)
-    return orjson.dumps(answer.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+        return predictions.probabilities.astype("<f4", copy=False).data
+    if predictions.rows <= _FEW_ROWS:
+        return b",".join(predictions.digits)
+    return orjson.dumps(predictions.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
-def _ranked(answer: Answer, top: int) -> list[bytes]:
+def _ranked(predictions: Predictions, top: int) -> list[bytes]:
     """Return `value:index:label` of the most probable classes of each row; equal ones in class order."""
-    classes = len(answer.contract.classes)
-    order = np.argsort(-answer.probabilities, axis=1, kind="stable")[:, :top]  # (rows, top)
-    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(answer.contract.classes)]
-    digits = answer.digits
+    classes = len(predictions.contract.classes)
+    order = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :top]  # (rows, top)
+    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(predictions.contract.classes)]
+    digits = predictions.digits
     return [digits[row * classes + k] + tails[k] for row, best in enumerate(order.tolist()) for k in best]
 
 

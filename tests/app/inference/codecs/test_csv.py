@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.blocks import MAX_LINE_BYTES
 from app.inference.codecs.csv import CsvReader, CsvWriter
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchPredictions, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -316,10 +316,10 @@ def test_numbers_are_read_as_python_reads_them(values: list[tuple[float, float]]
     assert sorted(wrong) == [2 + place for place, fine in enumerate(finite) if not fine]
 
 
-def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Answer:
+def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Predictions:
     x = np.zeros((len(probabilities), 2), dtype=np.float32)
-    scores = Scores(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
-    return Answer(scores, 0, len(x))
+    batch = BatchPredictions(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
+    return Predictions(batch, 0, len(x))
 
 
 def test_answer_is_a_header_and_a_line_for_each_row() -> None:

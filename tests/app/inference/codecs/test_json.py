@@ -15,7 +15,7 @@ from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import precise_json
 from app.inference.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
 from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchPredictions, Predictions
 from app.schema import Contract, Float32
 from tests.properties import examples
 
@@ -236,8 +236,8 @@ def strictly(data: bytes) -> Any:
 
 
 def written(contract: Contract, x: Float32, probabilities: Float32, start: int = 0, stop: int | None = None) -> Any:
-    scores = Scores(contract, x, probabilities)
-    return strictly(write_answer(Answer(scores, start, len(x) if stop is None else stop)))
+    batch = BatchPredictions(contract, x, probabilities)
+    return strictly(write_answer(Predictions(batch, start, len(x) if stop is None else stop)))
 
 
 labels = st.lists(
@@ -309,7 +309,9 @@ def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
     probabilities = np.array([[np.float32(0.1), np.float32(0.9)]], dtype=np.float32)
     contract = contract_of(("only",))
 
-    text = write_answer(Answer(Scores(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1))
+    text = write_answer(
+        Predictions(BatchPredictions(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1)
+    )
 
     assert b'"probabilities":{"low":0.1,"high":0.9}' in text
     assert math.isclose(float(probabilities[0, 0]), 0.1, rel_tol=1e-7)
