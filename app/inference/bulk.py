@@ -92,7 +92,7 @@ class Bulk:
         """
         async for block in self._blocks(body):
             predictions = await self.plane.infer(self.model, block.x)
-            self.stages.computed(predictions.batch.began_ns, predictions.batch.took_ns)
+            self.stages.computed(*predictions.batch.timing)
             block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(predictions)}
             if self.skip:
                 text = b"".join(_numbered(self.writer, predictions, block))

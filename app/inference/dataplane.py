@@ -16,8 +16,7 @@ import numpy as np
 
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Overloaded, Problem, ServingError
 from app.inference.batcher import Batcher, Done, Entry
-from app.inference.counting import count_answers
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from app.patience import require_wanted
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
@@ -156,9 +155,9 @@ class DataPlane:
             if not is_last:
                 await asyncio.sleep(0)  # other requests get their turn
                 require_wanted()
-        batch = BatchPredictions(model.contract, x, np.concatenate(parts))
-        batch.began_ns, batch.took_ns = first_ns, took_ns
-        count_answers(counts, batch)
+        batch = BatchClassification(model.contract, x, np.concatenate(parts))
+        batch.timing = first_ns, took_ns
+        batch.count(counts)
         return Predictions(batch, 0, len(x))
 
     def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Predictions]:
@@ -168,16 +167,16 @@ class DataPlane:
         joined_ns = time.perf_counter_ns()
         probabilities = _forward(model, counts, x, requests=len(items))
         inferred_ns = time.perf_counter_ns()
-        batch = BatchPredictions(model.contract, x, probabilities)
+        batch = BatchClassification(model.contract, x, probabilities)
         answers, start = [], 0
         for item in items:
             answers.append(Predictions(batch, start, start + len(item)))
             start += len(item)
         ended_ns = time.perf_counter_ns()
-        batch.began_ns, batch.took_ns = began_ns, ended_ns - began_ns
+        batch.timing = began_ns, ended_ns - began_ns
         times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, ended_ns - inferred_ns)
         counts.ran(requests=len(items), rows=len(x), times_ns=times_ns)
-        count_answers(counts, batch)
+        batch.count(counts)
         return answers
 
     def _queue(self, model: LoadedModel) -> ModelQueue:
@@ -213,7 +212,7 @@ def overflows(predictions: Predictions) -> list[int]:
     """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values."""
     if predictions.batch.finite:
         return []
-    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.probabilities).all(axis=1)).tolist()
+    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1)).tolist()
     return rows
 
 

@@ -17,7 +17,7 @@ from app.inference.codecs.oip_answers import InferWriter, Written
 from app.inference.codecs.oip_tensors import read_rows
 from app.inference.dataplane import STEP_ROWS, DataPlane, require_finite
 from app.inference.offload import OffloadThread
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from app.inference.target import resolve_version
 from app.patience import require_wanted
 from app.runtime.load import LoadedModel
@@ -60,7 +60,7 @@ class Inference:
             stages.parsed()
             deadline_ns = arrived_ns + 1000 * request.timeout_us if request.timeout_us else None
             predictions = await self._plane.infer(model, x, deadline_ns)
-            stages.computed(predictions.batch.began_ns, predictions.batch.took_ns)
+            stages.computed(*predictions.batch.timing)
             require_finite(predictions)
             written = await _written(stages, InferWriter(request, model.contract), request, predictions)
             hold(len(written.body))
@@ -75,7 +75,7 @@ class Inference:
             request = InferRequest(None, (tensor,), (Output("probabilities", binary), Output("label", binary)))
             x = read_rows(request, model.contract)
             writer = InferWriter(request, model.contract)
-            writer.rows(Predictions(BatchPredictions(model.contract, x, model.infer(x)), 0, len(x)))
+            writer.rows(Predictions(BatchClassification(model.contract, x, model.infer(x)), 0, len(x)))
             writer.finish()
 
     async def _read(self, stages: Stages, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
@@ -123,8 +123,8 @@ async def _written(stages: Stages, writer: InferWriter, request: InferRequest, p
         return writer.finish()
     x, contract = predictions.batch.x[predictions.start : predictions.stop], predictions.contract
     for start in range(0, predictions.rows, STEP_ROWS):
-        part = predictions.probabilities[start : start + STEP_ROWS]
-        writer.rows(Predictions(BatchPredictions(contract, x[start : start + STEP_ROWS], part), 0, len(part)))
+        part = predictions.outputs[start : start + STEP_ROWS]
+        writer.rows(Predictions(BatchClassification(contract, x[start : start + STEP_ROWS], part), 0, len(part)))
         stages.encoded()
         await asyncio.sleep(0)  # other requests get their turn
         stages.resume()

@@ -18,7 +18,7 @@ from app.inference.codecs import json as json_codec
 from app.inference.codecs.json_answers import write_answer
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
 from app.inference.offload import OffloadThread
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from app.inference.target import agree_on, require_name, resolve_version
 from app.patience import require_wanted
 from app.runtime.load import LoadedModel
@@ -112,7 +112,7 @@ class Predictor:
         body = json_codec.example_body(model.manifest.golden.features[:1])
         for _ in range(REHEARSALS):
             x = json_codec.read_rows(json_codec.read_request(body), model.contract)
-            write_answer(Predictions(BatchPredictions(model.contract, x, model.infer(x)), 0, len(x)))
+            write_answer(Predictions(BatchClassification(model.contract, x, model.infer(x)), 0, len(x)))
 
     async def _written_in_blocks(
         self, stages: Stages, model: LoadedModel, blocks: Iterable[Float32], write: MakeWriter
@@ -121,7 +121,7 @@ class Predictor:
         parts, rows = [writer.head()], 0
         for x in blocks:
             predictions = await self._plane.infer(model, x)
-            stages.computed(predictions.batch.began_ns, predictions.batch.took_ns)
+            stages.computed(*predictions.batch.timing)
             require_finite(predictions, first=rows)
             rows += predictions.rows
             parts.append(writer.rows(predictions))
@@ -190,7 +190,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             counts.ended(outcome_of(result))
             finish(result)
             return
-        begun_ns, batch = time.perf_counter_ns(), result.batch
+        begun_ns, (computing_ns, took_ns) = time.perf_counter_ns(), result.batch.timing
         try:
             require_finite(result)
             answer = write_answer(result)
@@ -199,7 +199,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             finish(error)
             return
         ended_ns = time.perf_counter_ns()
-        counts.answered((parsed_ns - began_ns, batch.began_ns - parsed_ns, batch.took_ns, ended_ns - begun_ns))
+        counts.answered((parsed_ns - began_ns, computing_ns - parsed_ns, took_ns, ended_ns - begun_ns))
         finish(answer)
 
     return done

@@ -15,7 +15,7 @@ import pyarrow as pa
 from app.errors import Problem, ServingError
 from app.inference.codecs.arrow import CONTENT_TYPE
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
-from app.inference.predictions import Predictions
+from app.inference.predictions import Predictions, column_names
 from app.schema import Contract
 
 MAX_INT8_CLASSES = 127
@@ -42,9 +42,10 @@ class ArrowWriter:
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer as a record batch."""
-        winners = predictions.winners.astype(self._layout.index.to_pandas_dtype(), copy=False)
         parts: list[bytes | memoryview] = [_before_columns(self._layout, predictions.rows)]
-        for column in (winners, predictions.winning, *predictions.columns):
+        columns = predictions.columns
+        columns["label"] = columns["label"].astype(self._layout.index.to_pandas_dtype(), copy=False)
+        for column in columns.values():
             parts += (column.data, bytes(-column.nbytes % _ALIGNMENT))
         return b"".join(parts)
 
@@ -80,8 +81,8 @@ class _Layout:
 def _layout(contract: Contract) -> _Layout:
     labels = pa.array(contract.classes)
     index = pa.int8() if len(contract.classes) <= MAX_INT8_CLASSES else pa.int32()
-    probabilities = [pa.field(f"probability_{label}", pa.float32()) for label in contract.classes]
-    schema = pa.schema([("label", pa.dictionary(index, pa.string())), ("probability", pa.float32()), *probabilities])
+    label, *numbers = column_names(contract)
+    schema = pa.schema([(label, pa.dictionary(index, pa.string())), *((name, pa.float32()) for name in numbers)])
     nothing = _zeros(schema, labels, 0)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as stream:

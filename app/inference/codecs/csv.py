@@ -16,7 +16,7 @@ import orjson
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
-from app.inference.predictions import Predictions
+from app.inference.predictions import Predictions, column_names
 from app.schema import Contract, Float32, packed
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
@@ -186,15 +186,14 @@ class CsvWriter:
     block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract, *, numbered: bool) -> None:
-        self._classes = contract.classes
+        self._names = column_names(contract)
         self._numbered = numbered
         labels = [_line([label])[:-1] for label in contract.classes]
-        self._frame = frames.Frame([label + b"," for label in labels], [b","] * len(labels), b"\n", b"")
+        self._frame = frames.Frame([label + b"," for label in labels], [b"", *[b","] * len(labels)], b"\n", b"")
 
     def head(self) -> bytes:
         """Return the header line; numbered answers have a first column for the line and a last one for the error."""
-        names = ["label", "probability", *(f"probability_{label}" for label in self._classes)]
-        return _line(["line", *names, "error"] if self._numbered else names)
+        return _line(["line", *self._names, "error"] if self._numbered else list(self._names))
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
@@ -206,7 +205,7 @@ class CsvWriter:
             return b"%d,%b,\n" % (number, self.rows(predictions)[:-1])
         place = f"{problem.feature}: " if problem and problem.feature else ""
         text = place + problem.problem if problem else ""
-        return _line([str(number), *[""] * (len(self._classes) + 2), text])
+        return _line([str(number), *[""] * len(self._names), text])
 
     def failure(self, error: ServingError) -> bytes:
         """Return a last line that no CSV reader mistakes for a row."""

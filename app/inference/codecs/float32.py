@@ -80,7 +80,7 @@ class Float32Writer:
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return predictions.probabilities.astype(_LITTLE_ENDIAN, copy=False).tobytes()
+        return predictions.outputs.astype(_LITTLE_ENDIAN, copy=False).tobytes()
 
     def numbered(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, NaN if it has no answer. No row numbers: the output has one row per input row."""

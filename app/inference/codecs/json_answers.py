@@ -77,7 +77,7 @@ def frame(contract: Contract, between: bytes) -> frames.Frame:
     labels = [orjson.dumps(label) for label in contract.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
-    return frames.Frame(begin, before, b"}}", between)
+    return frames.Frame(begin, [b"", *before], b"}}", between)
 
 
 @functools.lru_cache(maxsize=256)
@@ -147,7 +147,7 @@ class ColumnsWriter:
         self._warnings.note(predictions)
         comma = b"," if self._labels else b""
         self._labels.append(b",".join([self._quoted[k] for k in predictions.best]))
-        matrix = np.ascontiguousarray(predictions.probabilities)
+        matrix = np.ascontiguousarray(predictions.outputs)
         return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
     def tail(self) -> bytes:
@@ -161,7 +161,7 @@ def _one_row(contract: Contract) -> list[bytes]:
     head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
     row = frame(contract, b"")
     each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before)
-    return [head + begin.replace(b"%", b"%%") + b"%b" + each + row.end + b"]}" for begin in row.begin]
+    return [head + label.replace(b"%", b"%%") + each + row.end + b"]}" for label in row.labels]
 
 
 def write_answer(predictions: Predictions) -> bytes:

@@ -91,16 +91,16 @@ def _block(predictions: Predictions, output: Output) -> Buffer:
     if output.name == "class_index":
         return predictions.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(predictions.best)[1:-1]
     if output.binary:
-        return predictions.probabilities.astype("<f4", copy=False).data
+        return predictions.outputs.astype("<f4", copy=False).data
     if predictions.rows <= _FEW_ROWS:
         return b",".join(predictions.digits)
-    return orjson.dumps(predictions.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return orjson.dumps(predictions.outputs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 def _ranked(predictions: Predictions, top: int) -> list[bytes]:
     """Return `value:index:label` of the most probable classes of each row; equal ones in class order."""
     classes = len(predictions.contract.classes)
-    order = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :top]  # (rows, top)
+    order = np.argsort(-predictions.outputs, axis=1, kind="stable")[:, :top]  # (rows, top)
     tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(predictions.contract.classes)]
     digits = predictions.digits
     return [digits[row * classes + k] + tails[k] for row, best in enumerate(order.tolist()) for k in best]

@@ -51,7 +51,7 @@ def store(repository: ModelRepository) -> ModelRepository:
 
 
 def high(answer: Predictions) -> list[float]:
-    return [float(value) for value in answer.probabilities[:, 1]]
+    return [float(value) for value in answer.outputs[:, 1]]
 
 
 def test_requests_of_one_turn_get_their_own_parts(store: ModelRepository) -> None:
@@ -66,7 +66,7 @@ def test_requests_of_one_turn_get_their_own_parts(store: ModelRepository) -> Non
     assert len({id(answer.batch) for answer in answers}) == 1
     assert [(answer.start, answer.stop) for answer in answers] == [(0, 1), (1, 4), (4, 6), (6, 11)]
     for x, answer in zip(parts, answers, strict=True):
-        assert np.array_equal(answer.probabilities[:, 1], x.mean(axis=1, dtype=np.float32))
+        assert np.array_equal(answer.outputs[:, 1], x.mean(axis=1, dtype=np.float32))
 
 
 @pytest.mark.parametrize("count", [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS + 1, 3 * MAX_BATCH_ROWS + 7])
@@ -77,8 +77,8 @@ def test_any_number_of_rows_is_answered_whole_and_counted_once(store: ModelRepos
         return await plane.infer(plane.active("means"), x)
 
     answer, figures = with_plane(store, scene)
-    assert (answer.rows, answer.probabilities.shape) == (count, (count, 2))
-    assert np.array_equal(answer.probabilities[:, 1], x.mean(axis=1, dtype=np.float32))
+    assert (answer.rows, answer.outputs.shape) == (count, (count, 2))
+    assert np.array_equal(answer.outputs[:, 1], x.mean(axis=1, dtype=np.float32))
     assert b'tabserve_inference_rows_total{model="means",version="1"} %d.0\n' % count in figures
 
 

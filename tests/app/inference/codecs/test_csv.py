@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.blocks import MAX_LINE_BYTES
 from app.inference.codecs.csv import CsvReader, CsvWriter
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -318,7 +318,7 @@ def test_numbers_are_read_as_python_reads_them(values: list[tuple[float, float]]
 
 def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Predictions:
     x = np.zeros((len(probabilities), 2), dtype=np.float32)
-    batch = BatchPredictions(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
+    batch = BatchClassification(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
     return Predictions(batch, 0, len(x))
 
 

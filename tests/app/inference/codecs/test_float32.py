@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
 from app.inference.codecs.float32 import Float32Reader, Float32Writer
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -74,7 +74,7 @@ def test_any_body_gives_the_same_whole_and_split(data: bytes, step: int) -> None
 
 
 def test_answer_is_the_probabilities_and_nothing_else() -> None:
-    batch = BatchPredictions(CONTRACT, np.zeros((2, 3), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
+    batch = BatchClassification(CONTRACT, np.zeros((2, 3), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
     writer = Float32Writer(CONTRACT)
 
     answer = writer.head() + writer.rows(Predictions(batch, 0, 2)) + writer.tail()

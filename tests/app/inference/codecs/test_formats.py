@@ -22,7 +22,7 @@ from app.inference.codecs.json import read_request, read_rows
 from app.inference.codecs.json_answers import ColumnsWriter
 from app.inference.codecs.oip import InferRequest, Output, Tensor
 from app.inference.codecs.oip_answers import InferWriter
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Contract, Float32
 from tests.app import oip
 from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, contract_of, probabilities, read
@@ -97,7 +97,7 @@ def answers(draw: st.DrawFn) -> tuple[list[str], Float32]:
 
 def blocks(contract: Contract, matrix: Float32) -> list[Predictions]:
     """Return an answer of all rows as two, the first of which may have none."""
-    batch = BatchPredictions(contract, np.full((len(matrix), 2), 0.5, dtype=np.float32), matrix)
+    batch = BatchClassification(contract, np.full((len(matrix), 2), 0.5, dtype=np.float32), matrix)
     half = len(matrix) // 2
     return [Predictions(batch, start, stop) for start, stop in ((0, half), (half, len(matrix))) if start < stop]
 

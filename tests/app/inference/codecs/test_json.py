@@ -15,7 +15,7 @@ from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import precise_json
 from app.inference.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
 from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Contract, Float32
 from tests.properties import examples
 
@@ -236,7 +236,7 @@ def strictly(data: bytes) -> Any:
 
 
 def written(contract: Contract, x: Float32, probabilities: Float32, start: int = 0, stop: int | None = None) -> Any:
-    batch = BatchPredictions(contract, x, probabilities)
+    batch = BatchClassification(contract, x, probabilities)
     return strictly(write_answer(Predictions(batch, start, len(x) if stop is None else stop)))
 
 
@@ -310,7 +310,7 @@ def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
     contract = contract_of(("only",))
 
     text = write_answer(
-        Predictions(BatchPredictions(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1)
+        Predictions(BatchClassification(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1)
     )
 
     assert b'"probabilities":{"low":0.1,"high":0.9}' in text

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.errors import MalformedBody, Problem
 from app.inference.codecs.blocks import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
-from app.inference.predictions import BatchPredictions, Predictions
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -144,7 +144,7 @@ def test_any_body_gives_the_same_whole_and_split(listed: list[str], feed: str, e
 
 
 def test_answer_is_a_prediction_a_line() -> None:
-    batch = BatchPredictions(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
+    batch = BatchClassification(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
     writer = NdjsonWriter(CONTRACT)
 
     assert writer.head() + writer.rows(Predictions(batch, 0, 2)) + writer.tail() == (
