@@ -49,8 +49,30 @@ class ValueColumn:
 
     def floats(self, values: Sequence[Any]) -> Float32 | None:
         """Return the values as float32, shape (N,), all finite; None if any value is invalid."""
-        if len(values) <= _STEP_VALUES:
-            return packed(values, len(values)) if self._fit(values) else None
+        if len(values) > _STEP_VALUES:
+            return self._floats_in_steps(values)
+        if self.types.issuperset(map(type, values)) and (self.limits is None or _within(self.limits, values)):
+            return _packed(values)
+        return None
+
+    def float_of(self, value: object) -> float | str:
+        """Return one value, rounded to float32, or what is wrong with it."""
+        if type(value) in self.types and (self.limits is None or _within(self.limits, (value,))):
+            return _rounded(cast("float", value))
+        got = "another number" if type(value) in _NUMBERS else json_type(value)
+        return f"must be {self.expected}, got {got}"
+
+    def problems(self, values: Sequence[Any]) -> Iterator[tuple[int, str]]:
+        """Yield the index of each invalid value and what is wrong with it; skip valid stretches quickly."""
+        for start in range(0, len(values), _BLOCK_VALUES):
+            block = values[start : start + _BLOCK_VALUES]
+            if len(block) > 1 and self.floats(block) is not None:
+                continue
+            for index, value in enumerate(block, start):
+                if isinstance(found := self.float_of(value), str):
+                    yield index, found
+
+    def _floats_in_steps(self, values: Sequence[Any]) -> Float32 | None:
         parts = []
         for start in range(0, len(values), _STEP_VALUES):
             if (x := self.floats(values[start : start + _STEP_VALUES])) is None:
@@ -58,45 +80,19 @@ class ValueColumn:
             parts.append(x)
         return np.concatenate(parts)
 
-    def float_of(self, value: object) -> float | str:
-        """Return one value, rounded to float32, or what is wrong with it."""
-        if not self._fit((value,)):
-            got = "another number" if type(value) in _NUMBERS else json_type(value)
-            return f"must be {self.expected}, got {got}"
-        return _rounded(cast("float", value))
-
-    def problems(self, values: Sequence[Any]) -> Iterator[tuple[int, str]]:
-        """Yield the index of each invalid value and what is wrong with it; skip valid stretches quickly."""
-        for start in range(0, len(values), _BLOCK_VALUES):
-            block = values[start : start + _BLOCK_VALUES]
-            if self.floats(block) is not None:
-                continue
-            for index, value in enumerate(block, start):
-                if isinstance(found := self.float_of(value), str):
-                    yield index, found
-
-    def _fit(self, values: Sequence[Any]) -> bool:
-        """Return whether types and limits fit; whether floats are finite remains open."""
-        if not self.types.issuperset(map(type, values)):
-            return False
-        if self.limits is None or not values:
-            return True
-        low, high = self.limits
-        return bool(low <= min(values) and max(values) <= high)
-
 
 NUMBERS = ValueColumn("a number", _NUMBERS)
 
 
-def packed(values: Iterable[float], count: int) -> Float32 | None:
-    """Return numbers as float32, shape (count,); None if a value is not a number, or not finite as float32.
+def _within(limits: tuple[int, int], values: Sequence[Any]) -> bool:
+    return not values or bool(limits[0] <= min(values) and max(values) <= limits[1])
 
-    Booleans count as numbers here: a caller that does not know that there are none must use `ValueColumn`. This is
-    twice as fast as any way through NumPy.
-    """
-    buffer = bytearray(4 * count)
+
+def _packed(values: Sequence[float]) -> Float32 | None:
+    """Return numbers as float32, or None if one is not finite as float32; twice as fast as any way through NumPy."""
+    buffer = bytearray(4 * len(values))
     try:
-        struct.pack_into(f"{count}f", buffer, 0, *values)
+        struct.pack_into(f"{len(values)}f", buffer, 0, *values)
     except (struct.error, OverflowError):
         return None
     x = np.frombuffer(buffer, dtype=np.float32)
@@ -116,13 +112,10 @@ def floats_of_text(text: bytes) -> Float32 | None:
 
     None means that a field is not written as a JSON number; `float_of_text` decides whether it is a number nonetheless.
     """
-    if may_hold_booleans(text):
-        return None
     try:
-        values = orjson.loads(b"[%b]" % text)
+        return NUMBERS.floats(orjson.loads(b"[%b]" % text))
     except orjson.JSONDecodeError:
         return None
-    return packed(values, len(values))
 
 
 def float_of_text(field: str) -> float | str:
@@ -135,13 +128,10 @@ def float_of_text(field: str) -> float | str:
         return f"must be a number, got {'text' if text else 'an empty field'}"
 
 
-def may_hold_booleans(text: bytes) -> bool:
-    """Return whether JSON text may hold booleans, which `packed` would take for numbers."""
-    return b"true" in text or b"false" in text
-
-
 def floats_of_array(values: np.ndarray[Any, Any]) -> Float32:
     """Return an array of numbers as float32, without a copy if possible; values out of range become infinite."""
+    if values.dtype.itemsize < 8:
+        return values.astype(np.float32, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
         return _as_parsed(values).astype(np.float32, copy=False)
 

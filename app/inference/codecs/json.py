@@ -13,10 +13,9 @@ from typing import Any
 import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
-from app.inference.codecs import strict_json
-from app.inference.codecs.columns import json_type, may_hold_booleans
+from app.inference.codecs.columns import json_type
 from app.inference.codecs.json_rows import names_in, plain_rows, precise_rows, quick_rows
-from app.inference.codecs.strict_json import has_unique_names
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, has_unique_names, parse
 from app.schema import Contract, Float32
 from modelstore import wording
 
@@ -41,7 +40,7 @@ class PredictRequest:
     """The envelope of a prediction request; its rows are not validated yet.
 
     Attributes:
-        plain: whether the fast parser accepted the body and it holds no booleans, so that the fast reader may be used.
+        plain: whether the fast parser accepted the body, so that the fast reader may be tried.
     """
 
     model: str | None
@@ -62,11 +61,11 @@ def read_request(body: bytes) -> PredictRequest:
         MalformedBody: if the body is not JSON, or an object in it has a duplicate name.
         InvalidInput: if a field is missing, unknown or of the wrong type.
     """
-    plain = not may_hold_booleans(body) and len(body) <= strict_json.MOST_AT_ONCE_BYTES
+    plain = len(body) <= MOST_AT_ONCE_BYTES
     try:
-        document = orjson.loads(body) if plain else strict_json.parse(body)
+        document = orjson.loads(body) if plain else parse(body)
     except orjson.JSONDecodeError:
-        document, plain = strict_json.parse(body), False
+        document, plain = parse(body), False
     if type(document) is not dict or not _FIELDS.issuperset(document):
         raise _invalid_envelope(document)
     instances = document.get("instances")
@@ -79,7 +78,7 @@ def read_request(body: bytes) -> PredictRequest:
     if version is not None and (type(version) is not int or not 1 <= version <= 999_999_999):
         raise _invalid_field("version", "must be a whole number from 1", version)
     if plain and not has_unique_names(body, len(document) + (model is not None) + names_in(instances)):
-        strict_json.parse(body)  # refuses duplicate names; accepts escapes and strings as values
+        parse(body)  # refuses duplicate names; accepts escapes and strings as values
     return PredictRequest(model, version, instances, plain)
 
 
@@ -129,7 +128,7 @@ def pieces(text: bytes, between: re.Pattern[bytes], start: int, stop: int) -> It
     while True:
         cut = between.search(text, start + BLOCK_BYTES, stop)
         end = cut.end() - 1 if cut else stop
-        if end - start > strict_json.MOST_AT_ONCE_BYTES:
+        if end - start > MOST_AT_ONCE_BYTES:
             raise Unusual
         yield text[start:end]
         if cut is None:

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
-from app.inference.codecs.columns import NUMBERS, json_type, may_hold_booleans, packed
+from app.inference.codecs.columns import NUMBERS, json_type
 from app.inference.codecs.strict_json import has_unique_names
 from app.schema import Contract, Float32
 from modelstore.reading import SAME_NAME, repeated
@@ -27,8 +27,6 @@ _BLOCK_ROWS = 256
 
 def plain_rows(document: bytes, contract: Contract) -> Float32 | None:
     """Return the rows of a JSON array of rows, float32, shape (N, F); None if anything is unusual."""
-    if may_hold_booleans(document):
-        return None
     try:
         instances = orjson.loads(document)
     except orjson.JSONDecodeError:
@@ -44,20 +42,19 @@ def names_in(instances: list[Any]) -> int:
 
 
 def quick_rows(instances: list[Any], contract: Contract) -> Float32 | None:
-    """Return rows without booleans as float32, shape (N, F), all finite; None if any is not well-formed."""
+    """Return the rows as float32, shape (N, F), all finite; None if any is not well-formed."""
     features = len(contract.features)
-    values: Iterable[float]
     if len(instances) == 1 and type(instances[0]) is list and len(instances[0]) == features:
-        x = packed(instances[0], features)
+        x = NUMBERS.floats(instances[0])
         return None if x is None else x.reshape(1, features)
     kinds = set(map(type, instances))
     if kinds == {list} and set(map(len, instances)) == {features}:
-        values = itertools.chain.from_iterable(instances)
+        rows: Iterable[Sequence[Any]] = instances
     elif kinds == {dict} and all(row.keys() == contract.columns.keys() for row in instances):
-        values = itertools.chain.from_iterable(map(_picker(contract), instances))
+        rows = map(_picker(contract), instances)
     else:
         return None
-    x = packed(values, len(instances) * features)
+    x = NUMBERS.floats(list(itertools.chain.from_iterable(rows)))
     return None if x is None else x.reshape(-1, features)  # (N, F)
 
 
