@@ -4,7 +4,7 @@ Waiting work is bounded by the size of its bodies, which `app/holding.py` counts
 once. Parsed bodies, which are many times as large, are bounded by the number of turns.
 
 A thread does not make the work quicker, but lets the event loop take the interpreter back every few milliseconds. This
-requires work in Python, not one call of a C function; `app/inference/codecs/precise_json.py` is written that way. This
+requires work in Python, not one call of a C function; `app/inference/codecs/json_rows.py` is written that way. This
 module must not know HTTP or models.
 """
 

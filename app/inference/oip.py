@@ -12,6 +12,7 @@ from dataclasses import replace
 from app.errors import TooManyRows
 from app.holding import hold
 from app.inference.codecs import oip_blocks
+from app.inference.codecs.json import Unusual
 from app.inference.codecs.oip import InferBody, InferRequest, Output, Tensor, read_request
 from app.inference.codecs.oip_answers import InferWriter, Written
 from app.inference.codecs.oip_tensors import read_rows
@@ -81,7 +82,7 @@ class Inference:
     async def _read(self, stages: Stages, body: InferBody, contract: Contract) -> tuple[InferRequest, Float32]:
         """Return a request and its rows; read a large JSON tensor in steps."""
         if oip_blocks.is_large(body):
-            with contextlib.suppress(oip_blocks.Unusual):
+            with contextlib.suppress(Unusual):
                 return await self._read_in_blocks(stages, body, contract)
         json_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
         return await self._offload.run(json_bytes, self._read_whole, body, contract)

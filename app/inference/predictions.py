@@ -16,7 +16,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.schema import Contract, Float32, all_finite
+from app.inference.codecs.columns import all_finite
+from app.schema import Contract, Float32
 from app.telemetry.version_counters import VersionCounts
 
 # From _MANY_ROWS rows and up to _FEW_CLASSES classes, comparing columns is quicker than argmax along short rows: 20 us

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from app.api.bodies import declared_length, media_type
 from app.api.preferences import MAX_WAIT_S, idempotency_key, last_event_id, preferred_wait_s
 from app.errors import InvalidInput, MalformedBody
-from app.inference.codecs import formats, oip_blocks, precise_json
+from app.inference.codecs import formats, oip_blocks, strict_json
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.oip import InferBody, read_request
@@ -146,7 +146,7 @@ def test_a_large_tensor_read_in_blocks_is_what_it_is_as_a_whole(spell: object, d
     try:
         request, values = oip_blocks.split(body)
         blocks = oip_blocks.rows(list(oip_blocks.blocks(request, values, CONTRACT)), CONTRACT)
-    except (oip_blocks.Unusual, *REFUSALS):
+    except (json_codec.Unusual, *REFUSALS):
         return
 
     whole = read_tensors(body)
@@ -161,7 +161,7 @@ def test_json_is_parsed_as_pythons_own_parser_does_or_refused(data: st.DataObjec
     good = b'{"a": [1, -2.5e3, "x\\u00e9", null, true, {"b": []}], "c": "\xc3\xa9"}'
     body = data.draw(damaged(good) | st.binary(max_size=40))
     try:
-        found = precise_json.parse(body)
+        found = strict_json.parse(body)
     except MalformedBody:
         return
 

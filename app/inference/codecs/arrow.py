@@ -12,12 +12,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
-from app.schema import Contract, Float32, all_finite
+from app.inference.codecs.columns import clear_bad_rows, rows_of_arrays
+from app.schema import Contract
 from modelstore.reading import SAME_NAME, repeated
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -121,23 +121,10 @@ class ArrowReader:
             yield self._block([column.slice(start, BINARY_BLOCK_ROWS) for column in columns])
 
     def _block(self, columns: list[pa.Array]) -> Block:
-        x = np.empty((len(columns[0]), len(columns)), dtype=np.float32)
-        with np.errstate(over="ignore"):
-            for place, column in enumerate(columns):
-                x[:, place] = column.to_numpy(zero_copy_only=False)  # null becomes NaN
+        arrays = (column.to_numpy(zero_copy_only=False) for column in columns)  # null becomes NaN
+        x = rows_of_arrays(arrays, (len(columns[0]), len(columns)))
         first, self._row = self._row, self._row + len(x)
-        return Block(x, first, self._bad(x, first))
-
-    def _bad(self, x: Float32, first: int) -> dict[int, Problem]:
-        """Return the problems of rows that are not finite, by row, and set these rows to 0."""
-        if all_finite(x):
-            return {}
-        bad = {
-            row: Problem(first + row, self._contract.features[column], "must be a finite number, not null")
-            for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
-        }
-        x[list(bad)] = 0
-        return dict(sorted(bad.items()))
+        return Block(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number, not null"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
+from app.inference.codecs.columns import float_of_text, floats_of_text
 from app.inference.predictions import Predictions, column_names
-from app.schema import Contract, Float32, packed
+from app.schema import Contract, Float32
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
@@ -107,11 +107,11 @@ class CsvReader:
             lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
             detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._contract.expectation}"
             raise InvalidInput(detail, tuple(problems))
-        columns = _Columns(self._contract, names)
+        columns = _LinesBelowHeader(self._contract, names)
         return LineReader(self._contract, columns.fast, columns.precise, first=line + 1)
 
 
-class _Columns:
+class _LinesBelowHeader:
     """Read lines of numbers below a known header."""
 
     def __init__(self, contract: Contract, names: list[str]) -> None:
@@ -123,16 +123,8 @@ class _Columns:
 
     def fast(self, lines: bytes) -> Float32 | None:
         """Read lines of numbers that are also valid JSON numbers; return None if anything is unusual."""
-        if b"true" in lines or b"false" in lines or not self._even(lines):
-            return None
-        try:
-            values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
-        except orjson.JSONDecodeError:
-            return None
-        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line below a single column
-            return None
-        flat = packed(values, len(values))
-        if flat is None:
+        flat = floats_of_text(lines.replace(b"\n", b",")) if self._even(lines) else None
+        if flat is None or len(flat) != self._width * (lines.count(b"\n") + 1):  # an empty line below a single column
             return None
         x = flat.reshape(-1, self._width)
         return x if self._in_order else np.ascontiguousarray(x[:, self._order])  # (N, F)
@@ -153,16 +145,9 @@ class _Columns:
         return zip(self._contract.features, self._order, strict=True)
 
     def _number(self, feature: str, field: str) -> float:
-        text = field.strip()
-        only_python = "_" in text or not text.isascii()  # float() accepts 1_0, and digits of any script
-        try:
-            value = float("" if only_python else text)
-        except ValueError:
-            kind = "an empty field" if not text else "text"
-            raise _wrong(feature, f"must be a number, got {kind}") from None
-        with np.errstate(over="ignore"):
-            if not np.isfinite(np.float32(value)):
-                raise _wrong(feature, "must be a finite number within float32, at most 3.4e38 either way")
+        value = float_of_text(field)
+        if isinstance(value, str):
+            raise _wrong(feature, value)
         return value
 
     def _even(self, lines: bytes) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 
 from app.errors import MalformedBody, Problem, ServingError
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
+from app.inference.codecs.columns import clear_bad_rows
 from app.inference.predictions import Predictions
-from app.schema import Contract, all_finite
+from app.schema import Contract
 
 CONTENT_TYPE = "application/vnd.tabserve.float32"
 
@@ -55,14 +56,7 @@ class Float32Reader:
     def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Block:
         x = values.astype(np.float32).reshape(-1, len(self._contract.features))  # (N, F)
         first, self._row = self._row, self._row + len(x)
-        if all_finite(x):
-            return Block(x, first)
-        bad = {
-            row: Problem(first + row, self._contract.features[column], "must be a finite number")
-            for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
-        }
-        x[list(bad)] = 0
-        return Block(x, first, dict(sorted(bad.items())))
+        return Block(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number"))
 
 
 class Float32Writer:

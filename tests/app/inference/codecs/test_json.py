@@ -12,9 +12,10 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody
-from app.inference.codecs import precise_json
 from app.inference.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
 from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
+from app.inference.codecs.json_rows import precise_rows
+from app.inference.codecs.strict_json import parse
 from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Contract, Float32
 from tests.properties import examples
@@ -44,7 +45,7 @@ def read(body: bytes) -> Float32:
 
 
 def read_precisely(body: bytes) -> Float32:
-    return precise_json.rows(precise_json.parse(body)["instances"], CONTRACT)
+    return precise_rows(parse(body)["instances"], CONTRACT)
 
 
 def outcome(reader: Any, body: bytes) -> str | bytes:
@@ -201,7 +202,7 @@ def test_large_request_gives_the_same_bits_in_blocks(named: bool, space: str) ->
     blocks = list(row_blocks(body, PLAIN))
 
     assert len(blocks) > 3
-    assert np.concatenate(blocks).tobytes() == precise_json.rows(precise_json.parse(body)["instances"], PLAIN).tobytes()
+    assert np.concatenate(blocks).tobytes() == precise_rows(parse(body)["instances"], PLAIN).tobytes()
 
 
 UNUSUAL = {

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import oip_blocks
+from app.inference.codecs.json import Unusual
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Contract, Float32
@@ -403,7 +404,7 @@ SPOILT = {
 def test_blocks_leave_what_is_wrong_to_the_precise_reader(change: tuple[bytes, bytes], at: int) -> None:
     body = spoilt(change, at)
 
-    with pytest.raises(oip_blocks.Unusual):
+    with pytest.raises(Unusual):
         in_blocks(body)
     with pytest.raises((InvalidInput, MalformedBody)):
         read(body)
@@ -420,7 +421,7 @@ def test_blocks_leave_what_is_wrong_to_the_precise_reader(change: tuple[bytes, b
     ids=["whole numbers", "columns", "data elsewhere", "named data"],
 )
 def test_blocks_leave_what_is_unusual_alone(text: bytes) -> None:
-    with pytest.raises(oip_blocks.Unusual):
+    with pytest.raises(Unusual):
         in_blocks(body_of(text))
 
 
