@@ -54,8 +54,8 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
             machines could use the service without keys although no setting allows it.
     """
     parts = assemble(settings, trial)
-    negotiation = predict.Negotiation(parts.predictor, parts.bulk, settings.max_answer_bytes_waiting)
-    infer_route = InferRoute(parts.inference)
+    negotiation = predict.Negotiation(parts.pipeline, settings.max_answer_bytes_waiting)
+    infer_route = InferRoute(parts.pipeline)
     app = _routes(parts, negotiation, infer_route)
     parts.door.table.require_all_of(_served(app))
     own = {template.split("/")[1] for template in parts.door.table.routes}
@@ -63,7 +63,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
         app,
         predict=negotiation.serve,
         infer=infer_route.serve,
-        predictor=parts.predictor,
+        pipeline=parts.pipeline,
         metrics=parts.metrics,
         route_templates=_route_templates(app),
         limits=BodyLimits(
@@ -121,8 +121,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     await asyncio.gather(parts.runner.open(), parts.datasets.open(), _look(registry))
     for model in registry.served():
         if model.loaded:
-            parts.predictor.rehearse(model.loaded)
-            parts.inference.rehearse(model.loaded)
+            parts.pipeline.warm_up(model.loaded)
     tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
     tasks.append(asyncio.create_task(registry.keep_tested(settings.self_test_interval_s), name="self test"))
     tasks.append(asyncio.create_task(parts.door.gate.keep_current(), name="keys"))

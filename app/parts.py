@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.datasets.store import DatasetStore
-from app.inference.bulk_predictor import BulkPredictor
 from app.inference.dataplane import DataPlane
 from app.inference.offload import OffloadThread
-from app.inference.oip import Inference
-from app.inference.predictor import Predictor
+from app.inference.pipeline import Pipeline
 from app.jobs.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
@@ -48,9 +46,7 @@ class Parts:
     registry: ModelRegistry
     datasets: DatasetStore
     runner: JobRunner
-    predictor: Predictor
-    bulk: BulkPredictor
-    inference: Inference
+    pipeline: Pipeline
     trail: AuditTrail
     watch: Watch
     lifetime: Lifetime
@@ -79,7 +75,6 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     metrics.queue_limit_rows = settings.max_queue_rows
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     metrics.queued = plane.queued
-    offload = OffloadThread()
     trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
     return Parts(
         settings=settings,
@@ -89,9 +84,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         registry=registry,
         datasets=kept,
         runner=runner,
-        predictor=Predictor(plane, offload, settings.max_rows),
-        bulk=BulkPredictor(plane),
-        inference=Inference(plane, offload, settings.max_rows),
+        pipeline=Pipeline(plane, OffloadThread(), settings.max_rows),
         trail=trail,
         watch=Watch(trail, lambda: _serving(registry), lambda: (door.gate.generation, door.gate.keys_current)),
         lifetime=lifetime,

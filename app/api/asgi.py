@@ -27,7 +27,7 @@ from app.api.exchange import Exchange
 from app.api.prefix import Prefixes
 from app.errors import ClientGone
 from app.holding import HOLDING, Budget, Holding
-from app.inference.predictor import Predictor
+from app.inference.pipeline import Pipeline
 from app.lifecycle import Lifetime
 from app.security.admission import Door, in_time
 from app.security.audit.requests import Auditor
@@ -96,7 +96,7 @@ class Edge:
     The attributes are public for a server that answers predictions without ASGI (`app/server/fast_path/protocol.py`).
 
     Attributes:
-        predictor: computes predictions.
+        pipeline: computes predictions.
         metrics: metrics of the service.
         request_ids: chooses the id of each request.
         predictions: metrics of `POST /predict/{model}`.
@@ -114,7 +114,7 @@ class Edge:
         *,
         predict: Predict,
         infer: Infer,
-        predictor: Predictor,
+        pipeline: Pipeline,
         metrics: ServingMetrics,
         route_templates: Mapping[object, str],
         limits: BodyLimits,
@@ -125,7 +125,7 @@ class Edge:
         request_log: RequestLog | None,
         tracing: Tracing | None,
     ) -> None:
-        self.predictor = predictor
+        self.pipeline = pipeline
         self.metrics = metrics
         self.request_ids = RequestIds()
         self.predictions = metrics.requests(PREDICT_ROUTE, "POST")

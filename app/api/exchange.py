@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Send
 from app.api.errors import CLIENT_CLOSED, problem_answer
 from app.errors import BodyTooLarge, MalformedBody
 from app.holding import Holding
-from app.inference.bulk import BrokenOff
+from app.inference.writing import BrokenOff
 from app.security.audit.requests import AuditedRequest, Auditor
 from app.telemetry.in_flight import Flight
 

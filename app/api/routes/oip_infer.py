@@ -8,11 +8,13 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.bodies import JSON, media_type, require_utf8
+from app.api.responses import PartsResponse
 from app.errors import MalformedBody, UnsupportedContentType
 from app.inference.codecs.oip import InferBody, padding
-from app.inference.oip import Inference
+from app.inference.codecs.oip_answers import BINARY
+from app.inference.codecs.oip_reader import OipReader
+from app.inference.pipeline import Pipeline
 
-BINARY = "application/octet-stream"
 JSON_BYTES = "inference-header-content-length"
 
 _TYPES = (JSON, BINARY)
@@ -22,8 +24,8 @@ _MAX_DIGITS = 18
 class InferRoute:
     """Answer `POST .../infer`."""
 
-    def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, name: str, version: int | None) -> None:
         """Answer as the route does, without FastAPI.
@@ -37,11 +39,10 @@ class InferRoute:
     async def answer(self, request: Request, name: str, version: int | None) -> Response:
         """Return the response to an inference request."""
         arrived_ns = time.perf_counter_ns()
-        body = await _read(request)
-        written = await self._inference.answer(body, name, version, arrived_ns)
-        if written.json_bytes is None:
-            return Response(written.body, media_type=JSON)
-        return Response(written.body, media_type=BINARY, headers={JSON_BYTES: str(written.json_bytes)})
+        reader = OipReader(await _read(request), arrived_ns)
+        writer, parts = await self._pipeline.answer_document(reader, name, version, reader.writer)
+        headers = {} if writer.json_bytes is None else {JSON_BYTES: str(writer.json_bytes)}
+        return PartsResponse(parts, media_type=writer.content_type, headers=headers)
 
 
 async def _read(request: Request) -> InferBody:

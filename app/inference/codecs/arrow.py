@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
-from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
 from app.inference.codecs.columns import clear_bad_rows, rows_of_arrays
 from app.schema import Contract
 from modelstore.reading import SAME_NAME, repeated
@@ -48,14 +48,14 @@ class ArrowReader:
         self._ended = False
         self._row = 0
 
-    def feed(self, data: bytes) -> Iterator[Block]:
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows of the record batches that are complete now."""
         self._parts.append(data)
         self._size += len(data)
         if self._size >= self._enough:
             yield from self._complete()
 
-    def finish(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[RowBlock]:
         """Yield the remaining rows at the end of the body.
 
         Raises:
@@ -65,7 +65,7 @@ class ArrowReader:
         if self._source is None or (self._size and not self._ended):
             raise MalformedBody("the body ends before the Arrow stream does")
 
-    def _complete(self) -> Iterator[Block]:
+    def _complete(self) -> Iterator[RowBlock]:
         """Yield the rows of all complete messages, and keep the remaining bytes.
 
         An incomplete message is parsed again only after the data has grown by a quarter, so that a large one in many
@@ -87,7 +87,7 @@ class ArrowReader:
         if self._size > MAX_MESSAGE_BYTES:
             raise MalformedBody(f"an Arrow message may have {MAX_MESSAGE_BYTES} bytes; send smaller record batches")
 
-    def _rows_of(self, message: pa.ipc.Message) -> Iterator[Block]:
+    def _rows_of(self, message: pa.ipc.Message) -> Iterator[RowBlock]:
         if message.type == "schema":
             self._source = _source(self._contract, message, ignore_extra=self._ignore_extra)
         elif message.type == "record batch" and self._source is not None:
@@ -108,7 +108,7 @@ class ArrowReader:
                 raise MalformedBody("the body is not an Arrow IPC stream") from error
         return None
 
-    def _blocks(self, message: pa.ipc.Message, source: _Source) -> Iterator[Block]:
+    def _blocks(self, message: pa.ipc.Message, source: _Source) -> Iterator[RowBlock]:
         try:
             if _is_compressed(message):
                 raise MalformedBody("the record batches of the Arrow stream are compressed; send them uncompressed")
@@ -120,11 +120,13 @@ class ArrowReader:
         for start in range(0, batch.num_rows, BINARY_BLOCK_ROWS):
             yield self._block([column.slice(start, BINARY_BLOCK_ROWS) for column in columns])
 
-    def _block(self, columns: list[pa.Array]) -> Block:
+    def _block(self, columns: list[pa.Array]) -> RowBlock:
         arrays = (column.to_numpy(zero_copy_only=False) for column in columns)  # null becomes NaN
         x = rows_of_arrays(arrays, (len(columns[0]), len(columns)))
         first, self._row = self._row, self._row + len(x)
-        return Block(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number, not null"))
+        return RowBlock(
+            x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number, not null")
+        )
 
 
 @dataclass(frozen=True, slots=True)

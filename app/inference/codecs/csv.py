@@ -14,8 +14,9 @@ import numpy as np
 
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.inference.codecs import frames
-from app.inference.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, RowBlock
 from app.inference.codecs.columns import float_of_text, floats_of_text
+from app.inference.codecs.lines import MAX_LINE_BYTES, LineEnds, LineReader
 from app.inference.predictions import Predictions, column_names
 from app.schema import Contract, Float32
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
@@ -50,7 +51,7 @@ class CsvReader:
         above = self._line - 1
         return above + self._lines.blank_lines if self._lines else above
 
-    def feed(self, data: bytes) -> Iterator[Block]:
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now."""
         data = self._ends.unified(data)
         if self._lines is None:
@@ -64,7 +65,7 @@ class CsvReader:
         if data:
             yield from self._lines.feed(data.translate(_AS_CSV) if self._delimiter == "\t" else data)
 
-    def finish(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[RowBlock]:
         """Yield the last row, if its line lacks the line feed."""
         if self._lines is None:
             if not self._head.strip(_BLANK_LINES):

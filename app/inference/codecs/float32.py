@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.errors import MalformedBody, Problem, ServingError
-from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
 from app.inference.codecs.columns import clear_bad_rows
 from app.inference.predictions import Predictions
 from app.schema import Contract
@@ -33,7 +33,7 @@ class Float32Reader:
         self._rest = b""
         self._row = 0
 
-    def feed(self, data: bytes) -> Iterator[Block]:
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now."""
         data = self._rest + data if self._rest else data
         whole = len(data) - len(data) % self._row_bytes
@@ -41,7 +41,7 @@ class Float32Reader:
         if whole:
             yield self._block(np.frombuffer(data, dtype=_LITTLE_ENDIAN, count=whole // 4))
 
-    def finish(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[RowBlock]:
         """Check that the last row is complete.
 
         Raises:
@@ -53,10 +53,10 @@ class Float32Reader:
             raise MalformedBody(f"the body {came}; {self._contract.name} expects {expected}")
         return iter(())
 
-    def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Block:
+    def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> RowBlock:
         x = values.astype(np.float32).reshape(-1, len(self._contract.features))  # (N, F)
         first, self._row = self._row, self._row + len(x)
-        return Block(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number"))
+        return RowBlock(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number"))
 
 
 class Float32Writer:

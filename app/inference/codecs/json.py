@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
+from app.inference.codecs.blocks import Envelope, Unusual
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.json_rows import names_in, plain_rows, precise_rows, quick_rows
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, has_unique_names, parse
@@ -29,10 +30,6 @@ _HEAD = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[\s*(?=[\[{])')
 _TAIL = re.compile(rb"\s*\]\s*\}\s*")
 _BETWEEN_ARRAYS = re.compile(rb"\]\s*,")
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*,")
-
-
-class Unusual(Exception):
-    """Raised if a body is not plain enough for `row_blocks`; `read_request` must then read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +91,35 @@ def read_rows(request: PredictRequest, contract: Contract) -> Float32:
     """
     rows = quick_rows(request.instances, contract) if request.plain else None
     return precise_rows(request.instances, contract) if rows is None else rows
+
+
+class JsonReader:
+    """Read a prediction request: in steps if it is large and plain, else as a whole."""
+
+    may_name_model = True
+    is_one_computation = False
+    deadline_ns = None
+
+    def __init__(self, body: bytes) -> None:
+        self.size_bytes = len(body)
+        self.has_steps = len(body) > BLOCK_BYTES
+        self._body = body
+        self._request: PredictRequest | None = None
+
+    def steps(self, contract: Contract) -> Iterator[Float32]:
+        """Yield the rows in blocks."""
+        return row_blocks(self._body, contract)
+
+    def parse(self) -> Envelope:
+        """Read the envelope."""
+        self._request = request = read_request(self._body)
+        return Envelope(request.model, request.version, len(request.instances))
+
+    def rows(self, contract: Contract) -> Float32:
+        """Return the rows of the parsed request."""
+        request, self._request = self._request, None
+        assert request is not None
+        return read_rows(request, contract)
 
 
 def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:

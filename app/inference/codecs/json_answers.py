@@ -131,6 +131,7 @@ class ColumnsWriter:
     """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller."""
 
     content_type = CONTENT_TYPE
+    block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract

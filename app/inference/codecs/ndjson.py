@@ -11,9 +11,10 @@ import orjson
 
 from app.errors import MalformedBody, Problem, ServingError
 from app.inference.codecs import frames, strict_json
-from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.codecs.json_answers import frame
 from app.inference.codecs.json_rows import plain_rows, precise_rows
+from app.inference.codecs.lines import LineReader
 from app.inference.predictions import Predictions
 from app.schema import Contract, Float32
 from modelstore.reading import LINE_ENDS_LOST

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import struct
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -17,6 +17,9 @@ from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
 from app.inference.predictions import Predictions
 from app.schema import Contract
 
+JSON, BINARY = "application/json", "application/octet-stream"
+STEP_ROWS = 2048  # rows to write in one step, unless their outputs are quick
+
 Buffer = bytes | memoryview
 
 _FEW_ROWS = 16  # up to this number, the batch's shared digits are quicker than a separate orjson call
@@ -24,20 +27,12 @@ _DATATYPES = {"probabilities": b"FP32", "label": b"BYTES", "class_index": b"INT6
 _LENGTH = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A whole answer.
+class InferWriter:
+    """Write the requested outputs, all at the end, since the JSON before them states their sizes.
 
     Attributes:
-        json_bytes: number of bytes that are JSON, if binary outputs follow; else None.
+        json_bytes: number of bytes that are JSON, if binary outputs follow; else None. Known after `tail`.
     """
-
-    body: bytes
-    json_bytes: int | None = None
-
-
-class InferWriter:
-    """Write the requested outputs."""
 
     def __init__(self, request: InferRequest, contract: Contract) -> None:
         self._id = request.id
@@ -45,14 +40,23 @@ class InferWriter:
         self._outputs = request.outputs
         self._blocks: list[list[Buffer]] = [[] for _ in request.outputs]
         self._rows = 0
+        self._is_binary = any(output.binary for output in request.outputs)
+        self.json_bytes: int | None = None
+        self.content_type = BINARY if self._is_binary else JSON
+        self.block_rows = sys.maxsize if all(output.is_quick for output in request.outputs) else STEP_ROWS
 
-    def rows(self, predictions: Predictions) -> None:
-        """Add the rows of a block."""
+    def head(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def rows(self, predictions: Predictions) -> bytes:
+        """Keep the rows of a block for the end."""
         self._rows += predictions.rows
         for output, blocks in zip(self._outputs, self._blocks, strict=True):
             blocks.append(_block(predictions, output))
+        return b""
 
-    def finish(self) -> Written:
+    def tail(self) -> bytes:
         """Return the whole answer."""
         described = b",".join(map(self._described, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
@@ -63,9 +67,10 @@ class InferWriter:
             if output.binary
             for block in blocks
         ]
-        if not any(output.binary for output in self._outputs):
-            return Written(text)
-        return Written(b"".join((text, *binary)), len(text))
+        if not self._is_binary:
+            return text
+        self.json_bytes = len(text)
+        return b"".join((text, *binary))
 
     def _described(self, output: Output, blocks: list[Buffer]) -> bytes:
         shape = b"%d" % self._rows

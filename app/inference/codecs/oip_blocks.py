@@ -15,8 +15,9 @@ import numpy as np
 import orjson
 
 from app.errors import ServingError
+from app.inference.codecs.blocks import Unusual
 from app.inference.codecs.columns import NUMBERS, floats_of_text
-from app.inference.codecs.json import BLOCK_BYTES, Unusual, pieces
+from app.inference.codecs.json import BLOCK_BYTES, pieces
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
 from app.schema import Contract, Float32
 
@@ -59,7 +60,7 @@ def split(body: InferBody) -> tuple[InferRequest, bytes]:
 
 
 def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator[Float32]:
-    """Yield the values of the tensor in order, float32, shape (n,), finite.
+    """Yield the rows of the tensor in blocks, float32, shape (n, F), finite; n may be 0.
 
     Raises:
         Unusual: if the shape or anything else is not plain; possibly after some blocks.
@@ -69,18 +70,17 @@ def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator
     if len(shape) != 2 or shape[1] != features or not shape[0]:
         raise Unusual
     nested, left = _ROW.match(values) is not None, shape[0] * features
+    rest = np.empty(0, dtype=np.float32)  # the begin of a row, after flat values
     for text in pieces(values, _BETWEEN_ROWS if nested else _BETWEEN_NUMBERS, 0, len(values)):
         x = _nested(text, features) if nested else floats_of_text(text)
         if x is None or (left := left - len(x)) < 0:
             raise Unusual
-        yield x
+        x = np.concatenate((rest, x)) if len(rest) else x
+        whole = len(x) - len(x) % features
+        rest = x[whole:]
+        yield x[:whole].reshape(-1, features)
     if left:
         raise Unusual
-
-
-def rows(values: list[Float32], contract: Contract) -> Float32:
-    """Return the blocks as rows, float32, shape (N, F)."""
-    return np.concatenate(values).reshape(-1, len(contract.features))
 
 
 def _end(text: bytes, begin: int) -> int:

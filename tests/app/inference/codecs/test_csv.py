@@ -12,8 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody, Problem
-from app.inference.codecs.blocks import MAX_LINE_BYTES
 from app.inference.codecs.csv import CsvReader, CsvWriter
+from app.inference.codecs.lines import MAX_LINE_BYTES
 from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples

@@ -146,14 +146,12 @@ def test_tensors_hold_the_probabilities_as_they_were_computed(
     contract = contract_of(("left", "right"), classes)
     wanted = tuple(map(Output, ("probabilities", "label", "class_index"), binary))
     writer = InferWriter(InferRequest(name, (Tensor("features", "FP32", (1, 2)),), wanted), contract)
-    for block in blocks(contract, matrix):
-        writer.rows(block)
 
-    answer = writer.finish()
+    body = b"".join([writer.head(), *map(writer.rows, blocks(contract, matrix)), writer.tail()])
 
-    headers = {} if answer.json_bytes is None else {oip.JSON_BYTES: str(answer.json_bytes)}
-    found = oip.outputs_of(httpx2.Response(200, content=answer.body, headers=headers))
-    document = json.loads(answer.body[: answer.json_bytes], parse_constant=not_json)
+    headers = {} if writer.json_bytes is None else {oip.JSON_BYTES: str(writer.json_bytes)}
+    found = oip.outputs_of(httpx2.Response(200, content=body, headers=headers))
+    document = json.loads(body[: writer.json_bytes], parse_constant=not_json)
     assert document.get("id") == name
     assert found["probabilities"].tobytes() == matrix.tobytes()
     assert found["class_index"].tolist() == matrix.argmax(axis=1).tolist()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody
-from app.inference.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
+from app.inference.codecs.blocks import Unusual
+from app.inference.codecs.json import BLOCK_BYTES, read_request, read_rows, row_blocks
 from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
 from app.inference.codecs.json_rows import precise_rows
 from app.inference.codecs.strict_json import parse

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
-from app.inference.codecs.blocks import LineReader
+from app.inference.codecs.lines import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
 from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read

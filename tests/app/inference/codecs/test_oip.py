@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import oip_blocks
-from app.inference.codecs.json import Unusual
+from app.inference.codecs.blocks import Unusual
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Contract, Float32
@@ -360,7 +360,7 @@ def in_blocks(body: InferBody, contract: Contract = CONTRACT) -> Float32:
     request, values = oip_blocks.split(body)
     found = list(oip_blocks.blocks(request, values, contract))
     assert len(found) > 1
-    return oip_blocks.rows(found, contract)
+    return np.concatenate(found)
 
 
 @pytest.mark.parametrize("spell", [as_flat, as_nested], ids=["flat", "nested"])
