@@ -164,9 +164,11 @@ class Predictions:
 
     def cells(self, labels: Sequence[bytes]) -> list[list[bytes]]:
         """Return the same columns as text; `labels` holds the text of each class."""
-        best, digits, classes = self.best, self.digits, len(labels)
+        classes = len(labels)
+        best = self.batch.best[self.start : self.stop]
+        digits = self.batch.digits[self.start * classes : self.stop * classes]
         winning = [digits[place + k] for place, k in zip(range(0, len(digits), classes), best, strict=True)]
-        return [[labels[k] for k in best], winning, *(digits[k::classes] for k in range(classes))]
+        return [[labels[k] for k in best], winning, *[digits[k::classes] for k in range(classes)]]
 
     def part(self, start: int, rows: int) -> Predictions:
         """Return up to `rows` rows as a batch of their own, whose values are computed for these rows only."""

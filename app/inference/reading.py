@@ -33,7 +33,7 @@ class DocumentReading:
 
     async def read(
         self, stages: Stages, reader: DocumentReader, name: str | None, version: int | None
-    ) -> tuple[LoadedModel, AsyncIterator[RowBlock]]:
+    ) -> tuple[LoadedModel, Iterator[RowBlock]]:
         """Return the version that answers, and the rows in blocks for one computation each.
 
         Args:
@@ -97,7 +97,7 @@ class DocumentReading:
             raise TooManyRows(self._max_rows)
 
 
-async def _number_rows(found: list[Float32], *, at_once: bool) -> AsyncIterator[RowBlock]:
+def _number_rows(found: list[Float32], *, at_once: bool) -> Iterator[RowBlock]:
     """Yield the rows of a document in blocks: in one if they are computed at once, else in batches."""
     if at_once and len(found) > 1:
         found = [np.concatenate(found)]

@@ -175,7 +175,7 @@ class CsvWriter:
         self._names = column_names(contract)
         self._numbered = numbered
         labels = [_line([label])[:-1] for label in contract.classes]
-        self._frame = frames.Frame([label + b"," for label in labels], [b"", *[b","] * len(labels)], b"\n", b"")
+        self._frame = frames.Frame([label + b"," for label in labels], [b"", b"", *[b","] * len(labels)], b"\n", b"")
 
     def head(self) -> bytes:
         """Return the header line; numbered answers have a first column for the line and a last one for the error."""

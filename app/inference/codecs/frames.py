@@ -16,7 +16,7 @@ class Frame:
 
     Attributes:
         labels: text of each class where it is the label of a row, with all text before and after it.
-        before: text before each further cell of the row.
+        before: text before each cell of a row.
         end: text that ends a row.
         between: text between two rows.
     """
@@ -32,12 +32,15 @@ def write(predictions: Predictions, frame: Frame) -> bytes:
 
     The parts are interleaved column by column, which takes a quarter of the time of formatting row by row.
     """
-    rows, columns = predictions.rows, list[list[bytes]]()
-    for before, cells in zip((b"", *frame.before), predictions.cells(frame.labels), strict=True):
-        columns += ([before] * rows, cells) if before else (cells,)
-    width = len(columns) + 1
+    rows, cells = predictions.rows, predictions.cells(frame.labels)
+    width = 1 + len(cells) + sum(map(bool, frame.before))
     parts = [frame.end + frame.between] * (rows * width)
-    for place, column in enumerate(columns):
+    place = 0
+    for before, column in zip(frame.before, cells, strict=True):
+        if before:
+            parts[place::width] = [before] * rows
+            place += 1
         parts[place::width] = column
+        place += 1
     parts[-1] = frame.end
     return b"".join(parts)

@@ -77,7 +77,7 @@ def frame(contract: Contract, between: bytes) -> frames.Frame:
     labels = [orjson.dumps(label) for label in contract.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
-    return frames.Frame(begin, [b"", *before], b"}}", between)
+    return frames.Frame(begin, [b"", b"", *before], b"}}", between)
 
 
 @functools.lru_cache(maxsize=256)
@@ -161,7 +161,7 @@ def _one_row(contract: Contract) -> list[bytes]:
     """Return templates of the answer to one row without warnings, one per winning class, for K + 1 numbers."""
     head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
     row = frame(contract, b"")
-    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before)
+    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before[1:])
     return [head + label.replace(b"%", b"%%") + each + row.end + b"]}" for label in row.labels]
 
 
