@@ -203,7 +203,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Tell whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
+    """Return whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
     data = message.metadata.to_pybytes()
     header = _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT)
     batch = header + int.from_bytes(data[header : header + 4], "little")

@@ -108,14 +108,15 @@ def _rounded(value: float) -> float | str:
 
 
 def floats_of_text(text: bytes) -> Float32 | None:
-    """Return comma-separated numbers as float32, shape (N,), all finite; blank text holds none.
+    """Return comma-separated numbers as float32, shape (N,), all finite.
 
     None means that a field is not written as a JSON number; `float_of_text` decides whether it is a number nonetheless.
     """
     try:
-        return NUMBERS.floats(orjson.loads(b"[%b]" % text))
+        values = orjson.loads(b"[%b]" % text)
     except orjson.JSONDecodeError:
         return None
+    return NUMBERS.floats(values) if values else None  # blank text is one empty field
 
 
 def float_of_text(field: str) -> float | str:

@@ -125,7 +125,7 @@ class _LinesBelowHeader:
     def fast(self, lines: bytes) -> Float32 | None:
         """Read lines of numbers that are also valid JSON numbers; return None if anything is unusual."""
         flat = floats_of_text(lines.replace(b"\n", b",")) if self._even(lines) else None
-        if flat is None or len(flat) != self._width * (lines.count(b"\n") + 1):  # an empty line below a single column
+        if flat is None:
             return None
         x = flat.reshape(-1, self._width)
         return x if self._in_order else np.ascontiguousarray(x[:, self._order])  # (N, F)
@@ -152,7 +152,7 @@ class _LinesBelowHeader:
         return value
 
     def _even(self, lines: bytes) -> bool:
-        """Tell whether each line has as many commas as the header, by comparing positions of commas and line feeds."""
+        """Return whether each line has as many commas as the header; compares positions of commas and line feeds."""
         text = np.frombuffer(lines, dtype=np.uint8)
         ends = np.flatnonzero(text == ord("\n"))
         commas = np.flatnonzero(text == ord(","))

@@ -31,7 +31,7 @@ _DATATYPES = frozenset(("FP32", "FP64"))
 
 
 def is_large(body: InferBody) -> bool:
-    """Tell whether a body is large enough to be read in steps."""
+    """Return whether a body is large enough to be read in steps."""
     return body.json_bytes is None and len(body.data) > BLOCK_BYTES
 
 
@@ -100,6 +100,6 @@ def _nested(text: bytes, columns: int) -> Float32 | None:
         rows = orjson.loads(b"[%b]" % text)
     except orjson.JSONDecodeError:
         return None
-    if any(type(row) is not list or len(row) != columns for row in rows):
+    if not rows or any(type(row) is not list or len(row) != columns for row in rows):
         return None
     return NUMBERS.floats(list(itertools.chain.from_iterable(rows)))
