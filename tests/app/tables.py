@@ -8,9 +8,11 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 
+import httpx2
 import numpy as np
 import orjson
 import pyarrow as pa
+from starlette.testclient import TestClient
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import arrow, float32, ndjson
@@ -18,6 +20,9 @@ from app.inference.codecs import csv as csv_codec
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, RowBlock
 from app.schema import Contract, Float32
+
+TWO = ("left", "right")
+"""Features of the model `means`."""
 
 JSON, CSV, NDJSON = json_codec.CONTENT_TYPE, csv_codec.CONTENT_TYPE, ndjson.CONTENT_TYPE
 ARROW, FLOAT32 = arrow.CONTENT_TYPE, float32.CONTENT_TYPE
@@ -141,3 +146,15 @@ def outcome(reader: BlockReader, data: bytes, step: Step = None) -> object:
         return read(reader, data, step)
     except (InvalidInput, MalformedBody) as error:
         return type(error)
+
+
+def post(
+    client: TestClient, body: bytes, given: str = CSV, wanted: str = "", path: str = "/predict/means"
+) -> httpx2.Response:
+    return client.post(path, content=body, headers={"content-type": given, **({"accept": wanted} if wanted else {})})
+
+
+def post_streamed(client: TestClient, body: bytes, given: str, wanted: str = "") -> httpx2.Response:
+    """Send a body whose length nobody knows, which is answered while it arrives."""
+    headers = {"content-type": given, **({"accept": wanted} if wanted else {})}
+    return client.post("/predict/means", content=iter((body,)), headers=headers)
