@@ -74,7 +74,7 @@ class DataPlane:
         """Return the counts of a version."""
         return self._queue(model).counts
 
-    def refused(self, name: str | None) -> VersionCounts | None:
+    def counts_of_refused(self, name: str | None) -> VersionCounts | None:
         """Return the counts for a request that names no version and was refused before it was resolved."""
         try:
             return None if name is None else self.counts(self.active(name))
@@ -83,7 +83,7 @@ class DataPlane:
 
     def stages(self, name: str | None) -> Stages:
         """Return the timer of a request; `name` is the model's name if the request names no version."""
-        return Stages(lambda: self.refused(name))
+        return Stages(lambda: self.counts_of_refused(name))
 
     def queued(self) -> Mapping[str, int]:
         """Return the number of waiting rows of small requests, by model."""

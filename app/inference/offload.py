@@ -52,7 +52,7 @@ class OffloadThread:
             return work(*arguments, **named)
         piece = _Piece(PATIENCE.get(), functools.partial(work, *arguments, **named))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, _undisturbed, piece)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _run_undisturbed, piece)
         finally:
             piece.work = None
 
@@ -65,7 +65,7 @@ class _Piece(Generic[T]):
         self.work: Callable[[], T] | None = work
 
 
-def _undisturbed(piece: _Piece[T]) -> T:
+def _run_undisturbed(piece: _Piece[T]) -> T:
     """Do the work with the garbage collector off, which would traverse a million rows again and again without pause."""
     work = piece.work
     if work is None:

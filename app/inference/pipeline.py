@@ -97,7 +97,7 @@ class Pipeline:
             done = _finisher(self._plane.counts(model), finish, began_ns, parsed_ns)
             return self._plane.submit(model, x, done, alone=alone)
         except Exception as error:
-            if (counts := self._plane.refused(name)) is not None:
+            if (counts := self._plane.counts_of_refused(name)) is not None:
                 counts.ended(outcome_of(error))
             raise
 

@@ -132,5 +132,5 @@ def _write_numbered(writer: BlockWriter, predictions: Predictions, block: RowBlo
         problem: Problem | None = block.bad.get(row)
         place = predictions.start + row
         one = None if problem else Predictions(predictions.batch, place, place + 1)
-        texts.append(writer.numbered(block.number(row), one, problem))
+        texts.append(writer.numbered_row(block.number(row), one, problem))
     return b"".join(texts)

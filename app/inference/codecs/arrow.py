@@ -152,12 +152,12 @@ def _source(contract: Contract, message: pa.ipc.Message, *, ignore_extra: bool) 
         InvalidInput: if its columns do not fit the model.
     """
     text = message.serialize().to_pybytes()
-    make = _checked if len(text) <= _KEPT_SCHEMA_BYTES else _checked.__wrapped__
+    make = _check_schema if len(text) <= _KEPT_SCHEMA_BYTES else _check_schema.__wrapped__
     return make(contract, text, ignore_extra)
 
 
 @functools.lru_cache(maxsize=64)
-def _checked(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
+def _check_schema(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
     schema = _schema(text)
     names = contract.recognised(schema.names)
     if problems := _problems(contract, names, schema.types, ignore_extra=ignore_extra):

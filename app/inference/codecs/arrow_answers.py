@@ -49,7 +49,7 @@ class ArrowWriter:
             parts += (column.data, bytes(-column.nbytes % _ALIGNMENT))
         return b"".join(parts)
 
-    def numbered(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
+    def numbered_row(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, null if it has no answer. No row numbers: the output has one row per input row."""
         if predictions is not None:
             return self.rows(predictions)

@@ -159,7 +159,7 @@ class Writer(Protocol):
 class BlockWriter(Writer, Protocol):
     """Turn answers into bytes while their rows still arrive, so that a bad row may come after good ones."""
 
-    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its number: its answer or its problem."""
         ...
 

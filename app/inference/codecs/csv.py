@@ -53,7 +53,7 @@ class CsvReader:
 
     def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now."""
-        data = self._ends.unified(data)
+        data = self._ends.unify(data)
         if self._lines is None:
             self._head += data
             header, feed, data = self._below_blank_lines().partition(b"\n")
@@ -185,7 +185,7 @@ class CsvWriter:
         """Return the rows of an answer."""
         return frames.write(predictions, self._frame)
 
-    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its line number in the request: its answer or its problem."""
         if predictions is not None:
             return b"%d,%b,\n" % (number, self.rows(predictions)[:-1])

@@ -76,7 +76,7 @@ class Float32Writer:
         """Return the rows of an answer."""
         return predictions.outputs.astype(_LITTLE_ENDIAN, copy=False).tobytes()
 
-    def numbered(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
+    def numbered_row(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, NaN if it has no answer. No row numbers: the output has one row per input row."""
         return self.rows(predictions) if predictions else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
 

@@ -1,4 +1,4 @@
-"""Write predictions as text, one record per row, by joining constants and digits once per block.
+"""Write predictions as text, one record per row.
 
 This module must not know any particular format.
 """

@@ -111,7 +111,7 @@ class RowsWriter:
         """Return the bytes after the last row."""
         return b"]" + self._warnings.json() + b"}"
 
-    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its number in the request: its answer or its problem."""
         if predictions is not None:
             text = self.rows(predictions)

@@ -27,7 +27,7 @@ class LineEnds:
     def __init__(self) -> None:
         self._after_return = False
 
-    def unified(self, data: bytes) -> bytes:
+    def unify(self, data: bytes) -> bytes:
         """Return the next piece of the body with line feeds as line ends."""
         if self._after_return and data:  # the CR has already ended its line
             data = data.removeprefix(b"\n")
@@ -72,7 +72,7 @@ class LineReader:
 
     def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows of the lines that are complete now."""
-        complete, feed, rest = self._ends.unified(data).rpartition(b"\n")
+        complete, feed, rest = self._ends.unify(data).rpartition(b"\n")
         if not feed:
             self._rest += rest
             if len(self._rest) > MAX_LINE_BYTES:

@@ -64,7 +64,7 @@ class NdjsonWriter:
         """Return the rows of an answer."""
         return frames.write(predictions, self._frame) + b"\n"
 
-    def numbered(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its line number in the request: its answer or its problem."""
         if predictions is not None:
             return b'{"line":%d,%b' % (number, self.rows(predictions)[1:])

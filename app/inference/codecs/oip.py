@@ -120,14 +120,14 @@ def read_request(body: InferBody) -> InferRequest:
     if json_bytes > size:
         raise MalformedBody(f"Inference-Header-Content-Length must be at most {size}, the length of the body")
     text = whole[:json_bytes]
-    document, exact = _parsed(text)
+    document, exact = _parse_document(text)
     request = _envelope(document, whole[json_bytes:])
     if not exact and not has_unique_names(body.data, _strings(document), body.start, body.start + json_bytes):
         strict_json.parse(bytes(text))  # refuses duplicate names; accepts escapes and strings as values
     return request
 
 
-def _parsed(text: memoryview) -> tuple[Any, bool]:
+def _parse_document(text: memoryview) -> tuple[Any, bool]:
     """Return the document, and whether it is known to have no duplicate names."""
     if len(text) <= strict_json.MOST_AT_ONCE_BYTES:
         with contextlib.suppress(orjson.JSONDecodeError):

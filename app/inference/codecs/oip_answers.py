@@ -58,7 +58,7 @@ class InferWriter:
 
     def tail(self) -> bytes:
         """Return the whole answer."""
-        described = b",".join(map(self._described, self._outputs, self._blocks))
+        described = b",".join(map(self._describe, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
         text = b'%b%b"outputs":[%b]}' % (_head(self._contract), name, described)
         binary = [
@@ -72,7 +72,7 @@ class InferWriter:
         self.json_bytes = len(text)
         return b"".join((text, *binary))
 
-    def _described(self, output: Output, blocks: list[Buffer]) -> bytes:
+    def _describe(self, output: Output, blocks: list[Buffer]) -> bytes:
         shape = b"%d" % self._rows
         datatype = b"BYTES" if output.top else _DATATYPES[output.name]
         if output.name == CLASSIFIED:
@@ -88,7 +88,7 @@ class InferWriter:
 def _block(predictions: Predictions, output: Output) -> Buffer:
     """Return the rows of a block: bytes of the tensor, or JSON values separated by commas."""
     if output.top:
-        texts = _ranked(predictions, output.top)
+        texts = _rank(predictions, output.top)
         return _elements(texts) if output.binary else b",".join([orjson.dumps(text.decode()) for text in texts])
     if output.name == "label":
         labels = _labels(predictions.contract, binary=output.binary)
@@ -102,7 +102,7 @@ def _block(predictions: Predictions, output: Output) -> Buffer:
     return orjson.dumps(predictions.outputs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
-def _ranked(predictions: Predictions, top: int) -> list[bytes]:
+def _rank(predictions: Predictions, top: int) -> list[bytes]:
     """Return `value:index:label` of the most probable classes of each row; equal ones in class order."""
     classes = len(predictions.contract.classes)
     order = np.argsort(-predictions.outputs, axis=1, kind="stable")[:, :top]  # (rows, top)

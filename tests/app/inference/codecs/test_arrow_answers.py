@@ -19,7 +19,7 @@ def test_answer_has_a_column_for_each_figure_and_nulls_for_a_skipped_row() -> No
     writer = ArrowWriter(CONTRACT)
 
     stream = writer.head() + writer.rows(Predictions(batch, 0, 2))
-    stream += writer.numbered(2, None, Problem(2, "left", "is wrong")) + writer.numbered(
+    stream += writer.numbered_row(2, None, Problem(2, "left", "is wrong")) + writer.numbered_row(
         3, Predictions(batch, 1, 2), None
     )
     table = pa.ipc.open_stream(stream + writer.tail()).read_all()

@@ -333,8 +333,10 @@ def test_answer_is_a_header_and_a_line_for_each_row() -> None:
 def test_numbered_answer_says_line_and_error() -> None:
     writer, one = CsvWriter(CONTRACT, numbered=True), answer([[0.25, 0.75]], ("low", "high"))
 
-    text = writer.head() + writer.numbered(2, one, None)
-    text += writer.numbered(3, None, Problem(3, "left", "is, as it were, wrong")) + writer.numbered(4, None, None)
+    text = writer.head() + writer.numbered_row(2, one, None)
+    text += writer.numbered_row(3, None, Problem(3, "left", "is, as it were, wrong")) + writer.numbered_row(
+        4, None, None
+    )
 
     assert list(csv.reader(io.StringIO(text.decode()))) == [
         ["line", "label", "probability", "probability_low", "probability_high", "error"],

@@ -80,6 +80,8 @@ def test_answer_is_the_probabilities_and_nothing_else() -> None:
     answer = writer.head() + writer.rows(Predictions(batch, 0, 2)) + writer.tail()
 
     assert answer == struct.pack("<4f", 0.25, 0.75, 1, 0)
-    assert writer.numbered(0, Predictions(batch, 1, 2), None) == struct.pack("<2f", 1, 0)
-    assert np.isnan(np.frombuffer(writer.numbered(1, None, Problem(1, "x", "is wrong")), "<f4")).tolist() == [True] * 2
+    assert writer.numbered_row(0, Predictions(batch, 1, 2), None) == struct.pack("<2f", 1, 0)
+    assert (
+        np.isnan(np.frombuffer(writer.numbered_row(1, None, Problem(1, "x", "is wrong")), "<f4")).tolist() == [True] * 2
+    )
     assert writer.failure(MalformedBody("whatever")) == b""

@@ -151,7 +151,7 @@ def test_answer_is_a_prediction_a_line() -> None:
         b'{"label":"high","probability":0.75,"probabilities":{"low":0.25,"high":0.75}}\n'
         b'{"label":"low","probability":1.0,"probabilities":{"low":1.0,"high":0.0}}\n'
     )
-    assert json.loads(writer.numbered(7, Predictions(batch, 1, 2), None)) == {
+    assert json.loads(writer.numbered_row(7, Predictions(batch, 1, 2), None)) == {
         "line": 7,
         "label": "low",
         "probability": 1,
@@ -162,7 +162,7 @@ def test_answer_is_a_prediction_a_line() -> None:
 def test_problem_and_last_words_are_lines_that_are_no_predictions() -> None:
     writer = NdjsonWriter(CONTRACT)
 
-    wrong = writer.numbered(7, None, Problem(7, "left", "is wrong"))
+    wrong = writer.numbered_row(7, None, Problem(7, "left", "is wrong"))
     words = writer.failure(MalformedBody("first\nsecond"))
 
     assert json.loads(wrong) == {"line": 7, "error": {"feature": "left", "problem": "is wrong"}}
