@@ -25,12 +25,10 @@ from app.api.routes import datasets, models, oip, operations, predict, train
 from app.api.routes.oip_infer import InferRoute
 from app.api.standstill import Standstill
 from app.datasets.store import DatasetStore
-from app.inference.bulk_predictor import BulkPredictor
 from app.inference.codecs import formats
 from app.inference.dataplane import DataPlane
-from app.inference.offload import Aside
-from app.inference.oip import Inference
-from app.inference.predictor import Predictor
+from app.inference.offload import OffloadThread
+from app.inference.pipeline import Pipeline
 from app.jobs.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
@@ -71,15 +69,15 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
             machines could use the service without keys although no setting allows it.
     """
     service = _assemble(settings, trial)
-    negotiation = predict.Negotiation(service.predictor, service.bulk, settings.max_answer_bytes_waiting)
-    infer_route = InferRoute(service.inference)
+    negotiation = predict.Negotiation(service.pipeline, settings.max_answer_bytes_waiting)
+    infer_route = InferRoute(service.pipeline)
     app = _create_api(service, negotiation)
     service.admission.table.require_all_of(document.routes_of(app))
     own = {template.split("/")[1] for template in service.admission.table.routes}
     return Edge(
         app,
         handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
-        predictor=service.predictor,
+        pipeline=service.pipeline,
         metrics=service.metrics,
         limits=BodyLimits(
             whole=settings.max_body_bytes,
@@ -111,9 +109,7 @@ class Service:
     runner: JobRunner
     plane: DataPlane
     figures: WorkerFigures
-    predictor: Predictor
-    bulk: BulkPredictor
-    inference: Inference
+    pipeline: Pipeline
     trail: AuditTrail
     watch: Watch
 
@@ -135,7 +131,6 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
     runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     shared = settings.metrics_dir
-    aside = Aside()
     trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
     return Service(
         settings=settings,
@@ -149,9 +144,7 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
         runner=runner,
         plane=plane,
         figures=SharedFigures(metrics, plane.queued, shared) if shared else WorkerFigures(metrics, plane.queued),
-        predictor=Predictor(plane, aside, settings.max_rows),
-        bulk=BulkPredictor(plane),
-        inference=Inference(plane, aside, settings.max_rows),
+        pipeline=Pipeline(plane, OffloadThread(), settings.max_rows),
         trail=trail,
         watch=Watch(trail, partial(_describe_serving, registry), admission.authenticator.describe_keys),
     )
@@ -206,8 +199,7 @@ async def _run(service: Service) -> AsyncIterator[None]:
     await asyncio.gather(runner.open(), service.datasets.open(), watcher.look(registry))
     for model in registry.served():
         if model.loaded:
-            service.predictor.rehearse(model.loaded)
-            service.inference.rehearse(model.loaded)
+            service.pipeline.warm_up(model.loaded)
     if isinstance(service.figures, SharedFigures):
         service.figures.inherit()
     service.trail.note("service.start", "ok")

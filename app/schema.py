@@ -6,7 +6,6 @@ This module must not know torch or HTTP.
 from __future__ import annotations
 
 import functools
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -74,22 +73,3 @@ def _by_column_name(contract: Contract) -> dict[str, str]:
     names = [column_name(feature) for feature in contract.features]
     unclear = repeated(names)
     return {name: feature for name, feature in zip(names, contract.features, strict=True) if name not in unclear}
-
-
-def packed(values: Iterable[float], count: int) -> Float32 | None:
-    """Return numbers as float32, shape (count,); None if a value is not a number, or not finite as float32.
-
-    Booleans count as numbers here. This is twice as fast as any way through NumPy.
-    """
-    buffer = bytearray(4 * count)
-    try:
-        struct.pack_into(f"{count}f", buffer, 0, *values)
-    except (struct.error, OverflowError):
-        return None
-    x = np.frombuffer(buffer, dtype=np.float32)
-    return x if all_finite(x) else None
-
-
-def all_finite(values: Float32) -> bool:
-    """Return whether all values are finite; for few values twice as fast as `np.isfinite(values).all()`."""
-    return b"\0" not in np.isfinite(values).tobytes()

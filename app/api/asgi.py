@@ -26,7 +26,7 @@ from app.api.exchange import Exchange
 from app.api.prefix import Prefixes
 from app.context import CONTEXT, UNMATCHED, MemoryBudget, MemoryReservation, RequestContext
 from app.errors import ClientGone
-from app.inference.predictor import Predictor
+from app.inference.pipeline import Pipeline
 from app.lifecycle import Lifetime
 from app.security.admission import GONE, RequestAdmission, enforce_deadline
 from app.security.audit.requests import Auditor
@@ -90,7 +90,7 @@ class Edge:
     The attributes are public for a server that answers predictions without ASGI (`app/server/fast_path/protocol.py`).
 
     Attributes:
-        predictor: computes predictions.
+        pipeline: computes predictions.
         metrics: metrics of the service.
         request_ids: chooses the id of each request.
         predictions: metrics of `POST /predict/{model}`.
@@ -107,7 +107,7 @@ class Edge:
         app: ASGIApp,
         *,
         handlers: Mapping[Route, Handler],
-        predictor: Predictor,
+        pipeline: Pipeline,
         metrics: ServingMetrics,
         limits: BodyLimits,
         admission: RequestAdmission,
@@ -117,7 +117,7 @@ class Edge:
         request_log: RequestLog | None,
         tracing: Tracing | None,
     ) -> None:
-        self.predictor = predictor
+        self.pipeline = pipeline
         self.metrics = metrics
         self.request_ids = RequestIds()
         self.predictions = metrics.requests(PREDICT.label, PREDICT.method)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from app.api.errors import BodyTooLarge, UnsupportedCharset, UnsupportedContentType
 from app.api.faults import invalid_input
 from app.errors import MalformedBody
-from app.inference.codecs import precise_json
+from app.inference.codecs import strict_json
 
 JSON = "application/json"
 MAX_SMALL_BYTES = 1 << 20  # ten thousand features by name
@@ -92,7 +92,7 @@ def parse_json(body: bytes, kind: type[Body]) -> Body:
         InvalidInput: naming each wrong field; values are not repeated.
     """
     try:
-        sent = precise_json.parse(body)  # pydantic accepts duplicate names, and nesting 200 deep
+        sent = strict_json.parse(body)  # pydantic accepts duplicate names, and nesting 200 deep
         return kind.model_validate_json(body)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":

@@ -15,7 +15,7 @@ from app.api.error_responses import CLIENT_CLOSED, report
 from app.api.errors import BodyTooLarge
 from app.context import MemoryReservation, RequestContext
 from app.errors import MalformedBody
-from app.inference.bulk import BrokenOff
+from app.inference.writing import BrokenOff
 from app.security.audit.requests import AuditedRequest, Auditor
 from app.telemetry.in_flight import Flight
 

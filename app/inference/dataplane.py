@@ -17,9 +17,8 @@ import numpy as np
 from app.context import require_wanted
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Problem, ServingError
 from app.inference.batcher import Batcher, Done, Entry
-from app.inference.counting import count_answers
 from app.inference.errors import RowQueueFull
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchClassification, Predictions
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
 from app.schema import Float32
@@ -33,11 +32,11 @@ STEP_ROWS = 2048  # rows in one step of a request that exceeds MAX_BATCH_ROWS
 
 OVERFLOW = "values are so far outside the training range that the model overflows"
 
-Rows = Batcher[Float32, Answer]
+Rows = Batcher[Float32, Predictions]
 
 
 @dataclass(frozen=True, slots=True)
-class _Lane:
+class ModelQueue:
     """Batcher and counts that the requests of one version share."""
 
     batcher: Rows
@@ -54,7 +53,7 @@ class DataPlane:
         self._metrics = metrics
         self._max_queue_rows = max_queue_rows
         self._max_wait_s = max_wait_s
-        self._lanes: dict[LoadedModel, _Lane] = {}
+        self._queues: dict[LoadedModel, ModelQueue] = {}
 
     def active(self, name: str) -> LoadedModel:
         """Return the version that serves a model now, without waiting.
@@ -74,9 +73,9 @@ class DataPlane:
 
     def counts(self, model: LoadedModel) -> VersionCounts:
         """Return the counts of a version."""
-        return self._lane(model).counts
+        return self._queue(model).counts
 
-    def refused(self, name: str | None) -> VersionCounts | None:
+    def counts_of_refused(self, name: str | None) -> VersionCounts | None:
         """Return the counts for a request that names no version and was refused before it was resolved."""
         try:
             return None if name is None else self.counts(self.active(name))
@@ -85,16 +84,18 @@ class DataPlane:
 
     def stages(self, name: str | None) -> Stages:
         """Return the timer of a request; `name` is the model's name if the request names no version."""
-        return Stages(lambda: self.refused(name))
+        return Stages(lambda: self.counts_of_refused(name))
 
     def queued(self) -> Mapping[str, int]:
         """Return the number of waiting rows of small requests, by model."""
         rows: Counter[str] = Counter()
-        for model, lane in self._lanes.items():
-            rows[model.contract.name] += lane.batcher.queued_rows
+        for model, queue in self._queues.items():
+            rows[model.contract.name] += queue.batcher.queued_rows
         return rows
 
-    def submit(self, model: LoadedModel, x: Float32, done: Done[Answer], *, alone: bool) -> Entry[Float32, Answer]:
+    def submit(
+        self, model: LoadedModel, x: Float32, done: Done[Predictions], *, alone: bool
+    ) -> Entry[Float32, Predictions]:
         """Answer a small request in a batch with others of this turn; `done` receives the answer or the exception.
 
         As with `infer`, rows of the answer may have overflowed.
@@ -108,14 +109,14 @@ class DataPlane:
         Raises:
             RowQueueFull: if too many rows wait.
         """
-        lane = self._lane(model)
+        queue = self._queue(model)
         try:
-            return lane.batcher.submit(x, len(x), done, alone=alone)
+            return queue.batcher.submit(x, len(x), done, alone=alone)
         except RowQueueFull:
-            lane.counts.failed(requests=1, took_ns=0)
+            queue.counts.failed(requests=1, took_ns=0)
             raise
 
-    async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Answer:
+    async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Predictions:
         """Answer any number of validated rows without blocking the event loop for long.
 
         Args:
@@ -130,16 +131,18 @@ class DataPlane:
             RowQueueFull: if too many rows wait.
             DeadlinePassed.
         """
-        lane, began_ns = self._lane(model), time.perf_counter_ns()
+        queue, began_ns = self._queue(model), time.perf_counter_ns()
         try:
             if len(x) > MAX_BATCH_ROWS:
-                return await self._in_steps(model, lane.counts, x, deadline_ns)
-            return await lane.batcher.result(x, len(x), deadline_ns)
+                return await self._in_steps(model, queue.counts, x, deadline_ns)
+            return await queue.batcher.result(x, len(x), deadline_ns)
         except (RowQueueFull, DeadlinePassed):
-            lane.counts.failed(requests=1, took_ns=time.perf_counter_ns() - began_ns)
+            queue.counts.failed(requests=1, took_ns=time.perf_counter_ns() - began_ns)
             raise
 
-    async def _in_steps(self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None) -> Answer:
+    async def _in_steps(
+        self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None
+    ) -> Predictions:
         parts, took_ns, first_ns = [], 0, time.perf_counter_ns()
         for start in range(0, len(x), STEP_ROWS):
             began_ns = time.perf_counter_ns()
@@ -153,33 +156,33 @@ class DataPlane:
             if not is_last:
                 await asyncio.sleep(0)  # other requests get their turn
                 require_wanted()
-        scores = Scores(model.contract, x, np.concatenate(parts))
-        scores.began_ns, scores.took_ns = first_ns, took_ns
-        count_answers(counts, scores)
-        return Answer(scores, 0, len(x))
+        batch = BatchClassification(model.contract, x, np.concatenate(parts))
+        batch.timing = first_ns, took_ns
+        batch.count(counts)
+        return Predictions(batch, 0, len(x))
 
-    def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Answer]:
+    def _run(self, model: LoadedModel, counts: VersionCounts, items: Sequence[Float32]) -> list[Predictions]:
         """Run requests in one forward pass and return the part of each."""
         began_ns = time.perf_counter_ns()
         x = items[0] if len(items) == 1 else np.concatenate(items)  # (N, F)
         joined_ns = time.perf_counter_ns()
         probabilities = _forward(model, counts, x, requests=len(items))
         inferred_ns = time.perf_counter_ns()
-        scores = Scores(model.contract, x, probabilities)
+        batch = BatchClassification(model.contract, x, probabilities)
         answers, start = [], 0
         for item in items:
-            answers.append(Answer(scores, start, start + len(item)))
+            answers.append(Predictions(batch, start, start + len(item)))
             start += len(item)
         ended_ns = time.perf_counter_ns()
-        scores.began_ns, scores.took_ns = began_ns, ended_ns - began_ns
+        batch.timing = began_ns, ended_ns - began_ns
         times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, ended_ns - inferred_ns)
         counts.ran(requests=len(items), rows=len(x), times_ns=times_ns)
-        count_answers(counts, scores)
+        batch.count(counts)
         return answers
 
-    def _lane(self, model: LoadedModel) -> _Lane:
-        lane = self._lanes.get(model)
-        if lane is None:
+    def _queue(self, model: LoadedModel) -> ModelQueue:
+        queue = self._queues.get(model)
+        if queue is None:
             self._forget_replaced()
             contract, features = model.contract, model.manifest.features
             counts = self._metrics.statistics.version(contract.name, contract.version, contract.classes, features)
@@ -189,12 +192,12 @@ class DataPlane:
                 max_queue_rows=self._max_queue_rows,
                 max_wait_s=self._max_wait_s,
             )
-            self._lanes[model] = lane = _Lane(batcher, counts)
-        return lane
+            self._queues[model] = queue = ModelQueue(batcher, counts)
+        return queue
 
     def _forget_replaced(self) -> None:
-        """Drop the lanes of versions without waiting rows; a version that is used again gets a new lane."""
-        self._lanes = {model: lane for model, lane in self._lanes.items() if lane.batcher.queued_rows}
+        """Drop the queues of versions without waiting rows; a version that is used again gets a new queue."""
+        self._queues = {model: queue for model, queue in self._queues.items() if queue.batcher.queued_rows}
 
 
 def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests: int) -> Float32:
@@ -206,24 +209,24 @@ def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests:
         raise
 
 
-def overflows(answer: Answer) -> list[int]:
+def overflows(predictions: Predictions) -> list[int]:
     """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values."""
-    if answer.scores.finite:
+    if predictions.batch.finite:
         return []
-    rows: list[int] = np.flatnonzero(~np.isfinite(answer.probabilities).all(axis=1)).tolist()
+    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1)).tolist()
     return rows
 
 
-def require_finite(answer: Answer, first: int = 0) -> None:
-    """Refuse an answer that is not finite.
+def require_finite(predictions: Predictions, first: int = 0) -> None:
+    """Refuse predictions that are not finite.
 
     Args:
-        answer: answer to one request; other requests in the batch do not matter.
+        predictions: those of one request; other requests in the batch do not matter.
         first: number of its first row.
 
     Raises:
         InvalidInput: if a row overflowed; names the rows.
     """
-    if rows := overflows(answer):
+    if rows := overflows(predictions):
         problems = tuple(Problem(first + row, None, OVERFLOW) for row in rows[:MAX_PROBLEMS])
         raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)

@@ -4,7 +4,7 @@ Waiting work is bounded by the size of its bodies, which `app/context.py` counts
 once. Parsed bodies, which are many times as large, are bounded by the number of turns.
 
 A thread does not make the work quicker, but lets the event loop take the interpreter back every few milliseconds. This
-requires work in Python, not one call of a C function; `app/inference/codecs/precise_json.py` is written that way. This
+requires work in Python, not one call of a C function; `app/inference/codecs/json_rows.py` is written that way. This
 module must not know HTTP or models.
 """
 
@@ -30,11 +30,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Aside:
+class OffloadThread:
     """A thread for long work, one piece at a time."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "aside")
+        self._thread = ThreadPoolExecutor(1, "offload")
         self._turns = asyncio.Semaphore(TURNS)
 
     def turn(self, size_bytes: int) -> AbstractAsyncContextManager[object]:
@@ -52,7 +52,7 @@ class Aside:
             return work(*arguments, **named)
         piece = _Piece(current_deadline(), functools.partial(work, *arguments, **named))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, _undisturbed, piece)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _run_undisturbed, piece)
         finally:
             piece.work = None
 
@@ -65,7 +65,7 @@ class _Piece(Generic[T]):
         self.work: Callable[[], T] | None = work
 
 
-def _undisturbed(piece: _Piece[T]) -> T:
+def _run_undisturbed(piece: _Piece[T]) -> T:
     """Do the work with the garbage collector off, which would traverse a million rows again and again without pause."""
     work = piece.work
     if work is None:

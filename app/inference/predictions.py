@@ -1,84 +1,65 @@
 """Predictions for a batch of rows, and the part of each request.
 
-Values that every answer needs are computed once per batch, since each NumPy call costs microseconds. This module must
+Values that several writers need are computed once per batch, since each NumPy call costs microseconds. This module must
 not know any body format.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.schema import Contract, Float32, all_finite
+from app.inference.codecs.columns import all_finite
+from app.schema import Contract, Float32
+from app.telemetry.version_counters import VersionCounts
 
 # From _MANY_ROWS rows and up to _FEW_CLASSES classes, comparing columns is quicker than argmax along short rows: 20 us
 # instead of 130 us for 10,000 rows of 3 classes, 60 us instead of 230 us for 8 classes.
 _MANY_ROWS = 1024
 _FEW_CLASSES = 8
+# Rows are counted by class in the quickest way: one by one if there are few, class by class if there are many rows and
+# few classes, and by bincount otherwise.
+_COUNT_SINGLY_ROWS, _COUNT_BY_CLASS_ROWS = 4, 4096
 
 _TRUE = b"\x01"
 
 
-class Scores:
-    """Rows and probabilities of one forward pass.
+class BatchPredictions:
+    """Rows and outputs of one forward pass, whatever the task.
 
     Attributes:
+        contract: schema of the version that predicted.
         x: raw features, float32, shape (N, F).
-        probabilities: float32, shape (N, K).
-        began_ns: start of the computation on the clock of `time.perf_counter_ns`.
-        took_ns: duration of the computation.
+        outputs: the numbers that the model returned, float32, shape (N, K).
+        timing: start of the computation on the clock of `time.perf_counter_ns`, and its duration in ns.
     """
 
-    began_ns = 0
-    took_ns = 0
+    timing = (0, 0)
 
-    def __init__(self, contract: Contract, x: Float32, probabilities: Float32) -> None:
+    def __init__(self, contract: Contract, x: Float32, outputs: Float32) -> None:
         self.contract = contract
         self.x = x
-        self.probabilities = probabilities
-
-    @cached_property
-    def columns(self) -> Float32:
-        """Return the probabilities class by class, shape (K, N), C-contiguous."""
-        return np.ascontiguousarray(self.probabilities.T)
-
-    @cached_property
-    def winners(self) -> NDArray[np.signedinteger]:
-        """Return the index of the most probable class of each row, shape (N,); the lowest index among equals."""
-        rows, classes = self.probabilities.shape
-        if rows >= _MANY_ROWS and classes <= _FEW_CLASSES and self.finite:
-            return _winners(self.columns)
-        winners: NDArray[np.intp] = self.probabilities.argmax(axis=1)
-        return winners
-
-    @cached_property
-    def winning(self) -> Float32:
-        """Return the probability of the most probable class of each row, shape (N,)."""
-        winning: Float32 = self.columns.max(axis=0)
-        return winning
-
-    @cached_property
-    def best(self) -> list[int]:
-        """Return `winners` as a list, which is quicker to read item by item."""
-        best: list[int] = self.winners.tolist()
-        return best
+        self.outputs = outputs
 
     @cached_property
     def digits(self) -> list[bytes]:
-        """Return all probabilities, row by row, in the shortest decimal form that gives the same float32; length N * K.
+        """Return all outputs, row by row, in the shortest decimal form that gives the same float32; length N * K.
 
         Values that are not finite become `null`.
         """
-        return orjson.dumps(self.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        return orjson.dumps(self.outputs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
 
     @cached_property
     def finite(self) -> bool:
-        """Whether all probabilities are finite."""
-        return all_finite(self.probabilities)
+        """Whether all outputs are finite."""
+        return all_finite(self.outputs)
 
     @cached_property
     def outside(self) -> NDArray[np.bool_] | None:
@@ -87,11 +68,59 @@ class Scores:
         return mask if _TRUE in mask.tobytes() else None  # four times as fast as mask.any() for few rows
 
 
+class BatchClassification(BatchPredictions):
+    """Classes of a batch; its outputs are the probabilities of the K classes."""
+
+    @cached_property
+    def by_class(self) -> Float32:
+        """Return the probabilities class by class, shape (K, N), C-contiguous."""
+        return np.ascontiguousarray(self.outputs.T)
+
+    @cached_property
+    def winners(self) -> NDArray[np.signedinteger]:
+        """Return the index of the most probable class of each row, shape (N,); the lowest index among equals."""
+        rows, classes = self.outputs.shape
+        if rows >= _MANY_ROWS and classes <= _FEW_CLASSES and self.finite:
+            return _find_winners(self.by_class)
+        winners: NDArray[np.intp] = self.outputs.argmax(axis=1)
+        return winners
+
+    @cached_property
+    def winning(self) -> Float32:
+        """Return the probability of the most probable class of each row, shape (N,)."""
+        winning: Float32 = self.by_class.max(axis=0)
+        return winning
+
+    @cached_property
+    def best(self) -> list[int]:
+        """Return `winners` as a list, which is quicker to read item by item."""
+        best: list[int] = self.winners.tolist()
+        return best
+
+    def count(self, counts: VersionCounts) -> None:
+        """Add some of the rows to the sample, and count by class those that did not overflow."""
+        counts.sampled(self.x, self.outputs)
+        if not counts.classes:
+            return
+        if len(self.x) <= _COUNT_SINGLY_ROWS and self.finite:
+            for winner in self.best:
+                counts.predicted(winner, 1)
+            return
+        winners = self.winners if self.finite else self.winners[np.isfinite(self.outputs).all(axis=1)]
+        classes = len(counts.classes)
+        if len(winners) >= _COUNT_BY_CLASS_ROWS and classes <= _FEW_CLASSES:
+            rows = [np.count_nonzero(winners == k) for k in range(classes)]
+        else:
+            rows = np.bincount(winners).tolist()
+        for winner, count in enumerate(rows):
+            counts.predicted(winner, int(count))
+
+
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Predictions:
     """The rows `start` to `stop` of a batch, which answer one request."""
 
-    scores: Scores
+    batch: BatchClassification
     start: int
     stop: int
 
@@ -102,45 +131,64 @@ class Answer:
 
     @property
     def contract(self) -> Contract:
-        """Return the contract of the version that answered."""
-        return self.scores.contract
+        """Return the schema of the version that predicted."""
+        return self.batch.contract
+
+    @property
+    def outputs(self) -> Float32:
+        """Return the model's outputs, float32, shape (rows, K)."""
+        return self.batch.outputs[self.start : self.stop]
+
+    @property
+    def digits(self) -> list[bytes]:
+        """Return the outputs in the form of `BatchPredictions.digits`, length rows * K."""
+        width = self.batch.outputs.shape[1]
+        return self.batch.digits[self.start * width : self.stop * width]
 
     @property
     def best(self) -> list[int]:
         """Return the index of the most probable class of each row."""
-        return self.scores.best[self.start : self.stop]
+        return self.batch.best[self.start : self.stop]
 
     @property
     def winners(self) -> NDArray[np.signedinteger]:
         """Return the index of the most probable class of each row as an array, shape (rows,)."""
-        return self.scores.winners[self.start : self.stop]
+        return self.batch.winners[self.start : self.stop]
 
     @property
-    def winning(self) -> Float32:
-        """Return the probability of the most probable class of each row, shape (rows,)."""
-        return self.scores.winning[self.start : self.stop]
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns of the answer by name, each of shape (rows,); `label` holds the index of the class."""
+        batch, part = self.batch, slice(self.start, self.stop)
+        arrays = (self.winners, batch.winning[part], *batch.by_class[:, part])
+        return dict(zip(column_names(batch.contract), arrays, strict=True))
 
-    @property
-    def columns(self) -> Float32:
-        """Return the probabilities class by class, shape (K, rows)."""
-        return self.scores.columns[:, self.start : self.stop]
+    def cells(self, labels: Sequence[bytes]) -> list[list[bytes]]:
+        """Return the same columns as text; `labels` holds the text of each class."""
+        classes = len(labels)
+        best = self.batch.best[self.start : self.stop]
+        digits = self.batch.digits[self.start * classes : self.stop * classes]
+        winning = [digits[place + k] for place, k in zip(range(0, len(digits), classes), best, strict=True)]
+        return [[labels[k] for k in best], winning, *[digits[k::classes] for k in range(classes)]]
 
-    @property
-    def digits(self) -> list[bytes]:
-        """Return the probabilities in the form of `Scores.digits`, length rows * K."""
-        classes = len(self.scores.contract.classes)
-        return self.scores.digits[self.start * classes : self.stop * classes]
-
-    @property
-    def probabilities(self) -> Float32:
-        """Return the probabilities, float32, shape (rows, K)."""
-        return self.scores.probabilities[self.start : self.stop]
+    def part(self, start: int, rows: int) -> Predictions:
+        """Return up to `rows` rows as a batch of their own, whose values are computed for these rows only."""
+        if rows >= self.rows:
+            return self
+        batch, stop = self.batch, min(start + rows, self.rows)
+        place = slice(self.start + start, self.start + stop)
+        return Predictions(type(batch)(batch.contract, batch.x[place], batch.outputs[place]), 0, stop - start)
 
 
-def _winners(columns: Float32) -> NDArray[np.int8]:
+@functools.lru_cache(maxsize=256)
+def column_names(contract: Contract) -> tuple[str, ...]:
+    """Return the names of the columns of an answer; the first holds labels, the others float32."""
+    return ("label", "probability", *(f"probability_{label}" for label in contract.classes))
+
+
+def _find_winners(by_class: Float32) -> NDArray[np.int8]:
     """Return the argmax over the classes, shape (N,), from columns of finite values, shape (K, N)."""
-    best, winners = columns[0], np.zeros(columns.shape[1], dtype=np.int8)
-    for k, column in enumerate(columns[1:], start=1):
+    best, winners = by_class[0], np.zeros(by_class.shape[1], dtype=np.int8)
+    for k, column in enumerate(by_class[1:], start=1):
         better = (column > best).view(np.int8)  # 1 where k exceeds all earlier classes, so the greatest such k wins
         np.maximum(winners, better * np.int8(k), out=winners)
         best = np.maximum(best, column)

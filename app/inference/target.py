@@ -12,7 +12,7 @@ from app.telemetry.stage_timer import Stages
 Named = TypeVar("Named", str, int)
 
 
-def agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | None:
+def agree_on(field: str, in_path: Named | None, in_body: Named | None) -> Named | None:
     """Return the value given in the path or in the body; both may give it if they agree.
 
     Raises:
@@ -24,7 +24,7 @@ def agreed(field: str, in_path: Named | None, in_body: Named | None) -> Named | 
     raise InvalidInput(f"{field}: {problem}", (Problem(None, field, problem),))
 
 
-def required(name: str | None) -> str:
+def require_name(name: str | None) -> str:
     """Return the name of the model, which must be given.
 
     Raises:
@@ -36,7 +36,7 @@ def required(name: str | None) -> str:
     return name
 
 
-async def resolved(plane: DataPlane, stages: Stages, name: str, version: int | None) -> LoadedModel:
+async def resolve_version(plane: DataPlane, stages: Stages, name: str, version: int | None) -> LoadedModel:
     """Return the version that answers; loading time is not attributed to a stage.
 
     Raises:

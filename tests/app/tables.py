@@ -8,16 +8,21 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 
+import httpx2
 import numpy as np
 import orjson
 import pyarrow as pa
+from starlette.testclient import TestClient
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import arrow, float32, ndjson
 from app.inference.codecs import csv as csv_codec
 from app.inference.codecs import json as json_codec
-from app.inference.codecs.blocks import Block, Reader
+from app.inference.codecs.blocks import BlockReader, RowBlock
 from app.schema import Contract, Float32
+
+TWO = ("left", "right")
+"""Features of the model `means`."""
 
 JSON, CSV, NDJSON = json_codec.CONTENT_TYPE, csv_codec.CONTENT_TYPE, ndjson.CONTENT_TYPE
 ARROW, FLOAT32 = arrow.CONTENT_TYPE, float32.CONTENT_TYPE
@@ -121,9 +126,9 @@ def pieces(data: bytes, step: Step) -> Iterator[bytes]:
         yield data[start:stop]
 
 
-def read(reader: Reader, data: bytes, step: Step = None) -> tuple[list[list[float]], dict[int, str]]:
+def read(reader: BlockReader, data: bytes, step: Step = None) -> tuple[list[list[float]], dict[int, str]]:
     """Feed a body to a reader, in pieces, and return its rows, and what is wrong by line or row."""
-    blocks: list[Block] = []
+    blocks: list[RowBlock] = []
     for piece in pieces(data, step):
         blocks += reader.feed(piece)
     blocks += reader.finish()
@@ -135,9 +140,21 @@ def read(reader: Reader, data: bytes, step: Step = None) -> tuple[list[list[floa
     return [row for block in blocks for row in block.x.tolist()], {k: v for k, v in wrong.items() if k is not None}
 
 
-def outcome(reader: Reader, data: bytes, step: Step = None) -> object:
+def outcome(reader: BlockReader, data: bytes, step: Step = None) -> object:
     """Return what `read` gives, or the kind of refusal."""
     try:
         return read(reader, data, step)
     except (InvalidInput, MalformedBody) as error:
         return type(error)
+
+
+def post(
+    client: TestClient, body: bytes, given: str = CSV, wanted: str = "", path: str = "/predict/means"
+) -> httpx2.Response:
+    return client.post(path, content=body, headers={"content-type": given, **({"accept": wanted} if wanted else {})})
+
+
+def post_streamed(client: TestClient, body: bytes, given: str, wanted: str = "") -> httpx2.Response:
+    """Send a body whose length nobody knows, which is answered while it arrives."""
+    headers = {"content-type": given, **({"accept": wanted} if wanted else {})}
+    return client.post("/predict/means", content=iter((body,)), headers=headers)

@@ -22,8 +22,9 @@ from app.api.bodies import declared_length, media_type
 from app.api.preferences import MAX_WAIT_S, idempotency_key, last_event_id, preferred_wait_s
 from app.context import RequestContext
 from app.errors import InvalidInput, MalformedBody
-from app.inference.codecs import formats, oip_blocks, precise_json
+from app.inference.codecs import formats, oip_blocks, strict_json
 from app.inference.codecs import json as json_codec
+from app.inference.codecs.blocks import Unusual
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
@@ -109,7 +110,7 @@ def test_a_large_json_body_read_in_blocks_is_what_it_is_as_a_whole(data: st.Data
     body = data.draw(damaged(BODIES[JSON](rows(700, 3), FEATURES)))
     try:
         blocks = np.concatenate(list(json_codec.row_blocks(body, CONTRACT)))
-    except json_codec.Unusual:
+    except Unusual:
         return
 
     whole = read_json(body)
@@ -146,8 +147,8 @@ def test_a_large_tensor_read_in_blocks_is_what_it_is_as_a_whole(spell: object, d
     body = InferBody(bytearray(data.draw(damaged(bytes(spell(rows(700, 3), FEATURES).data)))))
     try:
         request, values = oip_blocks.split(body)
-        blocks = oip_blocks.rows(list(oip_blocks.blocks(request, values, CONTRACT)), CONTRACT)
-    except (oip_blocks.Unusual, *REFUSALS):
+        blocks = np.concatenate(list(oip_blocks.blocks(request, values, CONTRACT)))
+    except (Unusual, *REFUSALS):
         return
 
     whole = read_tensors(body)
@@ -162,7 +163,7 @@ def test_json_is_parsed_as_pythons_own_parser_does_or_refused(data: st.DataObjec
     good = b'{"a": [1, -2.5e3, "x\\u00e9", null, true, {"b": []}], "c": "\xc3\xa9"}'
     body = data.draw(damaged(good) | st.binary(max_size=40))
     try:
-        found = precise_json.parse(body)
+        found = strict_json.parse(body)
     except MalformedBody:
         return
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from fastapi import Request, Response
+from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
@@ -13,11 +13,13 @@ from app.api.bodies import JSON, media_type, require_utf8
 from app.api.errors import UnsupportedContentType
 from app.api.faults import invalid_input
 from app.api.parameters import Version
+from app.api.responses import PartsResponse
 from app.errors import MalformedBody
 from app.inference.codecs.oip import InferBody, padding
-from app.inference.oip import Inference
+from app.inference.codecs.oip_answers import BINARY
+from app.inference.codecs.oip_reader import OipReader
+from app.inference.pipeline import Pipeline
 
-BINARY = "application/octet-stream"
 JSON_BYTES = "inference-header-content-length"
 
 _TYPES = (JSON, BINARY)
@@ -34,8 +36,8 @@ class InferPath(BaseModel):
 class InferRoute:
     """Answer `POST .../infer`."""
 
-    def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, parameters: Mapping[str, str]) -> None:
         """Answer an inference request.
@@ -48,12 +50,10 @@ class InferRoute:
             path = InferPath.model_validate(parameters)
         except ValidationError as error:
             raise invalid_input(error.errors(include_url=False), InferPath, parameters) from error
-        body = await _read(Request(scope, receive, send))
-        written = await self._inference.answer(body, path.model, path.version, arrived_ns)
-        if written.json_bytes is None:
-            response = Response(written.body, media_type=JSON)
-        else:
-            response = Response(written.body, media_type=BINARY, headers={JSON_BYTES: str(written.json_bytes)})
+        reader = OipReader(await _read(Request(scope, receive, send)), arrived_ns)
+        writer, parts = await self._pipeline.answer_document(reader, path.model, path.version, reader.writer)
+        headers = {} if writer.json_bytes is None else {JSON_BYTES: str(writer.json_bytes)}
+        response = PartsResponse(parts, media_type=writer.content_type, headers=headers)
         await response(scope, receive, send)
 
 

@@ -16,12 +16,12 @@ from app.api.faults import invalid_input
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
 from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
-from app.inference.bulk_predictor import BulkPredictor, BulkRequest
 from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
-from app.inference.codecs.json_answers import CONTENT_TYPE as JSON
+from app.inference.codecs.json import CONTENT_TYPE as JSON
+from app.inference.codecs.json import JsonReader
 from app.inference.codecs.json_answers import ColumnsWriter
-from app.inference.predictor import Predictor
+from app.inference.pipeline import BulkRequest, Pipeline
 
 MAX_WHOLE_BYTES = 1 << 20
 """A body with a declared length up to this is checked completely before it is answered; others are streamed."""
@@ -47,9 +47,8 @@ class PredictQuery(BaseModel, extra="forbid"):
 class Negotiation:
     """Answer prediction requests with the reader and writer that Content-Type and Accept select."""
 
-    def __init__(self, predictor: Predictor, bulk: BulkPredictor, max_waiting_bytes: int) -> None:
-        self._predictor = predictor
-        self._bulk = bulk
+    def __init__(self, pipeline: Pipeline, max_waiting_bytes: int) -> None:
+        self._pipeline = pipeline
         self._max_waiting_bytes = max_waiting_bytes
         self._readers = formats.readers()
         self._writers = formats.writers()
@@ -81,17 +80,18 @@ class Negotiation:
         writer = self._writers[answered]
         if given == JSON:
             columns = query.layout == "columns" and answered == JSON
-            write = ColumnsWriter if columns else lambda contract: writer(contract, BulkOptions())
-            parts = await self._predictor.answer(await request.body(), name, version, write)
+            make_writer = ColumnsWriter if columns else lambda contract: writer(contract, BulkOptions())
+            reader = JsonReader(await request.body())
+            _, parts = await self._pipeline.answer_document(reader, name, version, make_writer)
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
             raise UnsupportedContentType((JSON, *self._readers), given)
         asked = BulkRequest(name, version, self._readers[given], writer, options)
         if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
-            content_type, parts, blank_lines = await self._bulk.whole(asked, request.stream())
+            content_type, parts, blank_lines = await self._pipeline.answer_whole(asked, request.stream())
             passed_over = {BLANK_LINES_HEADER: str(blank_lines)} if blank_lines else {}
             return PartsResponse(parts, media_type=content_type, headers=passed_over)
-        content_type, blocks = await self._bulk.stream(asked, request.stream())
+        content_type, blocks = await self._pipeline.answer_stream(asked, request.stream())
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
 
 

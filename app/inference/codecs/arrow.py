@@ -12,12 +12,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
-from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
-from app.schema import Contract, Float32, all_finite
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
+from app.inference.codecs.columns import clear_bad_rows, rows_of_arrays
+from app.schema import Contract
 from modelstore.reading import SAME_NAME, repeated
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -48,14 +48,14 @@ class ArrowReader:
         self._ended = False
         self._row = 0
 
-    def feed(self, data: bytes) -> Iterator[Block]:
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows of the record batches that are complete now."""
         self._parts.append(data)
         self._size += len(data)
         if self._size >= self._enough:
             yield from self._complete()
 
-    def finish(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[RowBlock]:
         """Yield the remaining rows at the end of the body.
 
         Raises:
@@ -65,7 +65,7 @@ class ArrowReader:
         if self._source is None or (self._size and not self._ended):
             raise MalformedBody("the body ends before the Arrow stream does")
 
-    def _complete(self) -> Iterator[Block]:
+    def _complete(self) -> Iterator[RowBlock]:
         """Yield the rows of all complete messages, and keep the remaining bytes.
 
         An incomplete message is parsed again only after the data has grown by a quarter, so that a large one in many
@@ -87,7 +87,7 @@ class ArrowReader:
         if self._size > MAX_MESSAGE_BYTES:
             raise MalformedBody(f"an Arrow message may have {MAX_MESSAGE_BYTES} bytes; send smaller record batches")
 
-    def _rows_of(self, message: pa.ipc.Message) -> Iterator[Block]:
+    def _rows_of(self, message: pa.ipc.Message) -> Iterator[RowBlock]:
         if message.type == "schema":
             self._source = _source(self._contract, message, ignore_extra=self._ignore_extra)
         elif message.type == "record batch" and self._source is not None:
@@ -108,7 +108,7 @@ class ArrowReader:
                 raise MalformedBody("the body is not an Arrow IPC stream") from error
         return None
 
-    def _blocks(self, message: pa.ipc.Message, source: _Source) -> Iterator[Block]:
+    def _blocks(self, message: pa.ipc.Message, source: _Source) -> Iterator[RowBlock]:
         try:
             if _is_compressed(message):
                 raise MalformedBody("the record batches of the Arrow stream are compressed; send them uncompressed")
@@ -120,24 +120,13 @@ class ArrowReader:
         for start in range(0, batch.num_rows, BINARY_BLOCK_ROWS):
             yield self._block([column.slice(start, BINARY_BLOCK_ROWS) for column in columns])
 
-    def _block(self, columns: list[pa.Array]) -> Block:
-        x = np.empty((len(columns[0]), len(columns)), dtype=np.float32)
-        with np.errstate(over="ignore"):
-            for place, column in enumerate(columns):
-                x[:, place] = column.to_numpy(zero_copy_only=False)  # null becomes NaN
+    def _block(self, columns: list[pa.Array]) -> RowBlock:
+        arrays = (column.to_numpy(zero_copy_only=False) for column in columns)  # null becomes NaN
+        x = rows_of_arrays(arrays, (len(columns[0]), len(columns)))
         first, self._row = self._row, self._row + len(x)
-        return Block(x, first, self._bad(x, first))
-
-    def _bad(self, x: Float32, first: int) -> dict[int, Problem]:
-        """Return the problems of rows that are not finite, by row, and set these rows to 0."""
-        if all_finite(x):
-            return {}
-        bad = {
-            row: Problem(first + row, self._contract.features[column], "must be a finite number, not null")
-            for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
-        }
-        x[list(bad)] = 0
-        return dict(sorted(bad.items()))
+        return RowBlock(
+            x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number, not null")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +152,12 @@ def _source(contract: Contract, message: pa.ipc.Message, *, ignore_extra: bool) 
         InvalidInput: if its columns do not fit the model.
     """
     text = message.serialize().to_pybytes()
-    make = _checked if len(text) <= _KEPT_SCHEMA_BYTES else _checked.__wrapped__
+    make = _check_schema if len(text) <= _KEPT_SCHEMA_BYTES else _check_schema.__wrapped__
     return make(contract, text, ignore_extra)
 
 
 @functools.lru_cache(maxsize=64)
-def _checked(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
+def _check_schema(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
     schema = _schema(text)
     names = contract.recognised(schema.names)
     if problems := _problems(contract, names, schema.types, ignore_extra=ignore_extra):
@@ -214,7 +203,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Tell whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
+    """Return whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
     data = message.metadata.to_pybytes()
     header = _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT)
     batch = header + int.from_bytes(data[header : header + 4], "little")

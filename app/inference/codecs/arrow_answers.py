@@ -15,7 +15,7 @@ import pyarrow as pa
 from app.errors import Problem, ServingError
 from app.inference.codecs.arrow import CONTENT_TYPE
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions, column_names
 from app.schema import Contract
 
 MAX_INT8_CLASSES = 127
@@ -40,18 +40,19 @@ class ArrowWriter:
         """Return the messages for the schema and the dictionary of labels."""
         return self._layout.head
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer as a record batch."""
-        winners = answer.winners.astype(self._layout.index.to_pandas_dtype(), copy=False)
-        parts: list[bytes | memoryview] = [_before_columns(self._layout, answer.rows)]
-        for column in (winners, answer.winning, *answer.columns):
+        parts: list[bytes | memoryview] = [_before_columns(self._layout, predictions.rows)]
+        columns = predictions.columns
+        columns["label"] = columns["label"].astype(self._layout.index.to_pandas_dtype(), copy=False)
+        for column in columns.values():
             parts += (column.data, bytes(-column.nbytes % _ALIGNMENT))
         return b"".join(parts)
 
-    def numbered(self, _number: int, answer: Answer | None, _problem: Problem | None) -> bytes:
+    def numbered_row(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, null if it has no answer. No row numbers: the output has one row per input row."""
-        if answer is not None:
-            return self.rows(answer)
+        if predictions is not None:
+            return self.rows(predictions)
         label = pa.DictionaryArray.from_arrays(pa.nulls(1, self._layout.index), self._layout.labels)
         nothing = [label, *[pa.nulls(1, pa.float32())] * (len(self._layout.schema) - 1)]
         batch: bytes = pa.RecordBatch.from_arrays(nothing, schema=self._layout.schema).serialize().to_pybytes()
@@ -80,8 +81,8 @@ class _Layout:
 def _layout(contract: Contract) -> _Layout:
     labels = pa.array(contract.classes)
     index = pa.int8() if len(contract.classes) <= MAX_INT8_CLASSES else pa.int32()
-    probabilities = [pa.field(f"probability_{label}", pa.float32()) for label in contract.classes]
-    schema = pa.schema([("label", pa.dictionary(index, pa.string())), ("probability", pa.float32()), *probabilities])
+    label, *numbers = column_names(contract)
+    schema = pa.schema([(label, pa.dictionary(index, pa.string())), *((name, pa.float32()) for name in numbers)])
     nothing = _zeros(schema, labels, 0)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as stream:

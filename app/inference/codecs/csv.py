@@ -11,13 +11,14 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
 from app.inference.codecs import frames
-from app.inference.codecs.blocks import MAX_LINE_BYTES, TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, Block, LineEnds, LineReader
-from app.inference.predictions import Answer
-from app.schema import Contract, Float32, packed
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, RowBlock
+from app.inference.codecs.columns import float_of_text, floats_of_text
+from app.inference.codecs.lines import MAX_LINE_BYTES, LineEnds, LineReader
+from app.inference.predictions import Predictions, column_names
+from app.schema import Contract, Float32
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
@@ -50,9 +51,9 @@ class CsvReader:
         above = self._line - 1
         return above + self._lines.blank_lines if self._lines else above
 
-    def feed(self, data: bytes) -> Iterator[Block]:
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now."""
-        data = self._ends.unified(data)
+        data = self._ends.unify(data)
         if self._lines is None:
             self._head += data
             header, feed, data = self._below_blank_lines().partition(b"\n")
@@ -64,7 +65,7 @@ class CsvReader:
         if data:
             yield from self._lines.feed(data.translate(_AS_CSV) if self._delimiter == "\t" else data)
 
-    def finish(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[RowBlock]:
         """Yield the last row, if its line lacks the line feed."""
         if self._lines is None:
             if not self._head.strip(_BLANK_LINES):
@@ -107,11 +108,11 @@ class CsvReader:
             lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
             detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._contract.expectation}"
             raise InvalidInput(detail, tuple(problems))
-        columns = _Columns(self._contract, names)
+        columns = _LinesBelowHeader(self._contract, names)
         return LineReader(self._contract, columns.fast, columns.precise, first=line + 1)
 
 
-class _Columns:
+class _LinesBelowHeader:
     """Read lines of numbers below a known header."""
 
     def __init__(self, contract: Contract, names: list[str]) -> None:
@@ -123,15 +124,7 @@ class _Columns:
 
     def fast(self, lines: bytes) -> Float32 | None:
         """Read lines of numbers that are also valid JSON numbers; return None if anything is unusual."""
-        if b"true" in lines or b"false" in lines or not self._even(lines):
-            return None
-        try:
-            values = orjson.loads(b"[%b]" % lines.replace(b"\n", b","))
-        except orjson.JSONDecodeError:
-            return None
-        if len(values) != self._width * (lines.count(b"\n") + 1):  # an empty line below a single column
-            return None
-        flat = packed(values, len(values))
+        flat = floats_of_text(lines.replace(b"\n", b",")) if self._even(lines) else None
         if flat is None:
             return None
         x = flat.reshape(-1, self._width)
@@ -153,20 +146,13 @@ class _Columns:
         return zip(self._contract.features, self._order, strict=True)
 
     def _number(self, feature: str, field: str) -> float:
-        text = field.strip()
-        only_python = "_" in text or not text.isascii()  # float() accepts 1_0, and digits of any script
-        try:
-            value = float("" if only_python else text)
-        except ValueError:
-            kind = "an empty field" if not text else "text"
-            raise _wrong(feature, f"must be a number, got {kind}") from None
-        with np.errstate(over="ignore"):
-            if not np.isfinite(np.float32(value)):
-                raise _wrong(feature, "must be a finite number within float32, at most 3.4e38 either way")
+        value = float_of_text(field)
+        if isinstance(value, str):
+            raise _wrong(feature, value)
         return value
 
     def _even(self, lines: bytes) -> bool:
-        """Tell whether each line has as many commas as the header, by comparing positions of commas and line feeds."""
+        """Return whether each line has as many commas as the header; compares positions of commas and line feeds."""
         text = np.frombuffer(lines, dtype=np.uint8)
         ends = np.flatnonzero(text == ord("\n"))
         commas = np.flatnonzero(text == ord(","))
@@ -186,27 +172,26 @@ class CsvWriter:
     block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract, *, numbered: bool) -> None:
-        self._classes = contract.classes
+        self._names = column_names(contract)
         self._numbered = numbered
         labels = [_line([label])[:-1] for label in contract.classes]
-        self._frame = frames.Frame([label + b"," for label in labels], [b","] * len(labels), b"\n", b"")
+        self._frame = frames.Frame([label + b"," for label in labels], [b"", b"", *[b","] * len(labels)], b"\n", b"")
 
     def head(self) -> bytes:
         """Return the header line; numbered answers have a first column for the line and a last one for the error."""
-        names = ["label", "probability", *(f"probability_{label}" for label in self._classes)]
-        return _line(["line", *names, "error"] if self._numbered else names)
+        return _line(["line", *self._names, "error"] if self._numbered else list(self._names))
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return frames.write(answer, self._frame)
+        return frames.write(predictions, self._frame)
 
-    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its line number in the request: its answer or its problem."""
-        if answer is not None:
-            return b"%d,%b,\n" % (number, self.rows(answer)[:-1])
+        if predictions is not None:
+            return b"%d,%b,\n" % (number, self.rows(predictions)[:-1])
         place = f"{problem.feature}: " if problem and problem.feature else ""
         text = place + problem.problem if problem else ""
-        return _line([str(number), *[""] * (len(self._classes) + 2), text])
+        return _line([str(number), *[""] * len(self._names), text])
 
     def failure(self, error: ServingError) -> bytes:
         """Return a last line that no CSV reader mistakes for a row."""

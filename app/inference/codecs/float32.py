@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.errors import MalformedBody, Problem, ServingError
-from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, Block
-from app.inference.predictions import Answer
-from app.schema import Contract, all_finite
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
+from app.inference.codecs.columns import clear_bad_rows
+from app.inference.predictions import Predictions
+from app.schema import Contract
 
 CONTENT_TYPE = "application/vnd.tabserve.float32"
 
@@ -32,7 +33,7 @@ class Float32Reader:
         self._rest = b""
         self._row = 0
 
-    def feed(self, data: bytes) -> Iterator[Block]:
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now."""
         data = self._rest + data if self._rest else data
         whole = len(data) - len(data) % self._row_bytes
@@ -40,7 +41,7 @@ class Float32Reader:
         if whole:
             yield self._block(np.frombuffer(data, dtype=_LITTLE_ENDIAN, count=whole // 4))
 
-    def finish(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[RowBlock]:
         """Check that the last row is complete.
 
         Raises:
@@ -52,17 +53,10 @@ class Float32Reader:
             raise MalformedBody(f"the body {came}; {self._contract.name} expects {expected}")
         return iter(())
 
-    def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Block:
+    def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> RowBlock:
         x = values.astype(np.float32).reshape(-1, len(self._contract.features))  # (N, F)
         first, self._row = self._row, self._row + len(x)
-        if all_finite(x):
-            return Block(x, first)
-        bad = {
-            row: Problem(first + row, self._contract.features[column], "must be a finite number")
-            for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
-        }
-        x[list(bad)] = 0
-        return Block(x, first, dict(sorted(bad.items())))
+        return RowBlock(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number"))
 
 
 class Float32Writer:
@@ -78,13 +72,13 @@ class Float32Writer:
         """Return nothing."""
         return b""
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return answer.probabilities.astype(_LITTLE_ENDIAN, copy=False).tobytes()
+        return predictions.outputs.astype(_LITTLE_ENDIAN, copy=False).tobytes()
 
-    def numbered(self, _number: int, answer: Answer | None, _problem: Problem | None) -> bytes:
+    def numbered_row(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, NaN if it has no answer. No row numbers: the output has one row per input row."""
-        return self.rows(answer) if answer else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
+        return self.rows(predictions) if predictions else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
 
     def failure(self, _error: ServingError) -> bytes:
         """Return nothing: the connection is closed, and the log has the reason."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.inference.codecs import csv, float32, json_answers, ndjson
-from app.inference.codecs.blocks import Reader, Writer
+from app.inference.codecs.blocks import BlockReader, BlockWriter
 from app.schema import Contract
 
 if importlib.util.find_spec("pyarrow"):
@@ -33,13 +33,13 @@ class BulkOptions:
     skip: bool = False
 
 
-Readers = Mapping[str, Callable[[Contract, BulkOptions], Reader]]
-Writers = Mapping[str, Callable[[Contract, BulkOptions], Writer]]
+Readers = Mapping[str, Callable[[Contract, BulkOptions], BlockReader]]
+Writers = Mapping[str, Callable[[Contract, BulkOptions], BlockWriter]]
 
 
 def readers() -> Readers:
     """Return the readers by content type, for the formats that this installation can read."""
-    known: dict[str, Callable[[Contract, BulkOptions], Reader]] = {
+    known: dict[str, Callable[[Contract, BulkOptions], BlockReader]] = {
         csv.CONTENT_TYPE: lambda contract, options: csv.CsvReader(contract, ignore_extra=options.ignore_extra),
         csv.TAB_SEPARATED: lambda contract, options: csv.CsvReader(
             contract, ignore_extra=options.ignore_extra, delimiter="\t"
@@ -56,7 +56,7 @@ def readers() -> Readers:
 
 def writers() -> Writers:
     """Return the writers by content type, for the formats that this installation can write."""
-    known: dict[str, Callable[[Contract, BulkOptions], Writer]] = {
+    known: dict[str, Callable[[Contract, BulkOptions], BlockWriter]] = {
         csv.CONTENT_TYPE: lambda contract, options: csv.CsvWriter(contract, numbered=options.skip),
         **{kind: partial(_ndjson_writer, kind) for kind in ndjson.CONTENT_TYPES},
         float32.CONTENT_TYPE: lambda contract, _: float32.Float32Writer(contract),
@@ -67,5 +67,5 @@ def writers() -> Writers:
     return known
 
 
-def _ndjson_writer(kind: str, contract: Contract, _options: BulkOptions) -> Writer:
+def _ndjson_writer(kind: str, contract: Contract, _options: BulkOptions) -> BlockWriter:
     return ndjson.NdjsonWriter(contract, kind)

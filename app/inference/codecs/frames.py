@@ -1,4 +1,4 @@
-"""Write answers as text, one record per row, by joining constants and digits once per block.
+"""Write predictions as text, one record per row.
 
 This module must not know any particular format.
 """
@@ -7,39 +7,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The constant text around the numbers of a row.
+    """The constant text around the cells of a row.
 
     Attributes:
-        begin: text before the probability of the winning class, for each class that may win, length K.
-        before: text before the probability of each class, length K.
+        labels: text of each class where it is the label of a row, with all text before and after it.
+        before: text before each cell of a row.
         end: text that ends a row.
         between: text between two rows.
     """
 
-    begin: list[bytes]
+    labels: list[bytes]
     before: list[bytes]
     end: bytes
     between: bytes
 
 
-def write(answer: Answer, frame: Frame) -> bytes:
+def write(predictions: Predictions, frame: Frame) -> bytes:
     """Return the rows of an answer as text in this frame.
 
     The parts are interleaved column by column, which takes a quarter of the time of formatting row by row.
     """
-    best, digits = answer.best, answer.digits
-    rows, classes = len(best), len(frame.before)
-    width = 2 * classes + 3
+    rows, cells = predictions.rows, predictions.cells(frame.labels)
+    width = 1 + len(cells) + sum(map(bool, frame.before))
     parts = [frame.end + frame.between] * (rows * width)
-    parts[0::width] = [frame.begin[k] for k in best]
-    parts[1::width] = [digits[place + k] for place, k in zip(range(0, rows * classes, classes), best, strict=True)]
-    for k, before in enumerate(frame.before):
-        parts[2 * k + 2 :: width] = [before] * rows
-        parts[2 * k + 3 :: width] = digits[k::classes]
+    place = 0
+    for before, column in zip(frame.before, cells, strict=True):
+        if before:
+            parts[place::width] = [before] * rows
+            place += 1
+        parts[place::width] = column
+        place += 1
     parts[-1] = frame.end
     return b"".join(parts)

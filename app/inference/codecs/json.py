@@ -1,25 +1,23 @@
-"""Read JSON prediction requests into float32 rows.
+"""Read JSON prediction requests, whole or in blocks.
 
-There are two readers: a fast one for well-formed input, and a precise one that runs only if the fast one declines. The
-precise one decides what is an error and reports where, so both accept the same rows with the same bits. This module
-must not know torch, HTTP or which version serves.
+This module must not know torch, HTTP or which version serves.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
-import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
-from app.inference.codecs import precise_json
-from app.schema import Contract, Float32, packed
+from app.inference.codecs.blocks import Envelope, Unusual
+from app.inference.codecs.columns import json_type
+from app.inference.codecs.json_rows import names_in, plain_rows, precise_rows, quick_rows
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, has_unique_names, parse
+from app.schema import Contract, Float32
 from modelstore import wording
 
 CONTENT_TYPE = "application/json"
@@ -30,12 +28,8 @@ _NAMES = ("instances", "model", "version")
 _FIELDS = frozenset(_NAMES)
 _HEAD = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[\s*(?=[\[{])')
 _TAIL = re.compile(rb"\s*\]\s*\}\s*")
-_COMMA = re.compile(rb"\s*,\s*")
-_CLOSING = {ord("["): b"]", ord("{"): b"}"}
-
-
-class Unusual(Exception):
-    """Raised if a body is not plain enough for `row_blocks`; `read_request` must then read it."""
+_BETWEEN_ARRAYS = re.compile(rb"\]\s*,")
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +37,7 @@ class PredictRequest:
     """The envelope of a prediction request; its rows are not validated yet.
 
     Attributes:
-        plain: whether the fast parser accepted the body and it holds no booleans, so that the fast reader may be used.
+        plain: whether the fast parser accepted the body, so that the fast reader may be tried.
     """
 
     model: str | None
@@ -64,11 +58,11 @@ def read_request(body: bytes) -> PredictRequest:
         MalformedBody: if the body is not JSON, or an object in it has a duplicate name.
         InvalidInput: if a field is missing, unknown or of the wrong type.
     """
-    plain = not _may_hold_booleans(body) and len(body) <= precise_json.MOST_AT_ONCE_BYTES
+    plain = len(body) <= MOST_AT_ONCE_BYTES
     try:
-        document = orjson.loads(body) if plain else precise_json.parse(body)
+        document = orjson.loads(body) if plain else parse(body)
     except orjson.JSONDecodeError:
-        document, plain = precise_json.parse(body), False
+        document, plain = parse(body), False
     if type(document) is not dict or not _FIELDS.issuperset(document):
         raise _invalid_envelope(document)
     instances = document.get("instances")
@@ -80,8 +74,8 @@ def read_request(body: bytes) -> PredictRequest:
         raise _invalid_field("model", "must be the name of a model", model)
     if version is not None and (type(version) is not int or not 1 <= version <= 999_999_999):
         raise _invalid_field("version", "must be a whole number from 1", version)
-    if plain and body.count(b'"') != 2 * (len(document) + (model is not None) + _names(instances)):
-        precise_json.parse(body)  # more quotes than names: a duplicate name (refused there), an escape or a string
+    if plain and not has_unique_names(body, len(document) + (model is not None) + names_in(instances)):
+        parse(body)  # refuses duplicate names; accepts escapes and strings as values
     return PredictRequest(model, version, instances, plain)
 
 
@@ -95,21 +89,37 @@ def read_rows(request: PredictRequest, contract: Contract) -> Float32:
     Raises:
         InvalidInput: if a row is invalid; names row and feature of the first problems.
     """
-    rows = _rows_if_good(request.instances, contract) if request.plain else None
-    return precise_json.rows(request.instances, contract) if rows is None else rows
+    rows = quick_rows(request.instances, contract) if request.plain else None
+    return precise_rows(request.instances, contract) if rows is None else rows
 
 
-def plain_rows(document: bytes, contract: Contract) -> Float32 | None:
-    """Return the rows of a JSON array of rows, float32, shape (N, F); None if anything is unusual."""
-    if _may_hold_booleans(document):
-        return None
-    try:
-        instances = orjson.loads(document)
-    except orjson.JSONDecodeError:
-        return None
-    if not instances or document.count(b'"') != 2 * _names(instances):
-        return None
-    return _rows_if_good(instances, contract)
+class JsonReader:
+    """Read a prediction request: in steps if it is large and plain, else as a whole."""
+
+    may_name_model = True
+    is_one_computation = False
+    deadline_ns = None
+
+    def __init__(self, body: bytes) -> None:
+        self.size_bytes = len(body)
+        self.has_steps = len(body) > BLOCK_BYTES
+        self._body = body
+        self._request: PredictRequest | None = None
+
+    def steps(self, contract: Contract) -> Iterator[Float32]:
+        """Yield the rows in blocks."""
+        return row_blocks(self._body, contract)
+
+    def parse(self) -> Envelope:
+        """Read the envelope."""
+        self._request = request = read_request(self._body)
+        return Envelope(request.model, request.version, len(request.instances))
+
+    def rows(self, contract: Contract) -> Float32:
+        """Return the rows of the parsed request."""
+        request, self._request = self._request, None
+        assert request is not None
+        return read_rows(request, contract)
 
 
 def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:
@@ -121,59 +131,40 @@ def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:
     head, tail = _HEAD.match(body), body.rfind(b"]")
     if head is None or _TAIL.fullmatch(body, tail) is None:
         raise Unusual
-    place, end, closing = head.end(), len(body[:tail].rstrip()), _CLOSING[body[head.end()]]
-    while True:
-        stop = body.find(closing, min(place + BLOCK_BYTES, end - 1), end) + 1
-        few = stop - place <= precise_json.MOST_AT_ONCE_BYTES
-        rows = plain_rows(b"[%b]" % body[place:stop], contract) if stop and few else None
+    between = _BETWEEN_ARRAYS if body[head.end()] == ord("[") else _BETWEEN_OBJECTS
+    for piece in pieces(body, between, head.end(), tail):
+        rows = plain_rows(b"[%b]" % piece, contract)
         if rows is None:
             raise Unusual
         yield rows
-        if stop == end:
-            return
-        comma = _COMMA.match(body, stop, end)
-        if comma is None:
+
+
+def pieces(text: bytes, between: re.Pattern[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """Yield the elements of a JSON array in pieces, without the brackets and the commas between pieces.
+
+    Args:
+        text: holds the elements.
+        between: matches the end of an element and the comma behind it.
+        start: where the first element starts.
+        stop: where the last element ends.
+
+    Raises:
+        Unusual: if a piece is too large to be parsed at once: a single row of that length, or invalid text.
+    """
+    while True:
+        cut = between.search(text, start + BLOCK_BYTES, stop)
+        end = cut.end() - 1 if cut else stop
+        if end - start > MOST_AT_ONCE_BYTES:
             raise Unusual
-        place = comma.end()
-
-
-def _may_hold_booleans(body: bytes) -> bool:
-    return b"true" in body or b"false" in body
-
-
-def _names(instances: list[Any]) -> int:
-    """Return the number of names in the rows if these are well-formed."""
-    return sum(len(row) for row in instances if type(row) is dict) if type(instances[0]) is dict else 0
-
-
-def _rows_if_good(instances: list[Any], contract: Contract) -> Float32 | None:
-    """Return the rows, or None if any of them is not well-formed."""
-    features = len(contract.features)
-    values: Iterable[float]
-    if len(instances) == 1 and type(instances[0]) is list and len(instances[0]) == features:
-        x = packed(instances[0], features)
-        return None if x is None else x.reshape(1, features)
-    kinds = set(map(type, instances))
-    if kinds == {list} and set(map(len, instances)) == {features}:
-        values = itertools.chain.from_iterable(instances)
-    elif kinds == {dict} and all(row.keys() == contract.columns.keys() for row in instances):
-        values = itertools.chain.from_iterable(map(_picker(contract), instances))
-    else:
-        return None
-    x = packed(values, len(instances) * features)
-    return None if x is None else x.reshape(-1, features)  # (N, F)
-
-
-@functools.lru_cache(maxsize=256)
-def _picker(contract: Contract) -> Callable[[dict[str, float]], Sequence[float]]:
-    if len(contract.features) == 1:
-        return lambda row: (row[contract.features[0]],)
-    return operator.itemgetter(*contract.features)
+        yield text[start:end]
+        if cut is None:
+            return
+        start = cut.end()
 
 
 def _invalid_envelope(document: object) -> InvalidInput:
     if not isinstance(document, dict):
-        kind = precise_json.type_name(document)
+        kind = json_type(document)
         return InvalidInput(f'the body must be an object such as {{"instances": [[...], ...]}}, got {kind}')
     problems: list[Problem] = []
     for position, name in enumerate(document, start=1):
@@ -184,6 +175,6 @@ def _invalid_envelope(document: object) -> InvalidInput:
 
 
 def _invalid_field(field: str, expected: str, got: object) -> InvalidInput:
-    kind = "an empty array" if got == [] else "nothing" if got is None else precise_json.type_name(got)
+    kind = "an empty array" if got == [] else "nothing" if got is None else json_type(got)
     problem = f"{expected}, got {kind}"
     return InvalidInput(f"{field} {problem}", (Problem(None, field, problem),))

@@ -13,7 +13,7 @@ import orjson
 from app.errors import Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract
 
 CONTENT_TYPE = "application/json"
@@ -28,19 +28,21 @@ class Warnings:
         self._listed: list[bytes] = []
         self._omitted = 0
 
-    def note(self, answer: Answer) -> None:
+    def note(self, predictions: Predictions) -> None:
         """Record the values of a block that are outside the training range."""
-        first, self._rows = self._rows, self._rows + answer.rows
-        if answer.scores.outside is None:
+        first, self._rows = self._rows, self._rows + predictions.rows
+        if predictions.batch.outside is None:
             return
-        outside = answer.scores.outside[answer.start : answer.stop]
-        values = answer.scores.x[answer.start : answer.stop][outside]  # (W,), in row-major order, as np.nonzero below
+        outside = predictions.batch.outside[predictions.start : predictions.stop]
+        values = predictions.batch.x[predictions.start : predictions.stop][
+            outside
+        ]  # (W,), in row-major order, as np.nonzero below
         room = MAX_WARNINGS - len(self._listed)
         self._omitted += max(0, len(values) - room)
         if len(values) and room:
             digits = orjson.dumps(values[:room], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
             rows, columns = np.nonzero(outside)
-            templates = _warning_templates(answer.contract)
+            templates = _warning_templates(predictions.contract)
             self._listed += [
                 templates[column] % (first + row, value)
                 for row, column, value in zip(rows.tolist(), columns.tolist(), digits, strict=False)
@@ -75,7 +77,7 @@ def frame(contract: Contract, between: bytes) -> frames.Frame:
     labels = [orjson.dumps(label) for label in contract.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
-    return frames.Frame(begin, before, b"}}", between)
+    return frames.Frame(begin, [b"", b"", *before], b"}}", between)
 
 
 @functools.lru_cache(maxsize=256)
@@ -99,20 +101,20 @@ class RowsWriter:
         """Return the bytes before the first row."""
         return _head(self._contract) + b'"predictions":['
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of a block."""
-        self._warnings.note(answer)
+        self._warnings.note(predictions)
         comma, self._started = b"," if self._started else b"", True
-        return comma + frames.write(answer, self._frame)
+        return comma + frames.write(predictions, self._frame)
 
     def tail(self) -> bytes:
         """Return the bytes after the last row."""
         return b"]" + self._warnings.json() + b"}"
 
-    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its number in the request: its answer or its problem."""
-        if answer is not None:
-            text = self.rows(answer)
+        if predictions is not None:
+            text = self.rows(predictions)
             comma = text[:1] if text[:1] == b"," else b""
             return b'%b{"line":%d,%b' % (comma, number, text[len(comma) + 1 :])
         self._warnings.skip()
@@ -129,6 +131,7 @@ class ColumnsWriter:
     """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller."""
 
     content_type = CONTENT_TYPE
+    block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -140,12 +143,12 @@ class ColumnsWriter:
         """Return the bytes before the first row."""
         return _head(self._contract) + b'"classes":[%b],"probabilities":[' % b",".join(self._quoted)
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of a block."""
-        self._warnings.note(answer)
+        self._warnings.note(predictions)
         comma = b"," if self._labels else b""
-        self._labels.append(b",".join([self._quoted[k] for k in answer.best]))
-        matrix = np.ascontiguousarray(answer.probabilities)
+        self._labels.append(b",".join([self._quoted[k] for k in predictions.best]))
+        matrix = np.ascontiguousarray(predictions.outputs)
         return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
     def tail(self) -> bytes:
@@ -158,17 +161,17 @@ def _one_row(contract: Contract) -> list[bytes]:
     """Return templates of the answer to one row without warnings, one per winning class, for K + 1 numbers."""
     head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
     row = frame(contract, b"")
-    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before)
-    return [head + begin.replace(b"%", b"%%") + b"%b" + each + row.end + b"]}" for begin in row.begin]
+    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before[1:])
+    return [head + label.replace(b"%", b"%%") + each + row.end + b"]}" for label in row.labels]
 
 
-def write_answer(answer: Answer) -> bytes:
+def write_answer(predictions: Predictions) -> bytes:
     """Return the whole JSON answer to one small request."""
-    scores = answer.scores
-    if scores.outside is None and answer.rows == 1:  # the most common case, in a fifth of the time
-        templates, best = _one_row(scores.contract), scores.best[answer.start]
-        first = answer.start * len(templates)
-        digits = scores.digits[first : first + len(templates)]
+    batch = predictions.batch
+    if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
+        templates, best = _one_row(batch.contract), batch.best[predictions.start]
+        first = predictions.start * len(templates)
+        digits = batch.digits[first : first + len(templates)]
         return templates[best] % (digits[best], *digits)
-    writer = RowsWriter(answer.contract)
-    return b"".join((writer.head(), writer.rows(answer), writer.tail()))
+    writer = RowsWriter(predictions.contract)
+    return b"".join((writer.head(), writer.rows(predictions), writer.tail()))

@@ -10,11 +10,12 @@ import re
 import orjson
 
 from app.errors import MalformedBody, Problem, ServingError
-from app.inference.codecs import frames, precise_json
-from app.inference.codecs import json as json_codec
-from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, LineReader
+from app.inference.codecs import frames, strict_json
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.codecs.json_answers import frame
-from app.inference.predictions import Answer
+from app.inference.codecs.json_rows import plain_rows, precise_rows
+from app.inference.codecs.lines import LineReader
+from app.inference.predictions import Predictions
 from app.schema import Contract, Float32
 from modelstore.reading import LINE_ENDS_LOST
 
@@ -31,17 +32,17 @@ def ndjson_reader(contract: Contract) -> LineReader:
         feeds = lines.count(b"\n")
         if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # or a row could span lines and another share one
             return None
-        rows = json_codec.plain_rows(b"[%b]" % lines.replace(b"\n", b","), contract)
+        rows = plain_rows(b"[%b]" % lines.replace(b"\n", b","), contract)
         return rows if rows is not None and len(rows) == feeds + 1 else None
 
     def precise(line: bytes) -> Float32:
         try:
-            row = precise_json.parse(line)
+            row = strict_json.parse(line)
         except MalformedBody as error:
             if _SEVERAL.search(line):
                 raise MalformedBody(f"has several rows, one is expected; {LINE_ENDS_LOST}") from error
             raise
-        return precise_json.rows([row], contract)
+        return precise_rows([row], contract)
 
     return LineReader(contract, fast, precise, first=1)
 
@@ -59,14 +60,14 @@ class NdjsonWriter:
         """Return nothing: lines are independent of each other."""
         return b""
 
-    def rows(self, answer: Answer) -> bytes:
+    def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
-        return frames.write(answer, self._frame) + b"\n"
+        return frames.write(predictions, self._frame) + b"\n"
 
-    def numbered(self, number: int, answer: Answer | None, problem: Problem | None) -> bytes:
+    def numbered_row(self, number: int, predictions: Predictions | None, problem: Problem | None) -> bytes:
         """Return one row with its line number in the request: its answer or its problem."""
-        if answer is not None:
-            return b'{"line":%d,%b' % (number, self.rows(answer)[1:])
+        if predictions is not None:
+            return b'{"line":%d,%b' % (number, self.rows(predictions)[1:])
         wrong = {"feature": problem.feature, "problem": problem.problem} if problem else None
         return orjson.dumps({"line": number, "error": wrong}) + b"\n"
 

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from app.errors import InvalidInput, MalformedBody
-from app.inference.codecs import precise_json
+from app.inference.codecs import strict_json
+from app.inference.codecs.columns import json_type
 from app.inference.codecs.oip_fields import (
     hint,
     read_flag,
@@ -26,6 +27,7 @@ from app.inference.codecs.oip_fields import (
     read_text,
     wrong,
 )
+from app.inference.codecs.strict_json import has_unique_names
 
 Bytes = bytes | bytearray
 
@@ -118,24 +120,24 @@ def read_request(body: InferBody) -> InferRequest:
     if json_bytes > size:
         raise MalformedBody(f"Inference-Header-Content-Length must be at most {size}, the length of the body")
     text = whole[:json_bytes]
-    document, exact = _parsed(text)
+    document, exact = _parse_document(text)
     request = _envelope(document, whole[json_bytes:])
-    if not exact and body.data.count(b'"', body.start, body.start + json_bytes) != 2 * _strings(document):
-        precise_json.parse(bytes(text))  # refuses duplicate names; accepts escapes and strings as values
+    if not exact and not has_unique_names(body.data, _strings(document), body.start, body.start + json_bytes):
+        strict_json.parse(bytes(text))  # refuses duplicate names; accepts escapes and strings as values
     return request
 
 
-def _parsed(text: memoryview) -> tuple[Any, bool]:
+def _parse_document(text: memoryview) -> tuple[Any, bool]:
     """Return the document, and whether it is known to have no duplicate names."""
-    if len(text) <= precise_json.MOST_AT_ONCE_BYTES:
+    if len(text) <= strict_json.MOST_AT_ONCE_BYTES:
         with contextlib.suppress(orjson.JSONDecodeError):
             return orjson.loads(text), False
-    return precise_json.parse(bytes(text)), True
+    return strict_json.parse(bytes(text)), True
 
 
 def _envelope(document: Any, binary: memoryview) -> InferRequest:
     if type(document) is not dict:
-        kind = precise_json.type_name(document)
+        kind = json_type(document)
         raise InvalidInput(f'the body must be an object such as {{"inputs": [{{"name": ...}}]}}, got {kind}')
     parameters = read_parameters(document, "parameters")
     inputs = read_objects(document, "inputs")

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import functools
 import struct
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import orjson
 
 from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.schema import Contract
+
+JSON, BINARY = "application/json", "application/octet-stream"
+STEP_ROWS = 2048  # rows to write in one step, unless their outputs are quick
 
 Buffer = bytes | memoryview
 
@@ -24,20 +27,12 @@ _DATATYPES = {"probabilities": b"FP32", "label": b"BYTES", "class_index": b"INT6
 _LENGTH = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A whole answer.
+class InferWriter:
+    """Write the requested outputs, all at the end, since the JSON before them states their sizes.
 
     Attributes:
-        json_bytes: number of bytes that are JSON, if binary outputs follow; else None.
+        json_bytes: number of bytes that are JSON, if binary outputs follow; else None. Known after `tail`.
     """
-
-    body: bytes
-    json_bytes: int | None = None
-
-
-class InferWriter:
-    """Write the requested outputs."""
 
     def __init__(self, request: InferRequest, contract: Contract) -> None:
         self._id = request.id
@@ -45,16 +40,25 @@ class InferWriter:
         self._outputs = request.outputs
         self._blocks: list[list[Buffer]] = [[] for _ in request.outputs]
         self._rows = 0
+        self._is_binary = any(output.binary for output in request.outputs)
+        self.json_bytes: int | None = None
+        self.content_type = BINARY if self._is_binary else JSON
+        self.block_rows = sys.maxsize if all(output.is_quick for output in request.outputs) else STEP_ROWS
 
-    def rows(self, answer: Answer) -> None:
-        """Add the rows of a block."""
-        self._rows += answer.rows
+    def head(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def rows(self, predictions: Predictions) -> bytes:
+        """Keep the rows of a block for the end."""
+        self._rows += predictions.rows
         for output, blocks in zip(self._outputs, self._blocks, strict=True):
-            blocks.append(_block(answer, output))
+            blocks.append(_block(predictions, output))
+        return b""
 
-    def finish(self) -> Written:
+    def tail(self) -> bytes:
         """Return the whole answer."""
-        described = b",".join(map(self._described, self._outputs, self._blocks))
+        described = b",".join(map(self._describe, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
         text = b'%b%b"outputs":[%b]}' % (_head(self._contract), name, described)
         binary = [
@@ -63,11 +67,12 @@ class InferWriter:
             if output.binary
             for block in blocks
         ]
-        if not any(output.binary for output in self._outputs):
-            return Written(text)
-        return Written(b"".join((text, *binary)), len(text))
+        if not self._is_binary:
+            return text
+        self.json_bytes = len(text)
+        return b"".join((text, *binary))
 
-    def _described(self, output: Output, blocks: list[Buffer]) -> bytes:
+    def _describe(self, output: Output, blocks: list[Buffer]) -> bytes:
         shape = b"%d" % self._rows
         datatype = b"BYTES" if output.top else _DATATYPES[output.name]
         if output.name == CLASSIFIED:
@@ -80,29 +85,29 @@ class InferWriter:
         return described + b'"data":[%b]}' % b",".join(blocks)
 
 
-def _block(answer: Answer, output: Output) -> Buffer:
+def _block(predictions: Predictions, output: Output) -> Buffer:
     """Return the rows of a block: bytes of the tensor, or JSON values separated by commas."""
     if output.top:
-        texts = _ranked(answer, output.top)
+        texts = _rank(predictions, output.top)
         return _elements(texts) if output.binary else b",".join([orjson.dumps(text.decode()) for text in texts])
     if output.name == "label":
-        labels = _labels(answer.contract, binary=output.binary)
-        return (b"" if output.binary else b",").join([labels[k] for k in answer.best])
+        labels = _labels(predictions.contract, binary=output.binary)
+        return (b"" if output.binary else b",").join([labels[k] for k in predictions.best])
     if output.name == "class_index":
-        return answer.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(answer.best)[1:-1]
+        return predictions.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(predictions.best)[1:-1]
     if output.binary:
-        return answer.probabilities.astype("<f4", copy=False).data
-    if answer.rows <= _FEW_ROWS:
-        return b",".join(answer.digits)
-    return orjson.dumps(answer.probabilities.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+        return predictions.outputs.astype("<f4", copy=False).data
+    if predictions.rows <= _FEW_ROWS:
+        return b",".join(predictions.digits)
+    return orjson.dumps(predictions.outputs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
-def _ranked(answer: Answer, top: int) -> list[bytes]:
+def _rank(predictions: Predictions, top: int) -> list[bytes]:
     """Return `value:index:label` of the most probable classes of each row; equal ones in class order."""
-    classes = len(answer.contract.classes)
-    order = np.argsort(-answer.probabilities, axis=1, kind="stable")[:, :top]  # (rows, top)
-    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(answer.contract.classes)]
-    digits = answer.digits
+    classes = len(predictions.contract.classes)
+    order = np.argsort(-predictions.outputs, axis=1, kind="stable")[:, :top]  # (rows, top)
+    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(predictions.contract.classes)]
+    digits = predictions.digits
     return [digits[row * classes + k] + tails[k] for row, best in enumerate(order.tolist()) for k in best]
 
 

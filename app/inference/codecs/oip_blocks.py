@@ -10,16 +10,16 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import orjson
 
 from app.errors import ServingError
-from app.inference.codecs.json import BLOCK_BYTES
+from app.inference.codecs.blocks import Unusual
+from app.inference.codecs.columns import NUMBERS, floats_of_text
+from app.inference.codecs.json import BLOCK_BYTES, pieces
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
-from app.inference.codecs.precise_json import MOST_AT_ONCE_BYTES
-from app.schema import Contract, Float32, packed
+from app.schema import Contract, Float32
 
 _DATA = re.compile(rb'"data"\s*:\s*\[')
 _END_OF_ROWS = re.compile(rb"\]\s*\]")
@@ -28,15 +28,10 @@ _BETWEEN_NUMBERS = re.compile(rb",")
 _ROW = re.compile(rb"\s*\[")
 _MAX_ENVELOPE_BYTES = 16 << 10
 _DATATYPES = frozenset(("FP32", "FP64"))
-_KINDS = frozenset((int, float))
-
-
-class Unusual(Exception):
-    """Raised if a body is not plain enough for this reader."""
 
 
 def is_large(body: InferBody) -> bool:
-    """Tell whether a body is large enough to be read in steps."""
+    """Return whether a body is large enough to be read in steps."""
     return body.json_bytes is None and len(body.data) > BLOCK_BYTES
 
 
@@ -65,7 +60,7 @@ def split(body: InferBody) -> tuple[InferRequest, bytes]:
 
 
 def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator[Float32]:
-    """Yield the values of the tensor in order, float32, shape (n,), finite.
+    """Yield the rows of the tensor in blocks, float32, shape (n, F), finite; n may be 0.
 
     Raises:
         Unusual: if the shape or anything else is not plain; possibly after some blocks.
@@ -75,20 +70,17 @@ def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator
     if len(shape) != 2 or shape[1] != features or not shape[0]:
         raise Unusual
     nested, left = _ROW.match(values) is not None, shape[0] * features
-    for text in _pieces(values, _BETWEEN_ROWS if nested else _BETWEEN_NUMBERS):
-        numbers = _numbers(text, features if nested else None)
-        x = packed(numbers, len(numbers))
-        left -= len(numbers)
-        if x is None or left < 0:
+    rest = np.empty(0, dtype=np.float32)  # the begin of a row, after flat values
+    for text in pieces(values, _BETWEEN_ROWS if nested else _BETWEEN_NUMBERS, 0, len(values)):
+        x = _nested(text, features) if nested else floats_of_text(text)
+        if x is None or (left := left - len(x)) < 0:
             raise Unusual
-        yield x
+        x = np.concatenate((rest, x)) if len(rest) else x
+        whole = len(x) - len(x) % features
+        rest = x[whole:]
+        yield x[:whole].reshape(-1, features)
     if left:
         raise Unusual
-
-
-def rows(values: list[Float32], contract: Contract) -> Float32:
-    """Return the blocks as rows, float32, shape (N, F)."""
-    return np.concatenate(values).reshape(-1, len(contract.features))
 
 
 def _end(text: bytes, begin: int) -> int:
@@ -102,31 +94,12 @@ def _end(text: bytes, begin: int) -> int:
     return end.end() - 1
 
 
-def _pieces(values: bytes, between: re.Pattern[bytes]) -> Iterator[bytes]:
-    """Yield the text in pieces that end at the end of an element, without the comma."""
-    place = 0
-    while cut := between.search(values, place + BLOCK_BYTES):
-        yield _few(values[place : cut.end() - 1])
-        place = cut.end()
-    yield _few(values[place:])
-
-
-def _few(text: bytes) -> bytes:
-    if len(text) > MOST_AT_ONCE_BYTES:  # a single row of that length, or invalid text
-        raise Unusual
-    return text
-
-
-def _numbers(text: bytes, columns: int | None) -> list[float]:
-    """Return the numbers of a piece: of rows with `columns` values, or flat if that is None."""
+def _nested(text: bytes, columns: int) -> Float32 | None:
+    """Return the numbers of a piece of rows with `columns` values; None if anything is not plain."""
     try:
-        found: list[Any] = orjson.loads(b"[%b]" % text)
+        rows = orjson.loads(b"[%b]" % text)
     except orjson.JSONDecodeError:
-        raise Unusual from None
-    if columns is not None:
-        if any(type(row) is not list or len(row) != columns for row in found):
-            raise Unusual
-        found = list(itertools.chain.from_iterable(found))
-    if not found or not _KINDS.issuperset(map(type, found)):
-        raise Unusual
-    return found
+        return None
+    if not rows or any(type(row) is not list or len(row) != columns for row in rows):
+        return None
+    return NUMBERS.floats(list(itertools.chain.from_iterable(rows)))

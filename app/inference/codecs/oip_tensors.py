@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidInput, Problem
-from app.inference.codecs import precise_json
+from app.inference.codecs.columns import OUT_OF_RANGE, ValueColumn, all_finite, floats_of_array
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_fields import wrong
-from app.schema import Contract, Float32, all_finite, packed
+from app.schema import Contract, Float32
 from modelstore.reading import SAME_NAME, repeated
 
 _BINARY: dict[str, np.dtype[Any]] = {
@@ -35,13 +35,18 @@ _BINARY: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
 }
 DATATYPES = tuple(_BINARY)  # accepted for inputs
-_LIMITS = {name: np.iinfo(kind) for name, kind in _BINARY.items() if name.startswith(("INT", "UINT"))}
-_IN_JSON = frozenset(_BINARY) - {"FP16", "BF16"}
-_BLOCK_VALUES = 4096
-_STEP_VALUES = 65_536
-_NUMBERS = frozenset((int, float))
-_WHOLE = frozenset((int,))
-_TRUTHS = frozenset((int, bool))
+
+
+def _whole_numbers(datatype: str) -> ValueColumn:
+    limits = np.iinfo(_BINARY[datatype])
+    return ValueColumn(f"values of {datatype}", frozenset((int,)), (limits.min, limits.max))
+
+
+_IN_JSON = {
+    "BOOL": ValueColumn("values of BOOL", frozenset((int, bool)), (0, 1)),
+    **{datatype: _whole_numbers(datatype) for datatype in _BINARY if datatype.startswith(("INT", "UINT"))},
+    **dict.fromkeys(("FP32", "FP64"), ValueColumn("numbers", frozenset((int, float)))),
+}
 
 
 def read_rows(request: InferRequest, contract: Contract) -> Float32:
@@ -117,33 +122,12 @@ def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], co
         values = list(itertools.chain.from_iterable(values))
     if len(values) != rows * columns:
         raise _unfit(contract, "data", f"has {len(values)} values, the shape says {rows * columns}")
-    x = _packed(values, tensor.datatype)
+    column = _IN_JSON[tensor.datatype]
+    x = column.floats(values)
     if x is None:
-        raise _fault(values, tensor.datatype, features, contract)
+        place, problem = next(column.problems(values))
+        raise _at(place, features, problem, contract)
     return x
-
-
-def _packed(values: list[Any], datatype: str) -> Float32 | None:
-    """Return the values, or None if one is invalid; work in steps, between which other threads can run."""
-    parts = []
-    for start in range(0, len(values), _STEP_VALUES):
-        part = values[start : start + _STEP_VALUES]
-        x = packed(part, len(part)) if _fits(part, datatype) else None
-        if x is None:
-            return None
-        parts.append(x)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _fits(values: list[Any], datatype: str) -> bool:
-    """Tell whether all values fit the datatype, apart from the range of floats."""
-    kinds = set(map(type, values))
-    limits = _LIMITS.get(datatype)
-    if limits:
-        return kinds <= _WHOLE and min(values) >= limits.min and max(values) <= limits.max
-    if datatype == "BOOL":
-        return kinds <= _TRUTHS and {0, 1}.issuperset(values)
-    return kinds <= _NUMBERS
 
 
 def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], contract: Contract) -> Float32:
@@ -155,51 +139,18 @@ def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], c
         raise _unfit(contract, "binary_data_size", f"{len(part)} bytes were sent, shape and datatype say {expected}")
     x = _cast(np.frombuffer(part, kind), tensor.datatype)
     if not all_finite(x):
-        raise _not_finite(int(np.flatnonzero(~np.isfinite(x))[0]), features, contract)
+        raise _at(int(np.flatnonzero(~np.isfinite(x))[0]), features, OUT_OF_RANGE, contract)
     return x
 
 
 def _cast(values: np.ndarray[Any, Any], datatype: str) -> Float32:
-    """Return values as float32, without a copy if possible; 64-bit integers are cast via float64, as in JSON."""
+    """Return values as float32 that may be written to, without a copy if possible."""
     if datatype == "BF16":
         values = (values.astype("<u4") << 16).view("<f4")
     elif datatype == "BOOL":
         values = values != 0
-    elif values.dtype.itemsize == 8:
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = values.astype(np.float64).astype(np.float32)
-    x: Float32 = values.astype(np.float32, copy=False)
+    x = floats_of_array(values)
     return x if x.flags.aligned and x.flags.writeable else x.copy()
-
-
-def _fault(values: list[Any], datatype: str, features: Sequence[str], contract: Contract) -> InvalidInput:
-    """Return the error for the first invalid value; valid blocks are skipped quickly."""
-    first = next(
-        start
-        for start in range(0, len(values), _BLOCK_VALUES)
-        if not _are_good(values[start : start + _BLOCK_VALUES], datatype)
-    )
-    for place, value in enumerate(values[first : first + _BLOCK_VALUES], start=first):
-        if not _fits_one(value, datatype):
-            got = precise_json.type_name(value)
-            got = "another number" if got == "a number" else got
-            kind = "numbers" if datatype in {"FP32", "FP64"} else f"values of {datatype}"
-            return _at(place, features, f"must be {kind}, got {got}", contract)
-        if packed((value,), 1) is None:
-            return _not_finite(place, features, contract)
-    raise AssertionError("no value is wrong")
-
-
-def _are_good(values: list[Any], datatype: str) -> bool:
-    return _fits(values, datatype) and packed(values, len(values)) is not None
-
-
-def _fits_one(value: object, datatype: str) -> bool:
-    return isinstance(value, int | float) and _fits([value], datatype)
-
-
-def _not_finite(place: int, features: Sequence[str], contract: Contract) -> InvalidInput:
-    return _at(place, features, "must be a finite number within float32, at most 3.4e38 either way", contract)
 
 
 def _at(place: int, features: Sequence[str], problem: str, contract: Contract) -> InvalidInput:

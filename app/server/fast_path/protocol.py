@@ -2,7 +2,7 @@
 
 All other requests, and every request that is unusual in any way, go through uvicorn and ASGI, so this class only has
 to handle the plain case: an HTTP/1.1 request with a small JSON body and no unanswered request before it on the
-connection. It must not know models or parse JSON; both paths pass the body to the same `Predictor`.
+connection. It must not know models or parse JSON; both paths pass the body to the same `Pipeline`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class DirectProtocol(BoundedProtocol):
             if exchange.incomplete is not None:
                 exchange.complete_body()
             alone = len(self.connections) == 1
-            entry = self.edge.predictor.answer_soon(exchange.body, exchange.model, exchange.finish, alone=alone)
+            entry = self.edge.pipeline.answer_soon(exchange.body, exchange.model, exchange.finish, alone=alone)
         except Exception as error:
             exchange.finish(error)
             return

@@ -13,7 +13,7 @@ import pytest
 from app.errors import MAX_PROBLEMS, InvalidInput
 from app.inference.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
 from app.inference.errors import RowQueueFull
-from app.inference.predictions import Answer
+from app.inference.predictions import Predictions
 from app.registry.errors import ModelNotFound, VersionNotFound
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
@@ -53,42 +53,42 @@ def store(repository: ModelRepository) -> ModelRepository:
     return repository
 
 
-def high(answer: Answer) -> list[float]:
-    return [float(value) for value in answer.probabilities[:, 1]]
+def high(answer: Predictions) -> list[float]:
+    return [float(value) for value in answer.outputs[:, 1]]
 
 
 def test_requests_of_one_turn_get_their_own_parts(store: ModelRepository) -> None:
     sizes = (1, 3, 2, 5)
     parts = [rows(size) for size in sizes]
 
-    async def scene(plane: DataPlane) -> list[Answer]:
+    async def scene(plane: DataPlane) -> list[Predictions]:
         model = plane.active("means")
         return list(await asyncio.gather(*(plane.infer(model, x) for x in parts)))
 
     answers, _ = with_plane(store, scene)
-    assert len({id(answer.scores) for answer in answers}) == 1
+    assert len({id(answer.batch) for answer in answers}) == 1
     assert [(answer.start, answer.stop) for answer in answers] == [(0, 1), (1, 4), (4, 6), (6, 11)]
     for x, answer in zip(parts, answers, strict=True):
-        assert np.array_equal(answer.probabilities[:, 1], x.mean(axis=1, dtype=np.float32))
+        assert np.array_equal(answer.outputs[:, 1], x.mean(axis=1, dtype=np.float32))
 
 
 @pytest.mark.parametrize("count", [1, MAX_BATCH_ROWS, MAX_BATCH_ROWS + 1, 3 * MAX_BATCH_ROWS + 7])
 def test_any_number_of_rows_is_answered_whole_and_counted_once(store: ModelRepository, count: int) -> None:
     x = rows(count)
 
-    async def scene(plane: DataPlane) -> Answer:
+    async def scene(plane: DataPlane) -> Predictions:
         return await plane.infer(plane.active("means"), x)
 
     answer, figures = with_plane(store, scene)
-    assert (answer.rows, answer.probabilities.shape) == (count, (count, 2))
-    assert np.array_equal(answer.probabilities[:, 1], x.mean(axis=1, dtype=np.float32))
+    assert (answer.rows, answer.outputs.shape) == (count, (count, 2))
+    assert np.array_equal(answer.outputs[:, 1], x.mean(axis=1, dtype=np.float32))
     assert b'tabserve_inference_rows_total{model="means",version="1"} %d.0\n' % count in figures
 
 
 def test_versions_do_not_share_a_batch(store: ModelRepository) -> None:
     x = np.array([[0.25, 0.25]], dtype=np.float32)
 
-    async def scene(plane: DataPlane) -> list[Answer]:
+    async def scene(plane: DataPlane) -> list[Predictions]:
         models = [await plane.resolve("means", version) for version in (None, 2, 1)]
         return list(await asyncio.gather(*(plane.infer(model, x) for model in models)))
 
@@ -108,20 +108,20 @@ def test_unknown_model_and_version_are_named(store: ModelRepository) -> None:
     with_plane(store, scene)
 
 
-def submitted(plane: DataPlane, *parts: Float32, alone: bool = False) -> list[Answer | Exception]:
+def submitted(plane: DataPlane, *parts: Float32, alone: bool = False) -> list[Predictions | Exception]:
     """Submit requests to the active version and return where their answers will be."""
-    answers: list[Answer | Exception] = []
+    answers: list[Predictions | Exception] = []
     for x in parts:
         plane.submit(plane.active("means"), x, answers.append, alone=alone)
     return answers
 
 
 def test_request_that_is_alone_is_answered_at_once(store: ModelRepository) -> None:
-    async def scene(plane: DataPlane) -> list[Answer | Exception]:
+    async def scene(plane: DataPlane) -> list[Predictions | Exception]:
         return submitted(plane, np.array([[0.5, 1.0]], dtype=np.float32), alone=True)
 
     (answer,), _ = with_plane(store, scene)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Predictions)
     assert high(answer) == [0.75]
 
 
@@ -129,16 +129,16 @@ def test_overflow_of_one_request_is_its_own(repository: ModelRepository) -> None
     publish_as_means(repository, Overflows(2, 0.0))
     good, bad = np.array([[0.5, 0.5]], np.float32), np.array([[0.5, 0.5], [3e38, 3e38]], np.float32)
 
-    async def scene(plane: DataPlane) -> list[Answer | Exception]:
+    async def scene(plane: DataPlane) -> list[Predictions | Exception]:
         answers = submitted(plane, good, bad, good)
         await asyncio.sleep(0)
         return answers
 
     (first, second, third), _ = with_plane(repository, scene)
-    assert isinstance(first, Answer)
-    assert isinstance(third, Answer)
+    assert isinstance(first, Predictions)
+    assert isinstance(third, Predictions)
     assert high(first) == high(third) == [0.5]
-    assert isinstance(second, Answer)
+    assert isinstance(second, Predictions)
     assert [overflows(answer) for answer in (first, second, third)] == [[], [1], []]
 
 
@@ -147,7 +147,7 @@ def test_overflow_names_rows_of_the_whole_request(repository: ModelRepository) -
     x = np.full((2000, 2), 0.5, dtype=np.float32)
     x[[3, 1999]] = 3e38
 
-    async def scene(plane: DataPlane) -> Answer:
+    async def scene(plane: DataPlane) -> Predictions:
         return await plane.infer(plane.active("means"), x)
 
     answer, _ = with_plane(repository, scene)
@@ -160,7 +160,7 @@ def test_overflow_names_rows_of_the_whole_request(repository: ModelRepository) -
 def test_many_overflows_are_cut(repository: ModelRepository) -> None:
     publish_as_means(repository, Overflows(2, 0.0))
 
-    async def scene(plane: DataPlane) -> Answer:
+    async def scene(plane: DataPlane) -> Predictions:
         return await plane.infer(plane.active("means"), np.full((50, 2), 3e38, dtype=np.float32))
 
     answer, _ = with_plane(repository, scene)
@@ -174,7 +174,7 @@ def test_failure_of_the_model_reaches_all_of_its_batch_and_no_other(repository: 
     publish_as_means(repository, RaisesLater(2, 0.0))
     poison, good = np.array([[2e6, 0.5]], np.float32), np.array([[0.5, 0.5]], np.float32)
 
-    async def scene(plane: DataPlane) -> list[Answer | Exception]:
+    async def scene(plane: DataPlane) -> list[Predictions | Exception]:
         together = submitted(plane, poison, good)
         await asyncio.sleep(0)
         return [*together, await plane.infer(plane.active("means"), good)]
@@ -182,7 +182,7 @@ def test_failure_of_the_model_reaches_all_of_its_batch_and_no_other(repository: 
     (first, second, later), _ = with_plane(repository, scene)
     assert isinstance(first, Exception)
     assert second is first
-    assert isinstance(later, Answer)
+    assert isinstance(later, Predictions)
 
 
 def test_queue_is_bounded_in_rows_for_each_version(store: ModelRepository) -> None:
@@ -198,7 +198,7 @@ def test_queue_is_bounded_in_rows_for_each_version(store: ModelRepository) -> No
 
 
 def test_cancelled_request_leaves_its_neighbours_served(store: ModelRepository) -> None:
-    async def scene(plane: DataPlane) -> list[Answer | BaseException]:
+    async def scene(plane: DataPlane) -> list[Predictions | BaseException]:
         model = plane.active("means")
         tasks = [
             asyncio.ensure_future(plane.infer(model, np.full((1, 2), value, np.float32))) for value in (0.25, 0.5, 0.75)
@@ -208,8 +208,8 @@ def test_cancelled_request_leaves_its_neighbours_served(store: ModelRepository) 
         return list(await asyncio.gather(*tasks, return_exceptions=True))
 
     (first, second, third), figures = with_plane(store, scene, wait_s=0.01)
-    assert isinstance(first, Answer)
-    assert isinstance(third, Answer)
+    assert isinstance(first, Predictions)
+    assert isinstance(third, Predictions)
     assert (high(first), high(third)) == ([0.25], [0.75])
     assert isinstance(second, asyncio.CancelledError)
     assert b'tabserve_inference_rows_total{model="means",version="1"} 2.0\n' in figures

@@ -15,7 +15,7 @@ import pytest
 
 from app.context import CONTEXT, Deadline, RequestContext
 from app.errors import ClientGone, DeadlinePassed, InvalidInput
-from app.inference.offload import SMALL_BYTES, TURNS, Aside
+from app.inference.offload import SMALL_BYTES, TURNS, OffloadThread
 
 LARGE = SMALL_BYTES + 1
 P = ParamSpec("P")
@@ -35,15 +35,15 @@ class Held:
 
 @in_a_loop
 async def test_work_about_few_bytes_is_done_here_and_more_elsewhere() -> None:
-    aside = Aside()
+    offload = OffloadThread()
 
-    assert await aside.run(SMALL_BYTES, threading.current_thread) is threading.current_thread()
-    assert await aside.run(LARGE, threading.current_thread) is not threading.current_thread()
+    assert await offload.run(SMALL_BYTES, threading.current_thread) is threading.current_thread()
+    assert await offload.run(LARGE, threading.current_thread) is not threading.current_thread()
 
 
 @in_a_loop
 async def test_loop_turns_while_work_goes_on_and_pieces_wait_for_each_other() -> None:
-    aside, running, most = Aside(), 0, 0
+    offload, running, most = OffloadThread(), 0, 0
 
     def work() -> None:
         nonlocal running, most
@@ -53,7 +53,7 @@ async def test_loop_turns_while_work_goes_on_and_pieces_wait_for_each_other() ->
         running -= 1
 
     loop_turned = threading.Event()
-    tasks = [asyncio.create_task(aside.run(LARGE, work)) for _ in range(5)]
+    tasks = [asyncio.create_task(offload.run(LARGE, work)) for _ in range(5)]
     await asyncio.sleep(0)
     loop_turned.set()
     await asyncio.gather(*tasks)
@@ -72,7 +72,7 @@ async def test_work_that_nobody_waits_for_is_not_begun(deadline: Deadline, error
     token = CONTEXT.set(RequestContext(deadline=deadline))
     try:
         with pytest.raises(error):
-            await Aside().run(LARGE, begun.append, 1)
+            await OffloadThread().run(LARGE, begun.append, 1)
     finally:
         CONTEXT.reset(token)
 
@@ -92,7 +92,7 @@ async def test_refusal_holds_nothing_of_what_was_read() -> None:
             raise InvalidInput("no") from error
 
     with pytest.raises(InvalidInput) as refused:
-        await Aside().run(LARGE, work)
+        await OffloadThread().run(LARGE, work)
 
     assert seen[0]() is None
     assert refused.value.__cause__ is None
@@ -105,23 +105,23 @@ async def test_other_errors_keep_their_traceback_for_the_log() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError) as failed:
-        await Aside().run(LARGE, work)
+        await OffloadThread().run(LARGE, work)
 
     assert failed.traceback[-1].name == "work"
 
 
 @in_a_loop
 async def test_collector_rests_while_work_goes_on() -> None:
-    assert await Aside().run(LARGE, gc.isenabled) is False
+    assert await OffloadThread().run(LARGE, gc.isenabled) is False
     assert gc.isenabled()
 
 
 @in_a_loop
 async def test_work_that_was_given_up_lets_go_of_what_it_was_about_while_it_still_stands_in_the_queue() -> None:
-    aside, release, held = Aside(), threading.Event(), Held()
+    offload, release, held = OffloadThread(), threading.Event(), Held()
     seen = weakref.ref(held)
-    first = asyncio.create_task(aside.run(LARGE, release.wait, 10))
-    second = asyncio.create_task(aside.run(LARGE, id, held))
+    first = asyncio.create_task(offload.run(LARGE, release.wait, 10))
+    second = asyncio.create_task(offload.run(LARGE, id, held))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.wait((second,))
@@ -134,11 +134,11 @@ async def test_work_that_was_given_up_lets_go_of_what_it_was_about_while_it_stil
 
 @in_a_loop
 async def test_only_a_few_large_requests_hold_what_was_read_of_them_and_small_ones_do_not_wait() -> None:
-    aside, holding, most, release = Aside(), 0, 0, asyncio.Event()
+    offload, holding, most, release = OffloadThread(), 0, 0, asyncio.Event()
 
     async def request() -> None:
         nonlocal holding, most
-        async with aside.turn(LARGE):
+        async with offload.turn(LARGE):
             holding += 1
             most = max(most, holding)
             await release.wait()
@@ -146,7 +146,7 @@ async def test_only_a_few_large_requests_hold_what_was_read_of_them_and_small_on
 
     tasks = [asyncio.create_task(request()) for _ in range(10)]
     await asyncio.sleep(0)
-    async with aside.turn(SMALL_BYTES):
+    async with offload.turn(SMALL_BYTES):
         assert holding == TURNS
     release.set()
     await asyncio.gather(*tasks)
@@ -156,14 +156,14 @@ async def test_only_a_few_large_requests_hold_what_was_read_of_them_and_small_on
 
 @in_a_loop
 async def test_work_that_was_given_up_before_it_began_is_never_done() -> None:
-    aside, release, done = Aside(), threading.Event(), list[int]()
-    first = asyncio.create_task(aside.run(LARGE, release.wait, 10))
-    second = asyncio.create_task(aside.run(LARGE, done.append, 2))
+    offload, release, done = OffloadThread(), threading.Event(), list[int]()
+    first = asyncio.create_task(offload.run(LARGE, release.wait, 10))
+    second = asyncio.create_task(offload.run(LARGE, done.append, 2))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.wait((second,))
     release.set()
 
     assert await first
-    assert await aside.run(LARGE, time.monotonic)
+    assert await offload.run(LARGE, time.monotonic)
     assert done == []

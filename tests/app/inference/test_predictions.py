@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Float32
+from app.telemetry.version_counters import PREDICTED, Statistics
 from tests.app.tables import contract_of
 
 
-def scores_of(probabilities: Float32) -> Scores:
+def batch_of(probabilities: Float32) -> BatchClassification:
     rows, classes = probabilities.shape
-    return Scores(contract_of(("x",), [str(k) for k in range(classes)]), np.zeros((rows, 1), np.float32), probabilities)
+    return BatchClassification(
+        contract_of(("x",), [str(k) for k in range(classes)]), np.zeros((rows, 1), np.float32), probabilities
+    )
 
 
 def with_ties(rows: int, classes: int) -> Float32:
@@ -25,10 +28,10 @@ def with_ties(rows: int, classes: int) -> Float32:
 def test_winner_is_the_lowest_of_the_most_probable_classes(rows: int, classes: int) -> None:
     probabilities = with_ties(rows, classes)
 
-    scores = scores_of(probabilities)
+    batch = batch_of(probabilities)
 
-    assert scores.winners.tolist() == scores.best == probabilities.argmax(axis=1).tolist()
-    assert scores.winning.tolist() == probabilities.max(axis=1).tolist()
+    assert batch.winners.tolist() == batch.best == probabilities.argmax(axis=1).tolist()
+    assert batch.winning.tolist() == probabilities.max(axis=1).tolist()
 
 
 @pytest.mark.parametrize("rows", [4, 4000])
@@ -37,13 +40,66 @@ def test_row_that_is_not_finite_has_the_winner_that_argmax_says_and_leaves_other
     probabilities[1] = [0.25, np.nan, 0.5]
     probabilities[2] = [-np.inf, -np.inf, np.inf]
 
-    assert scores_of(probabilities).best == probabilities.argmax(axis=1).tolist()
+    assert batch_of(probabilities).best == probabilities.argmax(axis=1).tolist()
 
 
 def test_answer_is_a_part_of_the_batch() -> None:
     probabilities = with_ties(2000, 3)
-    answer = Answer(scores_of(probabilities), 500, 1500)
+    answer = Predictions(batch_of(probabilities), 500, 1500)
+    mine = probabilities[500:1500]
 
-    assert answer.winners.tolist() == answer.best == probabilities[500:1500].argmax(axis=1).tolist()
-    assert answer.winning.tolist() == probabilities[500:1500].max(axis=1).tolist()
-    assert answer.columns.tolist() == probabilities[500:1500].T.tolist()
+    assert answer.winners.tolist() == answer.best == mine.argmax(axis=1).tolist()
+    label, probability, *by_class = answer.columns.values()
+    assert label.tolist() == answer.best
+    assert probability.tolist() == mine.max(axis=1).tolist()
+    assert [column.tolist() for column in by_class] == mine.T.tolist()
+
+
+def test_cells_are_the_columns_as_text() -> None:
+    probabilities = with_ties(50, 3)
+    answer = Predictions(batch_of(probabilities), 10, 40)
+
+    label, *numbers = answer.cells([b"a", b"b", b"c"])
+
+    assert label == [b"abc"[k : k + 1] for k in answer.best]
+    _, *columns = answer.columns.values()
+    assert [list(map(float, cells)) for cells in numbers] == [column.tolist() for column in columns]
+
+
+@pytest.mark.parametrize("rows", [300, 400])
+def test_parts_of_an_answer_make_up_the_whole(rows: int) -> None:
+    answer = Predictions(batch_of(with_ties(2000, 3)), 500, 1500)
+
+    parts = [answer.part(start, rows) for start in range(0, 1000, rows)]
+
+    assert max(part.rows for part in parts) == rows
+    assert np.concatenate([part.outputs for part in parts]).tolist() == answer.outputs.tolist()
+    assert [k for part in parts for k in part.best] == answer.best
+
+
+def test_answer_that_is_small_enough_is_its_only_part() -> None:
+    answer = Predictions(batch_of(with_ties(20, 3)), 5, 15)
+
+    assert answer.part(0, 10) is answer
+
+
+@pytest.mark.parametrize("classes", [3, 9])
+@pytest.mark.parametrize("rows", [4, 5, 4096])
+def test_rows_are_counted_by_class_without_those_that_overflowed(rows: int, classes: int) -> None:
+    probabilities = with_ties(rows, classes)
+    expected = np.bincount(probabilities[1:].argmax(axis=1), minlength=classes)
+    overflowed = probabilities.copy()
+    overflowed[0] = np.nan
+    finite = expected + np.bincount([probabilities[0].argmax()], minlength=classes)
+
+    assert counted(overflowed) == expected.tolist()
+    assert counted(probabilities) == finite.tolist()
+
+
+def counted(probabilities: Float32) -> list[float]:
+    """Return the counts by class of a batch."""
+    labels = [str(k) for k in range(probabilities.shape[1])]
+    statistics = Statistics()
+    batch_of(probabilities).count(statistics.version("means", 1, labels))
+    figures = statistics.figures[PREDICTED]
+    return [figures["means", "1", label][0] for label in labels]

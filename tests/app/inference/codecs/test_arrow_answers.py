@@ -8,18 +8,20 @@ import pytest
 
 from app.errors import MalformedBody, Problem
 from app.inference.codecs.arrow_answers import MAX_INT8_CLASSES, ArrowWriter
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of
 
 CONTRACT = contract_of(("left", "right"))
 
 
 def test_answer_has_a_column_for_each_figure_and_nulls_for_a_skipped_row() -> None:
-    scores = Scores(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
+    batch = BatchClassification(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
     writer = ArrowWriter(CONTRACT)
 
-    stream = writer.head() + writer.rows(Answer(scores, 0, 2))
-    stream += writer.numbered(2, None, Problem(2, "left", "is wrong")) + writer.numbered(3, Answer(scores, 1, 2), None)
+    stream = writer.head() + writer.rows(Predictions(batch, 0, 2))
+    stream += writer.numbered_row(2, None, Problem(2, "left", "is wrong")) + writer.numbered_row(
+        3, Predictions(batch, 1, 2), None
+    )
     table = pa.ipc.open_stream(stream + writer.tail()).read_all()
 
     table.validate(full=True)
@@ -44,7 +46,7 @@ def test_answer_without_rows_is_a_whole_stream() -> None:
 def test_rows_are_the_message_that_pyarrow_makes_of_them(count: int, classes: int) -> None:
     contract = contract_of(("left", "right"), [f"class {k}" for k in range(classes)])
     probabilities = np.random.default_rng(count).dirichlet(np.ones(classes), count + 2).astype(np.float32)
-    scores = Scores(contract, np.zeros((count + 2, 2), np.float32), probabilities)
+    batch = BatchClassification(contract, np.zeros((count + 2, 2), np.float32), probabilities)
     writer = ArrowWriter(contract)
     asked = probabilities[1:-1]
     schema = pa.ipc.open_stream(writer.head() + writer.tail()).schema
@@ -53,4 +55,4 @@ def test_rows_are_the_message_that_pyarrow_makes_of_them(count: int, classes: in
     labels = pa.DictionaryArray.from_arrays(indices, pa.array(contract.classes))
     expected = pa.RecordBatch.from_arrays([labels, *map(pa.array, columns)], schema=schema)
 
-    assert writer.rows(Answer(scores, 1, count + 1)) == expected.serialize().to_pybytes()
+    assert writer.rows(Predictions(batch, 1, count + 1)) == expected.serialize().to_pybytes()

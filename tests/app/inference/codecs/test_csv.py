@@ -12,9 +12,9 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody, Problem
-from app.inference.codecs.blocks import MAX_LINE_BYTES
 from app.inference.codecs.csv import CsvReader, CsvWriter
-from app.inference.predictions import Answer, Scores
+from app.inference.codecs.lines import MAX_LINE_BYTES
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -316,10 +316,10 @@ def test_numbers_are_read_as_python_reads_them(values: list[tuple[float, float]]
     assert sorted(wrong) == [2 + place for place, fine in enumerate(finite) if not fine]
 
 
-def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Answer:
+def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Predictions:
     x = np.zeros((len(probabilities), 2), dtype=np.float32)
-    scores = Scores(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
-    return Answer(scores, 0, len(x))
+    batch = BatchClassification(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
+    return Predictions(batch, 0, len(x))
 
 
 def test_answer_is_a_header_and_a_line_for_each_row() -> None:
@@ -333,8 +333,10 @@ def test_answer_is_a_header_and_a_line_for_each_row() -> None:
 def test_numbered_answer_says_line_and_error() -> None:
     writer, one = CsvWriter(CONTRACT, numbered=True), answer([[0.25, 0.75]], ("low", "high"))
 
-    text = writer.head() + writer.numbered(2, one, None)
-    text += writer.numbered(3, None, Problem(3, "left", "is, as it were, wrong")) + writer.numbered(4, None, None)
+    text = writer.head() + writer.numbered_row(2, one, None)
+    text += writer.numbered_row(3, None, Problem(3, "left", "is, as it were, wrong")) + writer.numbered_row(
+        4, None, None
+    )
 
     assert list(csv.reader(io.StringIO(text.decode()))) == [
         ["line", "label", "probability", "probability_low", "probability_high", "error"],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
 from app.inference.codecs.float32 import Float32Reader, Float32Writer
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -74,12 +74,14 @@ def test_any_body_gives_the_same_whole_and_split(data: bytes, step: int) -> None
 
 
 def test_answer_is_the_probabilities_and_nothing_else() -> None:
-    scores = Scores(CONTRACT, np.zeros((2, 3), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
+    batch = BatchClassification(CONTRACT, np.zeros((2, 3), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
     writer = Float32Writer(CONTRACT)
 
-    answer = writer.head() + writer.rows(Answer(scores, 0, 2)) + writer.tail()
+    answer = writer.head() + writer.rows(Predictions(batch, 0, 2)) + writer.tail()
 
     assert answer == struct.pack("<4f", 0.25, 0.75, 1, 0)
-    assert writer.numbered(0, Answer(scores, 1, 2), None) == struct.pack("<2f", 1, 0)
-    assert np.isnan(np.frombuffer(writer.numbered(1, None, Problem(1, "x", "is wrong")), "<f4")).tolist() == [True] * 2
+    assert writer.numbered_row(0, Predictions(batch, 1, 2), None) == struct.pack("<2f", 1, 0)
+    assert (
+        np.isnan(np.frombuffer(writer.numbered_row(1, None, Problem(1, "x", "is wrong")), "<f4")).tolist() == [True] * 2
+    )
     assert writer.failure(MalformedBody("whatever")) == b""

@@ -22,7 +22,7 @@ from app.inference.codecs.json import read_request, read_rows
 from app.inference.codecs.json_answers import ColumnsWriter
 from app.inference.codecs.oip import InferRequest, Output, Tensor
 from app.inference.codecs.oip_answers import InferWriter
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Contract, Float32
 from tests.app import oip
 from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, contract_of, probabilities, read
@@ -95,11 +95,11 @@ def answers(draw: st.DrawFn) -> tuple[list[str], Float32]:
     return classes, draw(arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
 
 
-def blocks(contract: Contract, matrix: Float32) -> list[Answer]:
+def blocks(contract: Contract, matrix: Float32) -> list[Predictions]:
     """Return an answer of all rows as two, the first of which may have none."""
-    scores = Scores(contract, np.full((len(matrix), 2), 0.5, dtype=np.float32), matrix)
+    batch = BatchClassification(contract, np.full((len(matrix), 2), 0.5, dtype=np.float32), matrix)
     half = len(matrix) // 2
-    return [Answer(scores, start, stop) for start, stop in ((0, half), (half, len(matrix))) if start < stop]
+    return [Predictions(batch, start, stop) for start, stop in ((0, half), (half, len(matrix))) if start < stop]
 
 
 def not_json(constant: str) -> NoReturn:
@@ -146,14 +146,12 @@ def test_tensors_hold_the_probabilities_as_they_were_computed(
     contract = contract_of(("left", "right"), classes)
     wanted = tuple(map(Output, ("probabilities", "label", "class_index"), binary))
     writer = InferWriter(InferRequest(name, (Tensor("features", "FP32", (1, 2)),), wanted), contract)
-    for block in blocks(contract, matrix):
-        writer.rows(block)
 
-    answer = writer.finish()
+    body = b"".join([writer.head(), *map(writer.rows, blocks(contract, matrix)), writer.tail()])
 
-    headers = {} if answer.json_bytes is None else {oip.JSON_BYTES: str(answer.json_bytes)}
-    found = oip.outputs_of(httpx2.Response(200, content=answer.body, headers=headers))
-    document = json.loads(answer.body[: answer.json_bytes], parse_constant=not_json)
+    headers = {} if writer.json_bytes is None else {oip.JSON_BYTES: str(writer.json_bytes)}
+    found = oip.outputs_of(httpx2.Response(200, content=body, headers=headers))
+    document = json.loads(body[: writer.json_bytes], parse_constant=not_json)
     assert document.get("id") == name
     assert found["probabilities"].tobytes() == matrix.tobytes()
     assert found["class_index"].tolist() == matrix.argmax(axis=1).tolist()

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody
-from app.inference.codecs import precise_json
-from app.inference.codecs.json import BLOCK_BYTES, Unusual, read_request, read_rows, row_blocks
+from app.inference.codecs.blocks import Unusual
+from app.inference.codecs.json import BLOCK_BYTES, read_request, read_rows, row_blocks
 from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
-from app.inference.predictions import Answer, Scores
+from app.inference.codecs.json_rows import precise_rows
+from app.inference.codecs.strict_json import parse
+from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Contract, Float32
 from tests.properties import examples
 
@@ -44,7 +46,7 @@ def read(body: bytes) -> Float32:
 
 
 def read_precisely(body: bytes) -> Float32:
-    return precise_json.rows(precise_json.parse(body)["instances"], CONTRACT)
+    return precise_rows(parse(body)["instances"], CONTRACT)
 
 
 def outcome(reader: Any, body: bytes) -> str | bytes:
@@ -201,7 +203,7 @@ def test_large_request_gives_the_same_bits_in_blocks(named: bool, space: str) ->
     blocks = list(row_blocks(body, PLAIN))
 
     assert len(blocks) > 3
-    assert np.concatenate(blocks).tobytes() == precise_json.rows(precise_json.parse(body)["instances"], PLAIN).tobytes()
+    assert np.concatenate(blocks).tobytes() == precise_rows(parse(body)["instances"], PLAIN).tobytes()
 
 
 UNUSUAL = {
@@ -236,8 +238,8 @@ def strictly(data: bytes) -> Any:
 
 
 def written(contract: Contract, x: Float32, probabilities: Float32, start: int = 0, stop: int | None = None) -> Any:
-    scores = Scores(contract, x, probabilities)
-    return strictly(write_answer(Answer(scores, start, len(x) if stop is None else stop)))
+    batch = BatchClassification(contract, x, probabilities)
+    return strictly(write_answer(Predictions(batch, start, len(x) if stop is None else stop)))
 
 
 labels = st.lists(
@@ -309,7 +311,9 @@ def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
     probabilities = np.array([[np.float32(0.1), np.float32(0.9)]], dtype=np.float32)
     contract = contract_of(("only",))
 
-    text = write_answer(Answer(Scores(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1))
+    text = write_answer(
+        Predictions(BatchClassification(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1)
+    )
 
     assert b'"probabilities":{"low":0.1,"high":0.9}' in text
     assert math.isclose(float(probabilities[0, 0]), 0.1, rel_tol=1e-7)

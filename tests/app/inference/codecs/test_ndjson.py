@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
-from app.inference.codecs.blocks import LineReader
+from app.inference.codecs.lines import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
-from app.inference.predictions import Answer, Scores
+from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import contract_of, outcome, read
 from tests.properties import examples
 
@@ -144,14 +144,14 @@ def test_any_body_gives_the_same_whole_and_split(listed: list[str], feed: str, e
 
 
 def test_answer_is_a_prediction_a_line() -> None:
-    scores = Scores(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
+    batch = BatchClassification(CONTRACT, np.zeros((2, 2), np.float32), np.array([[0.25, 0.75], [1, 0]], np.float32))
     writer = NdjsonWriter(CONTRACT)
 
-    assert writer.head() + writer.rows(Answer(scores, 0, 2)) + writer.tail() == (
+    assert writer.head() + writer.rows(Predictions(batch, 0, 2)) + writer.tail() == (
         b'{"label":"high","probability":0.75,"probabilities":{"low":0.25,"high":0.75}}\n'
         b'{"label":"low","probability":1.0,"probabilities":{"low":1.0,"high":0.0}}\n'
     )
-    assert json.loads(writer.numbered(7, Answer(scores, 1, 2), None)) == {
+    assert json.loads(writer.numbered_row(7, Predictions(batch, 1, 2), None)) == {
         "line": 7,
         "label": "low",
         "probability": 1,
@@ -162,7 +162,7 @@ def test_answer_is_a_prediction_a_line() -> None:
 def test_problem_and_last_words_are_lines_that_are_no_predictions() -> None:
     writer = NdjsonWriter(CONTRACT)
 
-    wrong = writer.numbered(7, None, Problem(7, "left", "is wrong"))
+    wrong = writer.numbered_row(7, None, Problem(7, "left", "is wrong"))
     words = writer.failure(MalformedBody("first\nsecond"))
 
     assert json.loads(wrong) == {"line": 7, "error": {"feature": "left", "problem": "is wrong"}}

@@ -14,6 +14,8 @@ from hypothesis.extra import numpy as arrays
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import oip_blocks
+from app.inference.codecs.blocks import Unusual
+from app.inference.codecs.json import BLOCK_BYTES
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Contract, Float32
@@ -359,7 +361,7 @@ def in_blocks(body: InferBody, contract: Contract = CONTRACT) -> Float32:
     request, values = oip_blocks.split(body)
     found = list(oip_blocks.blocks(request, values, contract))
     assert len(found) > 1
-    return oip_blocks.rows(found, contract)
+    return np.concatenate(found)
 
 
 @pytest.mark.parametrize("spell", [as_flat, as_nested], ids=["flat", "nested"])
@@ -403,9 +405,22 @@ SPOILT = {
 def test_blocks_leave_what_is_wrong_to_the_precise_reader(change: tuple[bytes, bytes], at: int) -> None:
     body = spoilt(change, at)
 
-    with pytest.raises(oip_blocks.Unusual):
+    with pytest.raises(Unusual):
         in_blocks(body)
     with pytest.raises((InvalidInput, MalformedBody)):
+        read(body)
+
+
+@pytest.mark.parametrize("spell", [as_flat, as_nested], ids=["flat", "nested"])
+def test_blocks_leave_a_value_that_is_missing_between_two_of_them(spell: Any) -> None:
+    data = bytes(spell(rows(4000, 3), FEATURES).data)
+    end = b"]," if b"[[" in data else b","
+    cut = data.index(end, data.index(b'"data":[') + len(b'"data":[') + BLOCK_BYTES) + len(end)
+    body = body_of(data[:cut] + b" " * 2 * BLOCK_BYTES + b"," + data[cut:])
+
+    with pytest.raises(Unusual):
+        in_blocks(body)
+    with pytest.raises(MalformedBody):
         read(body)
 
 
@@ -420,7 +435,7 @@ def test_blocks_leave_what_is_wrong_to_the_precise_reader(change: tuple[bytes, b
     ids=["whole numbers", "columns", "data elsewhere", "named data"],
 )
 def test_blocks_leave_what_is_unusual_alone(text: bytes) -> None:
-    with pytest.raises(oip_blocks.Unusual):
+    with pytest.raises(Unusual):
         in_blocks(body_of(text))
 
 

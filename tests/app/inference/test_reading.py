@@ -9,7 +9,7 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from app.inference.codecs.precise_json import MOST_AT_ONCE_BYTES
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES
 from app.inference.offload import SMALL_BYTES
 from app.main import create_app
 from app.settings import Settings

@@ -1,0 +1,123 @@
+"""Read formats with one row per line, in blocks as they arrive.
+
+This module must not know any particular format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from app.errors import InvalidInput, MalformedBody, Problem
+from app.inference.codecs.blocks import TEXT_PIECE_BYTES, RowBlock
+from app.schema import Contract, Float32
+from modelstore.reading import BLANKS, LINE_ENDS_LOST
+
+MAX_LINE_BYTES = 1 << 20
+
+_BLANKS = BLANKS.encode()
+
+ReadRow = Callable[[bytes], Float32]
+
+
+class LineEnds:
+    """Convert CRLF and CR line ends to line feeds, even if a piece of the body ends within one."""
+
+    def __init__(self) -> None:
+        self._after_return = False
+
+    def unify(self, data: bytes) -> bytes:
+        """Return the next piece of the body with line feeds as line ends."""
+        if self._after_return and data:  # the CR has already ended its line
+            data = data.removeprefix(b"\n")
+            self._after_return = False
+        if b"\r" in data:
+            self._after_return = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
+
+
+class LineReader:
+    """Read rows: in whole blocks, or line by line where the fast reader declines.
+
+    Lines end in LF, CRLF or CR. Blank lines are not rows, but count in line numbers.
+
+    Attributes:
+        blank_lines: number of blank lines that were skipped so far.
+    """
+
+    unit = "line"
+    piece_bytes = TEXT_PIECE_BYTES
+
+    def __init__(
+        self, contract: Contract, fast: Callable[[bytes], Float32 | None], precise: ReadRow, first: int
+    ) -> None:
+        """Create a reader.
+
+        Args:
+            contract: schema of the model.
+            fast: reads complete lines, without the last line feed, shape (N, F); returns None if anything is unusual,
+                such as a blank line.
+            precise: reads one line, shape (1, F), or raises InvalidInput or MalformedBody.
+            first: number of the first line.
+        """
+        self.blank_lines = 0
+        self._features = len(contract.features)
+        self._fast = fast
+        self._precise = precise
+        self._line = first
+        self._ends = LineEnds()
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[RowBlock]:
+        """Feed a piece of the body, and yield the rows of the lines that are complete now."""
+        complete, feed, rest = self._ends.unify(data).rpartition(b"\n")
+        if not feed:
+            self._rest += rest
+            if len(self._rest) > MAX_LINE_BYTES:
+                expected = f"end each row with a line feed ({LINE_ENDS_LOST})"
+                raise MalformedBody(f"line {self._line} has more than {MAX_LINE_BYTES} bytes; {expected}")
+            return
+        lines, self._rest = self._rest + complete, rest
+        yield from self._blocks(lines)
+
+    def finish(self) -> Iterator[RowBlock]:
+        """Yield the row of the last line, if it lacks its line feed."""
+        if self._rest:
+            lines, self._rest = self._rest, b""
+            yield from self._blocks(lines)
+
+    def _blocks(self, text: bytes) -> Iterator[RowBlock]:
+        """Yield the rows of complete lines as a block, or nothing if all lines are blank."""
+        first = self._line
+        self._line += text.count(b"\n") + 1
+        x = self._fast(text)
+        if x is not None:
+            yield RowBlock(x, first)
+            return
+        lines = text.split(b"\n")
+        numbers = [number for number, line in enumerate(lines, first) if line.strip(_BLANKS)]
+        if len(numbers) == len(lines):
+            yield self._line_by_line(lines, range(first, self._line))
+            return
+        self.blank_lines += len(lines) - len(numbers)
+        if numbers:
+            yield self._without_blanks([lines[number - first] for number in numbers], numbers)
+
+    def _without_blanks(self, lines: list[bytes], numbers: Sequence[int]) -> RowBlock:
+        x = self._fast(b"\n".join(lines))
+        return self._line_by_line(lines, numbers) if x is None else RowBlock(x, numbers[0], numbers=numbers)
+
+    def _line_by_line(self, lines: list[bytes], numbers: Sequence[int]) -> RowBlock:
+        x = np.zeros((len(lines), self._features), dtype=np.float32)
+        bad: dict[int, Problem] = {}
+        for place, line in enumerate(lines):
+            try:
+                x[place] = self._precise(line)[0]
+            except InvalidInput as error:
+                what = error.problems[0] if error.problems else Problem(None, None, str(error))
+                bad[place] = Problem(numbers[place], what.feature, what.problem)
+            except MalformedBody as error:
+                bad[place] = Problem(numbers[place], None, str(error))
+        return RowBlock(x, numbers[0], bad, numbers)

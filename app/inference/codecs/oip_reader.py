@@ -1,0 +1,69 @@
+"""Read requests of the Open Inference Protocol for the pipeline.
+
+This module must not know HTTP or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import orjson
+
+from app.inference.codecs import oip_blocks
+from app.inference.codecs.blocks import Envelope
+from app.inference.codecs.oip import InferBody, InferRequest, read_request
+from app.inference.codecs.oip_answers import InferWriter
+from app.inference.codecs.oip_tensors import read_rows
+from app.schema import Contract, Float32
+
+
+class OipReader:
+    """Read an inference request: in steps if it is one large and plain JSON tensor, else as a whole."""
+
+    may_name_model = False
+    is_one_computation = True
+
+    def __init__(self, body: InferBody, arrived_ns: int) -> None:
+        """Create a reader.
+
+        Args:
+            body: the request's bytes.
+            arrived_ns: arrival on the clock of `time.perf_counter_ns`; the request's timeout starts there.
+        """
+        self.size_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
+        self.has_steps = oip_blocks.is_large(body)
+        self._body = body
+        self._arrived_ns = arrived_ns
+        self._request = InferRequest(None, (), ())
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """Return the end of the request's timeout, if it has one."""
+        timeout_us = self._request.timeout_us
+        return self._arrived_ns + 1000 * timeout_us if timeout_us else None
+
+    def steps(self, contract: Contract) -> Iterator[Float32]:
+        """Yield the rows in blocks."""
+        self._request, values = oip_blocks.split(self._body)
+        yield from oip_blocks.blocks(self._request, values, contract)
+
+    def parse(self) -> Envelope:
+        """Read the request, except the values of its tensors."""
+        self._request = read_request(self._body)
+        return Envelope()
+
+    def rows(self, contract: Contract) -> Float32:
+        """Return the rows of the parsed request."""
+        request, self._request = self._request, replace(self._request, inputs=())
+        return read_rows(request, contract)
+
+    def writer(self, contract: Contract) -> InferWriter:
+        """Return a writer of the outputs that the request wants."""
+        return InferWriter(self._request, contract)
+
+
+def example_body(row: Sequence[float], *, binary: bool) -> InferBody:
+    """Return the body of a request with this row; all its outputs are JSON or binary."""
+    tensor = {"name": "features", "datatype": "FP32", "shape": (1, len(row)), "data": row}
+    return InferBody(orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": binary}}))

@@ -1,0 +1,202 @@
+"""Answer prediction requests of every format, from bytes to bytes.
+
+Each request takes the same steps: resolve the version, read rows, compute, refuse bad rows, write. This module must not
+know HTTP or the store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.inference.batcher import Done, Entry
+from app.inference.codecs import json as json_codec
+from app.inference.codecs.blocks import BlockReader, BlockWriter, DocumentReader, Writer
+from app.inference.codecs.formats import BulkOptions
+from app.inference.codecs.json_answers import write_answer
+from app.inference.codecs.oip_reader import OipReader, example_body
+from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
+from app.inference.offload import OffloadThread
+from app.inference.predictions import BatchClassification, Predictions
+from app.inference.reading import DocumentReading, read_stream
+from app.inference.target import agree_on, require_name, resolve_version
+from app.inference.writing import AnswerWriting, stream_answer
+from app.runtime.load import LoadedModel
+from app.schema import Contract, Float32
+from app.telemetry.stage_timer import outcome_of
+from app.telemetry.version_counters import VersionCounts
+
+WARM_UPS = 5
+
+Finish = Callable[[bytes | Exception], None]
+W = TypeVar("W", bound=Writer)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """A request whose rows are read one after another, without its body.
+
+    Attributes:
+        name: name of the model.
+        version: version of the model; None for the active one.
+        reader: creates the reader for the body's format.
+        writer: creates the writer for the answer's format.
+        options: options of the formats.
+    """
+
+    name: str | None
+    version: int | None
+    reader: Callable[[Contract, BulkOptions], BlockReader]
+    writer: Callable[[Contract, BulkOptions], BlockWriter]
+    options: BulkOptions
+
+
+class Pipeline:
+    """Answer predictions, for every route that needs them and for the fast path from the socket."""
+
+    def __init__(self, plane: DataPlane, offload: OffloadThread, max_rows: int) -> None:
+        """Create the pipeline.
+
+        Args:
+            plane: computes the predictions.
+            offload: reads large documents that cannot be read in steps.
+            max_rows: largest number of rows in a document.
+        """
+        self._plane = plane
+        self._documents = DocumentReading(plane, offload, max_rows)
+        self._max_soon_rows = min(max_rows, MAX_BATCH_ROWS)
+
+    def answer_soon(self, body: bytes, name: str, finish: Finish, *, alone: bool) -> Entry[Float32, Predictions] | None:
+        """Answer a small JSON request to the active version of a model without a task or a future.
+
+        Args:
+            body: the request's body; its content type has been checked.
+            name: model named by the path.
+            finish: called once with the JSON or the exception, immediately or at the end of the event loop's turn.
+            alone: no other request can arrive in this turn.
+
+        Returns:
+            The queued entry, for cancelling; None if the request names a version or has many rows and so needs
+            `answer_document` instead.
+
+        Raises:
+            ServingError: for any error of the request or the model.
+        """
+        began_ns = time.perf_counter_ns()
+        try:
+            request = json_codec.read_request(body)
+            if request.version is not None or len(request.instances) > self._max_soon_rows:
+                return None
+            if request.model is not None:
+                agree_on("model", name, request.model)
+            model = self._plane.active(name)
+            x = json_codec.read_rows(request, model.contract)
+            parsed_ns = time.perf_counter_ns()
+            done = _finisher(self._plane.counts(model), finish, began_ns, parsed_ns)
+            return self._plane.submit(model, x, done, alone=alone)
+        except Exception as error:
+            if (counts := self._plane.counts_of_refused(name)) is not None:
+                counts.ended(outcome_of(error))
+            raise
+
+    async def answer_document(
+        self, reader: DocumentReader, name: str | None, version: int | None, make_writer: Callable[[Contract], W]
+    ) -> tuple[W, list[bytes]]:
+        """Return the writer of the answer to a document, and the answer in parts.
+
+        Args:
+            reader: reads the document.
+            name: model named by the path, if any; if the document names one too, they must agree.
+            version: version named by the path, if any; likewise.
+            make_writer: creates the writer; called after the document was read.
+
+        Raises:
+            ServingError: for any error of the request or the model.
+        """
+        with self._plane.stages(name if version is None else None) as stages:
+            model, blocks = await self._documents.read(stages, reader, name, version)
+            writer = make_writer(model.contract)
+            writing = AnswerWriting(self._plane, model, stages, writer, deadline_ns=reader.deadline_ns)
+            return writer, writing.complete([await writing.answer_and_hold(block) for block in blocks])
+
+    async def answer_whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
+        """Answer a body that is read as it arrives, once all of it is known to be valid.
+
+        Returns:
+            Content type, parts of the answer, and the number of blank lines that were skipped in the body.
+
+        Raises:
+            ServingError: for any error of the request or the model, wherever it is in the body.
+        """
+        writing, reader, writer = await self._prepare(asked)
+        with writing.stages:
+            blocks = read_stream(writing.stages, reader, body, writing.block_rows)
+            parts = writing.complete([await writing.answer_and_hold(block) async for block in blocks])
+        return writer.content_type, parts, reader.blank_lines
+
+    async def answer_stream(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:
+        """Answer a body while it arrives; return the content type and the parts of the answer.
+
+        Raises:
+            ServingError: for any error of the request or the model before the first part.
+        """
+        writing, reader, writer = await self._prepare(asked)
+        parts = stream_answer(writing, writer, read_stream(writing.stages, reader, body, writing.block_rows))
+        return writer.content_type, _put_back(await anext(parts), parts)
+
+    def warm_up(self, model: LoadedModel) -> None:
+        """Answer typical requests and drop the answers, so that no client pays for first-call costs."""
+        row, contract = model.manifest.golden.features[0], model.contract
+        body = json_codec.example_body([row])
+        for _ in range(WARM_UPS):
+            x = json_codec.read_rows(json_codec.read_request(body), contract)
+            predictions = Predictions(BatchClassification(contract, x, model.infer(x)), 0, len(x))
+            write_answer(predictions)
+            for binary in (False, True):
+                reader = OipReader(example_body(row, binary=binary), arrived_ns=0)
+                reader.parse()
+                reader.rows(contract)
+                writer = reader.writer(contract)
+                writer.rows(predictions)
+                writer.tail()
+
+    async def _prepare(self, asked: BulkRequest) -> tuple[AnswerWriting, BlockReader, BlockWriter]:
+        """Resolve the version of a bulk request and create its reader and writer."""
+        name = require_name(asked.name)
+        stages = self._plane.stages(name if asked.version is None else None)
+        model = await resolve_version(self._plane, stages, name, asked.version)
+        reader, writer = asked.reader(model.contract, asked.options), asked.writer(model.contract, asked.options)
+        skip = writer if asked.options.skip else None
+        advice = f". {model.contract.expectation}"
+        return AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice), reader, writer
+
+
+async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
+
+
+def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Predictions]:
+    """Return a callback that writes the answer to a small request and counts the request."""
+
+    def done(result: Predictions | Exception) -> None:
+        if isinstance(result, Exception):
+            counts.ended(outcome_of(result))
+            finish(result)
+            return
+        begun_ns, (computing_ns, took_ns) = time.perf_counter_ns(), result.batch.timing
+        try:
+            require_finite(result)
+            answer = write_answer(result)
+        except Exception as error:
+            counts.ended(outcome_of(error))
+            finish(error)
+            return
+        ended_ns = time.perf_counter_ns()
+        counts.answered((parsed_ns - began_ns, computing_ns - parsed_ns, took_ns, ended_ns - begun_ns))
+        finish(answer)
+
+    return done

@@ -1,0 +1,137 @@
+"""Read the rows of a body: a document as a whole, a table as it arrives.
+
+The event loop is given back between steps, or a thread reads instead. This module must not know HTTP or any particular
+format.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import numpy as np
+
+from app.context import require_wanted
+from app.inference.codecs.blocks import BlockReader, DocumentReader, Envelope, RowBlock, Unusual
+from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
+from app.inference.errors import TooManyRows
+from app.inference.offload import OffloadThread
+from app.inference.target import agree_on, require_name, resolve_version
+from app.runtime.load import LoadedModel
+from app.schema import Contract, Float32
+from app.telemetry.stage_timer import Stages
+
+
+class DocumentReading:
+    """Read documents, of which all rows are read before the first is computed."""
+
+    def __init__(self, plane: DataPlane, offload: OffloadThread, max_rows: int) -> None:
+        self._plane = plane
+        self._offload = offload
+        self._max_rows = max_rows
+
+    async def read(
+        self, stages: Stages, reader: DocumentReader, name: str | None, version: int | None
+    ) -> tuple[LoadedModel, Iterator[RowBlock]]:
+        """Return the version that answers, and the rows in blocks for one computation each.
+
+        Args:
+            stages: measures the request.
+            reader: reader of the document.
+            name: model named by the path, if any; if the document names one too, they must agree.
+            version: version named by the path, if any; likewise.
+
+        Raises:
+            ServingError: for any error of the document, and if no version can answer it.
+        """
+        model, size = None, reader.size_bytes
+        if name is not None and (reader.has_steps or not reader.may_name_model):
+            model = await resolve_version(self._plane, stages, name, version)
+            if reader.has_steps:
+                with contextlib.suppress(Unusual):
+                    found = await self._read_in_steps(stages, reader, model.contract)
+                    return model, _number_rows(found, at_once=reader.is_one_computation)
+        async with self._offload.turn(size):
+            envelope = await self._offload.run(size, self._parse, reader)
+            stages.parsed()
+            if model is None or reader.may_name_model:
+                wanted = require_name(agree_on("model", name, envelope.model))
+                model = await resolve_version(
+                    self._plane, stages, wanted, agree_on("version", version, envelope.version)
+                )
+            x = await self._offload.run(size, self._read_rows, reader, model.contract)
+            stages.parsed()
+        return model, _number_rows([x], at_once=reader.is_one_computation)
+
+    async def _read_in_steps(self, stages: Stages, reader: DocumentReader, contract: Contract) -> list[Float32]:
+        """Return the rows of a large document; all are read before any is computed, as the last may be unusual.
+
+        Raises:
+            Unusual: if the document must be read as a whole.
+            TooManyRows.
+        """
+        blocks, rows = [], 0
+        for x in reader.steps(contract):
+            blocks.append(x)
+            rows += len(x)
+            self._require_few(rows)
+            stages.parsed()
+            await asyncio.sleep(0)  # other requests get their turn
+            stages.resume()
+            require_wanted()
+        return blocks
+
+    def _parse(self, reader: DocumentReader) -> Envelope:
+        envelope = reader.parse()
+        self._require_few(envelope.rows)
+        return envelope
+
+    def _read_rows(self, reader: DocumentReader, contract: Contract) -> Float32:
+        x = reader.rows(contract)
+        self._require_few(len(x))
+        return x
+
+    def _require_few(self, rows: int) -> None:
+        if rows > self._max_rows:
+            raise TooManyRows(self._max_rows)
+
+
+def _number_rows(found: list[Float32], *, at_once: bool) -> Iterator[RowBlock]:
+    """Yield the rows of a document in blocks: in one if they are computed at once, else in batches."""
+    if at_once and len(found) > 1:
+        found = [np.concatenate(found)]
+    first, size = 0, len(found[0]) if at_once else MAX_BATCH_ROWS
+    for x in found:
+        for start in range(0, len(x), size):
+            block = RowBlock(x[start : start + size], first)
+            first += len(block.x)
+            yield block
+
+
+async def read_stream(
+    stages: Stages, reader: BlockReader, body: AsyncIterator[bytes], block_rows: int
+) -> AsyncIterator[RowBlock]:
+    """Yield the rows of a body as it arrives, in blocks of at most `block_rows` rows.
+
+    Pieces are small enough to be read in a fraction of a millisecond, and blocks to be written in one.
+    """
+    async for part in body:
+        for start in range(0, len(part), reader.piece_bytes):
+            stages.resume()
+            for block in _split(stages, reader.feed(part[start : start + reader.piece_bytes]), block_rows):
+                yield block
+            await asyncio.sleep(0)  # other requests get their turn
+    stages.resume()
+    for block in _split(stages, reader.finish(), block_rows):
+        yield block
+
+
+def _split(stages: Stages, blocks: Iterator[RowBlock], block_rows: int) -> Iterator[RowBlock]:
+    """Split blocks to the size in which they are written, and measure the time of reading them."""
+    for block in blocks:
+        for part in block.parts(block_rows):
+            stages.parsed()
+            yield part
+            stages.resume()
+    stages.parsed()
