@@ -20,11 +20,11 @@ from tests.promises import (
     ROW,
     Texts,
     fill,
+    find_tests,
     machine,
     measured_by,
     proofs,
     table,
-    find_tests,
     write,
 )
 
