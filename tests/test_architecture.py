@@ -91,6 +91,21 @@ IMPORTS_BY_NAME = (
 MUTABLE_CALLS = ("list", "dict", "set", "bytearray", "defaultdict", "deque", "OrderedDict")
 APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belong to one app, not to a module
 
+# Test files below tests/app, tests/training and tests/modelstore that mirror no module, and why.
+SCENARIOS = {
+    "app/api/routes/test_oip_errors.py": "every error of the routes in routes/oip.py; test_oip.py is long without it",
+    "app/inference/codecs/test_csv_tabs.py": "csv.py, read with tabs",
+    "app/inference/codecs/test_json_blocks.py": "row_blocks.py and oip_blocks.py, held to the readers of whole bodies",
+    "app/registry/test_self_test.py": "registry.py and loader.py: what serves proves itself again",
+    "modelstore/test_artifact_format.py": "docs/artifact-format.md is held to the store",
+    "modelstore/test_crashes.py": "a process that is killed while it writes",
+    "modelstore/test_import.py": "what `import modelstore` brings with it",
+    "modelstore/test_retention.py": "which versions repository.py keeps",
+    "training/data/test_wide_files.py": "csv_blocks.py and csv_exact.py on tables of very many columns",
+    "training/evaluation/test_promotion.py": "promotion_gate.py on real data",
+    "training/test_published_figures.py": "figures of docs/training.md",
+}
+
 
 # The checks: source text in, violations out.
 
@@ -272,6 +287,15 @@ def test_the_project_has_no_import_cycle(modules: list[Module]) -> None:
 
 def test_all_three_packages_are_read(modules: list[Module]) -> None:
     assert {module.name.partition(".")[0] for module in modules} == set(PACKAGES)
+
+
+def test_each_test_file_mirrors_a_module() -> None:
+    """One test file for one module, with its name; scenarios of many modules lie in folders of their own."""
+    tests = PROJECT / "tests"
+    files = [file.relative_to(tests) for package in PACKAGES for file in (tests / package).rglob("test_*.py")]
+    mirrored = {str(file) for file in files if (PROJECT / file.with_name(file.name.removeprefix("test_"))).exists()}
+
+    assert {str(file) for file in files} - mirrored == SCENARIOS.keys()
 
 
 OFFENDERS: list[tuple[Check, str, str, str]] = [
