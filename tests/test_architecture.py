@@ -95,7 +95,7 @@ APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belo
 SCENARIOS = {
     "app/api/routes/test_oip_errors.py": "every error of the routes in routes/oip.py; test_oip.py is long without it",
     "app/inference/codecs/test_csv_tabs.py": "csv.py, read with tabs",
-    "app/inference/codecs/test_json_blocks.py": "json.py and oip_blocks.py in blocks, held to the readers of whole bodies",
+    "app/inference/codecs/test_json_blocks.py": "json.py and oip_blocks.py in blocks, held to readers of whole bodies",
     "app/registry/test_self_test.py": "registry.py and loader.py: what serves proves itself again",
     "modelstore/test_artifact_format.py": "docs/artifact-format.md is held to the store",
     "modelstore/test_crashes.py": "a process that is killed while it writes",
