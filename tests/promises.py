@@ -1,16 +1,19 @@
 """What tests measured of the promises in docs/operations.md: kept, printed, written as JSON and into that page.
 
-`python -m tests.promises MEASURED.json` fills the table's last column from a file that `--measured-file` wrote. Nothing
-here knows what is measured: a promise is an id of the fault list (F-13, S-08, D-11), a figure is a text.
+`python -m tests.promises MEASURED.json` fills the table's last column from a file that `--measured-file` wrote; without
+a file it writes into docs/promises.md which tests measure which promise. Nothing here knows what is measured: a promise
+is an id of the fault list (F-13, S-08, D-11), a figure is a text. With several processes (`-n`) nothing is printed.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,10 +23,13 @@ Measured = Callable[[str, str], None]
 Texts = dict[str, dict[str, str]]  # id -> test -> what it measured
 
 LONG = os.environ.get("TABSERVE_FAULTS") == "long"
-PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
+PROJECT = Path(__file__).parents[1]
+PAGE = PROJECT / "docs" / "operations.md"
+PROOFS = PROJECT / "docs" / "promises.md"
 ID = re.compile(r"[A-Z]-\d\d")
 IDS = rf"{ID.pattern}(?:, {ID.pattern})*"
 ROW = re.compile(rf"^\| (?P<promise>[^|]+) \| (?P<ids>{IDS}) \| (?P<figure>[^|]*) \|$", re.MULTILINE)
+ID_ROW = re.compile(rf"^\| {ID.pattern} \|.*\n", re.MULTILINE)
 MACHINE = re.compile(r"^Measured on .*$", re.MULTILINE)
 
 
@@ -85,6 +91,31 @@ def write(file: Path, texts: Texts) -> None:
     file.write_text(json.dumps(before, indent=1, sort_keys=True) + "\n")
 
 
+def measured_by(node: ast.AST) -> Iterator[str]:
+    """Yield the ids that a test, or a file of tests, measures."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "measured":
+            assert isinstance(call.args[0], ast.Constant), f"line {call.lineno}: the id is written out"
+            yield str(call.args[0].value)
+
+
+def find_tests(file: Path) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the tests of a file, as `path::name`."""
+    functions = [n for n in ast.parse(file.read_text()).body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    path = file.relative_to(PROJECT)
+    return {f"{path}::{function.name}": function for function in functions if function.name.startswith("test_")}
+
+
+def proofs() -> str:
+    """Return the rows of docs/promises.md for the promises that have an id."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in sorted((PROJECT / "tests").rglob("test_*.py")):
+        for name, function in find_tests(file).items():
+            for promise in sorted(set(measured_by(function))):
+                found[promise].append(f"`{name}`")
+    return "".join(f"| {promise} | {', '.join(tests)} |\n" for promise, tests in sorted(found.items()))
+
+
 def fill(page: str, texts: Texts, machine: str) -> str:
     """Return the page with the figures of all promises that were measured, and of what machine they are."""
 
@@ -101,6 +132,8 @@ def machine(now: datetime, environment: Mapping[str, str]) -> str:
     return f"{now:%Y-%m-%d} with {len(os.sched_getaffinity(0))} processor cores, {form}"
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) == 1:
+    PROOFS.write_text(ID_ROW.sub("", PROOFS.read_text()) + proofs())
+elif __name__ == "__main__":
     measured: Texts = json.loads(Path(sys.argv[1]).read_text())
     PAGE.write_text(fill(PAGE.read_text(), measured, machine(datetime.now(UTC), os.environ)))

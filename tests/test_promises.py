@@ -5,30 +5,36 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.promises import ID, MACHINE, PAGE, ROW, Texts, fill, machine, table, write
+from tests.promises import (
+    ID,
+    ID_ROW,
+    MACHINE,
+    PAGE,
+    PROJECT,
+    PROOFS,
+    ROW,
+    Texts,
+    fill,
+    find_tests,
+    machine,
+    measured_by,
+    proofs,
+    table,
+    write,
+)
 
-PROJECT = PAGE.parents[1]
 TABLE = PAGE.read_text().partition("\n## Promises\n")[2].partition("\n## ")[0]
-
-
-def measured_by(file: Path) -> Iterator[str]:
-    """Yield the ids that a file of tests measures."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "measured":
-            assert isinstance(node.args[0], ast.Constant), f"{file}:{node.lineno}: the id is written out"
-            yield str(node.args[0].value)
 
 
 @pytest.fixture(scope="module")
 def files() -> dict[Path, set[str]]:
     """Return the files of tests that measure something, and the ids."""
-    found = {file: set(measured_by(file)) for file in (PROJECT / "tests").rglob("test_*.py") if file != Path(__file__)}
+    found = {file: set(measured_by(ast.parse(file.read_text()))) for file in (PROJECT / "tests").rglob("test_*.py")}
     return {file: ids for file, ids in found.items() if ids}
 
 
@@ -52,6 +58,27 @@ def test_the_fault_suite_runs_whatever_measures(files: dict[Path, set[str]]) -> 
     places = [PROJECT / place for place in listed[1].split()]
 
     assert [str(file) for file in files if not any(file.is_relative_to(place) for place in places)] == []
+
+
+def test_each_promise_with_an_id_names_the_tests_that_measure_it() -> None:
+    written = "".join(row[0] for row in ID_ROW.finditer(PROOFS.read_text()))
+
+    assert written == proofs(), "run python -m tests.promises"
+
+
+def test_quick_promises_are_held_by_tests_of_the_default_suite() -> None:
+    named = re.findall(r"`(tests/[^`]*::[^`]*)`", ID_ROW.sub("", PROOFS.read_text()).partition("## With an id")[0])
+    files = {name: find_tests(PROJECT / name.partition("::")[0]) for name in named}
+    sources = [(PROJECT / name.partition("::")[0]).read_text() for name in named]
+
+    assert len(named) == len(set(named)) > 20
+    assert [name for name, tests in files.items() if name not in tests] == []
+    assert [name for name, tests in files.items() if any(map(is_slow, tests[name].decorator_list))] == []
+    assert not any(re.search(r"^pytestmark\b.*\b(slow|alone)\b", source, re.MULTILINE) for source in sources)
+
+
+def is_slow(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator) in ("pytest.mark.slow", "pytest.mark.alone")
 
 
 TEXTS: Texts = {"F-13": {"a": "20 stops", "b": "5 more"}, "F-14": {"c": "20 stops"}, "S-08": {"d": "12 | 12"}}

@@ -40,7 +40,7 @@ def postgresql() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> str | None:
     """Return the URL of an empty database, None for SQLite: a test that takes it runs on both."""
     if request.param == "sqlite":

@@ -18,6 +18,8 @@ from tests.attacks.measuring import Asking, peak_bytes, reset_peak, resident_byt
 from tests.attacks.messages import answer_to, head, in_chunks, whole
 from tests.promises import LONG, Measured, allowed
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 32 << 10
 MOST_SENT = 16 << 20  # more than this means that there is no limit; the kernel buffers some
 DATA = in_chunks(GOOD).removesuffix(b"0\r\n\r\n")
@@ -149,7 +151,6 @@ def test_long_body_in_chunks_with_small_extensions_is_a_body(guarded: Guarded) -
     assert answer_to(guarded.url, chunked_head(guarded) + raw + b"0\r\n\r\n").status == 200
 
 
-@pytest.mark.slow
 def test_endless_parts_cost_others_nothing(guarded: Guarded, measured: Measured) -> None:
     """X-03: four clients try one kind after the other; they share a processor with those who are measured."""
     good, tried = whole(guarded, GOOD), 0

@@ -116,6 +116,7 @@ def test_inference_has_the_cap_of_bodies_that_are_held_whatever_they_call_themse
     assert post(guarded, message) in (413, 415)
 
 
+@pytest.mark.slow
 def test_two_hundred_large_heads_at_once_cost_no_memory(guarded: Guarded, measured: Measured) -> None:
     before = resident_bytes(guarded.pid)
     with contextlib.ExitStack() as stack:

@@ -10,6 +10,8 @@ from tests.app.sockets import connected
 from tests.attacks.conftest import Guarded
 from tests.promises import Measured
 
+pytestmark = pytest.mark.slow
+
 PROTECTED = (
     "GET /metrics",
     "GET /models",

@@ -20,6 +20,8 @@ from tests.attacks.conftest import Guarded, store_in
 from tests.processes import service
 from tests.promises import Measured
 
+pytestmark = pytest.mark.slow
+
 # Of Triton: shared memory, tracing, logging, loading. Each has had holes, and none is here.
 EXTENSIONS = [
     ("GET", "/v2/systemsharedmemory/status"),
@@ -123,7 +125,6 @@ def errors_of(failing: Guarded) -> Iterator[tuple[str, int, str]]:
             yield name, answer.status, answer.body.decode()
 
 
-@pytest.mark.slow
 def test_no_error_of_any_kind_tells_of_machine_program_or_keys(failing: Guarded, measured: Measured) -> None:
     """S-12: over the same service, one after the other."""
     _, key_id, secret = failing.keys[Scope.PREDICT].split("_", 2)  # a secret may have underscores of its own
@@ -141,7 +142,6 @@ def test_no_error_of_any_kind_tells_of_machine_program_or_keys(failing: Guarded,
     )
 
 
-@pytest.mark.slow
 def test_internal_error_is_found_in_the_log_by_its_id_and_has_no_values(failing: Guarded) -> None:
     headers = {**JSON, **failing.bearer(Scope.PREDICT), "x-request-id": "the-one-that-failed"}
     answer = failing.client.post("/predict/means", content=POISONED, headers=headers)

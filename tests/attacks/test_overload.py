@@ -178,6 +178,7 @@ PERIOD_S = 0.1
 BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # allowance for other load on the machine
 
 
+@pytest.mark.alone
 def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_before(
     tmp_path: Path, measured: Measured
 ) -> None:

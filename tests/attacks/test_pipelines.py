@@ -22,6 +22,8 @@ from tests.attacks.measuring import in_progress
 from tests.processes import service
 from tests.promises import LONG, Measured
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 3000 if LONG else 120
 NEIGHBOURS = 3
 LIMIT = 32 << 10
@@ -181,7 +183,6 @@ def test_bad_chunk_behind_a_good_request_is_refused_in_its_turn_wherever_packets
     nobody_is_in_progress(waiting)
 
 
-@pytest.mark.slow
 def test_no_row_with_a_bad_ending_harms_its_neighbours(waiting: httpx.Client, measured: Measured) -> None:
     """X-01: rows by chance, always the same ones: 0 to 3 good requests, every ending, split anywhere."""
     chance = random.Random(12)
@@ -199,7 +200,6 @@ def test_no_row_with_a_bad_ending_harms_its_neighbours(waiting: httpx.Client, me
     )
 
 
-@pytest.mark.slow
 def test_many_broken_rows_take_no_place_of_others(tmp_path: Path) -> None:
     """X-01: more of them than there are places, and the service still answers."""
     store_in(tmp_path)

@@ -102,6 +102,7 @@ def test_table_of_the_service_says_the_same() -> None:
     assert declared == ROUTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ROUTES)
 def test_route_opens_for_its_scope_and_for_nobody_else(route: str, guarded: Guarded, measured: Measured) -> None:
     needed = ROUTES[route]
@@ -124,6 +125,7 @@ def test_route_opens_for_its_scope_and_for_nobody_else(route: str, guarded: Guar
     measured("S-05", f"{len(ROUTES)} routes with {credentials} kinds of credentials: as the table says")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", [route for route, scope in ROUTES.items() if scope is not PUBLIC])
 def test_no_spelling_of_a_path_opens_it_without_a_key(route: str, guarded: Guarded) -> None:
     method, path = route.split(" ")
@@ -141,6 +143,7 @@ def test_no_spelling_of_a_path_opens_it_without_a_key(route: str, guarded: Guard
         assert guarded.client.request(verb, plain).status_code == 401, verb
 
 
+@pytest.mark.slow
 def test_whoever_has_a_key_learns_that_there_is_nothing_and_what_is_allowed(guarded: Guarded) -> None:
     headers = guarded.bearer(Scope.METRICS)
 
@@ -150,6 +153,7 @@ def test_whoever_has_a_key_learns_that_there_is_nothing_and_what_is_allowed(guar
     assert guarded.client.get("/v2/no", headers=headers).json().keys() == {"error"}
 
 
+@pytest.mark.slow
 def test_error_names_the_scope_that_is_missing(guarded: Guarded) -> None:
     refused = guarded.client.get("/metrics", headers=guarded.bearer(Scope.PREDICT))
 
@@ -159,6 +163,7 @@ def test_error_names_the_scope_that_is_missing(guarded: Guarded) -> None:
     assert guarded.keys[Scope.PREDICT].split("_", 2)[2] not in refused.text
 
 
+@pytest.mark.slow
 def test_errors_of_the_inference_protocol_are_in_its_form(guarded: Guarded) -> None:
     refused = guarded.client.post("/v2/models/iris/infer", json={})
 

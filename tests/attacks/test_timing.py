@@ -18,7 +18,7 @@ from tests.faults.scenes import rounds
 from tests.processes import service
 from tests.promises import Measured
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SAMPLES = rounds(20_000, 200_000)
 PREDICT = frozenset((Scope.PREDICT,))

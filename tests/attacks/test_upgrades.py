@@ -15,6 +15,8 @@ from tests.attacks.conftest import Guarded
 from tests.attacks.messages import head, in_chunks
 from tests.promises import Measured
 
+pytestmark = pytest.mark.slow
+
 HIDDEN = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"  # as a body: valid HTTP, and no JSON
 H2C = ("connection: Upgrade, HTTP2-Settings", "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA")
 OFFERS: dict[str, tuple[str, ...]] = {
@@ -172,7 +174,6 @@ public class Ask {
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("javac"), reason="no JDK is installed; scripts/packages does it")
 def test_client_of_the_jdk_is_answered_as_it_comes(guarded: Guarded, tmp_path: Path) -> None:
     """X-02: with a length, in chunks, and on the connection that it keeps."""

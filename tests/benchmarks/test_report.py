@@ -84,6 +84,7 @@ def test_the_page_of_the_documentation_has_the_places() -> None:
     assert "abacus" in report.fill(page.read_text("utf-8"), results(), PLOTS)
 
 
+@pytest.mark.slow
 def test_plots_are_drawn_from_whatever_was_measured(tmp_path: Path) -> None:
     drawn = plots.draw(results(), tmp_path)
     assert {path.name for path in drawn} == {"throughput.svg", "curve.svg", "latency.svg", "goals.svg"}

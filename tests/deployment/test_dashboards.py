@@ -64,6 +64,7 @@ def labels_of(expression: str) -> set[str]:
     return {label.strip() for group in groups for label in group.split(",")} | set(chosen)
 
 
+@pytest.mark.slow
 @needs_prometheus
 def test_promtool_finds_nothing_wrong_with_configuration_and_rules() -> None:
     said = promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")  # the key is in the container

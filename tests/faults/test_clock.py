@@ -21,7 +21,7 @@ from tests.fakes import publish
 from tests.faults.scenes import Scene, asking, begun, ended, results, start
 from tests.promises import Measured, allowed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 DAY_S = 24 * 3600

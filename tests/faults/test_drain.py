@@ -107,11 +107,12 @@ async def stopped(client: httpx.Client, process: subprocess.Popen[bytes], pause_
     return load, told_s, gone_s
 
 
-@pytest.mark.parametrize(("workers", "short"), [(1, 12), (2, 8)])
+@pytest.mark.alone
+@pytest.mark.parametrize(("workers", "short"), [(1, 6), (2, 4)])
 def test_stops_under_load_break_no_connection_and_fail_no_request(
     scene: Scene, measured: Measured, workers: int, short: int
 ) -> None:
-    """F-13: 12 stops of one process and 8 of two workers; long: 20 of each."""
+    """F-13: 6 stops of one process and 4 of two workers; long: 20 of each."""
     moments = random.Random(13)
     times, told, gone, answered = rounds(short, 20), [], [], 0
     for _ in range(times):

@@ -76,6 +76,7 @@ class Load:
                         self.failed.append(wrong)
 
 
+@pytest.mark.alone
 def test_a_rolling_restart_behind_nginx_fails_no_request(tmp_path: Path, measured: Callable[[str, str], None]) -> None:
     publish(ModelRepository(tmp_path / "models"))
     port, names = free_port(), NameServer(HOSTS)

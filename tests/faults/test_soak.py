@@ -42,7 +42,7 @@ BAD = (
     b"\xff\xfe\x00",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(SOAK_S + 300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(SOAK_S + 300)]
 
 
 @dataclass

@@ -115,6 +115,7 @@ def test_removal_killed_before_any_operation_leaves_the_version_whole_or_gone(te
         check_that_work_goes_on(root, after)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("template", [used_store], indirect=True)
 def test_publisher_killed_at_any_system_call_leaves_the_store_whole(template: Path) -> None:

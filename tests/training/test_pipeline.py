@@ -66,6 +66,7 @@ def test_the_same_seed_gives_the_same_metrics_and_golden_answers(folder: Path) -
     assert first.golden == second.golden
 
 
+@pytest.mark.slow
 def test_f3_a_training_on_800_columns_publishes_what_can_be_read(tmp_path: Path) -> None:
     """F3: its manifest had 18 MB, more than any reader takes, and yet it was active."""
     write_csv(tmp_path / "data", clouds(900, features=800))
@@ -301,6 +302,7 @@ def test_a_job_with_its_permit_publishes(folder: Path) -> None:
     assert (result.reason, result.version) == ("succeeded", 1)
 
 
+@pytest.mark.slow
 def test_old_versions_go_but_the_active_one_and_the_one_before_it_stay(two_versions: Path) -> None:
     for _ in range(2):
         run(recipe(epochs=2), two_versions, policy="never")

@@ -32,6 +32,7 @@ def test_cancer_gives_the_published_losses_and_confusion_matrix() -> None:
     assert candidate.metrics["test"].confusion == ((9, 0), (1, 5))
 
 
+@pytest.mark.slow
 def test_cancers_published_losses_lie_within_the_spread_of_ordinary_seeds() -> None:
     curves = np.array([[m.train_loss for m in reported(trained("cancer-tutorial", seed=seed))] for seed in range(10)])
 

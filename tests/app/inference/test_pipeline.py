@@ -47,6 +47,15 @@ def base_type(answer: httpx2.Response) -> str:
 # Formats
 
 
+@pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
+def test_every_format_gives_the_bits_of_json(steady: TestClient, kind: str) -> None:
+    x = rows(30)
+
+    plain, answer = post(steady, BODIES[JSON](x, TWO), JSON), post(steady, BODIES[kind](x, TWO), kind)
+
+    assert probabilities(kind, answer.content).tobytes() == probabilities(JSON, plain.content).tobytes()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("wanted", BODIES, ids=IDS.get)
 @pytest.mark.parametrize("given", BODIES, ids=IDS.get)

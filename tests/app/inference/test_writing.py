@@ -286,6 +286,7 @@ def test_bad_row_after_the_answer_began_breaks_it_off(live: Live, kind: str) -> 
     assert kind in (ARROW, FLOAT32) or b"column 'right'" in received[-300:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [CSV, NDJSON, FLOAT32], ids=IDS.get)
 def test_answer_begins_before_the_request_ends(live: Live, kind: str) -> None:
     client = live.client
@@ -305,6 +306,7 @@ def test_answer_begins_before_the_request_ends(live: Live, kind: str) -> None:
     assert len(probabilities(kind, answer)) == 200
 
 
+@pytest.mark.slow
 def test_arrow_answers_batches_before_the_stream_ends(live: Live) -> None:
     client = live.client
     body = as_arrow(rows(200), TWO, 50)
@@ -339,6 +341,7 @@ def count_lines(connection: Connection) -> int:
     return sum(chunk.count(b"\n") for chunk in iter(connection.chunk, b""))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_rows(live: Live) -> None:
     client, pid = live.client, live.pid
     thousand = as_csv(rows(1000), TWO).partition(b"\n")[2]
@@ -360,6 +363,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(live: Live) -> None:
     assert peak_mb(pid) - before < 64
 
 
+@pytest.mark.slow
 def test_client_that_goes_away_in_the_middle_leaves_nothing_behind(live: Live) -> None:
     client = live.client
     head, header, first, _ = chunked(
@@ -386,6 +390,7 @@ WRONG_AT_THE_END = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "body"), WRONG_AT_THE_END.values(), ids=WRONG_AT_THE_END.keys())
 def test_body_of_unknown_length_that_goes_wrong_after_its_last_row_is_broken_off(
     live: Live, kind: str, body: bytes
@@ -401,11 +406,11 @@ def test_body_that_says_its_length_and_goes_wrong_after_its_last_row_is_a_400(
     assert_problem(post(steady, body, kind), 400)
 
 
+@pytest.mark.slow
 def test_mistakes_of_clients_leave_no_traceback_in_the_log(live: Live) -> None:
     for body in (late(CSV), b"left,right\n0.5\n", b"", bytes(12)):
         with contextlib.suppress(httpx.TransportError):
             live.client.post("/predict/means", content=iter((body,)), headers={"content-type": CSV})
 
-    log = live.log.read_text()
-    assert f"was broken off: line {LATE + 2}, column 'right'" in log
-    assert "Traceback" not in log
+    until(lambda: f"was broken off: line {LATE + 2}, column 'right'" in live.log.read_text(), "the line of the log")
+    assert "Traceback" not in live.log.read_text()

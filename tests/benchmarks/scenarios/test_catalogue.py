@@ -28,6 +28,7 @@ def test_all_systems_give_the_same_answers_and_are_measured_in_turns(bench: Benc
     assert all(len(outcome.values(system, "p50_ms")) == bench.plan.rounds for system in outcome.figures)
 
 
+@pytest.mark.slow
 def test_counting_is_measured_beside_the_clock_that_it_reads(bench: Bench) -> None:
     outcome = SCENARIOS["counting"](bench)
     assert min(outcome.values("counting", "us")) > min(outcome.values("the clock alone", "us")) > 0

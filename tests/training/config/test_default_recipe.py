@@ -120,7 +120,14 @@ def test_noise_with_very_many_columns_looks_no_better_than_it_is(tmp_path: Path)
     assert not result.activated
 
 
-@pytest.mark.parametrize(("features", "told"), [("x1,x0", None), ("-", '["x1","x0"]'), ("-", "x1,x0\n")])
+@pytest.mark.parametrize(
+    ("features", "told"),
+    [
+        ("x1,x0", None),
+        pytest.param("-", '["x1","x0"]', marks=pytest.mark.slow),
+        pytest.param("-", "x1,x0\n", marks=pytest.mark.slow),
+    ],
+)
 def test_the_command_needs_a_file_and_a_target_and_nothing_else(
     tmp_path: Path, features: str, told: str | None
 ) -> None:
@@ -136,6 +143,7 @@ def test_the_command_needs_a_file_and_a_target_and_nothing_else(
     assert manifest.lineage.data_sha256.keys() == {"Mine 1.csv"}
 
 
+@pytest.mark.slow
 def test_f5_names_are_those_of_the_file_whatever_blanks_and_accents(tmp_path: Path) -> None:
     x, y = make_moons(200, noise=0.2, random_state=0)
     content = write(tmp_path, x, y).read_text().partition("\n")[2]
@@ -149,6 +157,7 @@ def test_f5_names_are_those_of_the_file_whatever_blanks_and_accents(tmp_path: Pa
     assert found.manifest().feature_names == ("x1", "\u00e2ge")
 
 
+@pytest.mark.slow
 def test_f5_version_of_old_whose_names_have_blanks_is_compared_and_replaced(tmp_path: Path) -> None:
     x, y = make_moons(200, noise=0.2, random_state=0)
     path = write(tmp_path, x, y)

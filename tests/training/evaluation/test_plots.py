@@ -96,6 +96,7 @@ def test_f6_values_at_the_ends_of_float32_can_be_drawn(largest: float) -> None:
     assert size_px(decision_boundary(overflowing, rows, ["", ""], "large"))
 
 
+@pytest.mark.slow
 def test_a_confusion_matrix_of_26_classes_has_room_for_its_counts_and_one_of_100_is_soon_drawn() -> None:
     y = np.arange(26 * 60) % 26
     many = np.arange(200) % 100

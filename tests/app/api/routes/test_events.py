@@ -1,19 +1,157 @@
-"""Following a training by server-sent events, through the real app and a process that says what the test wants."""
+"""Server-sent events: their form and heartbeat, when a stream ends, and following a training through the real app."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from app.api.routes import events
+from app.api.routes.events import EventStreams
+from app.errors import StoreUnavailable, TooManyStreams
 from app.main import create_app
 from app.settings import Settings
 from tests.app.problems import assert_problem
+
+EPOCH = '{"event":"epoch","epoch":1}'
+RESULT = '{"event":"result","detail":"\\u2028 and \\n"}'
+
+
+async def said(*found: tuple[int, str]) -> AsyncIterator[tuple[int, str]]:
+    for event in found:
+        yield event
+
+
+class Client:
+    """Reads a stream; `leave` makes it go away."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.headers: dict[str, str] = {}
+        self.complete = False
+        self.leave = asyncio.Event()
+        self.came = asyncio.Event()
+
+    async def receive(self) -> Message:
+        await self.leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        self.body += message.get("body", b"")
+        self.complete = message["type"] == "http.response.body" and not message.get("more_body")
+        self.came.set()
+
+    def read(self, response: Callable[..., Coroutine[object, object, None]]) -> asyncio.Task[None]:
+        """Begin to read."""
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}, "method": "GET"}
+        return asyncio.create_task(response(scope, self.receive, self.send))
+
+
+def test_event_has_number_kind_and_one_line_of_data() -> None:
+    async def scene() -> Client:
+        client = Client()
+        streams = EventStreams(asyncio.Event())
+        await client.read(streams.respond((1, EPOCH), said((2, RESULT))))
+        return client
+
+    client = asyncio.run(scene())
+
+    assert client.headers["content-type"].startswith("text/event-stream")
+    assert client.headers["cache-control"] == "no-cache"
+    assert client.complete
+    retry, first, second, end = client.body.decode().split("\n\n")
+    assert (retry, end) == ("retry: 1000", "")
+    assert sorted(first.split("\n")) == [f"data: {EPOCH}", "event: epoch", "id: 1"]
+    fields = dict(line.split(": ", 1) for line in second.split("\n"))
+    assert (fields["event"], fields["id"], json.loads(fields["data"])) == ("result", "2", json.loads(RESULT))
+
+
+class Silent:
+    """Events that never come; `closed` once nobody waits any more."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def events(self) -> AsyncIterator[tuple[int, str]]:
+        try:
+            await asyncio.Event().wait()
+            yield 1, EPOCH
+        finally:
+            self.closed = True
+
+
+def test_silence_is_filled_with_comments() -> None:
+    async def scene() -> bytes:
+        client, stopping = Client(), asyncio.Event()
+        reading = client.read(EventStreams(stopping, heartbeat_s=0.01).respond(None, Silent().events()))
+        while client.body.count(b": ping\n\n") < 3:
+            client.came.clear()
+            await client.came.wait()
+        stopping.set()
+        await reading
+        return client.body
+
+    assert asyncio.run(scene()).startswith(b"retry: 1000\n\n: ping\n\n: ping\n\n")
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+def test_stream_ends_when_its_client_or_the_service_goes(who: str) -> None:
+    async def scene() -> bool:
+        client, stopping, silent = Client(), asyncio.Event(), Silent()
+        reading = client.read(EventStreams(stopping).respond(None, silent.events()))
+        await client.came.wait()
+        (client.leave if who == "client" else stopping).set()
+        await asyncio.wait_for(reading, 5)
+        return silent.closed
+
+    assert asyncio.run(scene())
+
+
+def test_stream_is_broken_off_where_events_cannot_be_read() -> None:
+    async def failing() -> AsyncIterator[tuple[int, str]]:
+        yield 1, EPOCH
+        raise StoreUnavailable("the job table cannot be read")
+
+    async def scene() -> Client:
+        client = Client()
+        await client.read(EventStreams(asyncio.Event()).respond(None, failing()))
+        return client
+
+    client = asyncio.run(scene())
+
+    assert b"id: 1\n" in client.body
+    assert b"event: result" not in client.body
+
+
+def test_streams_are_bounded_and_an_ended_one_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_STREAMS", 2)
+
+    async def scene() -> None:
+        streams = EventStreams(asyncio.Event())
+        clients = [Client(), Client()]
+        reading = [client.read(streams.respond(None, Silent().events())) for client in clients]
+        for client in clients:
+            await client.came.wait()
+        with pytest.raises(TooManyStreams):
+            streams.respond(None, Silent().events())
+        clients[0].leave.set()
+        await reading[0]
+        third = Client()
+        await third.read(streams.respond((1, RESULT), said()))
+        assert third.complete
+        clients[1].leave.set()
+        await reading[1]
+
+    asyncio.run(scene())
+
 
 SAYS = """
 import json, pathlib, sys

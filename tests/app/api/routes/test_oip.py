@@ -140,7 +140,7 @@ def test_no_id_is_made_up(steady: TestClient) -> None:
     assert "id" not in infer(steady).json()
 
 
-@pytest.mark.parametrize("rows_asked", [1, 5, 1024, 1025, 5000])
+@pytest.mark.parametrize("rows_asked", [1, 5, 1024, 1025, pytest.param(5000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
 def test_every_spelling_is_answered_like_predict(steady: TestClient, spell: Any, rows_asked: int) -> None:
     x = rows(rows_asked)

@@ -363,6 +363,7 @@ def test_child_is_told_what_was_asked_for(
     assert str(settings.models_dir) in detail
 
 
+@pytest.mark.slow
 def test_trainings_of_several_models_queue_in_their_order(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("open('order', 'a').write(sys.argv[2] + ' '); signal.pause()")
     models = ["iris", "cancer", "blobs"]
@@ -461,6 +462,7 @@ def test_waiting_client_gets_the_result(trainer: TestClient, child: Callable[[st
     assert (job["status"], job["reason"]) == ("failed", "bad_data")
 
 
+@pytest.mark.slow
 def test_client_that_waited_in_vain_is_told_where_to_look(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("signal.pause()")
 
@@ -577,6 +579,7 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
         assert again[name] == before[name], name
 
 
+@pytest.mark.slow
 def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -597,6 +600,7 @@ def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_na
     assert [learnt_from(ended(trainer, job)) for job in again] == ["age,visits", "age"]
 
 
+@pytest.mark.slow
 def test_all_columns_that_an_upload_accepts_are_learnt_from_however_long_their_names(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
