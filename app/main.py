@@ -23,15 +23,14 @@ from app.api.prefix import Prefixes
 from app.api.routes import datasets, models, oip, operations, predict, train
 from app.api.routes.oip_infer import InferRoute
 from app.api.standstill import Standstill
+from app.container import Parts, assemble
 from app.errors import ServingError
 from app.inference.codecs import formats
-from app.parts import Parts, assemble
 from app.registry.registry import ModelRegistry
 from app.runtime import load as runtime
 from app.security.audit.requests import Auditor
 from app.settings import Settings
 from app.telemetry.logs.requests import RequestLog
-from app.telemetry.multiprocess import SharedFigures
 from modelstore import Manifest, StoreError
 
 logger = logging.getLogger(__name__)
@@ -100,8 +99,8 @@ def _routes(parts: Parts, negotiation: predict.Negotiation, infer_route: InferRo
     app.include_router(models.router(parts.registry, parts.device))
     app.include_router(datasets.router(parts.datasets, parts.runner.datasets_in_use))
     app.include_router(train.router(parts.runner, parts.lifetime.stopping))
-    app.include_router(operations.router(parts.registry, parts.metrics, parts.device, parts.lifetime))
-    app.include_router(oip.router(parts.registry, parts.metrics, infer_route, app.version, parts.lifetime))
+    app.include_router(operations.router(parts.registry, parts.exposition, parts.device, parts.lifetime))
+    app.include_router(oip.router(parts.registry, parts.exposition, infer_route, app.version, parts.lifetime))
     app.include_router(document.router(app))
     gate = parts.door.gate
     document.install(app, partial(_manifests, parts.registry), gate.strangers if gate.keyed else None)
@@ -115,36 +114,55 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     runtime.use_one_thread()
     runtime.use_full_float32()
     logger.info("models run on %s", runtime.describe_device(parts.device))
-    settings, registry = parts.settings, parts.registry
     if parts.tracing:
         parts.tracing.open(os.environ)
-    await asyncio.gather(parts.runner.open(), parts.datasets.open(), _look(registry))
-    for model in registry.served():
+    await asyncio.gather(parts.runner.open(), parts.datasets.open(), _look(parts.registry))
+    for model in parts.registry.served():
         if model.loaded:
             parts.predictor.rehearse(model.loaded)
             parts.inference.rehearse(model.loaded)
-    tasks = [asyncio.create_task(_watch(registry, settings.poll_interval_s), name="store watcher")]
-    tasks.append(asyncio.create_task(registry.keep_tested(settings.self_test_interval_s), name="self test"))
-    tasks.append(asyncio.create_task(parts.door.gate.keep_current(), name="keys"))
-    standstill = Standstill(parts.metrics, parts.door.table, parts.door.max_in_flight, parts.lifetime)
-    tasks.append(asyncio.create_task(standstill.keep_watch(), name="standstill"))
-    if settings.metrics_dir:
-        shared = SharedFigures(settings.metrics_dir, parts.metrics)
-        shared.inherit()
-        parts.metrics.others = shared.others
-        tasks.append(asyncio.create_task(shared.keep_written(), name="figures"))
+    if parts.shared:
+        parts.shared.inherit()
     parts.trail.note("service.start", "ok")
-    tasks.append(asyncio.create_task(parts.watch.keep(), name="audit"))
-    yield
-    for task in tasks:
-        task.cancel()
+    async with _background_tasks(parts):
+        yield
     await parts.runner.close()
-    registry.close()
+    parts.registry.close()
     parts.watch.tell_refusals()
     parts.trail.note("service.stop", "ok")
     await parts.trail.close()
     if parts.tracing:
         await parts.tracing.close()
+
+
+@contextlib.asynccontextmanager
+async def _background_tasks(parts: Parts) -> AsyncIterator[None]:
+    """Run all background tasks meanwhile; the failure of one is logged and does not stop the others or the service.
+
+    That is why this is no TaskGroup, which cancels everything when one of its tasks fails.
+    """
+    settings, registry = parts.settings, parts.registry
+    standstill = Standstill(parts.metrics, parts.door.table, parts.door.max_in_flight, parts.lifetime)
+    work = {
+        "store watcher": _watch(registry, settings.poll_interval_s),
+        "self test": registry.keep_tested(settings.self_test_interval_s),
+        "keys": parts.door.gate.keep_current(),
+        "standstill": standstill.keep_watch(),
+        "audit": parts.watch.keep(),
+    }
+    if parts.shared:
+        work["figures"] = parts.shared.keep_written()
+    tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
+    yield
+    for task in tasks:
+        task.cancel()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the background task %r failed", task.get_name(), exc_info=error)
 
 
 async def _watch(registry: ModelRegistry, interval_s: float) -> None:

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app.__main__",),  # the command line
     ("app.server",),  # processes and sockets
     ("app.main",),  # the service as one ASGI app
-    ("app.parts",),  # what it consists of
+    ("app.container",),  # what it consists of
     ("app.api",),  # HTTP
     ("app.security", "app.inference", "app.jobs"),  # who may do what; from bytes to predictions; trainings
     ("app.registry",),  # which version serves

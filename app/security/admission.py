@@ -136,7 +136,6 @@ def door_for(settings: Settings, metrics: ServingMetrics) -> Door:
         keyring.load()
     rates = TokenBuckets(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
     gate = Gate(keyring, strangers(settings), rates)
-    metrics.keys_current = lambda: gate.keys_current
     return Door(
         table=AccessTable(),
         gate=gate,

@@ -1,19 +1,19 @@
-"""Count the service's own metrics in plain Python and render them for Prometheus.
+"""Count the service's own metrics in plain Python.
 
 prometheus_client takes 1 to 3 us for each count and cannot add up workers without its own files. This takes 0.2 us, and
 workers add up by reading each other's snapshots. Label values come from the route table and the store only, never from
-client input, so their number is bounded. `version_counters.py` counts what each version did. This module must not
-import an HTTP framework or torch.
+client input, so their number is bounded. `version_counters.py` counts what each version did, and `exposition.py`
+renders all of it. This module must not know what else is rendered.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from typing import get_args
 
-from app.telemetry.metric_families import FAMILIES, ModelState, of_models, of_versions
-from app.telemetry.prometheus import Labels, Samples, lines, process_lines
+from app.telemetry.metric_families import FAMILIES
+from app.telemetry.prometheus import Labels
 from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, Figures, Statistics
 from modelstore import Reason
 
@@ -60,23 +60,12 @@ class ServingMetrics:
         in_progress: requests that this process is answering.
         waiting: requests that wait for their client, for a training or for the job table (`in_flight.py`).
         statistics: counts of each version.
-        others: returns the figures of all other workers.
-        keys_current: tells whether the keys in use are those of the key file.
-        trainings: returns the number of waiting and running trainings, by status.
-        queued: returns the number of waiting rows, by model.
-        queue_limit_rows: number of rows that may wait for a version.
     """
 
-    def __init__(self, models: Callable[[], Iterable[ModelState]]) -> None:
+    def __init__(self) -> None:
         self.in_progress = 0
         self.waiting = 0
         self.statistics = Statistics()
-        self.others: Callable[[], Iterable[Snapshot]] = tuple
-        self.keys_current: Callable[[], bool] = lambda: True
-        self.trainings: Callable[[], Mapping[str, int]] = dict
-        self.queued: Callable[[], Mapping[str, int]] = dict
-        self.queue_limit_rows = 0
-        self._models = models
         self._figures: Snapshot = {name: {} for name in COUNTED}
         for name, values in FROM_ZERO.items():
             for value in values:
@@ -112,12 +101,16 @@ class ServingMetrics:
         """Count a swap by its result: `served`, `refused`, `withdrawn` or `replaced`; see `ModelRegistry`."""
         self._counter(SWAPS, (result,))[0] += 1
 
-    def snapshot(self) -> Snapshot:
-        """Return this process's figures; each may change independently while they are read."""
+    def snapshot(self, queued: Mapping[str, int]) -> Snapshot:
+        """Return this process's figures; each may change independently while they are read.
+
+        Args:
+            queued: number of waiting rows, by model.
+        """
         of_now: Snapshot = {
             IN_PROGRESS: {(): [self.in_progress]},
             WAITING: {(): [self.waiting]},
-            QUEUE: {(model,): [rows] for model, rows in self.queued().items()},
+            QUEUE: {(model,): [rows] for model, rows in queued.items()},
         }
         return self._figures | self.statistics.figures | of_now
 
@@ -128,22 +121,6 @@ class ServingMetrics:
                 own = self._figures[name].setdefault(labels, [0.0] * len(values))
                 own[:] = [a + b for a, b in zip(own, values, strict=True)]
         self.statistics.inherit(figures)
-
-    def text(self) -> bytes:
-        """Return all metrics in the Prometheus text format, summed over all workers."""
-        samples = self._samples()
-        shown = [line for name, family in FAMILIES.items() for line in lines(name, family, samples.get(name, {}))]
-        return "\n".join([*shown, *process_lines(), ""]).encode()
-
-    def _samples(self) -> dict[str, Samples]:
-        total = _sum((self.snapshot(), *self.others()))
-        own: dict[str, Samples] = {
-            "tabserve_queue_limit_rows": {(): [self.queue_limit_rows]},
-            "tabserve_train_jobs_unfinished": {(status,): [jobs] for status, jobs in self.trainings().items()},
-            "tabserve_keys_file_ok": {(): [float(self.keys_current())]},
-        }
-        held: dict[str, Samples] = {name: total[name] for name in (*COUNTED, *OF_NOW)}
-        return held | own | of_versions(total) | of_models(self._models(), total)
 
     def _counter(self, name: str, labels: Labels) -> list[float]:
         return self._figures[name].setdefault(labels, [0.0])
@@ -164,14 +141,3 @@ class _ByCode(dict[int, list[float]]):
     def __missing__(self, code: int) -> list[float]:
         self[code] = count = self._counts.setdefault((*self._key, str(code)), [0.0])
         return count
-
-
-def _sum(snapshots: Iterable[Snapshot]) -> Snapshot:
-    total: Snapshot = {}
-    for snapshot in snapshots:
-        for name, family in snapshot.items():
-            sums = total.setdefault(name, {})
-            for labels, figures in list(family.items()):
-                known = sums.get(labels)
-                sums[labels] = [*figures] if known is None else [a + b for a, b in zip(known, figures, strict=True)]
-    return total

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import orjson
@@ -20,9 +21,17 @@ INTERVAL_S = 0.25
 class SharedFigures:
     """One worker's file in the folder, and its view of the others'."""
 
-    def __init__(self, folder: Path, metrics: ServingMetrics) -> None:
+    def __init__(self, folder: Path, metrics: ServingMetrics, queued: Callable[[], Mapping[str, int]] = dict) -> None:
+        """Create the view; nothing is read or written yet.
+
+        Args:
+            folder: of all workers' files.
+            metrics: counts of this worker.
+            queued: returns the number of waiting rows in this worker, by model.
+        """
         self._folder = folder
         self._metrics = metrics
+        self._queued = queued
         self._own = folder / f"{os.getpid()}.json"
 
     def inherit(self) -> None:
@@ -50,7 +59,7 @@ class SharedFigures:
         """Write this worker's figures atomically."""
         document = {
             family: [[*labels, figures] for labels, figures in by_labels.items()]
-            for family, by_labels in self._metrics.snapshot().items()
+            for family, by_labels in self._metrics.snapshot(self._queued()).items()
         }
         aside = self._own.with_suffix(".new")
         with contextlib.suppress(OSError):  # a full disk must not stop serving; the next write may succeed

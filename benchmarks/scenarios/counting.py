@@ -30,7 +30,7 @@ def counting(bench: Bench) -> Outcome:
     A request that shares its batch pays only its part of the batch's counts.
     """
     outcome = Outcome(scenario="counting", title="What the figures cost a one-row request")
-    metrics = ServingMetrics(tuple)
+    metrics = ServingMetrics()
     with pinned(bench.cores.server):
         cases: dict[str, Measure] = {COUNTING: partial(_counting_us, metrics), CLOCK: _clock_us}
         bench.take_turns(outcome, cases)

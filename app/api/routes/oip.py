@@ -19,7 +19,7 @@ from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel
 from app.telemetry import version_report
-from app.telemetry.metrics import ServingMetrics
+from app.telemetry.exposition import Exposition
 from app.telemetry.version_counters import Figures
 
 # Only extensions that work; docs/clients.md says which parts of each.
@@ -39,9 +39,9 @@ class IndexQuery(BaseModel):
 class OipRoutes:
     """Implementation of the routes."""
 
-    def __init__(self, registry: ModelRegistry, metrics: ServingMetrics, version: str) -> None:
+    def __init__(self, registry: ModelRegistry, exposition: Exposition, version: str) -> None:
         self._registry = registry
-        self._metrics = metrics
+        self._exposition = exposition
         self._version = version
 
     def server(self) -> schemas.ServerMetadata:
@@ -71,7 +71,7 @@ class OipRoutes:
         """Return the statistics of one version, of a model's used or serving versions, or of all models."""
         if name is not None and version is not None:
             await asyncio.to_thread(self._registry.stored.find, name, version)
-        parts = [self._metrics.statistics.figures, *self._metrics.others()]
+        parts = self._exposition.snapshots()
         models = self._registry.served() if name is None else (self._registry.get(name),)
         keys = [
             (model.name, number)
@@ -103,11 +103,11 @@ class OipRoutes:
 
 
 def router(
-    registry: ModelRegistry, metrics: ServingMetrics, infer_route: InferRoute, version: str, lifetime: Lifetime
+    registry: ModelRegistry, exposition: Exposition, infer_route: InferRoute, version: str, lifetime: Lifetime
 ) -> APIRouter:
     """Create the routes below /v2; of two decorators on one endpoint, the second is its label in the metrics."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    oip = OipRoutes(registry, metrics, version)
+    oip = OipRoutes(registry, exposition, version)
 
     @routes.get("/", include_in_schema=False)
     @routes.get("")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, RootModel
 from app.api.accept import preferred
 from app.lifecycle import Lifetime
 from app.registry.registry import ModelRegistry
-from app.telemetry.metrics import ServingMetrics
+from app.telemetry.exposition import Exposition
 from app.telemetry.prometheus import CONTENT_TYPE
 from modelstore.manifest import Evaluation
 
@@ -51,7 +51,7 @@ class ActiveMetricsByModel(RootModel[dict[str, ActiveMetrics]]):
     """The evaluation of each model's serving version, by model name."""
 
 
-def router(registry: ModelRegistry, metrics: ServingMetrics, device: str, lifetime: Lifetime) -> APIRouter:
+def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetime: Lifetime) -> APIRouter:
     """Create the health and metrics routes."""
     routes = APIRouter(tags=["operations"])
 
@@ -92,11 +92,11 @@ def router(registry: ModelRegistry, metrics: ServingMetrics, device: str, lifeti
     }
     for path, endpoint in probes.items():
         routes.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-    routes.include_router(_metrics_router(registry, metrics))
+    routes.include_router(_metrics_router(registry, exposition))
     return routes
 
 
-def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRouter:
+def _metrics_router(registry: ModelRegistry, exposition: Exposition) -> APIRouter:
     routes = APIRouter()
 
     @routes.get(
@@ -114,6 +114,6 @@ def _metrics_router(registry: ModelRegistry, metrics: ServingMetrics) -> APIRout
             }
             body = ActiveMetricsByModel(active).model_dump_json()
             return Response(body, media_type="application/json")
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        return Response(exposition.text(), media_type=CONTENT_TYPE)
 
     return routes

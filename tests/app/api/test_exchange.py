@@ -23,7 +23,7 @@ class Scene:
 
     def __init__(self, pieces: Sequence[Message], holding: Holding | None) -> None:
         self.sent: list[Message] = []
-        metrics = ServingMetrics(tuple)
+        metrics = ServingMetrics()
         flight = Flight(metrics, 1)
         flight.begin()
         metrics.in_progress += 1

@@ -23,7 +23,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.metrics = ServingMetrics(tuple)
+        self.metrics = ServingMetrics()
         self.lifetime = Lifetime()
         self._standstill = Standstill(self.metrics, AccessTable(), PLACES, self.lifetime, lambda: self.now_s)
 

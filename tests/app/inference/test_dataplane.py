@@ -17,6 +17,7 @@ from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.runtime import load
 from app.schema import Float32
+from app.telemetry.exposition import Exposition
 from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.broken import RaisesLater, publish_as_means
@@ -35,9 +36,9 @@ def with_plane(
     async def run() -> tuple[T, bytes]:
         registry = ModelRegistry(repository, Loader(partial(load.load, device="cpu"), 8), load.prove_again)
         await registry.refresh()
-        metrics = ServingMetrics(tuple)
+        metrics = ServingMetrics()
         plane = DataPlane(registry, metrics, max_queue_rows=queue, max_wait_s=wait_s)
-        return await scene(plane), metrics.text()
+        return await scene(plane), Exposition(metrics).text()
 
     return asyncio.run(run())
 

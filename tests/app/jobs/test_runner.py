@@ -479,7 +479,7 @@ def test_x6_request_waits_for_a_locked_table_no_longer_than_the_deadline_and_is_
 ) -> None:
     """X6: opening a table for the first time takes up to ten seconds, and stood outside of both."""
     monkeypatch.setattr(threads, "ANSWER_DEADLINE_S", 0.5)
-    metrics = ServingMetrics(tuple)
+    metrics = ServingMetrics()
 
     async def ask(runner: runners.JobRunner) -> None:
         flight = Flight(metrics, 1)

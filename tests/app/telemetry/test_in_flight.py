@@ -11,7 +11,7 @@ from app.telemetry.metrics import ServingMetrics
 
 @pytest.fixture
 def metrics() -> ServingMetrics:
-    return ServingMetrics(tuple)
+    return ServingMetrics()
 
 
 def test_request_counts_from_its_beginning_to_its_end_unless_it_waits(metrics: ServingMetrics) -> None:

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.telemetry.exposition import Exposition, Gauges
 from app.telemetry.metric_families import FAMILIES, ModelState
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures
@@ -25,11 +26,15 @@ SECONDS = "tabserve_http_request_duration_seconds"
 
 
 def metrics() -> ServingMetrics:
-    return ServingMetrics(tuple)
+    return ServingMetrics()
 
 
-def figures(source: ServingMetrics) -> Figures:
-    return parsed(source.text().decode())
+def figures(source: ServingMetrics | Exposition) -> Figures:
+    return parsed(text_of(source))
+
+
+def text_of(source: ServingMetrics | Exposition) -> str:
+    return (Exposition(source) if isinstance(source, ServingMetrics) else source).text().decode()
 
 
 def parsed(text: str) -> Figures:
@@ -37,7 +42,7 @@ def parsed(text: str) -> Figures:
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
-def count(source: ServingMetrics, name: str, **labels: str) -> float:
+def count(source: ServingMetrics | Exposition, name: str, **labels: str) -> float:
     return figures(source).get((name, frozenset(labels.items())), 0.0)
 
 
@@ -118,11 +123,12 @@ def test_jobs_and_how_long_they_ran_are_counted() -> None:
 
 
 def test_model_that_should_serve_and_cannot_is_not_ready_and_its_refusals_are_shown() -> None:
-    source = ServingMetrics(lambda: [ModelState("means", 7, None, {"golden_mismatch": 2}), ModelState("new")])
+    models = [ModelState("means", 7, None, {"golden_mismatch": 2}), ModelState("new")]
+    source = Exposition(metrics(), Gauges(models=lambda: models))
 
     assert figures(source)["tabserve_model_ready", frozenset({("model", "means"), ("version", "7")})] == 0
     assert count(source, "tabserve_model_refused_versions", model="means", reason="golden_mismatch") == 2
-    assert "new" not in source.text().decode()
+    assert "new" not in text_of(source)
 
 
 def test_label_values_may_hold_anything() -> None:
@@ -135,7 +141,7 @@ def test_label_values_may_hold_anything() -> None:
 
 def test_figures_are_written_as_prometheus_client_writes_them() -> None:
     source = busy(3)
-    shown = source.text().decode()
+    shown = text_of(source)
 
     families = text_string_to_metric_families(shown)
     registry = SimpleNamespace(collect=lambda: [family for family in families if family.samples])
@@ -153,7 +159,7 @@ def test_handle_of_a_route_is_kept() -> None:
 
 
 def test_every_family_has_a_help_text_and_the_prefix_even_without_samples() -> None:
-    text = metrics().text().decode()
+    text = text_of(metrics())
 
     for name, family in FAMILIES.items():
         assert name.startswith("tabserve_")
@@ -170,9 +176,9 @@ def busy(requests: int) -> ServingMetrics:
 
 
 def test_figures_of_others_are_added() -> None:
-    source, other, third = busy(1), busy(2), busy(4)
+    other, third = busy(2), busy(4)
     third.requests("/b", "GET").count(500, 2)
-    source.others = lambda: (other.snapshot(), third.snapshot())
+    source = Exposition(busy(1), others=lambda: (other.snapshot({}), third.snapshot({})))
 
     assert count(source, REQUESTS, route="/a", method="GET", code="200") == 7
     assert count(source, REQUESTS, route="/b", method="GET", code="500") == 1
@@ -183,9 +189,9 @@ def test_figures_of_others_are_added() -> None:
 
 
 def test_workers_add_up_by_files_and_a_dead_one_stays(tmp_path: Path) -> None:
-    source = busy(3)
-    shared = SharedFigures(tmp_path, source)
-    source.others = shared.others
+    worker = busy(3)
+    shared = SharedFigures(tmp_path, worker)
+    source = Exposition(worker, others=shared.others)
     shared.write()
     assert count(source, REQUESTS, route="/a", method="GET", code="200") == 3
 
@@ -205,15 +211,15 @@ def dead_process() -> int:
 
 
 def test_what_waits_in_a_dead_worker_does_not_count_any_more(tmp_path: Path) -> None:
-    source = busy(1)
-    source.in_progress, source.queued = 3, lambda: {"means": 40}
-    shared = SharedFigures(tmp_path, source)
+    worker = busy(1)
+    worker.in_progress, queued = 3, lambda: {"means": 40}
+    shared = SharedFigures(tmp_path, worker, queued)
+    source = Exposition(worker, Gauges(queued=queued), shared.others)
     shared.write()
     (own,) = tmp_path.glob("*.json")
     names = ("tabserve_http_requests_in_progress", "tabserve_queue_rows")
 
     own.rename(own.with_stem(str(os.getppid())))
-    source.others = shared.others
     assert [figures(source)[names[0], frozenset()], count(source, names[1], model="means")] == [6, 80]
 
     own.with_stem(str(os.getppid())).rename(own.with_stem(str(dead_process())))
@@ -228,9 +234,9 @@ def test_new_worker_goes_on_with_a_dead_ones_figures_so_that_files_do_not_grow_i
         own.rename(own.with_stem(str(dead_process())))
 
     for _ in range(3):
-        heir = metrics()
-        shared = SharedFigures(tmp_path, heir)
-        heir.others = shared.others
+        worker = metrics()
+        shared = SharedFigures(tmp_path, worker)
+        heir = Exposition(worker, others=shared.others)
         shared.inherit()
         shared.write()
         assert len(list(tmp_path.iterdir())) == 2
@@ -276,8 +282,8 @@ def test_figures_are_kept_written_until_the_task_is_cancelled(tmp_path: Path) ->
 
     asyncio.run(scene())
 
-    reader = metrics()
     (own,) = tmp_path.glob("*.json")
     own.rename(tmp_path / "1.json")
-    reader.others = SharedFigures(tmp_path, reader).others
+    worker = metrics()
+    reader = Exposition(worker, others=SharedFigures(tmp_path, worker).others)
     assert count(reader, REQUESTS, route="/a", method="GET", code="200") == 5

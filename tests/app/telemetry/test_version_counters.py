@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from app.telemetry import version_counters, version_report
+from app.telemetry.exposition import Exposition
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures
 from app.telemetry.version_counters import (
@@ -86,17 +87,16 @@ def test_workers_add_up_and_the_last_one_says_when() -> None:
 
 
 def test_workers_read_each_others_counts(tmp_path: Path) -> None:
-    one, two = ServingMetrics(tuple), ServingMetrics(tuple)
+    one, two = ServingMetrics(), ServingMetrics()
     ran(one.statistics, rows=2)
     ran(two.statistics, rows=3)
     shared = SharedFigures(tmp_path, two)
     shared.write()
     next(tmp_path.glob("*.json")).rename(tmp_path / "1.json")
-    one.others = SharedFigures(tmp_path, one).others
+    exposition = Exposition(one, others=SharedFigures(tmp_path, one).others)
 
-    parts = [one.statistics.figures, *one.others()]
-    assert version_report.of(parts, "iris", 3).total.rows == 5
-    assert b"statistics" not in one.text()
+    assert version_report.of(exposition.snapshots(), "iris", 3).total.rows == 5
+    assert b"statistics" not in exposition.text()
 
 
 def test_versions_and_models_are_counted_apart() -> None:

@@ -1,6 +1,6 @@
-"""Create and connect the parts of one service.
+"""Create and connect the parts of one service, each after the parts that it needs.
 
-This is the only module that knows all parts. It must not know routes or ASGI.
+This module must not know routes or ASGI.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from app.security.admission import Door, door_for
 from app.security.audit.trail import AuditTrail
 from app.security.audit.watch import Serving, Watch
 from app.settings import Settings
+from app.telemetry.exposition import Exposition, Gauges
 from app.telemetry.metric_families import Active, ModelState
 from app.telemetry.metrics import ServingMetrics
+from app.telemetry.multiprocess import SharedFigures
 from app.telemetry.tracing import Tracing, tracing_for
 from modelstore import ModelRepository
 
@@ -44,6 +46,8 @@ class Parts:
     settings: Settings
     device: str
     metrics: ServingMetrics
+    shared: SharedFigures | None
+    exposition: Exposition
     door: Door
     registry: ModelRegistry
     datasets: DatasetStore
@@ -62,7 +66,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
 
     Args and Raises as in `app.main.create_app`.
     """
-    lifetime, metrics, tracing = Lifetime(), ServingMetrics(lambda: _states(registry)), tracing_for(os.environ)
+    lifetime, metrics, tracing = Lifetime(), ServingMetrics(), tracing_for(os.environ)
     door = door_for(settings, metrics)
     device = runtime.choose_device(settings.device)
     load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
@@ -75,16 +79,23 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     ended = partial(_job_ended, metrics, tracing)
     # A training that begins while the service stops would be interrupted; left queued, the next process runs it.
     runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
-    metrics.trainings = runner.unfinished
-    metrics.queue_limit_rows = settings.max_queue_rows
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
-    metrics.queued = plane.queued
+    shared = SharedFigures(settings.metrics_dir, metrics, plane.queued) if settings.metrics_dir else None
+    gauges = Gauges(
+        models=partial(_states, registry),
+        trainings=runner.unfinished,
+        queued=plane.queued,
+        keys_current=lambda: door.gate.keys_current,
+        queue_limit_rows=settings.max_queue_rows,
+    )
     aside = Aside()
     trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
     return Parts(
         settings=settings,
         device=device,
         metrics=metrics,
+        shared=shared,
+        exposition=Exposition(metrics, gauges, shared.others if shared else tuple),
         door=door,
         registry=registry,
         datasets=kept,
@@ -93,7 +104,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         bulk=BulkPredictor(plane),
         inference=Inference(plane, aside, settings.max_rows),
         trail=trail,
-        watch=Watch(trail, lambda: _serving(registry), lambda: (door.gate.generation, door.gate.keys_current)),
+        watch=Watch(trail, partial(_serving, registry), lambda: (door.gate.generation, door.gate.keys_current)),
         lifetime=lifetime,
         tracing=tracing,
     )
