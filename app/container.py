@@ -23,14 +23,14 @@ from app.jobs.runner import JobRunner
 from app.lifecycle import Lifetime
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
-from app.registry.signing import signing_key
+from app.registry.store import read_signing_key
 from app.runtime import load as runtime
 from app.security.admission import Door, door_for
 from app.security.audit.trail import AuditTrail
 from app.security.audit.watch import Serving, Watch
 from app.settings import Settings
 from app.telemetry.exposition import Exposition, Gauges
-from app.telemetry.metric_families import Active, ModelState
+from app.telemetry.metric_families import ModelState, ServingVersion
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures
 from app.telemetry.tracing import Tracing, tracing_for
@@ -70,7 +70,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     door = door_for(settings, metrics)
     device = runtime.choose_device(settings.device)
     load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
-    repository = ModelRepository(settings.models_dir, signing_key(settings))
+    repository = ModelRepository(settings.models_dir, read_signing_key(settings))
     loader = Loader(load, settings.max_loaded_versions)
     registry = ModelRegistry(
         repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.swapped
@@ -121,9 +121,11 @@ def _job_ended(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending)
 def _states(registry: ModelRegistry) -> Iterator[ModelState]:
     for model in registry.served():
         loaded = model.loaded
-        active = Active(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s) if loaded else None
+        serving = None
+        if loaded:
+            serving = ServingVersion(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s)
         refused = Counter(refusal.reason for refusal in model.refused.values())
-        yield ModelState(model.name, model.wanted, active, refused)
+        yield ModelState(model.name, model.active, serving, refused)
 
 
 def _serving(registry: ModelRegistry) -> Iterator[Serving]:

@@ -14,7 +14,7 @@ from typing import get_args
 
 from app.telemetry.metric_families import FAMILIES
 from app.telemetry.prometheus import Labels
-from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, Figures, Statistics
+from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, CountsByVersion, Figures
 from modelstore import Reason
 
 REQUESTS = "tabserve_http_requests_total"
@@ -65,7 +65,7 @@ class ServingMetrics:
     def __init__(self) -> None:
         self.in_progress = 0
         self.waiting = 0
-        self.statistics = Statistics()
+        self.statistics = CountsByVersion()
         self._figures: Snapshot = {name: {} for name in COUNTED}
         for name, values in FROM_ZERO.items():
             for value in values:
