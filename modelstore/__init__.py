@@ -16,6 +16,7 @@ from modelstore.errors import (
 )
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
+    Activation,
     Baseline,
     ClassReport,
     Evaluation,
@@ -38,6 +39,7 @@ from modelstore.versions import ModelVersion
 
 __all__ = [
     "MIN_GOLDEN_ROWS",
+    "Activation",
     "Baseline",
     "BrokenVersion",
     "ClassReport",

@@ -28,6 +28,9 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
+Activation = Literal["if_better", "always", "never"]  # when a training makes its version the active one
+
+
 class Record(BaseModel):
     """Base class of all records that cross a process boundary: frozen, strict, no unknown fields."""
 
@@ -131,7 +134,7 @@ class GateReport(Record):
         active_version: the version that it was compared with on the same rows, if there was one.
     """
 
-    policy: Literal["if_better", "always", "never"]
+    policy: Activation
     passed: bool
     reason: str
     active_version: int | None = None

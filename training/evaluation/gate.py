@@ -6,12 +6,11 @@ It must not know the model store.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from modelstore import Baseline, Evaluation, GateReport
+from modelstore import Activation, Baseline, Evaluation, GateReport
 from training.config.recipe import GateRule
 
-Policy = Literal["if_better", "always", "never"]
+Policy = Activation
 
 
 @dataclass(frozen=True)
