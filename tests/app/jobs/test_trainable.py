@@ -72,7 +72,7 @@ def test_data_set_without_a_numeric_column_has_nothing_to_learn_from() -> None:
     of_text = CHURN.model_copy(update={"columns": tuple(column for column in CHURN.columns if column.kind == "text")})
     target = of_text.columns[0].name
 
-    with pytest.raises(InvalidInput, match="^features must be at least one numeric column besides the target$"):
+    with pytest.raises(InvalidInput, match=r"^features must be at least one numeric column besides the target$"):
         check_with_dataset(request(target=target), of_text)
 
 
