@@ -81,13 +81,6 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     shared = SharedFigures(settings.metrics_dir, metrics, plane.queued) if settings.metrics_dir else None
-    gauges = Gauges(
-        models=partial(_states, registry),
-        trainings=runner.unfinished,
-        queued=plane.queued,
-        keys_current=lambda: door.gate.keys_current,
-        queue_limit_rows=settings.max_queue_rows,
-    )
     aside = Aside()
     trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
     return Parts(
@@ -95,7 +88,9 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         device=device,
         metrics=metrics,
         shared=shared,
-        exposition=Exposition(metrics, gauges, shared.others if shared else tuple),
+        exposition=Exposition(
+            metrics, _gauges(settings, door, registry, runner, plane), shared.others if shared else tuple
+        ),
         door=door,
         registry=registry,
         datasets=kept,
@@ -107,6 +102,16 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
         watch=Watch(trail, partial(_serving, registry), lambda: (door.gate.generation, door.gate.keys_current)),
         lifetime=lifetime,
         tracing=tracing,
+    )
+
+
+def _gauges(settings: Settings, door: Door, registry: ModelRegistry, runner: JobRunner, plane: DataPlane) -> Gauges:
+    return Gauges(
+        models=partial(_states, registry),
+        trainings=runner.unfinished,
+        queued=plane.queued,
+        keys_current=lambda: door.gate.keys_current,
+        queue_limit_rows=settings.max_queue_rows,
     )
 
 

@@ -160,7 +160,7 @@ class JobRunner:
         Raises:
             JobNotFound, StoreUnavailable.
         """
-        return await self._watches.ended(job_id, seconds) or await self.get(job_id)
+        return await self._watches.wait_for_end(job_id, seconds) or await self.get(job_id)
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[tuple[int, str]]:
         """Yield the events of a job as number, from 1, and JSON line, until its result or, without one, its end.
