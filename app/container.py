@@ -73,7 +73,7 @@ def assemble(settings: Settings, trial: runtime.Trial) -> Parts:
     repository = ModelRepository(settings.models_dir, read_signing_key(settings))
     loader = Loader(load, settings.max_loaded_versions)
     registry = ModelRegistry(
-        repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.swapped
+        repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.count_swap
     )
     kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
     ended = partial(_job_ended, metrics, tracing)
@@ -116,7 +116,7 @@ def _gauges(settings: Settings, door: Door, registry: ModelRegistry, runner: Job
 
 
 def _job_ended(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending) -> None:
-    metrics.job_ended(ending.reason, ending.ran_s)
+    metrics.count_job(ending.reason, ending.ran_s)
     if tracing and ending.job and ending.ran_s is not None:
         job = ending.job
         what = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
