@@ -28,7 +28,7 @@ from pydantic_settings import CliApp
 from app.errors import ConfigurationError
 from app.jobs.process.child import plain
 from app.jobs.process.commands import training_command
-from app.registry.signing import signing_key
+from app.registry.store import read_signing_key
 from app.security import keys_command
 from app.security.audit import command as auditcommand
 from app.security.hosts import check_exposure
@@ -54,7 +54,7 @@ def main() -> int:
     try:
         settings = _settings()
         check_exposure(settings)
-        signing_key(settings)
+        read_signing_key(settings)
         configure(settings)
         use_scratch(settings)
         former = take_over_listener()

@@ -1,4 +1,4 @@
-"""State of the process for the request handlers: draining, device lost, stalled, stopping.
+"""State of the process for the request handlers, and its background tasks.
 
 This module must not know signals, sockets or HTTP.
 """
@@ -6,6 +6,12 @@ This module must not know signals, sockets or HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any
+
+logger = logging.getLogger(__name__)
 
 DEVICE_LOST = 70  # exit code after a lost device, EX_SOFTWARE of sysexits.h: restart the process
 
@@ -40,3 +46,25 @@ class Lifetime:
         if self.stands_still:
             return "standstill: as many requests as may be are being answered, and none gets its answer"
         return None
+
+
+@contextlib.asynccontextmanager
+async def run_in_background(work: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run coroutines as tasks until the context ends; the failure of one is logged and does not stop the others.
+
+    That is why this is no TaskGroup, which cancels everything when one of its tasks fails.
+
+    Args:
+        work: coroutines by the names of their tasks.
+    """
+    tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
+    yield
+    for task in tasks:
+        task.cancel()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the background task %r failed", task.get_name(), exc_info=error)

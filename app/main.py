@@ -10,10 +10,11 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -32,11 +33,11 @@ from app.inference.pipeline import Pipeline
 from app.jobs.inspection import Inspector
 from app.jobs.records import Ending
 from app.jobs.runner import JobRunner
-from app.lifecycle import Lifetime
+from app.lifecycle import Lifetime, run_in_background
 from app.registry import watcher
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
-from app.registry.signing import signing_key
+from app.registry.store import read_signing_key
 from app.runtime import load as runtime
 from app.security.admission import RequestAdmission, create_admission
 from app.security.audit.requests import Auditor
@@ -46,15 +47,13 @@ from app.security.permissions import INFER, INFER_VERSION, PREDICT
 from app.settings import Settings
 from app.telemetry.exposition import Exposition
 from app.telemetry.logs.requests import RequestLog
-from app.telemetry.metric_families import Active, ModelState
+from app.telemetry.metric_families import ModelState, ServingVersion
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures, WorkerFigures
 from app.telemetry.tracing import Tracing, tracing_for
 from modelstore import Manifest, ModelRepository
 
 logger = logging.getLogger(__name__)
-
-AUDIT_FILE = "audit.jsonl"
 
 
 def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> Edge:
@@ -107,7 +106,6 @@ class Service:
     registry: ModelRegistry
     datasets: DatasetStore
     runner: JobRunner
-    plane: DataPlane
     figures: WorkerFigures
     pipeline: Pipeline
     trail: AuditTrail
@@ -120,10 +118,10 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
     admission = create_admission(settings, metrics)
     device = runtime.choose_device(settings.device)
     load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
-    repository = ModelRepository(settings.models_dir, signing_key(settings))
+    repository = ModelRepository(settings.models_dir, read_signing_key(settings))
     loader = Loader(load, settings.max_loaded_versions)
     registry = ModelRegistry(
-        repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.swapped
+        repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.count_swap
     )
     kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
     ended = partial(_count_job, metrics, tracing)
@@ -131,7 +129,7 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
     runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     shared = settings.metrics_dir
-    trail = AuditTrail(settings.audit_file or settings.state_dir / AUDIT_FILE)
+    trail = AuditTrail(settings.audit_file or settings.state_dir / "audit.jsonl")
     return Service(
         settings=settings,
         device=device,
@@ -142,7 +140,6 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
         registry=registry,
         datasets=kept,
         runner=runner,
-        plane=plane,
         figures=SharedFigures(metrics, plane.queued, shared) if shared else WorkerFigures(metrics, plane.queued),
         pipeline=Pipeline(plane, OffloadThread(), settings.max_rows),
         trail=trail,
@@ -193,22 +190,19 @@ async def _run(service: Service) -> AsyncIterator[None]:
     runtime.use_one_thread()
     runtime.use_full_float32()
     logger.info("models run on %s", runtime.describe_device(service.device))
-    registry, runner = service.registry, service.runner
     if service.tracing:
         service.tracing.open(os.environ)
-    await asyncio.gather(runner.open(), service.datasets.open(), watcher.look(registry))
-    for model in registry.served():
+    await asyncio.gather(service.runner.open(), service.datasets.open(), watcher.look(service.registry))
+    for model in service.registry.served():
         if model.loaded:
             service.pipeline.warm_up(model.loaded)
     if isinstance(service.figures, SharedFigures):
         service.figures.inherit()
     service.trail.note("service.start", "ok")
-    tasks = _start_background_tasks(service)
-    yield
-    for task in tasks:
-        task.cancel()
-    await runner.close()
-    registry.close()
+    async with run_in_background(_background_work(service)):
+        yield
+    await service.runner.close()
+    service.registry.close()
     service.watch.tell_refusals()
     service.trail.note("service.stop", "ok")
     await service.trail.close()
@@ -216,10 +210,10 @@ async def _run(service: Service) -> AsyncIterator[None]:
         await service.tracing.close()
 
 
-def _start_background_tasks(service: Service) -> list[asyncio.Task[None]]:
+def _background_work(service: Service) -> dict[str, Coroutine[Any, Any, None]]:
     settings, admission = service.settings, service.admission
     standstill = Standstill(service.metrics, admission.table, admission.max_in_flight, service.lifetime)
-    forever = {
+    work: dict[str, Coroutine[Any, Any, None]] = {
         "store watcher": watcher.watch(service.registry, settings.poll_interval_s),
         "self test": service.registry.keep_tested(settings.self_test_interval_s),
         "keys": admission.authenticator.keep_current(),
@@ -227,8 +221,8 @@ def _start_background_tasks(service: Service) -> list[asyncio.Task[None]]:
         "audit": service.watch.keep(),
     }
     if isinstance(service.figures, SharedFigures):
-        forever["figures"] = service.figures.keep_written()
-    return [asyncio.create_task(work, name=name) for name, work in forever.items()]
+        work["figures"] = service.figures.keep_written()
+    return work
 
 
 def _manifests(registry: ModelRegistry) -> Iterator[Manifest]:
@@ -236,7 +230,7 @@ def _manifests(registry: ModelRegistry) -> Iterator[Manifest]:
 
 
 def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending) -> None:
-    metrics.job_ended(ending.reason, ending.ran_s)
+    metrics.count_job(ending.reason, ending.ran_s)
     if tracing and ending.job and ending.ran_s is not None:
         job = ending.job
         what = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
@@ -246,9 +240,11 @@ def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending)
 def _describe_models(registry: ModelRegistry) -> Iterator[ModelState]:
     for model in registry.served():
         loaded = model.loaded
-        active = Active(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s) if loaded else None
+        serving = None
+        if loaded is not None:
+            serving = ServingVersion(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s)
         refused = Counter(refusal.reason for refusal in model.refused.values())
-        yield ModelState(model.name, model.wanted, active, refused)
+        yield ModelState(model.name, model.active, serving, refused)
 
 
 def _describe_serving(registry: ModelRegistry) -> Iterator[Serving]:

@@ -17,6 +17,7 @@ from modelstore.errors import (
 from modelstore.evaluation import Baseline, ClassReport, Evaluation, Metric
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
+    Activation,
     Feature,
     GateReport,
     GoldenRows,
@@ -36,6 +37,7 @@ from modelstore.versions import ModelVersion
 
 __all__ = [
     "MIN_GOLDEN_ROWS",
+    "Activation",
     "Baseline",
     "BrokenVersion",
     "ClassReport",

@@ -23,6 +23,9 @@ PROBABILITIES = "probabilities"  # name of a classifier's output
 MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more prove nothing new and slow every start
 
 
+Activation = Literal["if_better", "always", "never"]  # when a training makes its version the active one
+
+
 class TensorSpec(Record):
     """Name, datatype (Open Inference Protocol spelling) and shape of a tensor; -1 is the batch."""
 
@@ -81,7 +84,7 @@ class GateReport(Record):
         active_version: the version that it was compared with on the same rows, if there was one.
     """
 
-    policy: Literal["if_better", "always", "never"]
+    policy: Activation
     passed: bool
     reason: str
     active_version: int | None = None

@@ -18,7 +18,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def errors_named(doing: str = "written") -> Iterator[None]:
+def name_errors(doing: str = "written") -> Iterator[None]:
     """Translate an `OSError` into the error that clients receive.
 
     Args:
@@ -45,12 +45,12 @@ def new_locked_folder(root: Path, prefix: str) -> tuple[Path, int]:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if locked(descriptor) and folder.exists():
+            if try_lock(descriptor) and folder.exists():
                 return folder, descriptor
             os.close(descriptor)
 
 
-def locked(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
     """Try to lock an open file or folder, and return whether that succeeded."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

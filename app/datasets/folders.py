@@ -68,7 +68,7 @@ class DatasetFolders:
             The stored data set, whether the name is new, and folders that the caller must delete.
         """
         home, sha256 = self._root / stored.name, stored.summary.sha256
-        with disk.errors_named():
+        with disk.name_errors():
             is_new = _current(home) is None
             home.mkdir(exist_ok=True)
             known = _read(home / sha256)
@@ -90,7 +90,7 @@ class DatasetFolders:
 
     def forget(self, name: str, used: Contents) -> Folders:
         """Remove a name; return folders that the caller must delete."""
-        with disk.errors_named():
+        with disk.name_errors():
             (self._root / name / CURRENT_FILE).unlink(missing_ok=True)
             sync(self._root / name)
             return self._set_aside(used)
@@ -124,7 +124,7 @@ class DatasetFolders:
         if not _legal(name):
             raise DatasetNotFound
         home = self._root / name
-        with disk.errors_named("read"):
+        with disk.name_errors("read"):
             for _ in range(3):  # the content may be replaced between the two reads
                 current = _current(home)
                 found = _read(home / current) if current else None
@@ -135,7 +135,7 @@ class DatasetFolders:
     def all(self) -> tuple[StoredDataset, ...]:
         """Return all data sets, by name."""
         found = []
-        with disk.errors_named("read"):
+        with disk.name_errors("read"):
             homes = self._homes()
         for home in homes:
             with contextlib.suppress(DatasetNotFound):  # deleted meanwhile

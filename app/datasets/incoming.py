@@ -41,7 +41,7 @@ class Incoming:
             StorageFull: if there is no room for the declared size.
             StoreUnavailable.
         """
-        with disk.errors_named():
+        with disk.name_errors():
             root.mkdir(parents=True, exist_ok=True)
             if shutil.disk_usage(root).free < declared_bytes:
                 raise StorageFull
@@ -62,7 +62,7 @@ class Incoming:
 
     def write(self, data: bytes) -> None:
         """Append data to the file."""
-        with disk.errors_named():
+        with disk.name_errors():
             view = memoryview(data)
             while view:
                 view = view[self._stream.write(view) :]
@@ -72,7 +72,7 @@ class Incoming:
     def finish(self, data: bytes) -> None:
         """Append the last piece and sync the file to disk."""
         self.write(data)
-        with disk.errors_named():
+        with disk.name_errors():
             os.fsync(self._stream.fileno())
             self._stream.close()
 
@@ -91,7 +91,7 @@ def remove_leftovers(root: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                if disk.locked(descriptor):
+                if disk.try_lock(descriptor):
                     logger.info("removing %s, which a process left", folder.name)
                     shutil.rmtree(folder, ignore_errors=True)
             finally:

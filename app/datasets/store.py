@@ -96,7 +96,7 @@ class DatasetStore:
             incoming = await asyncio.to_thread(Incoming.begin, self._root, name, declared_bytes or 0)
             try:
                 await self._receive(incoming, body)
-                summary = await while_wanted(self._checked(incoming))
+                summary = await while_wanted(self._check(incoming))
                 stored = StoredDataset(name=name, created=datetime.now(UTC), summary=summary)
                 return await self._keep(incoming, stored, in_use)
             finally:
@@ -148,12 +148,12 @@ class DatasetStore:
         Raises:
             StoreUnavailable: if others hold the lock for too long, or the folder cannot be written.
         """
-        with disk.errors_named():
+        with disk.name_errors():
             self._root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             deadline = time.monotonic() + LOCK_DEADLINE_S
-            while not disk.locked(descriptor):
+            while not disk.try_lock(descriptor):
                 if time.monotonic() > deadline:
                     raise StoreUnavailable("the data sets are being changed by others; try again in a moment")
                 await asyncio.sleep(LOCK_POLL_S)
@@ -173,7 +173,7 @@ class DatasetStore:
                 buffer.clear()
         await asyncio.to_thread(incoming.finish, bytes(buffer))
 
-    async def _checked(self, incoming: Incoming) -> DatasetSummary:
+    async def _check(self, incoming: Incoming) -> DatasetSummary:
         async with self._small_checks if incoming.size_bytes <= SMALL_BYTES else self._checks:
             inspection = await self._inspect(incoming.path)
         if inspection.summary is None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.context import current_request_id, waiting
@@ -17,7 +19,6 @@ from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
 from app.jobs.outcome import may_write
-from app.jobs.recipes import early_stopping, recipes
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
 from app.jobs.trainable import check_early_stopping, check_model_name, check_with_dataset, check_without_dataset
@@ -122,9 +123,9 @@ class Acceptance:
 
     async def _with_recipe(self, request: TrainingRequest, add: Callable[..., TrainingJob]) -> TrainingJob:
         check_without_dataset(request)
-        if request.model not in (known := await asyncio.to_thread(recipes, self._settings.recipes_dir)):
+        if request.model not in (known := await asyncio.to_thread(_list_recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
-        settings = await asyncio.to_thread(early_stopping, self._settings.recipes_dir, request.model)
+        settings = await asyncio.to_thread(_read_early_stopping, self._settings.recipes_dir, request.model)
         check_early_stopping(request.overrides, *settings)
         return await self._ask(add, request)
 
@@ -137,3 +138,25 @@ class Acceptance:
             columns = check_with_dataset(request, summary)
             check_early_stopping(request.overrides, *EARLY_STOPPING_OF_DATA)
             return await self._ask(partial(add, columns=columns, data_sha256=summary.sha256), request)
+
+
+def _read_early_stopping(folder: Path, model: str) -> tuple[int, float]:
+    """Read `patience` and `validation_fraction` from a model's recipe; zeros where it does not say."""
+    try:
+        training = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))["training"]
+        return int(training.get("patience", 0)), float(training.get("validation_fraction", 0))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0, 0.0  # the training says what is wrong with it
+
+
+def _list_recipes(folder: Path) -> tuple[str, ...]:
+    """Return the models with a recipe: files named like their model, not variants such as iris-tutorial."""
+    return tuple(sorted(path.stem for path in folder.glob("*.toml") if _read_model(path) in (path.stem, None)))
+
+
+def _read_model(recipe: Path) -> object:
+    """Return the model that a recipe names, or None if it cannot be read; the training reports the fault."""
+    try:
+        return tomllib.loads(recipe.read_text("utf-8")).get("model")
+    except (OSError, ValueError):
+        return None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from app.datasets.errors import InvalidDataset
 from app.errors import StoreUnavailable
-from app.jobs.process.commands import confined, inspection_command, training_environment
+from app.jobs.process.commands import confine, inspection_command, training_environment
 from app.settings import Settings
 from modelstore import Inspection
 
@@ -45,7 +45,7 @@ class Inspector:
             InvalidDataset: if the inspection takes too long, or its result is too large.
             StoreUnavailable: if the child failed; the log says why.
         """
-        command = confined(inspection_command(file), self._memory_bytes)
+        command = confine(inspection_command(file), self._memory_bytes)
         try:
             async with asyncio.timeout(self._timeout_s):
                 code, said = await _run(command)

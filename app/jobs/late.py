@@ -74,8 +74,8 @@ class LateTable:
     def _parts(self) -> _Made:
         with self._making:
             if self._made is None:
-                database: Database = _imported("database").Database(self._url, self._folder)
-                store, claims = _imported("store").JobStore(database), _imported("claims").Claims(database, self._owner)
+                database: Database = _import("database").Database(self._url, self._folder)
+                store, claims = _import("store").JobStore(database), _import("claims").Claims(database, self._owner)
                 self._made = _Made(database, store, claims)
             return self._made
 
@@ -97,5 +97,5 @@ class _Late:
         return call
 
 
-def _imported(module: str) -> Any:
+def _import(module: str) -> Any:
     return importlib.import_module(f"app.jobs.{module}")

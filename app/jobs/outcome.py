@@ -15,7 +15,7 @@ MIB = 1 << 20
 VERSIONS_LOOKED_AT = 100  # newest versions to search: others hardly publish more while a job runs
 
 
-def ended(job: TrainingJob, reason: Reason, detail: str) -> JobResult:
+def end_result(job: TrainingJob, reason: Reason, detail: str) -> JobResult:
     """Return the result of a job that published nothing."""
     return JobResult(reason=reason, detail=detail, model=job.model)
 
@@ -33,8 +33,8 @@ def outcome(job: TrainingJob, child: Child, said: JobResult | None, memory_bytes
         return said
     if child.lacked_memory():
         limit = f"{memory_bytes // MIB} MiB"
-        return ended(job, "out_of_memory", f"it needed more than the {limit} of memory that it may use")
-    return ended(job, "failed", f"the training process ended with {child.last_words()} before it said how it went")
+        return end_result(job, "out_of_memory", f"it needed more than the {limit} of memory that it may use")
+    return end_result(job, "failed", f"the training process ended with {child.last_words()} before it said how it went")
 
 
 def may_write(repository: ModelRepository, model: str) -> bool:
@@ -45,7 +45,7 @@ def may_write(repository: ModelRepository, model: str) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def published(repository: ModelRepository, job: TrainingJob) -> JobResult | None:
+def find_published(repository: ModelRepository, job: TrainingJob) -> JobResult | None:
     """Return the successful result of a job that published a version but did not report it; None if it published none.
 
     Raises:

@@ -1,17 +1,26 @@
-"""Training requests and jobs as values; it must not know tables, processes or HTTP."""
+"""Training requests and jobs as values; this module must not know tables, processes or HTTP."""
 
 from __future__ import annotations
 
 import enum
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Self
 
-from modelstore import Overrides
+from pydantic import ConfigDict, Field
 
-Activation = Literal["if_better", "always", "never"]
+from app.errors import InvalidInput, Problem
+from app.settings import LEAST_TRAIN_MEMORY_BYTES
+from modelstore import Activation, Overrides
+from modelstore.overrides import Seed
+from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
+from modelstore.records import ModelName, Record
+
+MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
+
+Column = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]+$")]
 
 
 class JobStatus(enum.StrEnum):
@@ -28,39 +37,51 @@ class JobStatus(enum.StrEnum):
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingRequest:
-    """A request to train a model.
+class TrainingRequest(Record):
+    """A training request.
 
     Attributes:
-        model: name of the model; without a data set also of the recipe.
-        dataset: name of a data set; None to train with the recipe of the model's name.
-        target: class column of the data set; required with a data set, and forbidden without.
-        features: columns to learn from; None for all numeric columns except the target.
-        activate: when to activate the new version.
-        timeout_s: time limit in seconds, at most that of the service; None for that of the service.
-        memory_bytes: memory limit in bytes, at most that of the service; None for that of the service.
+        model: name of the model; without `dataset`, also the name of the recipe to use.
+        dataset: name of the data set to train on, uploaded by `PUT /datasets/{name}`; no recipe is used then.
+        target: column of the data set with the classes; required with `dataset`, and allowed only with it.
+        features: columns to learn from; by default all numeric columns except the target.
+        overrides: settings for this training that replace those of the recipe, or the defaults with `dataset`.
+        seed: shorthand for `overrides.seed`.
+        activate: whether to make the new version active: only if it is better than the active one, always, or never.
+        timeout_s: seconds after which the training is ended as `timed_out`; at most the service's own limit.
+        memory_bytes: memory that the training may use; at most the service's own limit.
     """
 
-    model: str
-    dataset: str | None = None
-    target: str | None = None
-    features: tuple[str, ...] | None = None
-    overrides: Overrides = field(default_factory=Overrides)
+    model_config = ConfigDict(title="TrainRequest")
+
+    model: ModelName
+    dataset: ModelName | None = None
+    target: Column | None = None
+    features: Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
+    overrides: Overrides = Overrides()
+    seed: Seed | None = None
     activate: Activation = "if_better"
-    timeout_s: float | None = None
-    memory_bytes: int | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] | None = None
+    memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
+
+    def with_seed_in_overrides(self) -> Self:
+        """Return the request with `seed` moved into the overrides.
+
+        Raises:
+            InvalidInput: if the seed is given twice with different values.
+        """
+        if self.seed is None:
+            return self
+        if self.overrides.seed not in (None, self.seed):
+            problem = "is given twice and differs; say it once"
+            raise InvalidInput(f"seed {problem}", (Problem(None, "seed", problem),))
+        overrides = self.overrides.model_copy(update={"seed": self.seed})
+        return self.model_copy(update={"overrides": overrides, "seed": None})
 
     def document(self) -> dict[str, Any]:
         """Return the request as JSON values, without model and data set, which have columns of their own."""
-        return {
-            "target": self.target,
-            "features": list(self.features) if self.features is not None else None,
-            "overrides": self.overrides.to_dict(),
-            "activate": self.activate,
-            "timeout_s": self.timeout_s,
-            "memory_bytes": self.memory_bytes,
-        }
+        kept = self.model_dump(mode="json", exclude={"model", "dataset", "overrides", "seed"})
+        return kept | {"overrides": self.overrides.to_dict()}
 
     def digest(self) -> str:
         """Return a sha256 of the request; equal requests have equal digests."""
@@ -77,7 +98,6 @@ class TrainingJob:
         data_sha256: of the data set's content when the job was accepted.
         features: columns to learn from that the request named; None if it named none.
         columns: columns to learn from; None for all except the target.
-        activate: when to activate the new version: `if_better`, `always` or `never`.
         overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
         progress: the latest epoch, an `EpochMetrics` as JSON values.
@@ -98,7 +118,7 @@ class TrainingJob:
     target: str | None
     features: tuple[str, ...] | None
     columns: tuple[str, ...] | None
-    activate: str
+    activate: Activation
     overrides: dict[str, Any]
     timeout_s: float | None
     memory_bytes: int | None
@@ -124,13 +144,13 @@ class TrainingJob:
 
     def request(self) -> TrainingRequest:
         """Return the request that created the job."""
-        return TrainingRequest(
+        return TrainingRequest.model_construct(
             model=self.model,
             dataset=self.dataset,
             target=self.target,
             features=self.features,
             overrides=Overrides.model_validate(self.overrides, strict=False),
-            activate=self.activate,  # type: ignore[arg-type]  # it was one of the three when it was written
+            activate=self.activate,
             timeout_s=self.timeout_s,
             memory_bytes=self.memory_bytes,
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.errors import StoreUnavailable
-from app.jobs.outcome import ended, may_write, published
+from app.jobs.outcome import end_result, find_published, may_write
 from app.jobs.ownership import Claim, ClaimLost, Running
 from app.jobs.process.identity import is_provably_dead
 from modelstore import JobResult, ModelRepository, PublishError
@@ -101,7 +101,7 @@ class Recovery:
     def _end(self, claim: Claim, certain: bool) -> JobResult | None:
         """Write the end of a job that was taken over; None if that must be repeated at the next look."""
         job = claim.job
-        result = ended(job, "interrupted", "the service that ran it stopped before it ended")
+        result = end_result(job, "interrupted", "the service that ran it stopped before it ended")
         try:
             try:
                 self._repository.revoke(job.model, job.id)
@@ -109,7 +109,7 @@ class Recovery:
                 if not certain:
                     raise
                 # a training is killed with its owner, so no process is left to use the permit
-            result = published(self._repository, job) or result
+            result = find_published(self._repository, job) or result
             self._claims.finish(claim, result)
         except (PublishError, OSError, StoreUnavailable, ClaimLost):
             logger.warning("the end of training job %s could not be written yet", job.id, exc_info=True)

@@ -1,7 +1,7 @@
 """Interface of the training jobs: start, show, cancel, retry and follow.
 
 A training is a row in the job table and, while it runs, a process of its own, running the same command that people
-use. The process that accepts a job need not run it: every process on the table claims jobs (`app/jobs/owner.py`).
+use. The process that accepts a job need not run it: every process on the table claims jobs (`app/jobs/worker.py`).
 This module must not know HTTP or how training works.
 """
 
@@ -18,19 +18,17 @@ from functools import partial
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.acceptance import Acceptance
-from app.jobs.following import Workshop
 from app.jobs.late import LateTable
-from app.jobs.owner import JobOwner
 from app.jobs.process.identity import this_process
 from app.jobs.records import Ending, JobStatus, TrainingJob, TrainingRequest
+from app.jobs.running import JobContext
 from app.jobs.threads import TableThreads
 from app.jobs.watching import Watches
+from app.jobs.worker import JobWorker
 from app.settings import Settings
 from modelstore import ModelRepository
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["JobRunner", "JobStatus", "TrainingJob", "TrainingRequest"]
 
 LOOK_INTERVAL_S = 0.25  # poll interval for a job that may run in another process
 OPEN_INTERVAL_S = 1.0  # interval of attempts to open the job table, and of checks whether there is one
@@ -65,22 +63,22 @@ class JobRunner:
         self._table = LateTable(settings.database_url, settings.state_dir, this_process())
         self._store = self._table.store
         self._count = ended
-        self._wanted, self._tried, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._threads = TableThreads(self._opened)
+        self._needed, self._tried, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._threads = TableThreads(self._wait_until_opened)
         self._ask = self._threads.ask
-        self._watches = Watches(self._ended)
-        workshop = Workshop(
+        self._watches = Watches(self._wait_for_end)
+        context = JobContext(
             settings=settings,
             claims=self._table.claims,
             repository=repository,
             datasets=datasets,
             call=self._threads.call,
             published=published,
-            changed=self._tell,
+            changed=self._notify,
         )
-        self._owner = JobOwner(workshop, ended, may_begin)
+        self._worker = JobWorker(context, ended, may_begin)
         self._acceptance = Acceptance(
-            settings, repository, datasets, self._store, ask=self._ask, accepted=self._owner.wake
+            settings, repository, datasets, self._store, ask=self._ask, accepted=self._worker.wake
         )
         self._working: asyncio.Task[None] | None = None
         self._trouble: str | None = None
@@ -94,7 +92,7 @@ class JobRunner:
 
     async def close(self) -> None:
         """End the trainings that run here; queued jobs stay queued for another process."""
-        await self._owner.close()
+        await self._worker.close()
         if self._working:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
@@ -150,8 +148,8 @@ class JobRunner:
             JobNotFound, JobEnded, StoreUnavailable.
         """
         job = await self._ask(self._store.cancel, job_id)
-        self._owner.cancel(job_id)
-        self._tell()
+        self._worker.cancel(job_id)
+        self._notify()
         if job.ended:
             self._count(Ending(job.reason or "cancelled"))
         return job
@@ -162,7 +160,7 @@ class JobRunner:
         Raises:
             JobNotFound, StoreUnavailable.
         """
-        return await self._watches.ended(job_id, seconds) or await self.get(job_id)
+        return await self._watches.wait_for_end(job_id, seconds) or await self.get(job_id)
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[tuple[int, str]]:
         """Yield the events of a job as number, from 1, and JSON line, until its result or, without one, its end.
@@ -184,25 +182,25 @@ class JobRunner:
             if not lines and ended:
                 return
             if not lines:
-                await self._change(LOOK_INTERVAL_S)
+                await self._wait_for_change(LOOK_INTERVAL_S)
 
     def unfinished(self) -> Mapping[str, int]:
         """Return the number of queued and running jobs, over all processes; at most about a second old.
 
         The mapping is empty before the first poll.
         """
-        return self._owner.unfinished
+        return self._worker.unfinished
 
     async def datasets_in_use(self) -> frozenset[tuple[str, str]]:
         """Return name and sha256 of the data sets that unfinished jobs need."""
         return await self._ask(self._store.datasets_in_use)
 
-    async def _ended(self, job_id: str) -> TrainingJob:
+    async def _wait_for_end(self, job_id: str) -> TrainingJob:
         while not (job := await self.get(job_id)).ended:
-            await self._change(LOOK_INTERVAL_S)
+            await self._wait_for_change(LOOK_INTERVAL_S)
         return job
 
-    async def _ready(self) -> bool:
+    async def _open_table(self) -> bool:
         try:
             await self._threads.call(self._table.database.open)
         except Exception as error:  # the first call also imports the libraries, which lack of memory or files prevents
@@ -218,28 +216,28 @@ class JobRunner:
     async def _work(self) -> None:
         """Open the table once a request needs it or another process has created it, then run jobs."""
         try:
-            while not (self._wanted.is_set() or await asyncio.to_thread(self._table.is_there)):
-                self._owner.unfinished = {"queued": 0, "running": 0}
+            while not (self._needed.is_set() or await asyncio.to_thread(self._table.is_there)):
+                self._worker.unfinished = {"queued": 0, "running": 0}
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), OPEN_INTERVAL_S)
-            ready = await self._ready()
+                    await asyncio.wait_for(self._needed.wait(), OPEN_INTERVAL_S)
+            ready = await self._open_table()
         finally:
             self._tried.set()
         while not ready:
             await asyncio.sleep(OPEN_INTERVAL_S)
-            ready = await self._ready()
-        await self._owner.work()
+            ready = await self._open_table()
+        await self._worker.work()
 
-    async def _opened(self) -> None:
+    async def _wait_until_opened(self) -> None:
         """Wait until an attempt to open the table was made."""
-        self._wanted.set()
+        self._needed.set()
         await self._tried.wait()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Wake all tasks that wait for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _change(self, seconds: float) -> None:
+    async def _wait_for_change(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)

@@ -40,7 +40,7 @@ class TableFile:
             StoreUnavailable: if the file cannot be created or read, or is corrupt and was put aside.
         """
         try:
-            found = self._checked()
+            found = self._check()
         except OSError as error:
             raise StoreUnavailable(f"the job table cannot be made or read: {error.strerror}") from error
         except sqlite3.Error as error:
@@ -50,7 +50,7 @@ class TableFile:
         if found != "ok":
             raise StoreUnavailable(f"the job table is corrupt and kept aside as {self._put_aside().name}: {found}")
 
-    def _checked(self) -> str:
+    def _check(self) -> str:
         """Create the file if it is missing; return "ok", or the first fault of its pages."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._path.exists() and (aside := self._aside()):

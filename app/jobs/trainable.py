@@ -69,10 +69,10 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     """
     columns = {column_name(column.name): column for column in summary.columns}
     if request.target is None:
-        raise _wrong("target", f"must be the class column; the data set has {_listed(columns)}")
+        raise _wrong("target", f"must be the class column; the data set has {_list_some(columns)}")
     target = column_name(request.target)
     if target not in columns:
-        raise _wrong("target", f"is no column of the data set, which has {_listed(columns)}")
+        raise _wrong("target", f"is no column of the data set, which has {_list_some(columns)}")
     if columns[target].distinct is not None and (columns[target].distinct or 0) < MIN_CLASSES:
         raise _wrong("target", "has one value only; a classifier needs at least two classes")
     if request.features is None:
@@ -92,7 +92,7 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
 
 def _check_feature(field: str, name: str, target: str, columns: dict[str, ColumnSummary], earlier: set[str]) -> None:
     if name not in columns:
-        raise _wrong(field, f"is no column of the data set, which has {_listed(columns)}")
+        raise _wrong(field, f"is no column of the data set, which has {_list_some(columns)}")
     if name == target:
         raise _wrong(field, "is the target, which cannot be learnt from")
     if name in earlier:
@@ -101,7 +101,7 @@ def _check_feature(field: str, name: str, target: str, columns: dict[str, Column
         raise _wrong(field, "is a column of text; features are numbers, so leave it out or encode it as numbers")
 
 
-def _listed(columns: dict[str, ColumnSummary]) -> str:
+def _list_some(columns: dict[str, ColumnSummary]) -> str:
     """Return the first column names for a message; they come from the stored data set, not from the request."""
     names = list(columns)
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -29,7 +29,7 @@ class Watches:
         self._ended = ended
         self._watches: dict[str, _Watch] = {}
 
-    async def ended(self, job_id: str, seconds: float) -> TrainingJob | None:
+    async def wait_for_end(self, job_id: str, seconds: float) -> TrainingJob | None:
         """Return a job when it has ended, or None if it has not after the given number of seconds.
 
         Raises:

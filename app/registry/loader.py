@@ -48,13 +48,13 @@ class Loader:
         self._load = load
         self._max_versions = max_versions
         self._recent: OrderedDict[tuple[str, int], _Recent] = OrderedDict()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_lower_priority)
 
     def close(self) -> None:
         """Stop the loader thread."""
         self._thread.shutdown()
 
-    async def aside(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    async def run(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run a function in the loader thread, in a copy of the caller's context."""
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(run, work, *arguments, **named))
@@ -89,7 +89,7 @@ class Loader:
                 logger.warning("the files of %s version %d were replaced by those of another version", name, version)
         return tuple(replaced)
 
-    def keeps(self, loaded: LoadedModel) -> bool:
+    def caches(self, loaded: LoadedModel) -> bool:
         """Tell whether this version is cached, so the store held it under its number at the last check."""
         recent = self._recent.get((loaded.contract.name, loaded.contract.version))
         return recent is not None and recent.loaded is loaded
@@ -127,7 +127,7 @@ class Loader:
             self._recent.move_to_end((name, version))
         return found.loaded
 
-    def kept(self) -> tuple[LoadedModel, ...]:
+    def cached(self) -> tuple[LoadedModel, ...]:
         """Return all cached versions."""
         return tuple(recent.loaded for recent in self._recent.values())
 
@@ -141,7 +141,7 @@ class Loader:
             del self._recent[key]
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Lower the scheduling priority of the calling thread, where the system allows it."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)

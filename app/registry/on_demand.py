@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.registry.errors import TooManyLoads
-from app.registry.priority_lock import Turns
+from app.registry.priority_lock import PriorityLock
 from app.registry.state import Refusal
 from app.runtime.load import LoadedModel
 
@@ -30,18 +30,18 @@ class _Pending:
     waiting: int = 0
 
 
-class AskedLoads:
+class OnDemandLoads:
     """Bounded, shared loads of requested versions; use it from the event loop only."""
 
-    def __init__(self, load: Load, turns: Turns) -> None:
+    def __init__(self, load: Load, lock: PriorityLock) -> None:
         """Create an empty set of loads.
 
         Args:
-            load: loads a version, given model name and version number; called while `turns` is held.
-            turns: the lock of the loader.
+            load: loads a version, given model name and version number; called while `lock` is held.
+            lock: the lock of the loader.
         """
         self._load = load
-        self._turns = turns
+        self._lock = lock
         self._pending: dict[tuple[str, int], _Pending] = {}
         self._running: tuple[str, int] | None = None
 
@@ -83,7 +83,7 @@ class AskedLoads:
                     del self._pending[key]
 
     async def _run(self, key: tuple[str, int]) -> Outcome:
-        async with self._turns.asked():
+        async with self._lock.for_load():
             self._running = key
             try:
                 return await self._load(*key)

@@ -7,18 +7,18 @@ import contextlib
 from collections.abc import AsyncIterator
 
 
-class Turns:
+class PriorityLock:
     """A mutual exclusion lock with two priorities; a change waits for at most one load on request."""
 
     def __init__(self) -> None:
         self._busy = asyncio.Lock()
-        self._asking = asyncio.Lock()
+        self._loads = asyncio.Lock()
         self._changes = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     @contextlib.asynccontextmanager
-    async def change(self) -> AsyncIterator[None]:
+    async def for_change(self) -> AsyncIterator[None]:
         """Hold the lock with high priority: for a refresh, an activation, a removal or a self-test."""
         self._changes += 1
         self._quiet.clear()
@@ -31,9 +31,9 @@ class Turns:
                 self._quiet.set()
 
     @contextlib.asynccontextmanager
-    async def asked(self) -> AsyncIterator[None]:
+    async def for_load(self) -> AsyncIterator[None]:
         """Hold the lock for one load on request, once no change is waiting."""
-        async with self._asking:
+        async with self._loads:
             while self._changes:  # another change may have started since the event was set
                 await self._quiet.wait()
             async with self._busy:  # free, so acquired without yielding to a change

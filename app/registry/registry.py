@@ -15,11 +15,11 @@ from dataclasses import replace
 
 from app.registry.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound
 from app.registry.loader import Loader
-from app.registry.on_demand import AskedLoads
-from app.registry.priority_lock import Turns
-from app.registry.selection import Chooser
+from app.registry.on_demand import OnDemandLoads
+from app.registry.priority_lock import PriorityLock
+from app.registry.selection import VersionSelector
 from app.registry.state import Refusal, ServedModel
-from app.registry.store import Shelf
+from app.registry.store import ModelStore
 from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from modelstore import ModelRepository
@@ -54,20 +54,20 @@ class ModelRegistry:
             note: called with the result of each swap: `served`, `refused` or `withdrawn`; and with `replaced` for a
                 loaded version whose number now means another version in the store.
         """
-        self.stored = Shelf(repository, known=self.get)
+        self.stored = ModelStore(repository, known=self.get)
         self._loader = loader
-        self._chooser = Chooser(repository, loader, note)
+        self._selector = VersionSelector(repository, loader, note)
         self._check = check
         self._strict = strict
         self._note = note
         self._served: dict[str, ServedModel] = {}
-        self._turns = Turns()
-        self._asked = AskedLoads(self._load_asked, self._turns)
+        self._lock = PriorityLock()
+        self._on_demand = OnDemandLoads(self._load_on_demand, self._lock)
         self._swapped = asyncio.Event()
 
     def close(self) -> None:
         """Cancel the loads on request and stop the loader thread."""
-        self._asked.close()
+        self._on_demand.close()
         self._loader.close()
 
     @property
@@ -116,25 +116,25 @@ class ModelRegistry:
         self.get(name)
         if (recent := self._loader.recent(name, version)) is not None:
             return recent
-        self._asked.require_room(name, version)
+        self._on_demand.require_room(name, version)
         files = await asyncio.to_thread(self.stored.fingerprint, name, version)
         refusal = self.get(name).refused.get(version)
         if refusal is not None and refusal.fingerprint == files:
             raise refusal.error(name, version)
-        outcome = await self._asked.outcome(name, version)
+        outcome = await self._on_demand.outcome(name, version)
         if isinstance(outcome, Refusal):
             raise outcome.error(name, version)
         return outcome
 
     async def refresh(self) -> None:
         """Synchronise with the store: install newly active versions, forget removed or replaced ones."""
-        async with self._turns.change():
-            names = await self._loader.aside(self.stored.names)
+        async with self._lock.for_change():
+            names = await self._loader.run(self.stored.names)
             for name in RESERVED.intersection(names).difference(self._served):
                 logger.warning("GET /v2/models/%s cannot show the model %s; publish it under another name", name, name)
             for name in names:
                 known = self._served.get(name, ServedModel(name))
-                if model := await self._loader.aside(self._chooser.looked_at, known):
+                if model := await self._loader.run(self._selector.try_refresh, known):
                     self._put(model)
             for name in set(self._served).difference(names):
                 del self._served[name]
@@ -149,13 +149,13 @@ class ModelRegistry:
             VersionRefused: if it fails verification; the version that serves now keeps serving.
         """
         self.get(name)
-        async with self._turns.change():
-            outcome = await self._loader.aside(self._find_and_try, name, version)
+        async with self._lock.for_change():
+            outcome = await self._loader.run(self._find_and_load, name, version)
             if isinstance(outcome, Refusal):
                 self._note("refused")
                 raise outcome.error(name, version)
-            await self._loader.aside(self.stored.activate, name, version)
-            model = replace(self._served[name], wanted=version).with_version(outcome)
+            await self._loader.run(self.stored.activate, name, version)
+            model = replace(self._served[name], active=version).with_version(outcome)
             self._put(model)
             return model
 
@@ -167,10 +167,10 @@ class ModelRegistry:
             VersionInUse: if it is the active version or serves here.
         """
         self.get(name)
-        async with self._turns.change():
+        async with self._lock.for_change():
             if self.get(name).serving == version:
                 raise VersionInUse(name, version)
-            await self._loader.aside(self.stored.remove, name, version)
+            await self._loader.run(self.stored.remove, name, version)
             self._loader.forget(name, version)
 
     async def self_test(self) -> None:
@@ -179,9 +179,9 @@ class ModelRegistry:
         Another version that passes verification takes its place. If none does, the model stops serving: no answer is
         better than a wrong one.
         """
-        for loaded in self._serving().union(self._loader.kept()):
-            async with self._turns.change():  # one lock per version: an activation waits for one test at most
-                if loaded in self._serving().union(self._loader.kept()):
+        for loaded in self._serving().union(self._loader.cached()):
+            async with self._lock.for_change():  # one lock per version: an activation waits for one test at most
+                if loaded in self._serving().union(self._loader.cached()):
                     await self._test(loaded)
 
     async def keep_tested(self, interval_s: float) -> None:
@@ -197,7 +197,7 @@ class ModelRegistry:
 
     async def _test(self, loaded: LoadedModel) -> None:
         try:
-            await self._loader.aside(self._check, loaded)
+            await self._loader.run(self._check, loaded)
         except VersionRefused as error:
             await self._withdraw(loaded, error)
         except Exception:  # an error is not a wrong answer, and predictions report it too
@@ -214,11 +214,11 @@ class ModelRegistry:
             return
         files: tuple[int, ...] = ()
         with contextlib.suppress(VersionNotFound):  # removed in the meantime
-            files = await self._loader.aside(self.stored.fingerprint, name, version)
-        self._served[name] = model.without(version, Refusal(error.reason, error.detail, files))
+            files = await self._loader.run(self.stored.fingerprint, name, version)
+        self._served[name] = model.with_withdrawal(version, Refusal(error.reason, error.detail, files))
         if model.loaded is loaded:
             self._note("withdrawn")
-            self._put(await self._loader.aside(self._chooser.refreshed, self._served[name]))
+            self._put(await self._loader.run(self._selector.refresh, self._served[name]))
 
     def _put(self, model: ServedModel) -> None:
         """Install the new state of a model by one assignment, so that every request sees one version."""
@@ -234,16 +234,16 @@ class ModelRegistry:
             self._note("served")
             self._swapped.set()
 
-    async def _load_asked(self, name: str, version: int) -> LoadedModel | Refusal:
+    async def _load_on_demand(self, name: str, version: int) -> LoadedModel | Refusal:
         """Load a requested version, or record why it is refused."""
         model = self.get(name)
-        outcome = await self._loader.aside(self._find_and_try, name, version)
-        self._served[name] = model.beside(version, outcome)
+        outcome = await self._loader.run(self._find_and_load, name, version)
+        self._served[name] = model.with_trial_result(version, outcome)
         self._loader.trim(self._serving())
         return outcome
 
     def _serving(self) -> frozenset[LoadedModel]:
         return frozenset(model.loaded for model in self._served.values() if model.loaded)
 
-    def _find_and_try(self, name: str, version: int) -> LoadedModel | Refusal:
-        return self._chooser.tried(self.stored.find(name, version))
+    def _find_and_load(self, name: str, version: int) -> LoadedModel | Refusal:
+        return self._selector.try_load(self.stored.find(name, version))

@@ -19,7 +19,7 @@ from modelstore import BrokenVersion, ModelRepository, ModelVersion, StoreError
 logger = logging.getLogger(__name__)
 
 
-class Chooser:
+class VersionSelector:
     """Select and load the version that should serve; every method blocks, so call it in the loader thread."""
 
     def __init__(self, repository: ModelRepository, loader: Loader, note: Callable[[str], None]) -> None:
@@ -35,13 +35,13 @@ class Chooser:
         self._note = note
         self._complaints: dict[str, str] = {}
 
-    def looked_at(self, known: ServedModel) -> ServedModel | None:
-        """Return `refreshed`, or None if the model's folder cannot be read, so that other models are not affected.
+    def try_refresh(self, known: ServedModel) -> ServedModel | None:
+        """Return the result of `refresh`, or None if the model's folder cannot be read.
 
-        Each such error is logged once, not at every refresh.
+        So other models are not affected. Each such error is logged once, not at every refresh.
         """
         try:
-            model = self.refreshed(known)
+            model = self.refresh(known)
         except (OSError, StoreError) as error:
             if self._complaints.get(known.name) != str(error):
                 logger.error("the folder of model %s cannot be read: %s", known.name, error)
@@ -50,7 +50,7 @@ class Chooser:
         self._complaints.pop(known.name, None)
         return model
 
-    def refreshed(self, known: ServedModel) -> ServedModel:
+    def refresh(self, known: ServedModel) -> ServedModel:
         """Return the model in the state that the store asks for, or as close to it as verified versions allow.
 
         Versions that were removed from the store or replaced there are forgotten; one that serves continues until
@@ -60,20 +60,20 @@ class Chooser:
             version: self._repository.find(known.name, version) for version in self._repository.versions(known.name)
         }
         refused = {v: r for v, r in known.refused.items() if v in stored and r.fingerprint == stored[v].fingerprint()}
-        wanted = self._repository.active(known.name)
+        active = self._repository.active(known.name)
         for _ in self._loader.drop_outdated(known.name, stored):
             self._note("replaced")
-        model = replace(known, wanted=wanted, refused=refused)
-        outdated = model.loaded if model.loaded and not self._loader.keeps(model.loaded) else None
+        model = replace(known, active=active, refused=refused)
+        outdated = model.loaded if model.loaded and not self._loader.caches(model.loaded) else None
         if outdated and (found := stored.get(outdated.contract.version)):
             model = self._try(model, found)
-        if model.loaded and (model.serving == wanted or (wanted is None and model.loaded is not outdated)):
+        if model.loaded and (model.serving == active or (active is None and model.loaded is not outdated)):
             return model
-        if wanted in stored:
-            model = self._try(model, stored[wanted])
-        return model if model.loaded and model.loaded is not outdated else self._stand_in(model, stored)
+        if active in stored:
+            model = self._try(model, stored[active])
+        return model if model.loaded and model.loaded is not outdated else self._use_stand_in(model, stored)
 
-    def tried(self, found: ModelVersion) -> LoadedModel | Refusal:
+    def try_load(self, found: ModelVersion) -> LoadedModel | Refusal:
         """Load a version, or return and log why it may not serve."""
         fingerprint = found.fingerprint()
         try:
@@ -82,7 +82,7 @@ class Chooser:
             logger.error("%s", error)
             return Refusal(error.reason, error.detail, fingerprint)
 
-    def _stand_in(self, model: ServedModel, stored: Mapping[int, ModelVersion]) -> ServedModel:
+    def _use_stand_in(self, model: ServedModel, stored: Mapping[int, ModelVersion]) -> ServedModel:
         """Return the model served by the first version that passes verification; else add the refusals only."""
         before = model.loaded
         for candidate in _newest_first(stored.values()):
@@ -94,9 +94,9 @@ class Chooser:
         """Return the model served by this version, or with its refusal added."""
         if found.version in model.refused:
             return model
-        outcome = self.tried(found)
+        outcome = self.try_load(found)
         if isinstance(outcome, Refusal):
-            return model.refusing(found.version, outcome)
+            return model.with_refusal(found.version, outcome)
         return model.with_version(outcome)
 
 

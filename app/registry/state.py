@@ -1,4 +1,4 @@
-"""State of a model: the wanted version, the serving version and the refused ones.
+"""State of a model: the active version, the serving version and the refused ones.
 
 These are values only; this module does no I/O.
 """
@@ -34,13 +34,13 @@ class ServedModel:
     """Immutable state of one model; replaced as a whole when anything changes.
 
     Attributes:
-        wanted: the version that the store calls active.
+        active: the version that the store calls active.
         loaded: the version that serves, if any can.
         refused: the versions that failed verification.
     """
 
     name: str
-    wanted: int | None = None
+    active: int | None = None
     loaded: LoadedModel | None = None
     refused: dict[int, Refusal] = field(default_factory=dict)
 
@@ -51,28 +51,28 @@ class ServedModel:
 
     @property
     def reason(self) -> str | None:
-        """Return why the wanted version does not serve, or None if it does."""
-        if self.wanted is None:
+        """Return why the active version does not serve, or None if it does."""
+        if self.active is None:
             return None if self.loaded else "no version was activated"
-        if refusal := self.refused.get(self.wanted):
+        if refusal := self.refused.get(self.active):
             return f"{refusal.reason}: {refusal.detail}"
-        return None if self.serving == self.wanted else f"version {self.wanted} is not in the store"
+        return None if self.serving == self.active else f"version {self.active} is not in the store"
 
     def with_version(self, loaded: LoadedModel) -> ServedModel:
         """Return the state with this version serving."""
         refused = {v: refusal for v, refusal in self.refused.items() if v != loaded.contract.version}
         return replace(self, loaded=loaded, refused=refused)
 
-    def beside(self, version: int, outcome: LoadedModel | Refusal) -> ServedModel:
+    def with_trial_result(self, version: int, outcome: LoadedModel | Refusal) -> ServedModel:
         """Return the state after another version was tried; the serving version does not change."""
         if isinstance(outcome, Refusal):
-            return self.refusing(version, outcome)
+            return self.with_refusal(version, outcome)
         return replace(self.with_version(outcome), loaded=self.loaded)
 
-    def refusing(self, version: int, refusal: Refusal) -> ServedModel:
+    def with_refusal(self, version: int, refusal: Refusal) -> ServedModel:
         """Return the state with a version's files refused; the serving version does not change."""
         return replace(self, refused={**self.refused, version: refusal})
 
-    def without(self, version: int, refusal: Refusal) -> ServedModel:
+    def with_withdrawal(self, version: int, refusal: Refusal) -> ServedModel:
         """Return the state with a version refused and no longer serving."""
-        return replace(self.refusing(version, refusal), loaded=None if version == self.serving else self.loaded)
+        return replace(self.with_refusal(version, refusal), loaded=None if version == self.serving else self.loaded)

@@ -1,7 +1,7 @@
 """Access to the model store on disk for known models, with the service's own errors.
 
-Every method reads or writes the disk. A name from a request becomes part of a path only after it is found to be a
-known model. This module must not know which versions are loaded.
+Every method of `ModelStore` reads or writes the disk. A name from a request becomes part of a path only after it is
+found to be a known model. This module must not know which versions are loaded.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import modelstore
-from app.errors import ServingError, StoreUnavailable
+from app.errors import ConfigurationError, ServingError, StoreUnavailable
 from app.registry.errors import NotComparable, VersionInUse, VersionNotFound
-from modelstore import BrokenVersion, ModelRepository, ModelVersion, VersionComparison
+from app.settings import Settings
+from modelstore import BrokenVersion, ModelRepository, ModelVersion, SigningKey, VersionComparison
 
 
-class Shelf:
+class ModelStore:
     """The model store as the routes and the registry see it."""
 
     def __init__(self, repository: ModelRepository, known: Callable[[str], object]) -> None:
@@ -39,7 +40,7 @@ class Shelf:
             ModelNotFound, StoreUnavailable.
         """
         self._known(name)
-        with self._translated(name):
+        with self._translate_errors(name):
             return self._repository.versions(name)
 
     def previous(self, name: str) -> int | None:
@@ -49,7 +50,7 @@ class Shelf:
             ModelNotFound, StoreUnavailable.
         """
         self._known(name)
-        with self._translated(name):
+        with self._translate_errors(name):
             return self._repository.previous(name)
 
     def find(self, name: str, version: int) -> ModelVersion:
@@ -59,7 +60,7 @@ class Shelf:
             ModelNotFound, VersionNotFound.
         """
         self._known(name)
-        with self._translated(name):
+        with self._translate_errors(name):
             return self._repository.find(name, version)
 
     def fingerprint(self, name: str, version: int) -> tuple[int, ...]:
@@ -97,7 +98,7 @@ class Shelf:
             ModelNotFound, VersionNotFound, StoreUnavailable.
         """
         self._known(name)
-        with self._translated(name):
+        with self._translate_errors(name):
             self._repository.activate(name, version)
 
     def remove(self, name: str, version: int) -> None:
@@ -107,11 +108,11 @@ class Shelf:
             ModelNotFound, VersionNotFound, VersionInUse, StoreUnavailable.
         """
         self._known(name)
-        with self._translated(name):
+        with self._translate_errors(name):
             self._repository.remove(name, version)
 
     @contextlib.contextmanager
-    def _translated(self, name: str) -> Iterator[None]:
+    def _translate_errors(self, name: str) -> Iterator[None]:
         """Translate errors of the store into the service's errors for clients."""
         try:
             yield
@@ -123,3 +124,17 @@ class Shelf:
             raise StoreUnavailable(f"the model store cannot be written now: {error.reason}") from error
         except OSError as error:
             raise StoreUnavailable(f"the model's folder cannot be read now: {error.strerror}") from error
+
+
+def read_signing_key(settings: Settings) -> SigningKey | None:
+    """Read the key that verifies signatures; None if the settings require none.
+
+    Raises:
+        ConfigurationError: if the key file cannot be used.
+    """
+    if settings.signing_key_file is None:
+        return None
+    try:
+        return SigningKey.read(settings.signing_key_file)
+    except modelstore.InvalidKey as error:
+        raise ConfigurationError(f"TABSERVE_SIGNING_KEY_FILE: {error}") from error

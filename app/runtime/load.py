@@ -141,9 +141,9 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
     except Forbidden as error:
         raise VersionRefused(found.name, found.version, error.reason, str(error)) from error
     trial(manifest, found.version, data)
-    with _refusing(manifest, found.version, "load_failed", lost):
+    with _refuse_on_error(manifest, found.version, "load_failed", lost):
         candidates = _engines(data, len(manifest.features), device)
-    with _refusing(manifest, found.version, "run_failed", lost):
+    with _refuse_on_error(manifest, found.version, "run_failed", lost):
         for engine in candidates:
             prove(engine, manifest, found.version)
             prove_independence(engine, manifest, found.version)
@@ -158,10 +158,10 @@ def try_out(manifest: Manifest, version: int, model: bytes) -> None:
     Raises:
         VersionRefused: with a reason code, if the model does not match its manifest.
     """
-    with _refusing(manifest, version, "load_failed"):
+    with _refuse_on_error(manifest, version, "load_failed"):
         engine = ScriptEngine("cpu", _script(model, "cpu"))
         before = engine.image()
-    with _refusing(manifest, version, "run_failed"):
+    with _refuse_on_error(manifest, version, "run_failed"):
         prove(engine, manifest, version)
         prove_independence(engine, manifest, version)
         changed = engine.image() != before
@@ -173,7 +173,7 @@ def try_out(manifest: Manifest, version: int, model: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _refusing(manifest: Manifest, version: int, reason: str, lost: Lost = _nobody_told) -> Iterator[None]:
+def _refuse_on_error(manifest: Manifest, version: int, reason: str, lost: Lost = _nobody_told) -> Iterator[None]:
     """Turn every exception into VersionRefused; for a damaged file, torch may raise almost anything."""
     try:
         yield

@@ -97,7 +97,7 @@ FAMILIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Active:
+class ServingVersion:
     """A serving version; `load_s` is the time that loading and verifying it took."""
 
     manifest: Manifest
@@ -111,14 +111,14 @@ class ModelState:
     """State of one model, as far as metrics show it.
 
     Attributes:
-        wanted: the version that should serve.
-        active: the version that serves, if any can.
+        active: the version that should serve.
+        serving: the version that serves, if any can.
         refused: number of versions that failed verification, by reason.
     """
 
     name: str
-    wanted: int | None = None
-    active: Active | None = None
+    active: int | None = None
+    serving: ServingVersion | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -150,16 +150,16 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
     """Return the metrics that are derived from the serving versions, their manifests and their sampled rows."""
     shown: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
     for model in models:
-        if model.wanted is not None:
-            shown["tabserve_model_ready"][model.name, str(model.wanted)] = [0.0]
+        if model.active is not None:
+            shown["tabserve_model_ready"][model.name, str(model.active)] = [0.0]
         for reason, versions in model.refused.items():
             shown["tabserve_model_refused_versions"][model.name, reason] = [float(versions)]
-        if model.active is None:
+        if model.serving is None:
             continue
-        manifest, labels = model.active.manifest, (model.name, str(model.active.version))
-        shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.active.device] = [1.0]
+        manifest, labels = model.serving.manifest, (model.name, str(model.serving.version))
+        shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.serving.device] = [1.0]
         shown["tabserve_model_ready"][labels] = [1.0]
-        shown["tabserve_model_load_duration_seconds"][labels] = [model.active.load_s]
+        shown["tabserve_model_load_duration_seconds"][labels] = [model.serving.load_s]
         for feature in manifest.features:
             index = population_stability_index(total[SAMPLED].get((*labels, feature.name), [0.0] * PLACES))
             if index is not None:

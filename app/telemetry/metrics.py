@@ -14,7 +14,7 @@ from typing import get_args
 
 from app.telemetry.metric_families import FAMILIES
 from app.telemetry.prometheus import Labels
-from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, Figures, Statistics
+from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, CountsByVersion, Figures
 from modelstore import Reason
 
 REQUESTS = "tabserve_http_requests_total"
@@ -65,7 +65,7 @@ class ServingMetrics:
     def __init__(self) -> None:
         self.in_progress = 0
         self.waiting = 0
-        self.statistics = Statistics()
+        self.statistics = CountsByVersion()
         self._figures: Snapshot = {name: {} for name in COUNTED}
         for name, values in FROM_ZERO.items():
             for value in values:
@@ -89,7 +89,7 @@ class ServingMetrics:
         """Return how many batches of rows were computed; a request of many rows takes many."""
         return sum(counts[0] for counts in self.statistics.figures[BATCHES].values())
 
-    def job_ended(self, reason: str, ran_s: float | None = None) -> None:
+    def count_job(self, reason: str, ran_s: float | None = None) -> None:
         """Count a training job that ended, and its duration if it had started."""
         self._counter(JOBS, (reason,))[0] += 1
         if ran_s is not None:
@@ -97,7 +97,7 @@ class ServingMetrics:
             buckets[bisect_left(FAMILIES[JOB_DURATIONS].buckets, ran_s)] += 1
             buckets[-1] += ran_s
 
-    def swapped(self, result: str) -> None:
+    def count_swap(self, result: str) -> None:
         """Count a swap by its result: `served`, `refused`, `withdrawn` or `replaced`; see `ModelRegistry`."""
         self._counter(SWAPS, (result,))[0] += 1
 

@@ -164,7 +164,7 @@ def _sample(
     return RowSample(features, len(classes), by_decile, by_confidence)
 
 
-class Statistics:
+class CountsByVersion:
     """Counts of all versions in one process."""
 
     def __init__(self) -> None:

@@ -55,8 +55,8 @@ def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
     """Return the statistics of a version, from the figures of all workers."""
     parts = list(parts)
     key = (name, str(version))
-    success, success_ns, failed, failed_ns, queued_ns = _added(_found(parts, REQUESTS, key), 5)
-    sized = {size: _added(_found(parts, BATCHES, (*key, str(size))), 5) for size in SIZES}
+    success, success_ns, failed, failed_ns, queued_ns = _add_up(_find(parts, REQUESTS, key), 5)
+    sized = {size: _add_up(_find(parts, BATCHES, (*key, str(size))), 5) for size in SIZES}
     last = (values[0] for part in parts for labels, values in part.get(LAST, {}).items() if labels[:2] == key)
     return VersionStatistics(
         *(name, version, int(max(last, default=0)), success, success_ns, failed, failed_ns, queued_ns),
@@ -64,9 +64,9 @@ def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
     )
 
 
-def _found(parts: list[Figures], family: str, labels: tuple[str, ...]) -> Iterator[list[float]]:
+def _find(parts: list[Figures], family: str, labels: tuple[str, ...]) -> Iterator[list[float]]:
     return (part[family][labels] for part in parts if labels in part.get(family, {}))
 
 
-def _added(vectors: Iterable[list[float]], length: int) -> list[int]:
+def _add_up(vectors: Iterable[list[float]], length: int) -> list[int]:
     return [int(sum(column)) for column in zip([0.0] * length, *vectors, strict=True)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.standstill import Standstill
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import Settings
@@ -27,6 +28,21 @@ def test_nothing_is_opened_before_the_app_starts(tmp_path: Path) -> None:
 
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == threads
+
+
+def test_background_task_that_fails_is_logged_and_the_service_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_standstill: Standstill) -> None:
+        raise OSError("broken")
+
+    monkeypatch.setattr(Standstill, "keep_watch", fail)
+    publish(ModelRepository(tmp_path / "models"))
+    with TestClient(create_app(settings_in(tmp_path))) as client:
+        until(lambda: "the background task 'standstill' failed" in caplog.text, "the failure is logged")
+        assert client.post("/predict/means", json={"instances": [[0, 0]]}).status_code == 200
+        publish(ModelRepository(tmp_path / "models"), "others")
+        until(lambda: client.get("/models/others").status_code == 200, "the store watcher still runs")
 
 
 def test_device_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:

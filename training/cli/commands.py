@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from modelstore import Inspection, ModelRepository, ModelVersion, compare_versions
+from modelstore import Activation, Inspection, ModelRepository, ModelVersion, compare_versions
 from training.cli import fit as fitting
 from training.cli.lazy import load_module
 from training.cli.options import (
@@ -37,7 +37,6 @@ from training.cli.store import install
 from training.config.recipe import BUILT_IN, load_recipe, recipe_names
 from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
-from training.evaluation.gate import Policy
 
 Features = Annotated[
     str | None,
@@ -68,7 +67,7 @@ def fit(
     ] = None,
     overrides: Annotated[str | None, typer.Option(metavar="JSON", help="Training settings as one JSON object.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, shuffling, dropout and validation rows.")] = None,
-    activate: Annotated[Policy, typer.Option(help="When to make the new version the active one.")] = "if_better",
+    activate: Annotated[Activation, typer.Option(help="When to make the new version the active one.")] = "if_better",
     job: Annotated[str | None, typer.Option(help="Job id for the manifest.")] = None,
     permit: Annotated[str | None, typer.Option(metavar="TOKEN", help="Token of the job's permit to publish.")] = None,
     keep: Annotated[int, typer.Option(min=1, help="Number of versions to keep.")] = KEEP_VERSIONS,

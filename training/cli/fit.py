@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from modelstore import InvalidKey, InvalidName, JobResult, Notice, Permit, check_name, check_new_name
+from modelstore import Activation, InvalidKey, InvalidName, JobResult, Notice, Permit, check_name, check_new_name
 from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
@@ -21,7 +21,6 @@ from training.config.default_recipe import name_for, recipe_for_data
 from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
-from training.evaluation.gate import Policy
 from training.outcome import reason_for, sentence
 
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
@@ -40,7 +39,7 @@ class FitRequest:
     assignments: Sequence[str] = ()
     overrides: str | None = None
     seed: int | None = None
-    policy: Policy = "if_better"
+    policy: Activation = "if_better"
     job: str | None = None
     permit: str | None = None
     keep: int | None = None

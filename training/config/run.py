@@ -11,10 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore import ModelRepository, Overrides, Permit, SigningKey
+from modelstore import Activation, ModelRepository, Overrides, Permit, SigningKey
 from training.config.recipe import Recipe, load_recipe, recipe_error
 from training.errors import RecipeError, WrongModel
-from training.evaluation.gate import Policy
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class TrainingRun:
     recipe: Recipe
     data_dir: Path
     repository: ModelRepository
-    policy: Policy = "if_better"
+    policy: Activation = "if_better"
     job: str | None = None
     permit: Permit | None = None
     keep: int | None = None

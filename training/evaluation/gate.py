@@ -6,12 +6,9 @@ It must not know the model store.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from modelstore import Baseline, Evaluation, GateReport
+from modelstore import Activation, Baseline, Evaluation, GateReport
 from training.config.recipe import GateRule
-
-Policy = Literal["if_better", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Champion:
 
 
 def decide(
-    policy: Policy, rule: GateRule, candidate: Evaluation, skill: Skill, champion: Champion | None
+    policy: Activation, rule: GateRule, candidate: Evaluation, skill: Skill, champion: Champion | None
 ) -> GateReport:
     """Return the verdict on a candidate.
 
@@ -75,7 +72,7 @@ def decide(
 
 
 def _judge(
-    policy: Policy, rule: GateRule, candidate: Evaluation, skill: Skill, champion: Champion | None
+    policy: Activation, rule: GateRule, candidate: Evaluation, skill: Skill, champion: Champion | None
 ) -> tuple[bool, str]:
     """Return whether the candidate passes, and why."""
     if policy != "if_better":

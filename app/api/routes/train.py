@@ -19,11 +19,11 @@ from app.api.parameters import JobPath
 from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
-from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, TrainRequest, request_schema
+from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, request_schema
 from app.context import waiting
 from app.errors import ServingError, StoreUnavailable
 from app.jobs.errors import JobNotFound
-from app.jobs.records import UNFINISHED, TrainingJob
+from app.jobs.records import UNFINISHED, TrainingJob, TrainingRequest
 from app.jobs.runner import JobRunner
 
 MAX_WAITS = 64  # clients that may wait for a result in one process
@@ -76,8 +76,8 @@ class TrainRoutes:
         Only one training per model at a time; another is answered 409. Trainings of several models are queued in order.
         """
         key = idempotency_key(request)
-        wanted = (await read_json(request, TrainRequest)).to_training_request()
-        return await self._respond_with_job(await self._runner.start(wanted, key), request, response)
+        training = (await read_json(request, TrainingRequest)).with_seed_in_overrides()
+        return await self._respond_with_job(await self._runner.start(training, key), request, response)
 
     async def list_jobs(self, request: Request, asked: Annotated[JobsQuery, Query()]) -> Response:
         """List trainings, newest first, optionally of one model or status; `next` links to older ones."""

@@ -56,7 +56,7 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         description=manifest.description if manifest else "",
         state=_state(model),
         reason=model.reason,
-        active_version=model.wanted,
+        active_version=model.active,
         serving_version=model.serving,
         versions=versions or (),
         device=model.loaded.device if model.loaded else None,
@@ -78,7 +78,7 @@ def _standing(model: ServedModel, versions: tuple[int, ...] | None) -> Iterator[
     if model.loaded is None:
         return
     gate = model.loaded.manifest.gate
-    if model.wanted is None:
+    if model.active is None:
         said = f"; its gate said: {gate.reason}" if gate and not gate.passed else ""
         yield f"no version is active, so version {model.serving} answers until one is activated{said}"
     if versions is not None and model.serving not in versions:
@@ -116,7 +116,7 @@ def _version_brief(
     refusal = model.refused.get(version)
     standing: dict[str, object] = {
         "version": version,
-        "active": version == model.wanted,
+        "active": version == model.active,
         "previous": version == previous,
         "serving": version == model.serving,
         "reason": f"{refusal.reason}: {refusal.detail}" if refusal else None,
@@ -158,7 +158,7 @@ def version_info(registry: ModelRegistry, name: str, version: int) -> VersionInf
     state: Literal["serving", "stored", "refused"]
     state = "refused" if refusal else "serving" if model.serving == version else "stored"
     reason = f"{refusal.reason}: {refusal.detail}" if refusal else None
-    base = VersionInfo(name=name, version=version, state=state, reason=reason, active=model.wanted == version)
+    base = VersionInfo(name=name, version=version, state=state, reason=reason, active=model.active == version)
     return base.model_copy(update=_manifest_fields(found))
 
 

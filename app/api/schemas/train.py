@@ -3,70 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
-from app.errors import InvalidInput, Problem
-from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
-from app.settings import LEAST_TRAIN_MEMORY_BYTES
+from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
 from modelstore import EpochMetrics, GateReport, Overrides
 from modelstore.evaluation import Evaluation
-from modelstore.overrides import Seed
-from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
-from modelstore.records import ModelName, Record
-
-MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
-
-Column = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]+$")]
-
-
-class TrainRequest(Record):
-    """A training request.
-
-    Attributes:
-        model: name of the model; without `dataset`, also the name of the recipe to use.
-        dataset: name of the data set to train on, uploaded by `PUT /datasets/{name}`; no recipe is used then.
-        target: column of the data set with the classes; required with `dataset`, and allowed only with it.
-        features: columns to learn from; by default all numeric columns except the target.
-        overrides: settings for this training that replace those of the recipe, or the defaults with `dataset`.
-        seed: shorthand for `overrides.seed`.
-        activate: whether to make the new version active: only if it is better than the active one, always, or never.
-        timeout_s: seconds after which the training is ended as `timed_out`; at most the service's own limit.
-        memory_bytes: memory that the training may use; at most the service's own limit.
-    """
-
-    model: ModelName
-    dataset: ModelName | None = None
-    target: Column | None = None
-    features: Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
-    overrides: Overrides = Overrides()
-    seed: Seed | None = None
-    activate: Literal["if_better", "always", "never"] = "if_better"
-    timeout_s: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] | None = None
-    memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
-
-    def to_training_request(self) -> TrainingRequest:
-        """Return the request for the job runner, with `seed` moved into the overrides.
-
-        Raises:
-            InvalidInput: if the seed is given twice with different values.
-        """
-        if self.seed is not None and self.overrides.seed not in (None, self.seed):
-            problem = "is given twice and differs; say it once"
-            raise InvalidInput(f"seed {problem}", (Problem(None, "seed", problem),))
-        overrides = self.overrides if self.seed is None else self.overrides.model_copy(update={"seed": self.seed})
-        return TrainingRequest(
-            model=self.model,
-            dataset=self.dataset,
-            target=self.target,
-            features=self.features,
-            overrides=overrides,
-            activate=self.activate,
-            timeout_s=self.timeout_s,
-            memory_bytes=self.memory_bytes,
-        )
+from modelstore.records import ModelName
 
 
 class JobsQuery(BaseModel, extra="forbid"):
@@ -158,7 +103,7 @@ class JobList(BaseModel):
 
 def request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
-    schema = TrainRequest.model_json_schema()
+    schema = TrainingRequest.model_json_schema()
     del schema["$defs"]
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():

@@ -40,7 +40,7 @@ def inspection_command(file: Path) -> list[str]:
     return [sys.executable, "-m", "training", "inspect", str(file), "--json"]
 
 
-def confined(command: list[str], memory_bytes: int) -> list[str]:
+def confine(command: list[str], memory_bytes: int) -> list[str]:
     """Wrap a command so that, as a child of this process, it cannot harm the service.
 
     It runs niced, with at most `memory_bytes` of memory, and is killed when the thread that started it ends, so start

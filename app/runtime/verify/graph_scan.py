@@ -86,7 +86,7 @@ def _require_no_state(graph: torch.Graph, nodes: list[Any], aliases: Any) -> Non
     for node in nodes:
         if node.kind() == "prim::SetAttr" or node.kind() in _OPAQUE:
             _refuse_state(node, "an attribute")
-        for written in _written(node):
+        for written in _find_written(node):
             for values, what in (
                 (kept, "a buffer, parameter, list or other attribute"),
                 (rows, "the rows it was given"),
@@ -115,7 +115,7 @@ def _refuse_state(node: Any, what: str) -> NoReturn:
     )
 
 
-def _written(node: Any) -> list[Any]:
+def _find_written(node: Any) -> list[Any]:
     """Return the arguments that a node writes to."""
     if "!" not in node.schema():
         return []

@@ -109,14 +109,14 @@ def _attend(connection: socket.socket, attempt: Attempt, service: int) -> NoRetu
             manifest, model = _read(stream), _read(stream)
             if manifest is None or model is None:
                 break
-            _write(stream, _tried(attempt, _Asked(Manifest.from_json(manifest), int(version), model)))
+            _write(stream, _try_load(attempt, _Asked(Manifest.from_json(manifest), int(version), model)))
             stream.flush()
         code = 0
     finally:
         os._exit(code)
 
 
-def _tried(attempt: Attempt, asked: _Asked) -> bytes:
+def _try_load(attempt: Attempt, asked: _Asked) -> bytes:
     """Run an attempt in a new child process; return empty bytes for success, else reason and detail as JSON."""
     reader, writer = os.pipe()
     attender, pid = os.getpid(), os.fork()

@@ -88,7 +88,7 @@ def _check_pickle(name: str, content: bytes) -> None:
 
 def _check_code(name: str, text: str) -> None:
     """Refuse source text that does anything but compute."""
-    tree = _parsed(name, text)
+    tree = _parse(name, text)
     _Reader(name, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_bound(node)}).visit(tree)
 
 
@@ -96,7 +96,7 @@ def _is_bound(name: ast.Name) -> bool:
     return isinstance(name.ctx, ast.Store) and name.id not in _ENVIRONMENT
 
 
-def _parsed(name: str, text: str) -> ast.Module:
+def _parse(name: str, text: str) -> ast.Module:
     """Parse serialised TorchScript, whose grammar is a subset of Python's."""
     depth = deepest = 0
     for character in text:

@@ -69,7 +69,7 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
         if name not in _STANDARD and value is not None and name not in document:
             document[name] = value if isinstance(value, bool | int | float) else _cut(str(value), MAX_FIELD)
     if record.exc_info and record.exc_info[1]:
-        document["error"] = _cut(_said(record.exc_info[1]), MAX_MESSAGE)
+        document["error"] = _cut(_describe(record.exc_info[1]), MAX_MESSAGE)
         document["traceback"] = _cut("\n".join(_places(record.exc_info[1])), 2 * MAX_MESSAGE)
     return document
 
@@ -81,7 +81,7 @@ def _message(record: logging.LogRecord) -> str:
     return text.strip()
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """Return the class of an exception and, where it cannot hold client input, its text."""
     kind = type(error)
     home = kind.__module__.partition(".")[0]
@@ -96,7 +96,7 @@ def _places(error: BaseException) -> Iterator[str]:
     for number in range(MAX_EXCEPTIONS):
         if current is None:
             return
-        yield f"{'caused by ' if number else ''}{_said(current)}"
+        yield f"{'caused by ' if number else ''}{_describe(current)}"
         for frame, line in list(traceback.walk_tb(current.__traceback__))[-MAX_FRAMES:]:
             yield f"  {_short(frame.f_code.co_filename)}:{line} {frame.f_code.co_qualname}"
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)

@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 from app.api.routes.oip import IndexQuery
 from app.api.routes.predict import PredictQuery
 from app.api.schemas.models import CompareQuery, HistoryQuery
-from app.api.schemas.train import JobsQuery, TrainRequest
+from app.api.schemas.train import JobsQuery
+from app.jobs.records import TrainingRequest
 from modelstore import wording
 from tests.app.oip import tensor
 from tests.app.problems import assert_problem
@@ -186,7 +187,7 @@ def test_no_message_of_pydantics_own_reaches_a_client(steady: TestClient, path: 
 
 def test_every_pattern_that_a_client_may_miss_has_words() -> None:
     found = []
-    for kind in (TrainRequest, JobsQuery, HistoryQuery, CompareQuery, IndexQuery, PredictQuery):
+    for kind in (TrainingRequest, JobsQuery, HistoryQuery, CompareQuery, IndexQuery, PredictQuery):
         found += patterns(kind.model_json_schema())
 
     assert len(found) >= 5

@@ -7,7 +7,7 @@ import pytest
 
 from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Float32
-from app.telemetry.version_counters import PREDICTED, Statistics
+from app.telemetry.version_counters import PREDICTED, CountsByVersion
 from tests.app.tables import contract_of
 
 
@@ -99,7 +99,7 @@ def test_rows_are_counted_by_class_without_those_that_overflowed(rows: int, clas
 def counted(probabilities: Float32) -> list[float]:
     """Return the counts by class of a batch."""
     labels = [str(k) for k in range(probabilities.shape[1])]
-    statistics = Statistics()
+    statistics = CountsByVersion()
     batch_of(probabilities).count(statistics.version("means", 1, labels))
     figures = statistics.figures[PREDICTED]
     return [figures["means", "1", label][0] for label in labels]

@@ -17,8 +17,8 @@ import pytest
 from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
-from app.jobs import owner, threads
 from app.jobs import runner as runners
+from app.jobs import threads, worker
 from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE
 from app.jobs.errors import JobConflict, JobEnded
@@ -59,7 +59,7 @@ def there(settings: Settings, here: Trainings) -> Iterator[Trainings]:
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a runner look for work once when it starts, and then only if it is woken."""
-    monkeypatch.setattr(owner, "POLL_INTERVAL_S", 3600.0)
+    monkeypatch.setattr(worker, "POLL_INTERVAL_S", 3600.0)
 
 
 @pytest.mark.usefixtures("seldom")

@@ -59,7 +59,6 @@ WRONG = {
     "no target": ({}, "target", "must be the class column; the data set has age, months, city, country, churned"),
     "unknown target": ({"target": "x"}, "target", "is no column"),
     "one class": ({"target": "country"}, "target", "has one value only"),
-    "no feature": ({"target": "churned", "features": ()}, "features", "at least one numeric column"),
     "unknown feature": ({"target": "churned", "features": ("age", "x")}, "features.1", "is no column"),
     "target as feature": ({"target": "age", "features": ("age",)}, "features.0", "is the target"),
     "F5: twice but for a blank": ({"target": "churned", "features": ("age", "age ")}, "features.1", "is named twice"),
@@ -67,6 +66,14 @@ WRONG = {
     "twice": ({"target": "churned", "features": ("age", "months", "age")}, "features.2", "is named twice"),
     "text": ({"target": "churned", "features": ("city",)}, "features.0", "is a column of text"),
 }
+
+
+def test_data_set_without_a_numeric_column_has_nothing_to_learn_from() -> None:
+    of_text = CHURN.model_copy(update={"columns": tuple(column for column in CHURN.columns if column.kind == "text")})
+    target = of_text.columns[0].name
+
+    with pytest.raises(InvalidInput, match=r"^features must be at least one numeric column besides the target$"):
+        check_with_dataset(request(target=target), of_text)
 
 
 @pytest.mark.parametrize(("fields", "place", "problem"), WRONG.values(), ids=WRONG.keys())

@@ -37,7 +37,7 @@ class Jobs:
 
     async def waiting(self, job_id: str, clients: int, seconds: float = MINUTE_S) -> list[asyncio.Task[Any]]:
         """Let so many clients wait for a job, and return when somebody looks."""
-        tasks = [asyncio.create_task(self.watches.ended(job_id, seconds)) for _ in range(clients)]
+        tasks = [asyncio.create_task(self.watches.wait_for_end(job_id, seconds)) for _ in range(clients)]
         await self.began.wait()
         return tasks
 

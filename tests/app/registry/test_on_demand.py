@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.registry.errors import TooManyLoads
-from app.registry.on_demand import MAX_LOADS, MAX_WAITING, AskedLoads, Outcome
-from app.registry.priority_lock import Turns
+from app.registry.on_demand import MAX_LOADS, MAX_WAITING, OnDemandLoads, Outcome
+from app.registry.priority_lock import PriorityLock
 from app.registry.state import Refusal
 from tests.app.registry.test_priority_lock import settled
 
@@ -35,21 +35,21 @@ class Loader:
         return Refusal(f"version {version}", "", ())
 
 
-def play(scene: Callable[[Loader, AskedLoads], Awaitable[None]]) -> Loader:
+def play(scene: Callable[[Loader, OnDemandLoads], Awaitable[None]]) -> Loader:
     async def main() -> Loader:
         loader = Loader()
-        await scene(loader, AskedLoads(loader.load, Turns()))
+        await scene(loader, OnDemandLoads(loader.load, PriorityLock()))
         return loader
 
     return asyncio.run(main())
 
 
-def asking(asked: AskedLoads, version: int) -> asyncio.Task[Outcome]:
+def asking(asked: OnDemandLoads, version: int) -> asyncio.Task[Outcome]:
     return asyncio.create_task(asked.outcome("means", version))
 
 
 def test_all_who_ask_for_a_version_share_one_load() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         tasks = [asking(asked, 2) for _ in range(MAX_WAITING)]
         await settled()
         loader.may.set()
@@ -60,7 +60,7 @@ def test_all_who_ask_for_a_version_share_one_load() -> None:
 
 
 def test_who_asks_after_a_load_has_ended_gets_one_of_their_own() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         loader.may.set()
         await asked.outcome("means", 2)
         await asked.outcome("means", 2)
@@ -69,7 +69,7 @@ def test_who_asks_after_a_load_has_ended_gets_one_of_their_own() -> None:
 
 
 def test_no_more_wait_for_one_version_than_may() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         tasks = [asking(asked, 2) for _ in range(MAX_WAITING)]
         await settled()
         with pytest.raises(TooManyLoads):
@@ -82,7 +82,7 @@ def test_no_more_wait_for_one_version_than_may() -> None:
 
 
 def test_no_more_versions_wait_than_may_and_one_at_a_time_is_loaded() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         tasks = [asking(asked, version) for version in range(1, 1 + MAX_LOADS)]
         await settled()
         assert loader.loads.total() == 1
@@ -97,7 +97,7 @@ def test_no_more_versions_wait_than_may_and_one_at_a_time_is_loaded() -> None:
 
 
 def test_error_of_a_load_is_that_of_all_who_wait_and_the_next_may_try() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         tasks = [asking(asked, 0) for _ in range(3)]
         await settled()
         loader.may.set()
@@ -109,7 +109,7 @@ def test_error_of_a_load_is_that_of_all_who_wait_and_the_next_may_try() -> None:
 
 
 def test_load_that_has_not_begun_is_given_up_with_the_last_who_waits_for_it() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         running = asking(asked, 1)
         leaving, staying = [asking(asked, 2), asking(asked, 2)], [asking(asked, 3), asking(asked, 3)]
         await settled()
@@ -123,7 +123,7 @@ def test_load_that_has_not_begun_is_given_up_with_the_last_who_waits_for_it() ->
 
 
 def test_load_that_runs_goes_on_without_those_who_wanted_it_and_keeps_its_turn() -> None:
-    async def scene(loader: Loader, asked: AskedLoads) -> None:
+    async def scene(loader: Loader, asked: OnDemandLoads) -> None:
         leaving = asking(asked, 1)
         await settled()
         leaving.cancel()

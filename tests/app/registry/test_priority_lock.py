@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.registry.priority_lock import Turns
+from app.registry.priority_lock import PriorityLock
 
 
 async def settled() -> None:
@@ -14,7 +14,7 @@ async def settled() -> None:
 
 
 class Played:
-    """Turns that are taken, in the order in which they came, each until it is let go.
+    """PriorityLock that are taken, in the order in which they came, each until it is let go.
 
     Attributes:
         taken: names of the turns, in order.
@@ -23,7 +23,7 @@ class Played:
     """
 
     def __init__(self) -> None:
-        self._turns = Turns()
+        self._lock = PriorityLock()
         self._ends: dict[str, asyncio.Event] = {}
         self.taken: list[str] = []
         self.running = self.most = 0
@@ -39,7 +39,7 @@ class Played:
         await settled()
 
     async def _play(self, name: str, *, by_number: bool) -> None:
-        async with self._turns.asked() if by_number else self._turns.change():
+        async with self._lock.for_load() if by_number else self._lock.for_change():
             self.taken.append(name)
             self.running += 1
             self.most = max(self.most, self.running)
@@ -69,17 +69,17 @@ def test_changes_wait_for_the_load_that_runs_and_no_other() -> None:
 
 
 def test_change_that_comes_in_the_moment_when_one_ends_goes_before_the_loads() -> None:
-    turns, taken = Turns(), []
+    lock, taken = PriorityLock(), []
 
     async def load() -> None:
-        async with turns.asked():
+        async with lock.for_load():
             taken.append("load")
 
     async def main() -> None:
-        async with turns.change():
+        async with lock.for_change():
             loading = asyncio.create_task(load())
             await settled()
-        async with turns.change():  # by now the load was told that it may, but has not run
+        async with lock.for_change():  # by now the load was told that it may, but has not run
             await settled()
             taken.append("change")
         await loading

@@ -19,7 +19,7 @@ from app.telemetry.drift import (
     RowSample,
     population_stability_index,
 )
-from app.telemetry.version_counters import MAX_CLASSES, Statistics
+from app.telemetry.version_counters import MAX_CLASSES, CountsByVersion
 from modelstore import Feature
 from tests.app.telemetry.figures import parsed
 
@@ -185,7 +185,7 @@ def test_confidence_counts_under_the_first_bound_that_holds_it() -> None:
 @pytest.mark.parametrize(("features", "classes"), [(101, 2), (2, MAX_CLASSES + 1)])
 def test_very_wide_models_are_not_sampled(features: int, classes: int) -> None:
     x = np.zeros((1, features), dtype=np.float32)
-    counted = Statistics()
+    counted = CountsByVersion()
     names = [str(k) for k in range(classes)]
     each = [feature([0.0, 1.0], str(column)) for column in range(features)]
     counted.version("wide", 1, names, each).sampled(x, np.full((1, classes), 1 / classes, dtype=np.float32))

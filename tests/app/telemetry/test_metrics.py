@@ -72,9 +72,9 @@ def test_stages_are_shown_in_seconds_over_all_versions() -> None:
 
 def test_jobs_and_how_long_they_ran_are_counted() -> None:
     source = ServingMetrics()
-    source.job_ended("succeeded", 2.0)
-    source.job_ended("succeeded", 45.0)
-    source.job_ended("cancelled")
+    source.count_job("succeeded", 2.0)
+    source.count_job("succeeded", 45.0)
+    source.count_job("cancelled")
 
     assert count(source, "tabserve_train_jobs_total", reason="succeeded") == 2
     assert count(source, "tabserve_train_jobs_total", reason="cancelled") == 1
@@ -97,5 +97,5 @@ def test_rare_events_are_counted_from_zero_so_that_the_first_one_is_an_increase(
 
     assert count(shown, "tabserve_model_swaps_total", result="withdrawn") == 0
     assert count(shown, "tabserve_train_jobs_total", reason="out_of_memory") == 0
-    shown.swapped("withdrawn")
+    shown.count_swap("withdrawn")
     assert count(shown, "tabserve_model_swaps_total", result="withdrawn") == 1

@@ -15,7 +15,7 @@ from app.telemetry.version_counters import (
     OUTCOMES,
     SIZES,
     TIME_BUCKETS_S,
-    Statistics,
+    CountsByVersion,
     VersionCounts,
 )
 from app.telemetry.version_report import Batches
@@ -23,22 +23,22 @@ from modelstore import Feature
 from tests.app.telemetry.figures import text
 
 
-def ran(counted: Statistics, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
+def ran(counted: CountsByVersion, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
     counts(counted).ran(requests=requests, rows=rows, times_ns=(1, infer_ns, 2))
 
 
-def counts(counted: Statistics, version: int = 3) -> VersionCounts:
+def counts(counted: CountsByVersion, version: int = 3) -> VersionCounts:
     return counted.version("iris", version, ("setosa", "virginica"))
 
 
 def test_nothing_counted_is_zero() -> None:
-    found = version_report.of([Statistics().figures], "iris", 3)
+    found = version_report.of([CountsByVersion().figures], "iris", 3)
 
     assert (found.succeeded, found.failed, found.last_ms, found.total, found.by_size) == (0, 0, 0, Batches(), {})
 
 
 def test_batch_counts_under_the_first_size_that_holds_it() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     for rows in (1, 2, 3, 4, 5, 1024, 1025, 2048, 100_000):
         ran(counted, rows=rows)
 
@@ -56,7 +56,7 @@ def test_batch_counts_under_the_first_size_that_holds_it() -> None:
 
 
 def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     ran(counted, requests=3, rows=7)
     counts(counted).answered((7, 100, 8, 9))
 
@@ -65,7 +65,7 @@ def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
 
 
 def test_steps_of_one_request_are_one_success() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     for requests in (0, 0, 1):
         ran(counted, requests=requests, rows=2048)
 
@@ -74,7 +74,7 @@ def test_steps_of_one_request_are_one_success() -> None:
 
 
 def test_workers_add_up_and_the_last_one_says_when() -> None:
-    one, two = Statistics(), Statistics()
+    one, two = CountsByVersion(), CountsByVersion()
     ran(one)
     ran(two, rows=4)
     counts(two).failed(requests=2, took_ns=10)
@@ -99,7 +99,7 @@ def test_workers_read_each_others_counts(tmp_path: Path) -> None:
 
 
 def test_versions_and_models_are_counted_apart() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     ran(counted)
     counted.version("iris", 4).failed(requests=1, took_ns=0)
     counted.version("wine", 9).failed(requests=1, took_ns=0)
@@ -109,14 +109,14 @@ def test_versions_and_models_are_counted_apart() -> None:
 
 
 def test_counts_of_a_version_are_the_same_for_all_who_ask() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
 
     assert counts(counted) is counts(counted)
     assert counts(counted).key == ("iris", "3")
 
 
 def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_counts() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     for version in range(1, MAX_VERSIONS + 1):
         counts(counted, version).failed(requests=version, took_ns=0)
     counts(counted, 1)  # is used again
@@ -135,7 +135,7 @@ def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_count
 
 
 def test_forgotten_version_counts_anew_when_it_comes_back() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     for version in range(1, MAX_VERSIONS + 2):
         counts(counted, version).failed(requests=7, took_ns=0)
 
@@ -145,14 +145,14 @@ def test_forgotten_version_counts_anew_when_it_comes_back() -> None:
 
 
 def test_predictions_of_very_many_classes_are_not_counted_by_class() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
 
     assert len(counted.version("few", 1, [str(k) for k in range(MAX_CLASSES)]).classes) == MAX_CLASSES
     assert counted.version("many", 1, [str(k) for k in range(MAX_CLASSES + 1)]).classes == ()
 
 
 def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
-    dead, heir = Statistics(), Statistics()
+    dead, heir = CountsByVersion(), CountsByVersion()
     ran(dead, rows=2)
     counts(dead).predicted(1, 2)
     counts(dead).ended("timeout")
@@ -169,7 +169,7 @@ def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
 
 def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() -> None:
     """F9: rows of three columns were put into the sample of those with two, which failed every prediction."""
-    counted, deciles = Statistics(), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    counted, deciles = CountsByVersion(), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     columns = [Feature(name=name, mean=0, std=1, min=0, max=1, quantiles=deciles) for name in "abc"]
     for features in (columns[:2], columns):
         counts = counted.version("iris", 3, ("setosa", "virginica"), features)
@@ -180,14 +180,14 @@ def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() 
 
 
 def test_every_outcome_is_there_before_it_happens() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     counts(counted)
 
     assert [labels[2] for labels in counted.figures[version_counters.ENDS]] == [*OUTCOMES]
 
 
 def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     for _ in range(10_000):
         counts(counted).answered((50_000, 50_001, 2_000_000_000, 6_000_000_000))
 
@@ -199,7 +199,7 @@ def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
 
 
 def test_times_of_a_forgotten_version_stay_with_its_model() -> None:
-    counted = Statistics()
+    counted = CountsByVersion()
     counts(counted, 1).answered((1, 1, 1, 1))
     for version in range(2, MAX_VERSIONS + 2):
         counts(counted, version)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modelstore import Baseline, Evaluation, GateReport
+from modelstore import Activation, Baseline, Evaluation, GateReport
 from tests.training.samples import DATA, ignore, shuffled_labels
 from training.config.recipe import BUILT_IN, GateRule, Recipe, load_recipe
 from training.data.splits import Splits, load_splits
 from training.evaluation.candidate import Candidate
-from training.evaluation.gate import Champion, Policy, Skill, decide
+from training.evaluation.gate import Champion, Skill, decide
 from training.evaluation.metrics import evaluate
 from training.pipeline import train_candidate
 
@@ -33,7 +33,7 @@ GOOD, BETTER = figures(9, 0.7), figures(9, 0.8)
 def judge(
     candidate: Evaluation,
     active: Champion | None = None,
-    policy: Policy = "if_better",
+    policy: Activation = "if_better",
     *,
     skill: Skill = SURE,
     **rule: float,
@@ -41,7 +41,9 @@ def judge(
     return decide(policy, GateRule.model_validate(rule), candidate, skill, active)
 
 
-def passes(candidate: Evaluation, active: Champion | None = None, policy: Policy = "if_better", **rule: float) -> bool:
+def passes(
+    candidate: Evaluation, active: Champion | None = None, policy: Activation = "if_better", **rule: float
+) -> bool:
     return judge(candidate, active, policy, skill=SURE, **rule).passed
 
 
@@ -120,7 +122,7 @@ def test_a_version_with_another_contract_is_not_replaced() -> None:
 
 
 @pytest.mark.parametrize(("policy", "passed"), [("always", True), ("never", False)])
-def test_always_and_never_do_not_look_at_the_figures(policy: Policy, *, passed: bool) -> None:
+def test_always_and_never_do_not_look_at_the_figures(policy: Activation, *, passed: bool) -> None:
     assert passes(figures(0, 0.9), Champion(3, GOOD), policy) is passed
     assert passes(BETTER, None, policy) is passed
 
@@ -141,7 +143,7 @@ def trained(recipe: Recipe, splits: Splits, seed: int = 0) -> Candidate:
 
 
 def judge_trained(
-    recipe: Recipe, candidate: Candidate, champion: Champion | None, policy: Policy = "if_better"
+    recipe: Recipe, candidate: Candidate, champion: Champion | None, policy: Activation = "if_better"
 ) -> GateReport:
     return decide(policy, recipe.gate, candidate.metrics["test"], candidate.skill, champion)
 
@@ -171,7 +173,7 @@ def test_an_honest_first_version_is_promoted(name: str) -> None:
 
 
 @pytest.mark.parametrize(("policy", "passed"), [("if_better", False), ("always", True), ("never", False)])
-def test_an_equal_model_is_promoted_only_if_the_policy_says_always(policy: Policy, *, passed: bool) -> None:
+def test_an_equal_model_is_promoted_only_if_the_policy_says_always(policy: Activation, *, passed: bool) -> None:
     recipe, splits = built_in("iris")
     first, again = (trained(recipe, splits) for _ in range(2))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.process.commands import confined, training_environment
+from app.jobs.process.commands import confine, training_environment
 from tests.app.waiting import until
 
 MEMORY_BYTES = 1 << 30
@@ -21,7 +21,7 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 
 def run(source: str, memory_bytes: int = MEMORY_BYTES) -> subprocess.CompletedProcess[str]:
-    command = confined([*PYTHON, source], memory_bytes)
+    command = confine([*PYTHON, source], memory_bytes)
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
 
@@ -48,8 +48,8 @@ def test_child_has_no_core_file_and_so_much_memory() -> None:
 def test_limit_of_the_system_is_kept_where_it_is_lower() -> None:
     lower = "import resource as r, subprocess as s, sys; r.setrlimit(r.RLIMIT_DATA, (1 << 29, 1 << 29))\n"
     shows = "import resource as r; print(r.getrlimit(r.RLIMIT_DATA)[0])"
-    starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.jobs.process.commands import confined; "
-    source = f"{starts}{lower}s.run(confined([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}))"
+    starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.jobs.process.commands import confine; "
+    source = f"{starts}{lower}s.run(confine([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}))"
 
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
 
@@ -66,7 +66,7 @@ def test_child_that_wants_more_memory_does_not_get_it() -> None:
 def test_child_inherits_no_file_that_this_process_has_open(tmp_path: Path) -> None:
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
-        command = confined([*PYTHON, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"], MEMORY_BYTES)
+        command = confine([*PYTHON, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"], MEMORY_BYTES)
         done = subprocess.run(command, capture_output=True, text=True, check=True, close_fds=False)
 
     assert done.stdout.strip() == "[0, 1, 2, 3]"  # the last is the look at the folder itself
@@ -92,7 +92,7 @@ def test_f17_child_knows_where_temporary_files_and_caches_go(monkeypatch: pytest
 
 
 def test_command_that_is_not_there_is_named() -> None:
-    command = confined(["/nowhere/python"], MEMORY_BYTES)
+    command = confine(["/nowhere/python"], MEMORY_BYTES)
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -103,7 +103,7 @@ def test_command_that_is_not_there_is_named() -> None:
 
 
 def test_child_whose_parent_is_gone_before_it_begins_does_nothing() -> None:
-    command = confined([*PYTHON, "print('alive')"], MEMORY_BYTES)
+    command = confine([*PYTHON, "print('alive')"], MEMORY_BYTES)
     command[command.index("--parent") + 1] = "1"
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -121,8 +121,8 @@ print(os.getpid(), flush=True); sum(range(10 ** 12))
 """
 PARENT = """
 import subprocess, sys; sys.path.insert(0, sys.argv[1])
-from app.jobs.process.commands import confined
-subprocess.run(confined([sys.executable, "-c", sys.argv[2]], 1 << 30), start_new_session=True)
+from app.jobs.process.commands import confine
+subprocess.run(confine([sys.executable, "-c", sys.argv[2]], 1 << 30), start_new_session=True)
 """
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
-from app.jobs.following import Following, Workshop
 from app.jobs.ownership import Claim, ClaimLost
 from app.jobs.records import Ending
 from app.jobs.recovery import Recovery
+from app.jobs.running import JobContext, RunningJob
 from modelstore import JobResult, Reason
 
 logger = logging.getLogger(__name__)
@@ -28,27 +28,27 @@ CLOSE_DEADLINE_S = 12.0
 STOPPED: tuple[Reason, str] = ("interrupted", "the service was stopped")
 
 
-class JobOwner:
+class JobWorker:
     """Runs the trainings of one process.
 
     Attributes:
         unfinished: number of queued and running jobs, by status, over all processes, at the last poll.
     """
 
-    def __init__(self, workshop: Workshop, ended: Callable[[Ending], None], may_begin: Callable[[], bool]) -> None:
+    def __init__(self, context: JobContext, ended: Callable[[Ending], None], may_begin: Callable[[], bool]) -> None:
         """Create a worker; `work` runs it.
 
         Args:
-            workshop: services that every running job needs.
+            context: services that every running job needs.
             ended: called for every job that this process ended.
             may_begin: returns whether another job may start here; otherwise queued jobs are left to other processes
                 or a later poll.
         """
-        self._shop = workshop
+        self._context = context
         self._ended = ended
         self._may_begin = may_begin
-        self._recovery = Recovery(workshop.claims, workshop.repository, workshop.settings.train_lease_s)
-        self._following: dict[str, Following] = {}
+        self._recovery = Recovery(context.claims, context.repository, context.settings.train_lease_s)
+        self._running: dict[str, RunningJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._closing = False
@@ -67,7 +67,7 @@ class JobOwner:
         while not self._closing:
             self._wake.clear()
             try:
-                await self._look()
+                await self._poll()
                 trouble = False
             except StoreUnavailable as error:
                 if not trouble:
@@ -83,8 +83,8 @@ class JobOwner:
         """End the trainings of this process as interrupted; queued jobs stay queued for another process."""
         self._closing = True
         self.wake()
-        for following in self._following.values():
-            following.stop(*STOPPED)
+        for running in self._running.values():
+            running.stop(*STOPPED)
         with contextlib.suppress(TimeoutError):  # afterwards a job that is being claimed now is among the tasks
             await asyncio.wait_for(self._idle.wait(), LOOK_DEADLINE_S)
         if self._tasks:
@@ -95,59 +95,58 @@ class JobOwner:
 
     def cancel(self, job_id: str) -> None:
         """End a job at once if it runs here; otherwise its owner finds the request in the table."""
-        for following in self._following.values():
-            if following.claim.job.id == job_id:
-                following.stop("cancelled", "cancelled while it ran")
+        for running in self._running.values():
+            if running.claim.job.id == job_id:
+                running.stop("cancelled", "cancelled while it ran")
 
-    async def _look(self) -> None:
-        claims, concurrency = self._shop.claims, self._shop.settings.train_concurrency
-        unfinished = await self._shop.call(claims.unfinished)
+    async def _poll(self) -> None:
+        claims, concurrency = self._context.claims, self._context.settings.train_concurrency
+        unfinished = await self._context.call(claims.unfinished)
         self.unfinished = {"queued": unfinished.queued, "running": len(unfinished.running)}
-        others = [job for job in unfinished.running if job.token not in self._following]
-        for result in await self._shop.call(self._recovery.look, others):
+        others = [job for job in unfinished.running if job.token not in self._running]
+        for result in await self._context.call(self._recovery.look, others):
             self._ended(Ending(result.reason))
-            self._shop.changed()
+            self._context.changed()
         for _ in range(min(unfinished.queued, concurrency)):
             if self._closing or not self._may_begin():
                 return
-            claim = await self._shop.call(claims.claim, concurrency)
+            claim = await self._context.call(claims.claim, concurrency)
             if claim is None:
                 break
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
-        following = Following(claim, self._shop)
-        self._following[claim.token] = following
+        running = RunningJob(claim, self._context)
+        self._running[claim.token] = running
         if self._closing:  # it was claimed during close
-            following.stop(*STOPPED)
-        task = asyncio.create_task(self._follow(following), name=f"training {claim.job.id}")
+            running.stop(*STOPPED)
+        task = asyncio.create_task(self._run_job(running), name=f"training {claim.job.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        self._shop.changed()
+        self._context.changed()
 
-    async def _follow(self, following: Following) -> None:
+    async def _run_job(self, running: RunningJob) -> None:
         """Run a claimed job and write its result."""
-        job, began = following.claim.job, time.monotonic()
-        CONTEXT.set(
-            RequestContext(job.request_id or "")
-        )  # log lines of the job carry the id of the request that created it
+        job, began = running.claim.job, time.monotonic()
+        # Log lines of the job carry the id of the request that created it.
+        CONTEXT.set(RequestContext(job.request_id or ""))
         try:
-            result = await following.run()
-            if not following.lost:
-                await self._finish(following, result, time.monotonic() - began)
+            result = await running.run()
+            if not running.lost:
+                await self._finish(running, result, time.monotonic() - began)
         except Exception:
             logger.exception("training job %s could not be brought to its end", job.id)
         finally:
-            del self._following[following.claim.token]
-            self._shop.changed()
+            del self._running[running.claim.token]
+            self._context.changed()
             self.wake()
 
-    async def _finish(self, following: Following, result: JobResult, ran_s: float) -> None:
+    async def _finish(self, running: RunningJob, result: JobResult, ran_s: float) -> None:
         """Write the result of a job, with retries; if the service stops first, another process recovers the job."""
-        job, settings = following.claim.job, self._shop.settings
+        job, settings = running.claim.job, self._context.settings
         while True:
             try:
-                await self._shop.call(self._shop.claims.finish, following.claim, result, following.report())
+                await self._context.call(self._context.claims.finish, running.claim, result, running.report())
                 break
             except ClaimLost:
                 logger.error("training job %s was taken away from this process", job.id)
@@ -160,4 +159,4 @@ class JobOwner:
         self._ended(Ending(result.reason, job, ran_s))
         logger.info("training job %s of %s ended: %s, %s", job.id, job.model, result.reason, result.detail)
         with contextlib.suppress(StoreUnavailable):  # the next job that ends does it
-            await self._shop.call(self._shop.claims.retain, settings.keep_jobs)
+            await self._context.call(self._context.claims.retain, settings.keep_jobs)

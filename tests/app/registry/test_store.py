@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from app.errors import ConfigurationError
 from app.jobs.process.commands import training_command
 from app.main import create_app
-from app.registry.signing import signing_key
+from app.registry.store import read_signing_key
 from app.settings import Settings
 from modelstore import ModelRepository, SigningKey
 from tests.app.waiting import until
@@ -68,10 +68,10 @@ def test_training_child_gets_the_path_of_the_key(signing: Settings, settings: Se
 
 
 def test_key_file_of_no_use_is_a_bad_setting(signing: Settings, settings: Settings, key_file: Path) -> None:
-    assert signing_key(settings) is None
+    assert read_signing_key(settings) is None
     key_file.chmod(0o644)
     with pytest.raises(ConfigurationError, match=r"^TABSERVE_SIGNING_KEY_FILE: .*chmod 600"):
-        signing_key(signing)
+        read_signing_key(signing)
 
 
 def test_key_file_of_no_use_ends_the_start_with_3_and_one_line(tmp_path: Path) -> None:

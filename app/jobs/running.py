@@ -22,10 +22,10 @@ from pydantic import ValidationError
 
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
-from app.jobs.outcome import ended, outcome, published
+from app.jobs.outcome import end_result, find_published, outcome
 from app.jobs.ownership import Claim, ClaimLost, Report
 from app.jobs.process.child import Child
-from app.jobs.process.commands import confined, training_command, training_environment
+from app.jobs.process.commands import confine, training_command, training_environment
 from app.jobs.threads import InThread
 from app.settings import Settings
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
@@ -45,7 +45,7 @@ MAX_LINES_WAITING = 200_000  # most events to buffer while the table cannot be w
 
 
 @dataclass(frozen=True)
-class Workshop:
+class JobContext:
     """Services that every running job needs.
 
     Attributes:
@@ -63,13 +63,13 @@ class Workshop:
     changed: Callable[[], None]
 
 
-class Following:
+class RunningJob:
     """A job that runs in this process."""
 
-    def __init__(self, claim: Claim, workshop: Workshop) -> None:
+    def __init__(self, claim: Claim, context: JobContext) -> None:
         self.claim = claim
         self.lost = False
-        self._shop = workshop
+        self._context = context
         self._done = asyncio.Event()
         self._stop: tuple[Reason, str] | None = None
         self._child: Child | None = None
@@ -92,7 +92,7 @@ class Following:
         try:
             result = await self._train()
             if result.version is not None:
-                await self._show(result.version)
+                await self._serve_version(result.version)
             return result
         finally:
             self._done.set()
@@ -106,13 +106,13 @@ class Following:
 
     async def _keep_reporting(self) -> None:
         """Report until the job is done or lost; a report that cannot be written is repeated later."""
-        beat_s = self._shop.settings.train_lease_s / BEATS_IN_A_LEASE
+        beat_s = self._context.settings.train_lease_s / BEATS_IN_A_LEASE
         next_beat = time.monotonic() + beat_s
         while not self._done.is_set() and not self.lost:
             alive = time.monotonic() >= next_beat
             report = self.report(alive=alive)
             try:
-                if await self._shop.call(self._shop.claims.report, self.claim, report):
+                if await self._context.call(self._context.claims.report, self.claim, report):
                     self.stop("cancelled", "cancelled while it ran")
             except StoreUnavailable:
                 pass  # an owner that cannot write is not declared dead, see app/jobs/recovery.py
@@ -134,52 +134,52 @@ class Following:
                 del self._values[name]
         self._log = report.values.get("log", self._log)
         if report.lines or report.values:
-            self._shop.changed()
+            self._context.changed()
 
     async def _train(self) -> JobResult:
         """Run the training process and return its result."""
         job = self.claim.job
         try:
-            permit = await self._shop.call(self._begin)
+            permit = await self._context.call(self._begin)
             result = await self._run(permit)
         except PublishError as error:
             reason: Reason = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "failed"
-            return ended(job, reason, f"the model store cannot be written: {error.reason}")
+            return end_result(job, reason, f"the model store cannot be written: {error.reason}")
         except Exception:
             logger.exception("training job %s could not be followed", job.id)
-            result = ended(job, "failed", "the training process could not be run or followed")
-        result = await self._shop.call(self._settle, result)
+            result = end_result(job, "failed", "the training process could not be run or followed")
+        result = await self._context.call(self._settle, result)
         return result if result.warnings else result.model_copy(update={"warnings": limit_warnings(self._warnings)})
 
-    async def _show(self, version: int) -> None:
+    async def _serve_version(self, version: int) -> None:
         try:
-            await self._shop.published()
+            await self._context.published()
         except Exception:
             logger.exception("version %d was published, but the model store could not be looked at", version)
 
     def _begin(self) -> Permit:
         """Record the version that is active now, and obtain the permit to publish."""
         job = self.claim.job
-        active = self._shop.repository.active(job.model)
+        active = self._context.repository.active(job.model)
         if active is not None:
             self._values["version_before"] = active
-        return Permit(job.id, self._shop.repository.permit(job.model, job.id))
+        return Permit(job.id, self._context.repository.permit(job.model, job.id))
 
     def _settle(self, result: JobResult) -> JobResult:
         """Return the final result after the process has ended: a version that it published counts as success."""
         job = self.claim.job
         try:
             if result.reason != "succeeded" and (self._stop or not self._said):
-                result = published(self._shop.repository, job) or result
-            self._shop.repository.revoke(job.model, job.id)  # to tidy up: the process that could use it has ended
+                result = find_published(self._context.repository, job) or result
+            self._context.repository.revoke(job.model, job.id)  # to tidy up: the process that could use it has ended
         except (PublishError, OSError):
             logger.warning("the model store could not be tidied up after training job %s", job.id, exc_info=True)
         return result
 
     async def _run(self, permit: Permit) -> JobResult:
-        job, settings = self.claim.job, self._shop.settings
+        job, settings = self.claim.job, self._context.settings
         memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
-        command = confined(self._command(permit), memory_bytes)
+        command = confine(self._command(permit), memory_bytes)
         self._child = child = await Child.start(command, training_environment(), self._heard, self._features())
         listening = asyncio.create_task(child.listen(self._hear), name=f"events of {job.id}")
         grace_s = 0.0
@@ -191,12 +191,12 @@ class Following:
             listening.cancel()
             await child.end(grace_s)
         if self._stop and not (self._said and self._said.reason == "succeeded"):
-            return ended(job, *self._stop)
+            return end_result(job, *self._stop)
         return outcome(job, child, self._said, memory_bytes)
 
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
         """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
-        settings, job = self._shop.settings, self.claim.job
+        settings, job = self._context.settings, self.claim.job
         timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
         deadline, kill_at = time.monotonic() + timeout_s, None
         while not listening.done():
@@ -211,10 +211,10 @@ class Following:
                 child.kill()  # including processes that it started and left behind
 
     def _command(self, permit: Permit) -> list[str]:
-        job, settings = self.claim.job, self._shop.settings
+        job, settings = self.claim.job, self._context.settings
         data: list[str] = []
         if job.dataset is not None and job.data_sha256 is not None:
-            path = self._shop.datasets.path(job.dataset, job.data_sha256)
+            path = self._context.datasets.path(job.dataset, job.data_sha256)
             data = ["--data", str(path), "--target", str(job.target)]
             data += ["--features", "-"] if job.columns is not None else []
         return training_command(
