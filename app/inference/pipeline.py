@@ -156,7 +156,7 @@ class Pipeline:
             write_answer(predictions)
             for binary in (False, True):
                 reader = OipReader(example_body(row, binary=binary), arrived_ns=0)
-                reader.parse()
+                reader.parse(1)
                 reader.rows(contract)
                 writer = reader.writer(contract)
                 writer.rows(predictions)

@@ -48,7 +48,7 @@ class OipReader:
         self._request, values = oip_blocks.split(self._body)
         yield from oip_blocks.blocks(self._request, values, contract)
 
-    def parse(self) -> Envelope:
+    def parse(self, _max_rows: int) -> Envelope:
         """Read the request, except the values of its tensors."""
         self._request = read_request(self._body)
         return Envelope()
