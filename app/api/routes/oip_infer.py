@@ -8,7 +8,6 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.bodies import JSON, media_type, require_utf8
-from app.api.responses import PartsResponse
 from app.errors import MalformedBody, UnsupportedContentType
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.codecs.oip_answers import BINARY
@@ -42,7 +41,7 @@ class InferRoute:
         reader = OipReader(await _read(request), arrived_ns)
         writer, parts = await self._pipeline.answer_document(reader, name, version, reader.writer)
         headers = {} if writer.json_bytes is None else {JSON_BYTES: str(writer.json_bytes)}
-        return PartsResponse(parts, media_type=writer.content_type, headers=headers)
+        return Response(b"".join(filter(None, parts)), media_type=writer.content_type, headers=headers)
 
 
 async def _read(request: Request) -> InferBody:
