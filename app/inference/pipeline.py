@@ -119,7 +119,7 @@ class Pipeline:
             model, blocks = await self._documents.read(stages, reader, name, version)
             writer = make_writer(model.contract)
             writing = AnswerWriting(self._plane, model, stages, writer, deadline_ns=reader.deadline_ns)
-            return writer, writing.complete([await writing.answer_and_hold(block) for block in blocks])
+            return writer, await writing.collect(blocks)
 
     async def answer_whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
         """Answer a body that is read as it arrives, once all of it is known to be valid.
@@ -133,7 +133,7 @@ class Pipeline:
         writing, reader, writer = await self._prepare(asked)
         with writing.stages:
             blocks = read_stream(writing.stages, reader, body, writing.block_rows)
-            parts = writing.complete([await writing.answer_and_hold(block) async for block in blocks])
+            parts = await writing.collect_stream(blocks)
         return writer.content_type, parts, reader.blank_lines
 
     async def answer_stream(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:
@@ -156,7 +156,7 @@ class Pipeline:
             write_answer(predictions)
             for binary in (False, True):
                 reader = OipReader(example_body(row, binary=binary), arrived_ns=0)
-                reader.parse()
+                reader.parse(1)
                 reader.rows(contract)
                 writer = reader.writer(contract)
                 writer.rows(predictions)

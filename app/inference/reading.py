@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 import numpy as np
 
 from app.context import require_wanted
-from app.inference.codecs.blocks import BlockReader, DocumentReader, Envelope, RowBlock, Unusual
+from app.inference.codecs.blocks import BlockReader, DocumentReader, RowBlock, Unusual, require_few
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
-from app.inference.errors import TooManyRows
 from app.inference.offload import OffloadThread
 from app.inference.target import agree_on, require_name, resolve_version
 from app.runtime.load import LoadedModel
@@ -53,7 +52,7 @@ class DocumentReading:
                     found = await self._read_in_steps(stages, reader, model.contract)
                     return model, _number_rows(found, at_once=reader.is_one_computation)
         async with self._offload.turn(size):
-            envelope = await self._offload.run(size, self._parse, reader)
+            envelope = await self._offload.run(size, reader.parse, self._max_rows)
             stages.parsed()
             if model is None or reader.may_name_model:
                 wanted = require_name(agree_on("model", name, envelope.model))
@@ -75,26 +74,17 @@ class DocumentReading:
         for x in reader.steps(contract):
             blocks.append(x)
             rows += len(x)
-            self._require_few(rows)
+            require_few(rows, self._max_rows)
             stages.parsed()
             await asyncio.sleep(0)  # other requests get their turn
             stages.resume()
             require_wanted()
         return blocks
 
-    def _parse(self, reader: DocumentReader) -> Envelope:
-        envelope = reader.parse()
-        self._require_few(envelope.rows)
-        return envelope
-
     def _read_rows(self, reader: DocumentReader, contract: Contract) -> Float32:
         x = reader.rows(contract)
-        self._require_few(len(x))
+        require_few(len(x), self._max_rows)
         return x
-
-    def _require_few(self, rows: int) -> None:
-        if rows > self._max_rows:
-            raise TooManyRows(self._max_rows)
 
 
 def _number_rows(found: list[Float32], *, at_once: bool) -> Iterator[RowBlock]:

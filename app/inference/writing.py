@@ -7,7 +7,7 @@ particular format.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from app.context import reserve
@@ -55,22 +55,31 @@ class AnswerWriting:
         """Return the largest number of rows to write at a time."""
         return NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
 
-    def complete(self, texts: list[bytes]) -> list[bytes]:
-        """Return a whole answer from the texts of all its blocks, in parts that are not empty."""
-        tail = self.writer.tail()
-        reserve(len(tail))
-        self.stages.encoded()
-        return [part for part in (self.writer.head(), *texts, tail) if part]
-
-    async def answer_and_hold(self, block: RowBlock) -> bytes:
-        """Compute the rows of a block and return them as text, for which memory is reserved.
+    async def collect(self, blocks: Iterable[RowBlock]) -> list[bytes]:
+        """Return the whole answer to rows that are all known, in parts, and reserve memory for it.
 
         Raises:
             ServingError: for any error.
         """
-        text = await self.answer(block)
-        reserve(len(text))
-        return text
+        parts = [self.writer.head()]
+        for block in blocks:
+            parts.append(await self.answer(block))
+            reserve(len(parts[-1]))
+        return self._end(parts)
+
+    async def collect_stream(self, blocks: AsyncIterator[RowBlock]) -> list[bytes]:
+        """Return the whole answer to rows that arrive, as `collect` does."""
+        parts = [self.writer.head()]
+        async for block in blocks:
+            parts.append(await self.answer(block))
+            reserve(len(parts[-1]))
+        return self._end(parts)
+
+    def _end(self, parts: list[bytes]) -> list[bytes]:
+        parts.append(self.writer.tail())
+        reserve(len(parts[-1]))
+        self.stages.encoded()
+        return parts
 
     async def answer(self, block: RowBlock) -> bytes:
         """Compute the rows of a block and return them as text.
@@ -82,17 +91,23 @@ class AnswerWriting:
         self.stages.computed(*predictions.batch.timing)
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(predictions)}
         if self.skip is not None:
-            texts = [_write_numbered(self.skip, predictions, block)]
+            text = _write_numbered(self.skip, predictions, block)
         elif block.bad:
             raise self._refusal(tuple(block.bad.values()))
+        elif predictions.rows <= self.writer.block_rows:
+            text = self.writer.rows(predictions)
         else:
-            texts = [self.writer.rows(predictions.part(0, self.writer.block_rows))]
-            for start in range(self.writer.block_rows, predictions.rows, self.writer.block_rows):
-                self.stages.encoded()
-                await asyncio.sleep(0)  # other requests get their turn
-                self.stages.resume()
-                texts.append(self.writer.rows(predictions.part(start, self.writer.block_rows)))
+            text = await self._write_in_steps(predictions)
         self.stages.encoded()
+        return text
+
+    async def _write_in_steps(self, predictions: Predictions) -> bytes:
+        texts, size = [], self.writer.block_rows
+        for start in range(0, predictions.rows, size):
+            texts.append(self.writer.rows(predictions.part(start, size)))
+            self.stages.encoded()
+            await asyncio.sleep(0)  # other requests get their turn
+            self.stages.resume()
         return b"".join(texts)
 
     def _refusal(self, problems: tuple[Problem, ...]) -> InvalidInput:

@@ -13,7 +13,6 @@ from app.api.bodies import JSON, media_type, require_utf8
 from app.api.errors import UnsupportedContentType
 from app.api.faults import invalid_input
 from app.api.parameters import Version
-from app.api.responses import PartsResponse
 from app.errors import MalformedBody
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.codecs.oip_answers import BINARY
@@ -53,7 +52,7 @@ class InferRoute:
         reader = OipReader(await _read(Request(scope, receive, send)), arrived_ns)
         writer, parts = await self._pipeline.answer_document(reader, path.model, path.version, reader.writer)
         headers = {} if writer.json_bytes is None else {JSON_BYTES: str(writer.json_bytes)}
-        response = PartsResponse(parts, media_type=writer.content_type, headers=headers)
+        response = Response(b"".join(filter(None, parts)), media_type=writer.content_type, headers=headers)
         await response(scope, receive, send)
 
 

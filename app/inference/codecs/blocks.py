@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from app.errors import Problem, ServingError
+from app.inference.errors import TooManyRows
 from app.inference.predictions import Predictions
 from app.schema import Contract, Float32
 
@@ -56,11 +57,20 @@ class Unusual(Exception):
 
 
 class Envelope(NamedTuple):
-    """What a document says besides its rows: model and version if it names them, and the number of rows if known."""
+    """Model and version that a document names, if it does."""
 
     model: str | None = None
     version: int | None = None
-    rows: int = 0
+
+
+def require_few(rows: int, max_rows: int) -> None:
+    """Refuse documents with too many rows.
+
+    Raises:
+        TooManyRows.
+    """
+    if rows > max_rows:
+        raise TooManyRows(max_rows)
 
 
 class DocumentReader(Protocol):
@@ -91,11 +101,12 @@ class DocumentReader(Protocol):
         """
         ...
 
-    def parse(self) -> Envelope:
-        """Parse the document as a whole.
+    def parse(self, max_rows: int) -> Envelope:
+        """Parse the document as a whole, and keep the parsed values.
 
         Raises:
             MalformedBody, InvalidInput.
+            TooManyRows: if more than `max_rows` are known already.
         """
         ...
 

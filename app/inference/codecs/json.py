@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
-from app.inference.codecs.blocks import Envelope, Unusual
+from app.inference.codecs.blocks import Envelope, Unusual, require_few
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.json_rows import names_in, plain_rows, precise_rows, quick_rows
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, has_unique_names, parse
@@ -110,10 +110,12 @@ class JsonReader:
         """Yield the rows in blocks."""
         return row_blocks(self._body, contract)
 
-    def parse(self) -> Envelope:
+    def parse(self, max_rows: int) -> Envelope:
         """Read the envelope."""
-        self._request = request = read_request(self._body)
-        return Envelope(request.model, request.version, len(request.instances))
+        request = read_request(self._body)
+        require_few(len(request.instances), max_rows)
+        self._request = request
+        return Envelope(request.model, request.version)
 
     def rows(self, contract: Contract) -> Float32:
         """Return the rows of the parsed request."""

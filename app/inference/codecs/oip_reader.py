@@ -17,6 +17,8 @@ from app.inference.codecs.oip_answers import InferWriter
 from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Contract, Float32
 
+_UNREAD = InferRequest(None, (), ())
+
 
 class OipReader:
     """Read an inference request: in steps if it is one large and plain JSON tensor, else as a whole."""
@@ -35,7 +37,7 @@ class OipReader:
         self.has_steps = oip_blocks.is_large(body)
         self._body = body
         self._arrived_ns = arrived_ns
-        self._request = InferRequest(None, (), ())
+        self._request = _UNREAD
 
     @property
     def deadline_ns(self) -> int | None:
@@ -48,7 +50,7 @@ class OipReader:
         self._request, values = oip_blocks.split(self._body)
         yield from oip_blocks.blocks(self._request, values, contract)
 
-    def parse(self) -> Envelope:
+    def parse(self, _max_rows: int) -> Envelope:
         """Read the request, except the values of its tensors."""
         self._request = read_request(self._body)
         return Envelope()
