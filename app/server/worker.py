@@ -41,7 +41,7 @@ def create() -> Edge:
         log.start()
         require_listable(settings.models_dir)
         app = create_app(fit_to_open_files(settings, allow_open_files()), trial)
-    except ServingError as error:
+    except (ConfigurationError, ServingError) as error:
         print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - the one line an operator is to see
         sys.exit(BAD_SETTINGS)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
