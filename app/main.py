@@ -50,7 +50,7 @@ from app.telemetry.logs.requests import RequestLog
 from app.telemetry.metric_families import ModelState, ServingVersion
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures, WorkerFigures
-from app.telemetry.tracing import Tracing, tracing_for
+from app.telemetry.tracing import Tracing, create_tracing
 from modelstore import Manifest, ModelRepository
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Service:
 
 def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
     """Create and connect the parts; nothing is opened or loaded yet."""
-    lifetime, metrics, tracing = Lifetime(), ServingMetrics(), tracing_for(os.environ)
+    lifetime, metrics, tracing = Lifetime(), ServingMetrics(), create_tracing(os.environ)
     admission = create_admission(settings, metrics)
     device = runtime.choose_device(settings.device)
     load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device)
@@ -165,7 +165,7 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
     exposition = Exposition(
         service.figures,
         models=partial(_describe_models, service.registry),
-        trainings=service.runner.unfinished,
+        trainings=service.runner.count_unfinished,
         keys_current=lambda: service.admission.authenticator.keys_current,
         queue_limit_rows=service.settings.max_queue_rows,
     )
@@ -193,7 +193,7 @@ async def _run(service: Service) -> AsyncIterator[None]:
     if service.tracing:
         service.tracing.open(os.environ)
     await asyncio.gather(service.runner.open(), service.datasets.open(), watcher.look(service.registry))
-    for model in service.registry.served():
+    for model in service.registry.models():
         if model.loaded:
             service.pipeline.warm_up(model.loaded)
     if isinstance(service.figures, SharedFigures):
@@ -226,7 +226,7 @@ def _background_work(service: Service) -> dict[str, Coroutine[Any, Any, None]]:
 
 
 def _manifests(registry: ModelRegistry) -> Iterator[Manifest]:
-    return (model.loaded.manifest for model in registry.served() if model.loaded)
+    return (model.loaded.manifest for model in registry.models() if model.loaded)
 
 
 def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending) -> None:
@@ -234,21 +234,21 @@ def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending)
     if tracing and ending.job and ending.ran_s is not None:
         job = ending.job
         what = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
-        tracing.trained(ending.ran_s, {f"tabserve.{name}": value for name, value in what.items()})
+        tracing.record_training(ending.ran_s, {f"tabserve.{name}": value for name, value in what.items()})
 
 
 def _describe_models(registry: ModelRegistry) -> Iterator[ModelState]:
-    for model in registry.served():
+    for model in registry.models():
         loaded = model.loaded
         serving = None
         if loaded is not None:
-            serving = ServingVersion(loaded.manifest, loaded.contract.version, loaded.device, loaded.load_s)
+            serving = ServingVersion(loaded.manifest, loaded.schema.version, loaded.device, loaded.load_s)
         refused = Counter(refusal.reason for refusal in model.refused.values())
         yield ModelState(model.name, model.active, serving, refused)
 
 
 def _describe_serving(registry: ModelRegistry) -> Iterator[Serving]:
-    for model in registry.served():
+    for model in registry.models():
         loaded = model.loaded
         refused = {version: refusal.reason for version, refusal in model.refused.items()}
         yield Serving(model.name, model.serving, loaded.manifest.sha256 if loaded else None, refused)

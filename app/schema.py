@@ -20,7 +20,7 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Contract:
+class ModelSchema:
     """Names and ranges of the features, and names of the classes.
 
     Attributes:
@@ -69,7 +69,7 @@ class Contract:
 
 
 @functools.lru_cache(maxsize=256)
-def _by_column_name(contract: Contract) -> dict[str, str]:
-    names = [column_name(feature) for feature in contract.features]
+def _by_column_name(schema: ModelSchema) -> dict[str, str]:
+    names = [column_name(feature) for feature in schema.features]
     unclear = repeated(names)
-    return {name: feature for name, feature in zip(names, contract.features, strict=True) if name not in unclear}
+    return {name: feature for name, feature in zip(names, schema.features, strict=True) if name not in unclear}

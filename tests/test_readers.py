@@ -28,7 +28,7 @@ from app.settings import Settings
 from modelstore import JobResult, ModelRepository
 from tests.app.oip import body_of, tensor, whole
 from tests.app.problems import assert_problem
-from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, contract_of, outcome
+from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, outcome, schema_of
 from tests.fakes import publish
 from tests.properties import examples
 from tests.training.samples import ignore
@@ -39,7 +39,7 @@ from training.pipeline import train
 
 NAMES = ("âge", "visits", "größe in cm")
 OLD = (" AGE ", unicodedata.normalize("NFD", "größe"), "x", "x ")
-CONTRACT = contract_of(NAMES)
+CONTRACT = schema_of(NAMES)
 BLANKS = ("", " ", "\t", "\u00a0", "  ")
 
 cells = st.floats(0, 1, width=32).map(float)

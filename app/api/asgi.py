@@ -147,7 +147,7 @@ class Edge:
             await self._answer(scope, receive, send, headers, context)
         else:
             with self.tracing.request(scope, context) as span:
-                await self._answer(scope, receive, span.sending(send), headers, context)
+                await self._answer(scope, receive, span.wrap_send(send), headers, context)
 
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], context: RequestContext
@@ -220,7 +220,7 @@ class Edge:
         counted = method if context.route != UNMATCHED else "other"  # one series for all requests to unknown routes
         self.metrics.requests(context.route, counted).count(exchange.status, took_s)
         if self.request_log is not None and context.route not in PROBES:
-            self.request_log.answered(
+            self.request_log.log_response(
                 request_id=context.id,
                 method=method,
                 route=context.route,

@@ -172,7 +172,7 @@ class Exchange:
             given = list(message.get("headers", ()))
             names = {name for name, _ in given}
             common = [header for header in COMMON_HEADERS if header[0] not in names]
-            message["headers"] = [*given, *self._headers, *common, *self._closing()]
+            message["headers"] = [*given, *self._headers, *common, *self._connection_headers()]
         else:
             self.sent_bytes += len(message.get("body", b""))
         self._flight.pause()
@@ -210,7 +210,7 @@ class Exchange:
         if not started:
             await self.answer(status, body, headers)
 
-    def _closing(self) -> list[tuple[bytes, bytes]]:
+    def _connection_headers(self) -> list[tuple[bytes, bytes]]:
         """Return `Connection: close` if a refused request may still send much of its body, else no header."""
         refused = self.status >= HTTPStatus.BAD_REQUEST
         return [(b"connection", b"close")] if refused and self.body is not None and self.body.much_is_left else []

@@ -36,17 +36,17 @@ def invalid_input(
 
 def _problem(fault: Mapping[str, Any], kind: type[BaseModel] | None, sent: object, noun: str) -> Problem:
     if fault["type"] != "extra_forbidden":
-        return Problem(None, _dotted(fault["loc"]), wording.problem(fault))
+        return Problem(None, _join_path(fault["loc"]), wording.problem(fault))
     *outer, name = fault["loc"]
     for part in outer:
         kind, sent = _model_below(kind, part), _value_below(sent, part)
     names = list(sent) if isinstance(sent, Mapping) else [name]
     known = kind.model_fields if kind else ()
     label, text = wording.unknown(str(name), names.index(name) + 1, known, noun)
-    return Problem(None, _dotted([*outer, label] if label else outer), text)
+    return Problem(None, _join_path([*outer, label] if label else outer), text)
 
 
-def _dotted(parts: Iterable[object]) -> str | None:
+def _join_path(parts: Iterable[object]) -> str | None:
     """Return the dotted name of a field, or None for the request as a whole."""
     return ".".join(map(str, parts)) or None
 

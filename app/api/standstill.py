@@ -66,7 +66,7 @@ class Standstill:
         if self._metrics.in_progress < self._max_in_flight:
             self._since_s = None
         else:
-            self._done = (self._metrics.answered_well(self._routes), self._metrics.batches())
+            self._done = (self._metrics.count_successes(self._routes), self._metrics.batches())
             if self._since_s is None or self._done != before:
                 self._since_s = now
         self._lifetime.stands_still = self._since_s is not None and now - self._since_s >= STANDSTILL_S

@@ -90,7 +90,7 @@ class DataPlane:
         """Return the number of waiting rows of small requests, by model."""
         rows: Counter[str] = Counter()
         for model, queue in self._queues.items():
-            rows[model.contract.name] += queue.batcher.queued_rows
+            rows[model.schema.name] += queue.batcher.queued_rows
         return rows
 
     def submit(
@@ -113,7 +113,7 @@ class DataPlane:
         try:
             return queue.batcher.submit(x, len(x), done, alone=alone)
         except RowQueueFull:
-            queue.counts.failed(requests=1, took_ns=0)
+            queue.counts.count_failures(requests=1, took_ns=0)
             raise
 
     async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Predictions:
@@ -137,7 +137,7 @@ class DataPlane:
                 return await self._in_steps(model, queue.counts, x, deadline_ns)
             return await queue.batcher.result(x, len(x), deadline_ns)
         except (RowQueueFull, DeadlinePassed):
-            queue.counts.failed(requests=1, took_ns=time.perf_counter_ns() - began_ns)
+            queue.counts.count_failures(requests=1, took_ns=time.perf_counter_ns() - began_ns)
             raise
 
     async def _in_steps(
@@ -156,7 +156,7 @@ class DataPlane:
             if not is_last:
                 await asyncio.sleep(0)  # other requests get their turn
                 require_wanted()
-        batch = BatchClassification(model.contract, x, np.concatenate(parts))
+        batch = BatchClassification(model.schema, x, np.concatenate(parts))
         batch.timing = first_ns, took_ns
         batch.count(counts)
         return Predictions(batch, 0, len(x))
@@ -168,7 +168,7 @@ class DataPlane:
         joined_ns = time.perf_counter_ns()
         probabilities = _forward(model, counts, x, requests=len(items))
         inferred_ns = time.perf_counter_ns()
-        batch = BatchClassification(model.contract, x, probabilities)
+        batch = BatchClassification(model.schema, x, probabilities)
         answers, start = [], 0
         for item in items:
             answers.append(Predictions(batch, start, start + len(item)))
@@ -184,8 +184,8 @@ class DataPlane:
         queue = self._queues.get(model)
         if queue is None:
             self._forget_replaced()
-            contract, features = model.contract, model.manifest.features
-            counts = self._metrics.statistics.version(contract.name, contract.version, contract.classes, features)
+            schema, features = model.schema, model.manifest.features
+            counts = self._metrics.statistics.version(schema.name, schema.version, schema.classes, features)
             batcher = Batcher(
                 partial(self._run, model, counts),
                 max_batch_rows=MAX_BATCH_ROWS,
@@ -205,7 +205,7 @@ def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests:
     try:
         return model.infer(x)
     except Exception:
-        counts.failed(requests=requests, took_ns=time.perf_counter_ns() - began_ns)
+        counts.count_failures(requests=requests, took_ns=time.perf_counter_ns() - began_ns)
         raise
 
 

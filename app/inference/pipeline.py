@@ -24,7 +24,7 @@ from app.inference.reading import DocumentReading, read_stream
 from app.inference.target import agree_on, require_name, resolve_version
 from app.inference.writing import AnswerWriting, stream_answer
 from app.runtime.load import LoadedModel
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from app.telemetry.stage_timer import outcome_of
 from app.telemetry.version_counters import VersionCounts
 
@@ -48,8 +48,8 @@ class BulkRequest:
 
     name: str | None
     version: int | None
-    reader: Callable[[Contract, BulkOptions], BlockReader]
-    writer: Callable[[Contract, BulkOptions], BlockWriter]
+    reader: Callable[[ModelSchema, BulkOptions], BlockReader]
+    writer: Callable[[ModelSchema, BulkOptions], BlockWriter]
     options: BulkOptions
 
 
@@ -92,17 +92,17 @@ class Pipeline:
             if request.model is not None:
                 agree_on("model", name, request.model)
             model = self._plane.active(name)
-            x = json_codec.read_rows(request, model.contract)
+            x = json_codec.read_rows(request, model.schema)
             parsed_ns = time.perf_counter_ns()
             done = _finisher(self._plane.counts(model), finish, began_ns, parsed_ns)
             return self._plane.submit(model, x, done, alone=alone)
         except Exception as error:
             if (counts := self._plane.counts_of_refused(name)) is not None:
-                counts.ended(outcome_of(error))
+                counts.count_end(outcome_of(error))
             raise
 
     async def answer_document(
-        self, reader: DocumentReader, name: str | None, version: int | None, make_writer: Callable[[Contract], W]
+        self, reader: DocumentReader, name: str | None, version: int | None, make_writer: Callable[[ModelSchema], W]
     ) -> tuple[W, list[bytes]]:
         """Return the writer of the answer to a document, and the answer in parts.
 
@@ -117,7 +117,7 @@ class Pipeline:
         """
         with self._plane.stages(name if version is None else None) as stages:
             model, blocks = await self._documents.read(stages, reader, name, version)
-            writer = make_writer(model.contract)
+            writer = make_writer(model.schema)
             writing = AnswerWriting(self._plane, model, stages, writer, deadline_ns=reader.deadline_ns)
             return writer, await writing.collect(blocks)
 
@@ -148,17 +148,17 @@ class Pipeline:
 
     def warm_up(self, model: LoadedModel) -> None:
         """Answer typical requests and drop the answers, so that no client pays for first-call costs."""
-        row, contract = model.manifest.golden.features[0], model.contract
+        row, schema = model.manifest.golden.features[0], model.schema
         body = json_codec.example_body([row])
         for _ in range(WARM_UPS):
-            x = json_codec.read_rows(json_codec.read_request(body), contract)
-            predictions = Predictions(BatchClassification(contract, x, model.infer(x)), 0, len(x))
+            x = json_codec.read_rows(json_codec.read_request(body), schema)
+            predictions = Predictions(BatchClassification(schema, x, model.infer(x)), 0, len(x))
             write_answer(predictions)
             for binary in (False, True):
                 reader = OipReader(example_body(row, binary=binary), arrived_ns=0)
                 reader.parse(1)
-                reader.rows(contract)
-                writer = reader.writer(contract)
+                reader.rows(schema)
+                writer = reader.writer(schema)
                 writer.rows(predictions)
                 writer.tail()
 
@@ -167,9 +167,9 @@ class Pipeline:
         name = require_name(asked.name)
         stages = self._plane.stages(name if asked.version is None else None)
         model = await resolve_version(self._plane, stages, name, asked.version)
-        reader, writer = asked.reader(model.contract, asked.options), asked.writer(model.contract, asked.options)
+        reader, writer = asked.reader(model.schema, asked.options), asked.writer(model.schema, asked.options)
         skip = writer if asked.options.skip else None
-        advice = f". {model.contract.expectation}"
+        advice = f". {model.schema.expectation}"
         return AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice), reader, writer
 
 
@@ -184,7 +184,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
 
     def done(result: Predictions | Exception) -> None:
         if isinstance(result, Exception):
-            counts.ended(outcome_of(result))
+            counts.count_end(outcome_of(result))
             finish(result)
             return
         begun_ns, (computing_ns, took_ns) = time.perf_counter_ns(), result.batch.timing
@@ -192,11 +192,11 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             require_finite(result)
             answer = write_answer(result)
         except Exception as error:
-            counts.ended(outcome_of(error))
+            counts.count_end(outcome_of(error))
             finish(error)
             return
         ended_ns = time.perf_counter_ns()
-        counts.answered((parsed_ns - began_ns, computing_ns - parsed_ns, took_ns, ended_ns - begun_ns))
+        counts.count_answer((parsed_ns - began_ns, computing_ns - parsed_ns, took_ns, ended_ns - begun_ns))
         finish(answer)
 
     return done

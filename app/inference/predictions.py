@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.inference.codecs.columns import all_finite
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from app.telemetry.version_counters import VersionCounts
 
 # From _MANY_ROWS rows and up to _FEW_CLASSES classes, comparing columns is quicker than argmax along short rows: 20 us
@@ -35,7 +35,7 @@ class BatchPredictions:
     """Rows and outputs of one forward pass, whatever the task.
 
     Attributes:
-        contract: schema of the version that predicted.
+        schema: schema of the version that predicted.
         x: raw features, float32, shape (N, F).
         outputs: the numbers that the model returned, float32, shape (N, K).
         timing: start of the computation on the clock of `time.perf_counter_ns`, and its duration in ns.
@@ -43,8 +43,8 @@ class BatchPredictions:
 
     timing = (0, 0)
 
-    def __init__(self, contract: Contract, x: Float32, outputs: Float32) -> None:
-        self.contract = contract
+    def __init__(self, schema: ModelSchema, x: Float32, outputs: Float32) -> None:
+        self.schema = schema
         self.x = x
         self.outputs = outputs
 
@@ -64,7 +64,7 @@ class BatchPredictions:
     @cached_property
     def outside(self) -> NDArray[np.bool_] | None:
         """Return a mask of the values outside the training range, shape (N, F); None if all are inside."""
-        mask: NDArray[np.bool_] = (self.x < self.contract.low) | (self.x > self.contract.high)
+        mask: NDArray[np.bool_] = (self.x < self.schema.low) | (self.x > self.schema.high)
         return mask if _TRUE in mask.tobytes() else None  # four times as fast as mask.any() for few rows
 
 
@@ -99,12 +99,12 @@ class BatchClassification(BatchPredictions):
 
     def count(self, counts: VersionCounts) -> None:
         """Add some of the rows to the sample, and count by class those that did not overflow."""
-        counts.sampled(self.x, self.outputs)
+        counts.count_sample(self.x, self.outputs)
         if not counts.classes:
             return
         if len(self.x) <= _COUNT_SINGLY_ROWS and self.finite:
             for winner in self.best:
-                counts.predicted(winner, 1)
+                counts.count_predictions(winner, 1)
             return
         winners = self.winners if self.finite else self.winners[np.isfinite(self.outputs).all(axis=1)]
         classes = len(counts.classes)
@@ -113,7 +113,7 @@ class BatchClassification(BatchPredictions):
         else:
             rows = np.bincount(winners).tolist()
         for winner, count in enumerate(rows):
-            counts.predicted(winner, int(count))
+            counts.count_predictions(winner, int(count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,9 @@ class Predictions:
         return self.stop - self.start
 
     @property
-    def contract(self) -> Contract:
+    def schema(self) -> ModelSchema:
         """Return the schema of the version that predicted."""
-        return self.batch.contract
+        return self.batch.schema
 
     @property
     def outputs(self) -> Float32:
@@ -160,7 +160,7 @@ class Predictions:
         """Return the columns of the answer by name, each of shape (rows,); `label` holds the index of the class."""
         batch, part = self.batch, slice(self.start, self.stop)
         arrays = (self.winners, batch.winning[part], *batch.by_class[:, part])
-        return dict(zip(column_names(batch.contract), arrays, strict=True))
+        return dict(zip(column_names(batch.schema), arrays, strict=True))
 
     def cells(self, labels: Sequence[bytes]) -> list[list[bytes]]:
         """Return the same columns as text; `labels` holds the text of each class."""
@@ -176,13 +176,13 @@ class Predictions:
             return self
         batch, stop = self.batch, min(start + rows, self.rows)
         place = slice(self.start + start, self.start + stop)
-        return Predictions(type(batch)(batch.contract, batch.x[place], batch.outputs[place]), 0, stop - start)
+        return Predictions(type(batch)(batch.schema, batch.x[place], batch.outputs[place]), 0, stop - start)
 
 
 @functools.lru_cache(maxsize=256)
-def column_names(contract: Contract) -> tuple[str, ...]:
+def column_names(schema: ModelSchema) -> tuple[str, ...]:
     """Return the names of the columns of an answer; the first holds labels, the others float32."""
-    return ("label", "probability", *(f"probability_{label}" for label in contract.classes))
+    return ("label", "probability", *(f"probability_{label}" for label in schema.classes))
 
 
 def _find_winners(by_class: Float32) -> NDArray[np.int8]:

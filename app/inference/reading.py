@@ -18,7 +18,7 @@ from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
 from app.inference.offload import OffloadThread
 from app.inference.target import agree_on, require_name, resolve_version
 from app.runtime.load import LoadedModel
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from app.telemetry.stage_timer import Stages
 
 
@@ -49,21 +49,21 @@ class DocumentReading:
             model = await resolve_version(self._plane, stages, name, version)
             if reader.has_steps:
                 with contextlib.suppress(Unusual):
-                    found = await self._read_in_steps(stages, reader, model.contract)
+                    found = await self._read_in_steps(stages, reader, model.schema)
                     return model, _number_rows(found, at_once=reader.is_one_computation)
         async with self._offload.turn(size):
             envelope = await self._offload.run(size, reader.parse, self._max_rows)
-            stages.parsed()
+            stages.record_parse()
             if model is None or reader.may_name_model:
                 wanted = require_name(agree_on("model", name, envelope.model))
                 model = await resolve_version(
                     self._plane, stages, wanted, agree_on("version", version, envelope.version)
                 )
-            x = await self._offload.run(size, self._read_rows, reader, model.contract)
-            stages.parsed()
+            x = await self._offload.run(size, self._read_rows, reader, model.schema)
+            stages.record_parse()
         return model, _number_rows([x], at_once=reader.is_one_computation)
 
-    async def _read_in_steps(self, stages: Stages, reader: DocumentReader, contract: Contract) -> list[Float32]:
+    async def _read_in_steps(self, stages: Stages, reader: DocumentReader, schema: ModelSchema) -> list[Float32]:
         """Return the rows of a large document; all are read before any is computed, as the last may be unusual.
 
         Raises:
@@ -71,18 +71,18 @@ class DocumentReading:
             TooManyRows.
         """
         blocks, rows = [], 0
-        for x in reader.steps(contract):
+        for x in reader.steps(schema):
             blocks.append(x)
             rows += len(x)
             require_few(rows, self._max_rows)
-            stages.parsed()
+            stages.record_parse()
             await asyncio.sleep(0)  # other requests get their turn
             stages.resume()
             require_wanted()
         return blocks
 
-    def _read_rows(self, reader: DocumentReader, contract: Contract) -> Float32:
-        x = reader.rows(contract)
+    def _read_rows(self, reader: DocumentReader, schema: ModelSchema) -> Float32:
+        x = reader.rows(schema)
         require_few(len(x), self._max_rows)
         return x
 
@@ -121,7 +121,7 @@ def _split(stages: Stages, blocks: Iterator[RowBlock], block_rows: int) -> Itera
     """Split blocks to the size in which they are written, and measure the time of reading them."""
     for block in blocks:
         for part in block.parts(block_rows):
-            stages.parsed()
+            stages.record_parse()
             yield part
             stages.resume()
-    stages.parsed()
+    stages.record_parse()

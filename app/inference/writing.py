@@ -78,7 +78,7 @@ class AnswerWriting:
     def _end(self, parts: list[bytes]) -> list[bytes]:
         parts.append(self.writer.tail())
         reserve(len(parts[-1]))
-        self.stages.encoded()
+        self.stages.record_encode()
         return parts
 
     async def answer(self, block: RowBlock) -> bytes:
@@ -88,7 +88,7 @@ class AnswerWriting:
             ServingError: for any error.
         """
         predictions = await self.plane.infer(self.model, block.x, self.deadline_ns)
-        self.stages.computed(*predictions.batch.timing)
+        self.stages.record_compute(*predictions.batch.timing)
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(predictions)}
         if self.skip is not None:
             text = _write_numbered(self.skip, predictions, block)
@@ -98,14 +98,14 @@ class AnswerWriting:
             text = self.writer.rows(predictions)
         else:
             text = await self._write_in_steps(predictions)
-        self.stages.encoded()
+        self.stages.record_encode()
         return text
 
     async def _write_in_steps(self, predictions: Predictions) -> bytes:
         texts, size = [], self.writer.block_rows
         for start in range(0, predictions.rows, size):
             texts.append(self.writer.rows(predictions.part(start, size)))
-            self.stages.encoded()
+            self.stages.record_encode()
             await asyncio.sleep(0)  # other requests get their turn
             self.stages.resume()
         return b"".join(texts)

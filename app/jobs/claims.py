@@ -29,7 +29,7 @@ class Claims:
         self._database = database
         self._owner = owner
 
-    def unfinished(self) -> Unfinished:
+    def find_unfinished(self) -> Unfinished:
         """Return the number of queued jobs, and the running jobs."""
         query = sa.select(JOBS.c.status, JOBS.c.number, JOBS.c.model, JOBS.c.owner, JOBS.c.token, JOBS.c.heartbeat)
         with self._database.reading() as connection:

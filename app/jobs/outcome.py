@@ -31,7 +31,7 @@ def outcome(job: TrainingJob, child: Child, said: JobResult | None, memory_bytes
     """
     if said is not None:
         return said
-    if child.lacked_memory():
+    if child.ran_out_of_memory():
         limit = f"{memory_bytes // MIB} MiB"
         return end_result(job, "out_of_memory", f"it needed more than the {limit} of memory that it may use")
     return end_result(job, "failed", f"the training process ended with {child.last_words()} before it said how it went")

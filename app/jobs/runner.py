@@ -184,7 +184,7 @@ class JobRunner:
             if not lines:
                 await self._wait_for_change(LOOK_INTERVAL_S)
 
-    def unfinished(self) -> Mapping[str, int]:
+    def count_unfinished(self) -> Mapping[str, int]:
         """Return the number of queued and running jobs, over all processes; at most about a second old.
 
         The mapping is empty before the first poll.

@@ -101,7 +101,7 @@ class JobWorker:
 
     async def _poll(self) -> None:
         claims, concurrency = self._context.claims, self._context.settings.train_concurrency
-        unfinished = await self._context.call(claims.unfinished)
+        unfinished = await self._context.call(claims.find_unfinished)
         self.unfinished = {"queued": unfinished.queued, "running": len(unfinished.running)}
         others = [job for job in unfinished.running if job.token not in self._running]
         for result in await self._context.call(self._recovery.look, others):

@@ -91,7 +91,7 @@ class Loader:
 
     def caches(self, loaded: LoadedModel) -> bool:
         """Tell whether this version is cached, so the store held it under its number at the last check."""
-        recent = self._recent.get((loaded.contract.name, loaded.contract.version))
+        recent = self._recent.get((loaded.schema.name, loaded.schema.version))
         return recent is not None and recent.loaded is loaded
 
     def _is_stored(self, found: ModelVersion) -> bool:

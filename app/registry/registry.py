@@ -80,7 +80,7 @@ class ModelRegistry:
         """Whether the service should receive requests: one serving model is enough, unless `strict` requires all."""
         return self.complete or (not self._strict and any(model.loaded for model in self._served.values()))
 
-    def served(self) -> tuple[ServedModel, ...]:
+    def models(self) -> tuple[ServedModel, ...]:
         """Return all models of the store, by name."""
         return tuple(self._served[name] for name in sorted(self._served))
 
@@ -179,9 +179,9 @@ class ModelRegistry:
         Another version that passes verification takes its place. If none does, the model stops serving: no answer is
         better than a wrong one.
         """
-        for loaded in self._serving().union(self._loader.cached()):
+        for loaded in self._serving_versions().union(self._loader.cached()):
             async with self._lock.for_change():  # one lock per version: an activation waits for one test at most
-                if loaded in self._serving().union(self._loader.cached()):
+                if loaded in self._serving_versions().union(self._loader.cached()):
                     await self._test(loaded)
 
     async def keep_tested(self, interval_s: float) -> None:
@@ -201,8 +201,8 @@ class ModelRegistry:
         except VersionRefused as error:
             await self._withdraw(loaded, error)
         except Exception:  # an error is not a wrong answer, and predictions report it too
-            contract = loaded.contract
-            logger.exception("version %d of %s could not be tested", contract.version, contract.name)
+            schema = loaded.schema
+            logger.exception("version %d of %s could not be tested", schema.version, schema.name)
 
     async def _withdraw(self, loaded: LoadedModel, error: VersionRefused) -> None:
         """Withdraw a version that answers wrongly, until its files change or it is activated again."""
@@ -224,12 +224,12 @@ class ModelRegistry:
         """Install the new state of a model by one assignment, so that every request sees one version."""
         known = self._served.get(model.name, ServedModel(model.name))
         self._served[model.name] = model
-        self._loader.trim(self._serving())
+        self._loader.trim(self._serving_versions())
         for version, refusal in model.refused.items():
             if known.refused.get(version) != refusal:
                 self._note("refused")
         if (loaded := model.loaded) and loaded is not known.loaded:
-            what = (model.name, loaded.contract.version, loaded.device, loaded.load_s)
+            what = (model.name, loaded.schema.version, loaded.device, loaded.load_s)
             logger.info("%s serves version %d on %s, loaded in %.2f s", *what)
             self._note("served")
             self._swapped.set()
@@ -239,10 +239,10 @@ class ModelRegistry:
         model = self.get(name)
         outcome = await self._loader.run(self._find_and_load, name, version)
         self._served[name] = model.with_trial_result(version, outcome)
-        self._loader.trim(self._serving())
+        self._loader.trim(self._serving_versions())
         return outcome
 
-    def _serving(self) -> frozenset[LoadedModel]:
+    def _serving_versions(self) -> frozenset[LoadedModel]:
         return frozenset(model.loaded for model in self._served.values() if model.loaded)
 
     def _find_and_load(self, name: str, version: int) -> LoadedModel | Refusal:

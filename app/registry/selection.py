@@ -65,7 +65,7 @@ class VersionSelector:
             self._note("replaced")
         model = replace(known, active=active, refused=refused)
         outdated = model.loaded if model.loaded and not self._loader.caches(model.loaded) else None
-        if outdated and (found := stored.get(outdated.contract.version)):
+        if outdated and (found := stored.get(outdated.schema.version)):
             model = self._try(model, found)
         if model.loaded and (model.serving == active or (active is None and model.loaded is not outdated)):
             return model

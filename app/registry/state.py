@@ -47,7 +47,7 @@ class ServedModel:
     @property
     def serving(self) -> int | None:
         """Return the number of the version that serves."""
-        return self.loaded.contract.version if self.loaded else None
+        return self.loaded.schema.version if self.loaded else None
 
     @property
     def reason(self) -> str | None:
@@ -60,7 +60,7 @@ class ServedModel:
 
     def with_version(self, loaded: LoadedModel) -> ServedModel:
         """Return the state with this version serving."""
-        refused = {v: refusal for v, refusal in self.refused.items() if v != loaded.contract.version}
+        refused = {v: refusal for v, refusal in self.refused.items() if v != loaded.schema.version}
         return replace(self, loaded=loaded, refused=refused)
 
     def with_trial_result(self, version: int, outcome: LoadedModel | Refusal) -> ServedModel:

@@ -1,7 +1,7 @@
 """Load a model version on a device and verify it.
 
 A version serves only after these checks: size and SHA-256 of the very bytes that are loaded, a scan of the program in
-them (`app/runtime/verify`), the contract (shape, dtype, finite, rows that sum to 1), and the golden rows, alone and
+them (`app/runtime/verify`), the schema (shape, dtype, finite, rows that sum to 1), and the golden rows, alone and
 among other rows. A warm-up then takes TorchScript's compilation off the first request.
 """
 
@@ -24,7 +24,7 @@ from app.runtime.errors import DeviceLost, VersionRefused
 from app.runtime.verify import graph_scan, torchscript_scan
 from app.runtime.verify.golden_rows import prove, prove_independence
 from app.runtime.verify.zip_archive import Forbidden
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from modelstore import BrokenVersion, Manifest, ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class LoadedModel:
     """A version that is loaded on a device and passed verification."""
 
     manifest: Manifest
-    contract: Contract
+    schema: ModelSchema
     device: str
     load_s: float
     engine: QuickestEngine
@@ -148,8 +148,8 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
             prove(engine, manifest, found.version)
             prove_independence(engine, manifest, found.version)
         best = quickest(candidates, np.array(manifest.golden.features[:1], dtype=np.float32))
-    contract = Contract.of(manifest, found.version)
-    return LoadedModel(manifest, contract, device, time.perf_counter() - started, best, lost)
+    schema = ModelSchema.of(manifest, found.version)
+    return LoadedModel(manifest, schema, device, time.perf_counter() - started, best, lost)
 
 
 def try_out(manifest: Manifest, version: int, model: bytes) -> None:
@@ -200,7 +200,7 @@ def prove_again(loaded: LoadedModel) -> None:
     """
     try:
         for engine in dict.fromkeys(choice.engine for choice in loaded.engine.choices):
-            prove(engine, loaded.manifest, loaded.contract.version)
+            prove(engine, loaded.manifest, loaded.schema.version)
     except RuntimeError as error:
         _require_device(error, loaded.lost)
         raise

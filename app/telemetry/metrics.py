@@ -80,7 +80,7 @@ class ServingMetrics:
             self._requests[key] = RequestFigures(codes, self._histogram(DURATIONS, key))
         return self._requests[key]
 
-    def answered_well(self, routes: Container[str]) -> float:
+    def count_successes(self, routes: Container[str]) -> float:
         """Return how many requests of the given routes were answered successfully."""
         counts = self._figures[REQUESTS].items()
         return sum(count for (route, _, code), (count,) in counts if route in routes and code.startswith("2"))

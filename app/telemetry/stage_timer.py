@@ -47,17 +47,17 @@ class Stages:
         """Restart the clock after a time that counts for no stage, such as waiting for the client."""
         self._since_ns = time.perf_counter_ns()
 
-    def parsed(self) -> None:
+    def record_parse(self) -> None:
         """Count the time since the last call as parsing."""
         self._add(0)
 
-    def computed(self, began_ns: int, took_ns: int) -> None:
+    def record_compute(self, began_ns: int, took_ns: int) -> None:
         """Count the time from the last call to `began_ns` as queueing, and `took_ns` as computing."""
         self.took_ns[1] += began_ns - self._since_ns
         self.took_ns[2] += took_ns
         self._since_ns = time.perf_counter_ns()
 
-    def encoded(self) -> None:
+    def record_encode(self) -> None:
         """Count the time since the last call as writing the answer."""
         self._add(3)
 
@@ -82,9 +82,9 @@ class Stages:
             return
         if error is None:
             parse_ns, queue_ns, compute_ns, encode_ns = self.took_ns
-            counts.answered((parse_ns, queue_ns, compute_ns, encode_ns))
+            counts.count_answer((parse_ns, queue_ns, compute_ns, encode_ns))
         else:
-            counts.ended(self.outcome)
+            counts.count_end(self.outcome)
 
 
 def outcome_of(error: BaseException) -> Outcome:

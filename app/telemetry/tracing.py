@@ -30,7 +30,7 @@ FIRST_SERVER_ERROR = 500
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
-def tracing_for(environment: Mapping[str, str]) -> Tracing | None:
+def create_tracing(environment: Mapping[str, str]) -> Tracing | None:
     """Return a tracer, or None if the environment names no collector.
 
     Raises:
@@ -67,7 +67,7 @@ class Tracing:
         span = self._tracer.start_span(method, _parent(scope), trace.SpanKind.SERVER, attributes)
         return RequestSpan(self._tracer, span, context, method)
 
-    def trained(self, ran_s: float, attributes: Mapping[str, str]) -> None:
+    def record_training(self, ran_s: float, attributes: Mapping[str, str]) -> None:
         """Create the span of a training that ended now."""
         now_ns = time.time_ns()
         began_ns = now_ns - int(ran_s * 1e9)
@@ -86,7 +86,7 @@ class RequestSpan:
         self._status: int | None = None
         self._ahead_ns = time.time_ns() - time.perf_counter_ns()
 
-    def sending(self, send: Send) -> Send:
+    def wrap_send(self, send: Send) -> Send:
         """Return a `send` that adds a `traceparent` header to the response."""
         known = self._span.get_span_context()
         parent = f"00-{known.trace_id:032x}-{known.span_id:016x}-{known.trace_flags & 1:02x}".encode()

@@ -109,21 +109,21 @@ class VersionCounts:
         counts[1] += (requests or 1) * (input_ns + infer_ns + output_ns)
         self._last[0] = time.time() * 1e3
 
-    def predicted(self, winner: int, rows: int) -> None:
+    def count_predictions(self, winner: int, rows: int) -> None:
         """Count rows whose most probable class is the one with index `winner`."""
         self._predicted[winner][0] += rows
 
-    def sampled(self, x: Float32, probabilities: Float32) -> None:
+    def count_sample(self, x: Float32, probabilities: Float32) -> None:
         """Add some of the computed rows, shape (N, F), and of their probabilities, shape (N, K), to the sample."""
         if self._sample is not None:
             self._sample.add(x, probabilities)
 
-    def failed(self, *, requests: int, took_ns: int) -> None:
+    def count_failures(self, *, requests: int, took_ns: int) -> None:
         """Count requests that were refused because of a full queue or a passed deadline, or whose batch failed."""
         self._requests[2] += requests
         self._requests[3] += requests * took_ns
 
-    def answered(self, times_ns: tuple[int, int, int, int]) -> None:
+    def count_answer(self, times_ns: tuple[int, int, int, int]) -> None:
         """Count an answered request and its time in each of the `STAGES`; it shows in the figures after `sort`."""
         self._unsorted_ns += times_ns
         if len(self._unsorted_ns) >= _MOST_UNSORTED:
@@ -148,7 +148,7 @@ class VersionCounts:
         self._requests[4] += queued_ns
         self._outcomes["ok"][0] += len(times_ns)
 
-    def ended(self, outcome: Outcome) -> None:
+    def count_end(self, outcome: Outcome) -> None:
         """Count a request that ended with another outcome than an answer."""
         self._outcomes[outcome][0] += 1
 

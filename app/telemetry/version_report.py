@@ -9,7 +9,7 @@ from app.telemetry.version_counters import BATCHES, LAST, REQUESTS, SIZES, Figur
 
 
 @dataclass(frozen=True, slots=True)
-class Batches:
+class BatchTotals:
     """Forward passes of one batch size, and their times in nanoseconds."""
 
     count: int = 0
@@ -36,14 +36,14 @@ class VersionStatistics:
     failed: int
     failed_ns: int
     queued_ns: int
-    by_size: dict[int, Batches]
+    by_size: dict[int, BatchTotals]
 
     @property
-    def total(self) -> Batches:
+    def total(self) -> BatchTotals:
         """Return the batches of all sizes."""
         each = self.by_size.values()
         sums = ((b.count, b.rows, b.input_ns, b.infer_ns, b.output_ns) for b in each)
-        return Batches(*map(sum, zip(*sums, strict=True)))
+        return BatchTotals(*map(sum, zip(*sums, strict=True)))
 
 
 def versions(parts: Iterable[Figures], name: str) -> set[int]:
@@ -60,7 +60,7 @@ def of(parts: Iterable[Figures], name: str, version: int) -> VersionStatistics:
     last = (values[0] for part in parts for labels, values in part.get(LAST, {}).items() if labels[:2] == key)
     return VersionStatistics(
         *(name, version, int(max(last, default=0)), success, success_ns, failed, failed_ns, queued_ns),
-        by_size={size: Batches(*sums) for size, sums in sized.items() if sums[0]},
+        by_size={size: BatchTotals(*sums) for size, sums in sized.items() if sums[0]},
     )
 
 

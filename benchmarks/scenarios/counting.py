@@ -52,10 +52,10 @@ def _counting_us(metrics: ServingMetrics, seconds: float) -> dict[str, float]:
         inferred = clock()
         ended = clock()
         counts.ran(requests=1, rows=1, times_ns=(joined - begun, inferred - joined, ended - inferred))
-        counts.sampled(x, probabilities)
-        counts.predicted(1, 1)
+        counts.count_sample(x, probabilities)
+        counts.count_predictions(1, 1)
         written = clock()
-        counts.answered((parsed - arrived, begun - parsed, ended - begun, clock() - written))
+        counts.count_answer((parsed - arrived, begun - parsed, ended - begun, clock() - written))
         metrics.in_progress -= 1
         route.count(200, 250e-6)
 

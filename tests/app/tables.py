@@ -19,7 +19,7 @@ from app.inference.codecs import arrow, float32, ndjson
 from app.inference.codecs import csv as csv_codec
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, RowBlock
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 
 TWO = ("left", "right")
 """Features of the model `means`."""
@@ -30,9 +30,9 @@ STREAMED = (CSV, NDJSON, ARROW, FLOAT32)
 IDS = {JSON: "json", CSV: "csv", NDJSON: "ndjson", ARROW: "arrow", FLOAT32: "float32"}
 
 
-def contract_of(features: Sequence[str], classes: Sequence[str] = ("low", "high")) -> Contract:
-    """Return a contract of features that range from 0 to 1."""
-    return Contract(
+def schema_of(features: Sequence[str], classes: Sequence[str] = ("low", "high")) -> ModelSchema:
+    """Return a schema of features that range from 0 to 1."""
+    return ModelSchema(
         name="means",
         version=3,
         features=tuple(features),

@@ -34,7 +34,7 @@ from app.security.errors import MalformedRequest
 from app.security.keys import KeyFile, Scope, UnreadableKeys
 from modelstore import Manifest
 from tests.app.oip import SPELLINGS, as_flat, as_nested
-from tests.app.tables import BODIES, IDS, JSON, STREAMED, contract_of, outcome, rows
+from tests.app.tables import BODIES, IDS, JSON, STREAMED, outcome, rows, schema_of
 from tests.fakes import MeanModel, manifest_for, script
 from tests.faults.scenes import rounds
 from tests.promises import Measured
@@ -43,7 +43,7 @@ from tests.properties import TIMES_LONGER, examples
 pytestmark = pytest.mark.slow
 
 FEATURES = ("left", 'the "right"', "ünder 100 %")
-CONTRACT = contract_of(FEATURES)
+CONTRACT = schema_of(FEATURES)
 REFUSALS = (InvalidInput, MalformedBody)
 PARSERS = 16
 
@@ -77,12 +77,12 @@ def sensible(x: Float32) -> bool:
 @hypothesis.given(st.data())
 def test_a_stream_means_the_same_wherever_it_is_cut_or_is_refused(kind: str, data: st.DataObject) -> None:
     good = BODIES[kind](rows(data.draw(st.sampled_from([1, 3, 40])), 3), ["a", "b", "c"])
-    contract = contract_of(("a", "b", "c"))
+    schema = schema_of(("a", "b", "c"))
     body = data.draw(damaged(good) | st.binary(max_size=60))
     cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=8))
     options = BulkOptions(ignore_extra=data.draw(st.booleans()))
 
-    whole, cut = (outcome(formats.readers()[kind](contract, options), body, step) for step in (None, cuts))
+    whole, cut = (outcome(formats.readers()[kind](schema, options), body, step) for step in (None, cuts))
 
     assert whole == cut
 

@@ -1,4 +1,4 @@
-"""The contract is light: what `import modelstore` brings with it."""
+"""The schema is light: what `import modelstore` brings with it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class ModelRoutes:
 
     async def list_models(self, request: Request) -> ModelList:
         """List all models: state, versions, features with units and ranges, classes, metrics, an example request."""
-        served, prefix = self._registry.served(), prefix_of(request)
+        served, prefix = self._registry.models(), prefix_of(request)
         infos = [await asyncio.to_thread(model_info, self._registry, model, prefix) for model in served]
         return ModelList(device=self._device, models=infos)
 

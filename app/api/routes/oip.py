@@ -72,7 +72,7 @@ class OipRoutes:
         if name is not None and version is not None:
             await asyncio.to_thread(self._registry.stored.find, name, version)
         parts = self._figures.of_all_workers()
-        models = self._registry.served() if name is None else (self._registry.get(name),)
+        models = self._registry.models() if name is None else (self._registry.get(name),)
         keys = [
             (model.name, number)
             for model in models
@@ -82,7 +82,7 @@ class OipRoutes:
 
     def index(self, *, ready: bool) -> list[schemas.IndexEntry]:
         """Return all published versions, or only those that serve; reads the disk."""
-        entries = [entry for model in self._registry.served() for entry in self._entries(model)]
+        entries = [entry for model in self._registry.models() for entry in self._entries(model)]
         return [entry for entry in entries if entry.state == "READY" or not ready]
 
     def _entries(self, model: ServedModel) -> list[schemas.IndexEntry]:
@@ -130,7 +130,7 @@ def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifeti
     @routes.get("/models")
     async def list_models() -> schemas.ModelNames:
         """List the names of all models; a KServe addition to the protocol."""
-        return schemas.ModelNames(models=[model.name for model in registry.served()])
+        return schemas.ModelNames(models=[model.name for model in registry.models()])
 
     @routes.post(
         "/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413, 415, 503)

@@ -65,8 +65,8 @@ def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetim
     @routes.get("/readyz", responses={503: {"model": Ready, "description": "Not enough models can answer"}})
     async def ready(response: Response) -> Ready:
         """Check that at least one model can answer, or all with TABSERVE_STRICT_READINESS; for readiness probes."""
-        reasons = {model.name: model.reason or "" for model in registry.served() if model.loaded is None}
-        if not registry.served():
+        reasons = {model.name: model.reason or "" for model in registry.models() if model.loaded is None}
+        if not registry.models():
             reasons["*"] = "the store has no model yet; train one: python -m training ensure"
         if lifetime.unready:
             reasons["*"] = lifetime.unready
@@ -77,8 +77,8 @@ def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetim
     @routes.get("/health")
     async def health() -> Health:
         """Describe the state of each model in a sentence."""
-        models = {m.name: m.reason or f"ready, version {m.serving}" for m in registry.served()}
-        perfect = registry.ready and all(model.reason is None for model in registry.served())
+        models = {m.name: m.reason or f"ready, version {m.serving}" for m in registry.models()}
+        perfect = registry.ready and all(model.reason is None for model in registry.models())
         status: Literal["ok", "degraded", "unavailable"]
         status = "ok" if perfect else "degraded" if registry.ready else "unavailable"
         return Health(status=status, device=device, models=models)
@@ -108,8 +108,8 @@ def _metrics_router(registry: ModelRegistry, exposition: Exposition) -> APIRoute
         """Return metrics as Prometheus text, or with `Accept: application/json` evaluations of the serving versions."""
         if choose_type(request.headers.get("accept"), ("text/plain", "application/json")) == "application/json":
             active = {
-                model.name: ActiveMetrics(version=model.loaded.contract.version, metrics=model.loaded.manifest.metrics)
-                for model in registry.served()
+                model.name: ActiveMetrics(version=model.loaded.schema.version, metrics=model.loaded.manifest.metrics)
+                for model in registry.models()
                 if model.loaded
             }
             body = ActiveMetricsByModel(active).model_dump_json()

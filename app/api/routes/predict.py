@@ -80,7 +80,7 @@ class Negotiation:
         writer = self._writers[answered]
         if given == JSON:
             columns = query.layout == "columns" and answered == JSON
-            make_writer = ColumnsWriter if columns else lambda contract: writer(contract, BulkOptions())
+            make_writer = ColumnsWriter if columns else lambda schema: writer(schema, BulkOptions())
             reader = JsonReader(await request.body())
             _, parts = await self._pipeline.answer_document(reader, name, version, make_writer)
             return PartsResponse(parts, media_type=answered)

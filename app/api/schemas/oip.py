@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 from app.inference.codecs.oip import OUTPUTS
 from app.runtime.load import LoadedModel
-from app.telemetry.version_report import Batches, VersionStatistics
+from app.telemetry.version_report import BatchTotals, VersionStatistics
 
 
 class Failure(BaseModel):
@@ -137,11 +137,11 @@ class Statistics(BaseModel):
 
 def model_metadata(loaded: LoadedModel, published: Sequence[int]) -> ModelMetadata:
     """Return the metadata of a loaded version."""
-    classes = len(loaded.contract.classes)
+    classes = len(loaded.schema.classes)
     shapes = {"probabilities": ("FP32", [-1, classes]), "label": ("BYTES", [-1]), "class_index": ("INT64", [-1])}
-    features = TensorMetadata(name="features", datatype="FP32", shape=[-1, len(loaded.contract.features)])
+    features = TensorMetadata(name="features", datatype="FP32", shape=[-1, len(loaded.schema.features)])
     return ModelMetadata(
-        name=loaded.contract.name,
+        name=loaded.schema.name,
         versions=list(map(str, published)),
         platform=loaded.manifest.platform,
         inputs=[features],
@@ -170,6 +170,6 @@ def statistics_of(version: VersionStatistics) -> ModelStatistics:
     )
 
 
-def _split_by_stage(batches: Batches) -> dict[str, Duration]:
+def _split_by_stage(batches: BatchTotals) -> dict[str, Duration]:
     each = {"input": batches.input_ns, "infer": batches.infer_ns, "output": batches.output_ns}
     return {f"compute_{stage}": Duration(count=batches.count, ns=ns) for stage, ns in each.items()}

@@ -17,7 +17,7 @@ import pyarrow as pa
 from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
 from app.inference.codecs.columns import clear_bad_rows, rows_of_arrays
-from app.schema import Contract
+from app.schema import ModelSchema
 from modelstore.reading import SAME_NAME, repeated
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -38,8 +38,8 @@ class ArrowReader:
     piece_bytes = BINARY_PIECE_BYTES
     blank_lines = 0
 
-    def __init__(self, contract: Contract, *, ignore_extra: bool) -> None:
-        self._contract = contract
+    def __init__(self, model_schema: ModelSchema, *, ignore_extra: bool) -> None:
+        self._model_schema = model_schema
         self._ignore_extra = ignore_extra
         self._parts: list[bytes] = []
         self._size = 0
@@ -89,7 +89,7 @@ class ArrowReader:
 
     def _rows_of(self, message: pa.ipc.Message) -> Iterator[RowBlock]:
         if message.type == "schema":
-            self._source = _source(self._contract, message, ignore_extra=self._ignore_extra)
+            self._source = _source(self._model_schema, message, ignore_extra=self._ignore_extra)
         elif message.type == "record batch" and self._source is not None:
             yield from self._blocks(message, self._source)
         elif message.type != "dictionary" or self._source is None or not self._source.has_dictionaries:
@@ -125,7 +125,7 @@ class ArrowReader:
         x = rows_of_arrays(arrays, (len(columns[0]), len(columns)))
         first, self._row = self._row, self._row + len(x)
         return RowBlock(
-            x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number, not null")
+            x, first, clear_bad_rows(x, first, self._model_schema.features, "must be a finite number, not null")
         )
 
 
@@ -144,7 +144,7 @@ class _Source:
     has_dictionaries: bool
 
 
-def _source(contract: Contract, message: pa.ipc.Message, *, ignore_extra: bool) -> _Source:
+def _source(model_schema: ModelSchema, message: pa.ipc.Message, *, ignore_extra: bool) -> _Source:
     """Return the validated schema of a message.
 
     Raises:
@@ -153,22 +153,22 @@ def _source(contract: Contract, message: pa.ipc.Message, *, ignore_extra: bool) 
     """
     text = message.serialize().to_pybytes()
     make = _check_schema if len(text) <= _KEPT_SCHEMA_BYTES else _check_schema.__wrapped__
-    return make(contract, text, ignore_extra)
+    return make(model_schema, text, ignore_extra)
 
 
 @functools.lru_cache(maxsize=64)
-def _check_schema(contract: Contract, text: bytes, ignore_extra: bool) -> _Source:
+def _check_schema(model_schema: ModelSchema, text: bytes, ignore_extra: bool) -> _Source:
     schema = _schema(text)
-    names = contract.recognised(schema.names)
-    if problems := _problems(contract, names, schema.types, ignore_extra=ignore_extra):
+    names = model_schema.recognised(schema.names)
+    if problems := _problems(model_schema, names, schema.types, ignore_extra=ignore_extra):
         where = f"column {problems[0].feature!r} " if problems[0].feature else ""
-        raise InvalidInput(f"{where}{problems[0].problem}. {contract.expectation}", tuple(problems))
+        raise InvalidInput(f"{where}{problems[0].problem}. {model_schema.expectation}", tuple(problems))
     # a dictionary column is stored in a record batch as its indices; it is not a feature, so it is never read
     places = {name: place for place, name in enumerate(names)}
     kinds = [kind.index_type if pa.types.is_dictionary(kind) else kind for kind in schema.types]
     return _Source(
         pa.schema(list(zip(schema.names, kinds, strict=True))),
-        [places[feature] for feature in contract.features],
+        [places[feature] for feature in model_schema.features],
         kinds != schema.types,
     )
 
@@ -181,18 +181,20 @@ def _schema(text: bytes) -> pa.Schema:
         raise MalformedBody("the schema of the Arrow stream is damaged") from error
 
 
-def _problems(contract: Contract, names: list[str], kinds: list[pa.DataType], *, ignore_extra: bool) -> list[Problem]:
+def _problems(
+    model_schema: ModelSchema, names: list[str], kinds: list[pa.DataType], *, ignore_extra: bool
+) -> list[Problem]:
     named = dict(zip(names, kinds, strict=True))
-    problems = [Problem(None, name, "is missing") for name in contract.features if name not in named]
+    problems = [Problem(None, name, "is missing") for name in model_schema.features if name not in named]
     for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
         problem = f"the schema names a column twice, in columns {first} and {second}; {SAME_NAME}"
         problems.append(Problem(None, None, problem))
     problems += [
         Problem(None, name, f"must be a column of numbers, got {named[name]}")
-        for name in contract.features
+        for name in model_schema.features
         if name in named and not _is_number(named[name])
     ]
-    unknown = len(named.keys() - contract.columns.keys())
+    unknown = len(named.keys() - model_schema.columns.keys())
     if unknown and not ignore_extra:
         problems.append(Problem(None, None, f"the schema has {unknown} unknown columns; add ?ignore_extra=true"))
     return problems

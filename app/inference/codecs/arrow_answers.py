@@ -16,7 +16,7 @@ from app.errors import Problem, ServingError
 from app.inference.codecs.arrow import CONTENT_TYPE
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
 from app.inference.predictions import Predictions, column_names
-from app.schema import Contract
+from app.schema import ModelSchema
 
 MAX_INT8_CLASSES = 127
 
@@ -33,8 +33,8 @@ class ArrowWriter:
     content_type = CONTENT_TYPE
     block_rows = BINARY_BLOCK_ROWS
 
-    def __init__(self, contract: Contract) -> None:
-        self._layout = _layout(contract)
+    def __init__(self, model_schema: ModelSchema) -> None:
+        self._layout = _layout(model_schema)
 
     def head(self) -> bytes:
         """Return the messages for the schema and the dictionary of labels."""
@@ -78,10 +78,10 @@ class _Layout:
 
 
 @functools.lru_cache(maxsize=256)
-def _layout(contract: Contract) -> _Layout:
-    labels = pa.array(contract.classes)
-    index = pa.int8() if len(contract.classes) <= MAX_INT8_CLASSES else pa.int32()
-    label, *numbers = column_names(contract)
+def _layout(model_schema: ModelSchema) -> _Layout:
+    labels = pa.array(model_schema.classes)
+    index = pa.int8() if len(model_schema.classes) <= MAX_INT8_CLASSES else pa.int32()
+    label, *numbers = column_names(model_schema)
     schema = pa.schema([(label, pa.dictionary(index, pa.string())), *((name, pa.float32()) for name in numbers)])
     nothing = _zeros(schema, labels, 0)
     sink = io.BytesIO()

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from app.errors import Problem, ServingError
 from app.inference.errors import TooManyRows
 from app.inference.predictions import Predictions
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 
 TEXT_PIECE_BYTES = 16 << 10
 BINARY_PIECE_BYTES = 256 << 10
@@ -93,7 +93,7 @@ class DocumentReader(Protocol):
         """Return the deadline that the document sets, on the clock of `time.perf_counter_ns`, once it was read."""
         ...
 
-    def steps(self, contract: Contract) -> Iterator[Float32]:
+    def steps(self, schema: ModelSchema) -> Iterator[Float32]:
         """Yield the rows in blocks, float32, shape (n, F), finite.
 
         Raises:
@@ -110,7 +110,7 @@ class DocumentReader(Protocol):
         """
         ...
 
-    def rows(self, contract: Contract) -> Float32:
+    def rows(self, schema: ModelSchema) -> Float32:
         """Return the rows of the parsed document, float32, shape (N, F), finite, and release the parsed values.
 
         Raises:

@@ -52,13 +52,13 @@ class ValueColumn:
         if len(values) > _STEP_VALUES:
             return self._floats_in_steps(values)
         if self.types.issuperset(map(type, values)) and (self.limits is None or _within(self.limits, values)):
-            return _packed(values)
+            return _pack(values)
         return None
 
     def float_of(self, value: object) -> float | str:
         """Return one value, rounded to float32, or what is wrong with it."""
         if type(value) in self.types and (self.limits is None or _within(self.limits, (value,))):
-            return _rounded(cast("float", value))
+            return _round(cast("float", value))
         got = "another number" if type(value) in _NUMBERS else json_type(value)
         return f"must be {self.expected}, got {got}"
 
@@ -88,7 +88,7 @@ def _within(limits: tuple[int, int], values: Sequence[Any]) -> bool:
     return not values or bool(limits[0] <= min(values) and max(values) <= limits[1])
 
 
-def _packed(values: Sequence[float]) -> Float32 | None:
+def _pack(values: Sequence[float]) -> Float32 | None:
     """Return numbers as float32, or None if one is not finite as float32; twice as fast as any way through NumPy."""
     buffer = bytearray(4 * len(values))
     try:
@@ -99,7 +99,7 @@ def _packed(values: Sequence[float]) -> Float32 | None:
     return x if all_finite(x) else None
 
 
-def _rounded(value: float) -> float | str:
+def _round(value: float) -> float | str:
     try:
         (found,) = _FLOAT32.unpack(_FLOAT32.pack(value))
     except (struct.error, OverflowError):  # an integer beyond float64, a number beyond float32
@@ -124,7 +124,7 @@ def float_of_text(field: str) -> float | str:
     text = field.strip()
     only_python = "_" in text or not text.isascii()  # float() accepts 1_0, and digits of any script
     try:
-        return _rounded(float("" if only_python else text))
+        return _round(float("" if only_python else text))
     except ValueError:
         return f"must be a number, got {'text' if text else 'an empty field'}"
 

@@ -18,7 +18,7 @@ from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, RowBl
 from app.inference.codecs.columns import float_of_text, floats_of_text
 from app.inference.codecs.lines import MAX_LINE_BYTES, LineEnds, LineReader
 from app.inference.predictions import Predictions, column_names
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
 
 CONTENT_TYPE = "text/csv"
@@ -36,9 +36,9 @@ class CsvReader:
     unit = "line"
     piece_bytes = TEXT_PIECE_BYTES
 
-    def __init__(self, contract: Contract, *, ignore_extra: bool, delimiter: str = ",") -> None:
+    def __init__(self, schema: ModelSchema, *, ignore_extra: bool, delimiter: str = ",") -> None:
         self._delimiter = delimiter
-        self._contract = contract
+        self._schema = schema
         self._ignore_extra = ignore_extra
         self._ends = LineEnds()
         self._head = b""
@@ -90,8 +90,8 @@ class CsvReader:
         Raises:
             MalformedBody, InvalidInput: if the header does not name the columns.
         """
-        names = self._contract.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK), self._delimiter))
-        expected, line = self._contract.features, self._line
+        names = self._schema.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK), self._delimiter))
+        expected, line = self._schema.features, self._line
         missing = [name for name in expected if name not in names]
         problems = [
             Problem(line, name, "is missing in the first line, which must name the columns") for name in missing
@@ -106,20 +106,20 @@ class CsvReader:
         if problems:
             where = f", column {problems[0].feature!r}" if problems[0].feature else ""
             lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
-            detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._contract.expectation}"
+            detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._schema.expectation}"
             raise InvalidInput(detail, tuple(problems))
-        columns = _LinesBelowHeader(self._contract, names)
-        return LineReader(self._contract, columns.fast, columns.precise, first=line + 1)
+        columns = _LinesBelowHeader(self._schema, names)
+        return LineReader(self._schema, columns.fast, columns.precise, first=line + 1)
 
 
 class _LinesBelowHeader:
     """Read lines of numbers below a known header."""
 
-    def __init__(self, contract: Contract, names: list[str]) -> None:
-        self._contract = contract
+    def __init__(self, schema: ModelSchema, names: list[str]) -> None:
+        self._schema = schema
         self._width = len(names)
         places = {name: place for place, name in enumerate(names)}
-        self._order = [places[feature] for feature in contract.features]
+        self._order = [places[feature] for feature in schema.features]
         self._in_order = self._order == list(range(len(names)))
 
     def fast(self, lines: bytes) -> Float32 | None:
@@ -143,7 +143,7 @@ class _LinesBelowHeader:
         return np.array([row], dtype=np.float32)
 
     def _features(self) -> Iterator[tuple[str, int]]:
-        return zip(self._contract.features, self._order, strict=True)
+        return zip(self._schema.features, self._order, strict=True)
 
     def _number(self, feature: str, field: str) -> float:
         value = float_of_text(field)
@@ -171,10 +171,10 @@ class CsvWriter:
     content_type = CONTENT_TYPE + "; charset=utf-8"
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, contract: Contract, *, numbered: bool) -> None:
-        self._names = column_names(contract)
+    def __init__(self, schema: ModelSchema, *, numbered: bool) -> None:
+        self._names = column_names(schema)
         self._numbered = numbered
-        labels = [_line([label])[:-1] for label in contract.classes]
+        labels = [_line([label])[:-1] for label in schema.classes]
         self._frame = frames.Frame([label + b"," for label in labels], [b"", b"", *[b","] * len(labels)], b"\n", b"")
 
     def head(self) -> bytes:

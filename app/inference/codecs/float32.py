@@ -13,7 +13,7 @@ from app.errors import MalformedBody, Problem, ServingError
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
 from app.inference.codecs.columns import clear_bad_rows
 from app.inference.predictions import Predictions
-from app.schema import Contract
+from app.schema import ModelSchema
 
 CONTENT_TYPE = "application/vnd.tabserve.float32"
 
@@ -27,9 +27,9 @@ class Float32Reader:
     piece_bytes = BINARY_PIECE_BYTES
     blank_lines = 0
 
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._row_bytes = 4 * len(contract.features)
+    def __init__(self, schema: ModelSchema) -> None:
+        self._schema = schema
+        self._row_bytes = 4 * len(schema.features)
         self._rest = b""
         self._row = 0
 
@@ -48,15 +48,15 @@ class Float32Reader:
             MalformedBody: if the body is empty or ends within a row.
         """
         if self._rest or not self._row:
-            expected = f"{len(self._contract.features)} float32 values ({self._row_bytes} bytes) per row"
+            expected = f"{len(self._schema.features)} float32 values ({self._row_bytes} bytes) per row"
             came = f"ends {len(self._rest)} bytes into row {self._row}" if self._rest else "is empty"
-            raise MalformedBody(f"the body {came}; {self._contract.name} expects {expected}")
+            raise MalformedBody(f"the body {came}; {self._schema.name} expects {expected}")
         return iter(())
 
     def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> RowBlock:
-        x = values.astype(np.float32).reshape(-1, len(self._contract.features))  # (N, F)
+        x = values.astype(np.float32).reshape(-1, len(self._schema.features))  # (N, F)
         first, self._row = self._row, self._row + len(x)
-        return RowBlock(x, first, clear_bad_rows(x, first, self._contract.features, "must be a finite number"))
+        return RowBlock(x, first, clear_bad_rows(x, first, self._schema.features, "must be a finite number"))
 
 
 class Float32Writer:
@@ -65,8 +65,8 @@ class Float32Writer:
     content_type = CONTENT_TYPE
     block_rows = BINARY_BLOCK_ROWS
 
-    def __init__(self, contract: Contract) -> None:
-        self._classes = len(contract.classes)
+    def __init__(self, schema: ModelSchema) -> None:
+        self._classes = len(schema.classes)
 
     def head(self) -> bytes:
         """Return nothing."""

@@ -9,7 +9,7 @@ from functools import partial
 
 from app.inference.codecs import csv, float32, json_answers, ndjson
 from app.inference.codecs.blocks import BlockReader, BlockWriter
-from app.schema import Contract
+from app.schema import ModelSchema
 
 if importlib.util.find_spec("pyarrow"):
     from app.inference.codecs import arrow, arrow_answers
@@ -33,39 +33,37 @@ class BulkOptions:
     skip: bool = False
 
 
-Readers = Mapping[str, Callable[[Contract, BulkOptions], BlockReader]]
-Writers = Mapping[str, Callable[[Contract, BulkOptions], BlockWriter]]
+Readers = Mapping[str, Callable[[ModelSchema, BulkOptions], BlockReader]]
+Writers = Mapping[str, Callable[[ModelSchema, BulkOptions], BlockWriter]]
 
 
 def readers() -> Readers:
     """Return the readers by content type, for the formats that this installation can read."""
-    known: dict[str, Callable[[Contract, BulkOptions], BlockReader]] = {
-        csv.CONTENT_TYPE: lambda contract, options: csv.CsvReader(contract, ignore_extra=options.ignore_extra),
-        csv.TAB_SEPARATED: lambda contract, options: csv.CsvReader(
-            contract, ignore_extra=options.ignore_extra, delimiter="\t"
+    known: dict[str, Callable[[ModelSchema, BulkOptions], BlockReader]] = {
+        csv.CONTENT_TYPE: lambda schema, options: csv.CsvReader(schema, ignore_extra=options.ignore_extra),
+        csv.TAB_SEPARATED: lambda schema, options: csv.CsvReader(
+            schema, ignore_extra=options.ignore_extra, delimiter="\t"
         ),
-        **dict.fromkeys(ndjson.CONTENT_TYPES, lambda contract, _: ndjson.ndjson_reader(contract)),
-        float32.CONTENT_TYPE: lambda contract, _: float32.Float32Reader(contract),
+        **dict.fromkeys(ndjson.CONTENT_TYPES, lambda schema, _: ndjson.ndjson_reader(schema)),
+        float32.CONTENT_TYPE: lambda schema, _: float32.Float32Reader(schema),
     }
     if arrow is not None:
-        known[arrow.CONTENT_TYPE] = lambda contract, options: arrow.ArrowReader(
-            contract, ignore_extra=options.ignore_extra
-        )
+        known[arrow.CONTENT_TYPE] = lambda schema, options: arrow.ArrowReader(schema, ignore_extra=options.ignore_extra)
     return known
 
 
 def writers() -> Writers:
     """Return the writers by content type, for the formats that this installation can write."""
-    known: dict[str, Callable[[Contract, BulkOptions], BlockWriter]] = {
-        csv.CONTENT_TYPE: lambda contract, options: csv.CsvWriter(contract, numbered=options.skip),
+    known: dict[str, Callable[[ModelSchema, BulkOptions], BlockWriter]] = {
+        csv.CONTENT_TYPE: lambda schema, options: csv.CsvWriter(schema, numbered=options.skip),
         **{kind: partial(_ndjson_writer, kind) for kind in ndjson.CONTENT_TYPES},
-        float32.CONTENT_TYPE: lambda contract, _: float32.Float32Writer(contract),
-        json_answers.CONTENT_TYPE: lambda contract, _: json_answers.RowsWriter(contract),
+        float32.CONTENT_TYPE: lambda schema, _: float32.Float32Writer(schema),
+        json_answers.CONTENT_TYPE: lambda schema, _: json_answers.RowsWriter(schema),
     }
     if arrow is not None:
-        known[arrow.CONTENT_TYPE] = lambda contract, _: arrow_answers.ArrowWriter(contract)
+        known[arrow.CONTENT_TYPE] = lambda schema, _: arrow_answers.ArrowWriter(schema)
     return known
 
 
-def _ndjson_writer(kind: str, contract: Contract, _options: BulkOptions) -> BlockWriter:
-    return ndjson.NdjsonWriter(contract, kind)
+def _ndjson_writer(kind: str, schema: ModelSchema, _options: BulkOptions) -> BlockWriter:
+    return ndjson.NdjsonWriter(schema, kind)

@@ -17,7 +17,7 @@ from app.inference.codecs.blocks import Envelope, Unusual, require_few
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.json_rows import names_in, plain_rows, precise_rows, quick_rows
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, has_unique_names, parse
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from modelstore import wording
 
 CONTENT_TYPE = "application/json"
@@ -79,18 +79,18 @@ def read_request(body: bytes) -> PredictRequest:
     return PredictRequest(model, version, instances, plain)
 
 
-def read_rows(request: PredictRequest, contract: Contract) -> Float32:
+def read_rows(request: PredictRequest, schema: ModelSchema) -> Float32:
     """Return the rows in feature order, float32, shape (N, F), all finite.
 
     Args:
         request: request whose rows are arrays in feature order or objects by feature name, in any mixture.
-        contract: schema of the model.
+        schema: schema of the model.
 
     Raises:
         InvalidInput: if a row is invalid; names row and feature of the first problems.
     """
-    rows = quick_rows(request.instances, contract) if request.plain else None
-    return precise_rows(request.instances, contract) if rows is None else rows
+    rows = quick_rows(request.instances, schema) if request.plain else None
+    return precise_rows(request.instances, schema) if rows is None else rows
 
 
 class JsonReader:
@@ -106,9 +106,9 @@ class JsonReader:
         self._body = body
         self._request: PredictRequest | None = None
 
-    def steps(self, contract: Contract) -> Iterator[Float32]:
+    def steps(self, schema: ModelSchema) -> Iterator[Float32]:
         """Yield the rows in blocks."""
-        return row_blocks(self._body, contract)
+        return row_blocks(self._body, schema)
 
     def parse(self, max_rows: int) -> Envelope:
         """Read the envelope."""
@@ -117,14 +117,14 @@ class JsonReader:
         self._request = request
         return Envelope(request.model, request.version)
 
-    def rows(self, contract: Contract) -> Float32:
+    def rows(self, schema: ModelSchema) -> Float32:
         """Return the rows of the parsed request."""
         request, self._request = self._request, None
         assert request is not None
-        return read_rows(request, contract)
+        return read_rows(request, schema)
 
 
-def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:
+def row_blocks(body: bytes, schema: ModelSchema) -> Iterator[Float32]:
     """Yield the rows of a large request in blocks, float32, shape (n, F), so that other work can run in between.
 
     Raises:
@@ -135,7 +135,7 @@ def row_blocks(body: bytes, contract: Contract) -> Iterator[Float32]:
         raise Unusual
     between = _BETWEEN_ARRAYS if body[head.end()] == ord("[") else _BETWEEN_OBJECTS
     for piece in pieces(body, between, head.end(), tail):
-        rows = plain_rows(b"[%b]" % piece, contract)
+        rows = plain_rows(b"[%b]" % piece, schema)
         if rows is None:
             raise Unusual
         yield rows

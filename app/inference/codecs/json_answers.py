@@ -14,7 +14,7 @@ from app.errors import Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.predictions import Predictions
-from app.schema import Contract
+from app.schema import ModelSchema
 
 CONTENT_TYPE = "application/json"
 MAX_WARNINGS = 100
@@ -42,7 +42,7 @@ class Warnings:
         if len(values) and room:
             digits = orjson.dumps(values[:room], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
             rows, columns = np.nonzero(outside)
-            templates = _warning_templates(predictions.contract)
+            templates = _warning_templates(predictions.schema)
             self._listed += [
                 templates[column] % (first + row, value)
                 for row, column, value in zip(rows.tolist(), columns.tolist(), digits, strict=False)
@@ -61,28 +61,28 @@ class Warnings:
 
 
 @functools.lru_cache(maxsize=256)
-def _warning_templates(contract: Contract) -> list[bytes]:
+def _warning_templates(schema: ModelSchema) -> list[bytes]:
     """Return a template for each feature, with placeholders for row and value."""
-    ranges = np.column_stack((contract.low, contract.high))  # (F, 2)
+    ranges = np.column_stack((schema.low, schema.high))  # (F, 2)
     return [
         b'{"row":%%d,"feature":%b,"value":%%b,"range":%b}'
         % (orjson.dumps(feature).replace(b"%", b"%%"), orjson.dumps(limits, option=orjson.OPT_SERIALIZE_NUMPY))
-        for feature, limits in zip(contract.features, ranges, strict=True)
+        for feature, limits in zip(schema.features, ranges, strict=True)
     ]
 
 
 @functools.lru_cache(maxsize=256)
-def frame(contract: Contract, between: bytes) -> frames.Frame:
+def frame(schema: ModelSchema, between: bytes) -> frames.Frame:
     """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`."""
-    labels = [orjson.dumps(label) for label in contract.classes]
+    labels = [orjson.dumps(label) for label in schema.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
     return frames.Frame(begin, [b"", b"", *before], b"}}", between)
 
 
 @functools.lru_cache(maxsize=256)
-def _head(contract: Contract) -> bytes:
-    return b'{"model":"%s","version":%d,' % (contract.name.encode(), contract.version)
+def _head(schema: ModelSchema) -> bytes:
+    return b'{"model":"%s","version":%d,' % (schema.name.encode(), schema.version)
 
 
 class RowsWriter:
@@ -91,15 +91,15 @@ class RowsWriter:
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._frame = frame(contract, b",")
+    def __init__(self, schema: ModelSchema) -> None:
+        self._schema = schema
+        self._frame = frame(schema, b",")
         self._warnings = Warnings()
         self._started = False
 
     def head(self) -> bytes:
         """Return the bytes before the first row."""
-        return _head(self._contract) + b'"predictions":['
+        return _head(self._schema) + b'"predictions":['
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of a block."""
@@ -133,15 +133,15 @@ class ColumnsWriter:
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._quoted = [orjson.dumps(label) for label in contract.classes]
+    def __init__(self, schema: ModelSchema) -> None:
+        self._schema = schema
+        self._quoted = [orjson.dumps(label) for label in schema.classes]
         self._labels: list[bytes] = []
         self._warnings = Warnings()
 
     def head(self) -> bytes:
         """Return the bytes before the first row."""
-        return _head(self._contract) + b'"classes":[%b],"probabilities":[' % b",".join(self._quoted)
+        return _head(self._schema) + b'"classes":[%b],"probabilities":[' % b",".join(self._quoted)
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of a block."""
@@ -157,10 +157,10 @@ class ColumnsWriter:
 
 
 @functools.lru_cache(maxsize=256)
-def _one_row(contract: Contract) -> list[bytes]:
+def _one_row(schema: ModelSchema) -> list[bytes]:
     """Return templates of the answer to one row without warnings, one per winning class, for K + 1 numbers."""
-    head = _head(contract).replace(b"%", b"%%") + b'"predictions":['
-    row = frame(contract, b"")
+    head = _head(schema).replace(b"%", b"%%") + b'"predictions":['
+    row = frame(schema, b"")
     each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before[1:])
     return [head + label.replace(b"%", b"%%") + each + row.end + b"]}" for label in row.labels]
 
@@ -169,9 +169,9 @@ def write_answer(predictions: Predictions) -> bytes:
     """Return the whole JSON answer to one small request."""
     batch = predictions.batch
     if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
-        templates, best = _one_row(batch.contract), batch.best[predictions.start]
+        templates, best = _one_row(batch.schema), batch.best[predictions.start]
         first = predictions.start * len(templates)
         digits = batch.digits[first : first + len(templates)]
         return templates[best] % (digits[best], *digits)
-    writer = RowsWriter(predictions.contract)
+    writer = RowsWriter(predictions.schema)
     return b"".join((writer.head(), writer.rows(predictions), writer.tail()))

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.blocks import TEXT_PIECE_BYTES, RowBlock
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from modelstore.reading import BLANKS, LINE_ENDS_LOST
 
 MAX_LINE_BYTES = 1 << 20
@@ -51,19 +51,19 @@ class LineReader:
     piece_bytes = TEXT_PIECE_BYTES
 
     def __init__(
-        self, contract: Contract, fast: Callable[[bytes], Float32 | None], precise: ReadRow, first: int
+        self, schema: ModelSchema, fast: Callable[[bytes], Float32 | None], precise: ReadRow, first: int
     ) -> None:
         """Create a reader.
 
         Args:
-            contract: schema of the model.
+            schema: schema of the model.
             fast: reads complete lines, without the last line feed, shape (N, F); returns None if anything is unusual,
                 such as a blank line.
             precise: reads one line, shape (1, F), or raises InvalidInput or MalformedBody.
             first: number of the first line.
         """
         self.blank_lines = 0
-        self._features = len(contract.features)
+        self._features = len(schema.features)
         self._fast = fast
         self._precise = precise
         self._line = first

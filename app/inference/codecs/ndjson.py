@@ -16,7 +16,7 @@ from app.inference.codecs.json_answers import frame
 from app.inference.codecs.json_rows import plain_rows, precise_rows
 from app.inference.codecs.lines import LineReader
 from app.inference.predictions import Predictions
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from modelstore.reading import LINE_ENDS_LOST
 
 CONTENT_TYPE = "application/x-ndjson"
@@ -25,14 +25,14 @@ CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # all
 _SEVERAL = re.compile(rb"\][ \t]*\[|\}[ \t]*\{")
 
 
-def ndjson_reader(contract: Contract) -> LineReader:
+def ndjson_reader(schema: ModelSchema) -> LineReader:
     """Return a reader of lines with one row each: arrays in feature order or objects by feature name."""
 
     def fast(lines: bytes) -> Float32 | None:
         feeds = lines.count(b"\n")
         if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # or a row could span lines and another share one
             return None
-        rows = plain_rows(b"[%b]" % lines.replace(b"\n", b","), contract)
+        rows = plain_rows(b"[%b]" % lines.replace(b"\n", b","), schema)
         return rows if rows is not None and len(rows) == feeds + 1 else None
 
     def precise(line: bytes) -> Float32:
@@ -42,9 +42,9 @@ def ndjson_reader(contract: Contract) -> LineReader:
             if _SEVERAL.search(line):
                 raise MalformedBody(f"has several rows, one is expected; {LINE_ENDS_LOST}") from error
             raise
-        return precise_rows([row], contract)
+        return precise_rows([row], schema)
 
-    return LineReader(contract, fast, precise, first=1)
+    return LineReader(schema, fast, precise, first=1)
 
 
 class NdjsonWriter:
@@ -52,9 +52,9 @@ class NdjsonWriter:
 
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, contract: Contract, content_type: str = CONTENT_TYPE) -> None:
+    def __init__(self, schema: ModelSchema, content_type: str = CONTENT_TYPE) -> None:
         self.content_type = content_type
-        self._frame = frame(contract, between=b"\n")
+        self._frame = frame(schema, between=b"\n")
 
     def head(self) -> bytes:
         """Return nothing: lines are independent of each other."""

@@ -15,7 +15,7 @@ import orjson
 
 from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
 from app.inference.predictions import Predictions
-from app.schema import Contract
+from app.schema import ModelSchema
 
 JSON, BINARY = "application/json", "application/octet-stream"
 STEP_ROWS = 2048  # rows to write in one step, unless their outputs are quick
@@ -34,9 +34,9 @@ class InferWriter:
         json_bytes: number of bytes that are JSON, if binary outputs follow; else None. Known after `tail`.
     """
 
-    def __init__(self, request: InferRequest, contract: Contract) -> None:
+    def __init__(self, request: InferRequest, schema: ModelSchema) -> None:
         self._id = request.id
-        self._contract = contract
+        self._schema = schema
         self._outputs = request.outputs
         self._blocks: list[list[Buffer]] = [[] for _ in request.outputs]
         self._rows = 0
@@ -60,7 +60,7 @@ class InferWriter:
         """Return the whole answer."""
         described = b",".join(map(self._describe, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
-        text = b'%b%b"outputs":[%b]}' % (_head(self._contract), name, described)
+        text = b'%b%b"outputs":[%b]}' % (_head(self._schema), name, described)
         binary = [
             block
             for output, blocks in zip(self._outputs, self._blocks, strict=True)
@@ -76,7 +76,7 @@ class InferWriter:
         shape = b"%d" % self._rows
         datatype = b"BYTES" if output.top else _DATATYPES[output.name]
         if output.name == CLASSIFIED:
-            classes = len(self._contract.classes)
+            classes = len(self._schema.classes)
             shape += b",%d" % (min(output.top, classes) if output.top else classes)
         described = b'{"name":"%b","datatype":"%b","shape":[%b],' % (output.name.encode(), datatype, shape)
         if output.binary:
@@ -91,7 +91,7 @@ def _block(predictions: Predictions, output: Output) -> Buffer:
         texts = _rank(predictions, output.top)
         return _elements(texts) if output.binary else b",".join([orjson.dumps(text.decode()) for text in texts])
     if output.name == "label":
-        labels = _labels(predictions.contract, binary=output.binary)
+        labels = _labels(predictions.schema, binary=output.binary)
         return (b"" if output.binary else b",").join([labels[k] for k in predictions.best])
     if output.name == "class_index":
         return predictions.winners.astype("<i8").tobytes() if output.binary else orjson.dumps(predictions.best)[1:-1]
@@ -104,9 +104,9 @@ def _block(predictions: Predictions, output: Output) -> Buffer:
 
 def _rank(predictions: Predictions, top: int) -> list[bytes]:
     """Return `value:index:label` of the most probable classes of each row; equal ones in class order."""
-    classes = len(predictions.contract.classes)
+    classes = len(predictions.schema.classes)
     order = np.argsort(-predictions.outputs, axis=1, kind="stable")[:, :top]  # (rows, top)
-    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(predictions.contract.classes)]
+    tails = [b":%d:%b" % (k, label.encode()) for k, label in enumerate(predictions.schema.classes)]
     digits = predictions.digits
     return [digits[row * classes + k] + tails[k] for row, best in enumerate(order.tolist()) for k in best]
 
@@ -117,13 +117,13 @@ def _elements(texts: Sequence[bytes]) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)
-def _labels(contract: Contract, *, binary: bool) -> list[bytes]:
+def _labels(schema: ModelSchema, *, binary: bool) -> list[bytes]:
     """Return the class names as they are written in an answer."""
     if binary:
-        return [_elements([label.encode()]) for label in contract.classes]
-    return [orjson.dumps(label) for label in contract.classes]
+        return [_elements([label.encode()]) for label in schema.classes]
+    return [orjson.dumps(label) for label in schema.classes]
 
 
 @functools.lru_cache(maxsize=256)
-def _head(contract: Contract) -> bytes:
-    return b'{"model_name":%b,"model_version":"%d",' % (orjson.dumps(contract.name), contract.version)
+def _head(schema: ModelSchema) -> bytes:
+    return b'{"model_name":%b,"model_version":"%d",' % (orjson.dumps(schema.name), schema.version)

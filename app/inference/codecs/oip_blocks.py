@@ -19,7 +19,7 @@ from app.inference.codecs.blocks import Unusual
 from app.inference.codecs.columns import NUMBERS, floats_of_text
 from app.inference.codecs.json import BLOCK_BYTES, pieces
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 
 _DATA = re.compile(rb'"data"\s*:\s*\[')
 _END_OF_ROWS = re.compile(rb"\]\s*\]")
@@ -59,13 +59,13 @@ def split(body: InferBody) -> tuple[InferRequest, bytes]:
     return request, text[begin:end]
 
 
-def blocks(request: InferRequest, values: bytes, contract: Contract) -> Iterator[Float32]:
+def blocks(request: InferRequest, values: bytes, schema: ModelSchema) -> Iterator[Float32]:
     """Yield the rows of the tensor in blocks, float32, shape (n, F), finite; n may be 0.
 
     Raises:
         Unusual: if the shape or anything else is not plain; possibly after some blocks.
     """
-    features = len(contract.features)
+    features = len(schema.features)
     shape = request.inputs[0].shape or ()
     if len(shape) != 2 or shape[1] != features or not shape[0]:
         raise Unusual

@@ -15,7 +15,7 @@ from app.inference.codecs.blocks import Envelope
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
 from app.inference.codecs.oip_answers import InferWriter
 from app.inference.codecs.oip_tensors import read_rows
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 
 _UNREAD = InferRequest(None, (), ())
 
@@ -45,24 +45,24 @@ class OipReader:
         timeout_us = self._request.timeout_us
         return self._arrived_ns + 1000 * timeout_us if timeout_us else None
 
-    def steps(self, contract: Contract) -> Iterator[Float32]:
+    def steps(self, schema: ModelSchema) -> Iterator[Float32]:
         """Yield the rows in blocks."""
         self._request, values = oip_blocks.split(self._body)
-        yield from oip_blocks.blocks(self._request, values, contract)
+        yield from oip_blocks.blocks(self._request, values, schema)
 
     def parse(self, _max_rows: int) -> Envelope:
         """Read the request, except the values of its tensors."""
         self._request = read_request(self._body)
         return Envelope()
 
-    def rows(self, contract: Contract) -> Float32:
+    def rows(self, schema: ModelSchema) -> Float32:
         """Return the rows of the parsed request."""
         request, self._request = self._request, replace(self._request, inputs=())
-        return read_rows(request, contract)
+        return read_rows(request, schema)
 
-    def writer(self, contract: Contract) -> InferWriter:
+    def writer(self, schema: ModelSchema) -> InferWriter:
         """Return a writer of the outputs that the request wants."""
-        return InferWriter(self._request, contract)
+        return InferWriter(self._request, schema)
 
 
 def example_body(row: Sequence[float], *, binary: bool) -> InferBody:

@@ -146,7 +146,7 @@ class Child:
         assert code is not None
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
-    def lacked_memory(self) -> bool:
+    def ran_out_of_memory(self) -> bool:
         """Return whether the process ran out of memory: it reported so, or the kernel killed it."""
         if any(words in line for line in self.log for words in _NO_MEMORY):
             return True

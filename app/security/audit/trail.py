@@ -75,7 +75,7 @@ class AuditTrail:
             "action": action,
             "outcome": outcome,
         }
-        entry |= {name: _cut(value) for name, value in fields.items() if value is not None}
+        entry |= {name: _truncate(value) for name, value in fields.items() if value is not None}
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, future))
         if self._writing is None:
@@ -104,7 +104,7 @@ class AuditTrail:
         return None
 
 
-def _cut(value: object) -> object:
+def _truncate(value: object) -> object:
     """Return a value in a form that JSON can hold, with long texts cut to `MAX_FIELD` characters."""
     if isinstance(value, bool | int | float):
         return value

@@ -168,7 +168,9 @@ class DirectProtocol(BoundedProtocol):
         self.write_answer(status, headers, body, request_id, keep_alive=False)
         self.linger()
         if self.edge.request_log is not None:
-            self.edge.request_log.refused(request_id=request_id, status=status, sent_bytes=len(body), peer=self.peer)
+            self.edge.request_log.log_refusal(
+                request_id=request_id, status=status, sent_bytes=len(body), peer=self.peer
+            )
 
     @property
     def peer(self) -> str:

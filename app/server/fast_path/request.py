@@ -186,7 +186,7 @@ class DirectExchange:
         took_s = time.perf_counter() - self._started
         accounting.predictions.count(status, took_s)
         if accounting.request_log is not None:
-            accounting.request_log.answered(
+            accounting.request_log.log_response(
                 request_id=request_id or accounting.request_ids.choose(self._given_id),
                 method=PREDICT.method,
                 route=PREDICT.label,

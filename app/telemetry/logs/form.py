@@ -60,17 +60,17 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
         "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "level": record.levelname.lower(),
         "logger": record.name,
-        "message": _cut(_message(record), MAX_MESSAGE),
+        "message": _truncate(_message(record), MAX_MESSAGE),
         "process": record.process,
     }
     if request_id := current_request_id():  # the fast path has no context, and passes its own as a field
         document["request_id"] = request_id
     for name, value in vars(record).items():
         if name not in _STANDARD and value is not None and name not in document:
-            document[name] = value if isinstance(value, bool | int | float) else _cut(str(value), MAX_FIELD)
+            document[name] = value if isinstance(value, bool | int | float) else _truncate(str(value), MAX_FIELD)
     if record.exc_info and record.exc_info[1]:
-        document["error"] = _cut(_describe(record.exc_info[1]), MAX_MESSAGE)
-        document["traceback"] = _cut("\n".join(_places(record.exc_info[1])), 2 * MAX_MESSAGE)
+        document["error"] = _truncate(_describe(record.exc_info[1]), MAX_MESSAGE)
+        document["traceback"] = _truncate("\n".join(_places(record.exc_info[1])), 2 * MAX_MESSAGE)
     return document
 
 
@@ -106,7 +106,7 @@ def _short(file: str) -> str:
     return file.rpartition(_LIBRARIES)[2].removeprefix(_PROJECT)
 
 
-def _cut(text: str, most: int) -> str:
+def _truncate(text: str, most: int) -> str:
     """Truncate a text to `most` characters and an ellipsis, and escape characters that UTF-8 cannot encode."""
     cut = text if len(text) <= most else text[:most] + "..."
     return cut.encode("utf-8", "backslashreplace").decode()

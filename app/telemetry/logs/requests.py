@@ -14,7 +14,7 @@ class RequestLog:
         """Enable these lines, whatever the log level of other records."""
         logger.setLevel(logging.INFO)
 
-    def answered(
+    def log_response(
         self,
         *,
         request_id: str,
@@ -53,9 +53,9 @@ class RequestLog:
         }
         logger.info("answered", extra=fields)
 
-    def refused(self, *, request_id: str, status: int, sent_bytes: int, peer: str) -> None:
+    def log_refusal(self, *, request_id: str, status: int, sent_bytes: int, peer: str) -> None:
         """Log a response to input that could not be parsed as a request, so nothing about the request is known."""
-        self.answered(
+        self.log_response(
             request_id=request_id,
             method="other",
             route="unmatched",

@@ -93,7 +93,7 @@ def test_versions_do_not_share_a_batch(store: ModelRepository) -> None:
         return list(await asyncio.gather(*(plane.infer(model, x) for model in models)))
 
     answers, figures = with_plane(store, scene)
-    assert [(answer.contract.version, high(answer)) for answer in answers] == [(1, [0.25]), (2, [0.75]), (1, [0.25])]
+    assert [(answer.schema.version, high(answer)) for answer in answers] == [(1, [0.25]), (2, [0.75]), (1, [0.25])]
     assert b'tabserve_inference_rows_total{model="means",version="1"} 2.0\n' in figures
     assert b'tabserve_inference_rows_total{model="means",version="2"} 1.0\n' in figures
 

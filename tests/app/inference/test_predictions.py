@@ -8,13 +8,13 @@ import pytest
 from app.inference.predictions import BatchClassification, Predictions
 from app.schema import Float32
 from app.telemetry.version_counters import PREDICTED, CountsByVersion
-from tests.app.tables import contract_of
+from tests.app.tables import schema_of
 
 
 def batch_of(probabilities: Float32) -> BatchClassification:
     rows, classes = probabilities.shape
     return BatchClassification(
-        contract_of(("x",), [str(k) for k in range(classes)]), np.zeros((rows, 1), np.float32), probabilities
+        schema_of(("x",), [str(k) for k in range(classes)]), np.zeros((rows, 1), np.float32), probabilities
     )
 
 

@@ -70,7 +70,7 @@ def test_each_job_is_claimed_once_by_however_many_at_once(store: JobStore, datab
 def test_what_is_reported_is_kept_in_order(store: JobStore, claims: Claims) -> None:
     number = add(store).number
     claim = claimed(claims)
-    before = claims.unfinished().running[0].heartbeat
+    before = claims.find_unfinished().running[0].heartbeat
 
     claims.report(claim, Report(("one", "two"), {"progress": {"epoch": 1}, "log": ["first"], "version_before": 3}))
     claims.report(claim, Report(("three",), {"progress": {"epoch": 2}}, alive=True))
@@ -79,7 +79,7 @@ def test_what_is_reported_is_kept_in_order(store: JobStore, claims: Claims) -> N
     assert (job.progress, job.log, job.version_before) == ({"epoch": 2}, ("first",), 3)
     assert store.events(number, 0) == ([(1, "one"), (2, "two"), (3, "three")], False)
     assert store.events(number, 1, limit=1) == ([(2, "two")], False)
-    assert claims.unfinished().running[0].heartbeat == before + 1
+    assert claims.find_unfinished().running[0].heartbeat == before + 1
 
 
 @pytest.mark.parametrize("report", [Report(), Report(alive=True)], ids=["looks", "writes"])
@@ -105,7 +105,7 @@ def test_who_lost_the_claim_changes_nothing(
 ) -> None:
     add(store)
     claim = claimed(claims)
-    heir = Claims(database, "heir").take_over(claims.unfinished().running[0])
+    heir = Claims(database, "heir").take_over(claims.find_unfinished().running[0])
     assert heir is not None
     before = store.get(claim.job.id)
 
@@ -166,18 +166,18 @@ def test_only_who_shows_no_sign_of_life_is_taken_over_and_only_once(
 ) -> None:
     add(store)
     claim = claimed(claims)
-    seen = claims.unfinished().running[0]
+    seen = claims.find_unfinished().running[0]
     heirs = [Claims(database, "heir"), Claims(database, "another heir")]
 
     claims.report(claim, Report(alive=True))
     assert heirs[0].take_over(seen) is None
-    seen = claims.unfinished().running[0]
+    seen = claims.find_unfinished().running[0]
     taken = [heir.take_over(seen) for heir in heirs]
 
     assert taken[0] is not None
     assert taken[1] is None
     heirs[0].finish(taken[0], failure())
-    assert heirs[1].take_over(claims.unfinished().running[0] if claims.unfinished().running else seen) is None
+    assert heirs[1].take_over(claims.find_unfinished().running[0] if claims.find_unfinished().running else seen) is None
 
 
 def test_old_jobs_are_removed_and_of_older_ones_only_the_result_stays(

@@ -58,7 +58,7 @@ class Scene:
 
     def look(self, after_s: float = 0) -> list[JobResult]:
         self.clock.now += after_s
-        return self.recovery.look(self.claims.unfinished().running)
+        return self.recovery.look(self.claims.find_unfinished().running)
 
     @property
     def job(self) -> TrainingJob:
@@ -203,7 +203,7 @@ def test_of_two_who_look_one_ends_the_job(
 ) -> None:
     here = scene(dead)
     other = Recovery(Claims(database, "another"), repository, LEASE_S)
-    running = here.claims.unfinished().running
+    running = here.claims.find_unfinished().running
 
     results = here.recovery.look(running) + other.look(running)
 
@@ -225,7 +225,7 @@ def test_without_a_store_to_write_only_the_job_of_the_provably_dead_ends(
 
 def test_heir_that_dies_as_well_is_inherited_from(scene: Callable[[str], Scene], database: Database, dead: str) -> None:
     here = scene(ELSEWHERE)
-    seen = here.claims.unfinished().running[0]
+    seen = here.claims.find_unfinished().running[0]
     assert Claims(database, dead).take_over(replace(seen)) is not None
 
     assert len(here.look()) == 1

@@ -324,7 +324,7 @@ def test_owner_that_was_taken_for_dead_kills_its_training_and_writes_nothing(
     claims = Claims(database, "heir")
 
     def take_over() -> bool:
-        return claims.take_over(claims.unfinished().running[0]) is not None
+        return claims.take_over(claims.find_unfinished().running[0]) is not None
 
     until(take_over, "a heartbeat between two looks")
     until(lambda: not alive(pid), "the end of the process", 2.0)
@@ -343,7 +343,9 @@ def test_at_most_so_many_run_at_once_over_all_processes(settings: Settings, chil
         until(lambda: Path("iris").exists() and Path("blobs").exists(), "two trainings")
 
         assert [here.get(job).status for job in jobs] == [JobStatus.RUNNING, JobStatus.RUNNING, JobStatus.QUEUED]
-        until(lambda: there.runner.unfinished() == {"queued": 1, "running": 2}, "the figures of the other process")
+        until(
+            lambda: there.runner.count_unfinished() == {"queued": 1, "running": 2}, "the figures of the other process"
+        )
         there.call(there.runner.cancel, jobs[0].id)
         until(Path("cancer").exists, "the third training")
 
@@ -499,7 +501,7 @@ def test_x6_request_waits_for_a_locked_table_no_longer_than_the_deadline_and_is_
             here.call(ask, here.runner)
         assert not [line for line in caplog.records if line.message.startswith("no training")]  # it is still opening
         locked.close()
-        until(lambda: here.runner.unfinished() or None, "the table")  # alembic makes one at a time in a process
+        until(lambda: here.runner.count_unfinished() or None, "the table")  # alembic makes one at a time in a process
 
 
 @pytest.mark.slow

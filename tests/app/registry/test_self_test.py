@@ -131,7 +131,7 @@ def test_every_swap_is_followed_by_a_test_of_what_serves(repository: ModelReposi
                 pass
         testing.cancel()
 
-    noted = with_registry(repository, lambda loaded: tested.put(loaded.contract.version), scene)
+    noted = with_registry(repository, lambda loaded: tested.put(loaded.schema.version), scene)
 
     assert noted == ["served"] * 3  # the first at the start, which activating the same again does not repeat
 
@@ -146,7 +146,7 @@ def test_versions_that_are_asked_for_by_number_are_tested_too(repository: ModelR
         await registry.self_test()
         assert await registry.resolve("means", 2) is asked
 
-    with_registry(repository, lambda loaded: calls.append(loaded.contract.version), scene)
+    with_registry(repository, lambda loaded: calls.append(loaded.schema.version), scene)
     assert sorted(calls) == [1, 2]
 
 
@@ -160,7 +160,7 @@ def test_error_while_testing_is_logged_and_takes_no_version_away(
 
     async def scene(registry: ModelRegistry) -> None:
         await registry.self_test()
-        assert registry.active("means").contract.version == 1
+        assert registry.active("means").schema.version == 1
 
     with caplog.at_level(logging.ERROR):
         assert with_registry(repository, check, scene) == ["served"]

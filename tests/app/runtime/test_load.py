@@ -90,8 +90,8 @@ def test_loaded_model_says_what_and_where_it_is(repository: ModelRepository) -> 
     publish(repository, shift=0.5)
     loaded = load(repository.find("means", 1), "cpu")
 
-    assert (loaded.contract.name, loaded.contract.version, loaded.device) == ("means", 1, "cpu")
-    assert loaded.contract.features == ("left", "right")
+    assert (loaded.schema.name, loaded.schema.version, loaded.device) == ("means", 1, "cpu")
+    assert loaded.schema.features == ("left", "right")
     assert loaded.manifest == repository.find("means", 1).manifest()
     assert 0 < loaded.load_s < 60
 

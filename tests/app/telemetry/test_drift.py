@@ -188,7 +188,7 @@ def test_very_wide_models_are_not_sampled(features: int, classes: int) -> None:
     counted = CountsByVersion()
     names = [str(k) for k in range(classes)]
     each = [feature([0.0, 1.0], str(column)) for column in range(features)]
-    counted.version("wide", 1, names, each).sampled(x, np.full((1, classes), 1 / classes, dtype=np.float32))
+    counted.version("wide", 1, names, each).count_sample(x, np.full((1, classes), 1 / classes, dtype=np.float32))
 
     assert counted.figures["statistics_sampled"] == counted.figures["statistics_confidence"] == {}
 

@@ -27,7 +27,7 @@ def test_model_that_should_serve_and_cannot_is_not_ready_and_its_refusals_are_sh
 def test_label_values_may_hold_anything() -> None:
     source = ServingMetrics()
     name = 'back\\slash "quoted"\nand a line'
-    source.statistics.version("means", 3, (name,)).predicted(0, 5)
+    source.statistics.version("means", 3, (name,)).count_predictions(0, 5)
 
     assert count(source, "tabserve_predictions_total", **{"model": "means", "version": "3", "class": name}) == 5
 

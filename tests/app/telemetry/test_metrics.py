@@ -58,7 +58,7 @@ def test_rows_and_batches_are_counted() -> None:
 def test_stages_are_shown_in_seconds_over_all_versions() -> None:
     source = ServingMetrics()
     for version in (3, 4):
-        source.statistics.version("means", version).answered((50_000, 50_001, 2_000_000_000, 6_000_000_000))
+        source.statistics.version("means", version).count_answer((50_000, 50_001, 2_000_000_000, 6_000_000_000))
 
     name = "tabserve_inference_stage_duration_seconds"
     first = {"parse": "5e-05", "queue": "0.0001", "compute": "5", "encode": "+Inf"}

@@ -20,7 +20,7 @@ from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry.otlp import CLOSE_S, is_wanted
-from app.telemetry.tracing import Tracing, tracing_for
+from app.telemetry.tracing import Tracing, create_tracing
 from app.telemetry.version_counters import STAGES
 from modelstore import ModelRepository
 from tests.app.broken import POISON, RaisesLater, publish_as_means
@@ -199,7 +199,7 @@ def test_collector_that_takes_nothing_costs_a_line_in_the_log(
     async def scene() -> None:
         tracing = opened()
         for _ in range(3):
-            tracing.trained(1.0, {})
+            tracing.record_training(1.0, {})
             await asyncio.sleep(0.05)
         await tracing.close()
 
@@ -209,7 +209,7 @@ def test_collector_that_takes_nothing_costs_a_line_in_the_log(
 
 
 def opened() -> Tracing:
-    tracing = tracing_for(os.environ)
+    tracing = create_tracing(os.environ)
     assert tracing
     tracing.open(os.environ)
     return tracing
@@ -225,7 +225,7 @@ def test_collector_that_takes_its_time_does_not_hold_up_the_end(
 
         async def scene() -> float:
             tracing = opened()
-            tracing.trained(1.0, {})
+            tracing.record_training(1.0, {})
             began = time.perf_counter()
             await tracing.close()
             return time.perf_counter() - began
@@ -249,7 +249,7 @@ WANTED: list[tuple[dict[str, str], bool]] = [
 @pytest.mark.parametrize(("environment", "wanted"), WANTED)
 def test_traces_are_made_if_the_environment_wants_them(environment: dict[str, str], wanted: bool) -> None:
     assert is_wanted(environment) is wanted
-    assert (tracing_for(environment) is not None) is wanted
+    assert (create_tracing(environment) is not None) is wanted
 
 
 WRONG = [

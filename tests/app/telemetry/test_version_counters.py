@@ -18,7 +18,7 @@ from app.telemetry.version_counters import (
     CountsByVersion,
     VersionCounts,
 )
-from app.telemetry.version_report import Batches
+from app.telemetry.version_report import BatchTotals
 from modelstore import Feature
 from tests.app.telemetry.figures import text
 
@@ -34,7 +34,7 @@ def counts(counted: CountsByVersion, version: int = 3) -> VersionCounts:
 def test_nothing_counted_is_zero() -> None:
     found = version_report.of([CountsByVersion().figures], "iris", 3)
 
-    assert (found.succeeded, found.failed, found.last_ms, found.total, found.by_size) == (0, 0, 0, Batches(), {})
+    assert (found.succeeded, found.failed, found.last_ms, found.total, found.by_size) == (0, 0, 0, BatchTotals(), {})
 
 
 def test_batch_counts_under_the_first_size_that_holds_it() -> None:
@@ -51,14 +51,14 @@ def test_batch_counts_under_the_first_size_that_holds_it() -> None:
         1024: 1,
         2048: 3,
     }
-    assert found.total == Batches(9, 104_112, 9, 45, 18)
+    assert found.total == BatchTotals(9, 104_112, 9, 45, 18)
     assert set(found.by_size) <= set(SIZES)
 
 
 def test_time_of_a_batch_is_that_of_each_of_its_requests() -> None:
     counted = CountsByVersion()
     ran(counted, requests=3, rows=7)
-    counts(counted).answered((7, 100, 8, 9))
+    counts(counted).count_answer((7, 100, 8, 9))
 
     found = version_report.of([counted.figures], "iris", 3)
     assert (found.succeeded, found.succeeded_ns, found.queued_ns) == (3, 3 * 8 + 100, 100)
@@ -77,7 +77,7 @@ def test_workers_add_up_and_the_last_one_says_when() -> None:
     one, two = CountsByVersion(), CountsByVersion()
     ran(one)
     ran(two, rows=4)
-    counts(two).failed(requests=2, took_ns=10)
+    counts(two).count_failures(requests=2, took_ns=10)
 
     found = version_report.of([one.figures, two.figures], "iris", 3)
     assert (found.succeeded, found.failed, found.failed_ns, found.total.rows) == (2, 2, 20, 5)
@@ -101,8 +101,8 @@ def test_workers_read_each_others_counts(tmp_path: Path) -> None:
 def test_versions_and_models_are_counted_apart() -> None:
     counted = CountsByVersion()
     ran(counted)
-    counted.version("iris", 4).failed(requests=1, took_ns=0)
-    counted.version("wine", 9).failed(requests=1, took_ns=0)
+    counted.version("iris", 4).count_failures(requests=1, took_ns=0)
+    counted.version("wine", 9).count_failures(requests=1, took_ns=0)
 
     assert version_report.versions([counted.figures], "iris") == {3, 4}
     assert version_report.of([counted.figures], "iris", 4).succeeded == 0
@@ -118,7 +118,7 @@ def test_counts_of_a_version_are_the_same_for_all_who_ask() -> None:
 def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_counts() -> None:
     counted = CountsByVersion()
     for version in range(1, MAX_VERSIONS + 1):
-        counts(counted, version).failed(requests=version, took_ns=0)
+        counts(counted, version).count_failures(requests=version, took_ns=0)
     counts(counted, 1)  # is used again
     counted.version("wine", 1)
 
@@ -137,9 +137,9 @@ def test_versions_used_longest_ago_are_forgotten_and_the_others_keep_their_count
 def test_forgotten_version_counts_anew_when_it_comes_back() -> None:
     counted = CountsByVersion()
     for version in range(1, MAX_VERSIONS + 2):
-        counts(counted, version).failed(requests=7, took_ns=0)
+        counts(counted, version).count_failures(requests=7, took_ns=0)
 
-    counts(counted, 1).failed(requests=1, took_ns=0)
+    counts(counted, 1).count_failures(requests=1, took_ns=0)
 
     assert version_report.of([counted.figures], "iris", 1).failed == 1
 
@@ -154,13 +154,13 @@ def test_predictions_of_very_many_classes_are_not_counted_by_class() -> None:
 def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
     dead, heir = CountsByVersion(), CountsByVersion()
     ran(dead, rows=2)
-    counts(dead).predicted(1, 2)
-    counts(dead).ended("timeout")
+    counts(dead).count_predictions(1, 2)
+    counts(dead).count_end("timeout")
     ran(heir)
 
     heir.inherit(dead.figures)
     ran(heir)
-    counts(heir).predicted(1, 3)
+    counts(heir).count_predictions(1, 3)
 
     assert version_report.of([heir.figures], "iris", 3).total.rows == 4
     assert heir.figures[version_counters.PREDICTED][("iris", "3", "virginica")] == [5]
@@ -173,8 +173,8 @@ def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() 
     columns = [Feature(name=name, mean=0, std=1, min=0, max=1, quantiles=deciles) for name in "abc"]
     for features in (columns[:2], columns):
         counts = counted.version("iris", 3, ("setosa", "virginica"), features)
-        counts.sampled(np.ones((1, len(features)), dtype=np.float32), np.ones((1, 2), dtype=np.float32))
-        counts.ended("ok")
+        counts.count_sample(np.ones((1, len(features)), dtype=np.float32), np.ones((1, 2), dtype=np.float32))
+        counts.count_end("ok")
 
     assert sum(counted.figures[version_counters.ENDS]["iris", "3", "ok"]) == 1
 
@@ -189,7 +189,7 @@ def test_every_outcome_is_there_before_it_happens() -> None:
 def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
     counted = CountsByVersion()
     for _ in range(10_000):
-        counts(counted).answered((50_000, 50_001, 2_000_000_000, 6_000_000_000))
+        counts(counted).count_answer((50_000, 50_001, 2_000_000_000, 6_000_000_000))
 
     places = {stage: counted.figures[version_counters.TIMES]["iris", stage] for stage in version_counters.STAGES}
     assert [sum(found[:-1]) for found in places.values()] == [10_000] * 4
@@ -200,7 +200,7 @@ def test_times_of_many_requests_are_counted_although_nobody_looks() -> None:
 
 def test_times_of_a_forgotten_version_stay_with_its_model() -> None:
     counted = CountsByVersion()
-    counts(counted, 1).answered((1, 1, 1, 1))
+    counts(counted, 1).count_answer((1, 1, 1, 1))
     for version in range(2, MAX_VERSIONS + 2):
         counts(counted, version)
 

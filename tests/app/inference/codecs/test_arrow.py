@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.arrow import ArrowReader
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
-from tests.app.tables import arrow_stream, contract_of, outcome, read
+from tests.app.tables import arrow_stream, outcome, read, schema_of
 from tests.properties import examples
 
-CONTRACT = contract_of(("left", "right"))
+CONTRACT = schema_of(("left", "right"))
 TABLE = pa.table({"left": [1.0, 3.0, 5.0], "right": [2.0, 4.0, 6.0]})
 ROWS = [[1, 2], [3, 4], [5, 6]]
 
@@ -105,7 +105,7 @@ def test_unknown_columns_are_refused_or_ignored() -> None:
 
 def test_same_schema_is_judged_anew_for_another_request_or_version() -> None:
     data = arrow_stream(TABLE.append_column("note", pa.array(["a", None, "c"])))
-    turned = contract_of(("right", "left"))
+    turned = schema_of(("right", "left"))
 
     for _ in range(2):
         assert read(reader(ignore_extra=True), data) == (ROWS, {})

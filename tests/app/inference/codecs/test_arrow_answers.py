@@ -9,9 +9,9 @@ import pytest
 from app.errors import MalformedBody, Problem
 from app.inference.codecs.arrow_answers import MAX_INT8_CLASSES, ArrowWriter
 from app.inference.predictions import BatchClassification, Predictions
-from tests.app.tables import contract_of
+from tests.app.tables import schema_of
 
-CONTRACT = contract_of(("left", "right"))
+CONTRACT = schema_of(("left", "right"))
 
 
 def test_answer_has_a_column_for_each_figure_and_nulls_for_a_skipped_row() -> None:
@@ -44,15 +44,15 @@ def test_answer_without_rows_is_a_whole_stream() -> None:
 @pytest.mark.parametrize("classes", [2, 3, 9, MAX_INT8_CLASSES, MAX_INT8_CLASSES + 1])
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 1023, 1025, 5000])
 def test_rows_are_the_message_that_pyarrow_makes_of_them(count: int, classes: int) -> None:
-    contract = contract_of(("left", "right"), [f"class {k}" for k in range(classes)])
+    model_schema = schema_of(("left", "right"), [f"class {k}" for k in range(classes)])
     probabilities = np.random.default_rng(count).dirichlet(np.ones(classes), count + 2).astype(np.float32)
-    batch = BatchClassification(contract, np.zeros((count + 2, 2), np.float32), probabilities)
-    writer = ArrowWriter(contract)
+    batch = BatchClassification(model_schema, np.zeros((count + 2, 2), np.float32), probabilities)
+    writer = ArrowWriter(model_schema)
     asked = probabilities[1:-1]
     schema = pa.ipc.open_stream(writer.head() + writer.tail()).schema
     indices = pa.array(asked.argmax(axis=1)).cast(schema.field("label").type.index_type)
     columns = [np.ascontiguousarray(column) for column in (asked.max(axis=1), *asked.T)]
-    labels = pa.DictionaryArray.from_arrays(indices, pa.array(contract.classes))
+    labels = pa.DictionaryArray.from_arrays(indices, pa.array(model_schema.classes))
     expected = pa.RecordBatch.from_arrays([labels, *map(pa.array, columns)], schema=schema)
 
     assert writer.rows(Predictions(batch, 1, count + 1)) == expected.serialize().to_pybytes()

@@ -15,15 +15,15 @@ from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.csv import CsvReader, CsvWriter
 from app.inference.codecs.lines import MAX_LINE_BYTES
 from app.inference.predictions import BatchClassification, Predictions
-from tests.app.tables import contract_of, outcome, read
+from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
-CONTRACT = contract_of(("left", "right"))
+CONTRACT = schema_of(("left", "right"))
 HEADER = b"left,right\n"
 
 
 def reader(*features: str, ignore_extra: bool = False) -> CsvReader:
-    return CsvReader(contract_of(features) if features else CONTRACT, ignore_extra=ignore_extra)
+    return CsvReader(schema_of(features) if features else CONTRACT, ignore_extra=ignore_extra)
 
 
 def refusal(data: bytes, *features: str, ignore_extra: bool = False) -> InvalidInput | MalformedBody:
@@ -318,7 +318,7 @@ def test_numbers_are_read_as_python_reads_them(values: list[tuple[float, float]]
 
 def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Predictions:
     x = np.zeros((len(probabilities), 2), dtype=np.float32)
-    batch = BatchClassification(contract_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
+    batch = BatchClassification(schema_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
     return Predictions(batch, 0, len(x))
 
 
@@ -348,7 +348,7 @@ def test_numbered_answer_says_line_and_error() -> None:
 
 def test_classes_with_commas_quotes_and_line_ends_are_quoted() -> None:
     classes = ('the "first"', "second, third", "fourth\nfifth", "naïve\r")
-    writer = CsvWriter(contract_of(("left", "right"), classes), numbered=False)
+    writer = CsvWriter(schema_of(("left", "right"), classes), numbered=False)
     probabilities = np.eye(4, dtype=np.float32).tolist()
 
     records = list(csv.reader(io.StringIO((writer.head() + writer.rows(answer(probabilities, classes))).decode())))

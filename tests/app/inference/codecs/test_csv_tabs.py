@@ -6,11 +6,11 @@ import pytest
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs.csv import CsvReader
-from tests.app.tables import contract_of
+from tests.app.tables import schema_of
 
 
 def read(body: bytes, *features: str, piece: int = 1 << 20, ignore_extra: bool = False) -> list[list[float]]:
-    reader = CsvReader(contract_of(features), ignore_extra=ignore_extra, delimiter="\t")
+    reader = CsvReader(schema_of(features), ignore_extra=ignore_extra, delimiter="\t")
     pieces = [body[start : start + piece] for start in range(0, len(body), piece)]
     blocks = [block for part in pieces for block in reader.feed(part)] + list(reader.finish())
     for block in blocks:

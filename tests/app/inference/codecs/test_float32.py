@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from app.errors import MalformedBody, Problem
 from app.inference.codecs.float32 import Float32Reader, Float32Writer
 from app.inference.predictions import BatchClassification, Predictions
-from tests.app.tables import contract_of, outcome, read
+from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
-CONTRACT = contract_of(("x", "y", "z"))
+CONTRACT = schema_of(("x", "y", "z"))
 
 
 def reader() -> Float32Reader:

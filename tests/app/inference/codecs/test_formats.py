@@ -23,9 +23,9 @@ from app.inference.codecs.json_answers import ColumnsWriter
 from app.inference.codecs.oip import InferRequest, Output, Tensor
 from app.inference.codecs.oip_answers import InferWriter
 from app.inference.predictions import BatchClassification, Predictions
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from tests.app import oip
-from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, contract_of, probabilities, read
+from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, probabilities, read, schema_of
 from tests.properties import examples
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -70,7 +70,7 @@ def test_rows_come_as_they_were_sent_wherever_the_body_is_cut(
     body = written(kind, x, features)
     cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=6))
 
-    found, wrong = read(formats.readers()[kind](contract_of(features), BulkOptions()), body, cuts)
+    found, wrong = read(formats.readers()[kind](schema_of(features), BulkOptions()), body, cuts)
 
     assert not wrong
     assert np.array(found, dtype=np.float32).tobytes() == x.tobytes()
@@ -82,7 +82,7 @@ def test_rows_in_json_come_as_they_were_sent(table: tuple[list[str], Float32], b
     features, x = table
     rows: list[Any] = [dict(zip(features, row, strict=True)) for row in x.tolist()] if by_name else x.tolist()
 
-    found = read_rows(read_request(json.dumps({"instances": rows}).encode()), contract_of(features))
+    found = read_rows(read_request(json.dumps({"instances": rows}).encode()), schema_of(features))
 
     assert found.tobytes() == x.tobytes()
 
@@ -95,9 +95,9 @@ def answers(draw: st.DrawFn) -> tuple[list[str], Float32]:
     return classes, draw(arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
 
 
-def blocks(contract: Contract, matrix: Float32) -> list[Predictions]:
+def blocks(schema: ModelSchema, matrix: Float32) -> list[Predictions]:
     """Return an answer of all rows as two, the first of which may have none."""
-    batch = BatchClassification(contract, np.full((len(matrix), 2), 0.5, dtype=np.float32), matrix)
+    batch = BatchClassification(schema, np.full((len(matrix), 2), 0.5, dtype=np.float32), matrix)
     half = len(matrix) // 2
     return [Predictions(batch, start, stop) for start, stop in ((0, half), (half, len(matrix))) if start < stop]
 
@@ -112,10 +112,10 @@ def not_json(constant: str) -> NoReturn:
 @hypothesis.given(answers())
 def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
-    contract = contract_of(("left", "right"), classes)
-    writer = formats.writers()[kind](contract, BulkOptions())
+    schema = schema_of(("left", "right"), classes)
+    writer = formats.writers()[kind](schema, BulkOptions())
 
-    body = b"".join([writer.head(), *map(writer.rows, blocks(contract, matrix)), writer.tail()])
+    body = b"".join([writer.head(), *map(writer.rows, blocks(schema, matrix)), writer.tail()])
 
     assert probabilities(kind, body, classes).tobytes() == matrix.tobytes()
     if kind == JSON:
@@ -126,10 +126,10 @@ def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tu
 @hypothesis.given(answers())
 def test_columns_hold_the_probabilities_as_they_were_computed(answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
-    contract = contract_of(("left", "right"), classes)
-    writer = ColumnsWriter(contract)
+    schema = schema_of(("left", "right"), classes)
+    writer = ColumnsWriter(schema)
 
-    body = b"".join([writer.head(), *map(writer.rows, blocks(contract, matrix)), writer.tail()])
+    body = b"".join([writer.head(), *map(writer.rows, blocks(schema, matrix)), writer.tail()])
 
     found = json.loads(body, parse_constant=not_json)
     assert found["classes"] == classes
@@ -143,11 +143,11 @@ def test_tensors_hold_the_probabilities_as_they_were_computed(
     answered: tuple[list[str], Float32], binary: list[bool], name: str | None
 ) -> None:
     classes, matrix = answered
-    contract = contract_of(("left", "right"), classes)
+    schema = schema_of(("left", "right"), classes)
     wanted = tuple(map(Output, ("probabilities", "label", "class_index"), binary))
-    writer = InferWriter(InferRequest(name, (Tensor("features", "FP32", (1, 2)),), wanted), contract)
+    writer = InferWriter(InferRequest(name, (Tensor("features", "FP32", (1, 2)),), wanted), schema)
 
-    body = b"".join([writer.head(), *map(writer.rows, blocks(contract, matrix)), writer.tail()])
+    body = b"".join([writer.head(), *map(writer.rows, blocks(schema, matrix)), writer.tail()])
 
     headers = {} if writer.json_bytes is None else {oip.JSON_BYTES: str(writer.json_bytes)}
     found = oip.outputs_of(httpx2.Response(200, content=body, headers=headers))

@@ -18,15 +18,15 @@ from app.inference.codecs.json_answers import MAX_WARNINGS, write_answer
 from app.inference.codecs.json_rows import precise_rows
 from app.inference.codecs.strict_json import parse
 from app.inference.predictions import BatchClassification, Predictions
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from tests.properties import examples
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 NAMES = ("left", 'the "right"', "ünder 100 %")
 
 
-def contract_of(features: tuple[str, ...], classes: tuple[str, ...] = ("low", "high")) -> Contract:
-    return Contract(
+def schema_of(features: tuple[str, ...], classes: tuple[str, ...] = ("low", "high")) -> ModelSchema:
+    return ModelSchema(
         name="means",
         version=3,
         features=features,
@@ -37,7 +37,7 @@ def contract_of(features: tuple[str, ...], classes: tuple[str, ...] = ("low", "h
     )
 
 
-CONTRACT = contract_of(NAMES)
+CONTRACT = schema_of(NAMES)
 
 
 def read(body: bytes) -> Float32:
@@ -169,20 +169,20 @@ def test_booleans_are_no_numbers_wherever_they_stand(value: str) -> None:
 
 
 def test_feature_named_true_is_read_like_any_other() -> None:
-    contract = contract_of(("true", "false"))
+    schema = schema_of(("true", "false"))
     body = b'{"instances": [{"false": 2, "true": 1}]}'
 
-    assert read_rows(read_request(body), contract).tolist() == [[1, 2]]
+    assert read_rows(read_request(body), schema).tolist() == [[1, 2]]
 
 
 def test_one_feature_is_enough() -> None:
-    contract = contract_of(("only",))
+    schema = schema_of(("only",))
 
     for body in (b'{"instances": [[1], [2]]}', b'{"instances": [{"only": 1}, {"only": 2}]}'):
-        assert read_rows(read_request(body), contract).tolist() == [[1], [2]]
+        assert read_rows(read_request(body), schema).tolist() == [[1], [2]]
 
 
-PLAIN = contract_of(("a", "b", "c"))
+PLAIN = schema_of(("a", "b", "c"))
 
 
 def large(named: bool, space: str = "") -> bytes:
@@ -237,8 +237,8 @@ def strictly(data: bytes) -> Any:
     return json.loads(data.decode("utf-8"), parse_constant=refuse)
 
 
-def written(contract: Contract, x: Float32, probabilities: Float32, start: int = 0, stop: int | None = None) -> Any:
-    batch = BatchClassification(contract, x, probabilities)
+def written(schema: ModelSchema, x: Float32, probabilities: Float32, start: int = 0, stop: int | None = None) -> Any:
+    batch = BatchClassification(schema, x, probabilities)
     return strictly(write_answer(Predictions(batch, start, len(x) if stop is None else stop)))
 
 
@@ -262,7 +262,7 @@ def test_answer_is_strict_json_with_the_exact_probabilities(classes: list[str], 
     probabilities = np.array(rows, dtype=np.float32)
     x = np.full((len(rows), 1), 0.5, dtype=np.float32)
 
-    answer = written(contract_of(("only",), tuple(classes)), x, probabilities)
+    answer = written(schema_of(("only",), tuple(classes)), x, probabilities)
 
     assert list(answer) == ["model", "version", "predictions"]
     assert len(answer["predictions"]) == len(rows)
@@ -274,12 +274,12 @@ def test_answer_is_strict_json_with_the_exact_probabilities(classes: list[str], 
 
 
 def test_each_request_of_a_batch_gets_its_own_rows_and_warnings() -> None:
-    contract = contract_of(("only",))
+    schema = schema_of(("only",))
     x = np.array([[0.5], [2], [0.25], [-1]], dtype=np.float32)
     probabilities = np.array([[1, 0], [0.5, 0.5], [0.25, 0.75], [0, 1]], dtype=np.float32)
 
-    first = written(contract, x, probabilities, 0, 1)
-    second = written(contract, x, probabilities, 1, 4)
+    first = written(schema, x, probabilities, 0, 1)
+    second = written(schema, x, probabilities, 1, 4)
 
     assert [p["probability"] for p in first["predictions"]] == [1.0]
     assert "warnings" not in first
@@ -291,10 +291,10 @@ def test_each_request_of_a_batch_gets_its_own_rows_and_warnings() -> None:
 
 
 def test_warnings_are_cut_and_the_rest_counted() -> None:
-    contract = contract_of(NAMES)
+    schema = schema_of(NAMES)
     x = np.full((50, 3), 7, dtype=np.float32)
 
-    answer = written(contract, x, np.full((50, 2), 0.5, dtype=np.float32))
+    answer = written(schema, x, np.full((50, 2), 0.5, dtype=np.float32))
 
     assert len(answer["warnings"]) == MAX_WARNINGS
     assert answer["warnings_omitted"] == 150 - MAX_WARNINGS
@@ -302,17 +302,17 @@ def test_warnings_are_cut_and_the_rest_counted() -> None:
 
 
 def test_equal_probabilities_give_the_first_class() -> None:
-    answer = written(contract_of(("only",)), np.zeros((1, 1), dtype=np.float32), np.full((1, 2), 0.5, dtype=np.float32))
+    answer = written(schema_of(("only",)), np.zeros((1, 1), dtype=np.float32), np.full((1, 2), 0.5, dtype=np.float32))
 
     assert answer["predictions"][0]["label"] == "low"
 
 
 def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
     probabilities = np.array([[np.float32(0.1), np.float32(0.9)]], dtype=np.float32)
-    contract = contract_of(("only",))
+    schema = schema_of(("only",))
 
     text = write_answer(
-        Predictions(BatchClassification(contract, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1)
+        Predictions(BatchClassification(schema, np.zeros((1, 1), dtype=np.float32), probabilities), 0, 1)
     )
 
     assert b'"probabilities":{"low":0.1,"high":0.9}' in text

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from app.inference.codecs.columns import NUMBERS
 from app.inference.codecs.json_rows import plain_rows, precise_rows, quick_rows
-from tests.app.tables import contract_of
+from tests.app.tables import schema_of
 from tests.properties import examples
 
-CONTRACT = contract_of(("left", "middle", "right"))
+CONTRACT = schema_of(("left", "middle", "right"))
 
 values: st.SearchStrategy[Any] = st.sampled_from([1, 2.5, -0.0, 2**70]) | st.sampled_from(
     [None, True, "1", [1], {}, 1e39, 10**400]

@@ -13,10 +13,10 @@ from app.errors import MalformedBody, Problem
 from app.inference.codecs.lines import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
 from app.inference.predictions import BatchClassification, Predictions
-from tests.app.tables import contract_of, outcome, read
+from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
-CONTRACT = contract_of(("left", "right"))
+CONTRACT = schema_of(("left", "right"))
 
 
 def reader() -> LineReader:

@@ -18,18 +18,18 @@ from app.inference.codecs.blocks import Unusual
 from app.inference.codecs.json import BLOCK_BYTES
 from app.inference.codecs.oip import InferBody, read_request
 from app.inference.codecs.oip_tensors import read_rows
-from app.schema import Contract, Float32
+from app.schema import Float32, ModelSchema
 from tests.app.oip import NUMPY, SPELLINGS, announced, as_binary, as_flat, as_nested, body_of, tensor, whole
-from tests.app.tables import contract_of, rows
+from tests.app.tables import rows, schema_of
 from tests.properties import examples
 
 FEATURES = ("left", "middle", "right")
-CONTRACT = contract_of(FEATURES)
+CONTRACT = schema_of(FEATURES)
 LIMIT = float(np.finfo(np.float32).max)
 
 
-def read(body: InferBody, contract: Contract = CONTRACT) -> Float32:
-    return read_rows(read_request(body), contract)
+def read(body: InferBody, schema: ModelSchema = CONTRACT) -> Float32:
+    return read_rows(read_request(body), schema)
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
@@ -100,7 +100,7 @@ def test_rows_may_be_written_to_wherever_they_came_from() -> None:
 
 
 def test_one_feature_may_be_sent_without_a_second_dimension() -> None:
-    one = contract_of(("only",))
+    one = schema_of(("only",))
 
     for shape in ([4], [4, 1]):
         body = body_of(whole([{"name": "any", "shape": shape, "datatype": "FP32", "data": [1, 2, 3, 4]}]))
@@ -357,9 +357,9 @@ def test_fields_and_parameters_that_nobody_knows_are_let_through() -> None:
 # Large tensors in blocks
 
 
-def in_blocks(body: InferBody, contract: Contract = CONTRACT) -> Float32:
+def in_blocks(body: InferBody, schema: ModelSchema = CONTRACT) -> Float32:
     request, values = oip_blocks.split(body)
-    found = list(oip_blocks.blocks(request, values, contract))
+    found = list(oip_blocks.blocks(request, values, schema))
     assert len(found) > 1
     return np.concatenate(found)
 
