@@ -169,13 +169,16 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
         keys_current=lambda: service.admission.authenticator.keys_current,
         queue_limit_rows=service.settings.max_queue_rows,
     )
-    app.include_router(predict.router(negotiation))
-    app.include_router(models.router(service.registry, service.device))
-    app.include_router(datasets.router(service.datasets, service.runner.datasets_in_use))
-    app.include_router(train.router(service.runner, service.lifetime.stopping))
-    app.include_router(operations.router(service.registry, exposition, service.device, service.lifetime))
-    app.include_router(oip.router(service.registry, service.figures, app.version, service.lifetime))
-    app.include_router(document.router(app))
+    for router in (
+        predict.router(negotiation),
+        models.router(service.registry, service.device),
+        datasets.router(service.datasets, service.runner.datasets_in_use),
+        train.router(service.runner, service.lifetime.stopping),
+        operations.router(service.registry, exposition, service.device, service.lifetime),
+        oip.router(service.registry, service.figures, app.version, service.lifetime),
+        document.router(app),
+    ):
+        app.router.routes.extend(router.routes)  # include_router would build each route a second time
     authenticator = service.admission.authenticator
     document.install(
         app, partial(_manifests, service.registry), authenticator.anonymous_scopes if authenticator.keyed else None
