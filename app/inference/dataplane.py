@@ -134,13 +134,13 @@ class DataPlane:
         queue, began_ns = self._queue(model), time.perf_counter_ns()
         try:
             if len(x) > MAX_BATCH_ROWS:
-                return await self._in_steps(model, queue.counts, x, deadline_ns)
+                return await self._infer_in_steps(model, queue.counts, x, deadline_ns)
             return await queue.batcher.result(x, len(x), deadline_ns)
         except (RowQueueFull, DeadlinePassed):
             queue.counts.count_failures(requests=1, took_ns=time.perf_counter_ns() - began_ns)
             raise
 
-    async def _in_steps(
+    async def _infer_in_steps(
         self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None
     ) -> Predictions:
         parts, took_ns, first_ns = [], 0, time.perf_counter_ns()
