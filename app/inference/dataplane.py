@@ -154,7 +154,7 @@ class DataPlane:
             is_last = start + STEP_ROWS >= len(x)
             counts.ran(requests=is_last, rows=len(parts[-1]), times_ns=(0, step_ns, 0))
             if not is_last:
-                await asyncio.sleep(0)  # other requests get their turn
+                await asyncio.sleep(0)  # other requests run
                 require_wanted()
         batch = BatchClassification(model.schema, x, np.concatenate(parts))
         batch.timing = first_ns, took_ns
