@@ -44,7 +44,7 @@ class ModelQueue:
 
 
 class DataPlane:
-    """Compute probabilities for rows; each request is answered by exactly one version."""
+    """Compute predictions for rows; each request is answered by exactly one version."""
 
     def __init__(
         self, registry: ModelRegistry, metrics: ServingMetrics, *, max_queue_rows: int, max_wait_s: float
@@ -71,51 +71,6 @@ class DataPlane:
         """
         return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
 
-    def counts(self, model: LoadedModel) -> VersionCounts:
-        """Return the counts of a version."""
-        return self._queue(model).counts
-
-    def counts_of_refused(self, name: str | None) -> VersionCounts | None:
-        """Return the counts for a request that names no version and was refused before it was resolved."""
-        try:
-            return None if name is None else self.counts(self.active(name))
-        except ServingError:
-            return None
-
-    def stages(self, name: str | None) -> Stages:
-        """Return the timer of a request; `name` is the model's name if the request names no version."""
-        return Stages(lambda: self.counts_of_refused(name))
-
-    def queued(self) -> Mapping[str, int]:
-        """Return the number of waiting rows of small requests, by model."""
-        rows: Counter[str] = Counter()
-        for model, queue in self._queues.items():
-            rows[model.schema.name] += queue.batcher.queued_rows
-        return rows
-
-    def submit(
-        self, model: LoadedModel, x: Float32, done: Done[Predictions], *, alone: bool
-    ) -> Entry[Float32, Predictions]:
-        """Answer a small request in a batch with others of this turn; `done` receives the answer or the exception.
-
-        As with `infer`, rows of the answer may have overflowed.
-
-        Args:
-            model: the version that answers.
-            x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
-            done: called once.
-            alone: no other request can arrive in this turn.
-
-        Raises:
-            RowQueueFull: if too many rows wait.
-        """
-        queue = self._queue(model)
-        try:
-            return queue.batcher.submit(x, len(x), done, alone=alone)
-        except RowQueueFull:
-            queue.counts.count_failures(requests=1, took_ns=0)
-            raise
-
     async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Predictions:
         """Answer any number of validated rows without blocking the event loop for long.
 
@@ -139,6 +94,49 @@ class DataPlane:
         except (RowQueueFull, DeadlinePassed):
             queue.counts.count_failures(requests=1, took_ns=time.perf_counter_ns() - began_ns)
             raise
+
+    def submit(
+        self, model: LoadedModel, x: Float32, done: Done[Predictions], *, alone: bool
+    ) -> Entry[Float32, Predictions]:
+        """Answer a small request as `infer` does, but without a future; `done` receives the answer or the exception.
+
+        Args:
+            model: the version that answers.
+            x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
+            done: called once.
+            alone: no other request can arrive in this turn.
+
+        Raises:
+            RowQueueFull: if too many rows wait.
+        """
+        queue = self._queue(model)
+        try:
+            return queue.batcher.submit(x, len(x), done, alone=alone)
+        except RowQueueFull:
+            queue.counts.count_failures(requests=1, took_ns=0)
+            raise
+
+    def counts(self, model: LoadedModel) -> VersionCounts:
+        """Return the counts of a version."""
+        return self._queue(model).counts
+
+    def counts_of_refused(self, name: str | None) -> VersionCounts | None:
+        """Return the counts for a request that names no version and was refused before it was resolved."""
+        try:
+            return None if name is None else self.counts(self.active(name))
+        except ServingError:
+            return None
+
+    def stages(self, name: str | None) -> Stages:
+        """Return the timer of a request; `name` is the model's name if the request names no version."""
+        return Stages(lambda: self.counts_of_refused(name))
+
+    def queued(self) -> Mapping[str, int]:
+        """Return the number of waiting rows of small requests, by model."""
+        rows: Counter[str] = Counter()
+        for model, queue in self._queues.items():
+            rows[model.schema.name] += queue.batcher.queued_rows
+        return rows
 
     async def _infer_in_steps(
         self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None
