@@ -1,6 +1,6 @@
-"""Zero-wait batching: items that arrive in one turn of the event loop run together.
+"""Zero-wait batching: items that arrive in one iteration of the event loop run together.
 
-By default, no item waits for others: the items of a turn run when the turn ends, and an item that is known to be alone
+By default, no item waits for others: the items of an iteration run when it ends, and an item that is known to be alone
 runs at once. Sizes are rows. Items are validated before they are submitted, so that a bad one cannot affect its
 neighbours. This module must not know torch or HTTP.
 """
@@ -57,7 +57,7 @@ class Batcher(Generic[T, R]):
             run: computes the results of items, one for each, in the same order.
             max_batch_rows: largest number of rows in one run, unless a single item has more.
             max_queue_rows: largest number of waiting rows; more are refused.
-            max_wait_s: how long to wait for further items; 0 waits until the end of the event loop's turn only.
+            max_wait_s: how long to wait for further items; 0 waits only until the iteration of the event loop ends.
         """
         self._run = run
         self._max_batch_rows = max_batch_rows
@@ -67,13 +67,13 @@ class Batcher(Generic[T, R]):
         self.queued_rows = 0
 
     def submit(self, item: T, rows: int, done: Done[R], *, alone: bool = False) -> Entry[T, R]:
-        """Run an item in a batch with the others of this turn; `done` receives its result or the exception.
+        """Run an item in a batch with the others of this iteration; `done` receives its result or the exception.
 
         Args:
             item: validated input.
             rows: its size.
             done: called once, never after the entry was cancelled.
-            alone: no other item can arrive in this turn, so run this one immediately.
+            alone: no other item can arrive in this iteration, so run this one immediately.
 
         Raises:
             RowQueueFull: if the queue is full.
@@ -91,7 +91,7 @@ class Batcher(Generic[T, R]):
         return entry
 
     async def result(self, item: T, rows: int, deadline_ns: int | None = None) -> R:
-        """Run an item in a batch with the others of this turn and return its result.
+        """Run an item in a batch with the others of this iteration and return its result.
 
         Raises:
             RowQueueFull: if the queue is full.
@@ -124,7 +124,7 @@ class Batcher(Generic[T, R]):
             loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Run one batch; if more items wait, schedule the next batch for the event loop's next turn."""
+        """Run one batch; if more items wait, schedule the next batch for the next iteration."""
         batch: list[Entry[T, R]] = []
         rows, now_ns = 0, time.perf_counter_ns()
         while self._queue and (not batch or rows + self._queue[0].rows <= self._max_batch_rows):

@@ -104,7 +104,7 @@ class DataPlane:
             model: the version that answers.
             x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
             done: called once.
-            alone: no other request can arrive in this turn.
+            alone: no other request can arrive in this iteration of the event loop.
 
         Raises:
             RowQueueFull: if too many rows wait.

@@ -74,8 +74,8 @@ class Pipeline:
         Args:
             body: the request's body; its content type has been checked.
             name: model named by the path.
-            finish: called once with the JSON or the exception, immediately or at the end of the event loop's turn.
-            alone: no other request can arrive in this turn.
+            finish: called once with the JSON or the exception, immediately or when the event loop's iteration ends.
+            alone: no other request can arrive in this iteration.
 
         Returns:
             The queued entry, for cancelling; None if the request names a version or has many rows and so needs
