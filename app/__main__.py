@@ -83,26 +83,26 @@ def _settings() -> Settings:
 
 def _train_missing(settings: Settings) -> int:
     """Train missing models and return the exit code; a signal ends the training first, then this process."""
-    told: list[int] = []
+    received: list[int] = []
     running: list[subprocess.Popen[bytes]] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for training in running:
-            training.send_signal(signal.SIGKILL if told else signal.SIGTERM)
-        told.append(number)
+            training.send_signal(signal.SIGKILL if received else signal.SIGTERM)
+        received.append(number)
 
     for number in signals.STOPPING:
         signal.signal(number, stop)
     output, errors = (None, None) if for_people(settings) else (subprocess.PIPE, subprocess.STDOUT)
     with subprocess.Popen(training_command(settings, "ensure"), stdout=output, stderr=errors) as training:
         running.append(training)
-        if told:  # the signal came while the training was being started
+        if received:  # the signal came while the training was being started
             training.terminate()
         for line in filter(None, map(plain, training.stdout or ())):
             logger.info("training: %s", line)
         code = training.wait()
-    if told:
-        signals.leave(told[0])
+    if received:
+        signals.leave(received[0])
     signals.leave_when_told()
     return code
 

@@ -34,6 +34,12 @@ class Deadline:
     at_ns: int | None = None
     gone: Callable[[], bool] | None = None
 
+    def no_later_than(self, at_ns: int | None) -> Deadline:
+        """Return this deadline, or an earlier one if `at_ns` comes first."""
+        if at_ns is None or (self.at_ns is not None and self.at_ns <= at_ns):
+            return self
+        return Deadline(at_ns, self.gone)
+
     def error_at(self, now_ns: int) -> ClientGone | DeadlinePassed | None:
         """Return the reason why the response is no longer wanted, or None if it still is."""
         if self.gone is not None and self.gone():

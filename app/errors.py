@@ -1,7 +1,7 @@
 """Errors that clients may see: the five families, and the errors that several rooms share.
 
-All others are in the `errors.py` of their room. A class states only what differs from its family. A message says what
-was expected, what was received and what to do; it never repeats input of the client. Status, class and room:
+The other errors are in the `errors.py` of their room. A class states only what differs from its family. A message says
+what was expected, what was received and what to do; it never repeats the client's input. Status, class and room:
 
     500  ServingError
     500      InternalServerError
@@ -29,21 +29,21 @@ was expected, what was received and what to do; it never repeats input of the cl
     408          ReceiveTimeout                security
     421          HostNotServed                 security
     431          HeadTooLarge                  security
-    404      NotFound: there is no such thing
+    404      NotFound: the request names something that does not exist
     404          RouteNotFound                 security
     404          ModelNotFound                 registry
     404          VersionNotFound               registry
     404          DatasetNotFound               datasets
     404          JobNotFound                   jobs
     404          RecipeNotFound                jobs
-    409      Conflict: it is not in the state for this
+    409      Conflict: its state does not allow the request
     409          VersionRefused                runtime
     409          VersionInUse                  registry
     409          NotComparable                 registry
     409          DatasetInUse                  datasets
     409          JobConflict                   jobs
     409          JobEnded                      jobs
-    429      Overloaded: a limit is reached for the moment
+    429      Overloaded: a limit is reached; trying again helps
     503          TooManyInFlight
     503          TooManyBytesHeld
     503          TooManyStreams
@@ -51,7 +51,7 @@ was expected, what was received and what to do; it never repeats input of the cl
     429          TooManyLoads                  registry
     429          QueueFull                     jobs
     429          RateLimited                   security
-    503      Unavailable: the service cannot do it now
+    503      Unavailable: the service cannot do this now
     503          StoreUnavailable
     503              AuditUnavailable          security
     503              RepositoryReadOnly        jobs
@@ -88,12 +88,12 @@ class Problem:
 
 
 class ServingError(Exception):
-    """Base class of all errors that are reported to clients; `str(error)` is safe to send.
+    """Base class of the errors that clients see; `str(error)` is safe to send.
 
     Attributes:
-        kind: stable name in the `type` of the response; made from the class name unless the class states it.
+        kind: stable name in the `type` of the response; by default made from the class name.
         status: status of the response.
-        outcome: how a request for predictions that ends with this error counts.
+        outcome: how the metrics count a prediction request that ends with this error.
         meaning: what the status means, for the OpenAPI document.
         headers: headers of the response that say what to do.
         problems: faults in the input, at most `MAX_PROBLEMS`.
@@ -127,7 +127,7 @@ class BadRequest(ServingError):
 
 
 class NotFound(ServingError):
-    """What the request names does not exist."""
+    """The request names something that does not exist."""
 
     status = HTTPStatus.NOT_FOUND
     outcome: ClassVar[Outcome] = "client_error"
@@ -135,7 +135,7 @@ class NotFound(ServingError):
 
 
 class Conflict(ServingError):
-    """What the request names is not in the state that the request needs."""
+    """The state of the named model, data set or job does not allow the request."""
 
     status = HTTPStatus.CONFLICT
     outcome: ClassVar[Outcome] = "client_error"
@@ -184,7 +184,7 @@ class TooLarge(BadRequest):
 
 
 class UnsupportedMediaType(BadRequest):
-    """The form of the body is not one that the route takes."""
+    """The route does not accept this content type, character set or encoding."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     meaning = "The route does not accept this content type"
@@ -215,7 +215,7 @@ class TooManyBytesHeld(Overloaded):
 
 
 class TooManyStreams(Overloaded):
-    """Too many clients follow trainings, or upload data sets, on one process at a time."""
+    """Too many clients follow trainings, or upload data sets, in this process."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 

@@ -20,9 +20,9 @@ class Lifetime:
     """Lifecycle state of one app.
 
     Attributes:
-        draining: it was told to stop, and still serves so that load balancers can notice.
-        device_lost: no model can run in this process any more, so it stops.
-        stands_still: the limit of concurrent requests is reached and none is being answered; this may pass.
+        draining: the stop signal has arrived; the app still serves, so that load balancers can notice.
+        device_lost: no model can run in this process any more; the process ends.
+        stands_still: the limit of concurrent requests is reached and none is answered; this may pass.
         stopping: set when no more connections are accepted, so that responses that wait for an event end.
     """
 
@@ -52,7 +52,7 @@ class Lifetime:
 async def run_in_background(work: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run coroutines as tasks until the context ends; the failure of one is logged and does not stop the others.
 
-    That is why this is no TaskGroup, which cancels everything when one of its tasks fails.
+    A `TaskGroup` would cancel all tasks when one of them fails.
 
     Args:
         work: coroutines by the names of their tasks.

@@ -123,10 +123,10 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
     registry = ModelRegistry(
         repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.count_swap
     )
-    kept = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
+    stored = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
     ended = partial(_count_job, metrics, tracing)
     # A training that begins while the service stops would be interrupted; left queued, the next process runs it.
-    runner = JobRunner(settings, repository, kept, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
+    runner = JobRunner(settings, repository, stored, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
     plane = DataPlane(registry, metrics, max_queue_rows=settings.max_queue_rows, max_wait_s=settings.max_batch_wait_s)
     shared = settings.metrics_dir
     trail = AuditTrail(settings.audit_file or settings.state_dir / "audit.jsonl")
@@ -138,7 +138,7 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
         tracing=tracing,
         admission=admission,
         registry=registry,
-        datasets=kept,
+        datasets=stored,
         runner=runner,
         figures=SharedFigures(metrics, plane.queued, shared) if shared else WorkerFigures(metrics, plane.queued),
         pipeline=Pipeline(plane, OffloadThread(), settings.max_rows),
@@ -153,14 +153,11 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
         title="Tabserve",
         version=metadata.version("tabserve"),
         description=document.DESCRIPTION,
-        lifespan=lambda _app: _run(service),
+        lifespan=lambda _app: _lifespan(service),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        telemetry={
-            "auto_configure": False,
-            "tracing": False,
-        },  # app/telemetry/tracing.py also traces requests that never reach FastAPI
+        telemetry={"auto_configure": False, "tracing": False},  # app/telemetry/tracing.py traces all requests
     )
     exposition = Exposition(
         service.figures,
@@ -188,7 +185,7 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
 
 
 @contextlib.asynccontextmanager
-async def _run(service: Service) -> AsyncIterator[None]:
+async def _lifespan(service: Service) -> AsyncIterator[None]:
     """Open and load all parts, run the background tasks, and close all parts at the end."""
     runtime.use_one_thread()
     runtime.use_full_float32()
@@ -236,8 +233,8 @@ def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending)
     metrics.count_job(ending.reason, ending.ran_s)
     if tracing and ending.job and ending.ran_s is not None:
         job = ending.job
-        what = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
-        tracing.record_training(ending.ran_s, {f"tabserve.{name}": value for name, value in what.items()})
+        attributes = {"model": job.model, "job": job.id, "request_id": job.request_id or "", "reason": ending.reason}
+        tracing.record_training(ending.ran_s, {f"tabserve.{name}": value for name, value in attributes.items()})
 
 
 def _describe_models(registry: ModelRegistry) -> Iterator[ModelState]:

@@ -1,8 +1,7 @@
 """The manifest: everything about a model version except its weights.
 
 It must not know torch, HTTP or the disk. The file format is described in `docs/artifact-format.md`, its JSON schema in
-`docs/manifest.schema.json`.
-N is rows, F features and K classes everywhere.
+`docs/manifest.schema.json`. N is rows, F features and K classes everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ MIN_GOLDEN_ROWS = 32
 MIN_WIDE_GOLDEN_ROWS = 3
 PROBABILITIES = "probabilities"  # name of a classifier's output
 MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more prove nothing new and slow every start
-
 
 Activation = Literal["if_better", "always", "never"]  # when a training makes its version the active one
 

@@ -1,9 +1,7 @@
 """The outermost ASGI layer: request ids, admission, metrics and the handling of all errors.
 
-Routes that have a handler of their own are answered without FastAPI, which costs 0.4 ms a request.
-
-Every request pays for this layer, so it does little, and before a byte of the body is read. It must not know models or
-parse JSON.
+Routes with a handler of their own are answered without FastAPI, which costs 0.4 ms a request. This layer runs for every
+request before its body is read, so it does little. It must not know models or parse JSON.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ Handler = Callable[[Scope, Receive, Send, Mapping[str, str]], Awaitable[None]]
 """Answers a request without FastAPI, given the parameters of its path."""
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_LIGHT = frozenset((*PROBES, "/metrics"))  # these are not traced and do not wait their turn
+_LIGHT = frozenset((*PROBES, "/metrics"))  # not traced, and passed to FastAPI at once
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -87,7 +85,7 @@ class BodyLimits:
 class Edge:
     """The outermost ASGI app, which wraps FastAPI; see the module docstring.
 
-    The attributes are public for a server that answers predictions without ASGI (`app/server/fast_path/protocol.py`).
+    The fast path (`app/server/fast_path`) uses the attributes.
 
     Attributes:
         pipeline: computes predictions.
@@ -134,7 +132,7 @@ class Edge:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; other scopes (lifespan) go straight to the app."""
+        """Answer one request; pass other scopes (lifespan) to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -194,10 +192,10 @@ class Edge:
                     await asyncio.sleep(0)
 
     async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange, match: Match) -> Route:
-        """Admit a request and return its route; write an audit entry if it is to change something.
+        """Admit a request and return its route; begin the audit entry of a route that is audited.
 
         Raises:
-            ServingError: with the reason of a refusal.
+            ServingError: if the request is refused; the class is the reason.
         """
         peer = _peer(scope)
         try:
@@ -207,8 +205,8 @@ class Edge:
             raise
         exchange.context.key_id = caller.key_id
         if route.action is not None:
-            asks: dict[str, object] = {"scope": route.scope, "peer": peer}
-            await exchange.put_on_record(self._auditor, route.action, match.parameters, asks)
+            caller_details: dict[str, object] = {"scope": route.scope, "peer": peer}
+            await exchange.put_on_record(self._auditor, route.action, match.parameters, caller_details)
         return route
 
     def _count(self, scope: Scope, exchange: Exchange, took_s: float) -> None:

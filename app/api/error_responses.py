@@ -1,8 +1,13 @@
-"""Responses to errors: problem details (RFC 9457), or `{"error": "..."}` below /v2 as its protocol requires."""
+"""Responses to errors: problem details (RFC 9457); below /v2 the form of its protocol.
+
+The errors state their status, text and headers themselves (`app/errors.py`); this module must not know any one of them
+but those that replace an exception of FastAPI or Starlette.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import get_type_hints
 
@@ -32,39 +37,14 @@ _FAMILY_IN_OIP = {
 }
 
 
-def is_oip(path: str) -> bool:
-    """Tell whether a path is of the Open Inference Protocol, which has a form of errors of its own."""
-    return path == "/v2" or path.startswith("/v2/")
-
-
-def render(error: Exception, request_id: str, path: str = "") -> Rendered:
-    """Return status, body and headers of the response to an error; the path decides about the format.
-
-    The client learns nothing of an exception that is no `ServingError`.
-    """
-    told = error if isinstance(error, ServingError) else InternalServerError()
-    if is_oip(path):
-        family = _FAMILY_IN_OIP.get(told.status, told)
-        status, headers, content_type = family.status, family.headers, JSON
-        body = orjson.dumps({"error": str(told)})
-    else:
-        status, headers, content_type = told.status, told.headers, PROBLEM_TYPE
-        body = _problem_details(told, request_id)
-    named = {"content-type": content_type, **headers}
-    return status, body, [(name.lower().encode(), value.encode()) for name, value in named.items()]
-
-
-def _problem_details(error: ServingError, request_id: str) -> bytes:
-    return orjson.dumps(
-        {
-            "type": f"urn:tabserve:problem:{error.kind}",
-            "title": error.status.phrase,
-            "status": error.status.value,
-            "detail": str(error),
-            "errors": [{"row": p.row, "feature": p.feature, "problem": p.problem} for p in error.problems],
-            "request_id": request_id,
-        }
-    )
+def install(app: FastAPI) -> None:
+    """Install handlers that render every error, FastAPI's and Starlette's own included."""
+    app.add_exception_handler(ServingError, _respond)
+    app.add_exception_handler(RequestValidationError, _respond_to_validation)
+    app.add_exception_handler(HTTPException, _respond_to_router)
+    app.add_exception_handler(ClientDisconnect, _close)
+    app.add_exception_handler(ClientGone, _close)
+    app.add_exception_handler(Exception, _respond)  # Starlette raises it again, and `Edge` reports it
 
 
 def report(error: Exception, request_id: str, path: str = "") -> Rendered:
@@ -74,14 +54,37 @@ def report(error: Exception, request_id: str, path: str = "") -> Rendered:
     return render(error, request_id, path)
 
 
-def install(app: FastAPI) -> None:
-    """Install handlers that render every error, FastAPI's and Starlette's own included."""
-    app.add_exception_handler(ServingError, _respond)
-    app.add_exception_handler(RequestValidationError, _respond_to_validation)
-    app.add_exception_handler(HTTPException, _respond_to_router)
-    app.add_exception_handler(ClientDisconnect, _close)
-    app.add_exception_handler(ClientGone, _close)
-    app.add_exception_handler(Exception, _respond)  # Starlette raises it again, so it is reported by the edge
+def render(error: Exception, request_id: str, path: str = "") -> Rendered:
+    """Return status, body and headers of the response to an error; the path decides about the format.
+
+    Of an exception that is no `ServingError`, the client learns only that it happened.
+    """
+    shown = error if isinstance(error, ServingError) else InternalServerError()
+    if is_oip(path):
+        family = _FAMILY_IN_OIP.get(shown.status, shown)
+        return _encode(family.status, family.headers, JSON, {"error": str(shown)})
+    return _encode(shown.status, shown.headers, PROBLEM_TYPE, _problem_details(shown, request_id))
+
+
+def is_oip(path: str) -> bool:
+    """Tell whether a path is of the Open Inference Protocol, which has a form of errors of its own."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def _problem_details(error: ServingError, request_id: str) -> dict[str, object]:
+    return {
+        "type": f"urn:tabserve:problem:{error.kind}",
+        "title": error.status.phrase,
+        "status": error.status.value,
+        "detail": str(error),
+        "errors": [{"row": p.row, "feature": p.feature, "problem": p.problem} for p in error.problems],
+        "request_id": request_id,
+    }
+
+
+def _encode(status: HTTPStatus, headers: Mapping[str, str], media_type: str, document: dict[str, object]) -> Rendered:
+    named = {"content-type": media_type, **headers}
+    return status, orjson.dumps(document), [(name.lower().encode(), value.encode()) for name, value in named.items()]
 
 
 async def _respond(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""One request and its response: the body's size is checked, and common headers are added.
+"""One request and its response: size limits, common headers, the audit entry.
 
 This module must not know models or parse JSON.
 """
@@ -38,7 +38,7 @@ class CountedBody:
 
     Attributes:
         much_is_left: the rest of the body may be too large to be worth reading and discarding.
-        answered: the response has started, so the request is not refused any more.
+        answered: the response has started, so the request can no longer be refused.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CountedBody:
         size = 0 if declared is None else int(declared[: _MAX_LENGTH_DIGITS + 1])
         self.much_is_left = size > FEW_BYTES or b"transfer-encoding" in headers
         self.answered = False
-        self._awaited = False  # something of the body was, and it is not complete yet
+        self._awaited = False  # part of the body has arrived, but not all of it
         self._too_much = size > limit_bytes
         self._receive = receive
         self._limit_bytes = limit_bytes

@@ -1,4 +1,4 @@
-"""Detect a standstill: every request slot is taken, no request is answered any more and no rows are computed.
+"""Detect a standstill: all request slots are taken, and nothing is computed or answered.
 
 The service then reports that it is not ready. This module must not know HTTP.
 """

@@ -1,6 +1,6 @@
-"""Zero-wait batching: items that arrive in one turn of the event loop run together.
+"""Zero-wait batching: items that arrive in one iteration of the event loop run together.
 
-By default, no item waits for others: the items of a turn run when the turn ends, and an item that is known to be alone
+By default, no item waits for others: the items of an iteration run when it ends, and an item that is known to be alone
 runs at once. Sizes are rows. Items are validated before they are submitted, so that a bad one cannot affect its
 neighbours. This module must not know torch or HTTP.
 """
@@ -15,12 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from app.context import UNLIMITED, Deadline, current_deadline
-from app.errors import DeadlinePassed
 from app.inference.errors import RowQueueFull
 
 logger = logging.getLogger(__name__)
 
-UNTOLD = "an answer could not be given to whoever waits for it; those of its neighbours are not touched"
+CALLBACK_FAILED = "a result could not be delivered; the others of its batch are not affected"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,28 +28,16 @@ Done = Callable[[R | Exception], None]
 
 
 class Entry(Generic[T, R]):
-    """One queued item and its callback; it may be cancelled until it runs.
+    """One queued item and its callback; it may be cancelled until it runs."""
 
-    Attributes:
-        deadline_ns: deadline of the item on the clock of `time.perf_counter_ns`.
-        deadline: deadline of its request.
-    """
-
-    __slots__ = ("cancelled", "deadline", "deadline_ns", "done", "item", "rows")
+    __slots__ = ("cancelled", "deadline", "done", "item", "rows")
 
     def __init__(self, item: T, rows: int, done: Done[R]) -> None:
         self.item = item
         self.rows = rows
         self.done = done
         self.cancelled = False
-        self.deadline_ns: int | None = None
         self.deadline: Deadline = UNLIMITED
-
-    def end(self, now_ns: int) -> Exception | None:
-        """Return the exception if the item need not run any more, else None."""
-        if self.deadline_ns is not None and self.deadline_ns < now_ns:
-            return DeadlinePassed()
-        return self.deadline.error_at(now_ns)
 
 
 class Batcher(Generic[T, R]):
@@ -70,7 +57,7 @@ class Batcher(Generic[T, R]):
             run: computes the results of items, one for each, in the same order.
             max_batch_rows: largest number of rows in one run, unless a single item has more.
             max_queue_rows: largest number of waiting rows; more are refused.
-            max_wait_s: how long to wait for further items; 0 waits until the end of the event loop's turn only.
+            max_wait_s: how long to wait for further items; 0 waits only until the iteration of the event loop ends.
         """
         self._run = run
         self._max_batch_rows = max_batch_rows
@@ -80,13 +67,13 @@ class Batcher(Generic[T, R]):
         self.queued_rows = 0
 
     def submit(self, item: T, rows: int, done: Done[R], *, alone: bool = False) -> Entry[T, R]:
-        """Run an item in a batch with the others of this turn; `done` receives its result or the exception.
+        """Run an item in a batch with the others of this iteration; `done` receives its result or the exception.
 
         Args:
             item: validated input.
             rows: its size.
             done: called once, never after the entry was cancelled.
-            alone: no other item can arrive in this turn, so run this one immediately.
+            alone: no other item can arrive in this iteration, so run this one immediately.
 
         Raises:
             RowQueueFull: if the queue is full.
@@ -98,13 +85,13 @@ class Batcher(Generic[T, R]):
         if self.queued_rows + rows > self._max_queue_rows and self._queue:
             raise RowQueueFull(self._max_queue_rows)
         if not self._queue:
-            self._arrange()
+            self._schedule()
         self._queue.append(entry)
         self.queued_rows += rows
         return entry
 
     async def result(self, item: T, rows: int, deadline_ns: int | None = None) -> R:
-        """Run an item in a batch with the others of this turn and return its result.
+        """Run an item in a batch with the others of this iteration and return its result.
 
         Raises:
             RowQueueFull: if the queue is full.
@@ -123,13 +110,13 @@ class Batcher(Generic[T, R]):
                 future.set_result(result)
 
         entry = self.submit(item, rows, done)
-        entry.deadline_ns, entry.deadline = deadline_ns, current_deadline()
+        entry.deadline = current_deadline().no_later_than(deadline_ns)
         try:
             return await future
         finally:
             entry.cancelled = True
 
-    def _arrange(self) -> None:
+    def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
         if self._max_wait_s:
             loop.call_later(self._max_wait_s, self._flush)
@@ -137,7 +124,7 @@ class Batcher(Generic[T, R]):
             loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Run one batch; if more items wait, schedule the next batch for the event loop's next turn."""
+        """Run one batch; if more items wait, schedule the next batch for the next iteration."""
         batch: list[Entry[T, R]] = []
         rows, now_ns = 0, time.perf_counter_ns()
         while self._queue and (not batch or rows + self._queue[0].rows <= self._max_batch_rows):
@@ -145,9 +132,8 @@ class Batcher(Generic[T, R]):
             self.queued_rows -= entry.rows
             if entry.cancelled:
                 continue
-            bounded = entry.deadline_ns is not None or entry.deadline is not UNLIMITED
-            if bounded and (end := entry.end(now_ns)) is not None:
-                _tell(entry, end)
+            if entry.deadline is not UNLIMITED and (error := entry.deadline.error_at(now_ns)) is not None:
+                _refuse(entry, error)
                 continue
             batch.append(entry)
             rows += entry.rows
@@ -168,11 +154,11 @@ class Batcher(Generic[T, R]):
                 try:
                     entry.done(result)
                 except Exception:
-                    logger.exception(UNTOLD)
+                    logger.exception(CALLBACK_FAILED)
 
 
-def _tell(entry: Entry[Any, Any], end: Exception) -> None:
+def _refuse(entry: Entry[Any, Any], error: Exception) -> None:
     try:
-        entry.done(end)
+        entry.done(error)
     except Exception:
-        logger.exception(UNTOLD)
+        logger.exception(CALLBACK_FAILED)

@@ -44,7 +44,7 @@ class ModelQueue:
 
 
 class DataPlane:
-    """Compute probabilities for rows; each request is answered by exactly one version."""
+    """Compute predictions for rows; each request is answered by exactly one version."""
 
     def __init__(
         self, registry: ModelRegistry, metrics: ServingMetrics, *, max_queue_rows: int, max_wait_s: float
@@ -71,6 +71,51 @@ class DataPlane:
         """
         return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
 
+    async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Predictions:
+        """Answer any number of validated rows without blocking the event loop for long.
+
+        Args:
+            model: the version that answers.
+            x: raw features, float32, shape (N, F), finite, N >= 1.
+            deadline_ns: deadline on the clock of `time.perf_counter_ns`; no computation starts after it.
+
+        Returns:
+            The answer; `overflows` tells which of its rows are not finite.
+
+        Raises:
+            RowQueueFull: if too many rows wait.
+            DeadlinePassed.
+        """
+        queue, began_ns = self._queue(model), time.perf_counter_ns()
+        try:
+            if len(x) > MAX_BATCH_ROWS:
+                return await self._infer_in_steps(model, queue.counts, x, deadline_ns)
+            return await queue.batcher.result(x, len(x), deadline_ns)
+        except (RowQueueFull, DeadlinePassed):
+            queue.counts.count_failures(requests=1, took_ns=time.perf_counter_ns() - began_ns)
+            raise
+
+    def submit(
+        self, model: LoadedModel, x: Float32, done: Done[Predictions], *, alone: bool
+    ) -> Entry[Float32, Predictions]:
+        """Answer a small request as `infer` does, but without a future; `done` receives the answer or the exception.
+
+        Args:
+            model: the version that answers.
+            x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
+            done: called once.
+            alone: no other request can arrive in this iteration of the event loop.
+
+        Raises:
+            RowQueueFull: if too many rows wait.
+        """
+        queue = self._queue(model)
+        try:
+            return queue.batcher.submit(x, len(x), done, alone=alone)
+        except RowQueueFull:
+            queue.counts.count_failures(requests=1, took_ns=0)
+            raise
+
     def counts(self, model: LoadedModel) -> VersionCounts:
         """Return the counts of a version."""
         return self._queue(model).counts
@@ -93,54 +138,7 @@ class DataPlane:
             rows[model.schema.name] += queue.batcher.queued_rows
         return rows
 
-    def submit(
-        self, model: LoadedModel, x: Float32, done: Done[Predictions], *, alone: bool
-    ) -> Entry[Float32, Predictions]:
-        """Answer a small request in a batch with others of this turn; `done` receives the answer or the exception.
-
-        As with `infer`, rows of the answer may have overflowed.
-
-        Args:
-            model: the version that answers.
-            x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
-            done: called once.
-            alone: no other request can arrive in this turn.
-
-        Raises:
-            RowQueueFull: if too many rows wait.
-        """
-        queue = self._queue(model)
-        try:
-            return queue.batcher.submit(x, len(x), done, alone=alone)
-        except RowQueueFull:
-            queue.counts.count_failures(requests=1, took_ns=0)
-            raise
-
-    async def infer(self, model: LoadedModel, x: Float32, deadline_ns: int | None = None) -> Predictions:
-        """Answer any number of validated rows without blocking the event loop for long.
-
-        Args:
-            model: the version that answers.
-            x: raw features, float32, shape (N, F), finite, N >= 1.
-            deadline_ns: deadline on the clock of `time.perf_counter_ns`; no computation starts after it.
-
-        Returns:
-            The answer; `overflows` tells which of its rows are not finite.
-
-        Raises:
-            RowQueueFull: if too many rows wait.
-            DeadlinePassed.
-        """
-        queue, began_ns = self._queue(model), time.perf_counter_ns()
-        try:
-            if len(x) > MAX_BATCH_ROWS:
-                return await self._in_steps(model, queue.counts, x, deadline_ns)
-            return await queue.batcher.result(x, len(x), deadline_ns)
-        except (RowQueueFull, DeadlinePassed):
-            queue.counts.count_failures(requests=1, took_ns=time.perf_counter_ns() - began_ns)
-            raise
-
-    async def _in_steps(
+    async def _infer_in_steps(
         self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None
     ) -> Predictions:
         parts, took_ns, first_ns = [], 0, time.perf_counter_ns()
@@ -154,7 +152,7 @@ class DataPlane:
             is_last = start + STEP_ROWS >= len(x)
             counts.ran(requests=is_last, rows=len(parts[-1]), times_ns=(0, step_ns, 0))
             if not is_last:
-                await asyncio.sleep(0)  # other requests get their turn
+                await asyncio.sleep(0)  # other requests run
                 require_wanted()
         batch = BatchClassification(model.schema, x, np.concatenate(parts))
         batch.timing = first_ns, took_ns

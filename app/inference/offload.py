@@ -1,4 +1,4 @@
-"""Run long work in one thread beside the event loop, so that other requests get their turn.
+"""Run long work in one thread beside the event loop, so that other requests go on.
 
 Waiting work is bounded by the size of its bodies, which `app/context.py` counts; abandoned work releases its body at
 once. Parsed bodies, which are many times as large, are bounded by the number of turns.

@@ -36,7 +36,7 @@ W = TypeVar("W", bound=Writer)
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
-    """A request whose rows are read one after another, without its body.
+    """A request in a format that is read row by row; its body is passed separately.
 
     Attributes:
         name: name of the model.
@@ -74,8 +74,8 @@ class Pipeline:
         Args:
             body: the request's body; its content type has been checked.
             name: model named by the path.
-            finish: called once with the JSON or the exception, immediately or at the end of the event loop's turn.
-            alone: no other request can arrive in this turn.
+            finish: called once with the JSON or the exception, immediately or when the event loop's iteration ends.
+            alone: no other request can arrive in this iteration.
 
         Returns:
             The queued entry, for cancelling; None if the request names a version or has many rows and so needs
@@ -121,8 +121,8 @@ class Pipeline:
             writing = AnswerWriting(self._plane, model, stages, writer, deadline_ns=reader.deadline_ns)
             return writer, await writing.collect(blocks)
 
-    async def answer_whole(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
-        """Answer a body that is read as it arrives, once all of it is known to be valid.
+    async def answer_whole(self, request: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
+        """Answer a body that is read as it arrives, after all its rows have proved valid.
 
         Returns:
             Content type, parts of the answer, and the number of blank lines that were skipped in the body.
@@ -130,19 +130,19 @@ class Pipeline:
         Raises:
             ServingError: for any error of the request or the model, wherever it is in the body.
         """
-        writing, reader, writer = await self._prepare(asked)
+        writing, reader, writer = await self._prepare(request)
         with writing.stages:
             blocks = read_stream(writing.stages, reader, body, writing.block_rows)
             parts = await writing.collect_stream(blocks)
         return writer.content_type, parts, reader.blank_lines
 
-    async def answer_stream(self, asked: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:
+    async def answer_stream(self, request: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:
         """Answer a body while it arrives; return the content type and the parts of the answer.
 
         Raises:
             ServingError: for any error of the request or the model before the first part.
         """
-        writing, reader, writer = await self._prepare(asked)
+        writing, reader, writer = await self._prepare(request)
         parts = stream_answer(writing, writer, read_stream(writing.stages, reader, body, writing.block_rows))
         return writer.content_type, _put_back(await anext(parts), parts)
 
@@ -162,13 +162,13 @@ class Pipeline:
                 writer.rows(predictions)
                 writer.tail()
 
-    async def _prepare(self, asked: BulkRequest) -> tuple[AnswerWriting, BlockReader, BlockWriter]:
+    async def _prepare(self, request: BulkRequest) -> tuple[AnswerWriting, BlockReader, BlockWriter]:
         """Resolve the version of a bulk request and create its reader and writer."""
-        name = require_name(asked.name)
-        stages = self._plane.stages(name if asked.version is None else None)
-        model = await resolve_version(self._plane, stages, name, asked.version)
-        reader, writer = asked.reader(model.schema, asked.options), asked.writer(model.schema, asked.options)
-        skip = writer if asked.options.skip else None
+        name = require_name(request.name)
+        stages = self._plane.stages(name if request.version is None else None)
+        model = await resolve_version(self._plane, stages, name, request.version)
+        reader, writer = request.reader(model.schema, request.options), request.writer(model.schema, request.options)
+        skip = writer if request.options.skip else None
         advice = f". {model.schema.expectation}"
         return AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice), reader, writer
 
@@ -187,7 +187,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             counts.count_end(outcome_of(result))
             finish(result)
             return
-        begun_ns, (computing_ns, took_ns) = time.perf_counter_ns(), result.batch.timing
+        encoding_ns, (computing_ns, took_ns) = time.perf_counter_ns(), result.batch.timing
         try:
             require_finite(result)
             answer = write_answer(result)
@@ -196,7 +196,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
             finish(error)
             return
         ended_ns = time.perf_counter_ns()
-        counts.count_answer((parsed_ns - began_ns, computing_ns - parsed_ns, took_ns, ended_ns - begun_ns))
+        counts.count_answer((parsed_ns - began_ns, computing_ns - parsed_ns, took_ns, ended_ns - encoding_ns))
         finish(answer)
 
     return done

@@ -1,7 +1,6 @@
 """Read the rows of a body: a document as a whole, a table as it arrives.
 
-The event loop is given back between steps, or a thread reads instead. This module must not know HTTP or any particular
-format.
+Other requests run between two steps, or while a thread reads. This module must not know HTTP or any particular format.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from app.telemetry.stage_timer import Stages
 
 
 class DocumentReading:
-    """Read documents, of which all rows are read before the first is computed."""
+    """Read documents; all rows of a document are read before the first is computed."""
 
     def __init__(self, plane: DataPlane, offload: OffloadThread, max_rows: int) -> None:
         self._plane = plane
@@ -76,7 +75,7 @@ class DocumentReading:
             rows += len(x)
             require_few(rows, self._max_rows)
             stages.record_parse()
-            await asyncio.sleep(0)  # other requests get their turn
+            await asyncio.sleep(0)  # other requests run
             stages.resume()
             require_wanted()
         return blocks
@@ -111,7 +110,7 @@ async def read_stream(
             stages.resume()
             for block in _split(stages, reader.feed(part[start : start + reader.piece_bytes]), block_rows):
                 yield block
-            await asyncio.sleep(0)  # other requests get their turn
+            await asyncio.sleep(0)  # other requests run
     stages.resume()
     for block in _split(stages, reader.finish(), block_rows):
         yield block

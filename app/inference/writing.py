@@ -23,7 +23,7 @@ NUMBERED_BLOCK_ROWS = 64
 
 
 class BrokenOff(Exception):
-    """Raised when an answer breaks off after an error was written; the body must then stay visibly incomplete."""
+    """The answer ended with an error after it had begun; the response must stay visibly incomplete."""
 
 
 @dataclass(slots=True)  # frozen ones take three times as long to create
@@ -56,7 +56,7 @@ class AnswerWriting:
         return NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
 
     async def collect(self, blocks: Iterable[RowBlock]) -> list[bytes]:
-        """Return the whole answer to rows that are all known, in parts, and reserve memory for it.
+        """Return the whole answer to rows that have all been read, in parts, and reserve memory for it.
 
         Raises:
             ServingError: for any error.
@@ -68,7 +68,7 @@ class AnswerWriting:
         return self._end(parts)
 
     async def collect_stream(self, blocks: AsyncIterator[RowBlock]) -> list[bytes]:
-        """Return the whole answer to rows that arrive, as `collect` does."""
+        """Return the whole answer to rows that are still arriving; see `collect`."""
         parts = [self.writer.head()]
         async for block in blocks:
             parts.append(await self.answer(block))
@@ -106,7 +106,7 @@ class AnswerWriting:
         for start in range(0, predictions.rows, size):
             texts.append(self.writer.rows(predictions.part(start, size)))
             self.stages.record_encode()
-            await asyncio.sleep(0)  # other requests get their turn
+            await asyncio.sleep(0)  # other requests run
             self.stages.resume()
         return b"".join(texts)
 

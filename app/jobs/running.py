@@ -1,8 +1,8 @@
 """Run one claimed job: start its process, supervise it and report its progress.
 
-Changes are written to the table four times a second; the same query shows whether the job is to be cancelled. If the
-claim is lost, another process has declared this one dead: the training is killed, and nothing more is written. This
-module must not know queues or other jobs.
+Changes are written to the table four times a second; the same query tells whether to cancel the job. If the claim is
+lost, another process has declared this one dead: the training is killed, and nothing more is written. This module must
+not know queues or other jobs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class JobContext:
 
 
 class RunningJob:
-    """A job that runs in this process."""
+    """A job that runs in this process; once `lost` is set, another process has its claim."""
 
     def __init__(self, claim: Claim, context: JobContext) -> None:
         self.claim = claim
@@ -73,7 +73,7 @@ class RunningJob:
         self._done = asyncio.Event()
         self._stop: tuple[Reason, str] | None = None
         self._child: Child | None = None
-        self._said: JobResult | None = None
+        self._reported: JobResult | None = None
         self._warnings: list[str] = []
         self._lines: deque[str] = deque(maxlen=MAX_LINES_WAITING)
         self._values: dict[str, Any] = {}
@@ -169,9 +169,9 @@ class RunningJob:
         """Return the final result after the process has ended: a version that it published counts as success."""
         job = self.claim.job
         try:
-            if result.reason != "succeeded" and (self._stop or not self._said):
+            if result.reason != "succeeded" and (self._stop or not self._reported):
                 result = find_published(self._context.repository, job) or result
-            self._context.repository.revoke(job.model, job.id)  # to tidy up: the process that could use it has ended
+            self._context.repository.revoke(job.model, job.id)  # the process that could use it has ended
         except (PublishError, OSError):
             logger.warning("the model store could not be tidied up after training job %s", job.id, exc_info=True)
         return result
@@ -180,8 +180,8 @@ class RunningJob:
         job, settings = self.claim.job, self._context.settings
         memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
         command = confine(self._command(permit), memory_bytes)
-        self._child = child = await Child.start(command, training_environment(), self._heard, self._features())
-        listening = asyncio.create_task(child.listen(self._hear), name=f"events of {job.id}")
+        self._child = child = await Child.start(command, training_environment(), self._log_output, self._features())
+        listening = asyncio.create_task(child.listen(self._handle_event), name=f"events of {job.id}")
         grace_s = 0.0
         try:
             await self._control(child, listening)
@@ -190,9 +190,9 @@ class RunningJob:
         finally:
             listening.cancel()
             await child.end(grace_s)
-        if self._stop and not (self._said and self._said.reason == "succeeded"):
+        if self._stop and not (self._reported and self._reported.reason == "succeeded"):
             return end_result(job, *self._stop)
-        return outcome(job, child, self._said, memory_bytes)
+        return outcome(job, child, self._reported, memory_bytes)
 
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
         """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
@@ -229,14 +229,14 @@ class RunningJob:
         columns = self.claim.job.columns
         return b"" if columns is None else json.dumps(columns).encode()
 
-    def _hear(self, line: bytes) -> None:
+    def _handle_event(self, line: bytes) -> None:
         try:
             event = from_line(line)
         except ValidationError:
             logger.warning("training job %s said something that is no event", self.claim.job.id)
             return
         if isinstance(event, JobResult):
-            self._said = event
+            self._reported = event
             return
         if isinstance(event, EpochMetrics):
             self._values["progress"] = event.model_dump(mode="json")
@@ -245,5 +245,5 @@ class RunningJob:
             logger.info("training job %s: %s", self.claim.job.id, event.message)
         self._lines.append(line.decode().strip())
 
-    def _heard(self, line: str) -> None:
+    def _log_output(self, line: str) -> None:
         logger.info("training job %s: %s", self.claim.job.id, line)

@@ -27,7 +27,7 @@ from app.settings import Settings
 from app.telemetry.metrics import ServingMetrics
 
 TIMEOUT_HEADER = b"x-request-timeout-ms"
-# Keys of the ASGI scope with what the server knows about a request, if it is ours.
+# Keys that our own server adds to the ASGI scope.
 COUNTED = "tabserve.counted"  # present if the request is counted against the rate limit already
 GONE = "tabserve.gone"  # a function that tells whether the client disconnected
 ANONYMOUS = Caller(None, frozenset())
@@ -77,7 +77,7 @@ class RequestAdmission:
         Args:
             scope: the ASGI scope; if `COUNTED` is in it, the request was counted already.
             headers: by lower-case name.
-            route: the route that the table matched; a caller that may not be here does not learn that there is none.
+            route: the matched route; None if there is none, which only an admitted caller learns.
 
         Raises:
             ServingError: if the request is refused; the class is the reason.
@@ -126,7 +126,8 @@ def create_admission(settings: Settings, metrics: ServingMetrics) -> RequestAdmi
     """Create the admission for the given settings, and load the keys.
 
     Raises:
-        ConfigurationError: if the keys cannot be used, or the service would be open without an explicit setting.
+        ConfigurationError: if the keys cannot be used, or other machines could use the service although no setting
+            allows it.
     """
     keyring = Keyring(KeyFile(settings.keys_file)) if settings.keys_file else None
     if keyring is not None:

@@ -1,7 +1,7 @@
 """The route table: each route with its scope and the action under which it is audited.
 
-A route that is not in the table does not exist. Paths are looked up as routing sees them, never as an address rebuilt
-from headers. This module must not know HTTP bodies.
+A route that is not in the table does not exist. Lookups use the path that routing uses, never an address rebuilt from
+headers. This module must not know HTTP bodies.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ class Route:
         method: HTTP method.
         template: path with its parameters in braces.
         scope: scope that a caller needs; None admits everybody and is for health probes only.
-        action: name in the audit file of a request that changes something, i.e. needs `train` or `admin` and does more
-            than read; None for others.
+        action: name in the audit file, for a request that changes something with scope `train` or `admin`; else None.
         streams: whether a body in a streaming format is handled while it arrives.
         alias_of: template of the route that does the same, under which requests are counted too.
     """

@@ -1,6 +1,6 @@
 """Show the metrics of all workers in the Prometheus text format.
 
-This module must not know where the state of models, trainings and keys comes from; it is passed in as callables.
+The state of models, trainings and keys comes from callables; this module must not know where it is kept.
 """
 
 from __future__ import annotations

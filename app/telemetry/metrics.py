@@ -1,9 +1,9 @@
 """Count what the service does, in plain Python.
 
-prometheus_client takes 1 to 3 us for each count and cannot add up workers without its own files. This takes 0.2 us, and
-workers add up by reading each other's snapshots. Label values come from the route table and the store only, never from
-client input, so their number is bounded. `version_counters.py` counts what each version did, `exposition.py` shows the
-sum. This module must not import an HTTP framework or torch.
+prometheus_client takes 1 to 3 us for each count and needs its own files to add up workers. This module takes 0.2 us,
+and workers read each other's snapshots. Label values come from the route table and the store only, never from client
+input, so their number is bounded. `version_counters.py` counts what each version did, `exposition.py` shows the sum.
+This module must not import an HTTP framework or torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Collect the figures of all workers, which share them as files in a folder.
+"""Collect the figures of all workers from one file per worker in a shared folder.
 
-The files of workers that ended stay and still count.
+The counts in the files of ended workers stay in the sum.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SharedFigures(WorkerFigures):
         Renaming the file changes its owner, so at every moment it counts once, and for one new worker only.
         """
         for path in self._folder.glob("*.json"):
-            if path == self._file or not _alive(path):
+            if path == self._file or not _is_alive(path):
                 with contextlib.suppress(FileNotFoundError):  # another new worker took it first
                     path.rename(self._file)
                     self._metrics.inherit(_read(self._file))
@@ -75,10 +75,10 @@ class SharedFigures(WorkerFigures):
             family: [[*labels, figures] for labels, figures in by_labels.items()]
             for family, by_labels in self.own().items()
         }
-        aside = self._file.with_suffix(".new")
+        temporary = self._file.with_suffix(".new")
         with contextlib.suppress(OSError):  # a full disk must not stop serving; the next write may succeed
-            aside.write_bytes(orjson.dumps(document))
-            aside.replace(self._file)
+            temporary.write_bytes(orjson.dumps(document))
+            temporary.replace(self._file)
 
     def of_all_workers(self) -> list[Snapshot]:
         """Return the figures of each worker, this one first; of workers that ended, without gauges.
@@ -88,7 +88,7 @@ class SharedFigures(WorkerFigures):
         self.write()
         while True:
             try:
-                others = [_still_true(path) for path in self._folder.glob("*.json") if path != self._file]
+                others = [_current_figures(path) for path in self._folder.glob("*.json") if path != self._file]
                 return [self.own(), *others]
             except FileNotFoundError:  # a new worker took it over and renamed it
                 continue
@@ -99,12 +99,12 @@ def _read(path: Path) -> Snapshot:
     return {family: {tuple(labels): figures for *labels, figures in rows} for family, rows in document.items()}
 
 
-def _still_true(path: Path) -> Snapshot:
+def _current_figures(path: Path) -> Snapshot:
     figures = _read(path)
-    return figures if _alive(path) else {name: figures[name] for name in figures if name not in OF_NOW}
+    return figures if _is_alive(path) else {name: figures[name] for name in figures if name not in OF_NOW}
 
 
-def _alive(path: Path) -> bool:
+def _is_alive(path: Path) -> bool:
     """Tell whether the worker whose process id is the file's name still runs."""
     try:
         os.kill(int(path.stem), 0)

@@ -89,11 +89,11 @@ class Stages:
 
 def outcome_of(error: BaseException) -> Outcome:
     """Return the outcome of a request that ended with this exception."""
-    told: BaseException | None = error
-    if not isinstance(told, (ServingError, ClientGone)):
-        told = error.__cause__  # the error behind an answer that had begun
-    if not isinstance(told, (ServingError, ClientGone)):
-        told = current_deadline().error_at(time.perf_counter_ns())  # the cause may be a client that left or a deadline
-    if told is not None:
-        return told.outcome
+    known: BaseException | None = error
+    if not isinstance(known, (ServingError, ClientGone)):
+        known = error.__cause__  # the error behind an answer that had begun
+    if not isinstance(known, (ServingError, ClientGone)):
+        known = current_deadline().error_at(time.perf_counter_ns())  # the cause may be a client that left or a deadline
+    if known is not None:
+        return known.outcome
     return "cancelled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "error"

@@ -54,6 +54,17 @@ def future() -> Deadline:
     return Deadline(at_ns=time.perf_counter_ns() + 60_000_000_000, gone=lambda: False)
 
 
+def test_deadline_is_the_earlier_of_two_and_keeps_its_client() -> None:
+    gone = bool
+    deadline = Deadline(at_ns=20, gone=gone)
+
+    assert deadline.no_later_than(None) is deadline
+    assert deadline.no_later_than(20) is deadline
+    assert deadline.no_later_than(30) is deadline
+    assert deadline.no_later_than(10) == Deadline(at_ns=10, gone=gone)
+    assert Deadline().no_later_than(10) == Deadline(at_ns=10)
+
+
 def test_only_what_is_still_wanted_is_computed() -> None:
     run = Doubler()
     batcher: Batcher[int, int] = Batcher(run, max_batch_rows=10, max_queue_rows=100)

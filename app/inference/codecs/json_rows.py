@@ -1,8 +1,8 @@
-"""Convert the rows of JSON documents, arrays in feature order or objects by feature name, to float32.
+"""Convert the rows of JSON documents to float32.
 
-The quick way is for well-formed rows and declines all others; the precise way decides what is wrong and where. Both
-accept the same rows with the same bits. Messages never repeat a client's value. This module must not know HTTP or
-torch.
+A row is an array in feature order, or an object by feature name. The quick way is for well-formed rows and declines
+all others; the precise way decides what is wrong and where. Both accept the same rows with the same bits. Messages
+never repeat a client's value. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations

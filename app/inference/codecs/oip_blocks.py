@@ -1,4 +1,4 @@
-"""Read large JSON tensors in steps, so that other requests get their turn.
+"""Read large JSON tensors in steps, so that other requests run in between.
 
 Only plain bodies are read here: one tensor of numbers, flat or as arrays of rows. All other bodies, including invalid
 ones, are left to `oip.py` and `oip_tensors.py`, which give the same rows with the same bits. This module must not know

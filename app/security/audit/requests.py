@@ -24,7 +24,7 @@ MAX_ANSWER_BYTES = 1 << 20
 UNKNOWN_OUTCOME = (499, 504)  # the client disconnected, or its deadline passed: a thread may still complete the work
 
 # Fields copied from a response, and their names in the record.
-_TOLD = {
+_RECORDED_FIELDS = {
     "id": "job",
     "model": "model",
     "dataset": "dataset",
@@ -109,8 +109,8 @@ def _extract_details(content_type: bytes, body: bytes) -> dict[str, object]:
         return {}
     if (kind := str(document.get("type", ""))).startswith(_PROBLEM):
         return {"reason": kind.removeprefix(_PROBLEM)}
-    told = {_TOLD[name]: value for name, value in document.items() if name in _TOLD}
-    return {name: value for name, value in told.items() if isinstance(value, str | int)}
+    named = {_RECORDED_FIELDS[name]: value for name, value in document.items() if name in _RECORDED_FIELDS}
+    return {name: value for name, value in named.items() if isinstance(value, str | int)}
 
 
 class Auditor:

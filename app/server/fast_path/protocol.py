@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol, extended to answer small `POST /predict/{model}` without ASGI.
 
-All other requests, and every request that is unusual in any way, go through uvicorn and ASGI, so this class only has
-to handle the plain case: an HTTP/1.1 request with a small JSON body and no unanswered request before it on the
-connection. It must not know models or parse JSON; both paths pass the body to the same `Pipeline`.
+All other requests go through uvicorn and ASGI. This class only handles the plain case: an HTTP/1.1 request with usual
+headers and a small JSON body, and no unanswered request before it on the connection. It must not know models or parse
+JSON; both paths pass the body to the same `Pipeline`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ MAX_DIRECT_BYTES = 64 << 10
 
 _PREFIX = PREDICT.template.removesuffix("{model}").encode()
 _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
-_JSON_WILL_DO = frozenset(
-    (b"*/*", b"application/json", b"application/json, text/plain, */*")
-)  # axios sends the last one
+_ACCEPTING_JSON = frozenset((b"*/*", b"application/json", b"application/json, text/plain, */*"))  # the last is axios'
 _UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade")) | HEADERS_NEEDING_FULL_CHECKS
 _UNUSUAL_IN_PATH = frozenset(b"/?%#;")
 _SMALL_LENGTH = re.compile(rb"[0-9]{1,6}")
@@ -93,7 +91,7 @@ class DirectProtocol(BoundedProtocol):
             return
         self.phase = BODY_BEGUN
         self._exchange = exchange
-        self.cycle = exchange  # type: ignore[assignment] # it has all that uvicorn looks at
+        self.cycle = exchange  # type: ignore[assignment] # it has all attributes that uvicorn uses
         self.edge.metrics.in_progress += 1
 
     def on_body(self, body: bytes) -> None:
@@ -141,7 +139,7 @@ class DirectProtocol(BoundedProtocol):
                 self.send_400_response("")
 
     def shutdown(self) -> None:
-        """Begin the shutdown: finish the requests that are being answered and end all other waiting."""
+        """Begin the shutdown: requests in progress are finished, responses that wait for an event end."""
         self.edge.lifetime.stopping.set()
         super().shutdown()
 
@@ -216,7 +214,7 @@ class DirectProtocol(BoundedProtocol):
             and name
             and _UNUSUAL_IN_PATH.isdisjoint(name)
             and headers.get(b"content-type") in _JSON_TYPES
-            and headers.get(b"accept", b"*/*") in _JSON_WILL_DO
+            and headers.get(b"accept", b"*/*") in _ACCEPTING_JSON
             and _UNUSUAL_HEADERS.isdisjoint(headers)
             and len(headers) == len(self.headers)
             and b"host" in headers

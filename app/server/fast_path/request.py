@@ -1,7 +1,7 @@
 """One request on the fast path, from its head to its response.
 
-`protocol.py` parses the bytes and decides which requests take the fast path; this module must know neither that nor
-models. A request here needs no task, no future and no ASGI scope.
+A request here needs no task, no future and no ASGI scope. `protocol.py` parses the bytes and chooses the requests; this
+module must know neither that nor models.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Connection(Protocol):
         ...
 
     def on_response_complete(self) -> None:
-        """Go on with the connection after a response was written."""
+        """Read the next request of the connection after a response was written."""
         ...
 
 
 @dataclass(slots=True)
 class Accounting:
-    """What counts, limits and logs the requests of the fast path; see the attributes of `Edge`.
+    """Metrics, limits and log for the requests of the fast path; see the attributes of `Edge`.
 
     Attributes:
         max_in_flight: most requests in progress at a time.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.context import UNLIMITED, Deadline
 from app.inference.batcher import Batcher, Entry
 from app.inference.errors import RowQueueFull
 
@@ -367,7 +368,7 @@ def test_late_answer_that_cannot_be_given_leaves_the_queue_going_on(
         rows = batcher(Doubler(), batch=1)
         for place, item in enumerate((10, 20, 30)):
             entry = rows.submit(item, 1, raises if place == position else answered.append)
-            entry.deadline_ns = 0 if place == position else None
+            entry.deadline = Deadline(at_ns=0) if place == position else UNLIMITED
         for _ in range(4):
             await turn()
         assert rows.queued_rows == 0

@@ -1,7 +1,7 @@
 """The training loop of the MLP: forward, loss, backward, step.
 
-It must not know files, data sources or the console. The same seed on the same machine gives the same weights; every
-random draw comes from `settings.seed`.
+The same seed on the same machine gives the same weights; every random draw comes from `settings.seed`. This module must
+not know files, data sources or the console.
 """
 
 from __future__ import annotations
@@ -49,21 +49,22 @@ class MLPLearner:
         held_out = Batches(validation, classifier.scaler, weights) if validation else None
         optimizer, schedule = optimizer_for(model.parameters, settings), rates(settings)
         best = _BestEpoch(model.parameters, settings.patience if validation else 0)
-        progress, rate = _Progress(settings.epochs, len(train)), next(schedule)
+        progress, rate = _Progress(settings.epochs, len(train), report), next(schedule)
+
         for epoch in range(1, settings.epochs + 1):
             progress.start(epoch)
             total = torch.zeros((), dtype=torch.float64)
-            for batch in batches:  # one optimizer step per batch
+            for batch in batches:
                 model.gradient.zero_()
-                for x, y, share in batch.chunks:  # gradients of the chunks add up
-                    log_p = model.forward(x, training=True)
+                for x, y, share in batch.chunks:  # their gradients add up to that of the batch
+                    log_p = model.forward(x, training=True)  # (K, n)
                     loss = model.loss(log_p, y, share)
                     model.backward(y, share)
                     total.add_(loss, alpha=batch.rows)
-                    if notice := progress.notice(x.shape[0]):
-                        report(notice)
+                    progress.advance(x.shape[0])
                 optimizer.step(model.gradient, rate)
             progress.stop()
+
             metrics = progress.metrics(
                 train_loss=float(total) / len(train),
                 validation_loss=_mean_loss(model, held_out) if held_out else None,
@@ -74,6 +75,7 @@ class MLPLearner:
             require_converging(metrics, loss_of_guessing(len(train.classes)), settings.lr)
             history.append(metrics)
             report(metrics)
+
             watched = metrics.train_loss if metrics.validation_loss is None else metrics.validation_loss
             if best.is_exhausted(watched):
                 break
@@ -110,23 +112,23 @@ def _measure_probe(probe: Probe | None, epoch: int, model: FlatMLP, classifier: 
 class _Progress:
     """Progress and speed of a training of `epochs` epochs with `rows` rows each."""
 
-    def __init__(self, epochs: int, rows: int) -> None:
-        self._epochs, self._rows = epochs, rows
+    def __init__(self, epochs: int, rows: int, report: Report) -> None:
+        self._epochs, self._rows, self._report = epochs, rows, report
         self._started_s = time.perf_counter()
 
     def start(self, epoch: int) -> None:
         self._epoch, self._seen = epoch, 0
-        self._epoch_started_s = self._told_s = time.perf_counter()
+        self._epoch_started_s = self._reported_s = time.perf_counter()
 
-    def notice(self, rows: int) -> Notice | None:
-        """Count rows of the epoch; every `REPORT_S` seconds, return a notice of the progress."""
+    def advance(self, rows: int) -> None:
+        """Count rows of the epoch; every `REPORT_S` seconds, report the progress."""
         self._seen += rows
         now_s = time.perf_counter()
-        if now_s <= self._told_s + REPORT_S or self._seen == self._rows:
-            return None
-        self._told_s, speed = now_s, self._seen / (now_s - self._epoch_started_s)
+        if now_s <= self._reported_s + REPORT_S or self._seen == self._rows:
+            return
+        self._reported_s, speed = now_s, self._seen / (now_s - self._epoch_started_s)
         done = f"{self._seen:,} of {self._rows:,} rows, {speed:,.0f} rows/s"
-        return Notice(message=f"epoch {self._epoch}/{self._epochs}: {done}")
+        self._report(Notice(message=f"epoch {self._epoch}/{self._epochs}: {done}"))
 
     def stop(self) -> None:
         """Stop the clock of the epoch's steps; measurements follow."""
