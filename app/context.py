@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.errors import ClientGone, DeadlinePassed, TooManyBytesHeld
 
-FREE_BYTES = 64 << 10  # of each request, which count for no budget
+FREE_BYTES = 64 << 10  # of each request; they count against no budget
 LOOK_S = 0.25  # interval at which a long operation checks that its result is still wanted
 UNMATCHED = "unmatched"  # the route of a request that no route answers
 

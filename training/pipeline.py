@@ -37,12 +37,23 @@ NONE_ACTIVE = (
 )
 
 
+class ReportFailed(BaseException):
+    """The caller could not take an event; no handler of the training's own failures may take it for one of them."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 def train(run: TrainingRun, report: Report) -> JobResult:
     """Train, measure, publish and, if the gate passes, activate.
 
     Nothing is published unless the result names a version. An unexpected error is logged with its traceback.
     A training has its own process: torch is set to one thread, which is fastest for small batches and makes the weights
     independent of the number of cores.
+
+    Raises:
+        Exception: any exception of `report`, which ends the training.
     """
     torch.set_num_threads(1)
     warnings: list[str] = []
@@ -50,10 +61,15 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     def report_and_keep(event: Event) -> None:
         if isinstance(event, Notice) and event.level == "warning":
             warnings.append(event.message)
-        report(event)
+        try:
+            report(event)
+        except Exception as error:
+            raise ReportFailed(error) from error
 
     try:
         return _train(run, report_and_keep, warnings)
+    except ReportFailed as failed:
+        raise failed.error from None
     except Exception as error:
         if not is_expected(error):
             logging.getLogger(__name__).exception("unexpected error; please report it")

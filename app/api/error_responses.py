@@ -115,6 +115,8 @@ async def _respond_to_router(request: Request, error: Exception) -> Response:
         error = MethodNotAllowed(tuple((error.headers or {}).get("Allow", "").split(", ")))
     elif error.status_code == HTTPStatus.NOT_FOUND:
         error = RouteNotFound()
+    else:
+        raise error  # no route raises another one; the edge reports it
     return await _respond(request, error)
 
 

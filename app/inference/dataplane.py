@@ -207,24 +207,28 @@ def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests:
         raise
 
 
-def overflows(predictions: Predictions) -> list[int]:
-    """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values."""
+def overflows(predictions: Predictions, most: int | None = None) -> list[int]:
+    """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values.
+
+    Args:
+        predictions: those of one request.
+        most: number of rows to return at most; None for all.
+    """
     if predictions.batch.finite:
         return []
-    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1)).tolist()
+    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1))[:most].tolist()
     return rows
 
 
-def require_finite(predictions: Predictions, first: int = 0) -> None:
+def require_finite(predictions: Predictions) -> None:
     """Refuse predictions that are not finite.
 
     Args:
         predictions: those of one request; other requests in the batch do not matter.
-        first: number of its first row.
 
     Raises:
         InvalidInput: if a row overflowed; names the rows.
     """
-    if rows := overflows(predictions):
-        problems = tuple(Problem(first + row, None, OVERFLOW) for row in rows[:MAX_PROBLEMS])
+    if rows := overflows(predictions, most=MAX_PROBLEMS):
+        problems = tuple(Problem(row, None, OVERFLOW) for row in rows)
         raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from app.context import reserve
-from app.errors import InvalidInput, Problem, ServingError
+from app.errors import MAX_PROBLEMS, InvalidInput, Problem, ServingError
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Predictions
@@ -89,7 +89,8 @@ class AnswerWriting:
         """
         predictions = await self.plane.infer(self.model, block.x, self.deadline_ns)
         self.stages.record_compute(*predictions.batch.timing)
-        block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in overflows(predictions)}
+        found = overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
+        block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
         if self.skip is not None:
             text = _write_numbered(self.skip, predictions, block)
         elif block.bad:

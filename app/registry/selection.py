@@ -38,7 +38,7 @@ class VersionSelector:
     def try_refresh(self, known: ServedModel) -> ServedModel | None:
         """Return the result of `refresh`, or None if the model's folder cannot be read.
 
-        So other models are not affected. Each such error is logged once, not at every refresh.
+        Other models are therefore not affected. Each such error is logged once, not at every refresh.
         """
         try:
             model = self.refresh(known)

@@ -1,6 +1,6 @@
 """Run the service in one process or in several workers.
 
-Must not know what the service does. The launcher of several workers never imports torch.
+Must not know what the service does. The supervisor of several workers never imports torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from app.telemetry.logs.setup import for_people
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_GRACE_S = 25.0  # time to finish accepted requests; less than the 35 s of docker-compose.yml
-WORKER = "worker"  # `python -m app worker` is how the launcher starts each of several workers
+WORKER = "worker"  # `python -m app worker` is how the supervisor starts each of several workers
 WELCOME = """
 Tabserve on %(address)s
   pages to try it out:  %(address)s/docs
@@ -54,24 +54,24 @@ def serve(settings: Settings, bound: socket.socket) -> int:
     return server.exit_code
 
 
-def work(descriptor: int, launcher: int) -> int:
+def work(descriptor: int, supervisor: int) -> int:
     """Run one of several workers and return the exit code.
 
     Args:
         descriptor: descriptor of the listener.
-        launcher: descriptor of the pipe on which this worker sends its heartbeat to the launcher.
+        supervisor: descriptor of the pipe on which this worker sends its heartbeat to the supervisor.
     """
     with socket.socket(fileno=descriptor) as bound:
-        os.set_inheritable(launcher, False)
+        os.set_inheritable(supervisor, False)
         bound.set_inheritable(False)
-        server = _server(Settings(), launcher=launcher)
+        server = _server(Settings(), supervisor=supervisor)
         server.run([bound])
         return server.exit_code
 
 
-def _server(settings: Settings, *, launcher: int | None = None, watchdog: Watchdog | None = None) -> DrainingServer:
+def _server(settings: Settings, *, supervisor: int | None = None, watchdog: Watchdog | None = None) -> DrainingServer:
     config = uvicorn.Config(
-        "app.server.worker:create",  # by name, so that the launcher of several workers does not import torch
+        "app.server.worker:create",  # by name, so that the supervisor of several workers does not import torch
         factory=True,
         loop="uvloop",
         http="app.server.fast_path.protocol:DirectProtocol",
@@ -86,7 +86,7 @@ def _server(settings: Settings, *, launcher: int | None = None, watchdog: Watchd
     config.load()
     lifetime = config.loaded_app.lifetime
     return DrainingServer(
-        config, lifetime, drain_s=settings.drain_s, grace_s=SHUTDOWN_GRACE_S, launcher=launcher, watchdog=watchdog
+        config, lifetime, drain_s=settings.drain_s, grace_s=SHUTDOWN_GRACE_S, supervisor=supervisor, watchdog=watchdog
     )
 
 

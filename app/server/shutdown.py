@@ -41,7 +41,7 @@ class DrainingServer(uvicorn.Server):
         *,
         drain_s: float,
         grace_s: float,
-        launcher: int | None = None,
+        supervisor: int | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
         """Configure the server.
@@ -51,15 +51,15 @@ class DrainingServer(uvicorn.Server):
             lifetime: lifetime of that app.
             drain_s: how long to go on serving after a signal; SIGINT, which people send, skips it.
             grace_s: how long accepted requests may take after that.
-            launcher: descriptor of a pipe to the process that started this one and owns the listener. A byte is written
-                to it every second; if the pipe is closed, this server stops. None if there is no launcher.
-            watchdog: checks that the event loop runs, where there is no launcher to do so.
+            supervisor: descriptor of a pipe to the process that started this one and owns the listener. A byte is
+                written to it every second; if the pipe is closed, this server stops. None if there is no supervisor.
+            watchdog: checks that the event loop runs, where there is no supervisor to do so.
         """
         super().__init__(config)
         self._lifetime = lifetime
         self._drain_s = drain_s
         self._grace_s = grace_s
-        self._launcher = launcher
+        self._supervisor = supervisor
         self._watchdog = watchdog
         self._leave_at: float | None = None
         self._told: set[Any] = set()
@@ -79,14 +79,14 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; exit at once if the server has not started yet, or at the second signal.
 
-        Under a launcher, the launcher counts the signals: a worker may get both the signal sent to the process group
-        and the launcher's.
+        Under a supervisor, the supervisor counts the signals: a worker may get both the signal sent to the process
+        group and the supervisor's.
         """
         if not self.started:
             leave(sig)
         if self._leave_at is None:
             self._begin(0 if sig == signal.SIGINT else self._drain_s)
-        elif self._launcher is None:
+        elif self._supervisor is None:
             leave(sig)
 
     async def on_tick(self, counter: int) -> bool:
@@ -131,7 +131,7 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_soon_threadsafe(self._tell_connections, "drain")
 
     async def _stop_listening(self, listeners: list[socket.socket]) -> None:
-        if self._launcher is None:  # else the launcher refuses; other workers may go on
+        if self._supervisor is None:  # else the supervisor refuses; other workers may go on
             for listener in listeners:
                 refuse_new(listener)
         await asyncio.sleep(SETTLE_S)
@@ -149,13 +149,13 @@ class DrainingServer(uvicorn.Server):
             self._told.add(connection)
 
     def _show_life(self) -> None:
-        """Send a heartbeat to the launcher; if it is gone, stop, because only it could restart or stop this process."""
-        if self._launcher is None:
+        """Send a heartbeat to the supervisor; if it is gone, stop: only it could restart or stop this process."""
+        if self._supervisor is None:
             return
         try:
-            os.write(self._launcher, b".")
+            os.write(self._supervisor, b".")
         except BlockingIOError:
-            pass  # the launcher is suspended and the pipe is full
+            pass  # the supervisor is suspended and the pipe is full
         except OSError:
             if self._leave_at is None:
                 logger.error("the process that started this one is gone, so this one stops, too")

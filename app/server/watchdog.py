@@ -1,6 +1,6 @@
 """Restart a single-process service whose event loop hangs, with the same PID and listener.
 
-With several workers the launcher does this (`supervisor.py`). In a single process a thread can do it, because torch
+With several workers the supervisor does this (`supervisor.py`). In a single process a thread can do it, because torch
 programs release the interpreter lock and Python loops hand it to other threads.
 """
 

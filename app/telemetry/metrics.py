@@ -102,7 +102,7 @@ class ServingMetrics:
         self._counter(SWAPS, (result,))[0] += 1
 
     def snapshot(self) -> Snapshot:
-        """Return all that this process has counted; each figure may change independently while they are read."""
+        """Return all that this process has counted; the figures may change independently while they are read."""
         of_now: Snapshot = {IN_PROGRESS: {(): [self.in_progress]}, WAITING: {(): [self.waiting]}}
         return self._figures | self.statistics.figures | of_now
 

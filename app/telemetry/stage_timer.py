@@ -15,8 +15,6 @@ from app.context import CONTEXT, current_deadline
 from app.errors import ClientGone, Outcome, ServingError
 from app.telemetry.version_counters import VersionCounts
 
-# The first match counts; not every error that a client receives is a client error.
-
 
 class Stages:
     """Measure one request, as a context manager around its handling; times of blocks are added up.

@@ -11,8 +11,10 @@ import pytest
 from modelstore import EpochMetrics, ModelRepository, Notice, Permit
 from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
 from training.artifact.torchscript import load
+from training.config.run import TrainingRun
 from training.data.splits import Dataset
 from training.evaluation import plots
+from training.pipeline import train
 
 
 @pytest.fixture
@@ -281,6 +283,16 @@ def test_an_unexpected_error_is_a_result_and_a_traceback_in_the_log(
 
     assert (result.reason, result.detail) == ("failed", "ZeroDivisionError: a mistake of ours")
     assert "Traceback" in caplog.text
+
+
+def test_caller_that_cannot_take_an_event_gets_its_own_error_and_nothing_is_published(folder: Path) -> None:
+    def report(_event: EpochMetrics | Notice) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    with pytest.raises(BrokenPipeError):
+        train(TrainingRun(recipe=recipe(), data_dir=folder / "data", repository=repository(folder)), report)
+
+    assert repository(folder).names() == ()
 
 
 def test_a_job_whose_permit_was_taken_back_publishes_nothing(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Read a CSV file into float32 columns and class codes.
 
 Faults are located by line and column. N is rows and F features everywhere. Memory: the features once, in float32, and
-one block of the file; twice for a moment if the first rows are so long that the estimate of the rows is too low.
+one block of the file; twice for a moment if the first rows are much longer than the others, so that room runs out.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from training.errors import DatasetError
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
-ROOM = 1.02  # spare room: rows are about as long as those of the first block
-GROWTH = 1.25
+ROOM = 1.02  # spare room: the rows to come are about as long as those that were read
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,7 @@ class _Columns:
         self, faults: Faults, header: tuple[str, ...], features: tuple[str, ...], target: str, max_classes: int
     ) -> None:
         self.seen = 0
+        self._seen_bytes = 0
         self._faults = faults
         position_of = {name: position for position, name in enumerate(header)}
         self._features = features
@@ -122,11 +122,12 @@ class _Columns:
         columns = [self._numbers(block, name, at) for name, at in zip(self._features, self._positions, strict=True)]
         codes = self._classes(block)
         first, self.seen = self.seen, self.seen + len(block)
+        self._seen_bytes += sum(map(len, block.rows)) + len(block)
         if self._faults:
             self._hold(0)
             return
         if self.seen > len(self._x):
-            self._hold(int(GROWTH * self.seen) if first else _estimate_rows(block, file_bytes))
+            self._hold(max(self.seen, int(ROOM * self.seen * file_bytes / self._seen_bytes)))
         marks = np.zeros(len(block), dtype=np.uint64)
         for position, (column, merging) in enumerate(zip(columns, self._merging, strict=True)):
             self._x[first : self.seen, position] = column.astype(np.float64, copy=False)  # as in a request
@@ -148,7 +149,7 @@ class _Columns:
         return Table(file, sha256, self._features, x, codes, values, lines, marks, warnings)
 
     def _hold(self, rows: int) -> None:
-        """Copy the columns to new arrays of so many rows."""
+        """Copy the columns to new arrays of `rows` rows."""
         self._x = _extend(self._x, rows)
         self._codes = _extend(self._codes, rows)
         self._lines, self._marks = _extend(self._lines, rows), _extend(self._marks, rows)
@@ -196,14 +197,8 @@ class _Columns:
         return ranks
 
 
-def _estimate_rows(first: Block, file_bytes: int) -> int:
-    """Estimate the number of rows of a file from its first block, with some to spare."""
-    block_bytes = sum(map(len, first.rows)) + len(first)
-    return max(len(first), int(ROOM * len(first) * file_bytes / block_bytes))
-
-
 def _extend(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:
-    """Return a copy with so many rows, those behind the last one unwritten."""
+    """Return a copy with `rows` rows; the added ones are uninitialised."""
     longer = np.empty((rows, *column.shape[1:]), dtype=column.dtype)
     kept = min(rows, len(column))
     longer[:kept] = column[:kept]

@@ -33,10 +33,9 @@ class Warnings:
         first, self._rows = self._rows, self._rows + predictions.rows
         if predictions.batch.outside is None:
             return
-        outside = predictions.batch.outside[predictions.start : predictions.stop]
-        values = predictions.batch.x[predictions.start : predictions.stop][
-            outside
-        ]  # (W,), in row-major order, as np.nonzero below
+        part = slice(predictions.start, predictions.stop)
+        outside = predictions.batch.outside[part]
+        values = predictions.batch.x[part][outside]  # (W,), in row-major order, as np.nonzero below
         room = MAX_WARNINGS - len(self._listed)
         self._omitted += max(0, len(values) - room)
         if len(values) and room:

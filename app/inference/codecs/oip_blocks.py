@@ -70,7 +70,7 @@ def blocks(request: InferRequest, values: bytes, schema: ModelSchema) -> Iterato
     if len(shape) != 2 or shape[1] != features or not shape[0]:
         raise Unusual
     nested, left = _ROW.match(values) is not None, shape[0] * features
-    rest = np.empty(0, dtype=np.float32)  # the begin of a row, after flat values
+    rest = np.empty(0, dtype=np.float32)  # the beginning of a row, after flat values
     for text in pieces(values, _BETWEEN_ROWS if nested else _BETWEEN_NUMBERS, 0, len(values)):
         x = _nested(text, features) if nested else floats_of_text(text)
         if x is None or (left := left - len(x)) < 0:

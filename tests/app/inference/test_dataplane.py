@@ -142,7 +142,7 @@ def test_overflow_of_one_request_is_its_own(repository: ModelRepository) -> None
     assert [overflows(answer) for answer in (first, second, third)] == [[], [1], []]
 
 
-def test_overflow_names_rows_of_the_whole_request(repository: ModelRepository) -> None:
+def test_overflow_names_rows_of_the_whole_request_and_at_most_as_many_as_asked(repository: ModelRepository) -> None:
     publish_as_means(repository, Overflows(2, 0.0))
     x = np.full((2000, 2), 0.5, dtype=np.float32)
     x[[3, 1999]] = 3e38
@@ -152,9 +152,10 @@ def test_overflow_names_rows_of_the_whole_request(repository: ModelRepository) -
 
     answer, _ = with_plane(repository, scene)
     assert overflows(answer) == [3, 1999]
+    assert overflows(answer, most=1) == [3]
     with pytest.raises(InvalidInput) as refused:
-        require_finite(answer, first=100)
-    assert [problem.row for problem in refused.value.problems] == [103, 2099]
+        require_finite(answer)
+    assert [problem.row for problem in refused.value.problems] == [3, 1999]
 
 
 def test_many_overflows_are_cut(repository: ModelRepository) -> None:
