@@ -230,19 +230,3 @@ def test_unknown_model_is_404_and_lists_the_known_ones(steady: TestClient, path:
 
 def test_unknown_model_lists_the_known_ones(steady: TestClient) -> None:
     assert "means, thirds" in predict(steady, [[1, 2]], "/predict/nobody").json()["detail"]
-
-
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_other_content_type_is_415(steady: TestClient, content_type: str | None) -> None:
-    headers = {"content-type": content_type} if content_type else {}
-
-    answer = steady.post("/predict/means", content=b'{"instances": [[1, 2]]}', headers=headers)
-
-    assert answer.status_code == 415
-    assert "application/json" in answer.json()["detail"]
-
-
-def test_content_type_may_have_parameters(steady: TestClient) -> None:
-    headers = {"content-type": "Application/JSON; charset=utf-8"}
-
-    assert steady.post("/predict/means", content=b'{"instances": [[1, 2]]}', headers=headers).status_code == 200
