@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from starlette.testclient import TestClient
+import asyncio
 
-from app.api.bodies import MAX_SMALL_BYTES
+import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
+from starlette.types import Message
+
+from app.api.bodies import MAX_SMALL_BYTES, declared_length, media_type, parse_json, read_json, read_small
+from app.api.errors import BodyTooLarge, UnsupportedContentType
+from app.api.routes.oip import IndexQuery
+from app.errors import InvalidInput, MalformedBody
 from tests.app.problems import assert_failure, assert_problem
 from tests.app.tables import (
     CSV,
@@ -49,3 +56,64 @@ def test_text_that_says_another_encoding_than_utf8_is_refused(steady: TestClient
 @pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "utf8", "US-ASCII"])
 def test_text_in_utf8_is_taken_by_any_of_its_names(steady: TestClient, charset: str) -> None:
     assert post(steady, as_csv(rows(3), TWO), f"{CSV}; header=present;Charset={charset}").status_code == 200
+
+
+def asked(content_type: str | None, *pieces: bytes, **headers: str) -> Request:
+    """Return a request whose body comes in these pieces."""
+    left = list(pieces)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": left.pop(0) if left else b"", "more_body": bool(left)}
+
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = named if content_type is None else {"content-type": content_type, **named}
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    return Request({"type": "http", "method": "POST", "path": "/", "headers": raw}, receive)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        (None, ""),
+        ("", ""),
+        ("text/csv", "text/csv"),
+        (" Text/CSV ; header=present", "text/csv"),
+        ("application/json, text/csv", "application/json"),
+    ],
+)
+def test_media_type_is_read_without_case_and_parameters(header: str | None, kind: str) -> None:
+    assert media_type(header) == kind
+
+
+@pytest.mark.parametrize(
+    ("length", "size"),
+    [("0", 0), ("1024", 1024), ("9" * 30, 10**18 - 1), ("", None), ("-1", None), ("1.0", None), ("two", None)],
+)
+def test_declared_length_is_a_number_or_nothing(length: str, size: int | None) -> None:
+    assert declared_length(asked(None, content_length=length)) == size
+    assert declared_length(asked(None)) is None
+
+
+def test_small_body_is_read_to_its_limit_in_any_pieces() -> None:
+    half = b"x" * (MAX_SMALL_BYTES // 2)
+
+    assert asyncio.run(read_small(asked(None, half, half))) == half + half
+    with pytest.raises(BodyTooLarge):
+        asyncio.run(read_small(asked(None, half, half, b"x")))
+
+
+def test_json_body_is_read_strictly() -> None:
+    assert asyncio.run(read_json(asked("application/json", b'{"ready"', b": true}"), IndexQuery)).ready
+    with pytest.raises(UnsupportedContentType):
+        asyncio.run(read_json(asked("text/plain", b"{}"), IndexQuery))
+    for body in (b"", b"{", b"\xff", b'{"ready": true, "ready": false}', b"[" * 100_000):
+        with pytest.raises(MalformedBody):
+            asyncio.run(read_json(asked("application/json", body), IndexQuery))
+
+
+def test_wrong_field_is_named_and_its_value_is_not_repeated() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_json(b'{"ready": "xqzjv"}', IndexQuery)
+
+    assert [problem.feature for problem in refused.value.problems] == ["ready"]
+    assert "xqzjv" not in str(refused.value)
