@@ -1,4 +1,4 @@
-"""Determine the path prefix under which a proxy serves the service, for use in links.
+"""Determine the path prefix under which a proxy serves the service, and build links with it.
 
 A proxy may strip the prefix from the path or keep it; both work. The `X-Forwarded-Prefix` header is only honoured from
 proxies that the settings trust; without it, the prefix from the settings is used, if any. This module must not know
@@ -12,6 +12,8 @@ import ipaddress
 import re
 from collections.abc import Collection, MutableMapping
 from typing import Any
+
+from fastapi import Request
 
 from app.errors import ConfigurationError
 
@@ -89,3 +91,13 @@ def _network(given: str) -> Network:
         raise ConfigurationError(
             f"TABSERVE_TRUSTED_PROXIES={given!r}: expected addresses or networks by comma, such as 10.0.0.5,10.1.0.0/16"
         ) from error
+
+
+def prefix_of(request: Request) -> str:
+    """Return the path prefix under which a proxy serves the service, or an empty string."""
+    return str(request.scope.get("root_path", ""))
+
+
+def link(request: Request, path: str) -> str:
+    """Return the path by which the client reaches a path of the service."""
+    return prefix_of(request) + path

@@ -56,7 +56,7 @@ def bind_listener(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-    except (OSError, UnicodeError) as error:
+    except (OSError, TypeError) as error:  # a TypeError for what cannot be written as a name
         listener.close()
         why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
         raise ConfigurationError(f"TABSERVE_HOST={host}, TABSERVE_PORT={port}: {why}; choose another") from error

@@ -32,7 +32,7 @@ class ParsingProtocol(HttpToolsProtocol):
 
     Attributes:
         bounds: set by the subclass before a connection is made.
-        phase, since_s, received, excused_s: see `app.server.timeouts.Connection`.
+        phase, since_s, received, excused_s: see `app.server.timeouts.TimedConnection`.
         deaf: nothing more is read, because the last input was refused or the connection ends.
         counted: the bytes received besides the body data of the current request are counted, to be bounded.
         lengths: the values of Content-Length, which are not among the headers.

@@ -26,7 +26,7 @@ class BoundedProtocol(ParsingProtocol):
     """HTTP protocol with deadlines and refusals; see the module docstring. A subclass writes the refusals.
 
     Attributes:
-        answered: see `app.server.timeouts.Connection`.
+        answered: see `app.server.timeouts.TimedConnection`.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

@@ -18,7 +18,7 @@ FEW_BYTES = 64 << 10  # of a response: a client that reads this many in the time
 IDLE, HEAD_BEGUN, HEAD, BODY_BEGUN, BODY, FIRST = range(6)
 
 
-class Connection(Protocol):
+class TimedConnection(Protocol):
     """The parts of a connection that the checks use.
 
     Attributes:
@@ -64,7 +64,7 @@ class Pace:
         self._answered = 0
         self._idle_since_s = 0.0
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: TimedConnection) -> None:
         """Start the checks; the first is due in a second."""
         self._next = connection.loop.call_later(LOOK_S, self._look, connection)
 
@@ -78,7 +78,7 @@ class Pace:
         """Note that the client has read most of the buffered data."""
         self._stuck = None
 
-    def _look(self, connection: Connection) -> None:
+    def _look(self, connection: TimedConnection) -> None:
         """Check whether the client keeps up, and schedule the next check."""
         self.begin(connection)
         if self._is_stuck(connection) or connection.has_left():
@@ -93,7 +93,7 @@ class Pace:
         elif late_s(connection) > connection.bounds.timeout_s:
             connection.give_up()
 
-    def _is_idle(self, connection: Connection) -> bool:
+    def _is_idle(self, connection: TimedConnection) -> bool:
         """Tell whether the keep-alive time passed without a request; detected up to `LOOK_S` late."""
         now, cycle = connection.loop.time(), connection.cycle
         if connection.answered != self._answered or (cycle is not None and not cycle.response_complete):
@@ -101,7 +101,7 @@ class Pace:
             return False
         return now - self._idle_since_s > connection.timeout_keep_alive
 
-    def _is_stuck(self, connection: Connection) -> bool:
+    def _is_stuck(self, connection: TimedConnection) -> bool:
         """Tell whether the client read less than `FEW_BYTES` of the buffered response within the time limit."""
         cycle, transport = connection.cycle, connection.transport
         waiting = transport.get_write_buffer_size()
@@ -115,7 +115,7 @@ class Pace:
         return now - self._stuck[0] > connection.bounds.send_timeout_s
 
 
-def late_s(connection: Connection) -> float:
+def late_s(connection: TimedConnection) -> float:
     """Return how long the client has kept the service waiting, in seconds, less the time earned by received bytes."""
     earned_s = connection.received / connection.bounds.min_rate if connection.phase == BODY else 0.0
     return connection.loop.time() - connection.since_s - connection.excused_s - earned_s

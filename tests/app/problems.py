@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 import app.main  # noqa: F401 - so that every error is known
 from app.errors import ServingError
@@ -56,3 +58,18 @@ def assert_problem(answer: httpx2.Response, status: int) -> dict[str, Any]:
     assert leaks(answer.text) == []
     assert SECRET not in answer.text.lower()
     return document
+
+
+def assert_failure(answer: httpx2.Response, status: int) -> str:
+    """Check the one error shape of the protocol, and that nothing was let out; return the message."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    document = json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    assert list(document) == ["error"]
+    message: str = document["error"]
+    assert len(message) > 20
+    assert answer.headers["x-request-id"]
+    assert (HTTPStatus(status) in TRY_AGAIN) == (answer.headers.get("retry-after", "").isdecimal())
+    assert not [text for text in NOT_FOR_CLIENTS if text in answer.text]
+    assert SECRET not in answer.text.lower()
+    return message

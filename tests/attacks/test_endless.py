@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.app.server.fast_path.test_protocol import high
+from tests.app.server.live import high
 from tests.app.sockets import GOOD, Connection, connected
 from tests.attacks.conftest import Guarded
 from tests.attacks.measuring import Asking, peak_bytes, reset_peak, resident_bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.security.keys import Scope
-from tests.app.server.fast_path.test_protocol import high
+from tests.app.server.live import high
 from tests.app.sockets import GOOD, connected
 from tests.attacks.conftest import Guarded
 from tests.attacks.messages import head, in_chunks

@@ -19,9 +19,9 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 
-from app.api.links import prefix_of
 from app.api.openapi.responses import add_refusals
 from app.api.openapi.security import add_security
+from app.api.prefix import prefix_of
 from app.api.schemas.common import COMPONENTS, NUMBER, Document, instances, json_body
 from app.api.schemas.models import example_of
 from app.security.keys import Scope

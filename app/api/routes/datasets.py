@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from app.api.bodies import check_content_type, declared_length, media_type
 from app.api.errors import TabSeparated
-from app.api.links import link
 from app.api.parameters import DatasetPath
+from app.api.prefix import link
 from app.api.schemas.common import Document, csv_body, links, problems
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.links import prefix_of
 from app.api.parameters import ModelPath, VersionPath
+from app.api.prefix import prefix_of
 from app.api.schemas.common import problems
 from app.api.schemas.model_views import history_json, model_info, version_info
 from app.api.schemas.models import CompareQuery, HistoryQuery, ModelInfo, ModelList, VersionHistory, VersionInfo

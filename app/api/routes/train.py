@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api.bodies import read_json
-from app.api.links import link
 from app.api.parameters import JobPath
 from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
+from app.api.prefix import link
 from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
 from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, request_schema

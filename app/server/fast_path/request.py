@@ -23,7 +23,7 @@ from app.telemetry.logs.requests import RequestLog
 from app.telemetry.metrics import RequestFigures, ServingMetrics
 
 
-class Connection(Protocol):
+class DirectConnection(Protocol):
     """The parts of a connection that an exchange uses."""
 
     transport: asyncio.Transport
@@ -89,7 +89,7 @@ class DirectExchange:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: DirectConnection,
         accounting: Accounting,
         head: PlainHead,
         request_id: bytes | None,

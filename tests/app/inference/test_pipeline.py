@@ -111,19 +111,6 @@ def test_rows_with_tabs_are_answered_as_those_with_commas(steady: TestClient) ->
     assert (answer.status_code, base_type(answer), answer.content) == (200, CSV, usual.content)
 
 
-@pytest.mark.parametrize("charset", ["utf-16", '"UTF-16LE"', "iso-8859-1", "windows-1252", ""])
-@pytest.mark.parametrize("given", [JSON, CSV, NDJSON, "application/jsonl", "text/tab-separated-values"])
-def test_text_that_says_another_encoding_than_utf8_is_refused(steady: TestClient, given: str, charset: str) -> None:
-    problem = assert_problem(post(steady, b"{}", f"{given}; charset={charset}"), 415)
-
-    assert "charset=utf-8" in problem["detail"]
-
-
-@pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "utf8", "US-ASCII"])
-def test_text_in_utf8_is_taken_by_any_of_its_names(steady: TestClient, charset: str) -> None:
-    assert post(steady, as_csv(rows(3), TWO), f"{CSV}; header=present;Charset={charset}").status_code == 200
-
-
 @pytest.mark.parametrize("wanted", STREAMED, ids=IDS.get)
 @pytest.mark.parametrize("query", ["layout=columns", "on_error=skip", "ignore_extra=true"])
 def test_query_that_is_not_for_json_in_leaves_its_other_formats_as_they_are(

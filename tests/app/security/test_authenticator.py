@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from app.security.authenticator import FAILURES, Authenticator
@@ -15,11 +13,6 @@ from app.security.rate_limit import TokenBuckets
 HERE = "192.0.2.1"
 NOBODY: frozenset[Scope] = frozenset()
 ALL = frozenset(Scope)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "keys.json")
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ from tests.app.waiting import until
 BOTH = frozenset((Scope.PREDICT, Scope.METRICS))
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "keys.json")
-
-
 def ring_of(file: KeyFile) -> Keyring:
     ring = Keyring(file)
     ring.load()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -166,23 +165,3 @@ def run_training(*arguments: str) -> None:
     with Popen([sys.executable, "-m", "training", *arguments], cwd=PROJECT, stdout=PIPE, stderr=PIPE) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-
-
-def test_address_in_use_ends_the_start_with_3(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        starts = [start(tmp_path / workers, "--port", port, "--workers", workers) for workers in ("1", "2")]
-        errors = [process.communicate(timeout=60)[1].decode() for process in starts]
-
-    assert [process.returncode for process in starts] == [3, 3]
-    assert all("Address already in use" in error for error in errors)
-    assert not any("Traceback" in error for error in errors)
-
-
-def start(folder: Path, *arguments: str) -> Popen[bytes]:
-    """Start a service that is not waited for."""
-    folders = ["--models-dir", str(folder / "models"), "--state-dir", str(folder / "state")]
-    command = [sys.executable, "-m", "app", *arguments, *folders, "--device", "cpu"]
-    return Popen(command, stdout=PIPE, stderr=PIPE, cwd=PROJECT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -12,45 +11,11 @@ from starlette.testclient import TestClient
 
 from modelstore import ModelRepository
 from modelstore.names import RESERVED
+from tests.app.openapi import contents, operations, responses, walk
 from tests.app.waiting import until
 from tests.fakes import publish
 
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
-
-
-@pytest.fixture(scope="module")
-def document(steady: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = steady.get("/openapi.json").json()
-    return found
-
-
-def walk(node: object) -> Iterator[dict[str, Any]]:
-    """Yield every object in the document."""
-    if isinstance(node, dict):
-        yield node
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from walk(child)
-
-
-def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            yield path, method, operation
-
-
-def responses(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield status and response of an operation; those that many have in common are referred to."""
-    for status, response in operation["responses"].items():
-        common = response.get("$ref", "").rpartition("/")[2]
-        yield status, document["components"]["responses"][common] if common else response
-
-
-def contents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield each media type object of requests and responses."""
-    for _, _, operation in operations(document):
-        yield from operation.get("requestBody", {}).get("content", {}).values()
-        for _, response in responses(document, operation):
-            yield from response.get("content", {}).values()
 
 
 def test_document_has_the_shape_of_openapi_3_1(document: dict[str, Any]) -> None:
@@ -89,23 +54,9 @@ def test_every_schema_is_a_valid_schema(document: dict[str, Any]) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_every_error_is_described_as_problem_details(document: dict[str, Any]) -> None:
-    for path, method, operation in operations(document):
-        for code, response in responses(document, operation):
-            if code.startswith(("4", "5")) and path != "/readyz" and not path.startswith("/v2"):  # has its own errors
-                assert list(response["content"]) == ["application/problem+json"], (method, path, code)
-
-
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
     assert all(o.get("summary") and o["tags"] for _, _, o in operations(document))
     assert all(o.get("description") for _, _, o in operations(document))
-
-
-def test_real_errors_fit_the_described_shape(steady: TestClient, document: dict[str, Any]) -> None:
-    validator = jsonschema.Draft202012Validator(document["components"]["schemas"]["Problem"])
-
-    validator.validate(steady.get("/nowhere").json())
-    validator.validate(steady.post("/predict/means", json={"instances": [[1, "2"]]}).json())
 
 
 def test_real_answer_fits_the_described_shape(steady: TestClient, document: dict[str, Any]) -> None:
@@ -179,22 +130,6 @@ def test_schema_of_a_model_refuses_what_the_model_refuses(document: dict[str, An
     assert not validator.is_valid({"instances": [[1, 2]], "other": 1})
 
 
-def test_training_example_fits_its_schema(document: dict[str, Any]) -> None:
-    content = document["paths"]["/train"]["post"]["requestBody"]["content"]["application/json"]
-    schema = {**content["schema"], "components": document["components"]}
-
-    for example in content["examples"].values():
-        jsonschema.Draft202012Validator(schema).validate(example["value"])
-
-
-def test_every_operation_says_what_it_may_answer_before_it_is_asked(document: dict[str, Any]) -> None:
-    for path, method, operation in operations(document):
-        is_open = path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
-        expected = {"400", "408", "413", "431", "500", "504"}
-        expected |= set() if is_open else {"401", "403", "415", "421", "429", "503"}
-        assert expected <= set(operation["responses"]), (method, path)
-
-
 @pytest.mark.parametrize(
     "path",
     ["/predict/means?layuot=columns", "/train?limt=5", "/models/means/versions?befor=3", "/predict?on_eror=skip"],
@@ -206,58 +141,6 @@ def test_a_misspelt_query_parameter_is_refused(steady: TestClient, path: str) ->
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["feature"] == re.findall(r"\?(\w+)", path)[0]
-
-
-def test_queries_never_say_null(document: dict[str, Any]) -> None:
-    queries = [p for _, _, o in operations(document) for p in o.get("parameters", ()) if p["in"] == "query"]
-
-    assert len(queries) >= 15
-    assert not any(kind == {"type": "null"} for query in queries for kind in query["schema"].get("anyOf", ()))
-
-
-def test_numbers_that_float32_cannot_hold_are_outside_the_schema(steady: TestClient, document: dict[str, Any]) -> None:
-    schema = document["paths"]["/predict/means"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-
-    for number, status in ((3.4028235677973366e38, 422), (3.4028235677973362e38, 200), (1e39, 422), (-3.4e38, 200)):
-        body = {"instances": [[0, number]]}
-        assert jsonschema.Draft202012Validator(schema).is_valid(body) == (status == 200)
-        assert steady.post("/predict/means", json=body).status_code == status
-
-
-def test_links_lead_to_operations(document: dict[str, Any]) -> None:
-    identifiers = {operation["operationId"] for _, _, operation in operations(document)}
-    links = [
-        link
-        for _, _, operation in operations(document)
-        for _, response in responses(document, operation)
-        for link in response.get("links", {}).values()
-    ]
-
-    assert len(links) == 4 * 4 + 2 * 2
-    assert {link["operationId"] for link in links} <= identifiers
-
-
-def test_routes_that_read_headers_say_which(document: dict[str, Any]) -> None:
-    def headers(path: str, method: str) -> set[str]:
-        parameters = document["paths"][path][method].get("parameters", ())
-        return {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
-
-    assert headers("/train", "post") == {"Prefer", "Idempotency-Key"}
-    assert headers("/train/{job_id}/retry", "post") == {"Prefer"}
-    assert headers("/train/{job_id}/events", "get") == {"Last-Event-ID"}
-
-
-def test_what_is_no_json_is_described_as_what_it_is(document: dict[str, Any]) -> None:
-    put = document["paths"]["/datasets/{name}"]["put"]
-    events = document["paths"]["/train/{job_id}/events"]["get"]
-
-    assert list(put["requestBody"]["content"]) == ["text/csv"]
-    assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
-    for path, method in (
-        ("/datasets/{name}", "delete"),
-        ("/models/{model}/versions/{version}", "delete"),
-    ):
-        assert "content" not in document["paths"][path][method]["responses"]["204"]
 
 
 def test_newly_published_model_appears_and_a_removed_feature_set_goes(

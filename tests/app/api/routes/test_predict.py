@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from modelstore import ModelRepository
-from tests.fakes import publish
-
 
 def predict(client: TestClient, instances: object, path: str = "/predict/means", **fields: object) -> Any:
     return client.post(path, json={"instances": instances, **fields})
@@ -74,24 +71,6 @@ def test_arrays_and_objects_may_be_mixed(steady: TestClient) -> None:
 
 def test_integers_are_numbers(steady: TestClient) -> None:
     assert predict(steady, [[1, 0]]).content == predict(steady, [[1.0, 0.0]]).content
-
-
-def test_model_may_be_named_in_the_body(steady: TestClient) -> None:
-    by_body = predict(steady, [[0.5, 0.25]], "/predict", model="means")
-
-    assert by_body.content == predict(steady, [[0.5, 0.25]]).content
-
-
-@pytest.mark.parametrize("place", ["path", "body", "both"])
-def test_version_may_be_named(client: TestClient, repository: ModelRepository, place: str) -> None:
-    version = publish(repository, shift=0.5, activate=False)
-    path = f"/predict/means/versions/{version}" if place != "body" else "/predict/means"
-    fields = {"version": version} if place != "path" else {}
-
-    answer = predict(client, [[0.25, 0.25]], path, **fields).json()
-
-    assert (answer["version"], answer["predictions"][0]["probabilities"]["high"]) == (2, 0.75)
-    assert predict(client, [[0.25, 0.25]]).json()["version"] == 1
 
 
 def test_value_outside_the_training_range_is_answered_with_a_warning(steady: TestClient) -> None:
@@ -214,13 +193,6 @@ def test_escaped_feature_name_is_the_same_name(steady: TestClient) -> None:
     assert answer.status_code == 200
 
 
-def test_model_must_be_named_somewhere(steady: TestClient) -> None:
-    answer = predict(steady, [[1, 2]], "/predict")
-
-    assert answer.status_code == 422
-    assert "POST /predict/{model}" in answer.json()["detail"]
-
-
 @pytest.mark.parametrize("path", ["/predict/nobody", "/predict/..%2F..%2Fetc", "/predict/means%00", "/predict/MEANS"])
 def test_unknown_model_is_404_and_lists_the_known_ones(steady: TestClient, path: str) -> None:
     answer = predict(steady, [[1, 2]], path)
@@ -230,19 +202,3 @@ def test_unknown_model_is_404_and_lists_the_known_ones(steady: TestClient, path:
 
 def test_unknown_model_lists_the_known_ones(steady: TestClient) -> None:
     assert "means, thirds" in predict(steady, [[1, 2]], "/predict/nobody").json()["detail"]
-
-
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_other_content_type_is_415(steady: TestClient, content_type: str | None) -> None:
-    headers = {"content-type": content_type} if content_type else {}
-
-    answer = steady.post("/predict/means", content=b'{"instances": [[1, 2]]}', headers=headers)
-
-    assert answer.status_code == 415
-    assert "application/json" in answer.json()["detail"]
-
-
-def test_content_type_may_have_parameters(steady: TestClient) -> None:
-    headers = {"content-type": "Application/JSON; charset=utf-8"}
-
-    assert steady.post("/predict/means", content=b'{"instances": [[1, 2]]}', headers=headers).status_code == 200

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import json
-import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -17,22 +14,17 @@ from app.main import create_app
 from app.security.audit.requests import Auditor
 from app.security.audit.trail import AuditTrail
 from app.security.audit.verification import verify
-from app.security.audit.watch import Serving, Watch
-from app.security.errors import AuditUnavailable
+from app.security.audit.watch import Watch
 from app.security.keys import KeyFile, Scope
 from app.security.permissions import ROUTES
 from app.settings import Settings
 from modelstore import ModelRepository
+from tests.app.security.audit.files import records
 from tests.app.waiting import until
 from tests.fakes import publish
 
 CSV = {"content-type": "text/csv"}
 DATA = b"age,visits,churned\n" + b"34,2,no\n51,0,yes\n" * 20
-
-
-@pytest.fixture
-def path(settings: Settings) -> Path:
-    return settings.state_dir / "audit.jsonl"
 
 
 def with_keys(settings: Settings) -> TestClient:
@@ -51,11 +43,6 @@ def operator(settings: Settings, repository: ModelRepository) -> Iterator[TestCl
     publish(repository)
     with with_keys(settings) as client:
         yield client
-
-
-def records(path: Path, action: str) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-    return [record for record in found if record["action"] == action]
 
 
 def test_everything_that_changes_something_has_a_name_on_record() -> None:
@@ -170,107 +157,6 @@ def test_what_was_done_is_answered_as_it_ended_even_if_its_end_cannot_be_put_on_
 
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert [record["outcome"] for record in records(path.with_suffix(".away"), "dataset.put")] == ["asked"]
-
-
-def test_many_at_once_wait_together_for_the_disk_and_are_all_on_it(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-
-    async def main() -> int:
-        trail = AuditTrail(path)
-        await trail.record("test", "ok", number=-1)
-        writes = int(_syscalls("syscw"))
-        await asyncio.gather(*(trail.record("test", "ok", number=number) for number in range(1000)))
-        writes = int(_syscalls("syscw")) - writes
-        await trail.close()
-        return writes
-
-    assert asyncio.run(main()) < 20
-    assert [record["number"] for record in records(path, "test")] == list(range(-1, 1000))
-    assert verify([path]).records == 1001
-
-
-def _syscalls(name: str) -> str:
-    lines = Path(f"/proc/{os.getpid()}/io").read_text().splitlines()
-    return dict(line.split(": ") for line in lines)[name]
-
-
-def test_file_that_another_process_never_lets_go_of_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "audit.jsonl"
-    path.touch(0o600)
-    holder = os.open(path, os.O_RDONLY)
-    fcntl.flock(holder, fcntl.LOCK_EX)
-    monkeypatch.setattr("app.security.audit.trail.DEADLINE_S", 0.05)
-    monkeypatch.setattr("app.security.audit.chain.LOCK_DEADLINE_S", 0.2)
-
-    async def main() -> None:
-        trail = AuditTrail(path)
-        with pytest.raises(AuditUnavailable):
-            await trail.record("test", "ok")
-        monkeypatch.undo()
-        os.close(holder)
-        await trail.record("test", "ok", number=2)
-        await trail.close()
-
-    asyncio.run(main())
-
-    assert verify([path]).records in (1, 2)  # what was given up may have been written all the same
-    assert records(path, "test")[-1]["number"] == 2
-
-
-def test_watch_puts_versions_keys_and_refusals_on_record_once(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-    serving, keys = [Serving("iris", 1, "a" * 64, {})], [(1, True)]
-
-    async def main() -> None:
-        trail = AuditTrail(path)
-        watch = Watch(trail, lambda: serving, lambda: keys[0])
-        watch.look()
-        watch.look()
-        serving[0] = Serving("iris", 2, "b" * 64, {3: "golden_mismatch"})
-        keys[0] = (2, True)
-        watch.look()
-        keys[0] = (2, False)
-        serving.clear()
-        watch.look()
-        for _ in range(100):
-            watch.count("192.0.2.1", "key-not-accepted", None)
-        watch.count("192.0.2.1", "scope-missing", "0123456789ab")
-        watch.tell_refusals()
-        watch.tell_refusals()
-        await trail.close()
-
-    asyncio.run(main())
-
-    assert [(r["version"], r.get("version_before")) for r in records(path, "model.swapped")] == [(1, None), (2, 1)]
-    (refused,) = records(path, "model.refused")
-    assert (refused["version"], refused["reason"]) == (3, "golden_mismatch")
-    assert [r["outcome"] for r in records(path, "keys.reload")] == ["ok", "failed"]
-    assert len(records(path, "model.gone")) == 1
-    failures = [(r["peer"], r.get("key"), r["reason"], r["count"]) for r in records(path, "auth.fail")]
-    assert failures == [
-        ("192.0.2.1", None, "key-not-accepted", 100),
-        ("192.0.2.1", "0123456789ab", "scope-missing", 1),
-    ]
-
-
-def test_refusals_of_very_many_clients_take_bounded_room(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-
-    async def main() -> None:
-        trail = AuditTrail(path)
-        watch = Watch(trail, tuple, lambda: (0, True))
-        for number in range(5000):
-            watch.count(f"192.0.2.{number}", "key-not-accepted", None)
-        watch.tell_refusals()
-        await trail.close()
-
-    asyncio.run(main())
-
-    found = records(path, "auth.fail")
-    assert len(found) == 1001
-    assert sum(record["count"] for record in found) == 5000
 
 
 def test_requests_refused_for_their_key_are_counted(settings: Settings, path: Path) -> None:

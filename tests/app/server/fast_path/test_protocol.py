@@ -7,15 +7,8 @@ import contextlib
 import gc
 import json
 import re
-import signal
-import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from subprocess import Popen
 
-import httpx
 import hypothesis
 import pytest
 import uvicorn
@@ -26,84 +19,20 @@ from app.main import create_app
 from app.server.fast_path.protocol import MAX_DIRECT_BYTES, DirectProtocol
 from app.settings import Settings
 from modelstore import ModelRepository
-from tests.app.broken import publish_as_means
-from tests.app.overflow import Overflows
 from tests.app.problems import FIELDS
+from tests.app.server.live import (
+    LIVEZ,
+    Live,
+    ask,
+    high,
+    in_progress,
+    mean,
+    rows_body,
+)
 from tests.app.sockets import GOOD, JSON, Answer, Connection, chunked, connected, request
 from tests.app.waiting import until
 from tests.fakes import publish
-from tests.processes import service
 from tests.properties import examples
-
-FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-CLASSES = ("setosa", "versicolor", "virginica")
-LIVEZ = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
-
-
-@dataclass(frozen=True)
-class Live:
-    """A running service with the model `iris`: the mean of four features, version 2 adds a half."""
-
-    client: httpx.Client
-    process: Popen[bytes]
-    log: Path
-
-    @property
-    def url(self) -> httpx.URL:
-        return self.client.base_url
-
-
-def store_in(folder: Path) -> None:
-    repository = ModelRepository(folder / "models")
-    publish(repository, "iris", features=FEATURES, classes=CLASSES)
-    publish(repository, "iris", features=FEATURES, classes=CLASSES, shift=0.5, activate=False)
-    publish_as_means(repository, Overflows(2, 0.0))
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("live")
-    store_in(folder)
-    with service(folder) as (client, process):
-        yield Live(client, process, folder / "service.log")
-
-
-@pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Run a service that waits for company, so that requests can be caught waiting, and takes small bodies only."""
-    folder = tmp_path_factory.mktemp("patient")
-    store_in(folder)
-    environment = {"TABSERVE_MAX_BATCH_WAIT_S": "0.4", "TABSERVE_MAX_BODY_BYTES": "1024"}
-    with service(folder, environment=environment) as (client, process):
-        yield Live(client, process, folder / "service.log")
-
-
-@pytest.fixture
-def connection(live: Live) -> Iterator[Connection]:
-    with connected(live.url) as connection:
-        yield connection
-
-
-def ask(url: httpx.URL, *packets: bytes) -> Answer:
-    """Return the answer to one request on a connection of its own."""
-    with connected(url) as connection:
-        connection.send(*packets)
-        return connection.answer()
-
-
-def rows_body(*rows: tuple[float, ...], **fields: object) -> bytes:
-    return json.dumps({"instances": rows, **fields}).encode()
-
-
-def high(answer: Answer) -> float:
-    """Return the probability of the last class of the first row: the mean of its features."""
-    assert answer.status == 200, answer
-    return float(json.loads(answer.body)["predictions"][0]["probabilities"]["virginica"])
-
-
-def mean(value: float) -> bytes:
-    """Return a body whose answer is `value`."""
-    return rows_body((value,) * 4)
 
 
 def comparable(answer: Answer) -> tuple[int, object, dict[str, str]]:
@@ -279,157 +208,7 @@ def test_problem_says_the_id_of_its_request(live: Live) -> None:
     assert document["request_id"] == answer.headers["x-request-id"] == "mine"
 
 
-# Connections
-
-
-def test_connection_is_kept_and_answers_again_and_again(connection: Connection) -> None:
-    for value in (0.0, 0.25, 0.5, 0.75, 1.0):
-        connection.send(request(mean(value)))
-        assert high(connection.answer()) == value
-
-
-def test_connection_is_kept_after_an_error(connection: Connection) -> None:
-    for body, status in ((b"{}", 422), (b"x", 400), (GOOD, 200), (b"", 400), (GOOD, 200)):
-        connection.send(request(body))
-        assert connection.answer().status == status
-
-
-@pytest.mark.parametrize("body", [GOOD, b"{}"], ids=["good", "bad"])
-@pytest.mark.parametrize("path", ["/predict/iris", "/predict/iris?"], ids=["short", "uvicorn"])
-def test_connection_is_closed_if_the_client_wants_it(connection: Connection, path: str, body: bytes) -> None:
-    connection.send(request(body, path, {**JSON, "connection": "close"}))
-
-    assert connection.answer().headers["connection"] == "close"
-    assert connection.rest() == b""
-
-
-def test_http_1_0_is_answered_and_closed(connection: Connection) -> None:
-    connection.send(request(protocol="HTTP/1.0"))
-
-    assert high(connection.answer()) == 0.625
-    assert connection.rest() == b""
-
-
-MIXES = {
-    "two": "ss",
-    "three": "sss",
-    "ten": "s" * 10,
-    "other route behind": "sl",
-    "other route before": "ls",
-    "alternating": "slslsl",
-    "uvicorn's way between": "suscs",
-    "errors between": "sesbs",
-    "uvicorn's way first": "ucsuc",
-    "version between": "svsvs",
-}
-
-
-def part(kind: str, value: float) -> bytes:
-    """Return a request: s short, u uvicorn's way, c chunked, v version in the body, l livez, e and b errors."""
-    return {
-        "s": request(mean(value)),
-        "u": request(mean(value), "/predict/iris?"),
-        "c": b"".join(chunked(mean(value))),
-        "v": request(rows_body((value,) * 4, version=1)),
-        "l": LIVEZ,
-        "e": request(b"{}"),
-        "b": request(b"nonsense"),
-    }[kind]
-
-
-@pytest.mark.parametrize("split", [False, True], ids=["one packet", "a packet each"])
-@pytest.mark.parametrize("busy", [False, True], ids=["alone", "with another connection"])
-@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES.keys())
-def test_pipelined_requests_are_answered_in_order(live: Live, mix: str, busy: bool, split: bool) -> None:
-    values = [place / 16 for place in range(len(mix))]
-    packets = [part(kind, value) for kind, value in zip(mix, values, strict=True)]
-    with connected(live.url) as connection, connected(live.url) as other:
-        if busy:
-            other.send(request()[:40])
-        connection.send(*packets if split else [b"".join(packets)])
-        for kind, value in zip(mix, values, strict=True):
-            answer = connection.answer()
-            if kind in "succv":
-                assert high(answer) == value
-            else:
-                assert answer.status == {"l": 200, "e": 422, "b": 400}[kind]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mix", ["ss", "sls", "seu"])
-def test_pipelined_requests_that_wait_for_their_batch_are_answered_in_order(patient: Live, mix: str) -> None:
-    values = [place / 16 for place in range(len(mix))]
-    with connected(patient.url) as connection:
-        connection.send(b"".join(part(kind, value) for kind, value in zip(mix, values, strict=True)))
-        answers = [connection.answer() for _ in mix]
-
-    assert [high(answer) for kind, answer in zip(mix, answers, strict=True) if kind in "su"] == [
-        value for kind, value in zip(mix, values, strict=True) if kind in "su"
-    ]
-
-
-@pytest.mark.parametrize("path", ["/predict/iris", "/predict/iris?"], ids=["short", "uvicorn"])
-def test_expect_100_continue_is_told_to_go_on(connection: Connection, path: str) -> None:
-    raw = request(GOOD, path, {**JSON, "expect": "100-continue"})
-
-    connection.send(raw[: -len(GOOD)])
-    assert connection.head() == (100, {})
-    connection.send(GOOD)
-
-    assert high(connection.answer()) == 0.625
-
-
-def test_expect_100_continue_of_a_body_that_is_too_large_is_refused_without_it(connection: Connection) -> None:
-    raw = request(b" " * (9 << 20), headers={**JSON, "expect": "100-continue"})
-
-    connection.send(raw[: raw.index(b"\r\n\r\n") + 4])
-
-    assert connection.answer().status == 413
-
-
-@pytest.mark.parametrize("chunks", [1, 2, 7, len(GOOD)])
-def test_chunked_request_is_answered(live: Live, chunks: int) -> None:
-    step = -(-len(GOOD) // chunks)
-    packets = chunked(*(GOOD[at : at + step] for at in range(0, len(GOOD), step)))
-
-    assert high(ask(live.url, *packets)) == 0.625
-    assert high(ask(live.url, b"".join(packets))) == 0.625
-
-
-@pytest.mark.parametrize("path", ["/predict/iris", "/predict/iris?"], ids=["short", "uvicorn"])
-def test_request_may_come_byte_by_byte(live: Live, path: str) -> None:
-    assert high(ask(live.url, *(bytes([byte]) for byte in request(path=path)))) == 0.625
-
-
-def test_request_may_be_split_anywhere(connection: Connection) -> None:
-    raw = request()
-    for at in range(1, len(raw)):
-        connection.send(raw[:at], raw[at:])
-        assert high(connection.answer()) == 0.625, at
-
-
-def test_end_of_one_request_and_begin_of_the_next_may_share_a_packet(connection: Connection) -> None:
-    raw = request(mean(0.25)) + request(mean(0.5)) + request(mean(0.75))
-    third = len(raw) // 3
-
-    connection.send(raw[: third + 20], raw[third + 20 : 2 * third + 50], raw[2 * third + 50 :])
-
-    assert [high(connection.answer()) for _ in range(3)] == [0.25, 0.5, 0.75]
-
-
 # Clients that go away
-
-
-def in_progress(live: Live) -> float:
-    found = re.search(r"^tabserve_http_requests_in_progress (\S+)$", live.client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])
-
-
-def held_up(live: Live) -> float:
-    found = re.search(r"^tabserve_http_requests_waiting (\S+)$", live.client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])
 
 
 def answered(live: Live, code: str) -> float:
@@ -477,111 +256,6 @@ def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patien
     assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
 
 
-def test_client_that_goes_away_with_pipelined_requests_leaves_its_neighbours_served(patient: Live) -> None:
-    with connected(patient.url) as leaver, connected(patient.url) as neighbour:
-        leaver.send(request(mean(0.25)) + request(mean(0.5)) + LIVEZ)
-        neighbour.send(request(mean(0.75)))
-        until(lambda: in_progress(patient) == 3, "both wait")
-        leaver.reset()
-
-        assert high(neighbour.answer()) == 0.75
-
-    until(lambda: in_progress(patient) == 1, "only the scrape is in progress")
-
-
-def test_garbage_behind_a_request_that_waits_does_not_come_before_its_answer(patient: Live) -> None:
-    with connected(patient.url) as connection:
-        connection.send(request(mean(0.25)) + b"garbage\r\n\r\n")
-
-        assert high(connection.answer()) == 0.25
-        assert connection.answer().status == 400
-        assert connection.rest() == b""
-
-
-def test_half_closed_client_still_gets_its_answer(connection: Connection) -> None:
-    connection.send(request())
-    connection.socket.shutdown(socket.SHUT_WR)
-
-    assert high(connection.answer()) == 0.625
-
-
-# What is no request
-
-
-LENGTH = b"POST /predict/iris HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
-NO_HTTP = {
-    "garbage": b"garbage\r\n\r\n",
-    "binary": bytes(range(256)),
-    "tls": bytes.fromhex("16030100c8010000c40303") + bytes(100),
-    "http 2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "unknown version": b"GET /livez HTTP/9.9\r\n\r\n",
-    "no target": b"GET \r\n\r\n",
-    "line feeds only": LENGTH.replace(b"\r\n", b"\n") + b"content-length: 2\n\n{}",
-    "space before a colon": b"GET /livez HTTP/1.1\r\nhost : a\r\n\r\n",
-    "folded header": b"GET /livez HTTP/1.1\r\n folded: b\r\n\r\n",
-    "header without name": b"GET /livez HTTP/1.1\r\n: a\r\n\r\n",
-    "null byte in a header": b"GET /livez HTTP/1.1\r\nhost: a\0b\r\n\r\n",
-    "two lengths that differ": LENGTH + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{} ",
-    "two lengths that agree": LENGTH + b"content-length: 2\r\ncontent-length: 2\r\n\r\n{}",
-    "length and chunks": LENGTH + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks and length": LENGTH + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\n",
-    "signed length": LENGTH + b"content-length: +2\r\n\r\n{}",
-    "negative length": LENGTH + b"content-length: -2\r\n\r\n{}",
-    "length with underscore": LENGTH + b"content-length: 1_0\r\n\r\n{}        ",
-    "length is text": LENGTH + b"content-length: two\r\n\r\n{}",
-    "length beyond 64 bits": LENGTH + b"content-length: 18446744073709551618\r\n\r\n{}",
-    "chunk size is text": LENGTH + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
-    "chunk size beyond 64 bits": LENGTH + b"transfer-encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n{}",
-    "chunk without its end": LENGTH + b"transfer-encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("raw", NO_HTTP.values(), ids=NO_HTTP.keys())
-def test_what_is_no_request_gets_one_problem_and_the_connection_is_closed(live: Live, raw: bytes) -> None:
-    with connected(live.url) as connection:
-        connection.send(raw)
-        answer = connection.answer()
-        assert connection.rest() == b""
-
-    assert answer.status == 400
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["connection"] == "close"
-    assert list(json.loads(answer.body)) == FIELDS
-    assert json.loads(answer.body)["request_id"] == answer.headers["x-request-id"]
-
-
-def statuses(raw: bytes) -> list[int]:
-    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3})", raw)]
-
-
-def all_answers(url: httpx.URL, raw: bytes) -> bytes:
-    """Return everything that comes back to bytes after which the client says no more."""
-    with connected(url) as connection:
-        connection.send(raw)
-        connection.socket.shutdown(socket.SHUT_WR)
-        return connection.rest()
-
-
-@examples(100)
-@hypothesis.given(st.data())
-def test_no_damage_to_a_request_is_ever_a_5xx(live: Live, data: st.DataObject) -> None:
-    raw = bytearray(request(headers={**JSON, "connection": "close"}))
-    for _ in range(data.draw(st.integers(1, 3))):
-        start = data.draw(st.integers(0, len(raw) - 1))
-        raw[start : start + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-
-    found = statuses(all_answers(live.url, bytes(raw)))
-
-    assert len(found) <= 2
-    assert all(status < 500 for status in found)
-
-
-@examples(50)
-@hypothesis.given(st.integers(0, len(request()) - 1))
-def test_half_a_request_is_not_answered_with_success(live: Live, end: int) -> None:
-    assert 200 not in statuses(all_answers(live.url, request()[:end]))
-
-
 @examples(100)
 @hypothesis.given(st.binary(max_size=100))
 def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> None:
@@ -599,47 +273,7 @@ def test_service_is_well_after_all_of_this(live: Live) -> None:
     assert not re.search(r'code="5\d\d"', live.client.get("/metrics").text)
 
 
-# Many at once, and the end
-
-
-def test_many_connections_at_once_get_their_own_answers(live: Live) -> None:
-    values = [number / 64 for number in range(64)]
-    connections = [Connection(live.url) for _ in values]
-    for turn in range(5):
-        for connection, value in zip(connections, values, strict=True):
-            connection.send(request(mean(value), headers={**JSON, "x-request-id": f"{turn}-{value}"}))
-        for connection, value in zip(connections, values, strict=True):
-            answer = connection.answer()
-            assert (high(answer), answer.headers["x-request-id"]) == (value, f"{turn}-{value}")
-    for connection in connections:
-        connection.socket.close()
-
-
-@pytest.mark.slow
-def test_requests_in_flight_are_answered_before_the_end(tmp_path: Path) -> None:
-    store_in(tmp_path)
-    waiting, sending, other_way = request(mean(0.25)), request(mean(0.5)), request(rows_body((0.75,) * 4, version=1))
-    cut = {waiting: len(waiting), sending: len(sending) - 5, other_way: len(other_way) - 5}
-    with service(tmp_path, environment={"TABSERVE_MAX_BATCH_WAIT_S": "0.6"}) as (client, process):
-        live = Live(client, process, tmp_path / "service.log")
-        connections = {raw: Connection(live.url) for raw in (sending, other_way, waiting)}
-        for raw, connection in connections.items():
-            connection.send(raw[: cut[raw]])
-        until(lambda: (in_progress(live), held_up(live)) == (2, 2), "one and the scrape are answered, two are sent")
-        process.send_signal(signal.SIGTERM)
-        until(lambda: "no more connections" in live.log.read_text(), "the service ends")
-        for raw, connection in connections.items():
-            connection.send(raw[cut[raw] :])
-
-        answers = [connections[raw].answer() for raw in (waiting, sending, other_way)]
-
-        assert [high(answer) for answer in answers] == [0.25, 0.5, 0.75]
-        assert [answer.headers["connection"] for answer in answers] == ["close"] * 3
-        assert [connection.rest() for connection in connections.values()] == [b""] * 3
-        client.close()
-        assert process.wait(3) == 0
-    for connection in connections.values():
-        connection.socket.close()
+# What is left behind
 
 
 async def asked_meanwhile(settings: Settings, connections: int, requests: int) -> int:

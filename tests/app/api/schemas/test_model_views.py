@@ -1,0 +1,103 @@
+"""Models and versions are shown as store and registry have them."""
+
+from __future__ import annotations
+
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from modelstore import Baseline, GateReport, ModelRepository
+from tests.app.broken import damage
+from tests.app.problems import assert_problem
+from tests.fakes import MeanModel, manifest_for, publish, script
+
+
+def test_model_shows_what_its_manifest_says(steady: TestClient) -> None:
+    shown = steady.get("/models/means").json()
+
+    assert shown["description"] == "the mean of its features"
+    assert shown["classes"] == ["low", "high"]
+    assert [(f["name"], f["unit"], f["min"], f["max"]) for f in shown["features"]] == [
+        ("left", "cm", 0, 1),
+        ("right", "cm", 0, 1),
+    ]
+    assert shown["metrics"]["test"]["log_loss"] == 0.25
+    assert shown["metrics"]["test"]["confusion"] == [[5, 0], [0, 5]]
+    assert (shown["versions"], shown["active_version"], shown["serving_version"], shown["reason"]) == ([1], 1, 1, None)
+
+
+def test_version_shows_where_it_comes_from_but_no_golden_rows(client: TestClient, repository: ModelRepository) -> None:
+    model = MeanModel(2, 0.0)
+    data = script(model)
+    gate = GateReport(policy="if_better", passed=False, reason="log loss 0.3 against 0.2", active_version=1)
+    manifest = manifest_for(model, data, gate=gate)
+    baselines = {"knn": Baseline(accuracy=0.5, log_loss=0.7)}
+    repository.publish(manifest.model_copy(update={"baselines": baselines}), data)
+
+    shown = client.get("/models/means/versions/2").json()
+
+    assert (shown["name"], shown["version"], shown["state"], shown["active"]) == ("means", 2, "stored", False)
+    assert (shown["sha256"], shown["size_bytes"]) == (manifest.sha256, len(data))
+    assert shown["gate"]["reason"] == "log loss 0.3 against 0.2"
+    assert shown["baselines"] == {"knn": {"accuracy": 0.5, "log_loss": 0.7}}
+    assert shown["lineage"]["code"] == "0.1.0"
+    assert "golden" not in shown
+
+
+def test_serving_version_is_shown_as_such(steady: TestClient) -> None:
+    shown = steady.get("/models/means/versions/1").json()
+
+    assert (shown["state"], shown["active"], shown["reason"]) == ("serving", True, None)
+
+
+def test_version_that_cannot_be_read_is_shown_with_the_reason(client: TestClient, repository: ModelRepository) -> None:
+    publish(repository, activate=False)
+    (repository.find("means", 2).path / "manifest.json").write_text("{}")
+
+    shown = client.get("/models/means/versions/2").json()
+
+    assert (shown["state"], shown["metrics"]) == ("refused", {})
+    assert shown["reason"].startswith("manifest_invalid: ")
+
+
+def test_model_without_a_good_version_is_unavailable(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    damage(repository, 1)
+
+    with TestClient(create_app(settings)) as client:
+        shown = client.get("/models/means").json()
+
+    assert (shown["state"], shown["serving_version"], shown["device"], shown["example"]) == (
+        "unavailable",
+        None,
+        None,
+        None,
+    )
+    assert shown["reason"] == "integrity_sha256: model.pt is not the file that was published"
+
+
+def test_history_comes_in_parts(client: TestClient, repository: ModelRepository) -> None:
+    for _ in range(4):
+        publish(repository, activate=False)
+
+    seen, path = [], "/models/means/versions?limit=2"
+    while path:
+        part = client.get(path).json()
+        seen.append([version["version"] for version in part["versions"]])
+        path = part["next"]
+
+    assert seen == [[5, 4], [3, 2], [1]]
+    assert_problem(client.get("/models/means/versions?limit=101"), 422)
+    assert_problem(client.get("/models/nobody/versions"), 404)
+
+
+def test_history_shows_a_version_that_cannot_be_read_with_the_reason(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    publish(repository, activate=False)
+    (repository.find("means", 2).path / "manifest.json").write_text("{}")
+
+    broken = client.get("/models/means/versions").json()["versions"][0]
+
+    assert (broken["version"], broken["metrics"], broken["created"]) == (2, {}, None)
+    assert broken["reason"].startswith("manifest_invalid: ")

@@ -1,0 +1,64 @@
+"""Changes that no request asks for are on record once, and refused clients take bounded room."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from app.security.audit.trail import AuditTrail
+from app.security.audit.watch import Serving, Watch
+from tests.app.security.audit.files import records
+
+
+def test_watch_puts_versions_keys_and_refusals_on_record_once(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    serving, keys = [Serving("iris", 1, "a" * 64, {})], [(1, True)]
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        watch = Watch(trail, lambda: serving, lambda: keys[0])
+        watch.look()
+        watch.look()
+        serving[0] = Serving("iris", 2, "b" * 64, {3: "golden_mismatch"})
+        keys[0] = (2, True)
+        watch.look()
+        keys[0] = (2, False)
+        serving.clear()
+        watch.look()
+        for _ in range(100):
+            watch.count("192.0.2.1", "key-not-accepted", None)
+        watch.count("192.0.2.1", "scope-missing", "0123456789ab")
+        watch.tell_refusals()
+        watch.tell_refusals()
+        await trail.close()
+
+    asyncio.run(main())
+
+    assert [(r["version"], r.get("version_before")) for r in records(path, "model.swapped")] == [(1, None), (2, 1)]
+    (refused,) = records(path, "model.refused")
+    assert (refused["version"], refused["reason"]) == (3, "golden_mismatch")
+    assert [r["outcome"] for r in records(path, "keys.reload")] == ["ok", "failed"]
+    assert len(records(path, "model.gone")) == 1
+    failures = [(r["peer"], r.get("key"), r["reason"], r["count"]) for r in records(path, "auth.fail")]
+    assert failures == [
+        ("192.0.2.1", None, "key-not-accepted", 100),
+        ("192.0.2.1", "0123456789ab", "scope-missing", 1),
+    ]
+
+
+def test_refusals_of_very_many_clients_take_bounded_room(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        watch = Watch(trail, tuple, lambda: (0, True))
+        for number in range(5000):
+            watch.count(f"192.0.2.{number}", "key-not-accepted", None)
+        watch.tell_refusals()
+        await trail.close()
+
+    asyncio.run(main())
+
+    found = records(path, "auth.fail")
+    assert len(found) == 1001
+    assert sum(record["count"] for record in found) == 5000
