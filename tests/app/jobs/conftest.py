@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.jobs import worker
+from app.jobs.claims import Claims
+from app.jobs.database import Database
+from app.jobs.store import JobStore
 from app.settings import Settings
 from tests.app.runners import Trainings, trainings, write_training
 
@@ -37,3 +40,13 @@ def there(settings: Settings, here: Trainings) -> Iterator[Trainings]:
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a runner look for work once when it starts, and then only if it is woken."""
     monkeypatch.setattr(worker, "POLL_INTERVAL_S", 3600.0)
+
+
+@pytest.fixture
+def store(database: Database) -> JobStore:
+    return JobStore(database)
+
+
+@pytest.fixture
+def claims(database: Database) -> Claims:
+    return Claims(database, "somebody")

@@ -14,7 +14,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from app.errors import ConfigurationError, StoreUnavailable
-from app.jobs.claims import Claims
 from app.jobs.database import DATABASE_FILE, HEAD, Database
 from app.jobs.records import JobStatus
 from app.jobs.store import JobStore
@@ -93,15 +92,6 @@ def test_migrations_end_in_the_tables_that_the_code_uses(database: Database) -> 
 
         assert context.get_current_revision() == HEAD
         assert compare_metadata(context, METADATA) == []
-
-
-def test_numbers_of_removed_jobs_are_not_used_again(database: Database) -> None:
-    store = JobStore(database)
-    last = store.cancel(add(store).id)
-    Claims(database, "somebody").retain(0)
-
-    assert store.page() == ([], None)
-    assert add(store).number == last.number + 1
 
 
 OPENS = """

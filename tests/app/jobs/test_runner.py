@@ -11,19 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs import runner as runners
-from app.jobs import threads
 from app.jobs.errors import JobConflict
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.runner import LOOK_INTERVAL_S
 from app.settings import Settings
-from app.telemetry.in_flight import Flight
-from app.telemetry.metrics import ServingMetrics
 from modelstore import Overrides
-from tests.app.runners import Trainings, lock, trainings
+from tests.app.runners import Trainings, trainings
 from tests.app.waiting import until
 
 
@@ -136,33 +132,6 @@ def test_whatever_keeps_the_table_from_being_opened_is_logged_and_tried_again(
 
         assert here.ended(job).detail == "enough"
     assert [line.levelname for line in caplog.records if line.message.startswith("no training")] == ["ERROR"]
-
-
-def test_x6_request_waits_for_a_locked_table_no_longer_than_the_deadline_and_is_not_being_answered_meanwhile(
-    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """X6: opening a table for the first time takes up to ten seconds, and stood outside of both."""
-    monkeypatch.setattr(threads, "ANSWER_DEADLINE_S", 0.5)
-    metrics = ServingMetrics()
-
-    async def ask(runner: runners.JobRunner) -> None:
-        flight = Flight(metrics, 1)
-        CONTEXT.set(RequestContext(flight=flight))
-        flight.begin()
-        task = asyncio.create_task(runner.list())
-        await asyncio.sleep(0)  # it goes on as far as it can
-        assert (metrics.waiting, metrics.in_progress) == (1, 0)
-        await task
-
-    settings.state_dir.mkdir(exist_ok=True)
-    locked = contextlib.ExitStack()
-    locked.enter_context(lock(settings))
-    with locked, trainings(settings) as here:
-        with pytest.raises(StoreUnavailable, match="does not answer now"):
-            here.call(ask, here.runner)
-        assert not [line for line in caplog.records if line.message.startswith("no training")]  # it is still opening
-        locked.close()
-        until(lambda: here.runner.count_unfinished() or None, "the table")  # alembic makes one at a time in a process
 
 
 @pytest.mark.slow
