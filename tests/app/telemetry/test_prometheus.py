@@ -7,9 +7,7 @@ from types import SimpleNamespace
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.telemetry.metric_families import FAMILIES
 from app.telemetry.metrics import ServingMetrics
-from app.telemetry.prometheus import CONTENT_TYPE
 from tests.app.telemetry.figures import busy, count, parsed, text
 
 
@@ -31,12 +29,3 @@ def test_figures_are_written_as_prometheus_client_writes_them() -> None:
 
     assert len(parsed(shown)) > 100
     assert parsed(theirs) == parsed(shown)
-
-
-def test_every_family_has_a_help_text_and_the_prefix_even_without_samples() -> None:
-    page = text(ServingMetrics())
-
-    for name, family in FAMILIES.items():
-        assert name.startswith("tabserve_")
-        assert f"# HELP {name} {family.help}\n# TYPE {name} {family.kind}\n" in page
-    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
