@@ -14,6 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from tests.app.waiting import until
 
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
 
 @dataclass(frozen=True)
 class Span:

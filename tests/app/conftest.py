@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.jobs.database import Database
 from app.main import create_app
 from app.settings import Settings
-from modelstore import ModelRepository
+from modelstore import ModelRepository, SigningKey
 from tests import postgres
 from tests.app.databases import opened
 from tests.fakes import publish
@@ -56,3 +56,15 @@ def database(url: str | None, tmp_path: Path) -> Iterator[Database]:
     database = opened(url, tmp_path / "state")
     yield database
     database.close()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    file = tmp_path / "signing.key"
+    SigningKey.create(file)
+    return file
+
+
+@pytest.fixture
+def signing(settings: Settings, key_file: Path) -> Settings:
+    return settings.model_copy(update={"signing_key_file": key_file})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from app.jobs.claims import Claim, Claims
 from app.jobs.database import Database
@@ -31,3 +33,9 @@ def claimed(claims: Claims, concurrency: int = 100) -> Claim:
 
 def failure(model: str = "iris", detail: str = "so it is") -> JobResult:
     return JobResult(reason="failed", detail=detail, model=model)
+
+
+def job(job_id: str = "j1", **more: object) -> TrainingJob:
+    """Return a job that is in no table; what is not given is None."""
+    values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
+    return TrainingJob(**(values | {"id": job_id, "model": "iris", "overrides": {}} | more))

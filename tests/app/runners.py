@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from app.datasets.store import DatasetStore
 from app.jobs.records import Ending, TrainingJob, TrainingRequest
 from app.jobs.runner import JobRunner
+from app.jobs.tablefile import DATABASE_FILE
 from app.settings import Settings
 from modelstore import Inspection, ModelRepository
 from tests.app.waiting import until
@@ -136,3 +138,12 @@ def trainings(settings: Settings, published: Callable[[], Awaitable[None]] | Non
 def threads_of(pid: int) -> int:
     """Return how many threads a process has."""
     return len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208 - names only
+
+
+@contextlib.contextmanager
+def lock(settings: Settings) -> Iterator[None]:
+    """Hold the job table as somebody does who writes for a long time."""
+    with contextlib.closing(sqlite3.connect(settings.state_dir / DATABASE_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("ROLLBACK")

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import resource
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset, StorageFull
-from app.datasets.folders import Contents, StoredDataset
-from app.datasets.store import BUFFER_BYTES, MAX_SMALL_CHECKS, MAX_UPLOADS, SMALL_BYTES, DatasetStore, InUse
+from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset
+from app.datasets.store import MAX_SMALL_CHECKS, MAX_UPLOADS, SMALL_BYTES, DatasetStore
 from app.errors import InvalidInput, ServingError, StoreUnavailable, TooManyStreams
-from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
+from modelstore import ColumnSummary, DatasetSummary, Inspection
+from tests.app.datasets.uploads import (
+    NONE,
+    ONE,
+    TWO,
+    broken_off,
+    files,
+    files_of,
+    look,
+    pieces,
+    put,
+    run,
+    sha256,
+    store_file,
+    used,
+)
 
-PROJECT = Path(__file__).resolve().parent.parent.parent.parent
-ONE = b"x,y\n1,a\n"
-TWO = b"x,y\n1,a\n2,b\n"
 HOSTILE = (
     "..",
     ".",
@@ -42,77 +45,6 @@ HOSTILE = (
     "%2e",
 )
 
-T = TypeVar("T")
-
-
-async def look(file: Path) -> Inspection:
-    """Find as many rows as the file has line feeds but one; a file that says `bad` has a fault."""
-    data = await asyncio.to_thread(file.read_bytes)
-    if b"bad" in data:
-        return Inspection(faults=(DatasetFault(line=3, column="x", problem="is not a number"),))
-    summary = DatasetSummary(
-        rows=data.count(b"\n") - 1,
-        size_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        columns=(ColumnSummary(name="x", kind="numeric"),),
-    )
-    return Inspection(summary=summary)
-
-
-def used(*contents: tuple[str, str]) -> InUse:
-    """Return what tells that trainings need these contents."""
-
-    async def tell() -> Contents:
-        return frozenset(contents)
-
-    return tell
-
-
-NONE = used()
-
-
-async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-
-
-async def broken_off() -> AsyncIterator[bytes]:
-    yield ONE * (BUFFER_BYTES // len(ONE) + 1)
-    raise ConnectionResetError
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "datasets"
-
-
-@pytest.fixture
-def store(root: Path) -> DatasetStore:
-    return DatasetStore(root, 1 << 24, look)
-
-
-def run(work: Coroutine[object, object, T]) -> T:
-    return asyncio.run(work)
-
-
-def put(store: DatasetStore, name: str, data: bytes, in_use: InUse = NONE) -> tuple[StoredDataset, bool]:
-    return run(store.put(name, pieces(data), in_use, len(data)))
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def files(root: Path) -> list[str]:
-    """Return all files below the root, but for the lock."""
-    found = sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
-    return [name for name in found if name != ".lock"]
-
-
-def files_of(name: str, *contents: bytes) -> list[str]:
-    ours = [f"{name}/{sha256(data)}/{file}" for data in contents for file in (f"{name}.csv", "summary.json")]
-    return sorted([f"{name}/CURRENT", *ours])
-
 
 def test_data_set_is_kept_as_it_was_sent(store: DatasetStore, root: Path) -> None:
     stored, is_new = put(store, "churn", TWO)
@@ -125,56 +57,6 @@ def test_data_set_is_kept_as_it_was_sent(store: DatasetStore, root: Path) -> Non
     assert files(root) == files_of("churn", TWO)
 
 
-def test_replaced_content_is_removed(store: DatasetStore, root: Path) -> None:
-    put(store, "churn", ONE)
-
-    stored, is_new = put(store, "churn", TWO)
-
-    assert not is_new
-    assert run(store.get("churn")) == stored
-    assert files(root) == files_of("churn", TWO)
-
-
-def test_same_content_again_changes_nothing(store: DatasetStore, root: Path) -> None:
-    first, _ = put(store, "churn", ONE)
-
-    assert put(store, "churn", ONE) == (first, False)
-    assert files(root) == files_of("churn", ONE)
-
-
-def test_content_that_a_training_needs_stays_until_it_does_not(store: DatasetStore, root: Path) -> None:
-    put(store, "churn", ONE)
-
-    put(store, "churn", TWO, used(("churn", sha256(ONE))))
-    assert files(root) == files_of("churn", ONE, TWO)
-
-    put(store, "other", ONE)
-    assert files(root) == sorted([*files_of("churn", TWO), *files_of("other", ONE)])
-
-
-def test_nothing_is_removed_while_nobody_can_tell_what_is_needed(store: DatasetStore, root: Path) -> None:
-    async def unknown() -> Contents:
-        raise StoreUnavailable("the job table cannot be read")
-
-    put(store, "churn", ONE)
-
-    put(store, "churn", TWO, unknown)
-
-    assert files(root) == files_of("churn", ONE, TWO)
-    with pytest.raises(StoreUnavailable):
-        run(store.delete("churn", unknown))
-
-
-def test_deleted_data_set_leaves_nothing(store: DatasetStore, root: Path) -> None:
-    put(store, "churn", ONE)
-
-    run(store.delete("churn", NONE))
-
-    with pytest.raises(DatasetNotFound):
-        run(store.get("churn"))
-    assert (run(store.list()), files(root), [path.name for path in root.iterdir()]) == ((), [], [".lock"])
-
-
 def test_data_set_that_a_training_needs_is_not_deleted(store: DatasetStore) -> None:
     put(store, "churn", ONE)
     put(store, "churn", TWO, needed := used(("churn", sha256(ONE))))
@@ -184,17 +66,6 @@ def test_data_set_that_a_training_needs_is_not_deleted(store: DatasetStore) -> N
 
     assert caught.value.name == "churn"
     assert run(store.get("churn")).summary.sha256 == sha256(TWO)
-
-
-def test_folders_of_other_people_are_let_alone(store: DatasetStore, root: Path) -> None:
-    (root / "backup" / "2026").mkdir(parents=True)
-    (root / "notes.txt").touch()
-    put(store, "churn", ONE)
-
-    run(store.delete("churn", NONE))
-
-    assert (root / "backup" / "2026").is_dir()
-    assert run(store.list()) == ()
 
 
 def test_faults_are_named_and_nothing_is_left(store: DatasetStore, root: Path) -> None:
@@ -228,108 +99,6 @@ def test_data_set_that_is_too_large_is_refused_while_it_comes(root: Path) -> Non
     assert files(root) == []
 
 
-def test_more_than_the_disk_has_room_for_is_refused_before_it_is_read(root: Path) -> None:
-    store = DatasetStore(root, 1 << 62, look)
-
-    with pytest.raises(StorageFull):
-        run(store.put("churn", broken_off(), NONE, 1 << 60))
-
-    assert files(root) == []
-
-
-@contextmanager
-def small_files(limit_bytes: int) -> Iterator[None]:
-    """Let the system refuse to write more into any file, as a full disk does."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
-
-
-# the data, the summary or the name is what does not fit any more
-@pytest.mark.parametrize(
-    ("size", "limit"), [(2 * BUFFER_BYTES, BUFFER_BYTES), (10, 100), (10, 0)], ids=["data", "summary", "all"]
-)
-def test_full_disk_is_said_and_nothing_is_left(store: DatasetStore, root: Path, size: int, limit: int) -> None:
-    put(store, "churn", ONE)
-
-    with small_files(limit), pytest.raises(StorageFull):
-        put(store, "other", b"x\n" * (size // 2))
-
-    assert files(root) == files_of("churn", ONE)
-
-
-def test_name_that_cannot_be_written_leaves_the_content_before(store: DatasetStore, root: Path) -> None:
-    first, _ = put(store, "churn", ONE)
-    (root / "churn" / ".CURRENT.new").mkdir()  # in the way of the last step
-
-    with pytest.raises(StoreUnavailable):
-        put(store, "churn", TWO)
-
-    (root / "churn" / ".CURRENT.new").rmdir()
-    assert run(store.get("churn")) == first
-    assert files(root) == files_of("churn", ONE)
-
-
-def test_upload_that_breaks_off_leaves_nothing(store: DatasetStore, root: Path) -> None:
-    with pytest.raises(ConnectionResetError):
-        run(store.put("churn", broken_off(), NONE))
-
-    assert list(root.iterdir()) == []
-
-
-def test_cancelled_upload_leaves_nothing(store: DatasetStore, root: Path) -> None:
-    async def scene() -> None:
-        arrived = asyncio.Event()
-
-        async def slow() -> AsyncIterator[bytes]:
-            yield b"x" * BUFFER_BYTES
-            arrived.set()
-            await asyncio.Event().wait()
-
-        upload = asyncio.create_task(store.put("churn", slow(), NONE))
-        await arrived.wait()
-        upload.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await upload
-
-    run(scene())
-
-    assert list(root.iterdir()) == []
-
-
-def test_leftovers_of_a_dead_process_are_removed_and_those_of_a_living_one_not(store: DatasetStore, root: Path) -> None:
-    ended = subprocess.run([sys.executable, "-m", "tests.app.datasets.test_store", str(root)], cwd=PROJECT, check=False)
-    assert ended.returncode == -signal.SIGKILL
-    (abandoned,) = root.glob(".incoming-*")
-    (root / ".removed-x" / sha256(ONE)).mkdir(parents=True)
-
-    async def scene() -> list[str]:
-        arrived = asyncio.Event()
-        go_on = asyncio.Event()
-
-        async def slow() -> AsyncIterator[bytes]:
-            yield TWO
-            arrived.set()
-            await go_on.wait()
-
-        upload = asyncio.create_task(store.put("churn", slow(), NONE))
-        await arrived.wait()
-        await DatasetStore(root, 1 << 20, look).open()
-        left = await asyncio.to_thread(lambda: [path.name for path in root.iterdir()])
-        go_on.set()
-        await upload
-        return left
-
-    (left,) = run(scene())
-
-    assert left.startswith(".incoming-")
-    assert left != abandoned.name
-    assert run(store.get("churn")).summary.sha256 == sha256(TWO)
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_other_names_than_those_of_models_touch_no_path(store: DatasetStore, root: Path, name: str) -> None:
     root.mkdir()
@@ -361,10 +130,6 @@ def test_of_many_at_once_the_last_is_kept_whole(root: Path) -> None:
     assert files(root) == files_of("churn", data)
 
 
-def store_file(store: DatasetStore) -> Path:
-    return store.path("churn", run(store.get("churn")).summary.sha256)
-
-
 @pytest.mark.parametrize(
     ("change", "left"),
     [
@@ -390,18 +155,6 @@ def test_nothing_is_changed_while_another_process_holds_it(
     run(scene())
 
     assert files(root) == left
-
-
-def test_damaged_content_is_not_there_and_comes_back_when_it_is_sent_again(store: DatasetStore, root: Path) -> None:
-    stored, _ = put(store, "churn", ONE)
-    store.path("churn", stored.summary.sha256).write_bytes(b"x")
-    with pytest.raises(DatasetNotFound):
-        run(store.get("churn"))
-
-    put(store, "churn", ONE)
-
-    assert store_file(store).read_bytes() == ONE
-    assert files(root) == files_of("churn", ONE)
 
 
 def test_no_more_uploads_than_a_process_may_have(store: DatasetStore) -> None:
@@ -485,15 +238,3 @@ def test_folder_that_is_none_makes_the_store_unavailable(
     run(store.open())
     with pytest.raises(ServingError):
         run(work(store))
-
-
-def die_while_receiving(root: Path) -> None:
-    async def last_words() -> AsyncIterator[bytes]:
-        yield b"x" * BUFFER_BYTES
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    run(DatasetStore(root, 1 << 30, look).put("churn", last_words(), NONE))
-
-
-if __name__ == "__main__":
-    die_while_receiving(Path(sys.argv[1]))

@@ -16,16 +16,6 @@ from modelstore import JobResult, from_line
 from tests.app.databases import add, claimed, failure
 
 
-@pytest.fixture
-def store(database: Database) -> JobStore:
-    return JobStore(database)
-
-
-@pytest.fixture
-def claims(database: Database) -> Claims:
-    return Claims(database, "somebody")
-
-
 def test_oldest_job_is_claimed_first(store: JobStore, claims: Claims) -> None:
     for model in ("c", "a", "b"):
         add(store, model)
@@ -137,28 +127,6 @@ def test_job_ends_once_and_its_last_event_is_the_result(
     ((_, first), (last, line)), nothing_more = store.events(claim.job.number, 0)
     assert nothing_more
     assert (first, last, from_line(line)) == ("epoch", 2, result)
-
-
-ENDS = {
-    "succeeded": JobStatus.SUCCEEDED,
-    "cancelled": JobStatus.CANCELLED,
-    "interrupted": JobStatus.INTERRUPTED,
-    "failed": JobStatus.FAILED,
-    "timed_out": JobStatus.FAILED,
-    "out_of_memory": JobStatus.FAILED,
-    "diverged": JobStatus.FAILED,
-    "disk_full": JobStatus.FAILED,
-    "bad_data": JobStatus.FAILED,
-}
-
-
-def test_every_reason_has_its_status(store: JobStore, claims: Claims) -> None:
-    for reason, status in ENDS.items():
-        add(store)
-        claim = claimed(claims)
-        claims.finish(claim, JobResult.model_validate({"reason": reason, "detail": "so", "model": "iris"}))
-
-        assert (store.get(claim.job.id).reason, store.get(claim.job.id).status) == (reason, status)
 
 
 def test_only_who_shows_no_sign_of_life_is_taken_over_and_only_once(

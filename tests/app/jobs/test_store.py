@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,12 @@ import pytest
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs.claims import Claims
-from app.jobs.database import DATABASE_FILE, Database
+from app.jobs.database import DATABASE_FILE
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from modelstore import JobResult, Overrides, from_line
 from tests.app.databases import LIMIT, add, claimed, failure, opened
-
-
-@pytest.fixture
-def store(database: Database) -> JobStore:
-    return JobStore(database)
-
-
-@pytest.fixture
-def claims(database: Database) -> Claims:
-    return Claims(database, "somebody")
-
 
 ASKED = TrainingRequest(
     model="churn",
@@ -51,19 +39,6 @@ def test_new_job_is_queued_with_what_was_asked_for(store: JobStore) -> None:
     assert (job.overrides, job.data_sha256, job.retry_of) == ({"epochs": 3, "hidden": [4, 2]}, "ab" * 32, "earlier")
     assert (job.reason, job.detail, job.progress, job.result, job.log) == (None, None, None, None, ())
     assert (job.started, job.finished, job.version_before, job.cancel_requested) == (None, None, None, False)
-
-
-def test_moments_are_in_utc_and_in_order(store: JobStore, claims: Claims) -> None:
-    before = datetime.now(UTC)
-    job_id = add(store).id
-    claims.finish(claimed(claims), failure())
-
-    job = store.get(job_id)
-
-    assert job.started is not None
-    assert job.finished is not None
-    assert before <= job.created <= job.started <= job.finished <= datetime.now(UTC)
-    assert [moment.utcoffset() for moment in (job.created, job.started, job.finished)] == [timedelta(0)] * 3
 
 
 def test_model_has_one_job_that_has_not_ended_and_a_second_is_told_which(store: JobStore, claims: Claims) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import fields
 from typing import Any
 
 from app.errors import StoreUnavailable
 from app.jobs.records import TrainingJob
 from app.jobs.watching import Watches
+from tests.app.databases import job
 
 MINUTE_S = 60.0
 
@@ -40,11 +40,6 @@ class Jobs:
         tasks = [asyncio.create_task(self.watches.wait_for_end(job_id, seconds)) for _ in range(clients)]
         await self.began.wait()
         return tasks
-
-
-def job(job_id: str) -> TrainingJob:
-    values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
-    return TrainingJob(**(values | {"id": job_id}))
 
 
 def test_x6_all_who_wait_for_a_job_share_one_look_and_get_the_same_job() -> None:

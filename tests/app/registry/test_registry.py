@@ -18,6 +18,7 @@ from app.settings import Settings
 from modelstore import GateReport, ModelRepository
 from tests.app.broken import Logits, damage, publish_as_means
 from tests.app.exchange import exchange
+from tests.app.registry.questions import predicted, shown
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.promises import allowed
@@ -26,19 +27,10 @@ HELD_BACK = GateReport(policy="if_better", passed=False, reason="not better")
 ACTIVATE = "import sys, pathlib, modelstore as m; m.ModelRepository(pathlib.Path(sys.argv[1])).activate('means', 2)"
 
 
-def shown(client: TestClient, name: str = "means") -> dict[str, Any]:
-    document: dict[str, Any] = client.get(f"/models/{name}").json()
-    return document
-
-
 def serving(settings: Settings) -> tuple[int | None, str | None]:
     """Start the service, and return the version that serves and what is said about it."""
     with TestClient(create_app(settings)) as client:
         return shown(client)["serving_version"], shown(client)["reason"]
-
-
-def predicted(client: TestClient, path: str = "/predict/means") -> Any:
-    return client.post(path, json={"instances": [[0, 0]]})
 
 
 def test_at_start_the_newest_good_version_stands_in_for_a_broken_active_one(
@@ -206,36 +198,6 @@ def test_version_activated_by_another_process_serves_within_two_seconds_and_no_r
     assert versions == sorted(versions)
 
 
-def test_new_model_is_served_without_a_restart(client: TestClient, repository: ModelRepository) -> None:
-    publish(repository, "later")
-
-    until(lambda: predicted(client, "/predict/later").status_code == 200, "the new model serves")
-
-
-def test_removed_model_disappears(client: TestClient, repository: ModelRepository) -> None:
-    shutil.rmtree(repository.root / "means")
-
-    until(lambda: predicted(client).status_code == 404, "the model is forgotten")
-
-    assert [model["name"] for model in client.get("/models").json()["models"]] == ["thirds"]
-    assert client.get("/readyz").status_code == 200
-
-
-@pytest.mark.slow
-def test_model_that_comes_back_is_not_answered_from_memory(client: TestClient, repository: ModelRepository) -> None:
-    publish(repository, activate=False)
-    assert predicted(client, "/predict/means/versions/2").status_code == 200
-    shutil.rmtree(repository.root / "means")
-    until(lambda: predicted(client).status_code == 404, "the model is forgotten")
-
-    publish(repository)
-    publish(repository, shift=0.5)
-    until(lambda: predicted(client).status_code == 200, "the model is back")
-
-    answer = client.post("/predict/means/versions/2", json={"instances": [[0, 0]]}).json()
-    assert answer["predictions"][0]["probabilities"]["high"] == 0.5
-
-
 def test_version_removed_from_the_store_serves_until_another_is_activated(
     client: TestClient, repository: ModelRepository
 ) -> None:
@@ -247,23 +209,6 @@ def test_version_removed_from_the_store_serves_until_another_is_activated(
     repository.activate("means", 2)
 
     until(lambda: predicted(client).json()["version"] == 2, "the other one serves")
-
-
-def test_so_many_versions_asked_for_by_number_stay_loaded_and_the_one_unused_longest_goes(
-    settings: Settings, repository: ModelRepository
-) -> None:
-    for _ in range(4):
-        publish(repository)
-    app = create_app(settings.model_copy(update={"max_loaded_versions": 2}))
-    with TestClient(app) as client:
-        for version in (1, 2, 1, 3):
-            assert predicted(client, f"/predict/means/versions/{version}").json()["version"] == version
-        for version in (1, 2, 3, 4):
-            damage(repository, version)  # what is in memory is not looked at again
-
-        codes = [predicted(client, f"/predict/means/versions/{version}").status_code for version in (1, 2, 3, 4)]
-
-    assert codes == [200, 409, 200, 200]
 
 
 def test_stray_files_and_folders_in_the_store_do_no_harm(settings: Settings, repository: ModelRepository) -> None:
@@ -317,21 +262,6 @@ def test_version_that_was_refused_when_it_was_to_serve_is_not_tried_again_by_num
     assert refusals(caplog, 2) == 1
 
 
-def test_versions_asked_for_by_number_never_push_out_the_one_that_serves(
-    settings: Settings, repository: ModelRepository
-) -> None:
-    for _ in range(4):
-        publish(repository)
-    with TestClient(create_app(settings.model_copy(update={"max_loaded_versions": 1}))) as client:
-        for version in (1, 2, 3):
-            assert predicted(client, f"/predict/means/versions/{version}").status_code == 200
-        damage(repository, 4)
-
-        assert predicted(client).json()["version"] == 4
-        assert client.post("/models/means/versions/3/activate").status_code == 200
-        assert predicted(client, "/predict/means/versions/4").status_code == 200  # from memory
-
-
 def test_more_versions_asked_for_at_once_than_may_wait_are_answered_429(
     settings: Settings, repository: ModelRepository
 ) -> None:
@@ -381,24 +311,3 @@ def test_service_starts_beside_a_folder_that_cannot_be_listed(
         assert predicted(client).status_code == 200
 
     assert "the folder of model loop cannot be read" in caplog.text
-
-
-def test_models_folder_that_cannot_be_listed_any_more_is_said_once_and_what_serves_goes_on(
-    settings: Settings, repository: ModelRepository, caplog: pytest.LogCaptureFixture
-) -> None:
-    publish(repository)
-    link, said = repository.root.with_name("link"), "the models folder cannot be listed"
-    loop = repository.root.with_name("loop")
-    link.symlink_to(repository.root)
-    loop.symlink_to(link)
-    with TestClient(create_app(settings.model_copy(update={"models_dir": link}))) as client:
-        exchange(link, loop)
-        until(lambda: said in caplog.text, "the trouble is noticed")
-        assert predicted(client).status_code == 200
-
-        publish(repository, shift=0.5)
-        exchange(link, loop)
-
-        until(lambda: predicted(client).json()["version"] == 2, "the store is looked at again")
-    assert caplog.text.count(said) == 1
-    assert "Traceback" not in caplog.text

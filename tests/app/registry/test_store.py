@@ -10,7 +10,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.errors import ConfigurationError
-from app.jobs.process.commands import training_command
 from app.main import create_app
 from app.registry.store import read_signing_key
 from app.settings import Settings
@@ -18,18 +17,6 @@ from modelstore import ModelRepository, SigningKey
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import PROJECT
-
-
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    file = tmp_path / "signing.key"
-    SigningKey.create(file)
-    return file
-
-
-@pytest.fixture
-def signing(settings: Settings, key_file: Path) -> Settings:
-    return settings.model_copy(update={"signing_key_file": key_file})
 
 
 def test_signed_version_serves_and_unsigned_foreign_and_changed_ones_are_refused_with_the_reason(
@@ -58,13 +45,6 @@ def test_signed_version_serves_and_unsigned_foreign_and_changed_ones_are_refused
         ours.sign("means", 2)
         ours.activate("means", 2)
         until(lambda: client.get("/models/means").json()["serving_version"] == 2, "the signed version serves")
-
-
-def test_training_child_gets_the_path_of_the_key(signing: Settings, settings: Settings, key_file: Path) -> None:
-    command = training_command(signing, "fit", "iris")
-
-    assert command[command.index("--signing-key-file") + 1] == str(key_file)
-    assert "--signing-key-file" not in training_command(settings, "fit", "iris")
 
 
 def test_key_file_of_no_use_is_a_bad_setting(signing: Settings, settings: Settings, key_file: Path) -> None:

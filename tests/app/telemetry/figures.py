@@ -10,6 +10,7 @@ from app.telemetry.exposition import Exposition
 from app.telemetry.metric_families import ModelState
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import WorkerFigures
+from app.telemetry.version_counters import CountsByVersion, VersionCounts
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 REQUESTS = "tabserve_http_requests_total"
@@ -42,3 +43,11 @@ def busy(requests: int) -> ServingMetrics:
         source.requests("/a", "GET").count(200, 0.5)
     source.statistics.version("means", 1).ran(requests=requests, rows=10 * requests, times_ns=(1, 2, 3))
     return source
+
+
+def ran(counted: CountsByVersion, *, requests: int = 1, rows: int = 1, infer_ns: int = 5) -> None:
+    counts(counted).ran(requests=requests, rows=rows, times_ns=(1, infer_ns, 2))
+
+
+def counts(counted: CountsByVersion, version: int = 3) -> VersionCounts:
+    return counted.version("iris", version, ("setosa", "virginica"))

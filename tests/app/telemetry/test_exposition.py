@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-from prometheus_client import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-
-from app.telemetry.metric_families import FAMILIES, ModelState
+from app.telemetry.metric_families import ModelState
 from app.telemetry.metrics import ServingMetrics
-from app.telemetry.prometheus import CONTENT_TYPE
-from tests.app.telemetry.figures import busy, count, parsed, text
+from tests.app.telemetry.figures import parsed, text
 
 
 def test_model_that_should_serve_and_cannot_is_not_ready_and_its_refusals_are_shown() -> None:
@@ -22,32 +16,3 @@ def test_model_that_should_serve_and_cannot_is_not_ready_and_its_refusals_are_sh
     refused = frozenset({("model", "means"), ("reason", "golden_mismatch")})
     assert shown["tabserve_model_refused_versions", refused] == 2
     assert "new" not in page
-
-
-def test_label_values_may_hold_anything() -> None:
-    source = ServingMetrics()
-    name = 'back\\slash "quoted"\nand a line'
-    source.statistics.version("means", 3, (name,)).count_predictions(0, 5)
-
-    assert count(source, "tabserve_predictions_total", **{"model": "means", "version": "3", "class": name}) == 5
-
-
-def test_figures_are_written_as_prometheus_client_writes_them() -> None:
-    source = busy(3)
-    shown = text(source)
-
-    families = text_string_to_metric_families(shown)
-    registry = SimpleNamespace(collect=lambda: [family for family in families if family.samples])
-    theirs = generate_latest(registry).decode()
-
-    assert len(parsed(shown)) > 100
-    assert parsed(theirs) == parsed(shown)
-
-
-def test_every_family_has_a_help_text_and_the_prefix_even_without_samples() -> None:
-    page = text(ServingMetrics())
-
-    for name, family in FAMILIES.items():
-        assert name.startswith("tabserve_")
-        assert f"# HELP {name} {family.help}\n# TYPE {name} {family.kind}\n" in page
-    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")

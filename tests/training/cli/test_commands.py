@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -54,37 +53,6 @@ def test_sigterm_ends_in_a_result_and_publishes_nothing(tmp_path: Path) -> None:
     assert isinstance(result, JobResult)
     assert (child.returncode, result.reason) == (130, "cancelled")
     assert not (tmp_path / "models").exists()
-
-
-LIGHT_COMMANDS = """
-import contextlib, sys
-from training.cli.commands import app
-for command in ("--help", "recipes", "list", "ensure", "activate clouds 1", "fit clouds --set nonsense"):
-    with contextlib.suppress(SystemExit):
-        app(command.split(), standalone_mode=False)
-sys.exit(" ".join({"torch", "sklearn", "pandas", "matplotlib", "numpy"} & set(sys.modules)))
-"""
-
-
-def test_commands_that_train_nothing_import_no_heavy_library(models: Path, tmp_path: Path) -> None:
-    recipes = tmp_path / "recipes"
-    recipes.mkdir()
-    (recipes / "clouds.toml").write_text(
-        'model = "clouds"\n[data]\nfile = "a.csv"\ntarget = "b"\ntest_fraction = 0.2\n'
-        "[training]\nhidden = []\nepochs = 1\nlr = 0.1\n"
-    )
-    folders = {**os.environ, "TABSERVE_MODELS_DIR": str(models), "TABSERVE_RECIPES_DIR": str(recipes)}
-
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT_COMMANDS], cwd=PROJECT, env=folders, capture_output=True, text=True, check=False
-    )
-
-    assert "all 1 models are trained: clouds" in done.stdout
-    assert "clouds version 1 is active" in done.stdout
-    assert done.stderr.splitlines() == [
-        "failed: --set: expected key=value, such as epochs=200, got 'nonsense'",
-        "",
-    ]
 
 
 def test_list_shows_versions_and_the_active_one(models: Path) -> None:

@@ -174,26 +174,3 @@ def test_a_quote_that_is_never_closed_does_not_swallow_a_large_file(monkeypatch:
     (fault,) = file.faults.sorted()
     assert (fault.line, "quote not closed" in fault.problem) == (2, True)
     assert content.tell() < 1_000_000
-
-
-def test_cells_are_shown_as_they_stand() -> None:
-    file = CsvFile(io.BytesIO(b'a,b\n1.50,"1,5"\n'))
-    file.read_header()
-    (block,) = file.blocks(())
-
-    assert [block.texts(position, [0]) for position in range(2)] == [["1.50"], ["1,5"]]
-
-
-def test_text_that_is_asked_for_keeps_leading_zeros() -> None:
-    file = CsvFile(io.BytesIO(b"a,b\n01,1.50\n1,1.5\n"))
-    file.read_header()
-    (block,) = file.blocks({0, 1})
-
-    assert [block.encode(position)[1] for position in range(2)] == [["01", "1"], ["1.50", "1.5"]]
-    assert block.cells.to_numpy().tolist() == [["01", "1.50"], ["1", "1.5"]]
-
-
-@pytest.mark.parametrize("cell", ["", "a", "1_000", "٣", "0x10", "1,5", "1 2"])
-def test_only_what_is_written_as_a_decimal_number_is_one(cell: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        number(cell)

@@ -5,38 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
-from app.telemetry.logs.background import BackgroundHandler
 from app.telemetry.logs.form import MAX_FIELD, JsonFormatter, TextFormatter
-from tests.processes import PROJECT
-
-NASTY = {
-    "lines": "a\r\nb\n",
-    "terminal": "\x1b[31mred\x9b1m\x07",
-    "json": '"}\n{"level": "critical"}',
-    "separators": "\u2028\u2029\x85\x0b\x0c",
-    "lone surrogate": "\udc80x",
-    "right to left": "\u202etxt.exe",
-    "nul": "\x00",
-}
-
-
-def record(message: str = "it is so", error: BaseException | None = None, **fields: object) -> logging.LogRecord:
-    made = logging.makeLogRecord({"name": "app.test", "levelname": "INFO", "msg": message, **fields})
-    if error is not None:
-        made.exc_info = (type(error), error, error.__traceback__)
-    return made
+from tests.app.telemetry.logs.records import NASTY, record
 
 
 def as_json(made: logging.LogRecord) -> dict[str, Any]:
@@ -136,122 +112,3 @@ def test_callback_that_fails_is_named_without_what_it_was_called_with() -> None:
     (made,) = said
     assert "callback" in as_json(made)["message"]
     assert "41.4142" not in JsonFormatter().format(made)
-
-
-@contextmanager
-def piped(max_waiting: int) -> Iterator[tuple[BackgroundHandler, int]]:
-    """Yield a handler that writes to a pipe, and the other end of it."""
-    reader, writer = os.pipe()
-    handler = BackgroundHandler(writer, max_waiting)
-    handler.setFormatter(JsonFormatter())
-    try:
-        yield handler, reader
-    finally:
-        os.close(reader)
-        os.close(writer)
-
-
-def read_lines(reader: int, until: str) -> list[dict[str, Any]]:
-    """Read until a line has this field."""
-    received = b""
-    while until.encode() not in received or not received.endswith(b"\n"):
-        received += os.read(reader, 1 << 16)
-    return [json.loads(line) for line in received.splitlines()]
-
-
-def test_reader_that_is_stuck_holds_nobody_up_and_what_was_lost_is_counted() -> None:
-    with piped(max_waiting=100) as (handler, reader):
-        handler.start()
-        began = time.perf_counter()
-        for number in range(5000):  # a pipe holds 64 KiB, about 600 of these
-            handler.handle(record("x" * 20, number=number))
-        assert time.perf_counter() - began < 5  # it would be for ever
-
-        written: list[int] = []
-        lost = 0
-        while len(written) + lost < 5000:
-            found = read_lines(reader, "}")
-            written += [line["number"] for line in found if "number" in line]
-            lost += sum(line.get("lost", 0) for line in found)
-
-    assert len(written) > 100
-    assert written == sorted(written)
-    assert len(written) + lost == 5000
-
-
-def test_reader_that_is_gone_hurts_nobody() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    handler = BackgroundHandler(writer)
-    handler.setFormatter(JsonFormatter())
-    handler.handle(record())
-    handler.start()
-    for _ in range(10):
-        handler.handle(record())
-    handler.flush()
-    os.close(writer)
-
-
-def test_record_that_cannot_be_made_hurts_nobody() -> None:
-    with piped(max_waiting=10) as (handler, reader):
-        handler.start()
-        handler.handle(record("%d rows", args=("no number",)))
-        handler.handle(record("next"))
-        found = read_lines(reader, '"lost"')
-
-    assert [line["message"] for line in found if "lost" not in line] == ["next"]
-
-
-SOURCE = """
-import logging, os, sys, threading, warnings
-from app.telemetry.logs.setup import configure, log_all
-from app.settings import Settings
-log_all()
-handler = configure(Settings(log_format=sys.argv[1]))
-if os.fork() == 0:
-    logging.getLogger("forked").info("before the thread")
-    os._exit(0)
-os.wait()
-handler.start()
-if os.fork() == 0:
-    logging.getLogger("forked").info("after the thread")
-    os._exit(0)
-os.wait()
-warnings.warn("careful\\nnow")
-thread = threading.Thread(target=lambda: 1 / 0)
-thread.start()
-thread.join()
-class Bad:
-    def __del__(self): raise ValueError("41.4142")
-Bad()
-raise ValueError("41.4142")
-"""
-
-
-def run(form: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-c", SOURCE, form], cwd=PROJECT, timeout=60, check=False, **more)
-
-
-def test_warnings_threads_and_what_nobody_caught_are_records_too_and_the_last_is_written() -> None:
-    done = run("json", capture_output=True)
-
-    found = [json.loads(line) for line in done.stderr.splitlines()]
-    assert done.returncode == 1
-    assert [line["logger"] for line in found] == ["forked", "forked", "py.warnings", *["app.telemetry.logs.setup"] * 3]
-    assert [line["error"] for line in found[3:]] == ["ZeroDivisionError", "ValueError", "ValueError"]
-    assert b"41.4142" not in done.stderr
-
-
-def test_lines_for_people_have_a_traceback_below_them() -> None:
-    said = run("text", capture_output=True).stderr.decode().splitlines()
-
-    assert " warning py.warnings " in said[2]
-    assert "careful\\nnow" in said[2]
-    assert any(line.startswith("  <string>:") for line in said)
-
-
-def test_standard_error_that_was_closed_is_nobody_elses_number() -> None:
-    def close() -> None:
-        os.close(2)
-
-    assert run("json", preexec_fn=close).returncode == 1

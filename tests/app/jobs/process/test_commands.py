@@ -1,0 +1,37 @@
+"""The command lines of the training's processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.jobs.process.commands import confine, inspection_command, training_command, training_environment
+from app.settings import Settings
+
+
+def test_training_child_gets_the_path_of_the_key(signing: Settings, settings: Settings, key_file: Path) -> None:
+    command = training_command(signing, "fit", "iris")
+
+    assert command[command.index("--signing-key-file") + 1] == str(key_file)
+    assert "--signing-key-file" not in training_command(settings, "fit", "iris")
+
+
+def test_child_gets_the_variables_that_programs_need_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "elsewhere")
+    monkeypatch.setenv("TABSERVE_DATABASE_URL", "postgresql://u:secret@host/db")
+
+    environment = training_environment()
+
+    assert (environment["TMPDIR"], environment["OMP_NUM_THREADS"]) == ("elsewhere", "1")
+    assert not [name for name in environment if name.startswith("TABSERVE_")]
+
+
+def test_confined_command_says_its_memory_and_its_parent() -> None:
+    whole = confine(inspection_command(Path("table.csv")), 1 << 30)
+
+    assert whole[whole.index("--memory") + 1] == str(1 << 30)
+    assert whole[whole.index("--parent") + 1] == str(os.getpid())
+    assert whole[whole.index("--") + 1 :] == [sys.executable, "-m", "training", "inspect", "table.csv", "--json"]

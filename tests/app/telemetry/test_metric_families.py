@@ -1,0 +1,54 @@
+"""The families of metrics, and what they show of versions and models."""
+
+from __future__ import annotations
+
+from app.telemetry.metric_families import FAMILIES, ModelState, ServingVersion, of_models, of_versions
+from app.telemetry.metrics import ServingMetrics
+from app.telemetry.prometheus import CONTENT_TYPE
+from app.telemetry.version_counters import CountsByVersion
+from tests.app.telemetry.figures import counts, text
+from tests.fakes import MeanModel, manifest_for
+
+
+def test_every_family_has_a_help_text_and_the_prefix_even_without_samples() -> None:
+    page = text(ServingMetrics())
+
+    for name, family in FAMILIES.items():
+        assert name.startswith("tabserve_")
+        assert f"# HELP {name} {family.help}\n# TYPE {name} {family.kind}\n" in page
+    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
+
+
+def test_buckets_of_every_histogram_rise() -> None:
+    histograms = [family for family in FAMILIES.values() if family.kind == "histogram"]
+
+    assert len(histograms) >= 5
+    assert all(list(family.buckets) == sorted(set(family.buckets)) != [] for family in histograms)
+    assert not [family for family in FAMILIES.values() if family.buckets and family.kind != "histogram"]
+
+
+def test_version_that_serves_is_shown_with_its_manifest() -> None:
+    model, data = MeanModel(2, 0.0), b"a model"
+    manifest = manifest_for(model, data)
+    serving = ServingVersion(manifest, 3, "cpu", 0.25)
+
+    shown = of_models([ModelState("means", 4, serving)], CountsByVersion().figures)
+
+    assert shown["tabserve_model_ready"] == {("means", "4"): [0.0], ("means", "3"): [1.0]}
+    assert shown["tabserve_model_load_duration_seconds"] == {("means", "3"): [0.25]}
+    assert list(shown["tabserve_model_info"]) == [("means", "3", manifest.sha256, manifest.platform, "cpu")]
+    assert shown["tabserve_model_log_loss"] == {("means", "3", "test"): [0.25]}
+    assert shown.keys() <= FAMILIES.keys()
+
+
+def test_batches_count_under_their_size_over_all_versions() -> None:
+    counted = CountsByVersion()
+    for version, rows in ((3, 2), (4, 2), (4, 1)):
+        counts(counted, version).ran(requests=1, rows=rows, times_ns=(1, 1, 1))
+
+    shown = of_versions(counted.figures)
+
+    assert shown["tabserve_inference_rows_total"] == {("iris", "3"): [2], ("iris", "4"): [3]}
+    assert shown["tabserve_inference_batches_total"] == {("iris", "3"): [1], ("iris", "4"): [2]}
+    assert list(shown["tabserve_batch_rows"]["iris",])[:3] == [1, 2, 0]
+    assert shown["tabserve_batch_rows"]["iris",][-1] == 5

@@ -1,0 +1,44 @@
+"""Rows of a block: their cells, as numbers and as they stand in the file."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+
+from training.data.block import SHORT, Block
+from training.data.csv_blocks import CsvFile
+
+
+def test_cells_are_shown_as_they_stand() -> None:
+    file = CsvFile(io.BytesIO(b'a,b\n1.50,"1,5"\n'))
+    file.read_header()
+    (block,) = file.blocks(())
+
+    assert [block.texts(position, [0]) for position in range(2)] == [["1.50"], ["1,5"]]
+
+
+def test_text_that_is_asked_for_keeps_leading_zeros() -> None:
+    file = CsvFile(io.BytesIO(b"a,b\n01,1.50\n1,1.5\n"))
+    file.read_header()
+    (block,) = file.blocks({0, 1})
+
+    assert [block.encode(position)[1] for position in range(2)] == [["01", "1"], ["1.50", "1.5"]]
+    assert block.cells.to_numpy().tolist() == [["01", "1.50"], ["1", "1.5"]]
+
+
+def test_text_column_is_encoded_alike_whether_it_is_short_or_long() -> None:
+    for rows in (3, 2 * SHORT):
+        texts = [f"{row % 3}" for row in range(rows)]
+        block = Block(pd.DataFrame({0: texts}), np.arange(rows), b"")
+
+        codes, different = block.encode(0)
+
+        assert [different[code] for code in codes] == texts
+
+
+def test_row_of_more_than_one_line_is_shown_whole() -> None:
+    block = Block(pd.DataFrame({0: [1.0], 1: ["a\nb"]}), np.array([2]), [b'1.0,"a\nb"'])
+
+    assert (len(block), block.texts(0, [0]), block.texts(1, [0])) == (1, ["1.0"], ["a\nb"])

@@ -1,0 +1,47 @@
+"""Names of the columns: which can be used, and what is said about those that cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
+from training.data.faults import Faults
+from training.data.header import names_are_right
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("width", "kind"), ("0", "1", "2"), ("width", "1.5", "kind"), ("kind",)],
+    ids=["words", "numbers as pandas writes them", "few numbers", "one"],
+)
+def test_names_that_can_be_used_have_no_fault(names: tuple[str, ...]) -> None:
+    faults = Faults()
+
+    assert names_are_right(names, 1, faults)
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("a;b;c",), "columns are separated by ';', expected ','"),
+        (("1.5", "2", "a"), "expected a line of column names, got numbers: 1.5, 2, a"),
+        (("1", "1"), "got numbers: 1, 1"),
+        (("", "a"), "column 1 has no name; an index that pandas wrote? use to_csv(index=False)"),
+        (("a", "", "b"), "column 2 has no name; give it one"),
+        (("a", "b", ""), "column 3 has no name; is there a comma too many at the end of the line?"),
+        (("a", "", ""), "columns 2 to 3 have no name; is there a comma too many"),
+        (("", ""), "expected a line of column names, got empty cells"),
+        (("a", "b", "a"), "got this one twice, in columns 1 and 3"),
+        (("a" * (MAX_NAME_CHARACTERS + 1), "b"), "expected names of 1 to 200 characters"),
+        (tuple(f"c{n}" for n in range(MAX_COLUMNS + 1)), "expected at most 10000 columns, got 10001"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_names_that_cannot_be_used_are_a_fault_of_their_line(names: tuple[str, ...], problem: str) -> None:
+    faults = Faults()
+
+    assert not names_are_right(names, 4, faults)
+
+    (fault,) = faults.sorted()
+    assert (fault.line, problem in fault.problem) == (4, True), fault.problem
