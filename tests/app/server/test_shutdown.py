@@ -57,10 +57,10 @@ async def nothing(_scope: object, _receive: object, _send: object) -> None:
     """Be an app that is never asked."""
 
 
-def server(lifetime: Lifetime, *, drain_s: float = 60, launcher: int | None = None) -> DrainingServer:
+def server(lifetime: Lifetime, *, drain_s: float = 60, supervisor: int | None = None) -> DrainingServer:
     config = uvicorn.Config(nothing, log_config=None)
     config.load()
-    made = DrainingServer(config, lifetime, drain_s=drain_s, grace_s=0, launcher=launcher)
+    made = DrainingServer(config, lifetime, drain_s=drain_s, grace_s=0, supervisor=supervisor)
     made.started = True
     return made
 
@@ -102,8 +102,8 @@ def test_lost_device_ends_the_process_with_a_code_of_its_own() -> None:
 
 def test_launcher_gets_a_heartbeat_a_second_and_its_end_stops_the_worker() -> None:
     lifetime = Lifetime()
-    heard, launcher = os.pipe()
-    worker = server(lifetime, drain_s=0, launcher=launcher)
+    heard, supervisor = os.pipe()
+    worker = server(lifetime, drain_s=0, supervisor=supervisor)
 
     async def ticks() -> bool:
         for counter in range(20):
@@ -114,4 +114,4 @@ def test_launcher_gets_a_heartbeat_a_second_and_its_end_stops_the_worker() -> No
 
     assert asyncio.run(ticks())
     assert lifetime.draining
-    os.close(launcher)
+    os.close(supervisor)
