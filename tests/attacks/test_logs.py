@@ -20,7 +20,7 @@ from app.security.audit.verification import verify
 from app.security.keys import KeyFile, Scope
 from tests.app.runners import write_training
 from tests.app.sockets import connected, request
-from tests.app.telemetry.logs.test_form import NASTY
+from tests.app.telemetry.logs.records import NASTY
 from tests.app.waiting import until
 from tests.attacks.conftest import store_in
 from tests.faults.scenes import FINAL, children_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.telemetry.logs.background import BackgroundHandler
 from app.telemetry.logs.form import JsonFormatter
-from tests.app.telemetry.logs.test_form import record
+from tests.app.telemetry.logs.records import record
 
 
 @contextmanager
