@@ -44,6 +44,7 @@ def indices(features: list[Feature], asked: Float32) -> Float32:
     return np.array([population_stability_index(each) for each in by_decile], dtype=np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA)
 def test_rows_like_those_of_the_training_never_alarm_and_a_feature_that_moved_does(
     name: str, measured: Measured

@@ -114,6 +114,7 @@ def test_f16_header_that_comes_twice_is_passed_over() -> None:
     assert scope["root_path"] == ""
 
 
+@pytest.mark.slow
 def test_f16_both_ways_to_predict_and_all_errors_work_below_the_prefix(filled: Settings) -> None:
     with asked_by(PROXY, filled, root_path="/ml") as client:
         rows = {"instances": [[0.25, 0.75]]}

@@ -46,6 +46,7 @@ def test_a_service_that_nobody_asks_about_trainings_imports_no_database(tmp_path
     ]
 
 
+@pytest.mark.slow
 def test_a_table_that_another_process_makes_is_worked_on_although_nobody_asks_here(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_events_come_while_the_training_runs_also_in_another_process(
     assert (number, json.loads(line)["epoch"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_f12_follower_who_is_beyond_the_end_waits_while_the_job_runs_and_is_let_go_at_its_end(
     here: Trainings, there: Trainings, child: Callable[[str], None]
 ) -> None:

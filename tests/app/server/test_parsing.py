@@ -21,6 +21,8 @@ from tests.app.server.live import (
 from tests.app.sockets import GOOD, JSON, Connection, chunked, connected, request
 from tests.properties import examples
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("chunks", [1, 2, 7, len(GOOD)])
 def test_chunked_request_is_answered(live: Live, chunks: int) -> None:

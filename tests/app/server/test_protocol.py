@@ -17,6 +17,8 @@ from tests.app.server.live import (
 from tests.app.sockets import GOOD, JSON, Connection, connected, request
 from tests.app.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 def test_connection_is_kept_and_answers_again_and_again(connection: Connection) -> None:
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):

@@ -11,6 +11,7 @@ from tests.fakes import publish
 from tests.processes import service
 
 
+@pytest.mark.slow
 def test_service_says_where_it_listens_and_ends_with_0_when_it_is_told_to(tmp_path: Path) -> None:
     with service(tmp_path, ready=False) as (client, process):
         process.terminate()

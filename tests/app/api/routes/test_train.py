@@ -255,8 +255,11 @@ def test_real_training_publishes_a_version_that_serves(settings: Settings, repos
 
 @pytest.mark.parametrize(
     ("recipe", "said"),
-    [(b"model = ", "broken.toml"), (b"\xff\xfe", "broken.toml"), (b'model = "broken"\nepochs = "x"', "broken.toml")],
-    ids=["no TOML", "no text", "no recipe"],
+    [
+        pytest.param(b"model = ", "broken.toml", id="no TOML"),
+        pytest.param(b"\xff\xfe", "broken.toml", id="no text", marks=pytest.mark.slow),
+        pytest.param(b'model = "broken"\nepochs = "x"', "broken.toml", id="no recipe", marks=pytest.mark.slow),
+    ],
 )
 def test_broken_recipe_ends_in_a_failure_that_names_the_file(
     settings: Settings, tmp_path: Path, recipe: bytes, said: str

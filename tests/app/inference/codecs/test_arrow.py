@@ -267,6 +267,7 @@ def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObj
     assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
 
 
+@pytest.mark.slow
 @examples(100)
 @hypothesis.given(st.binary(max_size=300), st.integers(1, 64))
 def test_any_other_bytes_are_malformed_whole_and_split(data: bytes, step: int) -> None:
