@@ -24,7 +24,7 @@ PROLOGUE = """
     from pathlib import Path
     from app.runtime import load as runtime
     from app.runtime.verify import sandbox as trial
-    from app.errors import VersionRefused
+    from app.runtime.errors import VersionRefused
     from tests.app import broken
     from tests.fakes import MeanModel, manifest_for, script
 
