@@ -34,6 +34,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.lines)
 
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes that the rows take in the file."""
+        return len(self.source) if isinstance(self.source, bytes) else sum(map(len, self.source)) + len(self.source)
+
     @cached_property
     def rows(self) -> list[bytes]:
         """The original bytes of each row, without its line end."""

@@ -122,7 +122,7 @@ class _Columns:
         columns = [self._numbers(block, name, at) for name, at in zip(self._features, self._positions, strict=True)]
         codes = self._classes(block)
         first, self.seen = self.seen, self.seen + len(block)
-        self._seen_bytes += sum(map(len, block.rows)) + len(block)
+        self._seen_bytes += block.size_bytes
         if self._faults:
             self._hold(0)
             return

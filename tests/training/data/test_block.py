@@ -42,3 +42,15 @@ def test_row_of_more_than_one_line_is_shown_whole() -> None:
     block = Block(pd.DataFrame({0: [1.0], 1: ["a\nb"]}), np.array([2]), [b'1.0,"a\nb"'])
 
     assert (len(block), block.texts(0, [0]), block.texts(1, [0])) == (1, ["1.0"], ["a\nb"])
+
+
+def test_size_is_that_in_the_file_whether_rows_are_lines_or_not() -> None:
+    lines, quoted = b"1,2\n3,4\n", b'1,"a\nb"\n'
+    sizes = []
+    for text in (lines, quoted):
+        file = CsvFile(io.BytesIO(b"a,b\n" + text))
+        file.read_header()
+        (block,) = file.blocks({0, 1})
+        sizes.append(block.size_bytes)
+
+    assert sizes == [len(lines), len(quoted)]
