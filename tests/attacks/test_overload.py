@@ -148,6 +148,7 @@ def test_deadline_that_is_no_number_is_refused(value: str, patient: Guarded) -> 
     assert "X-Request-Timeout-Ms" in json.loads(answer.body)["detail"]
 
 
+@pytest.mark.alone
 def test_a_thousand_requests_past_their_deadline_are_not_computed(tmp_path: Path, measured: Measured) -> None:
     """F-17: a deadline of 50 ms behind a batch that is delayed by 500 ms."""
     store_in(tmp_path)

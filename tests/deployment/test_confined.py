@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """Return a folder with a store that the image's user may read, and a state folder that it may write."""
     if subprocess.call([*AS_IMAGE_USER, sys.executable, "-c", "import app.settings"], cwd="/"):
         pytest.skip("the image's user may not read this checkout or its Python")
-    above = [parent for parent in (tmp_path, *tmp_path.parents[:2]) if not parent.stat().st_mode & 0o001]
+    above = [parent for parent in (tmp_path, *tmp_path.parents[:3]) if not parent.stat().st_mode & 0o001]
     for parent in above:
         parent.chmod(parent.stat().st_mode | 0o011)
     publish(ModelRepository(tmp_path / "models"))
