@@ -139,8 +139,10 @@ def publish_as_means(repository: ModelRepository, artifact: torch.nn.Module | by
 
 
 def damage(repository: ModelRepository, version: int, name: str = "means") -> None:
-    """Flip one bit in the middle of a published `model.pt`."""
+    """Flip one bit in the middle of a published `model.pt`, in one write, so that no reader finds it half damaged."""
     path = repository.find(name, version).path / "model.pt"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    data = path.read_bytes()
+    middle = len(data) // 2
+    with path.open("r+b") as file:
+        file.seek(middle)
+        file.write(bytes([data[middle] ^ 1]))
