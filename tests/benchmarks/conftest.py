@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -72,10 +73,11 @@ class Echo(asyncio.Protocol):
         self.transport.write(b"HTTP/1.1 %b\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n" % status)
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[Address]:
+@contextlib.contextmanager
+def listening(protocol: type[asyncio.Protocol]) -> Iterator[Address]:
+    """Run a server of this protocol in a thread."""
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(Echo, "127.0.0.1", 0))
+    server = loop.run_until_complete(loop.create_server(protocol, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     host, port = server.sockets[0].getsockname()
@@ -85,3 +87,9 @@ def address() -> Iterator[Address]:
     server.close()
     loop.run_until_complete(server.wait_closed())
     loop.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Address]:
+    with listening(Echo) as found:
+        yield found

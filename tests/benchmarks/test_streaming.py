@@ -9,6 +9,7 @@ import pytest
 from benchmarks.clients import Address, Failed
 from benchmarks.requests import Request
 from benchmarks.streaming import stream
+from tests.benchmarks.conftest import listening
 
 
 class Line(asyncio.Protocol):
@@ -38,17 +39,8 @@ class Line(asyncio.Protocol):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(Line, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    host, port = server.sockets[0].getsockname()
-    yield host, port
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    server.close()
-    loop.run_until_complete(server.wait_closed())
-    loop.close()
+    with listening(Line) as found:
+        yield found
 
 
 def request(path: str) -> Request:
