@@ -140,7 +140,7 @@ def outputs_of(answer: httpx2.Response) -> dict[str, Any]:
         if size is not None:
             values = from_bytes(content[place : place + size], output["datatype"])
             place += size
-        found[output["name"]] = np.array(values, dtype=NUMPY.get(output["datatype"])).reshape(output["shape"])
+        found[output["name"]] = np.array(values, dtype=NUMPY.get(output["datatype"], object)).reshape(output["shape"])
     assert place == len(content)
     return found
 
