@@ -168,7 +168,7 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
     )
     for router in (
         predict.router(negotiation),
-        models.router(service.registry, service.device),
+        models.router(service.registry, service.device, service.runner.require_idle),
         datasets.router(service.datasets, service.runner.datasets_in_use),
         train.router(service.runner, service.lifetime.stopping),
         operations.router(service.registry, exposition, service.device, service.lifetime),

@@ -78,6 +78,15 @@ class JobStore:
         with self._database.reading() as connection:
             return _earlier(connection, idempotency_key, digest)
 
+    def require_idle(self, model: str) -> None:
+        """Check that a model has no unfinished training.
+
+        Raises:
+            JobConflict.
+        """
+        with self._database.reading() as connection:
+            _require_idle(connection, model)
+
     def get(self, job_id: str) -> TrainingJob:
         """Return one job.
 
@@ -160,12 +169,16 @@ def _require_room(connection: sa.Connection, model: str, limit: int) -> None:
     Raises:
         JobConflict, QueueFull.
     """
-    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED)
-    if unfinished := connection.execute(other).scalar():
-        raise JobConflict(unfinished)
+    _require_idle(connection, model)
     waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED)
     if connection.execute(waiting).scalar_one() >= limit:
         raise QueueFull(limit)
+
+
+def _require_idle(connection: sa.Connection, model: str) -> None:
+    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED)
+    if unfinished := connection.execute(other).scalar():
+        raise JobConflict(unfinished)
 
 
 def _get(connection: sa.Connection, job_id: str) -> TrainingJob:
