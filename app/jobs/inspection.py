@@ -36,6 +36,7 @@ class Inspector:
 
     def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
         self._memory_bytes = settings.train_memory_bytes
+        self._niceness = settings.train_niceness
         self._timeout_s = timeout_s
 
     async def __call__(self, file: Path) -> Inspection:
@@ -45,7 +46,7 @@ class Inspector:
             InvalidDataset: if the inspection takes too long, or its result is too large.
             StoreUnavailable: if the child failed; the log says why.
         """
-        command = confine(inspection_command(file), self._memory_bytes)
+        command = confine(inspection_command(file), self._memory_bytes, self._niceness)
         try:
             async with asyncio.timeout(self._timeout_s):
                 code, said = await _run(command)

@@ -100,7 +100,7 @@ class TrainingJob:
         columns: columns to learn from; None for all except the target.
         overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
-        progress: the latest epoch, an `EpochMetrics` as JSON values.
+        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` while the training gets no processor.
         result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
         queue_position: 1 for the next job to run; None unless queued.

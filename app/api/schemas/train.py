@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import EpochMetrics, GateReport, Overrides
+from modelstore import EpochMetrics, GateReport, Notice, Overrides
 from modelstore.evaluation import Evaluation
 from modelstore.records import ModelName
 
@@ -36,7 +36,7 @@ class JobBrief(BaseModel):
         detail: one sentence about the outcome.
         queue_position: position in the queue; 1 is next; None unless queued.
         cancel_requested: whether its cancellation was requested.
-        progress: the latest epoch: losses, rows per second, seconds left.
+        progress: the latest epoch: losses, rows per second, seconds left; a notice while it gets no processor.
         version_before: version that was active when the training began.
         version: version that it published.
         activated: whether the published version was made active; `gate` has the reason.
@@ -61,7 +61,7 @@ class JobBrief(BaseModel):
     created: datetime
     started: datetime | None
     finished: datetime | None
-    progress: EpochMetrics | None
+    progress: Annotated[EpochMetrics | Notice, Field(discriminator="event")] | None
     version_before: int | None
     version: int | None
     activated: bool

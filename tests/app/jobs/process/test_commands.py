@@ -29,9 +29,10 @@ def test_child_gets_the_variables_that_programs_need_and_no_other(monkeypatch: p
     assert not [name for name in environment if name.startswith("TABSERVE_")]
 
 
-def test_confined_command_says_its_memory_and_its_parent() -> None:
-    whole = confine(inspection_command(Path("table.csv")), 1 << 30)
+def test_confined_command_says_its_memory_its_niceness_and_its_parent() -> None:
+    whole = confine(inspection_command(Path("table.csv")), 1 << 30, 7)
 
     assert whole[whole.index("--memory") + 1] == str(1 << 30)
+    assert whole[whole.index("--niceness") + 1] == "7"
     assert whole[whole.index("--parent") + 1] == str(os.getpid())
     assert whole[whole.index("--") + 1 :] == [sys.executable, "-m", "training", "inspect", "table.csv", "--json"]
