@@ -5,6 +5,7 @@ It must not import torch or scikit-learn.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -148,6 +149,14 @@ def inspect(
     else:
         inspection.print_inspection(console(), file.name, found)
     raise typer.Exit(fitting.FAILED if found.faults else fitting.SUCCEEDED)
+
+
+@app.command(hidden=True)
+def wait() -> None:
+    """Import what `inspect` needs, then run the command whose arguments come as a JSON array on standard input."""
+    load_module("data.inspection")
+    if arguments := sys.stdin.readline():
+        app(json.loads(arguments), prog_name="python -m training")
 
 
 @app.command()

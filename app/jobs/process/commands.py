@@ -35,9 +35,19 @@ def training_command(settings: Settings, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "training", *arguments, *options]
 
 
+def waiting_command() -> list[str]:
+    """Return the command line of a process that waits for the arguments of an inspection on its standard input."""
+    return [sys.executable, "-m", "training", "wait"]
+
+
+def inspection_arguments(file: Path) -> list[str]:
+    """Return the arguments with which `python -m training` inspects a data file and prints one line of JSON."""
+    return ["inspect", str(file), "--json"]
+
+
 def inspection_command(file: Path) -> list[str]:
-    """Return the command line that inspects a data file and prints the result as one line of JSON."""
-    return [sys.executable, "-m", "training", "inspect", str(file), "--json"]
+    """Return the command line that inspects a data file."""
+    return [sys.executable, "-m", "training", *inspection_arguments(file)]
 
 
 def confine(command: list[str], memory_bytes: int, niceness: int) -> list[str]:
