@@ -30,6 +30,7 @@ from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
 from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
+from training.data.columns import Column
 from training.data.splits import Dataset, Splits, load_splits
 from training.evaluation.candidate import accuracy_probe
 from training.evaluation.metrics import log_loss
@@ -205,8 +206,8 @@ def _draw_rows(rows: int) -> Dataset:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((rows, FEATURES), dtype=np.float32)
     y = (x[:, 0] + x[:, 1] * x[:, 2] > generator.standard_normal(rows, dtype=np.float32)).astype(np.int64)
-    features = tuple(f"x{number}" for number in range(FEATURES))
-    return Dataset(x, y, features, ("below", "above"), np.arange(rows) + 2, np.arange(rows, dtype=np.uint64))
+    columns = tuple(Column(f"x{number}") for number in range(FEATURES))
+    return Dataset(x, y, columns, ("below", "above"), np.arange(rows) + 2, np.arange(rows, dtype=np.uint64))
 
 
 def _numpy_weights(net: MLP) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:

@@ -1,6 +1,7 @@
 """The contract of training and serving: model versions, their store, training events."""
 
 from modelstore.comparison import Prediction, VersionComparison, compare_versions, write_predictions
+from modelstore.data_options import DataOptions, Split
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.errors import (
     BrokenVersion,
@@ -14,11 +15,30 @@ from modelstore.errors import (
     UnknownVersion,
     VersionInUse,
 )
-from modelstore.evaluation import Baseline, ClassReport, Evaluation, Metric
+from modelstore.evaluation import (
+    Baseline,
+    ClassReport,
+    Evaluation,
+    Metric,
+    RegressionBaseline,
+    RegressionEvaluation,
+)
+from modelstore.features import (
+    MISSING_VALUES,
+    BooleanFeature,
+    CategoricalFeature,
+    ColumnType,
+    DatetimeFeature,
+    Distribution,
+    Feature,
+    LeftOut,
+    NumericFeature,
+    Target,
+    Task,
+)
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
     Activation,
-    Feature,
     GateReport,
     GoldenRows,
     Lineage,
@@ -37,13 +57,20 @@ from modelstore.versions import ModelVersion
 
 __all__ = [
     "MIN_GOLDEN_ROWS",
+    "MISSING_VALUES",
     "Activation",
     "Baseline",
+    "BooleanFeature",
     "BrokenVersion",
+    "CategoricalFeature",
     "ClassReport",
     "ColumnSummary",
+    "ColumnType",
+    "DataOptions",
     "DatasetFault",
     "DatasetSummary",
+    "DatetimeFeature",
+    "Distribution",
     "EpochMetrics",
     "Evaluation",
     "Event",
@@ -54,6 +81,7 @@ __all__ = [
     "InvalidKey",
     "InvalidName",
     "JobResult",
+    "LeftOut",
     "Lineage",
     "Manifest",
     "Metric",
@@ -62,14 +90,20 @@ __all__ = [
     "NotComparable",
     "NotPermitted",
     "Notice",
+    "NumericFeature",
     "Overrides",
     "Permit",
     "Prediction",
     "PublishError",
     "Reason",
+    "RegressionBaseline",
+    "RegressionEvaluation",
     "Signature",
     "SigningKey",
+    "Split",
     "StoreError",
+    "Target",
+    "Task",
     "TensorSpec",
     "UnknownModel",
     "UnknownVersion",

@@ -78,6 +78,56 @@ class Evaluation(Record):
         return Metric("log loss", self.log_loss)
 
 
+class RegressionEvaluation(Record):
+    """How a regressor did on one split, in the unit of the target.
+
+    Attributes:
+        split: which rows: `train`, `validation` or `test`.
+        rmse: root of the mean squared error.
+        mae: mean absolute error.
+        r2: coefficient of determination: 1 for perfect answers, 0 for the mean of these rows.
+        median_absolute_error: half of the rows have a smaller absolute error.
+    """
+
+    split: Literal["train", "validation", "test"]
+    rows: Annotated[int, Field(ge=1)]
+    rmse: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mae: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    r2: Annotated[float, Field(le=1, allow_inf_nan=False)]
+    median_absolute_error: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @property
+    def figures(self) -> tuple[Metric, ...]:
+        """Return all single figures, in the order in which a report shows them."""
+        return (
+            *self.headline,
+            Metric("MAE", self.mae),
+            Metric("median absolute error", self.median_absolute_error),
+        )
+
+    @property
+    def headline(self) -> tuple[Metric, ...]:
+        """Return the figures for which a table has room."""
+        return Metric("R2", self.r2, greater_is_better=True), self.decisive
+
+    @property
+    def decisive(self) -> Metric:
+        """Return the figure by which the gate decides."""
+        return Metric("RMSE", self.rmse)
+
+
+class RegressionBaseline(Record):
+    """The headline figures of a simple regressor on the same split, for comparison."""
+
+    rmse: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    r2: Annotated[float, Field(le=1, allow_inf_nan=False)]
+
+    @property
+    def headline(self) -> tuple[Metric, ...]:
+        """Return the same figures as `RegressionEvaluation.headline`."""
+        return Metric("R2", self.r2, greater_is_better=True), Metric("RMSE", self.rmse)
+
+
 class Baseline(Record):
     """The headline figures of a simple classifier on the same split, for comparison."""
 

@@ -1,25 +1,28 @@
 """The manifest: everything about a model version except its weights.
 
 It must not know torch, HTTP or the disk. The file format is described in `docs/artifact-format.md`, its JSON schema in
-`docs/manifest.schema.json`. N is rows, F features and K classes everywhere.
+`docs/manifest.schema.json`. N is rows, F features, W cells of a row and K outputs everywhere.
 """
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
-from modelstore.evaluation import Baseline, Evaluation
-from modelstore.records import Count, Finite, Label, ModelName, Ratio, Record, Sha256
+from modelstore.evaluation import Baseline, Evaluation, RegressionBaseline, RegressionEvaluation
+from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
+from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
+from modelstore.trust import Background, Cells, Conformal, Decision
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MIN_GOLDEN_ROWS = 32
 MIN_WIDE_GOLDEN_ROWS = 3
-PROBABILITIES = "probabilities"  # name of a classifier's output
-MAX_GOLDEN_VALUES = 1 << 15  # features and probabilities together; more prove nothing new and slow every start
+OUTPUTS: dict[Task, str] = {"classification": "probabilities", "regression": "value"}  # name of the output tensor
+MAX_GOLDEN_VALUES = 1 << 15  # cells and outputs together; more prove nothing new and slow every start
+LOOSEST = 1e-3  # tolerance of golden probabilities; a quantity's depends on its scale
 
 Activation = Literal["if_better", "always", "never"]  # when a training makes its version the active one
 
@@ -39,37 +42,12 @@ class Signature(Record):
     outputs: tuple[TensorSpec, ...]
 
     @classmethod
-    def for_output(cls, name: str, width: int, *, features: int) -> Self:
-        """Return the signature of a model from raw features (N, F) to one output (N, `width`)."""
+    def for_output(cls, name: str, width: int, *, cells: int) -> Self:
+        """Return the signature of a model from cells (N, W) to one output (N, `width`)."""
         return cls(
-            inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, features)),),
+            inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, cells)),),
             outputs=(TensorSpec(name=name, datatype="FP32", shape=(-1, width)),),
         )
-
-
-class Feature(Record):
-    """One input column in the user's words, with what the training split showed of it.
-
-    Attributes:
-        unit: unit of the raw value; empty for a pure number.
-        min: smallest value of the training split; with `max` it is the training range.
-        quantiles: the nine inner deciles of the training split, ascending.
-    """
-
-    name: Label
-    unit: str = ""
-    mean: Finite
-    std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    min: Finite
-    max: Finite
-    quantiles: Annotated[tuple[Finite, ...], Field(min_length=9, max_length=9)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        steps = (self.min, *self.quantiles, self.max)
-        if any(low > high for low, high in itertools.pairwise(steps)):
-            raise ValueError(f"feature {self.name!r}: min, quantiles and max must ascend")
-        return self
 
 
 class GateReport(Record):
@@ -88,20 +66,22 @@ class GateReport(Record):
     active_version: int | None = None
     candidate_log_loss: Finite | None = None
     active_log_loss: Finite | None = None
+    candidate_rmse: Finite | None = None
+    active_rmse: Finite | None = None
 
 
 class GoldenRows(Record):
-    """Raw inputs and the probabilities that the eager training-side model gave for them.
+    """Rows of cells and what the eager training-side model answered for them.
 
     Attributes:
-        features: (G, F) raw features, each exactly representable in float32.
-        probabilities: (G, K), from the eager model.
+        features: (G, W) cells, each exactly representable in float32; None for NaN.
+        outputs: (G, K) probabilities, or (G, 1) values, from the eager model.
         tolerance: largest absolute difference that a faithful copy of the model may show.
     """
 
-    features: tuple[tuple[Finite, ...], ...]
-    probabilities: tuple[tuple[Ratio, ...], ...]
-    tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    features: tuple[Cells, ...]
+    outputs: tuple[tuple[Finite, ...], ...]
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-5
 
 
 class Lineage(Record):
@@ -131,26 +111,48 @@ class Manifest(Record):
     The version number is not in here: the folder is the version, so a version can be copied to another store.
 
     Attributes:
-        warnings: what the training found that a person should know; not written if there is nothing, for the first
-            readers of format 1 do not know it.
+        features: the columns that the model uses, in the order of their cells.
+        target: the column that it predicts; None in format 1.
+        classes: names of the classes in output order; empty for a regression.
+        left_out: columns of the table that it does not use, each with the reason.
+        missing_values: texts that stand for a missing value, as `missingValues`.
+        warnings: what the training found that a person should know.
+        decision: how a class is chosen, where it is not the most probable one.
+        temperature: divisor of the logits inside the model, for calibration.
+        conformal: scores for prediction sets.
+        background: typical rows for explanations.
+        importance: importance of each feature, by name.
+        card: the model card, as JSON values.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    format_version: Literal[1, 2] = FORMAT_VERSION
     name: ModelName
     description: str = ""
     platform: Literal["pytorch_torchscript"] = "pytorch_torchscript"
     created: AwareDatetime
     sha256: Sha256
     size_bytes: Annotated[int, Field(ge=1)]
+    task: Task = "classification"
     signature: Signature
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
-    classes: Annotated[tuple[Label, ...], Field(min_length=2)]
+    target: Target | None = None
+    classes: tuple[Label, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    missing_values: Annotated[tuple[str, ...], Field(alias="missingValues")] = MISSING_VALUES
     golden: GoldenRows
-    metrics: Annotated[dict[str, Evaluation], Field(min_length=1)]
-    baselines: dict[str, Baseline] = Field(default_factory=dict)
+    metrics: Annotated[dict[str, Evaluation | RegressionEvaluation], Field(min_length=1)]
+    baselines: dict[str, Baseline | RegressionBaseline] = Field(default_factory=dict)
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage
+    decision: Decision | None = None
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    conformal: Conformal | None = None
+    background: Background | None = None
+    importance: dict[Label, Finite] | None = None
+    card: dict[str, object] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -158,8 +160,26 @@ class Manifest(Record):
         for split, evaluation in self.metrics.items():
             if split != evaluation.split:
                 raise ValueError(f"metrics[{split!r}] must be of that split")
-        _require_classifier(self)
+        _require_golden(self.golden, self.width, self.outputs)
+        if self.signature != Signature.for_output(OUTPUTS[self.task], self.outputs, cells=self.width):
+            raise ValueError(f"signature does not fit {self.width} cells and {self.outputs} outputs")
+        _require_classifier(self) if self.task == "classification" else _require_regressor(self)
         return self
+
+    @property
+    def width(self) -> int:
+        """Return the number of cells of a row, W."""
+        return width_of(self.features)
+
+    @property
+    def outputs(self) -> int:
+        """Return the number of outputs of a row, K."""
+        return len(self.classes) if self.task == "classification" else 1
+
+    @property
+    def takes_missing(self) -> bool:
+        """Return whether the model can answer rows with missing values; those of format 1 cannot."""
+        return self.format_version > 1
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -168,7 +188,7 @@ class Manifest(Record):
 
     def to_json(self) -> bytes:
         """Return the bytes of `manifest.json`: UTF-8, indented, field order as declared."""
-        return self.model_dump_json(indent=1, exclude=None if self.warnings else {"warnings"}).encode() + b"\n"
+        return self.model_dump_json(indent=1, exclude_none=True).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -177,12 +197,29 @@ class Manifest(Record):
         Raises:
             pydantic.ValidationError: if anything is missing, unknown, of the wrong type or inconsistent.
         """
-        return cls.model_validate_json(data)
+        return cls.model_validate_json(_upgrade(data))
 
 
-def golden_row_limits(features: int, classes: int) -> tuple[int, int]:
+def _upgrade(data: bytes) -> bytes:
+    """Return a document of format 1 with the fields of format 2: its features are numbers that cannot be missing."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return data
+    if not isinstance(document, dict) or document.get("format_version") != 1:
+        return data
+    golden, features = document.get("golden"), document.get("features")
+    if isinstance(golden, dict) and "probabilities" in golden:
+        golden["outputs"] = golden.pop("probabilities")
+    for feature in features if isinstance(features, list) else ():
+        if isinstance(feature, dict):
+            feature.setdefault("type", "numeric")
+    return json.dumps(document).encode()
+
+
+def golden_row_limits(cells: int, outputs: int) -> tuple[int, int]:
     """Return how many golden rows a manifest needs, and how many are enough; both are smaller for very wide rows."""
-    enough = MAX_GOLDEN_VALUES // (features + classes)
+    enough = MAX_GOLDEN_VALUES // (cells + outputs)
     return max(MIN_WIDE_GOLDEN_ROWS, min(MIN_GOLDEN_ROWS, enough)), max(MIN_WIDE_GOLDEN_ROWS, enough)
 
 
@@ -192,24 +229,39 @@ def _require_distinct(kind: str, names: tuple[str, ...]) -> None:
 
 
 def _require_classifier(manifest: Manifest) -> None:
-    """Require that signature, golden rows and evaluations fit the classes."""
-    features, classes = len(manifest.features), len(manifest.classes)
-    if manifest.signature != Signature.for_output(PROBABILITIES, classes, features=features):
-        raise ValueError(f"signature does not fit {features} features and {classes} classes")
+    """Require that golden rows and evaluations fit the classes."""
+    classes = len(manifest.classes)
+    if classes < 2:
+        raise ValueError(f"a classification needs at least two classes, got {classes}")
     _require_distinct("class", manifest.classes)
-    _require_golden(manifest.golden, features, classes)
+    golden = manifest.golden
+    if not all(0 <= value <= 1 for row in golden.outputs for value in row):
+        raise ValueError("golden answers must be probabilities, 0 to 1")
+    if not all(math.isclose(sum(row), 1, abs_tol=1e-5) for row in golden.outputs):
+        raise ValueError("each golden answer must sum to 1")
+    if golden.tolerance > LOOSEST:
+        raise ValueError(f"the golden tolerance must be at most {LOOSEST}")
     for split, evaluation in manifest.metrics.items():
+        if not isinstance(evaluation, Evaluation):
+            raise ValueError(f"metrics[{split!r}] must be those of a classification")
         if (len(evaluation.confusion), *{len(row) for row in evaluation.confusion}) != (classes, classes):
             raise ValueError(f"metrics[{split!r}] must have its confusion {classes} x {classes}")
 
 
-def _require_golden(golden: GoldenRows, features: int, classes: int) -> None:
-    least, _ = golden_row_limits(features, classes)
-    if len(golden.features) != len(golden.probabilities) or len(golden.features) < least:
+def _require_regressor(manifest: Manifest) -> None:
+    """Require that target and evaluations are those of a quantity."""
+    if manifest.classes or manifest.target is None or manifest.target.distribution is None:
+        raise ValueError("a regression needs a target with its distribution, and no classes")
+    for split, evaluation in manifest.metrics.items():
+        if not isinstance(evaluation, RegressionEvaluation):
+            raise ValueError(f"metrics[{split!r}] must be those of a regression")
+
+
+def _require_golden(golden: GoldenRows, cells: int, outputs: int) -> None:
+    least, _ = golden_row_limits(cells, outputs)
+    if len(golden.features) != len(golden.outputs) or len(golden.features) < least:
         raise ValueError(f"at least {least} golden rows with as many answers are needed")
-    if {len(row) for row in golden.features} != {features}:
-        raise ValueError(f"each golden row needs {features} features")
-    if {len(row) for row in golden.probabilities} != {classes}:
-        raise ValueError(f"each golden answer needs {classes} probabilities")
-    if not all(math.isclose(sum(row), 1, abs_tol=1e-5) for row in golden.probabilities):
-        raise ValueError("each golden answer must sum to 1")
+    if {len(row) for row in golden.features} != {cells}:
+        raise ValueError(f"each golden row needs {cells} cells")
+    if {len(row) for row in golden.outputs} != {outputs}:
+        raise ValueError(f"each golden answer needs {outputs} outputs")

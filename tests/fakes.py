@@ -13,12 +13,12 @@ import torch
 from modelstore import (
     ClassReport,
     Evaluation,
-    Feature,
     GateReport,
     GoldenRows,
     Lineage,
     Manifest,
     ModelRepository,
+    NumericFeature,
     Permit,
     Signature,
 )
@@ -73,13 +73,13 @@ def manifest_for(
         created=datetime(2026, 11, 21, tzinfo=UTC),
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        signature=Signature.for_output("probabilities", len(classes), features=len(features)),
+        signature=Signature.for_output("probabilities", len(classes), cells=len(features)),
         features=tuple(
-            Feature(name=feature, unit="cm", mean=0.5, std=0.3, min=0, max=1, quantiles=_DECILES)
+            NumericFeature(name=feature, unit="cm", mean=0.5, std=0.3, min=0, max=1, quantiles=_DECILES)
             for feature in features
         ),
         classes=classes,
-        golden=GoldenRows(features=_rows(x), probabilities=_rows(answers)),
+        golden=GoldenRows(features=_rows(x), outputs=_rows(answers)),
         metrics={
             "test": Evaluation(
                 split="test",

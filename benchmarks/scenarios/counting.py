@@ -11,7 +11,7 @@ from app.telemetry.metrics import ServingMetrics
 from benchmarks.bench import Bench, Measure
 from benchmarks.cores import pinned
 from benchmarks.outcomes import Outcome
-from modelstore import Feature
+from modelstore import NumericFeature
 
 COUNTING = "counting"
 CLOCK = "the clock alone"
@@ -20,7 +20,7 @@ AT_ONCE = 1000
 CLASSES = ("malignant", "benign")
 DECILES = (-1.3, -0.8, -0.5, -0.25, 0.0, 0.25, 0.5, 0.8, 1.3)
 FEATURES = [
-    Feature(name=str(column), mean=0, std=1, min=-4, max=4, quantiles=DECILES) for column in range(30)
+    NumericFeature(name=str(column), mean=0, std=1, min=-4, max=4, quantiles=DECILES) for column in range(30)
 ]  # as many as the breast cancer data have
 
 

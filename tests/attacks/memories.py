@@ -56,7 +56,7 @@ def as_trained(artifact: bytes) -> Manifest:
         warnings.simplefilter("ignore")
         answer: Any = torch.jit.load(io.BytesIO(artifact))  # type: ignore[no-untyped-call]
     answers = tuple(map(tuple, answer(torch.tensor(manifest.golden.features)).tolist()))
-    return manifest.model_copy(update={"golden": GoldenRows(features=manifest.golden.features, probabilities=answers)})
+    return manifest.model_copy(update={"golden": GoldenRows(features=manifest.golden.features, outputs=answers)})
 
 
 STATES = {

@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from app.schema import Float32
 from app.telemetry.drift import CONFIDENCE_BUCKETS, PLACES, RowSample, population_stability_index
-from modelstore import Feature
+from modelstore import NumericFeature
 from tests.promises import Measured
 
 RUNS, ROWS, SOON_ROWS = 20, 10_000, 2000
@@ -18,10 +18,10 @@ WARN, ALERT = 0.1, 0.25
 DATA = {"iris": load_iris, "wine": load_wine, "cancer": load_breast_cancer}
 
 
-def described(x: Float32) -> list[Feature]:
+def described(x: Float32) -> list[NumericFeature]:
     deciles = np.quantile(x, np.arange(1, 10) / 10, axis=0).T
     return [
-        Feature(
+        NumericFeature(
             name=str(column),
             mean=float(x[:, column].mean()),
             std=float(x[:, column].std()),
@@ -33,7 +33,7 @@ def described(x: Float32) -> list[Feature]:
     ]
 
 
-def indices(features: list[Feature], asked: Float32) -> Float32:
+def indices(features: list[NumericFeature], asked: Float32) -> Float32:
     """Return the index of each feature after predicting these rows one by one, shape (F,)."""
     by_decile = [[0.0] * PLACES for _ in features]
     sample = RowSample(features, 2, by_decile, [0.0] * (len(CONFIDENCE_BUCKETS) + 2), pause_s=0)

@@ -186,7 +186,7 @@ def test_model_that_prepares_rows_otherwise_than_training_did_is_refused(tmp_pat
     healthy = repository.publish(manifest_for(Weighted(), data), data)
     golden = healthy.manifest().golden
     answers = load.load(healthy, "cpu").infer(np.array(golden.features, dtype=np.float32))
-    off = float(np.abs(answers - np.array(golden.probabilities)).max())
+    off = float(np.abs(answers - np.array(golden.outputs)).max())
     assert off <= 1e-6
     measured("M-01", f"{len(skewed)} skewed models refused by their golden rows; the healthy one is {off:.1g} off")
 

@@ -13,12 +13,12 @@ from modelstore import (
     Baseline,
     ClassReport,
     Evaluation,
-    Feature,
     GateReport,
     GoldenRows,
     Lineage,
     Manifest,
     ModelRepository,
+    NumericFeature,
     Signature,
 )
 
@@ -27,10 +27,10 @@ GOLDEN_FILE = Path(__file__).with_name("manifest.golden.json")
 CLASSES = ("versicolor", "virginica")
 
 
-def petal(name: str, step: float) -> Feature:
+def petal(name: str, step: float) -> NumericFeature:
     """Return a column whose training rows were 1, 2, ... 11 steps."""
     deciles = tuple(step * n for n in range(2, 11))
-    return Feature(name=name, unit="cm", mean=6 * step, std=3 * step, min=step, max=11 * step, quantiles=deciles)
+    return NumericFeature(name=name, unit="cm", mean=6 * step, std=3 * step, min=step, max=11 * step, quantiles=deciles)
 
 
 EVALUATION = Evaluation(
@@ -57,12 +57,12 @@ def sample_manifest(model: bytes = MODEL, **changes: Any) -> Manifest:
         "created": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         "sha256": hashlib.sha256(model).hexdigest(),
         "size_bytes": len(model),
-        "signature": Signature.for_output("probabilities", 2, features=2),
+        "signature": Signature.for_output("probabilities", 2, cells=2),
         "features": (petal("petal length", 0.5), petal("petal width", 0.25)),
         "classes": CLASSES,
         "golden": GoldenRows(
             features=tuple((n / 4, n / 8) for n in range(MIN_GOLDEN_ROWS)),
-            probabilities=tuple((1 - n / 32, n / 32) for n in range(MIN_GOLDEN_ROWS)),
+            outputs=tuple((1 - n / 32, n / 32) for n in range(MIN_GOLDEN_ROWS)),
         ),
         "metrics": {"test": EVALUATION},
         "baselines": {"majority": Baseline(accuracy=0.5, log_loss=0.693)},

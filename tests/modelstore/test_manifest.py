@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from modelstore import GoldenRows, Manifest, Signature, TensorSpec, golden_row_limits
+from modelstore import (
+    MIN_GOLDEN_ROWS,
+    BooleanFeature,
+    CategoricalFeature,
+    DatetimeFeature,
+    Distribution,
+    GoldenRows,
+    LeftOut,
+    Manifest,
+    RegressionBaseline,
+    RegressionEvaluation,
+    Signature,
+    Target,
+    TensorSpec,
+    golden_row_limits,
+)
+from modelstore.trust import Background, Conformal, Decision
 from tests.modelstore.samples import EVALUATION, GOLDEN_FILE, petal, sample_manifest, sample_with
+
+FORMAT_1_FILE = Path(__file__).with_name("manifest.format1.json")
 
 
 def test_manifest_survives_the_way_to_json_and_back() -> None:
@@ -31,12 +51,60 @@ def test_optional_fields_may_be_absent() -> None:
     assert Manifest.from_json(short.encode()) == whole
 
 
-def test_warnings_are_kept_and_not_written_if_there_are_none() -> None:
-    """Issue 12: without any, the first readers of format 1 read the manifest, too."""
-    warned = sample_manifest(warnings=("petals.csv: 3 of 8 rows repeat another one",))
+def test_a_manifest_of_format_1_gives_the_same_features_which_cannot_be_missing() -> None:
+    old = Manifest.from_json(FORMAT_1_FILE.read_bytes())
 
-    assert Manifest.from_json(warned.to_json()) == warned
-    assert b"warnings" not in sample_manifest().to_json()
+    assert old == sample_manifest(format_version=1)
+    assert (old.takes_missing, sample_manifest().takes_missing) == (False, True)
+    assert Manifest.from_json(old.to_json()) == old
+
+
+def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -> None:
+    features = (
+        petal("petal length", 0.5),
+        CategoricalFeature(name="soil", categories={"clay": 20, "sand": 7}, other=3, missing=2),
+        BooleanFeature(name="wild", true_values=("yes",), false_values=("no",), true=10, false=22),
+        DatetimeFeature(name="found", min="2019-01-01", max="2020-12-31T23:59:59", quantiles=(18000.0,) * 9),
+    )
+    rows = tuple((n / 4, None, 1.0, 18000.0, 59.0) for n in range(MIN_GOLDEN_ROWS))
+    whole = sample_manifest(
+        features=features,
+        signature=Signature.for_output("probabilities", 2, cells=5),
+        target=Target(name="species", missing=3),
+        left_out=(LeftOut(name="id", reason="id", detail="'id' is different in each of 32 rows"),),
+        golden=GoldenRows(features=rows, outputs=sample_manifest().golden.outputs),
+        decision=Decision(thresholds={"virginica": 0.3}),
+        temperature=1.25,
+        conformal=Conformal(method="aps", scores=(0.1, 0.7)),
+        background=Background(rows=rows[:1], weights=(1.0,)),
+        importance={"soil": 0.4},
+        card={"use": "herbaria"},
+    )
+
+    assert Manifest.from_json(whole.to_json()) == whole
+    assert whole.width == 5
+    assert b'"trueValues"' in whole.to_json()
+
+
+def test_a_regression_has_a_target_and_no_classes() -> None:
+    values = tuple((100.0 * n,) for n in range(MIN_GOLDEN_ROWS))
+    quantity = Distribution(mean=5, std=1, min=0, max=9, quantiles=(5.0,) * 9)
+    fields: dict[str, Any] = {
+        "task": "regression",
+        "classes": (),
+        "signature": Signature.for_output("value", 1, cells=2),
+        "golden": GoldenRows(features=sample_manifest().golden.features, outputs=values, tolerance=0.1),
+        "metrics": {"test": RegressionEvaluation(split="test", rows=8, rmse=2, mae=1, r2=0.5, median_absolute_error=1)},
+        "baselines": {"mean": RegressionBaseline(rmse=3, r2=0)},
+        "target": Target(name="weight", type="numeric", distribution=quantity),
+    }
+    whole = sample_manifest(**fields)
+
+    assert Manifest.from_json(whole.to_json()) == whole
+    with pytest.raises(ValidationError, match="needs a target with its distribution"):
+        sample_manifest(**fields | {"target": Target(name="weight")})
+    with pytest.raises(ValidationError, match="must be those of a regression"):
+        sample_manifest(**fields | {"metrics": {"test": EVALUATION}})
 
 
 def test_manifest_cannot_be_changed() -> None:
@@ -49,7 +117,7 @@ def test_feature_names_keep_the_column_order() -> None:
 
 
 def test_signature_of_a_classifier_is_raw_features_to_probabilities() -> None:
-    assert Signature.for_output("probabilities", 3, features=4) == Signature(
+    assert Signature.for_output("probabilities", 3, cells=4) == Signature(
         inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, 4)),),
         outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
     )
@@ -59,7 +127,7 @@ NAN = float("nan")
 
 RULES = [
     # what is broken, where, with what, what the message must say
-    ("a later format", "format_version", 2, "Input should be 1"),
+    ("a later format", "format_version", 3, "Input should be 1 or 2"),
     ("another platform", "platform", "onnx", "pytorch_torchscript"),
     ("an unknown field", "colour", "blue", "Extra inputs are not permitted"),
     ("a number as text", "size_bytes", "40", "valid integer"),
@@ -69,10 +137,10 @@ RULES = [
     ("a hash in capitals", "sha256", "A" * 64, "should match pattern"),
     ("a time without zone", "created", "2026-01-02T03:04:05", "timezone"),
     ("a time as number", "created", 1767323045, "valid datetime"),
-    ("one class", "classes", ["virginica"], "at least 2 items"),
+    ("one class", "classes", ["virginica"], "each golden answer needs 1 outputs"),
     ("no feature", "features", [], "at least 1 item"),
     ("no metrics", "metrics", {}, "at least 1 item"),
-    ("a class too many", "classes", ["a", "b", "c"], "signature does not fit 2 features and 3 classes"),
+    ("a class too many", "classes", ["a", "b", "c"], "each golden answer needs 3 outputs"),
     ("a signature of other width", "signature.inputs.0.shape", [-1, 3], "signature does not fit"),
     ("a signature of other outputs", "signature.outputs.0.name", "logits", "signature does not fit"),
     ("equal class names", "classes", ["a", "a"], "class names must be distinct"),
@@ -83,12 +151,12 @@ RULES = [
     ("a negative spread", "features.0.std", -1.0, "greater than or equal to 0"),
     ("a mean that is no number", "features.0.mean", NAN, "finite number"),
     ("31 golden rows", "golden.features", [[0.0, 0.0]] * 31, "at least 32 golden rows with as many answers"),
-    ("golden rows without answers", "golden.probabilities", [], "at least 32 golden rows with as many answers"),
-    ("a narrow golden row", "golden.features.7", [0.0], "each golden row needs 2 features"),
-    ("a wide golden answer", "golden.probabilities.7", [0.5, 0.25, 0.25], "each golden answer needs 2 probabilities"),
-    ("a golden answer of sum 1.5", "golden.probabilities.7", [0.75, 0.75], "each golden answer must sum to 1"),
-    ("a golden row that is no number", "golden.features.7.0", NAN, "finite number"),
-    ("a loose tolerance", "golden.tolerance", 0.01, "less than or equal to 0.001"),
+    ("golden rows without answers", "golden.outputs", [], "at least 32 golden rows with as many answers"),
+    ("a narrow golden row", "golden.features.7", [0.0], "each golden row needs 2 cells"),
+    ("a wide golden answer", "golden.outputs.7", [0.5, 0.25, 0.25], "each golden answer needs 2 outputs"),
+    ("a golden answer of sum 1.5", "golden.outputs.7", [0.75, 0.75], "each golden answer must sum to 1"),
+    ("a golden row with a bare NaN", "golden.features.7.0", NAN, "finite number"),
+    ("a loose tolerance", "golden.tolerance", 0.01, "at most 0.001"),
     ("metrics under another split", "metrics.test.split", "train", r"metrics\['test'\] must be of that split"),
     ("a confusion of other size", "metrics.test.confusion", [[8]], "its confusion 2 x 2"),
     ("a ragged confusion", "metrics.test.confusion.1", [8], "its confusion 2 x 2"),
@@ -124,7 +192,7 @@ def test_rules_hold_for_objects_as_for_json() -> None:
 def test_one_wrong_golden_sum_among_many_is_found() -> None:
     good = sample_manifest().golden
     with pytest.raises(ValidationError, match="sum to 1"):
-        sample_manifest(golden=GoldenRows(features=good.features, probabilities=(*good.probabilities[:-1], (0.0, 0.9))))
+        sample_manifest(golden=GoldenRows(features=good.features, outputs=(*good.outputs[:-1], (0.0, 0.9))))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
 from training.config.recipe import Recipe, TrainingSettings, parse_recipe
 from training.config.run import TrainingRun
+from training.data.columns import Column
 from training.data.splits import Dataset
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Fitted
@@ -41,11 +42,11 @@ def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0
     generator = np.random.default_rng(seed)
     y = np.arange(rows, dtype=np.int64) % classes
     x = (4.0 * y[:, None] + spread * generator.standard_normal((rows, features))).astype(np.float32)
-    names = tuple(f"x{number}" for number in range(features))
+    columns = tuple(Column(f"x{number}") for number in range(features))
     return Dataset(
         x,
         y,
-        names,
+        columns,
         tuple(f"cloud {number}" for number in range(classes)),
         np.arange(rows) + 2,
         np.arange(rows, dtype=np.uint64),

@@ -12,6 +12,7 @@ from modelstore import EpochMetrics, ModelRepository, Notice, Permit
 from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
 from training.artifact.torchscript import load
 from training.config.run import TrainingRun
+from training.data.columns import Column
 from training.data.splits import Dataset
 from training.evaluation import plots
 from training.pipeline import train
@@ -56,7 +57,7 @@ def test_the_published_bytes_answer_the_golden_rows(folder: Path) -> None:
 
     answers = load(found.model_bytes(manifest))(np.array(manifest.golden.features))
 
-    np.testing.assert_allclose(answers, manifest.golden.probabilities, atol=manifest.golden.tolerance)
+    np.testing.assert_allclose(answers, manifest.golden.outputs, atol=manifest.golden.tolerance)
 
 
 def test_the_same_seed_gives_the_same_metrics_and_golden_answers(folder: Path) -> None:
@@ -119,7 +120,10 @@ def test_never_publishes_without_activating(folder: Path) -> None:
 
 def test_warnings_are_in_the_result_and_in_the_manifest(folder: Path) -> None:
     """Issue 12: they were events only, which nobody sees who asks later."""
-    write_csv(folder / "data", broken(x=np.hstack([clouds(200).x, np.ones((200, 1))]), features=("x0", "x1", "flat")))
+    write_csv(
+        folder / "data",
+        broken(x=np.hstack([clouds(200).x, np.ones((200, 1))]), columns=(Column("x0"), Column("x1"), Column("flat"))),
+    )
 
     events, result = run(recipe(), folder)
 
@@ -131,7 +135,9 @@ def test_warnings_are_in_the_result_and_in_the_manifest(folder: Path) -> None:
 
 def test_warnings_are_in_the_result_of_a_training_that_failed(folder: Path) -> None:
     with_constant = np.hstack([clouds(200).x, np.ones((200, 1))])
-    write_csv(folder / "data", shuffled_labels(broken(x=with_constant, features=("x0", "x1", "flat"))))
+    write_csv(
+        folder / "data", shuffled_labels(broken(x=with_constant, columns=(Column("x0"), Column("x1"), Column("flat"))))
+    )
 
     _, result = run(recipe(lr=1e6, optimizer="sgd"), folder)
 
@@ -349,7 +355,10 @@ def test_f6_classes_and_columns_with_dollars_and_values_near_the_largest_are_tra
 ) -> None:
     data = clouds(200)
     data = replace(
-        data, classes=("$0_$100", "$"), features=("cost_$_per_$_unit", "[/red]"), x=data.x * np.float32(3e37)
+        data,
+        classes=("$0_$100", "$"),
+        columns=(Column("cost_$_per_$_unit"), Column("[/red]")),
+        x=data.x * np.float32(3e37),
     )
     write_csv(tmp_path / "data", data)
 

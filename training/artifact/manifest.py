@@ -18,15 +18,15 @@ import numpy.typing as npt
 from modelstore import (
     Baseline,
     Evaluation,
-    Feature,
     GateReport,
     GoldenRows,
     Lineage,
     Manifest,
+    NumericFeature,
     Signature,
     golden_row_limits,
 )
-from modelstore.manifest import PROBABILITIES
+from modelstore.manifest import OUTPUTS
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
 from training.learners.protocol import Predict
@@ -57,9 +57,11 @@ def build_manifest(
         created=datetime.now(UTC),
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
-        signature=Signature.for_output(PROBABILITIES, len(train.classes), features=len(train.features)),
+        signature=Signature.for_output(OUTPUTS["classification"], len(train.classes), cells=len(train.features)),
         features=describe_features(train, recipe.data.units),
+        target=splits.target,
         classes=train.classes,
+        left_out=splits.left_out,
         golden=golden,
         metrics=dict(metrics),
         baselines=dict(baselines),
@@ -69,7 +71,7 @@ def build_manifest(
     )
 
 
-def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature, ...]:
+def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[NumericFeature, ...]:
     """Return the unit and the training-split statistics of each column; std has ddof = 0.
 
     Range and deciles are the shortest decimals that read back as the same float32: 4.3, not 4.300000190734863.
@@ -77,7 +79,7 @@ def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature
     mean, variance = moments(train.x)
     ascending = (np.sort(column) for column in train.x.T)  # one at a time; sorting is faster than np.quantile
     return tuple(
-        Feature(
+        NumericFeature(
             name=name,
             unit=units.get(name, ""),
             mean=float(mean[position]),
@@ -118,7 +120,7 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
     chosen = np.concatenate(kinds)
     chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, F)
     exact = chosen.astype(np.float32).astype(np.float64)
-    return GoldenRows(features=_nest(exact), probabilities=_nest(predict(exact)))
+    return GoldenRows(features=_nest(exact), outputs=_nest(predict(exact)))
 
 
 def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from modelstore import Overrides, wording
+from modelstore import DataOptions, Overrides, wording
+from modelstore.data_options import Column
 from modelstore.overrides import (
     BatchSize,
     ClassWeights,
@@ -29,7 +30,6 @@ from modelstore.overrides import (
     WeightDecay,
     require_validation_rows,
 )
-from modelstore.reading import column_name
 from modelstore.records import Label, ModelName, Ratio, Record
 from training.errors import RecipeError, UnknownRecipe
 
@@ -37,10 +37,8 @@ BUILT_IN = Path(__file__).parents[1] / "recipes"
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
 
-Column = Annotated[Label, AfterValidator(column_name)]
 
-
-class DataSource(Record):
+class DataSource(DataOptions):
     """The rows to train on and to test on.
 
     Attributes:
@@ -51,7 +49,7 @@ class DataSource(Record):
         test_fraction: share of `file` held back as the test split; exactly one of the two is given.
         split_seed: seed of the test split. It is separate from the training seed: the test rows stay the same for
             every training seed, so versions can be compared.
-        stratify: whether each class has the same share in both splits.
+        stratify: whether each class has the same share in both splits, where the rows are shuffled.
         classes: class name of each value in the file, in class order; empty means the values themselves, sorted as
             numbers if all of them are numbers.
         units: unit of each feature, by name; absent features have none.

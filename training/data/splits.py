@@ -8,15 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from modelstore import DatasetFault
+from modelstore import DatasetFault, LeftOut, Target, Task
 from modelstore.datasets import MAX_CLASSES
 from training.config.recipe import DataSource, TrainingSettings
 from training.data.cells import alike, in_class_order
+from training.data.columns import Column
 from training.data.faults import MAX_FAULTS
 from training.data.quality import leaking_columns
 from training.data.repeats import Marks, count_duplicates, mark
@@ -32,26 +34,36 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows with their classes.
+    """Rows with their classes or values.
 
     Attributes:
-        x: raw features, float32, shape (N, F), finite, each column in its unit.
-        y: class indices, int64, shape (N,), 0 to K - 1.
-        features: F names in column order.
-        classes: K names in class order.
+        x: cells, float32, shape (N, W); NaN is missing.
+        y: class indices, int64, shape (N,), 0 to K - 1; of a regression the values, float64, shape (N,).
+        columns: F feature columns in the order of their cells.
+        classes: K names in class order; empty for a regression.
         lines: line of each row in its data file, the header being line 1, shape (N,).
         marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
     """
 
     x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int64]
-    features: tuple[str, ...]
+    y: npt.NDArray[Any]
+    columns: tuple[Column, ...]
     classes: tuple[str, ...]
     lines: npt.NDArray[np.int64]
     marks: Marks
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the feature columns, length F."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def task(self) -> Task:
+        """Return what is learnt."""
+        return "classification" if self.classes else "regression"
 
     def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
         """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
@@ -67,6 +79,8 @@ class Splits:
         test: held-out rows, the same for every training seed.
         sha256: SHA-256 of each data file, by file name.
         warnings: sentences about suspicious data that does not prevent training.
+        target: the column that is predicted, for the manifest.
+        left_out: columns of the file that are not used, each with the reason.
         arranged: fraction and seed of the validation rows placed at the end of `train`, if there are any.
     """
 
@@ -74,6 +88,8 @@ class Splits:
     test: Dataset
     sha256: dict[str, str]
     warnings: tuple[str, ...]
+    target: Target
+    left_out: tuple[LeftOut, ...] = ()
     arranged: tuple[float, int] | None = None
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
@@ -104,17 +120,17 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     if source.test_file is None:
         train, test = _split(whole, source)
     else:
-        held_out = read(source.test_file, features=table.features)
+        held_out = read(source.test_file, features=tuple(column.name for column in table.columns))
         warnings += held_out.warnings
         sha256[held_out.file] = held_out.sha256
         train, test = whole, _dataset(held_out, names, source.target)
     _require_classes(train, source)
     warnings += _find_suspicions(train, test, source)
     if settings is None or settings.validation_fraction == 0:
-        return Splits(train, test, sha256, warnings)
+        return Splits(train, test, sha256, warnings, Target(name=source.target), table.left_out)
     arranged = settings.validation_fraction, settings.seed
     _reorder(train, np.concatenate(_stratify(train.y, *arranged)))
-    return Splits(train, test, sha256, warnings, arranged)
+    return Splits(train, test, sha256, warnings, Target(name=source.target), table.left_out, arranged)
 
 
 def hold_out_validation(train: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
@@ -201,7 +217,7 @@ def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
         problem = f"expected one of {', '.join(map(repr, names))}, got {table.values[table.codes[row]]!r}"
         raise DatasetError(table.file, problem, line=int(table.lines[row]), column=target)
     mark(table.marks, y)
-    return Dataset(table.x, y, table.features, tuple(names.values()), table.lines, table.marks)
+    return Dataset(table.x, y, table.columns, tuple(names.values()), table.lines, table.marks)
 
 
 def _require_classes(rows: Dataset, source: DataSource) -> None:

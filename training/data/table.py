@@ -14,10 +14,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from modelstore import LeftOut
 from modelstore.datasets import MAX_CLASSES
 from modelstore.reading import MAX_NAME_CHARACTERS
 from training.data.block import Block
 from training.data.cells import LARGEST, is_word, numbers, wrong_number
+from training.data.columns import Column
 from training.data.csv_blocks import CsvFile
 from training.data.faults import Faults
 from training.data.precision import Merging, Values
@@ -37,24 +39,26 @@ class Table:
     Attributes:
         file: bare file name.
         sha256: SHA-256 of the file's bytes.
-        features: names of the feature columns, length F.
-        x: features, finite float32, shape (N, F).
+        columns: the feature columns, length F.
+        x: cells, float32, shape (N, W); NaN is missing.
         codes: class of each row as a position in `values`, int32, shape (N,).
         values: distinct texts of the class column, in order of their first row; none is empty.
         lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
         marks: 64-bit mark of each row, equal for rows with equal features in the file, shape (N,).
         warnings: sentences about features with distinct values that become equal in float32.
+        left_out: columns of the file that are not used, each with the reason.
     """
 
     file: str
     sha256: str
-    features: tuple[str, ...]
+    columns: tuple[Column, ...]
     x: npt.NDArray[np.float32]
     codes: npt.NDArray[np.int32]
     values: tuple[str, ...]
     lines: npt.NDArray[np.int64]
     marks: Marks
     warnings: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def read_table(
@@ -146,7 +150,7 @@ class _Columns:
         values = tuple(self._values)
         read = slice(self.seen)
         x, codes, lines, marks = self._x[read], self._codes[read], self._lines[read], self._marks[read]
-        return Table(file, sha256, self._features, x, codes, values, lines, marks, warnings)
+        return Table(file, sha256, tuple(map(Column, self._features)), x, codes, values, lines, marks, warnings)
 
     def _hold(self, rows: int) -> None:
         """Copy the columns to new arrays of `rows` rows."""

@@ -26,7 +26,7 @@ def prove(engine: Engine, manifest: Manifest, version: int) -> None:
         VersionRefused: if the answers are not probabilities, differ from those of training, or differ between runs.
     """
     x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
-    expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
+    expected = np.array(manifest.golden.outputs, dtype=np.float64)  # (G, K)
     try:
         got, again = engine.infer(x), engine.infer(x)
     except AttributeError as error:
@@ -49,7 +49,7 @@ def prove_independence(engine: Engine, manifest: Manifest, version: int) -> None
         VersionRefused: if an answer differs from that of training by more than the golden rows' tolerance.
     """
     x = np.array(manifest.golden.features, dtype=np.float32)  # (G, F)
-    expected = np.array(manifest.golden.probabilities, dtype=np.float64)  # (G, K)
+    expected = np.array(manifest.golden.outputs, dtype=np.float64)  # (G, K)
     for company, rows in _companies(len(x)):
         got = engine.infer(x[rows])
         wrong = _no_probabilities(got, expected[rows].shape)

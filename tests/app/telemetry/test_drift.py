@@ -20,17 +20,17 @@ from app.telemetry.drift import (
     population_stability_index,
 )
 from app.telemetry.version_counters import MAX_CLASSES, CountsByVersion
-from modelstore import Feature
+from modelstore import NumericFeature
 from tests.app.telemetry.figures import parsed
 
 ROWS = 4000
 
 
-def feature(training: ArrayLike, name: str = "x") -> Feature:
+def feature(training: ArrayLike, name: str = "x") -> NumericFeature:
     """Describe a feature as a training does."""
     values = np.asarray(training, dtype=np.float32)
     deciles = tuple(float(decile) for decile in np.quantile(values, np.arange(1, 10) / 10))
-    return Feature(
+    return NumericFeature(
         name=name,
         mean=float(values.mean()),
         std=float(values.std()),
@@ -43,7 +43,7 @@ def feature(training: ArrayLike, name: str = "x") -> Feature:
 class Sampled:
     """A sample and what it adds to."""
 
-    def __init__(self, *features: Feature, classes: int = 2) -> None:
+    def __init__(self, *features: NumericFeature, classes: int = 2) -> None:
         self.features = features
         self.by_decile = [[0.0] * PLACES for _ in features]
         self.by_confidence = [0.0] * (len(CONFIDENCE_BUCKETS) + 2)

@@ -12,7 +12,7 @@ from app.telemetry.version_counters import (
     TIME_BUCKETS_S,
     CountsByVersion,
 )
-from modelstore import Feature
+from modelstore import NumericFeature
 from tests.app.telemetry.figures import counts, ran
 
 
@@ -88,7 +88,7 @@ def test_counts_of_a_dead_process_go_on_where_they_were() -> None:
 def test_f9_version_with_other_features_under_the_same_number_is_counted_anew() -> None:
     """F9: rows of three columns were put into the sample of those with two, which failed every prediction."""
     counted, deciles = CountsByVersion(), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    columns = [Feature(name=name, mean=0, std=1, min=0, max=1, quantiles=deciles) for name in "abc"]
+    columns = [NumericFeature(name=name, mean=0, std=1, min=0, max=1, quantiles=deciles) for name in "abc"]
     for features in (columns[:2], columns):
         counts = counted.version("iris", 3, ("setosa", "virginica"), features)
         counts.count_sample(np.ones((1, len(features)), dtype=np.float32), np.ones((1, 2), dtype=np.float32))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelstore import from_line
+from modelstore import Target, from_line
 from tests.training.samples import clouds, collect, ignore, recipe
 from training.artifact.attachments import make_attachments
 from training.data.splits import Dataset, Splits
@@ -10,7 +10,7 @@ from training.pipeline import train_candidate
 
 
 def splits(train: Dataset, test: Dataset) -> Splits:
-    return Splits(train, test, {"clouds.csv": "0" * 64}, ())
+    return Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
 
 
 @pytest.mark.parametrize(("features", "boundary"), [(2, True), (3, False)])

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature
+from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature, Target
 from modelstore.manifest import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, learnt, recipe
 from training.artifact.manifest import build_manifest, describe_features, golden_rows
@@ -53,7 +53,7 @@ def test_golden_rows_are_exact_in_float32_and_answered_by_the_eager_model(
     x = np.array(golden.features)
 
     assert np.array_equal(x.astype(np.float32).astype(np.float64), x)
-    assert np.array_equal(np.array(golden.probabilities, dtype=np.float32), predict(x))
+    assert np.array_equal(np.array(golden.outputs, dtype=np.float32), predict(x))
 
 
 def test_a_tiny_data_set_still_gives_enough_golden_rows(predict: Predict) -> None:
@@ -99,7 +99,7 @@ def test_the_manifest_is_written_and_read_back(train: Dataset, test: Dataset) ->
     manifest = build_manifest(
         recipe(),
         model,
-        Splits(train, test, {"clouds.csv": "0" * 64}, ()),
+        Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud")),
         golden=golden_rows(predict, train, test),
         metrics={"test": evaluate(predict(test.x), test.y, test.classes, "test")},
         baselines={"majority": Baseline(accuracy=0.5, log_loss=0.7)},
@@ -109,7 +109,7 @@ def test_the_manifest_is_written_and_read_back(train: Dataset, test: Dataset) ->
 
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert (manifest.sha256, manifest.size_bytes) == (hashlib.sha256(model).hexdigest(), len(model))
-    assert manifest.signature == Signature.for_output("probabilities", 2, features=5)
+    assert manifest.signature == Signature.for_output("probabilities", 2, cells=5)
     assert (manifest.lineage.parent, manifest.lineage.job, manifest.lineage.seed) == (4, "job-1", 0)
     assert manifest.lineage.recipe == recipe().model_dump(mode="json")
     assert {"torch", "numpy", "scikit-learn", "pandas"} == set(manifest.lineage.libraries)

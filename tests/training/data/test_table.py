@@ -27,7 +27,7 @@ def test_a_table_has_features_numbers_labels_and_hash(tmp_path: Path) -> None:
 
     table = read_table(tmp_path, "table.csv", "kind")
 
-    assert table.features == ("width", "height")
+    assert tuple(column.name for column in table.columns) == ("width", "height")
     assert table.x.tolist() == [[1.0, 2.5], [300.0, -4.0]]
     assert [table.values[code] for code in table.codes] == ["a", "b"]
     assert table.lines.tolist() == [2, 3]

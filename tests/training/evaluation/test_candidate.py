@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modelstore import EpochMetrics, Notice
+from modelstore import EpochMetrics, Notice, Target
 from tests.training.samples import clouds, collect, ignore, recipe, shuffled_labels
 from training.config.recipe import GateRule
 from training.data.splits import Dataset, Splits
@@ -15,7 +15,7 @@ from training.pipeline import train_candidate
 
 
 def splits(train: Dataset, test: Dataset) -> Splits:
-    return Splits(train, test, {"clouds.csv": "0" * 64}, ())
+    return Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
 
 
 def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from modelstore import EpochMetrics
 from tests.training.samples import clouds, learnt
+from training.data.columns import Column
 from training.evaluation.metrics import evaluate
 from training.evaluation.plots import confusion_matrix, decision_boundary, loss_curves
 from training.learners.protocol import predictor
@@ -73,7 +74,7 @@ HOSTILE = ("$0_$100", "$", "$\\frac{", "_hidden", "a\nb", "\N{GRINNING FACE} \N{
 
 
 def test_f6_names_are_never_taken_as_mathematics_or_left_out() -> None:
-    rows = replace(clouds(160, classes=8), classes=HOSTILE, features=("cost_$_per_$_unit", "$x^{"))
+    rows = replace(clouds(160, classes=8), classes=HOSTILE, columns=(Column("cost_$_per_$_unit"), Column("$x^{")))
     y = np.arange(80) % 8
 
     def even(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,55 @@
+"""What a training may be told about its table: types, task, split, rare classes, missing values.
+
+It must not know how a table is read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from modelstore.features import ColumnType, Task
+from modelstore.reading import MAX_COLUMNS, column_name
+from modelstore.records import Label, Record
+
+Column = Annotated[Label, AfterValidator(column_name)]
+
+RareClasses = Literal["drop", "merge", "refuse"]
+
+
+class Split(Record):
+    """How rows are held out for testing, where it is not by a hash of their content.
+
+    Attributes:
+        time: column of dates or numbers; the latest rows test.
+        group: column whose rows of one value stay on one side.
+    """
+
+    time: Column | None = None
+    group: Column | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.time is None) == (self.group is None):
+            raise ValueError("exactly one of time and group")
+        return self
+
+
+class DataOptions(Record):
+    """Options of a table that a person may set; those left out are decided from its rows.
+
+    Attributes:
+        types: type of a column, by name.
+        task: `classification` or `regression`; None decides by the target's values.
+        split: how rows are held out for testing; None takes a keyed hash of each row's content.
+        rare_classes: what happens to classes with fewer than five rows: their rows are left out, are merged into one
+            class `other`, or the table is refused.
+        missing_values: cells that stand for a missing value, as `missingValues`; None for the usual ones.
+    """
+
+    types: Annotated[dict[Column, ColumnType], Field(max_length=MAX_COLUMNS)] = Field(default_factory=dict)
+    task: Task | None = None
+    split: Split | None = None
+    rare_classes: RareClasses = "drop"
+    missing_values: Annotated[tuple[str, ...], Field(max_length=100)] | None = None
