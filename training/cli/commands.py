@@ -39,6 +39,7 @@ from training.config.recipe import BUILT_IN, load_recipe, recipe_names
 from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
 
+DataFile = Annotated[Path | None, typer.Option("--data", metavar="FILE", help="Data file, if it was moved.")]
 Features = Annotated[
     str | None,
     typer.Option(metavar="A,B,C", help="Feature columns, or a JSON array; - reads stdin; default: all others."),
@@ -164,6 +165,7 @@ def evaluate(
     name: Name,
     version: Annotated[int | None, typer.Argument(help="Published version; default: the active one.")] = None,
     *,
+    data_file: DataFile = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -172,7 +174,8 @@ def evaluate(
     """Measure a stored version on its test split."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        load_module("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
+        repository = store(models_dir, key_file)
+        load_module("cli.measure").report_version(console(), repository, places, name, version, data=data_file)
 
 
 @app.command()
@@ -180,9 +183,7 @@ def reproduce(
     name: Name,
     version: Version,
     *,
-    data_file: Annotated[
-        Path | None, typer.Option("--data", metavar="FILE", help="Data file, if it was moved.")
-    ] = None,
+    data_file: DataFile = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -204,18 +205,25 @@ def compare(
     *,
     recipe: RecipeName = None,
     fold_seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    data_file: DataFile = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
+    datasets_dir: DatasetsDir = DATASETS,
     recipes_dir: RecipesDir = BUILT_IN,
 ) -> None:
-    """Compare two versions on their test rows; without versions, cross-validate a recipe against simple classifiers."""
+    """Compare two versions on their test rows; without versions, cross-validate the model beside simple classifiers."""
     with failures_in_one_line():
+        repository = store(models_dir, key_file)
         if versions:
-            print_two_versions(console(), compare_versions(*_two(store(models_dir, key_file), name, versions)))
+            print_two_versions(console(), compare_versions(*_two(repository, name, versions)))
             return
-        chosen = load_recipe(recipe or name, recipes_dir)
-        load_module("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
+        measure = load_module("cli.measure")
+        if recipe or name in recipe_names(recipes_dir) or not repository.versions(name):
+            chosen, folder = load_recipe(recipe or name, recipes_dir), data_dir
+        else:
+            chosen, folder = measure.stored_recipe(repository, DataPlaces(data_dir, datasets_dir), name, data_file)
+        measure.report_comparison(console(), chosen, folder, fold_seed)
 
 
 def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:
