@@ -16,6 +16,7 @@ from modelstore import permits
 from modelstore.disk import folders, replace, staged, sync
 from modelstore.errors import NotPermitted, PublishError, UnknownModel, UnknownVersion, VersionInUse
 from modelstore.manifest import Manifest
+from modelstore.markers import mark_active, read_number, reserve
 from modelstore.names import (
     ACTIVE_FILE,
     LOCK_FILE,
@@ -29,7 +30,6 @@ from modelstore.names import (
     check_name,
     check_version,
 )
-from modelstore.numbers import mark_active, read_number, reserve
 from modelstore.permits import Permit
 from modelstore.publishing import files_of, require_readable
 from modelstore.removal import remove_abandoned, remove_entries

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelstore.numbers import mark_active, read_number, reserve
+from modelstore.markers import mark_active, read_number, reserve
 
 
 @pytest.mark.parametrize("content", [b"", b"0", b"-1", b"1 2", b"\xff", b"9" * 10])
