@@ -11,7 +11,7 @@ from pathlib import Path
 from app.jobs.process.commands import training_command
 from app.jobs.records import TrainingJob
 from app.settings import Settings
-from modelstore import Permit
+from modelstore import DataOptions, Permit
 
 
 def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Settings) -> list[str]:
@@ -26,7 +26,8 @@ def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Se
     options: list[str] = []
     if data is not None:
         options = ["--data", str(data), "--target", str(job.target)]
-        options += ["--features", "-"] if job.columns is not None else []
+        options += ["--options", "-"] if job.options != DataOptions() else []
+        options += ["--features", "-"] if job.features is not None else []
     return training_command(
         settings,
         *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
@@ -36,5 +37,10 @@ def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Se
 
 
 def input_of(job: TrainingJob) -> bytes:
-    """Return the names to learn from for the standard input of the process; Linux limits an argument to 128 KiB."""
-    return b"" if job.columns is None else json.dumps(job.columns).encode()
+    """Return the standard input of the process: a line with the options of the data, and one with the features.
+
+    Each line is there only if the request has such. They are no arguments, which Linux limits to 128 KiB.
+    """
+    options = job.options.to_dict()
+    lines = [*([options] if options else ()), *([job.features] if job.features is not None else ())]
+    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()

@@ -6,6 +6,7 @@ This module must not know processes or HTTP.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from app.jobs.database import Database
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, end, job_of, now
-from modelstore import JobResult
+from modelstore import JobResult, LeftOut
 
 
 class JobStore:
@@ -28,7 +29,7 @@ class JobStore:
         request: TrainingRequest,
         *,
         limit: int,
-        columns: tuple[str, ...] | None = None,
+        left_out: Sequence[LeftOut] = (),
         data_sha256: str | None = None,
         idempotency_key: str | None = None,
         retry_of: str | None = None,
@@ -39,7 +40,7 @@ class JobStore:
         Args:
             request: the training.
             limit: most jobs in the queue.
-            columns: columns to learn from; if neither this nor the request names any, all except the target.
+            left_out: columns that the training will leave out.
             data_sha256: of the data set's content.
             idempotency_key: at most 255 characters.
             retry_of: id of the job to repeat.
@@ -53,7 +54,8 @@ class JobStore:
             "model": request.model,
             "dataset": request.dataset,
             "data_sha256": data_sha256,
-            "request": {**request.document(), "columns": columns or request.features, "request_id": request_id},
+            "request": request.document()
+            | {"left_out": [column.model_dump() for column in left_out], "request_id": request_id},
             "request_digest": request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,

@@ -23,9 +23,15 @@ from training.cli.options import (
     DataDir,
     DatasetsDir,
     KeyFile,
+    MissingValues,
     ModelsDir,
     Name,
+    Options,
+    RareClasses,
     RecipesDir,
+    SplitBy,
+    TaskName,
+    Types,
     Version,
     console,
     errors,
@@ -35,6 +41,7 @@ from training.cli.options import (
 )
 from training.cli.report import print_recipes, print_two_versions
 from training.cli.store import install
+from training.config.options import OptionTexts
 from training.config.recipe import BUILT_IN, load_recipe, recipe_names
 from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
@@ -63,6 +70,12 @@ def fit(
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file to train on without a recipe.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Class column of that file.")] = None,
     features: Features = None,
+    types: Types = None,
+    task: TaskName = None,
+    split: SplitBy = None,
+    rare_classes: RareClasses = None,
+    missing_values: MissingValues = None,
+    options: Options = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),
@@ -88,6 +101,7 @@ def fit(
         data=data,
         target=target,
         features=features,
+        options=OptionTexts(options, types or (), task, split, rare_classes, missing_values),
         assignments=assignments or (),
         overrides=overrides,
         seed=seed,

@@ -15,8 +15,8 @@ from tests.app.databases import LIMIT
 PERMIT = Permit("f00", "secret")
 
 
-def accepted(store: JobStore, request: TrainingRequest, columns: tuple[str, ...] | None = None) -> TrainingJob:
-    return store.add(request, limit=LIMIT, columns=columns)
+def accepted(store: JobStore, request: TrainingRequest) -> TrainingJob:
+    return store.add(request, limit=LIMIT)
 
 
 def option(command: list[str], name: str) -> str:
@@ -35,11 +35,21 @@ def test_recipe_is_trained_with_the_overrides_and_the_permit(store: JobStore) ->
     assert input_of(job) == b""
 
 
-def test_names_to_learn_from_are_sent_on_standard_input(store: JobStore) -> None:
-    job = accepted(store, TrainingRequest(model="churn", dataset="churn", target="left"), ("a,b", "c"))
+def test_options_and_names_to_learn_from_are_sent_on_standard_input(store: JobStore) -> None:
+    request = TrainingRequest(
+        model="churn",
+        dataset="churn",
+        target="left",
+        features=("a,b", "c"),
+        types={"c": "categorical"},
+        task="classification",
+    )
+    job = accepted(store, request)
 
     command = command_of(job, Path("churn.csv"), PERMIT, Settings())
 
     assert (option(command, "--data"), option(command, "--target")) == ("churn.csv", "left")
-    assert option(command, "--features") == "-"
-    assert input_of(job) == b'["a,b", "c"]'
+    assert (option(command, "--options"), option(command, "--features")) == ("-", "-")
+    options, features = map(json.loads, input_of(job).splitlines())
+    assert options == {"types": {"c": "categorical"}, "task": "classification"}
+    assert features == ["a,b", "c"]
