@@ -79,7 +79,7 @@ def recipe_for_data(
                 features=tuple(features),
                 **dict(options or DataOptions()),
                 test_fraction=size.test_fraction,
-                stratify=True,
+                assign="hash",
             ),
             training=TrainingSettings(
                 hidden=HIDDEN,

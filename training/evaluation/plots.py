@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from modelstore import EpochMetrics, Evaluation
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.protocol import Predict
 
 DPI = 120
