@@ -9,7 +9,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -146,6 +146,8 @@ class Recipe(Record):
             settings = TrainingSettings.model_validate(changed)
         except ValidationError as error:
             raise recipe_error("overrides", error, TrainingSettings) from error
+        if self.data.task == "regression" and settings.class_weights != "none":
+            raise RecipeError("overrides", "class_weights", "none beside task = regression", settings.class_weights)
         return self.model_copy(update={"training": settings})
 
 
@@ -198,5 +200,6 @@ def recipe_error(source: str, error: ValidationError, record: type[Record]) -> R
 
 def _field_names(record: Any, path: Sequence[int | str]) -> Sequence[str]:
     for name in path:
-        record = record.model_fields[name].annotation
+        annotation = record.model_fields[name].annotation
+        record = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)  # X | None
     return tuple(record.model_fields)

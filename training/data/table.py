@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from modelstore import DataOptions, LeftOut
 from modelstore.reading import MAX_NAME_CHARACTERS
+from modelstore.wording import nearest
 from training.data.block import Block
 from training.data.cells import LARGEST, is_word, numbers, parse, wrong_number
 from training.data.columns import Column, TargetColumn
@@ -201,7 +202,9 @@ def _require_columns(faults: Faults, header: tuple[str, ...], target: str, featu
     known = set(header)
     for name in (*features, target):
         if name not in known:
-            faults.add(f"expected this column, got {there}", column=name)
+            meant = nearest(name, header)
+            perhaps = f"; perhaps {meant!r} is meant" if meant else ""
+            faults.add(f"expected this column, got {there}{perhaps}", column=name)
     if target in features:
         faults.add("the target cannot be a feature", column=target)
     if not features:

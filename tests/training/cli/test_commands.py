@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -125,6 +126,16 @@ def test_versions_that_cannot_be_compared_are_a_users_mistake(models: Path, vers
 
     assert shown.exit_code == 2
     assert len(shown.stderr.splitlines()) == 1
+
+
+def test_waiting_process_inspects_the_file_that_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("x,y\n1,a\n2,b\n")
+    told = json.dumps(["inspect", str(tmp_path / "table.csv"), "--json"]) + "\n"
+
+    shown = CliRunner().invoke(app, ["wait"], input=told)
+
+    assert (shown.exit_code, json.loads(shown.stdout)["summary"]["rows"]) == (0, 2)
+    assert CliRunner().invoke(app, ["wait"], input="").stdout == ""
 
 
 def test_old_versions_are_pruned_on_request(models: Path) -> None:
