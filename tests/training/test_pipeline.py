@@ -46,7 +46,8 @@ def test_the_first_version_is_published_whole_and_active(folder: Path) -> None:
     assert manifest.metrics == result.metrics
     assert (manifest.gate, manifest.lineage.job, manifest.lineage.parent) == (result.gate, "job-7", None)
     assert {path.name for path in found.path.iterdir()} == {
-        "model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "loss.png", "confusion.png", "training_rows.bin",
+        "model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "training_rows.bin",
+        "loss.png", "confusion.png",
     }  # fmt: skip
 
 

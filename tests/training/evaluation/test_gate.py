@@ -90,7 +90,7 @@ def test_a_difference_within_its_standard_error_does_not_pass() -> None:
 
 @pytest.mark.parametrize(
     ("seen", "said"),
-    [(0, None), (4, "on 10 test rows that version 3 was not trained on, without 4"), (None, "unknown")],
+    [(0, None), (4, "on 10 test rows that version 3 was not trained on, without 4"), (None, "is unknown")],
 )
 def test_the_report_says_how_many_rows_both_versions_have_never_seen(seen: int | None, said: str | None) -> None:
     report = judge(BETTER, champion(BETTER, GOOD, seen=seen))
@@ -115,9 +115,7 @@ def test_no_better_than_the_majority_class_never_replaces_a_version() -> None:
     [Skill(0.29, 0.1, MAJORITY), Skill(-0.5, 0.1, MAJORITY), Skill(0.0, 0.0, MAJORITY), Skill(0.5, math.inf, MAJORITY)],
     ids=str,
 )
-@pytest.mark.parametrize(
-    "active", [None, champion(figures(9, 0.7), figures(2, 0.9))], ids=["first", "against a poor version"]
-)
+@pytest.mark.parametrize("active", [None, champion(GOOD, figures(2, 0.9))], ids=["first", "against a poor version"])
 def test_no_surer_than_the_class_frequencies_does_not_pass(active: Champion | None, skill: Skill) -> None:
     report = judge(GOOD, active, skill=skill)
 
