@@ -139,7 +139,7 @@ def data(
     check: Annotated[bool, typer.Option("--check", help="Compare byte by byte instead of writing.")] = False,
     data_dir: DataDir = DATA,
 ) -> None:
-    """Write the built-in data files from scikit-learn's copies, or compare them."""
+    """Write the built-in data files, or compare them."""
     sources = load_module("data.builtin")
     with failures_in_one_line():
         if not check:
@@ -147,8 +147,8 @@ def data(
             return
         wrong = sources.find_differences(data_dir)
         if wrong:
-            fail(f"missing in {data_dir} or not as in scikit-learn: {', '.join(wrong)}; `training data` writes them")
-        console().print(f"the files in {data_dir} are exactly scikit-learn's", highlight=False)
+            fail(f"missing in {data_dir} or changed: {', '.join(wrong)}; `training data` writes them")
+        console().print(f"the files in {data_dir} are exactly as generated", highlight=False)
 
 
 @app.command()

@@ -182,7 +182,7 @@ def test_data_is_written_and_checked(tmp_path: Path) -> None:
 
     assert (missing.exit_code, written.exit_code, checked.exit_code) == (1, 0, 0)
     assert "blobs.csv" in missing.stderr
-    assert "exactly scikit-learn's" in checked.stdout
+    assert "exactly as generated" in checked.stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
