@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from modelstore import Notice, Prediction, to_line, write_predictions
 from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training.config.recipe import Recipe
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.evaluation import plots
 from training.evaluation.candidate import Candidate
 from training.learners.protocol import Predict, Report
@@ -29,7 +30,7 @@ def make_attachments(candidate: Candidate, recipe: Recipe, splits: Splits, repor
         "loss.png": lambda: plots.loss_curves(candidate.history, f"{recipe.network}: loss while training"),
         "confusion.png": lambda: plots.confusion_matrix(test, f"{recipe.network}: {test.rows} test rows"),
     }
-    if len(splits.train.features) == 2:
+    if [column.type for column in splits.train.columns] == ["numeric", "numeric"]:
         units = [recipe.data.units.get(name, "") for name in splits.train.features]
         title = f"{recipe.network}: decision boundary and {test.rows} test rows"
         makers["boundary.png"] = lambda: plots.decision_boundary(predict, splits.test, units, title)

@@ -70,7 +70,7 @@ def recipe_for_data(path: Path, target: str, *, model: str | None = None, featur
                 target=target,
                 features=tuple(features),
                 test_fraction=size.test_fraction,
-                stratify=True,
+                assign="hash",
             ),
             training=TrainingSettings(
                 hidden=HIDDEN,

@@ -37,7 +37,8 @@ def fit_categories(columns: tuple[Column, ...], train: Cells) -> tuple[Column, .
 
 
 def recode(x: Cells, before: tuple[Column, ...], after: tuple[Column, ...]) -> None:
-    """Replace the codes of the texts of `before` by those of `after` in place; other texts get the code after the last.
+    """Replace the codes of the texts of `before` by those of `after` in place; other texts get the code after the last,
+    or of a boolean, NaN.
 
     Args:
         x: cells, (N, W); NaN stays.
@@ -45,9 +46,9 @@ def recode(x: Cells, before: tuple[Column, ...], after: tuple[Column, ...]) -> N
         after: the same columns with other texts.
     """
     for old, new, cells in zip(before, after, cells_of(before), strict=True):
-        if old.type == "categorical" and old.texts != new.texts:
+        if old.type in ("categorical", "boolean") and old.texts != new.texts:
             codes = {text: code for code, text in enumerate(new.texts)}
-            other = len(new.texts)
+            other = len(new.texts) if new.type == "categorical" else np.nan
             lookup = np.array([*(codes.get(text, other) for text in old.texts), other], dtype=np.float32)
             cell = x[:, cells.start]
             present = ~np.isnan(cell)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.data.columns import Column, cells_of
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.preprocessing.scaler import StandardScaler, fit_scaler, is_constant, moments, scaler_of
 
 PARTS = 7  # of a date: see `calendar`
@@ -18,8 +18,8 @@ PARTS = 7  # of a date: see `calendar`
 class Expand(nn.Module):
     """Expand the cells of each row to columns for a network, not yet standardised; NaN is missing.
 
-    The columns are: numbers and booleans as they are, parts of dates, one column for each category and one for all other
-    texts (1 or 0; all 0 if missing), and for each column with gaps, whether the value is missing (1 or 0).
+    The columns are: numbers and booleans as they are, parts of dates, one column for each category and one for all
+    other texts (1 or 0; all 0 if missing), and for each column with gaps, whether the value is missing (1 or 0).
 
     Attributes:
         numbers: cells of numbers and booleans, int64.
@@ -65,7 +65,7 @@ class Expand(nn.Module):
 
 
 def calendar(days: Tensor, seconds: Tensor) -> Tensor:
-    """Return seven blocks of D columns: days, year, month, weekday (Monday 0), sine and cosine of the day of year, hour.
+    """Return days, year, month, weekday (Monday is 0), sine and cosine of the day of year, and hour, (N, 7 D).
 
     All divisions are of whole numbers below 2^24, so they are exact in float32 for the years 1 to 9999. The day of the
     year counts from 1 March, so that a leap day moves no other.

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.preprocessing import StandardScaler as Reference
 
 from tests.training.samples import clouds, typed
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.protocol import predictor
 from training.preprocessing.encoder import Encoder, calendar, fit_encoder
 from training.preprocessing.scaler import fit_scaler

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.samples import clouds, typed
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.mlp.batches import Batches, Chunk, class_weights
 from training.preprocessing.encoder import Encoder, fit_encoder
 from training.preprocessing.scaler import StandardScaler
@@ -111,6 +111,5 @@ def test_rows_that_would_need_too_much_memory_are_encoded_chunk_by_chunk(
 
     for _ in range(2):
         for whole, part in zip(epoch(at_once), epoch(by_chunk), strict=True):
-            assert all(
-                torch.equal(a, b) for ours, theirs in zip(whole, part, strict=True) for a, b in zip(ours, theirs)
-            )
+            for ours, theirs in zip(whole, part, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
