@@ -37,8 +37,9 @@ def fit_categories(columns: tuple[Column, ...], train: Cells) -> tuple[Column, .
 
 
 def recode(x: Cells, before: tuple[Column, ...], after: tuple[Column, ...]) -> None:
-    """Replace the codes of the texts of `before` by those of `after` in place; other texts get the code after the last,
-    or of a boolean, NaN.
+    """Replace the codes of the texts of `before` by those of `after` in place.
+
+    A text that `after` lacks gets the code after the last one, in a boolean column NaN.
 
     Args:
         x: cells, (N, W); NaN stays.
