@@ -1,4 +1,4 @@
-"""Real tables in ../shared/tables, which are not part of the repository: their targets, and the way of each to an answer."""
+"""The real tables in ../shared/tables, their targets, and the way of each to an answer; none is in the repository."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Small files, each with one trouble of real tables, and what must happen to it; the data of test_troubles.py.
 
-The rows are made by rule: `size` and `width` are numbers, and `kind`, the target, depends on `size` and on nothing else.
+The rows are made by rule: `size` and `width` are numbers, and `kind`, the target, depends on `size` alone.
 """
 
 from __future__ import annotations
