@@ -219,7 +219,7 @@ def _background_work(service: Service) -> dict[str, Coroutine[Any, Any, None]]:
     standstill = Standstill(service.metrics, admission.table, admission.max_in_flight, service.lifetime)
     work: dict[str, Coroutine[Any, Any, None]] = {
         "store watcher": watcher.watch(service.registry, settings.poll_interval_s),
-        "self test": service.registry.keep_tested(settings.self_test_interval_s),
+        "self test": watcher.keep_tested(service.registry, settings.self_test_interval_s),
         "inspector": service.inspector.keep_ready(),
         "keys": admission.authenticator.keep_current(),
         "standstill": standstill.keep_watch(),

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
-from modelstore import ColumnSummary, DatasetSummary, InvalidName, LeftOut, Overrides, check_new_name
+from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, Overrides, check_new_name
 from modelstore.datasets import MAX_CLASSES
 from modelstore.overrides import require_validation_rows
 from modelstore.reading import column_name
 from modelstore.wording import nearest
 
-MIN_CLASSES = 2
+MIN_CLASSES, MIN_CLASS_ROWS = 2, 5
 MOST_COMPARED = 2000  # column names; each comparison takes some 10 microseconds
 SHOWN_NAMES = 20
 
@@ -145,6 +145,11 @@ def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
     elif target.distinct is None and (request.task or kind in ("categorical", "boolean") or _is_text(target)):
         hint = "" if _is_text(target) else "; is it a quantity? `task`: `regression` predicts numbers"
         raise _wrong("target", f"has more than {MAX_CLASSES} different values, the most that can be classes{hint}")
+    elif request.rare_classes == "refuse" and (request.task or kind or _is_text(target)):
+        missing = MISSING_VALUES if request.missing_values is None else request.missing_values
+        rare = [value for value, rows in target.classes.items() if rows < MIN_CLASS_ROWS and value not in missing]
+        if rare:
+            raise _wrong("rare_classes", f"is refuse, and {len(rare)} classes have fewer than {MIN_CLASS_ROWS} rows")
 
 
 def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> tuple[LeftOut, ...]:

@@ -33,6 +33,7 @@ class ModelRegistry:
 
     Attributes:
         stored: the versions on disk of the models that the registry knows.
+        swapped: set after each swap; whoever waits for it clears it.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ModelRegistry:
         self._served: dict[str, ServedModel] = {}
         self._lock = PriorityLock()
         self._on_demand = OnDemandLoads(self._load_on_demand, self._lock)
-        self._swapped = asyncio.Event()
+        self.swapped = asyncio.Event()
 
     def close(self) -> None:
         """Cancel the loads on request and stop the loader thread."""
@@ -193,17 +194,6 @@ class ModelRegistry:
                 if loaded in self._serving_versions().union(self._loader.cached()):
                     await self._test(loaded)
 
-    async def keep_tested(self, interval_s: float) -> None:
-        """Run `self_test` after each swap and every interval_s seconds, forever; with 0, after swaps only."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._swapped.wait(), interval_s or None)
-            self._swapped.clear()
-            try:
-                await self.self_test()
-            except Exception:  # the disk failed while a stand-in was sought; the next refresh retries
-                logger.exception("the loaded versions could not be tested")
-
     async def _test(self, loaded: LoadedModel) -> None:
         try:
             await self._loader.run(self._check, loaded)
@@ -247,7 +237,7 @@ class ModelRegistry:
             what = (model.name, loaded.schema.version, loaded.device, loaded.load_s)
             logger.info("%s serves version %d on %s, loaded in %.2f s", *what)
             self._note("served")
-            self._swapped.set()
+            self.swapped.set()
 
     async def _load_on_demand(self, name: str, version: int) -> LoadedModel | Refusal:
         """Load a requested version, or record why it is refused."""

@@ -46,7 +46,8 @@ def test_the_first_version_is_published_whole_and_active(folder: Path) -> None:
     assert manifest.metrics == result.metrics
     assert (manifest.gate, manifest.lineage.job, manifest.lineage.parent) == (result.gate, "job-7", None)
     assert {path.name for path in found.path.iterdir()} == {
-        "model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "loss.png", "confusion.png",
+        "model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "training_rows.bin",
+        "loss.png", "confusion.png",
     }  # fmt: skip
 
 
@@ -339,7 +340,14 @@ def test_f6_a_picture_that_cannot_be_drawn_is_a_notice_and_the_version_is_publis
         event.message for event in events if isinstance(event, Notice) and event.level == "warning"
     ]
     names = {path.name for path in repository(folder).find("clouds", 1).path.iterdir()}
-    assert names == {"model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "loss.png"}
+    assert names == {
+        "model.pt",
+        "manifest.json",
+        "history.jsonl",
+        "test_predictions.csv",
+        "training_rows.bin",
+        "loss.png",
+    }
 
 
 def test_f6_classes_and_columns_with_dollars_and_values_near_the_largest_are_trained_with_all_pictures(
@@ -360,3 +368,17 @@ def test_f6_classes_and_columns_with_dollars_and_values_near_the_largest_are_tra
     assert not [event for event in events if isinstance(event, Notice) and "left out" in event.message]
     pictures = {path.name for path in repository(tmp_path).find("clouds", 1).path.glob("*.png")}
     assert pictures == {"loss.png", "confusion.png", "boundary.png"}
+
+
+def test_a_longer_table_is_judged_by_the_rows_that_the_active_version_has_not_seen(tmp_path: Path) -> None:
+    rows = clouds(400, spread=3.0)
+    write_csv(tmp_path / "data", rows.rows(np.arange(150)))
+    run(recipe(), tmp_path)
+    write_csv(tmp_path / "data", rows)
+
+    _, result = run(recipe(seed=1), tmp_path)
+
+    assert result.gate is not None
+    assert result.gate.seen_rows
+    assert result.gate.rows == 100 - result.gate.seen_rows
+    assert f"on {result.gate.rows} test rows that version 1 was not trained on" in result.gate.reason

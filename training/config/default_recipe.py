@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import DataOptions, check_name
-from training.config.recipe import DataSource, Recipe, TrainingSettings, recipe_error
+from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
 from training.errors import DatasetError
 
 CHUNK_BYTES = 1 << 20
@@ -81,6 +81,7 @@ def recipe_for_data(
                 test_fraction=size.test_fraction,
                 assign="hash",
             ),
+            gate=GateRule(margin_errors=1.0),
             training=TrainingSettings(
                 hidden=HIDDEN,
                 epochs=size.epochs,

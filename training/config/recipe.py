@@ -107,6 +107,7 @@ class GateRule(Record):
     Attributes:
         metric: the deciding metric; smaller is better.
         margin: by how many nats the candidate's metric must be smaller than the active version's.
+        margin_errors: by how many standard errors of the difference, over the same rows, it must be smaller.
         min_recall: minimum recall of every class.
         min_skill: number of standard errors by which the log loss must be below that of the class frequencies; at 3,
             a network trained on shuffled labels passes about once in a thousand times.
@@ -114,6 +115,7 @@ class GateRule(Record):
 
     metric: Literal["log_loss"] = "log_loss"
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    margin_errors: Annotated[float, Field(ge=0, le=100)] = 0.0
     min_recall: Ratio = 0.0
     min_skill: Annotated[float, Field(ge=0, le=100)] = 3.0
 

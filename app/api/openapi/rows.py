@@ -46,39 +46,37 @@ def row_schema(manifest: Manifest) -> Document:
 
 
 def _column(feature: Feature, manifest: Manifest, example: object) -> Document:
-    schema = {**_SCHEMAS[feature.type](feature), "examples": [example]}
+    """Return the schema of one column: its values, and those that stand for a missing one if the model takes any."""
+    values, description = _SCHEMAS[feature.type](feature)
     if not manifest.takes_missing:
-        return schema
-    missing = f"{schema['description']}; null if missing"
-    if not feature.missing:
-        missing += ", which no training row was"
-    if feature.type == "numeric":
-        return {**schema, "type": [schema["type"], "null"], "description": missing}
-    return {**schema, "type": [*schema["type"], "null"], "description": missing}
+        return {**values, "description": description, "examples": [example]}
+    description += "; null if missing" + ("" if feature.missing else ", which no training row was")
+    missing = {"enum": [None, *manifest.missing_values]}
+    return {"anyOf": [values, missing], "description": description, "examples": [example]}
 
 
-def _number(feature: NumericFeature) -> Document:
+def _number(feature: NumericFeature) -> tuple[Document, str]:
     unit = f" {feature.unit}" if feature.unit else ""
-    return {**NUMBER, "description": f"training range {feature.min:g} to {feature.max:g}{unit}"}
+    return NUMBER, f"training range {feature.min:g} to {feature.max:g}{unit}"
 
 
-def _category(feature: CategoricalFeature) -> Document:
+def _category(feature: CategoricalFeature) -> tuple[Document, str]:
     texts = [repr(text) for text in feature.categories]
     shown = ", ".join(texts[:SHOWN_CATEGORIES])
     more = f" and {len(texts) - SHOWN_CATEGORIES} more" if len(texts) > SHOWN_CATEGORIES else ""
-    return {"type": ["string", "number", "boolean"], "description": f"one of {shown}{more}; any other counts as new"}
+    return {"type": ["string", "number", "boolean"]}, f"one of {shown}{more}; any other counts as new"
 
 
-def _truth(feature: BooleanFeature) -> Document:
-    words = ", ".join(map(repr, (*feature.true_values, *feature.false_values)))
-    return {"type": ["boolean", "string", "number"], "description": f"true or false, or one of {words}"}
+def _truth(feature: BooleanFeature) -> tuple[Document, str]:
+    words = [*feature.true_values, *feature.false_values]
+    return {"enum": [True, False, 1, 0, *words]}, f"true or false, or one of {', '.join(map(repr, words))}"
 
 
-def _time(feature: DatetimeFeature) -> Document:
-    return {"type": ["string"], "description": f"in ISO 8601, training range {feature.min} to {feature.max}"}
+def _time(feature: DatetimeFeature) -> tuple[Document, str]:
+    return {"type": "string"}, f"in ISO 8601, training range {feature.min} to {feature.max}"
 
 
-_SCHEMAS: dict[str, Callable[[Any], Document]] = {
+_SCHEMAS: dict[str, Callable[[Any], tuple[Document, str]]] = {
     "numeric": _number,
     "categorical": _category,
     "boolean": _truth,

@@ -25,6 +25,9 @@ CHURN = summary(
 )
 
 
+TOWN = ColumnSummary(name="town", kind="text", distinct=4, classes={"": 1, "Bern": 30, "Chur": 4, "Thun": 1})
+
+
 def request(**fields: Any) -> TrainingRequest:
     return TrainingRequest(model="churn", dataset="churn", **fields)
 
@@ -125,6 +128,11 @@ WRONG = {
         "has more than 100 different values, the most that can be classes; is it a quantity? `task`: `regression`",
     ),
     "categories of a quantity": ({"target": "months", "types": {"months": "categorical"}}, "target", "more than 100"),
+    "rare classes that are refused": (
+        {"target": "town", "rare_classes": "refuse"},
+        "rare_classes",
+        "is refuse, and 2 classes have fewer than 5 rows",
+    ),
     "target is a date": ({**LEARNT, "types": {"churned": "datetime"}}, "types", "a date, which cannot be predicted"),
 }
 
@@ -132,7 +140,7 @@ WRONG = {
 @pytest.mark.parametrize(("fields", "place", "problem"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_learnt_is_said_with_its_place(fields: dict[str, Any], place: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        check_with_dataset(request(**fields), CHURN)
+        check_with_dataset(request(**fields), summary(*CHURN.columns, TOWN) if "town" in fields.values() else CHURN)
 
     assert error.value.problems[0].feature == place
     assert problem in error.value.problems[0].problem

@@ -41,6 +41,7 @@ def test_the_typical_row_is_accepted_as_object_and_as_array() -> None:
     "row",
     [
         {**ROW, "soil": 7, "wild": True, "length": None, "found": None},
+        {**ROW, "length": "NA", "wild": ""},
         {**ROW, "id": "x17", "kind": "virginica"},
         [3, "never seen", 0, "2030-01-01T12:00:00Z"],
     ],
@@ -53,6 +54,7 @@ def test_gaps_numbers_as_categories_and_a_raw_line_of_the_file_are_accepted(row:
     "row",
     [
         {**ROW, "length": "3"},
+        {**ROW, "wild": "perhaps"},
         {**ROW, "found": 18_000},
         {**ROW, "other": 1},
         {name: value for name, value in ROW.items() if name != "soil"},

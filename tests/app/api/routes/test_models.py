@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -175,7 +176,7 @@ def test_version_that_was_never_published_cannot_be_deleted(steady: TestClient, 
 
 
 def test_model_is_deleted_with_all_versions_and_its_numbers_go_on(
-    client: TestClient, repository: ModelRepository
+    client: TestClient, repository: ModelRepository, settings: Settings
 ) -> None:
     publish(repository, activate=False)
     assert client.post("/predict/means/versions/2", json={"instances": [[0, 0]]}).status_code == 200
@@ -189,6 +190,9 @@ def test_model_is_deleted_with_all_versions_and_its_numbers_go_on(
     assert_problem(client.delete("/models/means"), 404)
     assert [model["name"] for model in client.get("/models").json()["models"]] == ["thirds"]
     assert "/predict/means" not in client.get("/openapi.json").json()["paths"]
+    lines = map(json.loads, (settings.state_dir / "audit.jsonl").read_text().splitlines())
+    deletions = [(line["model"], line["outcome"]) for line in lines if line["action"] == "model.delete"]
+    assert deletions == [("means", "asked"), ("means", "ok"), ("means", "asked"), ("means", "refused")]
     assert publish(repository) == 3
     assert until(lambda: client.get("/models/means").json().get("serving_version"), "the name is used again") == 3
 
