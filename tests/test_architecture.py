@@ -99,6 +99,7 @@ SCENARIOS = {
     "modelstore/test_artifact_format.py": "docs/artifact-format.md is held to the store",
     "modelstore/test_crashes.py": "a process that is killed while it writes",
     "modelstore/test_import.py": "what `import modelstore` brings with it",
+    "training/data/test_troubles.py": "every trouble of real tables, from the bytes to the splits",
     "training/data/test_wide_files.py": "csv_blocks.py and csv_exact.py on tables of very many columns",
     "training/test_published_figures.py": "figures of docs/training.md",
 }
