@@ -76,11 +76,11 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     if columns[target].distinct is not None and (columns[target].distinct or 0) < MIN_CLASSES:
         raise _wrong("target", "has one value only; a classifier needs at least two classes")
     if request.features is None:
-        features = tuple(name for name, column in columns.items() if column.kind == "numeric" and name != target)
+        features = tuple(name for name, column in columns.items() if column.left_out is None and name != target)
     else:
         features = tuple(map(column_name, request.features))
     if not features:
-        raise _wrong("features", "must be at least one numeric column besides the target")
+        raise _wrong("features", "must be at least one usable column besides the target")
     earlier: set[str] = set()
     for place, name in enumerate(features if request.features else ()):
         _check_feature(f"features.{place}", name, target, columns, earlier)
@@ -97,8 +97,6 @@ def _check_feature(field: str, name: str, target: str, columns: dict[str, Column
         raise _wrong(field, "is the target, which cannot be learnt from")
     if name in earlier:
         raise _wrong(field, "is named twice")
-    if columns[name].kind == "text":
-        raise _wrong(field, "is a column of text; features are numbers, so leave it out or encode it as numbers")
 
 
 def _list_some(columns: dict[str, ColumnSummary]) -> str:

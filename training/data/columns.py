@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from modelstore import ColumnType
 
 
@@ -38,6 +41,21 @@ class Column:
     def width(self) -> int:
         """Return the number of cells."""
         return 2 if self.type == "datetime" else 1
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """The column that is predicted.
+
+    Attributes:
+        codes: value of each row as a position in `values`, -1 if missing, int32, shape (N,).
+        values: distinct stripped texts in order of their first row.
+        numbers: the same as numbers, NaN if missing, float64, shape (N,); None if a text is no number.
+    """
+
+    codes: npt.NDArray[np.int32]
+    values: tuple[str, ...]
+    numbers: npt.NDArray[np.float64] | None = None
 
 
 def cells_of(columns: tuple[Column, ...]) -> tuple[slice, ...]:

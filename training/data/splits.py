@@ -21,7 +21,7 @@ from training.data.cells import alike, in_class_order
 from training.data.columns import Column
 from training.data.faults import MAX_FAULTS
 from training.data.quality import leaking_columns
-from training.data.repeats import Marks, count_duplicates, mark
+from training.data.repeats import Marks, count_duplicates, mix, text_bits
 from training.data.table import MAX_LABEL_CHARACTERS, Table, read_table
 from training.errors import DatasetError
 from training.preprocessing.scaler import constant_columns
@@ -112,15 +112,21 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
-    read = partial(read_table, folder, target=source.target, max_classes=max(MAX_CLASSES, len(source.classes)))
+    read = partial(read_table, folder, target=source.target, options=source)
     table = read(source.file, features=source.features)
-    names = source.classes or {value: value for value in in_class_order(table.values)}
+    most = max(MAX_CLASSES, len(source.classes))
+    if len(table.target.values) > most:
+        problem = (
+            f"expected at most {most} classes, got more, such as {table.target.values[-1]!r:.40}; is this a quantity?"
+        )
+        raise DatasetError(source.file, problem, column=source.target)
+    names = source.classes or {value: value for value in in_class_order(table.target.values)}
     whole = _dataset(table, names, source.target)
     sha256, warnings = {table.file: table.sha256}, table.warnings
     if source.test_file is None:
         train, test = _split(whole, source)
     else:
-        held_out = read(source.test_file, features=tuple(column.name for column in table.columns))
+        held_out = read(source.test_file, columns=table.columns)
         warnings += held_out.warnings
         sha256[held_out.file] = held_out.sha256
         train, test = whole, _dataset(held_out, names, source.target)
@@ -211,13 +217,16 @@ def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
             problem = f"expected classes of at most {MAX_LABEL_CHARACTERS} characters, got {name[:40]!r}..."
             raise DatasetError(table.file, problem, column=target)
     positions = {value: position for position, value in enumerate(names)}
-    y = np.array([positions.get(value, -1) for value in table.values])[table.codes]
-    if (y < 0).any():
-        row = int((y < 0).argmax())
-        problem = f"expected one of {', '.join(map(repr, names))}, got {table.values[table.codes[row]]!r}"
+    values = (*table.target.values, "")  # the last is for rows without a target
+    kept = np.flatnonzero(table.target.codes >= 0)
+    y = np.array([positions.get(value, -1) for value in values])[table.target.codes]
+    if (y[kept] < 0).any():
+        row = int(kept[(y[kept] < 0).argmax()])
+        problem = f"expected one of {', '.join(map(repr, names))}, got {values[table.target.codes[row]]!r}"
         raise DatasetError(table.file, problem, line=int(table.lines[row]), column=target)
-    mark(table.marks, y)
-    return Dataset(table.x, y, table.columns, tuple(names.values()), table.lines, table.marks)
+    mix(table.marks, text_bits(values)[table.target.codes])
+    whole = Dataset(table.x, y, table.columns, tuple(names.values()), table.lines, table.marks)
+    return whole if len(kept) == len(y) else whole.rows(kept)
 
 
 def _require_classes(rows: Dataset, source: DataSource) -> None:
