@@ -35,9 +35,9 @@ def test_a_good_file_is_summed_up() -> None:
     assert found is not None
     assert (found.rows, found.size_bytes) == (150, path.stat().st_size)
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert [(column.name, column.kind) for column in found.columns[3:]] == [
+    assert [(column.name, column.type) for column in found.columns[3:]] == [
         ("petal width (cm)", "numeric"),
-        ("species", "text"),
+        ("species", "categorical"),
     ]
     assert found.columns[4].classes == {"setosa": 50, "versicolor": 50, "virginica": 50}
     assert (found.columns[0].minimum, found.columns[0].maximum, found.columns[0].distinct) == (4.3, 7.9, 35)
@@ -49,7 +49,7 @@ def test_values_stand_as_in_the_file_and_in_class_order(tmp_path: Path) -> None:
     found = summary(tmp_path, "code,x\n10,1\n01,2\n2.50,3\n01,4\n")
 
     assert list(found.columns[0].classes.items()) == [("01", 2), ("2.50", 1), ("10", 1)]
-    assert (found.columns[0].kind, found.columns[0].minimum, found.columns[0].maximum) == ("numeric", 1.0, 10.0)
+    assert (found.columns[0].type, found.columns[0].minimum, found.columns[0].maximum) == ("numeric", 1.0, 10.0)
 
 
 def test_more_than_a_hundred_values_are_not_listed_and_the_range_is_of_all_rows(
@@ -61,16 +61,16 @@ def test_more_than_a_hundred_values_are_not_listed_and_the_range_is_of_all_rows(
 
     numbers, few, words = summary(tmp_path, "\n".join(["x,kind,text", *rows, *rows[:3]])).columns
 
-    assert (numbers.distinct, numbers.classes, numbers.kind) == (None, {}, "numeric")
+    assert (numbers.distinct, numbers.classes, numbers.type) == (None, {}, "numeric")
     assert (numbers.minimum, numbers.maximum) == (-40, 259)
     assert few.classes == {"a": 152, "b": 151}
-    assert (words.distinct, words.kind) == (None, "text")
+    assert (words.distinct, words.type) == (303, "categorical")
 
 
 def test_a_column_that_is_text_because_of_one_cell_says_which(tmp_path: Path) -> None:
     found = summary(tmp_path, "age,x\n" + "5,1\n" * 8 + "\nn/a,2\n")
 
-    assert found.columns[0].kind == "text"
+    assert found.columns[0].type == "text"
     assert "column 'age': no finite number in 1 of 9 rows, first 'n/a' in line 11" in found.warnings[0]
 
 
