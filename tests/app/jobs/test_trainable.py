@@ -17,11 +17,11 @@ def summary(*columns: ColumnSummary) -> DatasetSummary:
 
 
 CHURN = summary(
-    ColumnSummary(name="age", kind="numeric", distinct=30, minimum=18, maximum=90),
-    ColumnSummary(name="months", kind="numeric", minimum=0, maximum=400),
-    ColumnSummary(name="city", kind="text", distinct=3),
-    ColumnSummary(name="country", kind="text", distinct=1),
-    ColumnSummary(name="churned", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
+    ColumnSummary(name="age", type="numeric", distinct=30, minimum=18, maximum=90),
+    ColumnSummary(name="months", type="numeric", minimum=0, maximum=400),
+    ColumnSummary(name="city", type="categorical", distinct=3),
+    ColumnSummary(name="country", type="categorical", distinct=1),
+    ColumnSummary(name="churned", type="categorical", distinct=2, classes={"yes": 10, "no": 30}),
 )
 
 
@@ -42,10 +42,10 @@ def test_without_a_list_the_features_are_all_numeric_columns_but_the_target() ->
 
 
 OF_OLD = summary(
-    ColumnSummary(name=" a\u0302ge", kind="numeric", distinct=30, minimum=18, maximum=90),
-    ColumnSummary(name="months ", kind="numeric", minimum=0, maximum=400),
-    ColumnSummary(name="city", kind="text", distinct=3),
-    ColumnSummary(name="churned ", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
+    ColumnSummary(name=" a\u0302ge", type="numeric", distinct=30, minimum=18, maximum=90),
+    ColumnSummary(name="months ", type="numeric", minimum=0, maximum=400),
+    ColumnSummary(name="city", type="categorical", distinct=3),
+    ColumnSummary(name="churned ", type="categorical", distinct=2, classes={"yes": 10, "no": 30}),
 )
 
 
