@@ -50,7 +50,7 @@ class Block:
 
     def encode(self, position: int, missing: Collection[str] = ()) -> tuple[npt.NDArray[np.int64], list[str]]:
         """Return a text column as codes, shape (n,), -1 if missing, and the distinct stripped texts by first row."""
-        codes, found = pd.factorize(self.cells[position].to_numpy(dtype=object))
+        codes, found = pd.factorize(self.cells[position])
         place: dict[str, int] = {}
         ranks = [-1 if (text := str(raw).strip()) in missing else place.setdefault(text, len(place)) for raw in found]
         return np.array([*ranks, -1], dtype=np.int64)[codes], list(place)

@@ -158,8 +158,8 @@ def test_columns_that_were_not_chosen_are_named_and_many_are_one_entry(tmp_path:
 def test_a_row_has_the_same_mark_in_a_longer_and_shuffled_file(tmp_path: Path) -> None:
     rows = [f"{row},t{row % 4},2020-01-0{1 + row % 9},{'ab'[row % 2]}\n" for row in (5, 3, 8, 1, 9, 2)]
 
-    short = typed(tmp_path, "x,c,d,kind\n" + "".join(rows))
-    long = typed(tmp_path, "x,c,d,kind\n" + "7.5,new,2021-01-01,a\n" * 4 + "".join(reversed(rows * 2)))
+    short = typed(tmp_path, "x,c,d,kind\n" + "".join(rows * 2))
+    long = typed(tmp_path, "x,c,d,kind\n" + "7.5,new,2021-01-01,a\n" * 4 + "".join(reversed(rows * 3)))
 
     assert len(set(short.marks.tolist())) == 6
     assert set(short.marks.tolist()) < set(long.marks.tolist())
