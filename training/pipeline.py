@@ -225,7 +225,9 @@ def _versions(numbers: tuple[int, ...]) -> str:
 
 def _introduce(recipe: Recipe, splits: Splits) -> str:
     settings = recipe.training
-    layers = "-".join(map(str, (len(splits.train.features), *settings.hidden, logits_of(len(splits.train.classes)))))
+    columns, all_numbers = splits.train.columns, all(column.type == "numeric" for column in splits.train.columns)
+    inputs = len(columns) if all_numbers else f"({len(columns)} columns)"  # the encoder makes more inputs of them
+    layers = "-".join(map(str, (inputs, *settings.hidden, logits_of(len(splits.train.classes)))))
     most = "at most " if settings.patience else ""
     return (
         f"{recipe.model}: training {recipe.network} {layers} on {len(splits.train)} rows, "
