@@ -22,7 +22,8 @@ from training.artifact.attachments import make_attachments
 from training.artifact.manifest import build_manifest, golden_rows
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
-from training.data.splits import Dataset, Splits, load_splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits, load_splits
 from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, accuracy_probe, measure_candidate
 from training.evaluation.metrics import Split, chunks, evaluate_chunks

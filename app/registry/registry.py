@@ -137,9 +137,7 @@ class ModelRegistry:
                 if model := await self._loader.run(self._selector.try_refresh, known):
                     self._put(model)
             for name in set(self._served).difference(names):
-                del self._served[name]
-                logger.warning("model %s left the store", name)
-            self._loader.forget_all_but(frozenset(self._served))
+                self._forget(name)
 
     async def activate(self, name: str, version: int) -> ServedModel:
         """Verify a version, make it the active one on disk, and serve it; also used to roll back.
@@ -172,6 +170,17 @@ class ModelRegistry:
                 raise VersionInUse(name, version)
             await self._loader.run(self.stored.remove, name, version)
             self._loader.forget(name, version)
+
+    async def remove_model(self, name: str) -> None:
+        """Remove a model with all its versions from the store permanently; it stops serving.
+
+        Raises:
+            ModelNotFound, StoreUnavailable.
+        """
+        self.get(name)
+        async with self._lock.for_change():
+            await self._loader.run(self.stored.remove_model, name)
+            self._forget(name)
 
     async def self_test(self) -> None:
         """Check every loaded version against its golden rows again; withdraw a version that fails.
@@ -219,6 +228,12 @@ class ModelRegistry:
         if model.loaded is loaded:
             self._note("withdrawn")
             self._put(await self._loader.run(self._selector.refresh, self._served[name]))
+
+    def _forget(self, name: str) -> None:
+        """Stop serving a model that has left the store; if the name returns, its numbers may mean other versions."""
+        del self._served[name]
+        self._loader.forget_all_but(frozenset(self._served))
+        logger.warning("model %s left the store", name)
 
     def _put(self, model: ServedModel) -> None:
         """Install the new state of a model by one assignment, so that every request sees one version."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from modelstore import Notice, Prediction, to_line, write_predictions
 from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
 from training.config.recipe import Recipe
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.evaluation import plots
 from training.evaluation.candidate import Candidate
 from training.learners.protocol import Predict, Report

@@ -5,7 +5,8 @@ import pytest
 from modelstore import Target, from_line
 from tests.training.samples import clouds, collect, ignore, recipe
 from training.artifact.attachments import make_attachments
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.pipeline import train_candidate
 
 
