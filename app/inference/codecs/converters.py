@@ -219,7 +219,9 @@ class BooleanConverter(_KnownValues):
         words |= {text.casefold(): 0.0 for text in feature.false_values}
         words |= {text.casefold(): 1.0 for text in feature.true_values}
         missing: dict[object, float] = dict.fromkeys(schema.missing_values, NAN)
-        as_written: dict[object, float] = dict.fromkeys(feature.false_values, 0.0) | dict.fromkeys(feature.true_values, 1.0)
+        as_written: dict[object, float] = dict.fromkeys(feature.false_values, 0.0) | dict.fromkeys(
+            feature.true_values, 1.0
+        )
         super().__init__({True: 1.0, False: 0.0, None: NAN} | missing | as_written)
         self._words = words
         self._must = f"must be {feature.true_values[0]} or {feature.false_values[0]} (or true, false, null)"
@@ -287,6 +289,26 @@ def converter_of(feature: Feature, schema: ModelSchema) -> Converter:
     if isinstance(feature, BooleanFeature):
         return BooleanConverter(feature, schema)
     return DateConverter(feature, schema)
+
+
+def example_row(schema: ModelSchema, cells: Float32) -> list[object]:
+    """Return values that stand for the cells of a row, shape (W,), as JSON has them."""
+    row: list[object] = []
+    for feature, start in zip(schema.types, schema.starts, strict=True):
+        cell = float(cells[start])
+        if math.isnan(cell):
+            row.append(None)
+        elif isinstance(feature, CategoricalFeature):
+            known = list(feature.categories)
+            row.append(known[int(cell)] if cell < len(known) else "\N{REPLACEMENT CHARACTER}")
+        elif isinstance(feature, BooleanFeature):
+            row.append(cell == 1)
+        elif isinstance(feature, DatetimeFeature):
+            time = np.datetime64(int(cell), "D") + np.timedelta64(int(cells[start + 1]), "s")
+            row.append(str(time))
+        else:
+            row.append(cell)
+    return row
 
 
 def problems(converter: Converter, values: Sequence[Any]) -> Iterator[tuple[int, str]]:

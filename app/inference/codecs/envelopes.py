@@ -70,7 +70,9 @@ def find_rows(document: object) -> Rows:
     return Rows(document.get(form), None, len(document))
 
 
-def in_feature_order(rows: Sequence[Any], names: Sequence[str], schema: ModelSchema, *, ignore_extra: bool) -> list[Any]:
+def in_feature_order(
+    rows: Sequence[Any], names: Sequence[str], schema: ModelSchema, *, ignore_extra: bool
+) -> list[Any]:
     """Return rows of named values in feature order.
 
     Raises:

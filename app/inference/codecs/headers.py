@@ -22,7 +22,13 @@ def places_of(names: Sequence[str], schema: ModelSchema) -> list[int]:
 
 
 def name_problems(
-    names: Sequence[str], schema: ModelSchema, *, ignore_extra: bool, row: int | None = None, where: str = ""
+    names: Sequence[str],
+    schema: ModelSchema,
+    *,
+    ignore_extra: bool,
+    row: int | None = None,
+    where: str = "",
+    hint: str = LEAVE_OUT,
 ) -> list[Problem]:
     """Return what is wrong with the names of columns; empty if `places_of` can find all features.
 
@@ -31,7 +37,8 @@ def name_problems(
         schema: schema of the model.
         ignore_extra: whether columns may be there that the model does not know.
         row: number of the row or line that holds the names, if any.
-        where: words for the place of the names, for messages; ends the message about a missing one.
+        where: words for the place of the names; ends the message about a missing one.
+        hint: what to do; ends the message about an unknown one.
     """
     there = set(names)
     wrong = [Problem(row, name, f"is missing{where}") for name in schema.features if name not in there]
@@ -41,5 +48,5 @@ def name_problems(
     unknown = [] if ignore_extra else [name for name in dict.fromkeys(names) if schema.is_unknown(name)]
     for name in unknown[:MAX_PROBLEMS]:
         shown, problem = schema.describe_unknown(name)
-        wrong.append(Problem(row, shown, f"{problem}; {LEAVE_OUT}"))
+        wrong.append(Problem(row, shown, f"{problem}; {hint}"))
     return wrong

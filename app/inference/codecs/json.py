@@ -106,7 +106,8 @@ class JsonReader:
     is_one_computation = False
     deadline_ns = None
 
-    def __init__(self, body: bytes, *, ignore_extra: bool = False) -> None:
+    def __init__(self, body: bytes, *, ignore_extra: bool = False, strict: bool = False) -> None:
+        self.strict = strict
         self.size_bytes = len(body)
         self.has_steps = len(body) > BLOCK_BYTES
         self._body = body

@@ -115,7 +115,9 @@ class _Reading:
 
     def block(self, first: int, instances: Sequence[Any]) -> Float32 | None:
         """Return some rows as cells, shape (n, W); if one is invalid, add its problems and return None."""
-        read = {first + place: values for place, row in enumerate(instances) if (values := self._values(first + place, row))}
+        read = {
+            first + place: values for place, row in enumerate(instances) if (values := self._values(first + place, row))
+        }
         rows = list(read.values())
         x = converter_for(self.schema).rows(rows) if rows else None
         if x is None and rows:  # checks single values only if one is invalid, since that takes a hundred times as long

@@ -37,7 +37,9 @@ class RowConverter:
         self.converters: tuple[Converter, ...] = tuple(converter_of(feature, schema) for feature in schema.types)
         self._pack = struct.Struct(f"{schema.width}f").pack_into
         self._tables = [
-            (place, converter.table.get) for place, converter in enumerate(self.converters) if hasattr(converter, "table")
+            (place, converter.table.get)
+            for place, converter in enumerate(self.converters)
+            if hasattr(converter, "table")
         ]
         dates = [place for place, converter in enumerate(self.converters) if isinstance(converter, DateConverter)]
         self._dates = [(place, self.converters[place].cell) for place in reversed(dates)]
@@ -47,7 +49,9 @@ class RowConverter:
             [not converter.whole for converter in self.converters], [converter.width for converter in self.converters]
         )
         self._features_of_cells = [
-            name for name, converter in zip(schema.features, self.converters, strict=True) for _ in range(converter.width)
+            name
+            for name, converter in zip(schema.features, self.converters, strict=True)
+            for _ in range(converter.width)
         ]
 
     def rows(self, rows: Sequence[Sequence[Any]]) -> Float32 | None:
