@@ -120,8 +120,8 @@ class RowSample:
         self._by_confidence[-1] += float(winning.sum(dtype=np.float64))
 
     def _sort_features(self, x: Float32) -> None:
-        for cell, counts in self._by_code:
-            _sort_codes(x[:, cell], counts)
+        for cell, by_code in self._by_code:
+            _sort_codes(x[:, cell], by_code)
         if not self._cells:
             return
         x = x[:, self._cells]

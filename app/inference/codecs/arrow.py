@@ -224,7 +224,10 @@ def _problems(
 
 
 def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Return whether a record batch or dictionary is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
+    """Return whether a record batch or dictionary is compressed: a few bytes could become gigabytes.
+
+    pyarrow does not say so.
+    """
     data = message.metadata.to_pybytes()
     table = _table(data, _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT))
     if message.type == "dictionary":

@@ -25,7 +25,7 @@ _ALIGNMENT = 8  # alignment of the buffers in a message
 
 
 class ArrowWriter:
-    """Write record batches with `label`, `probability` and `probability_<class>`, or `value`; a skipped row is all null.
+    """Write record batches with `label`, `probability` and `probability_<class>`, or `value`; a skipped row is null.
 
     Labels are a dictionary column, which pandas reads as categorical; it is much smaller and quicker than strings.
     """

@@ -74,35 +74,25 @@ def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[
 def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, str]]:
     """Return the cells of a column, shape (N, width), and what is wrong with some, by index."""
     kind = column.type
-    if pa.types.is_null(kind):
-        return np.full((len(column), converter.width), np.nan, dtype=np.float32), {}
     if pa.types.is_dictionary(kind) or _is_text(kind):
         encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
         values = encoded.dictionary.to_pylist()
         places = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         return take([converter.cell(value) for value in (*values, None)], places, converter.width)
-    if isinstance(converter, DateConverter):
+    if isinstance(converter, DateConverter) and not pa.types.is_null(kind):
         return _times(column), {}
-    if isinstance(converter, NumberConverter):
+    if isinstance(converter, NumberConverter) and is_number(kind):
         x = rows_of_arrays((_numbers(column),), (len(column), 1))
         return x, dict.fromkeys(np.flatnonzero(np.isinf(x[:, 0])).tolist(), converter.expected)
-    if pa.types.is_boolean(kind):
-        return take([converter.cell(value) for value in (False, True, None)], _truth(column), converter.width)
-    if column.null_count and pa.types.is_integer(kind):
-        places = np.arange(len(column))
-        return take([converter.cell(value) for value in column.to_pylist()], places, converter.width)
-    return cells_of_array(converter, _numbers(column))
+    if pa.types.is_floating(kind):
+        return cells_of_array(converter, _numbers(column))
+    places = np.arange(len(column))  # truth values, whole numbers, or nulls alone
+    return take([converter.cell(value) for value in column.to_pylist()], places, converter.width)
 
 
 def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:
     values: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False)  # null becomes NaN
     return values
-
-
-def _truth(column: pa.Array) -> np.ndarray[Any, Any]:
-    """Return 0 for false, 1 for true and 2 for null, shape (N,)."""
-    places: np.ndarray[Any, Any] = column.cast(pa.int8()).fill_null(2).to_numpy(zero_copy_only=False)
-    return places
 
 
 def _times(column: pa.Array) -> Float32:

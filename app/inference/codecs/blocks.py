@@ -85,11 +85,13 @@ class DocumentReader(Protocol):
     may_name_model: bool
     """Whether the envelope may name the model and its version."""
 
-    strict: bool
-    """Whether rows with unusual values are refused."""
-
     is_one_computation: bool
     """Whether all rows are computed together and count as one request in the statistics."""
+
+    @property
+    def strict(self) -> bool:
+        """Return whether rows with unusual values are refused, once the document was read."""
+        ...
 
     @property
     def deadline_ns(self) -> int | None:

@@ -79,7 +79,8 @@ class NumberConverter:
     """A number is its own cell. Text is read as the training file's cells were, and not taken for a plain number."""
 
     width = 1
-    least, most = (-FLOAT32_MAX,), (FLOAT32_MAX,)
+    least: Cells = (-FLOAT32_MAX,)
+    most: Cells = (FLOAT32_MAX,)
     whole = False
 
     def __init__(self, feature: NumericFeature, schema: ModelSchema) -> None:
@@ -136,8 +137,7 @@ class _KnownValues:
     """Look up values in a table; a value that is not in it is judged on its own.
 
     Attributes:
-        table: cell of each known value. Numbers are no keys of it unless they mean the same as `true` and `false`, which
-            are equal to them in Python.
+        table: cell of each known value. Of numbers, only 0 and 1 may be keys, as they are equal to false and true.
     """
 
     width = 1
@@ -211,7 +211,7 @@ class CategoryConverter(_KnownValues):
 class BooleanConverter(_KnownValues):
     """One of two values, as in the training file or as JSON has them."""
 
-    most = (1.0,)
+    most: Cells = (1.0,)
     expected = "must be 0, 1 or missing"
 
     def __init__(self, feature: BooleanFeature, schema: ModelSchema) -> None:
@@ -219,9 +219,8 @@ class BooleanConverter(_KnownValues):
         words |= {text.casefold(): 0.0 for text in feature.false_values}
         words |= {text.casefold(): 1.0 for text in feature.true_values}
         missing: dict[object, float] = dict.fromkeys(schema.missing_values, NAN)
-        as_written: dict[object, float] = dict.fromkeys(feature.false_values, 0.0) | dict.fromkeys(
-            feature.true_values, 1.0
-        )
+        as_written: dict[object, float] = dict.fromkeys(feature.false_values, 0.0)
+        as_written |= dict.fromkeys(feature.true_values, 1.0)
         super().__init__({True: 1.0, False: 0.0, None: NAN} | missing | as_written)
         self._words = words
         self._must = f"must be {feature.true_values[0]} or {feature.false_values[0]} (or true, false, null)"
@@ -247,7 +246,8 @@ class DateConverter:
     """A date or time is its days since 1970-01-01 and the seconds of that day, without fractions."""
 
     width = 2
-    least, most = (FIRST_DAY, 0), (LAST_DAY, 86_399)
+    least: Cells = (FIRST_DAY, 0)
+    most: Cells = (LAST_DAY, 86_399)
     whole = True
     expected = "must be whole days since 1970-01-01 and seconds of the day, or missing"
 

@@ -141,7 +141,8 @@ def _texts(tensor: Tensor, rows: int, name: str, schema: ModelSchema) -> list[An
             if type(value) is not str and not (value is None and schema.takes_missing):
                 raise _at(place, (name,), f"must be a string, got {json_type(value)}", schema)
         return values
-    texts, start, data = [], 0, bytes(tensor.part)
+    texts: list[Any] = []
+    start, data = 0, bytes(tensor.part)
     while start < len(data) and len(texts) < rows:
         end = start + 4 + int.from_bytes(data[start : start + 4], "little")
         if start + 4 > len(data) or end > len(data):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -194,4 +195,8 @@ def cells_of_array(converter: Converter, values: np.ndarray[Any, Any]) -> tuple[
         listed: list[Any] = [float(str(value)) for value in distinct]
     else:
         listed = distinct.tolist()
-    return take([converter.cell(None if value != value else value) for value in listed], places, converter.width)
+    return take(
+        [converter.cell(None if isinstance(value, float) and math.isnan(value) else value) for value in listed],
+        places,
+        converter.width,
+    )
