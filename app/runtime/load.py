@@ -97,8 +97,8 @@ class LoadedModel:
             x: cells, float32, shape (N, W), N >= 1.
 
         Returns:
-            Outputs, float32, shape (N, K); each row of probabilities sums to 1 within 1e-5. A row is not finite if a value is so
-            far from the training range that float32 overflows.
+            Outputs, float32, shape (N, K); each row of probabilities sums to 1 within 1e-5. A row is not finite if a
+            value is so far from the training range that float32 overflows.
 
         Raises:
             DeviceLost: as will every later call.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+import torch
 
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.arrow import ArrowReader
@@ -20,13 +21,29 @@ from app.inference.codecs.ndjson import ndjson_reader
 from app.inference.codecs.oip import InferBody
 from app.inference.codecs.oip_reader import OipReader
 from app.schema import Float32, ModelSchema
-from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature, Task
+from modelstore import (
+    BooleanFeature,
+    CategoricalFeature,
+    DatetimeFeature,
+    Distribution,
+    Feature,
+    GoldenRows,
+    LeftOut,
+    Manifest,
+    ModelRepository,
+    NumericFeature,
+    RegressionEvaluation,
+    Signature,
+    Target,
+    Task,
+)
 from tests.app.tables import arrow_stream
+from tests.fakes import MeanModel, manifest_for, script
 
 FEATURES: tuple[Feature, ...] = (
     NumericFeature(name="age", mean=40, std=10, min=18, max=90, quantiles=(40,) * 9, missing=3),
     CategoricalFeature(name="plan", categories={"basic": 60, "plus, or more": 30, "2": 10}, other=4, missing=0),
-    BooleanFeature(name="paid", trueValues=("Yes",), falseValues=("No",), true=50, false=54),
+    BooleanFeature(name="paid", true_values=("Yes",), false_values=("No",), true=50, false=54),
     DatetimeFeature(name="since", min="2019-01-01", max="2024-12-31", quantiles=(18_000,) * 9, missing=2),
     NumericFeature(name="sum", mean=1, std=1, min=0, max=5000, quantiles=(1,) * 9, reading="grouped_comma $"),
 )
@@ -62,6 +79,55 @@ def cells_by_format(rows: Sequence[Sequence[Any]], schema: ModelSchema) -> dict[
         "oip binary": _oip(columns, schema, binary=True),
     }
     return {kind: cells.tobytes() for kind, cells in found.items()}
+
+
+class TypedModel(torch.nn.Module):
+    """The last class, or the quantity, grows with all cells; a missing one counts as 0."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.quantity = task == "regression"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total = torch.nan_to_num(x).sum(dim=1, keepdim=True)  # (N, 1)
+        if self.quantity:
+            return total / 2
+        high = torch.sigmoid(total / 20_000)
+        return torch.cat([1 - high, high], dim=1)
+
+
+def publish_typed(repository: ModelRepository, task: Task = "classification") -> None:
+    """Publish and activate a model `typed` of this task."""
+    model = TypedModel(task)
+    data = script(model)
+    x = np.array([[np.nan if row == 1 else row, row % 4, row % 2, row, 60, row] for row in range(32)], np.float32)
+    with torch.inference_mode():
+        outputs = model(torch.from_numpy(x)).numpy()
+    deciles = Distribution(mean=1, std=1, min=0, max=2, quantiles=(1,) * 9)
+    quantity = RegressionEvaluation(split="test", rows=9, rmse=1, mae=1, r2=0, median_absolute_error=1)
+    template = manifest_for(MeanModel(2, 0.0), data, name="typed", classes=("no", "yes"))
+    manifest = Manifest(
+        name="typed",
+        created=template.created,
+        sha256=template.sha256,
+        size_bytes=template.size_bytes,
+        task=task,
+        signature=Signature.for_output("value" if task == "regression" else "probabilities", outputs.shape[1], cells=6),
+        features=FEATURES,
+        target=Target(name="gone", type="numeric", distribution=deciles)
+        if task == "regression"
+        else Target(name="gone"),
+        classes=() if task == "regression" else ("no", "yes"),
+        left_out=(LeftOut(name="id", reason="id", detail="unique in all rows"),),
+        golden=GoldenRows(
+            features=tuple(tuple(None if np.isnan(cell) else cell for cell in row) for row in x.tolist()),
+            outputs=tuple(map(tuple, outputs.tolist())),
+            tolerance=1e-4,
+        ),
+        metrics={"test": quantity} if task == "regression" else template.metrics,
+        lineage=template.lineage,
+    )
+    repository.activate("typed", repository.publish(manifest, data).version)
 
 
 def of_json(document: dict[str, Any], schema: ModelSchema, *, ignore_extra: bool = False) -> Float32:

@@ -205,7 +205,7 @@ def late(kind: str, count: int = LATE) -> bytes:
     if kind in (ARROW, FLOAT32):
         x[-1, 1] = np.nan
         return BODIES[kind](x, TWO)
-    return BODIES[kind](x, TWO) + (b"0.5,x\n" if kind == CSV else b"[0.5,null]\n")
+    return BODIES[kind](x, TWO) + (b"0.5,x\n" if kind == CSV else b"[0.5,true]\n")
 
 
 def test_last_words_name_line_and_column(steady: TestClient) -> None:
