@@ -45,8 +45,7 @@ def rows_have_unique_names(document: bytes, instances: list[Any], others: int) -
         instances: its rows.
         others: number of strings of the document that are not in its rows.
     """
-    by_name = type(instances[0]) is dict
-    names = sum(len(row) for row in instances if type(row) is dict) if by_name else 0
+    names = sum(len(row) for row in instances if type(row) is dict) if type(instances[0]) is dict else 0
     if has_unique_names(document, names + others):
         return True
     rows = (row.values() if type(row) is dict else row for row in instances if type(row) in (dict, list))
