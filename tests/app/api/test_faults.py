@@ -60,7 +60,6 @@ STRANGE = {
         None,
         "parameter 1 is not known; known are layout, ",
     ),
-    "envelope": ("POST", "/predict/means", {**GOOD, "verbose": 1}, None, "field 2 is not known; known are instances, "),
     "jobs": ("GET", "/train?verbose=1", None, None, "parameter 1 is not known; known are model, status, "),
     "training": (
         "POST",
