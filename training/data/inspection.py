@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
+from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Dialect, Inspection
 from modelstore.datasets import MAX_CLASSES
 from training.data.block import Block
 from training.data.cells import LARGEST, alike, in_class_order, is_word, numbers, parse
@@ -26,7 +26,7 @@ SHOWN_CLASSES = 5
 Codes = npt.NDArray[np.signedinteger[Any]]
 
 
-def inspect_file(path: Path) -> Inspection:
+def inspect_file(path: Path, dialect: Dialect | None = None) -> Inspection:
     """Read a file once, in bounded memory, and return a summary or its first ten faults.
 
     A text column is not a fault, because it may hold the classes; a numeric column with a few other cells gets a
@@ -34,7 +34,7 @@ def inspect_file(path: Path) -> Inspection:
     """
     try:
         with path.open("rb") as stream:
-            return _inspect(CsvFile(stream), path.stat().st_size)
+            return _inspect(CsvFile(stream, dialect), path.stat().st_size)
     except OSError as error:
         return Inspection(faults=(DatasetFault(problem=f"cannot be read: {error.strerror or error}"),))
 
@@ -89,7 +89,7 @@ def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
         columns=tuple(column.summary() for column in columns),
         duplicate_rows=duplicates,
         blank_lines=file.blank_lines,
-        warnings=_warnings(columns, rows, duplicates),
+        warnings=(*file.notes, *_warnings(columns, rows, duplicates)),
     )
     return Inspection(summary=summary)
 

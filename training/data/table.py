@@ -95,7 +95,7 @@ def read_table(
             source.faults.add("expected data rows below the header, got none")
         if source.faults:
             raise DatasetError.of(file, source.faults.sorted())
-    return wanted.table(file, source.sha256())
+    return wanted.table(file, source.sha256(), tuple(f"{file}: {note}" for note in source.notes))
 
 
 class _Columns:
@@ -140,9 +140,9 @@ class _Columns:
         self._codes[first : self.seen], self._lines[first : self.seen] = codes, block.lines
         self._marks[first : self.seen] = marks
 
-    def table(self, file: str, sha256: str) -> Table:
+    def table(self, file: str, sha256: str, notes: tuple[str, ...]) -> Table:
         """Return the collected rows as a table."""
-        warnings = tuple(
+        warnings = notes + tuple(
             f"{file}, column {name!r}: {problem}"
             for name, merging in zip(self._features, self._merging, strict=True)
             if (problem := merging.problem())
@@ -165,7 +165,7 @@ class _Columns:
         cells = block.cells[position]
         if cells.dtype.kind in "iu":  # float64 cannot represent all integers
             return cells.to_numpy()
-        values = numbers(cells)
+        values = numbers(cells, block.decimal)
         wrong = np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist()
         if wrong:
             texts = dict(zip(wrong, block.texts(position, wrong), strict=True))
