@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
@@ -146,5 +147,6 @@ def _png(figure: Figure) -> bytes:
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # names may be in any script
-        figure.savefig(stream, format="png")
+        # the bytes of `savefig`, which draws everything twice
+        FigureCanvasAgg(figure).print_png(stream)  # type: ignore[no-untyped-call]
     return stream.getvalue()
