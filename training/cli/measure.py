@@ -10,6 +10,7 @@ from rich.progress import track
 
 from modelstore import Manifest, ModelRepository, ModelVersion
 from training.artifact import torchscript
+from training.artifact.features import columns_of, translate
 from training.artifact.reproduce import data_folder, reproduce
 from training.cli.progress import reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation
@@ -53,7 +54,8 @@ def report_version(
     splits = load_splits(recipe.data, folder)
     if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
-    predict, test = torchscript.load(found.model_bytes(manifest)), splits.test
+    test = splits.test
+    predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns_of(manifest.features))
     answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
     measured = evaluate_chunks(answers, test.classes, "test")
     print_evaluation(console, measured, f"{name} version {chosen}, test split")

@@ -38,6 +38,7 @@ class CsvFile:
         faults: faults of the file's syntax; callers add faults of its cells.
         header: column names, normalised by `column_name`; empty if they cannot be used, which is also a fault.
         blank_lines: number of blank lines skipped so far.
+        missing: cells that are NaN where a column is read as numbers; callers set it before the first block.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -45,6 +46,7 @@ class CsvFile:
         self.header: tuple[str, ...] = ()
         self.header_line = 1
         self.blank_lines = 0
+        self.missing: Collection[str] = ()
         self._hash = hashlib.sha256()
         self._stream = stream
         self._raw = self._raw_blocks()
@@ -152,7 +154,9 @@ class CsvFile:
                     names=range(columns),
                     # "category" would read `01` as a number
                     dtype=str if len(as_text) == columns else dict.fromkeys(as_text, pd.StringDtype(na_value=np.nan)),
-                    na_filter=False,
+                    na_filter=bool(self.missing),
+                    keep_default_na=False,
+                    na_values=list(self.missing) or None,
                     index_col=False,
                     low_memory=False,
                 )
@@ -215,4 +219,4 @@ def _count(raw: bytes, byte: bytes) -> int:
 
 
 def _has_empty(column: pd.Series) -> bool:
-    return not pd.api.types.is_numeric_dtype(column) and bool((column == "").any())
+    return bool(column.isna().any() or (not pd.api.types.is_numeric_dtype(column) and (column == "").any()))
