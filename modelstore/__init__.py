@@ -3,6 +3,7 @@
 from modelstore.comparison import Prediction, VersionComparison, compare_versions, write_predictions
 from modelstore.data_options import DataOptions, Split
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
+from modelstore.dialect import Dialect
 from modelstore.errors import (
     BrokenVersion,
     InvalidKey,
@@ -70,6 +71,7 @@ __all__ = [
     "DatasetFault",
     "DatasetSummary",
     "DatetimeFeature",
+    "Dialect",
     "Distribution",
     "EpochMetrics",
     "Evaluation",

@@ -47,7 +47,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "fastapi_offline": ("app.api",),
     "uvicorn": ("app.server",),
     "starlette": ("app.api", "app.main"),
-    "pyarrow": ("app.inference.codecs",),
+    "pyarrow": ("app.inference.codecs", "training.data"),
+    "python_calamine": ("training.data",),
     "opentelemetry": ("app.telemetry",),
     "sqlalchemy": ("app.jobs",),
     "alembic": ("app.jobs",),
@@ -80,6 +81,7 @@ OPTIONAL_EXTRAS = (
     "tensorboard",
     "torch.utils.tensorboard",
     "pyarrow",
+    "python_calamine",
     "opentelemetry.sdk",
     "opentelemetry.exporter",
 )  # may be imported where they are used

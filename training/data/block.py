@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from training.data.dialect import Syntax
+
 
 @dataclass(frozen=True)
 class Block:
@@ -22,11 +24,15 @@ class Block:
             the original text.
         lines: line at which each row begins, the first line of the file being 1, shape (n,).
         source: the bytes of all rows if each row is one line, else the bytes of each row without its line end.
+        syntax: how the cells of `source` are separated.
+        decimal: decimal separator of cells that are text.
     """
 
     cells: pd.DataFrame
     lines: npt.NDArray[np.int64]
     source: bytes | list[bytes]
+    syntax: Syntax = Syntax()
+    decimal: str = "."
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -58,7 +64,11 @@ class Block:
     def _row(self, row: int) -> list[str]:
         """Return the cells of a row; each row is parsed only once, for all columns."""
         if row not in self._parsed:
-            self._parsed[row] = next(csv.reader(io.StringIO(self.rows[row].decode(), newline="")))
+            syntax, text = self.syntax, io.StringIO(self.rows[row].decode(), newline="")
+            reader = csv.reader(
+                text, delimiter=syntax.delimiter, quotechar=syntax.quote, skipinitialspace=syntax.spaced
+            )
+            self._parsed[row] = next(reader)
         return self._parsed[row]
 
     @cached_property

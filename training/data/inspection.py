@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Inspection
+from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Dialect, Inspection
 from modelstore.datasets import MAX_CLASSES
 from training.data.cells import alike, in_class_order, parse
 from training.data.csv_blocks import CsvFile
@@ -26,7 +26,7 @@ FREQUENT = 20
 REPEATED = 0.9  # share of distinct values below which ids are groups of rows
 
 
-def inspect_file(path: Path, options: DataOptions | None = None) -> Inspection:
+def inspect_file(path: Path, options: DataOptions | None = None, dialect: Dialect | None = None) -> Inspection:
     """Read a file, in bounded memory, and return a summary or its first ten faults.
 
     Columns get the types that a training gives them.
@@ -35,7 +35,7 @@ def inspect_file(path: Path, options: DataOptions | None = None) -> Inspection:
     while True:
         try:
             with path.open("rb") as stream:
-                return _inspect(CsvFile(stream), path.stat().st_size, options, kept)
+                return _inspect(CsvFile(stream, dialect), path.stat().st_size, options, kept)
         except NeedsText as needs:
             kept |= needs.positions
         except OSError as error:
@@ -96,7 +96,7 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
         columns=tuple(map(_summary, profiles, decisions)),
         duplicate_rows=duplicates,
         blank_lines=file.blank_lines,
-        warnings=(*_warnings(profiles, decisions, merging), *_of_rows(header, rows, duplicates)),
+        warnings=(*file.notes, *_warnings(profiles, decisions, merging), *_of_rows(header, rows, duplicates)),
     )
     return Inspection(summary=summary)
 

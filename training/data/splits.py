@@ -70,7 +70,7 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
-    read = partial(read_table, folder, target=source.target, options=source)
+    read = partial(read_table, folder, target=source.target, options=source, dialect=source.dialect)
     table = read(source.file, features=source.features)
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import DataOptions, LeftOut
+from modelstore import DataOptions, Dialect, LeftOut
 from modelstore.numbers import parse_number
 from modelstore.reading import MAX_NAME_CHARACTERS
 from modelstore.wording import nearest
@@ -69,6 +69,7 @@ def read_table(
     *,
     options: DataOptions | None = None,
     columns: tuple[Column, ...] = (),
+    dialect: Dialect | None = None,
 ) -> Table:
     """Read `<folder>/<file>`.
 
@@ -80,6 +81,7 @@ def read_table(
         options: types and texts of missing values.
         columns: columns of another table whose types hold here too, such as those of the training file for a test
             file; a text that is none of `Column.texts` then has the cell `len(texts)`.
+        dialect: how the file is written, as far as it is known.
 
     Raises:
         DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not of its column's
@@ -88,7 +90,7 @@ def read_table(
     path = folder / file
     if not path.is_file():
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
-    reading = _Reading(path, target, tuple(column.name for column in columns) or tuple(features), options)
+    reading = _Reading(path, target, tuple(column.name for column in columns) or tuple(features), options, dialect)
     decisions = tuple(map(Decision, columns)) or reading.decide()
     return reading.table(decisions)
 
@@ -96,8 +98,17 @@ def read_table(
 class _Reading:
     """Reads one file as often as its columns need."""
 
-    def __init__(self, path: Path, target: str, features: tuple[str, ...], options: DataOptions | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        target: str,
+        features: tuple[str, ...],
+        options: DataOptions | None,
+        dialect: Dialect | None,
+    ) -> None:
         self._path = path
+        self._dialect = dialect
+        self._notes: tuple[str, ...] = ()
         self._target = target
         self._features = features
         self._options = options or DataOptions()
@@ -137,13 +148,14 @@ class _Reading:
             self._cells = self._read(decisions, used)
         x, lines, marks = self._cells.result()
         named = [(d.column.name, said) for d in decisions for said in d.warnings] + list(self._cells.problems())
-        warnings = tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
+        warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
+        warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
         return Table(self._path.name, self._sha256, used, x, self._target_column(), lines, marks, warnings, left_out)
 
     def _scan(self) -> tuple[Decision, ...]:
         """Read all rows for their profiles; keep the cells if all columns are numbers."""
         with self._path.open("rb") as stream:
-            source = CsvFile(stream)
+            source = CsvFile(stream, self._dialect)
             names = self._begin(source)
             place = {name: position for position, name in enumerate(self._header)}
             profiles = profiles_of(self._header, self._options)
@@ -172,7 +184,7 @@ class _Reading:
     def _read(self, decisions: tuple[Decision, ...], used: tuple[Column, ...]) -> Cells:
         """Read the cells of typed columns."""
         with self._path.open("rb") as stream:
-            source = CsvFile(stream)
+            source = CsvFile(stream, self._dialect)
             self._begin(source)
             place = {name: position for position, name in enumerate(self._header)}
             marked = [d.column for d in decisions if d.left_out is None or d.left_out.reason not in UNMARKED]
@@ -205,7 +217,7 @@ class _Reading:
             source.faults.add("expected data rows below the header, got none")
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
-        self._sha256 = source.sha256()
+        self._sha256, self._notes = source.sha256(), source.notes
 
     def _add_target(self, block: Block, position: int) -> None:
         codes, texts = block.encode(position, self._missing)

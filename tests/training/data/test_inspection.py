@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from modelstore import DatasetSummary, Inspection
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
-from training.data import csv_blocks
+from training.data import pieces
 from training.data.inspection import inspect_file
 
 
@@ -55,8 +55,8 @@ def test_values_stand_as_in_the_file_and_in_class_order(tmp_path: Path) -> None:
 def test_more_than_a_hundred_values_are_not_listed_and_the_range_is_of_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", 256)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(pieces, "FIRST_BYTES", 256)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 256)
     rows = [f"{row - 40},{'ab'[row % 2]},word {row}" for row in range(300)]
 
     numbers, few, words = summary(tmp_path, "\n".join(["x,kind,text", *rows, *rows[:3]])).columns

@@ -179,10 +179,9 @@ def test_a_missing_target_has_no_code_and_quantities_are_numbers(tmp_path: Path)
         ("kind\na\n", None),
         ("width,width,kind\n1,2,a\n", "width"),
         ("", None),
-        ("width,,kind\n1,2,a\n", None),
         (f"{'w' * 201},kind\n1,a\n", None),
     ],
-    ids=["no target", "nothing but the target", "a name twice", "empty file", "no name", "a name too long"],
+    ids=["no target", "nothing but the target", "a name twice", "empty file", "a name too long"],
 )
 def test_a_wrong_header_is_named(tmp_path: Path, content: str, column: str | None) -> None:
     error = read(tmp_path, content)
@@ -201,8 +200,8 @@ def test_a_missing_feature_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["width,kind\n", "width,kind\n1,a,2\n3,b,4\n", "width,kind\n1,a\n3,b,4\n", b"width,kind\n1,\xff\n", b"\xff\n1"],
-    ids=["no rows", "all rows longer", "one row longer", "not UTF-8", "header not UTF-8"],
+    ["width,kind\n", "width,kind\n1,a,2\n3,b,4\n", "width,kind\n1,a\n3,b,4\n", b"\xff\n1"],
+    ids=["no rows", "all rows longer", "one row longer", "header not UTF-8"],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, content: str | bytes) -> None:
     assert read(tmp_path, content) is not None
@@ -226,8 +225,8 @@ def test_the_first_ten_faults_are_named_by_line(tmp_path: Path) -> None:
 def test_a_file_longer_than_its_first_rows_promise_is_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.data.csv_blocks.FIRST_BYTES", 200)
-    monkeypatch.setattr("training.data.csv_blocks.BLOCK_BYTES", 300)
+    monkeypatch.setattr("training.data.pieces.FIRST_BYTES", 200)
+    monkeypatch.setattr("training.data.pieces.BLOCK_BYTES", 300)
     rows = [f"{row}.123456789,{-row},a" for row in range(10)] + [f"{row},0,b" for row in range(990)]
     (tmp_path / "table.csv").write_text("\n".join(["width,height,kind", *rows]))
 
