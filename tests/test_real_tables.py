@@ -15,7 +15,7 @@ from modelstore.features import MISSING_VALUES
 from modelstore.numbers import parse_number
 from tests.processes import service
 from tests.realtables import FOLDER, TARGETS, raw_row, walk
-from training.data.inspection import inspect_file
+from training.data.csv_blocks import CsvFile
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,10 +43,10 @@ def test_file_goes_in_raw_and_a_raw_row_of_it_is_answered(client: httpx.Client, 
     done = walk(client, file, epochs=2, patience=0)
 
     model = done.job["model"]
-    summary = inspect_file(FOLDER / file).summary
-    assert summary is not None
-    assert summary.dialect is not None
-    names, row = raw_row((FOLDER / file).read_bytes(), summary.dialect.model_dump())
+    with (FOLDER / file).open("rb") as raw:
+        reader = CsvFile(raw)
+        reader.read_header()
+    names, row = raw_row((FOLDER / file).read_bytes(), reader.found.model_dump())
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([names, row])
     by_line = client.post(f"/predict/{model}", content=stream.getvalue().encode(), headers={"content-type": "text/csv"})
