@@ -6,12 +6,16 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from modelstore.features import MISSING_VALUES
+from modelstore.numbers import parse_number
 from tests.processes import service
 from tests.realtables import FOLDER, TARGETS, raw_row, walk
+from training.data.csv_blocks import CsvFile
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,16 +31,28 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
+def as_json(feature: dict[str, Any], cell: str) -> str | float | None:
+    """Return a cell as a person writes it in JSON: a number for a numeric column, null for a gap."""
+    if cell.strip() in MISSING_VALUES:
+        return None
+    return parse_number(cell, feature.get("reading", "plain")) if feature.get("type") == "numeric" else cell
+
+
 @pytest.mark.parametrize("file", TARGETS)
 def test_file_goes_in_raw_and_a_raw_row_of_it_is_answered(client: httpx.Client, file: str) -> None:
     done = walk(client, file, epochs=2, patience=0)
 
     model = done.job["model"]
-    names, row = raw_row((FOLDER / file).read_bytes(), done.dataset.get("dialect") or {})
+    with (FOLDER / file).open("rb") as raw:
+        reader = CsvFile(raw)
+        reader.read_header()
+    names, row = raw_row((FOLDER / file).read_bytes(), reader.found.model_dump())
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([names, row])
     by_line = client.post(f"/predict/{model}", content=stream.getvalue().encode(), headers={"content-type": "text/csv"})
-    by_name = client.post(f"/predict/{model}", json={"instances": [dict(zip(names, row, strict=True))]})
+    features = {feature["name"]: feature for feature in client.get(f"/models/{model}").json()["features"]}
+    cells = {name: as_json(features.get(name.strip(), {}), cell) for name, cell in zip(names, row, strict=True)}
+    by_name = client.post(f"/predict/{model}", json={"instances": [cells]})
 
     assert by_line.status_code == 200, f"{file}: CSV row: {by_line.text[:600]}"
     assert by_name.status_code == 200, f"{file}: JSON row: {by_name.text[:600]}"
@@ -44,7 +60,7 @@ def test_file_goes_in_raw_and_a_raw_row_of_it_is_answered(client: httpx.Client, 
     (header, told) = csv.reader(io.StringIO(by_line.text))
     shown = dict(zip(header, told, strict=False))
     assert str(answer["label"]) == shown["label"] if "label" in answer else float(shown["value"]) == answer["value"]
-    kept = {feature["name"] for feature in client.get(f"/models/{model}").json()["features"]}
+    kept = set(features)
     left_out = {column["name"] for column in client.get(f"/models/{model}").json()["left_out"]}
     columns = {column["name"] for column in done.dataset["columns"]}
     assert columns - kept - left_out == {TARGETS[file]}, f"{file}: columns that nothing is said about"

@@ -141,13 +141,11 @@ COLUMNS: dict[str, Trouble] = {
         options=DataOptions(types={"it": "categorical"}),
     ),
     "texts that differ in case": one(either("red", "Red", "green"), "categorical", said=("'Red'",)),
-    "a copy of the target": Trouble(
-        file(it=kind), left_out={"it": ("target_copy",)}, said=("leakage_suspect", "target_copy", "copy")
-    ),
+    "a copy of the target": one(kind, "boolean", said=("leakage_suspect",)),
     "a number that tells the class": one(
         lambda row: f"{row / 1000 + (5 if kind(row) == 'yes' else 0)}", "numeric", said=("leakage_suspect",)
     ),
-    "a text that tells the class": one(lambda row: f"{kind(row)}-{row % 3}", "categorical", said=("leakage_suspect",)),
+    "a text that tells the class": one(lambda row: f"{kind(row)}-{row % 2}", "categorical", said=("leakage_suspect",)),
 }
 
 UNNAMED = [["", *table()[0]], *([str(row), *cells] for row, cells in enumerate(table()[1:]))]
