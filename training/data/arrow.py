@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from training.errors import MissingExtra
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 BATCH_ROWS = 1 << 14

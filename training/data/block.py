@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.data.dialect import Syntax
+from training.data.dialect import COMMAS, Syntax
 
 SHORT = 2000
 
@@ -34,7 +34,7 @@ class Block:
     cells: pd.DataFrame
     lines: npt.NDArray[np.int64]
     source: bytes | list[bytes]
-    syntax: Syntax = Syntax()
+    syntax: Syntax = COMMAS
     decimal: str = "."
 
     def __len__(self) -> int:
