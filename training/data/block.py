@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from training.data.dialect import Syntax
+from training.data.dialect import COMMAS, Syntax
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Block:
     cells: pd.DataFrame
     lines: npt.NDArray[np.int64]
     source: bytes | list[bytes]
-    syntax: Syntax = Syntax()
+    syntax: Syntax = COMMAS
     decimal: str = "."
 
     def __len__(self) -> int:

@@ -53,6 +53,9 @@ class Syntax:
         return text.replace(b'\\"', b'""') if self.escaped else text
 
 
+COMMAS = Syntax()
+
+
 def is_value(cell: str) -> bool:
     """Return whether a cell is a number, a date or a time."""
     return VALUE.fullmatch(cell.strip()) is not None

@@ -33,7 +33,7 @@ class Sheet:
             MissingExtra: if python-calamine is not installed.
         """
         try:
-            import python_calamine  # noqa: F401
+            import python_calamine  # noqa: F401, PLC0415
         except ModuleNotFoundError as error:
             raise MissingExtra("an Excel sheet", "excel") from error
         self.problem = _find_problem(stream)
@@ -49,7 +49,7 @@ class Sheet:
         return out
 
     def _read(self, stream: BinaryIO) -> Iterator[bytes]:
-        import python_calamine
+        import python_calamine  # noqa: PLC0415
 
         try:
             book = python_calamine.CalamineWorkbook.from_object(stream)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from modelstore import Dialect
 from modelstore.reading import column_name
@@ -57,13 +58,9 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
         notes.append(f"lines 1 to {line - 1} are no rows and left out, as skip_rows={line - 1} does; 0 keeps them")
     data = [row for row in rows[first + 1 : first + 1 + MANY_ROWS] if len(row[0]) == width]
     columns = [list(column) for column in zip(*(cells for cells, _, _ in data), strict=True)]
-    header = (
-        given.header
-        if given.header is not None
-        else not looks_like_data(
-            cells, [column[_count_below(cells, rows[first + 1 :], columns) :] for column in columns]
-        )
-    )
+    second = _count_below(cells, rows[first + 1 :], columns)
+    samples = [column[second:] for column in columns]
+    header = given.header if given.header is not None else not looks_like_data(cells, samples)
     skip_rows = given.skip_rows if given.skip_rows is not None else (line - 1 if first else 0)
     if not header:
         if given.header is None:
@@ -75,7 +72,7 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
         names = tuple(f"c{place}" for place in range(1, width + 1))
         before = rows[first - 1][2] if first else line - 1
         return Layout(names, width, line, before, False, skip_rows, 0, notes=tuple(notes))
-    below = given.skip_below if given.skip_below is not None else _count_below(cells, rows[first + 1 :], columns)
+    below = given.skip_below if given.skip_below is not None else second
     if below:
         shown = rows[first + 1][0] if len(rows) > first + 1 else []
         notes.append(f"line {line + 1} ({', '.join(shown):.40}) is no row and left out, as skip_below={below} does")
@@ -128,7 +125,7 @@ def _count_up(numbers: Sequence[str]) -> bool:
     if not all(number.isdecimal() for number in numbers):
         return False
     whole = list(map(int, numbers))
-    steps = all(second == first + 1 for first, second in zip(whole, whole[1:], strict=False))
+    steps = all(second == first + 1 for first, second in pairwise(whole))
     return (steps and whole[:1] in ([0], [1])) or (
         len(set(whole)) == len(whole) and all(1900 <= one <= 2100 for one in whole)
     )
@@ -200,7 +197,7 @@ def _counts_rows(column: Sequence[str]) -> bool:
     if not column or not all(cell.strip().isdecimal() for cell in column):
         return False
     whole = list(map(int, column))
-    return all(second == first + 1 for first, second in zip(whole, whole[1:], strict=False))
+    return all(second == first + 1 for first, second in pairwise(whole))
 
 
 def find_footer(lines: Sequence[str], given: int | None, width: int, syntax: Syntax) -> int:

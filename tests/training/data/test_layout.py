@@ -35,7 +35,7 @@ def test_names_and_lines_that_are_no_rows_are_found(
     found = layout(text)
 
     assert (found.names, found.header, found.skip_rows, found.skip_below) == (names, header, above, below)
-    assert found.notes or names == ("a", "b", "k") or names == ("0", "1", "2") or names == ("a", "k")
+    assert found.notes or not ({"c1", "c2"} & set(names) or above or below)
 
 
 def test_first_line_is_names_if_a_person_says_so() -> None:
