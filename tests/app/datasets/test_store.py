@@ -210,7 +210,7 @@ def test_x5_small_uploads_do_not_wait_for_large_ones_and_are_bounded_too(root: P
 
 
 def other_bytes(_: bytes) -> Inspection:
-    columns = (ColumnSummary(name="x", kind="numeric"),)
+    columns = (ColumnSummary(name="x", type="numeric"),)
     return Inspection(summary=DatasetSummary(rows=1, size_bytes=1, sha256="0" * 64, columns=columns))
 
 

@@ -30,7 +30,7 @@ async def look(file: Path) -> Inspection:
         rows=data.count(b"\n") - 1,
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        columns=(ColumnSummary(name="x", kind="numeric"),),
+        columns=(ColumnSummary(name="x", type="numeric"),),
     )
     return Inspection(summary=summary)
 
