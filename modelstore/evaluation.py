@@ -138,3 +138,7 @@ class Baseline(Record):
     def headline(self) -> tuple[Metric, ...]:
         """Return the same figures as `Evaluation.headline`."""
         return Metric("accuracy", self.accuracy, greater_is_better=True), Metric("log loss", self.log_loss)
+
+
+AnyEvaluation = Evaluation | RegressionEvaluation
+AnyBaseline = Baseline | RegressionBaseline

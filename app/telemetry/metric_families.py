@@ -33,6 +33,10 @@ _EVALUATION = {
     "log_loss": "Mean negative log likelihood on the split, in nats.",
     "brier": "Brier score on the split, 0 to 2.",
     "calibration_error": "Expected calibration error on the split, 15 bins.",
+    "rmse": "Root mean squared error of a regression on the split, in the unit of the target.",
+    "mae": "Mean absolute error of a regression on the split, in the unit of the target.",
+    "r2": "Coefficient of determination of a regression on the split, at most 1.",
+    "median_absolute_error": "Median absolute error of a regression on the split, in the unit of the target.",
 }
 
 FAMILIES = {
@@ -165,6 +169,6 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
             if index is not None:
                 shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
         for split, figures in manifest.metrics.items():
-            for name in _EVALUATION:
+            for name in _EVALUATION.keys() & type(figures).model_fields:
                 shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]
     return dict(shown)

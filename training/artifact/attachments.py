@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 
 from modelstore import Notice, Prediction, to_line, write_predictions
-from modelstore.comparison import MAX_ROWS, PREDICTIONS_FILE
+from modelstore.predictions import MAX_ROWS, PREDICTIONS_FILE
 from training.config.recipe import Recipe
 from training.data.splits import Dataset, Splits
 from training.evaluation import plots

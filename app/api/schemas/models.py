@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import without_null
-from modelstore import Baseline, Evaluation, Feature, GateReport, Lineage, Manifest
+from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, Lineage, Manifest
 
 MAX_VERSION = 999_999_999
 
@@ -71,7 +71,7 @@ class ModelInfo(BaseModel):
     engines: list[EngineInfo]
     classes: tuple[str, ...]
     features: tuple[Feature, ...]
-    metrics: dict[str, Evaluation]
+    metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -90,15 +90,15 @@ class VersionInfo(BaseModel):
     size_bytes: int | None = None
     classes: tuple[str, ...] = ()
     features: tuple[Feature, ...] = ()
-    metrics: dict[str, Evaluation] = {}
-    baselines: dict[str, Baseline] = {}
+    metrics: dict[str, AnyEvaluation] = {}
+    baselines: dict[str, AnyBaseline] = {}
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
 
 
 class Figures(BaseModel):
-    """Metrics of a version on one split; log loss in nats."""
+    """Metrics of a version of a classification on one split; log loss in nats."""
 
     rows: int
     accuracy: float
@@ -106,6 +106,16 @@ class Figures(BaseModel):
     log_loss: float
     brier: float
     calibration_error: float
+
+
+class ValueFigures(BaseModel):
+    """Metrics of a version of a regression on one split, in the unit of the target."""
+
+    rows: int
+    rmse: float
+    mae: float
+    r2: float
+    median_absolute_error: float
 
 
 class VersionBrief(BaseModel):
@@ -129,7 +139,7 @@ class VersionBrief(BaseModel):
     previous: bool
     serving: bool
     reason: str | None
-    metrics: dict[str, Figures]
+    metrics: dict[str, Figures | ValueFigures]
     gate: GateReport | None
     parent: int | None
     job: str | None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
 from modelstore import EpochMetrics, GateReport, Overrides
-from modelstore.evaluation import Evaluation
+from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
 
 
@@ -89,7 +89,7 @@ class JobInfo(JobBrief):
     """
 
     features: tuple[str, ...] | None
-    metrics: dict[str, Evaluation]
+    metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     log: tuple[str, ...]
 
