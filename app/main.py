@@ -104,6 +104,7 @@ class Service:
     tracing: Tracing | None
     admission: RequestAdmission
     registry: ModelRegistry
+    inspector: Inspector
     datasets: DatasetStore
     runner: JobRunner
     figures: WorkerFigures
@@ -123,7 +124,8 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
     registry = ModelRegistry(
         repository, loader, runtime.prove_again, strict=settings.strict_readiness, note=metrics.count_swap
     )
-    stored = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, Inspector(settings))
+    inspector = Inspector(settings)
+    stored = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, inspector)
     ended = partial(_count_job, metrics, tracing)
     # A training that begins while the service stops would be interrupted; left queued, the next process runs it.
     runner = JobRunner(settings, repository, stored, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
@@ -138,6 +140,7 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
         tracing=tracing,
         admission=admission,
         registry=registry,
+        inspector=inspector,
         datasets=stored,
         runner=runner,
         figures=SharedFigures(metrics, plane.queued, shared) if shared else WorkerFigures(metrics, plane.queued),
@@ -168,7 +171,7 @@ def _create_api(service: Service, negotiation: predict.Negotiation) -> FastAPI:
     )
     for router in (
         predict.router(negotiation),
-        models.router(service.registry, service.device),
+        models.router(service.registry, service.device, service.runner.require_idle),
         datasets.router(service.datasets, service.runner.datasets_in_use),
         train.router(service.runner, service.lifetime.stopping),
         operations.router(service.registry, exposition, service.device, service.lifetime),
@@ -202,6 +205,7 @@ async def _lifespan(service: Service) -> AsyncIterator[None]:
     async with run_in_background(_background_work(service)):
         yield
     await service.runner.close()
+    await service.inspector.close()
     service.registry.close()
     service.watch.tell_refusals()
     service.trail.note("service.stop", "ok")
@@ -215,7 +219,8 @@ def _background_work(service: Service) -> dict[str, Coroutine[Any, Any, None]]:
     standstill = Standstill(service.metrics, admission.table, admission.max_in_flight, service.lifetime)
     work: dict[str, Coroutine[Any, Any, None]] = {
         "store watcher": watcher.watch(service.registry, settings.poll_interval_s),
-        "self test": service.registry.keep_tested(settings.self_test_interval_s),
+        "self test": watcher.keep_tested(service.registry, settings.self_test_interval_s),
+        "inspector": service.inspector.keep_ready(),
         "keys": admission.authenticator.keep_current(),
         "standstill": standstill.keep_watch(),
         "audit": service.watch.keep(),

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Time limit of a training in seconds."""
     train_memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES)] = 8 << 30
     """Memory limit of a training in bytes."""
+    train_niceness: Annotated[int, Field(ge=0, le=19)] = 19
+    """Niceness of trainings and of checks of data sets; lower if other processes of the machine leave them no time."""
     train_lease_s: Annotated[float, Field(ge=0.2, le=3600)] = 15.0
     """Seconds without a heartbeat after which another process takes over a running training and ends it."""
     keep_versions: Annotated[int, Field(ge=1, le=100_000)] = 20

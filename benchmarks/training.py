@@ -31,7 +31,8 @@ from benchmarks.store import PROJECT
 from training.cli.progress import PlainLines
 from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
 from training.data.columns import Column
-from training.data.splits import Dataset, Splits, load_splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits, load_splits
 from training.evaluation.candidate import accuracy_probe
 from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner

@@ -5,16 +5,17 @@ It must not know how a table is read.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from modelstore.features import ColumnType, Task
-from modelstore.reading import MAX_COLUMNS, column_name
+from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS, column_name
 from modelstore.records import Label, Record
 
-Column = Annotated[Label, AfterValidator(column_name)]
+Column = Annotated[Label, Field(pattern=r"^[^\x00]+$"), AfterValidator(column_name)]  # PostgreSQL stores no NUL
 
+MissingText = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]*$")]
 RareClasses = Literal["drop", "merge", "refuse"]
 
 
@@ -52,4 +53,14 @@ class DataOptions(Record):
     task: Task | None = None
     split: Split | None = None
     rare_classes: RareClasses = "drop"
-    missing_values: Annotated[tuple[str, ...], Field(max_length=100)] | None = None
+    missing_values: Annotated[tuple[MissingText, ...], Field(max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _of_one_task(self) -> Self:
+        if self.task == "regression" and self.rare_classes != "drop":
+            raise ValueError("no rare_classes beside task = regression, which has no classes")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return only the options that differ from the defaults, as JSON values."""
+        return DataOptions.model_dump(self, mode="json", include=set(DataOptions.model_fields), exclude_defaults=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from modelstore.features import LeftOutReason
 from modelstore.records import Count, Finite, Record, Sha256
 
 MAX_CLASSES = 100
@@ -19,6 +20,8 @@ class ColumnSummary(Record):
         distinct: number of distinct values; None if there are more than 100.
         minimum: smallest value of a numeric column; `maximum` is the largest.
         classes: number of rows of each value, by its text in the file; empty if there are more than 100 values.
+        left_out: why a training leaves the column out, unless a type is set for it; None if it does not.
+        detail: one sentence about that, with figures.
     """
 
     name: str
@@ -27,6 +30,8 @@ class ColumnSummary(Record):
     minimum: Finite | None = None
     maximum: Finite | None = None
     classes: dict[str, Count] = Field(default_factory=dict)
+    left_out: LeftOutReason | None = None
+    detail: str = ""
 
 
 class DatasetSummary(Record):

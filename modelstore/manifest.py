@@ -58,6 +58,9 @@ class GateReport(Record):
         passed: whether the candidate was good enough to become active.
         reason: one sentence for people, with the figures compared.
         active_version: the version that it was compared with on the same rows, if there was one.
+        rows: test rows by which it was judged.
+        seen_rows: test rows left out of the comparison because the active version was trained on them; None if there
+            was no comparison, or it is unknown.
     """
 
     policy: Activation
@@ -68,6 +71,8 @@ class GateReport(Record):
     active_log_loss: Finite | None = None
     candidate_rmse: Finite | None = None
     active_rmse: Finite | None = None
+    rows: Count | None = None
+    seen_rows: Count | None = None
 
 
 class GoldenRows(Record):

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,13 +16,13 @@ from modelstore import permits
 from modelstore.disk import folders, replace, staged, sync
 from modelstore.errors import NotPermitted, PublishError, UnknownModel, UnknownVersion, VersionInUse
 from modelstore.manifest import Manifest
+from modelstore.markers import mark_active, read_number, reserve
 from modelstore.names import (
     ACTIVE_FILE,
-    LAST_VERSION_FILE,
     LOCK_FILE,
     NAME,
+    PERMITS_FOLDER,
     PREVIOUS_FILE,
-    REMOVED_PREFIX,
     SIGNATURE_FILE,
     STAGING_PREFIX,
     VERSION,
@@ -34,6 +32,7 @@ from modelstore.names import (
 )
 from modelstore.permits import Permit
 from modelstore.publishing import files_of, require_readable
+from modelstore.removal import remove_abandoned, remove_entries
 from modelstore.signing import SigningKey
 from modelstore.versions import ModelVersion
 
@@ -79,7 +78,7 @@ class ModelRepository:
 
     def active(self, name: str) -> int | None:
         """Return the active version, which should serve, or None if none was activated yet."""
-        return _read_number(self.root / check_name(name) / ACTIVE_FILE)
+        return read_number(self.root / check_name(name) / ACTIVE_FILE)
 
     def activate(self, name: str, version: int) -> None:
         """Make a published version the active one; the change is durable when this returns.
@@ -91,10 +90,7 @@ class ModelRepository:
         self.find(name, version)
         with self._writing(name) as folder:
             self.find(name, version)  # it may have been removed before this process got the lock
-            active = _read_number(folder / ACTIVE_FILE)
-            if active not in (None, version):
-                replace(folder / PREVIOUS_FILE, f"{active}\n".encode())
-            replace(folder / ACTIVE_FILE, f"{version}\n".encode())
+            mark_active(folder, version)
 
     def sign(self, name: str, version: int) -> None:
         """Sign a version that was published without the key, after checking its hash; from then on it is trusted.
@@ -114,7 +110,7 @@ class ModelRepository:
 
     def previous(self, name: str) -> int | None:
         """Return the previously active version, or None."""
-        return _read_number(self.root / check_name(name) / PREVIOUS_FILE)
+        return read_number(self.root / check_name(name) / PREVIOUS_FILE)
 
     def remove(self, name: str, version: int) -> None:
         """Remove a version permanently; its number is not reused.
@@ -127,6 +123,23 @@ class ModelRepository:
         self.find(name, version)
         with self._writing(name):
             self._remove(self.find(name, version))
+
+    def remove_model(self, name: str) -> tuple[int, ...]:
+        """Remove all versions of a model permanently, and return their numbers, which are not reused.
+
+        A training of it that runs may not publish any more. The active version is removed last.
+
+        Raises:
+            UnknownModel, InvalidName.
+            PublishError: if the store cannot be written.
+        """
+        if not self.versions(name):
+            raise UnknownModel(name, self.names())
+        with self._writing(name) as folder:
+            versions, active = self.versions(name), self.active(name)
+            ordered = sorted(versions, key=lambda version: version == active)
+            remove_entries(folder, (PERMITS_FOLDER, PREVIOUS_FILE, *map(str, ordered), ACTIVE_FILE))
+        return versions
 
     def prune(self, name: str, keep: int) -> tuple[int, ...]:
         """Remove all but the newest versions, the active and the previously active one; return the removed versions.
@@ -193,13 +206,12 @@ class ModelRepository:
         """
         files = files_of(manifest, model, attachments or {}, root=self.root, key=self.key)
         with self._writing(manifest.name) as folder:
-            for abandoned in (*folder.glob(f"{STAGING_PREFIX}*"), *folder.glob(f"{REMOVED_PREFIX}*")):
-                shutil.rmtree(abandoned, ignore_errors=True)  # its writer is dead, otherwise it would hold the lock
+            remove_abandoned(folder)
             with staged(folder, STAGING_PREFIX, files) as staging:
                 require_readable(ModelVersion(manifest.name, 0, staging, self.key), self.root)
                 if permit is not None and not permits.is_valid(folder, permit):
                     raise NotPermitted(manifest.name, permit.job)
-                version = self._reserve(folder)
+                version = reserve(folder)
                 staging.rename(folder / str(version))
             sync(folder)
             sync(self.root)  # for a first version, the model's folder is new as well
@@ -226,24 +238,7 @@ class ModelRepository:
             return True
 
     def _remove(self, found: ModelVersion) -> None:
-        """Remove a version; the caller must hold the lock. Readers see it whole until the rename, then not at all."""
+        """Remove a version; the caller must hold the lock."""
         if found.version == self.active(found.name):
             raise VersionInUse(found.name, found.version)
-        folder = found.path.parent
-        aside = Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=folder))
-        found.path.rename(aside / found.path.name)
-        sync(folder)
-        shutil.rmtree(aside, ignore_errors=True)
-
-    def _reserve(self, folder: Path) -> int:
-        """Return the next version number, recorded first so that the number of a removed version is not reused."""
-        last = _read_number(folder / LAST_VERSION_FILE) or 0
-        version = check_version(max((last, *map(int, folders(folder, VERSION)))) + 1)
-        replace(folder / LAST_VERSION_FILE, f"{version}\n".encode())
-        return version
-
-
-def _read_number(path: Path) -> int | None:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
-        return int(text) if VERSION.fullmatch(text := path.read_text("ascii").strip()) else None
-    return None
+        remove_entries(found.path.parent, (found.path.name,))

@@ -75,6 +75,7 @@ _CAME = {
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "1 to 64 of a-z, 0-9, '_' and '-', starting with a letter or digit",
     r"^[^\x00]+$": "text without NUL characters",
+    r"^[^\x00]*$": "text without NUL characters",
     r"^[1-9][0-9]{0,8},[1-9][0-9]{0,8}$": "two versions, such as 3,7",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
 }
@@ -107,11 +108,22 @@ def problem(fault: Mapping[str, Any]) -> str:
 
 def misspelt(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is closest to a misspelt one, or None if none is close."""
+    return nearest(name, known) if _HARMLESS.fullmatch(name) else None
+
+
+def nearest(name: str, known: Iterable[str], most: int = _MOST_KNOWN) -> str | None:
+    """Return the known name that is most like an unknown one, or None if none is like it.
+
+    Args:
+        name: the unknown name, which need not be harmless; the result is one of the known names.
+        known: the names that exist.
+        most: limit of known names to compare with; beyond it, the result is None.
+    """
     names = {one.lower(): one for one in known}
-    if not _HARMLESS.fullmatch(name) or len(names) > _MOST_KNOWN:
+    if len(names) > most:
         return None
-    nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=_LIKENESS)
-    return names[nearest[0]] if nearest else None
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=_LIKENESS)
+    return names[found[0]] if found else None
 
 
 def unknown(name: str, position: int, known: Iterable[str], noun: str = "field") -> tuple[str | None, str]:

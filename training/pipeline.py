@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from modelstore import (
@@ -17,18 +19,19 @@ from modelstore import (
     limit_warnings,
 )
 from modelstore.reading import column_name
-from training.artifact import torchscript
+from training.artifact import seen_rows, torchscript
 from training.artifact.attachments import make_attachments
 from training.artifact.manifest import build_manifest, golden_rows
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
-from training.data.splits import Dataset, Splits, load_splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits, load_splits
 from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, accuracy_probe, measure_candidate
-from training.evaluation.metrics import Split, chunks, evaluate_chunks
+from training.evaluation.metrics import Split, chunks, evaluate_chunks, row_losses
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import logits_of
-from training.learners.protocol import Event, Report
+from training.learners.protocol import Event, Predict, Report
 from training.outcome import is_expected, reason_for, sentence
 
 NONE_ACTIVE = (
@@ -91,8 +94,8 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
 
 
-def measure_champion(repository: ModelRepository, name: str, test: Dataset) -> gate.Champion | None:
-    """Measure the active version on the given test rows; return None if no version is active."""
+def measure_champion(repository: ModelRepository, name: str, test: Dataset, candidate: Predict) -> gate.Champion | None:
+    """Measure the active version beside a candidate on the test rows that it has not seen; None if none is active."""
     version = repository.active(name)
     if version is None:
         return None
@@ -103,10 +106,31 @@ def measure_champion(repository: ModelRepository, name: str, test: Dataset) -> g
         if (features, manifest.classes) != (test.features, test.classes):
             return gate.Champion(version, problem="has other features or classes; activate by hand if you mean it")
         predict = torchscript.load(found.model_bytes(manifest))
-        answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
-        return gate.Champion(version, evaluate_chunks(answers, test.classes, "test"))
+        unseen = seen_rows.find_unseen(found, test)
+        judged = test if unseen is None or len(unseen) == len(test) else test.rows(unseen)
+        if not len(judged):
+            return gate.Champion(version, problem="was trained on every test row of this table; add rows to it")
+        seen = None if unseen is None else len(test) - len(judged)
+        return gate.Champion(version, _contest(candidate, predict, judged, seen))
     except (StoreError, RuntimeError) as error:
         return gate.Champion(version, problem=f"is broken: {sentence(error)}", broken=True)
+
+
+def _contest(candidate: Predict, active: Predict, rows: Dataset, seen: int | None) -> gate.Contest:
+    """Measure both models on the same rows."""
+    parts = list(chunks(len(rows)))
+    ours, theirs = (
+        evaluate_chunks(((predict(rows.x[part]), rows.y[part]) for part in parts), rows.classes, "test")
+        for predict in (candidate, active)
+    )
+    gains = np.concatenate(
+        [
+            row_losses(active(rows.x[part]), rows.y[part]) - row_losses(candidate(rows.x[part]), rows.y[part])
+            for part in parts
+        ]
+    )  # (N,)
+    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
+    return gate.Contest(ours, theirs, float(gains.mean()), float(error), seen)
 
 
 def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResult:
@@ -117,7 +141,7 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     for warning in splits.warnings:
         report(Notice(level="warning", message=warning))
     candidate = train_candidate(recipe, splits, report)
-    champion = measure_champion(run.repository, recipe.model, splits.test)
+    champion = measure_champion(run.repository, recipe.model, splits.test, candidate.predict)
     verdict = gate.decide(run.policy, recipe.gate, candidate.metrics["test"], candidate.skill, champion)
     if len(splits.train) > MANY_ROWS:
         report(Notice(message=f"describing {len(splits.train):,} rows for the manifest"))

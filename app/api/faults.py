@@ -36,7 +36,7 @@ def invalid_input(
 
 def _problem(fault: Mapping[str, Any], kind: type[BaseModel] | None, sent: object, noun: str) -> Problem:
     if fault["type"] != "extra_forbidden":
-        return Problem(None, _join_path(fault["loc"]), wording.problem(fault))
+        return Problem(None, _join_path(_name_parts(fault["loc"], kind, sent)), wording.problem(fault))
     *outer, name = fault["loc"]
     for part in outer:
         kind, sent = _model_below(kind, part), _value_below(sent, part)
@@ -44,6 +44,24 @@ def _problem(fault: Mapping[str, Any], kind: type[BaseModel] | None, sent: objec
     known = kind.model_fields if kind else ()
     label, text = wording.unknown(str(name), names.index(name) + 1, known, noun)
     return Problem(None, _join_path([*outer, label] if label else outer), text)
+
+
+def _name_parts(path: Sequence[str | int], kind: type[BaseModel] | None, sent: object) -> list[str | int]:
+    """Return the parts of a path, with the position from 1 in place of a name that the client chose.
+
+    Such a name is a key of a field that maps names to values, such as `types`.
+    """
+    parts: list[str | int] = []
+    within = kind is not None
+    for part in path:
+        if part == "[key]":  # pydantic's last part if the name itself is wrong
+            break
+        if within and kind is None and isinstance(sent, Mapping):
+            parts.append([*sent].index(part) + 1)
+        else:
+            parts.append(part)
+        kind, sent = _model_below(kind, part), _value_below(sent, part)
+    return parts
 
 
 def _join_path(parts: Iterable[object]) -> str | None:

@@ -135,9 +135,9 @@ class Acceptance:
         """Accept a training on the current content of a data set, which is locked until the job is written."""
         async with self._datasets.unchanged():
             summary = (await self._datasets.get(dataset)).summary
-            columns = check_with_dataset(request, summary)
+            left_out = await asyncio.to_thread(check_with_dataset, request, summary)
             check_early_stopping(request.overrides, *EARLY_STOPPING_OF_DATA)
-            return await self._ask(partial(add, columns=columns, data_sha256=summary.sha256), request)
+            return await self._ask(partial(add, left_out=left_out, data_sha256=summary.sha256), request)
 
 
 def _read_early_stopping(folder: Path, model: str) -> tuple[int, float]:

@@ -1,24 +1,35 @@
 """Inspect a data file in a child process, so that no file can harm the service.
 
-The child is `python -m training inspect FILE --json`, a command that people use as well. This module must not know the
-file format.
+The child is `python -m training inspect FILE --json`, a command that people use as well. For the next small file, one
+waits with all modules imported, so that such a file does not wait for the start of an interpreter; each child inspects
+one file only. This module must not know the file format.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 from pydantic import ValidationError
 
 from app.datasets.errors import InvalidDataset
+from app.datasets.store import SMALL_BYTES
 from app.errors import StoreUnavailable
-from app.jobs.process.commands import confine, inspection_command, training_environment
+from app.jobs.process.commands import (
+    confine,
+    inspection_arguments,
+    inspection_command,
+    training_environment,
+    waiting_command,
+)
 from app.settings import Settings
 from modelstore import Inspection
 
@@ -29,14 +40,40 @@ MAX_ANSWER_BYTES = 64 << 20
 PIECE_BYTES = 1 << 16
 MAX_COMPLAINT_BYTES = 1 << 14
 COMPLAINTS_S = 1.0  # longest wait for standard error after the end of the child
+FIRST_CHILD_S = 3.0  # from the start of the service to that of the child that waits: the start of the models goes first
+NEXT_TRY_S = 60.0  # pause after a waiting child that ended by itself, such as for lack of memory
 
 
 class Inspector:
     """Inspects data files in child processes."""
 
     def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
-        self._memory_bytes = settings.train_memory_bytes
+        self._confine = partial(confine, memory_bytes=settings.train_memory_bytes, niceness=settings.train_niceness)
         self._timeout_s = timeout_s
+        self._waiting: _Child | None = None
+
+    async def keep_ready(self, first_s: float = FIRST_CHILD_S) -> None:
+        """Keep a child waiting for the next file, forever; `close` ends it.
+
+        Args:
+            first_s: seconds before the first one is started.
+        """
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                self._waiting = child = await _Child.start(self._confine(waiting_command()))
+                await child.ended()
+                if self._waiting is child:
+                    logger.warning("the process that waits for data sets to check ended by itself")
+                    await asyncio.sleep(NEXT_TRY_S)
+            except OSError as error:
+                logger.warning("no process can be started now that waits for data sets to check: %s", error)
+                await asyncio.sleep(NEXT_TRY_S)
+
+    async def close(self) -> None:
+        """End the waiting child."""
+        if child := self._take():
+            await child.end()
 
     async def __call__(self, file: Path) -> Inspection:
         """Return the columns of a file, or its faults.
@@ -45,10 +82,16 @@ class Inspector:
             InvalidDataset: if the inspection takes too long, or its result is too large.
             StoreUnavailable: if the child failed; the log says why.
         """
-        command = confine(inspection_command(file), self._memory_bytes)
+        is_small = (await asyncio.to_thread(file.stat)).st_size <= SMALL_BYTES
         try:
             async with asyncio.timeout(self._timeout_s):
-                code, said = await _run(command)
+                told, child = inspection_arguments(file), self._take() if is_small else None
+                if child is None:
+                    told, child = [], await _Child.start(self._confine(inspection_command(file)))
+                try:
+                    code, said = await child.answer(told)
+                finally:
+                    await child.end()
         except TimeoutError as error:
             problem = f"cannot be checked within {self._timeout_s:g} seconds; send fewer rows or columns"
             raise InvalidDataset(f"the data set {problem}") from error
@@ -57,39 +100,76 @@ class Inspector:
         try:
             return Inspection.model_validate_json(said)
         except ValidationError as error:
-            logger.error("the check of a data set ended with exit code %d and no result", code)
+            logger.error("the check of a data set ended with exit code %s and no result", code)
             raise StoreUnavailable("the data set could not be checked; the log has the reason") from error
 
+    def _take(self) -> _Child | None:
+        """Return the waiting child, if there is one that runs."""
+        child, self._waiting = self._waiting, None
+        return child if child and child.runs else None
 
-async def _run(command: Sequence[str]) -> tuple[int, bytes]:
-    """Return exit code and standard output of a command; its process has ended when this returns or raises."""
-    child = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=training_environment(),
-        start_new_session=True,
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    complaining = asyncio.create_task(_log(child.stderr), name="complaints of a check")
-    try:
+
+class _Child:
+    """A process that inspects one file, in a session of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
+        self._complaining = asyncio.create_task(_log(process.stderr), name="complaints of a check")
+
+    @classmethod
+    async def start(cls, command: Sequence[str]) -> Self:
+        """Start a child.
+
+        Raises:
+            OSError: if the system cannot start a process now.
+        """
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=training_environment(),
+                start_new_session=True,
+            )
+        )
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None
+
+    async def ended(self) -> None:
+        """Wait until the process has ended."""
+        await self._process.wait()
+
+    async def answer(self, arguments: Sequence[str]) -> tuple[int | None, bytes]:
+        """Send the arguments if the child waits for any, and return exit code and standard output.
+
+        Both are incomplete if the output is too large.
+        """
+        with contextlib.suppress(ConnectionError):  # it has ended; the exit code says so
+            self._stdin.write(json.dumps(arguments).encode() + b"\n" if arguments else b"")
+            await self._stdin.drain()
+        self._stdin.close()
         said = bytearray()
-        while len(said) <= MAX_ANSWER_BYTES and (piece := await child.stdout.read(PIECE_BYTES)):
+        while len(said) <= MAX_ANSWER_BYTES and (piece := await self._stdout.read(PIECE_BYTES)):
             said += piece
-        if len(said) > MAX_ANSWER_BYTES:
-            return 0, bytes(said)
-        return await child.wait(), bytes(said)
-    finally:
-        if child.returncode is None:
+        return None if len(said) > MAX_ANSWER_BYTES else await self._process.wait(), bytes(said)
+
+    async def end(self) -> None:
+        """Kill the process if it runs; it has ended when this returns."""
+        if self.runs:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            while await child.stdout.read(PIECE_BYTES):  # a full pipe would delay its end
+                os.killpg(self._process.pid, signal.SIGKILL)
+            while await self._stdout.read(PIECE_BYTES):  # a full pipe would delay its end
                 pass
-            await child.wait()
-        await asyncio.wait((complaining,), timeout=COMPLAINTS_S)
-        complaining.cancel()
+            await self._process.wait()
+        await asyncio.wait((self._complaining,), timeout=COMPLAINTS_S)
+        self._complaining.cancel()
 
 
 async def _log(complaints: asyncio.StreamReader) -> None:

@@ -13,14 +13,13 @@ from pydantic import ConfigDict, Field
 
 from app.errors import InvalidInput, Problem
 from app.settings import LEAST_TRAIN_MEMORY_BYTES
-from modelstore import Activation, Overrides
+from modelstore import Activation, DataOptions, LeftOut, Overrides
+from modelstore.data_options import Column
 from modelstore.overrides import Seed
-from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
-from modelstore.records import ModelName, Record
+from modelstore.reading import MAX_COLUMNS
+from modelstore.records import ModelName
 
 MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
-
-Column = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]+$")]
 
 
 class JobStatus(enum.StrEnum):
@@ -37,14 +36,15 @@ class JobStatus(enum.StrEnum):
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
-class TrainingRequest(Record):
+class TrainingRequest(DataOptions):
     """A training request.
 
     Attributes:
         model: name of the model; without `dataset`, also the name of the recipe to use.
         dataset: name of the data set to train on, uploaded by `PUT /datasets/{name}`; no recipe is used then.
-        target: column of the data set with the classes; required with `dataset`, and allowed only with it.
-        features: columns to learn from; by default all numeric columns except the target.
+        target: column of the data set to predict; required with `dataset`, and allowed only with it, as are all
+            options of `DataOptions`.
+        features: columns to learn from; by default all except the target and those that are named in `left_out`.
         overrides: settings for this training that replace those of the recipe, or the defaults with `dataset`.
         seed: shorthand for `overrides.seed`.
         activate: whether to make the new version active: only if it is better than the active one, always, or never.
@@ -80,8 +80,9 @@ class TrainingRequest(Record):
 
     def document(self) -> dict[str, Any]:
         """Return the request as JSON values, without model and data set, which have columns of their own."""
-        kept = self.model_dump(mode="json", exclude={"model", "dataset", "overrides", "seed"})
-        return kept | {"overrides": self.overrides.to_dict()}
+        kept = self.model_dump(mode="json", include={"target", "features", "activate", "timeout_s", "memory_bytes"})
+        options = self.to_dict()
+        return kept | {"overrides": self.overrides.to_dict()} | ({"options": options} if options else {})
 
     def digest(self) -> str:
         """Return a sha256 of the request; equal requests have equal digests."""
@@ -97,10 +98,11 @@ class TrainingJob:
         number: sequence number in the table; a later job has a higher one.
         data_sha256: of the data set's content when the job was accepted.
         features: columns to learn from that the request named; None if it named none.
-        columns: columns to learn from; None for all except the target.
+        options: types of columns, task, split, rare classes and missing values.
+        left_out: columns that the training will leave out, as far as the inspection of the data set tells.
         overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
-        progress: the latest epoch, an `EpochMetrics` as JSON values.
+        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` while the training gets no processor.
         result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
         queue_position: 1 for the next job to run; None unless queued.
@@ -117,7 +119,8 @@ class TrainingJob:
     data_sha256: str | None
     target: str | None
     features: tuple[str, ...] | None
-    columns: tuple[str, ...] | None
+    options: DataOptions
+    left_out: tuple[LeftOut, ...]
     activate: Activation
     overrides: dict[str, Any]
     timeout_s: float | None
@@ -149,6 +152,7 @@ class TrainingJob:
             dataset=self.dataset,
             target=self.target,
             features=self.features,
+            **dict(self.options),
             overrides=Overrides.model_validate(self.overrides, strict=False),
             activate=self.activate,
             timeout_s=self.timeout_s,

@@ -120,6 +120,14 @@ class JobRunner:
         job = await self.get(job_id)
         return await self._acceptance.accept(job.request(), retry_of=job.id)
 
+    async def require_idle(self, model: str) -> None:
+        """Check that a model has no unfinished training, in any process.
+
+        Raises:
+            JobConflict, StoreUnavailable.
+        """
+        await self._ask(self._store.require_idle, model)
+
     async def get(self, job_id: str) -> TrainingJob:
         """Return a job.
 

@@ -10,26 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
+from app.jobs.command import command_of, input_of
 from app.jobs.outcome import end_result, find_published, outcome
 from app.jobs.ownership import Claim, ClaimLost, Report
 from app.jobs.process.child import Child
-from app.jobs.process.commands import confine, training_command, training_environment
+from app.jobs.process.commands import confine, training_environment
+from app.jobs.process.processor import ProcessorWatch, read_usage
 from app.jobs.threads import InThread
 from app.settings import Settings
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
-from modelstore.progress import limit_warnings
+from modelstore.progress import limit_warnings, to_line
 
 if TYPE_CHECKING:
     from app.jobs.claims import Claims
@@ -77,6 +80,7 @@ class RunningJob:
         self._warnings: list[str] = []
         self._lines: deque[str] = deque(maxlen=MAX_LINES_WAITING)
         self._values: dict[str, Any] = {}
+        self._epoch: dict[str, Any] | None = None
         self._log: list[str] = []
 
     def stop(self, reason: Reason, detail: str) -> None:
@@ -179,8 +183,8 @@ class RunningJob:
     async def _run(self, permit: Permit) -> JobResult:
         job, settings = self.claim.job, self._context.settings
         memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
-        command = confine(self._command(permit), memory_bytes)
-        self._child = child = await Child.start(command, training_environment(), self._log_output, self._features())
+        command = confine(command_of(job, self._data(), permit, settings), memory_bytes, settings.train_niceness)
+        self._child = child = await Child.start(command, training_environment(), self._log_output, input_of(job))
         listening = asyncio.create_task(child.listen(self._handle_event), name=f"events of {job.id}")
         grace_s = 0.0
         try:
@@ -199,9 +203,12 @@ class RunningJob:
         settings, job = self._context.settings, self.claim.job
         timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
         deadline, kill_at = time.monotonic() + timeout_s, None
+        processor = ProcessorWatch(partial(read_usage, child.pid), time.monotonic())
         while not listening.done():
             await asyncio.wait({listening}, timeout=CONTROL_INTERVAL_S)
             now = time.monotonic()
+            if said := processor.look(now):
+                self._tell(Notice(message=said), starving=processor.starving)
             if now >= deadline:
                 self.stop("timed_out", f"it ran longer than the {timeout_s:g} s that it may")
             if self._stop and kill_at is None:
@@ -210,24 +217,11 @@ class RunningJob:
             if child.has_ended or self.lost or (kill_at is not None and now >= kill_at):
                 child.kill()  # including processes that it started and left behind
 
-    def _command(self, permit: Permit) -> list[str]:
-        job, settings = self.claim.job, self._context.settings
-        data: list[str] = []
-        if job.dataset is not None and job.data_sha256 is not None:
-            path = self._context.datasets.path(job.dataset, job.data_sha256)
-            data = ["--data", str(path), "--target", str(job.target)]
-            data += ["--features", "-"] if job.columns is not None else []
-        return training_command(
-            settings,
-            *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
-            *("--activate", job.activate, "--keep", str(settings.keep_versions)),
-            *("--overrides", json.dumps(job.overrides), *data),
-        )
-
-    def _features(self) -> bytes:
-        """Return the names to learn from for the standard input of the process; Linux limits an argument to 128 KiB."""
-        columns = self.claim.job.columns
-        return b"" if columns is None else json.dumps(columns).encode()
+    def _data(self) -> Path | None:
+        job = self.claim.job
+        if job.dataset is None or job.data_sha256 is None:
+            return None
+        return self._context.datasets.path(job.dataset, job.data_sha256)
 
     def _handle_event(self, line: bytes) -> None:
         try:
@@ -239,11 +233,17 @@ class RunningJob:
             self._reported = event
             return
         if isinstance(event, EpochMetrics):
-            self._values["progress"] = event.model_dump(mode="json")
+            self._values["progress"] = self._epoch = event.model_dump(mode="json")
         elif isinstance(event, Notice):
             self._warnings += [event.message] if event.level == "warning" else []
             logger.info("training job %s: %s", self.claim.job.id, event.message)
         self._lines.append(line.decode().strip())
+
+    def _tell(self, notice: Notice, *, starving: bool) -> None:
+        """Add a notice of this process to the events, and show it as the progress while the training starves."""
+        logger.info("training job %s: %s", self.claim.job.id, notice.message)
+        self._lines.append(to_line(notice))
+        self._values["progress"] = notice.model_dump(mode="json") if starving else self._epoch
 
     def _log_output(self, line: str) -> None:
         logger.info("training job %s: %s", self.claim.job.id, line)

@@ -6,6 +6,7 @@ This module must not know processes or HTTP.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from app.jobs.database import Database
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, end, job_of, now
-from modelstore import JobResult
+from modelstore import JobResult, LeftOut
 
 
 class JobStore:
@@ -28,7 +29,7 @@ class JobStore:
         request: TrainingRequest,
         *,
         limit: int,
-        columns: tuple[str, ...] | None = None,
+        left_out: Sequence[LeftOut] = (),
         data_sha256: str | None = None,
         idempotency_key: str | None = None,
         retry_of: str | None = None,
@@ -39,7 +40,7 @@ class JobStore:
         Args:
             request: the training.
             limit: most jobs in the queue.
-            columns: columns to learn from; if neither this nor the request names any, all except the target.
+            left_out: columns that the training will leave out.
             data_sha256: of the data set's content.
             idempotency_key: at most 255 characters.
             retry_of: id of the job to repeat.
@@ -53,7 +54,8 @@ class JobStore:
             "model": request.model,
             "dataset": request.dataset,
             "data_sha256": data_sha256,
-            "request": {**request.document(), "columns": columns or request.features, "request_id": request_id},
+            "request": request.document()
+            | {"left_out": [column.model_dump() for column in left_out], "request_id": request_id},
             "request_digest": request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,
@@ -77,6 +79,15 @@ class JobStore:
         """
         with self._database.reading() as connection:
             return _earlier(connection, idempotency_key, digest)
+
+    def require_idle(self, model: str) -> None:
+        """Check that a model has no unfinished training.
+
+        Raises:
+            JobConflict.
+        """
+        with self._database.reading() as connection:
+            _require_idle(connection, model)
 
     def get(self, job_id: str) -> TrainingJob:
         """Return one job.
@@ -160,12 +171,16 @@ def _require_room(connection: sa.Connection, model: str, limit: int) -> None:
     Raises:
         JobConflict, QueueFull.
     """
-    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED)
-    if unfinished := connection.execute(other).scalar():
-        raise JobConflict(unfinished)
+    _require_idle(connection, model)
     waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED)
     if connection.execute(waiting).scalar_one() >= limit:
         raise QueueFull(limit)
+
+
+def _require_idle(connection: sa.Connection, model: str) -> None:
+    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED)
+    if unfinished := connection.execute(other).scalar():
+        raise JobConflict(unfinished)
 
 
 def _get(connection: sa.Connection, job_id: str) -> TrainingJob:

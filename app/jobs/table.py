@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
-from modelstore import JobResult, to_line
+from modelstore import DataOptions, JobResult, LeftOut, to_line
 
 _STATUS_AT_END = {
     "succeeded": JobStatus.SUCCEEDED,
@@ -82,12 +82,14 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
     values = dict(row._mapping)
     request = values.pop("request")
     features = _names(request.pop("features"))
-    columns = _names(request.pop("columns", features))  # older versions stored the columns as `features`
+    request.pop("columns", None)  # older releases stored which columns they would learn from
+    values["options"] = DataOptions.model_validate(request.pop("options", {}), strict=False)
+    values["left_out"] = tuple(LeftOut.model_validate(one, strict=False) for one in request.pop("left_out", ()))
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
     values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}
-    return TrainingJob(**values, **request, features=features, columns=columns)
+    return TrainingJob(**values, **request, features=features)
 
 
 def _names(listed: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -1,17 +1,25 @@
-"""Validate a training request against the columns of its data set.
+"""Validate a training request against the columns of its data set, and say which of them it will leave out.
 
 This module must not know files or jobs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
-from modelstore import ColumnSummary, DatasetSummary, InvalidName, Overrides, check_new_name
+from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, Overrides, check_new_name
+from modelstore.datasets import MAX_CLASSES
 from modelstore.overrides import require_validation_rows
 from modelstore.reading import column_name
+from modelstore.wording import nearest
 
-MIN_CLASSES = 2
+MIN_CLASSES, MIN_CLASS_ROWS = 2, 5
+MOST_COMPARED = 2000  # column names; each comparison takes some 10 microseconds
+SHOWN_NAMES = 20
+
+Columns = Mapping[str, ColumnSummary]
 
 
 def check_model_name(name: str) -> None:
@@ -48,60 +56,138 @@ def check_early_stopping(overrides: Overrides, patience: int, validation_fractio
 
 
 def check_without_dataset(request: TrainingRequest) -> None:
-    """Check a request without a data set: the recipe defines target and features.
+    """Check a request without a data set: the recipe defines target, features and the options of the data.
 
     Raises:
-        InvalidInput: if the request names a target or features.
+        InvalidInput: if the request names one of them.
     """
     for name in ("target", "features"):
         if getattr(request, name) is not None:
             raise _wrong(name, "is for a data set; name one in `dataset`")
+    for name in request.to_dict():
+        raise _wrong(name, "is for a data set; name one in `dataset`")
 
 
-def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tuple[str, ...] | None:
-    """Check target and features against the columns of a data set.
+def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tuple[LeftOut, ...]:
+    """Check target, features and options against the columns of a data set.
 
     Returns:
-        The features to learn from; None for all columns except the target.
+        The columns that the training leaves out, with reasons, as far as the inspection of the data set tells.
 
     Raises:
         InvalidInput: naming the field, and the column if the fault concerns one.
     """
     columns = {column_name(column.name): column for column in summary.columns}
     if request.target is None:
-        raise _wrong("target", f"must be the class column; the data set has {_list_some(columns)}")
-    target = column_name(request.target)
-    if target not in columns:
-        raise _wrong("target", f"is no column of the data set, which has {_list_some(columns)}")
-    if columns[target].distinct is not None and (columns[target].distinct or 0) < MIN_CLASSES:
-        raise _wrong("target", "has one value only; a classifier needs at least two classes")
+        raise _wrong("target", f"must be the column to predict; the data set has {_list_some(columns)}")
+    target = _require(columns, "target", request.target)
+    features = _features(request, columns)
+    _check_types(request, columns, features)
+    _check_split(request, columns)
+    _check_target(request, columns[target])
+    left_out = _left_out(request, columns, features)
+    if not set(features).difference(column.name for column in left_out):
+        reasons = "".join(f"; {column.name} is left out ({column.reason})" for column in left_out[:SHOWN_NAMES])
+        raise _wrong("features", f"must be at least one column besides the target{reasons}")
+    return left_out
+
+
+def _features(request: TrainingRequest, columns: Columns) -> Sequence[str]:
+    """Return the features that the request names, or all columns except the target."""
     if request.features is None:
-        features = tuple(name for name, column in columns.items() if column.kind == "numeric" and name != target)
-    else:
-        features = tuple(map(column_name, request.features))
-    if not features:
-        raise _wrong("features", "must be at least one numeric column besides the target")
+        return [name for name in columns if name != request.target]
     earlier: set[str] = set()
-    for place, name in enumerate(features if request.features else ()):
-        _check_feature(f"features.{place}", name, target, columns, earlier)
+    for place, name in enumerate(request.features):
+        field = f"features.{place}"
+        _require(columns, field, name)
+        if name == request.target:
+            raise _wrong(field, "is the target, which cannot be learnt from")
+        if name in earlier:
+            raise _wrong(field, "is named twice")
         earlier.add(name)
-    if request.features is None and len(features) == len(columns) - 1:
-        return None
-    return features
+    return request.features
 
 
-def _check_feature(field: str, name: str, target: str, columns: dict[str, ColumnSummary], earlier: set[str]) -> None:
-    if name not in columns:
-        raise _wrong(field, f"is no column of the data set, which has {_list_some(columns)}")
-    if name == target:
-        raise _wrong(field, "is the target, which cannot be learnt from")
-    if name in earlier:
-        raise _wrong(field, "is named twice")
-    if columns[name].kind == "text":
-        raise _wrong(field, "is a column of text; features are numbers, so leave it out or encode it as numbers")
+def _check_types(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> None:
+    """Check that each type is for a column that is used, and that it does not contradict its cells."""
+    used = {*features, request.target}
+    for place, (name, kind) in enumerate(request.types.items(), start=1):
+        _require(columns, "types", name, f"column {place} of them")
+        if name not in used:
+            raise _wrong("types", f"has column {name!r}, which is not among the features; name it there, or not here")
+        if kind == "numeric" and _is_text(columns[name]) and request.missing_values is None:
+            problem = f"says that column {name!r} is numeric, but it has other texts; are some `missing_values`?"
+            raise _wrong("types", problem)
 
 
-def _list_some(columns: dict[str, ColumnSummary]) -> str:
+def _check_split(request: TrainingRequest, columns: Columns) -> None:
+    for field, name in request.split or ():
+        if name is not None:
+            _require(columns, f"split.{field}", name)
+            if name == request.target:
+                raise _wrong(f"split.{field}", "is the target; rows are held out by another column")
+
+
+def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
+    """Check that the target fits the task, as far as its values are known."""
+    kind = request.types.get(column_name(target.name))
+    if target.distinct is not None and target.distinct < MIN_CLASSES:
+        raise _wrong("target", "has one value only, so there is nothing to predict")
+    if kind == "datetime":
+        raise _wrong("types", "says that the target is a date, which cannot be predicted")
+    if request.task == "regression":
+        if kind in ("categorical", "boolean"):
+            raise _wrong("task", f"is regression, but `types` says that the target is {kind}; drop one of the two")
+        if _is_text(target) and kind is None:
+            raise _wrong("task", "is regression, but the target has texts that are no numbers")
+        if request.overrides.class_weights == "balanced":
+            raise _wrong("overrides.class_weights", "is for classes; a regression has none")
+    elif target.distinct is None and (request.task or kind in ("categorical", "boolean") or _is_text(target)):
+        hint = "" if _is_text(target) else "; is it a quantity? `task`: `regression` predicts numbers"
+        raise _wrong("target", f"has more than {MAX_CLASSES} different values, the most that can be classes{hint}")
+    elif request.rare_classes == "refuse" and (request.task or kind or _is_text(target)):
+        missing = MISSING_VALUES if request.missing_values is None else request.missing_values
+        rare = [value for value, rows in target.classes.items() if rows < MIN_CLASS_ROWS and value not in missing]
+        if rare:
+            raise _wrong("rare_classes", f"is refuse, and {len(rare)} classes have fewer than {MIN_CLASS_ROWS} rows")
+
+
+def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> tuple[LeftOut, ...]:
+    """Return the features that the inspection found to be of no use, and the columns that were not chosen."""
+    found = [
+        LeftOut(name=name, reason=reason, detail=columns[name].detail)
+        for name in features
+        if (reason := columns[name].left_out) and name not in request.types
+    ]
+    chosen = {*features, request.target}
+    others = [name for name in columns if name not in chosen]
+    detail = "it is not among the features of the request"
+    found += [LeftOut(name=name, reason="not_chosen", detail=detail) for name in others[:SHOWN_NAMES]]
+    if more := len(others) - SHOWN_NAMES if len(others) > SHOWN_NAMES else 0:
+        detail = f"{more} more columns are not among the features of the request"
+        found.append(LeftOut(name="", reason="not_chosen", detail=detail))
+    return tuple(found)
+
+
+def _is_text(column: ColumnSummary) -> bool:
+    return column.kind == "text"
+
+
+def _require(columns: Columns, field: str, name: str, what: str = "") -> str:
+    """Return the name if there is such a column; the message repeats only names of the stored data set.
+
+    Raises:
+        InvalidInput: with the nearest name.
+    """
+    if name in columns:
+        return name
+    meant = nearest(name, columns, MOST_COMPARED)
+    perhaps = f"; perhaps {meant!r} is meant" if meant else ""
+    subject = f"has a column that does not exist, {what}" if what else "is no column of the data set"
+    raise _wrong(field, f"{subject}{perhaps}; the data set has {_list_some(columns)}")
+
+
+def _list_some(columns: Columns) -> str:
     """Return the first column names for a message; they come from the stored data set, not from the request."""
     names = list(columns)
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

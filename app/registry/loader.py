@@ -136,7 +136,7 @@ class Loader:
         self._recent.pop((name, version), None)
 
     def forget_all_but(self, names: frozenset[str]) -> None:
-        """Drop the versions of all other models; if such a model returns, its numbers may mean other versions."""
+        """Drop the versions of all other models."""
         for key in [key for key in self._recent if key[0] not in names]:
             del self._recent[key]
 

@@ -33,6 +33,7 @@ class ModelRegistry:
 
     Attributes:
         stored: the versions on disk of the models that the registry knows.
+        swapped: set after each swap; whoever waits for it clears it.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ModelRegistry:
         self._served: dict[str, ServedModel] = {}
         self._lock = PriorityLock()
         self._on_demand = OnDemandLoads(self._load_on_demand, self._lock)
-        self._swapped = asyncio.Event()
+        self.swapped = asyncio.Event()
 
     def close(self) -> None:
         """Cancel the loads on request and stop the loader thread."""
@@ -137,9 +138,7 @@ class ModelRegistry:
                 if model := await self._loader.run(self._selector.try_refresh, known):
                     self._put(model)
             for name in set(self._served).difference(names):
-                del self._served[name]
-                logger.warning("model %s left the store", name)
-            self._loader.forget_all_but(frozenset(self._served))
+                self._forget(name)
 
     async def activate(self, name: str, version: int) -> ServedModel:
         """Verify a version, make it the active one on disk, and serve it; also used to roll back.
@@ -173,6 +172,17 @@ class ModelRegistry:
             await self._loader.run(self.stored.remove, name, version)
             self._loader.forget(name, version)
 
+    async def remove_model(self, name: str) -> None:
+        """Remove a model with all its versions from the store permanently; it stops serving.
+
+        Raises:
+            ModelNotFound, StoreUnavailable.
+        """
+        self.get(name)
+        async with self._lock.for_change():
+            await self._loader.run(self.stored.remove_model, name)
+            self._forget(name)
+
     async def self_test(self) -> None:
         """Check every loaded version against its golden rows again; withdraw a version that fails.
 
@@ -183,17 +193,6 @@ class ModelRegistry:
             async with self._lock.for_change():  # one lock per version: an activation waits for one test at most
                 if loaded in self._serving_versions().union(self._loader.cached()):
                     await self._test(loaded)
-
-    async def keep_tested(self, interval_s: float) -> None:
-        """Run `self_test` after each swap and every interval_s seconds, forever; with 0, after swaps only."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._swapped.wait(), interval_s or None)
-            self._swapped.clear()
-            try:
-                await self.self_test()
-            except Exception:  # the disk failed while a stand-in was sought; the next refresh retries
-                logger.exception("the loaded versions could not be tested")
 
     async def _test(self, loaded: LoadedModel) -> None:
         try:
@@ -220,6 +219,12 @@ class ModelRegistry:
             self._note("withdrawn")
             self._put(await self._loader.run(self._selector.refresh, self._served[name]))
 
+    def _forget(self, name: str) -> None:
+        """Stop serving a model that has left the store; if the name returns, its numbers may mean other versions."""
+        del self._served[name]
+        self._loader.forget_all_but(frozenset(self._served))
+        logger.warning("model %s left the store", name)
+
     def _put(self, model: ServedModel) -> None:
         """Install the new state of a model by one assignment, so that every request sees one version."""
         known = self._served.get(model.name, ServedModel(model.name))
@@ -232,7 +237,7 @@ class ModelRegistry:
             what = (model.name, loaded.schema.version, loaded.device, loaded.load_s)
             logger.info("%s serves version %d on %s, loaded in %.2f s", *what)
             self._note("served")
-            self._swapped.set()
+            self.swapped.set()
 
     async def _load_on_demand(self, name: str, version: int) -> LoadedModel | Refusal:
         """Load a requested version, or record why it is refused."""

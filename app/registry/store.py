@@ -111,6 +111,16 @@ class ModelStore:
         with self._translate_errors(name):
             self._repository.remove(name, version)
 
+    def remove_model(self, name: str) -> None:
+        """Remove all versions of a model permanently.
+
+        Raises:
+            ModelNotFound, StoreUnavailable.
+        """
+        self._known(name)
+        with self._translate_errors(name), contextlib.suppress(modelstore.UnknownModel):  # removed meanwhile
+            self._repository.remove_model(name)
+
     @contextlib.contextmanager
     def _translate_errors(self, name: str) -> Iterator[None]:
         """Translate errors of the store into the service's errors for clients."""

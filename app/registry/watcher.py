@@ -1,8 +1,9 @@
-"""Keep the registry in step with the model store on disk."""
+"""Keep the registry in step with the model store on disk, and its versions tested."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from app.registry.registry import ModelRegistry
@@ -34,3 +35,15 @@ async def look(registry: ModelRegistry, known: str | None = None) -> str | None:
     except Exception:
         logger.exception("the model store could not be looked at")
     return trouble
+
+
+async def keep_tested(registry: ModelRegistry, interval_s: float) -> None:
+    """Test the loaded versions after each swap and every interval_s seconds, forever; with 0, after swaps only."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(registry.swapped.wait(), interval_s or None)
+        registry.swapped.clear()
+        try:
+            await registry.self_test()
+        except Exception:  # the disk failed while a stand-in was sought; the next refresh retries
+            logger.exception("the loaded versions could not be tested")

@@ -78,6 +78,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/{asset}", Scope.PREDICT),
     Route("GET", "/models", Scope.PREDICT),
     Route("GET", "/models/{model}", Scope.PREDICT),
+    Route("DELETE", "/models/{model}", Scope.ADMIN, "model.delete"),
     Route("GET", "/models/{model}/compare", Scope.PREDICT),
     Route("GET", "/models/{model}/versions", Scope.PREDICT),
     Route("GET", "/models/{model}/versions/{version}", Scope.PREDICT),

@@ -10,7 +10,7 @@ from app.jobs.claims import Claim, Claims
 from app.jobs.database import Database
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
-from modelstore import JobResult
+from modelstore import DataOptions, JobResult
 
 LIMIT = 100
 
@@ -38,4 +38,5 @@ def failure(model: str = "iris", detail: str = "so it is") -> JobResult:
 def job(job_id: str = "j1", **more: object) -> TrainingJob:
     """Return a job that is in no table; what is not given is None."""
     values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
-    return TrainingJob(**(values | {"id": job_id, "model": "iris", "overrides": {}} | more))
+    known = {"id": job_id, "model": "iris", "overrides": {}, "options": DataOptions(), "left_out": ()}
+    return TrainingJob(**(values | known | more))

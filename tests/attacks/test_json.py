@@ -232,23 +232,24 @@ def tensor_of(values: int, datatype: bytes, unit: bytes, end: bytes) -> bytes:
     return begin + b",".join([unit] * (values - 1)) + b"," + end + b"]}]}"
 
 
-LARGE: dict[str, tuple[str, bytes]] = {
-    "a boolean at the end": (PREDICT, filled(b'{"instances":[', b"[1,2,3,4]", b",[1,2,3,true]]}")),
-    "no number at the end": (PREDICT, filled(b'{"instances":[', b"[1.5,2.5,3.5,4.5]", b",[1,2,3,NaN]]}")),
-    "no end": (PREDICT, filled(b'{"instances":[', b"[1.5,2.5,3.5,4.5]", b"")),
-    "empty rows": (PREDICT, filled(b'{"instances":[', b"[]", b"]}")),
-    "one long row": (PREDICT, filled(b'{"instances":[[', b"1.5", b"]]}")),
-    "the model in the body": ("/predict", filled(b'{"model":"iris","instances":[', b"[1.5,2.5,3.5,4.5]", b"]}")),
-    "whole numbers": (INFER, tensor_of(4_000_000, b"INT32", b"1", b"1")),
-    "a text at the end": (INFER, tensor_of(4_000_000, b"FP32", b"1", b'"x"')),
-    "no number at the end of a tensor": (INFER, tensor_of(2_000_000, b"FP32", b"1.5", b"NaN")),
-    "many parameters": (INFER, b'{"parameters":' + filled(b"{", b'"a":1', b'},"inputs":[]}')[: CAP - 40]),
-}
+def large_bodies() -> dict[str, tuple[str, bytes]]:
+    return {
+        "a boolean at the end": (PREDICT, filled(b'{"instances":[', b"[1,2,3,4]", b",[1,2,3,true]]}")),
+        "no number at the end": (PREDICT, filled(b'{"instances":[', b"[1.5,2.5,3.5,4.5]", b",[1,2,3,NaN]]}")),
+        "no end": (PREDICT, filled(b'{"instances":[', b"[1.5,2.5,3.5,4.5]", b"")),
+        "empty rows": (PREDICT, filled(b'{"instances":[', b"[]", b"]}")),
+        "one long row": (PREDICT, filled(b'{"instances":[[', b"1.5", b"]]}")),
+        "the model in the body": ("/predict", filled(b'{"model":"iris","instances":[', b"[1.5,2.5,3.5,4.5]", b"]}")),
+        "whole numbers": (INFER, tensor_of(4_000_000, b"INT32", b"1", b"1")),
+        "a text at the end": (INFER, tensor_of(4_000_000, b"FP32", b"1", b'"x"')),
+        "no number at the end of a tensor": (INFER, tensor_of(2_000_000, b"FP32", b"1.5", b"NaN")),
+        "many parameters": (INFER, b'{"parameters":' + filled(b"{", b'"a":1', b'},"inputs":[]}')[: CAP - 40]),
+    }
 
 
 def test_large_bodies_that_are_wrong_at_the_end_hold_up_nobody_else(guarded: Guarded, measured: Measured) -> None:
     """A14: each holds one thread for a second or two, and the event loop for no longer than one of its pieces."""
-    stop, took_s = threading.Event(), list[float]()
+    large, stop, took_s = large_bodies(), threading.Event(), list[float]()
 
     def probe() -> None:
         with connected(guarded.url) as connection:
@@ -263,7 +264,7 @@ def test_large_bodies_that_are_wrong_at_the_end_hold_up_nobody_else(guarded: Gua
     probing.start()
     statuses = {}
     try:
-        for name, (path, body) in LARGE.items():
+        for name, (path, body) in large.items():
             assert len(body) <= CAP
             statuses[name] = answer_to(guarded.url, whole(guarded, body, path=path)).status
     finally:
@@ -273,7 +274,7 @@ def test_large_bodies_that_are_wrong_at_the_end_hold_up_nobody_else(guarded: Gua
     assert set(statuses.values()) <= {400, 413, 422}, statuses
     p99_ms, slowest_ms = statistics.quantiles(took_s, n=100)[98] * 1000, max(took_s) * 1000
     figures = f"p99 {p99_ms:.0f} ms, slowest {slowest_ms:.0f} ms"
-    measured("S-15", f"probes beside {len(LARGE)} hostile bodies of 8 MiB: {figures}")
+    measured("S-15", f"probes beside {len(large)} hostile bodies of 8 MiB: {figures}")
     assert p99_ms < allowed(50)
     assert slowest_ms < allowed(500)
 

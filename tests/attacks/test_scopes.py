@@ -30,6 +30,7 @@ ROUTES: dict[str, Scope | None] = {
     "POST /predict/{model}/versions/{version}": Scope.PREDICT,
     "GET /models": Scope.PREDICT,
     "GET /models/{model}": Scope.PREDICT,
+    "DELETE /models/{model}": Scope.ADMIN,
     "GET /models/{model}/compare": Scope.PREDICT,
     "GET /models/{model}/versions": Scope.PREDICT,
     "GET /models/{model}/versions/{version}": Scope.PREDICT,

@@ -19,7 +19,7 @@ import pytest
 from tests.app.sockets import GOOD, Connection, connected, request
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, store_in
-from tests.attacks.measuring import Asking, in_progress, open_files, resident_bytes, threads_of
+from tests.attacks.measuring import Asking, in_progress, inspector_of, open_files, resident_bytes, threads_of
 from tests.faults.scenes import rounds
 from tests.processes import service
 from tests.promises import Measured, allowed
@@ -38,6 +38,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     store_in(folder)
     environment = {"TABSERVE_RECEIVE_TIMEOUT_S": f"{TIMEOUT_S}", "TABSERVE_SEND_TIMEOUT_S": f"{TIMEOUT_S}"}
     with service(folder, environment=environment) as (client, process):
+        until(lambda: inspector_of(process.pid), "all files are open that stay open")
         yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
 
 

@@ -16,6 +16,8 @@ from modelstore import (
     InvalidName,
     ModelRepository,
     ModelVersion,
+    NotPermitted,
+    Permit,
     PublishError,
     UnknownModel,
     UnknownVersion,
@@ -321,6 +323,28 @@ def test_active_version_cannot_be_removed(four_versions: ModelRepository) -> Non
     with pytest.raises(VersionInUse, match="activate another"):
         four_versions.remove("petals", 2)
     assert sorted(whole_versions(four_versions.root)) == [1, 2, 3, 4]
+
+
+def test_removed_model_is_gone_with_its_permits_and_no_number_is_used_again(four_versions: ModelRepository) -> None:
+    four_versions.activate("petals", 2)
+    four_versions.activate("petals", 3)
+    permit = Permit("f00", four_versions.permit("petals", "f00"))
+
+    assert four_versions.remove_model("petals") == (1, 2, 3, 4)
+
+    assert (four_versions.names(), four_versions.active("petals"), four_versions.previous("petals")) == ((), None, None)
+    with pytest.raises(UnknownModel):
+        four_versions.remove_model("petals")
+    with pytest.raises(NotPermitted):
+        four_versions.publish(sample_manifest(), MODEL, permit=permit)
+    assert publish_sample(four_versions) == 5
+    assert four_versions.active("petals") is None
+
+
+def test_model_that_never_was_is_not_removed_and_gets_no_folder(repository: ModelRepository) -> None:
+    with pytest.raises(UnknownModel):
+        repository.remove_model("petals")
+    assert not repository.root.exists()
 
 
 def test_what_a_dead_remover_left_is_cleared_away_by_the_next_publisher(four_versions: ModelRepository) -> None:

@@ -15,7 +15,7 @@ from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
 from training.config.recipe import Recipe, TrainingSettings, parse_recipe
 from training.config.run import TrainingRun
 from training.data.columns import Column
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Fitted
 from training.pipeline import train

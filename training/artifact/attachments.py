@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from modelstore import Notice, Prediction, to_line, write_predictions
 from modelstore.predictions import MAX_ROWS, PREDICTIONS_FILE
+from training.artifact import seen_rows
 from training.config.recipe import Recipe
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.evaluation import plots
 from training.evaluation.candidate import Candidate
 from training.learners.protocol import Predict, Report
@@ -26,6 +28,7 @@ def make_attachments(candidate: Candidate, recipe: Recipe, splits: Splits, repor
     makers: dict[str, Callable[[], bytes]] = {
         PREDICTIONS_FILE: lambda: write_predictions(_predictions(predict, splits.test)),
         "history.jsonl": lambda: "".join(f"{to_line(metrics)}\n" for metrics in candidate.history).encode(),
+        seen_rows.FILE: lambda: seen_rows.write_rows(splits.train),
         "loss.png": lambda: plots.loss_curves(candidate.history, f"{recipe.network}: loss while training"),
         "confusion.png": lambda: plots.confusion_matrix(test, f"{recipe.network}: {test.rows} test rows"),
     }

@@ -28,7 +28,8 @@ from modelstore import (
 )
 from modelstore.manifest import OUTPUTS
 from training.config.recipe import Recipe
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.learners.protocol import Predict
 from training.preprocessing.scaler import moments
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from modelstore import Manifest, ModelVersion, Notice
 from training.artifact import torchscript
 from training.config.recipe import DataSource, parse_recipe
-from training.data.splits import hold_out_validation, load_splits
+from training.data.splits import load_splits
 from training.errors import DatasetError
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Report
@@ -60,7 +60,7 @@ def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | Non
     for sentence in _changes(manifest):
         report(Notice(level="warning", message=sentence))
     settings = recipe.training
-    train, validation = hold_out_validation(splits.train, settings.validation_fraction, settings.seed)
+    train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
     fitted = MLPLearner(settings).fit(train, validation, report)
     return differences(stored, fitted.module.state_dict())
 

@@ -5,6 +5,7 @@ It must not import torch or scikit-learn.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +23,15 @@ from training.cli.options import (
     DataDir,
     DatasetsDir,
     KeyFile,
+    MissingValues,
     ModelsDir,
     Name,
+    Options,
+    RareClasses,
     RecipesDir,
+    SplitBy,
+    TaskName,
+    Types,
     Version,
     console,
     errors,
@@ -34,10 +41,12 @@ from training.cli.options import (
 )
 from training.cli.report import print_recipes, print_two_versions
 from training.cli.store import install
+from training.config.options import OptionTexts
 from training.config.recipe import BUILT_IN, load_recipe, recipe_names
 from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
 
+DataFile = Annotated[Path | None, typer.Option("--data", metavar="FILE", help="Data file, if it was moved.")]
 Features = Annotated[
     str | None,
     typer.Option(metavar="A,B,C", help="Feature columns, or a JSON array; - reads stdin; default: all others."),
@@ -61,6 +70,12 @@ def fit(
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file to train on without a recipe.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Class column of that file.")] = None,
     features: Features = None,
+    types: Types = None,
+    task: TaskName = None,
+    split: SplitBy = None,
+    rare_classes: RareClasses = None,
+    missing_values: MissingValues = None,
+    options: Options = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),
@@ -86,6 +101,7 @@ def fit(
         data=data,
         target=target,
         features=features,
+        options=OptionTexts(options, types or (), task, split, rare_classes, missing_values),
         assignments=assignments or (),
         overrides=overrides,
         seed=seed,
@@ -123,7 +139,7 @@ def data(
     check: Annotated[bool, typer.Option("--check", help="Compare byte by byte instead of writing.")] = False,
     data_dir: DataDir = DATA,
 ) -> None:
-    """Write the built-in data files from scikit-learn's copies, or compare them."""
+    """Write the built-in data files, or compare them."""
     sources = load_module("data.builtin")
     with failures_in_one_line():
         if not check:
@@ -131,8 +147,8 @@ def data(
             return
         wrong = sources.find_differences(data_dir)
         if wrong:
-            fail(f"missing in {data_dir} or not as in scikit-learn: {', '.join(wrong)}; `training data` writes them")
-        console().print(f"the files in {data_dir} are exactly scikit-learn's", highlight=False)
+            fail(f"missing in {data_dir} or changed: {', '.join(wrong)}; `training data` writes them")
+        console().print(f"the files in {data_dir} are exactly as generated", highlight=False)
 
 
 @app.command()
@@ -150,11 +166,20 @@ def inspect(
     raise typer.Exit(fitting.FAILED if found.faults else fitting.SUCCEEDED)
 
 
+@app.command(hidden=True)
+def wait() -> None:
+    """Import what `inspect` needs, then run the command whose arguments come as a JSON array on standard input."""
+    load_module("data.inspection")
+    if arguments := sys.stdin.readline():
+        app(json.loads(arguments), prog_name="python -m training")
+
+
 @app.command()
 def evaluate(
     name: Name,
     version: Annotated[int | None, typer.Argument(help="Published version; default: the active one.")] = None,
     *,
+    data_file: DataFile = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -163,7 +188,8 @@ def evaluate(
     """Measure a stored version on its test split."""
     with failures_in_one_line():
         places = DataPlaces(data_dir, datasets_dir)
-        load_module("cli.measure").report_version(console(), store(models_dir, key_file), places, name, version)
+        repository = store(models_dir, key_file)
+        load_module("cli.measure").report_version(console(), repository, places, name, version, data=data_file)
 
 
 @app.command()
@@ -171,9 +197,7 @@ def reproduce(
     name: Name,
     version: Version,
     *,
-    data_file: Annotated[
-        Path | None, typer.Option("--data", metavar="FILE", help="Data file, if it was moved.")
-    ] = None,
+    data_file: DataFile = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
@@ -195,18 +219,25 @@ def compare(
     *,
     recipe: RecipeName = None,
     fold_seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    data_file: DataFile = None,
     models_dir: ModelsDir = MODELS,
     key_file: KeyFile = None,
     data_dir: DataDir = DATA,
+    datasets_dir: DatasetsDir = DATASETS,
     recipes_dir: RecipesDir = BUILT_IN,
 ) -> None:
-    """Compare two versions on their test rows; without versions, cross-validate a recipe against simple classifiers."""
+    """Compare two versions on their test rows; without versions, cross-validate the model beside simple classifiers."""
     with failures_in_one_line():
+        repository = store(models_dir, key_file)
         if versions:
-            print_two_versions(console(), compare_versions(*_two(store(models_dir, key_file), name, versions)))
+            print_two_versions(console(), compare_versions(*_two(repository, name, versions)))
             return
-        chosen = load_recipe(recipe or name, recipes_dir)
-        load_module("cli.measure").report_comparison(console(), chosen, data_dir, fold_seed)
+        measure = load_module("cli.measure")
+        if recipe or name in recipe_names(recipes_dir) or not repository.versions(name):
+            chosen, folder = load_recipe(recipe or name, recipes_dir), data_dir
+        else:
+            chosen, folder = measure.stored_recipe(repository, DataPlaces(data_dir, datasets_dir), name, data_file)
+        measure.report_comparison(console(), chosen, folder, fold_seed)
 
 
 def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[ModelVersion, ModelVersion]:

@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from modelstore import Activation, InvalidKey, InvalidName, JobResult, Notice, Permit, check_name, check_new_name
+from modelstore import (
+    Activation,
+    DataOptions,
+    InvalidKey,
+    InvalidName,
+    JobResult,
+    Notice,
+    Permit,
+    check_name,
+    check_new_name,
+)
 from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.report import print_comparison, print_evaluation
 from training.config.default_recipe import name_for, recipe_for_data
+from training.config.options import OptionTexts
 from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
@@ -36,6 +47,7 @@ class FitRequest:
     data: Path | None = None
     target: str | None = None
     features: str | None = None
+    options: OptionTexts = field(default_factory=OptionTexts)
     assignments: Sequence[str] = ()
     overrides: str | None = None
     seed: int | None = None
@@ -143,16 +155,22 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
 
 def _recipe(request: FitRequest) -> Recipe:
     overrides = read_overrides(request.overrides, request.assignments, request.seed)
+    options = _options(request)
     if request.data is None:
-        if request.target or request.features or request.model is None:
-            raise RecipeError("fit", "", "the NAME of a recipe, or --data FILE --target COLUMN", request.model)
+        if request.target or request.features or request.model is None or options.to_dict():
+            expected = "the NAME of a recipe, or --data FILE --target COLUMN with its options"
+            raise RecipeError("fit", "", expected, request.model)
         return recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
     features = read_names(sys.stdin.read() if request.features == "-" else request.features or "")
-    return recipe_for_data(request.data, request.target, model=request.model, features=features).with_overrides(
-        overrides
-    )
+    made = recipe_for_data(request.data, request.target, model=request.model, features=features, options=options)
+    return made.with_overrides(overrides)
+
+
+def _options(request: FitRequest) -> DataOptions:
+    texts = request.options
+    return replace(texts, document=sys.stdin.readline() if texts.document == "-" else texts.document).read()
 
 
 def _permit(request: FitRequest) -> Permit | None:

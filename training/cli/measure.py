@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from modelstore import Manifest, ModelRepository
+from modelstore import Manifest, ModelRepository, ModelVersion
 from training.artifact import torchscript
 from training.artifact.reproduce import data_folder, reproduce
 from training.cli.progress import reporter
@@ -16,6 +16,7 @@ from training.cli.report import print_comparison, print_cross_validation, print_
 from training.config.recipe import DataSource, Recipe, parse_recipe
 from training.config.run import DataPlaces
 from training.data.splits import load_splits
+from training.errors import DatasetError
 from training.evaluation import baselines
 from training.evaluation.cross_validation import FOLDS, cross_validate
 from training.evaluation.metrics import chunks, evaluate_chunks
@@ -23,23 +24,34 @@ from training.evaluation.scores import summarise
 
 
 def report_version(
-    console: Console, repository: ModelRepository, places: DataPlaces, name: str, version: int | None
+    console: Console,
+    repository: ModelRepository,
+    places: DataPlaces,
+    name: str,
+    version: int | None,
+    *,
+    data: Path | None = None,
 ) -> None:
-    """Measure a stored version on the test split of its own recipe, and print the report.
+    """Measure a stored version on the test split of its own lineage, and print the report.
+
+    Args:
+        console: receives the report.
+        repository: the model store.
+        places: folders to search for the data.
+        name: name of the model.
+        version: version to measure; None for the active one, or else the newest.
+        data: the data file, if it is elsewhere or has another name.
 
     Raises:
         StoreError: if there is no such version, or it is broken.
         TrainingError: if its data cannot be read.
     """
     torch.set_num_threads(1)
-    chosen = repository.active(name) if version is None else version
-    if chosen is None:
-        chosen = max(repository.versions(name), default=1)
-    found = repository.find(name, chosen)
-    manifest = found.manifest()
-    source = parse_recipe(manifest.lineage.recipe, f"manifest of {name} {chosen}").data
-    splits = load_splits(source, _folder(manifest, source, places))
-    if splits.sha256 != manifest.lineage.data_sha256:
+    found = _find(repository, name, version)
+    manifest, chosen = found.manifest(), found.version
+    recipe, folder = _lineage(found, manifest, places, data)
+    splits = load_splits(recipe.data, folder)
+    if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
     predict, test = torchscript.load(found.model_bytes(manifest)), splits.test
     answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
@@ -90,6 +102,17 @@ def report_reproduction(
     return False
 
 
+def stored_recipe(repository: ModelRepository, places: DataPlaces, name: str, data: Path | None) -> tuple[Recipe, Path]:
+    """Return the recipe in the lineage of a model's active or newest version, and the folder of its data.
+
+    Raises:
+        StoreError: if there is no version of the model, or it is broken.
+        TrainingError: if its data is not found.
+    """
+    found = _find(repository, name, None)
+    return _lineage(found, found.manifest(), places, data)
+
+
 def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_seed: int) -> None:
     """Cross-validate a recipe and the baselines on the training split, and print the table.
 
@@ -103,6 +126,29 @@ def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_see
     scores = track(running, f"{FOLDS} folds, {methods} methods", FOLDS * methods, console=console)
     title = f"{recipe.model}: {FOLDS}-fold cross-validation on {len(train)} training rows, mean ± std over folds"
     print_cross_validation(console, summarise(scores), title)
+
+
+def _find(repository: ModelRepository, name: str, version: int | None) -> ModelVersion:
+    """Return a version; by default the active one, or else the newest."""
+    if version is None:
+        version = repository.active(name) or max(repository.versions(name), default=1)
+    return repository.find(name, version)
+
+
+def _lineage(found: ModelVersion, manifest: Manifest, places: DataPlaces, data: Path | None) -> tuple[Recipe, Path]:
+    """Return the recipe of a version and the folder of its data file, which `data` replaces.
+
+    Raises:
+        DatasetError: if no folder has the file.
+    """
+    recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
+    if data is not None:
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"file": data.name})}), data.parent
+    folder = _folder(manifest, recipe.data, places)
+    if not (folder / recipe.data.file).is_file():
+        problem = f"it is not in {places.data}, nor unchanged in {places.datasets}; name it with --data FILE"
+        raise DatasetError(recipe.data.file, problem)
+    return recipe, folder
 
 
 def _folder(manifest: Manifest, source: DataSource, places: DataPlaces) -> Path:

@@ -29,6 +29,24 @@ KeyFile = Annotated[
         help="File of the signing keys; only versions signed with one of them are trusted.",
     ),
 ]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="COLUMN=TYPE", help="numeric, categorical, boolean or datetime; repeatable."),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="classification or regression; default: by the target's values.")
+]
+SplitBy = Annotated[
+    str | None,
+    typer.Option("--split", metavar="time=COLUMN|group=COLUMN", help="How rows are held out; default: by a hash."),
+]
+RareClasses = Annotated[str | None, typer.Option(help="Classes with fewer than 5 rows: drop (default), merge, refuse.")]
+MissingValues = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Cells that stand for a missing value, in place of the usual ones.")
+]
+Options = Annotated[
+    str | None, typer.Option(metavar="JSON", help="The five options above as one object; - reads a line of stdin.")
+]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[int, typer.Argument(help="A published version.")]
 

@@ -9,22 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository, VersionComparison
+from training.cli.confusion import confusion_table
 from training.config.recipe import Recipe
 from training.evaluation.scores import MethodScore
 
 MAX_EXAMPLES = 20
-WIDE = 100_000
 
 
 def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
     """Print metrics, confusion matrix and per-class report of one split."""
     figures = ", ".join(f"{metric.name} {metric.value:.4f}" for metric in evaluation.figures)
     console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
-    confusion = _confusion(evaluation)
-    unlimited = console.options.update(width=WIDE, markup=False)
-    if console.measure(confusion, options=unlimited).maximum > console.width:
-        confusion = _mistakes(evaluation)
-    console.print(confusion, _per_class(evaluation), markup=False)
+    console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
 
 def print_comparison(console: Console, manifest: Manifest) -> None:
@@ -110,30 +106,6 @@ def _column(test: Evaluation | None) -> dict[str, str]:
     if test is None:
         return {}
     return {"rows": str(test.rows), **{metric.name: f"{metric.value:.4f}" for metric in test.figures}}
-
-
-def _confusion(evaluation: Evaluation) -> Table:
-    table = _table("confusion matrix", "true \\ predicted", *evaluation.per_class)
-    for name, counts in zip(evaluation.per_class, evaluation.confusion, strict=True):
-        table.add_row(name, *map(str, counts))
-    return table
-
-
-def _mistakes(evaluation: Evaluation) -> Table:
-    """Return a table of the most frequent mistakes, for a confusion matrix too wide for the console."""
-    names = list(evaluation.per_class)
-    found = [
-        (count, names[true], names[predicted])
-        for true, counts in enumerate(evaluation.confusion)
-        for predicted, count in enumerate(counts)
-        if count and true != predicted
-    ]
-    found.sort(key=lambda mistake: -mistake[0])
-    title = f"the {min(len(found), MAX_EXAMPLES)} most frequent of {len(found)} kinds of mistake"
-    table = _table(title, "true", "predicted", "rows")
-    for count, true, predicted in found[:MAX_EXAMPLES]:
-        table.add_row(true, predicted, str(count))
-    return table
 
 
 def _per_class(evaluation: Evaluation) -> Table:

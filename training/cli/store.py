@@ -1,4 +1,4 @@
-"""Commands on the model store: list, activate, prune, sign, signing-key."""
+"""Commands on the model store: list, activate, prune, remove, sign, signing-key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelstore import SigningKey, check_name
+from modelstore import SigningKey, UnknownModel, check_name
 from training.cli.options import (
     KEEP_VERSIONS,
     MODELS,
@@ -28,6 +28,7 @@ def install(app: typer.Typer) -> None:
     app.command("list")(list_versions)
     app.command()(activate)
     app.command()(prune)
+    app.command()(remove)
     app.command()(sign)
     app.command("signing-key")(signing_key)
 
@@ -57,6 +58,23 @@ def prune(
         removed = store(models_dir, None).prune(check_name(name), keep)
         numbers = ", ".join(map(str, removed)) or "none"
         console().print(f"{name}: versions removed: {numbers}", highlight=False, soft_wrap=True)
+
+
+def remove(
+    name: Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    models_dir: ModelsDir = MODELS,
+) -> None:
+    """Remove a model with all its versions permanently; a running service stops serving it."""
+    with failures_in_one_line():
+        repository = store(models_dir, None)
+        if not (versions := repository.versions(name)):
+            raise UnknownModel(name, repository.names())
+        if not yes:
+            typer.confirm(f"Remove {name} with all its versions ({len(versions)}), for good?", abort=True)
+        numbers = ", ".join(map(str, repository.remove_model(name)))
+        console().print(f"{name} is removed, with its versions {numbers}", highlight=False, soft_wrap=True)
 
 
 def sign(

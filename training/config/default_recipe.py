@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore import check_name
-from training.config.recipe import DataSource, Recipe, TrainingSettings, recipe_error
+from modelstore import DataOptions, check_name
+from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
 from training.errors import DatasetError
 
 CHUNK_BYTES = 1 << 20
@@ -42,7 +42,14 @@ SIZES = (
 )
 
 
-def recipe_for_data(path: Path, target: str, *, model: str | None = None, features: Sequence[str] = ()) -> Recipe:
+def recipe_for_data(
+    path: Path,
+    target: str,
+    *,
+    model: str | None = None,
+    features: Sequence[str] = (),
+    options: DataOptions | None = None,
+) -> Recipe:
     """Return a recipe with settings for the length of the file.
 
     Args:
@@ -50,6 +57,7 @@ def recipe_for_data(path: Path, target: str, *, model: str | None = None, featur
         target: the class column.
         model: name of the model; by default the file name, reduced to the characters of a model name.
         features: the columns to learn from; empty means all but the target.
+        options: types of columns, task, split, rare classes and missing values.
 
     Raises:
         InvalidName: if `model` is not a valid name.
@@ -69,9 +77,11 @@ def recipe_for_data(path: Path, target: str, *, model: str | None = None, featur
                 file=path.name,
                 target=target,
                 features=tuple(features),
+                **dict(options or DataOptions()),
                 test_fraction=size.test_fraction,
-                stratify=True,
+                assign="hash",
             ),
+            gate=GateRule(margin_errors=1.0),
             training=TrainingSettings(
                 hidden=HIDDEN,
                 epochs=size.epochs,

@@ -9,7 +9,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -49,6 +49,8 @@ class DataSource(DataOptions):
         test_fraction: share of `file` held back as the test split; exactly one of the two is given.
         split_seed: seed of the test split. It is separate from the training seed: the test rows stay the same for
             every training seed, so versions can be compared.
+        assign: how test rows are found, unless by `split`: drawn by the seed, or by a hash of each row's content, which
+            a row keeps when the file grows.
         stratify: whether each class has the same share in both splits, where the rows are shuffled.
         classes: class name of each value in the file, in class order; empty means the values themselves, sorted as
             numbers if all of them are numbers.
@@ -61,6 +63,7 @@ class DataSource(DataOptions):
     test_file: FileName | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     split_seed: Seed = 42
+    assign: Literal["shuffle", "hash"] = "shuffle"
     stratify: bool = False
     classes: dict[str, Label] = Field(default_factory=dict)
     units: dict[Column, str] = Field(default_factory=dict)
@@ -104,6 +107,7 @@ class GateRule(Record):
     Attributes:
         metric: the deciding metric; smaller is better.
         margin: by how many nats the candidate's metric must be smaller than the active version's.
+        margin_errors: by how many standard errors of the difference, over the same rows, it must be smaller.
         min_recall: minimum recall of every class.
         min_skill: number of standard errors by which the log loss must be below that of the class frequencies; at 3,
             a network trained on shuffled labels passes about once in a thousand times.
@@ -111,6 +115,7 @@ class GateRule(Record):
 
     metric: Literal["log_loss"] = "log_loss"
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    margin_errors: Annotated[float, Field(ge=0, le=100)] = 0.0
     min_recall: Ratio = 0.0
     min_skill: Annotated[float, Field(ge=0, le=100)] = 3.0
 
@@ -143,6 +148,8 @@ class Recipe(Record):
             settings = TrainingSettings.model_validate(changed)
         except ValidationError as error:
             raise recipe_error("overrides", error, TrainingSettings) from error
+        if self.data.task == "regression" and settings.class_weights != "none":
+            raise RecipeError("overrides", "class_weights", "none beside task = regression", settings.class_weights)
         return self.model_copy(update={"training": settings})
 
 
@@ -195,5 +202,6 @@ def recipe_error(source: str, error: ValidationError, record: type[Record]) -> R
 
 def _field_names(record: Any, path: Sequence[int | str]) -> Sequence[str]:
     for name in path:
-        record = record.model_fields[name].annotation
+        annotation = record.model_fields[name].annotation
+        record = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)  # X | None
     return tuple(record.model_fields)

@@ -1,4 +1,4 @@
-"""Write the built-in data files from scikit-learn's data sets, and compare them."""
+"""Write the built-in data files, from scikit-learn's data sets or invented, and compare them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_breast_cancer, load_iris, make_blobs
 
+from training.data.churn import churn_csv
+
 CANCER_FEATURES = 9
 CANCER_TEST_ROWS = 15
 BLOB_ROWS = 1000
 
 
 def csv_files() -> dict[str, bytes]:
-    """Return the content of every file in `data/`, generated from scikit-learn, by file name."""
-    return {**_cancer(), "iris.csv": _iris(), "blobs.csv": _blobs()}
+    """Return the content of every file in `data/`, by file name."""
+    return {**_cancer(), "iris.csv": _iris(), "blobs.csv": _blobs(), "churn.csv": churn_csv()}
 
 
 def write(folder: Path) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from modelstore import ColumnType
 
 
@@ -44,3 +47,18 @@ def cells_of(columns: tuple[Column, ...]) -> tuple[slice, ...]:
     for column in columns:
         ends.append(slice(end, end := end + column.width))
     return tuple(ends)
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """The column to predict, as texts and, where all of them are numbers, as numbers.
+
+    Attributes:
+        codes: position of each row's text in `values`, int32, shape (N,); -1 is missing.
+        values: distinct texts without outer blanks, in order of their first row.
+        numbers: float64, shape (N,), NaN is missing; None if a text is no number.
+    """
+
+    codes: npt.NDArray[np.int32]
+    values: tuple[str, ...]
+    numbers: npt.NDArray[np.float64] | None = None

@@ -5,69 +5,24 @@ It must not know networks or the syntax of files. N is rows, F features and K cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.model_selection import train_test_split
 
-from modelstore import DatasetFault, LeftOut, Target, Task
-from modelstore.datasets import MAX_CLASSES
+from modelstore import ColumnType, LeftOut, Target
 from training.config.recipe import DataSource, TrainingSettings
-from training.data.cells import alike, in_class_order
-from training.data.columns import Column
-from training.data.faults import MAX_FAULTS
-from training.data.quality import leaking_columns
-from training.data.repeats import Marks, count_duplicates, mark
-from training.data.table import MAX_LABEL_CHARACTERS, Table, read_table
+from training.data.columns import Column, cells_of
+from training.data.dataset import Dataset
+from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled
+from training.data.quality import constant_features, find_suspicions
+from training.data.repeats import mark
+from training.data.table import Table, read_table
+from training.data.target import Learnt, describe_target, learn_target
 from training.errors import DatasetError
-from training.preprocessing.scaler import constant_columns
 
-MIN_ROWS_PER_CLASS = 5
-SPARE_BYTES = 64 << 20
-
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Rows with their classes or values.
-
-    Attributes:
-        x: cells, float32, shape (N, W); NaN is missing.
-        y: class indices, int64, shape (N,), 0 to K - 1; of a regression the values, float64, shape (N,).
-        columns: F feature columns in the order of their cells.
-        classes: K names in class order; empty for a regression.
-        lines: line of each row in its data file, the header being line 1, shape (N,).
-        marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
-    """
-
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[Any]
-    columns: tuple[Column, ...]
-    classes: tuple[str, ...]
-    lines: npt.NDArray[np.int64]
-    marks: Marks
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Return the names of the feature columns, length F."""
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def task(self) -> Task:
-        """Return what is learnt."""
-        return "classification" if self.classes else "regression"
-
-    def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
-        """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
-        return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
+MIN_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -82,6 +37,8 @@ class Splits:
         target: the column that is predicted, for the manifest.
         left_out: columns of the file that are not used, each with the reason.
         arranged: fraction and seed of the validation rows placed at the end of `train`, if there are any.
+        held_back: number of these rows.
+        way: how rows are held out.
     """
 
     train: Dataset
@@ -91,13 +48,14 @@ class Splits:
     target: Target
     left_out: tuple[LeftOut, ...] = ()
     arranged: tuple[float, int] | None = None
+    held_back: int = 0
+    way: HoldOut = field(default_factory=Shuffled)
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
-        """Return `hold_out_validation` of the training split, without copying if the rows are already arranged so."""
+        """Return the rows to fit on and the validation rows, without copying if they are already arranged so."""
         if (fraction, seed) != self.arranged:
-            return hold_out_validation(self.train, fraction, seed)
-        held_back = int(_shares(self.train.y, fraction).sum())
-        fitted = len(self.train) - held_back
+            return hold_out_validation(self.train, fraction, seed, self.way)
+        fitted = len(self.train) - self.held_back
         return self.train.rows(slice(fitted)), self.train.rows(slice(fitted, None))
 
 
@@ -112,155 +70,142 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
-    read = partial(read_table, folder, target=source.target, max_classes=max(MAX_CLASSES, len(source.classes)))
+    read = partial(read_table, folder, target=source.target, options=source)
     table = read(source.file, features=source.features)
-    names = source.classes or {value: value for value in in_class_order(table.values)}
-    whole = _dataset(table, names, source.target)
-    sha256, warnings = {table.file: table.sha256}, table.warnings
+    if len(table.lines) < MIN_ROWS:
+        raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
+    learnt = learn_target(table.target, table.lines, source)
+    whole, way = _dataset(table, learnt, learnt.classes), _way(source)
+    if all(constant_features(whole)):
+        raise DatasetError(source.file, "expected features that vary, got only constant columns")
+    sha256, warnings = {table.file: table.sha256}, (*table.warnings, *learnt.warnings)
     if source.test_file is None:
-        train, test = _split(whole, source)
+        train, test = _split(whole, source, way)
     else:
-        held_out = read(source.test_file, features=tuple(column.name for column in table.columns))
+        types: dict[str, ColumnType] = {column.name: column.type for column in table.columns}
+        typed = source.model_copy(update={"types": types})
+        held_out = read(source.test_file, features=tuple(types), options=typed)
         warnings += held_out.warnings
         sha256[held_out.file] = held_out.sha256
-        train, test = whole, _dataset(held_out, names, source.target)
-    _require_classes(train, source)
-    warnings += _find_suspicions(train, test, source)
+        train, test = whole, _test_dataset(held_out, whole, source)
+    train, test, lost = _require_classes(train, test, source)
+    warnings += lost
+    warnings += tuple(
+        f"{source.file}: {found}".replace(": column", ", column", 1) for found in find_suspicions(train, test)
+    )
+    target = describe_target(learnt, train.y, source)
+    splits = Splits(train, test, sha256, warnings, target, table.left_out, way=way)
     if settings is None or settings.validation_fraction == 0:
-        return Splits(train, test, sha256, warnings, Target(name=source.target), table.left_out)
+        return splits
     arranged = settings.validation_fraction, settings.seed
-    _reorder(train, np.concatenate(_stratify(train.y, *arranged)))
-    return Splits(train, test, sha256, warnings, Target(name=source.target), table.left_out, arranged)
+    fit, validation = way.validation(train, *arranged)
+    train.reorder(np.concatenate([fit, validation]))
+    return replace(splits, arranged=arranged, held_back=len(validation))
 
 
-def hold_out_validation(train: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
-    """Split training rows into rows to fit on and validation rows for early stopping, stratified by class.
+def hold_out_validation(
+    train: Dataset, fraction: float, seed: int, way: HoldOut | None = None
+) -> tuple[Dataset, Dataset | None]:
+    """Split training rows into rows to fit on and validation rows for early stopping.
 
     Args:
         train: the training split, N rows, at least two of each class.
-        fraction: share of each class for validation, at least one row; 0 holds back nothing.
-        seed: seed of the selection.
+        fraction: share of the rows for validation; 0 holds back nothing.
+        seed: seed of the selection, where it is drawn.
+        way: how rows are held out; by default drawn, with the same share of each class.
     """
     if fraction == 0:
         return train, None
-    fit, validation = _stratify(train.y, fraction, seed)
+    fit, validation = (way or Shuffled()).validation(train, fraction, seed)
     return train.rows(fit), train.rows(validation)
 
 
-def _stratify(y: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
-    """Return shuffled positions of the remaining and of the held-back rows, with the same share of each class.
-
-    Args:
-        y: class indices, shape (N,), at least two rows of each class present.
-        fraction: share to hold back, above 0 and below 1.
-        seed: seed of the selection and of the order.
-    """
-    order = np.random.default_rng(seed).permutation(len(y))
-    by_class = y[order].astype(np.uint16).argsort(kind="stable")  # two bytes are sorted by radix, in O(N)
-    held_back = np.zeros(len(y), dtype=np.bool_)
-    counts = np.bincount(y)
-    for last, share in zip(counts.cumsum().tolist(), _shares(y, fraction).tolist(), strict=True):
-        held_back[by_class[last - share : last]] = True
-    return order[~held_back], order[held_back]
+def _way(source: DataSource) -> HoldOut:
+    if source.split and source.split.time:
+        return Latest(source.split.time)
+    if source.split and source.split.group:
+        return Grouped(source.split.group)
+    return Hashed() if source.assign == "hash" else Shuffled(source.split_seed, source.stratify)
 
 
-def _shares(y: Ints, fraction: float) -> Ints:
-    """Return the number of rows to hold back per class, at least one but not all, shape (K,)."""
-    counts = np.bincount(y)
-    shares: Ints = np.rint(counts * fraction).astype(np.int64).clip(1, None)
-    return np.minimum(shares, counts - 1).clip(0, None)
-
-
-def _split(whole: Dataset, source: DataSource) -> tuple[Dataset, Dataset]:
-    """Split the rows in place into training and test rows; shuffled as in the tutorials unless stratified."""
-    if len(whole) < MIN_ROWS_PER_CLASS:
-        raise DatasetError(source.file, f"expected at least {MIN_ROWS_PER_CLASS} rows, got {len(whole)}")
-    if source.stratify and source.test_fraction:
-        _require_classes(whole, source)
-        train, test = _stratify(whole.y, source.test_fraction, source.split_seed)
-        return _arrange(whole, train, test)
-    positions = np.arange(len(whole))
-    try:
-        train, test = train_test_split(positions, test_size=source.test_fraction, random_state=source.split_seed)
-    except ValueError as error:
+def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, Dataset]:
+    """Split the rows in place into training and test rows."""
+    named = source.split and (source.split.time or source.split.group)
+    if named and named not in whole.features:
+        there = ", ".join(map(repr, whole.features[:20]))
+        raise DatasetError(source.file, f"split expects a column that is used, one of {there}", column=named)
+    assert source.test_fraction is not None
+    train, test = way.test(whole, source.test_fraction)
+    if not len(train) or not len(test):
+        lacking = "train on" if not len(train) else "test on"
         share = f"{source.test_fraction} of {len(whole)} rows are for testing"
-        raise DatasetError(source.file, f"expected rows left to train on, got none: {share}") from error
-    return _arrange(whole, train, test)
-
-
-def _arrange(whole: Dataset, train: Ints, test: Ints) -> tuple[Dataset, Dataset]:
-    _reorder(whole, np.concatenate([train, test]))
+        raise DatasetError(source.file, f"expected rows left to {lacking}, got none: {share}")
+    whole.reorder(np.concatenate([train, test]))
     return whole.rows(slice(len(train))), whole.rows(slice(len(train), None))
 
 
-def _reorder(dataset: Dataset, order: npt.NDArray[np.int64]) -> None:
-    """Reorder the rows in place, a few columns at a time to bound memory."""
-    columns = max(1, SPARE_BYTES // (4 * len(order)))
-    for first in range(0, dataset.x.shape[1], columns):
-        some = slice(first, first + columns)
-        dataset.x[:, some] = dataset.x[order, some]
-    dataset.y[:] = dataset.y[order]
-    dataset.lines[:] = dataset.lines[order]
-    dataset.marks[:] = dataset.marks[order]
+def _dataset(table: Table, learnt: Learnt, classes: tuple[str, ...]) -> Dataset:
+    """Convert a table to a data set of the rows that have a target."""
+    x, lines, marks, kept = table.x, table.lines, table.marks, learnt.kept
+    if len(kept) < len(lines):
+        x, lines, marks = x[kept], lines[kept], marks[kept]
+    mark(marks, learnt.y)
+    return Dataset(x, learnt.y, table.columns, classes, lines, marks)
 
 
-def _dataset(table: Table, names: dict[str, str], target: str) -> Dataset:
-    """Convert a table to a data set: replace codes of class texts by class indices."""
-    for name in names.values():
-        if len(name) > MAX_LABEL_CHARACTERS:
-            problem = f"expected classes of at most {MAX_LABEL_CHARACTERS} characters, got {name[:40]!r}..."
-            raise DatasetError(table.file, problem, column=target)
-    positions = {value: position for position, value in enumerate(names)}
-    y = np.array([positions.get(value, -1) for value in table.values])[table.codes]
-    if (y < 0).any():
-        row = int((y < 0).argmax())
-        problem = f"expected one of {', '.join(map(repr, names))}, got {table.values[table.codes[row]]!r}"
-        raise DatasetError(table.file, problem, line=int(table.lines[row]), column=target)
-    mark(table.marks, y)
-    return Dataset(table.x, y, table.columns, tuple(names.values()), table.lines, table.marks)
+def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
+    """Convert the table of a test file to a data set with the columns and classes of the training rows."""
+    if len(table.lines) < MIN_ROWS:
+        raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
+    learnt = learn_target(table.target, table.lines, source.model_copy(update={"task": train.task}))
+    test = _dataset(table, learnt, learnt.classes)
+    places = np.array([train.classes.index(name) if name in train.classes else -1 for name in learnt.classes])
+    if (places < 0).any():
+        raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
+    for ours, theirs, cells in zip(train.columns, table.columns, cells_of(table.columns), strict=True):
+        if ours.texts != theirs.texts:
+            _translate(test.x[:, cells], theirs, ours)
+    y = places[test.y] if train.classes else test.y
+    return replace(test, y=y, columns=train.columns, classes=train.classes)
 
 
-def _require_classes(rows: Dataset, source: DataSource) -> None:
-    """Reject training rows with fewer than two classes or with too few rows of a class."""
-    if len(rows.classes) < 2:
-        problem = f"expected at least two classes, got only {rows.classes[0]!r}"
+def _translate(cells: np.ndarray, theirs: Column, ours: Column) -> None:
+    """Replace codes of one column's texts by those of another's, in place; others get the code after the last."""
+    known = {text: code for code, text in enumerate(ours.texts)}
+    codes = np.array([known.get(text, len(known)) for text in theirs.texts], dtype=np.float32)
+    present = ~np.isnan(cells)
+    cells[present] = codes[cells[present].astype(np.int64)]
+
+
+def _require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[Dataset, Dataset, tuple[str, ...]]:
+    """Return the splits without classes that have no training row, and warnings about classes missing on a side.
+
+    Raises:
+        DatasetError: if fewer than two classes are left.
+    """
+    if not train.classes:
+        return train, test, ()
+    counts = [np.bincount(rows.y, minlength=len(train.classes)) for rows in (train, test)]
+    warnings = tuple(
+        f"{source.file}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
+        for name, fitted, held in zip(train.classes, *counts, strict=True)
+        if fitted and not held
+    )
+    lost = [name for name, count in zip(train.classes, counts[0], strict=True) if not count]
+    if not lost:
+        return train, test, warnings
+    classes = tuple(name for name in train.classes if name not in lost)
+    if len(classes) < 2:
+        problem = f"expected at least two classes with training rows, got only {classes[0]!r}"
         raise DatasetError(source.file, problem, column=source.target)
-    counts = np.bincount(rows.y, minlength=len(rows.classes)).tolist()
-    faults = [
-        DatasetFault(
-            column=source.target,
-            problem=f"expected at least {MIN_ROWS_PER_CLASS} training rows of each class, got {count} of {name!r}",
-        )
-        for name, count in zip(rows.classes, counts, strict=True)
-        if count < MIN_ROWS_PER_CLASS
-    ]
-    if faults:
-        raise DatasetError.of(source.file, faults[:MAX_FAULTS])
-
-
-def _find_suspicions(train: Dataset, test: Dataset, source: DataSource) -> tuple[str, ...]:
-    """Return warnings about suspicious rows; reject rows with only constant columns."""
-    constant = constant_columns(train.x)
-    if constant.all():
-        raise DatasetError(source.file, "expected features that vary, got only constant columns")
-    warnings = [
-        f"{source.file}, column {name!r}: constant in the training rows, so it says nothing; leave it out"
-        for name, flat in zip(train.features, constant, strict=True)
-        if flat
-    ]
-    warnings += [
-        f"{source.file}, column {train.features[column]!r}: leakage_suspect, it alone tells every class of the "
-        "training rows; leave it out if it is known only once the class is"
-        for column in leaking_columns(train.x, train.y, len(train.classes))
-    ]
-    warnings += [
-        f"{source.file}, column {source.target!r}: {names} are different classes here; are they the same?"
-        for names in alike(() if source.classes else train.classes)
-    ]
-    repeated, shared = count_duplicates(train.marks, test.marks)
-    if repeated:
-        warnings.append(
-            f"{source.file}: {repeated} of {len(train) + len(test)} rows repeat another one; "
-            f"{shared} of {len(test)} test rows are training rows too"
-        )
-    return tuple(warnings)
+    warnings += tuple(
+        f"{source.file}, column {source.target!r}: class {name!r} has no training row; its test rows are left out"
+        for name in lost
+    )
+    places = np.array([classes.index(name) if name in classes else -1 for name in train.classes])
+    held = test.rows(np.flatnonzero(places[test.y] >= 0))
+    return (
+        replace(train, y=places[train.y], classes=classes),
+        replace(held, y=places[held.y], classes=classes),
+        warnings,
+    )

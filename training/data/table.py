@@ -14,12 +14,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import LeftOut
-from modelstore.datasets import MAX_CLASSES
+from modelstore import DataOptions, LeftOut
 from modelstore.reading import MAX_NAME_CHARACTERS
+from modelstore.wording import nearest
 from training.data.block import Block
-from training.data.cells import LARGEST, is_word, numbers, wrong_number
-from training.data.columns import Column
+from training.data.cells import LARGEST, is_word, numbers, parse, wrong_number
+from training.data.columns import Column, TargetColumn
 from training.data.csv_blocks import CsvFile
 from training.data.faults import Faults
 from training.data.precision import Merging, Values
@@ -41,8 +41,7 @@ class Table:
         sha256: SHA-256 of the file's bytes.
         columns: the feature columns, length F.
         x: cells, float32, shape (N, W); NaN is missing.
-        codes: class of each row as a position in `values`, int32, shape (N,).
-        values: distinct texts of the class column, in order of their first row; none is empty.
+        target: the column to predict.
         lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
         marks: 64-bit mark of each row, equal for rows with equal features in the file, shape (N,).
         warnings: sentences about features with distinct values that become equal in float32.
@@ -53,8 +52,7 @@ class Table:
     sha256: str
     columns: tuple[Column, ...]
     x: npt.NDArray[np.float32]
-    codes: npt.NDArray[np.int32]
-    values: tuple[str, ...]
+    target: TargetColumn
     lines: npt.NDArray[np.int64]
     marks: Marks
     warnings: tuple[str, ...]
@@ -62,7 +60,7 @@ class Table:
 
 
 def read_table(
-    folder: Path, file: str, target: str, features: Sequence[str] = (), *, max_classes: int = MAX_CLASSES
+    folder: Path, file: str, target: str, features: Sequence[str] = (), *, options: DataOptions | None = None
 ) -> Table:
     """Read `<folder>/<file>` in one pass.
 
@@ -71,7 +69,7 @@ def read_table(
         file: bare file name.
         target: the class column.
         features: required feature columns, in the wanted order; empty means all but the target.
-        max_classes: largest allowed number of distinct values of the class column.
+        options: types and missing values, where a person sets them.
 
     Raises:
         DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not a finite number or
@@ -88,7 +86,7 @@ def read_table(
             _require_columns(source.faults, header, target, names)
         if source.faults:
             raise DatasetError.of(file, source.faults.sorted())
-        wanted = _Columns(source.faults, header, names, target, max_classes)
+        wanted = _Columns(source.faults, header, names, target)
         for block in source.blocks({header.index(target)}):
             wanted.add(block, path.stat().st_size)
         if not (wanted.seen or source.faults):
@@ -101,9 +99,7 @@ def read_table(
 class _Columns:
     """Collects the wanted columns block by block; after the first fault, only faults are collected."""
 
-    def __init__(
-        self, faults: Faults, header: tuple[str, ...], features: tuple[str, ...], target: str, max_classes: int
-    ) -> None:
+    def __init__(self, faults: Faults, header: tuple[str, ...], features: tuple[str, ...], target: str) -> None:
         self.seen = 0
         self._seen_bytes = 0
         self._faults = faults
@@ -112,7 +108,6 @@ class _Columns:
         self._positions = [position_of[name] for name in features]
         self._target = target
         self._target_position = position_of[target]
-        self._max_classes = max_classes
         self._x = np.empty((0, len(features)), dtype=np.float32)
         self._values: dict[str, int] = {}
         self._codes = np.empty(0, dtype=np.int32)
@@ -147,10 +142,12 @@ class _Columns:
             for name, merging in zip(self._features, self._merging, strict=True)
             if (problem := merging.problem())
         )
-        values = tuple(self._values)
-        read = slice(self.seen)
+        read, values = slice(self.seen), tuple(self._values)
         x, codes, lines, marks = self._x[read], self._codes[read], self._lines[read], self._marks[read]
-        return Table(file, sha256, tuple(map(Column, self._features)), x, codes, values, lines, marks, warnings)
+        known = np.append(parse(list(values)), np.nan)  # code -1 is missing
+        numbers = None if np.isnan(known[:-1]).any() else known[codes]
+        target = TargetColumn(codes, values, numbers)
+        return Table(file, sha256, tuple(map(Column, self._features)), x, target, lines, marks, warnings)
 
     def _hold(self, rows: int) -> None:
         """Copy the columns to new arrays of `rows` rows."""
@@ -180,24 +177,15 @@ class _Columns:
         return values
 
     def _classes(self, block: Block) -> npt.NDArray[np.int32]:
-        """Return the codes of the class column, (n,), and record empty cells."""
-        if self._target in self._unusable:
-            return np.zeros(len(block), dtype=np.int32)
+        """Return the codes of the target column, (n,); -1 for an empty cell."""
         codes, texts = block.encode(self._target_position)
-        if "" in texts:
-            for row in np.flatnonzero(codes == texts.index(""))[:10]:
-                line = int(block.lines[row])
-                self._faults.add("expected a class, got an empty cell", line=line, column=self._target)
-        for text in texts:
-            self._values.setdefault(text, len(self._values))
-        if len(self._values) > self._max_classes:
-            self._unusable.add(self._target)
-            problem = (
-                f"expected at most {self._max_classes} classes, got more, such as {texts[-1]!r:.40}; "
-                "is this a quantity? a classifier learns classes"
-            )
-            self._faults.add(problem, column=self._target)
-        ranks: npt.NDArray[np.int32] = np.array([self._values[text] for text in texts], dtype=np.int32)[codes]
+        labels = [text.strip() for text in texts]
+        for label in labels:
+            if label:
+                self._values.setdefault(label, len(self._values))
+        ranks: npt.NDArray[np.int32] = np.array([self._values.get(label, -1) for label in labels], dtype=np.int32)[
+            codes
+        ]
         return ranks
 
 
@@ -214,7 +202,9 @@ def _require_columns(faults: Faults, header: tuple[str, ...], target: str, featu
     known = set(header)
     for name in (*features, target):
         if name not in known:
-            faults.add(f"expected this column, got {there}", column=name)
+            meant = nearest(name, header)
+            perhaps = f"; perhaps {meant!r} is meant" if meant else ""
+            faults.add(f"expected this column, got {there}{perhaps}", column=name)
     if target in features:
         faults.add("the target cannot be a feature", column=target)
     if not features:

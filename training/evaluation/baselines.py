@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modelstore import Baseline
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.evaluation.metrics import chunks, evaluate_chunks
 
 MAJORITY = "majority"

@@ -14,7 +14,8 @@ from torch import nn
 
 from modelstore import Baseline, EpochMetrics, Evaluation, Notice
 from training.config.recipe import Recipe
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.errors import DatasetError
 from training.evaluation import baselines
 from training.evaluation.gate import Skill

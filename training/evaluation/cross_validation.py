@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from training.config.recipe import Recipe, TrainingSettings
-from training.data.splits import Dataset, hold_out_validation
+from training.data.dataset import Dataset
+from training.data.splits import hold_out_validation
 from training.errors import DatasetError
 from training.evaluation import baselines
 from training.evaluation.metrics import Floats, evaluate

@@ -27,17 +27,36 @@ class Skill:
 
 
 @dataclass(frozen=True)
+class Contest:
+    """The candidate and the active version on the same test rows, which neither was trained on.
+
+    Attributes:
+        candidate: evaluation of the candidate on these rows; `active` is that of the active version.
+        mean: by how much the candidate's loss per row is smaller on average.
+        standard_error: standard error of that mean; infinite for a single row.
+        seen: test rows that are left out here because the active version was trained on them; None if it is unknown
+            on which rows it was trained.
+    """
+
+    candidate: Evaluation
+    active: Evaluation
+    mean: float
+    standard_error: float
+    seen: int | None = 0
+
+
+@dataclass(frozen=True)
 class Champion:
     """The active version, as measured on the candidate's test rows.
 
     Attributes:
-        evaluation: evaluation on the candidate's test rows; None if it cannot be measured on them.
+        contest: the comparison on the candidate's test rows; None if it cannot be measured on them.
         problem: why it cannot be measured, as the end of a sentence.
         broken: whether its files are damaged or missing, so that any sound candidate may replace it.
     """
 
     version: int
-    evaluation: Evaluation | None = None
+    contest: Contest | None = None
     problem: str = ""
     broken: bool = False
 
@@ -50,7 +69,7 @@ def decide(
     The candidate must always show skill and reach the minimum recalls (see `GateRule`). Without an active version, or
     with a broken one, it must be at least as accurate as the majority class. With a sound active version, it must be
     more accurate than the majority class, not less accurate than the active version, and its deciding metric must be
-    better than the active version's by more than the rule's margin.
+    better than the active version's by more than the rule's margin and margin of error.
 
     Args:
         policy: `always` and `never` decide regardless of the metrics, which are reported all the same.
@@ -60,14 +79,16 @@ def decide(
         champion: the version to replace, measured on the same rows; None if none is active.
     """
     passed, reason = _judge(policy, rule, candidate, skill, champion)
-    measured = champion.evaluation if champion else None
+    contest = champion.contest if champion else None
     return GateReport(
         policy=policy,
         passed=passed,
         reason=reason,
         active_version=champion.version if champion else None,
-        candidate_log_loss=candidate.log_loss,
-        active_log_loss=measured.log_loss if measured else None,
+        candidate_log_loss=contest.candidate.log_loss if contest else candidate.log_loss,
+        active_log_loss=contest.active.log_loss if contest else None,
+        rows=contest.candidate.rows if contest else candidate.rows,
+        seen_rows=contest.seen if contest else None,
     )
 
 
@@ -83,9 +104,9 @@ def _judge(
         return False, weakness
     if champion is None:
         return True, f"no version is active yet, and {_beside_majority(candidate, skill)}"
-    if champion.evaluation is None:
+    if champion.contest is None:
         return champion.broken, f"version {champion.version}, the active one, {champion.problem}"
-    return _compare(rule, candidate, champion.version, champion.evaluation)
+    return _compare(rule, champion.version, champion.contest)
 
 
 def _find_weakness(rule: GateRule, candidate: Evaluation, skill: Skill, *, may_equal_majority: bool) -> str | None:
@@ -108,17 +129,33 @@ def _beside_majority(candidate: Evaluation, skill: Skill) -> str:
     return f"accuracy {candidate.accuracy:.4f} against {skill.majority.accuracy:.4f} of the most frequent class"
 
 
-def _compare(rule: GateRule, candidate: Evaluation, version: int, champion: Evaluation) -> tuple[bool, str]:
+def _compare(rule: GateRule, version: int, contest: Contest) -> tuple[bool, str]:
     """Return whether the candidate is better than the sound active version, and the compared figures."""
+    candidate, champion = contest.candidate, contest.active
     ours, theirs = candidate.decisive, champion.decisive
     figures = (
         f"{ours.name} {ours.value:.4f} against {theirs.value:.4f} of version {version}, "
         f"accuracy {candidate.accuracy:.4f} against {champion.accuracy:.4f}"
-    )
+    ) + _say_seen(contest, version)
     if candidate.accuracy < champion.accuracy:
         return False, f"less accurate: {figures}"
     if not ours.is_better(theirs, rule.margin):
         direction = "higher" if ours.greater_is_better else "lower"
         margin = f" by more than {rule.margin:g}" if rule.margin else ""
         return False, f"{ours.name} is not {direction}{margin}: {figures}"
+    if rule.margin_errors and not contest.mean > rule.margin_errors * contest.standard_error:
+        gain = f"{contest.mean:.4f} ± {contest.standard_error:.4f}"
+        return (
+            False,
+            f"{ours.name} is not better by more than {rule.margin_errors:g} standard errors, {gain}: {figures}",
+        )
     return True, f"better: {figures}"
+
+
+def _say_seen(contest: Contest, version: int) -> str:
+    if contest.seen is None:
+        return f"; on which rows version {version} was trained is unknown, so it may have seen some of these"
+    if contest.seen:
+        rows = contest.candidate.rows
+        return f"; on {rows} test rows that version {version} was not trained on, without {contest.seen} that it was"
+    return ""

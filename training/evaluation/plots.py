@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from modelstore import EpochMetrics, Evaluation
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.protocol import Predict
 
 DPI = 120
@@ -23,6 +23,7 @@ GRID_POINTS = 300
 MAX_POINTS = 5000
 MAX_NAME, MAX_TICK = 60, 24
 MARKERS = "os^DvPX*"
+MANY_CLASSES = 12  # with more, names are written upwards and zeros are left out
 MAX_COUNTED_CLASSES = 40  # more than 1,600 counts are unreadable and take seconds to draw
 LARGEST = float(np.finfo(np.float32).max)
 # palette of Okabe and Ito, distinguishable with any colour vision (jfly.uni-koeln.de/color)
@@ -58,9 +59,13 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = list(evaluation.per_class)
     shown = [_shorten(name, MAX_TICK) for name in names]
-    axes.set_xticks(range(len(names)), shown, rotation=90 if len(names) > 12 else 30 if _longest(names) > 12 else 0)
+    axes.set_xticks(
+        range(len(names)), shown, rotation=90 if len(names) > MANY_CLASSES else 30 if _longest(names) > 12 else 0
+    )
     axes.set_yticks(range(len(names)), shown)
     for (row, column), count in np.ndenumerate(counts) if len(names) <= MAX_COUNTED_CLASSES else ():
+        if count == 0 and len(names) > MANY_CLASSES:
+            continue  # the mistakes would be lost among the zeros
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize="large")
     figure.colorbar(image, label="share of the true class", shrink=0.85)

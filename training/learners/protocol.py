@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from modelstore import EpochMetrics, Notice
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 
 CHUNK_ROWS = 65_536
 

@@ -20,17 +20,20 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 
 from app.api.openapi.responses import add_refusals
+from app.api.openapi.rows import row_schema
 from app.api.openapi.security import add_security
 from app.api.prefix import prefix_of
-from app.api.schemas.common import COMPONENTS, NUMBER, Document, instances, json_body
+from app.api.schemas.common import COMPONENTS, Document, instances, json_body
 from app.api.schemas.models import example_of
 from app.security.keys import Scope
 from app.security.permissions import AccessTable
-from modelstore import Feature, Manifest
+from modelstore import Manifest
+from modelstore.typical import typical_row
 
 DESCRIPTION = (
-    "Train and serve small classifiers. `instances` is a list of rows, each an array in feature order or an object "
-    "by feature name; the response has a label and a probability for every class. Errors are RFC 9457 problem details."
+    "Train and serve small models of tables. `instances` is a list of rows, each an array in feature order or an "
+    "object by feature name; the response has a label and a probability for every class, or a value for a quantity. "
+    "Errors are RFC 9457 problem details."
 )
 
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
@@ -129,44 +132,18 @@ def _with_models(document: Document, manifests: list[Manifest]) -> Document:
 
 
 def _operation(general: Document, manifest: Manifest) -> Document:
-    row = list(manifest.golden.features[0])
-    named = dict(zip(manifest.feature_names, row, strict=True))
+    row = typical_row(manifest)
     examples: dict[str, Document] = {
-        "a row as an array": {"instances": [row]},
-        "a row by feature name": {"instances": [named]},
+        "a row as an array": {"instances": [[*row.values()]]},
+        "a row by feature name": {"instances": [row]},
     }
+    predicted = " or ".join(manifest.classes) if manifest.target is None else manifest.target.name
     return {
         "tags": general["tags"],
-        "summary": f"Predict {' or '.join(manifest.classes)}",
+        "summary": f"Predict {predicted}",
         "description": manifest.description,
         "operationId": f"predict_{manifest.name}",
-        **json_body(instances(_row(manifest)), **examples),
+        **json_body(instances(row_schema(manifest)), **examples),
         "responses": general["responses"],
         **({"security": general["security"]} if "security" in general else {}),
-    }
-
-
-def _row(manifest: Manifest) -> Document:
-    """Return the schema of one input row of a model, as an array or as an object."""
-    features = {feature.name: _number(feature) for feature in manifest.features}
-    return {
-        "oneOf": [
-            {
-                "type": "array",
-                "prefixItems": [{"title": name, **number} for name, number in features.items()],
-                "items": NUMBER,
-                "minItems": len(features),
-                "maxItems": len(features),
-            },
-            {"type": "object", "properties": features, "required": list(features), "additionalProperties": False},
-        ]
-    }
-
-
-def _number(feature: Feature) -> Document:
-    unit = f" {feature.unit}" if feature.unit else ""
-    return {
-        **NUMBER,
-        "description": f"training range {feature.min:g} to {feature.max:g}{unit}",
-        "examples": [feature.quantiles[4]],
     }

@@ -6,6 +6,7 @@ This module must not know how a model is loaded.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,13 +19,16 @@ from app.api.schemas.models import CompareQuery, HistoryQuery, ModelInfo, ModelL
 from app.registry.registry import ModelRegistry
 from modelstore import VersionComparison
 
+RequireIdle = Callable[[str], Awaitable[None]]
+
 
 class ModelRoutes:
     """Route handlers, one method each; their docstrings appear in the OpenAPI document."""
 
-    def __init__(self, registry: ModelRegistry, device: str) -> None:
+    def __init__(self, registry: ModelRegistry, device: str, require_idle: RequireIdle) -> None:
         self._registry = registry
         self._device = device
+        self._require_idle = require_idle
 
     async def list_models(self, request: Request) -> ModelList:
         """List all models: state, versions, features with units and ranges, classes, metrics, an example request."""
@@ -35,6 +39,12 @@ class ModelRoutes:
     async def show_model(self, model: ModelPath, request: Request) -> ModelInfo:
         """Show one model."""
         return await asyncio.to_thread(model_info, self._registry, self._registry.get(model), prefix_of(request))
+
+    async def delete_model(self, model: ModelPath) -> None:
+        """Remove a model with all its versions permanently; 409 while a training of it has not ended."""
+        self._registry.get(model)
+        await self._require_idle(model)
+        await self._registry.remove_model(model)
 
     async def history(self, model: ModelPath, request: Request, page: Annotated[HistoryQuery, Query()]) -> Response:
         """Show the history of a model, newest version first: metrics, gate, parent version, training, data, seed."""
@@ -62,12 +72,13 @@ class ModelRoutes:
         return await asyncio.to_thread(model_info, self._registry, served, prefix_of(request))
 
 
-def router(registry: ModelRegistry, device: str) -> APIRouter:
-    """Create the model routes."""
-    routes, answer = APIRouter(tags=["models"]), ModelRoutes(registry, device)
+def router(registry: ModelRegistry, device: str, require_idle: RequireIdle) -> APIRouter:
+    """Create the model routes; `require_idle` raises a Conflict if a model has an unfinished training."""
+    routes, answer = APIRouter(tags=["models"]), ModelRoutes(registry, device, require_idle)
     one, versions = "/models/{model}", "/models/{model}/versions"
     routes.get("/models")(answer.list_models)
     routes.get(one, responses=problems(404, 422))(answer.show_model)
+    routes.delete(one, status_code=204, responses=problems(404, 409, 422, 503))(answer.delete_model)
     routes.get(versions, response_model=VersionHistory, responses=problems(404, 422, 503))(answer.history)
     routes.get(one + "/compare", responses=problems(404, 409, 422, 503))(answer.compare)
     routes.get(versions + "/{version}", responses=problems(404, 422, 503))(answer.show_version)

@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import without_null
-from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, Lineage, Manifest
+from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, LeftOut, Lineage, Manifest, Target, Task
+from modelstore.typical import RawValue, typical_row
 
 MAX_VERSION = 999_999_999
 
+MissingValues = Annotated[tuple[str, ...], Field(serialization_alias="missingValues")]
 State = Literal["ready", "degraded", "unavailable"]
 
 
@@ -37,7 +39,7 @@ class Example(BaseModel):
     method: Literal["POST"] = "POST"
     path: str
     content_type: str = "application/json"
-    body: dict[str, list[list[float]]]
+    body: dict[str, list[list[RawValue] | dict[str, RawValue]]]
 
 
 class EngineInfo(BaseModel):
@@ -57,6 +59,11 @@ class ModelInfo(BaseModel):
         reason: why the model is not ready.
         active_version: version marked as active in the store.
         serving_version: version that answers predictions now.
+        target: column that it predicts, in versions from format 2 on.
+        features: columns of a row in their order, each with its type, range, and values with the number of training
+            rows; the position of a category is its code in float32 bodies.
+        left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
+        missing_values: texts that stand for a missing value.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -69,8 +76,12 @@ class ModelInfo(BaseModel):
     versions: tuple[int, ...]
     device: str | None
     engines: list[EngineInfo]
+    task: Task | None
+    target: Target | None
     classes: tuple[str, ...]
     features: tuple[Feature, ...]
+    left_out: tuple[LeftOut, ...]
+    missing_values: MissingValues
     metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     example: Example | None
@@ -88,8 +99,12 @@ class VersionInfo(BaseModel):
     description: str = ""
     sha256: str | None = None
     size_bytes: int | None = None
+    task: Task | None = None
+    target: Target | None = None
     classes: tuple[str, ...] = ()
     features: tuple[Feature, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    missing_values: MissingValues = ()
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
     gate: GateReport | None = None
@@ -163,6 +178,7 @@ class ModelList(BaseModel):
 
 
 def example_of(manifest: Manifest, prefix: str = "") -> Example:
-    """Return an example request that works unchanged, with a real row."""
-    row = list(manifest.golden.features[0])
-    return Example(path=f"{prefix}/predict/{manifest.name}", body={"instances": [row]})
+    """Return an example request that works unchanged, with a typical row, by name if any column is no number."""
+    row = typical_row(manifest)
+    named = any(feature.type != "numeric" for feature in manifest.features)
+    return Example(path=f"{prefix}/predict/{manifest.name}", body={"instances": [row if named else [*row.values()]]})

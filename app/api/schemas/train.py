@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import EpochMetrics, GateReport, Overrides
+from modelstore import ColumnType, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
+from modelstore.data_options import RareClasses, Split
 from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
 
@@ -36,7 +37,7 @@ class JobBrief(BaseModel):
         detail: one sentence about the outcome.
         queue_position: position in the queue; 1 is next; None unless queued.
         cancel_requested: whether its cancellation was requested.
-        progress: the latest epoch: losses, rows per second, seconds left.
+        progress: the latest epoch: losses, rows per second, seconds left; a notice while it gets no processor.
         version_before: version that was active when the training began.
         version: version that it published.
         activated: whether the published version was made active; `gate` has the reason.
@@ -61,7 +62,7 @@ class JobBrief(BaseModel):
     created: datetime
     started: datetime | None
     finished: datetime | None
-    progress: EpochMetrics | None
+    progress: Annotated[EpochMetrics | Notice, Field(discriminator="event")] | None
     version_before: int | None
     version: int | None
     activated: bool
@@ -72,7 +73,7 @@ class JobBrief(BaseModel):
     def of(cls, job: TrainingJob) -> Self:
         """Return the response body of a job."""
         result = job.result or {}
-        own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        own = dict(job.options) | {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         said: dict[str, object] = {"version": None, "activated": False, "gate": None, "metrics": {}, "warnings": ()}
         shown = own | {name: result.get(name, default) for name, default in said.items()}
         return cls.model_validate(shown, strict=False)
@@ -83,12 +84,20 @@ class JobInfo(JobBrief):
 
     Attributes:
         features: columns to learn from, if the request named them.
+        types: types of columns that the request set; `task`, `split`, `rare_classes` and `missing_values` likewise.
+        left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
         log: last lines that its process wrote to standard error.
     """
 
     features: tuple[str, ...] | None
+    types: dict[str, ColumnType]
+    task: Task | None
+    split: Split | None
+    rare_classes: RareClasses
+    missing_values: tuple[str, ...] | None
+    left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     log: tuple[str, ...]
@@ -104,7 +113,8 @@ class JobList(BaseModel):
 def request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
-    del schema["$defs"]
+    split = schema.pop("$defs")["Split"]
+    schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():
         without_null(field)
@@ -118,6 +128,7 @@ EXAMPLES: dict[str, Document] = {
         "model": "churn",
         "dataset": "churn",
         "target": "churned",
+        "types": {"postcode": "categorical"},
         "overrides": {"hidden": [64, 32], "epochs": 300},
         "seed": 1,
     },

@@ -118,6 +118,11 @@ class Child:
             self._say(text)
 
     @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         """Whether the process itself has ended; its descendants may still run."""
         return self._process.returncode is not None

@@ -35,18 +35,28 @@ def training_command(settings: Settings, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "training", *arguments, *options]
 
 
+def waiting_command() -> list[str]:
+    """Return the command line of a process that waits for the arguments of an inspection on its standard input."""
+    return [sys.executable, "-m", "training", "wait"]
+
+
+def inspection_arguments(file: Path) -> list[str]:
+    """Return the arguments with which `python -m training` inspects a data file and prints one line of JSON."""
+    return ["inspect", str(file), "--json"]
+
+
 def inspection_command(file: Path) -> list[str]:
-    """Return the command line that inspects a data file and prints the result as one line of JSON."""
-    return [sys.executable, "-m", "training", "inspect", str(file), "--json"]
+    """Return the command line that inspects a data file."""
+    return [sys.executable, "-m", "training", *inspection_arguments(file)]
 
 
-def confine(command: list[str], memory_bytes: int) -> list[str]:
+def confine(command: list[str], memory_bytes: int, niceness: int) -> list[str]:
     """Wrap a command so that, as a child of this process, it cannot harm the service.
 
-    It runs niced, with at most `memory_bytes` of memory, and is killed when the thread that started it ends, so start
-    it from the event loop. The caller must also give it a session of its own.
+    It runs with this niceness and at most `memory_bytes` of memory, and is killed when the thread that started it ends,
+    so start it from the event loop. The caller must also give it a session of its own.
     """
-    limits = ["--memory", str(memory_bytes), "--parent", str(os.getpid())]
+    limits = ["--memory", str(memory_bytes), "--niceness", str(niceness), "--parent", str(os.getpid())]
     return [sys.executable, "-I", "-S", str(Path(sandbox.__file__).resolve()), *limits, "--", *command]
 
 

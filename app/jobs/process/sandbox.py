@@ -1,6 +1,6 @@
 """Run a command niced, with limited memory, and killed with its parent.
 
-    python -I -S app/jobs/process/sandbox.py --memory BYTES --parent PID -- COMMAND...
+    python -I -S app/jobs/process/sandbox.py --memory BYTES --niceness N --parent PID -- COMMAND...
 
 This script replaces itself by the command, so the process that the parent started is the command. It is run by path
 and must import only modules of the standard library that import quickly.
@@ -16,7 +16,6 @@ import signal
 import sys
 from pathlib import Path
 
-NICENESS = 19
 BEFORE_OTHERS = 500  # oom_score_adj: when memory runs out, the kernel kills this process before the service
 CANNOT_START = 127
 _PR_SET_PDEATHSIG = 1
@@ -31,7 +30,7 @@ def main(arguments: list[str]) -> None:
     options = dict(zip(arguments[:divider:2], arguments[1:divider:2], strict=True))
     command = arguments[divider + 1 :]
     _die_with(int(options["--parent"]))
-    _limit(int(options["--memory"]))
+    _limit(int(options["--memory"]), int(options["--niceness"]))
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell: the command is a list
@@ -47,12 +46,12 @@ def _die_with(parent: int) -> None:
         sys.exit(CANNOT_START)
 
 
-def _limit(memory_bytes: int) -> None:
+def _limit(memory_bytes: int, niceness: int) -> None:
     """Apply the limits; one that the system does not support is skipped."""
-    os.nice(NICENESS)
+    os.nice(niceness)
     with contextlib.suppress(OSError):
         # a session is a scheduling group of its own, outside of which the niceness of its processes has no effect
-        Path("/proc/self/autogroup").write_text(str(NICENESS))
+        Path("/proc/self/autogroup").write_text(str(niceness))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(BEFORE_OTHERS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -63,7 +63,13 @@ STRANGE = {
     ),
     "envelope": ("POST", "/predict/means", {**GOOD, "verbose": 1}, None, "field 2 is not known; known are instances, "),
     "jobs": ("GET", "/train?verbose=1", None, None, "parameter 1 is not known; known are model, status, "),
-    "training": ("POST", "/train", {"model": "iris", "verbose": 1}, None, "field 2 is not known; known are model, "),
+    "training": (
+        "POST",
+        "/train",
+        {"model": "iris", "verbose": 1},
+        None,
+        "field 2 is not known; known are types, task, ",
+    ),
     "nested": (
         "POST",
         "/train",

@@ -27,12 +27,17 @@ Child = Callable[[str], None]
 
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
-    """Return what makes `python -m training` note its id and run the given lines."""
+    """Return what makes `python -m training` note its id, wait for a file if told so, and run the given lines."""
     folder = tmp_path / "cwd"
     (folder / "training").mkdir(parents=True)
     (folder / "training" / "__init__.py").touch()
     monkeypatch.chdir(folder)
-    head = "import os, pathlib, signal, sys\npathlib.Path('pid').write_text(str(os.getpid()))\n"
+    (folder / "some.csv").write_text("x\n1\n")
+    head = (
+        "import json, os, pathlib, signal, sys\n"
+        "pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "arguments = json.loads(sys.stdin.readline() or 'null') if sys.argv[1] == 'wait' else sys.argv[1:]\n"
+    )
 
     def write(source: str) -> None:
         (folder / "training" / "__main__.py").write_text(head + source)
@@ -48,9 +53,14 @@ async def _inspect(inspector: Inspector) -> Inspection:
     return await inspector(Path("some.csv"))
 
 
+def noted() -> int:
+    """Return the id of the child that started last; 0 before the first."""
+    return int(Path("pid").read_text() or 0) if Path("pid").exists() else 0
+
+
 def gone() -> bool:
     try:
-        os.kill(int(Path("pid").read_text()), 0)
+        os.kill(noted(), 0)
     except ProcessLookupError:
         return True
     return False
@@ -123,3 +133,71 @@ def test_cancelled_check_leaves_no_child(settings: Settings, child: Child) -> No
     asyncio.run(scene())
 
     assert gone()
+
+
+ONE_FILE_EACH = (
+    f"if arguments: pathlib.Path('seen').open('a').write(f'{{os.getpid()}} {{arguments[1]}}\\n'); print('{FAULT}')"
+)
+
+
+def test_small_file_is_given_to_the_child_that_waits_and_each_child_sees_one_file(
+    settings: Settings, child: Child
+) -> None:
+    child(ONE_FILE_EACH)
+    pids: list[int] = []
+
+    async def scene() -> None:
+        inspector = Inspector(settings)
+        ready = asyncio.create_task(inspector.keep_ready(0))
+        for _ in range(2):
+            await asyncio.to_thread(
+                until, lambda: noted() if noted() not in (0, *pids) else None, "another child waits"
+            )
+            pids.append(noted())
+            await inspector(Path("some.csv"))
+        await asyncio.to_thread(until, lambda: noted() if noted() not in (0, *pids) else None, "a third child waits")
+        pids.append(noted())
+        ready.cancel()
+        await inspector.close()
+
+    asyncio.run(scene())
+
+    assert Path("seen").read_text().splitlines() == [f"{pid} some.csv" for pid in pids[:2]]
+    assert gone()
+
+
+def test_large_file_gets_a_child_of_its_own(settings: Settings, child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    child(ONE_FILE_EACH)
+    monkeypatch.setattr(inspection, "SMALL_BYTES", 3)
+
+    async def scene() -> int:
+        inspector = Inspector(settings)
+        ready = asyncio.create_task(inspector.keep_ready(0))
+        waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
+        await inspector(Path("some.csv"))
+        ready.cancel()
+        await inspector.close()
+        return waiting
+
+    waiting = asyncio.run(scene())
+
+    assert not Path("seen").read_text().startswith(f"{waiting} ")
+
+
+def test_waiting_child_that_was_killed_is_replaced_by_a_new_one(settings: Settings, child: Child) -> None:
+    child(ONE_FILE_EACH)
+
+    async def scene() -> int:
+        inspector = Inspector(settings)
+        ready = asyncio.create_task(inspector.keep_ready(0))
+        waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
+        os.kill(waiting, 9)
+        await asyncio.to_thread(until, gone, "its end")
+        await inspector(Path("some.csv"))
+        ready.cancel()
+        await inspector.close()
+        return waiting
+
+    waiting = asyncio.run(scene())
+
+    assert not Path("seen").read_text().startswith(f"{waiting} ")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from app.errors import InvalidInput
 from app.jobs.records import JobStatus, TrainingRequest
-from modelstore import Overrides
+from modelstore import Overrides, Split
 from tests.app.databases import job
 
 
@@ -34,6 +35,8 @@ def test_equal_requests_have_equal_digests_and_others_have_not() -> None:
         {"activate": "never"},
         {"overrides": Overrides(hidden=(4, 3))},
         {"timeout_s": 60.0},
+        {"types": {"a": "categorical"}},
+        {"task": "regression"},
     )
 
     assert request.digest() == TrainingRequest(model="iris", overrides=Overrides(hidden=(4, 2))).digest()
@@ -45,7 +48,18 @@ def test_document_has_the_overrides_that_were_set_and_no_column_of_the_table() -
     document = TrainingRequest(model="iris", overrides=Overrides(epochs=3)).document()
 
     assert document["overrides"] == {"epochs": 3}
-    assert not {"model", "dataset", "seed"} & document.keys()
+    assert not {"model", "dataset", "seed", "options"} & document.keys()
+
+
+def test_document_has_the_options_of_the_data_that_were_set() -> None:
+    request = TrainingRequest(model="churn", dataset="churn", target="left", split=Split(group="client"))
+
+    assert request.document()["options"] == {"split": {"group": "client"}}
+
+
+def test_rare_classes_of_a_quantity_are_a_contradiction() -> None:
+    with pytest.raises(ValidationError, match="rare_classes"):
+        TrainingRequest(model="m", dataset="d", target="t", task="regression", rare_classes="merge")
 
 
 def test_job_knows_the_request_that_created_it() -> None:

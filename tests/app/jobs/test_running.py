@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 from app.jobs.claims import Claims
 from app.jobs.errors import JobEnded
 from app.jobs.process import child as children
-from app.jobs.records import JobStatus, TrainingRequest
+from app.jobs.process import processor
+from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.settings import Settings
 from modelstore import ModelRepository
@@ -28,6 +31,27 @@ STUBBORN = {
     "in the middle of C code": f"{IGNORES}sum(range(10 ** 12))\n",
     "stopped": "os.kill(os.getpid(), signal.SIGSTOP)\n",
 }
+
+
+EPOCH = {
+    "event": "epoch",
+    "epoch": 1,
+    "epochs": 9,
+    "train_loss": 0.5,
+    "validation_loss": None,
+    "test_accuracy": None,
+    "learning_rate": 0.1,
+    "gradient_norm": 1.0,
+    "rows_per_s": 0.0,
+    "elapsed_s": 0.1,
+    "remaining_s": 0.1,
+}
+
+
+def notice_of(job: TrainingJob) -> str | None:
+    """Return the notice that is shown as the progress of a job, if one is."""
+    progress = job.progress or {}
+    return str(progress["message"]) if progress.get("event") == "notice" else None
 
 
 QUICK = (("polite", "here"), ("in the middle of C code", "there"))
@@ -139,6 +163,25 @@ def test_no_request_gets_more_time_than_the_service_allows(settings: Settings, c
         ended = here.ended(job)
     assert (ended.status, ended.reason) == (JobStatus.FAILED, "timed_out")
     assert ended.detail == "it ran longer than the 0.4 s that it may"
+
+
+def test_training_without_a_processor_says_so_and_that_it_runs_again(
+    here: Trainings, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "WINDOW_S", 1.0)
+    monkeypatch.setattr(processor, "LOOK_INTERVAL_S", 0.1)
+    child("os.kill(os.getpid(), signal.SIGSTOP)\nwhile not os.path.exists('enough'): pass\nend('failed', 'enough')")
+    job = here.start()
+
+    stopped = until(lambda: notice_of(here.get(job)), "the notice")
+    assert stopped.endswith("s of processor time in the last 1 s: it was stopped by a signal")
+    os.kill(noted(), signal.SIGCONT)
+    until(lambda: here.get(job).progress == EPOCH, "the latest epoch again")
+    Path("enough").touch()
+
+    said = [event["message"] for _, line in here.lines(job) if (event := json.loads(line))["event"] == "notice"]
+    assert said[0] == stopped
+    assert said[1].startswith("the training runs again, after ")
 
 
 HUNGRY = {

@@ -15,7 +15,7 @@ from app.jobs.database import DATABASE_FILE
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
-from modelstore import JobResult, Overrides, from_line
+from modelstore import JobResult, LeftOut, Overrides, Split, from_line
 from tests.app.databases import LIMIT, add, claimed, failure, opened
 
 ASKED = TrainingRequest(
@@ -23,6 +23,9 @@ ASKED = TrainingRequest(
     dataset="churn-2026",
     target="churned",
     features=("age", "months, since"),
+    types={"age": "categorical"},
+    split=Split(time="since"),
+    missing_values=("", "x"),
     overrides=Overrides(epochs=3, hidden=(4, 2)),
     activate="never",
     timeout_s=60.5,
@@ -31,10 +34,11 @@ ASKED = TrainingRequest(
 
 
 def test_new_job_is_queued_with_what_was_asked_for(store: JobStore) -> None:
-    job = store.add(ASKED, limit=LIMIT, data_sha256="ab" * 32, retry_of="earlier")
+    left_out = (LeftOut(name="id", reason="id", detail="unique in all rows"),)
+    job = store.add(ASKED, limit=LIMIT, left_out=left_out, data_sha256="ab" * 32, retry_of="earlier")
 
     assert job == store.get(job.id)
-    assert job.request() == ASKED
+    assert (job.request(), job.left_out) == (ASKED, left_out)
     assert (job.status, job.queue_position, job.ended) == (JobStatus.QUEUED, 1, False)
     assert (job.overrides, job.data_sha256, job.retry_of) == ({"epochs": 3, "hidden": [4, 2]}, "ab" * 32, "earlier")
     assert (job.reason, job.detail, job.progress, job.result, job.log) == (None, None, None, None, ())

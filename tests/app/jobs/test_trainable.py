@@ -9,7 +9,7 @@ import pytest
 from app.errors import InvalidInput
 from app.jobs.records import TrainingRequest
 from app.jobs.trainable import check_with_dataset, check_without_dataset
-from modelstore import ColumnSummary, DatasetSummary
+from modelstore import ColumnSummary, DatasetSummary, Overrides, Split
 
 
 def summary(*columns: ColumnSummary) -> DatasetSummary:
@@ -20,31 +20,58 @@ CHURN = summary(
     ColumnSummary(name="age", kind="numeric", distinct=30, minimum=18, maximum=90),
     ColumnSummary(name="months", kind="numeric", minimum=0, maximum=400),
     ColumnSummary(name="city", kind="text", distinct=3),
-    ColumnSummary(name="country", kind="text", distinct=1),
+    ColumnSummary(name="country", kind="text", distinct=1, left_out="constant", detail="CH in all 40 rows"),
     ColumnSummary(name="churned", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
 )
+
+
+TOWN = ColumnSummary(name="town", kind="text", distinct=4, classes={"": 1, "Bern": 30, "Chur": 4, "Thun": 1})
 
 
 def request(**fields: Any) -> TrainingRequest:
     return TrainingRequest(model="churn", dataset="churn", **fields)
 
 
-@pytest.mark.parametrize("features", [("age",), ("months", "age")])
-@pytest.mark.parametrize("target", ["churned", "city"])
-def test_numeric_columns_and_a_target_with_classes_can_be_learnt(target: str, features: tuple[str, ...]) -> None:
-    assert check_with_dataset(request(target=target, features=features), CHURN) == features
+def left_out(*columns: ColumnSummary, **fields: Any) -> dict[str, str]:
+    """Return what is left out of the columns of CHURN and some more, by name."""
+    return {
+        column.name: column.reason
+        for column in check_with_dataset(request(**fields), summary(*CHURN.columns, *columns))
+    }
 
 
-def test_without_a_list_the_features_are_all_numeric_columns_but_the_target() -> None:
-    assert check_with_dataset(request(target="churned"), CHURN) == ("age", "months")
-    assert check_with_dataset(request(target="age"), CHURN) == ("months",)
-    assert check_with_dataset(request(target="churned"), summary(*CHURN.columns[:2], CHURN.columns[-1])) is None
+@pytest.mark.parametrize("target", ["churned", "city", "age", "months"])
+def test_all_columns_are_learnt_from_whatever_their_type(target: str) -> None:
+    assert left_out(target=target) == {"country": "constant"}
+
+
+def test_columns_that_the_request_does_not_name_are_not_chosen() -> None:
+    assert left_out(target="churned", features=("months", "city")) == {"age": "not_chosen", "country": "not_chosen"}
+
+
+def test_columns_that_tell_nothing_are_named_with_the_inspections_reason_unless_a_type_is_set() -> None:
+    client = ColumnSummary(name="client", kind="text", left_out="id", detail="unique in all 40 rows")
+
+    (found, _) = sorted(
+        check_with_dataset(request(target="churned"), summary(*CHURN.columns, client)), key=lambda c: c.name
+    )
+
+    assert (found.name, found.reason, found.detail) == ("client", "id", "unique in all 40 rows")
+    assert left_out(client, target="churned", types={"client": "categorical"}) == {"country": "constant"}
+
+
+def test_many_columns_that_were_not_chosen_are_counted() -> None:
+    wide = summary(*(ColumnSummary(name=f"f{number}", kind="numeric", distinct=9) for number in range(1000)))
+
+    *named, rest = check_with_dataset(request(target="f0", features=("f1",)), wide)
+
+    assert [column.name for column in named] == [f"f{number}" for number in range(2, 22)]
+    assert (rest.name, rest.detail) == ("", "978 more columns are not among the features of the request")
 
 
 OF_OLD = summary(
     ColumnSummary(name=" a\u0302ge", kind="numeric", distinct=30, minimum=18, maximum=90),
     ColumnSummary(name="months ", kind="numeric", minimum=0, maximum=400),
-    ColumnSummary(name="city", kind="text", distinct=3),
     ColumnSummary(name="churned ", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
 )
 
@@ -52,47 +79,86 @@ OF_OLD = summary(
 @pytest.mark.parametrize("features", [None, ("\u00e2ge", "months"), ("a\u0302ge ", " months")])
 @pytest.mark.parametrize("target", ["churned", "churned ", "\tchurned"])
 def test_f5_names_are_found_whatever_blanks_and_accents(target: str, features: tuple[str, ...] | None) -> None:
-    assert check_with_dataset(request(target=target, features=features), OF_OLD) == ("\u00e2ge", "months")
+    assert check_with_dataset(request(target=target, features=features), OF_OLD) == ()
 
 
+LEARNT = {"target": "churned"}
 WRONG = {
-    "no target": ({}, "target", "must be the class column; the data set has age, months, city, country, churned"),
-    "unknown target": ({"target": "x"}, "target", "is no column"),
+    "no target": ({}, "target", "must be the column to predict; the data set has age, months, city, country, churned"),
+    "unknown target": (
+        {"target": "churn"},
+        "target",
+        "is no column of the data set; perhaps 'churned' is meant; the data set has",
+    ),
+    "unlike any": ({"target": "x"}, "target", "is no column of the data set; the data set has age, months"),
     "one class": ({"target": "country"}, "target", "has one value only"),
-    "unknown feature": ({"target": "churned", "features": ("age", "x")}, "features.1", "is no column"),
+    "unknown feature": ({**LEARNT, "features": ("age", "Month")}, "features.1", "perhaps 'months' is meant"),
     "target as feature": ({"target": "age", "features": ("age",)}, "features.0", "is the target"),
-    "F5: twice but for a blank": ({"target": "churned", "features": ("age", "age ")}, "features.1", "is named twice"),
+    "F5: twice but for a blank": ({**LEARNT, "features": ("age", "age ")}, "features.1", "is named twice"),
     "F5: target but for a blank": ({"target": "age", "features": (" age",)}, "features.0", "is the target"),
-    "twice": ({"target": "churned", "features": ("age", "months", "age")}, "features.2", "is named twice"),
-    "text": ({"target": "churned", "features": ("city",)}, "features.0", "is a column of text"),
+    "twice": ({**LEARNT, "features": ("age", "months", "age")}, "features.2", "is named twice"),
+    "only constants": ({**LEARNT, "features": ("country",)}, "features", "; country is left out (constant)"),
+    "type of no column": ({**LEARNT, "types": {"ag": "numeric"}}, "types", "column 1 of them; perhaps 'age' is meant"),
+    "type of a column that is not learnt from": (
+        {**LEARNT, "features": ("age",), "types": {"months": "categorical"}},
+        "types",
+        "has column 'months', which is not among the features",
+    ),
+    "text as numbers": (
+        {**LEARNT, "types": {"city": "numeric"}},
+        "types",
+        "column 'city' is numeric, but it has other",
+    ),
+    "split by no column": ({**LEARNT, "split": Split(time="moths")}, "split.time", "perhaps 'months' is meant"),
+    "split by the target": ({**LEARNT, "split": Split(group="churned")}, "split.group", "is the target"),
+    "quantity of text": ({**LEARNT, "task": "regression"}, "task", "the target has texts that are no numbers"),
+    "quantity of classes": (
+        {"target": "age", "task": "regression", "types": {"age": "categorical"}},
+        "task",
+        "is regression, but `types` says that the target is categorical",
+    ),
+    "weights of no classes": (
+        {"target": "age", "task": "regression", "overrides": Overrides(class_weights="balanced")},
+        "overrides.class_weights",
+        "a regression has none",
+    ),
+    "classes of a quantity": (
+        {"target": "months", "task": "classification"},
+        "target",
+        "has more than 100 different values, the most that can be classes; is it a quantity? `task`: `regression`",
+    ),
+    "categories of a quantity": ({"target": "months", "types": {"months": "categorical"}}, "target", "more than 100"),
+    "rare classes that are refused": (
+        {"target": "town", "rare_classes": "refuse"},
+        "rare_classes",
+        "is refuse, and 2 classes have fewer than 5 rows",
+    ),
+    "target is a date": ({**LEARNT, "types": {"churned": "datetime"}}, "types", "a date, which cannot be predicted"),
 }
-
-
-def test_data_set_without_a_numeric_column_has_nothing_to_learn_from() -> None:
-    of_text = CHURN.model_copy(update={"columns": tuple(column for column in CHURN.columns if column.kind == "text")})
-    target = of_text.columns[0].name
-
-    with pytest.raises(InvalidInput, match=r"^features must be at least one numeric column besides the target$"):
-        check_with_dataset(request(target=target), of_text)
 
 
 @pytest.mark.parametrize(("fields", "place", "problem"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_learnt_is_said_with_its_place(fields: dict[str, Any], place: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        check_with_dataset(request(**fields), CHURN)
+        check_with_dataset(request(**fields), summary(*CHURN.columns, TOWN) if "town" in fields.values() else CHURN)
 
     assert error.value.problems[0].feature == place
     assert problem in error.value.problems[0].problem
 
 
-def test_data_set_of_text_only_cannot_be_learnt() -> None:
-    text = summary(*(column for column in CHURN.columns if column.kind == "text"))
-
-    with pytest.raises(InvalidInput, match="at least one numeric column"):
-        check_with_dataset(request(target="churned"), text)
+def test_text_with_too_many_values_is_no_target() -> None:
+    with pytest.raises(InvalidInput, match=r"more than 100 different values, the most that can be classes$"):
+        left_out(ColumnSummary(name="name", kind="text"), target="name")
 
 
-@pytest.mark.parametrize("fields", [{"target": "y"}, {"features": ("x",)}])
+def test_text_is_numeric_if_the_request_says_which_texts_are_missing() -> None:
+    fields: dict[str, Any] = {"target": "churned", "types": {"city": "numeric"}, "missing_values": ("x",)}
+    assert left_out(**fields) == {"country": "constant"}
+
+
+@pytest.mark.parametrize(
+    "fields", [{"target": "y"}, {"features": ("x",)}, {"types": {"x": "numeric"}}, {"task": "regression"}]
+)
 def test_recipe_says_itself_what_is_learnt(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="is for a data set"):
         check_without_dataset(TrainingRequest(model="iris", **fields))

@@ -14,6 +14,7 @@ import torch
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.registry import watcher
 from app.registry.errors import ModelNotReady
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
@@ -124,7 +125,7 @@ def test_every_swap_is_followed_by_a_test_of_what_serves(repository: ModelReposi
     tested: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     async def scene(registry: ModelRegistry) -> None:
-        testing = asyncio.create_task(registry.keep_tested(0))
+        testing = asyncio.create_task(watcher.keep_tested(registry, 0))
         for version in (1, 2, 1):
             await registry.activate("means", version)
             while await asyncio.to_thread(tested.get, timeout=20) != version:

@@ -5,7 +5,8 @@ import pytest
 from modelstore import Target, from_line
 from tests.training.samples import clouds, collect, ignore, recipe
 from training.artifact.attachments import make_attachments
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.pipeline import train_candidate
 
 
@@ -22,7 +23,13 @@ def test_attachments_are_history_and_pictures(features: int, *, boundary: bool) 
 
     assert events == []
     assert ("boundary.png" in files) is boundary
-    assert set(files) - {"boundary.png"} == {"history.jsonl", "test_predictions.csv", "loss.png", "confusion.png"}
+    assert set(files) - {"boundary.png"} == {
+        "history.jsonl",
+        "test_predictions.csv",
+        "loss.png",
+        "confusion.png",
+        "training_rows.bin",
+    }
     assert [from_line(line) for line in files["history.jsonl"].splitlines()] == list(candidate.history)
 
 

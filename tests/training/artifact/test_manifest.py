@@ -10,7 +10,8 @@ from modelstore.manifest import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, learnt, recipe
 from training.artifact.manifest import build_manifest, describe_features, golden_rows
 from training.artifact.torchscript import to_torchscript
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.evaluation.metrics import evaluate
 from training.learners.protocol import Predict, predictor
 

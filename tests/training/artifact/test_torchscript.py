@@ -8,7 +8,7 @@ import torch
 
 from tests.training.samples import clouds, learnt
 from training.artifact.torchscript import TOLERANCE, load, to_torchscript
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.errors import ExportError
 from training.learners.mlp.network import Classifier
 from training.learners.protocol import predictor

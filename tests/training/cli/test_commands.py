@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -127,6 +128,16 @@ def test_versions_that_cannot_be_compared_are_a_users_mistake(models: Path, vers
     assert len(shown.stderr.splitlines()) == 1
 
 
+def test_waiting_process_inspects_the_file_that_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("x,y\n1,a\n2,b\n")
+    told = json.dumps(["inspect", str(tmp_path / "table.csv"), "--json"]) + "\n"
+
+    shown = CliRunner().invoke(app, ["wait"], input=told)
+
+    assert (shown.exit_code, json.loads(shown.stdout)["summary"]["rows"]) == (0, 2)
+    assert CliRunner().invoke(app, ["wait"], input="").stdout == ""
+
+
 def test_old_versions_are_pruned_on_request(models: Path) -> None:
     shown = invoke("prune", "clouds", "--keep", 1, "--models-dir", models)
 
@@ -171,7 +182,7 @@ def test_data_is_written_and_checked(tmp_path: Path) -> None:
 
     assert (missing.exit_code, written.exit_code, checked.exit_code) == (1, 0, 0)
     assert "blobs.csv" in missing.stderr
-    assert "exactly scikit-learn's" in checked.stdout
+    assert "exactly as generated" in checked.stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from modelstore import InvalidName, ModelRepository, UnknownModel, UnknownVersion
 from tests.training.samples import clouds, recipe, write_csv
-from training.cli.measure import report_comparison, report_reproduction, report_version
+from training.cli.measure import report_comparison, report_reproduction, report_version, stored_recipe
 from training.config.run import DataPlaces
+from training.errors import DatasetError
 
 
 @pytest.fixture
@@ -21,9 +22,9 @@ def places(folder: Path) -> DataPlaces:
     return DataPlaces(folder / "data", folder / "datasets")
 
 
-def report(folder: Path, version: int | None, name: str = "clouds") -> str:
+def report(folder: Path, version: int | None, name: str = "clouds", data: Path | None = None) -> str:
     console = Console(file=io.StringIO(), width=120)
-    report_version(console, ModelRepository(folder / "models"), places(folder), name, version)
+    report_version(console, ModelRepository(folder / "models"), places(folder), name, version, data=data)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -42,6 +43,30 @@ def test_changed_data_is_said_so(folder: Path) -> None:
     write_csv(folder / "data", clouds(200, features=3, seed=1))
 
     assert "the data files have changed" in report(folder, None)
+
+
+def test_data_that_was_moved_can_be_named(folder: Path) -> None:
+    (folder / "data" / "clouds.csv").rename(folder / "moved.csv")
+    with pytest.raises(DatasetError, match=r"clouds\.csv: it is not in .*; name it with --data FILE"):
+        report(folder, None)
+
+    text = report(folder, None, data=folder / "moved.csv")
+
+    assert "clouds version 2, test split: accuracy" in text
+    assert "warning" not in text
+
+
+def test_recipe_of_a_model_without_one_comes_from_its_lineage_and_its_data_from_the_service(folder: Path) -> None:
+    repository = ModelRepository(folder / "models")
+    (sha256,) = repository.find("clouds", 2).manifest().lineage.data_sha256.values()
+    home = folder / "datasets" / "clouds" / sha256
+    home.mkdir(parents=True)
+    (folder / "data" / "clouds.csv").rename(home / "clouds.csv")
+
+    chosen, data_dir = stored_recipe(repository, places(folder), "clouds", None)
+
+    assert (chosen.model, chosen.data.target, data_dir) == ("clouds", "cloud", home)
+    assert chosen.training.epochs == repository.find("clouds", 2).manifest().lineage.recipe["training"]["epochs"]  # type: ignore[index]
 
 
 def test_unknown_names_and_versions_are_refused(folder: Path) -> None:

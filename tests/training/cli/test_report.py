@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -16,7 +15,6 @@ from training.cli.report import (
     print_versions,
 )
 from training.config.recipe import BUILT_IN, load_recipe
-from training.evaluation.metrics import evaluate
 from training.evaluation.scores import MethodScore, Spread
 
 
@@ -92,30 +90,3 @@ def test_a_cross_validation_shows_mean_and_spread(console: Console) -> None:
     print_cross_validation(console, [score], "folds")
 
     assert row(console, "ours") == ["0.9000 ± 0.0100", "0.2000 ± 0.0200"]
-
-
-@pytest.mark.parametrize("width", [80, 200])
-def test_no_count_of_26_classes_is_cut_off(width: int) -> None:
-    console = Console(file=io.StringIO(), width=width)
-    y = np.arange(26 * 120) % 26
-    predicted = np.where(np.arange(len(y)) < 26, (y + 1) % 26, y)
-    predicted[y == 3] = 4
-    test = evaluate(np.eye(26)[predicted], y, tuple("abcdefghijklmnopqrstuvwxyz"), "test")
-
-    print_evaluation(console, test, "letters version 1")
-
-    assert "\u2026" not in text(console)
-    if width == 80:
-        assert "the 20 most frequent of 26 kinds of mistake" in " ".join(text(console).split())
-        assert row(console, "d") == ["e", "120"]
-    else:
-        assert row(console, "d")[3:5] == ["0", "120"]
-
-
-def test_names_that_look_like_markup_are_printed_as_they_are(console: Console) -> None:
-    y = np.arange(40) % 2
-
-    print_evaluation(console, evaluate(np.eye(2)[y], y, ("[/red]", "[bold]x"), "test"), "mine version 1")
-
-    assert row(console, "[/red]") == ["20", "0"]
-    assert row(console, "[bold]x") == ["0", "20"]

@@ -50,6 +50,21 @@ def test_versions_of_before_are_signed_one_by_one_or_all(models: Path, key_file:
     assert is_signed(models, key_file, 2)
 
 
+def test_model_is_removed_after_a_yes(models: Path) -> None:
+    kept = CliRunner().invoke(app, ["remove", "clouds", "--models-dir", str(models)], input="n\n")
+    assert (kept.exit_code, "Remove clouds with all its versions (2), for good?" in kept.stdout) == (1, True)
+    assert ModelRepository(models).versions("clouds") == (1, 2)
+
+    removed = CliRunner().invoke(app, ["remove", "clouds", "--models-dir", str(models)], input="y\n")
+    assert (removed.exit_code, "clouds is removed, with its versions 1, 2" in removed.stdout) == (0, True)
+    assert ModelRepository(models).names() == ()
+
+
+def test_model_that_does_not_exist_is_not_removed(models: Path) -> None:
+    done = invoke("remove", "crowds", "--yes", "--models-dir", models)
+    assert (done.exit_code, "no model 'crowds'" in done.stderr) == (2, True)
+
+
 def test_damaged_version_is_not_signed(models: Path, key_file: Path) -> None:
     (models / "clouds" / "1" / "model.pt").write_bytes(b"another")
 

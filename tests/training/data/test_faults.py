@@ -98,14 +98,13 @@ CASES = [
     Broken("no such target", table(), "expected this column, got 'width', 'height'", (None, "species"), "species"),
     Broken("no such feature", table(), "expected this column", (None, "depth"), features=("width", "depth")),
     Broken("nothing but the target", "kind\n" + "a\nb\n" * 20, "at least one feature column beside the target"),
-    Broken("an empty class", table("1,2,"), "expected a class, got an empty cell", (4, "kind")),
     Broken("one class", table().replace(",b", ",a"), "at least two classes, got only 'a'", (None, "kind")),
-    Broken("a rare class", table("1,2,c"), "at least 5 training rows of each class, got 1 of 'c'", (None, "kind")),
+    Broken("rare classes only", table("1,2,c").replace(",b", ",a"), "do not count: 'c' (1)", (None, "kind")),
     Broken("four rows", "\n".join([HEADER, *ROWS[:4]]), "at least 5 rows, got 4"),
     Broken(
-        "a quantity as target",
-        "\n".join(["width,kind", *(f"{row % 7},{row / 7:.3f}" for row in range(300))]),
-        "at most 100 classes, got more",
+        "a class for each two rows",
+        "\n".join(["width,kind", *(f"{row % 7},kind {row // 5}" for row in range(600))]),
+        "at most 100 classes, got 120",
         (None, "kind"),
     ),
     Broken(

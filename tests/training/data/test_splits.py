@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
+from modelstore import Split, Target
 from tests.training.samples import DATA, clouds, settings, write_csv
 from training.config.recipe import BUILT_IN, DataSource, load_recipe
+from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
 
@@ -79,12 +81,14 @@ def test_a_single_class_is_refused(tmp_path: Path) -> None:
         load_splits(source(), tmp_path)
 
 
-def test_too_few_rows_of_a_class_are_refused(tmp_path: Path) -> None:
+def test_classes_with_few_rows_are_left_out_and_named_and_do_not_count_as_classes(tmp_path: Path) -> None:
     dataset = clouds(60)
     few = np.flatnonzero((dataset.y == 0) | (np.arange(60) < 8))
     write_csv(tmp_path, dataset.rows(few))
 
-    with pytest.raises(DatasetError, match="at least 5 training rows of each class"):
+    with pytest.raises(
+        DatasetError, match=r"got only 'cloud 0'; those with fewer than 5 rows do not count: 'cloud 1' \(4\)"
+    ):
         load_splits(source(), tmp_path)
 
 
@@ -179,13 +183,6 @@ def test_a_stratified_split_has_the_same_shares_on_both_sides_and_every_row_once
     assert np.array_equal(x[lines.argsort()], dataset.x[rare])
 
 
-def test_too_few_rows_of_a_class_are_refused_when_stratified(tmp_path: Path) -> None:
-    write_csv(tmp_path, clouds(61).rows(np.append(np.arange(0, 60, 2), 1)))
-
-    with pytest.raises(DatasetError, match="at least 5 training rows of each class, got 1 of 'cloud 1'"):
-        load_splits(source(stratify=True), tmp_path)
-
-
 def test_both_splits_lie_in_the_memory_of_one_table(tmp_path: Path) -> None:
     write_csv(tmp_path, clouds())
 
@@ -201,7 +198,7 @@ def test_reordering_a_few_columns_at_a_time_gives_the_same_rows(
     write_csv(tmp_path, clouds(features=5))
     whole = load_splits(source(), tmp_path)
 
-    monkeypatch.setattr("training.data.splits.SPARE_BYTES", 1)
+    monkeypatch.setattr("training.data.dataset.SPARE_BYTES", 1)
 
     assert np.array_equal(load_splits(source(), tmp_path).train.x, whole.train.x)
 
@@ -246,7 +243,7 @@ def test_a_column_equal_to_the_class_is_a_suspected_leak(tmp_path: Path) -> None
 def test_a_large_table_is_in_memory_once_while_it_is_read_and_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.data.splits.SPARE_BYTES", 1 << 22)
+    monkeypatch.setattr("training.data.dataset.SPARE_BYTES", 1 << 22)
     dataset = clouds(10_000, features=20)
     path = write_csv(tmp_path, dataset)
     header, *rows = path.read_text().splitlines(keepends=True)
@@ -262,3 +259,90 @@ def test_a_large_table_is_in_memory_once_while_it_is_read_and_split(
 
     assert len(splits.train) + len(splits.test) == 400_000
     assert peak_bytes < features_bytes + 400_000 * 48 + 16e6  # classes, lines, marks, order of the split; one block
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(60))
+    file = tmp_path / "clouds.csv"
+    file.write_text(file.read_text().replace("cloud 1\n", "\n", 2))
+
+    splits = load_splits(source(), tmp_path)
+
+    assert len(splits.train) + len(splits.test) == 58
+    assert splits.target == Target(name="cloud", missing=2)
+    assert "clouds.csv, column 'cloud': 2 of 60 rows have no target and are left out" in splits.warnings
+
+
+def sides(folder: Path, rows: Dataset, **changes: Any) -> tuple[set[bytes], set[bytes], set[bytes]]:
+    """Return the rows to fit on, for validation and for testing, each row as its bytes."""
+    write_csv(folder, rows)
+    found = load_splits(source(assign="hash", **changes), folder, settings(validation_fraction=0.2))
+    fit, validation = found.hold_out(0.2, 0)
+    assert validation is not None
+    return tuple({row.tobytes() for row in part.x} for part in (fit, validation, found.test))  # type: ignore[return-value]
+
+
+def test_a_row_keeps_its_side_when_the_file_grows_is_shuffled_or_loses_rows(tmp_path: Path) -> None:
+    rows = clouds(400)
+    order = np.random.default_rng(1).permutation(400)
+
+    before = sides(tmp_path, rows.rows(np.arange(250)))
+    shuffled = sides(tmp_path, rows.rows(order[order < 250]))
+    grown = sides(tmp_path, rows.rows(order))
+    shrunk = sides(tmp_path, rows.rows(np.arange(100)))
+
+    assert all(before)
+    assert shuffled == before
+    for small, large in ((before, grown), (shrunk, before)):
+        assert all(few <= many for few, many in zip(small, large, strict=True))
+
+
+def test_shares_of_a_hash_split_are_about_those_wanted(tmp_path: Path) -> None:
+    fit, validation, test = sides(tmp_path, clouds(2000), test_fraction=0.25)
+
+    assert len(test) == pytest.approx(500, abs=80)  # four standard deviations
+    assert len(validation) == pytest.approx(300, abs=70)
+    assert len(fit) + len(validation) + len(test) == 2000
+
+
+def test_a_class_that_chance_leaves_without_test_rows_is_named(tmp_path: Path) -> None:
+    rows = clouds(105)
+    few = np.flatnonzero((rows.y == 0) | (np.arange(105) < 10))
+    write_csv(tmp_path, rows.rows(few))
+
+    warnings = load_splits(source(assign="hash", test_fraction=0.02), tmp_path).warnings
+
+    assert "clouds.csv, column 'cloud': class 'cloud 1' has no test row, so it is not measured" in warnings
+
+
+def test_the_latest_rows_test_and_rows_of_one_time_stay_together(tmp_path: Path) -> None:
+    rows = clouds(200, features=2)
+    rows.x[:, 0] = np.random.default_rng(0).permutation(200) // 4  # fifty days of four rows
+    write_csv(tmp_path, rows)
+
+    splits = load_splits(source(split=Split(time="x0"), test_fraction=0.25), tmp_path)
+
+    assert sorted(set(splits.test.x[:, 0])) == list(range(37, 50))
+    assert splits.train.x[:, 0].max() == 36
+
+
+def test_a_group_is_on_one_side_only_and_keeps_it(tmp_path: Path) -> None:
+    rows = clouds(300, features=2)
+    rows.x[:, 0] = np.arange(300) % 30
+    write_csv(tmp_path, rows)
+    grouped = source(split=Split(group="x0"))
+
+    splits = load_splits(grouped, tmp_path)
+    test = set(splits.test.x[:, 0])
+
+    assert test
+    assert not test & set(splits.train.x[:, 0])
+    write_csv(tmp_path, rows.rows(np.arange(150)))
+    assert set(load_splits(grouped, tmp_path).test.x[:, 0]) == test
+
+
+def test_a_split_by_an_unknown_column_is_refused_by_name(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds())
+
+    with pytest.raises(DatasetError, match="column 'day': split expects a column that is used, one of 'x0'"):
+        load_splits(source(split=Split(time="day")), tmp_path)

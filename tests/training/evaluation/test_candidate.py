@@ -9,7 +9,8 @@ import pytest
 from modelstore import EpochMetrics, Notice, Target
 from tests.training.samples import clouds, collect, ignore, recipe, shuffled_labels
 from training.config.recipe import GateRule
-from training.data.splits import Dataset, Splits
+from training.data.dataset import Dataset
+from training.data.splits import Splits
 from training.errors import DatasetError
 from training.pipeline import train_candidate
 

@@ -11,7 +11,7 @@ from tests.training.samples import DATA, ignore, shuffled_labels
 from training.config.recipe import BUILT_IN, GateRule, Recipe, load_recipe
 from training.data.splits import Splits, load_splits
 from training.evaluation.candidate import Candidate
-from training.evaluation.gate import Champion, Skill, decide
+from training.evaluation.gate import Champion, Contest, Skill, decide
 from training.evaluation.metrics import evaluate
 from training.pipeline import train_candidate
 
@@ -25,6 +25,11 @@ def figures(right: int, confidence: float) -> Evaluation:
     wins = np.where(np.arange(10) < right, TRUTH, 1 - TRUTH)
     probabilities = np.where(np.eye(2)[wins] == 1, confidence, 1 - confidence)
     return evaluate(probabilities, TRUTH, ("a", "b"), "test")
+
+
+def champion(ours: Evaluation, theirs: Evaluation, standard_error: float = 0.0, seen: int | None = 0) -> Champion:
+    """Return version 3, which is measured beside a candidate on rows that it has not seen."""
+    return Champion(3, Contest(ours, theirs, theirs.log_loss - ours.log_loss, standard_error, seen))
 
 
 GOOD, BETTER = figures(9, 0.7), figures(9, 0.8)
@@ -54,7 +59,7 @@ def test_a_first_version_passes_if_it_is_as_accurate_as_the_majority_class() -> 
 
 
 def test_a_lower_log_loss_passes() -> None:
-    report = judge(BETTER, Champion(3, GOOD))
+    report = judge(BETTER, champion(BETTER, GOOD))
 
     assert report.passed
     assert (report.active_version, report.active_log_loss) == (3, GOOD.log_loss)
@@ -63,25 +68,46 @@ def test_a_lower_log_loss_passes() -> None:
 
 
 def test_the_same_figures_do_not_pass() -> None:
-    assert not passes(GOOD, Champion(3, GOOD))
+    assert not passes(GOOD, champion(GOOD, GOOD))
 
 
 def test_less_than_the_margin_does_not_pass() -> None:
     gain = GOOD.log_loss - BETTER.log_loss
 
-    assert passes(BETTER, Champion(3, GOOD), margin=0.9 * gain)
-    assert not passes(BETTER, Champion(3, GOOD), margin=1.1 * gain)
+    assert passes(BETTER, champion(BETTER, GOOD), margin=0.9 * gain)
+    assert not passes(BETTER, champion(BETTER, GOOD), margin=1.1 * gain)
+
+
+def test_a_difference_within_its_standard_error_does_not_pass() -> None:
+    gain = GOOD.log_loss - BETTER.log_loss
+
+    report = judge(BETTER, champion(BETTER, GOOD, standard_error=1.1 * gain), margin_errors=1.0)
+
+    assert not report.passed
+    assert f"not better by more than 1 standard errors, {gain:.4f} ± {1.1 * gain:.4f}" in report.reason
+    assert passes(BETTER, champion(BETTER, GOOD, standard_error=0.9 * gain), margin_errors=1.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [(0, None), (4, "on 10 test rows that version 3 was not trained on, without 4"), (None, "is unknown")],
+)
+def test_the_report_says_how_many_rows_both_versions_have_never_seen(seen: int | None, said: str | None) -> None:
+    report = judge(BETTER, champion(BETTER, GOOD, seen=seen))
+
+    assert (report.rows, report.seen_rows) == (10, seen)
+    assert said in report.reason if said else "trained" not in report.reason
 
 
 def test_a_lower_log_loss_with_less_accuracy_does_not_pass() -> None:
     active, candidate = figures(9, 0.501), figures(8, 0.75)
 
     assert candidate.log_loss < active.log_loss
-    assert not passes(candidate, Champion(3, active))
+    assert not passes(candidate, champion(candidate, active))
 
 
 def test_no_better_than_the_majority_class_never_replaces_a_version() -> None:
-    assert not passes(figures(6, 0.6), Champion(3, figures(2, 0.9)))
+    assert not passes(figures(6, 0.6), champion(figures(6, 0.6), figures(2, 0.9)))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +115,7 @@ def test_no_better_than_the_majority_class_never_replaces_a_version() -> None:
     [Skill(0.29, 0.1, MAJORITY), Skill(-0.5, 0.1, MAJORITY), Skill(0.0, 0.0, MAJORITY), Skill(0.5, math.inf, MAJORITY)],
     ids=str,
 )
-@pytest.mark.parametrize("active", [None, Champion(3, figures(2, 0.9))], ids=["first", "against a poor version"])
+@pytest.mark.parametrize("active", [None, champion(GOOD, figures(2, 0.9))], ids=["first", "against a poor version"])
 def test_no_surer_than_the_class_frequencies_does_not_pass(active: Champion | None, skill: Skill) -> None:
     report = judge(GOOD, active, skill=skill)
 
@@ -123,7 +149,7 @@ def test_a_version_with_another_contract_is_not_replaced() -> None:
 
 @pytest.mark.parametrize(("policy", "passed"), [("always", True), ("never", False)])
 def test_always_and_never_do_not_look_at_the_figures(policy: Activation, *, passed: bool) -> None:
-    assert passes(figures(0, 0.9), Champion(3, GOOD), policy) is passed
+    assert passes(figures(0, 0.9), champion(figures(0, 0.9), GOOD), policy) is passed
     assert passes(BETTER, None, policy) is passed
 
 
@@ -143,9 +169,10 @@ def trained(recipe: Recipe, splits: Splits, seed: int = 0) -> Candidate:
 
 
 def judge_trained(
-    recipe: Recipe, candidate: Candidate, champion: Champion | None, policy: Activation = "if_better"
+    recipe: Recipe, candidate: Candidate, active: Evaluation | None, policy: Activation = "if_better"
 ) -> GateReport:
-    return decide(policy, recipe.gate, candidate.metrics["test"], candidate.skill, champion)
+    measured = candidate.metrics["test"]
+    return decide(policy, recipe.gate, measured, candidate.skill, champion(measured, active) if active else None)
 
 
 @pytest.mark.slow
@@ -158,9 +185,9 @@ def test_shuffled_labels_are_never_promoted(name: str) -> None:
         noise = replace(
             splits, train=shuffled_labels(splits.train, seed), test=shuffled_labels(splits.test, 100 + seed)
         )
-        champion = Champion(1, evaluate(active(noise.test.x), noise.test.y, noise.test.classes, "test"))
+        old = evaluate(active(noise.test.x), noise.test.y, noise.test.classes, "test")
         candidate = trained(recipe, noise, seed)
-        promoted += [seed for other in (None, champion) if judge_trained(recipe, candidate, other).passed]
+        promoted += [seed for other in (None, old) if judge_trained(recipe, candidate, other).passed]
 
     assert promoted == []
 
@@ -177,7 +204,7 @@ def test_an_equal_model_is_promoted_only_if_the_policy_says_always(policy: Activ
     recipe, splits = built_in("iris")
     first, again = (trained(recipe, splits) for _ in range(2))
 
-    report = judge_trained(recipe, again, Champion(1, first.metrics["test"]), policy)
+    report = judge_trained(recipe, again, first.metrics["test"], policy)
 
     assert report.candidate_log_loss == report.active_log_loss
     assert report.passed is passed
@@ -196,6 +223,6 @@ def test_a_model_that_is_worse_by_five_points_is_not_promoted_however_sure_it_is
 
     assert measured.accuracy == pytest.approx(active.accuracy - 0.05)
     assert measured.log_loss < active.log_loss
-    report = judge_trained(recipe, replace(candidate, metrics={"test": measured}), Champion(1, active))
+    report = judge_trained(recipe, replace(candidate, metrics={"test": measured}), active)
     assert not report.passed
     assert report.reason.startswith("less accurate")

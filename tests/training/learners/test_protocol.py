@@ -8,7 +8,7 @@ from torch import nn
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, collect, settings
 from training.artifact.torchscript import load, to_torchscript
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, Report, predictor
 

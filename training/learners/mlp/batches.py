@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.preprocessing.scaler import StandardScaler
 
 CHUNK_ROWS = 2048  # the activations of one chunk fit into the processor's cache

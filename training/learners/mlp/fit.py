@@ -15,7 +15,7 @@ from torch import Tensor
 
 from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.mlp.batches import Batches, class_weights
 from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
 from training.learners.mlp.gradient import FlatMLP

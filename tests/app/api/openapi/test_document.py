@@ -103,7 +103,7 @@ def test_each_model_has_a_path_with_its_own_features_and_ranges(
     assert [column["title"] for column in array["prefixItems"]] == features
     assert (array["minItems"], array["maxItems"]) == (len(features), len(features))
     assert (list(named["properties"]), named["required"]) == (features, features)
-    assert named["properties"][features[0]]["description"] == "training range 0 to 1 cm"
+    assert named["properties"][features[0]]["description"].startswith("training range 0 to 1 cm")
 
 
 @pytest.mark.parametrize("path", ["/predict/means", "/predict/thirds", "/predict/{model}"])

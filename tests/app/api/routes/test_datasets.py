@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[dict[str, object], int, str | None]] = {
     "target unknown": ({"dataset": "churn", "target": "left"}, 422, "target"),
     "feature unknown": ({"dataset": "churn", "target": "churned", "features": ["age"]}, 422, "features.0"),
     "feature is the target": ({"dataset": "churn", "target": "years", "features": ["years"]}, 422, "features.0"),
-    "feature is text": ({"dataset": "churn", "target": "years", "features": ["churned"]}, 422, "features.0"),
+    "text as numbers": ({"dataset": "churn", "target": "years", "types": {"churned": "numeric"}}, 422, "types"),
 }
 
 

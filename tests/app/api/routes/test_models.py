@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -172,6 +173,50 @@ def test_version_that_is_active_or_serves_is_not_deleted(client: TestClient, rep
 def test_version_that_was_never_published_cannot_be_deleted(steady: TestClient, version: str) -> None:
     assert_problem(steady.delete(f"/models/means/versions/{version}"), 404)
     assert_problem(steady.delete(f"/models/nobody/versions/{version}"), 404)
+
+
+def test_model_is_deleted_with_all_versions_and_its_numbers_go_on(
+    client: TestClient, repository: ModelRepository, settings: Settings
+) -> None:
+    publish(repository, activate=False)
+    assert client.post("/predict/means/versions/2", json={"instances": [[0, 0]]}).status_code == 200
+
+    deleted = client.delete("/models/means")
+
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert "means" not in repository.names()
+    for path in ("/predict/means", "/predict/means/versions/2"):
+        assert_problem(client.post(path, json={"instances": [[0, 0]]}), 404)
+    assert_problem(client.delete("/models/means"), 404)
+    assert [model["name"] for model in client.get("/models").json()["models"]] == ["thirds"]
+    assert "/predict/means" not in client.get("/openapi.json").json()["paths"]
+    lines = map(json.loads, (settings.state_dir / "audit.jsonl").read_text().splitlines())
+    deletions = [(line["model"], line["outcome"]) for line in lines if line["action"] == "model.delete"]
+    assert deletions == [("means", "asked"), ("means", "ok"), ("means", "asked"), ("means", "refused")]
+    assert publish(repository) == 3
+    assert until(lambda: client.get("/models/means").json().get("serving_version"), "the name is used again") == 3
+
+
+def test_model_with_an_unfinished_training_is_not_deleted(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository, "iris")
+    with TestClient(create_app(settings.model_copy(update={"train_concurrency": 0}))) as client:
+        job = client.post("/train", json={"model": "iris"}).json()["id"]
+
+        problem = assert_problem(client.delete("/models/iris"), 409)
+        assert (problem["type"], job in problem["detail"]) == ("urn:tabserve:problem:job-conflict", True)
+        assert repository.versions("iris") == (1,)
+
+        client.delete(f"/train/{job}")
+        assert client.delete("/models/iris").status_code == 204
+
+
+def test_deleted_model_stops_serving_in_every_process(settings: Settings, repository: ModelRepository) -> None:
+    publish(repository)
+    with TestClient(create_app(settings)) as client, TestClient(create_app(settings)) as other:
+        assert client.delete("/models/means").status_code == 204
+
+        until(lambda: other.get("/models/means").status_code == 404, "the other process looks at the store")
+        assert_problem(other.post("/predict/means", json={"instances": [[0, 0]]}), 404)
 
 
 def test_versions_are_compared_row_by_row(client: TestClient, repository: ModelRepository) -> None:

@@ -142,6 +142,23 @@ BAD = {
     "features is text": ({"model": "iris", "dataset": "iris", "target": "x", "features": "abc"}, "features"),
     "a feature is a number": ({"model": "iris", "dataset": "iris", "target": "x", "features": [1]}, "features.0"),
     "too many features": ({"model": "iris", "dataset": "iris", "target": "x", "features": ["a"] * 10_001}, "features"),
+    "type unknown": (
+        {"model": "m", "dataset": "d", "target": "x", "types": {"a": "numeric", "secret": "text"}},
+        "types.2",
+    ),
+    "name of a type is too long": (
+        {"model": "m", "dataset": "d", "target": "x", "types": {"s" * 201: "numeric"}},
+        "types.1",
+    ),
+    "types without a data set": ({"model": "iris", "types": {"a": "numeric"}}, "types"),
+    "task unknown": ({"model": "m", "dataset": "d", "target": "x", "task": "ranking"}, "task"),
+    "split both ways": ({"model": "m", "dataset": "d", "target": "x", "split": {"time": "a", "group": "b"}}, "split"),
+    "split mistyped": ({"model": "m", "dataset": "d", "target": "x", "split": {"grup": "b"}}, "split.grup"),
+    "rare classes unknown": ({"model": "m", "dataset": "d", "target": "x", "rare_classes": "keep"}, "rare_classes"),
+    "missing value has a NUL": (
+        {"model": "m", "dataset": "d", "target": "x", "missing_values": ["\x00"]},
+        "missing_values.0",
+    ),
     "timeout is zero": ({"model": "iris", "timeout_s": 0}, "timeout_s"),
     "timeout is text": ({"model": "iris", "timeout_s": "60"}, "timeout_s"),
     "timeout is a year": ({"model": "iris", "timeout_s": 366 * 86400}, "timeout_s"),
@@ -575,13 +592,14 @@ def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_na
     asked = {"model": "churn", "dataset": "churn", "target": "churned"}
     first, named = start(trainer, **asked), start(trainer, **asked | {"model": "named"}, features=["age"])
     assert (ended(trainer, first)["features"], ended(trainer, named)["features"]) == (None, ["age"])
-    assert learnt_from(ended(trainer, first)) == "age"
+    assert not_chosen(ended(trainer, named)) == ["town"]
 
     put(trainer, monkeypatch, "age,visits,town,churned\n1,7,a,yes\n2,8,b,no\n")
     monkeypatch.chdir(fake)
 
-    again = [trainer.post(f"{job}/retry").headers["location"] for job in (first, named)]
-    assert [learnt_from(ended(trainer, job)) for job in again] == ["age,visits", "age"]
+    again = [ended(trainer, trainer.post(f"{job}/retry").headers["location"]) for job in (first, named)]
+    assert [job["detail"] for job in again] == ["", '["age"]\n']
+    assert [not_chosen(job) for job in again] == [[], ["visits", "town"]]
 
 
 @pytest.mark.slow
@@ -596,9 +614,56 @@ def test_all_columns_that_an_upload_accepts_are_learnt_from_however_long_their_n
     monkeypatch.chdir(fake)
     child("import hashlib; end('failed', hashlib.sha256(sys.stdin.buffer.read()).hexdigest())")
 
-    job = ended(trainer, start(trainer, model="churn", dataset="churn", target="churned"))
+    job = ended(trainer, start(trainer, model="churn", dataset="churn", target="churned", features=names))
 
-    assert job["detail"] == hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    assert job["detail"] == hashlib.sha256(f"{json.dumps(names)}\n".encode()).hexdigest()
+
+
+def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
+    trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Path.cwd()
+    put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
+    monkeypatch.chdir(fake)
+    child("end('failed', sys.stdin.read())")
+    options = {
+        "types": {"age": "categorical"},
+        "task": "classification",
+        "split": {"group": "town"},
+        "rare_classes": "merge",
+        "missing_values": ["", "?"],
+    }
+
+    first = ended(trainer, location := start(trainer, model="churn", dataset="churn", target="churned", **options))
+    again = ended(trainer, trainer.post(f"{location}/retry").headers["location"])
+
+    for job in (first, again):
+        assert json.loads(job["detail"]) == options
+        assert {name: job[name] for name in options} == options | {"split": {"time": None, "group": "town"}}
+        assert (job["features"], job["left_out"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        ({"target": "churn"}, "target", "perhaps 'churned' is meant"),
+        ({"target": "churned", "features": ["agee"]}, "features.0", "perhaps 'age' is meant"),
+        ({"target": "churned", "types": {"twon": "numeric"}}, "types", "perhaps 'town' is meant"),
+        ({"target": "churned", "task": "regression"}, "task", "the target has texts that are no numbers"),
+    ],
+)
+def test_columns_and_options_that_do_not_fit_the_data_set_are_refused_at_once_with_the_nearest_name(
+    trainer: TestClient, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], field: str, said: str
+) -> None:
+    fake = Path.cwd()
+    put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
+    monkeypatch.chdir(fake)
+
+    problem = assert_problem(trainer.post("/train", json={"model": "churn", "dataset": "churn", **asked}), 422)
+
+    assert problem["errors"][0]["feature"] == field
+    assert said in problem["errors"][0]["problem"]
+    assert trainer.get("/train").json()["jobs"] == []
 
 
 def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
@@ -608,9 +673,9 @@ def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None
     assert answer.status_code in (200, 201), answer.text
 
 
-def learnt_from(job: dict[str, Any]) -> str:
-    """Return the columns that the training process was told to learn from, which it ended with."""
-    return ",".join(json.loads(job["detail"]))
+def not_chosen(job: dict[str, Any]) -> list[str]:
+    """Return the columns that a job names as not chosen."""
+    return [column["name"] for column in job["left_out"] if column["reason"] == "not_chosen"]
 
 
 def test_unfinished_training_is_not_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:

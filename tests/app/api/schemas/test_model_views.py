@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from modelstore import Baseline, GateReport, ModelRepository
+from modelstore import Baseline, BooleanFeature, GateReport, LeftOut, ModelRepository, Target
 from tests.app.broken import damage
 from tests.app.problems import assert_problem
 from tests.fakes import MeanModel, manifest_for, publish, script
@@ -42,6 +42,35 @@ def test_version_shows_where_it_comes_from_but_no_golden_rows(client: TestClient
     assert shown["baselines"] == {"knn": {"accuracy": 0.5, "log_loss": 0.7}}
     assert shown["lineage"]["code"] == "0.1.0"
     assert "golden" not in shown
+
+
+def test_version_shows_each_column_with_its_type_and_values_the_target_and_what_was_left_out(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    model = MeanModel(2, 0.0)
+    data = script(model)
+    manifest = manifest_for(model, data)
+    changes = {
+        "features": (
+            manifest.features[0],
+            BooleanFeature(name="wild", true_values=("yes",), false_values=("no",), true=3, false=4, missing=1),
+        ),
+        "target": Target(name="kind"),
+        "left_out": (LeftOut(name="id", reason="id", detail="unique in all 8 rows"),),
+        "missing_values": ("", "?"),
+    }
+    repository.publish(manifest.model_copy(update=changes), data)
+
+    shown = client.get("/models/means/versions/2").json()
+
+    assert [(column["name"], column["type"]) for column in shown["features"]] == [
+        ("left", "numeric"),
+        ("wild", "boolean"),
+    ]
+    wild = shown["features"][1]
+    assert (wild["trueValues"], wild["true"], wild["missing"]) == (["yes"], 3, 1)
+    assert (shown["task"], shown["target"]["name"], shown["missingValues"]) == ("classification", "kind", ["", "?"])
+    assert shown["left_out"] == [{"name": "id", "reason": "id", "detail": "unique in all 8 rows"}]
 
 
 def test_serving_version_is_shown_as_such(steady: TestClient) -> None:

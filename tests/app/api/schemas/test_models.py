@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.schemas.models import example_of
+from modelstore import CategoricalFeature
 from tests.app.problems import assert_problem
+from tests.modelstore.samples import sample_manifest
 
 
 @pytest.mark.parametrize("model", ["means", "thirds"])
@@ -18,6 +21,16 @@ def test_example_works_as_it_stands(steady: TestClient, model: str) -> None:
 
     assert answer.status_code == 200
     assert "warnings" not in answer.json()
+
+
+def test_example_is_a_row_of_medians_and_of_names_where_a_column_is_no_number() -> None:
+    numeric = sample_manifest()
+    category = CategoricalFeature(name="soil", categories={"sand": 5, "clay": 9})
+    typed = numeric.model_copy(update={"features": (numeric.features[0], category)})
+
+    assert example_of(numeric).model_dump()["body"] == {"instances": [[3.0, 1.5]]}
+    assert example_of(typed).model_dump()["body"] == {"instances": [{"petal length": 3.0, "soil": "clay"}]}
+    assert numeric.golden.features[0] != (3.0, 1.5)
 
 
 @pytest.mark.parametrize("query", ["", "versions=1", "versions=1,2,3", "versions=a,b", "versions=0,1", "versions=1,-2"])

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.process.commands import confine, inspection_command, training_command, training_environment
+from app.jobs.process.commands import (
+    confine,
+    inspection_command,
+    training_command,
+    training_environment,
+    waiting_command,
+)
 from app.settings import Settings
 
 
@@ -29,9 +35,14 @@ def test_child_gets_the_variables_that_programs_need_and_no_other(monkeypatch: p
     assert not [name for name in environment if name.startswith("TABSERVE_")]
 
 
-def test_confined_command_says_its_memory_and_its_parent() -> None:
-    whole = confine(inspection_command(Path("table.csv")), 1 << 30)
+def test_confined_command_says_its_memory_its_niceness_and_its_parent() -> None:
+    whole = confine(waiting_command(), 1 << 30, 7)
 
     assert whole[whole.index("--memory") + 1] == str(1 << 30)
+    assert whole[whole.index("--niceness") + 1] == "7"
     assert whole[whole.index("--parent") + 1] == str(os.getpid())
-    assert whole[whole.index("--") + 1 :] == [sys.executable, "-m", "training", "inspect", "table.csv", "--json"]
+    assert whole[whole.index("--") + 1 :] == [sys.executable, "-m", "training", "wait"]
+
+
+def test_file_is_inspected_by_the_command_that_people_use() -> None:
+    assert inspection_command(Path("table.csv"))[1:] == ["-m", "training", "inspect", "table.csv", "--json"]

@@ -20,8 +20,8 @@ MEMORY_BYTES = 1 << 30
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 
-def run(source: str, memory_bytes: int = MEMORY_BYTES) -> subprocess.CompletedProcess[str]:
-    command = confine([*PYTHON, source], memory_bytes)
+def run(source: str, memory_bytes: int = MEMORY_BYTES, niceness: int = 19) -> subprocess.CompletedProcess[str]:
+    command = confine([*PYTHON, source], memory_bytes, niceness)
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
 
@@ -33,10 +33,11 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_child_is_nice_and_the_first_to_go_when_memory_is_short() -> None:
-    done = run("import os; print(os.nice(0), open('/proc/self/oom_score_adj').read())")
+@pytest.mark.parametrize("niceness", [0, 7, 19])
+def test_child_is_as_nice_as_told_and_the_first_to_go_when_memory_is_short(niceness: int) -> None:
+    done = run("import os; print(os.nice(0), open('/proc/self/oom_score_adj').read())", niceness=niceness)
 
-    assert done.stdout.split() == ["19", "500"]
+    assert done.stdout.split() == [str(min(19, os.nice(0) + niceness)), "500"]
 
 
 def test_child_has_no_core_file_and_so_much_memory() -> None:
@@ -49,7 +50,7 @@ def test_limit_of_the_system_is_kept_where_it_is_lower() -> None:
     lower = "import resource as r, subprocess as s, sys; r.setrlimit(r.RLIMIT_DATA, (1 << 29, 1 << 29))\n"
     shows = "import resource as r; print(r.getrlimit(r.RLIMIT_DATA)[0])"
     starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.jobs.process.commands import confine; "
-    source = f"{starts}{lower}s.run(confine([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}))"
+    source = f"{starts}{lower}s.run(confine([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}, 0))"
 
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
 
@@ -66,7 +67,7 @@ def test_child_that_wants_more_memory_does_not_get_it() -> None:
 def test_child_inherits_no_file_that_this_process_has_open(tmp_path: Path) -> None:
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
-        command = confine([*PYTHON, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"], MEMORY_BYTES)
+        command = confine([*PYTHON, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"], MEMORY_BYTES, 0)
         done = subprocess.run(command, capture_output=True, text=True, check=True, close_fds=False)
 
     assert done.stdout.strip() == "[0, 1, 2, 3]"  # the last is the look at the folder itself
@@ -92,7 +93,7 @@ def test_f17_child_knows_where_temporary_files_and_caches_go(monkeypatch: pytest
 
 
 def test_command_that_is_not_there_is_named() -> None:
-    command = confine(["/nowhere/python"], MEMORY_BYTES)
+    command = confine(["/nowhere/python"], MEMORY_BYTES, 0)
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -103,7 +104,7 @@ def test_command_that_is_not_there_is_named() -> None:
 
 
 def test_child_whose_parent_is_gone_before_it_begins_does_nothing() -> None:
-    command = confine([*PYTHON, "print('alive')"], MEMORY_BYTES)
+    command = confine([*PYTHON, "print('alive')"], MEMORY_BYTES, 0)
     command[command.index("--parent") + 1] = "1"
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -122,7 +123,7 @@ print(os.getpid(), flush=True); sum(range(10 ** 12))
 PARENT = """
 import subprocess, sys; sys.path.insert(0, sys.argv[1])
 from app.jobs.process.commands import confine
-subprocess.run(confine([sys.executable, "-c", sys.argv[2]], 1 << 30), start_new_session=True)
+subprocess.run(confine([sys.executable, "-c", sys.argv[2]], 1 << 30, 0), start_new_session=True)
 """
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.training.samples import clouds
-from training.data.splits import Dataset
+from training.data.dataset import Dataset
 from training.learners.mlp.batches import Batches, Chunk, class_weights
 from training.preprocessing.scaler import StandardScaler, fit_scaler
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, collect, settings, shuffled_labels
 from training.config.recipe import TrainingSettings
-from training.data.splits import Dataset, hold_out_validation
+from training.data.dataset import Dataset
+from training.data.splits import hold_out_validation
 from training.errors import Diverged
 from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner

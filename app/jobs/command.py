@@ -1,0 +1,46 @@
+"""The command that runs the training of a job.
+
+This module must not know processes or tables.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from app.jobs.process.commands import training_command
+from app.jobs.records import TrainingJob
+from app.settings import Settings
+from modelstore import DataOptions, Permit
+
+
+def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Settings) -> list[str]:
+    """Return the command line of a job's training.
+
+    Args:
+        job: the training.
+        data: file of its data set; None if it uses a recipe.
+        permit: to publish its version.
+        settings: folders of the service.
+    """
+    options: list[str] = []
+    if data is not None:
+        options = ["--data", str(data), "--target", str(job.target)]
+        options += ["--options", "-"] if job.options != DataOptions() else []
+        options += ["--features", "-"] if job.features is not None else []
+    return training_command(
+        settings,
+        *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
+        *("--activate", job.activate, "--keep", str(settings.keep_versions)),
+        *("--overrides", json.dumps(job.overrides), *options),
+    )
+
+
+def input_of(job: TrainingJob) -> bytes:
+    """Return the standard input of the process: a line with the options of the data, and one with the features.
+
+    Each line is there only if the request has such. They are no arguments, which Linux limits to 128 KiB.
+    """
+    options = job.options.to_dict()
+    lines = [*([options] if options else ()), *([job.features] if job.features is not None else ())]
+    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()

@@ -1,0 +1,58 @@
+"""The options of a table on the command line: one by one, or as one document."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelstore import DataOptions, Split
+from training.config.options import OptionTexts
+from training.errors import RecipeError
+
+
+def test_nothing_said_is_the_defaults() -> None:
+    assert OptionTexts().read() == DataOptions()
+
+
+def test_single_options_and_one_document_say_the_same() -> None:
+    wanted = DataOptions(
+        types={"zip": "categorical", "a=b": "numeric"},
+        task="classification",
+        split=Split(time="day"),
+        rare_classes="merge",
+        missing_values=("", "n.a.", "a,b"),
+    )
+
+    single = OptionTexts(
+        types=("zip=categorical", "a=b=numeric"),
+        task="classification",
+        split="time=day",
+        rare_classes="merge",
+        missing_values=',n.a.,"a,b"',
+    )
+
+    assert single.read() == OptionTexts(document=wanted.model_dump_json()).read() == wanted
+
+
+def test_single_option_replaces_that_of_the_document() -> None:
+    assert OptionTexts(document='{"task": "regression", "types": {"x": "numeric"}}', task="classification").read() == (
+        DataOptions(task="classification", types={"x": "numeric"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        (OptionTexts(document="["), r"--options: expected a JSON object"),
+        (OptionTexts(document="[]"), r"--options: expected a JSON object"),
+        (OptionTexts(document='{"typ": {}}'), r"options: typ: expected types, perhaps"),
+        (OptionTexts(types=("zip",)), r"--type: expected COLUMN=TYPE, as in zip=categorical, got 'zip'"),
+        (OptionTexts(types=("zip=number",)), r"options: types.zip: expected 'numeric', 'categorical'"),
+        (OptionTexts(split="day"), r"--split: expected time=COLUMN or group=COLUMN, got 'day'"),
+        (OptionTexts(split="days=day"), r"options: split.days: expected one of the fields time, group"),
+        (OptionTexts(task="guess"), r"options: task: expected 'classification' or 'regression', got 'guess'"),
+        (OptionTexts(task="regression", rare_classes="merge"), r"no rare_classes beside task = regression"),
+    ],
+)
+def test_wrong_options_are_named(texts: OptionTexts, problem: str) -> None:
+    with pytest.raises(RecipeError, match=problem):
+        texts.read()

@@ -1,0 +1,26 @@
+"""Rows with their targets: the task, and rows in another order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.training.samples import clouds
+
+
+def test_rows_without_classes_are_those_of_a_regression() -> None:
+    rows = clouds(6)
+
+    assert rows.task == "classification"
+    assert replace(rows, classes=(), y=np.arange(6.0)).task == "regression"
+
+
+def test_reordering_moves_whole_rows() -> None:
+    rows, order = clouds(50), np.random.default_rng(0).permutation(50)
+    expected = rows.rows(order)
+
+    rows.reorder(order)
+
+    for name in ("x", "y", "lines", "marks"):
+        assert np.array_equal(getattr(rows, name), getattr(expected, name))

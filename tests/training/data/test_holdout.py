@@ -1,0 +1,81 @@
+"""Hold rows out: by hash, by time, by group, or shuffled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.samples import clouds
+from training.data.columns import Column
+from training.data.dataset import Dataset
+from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled, position, text_mark
+
+WAYS = [Hashed(), Shuffled(), Shuffled(stratify=True), Latest("x0"), Grouped("x1")]
+
+
+def with_marks(rows: Dataset) -> Dataset:
+    marks = np.array([text_mark(str(line)) for line in rows.lines], dtype=np.uint64)
+    return replace(rows, marks=marks)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=repr)
+def test_every_row_is_on_one_side(way: HoldOut) -> None:
+    rows = with_marks(clouds(200))
+
+    for rest, held_out in (way.test(rows, 0.2), way.validation(rows, 0.2, 3)):
+        assert sorted((*rest, *held_out)) == list(range(200))
+        assert len(held_out) == pytest.approx(40, abs=24)
+
+
+def test_places_are_those_of_splitmix64_with_the_key_as_seed() -> None:
+    """Reference: the third and fourth outputs for seed 0, from the reference implementation by S. Vigna."""
+    golden = 0x9E3779B97F4A7C15
+    states = np.array([golden * n % 2**64 for n in (3, 4)], dtype=np.uint64)
+
+    assert (position(states, 0) * 2**53).astype(np.int64).tolist() == [
+        0x06C45D188009454F >> 11,
+        0xF88BB8A8724C81EC >> 11,
+    ]
+
+
+def test_test_and_validation_rows_are_drawn_independently() -> None:
+    marks = np.random.default_rng(0).integers(0, 2**63, 20_000).astype(np.uint64)
+
+    first, second = (position(marks, key) < 0.2 for key in (1, 2))
+
+    assert (first & second).mean() == pytest.approx(0.04, abs=0.006)
+
+
+def test_a_tiny_table_has_a_row_on_both_sides() -> None:
+    rows = with_marks(clouds(5))
+
+    for share in (1e-9, 1 - 1e-9):
+        assert all(map(len, Hashed().test(rows, share)))
+
+
+def test_groups_of_text_are_told_apart_by_their_text_and_not_by_their_code() -> None:
+    groups = tuple(f"person {n}" for n in range(20))
+    rows = clouds(400, features=2)
+    rows.x[:, 0] = np.arange(400) % 20
+    here = replace(rows, columns=(Column("who", "categorical", groups), Column("x1")))
+    backwards = replace(rows, columns=(Column("who", "categorical", groups[::-1]), Column("x1")))
+
+    def named(data: Dataset) -> set[str]:
+        _, held_out = Grouped("who").test(data, 0.3)
+        return {data.columns[0].texts[int(code)] for code in data.x[held_out, 0]}
+
+    assert 0 < len(named(here)) < 20
+    assert named(here) == named(backwards)
+
+
+def test_rows_without_a_time_are_never_held_out() -> None:
+    rows = clouds(100, features=1)
+    rows.x[:, 0] = np.arange(100)
+    rows.x[::2] = np.nan
+
+    rest, held_out = Latest("x0").test(rows, 0.2)
+
+    assert held_out.tolist() == list(range(81, 100, 2))
+    assert len(rest) == 90

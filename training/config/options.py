@@ -1,0 +1,73 @@
+"""Read the options of a table from the command line: types, task, split, rare classes, missing values."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from modelstore import DataOptions
+from training.config.recipe import recipe_error
+from training.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class OptionTexts:
+    """The options as texts; see `python -m training fit --help`.
+
+    Attributes:
+        document: a JSON object with the fields of `DataOptions`.
+        types: `COLUMN=TYPE` texts.
+        split: `time=COLUMN` or `group=COLUMN`.
+        missing_values: texts separated by commas, quoted as in CSV.
+    """
+
+    document: str | None = None
+    types: Sequence[str] = ()
+    task: str | None = None
+    split: str | None = None
+    rare_classes: str | None = None
+    missing_values: str | None = None
+
+    def read(self) -> DataOptions:
+        """Return the options; single ones replace those of the document.
+
+        Raises:
+            RecipeError: naming the option, the expected and the actual value.
+        """
+        fields = _object(self.document)
+        if self.types:
+            fields["types"] = dict(
+                _assignment("--type", text, "COLUMN=TYPE, as in zip=categorical") for text in self.types
+            )
+        if self.split is not None:
+            fields["split"] = dict([_assignment("--split", self.split, "time=COLUMN or group=COLUMN")])
+        if self.missing_values is not None:
+            fields["missing_values"] = next(csv.reader([self.missing_values]), [""])
+        single = {"task": self.task, "rare_classes": self.rare_classes}
+        fields |= {name: value for name, value in single.items() if value is not None}
+        try:
+            return DataOptions.model_validate_json(json.dumps(fields))
+        except ValidationError as error:
+            raise recipe_error("options", error, DataOptions) from error
+
+
+def _object(document: str | None) -> dict[str, object]:
+    try:
+        fields = json.loads(document) if document else {}
+    except ValueError as error:
+        raise RecipeError("--options", "", f"a JSON object ({error})", document) from error
+    if not isinstance(fields, dict):
+        raise RecipeError("--options", "", "a JSON object", document)
+    return fields
+
+
+def _assignment(option: str, text: str, form: str) -> tuple[str, str]:
+    """Split `name=value` at the last equals sign of a type, which holds none, or at the first of a split."""
+    name, equals, value = text.rpartition("=") if option == "--type" else text.partition("=")
+    if not equals:
+        raise RecipeError(option, "", form, text)
+    return name, value

@@ -1,0 +1,66 @@
+"""Rows with their targets.
+
+It must not know files. N is rows, F features, W cells of a row and K classes everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelstore import Task
+from training.data.columns import Column
+from training.data.repeats import Marks
+
+SPARE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with their classes or values.
+
+    Attributes:
+        x: cells, float32, shape (N, W); NaN is missing.
+        y: class indices, int64, shape (N,), 0 to K - 1; of a regression the values, float64, shape (N,).
+        columns: F feature columns in the order of their cells.
+        classes: K names in class order; empty for a regression.
+        lines: line of each row in its data file, the header being line 1, shape (N,).
+        marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
+    """
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[Any]
+    columns: tuple[Column, ...]
+    classes: tuple[str, ...]
+    lines: npt.NDArray[np.int64]
+    marks: Marks
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the feature columns, length F."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def task(self) -> Task:
+        """Return what is learnt."""
+        return "classification" if self.classes else "regression"
+
+    def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
+        """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
+        return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
+
+    def reorder(self, order: npt.NDArray[np.int64]) -> None:
+        """Reorder the rows in place, a few columns at a time to bound memory."""
+        columns = max(1, SPARE_BYTES // (4 * len(order)))
+        for first in range(0, self.x.shape[1], columns):
+            some = slice(first, first + columns)
+            self.x[:, some] = self.x[order, some]
+        self.y[:] = self.y[order]
+        self.lines[:] = self.lines[order]
+        self.marks[:] = self.marks[order]

@@ -1,0 +1,190 @@
+"""Ways to hold rows out: by a hash of their content, by time, by group, or shuffled.
+
+Each way gives positions of the remaining and of the held-out rows. It must not know files or networks. N is rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+
+from training.data.columns import cells_of
+from training.data.dataset import Dataset
+from training.data.repeats import Marks, mark
+
+Ints = npt.NDArray[np.int64]
+Sides = tuple[Ints, Ints]
+"""Positions of the remaining and of the held-out rows."""
+
+TEST_KEY = 0x7E57
+VALIDATION_KEY = 0x7A11D
+
+
+class HoldOut(Protocol):
+    """A way to hold rows out."""
+
+    def test(self, whole: Dataset, fraction: float) -> Sides:
+        """Hold out about this share of the rows for testing."""
+        ...
+
+    def validation(self, train: Dataset, fraction: float, seed: int) -> Sides:
+        """Hold out about this share of the training rows for early stopping; `seed` is for ways that draw."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Draw rows by a seed: a table that has grown gives other test rows.
+
+    Attributes:
+        split_seed: seed of the test rows.
+        stratify: whether each class has the same share on both sides; validation rows of classes always have.
+    """
+
+    split_seed: int = 42
+    stratify: bool = False
+
+    def test(self, whole: Dataset, fraction: float) -> Sides:
+        """Hold out rows as the tutorials do, unless stratified."""
+        if self.stratify and whole.classes:
+            return stratify(whole.y, fraction, self.split_seed)
+        try:
+            train, test = train_test_split(np.arange(len(whole)), test_size=fraction, random_state=self.split_seed)
+        except ValueError:
+            return _sides(np.ones(len(whole), dtype=np.bool_))  # the caller says that no rows are left
+        return train, test
+
+    def validation(self, train: Dataset, fraction: float, seed: int) -> Sides:
+        """Hold out rows stratified by class; of a regression at random."""
+        classes = train.y if train.classes else np.zeros(len(train), dtype=np.int64)
+        return stratify(classes, fraction, seed)
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Take rows by a hash of their content: a row keeps its side in a grown, shuffled or shortened table.
+
+    Rows with equal values have one side. Shares vary by chance. The key is part of the hash, so test and validation
+    rows are drawn independently of each other.
+    """
+
+    def test(self, whole: Dataset, fraction: float) -> Sides:
+        """Hold out rows by their marks."""
+        return _first(position(whole.marks, TEST_KEY), fraction)
+
+    def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
+        """Hold out rows by their marks, with another key."""
+        return _first(position(train.marks, VALIDATION_KEY), fraction)
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Hold out the latest rows by a column of dates or numbers; rows of one time stay on one side.
+
+    Rows without a time are never held out.
+    """
+
+    column: str
+
+    def test(self, whole: Dataset, fraction: float) -> Sides:
+        """Hold out the latest rows."""
+        times = self._times(whole)
+        known = np.sort(times[~np.isnan(times)])
+        if not len(known):
+            return _sides(np.zeros(len(whole), dtype=np.bool_))
+        first = known[min(len(known) - 1, int(np.ceil(len(known) * (1 - fraction))))]
+        return _sides(times >= first)
+
+    def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
+        """Hold out the latest of the training rows."""
+        return self.test(train, fraction)
+
+    def _times(self, rows: Dataset) -> npt.NDArray[np.float64]:
+        cells = rows.x[:, _cells(rows, self.column)].astype(np.float64)  # (N, 1 or 2)
+        days: npt.NDArray[np.float64] = cells[:, 0] if cells.shape[1] == 1 else cells[:, 0] + cells[:, 1] / 86_400
+        return days
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Hold out whole groups: all rows with one value of a column are on one side."""
+
+    column: str
+
+    def test(self, whole: Dataset, fraction: float) -> Sides:
+        """Hold out groups by a hash of their value."""
+        return _first(position(self._groups(whole), TEST_KEY), fraction)
+
+    def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
+        """Hold out groups of the training rows, with another key."""
+        return _first(position(self._groups(train), VALIDATION_KEY), fraction)
+
+    def _groups(self, rows: Dataset) -> Marks:
+        column = rows.columns[rows.features.index(self.column)]
+        cells = rows.x[:, _cells(rows, self.column)]
+        groups = np.zeros(len(rows), dtype=np.uint64)
+        if column.type == "categorical":
+            marks = np.array([text_mark(text) for text in (*column.texts, "")], dtype=np.uint64)
+            return marks[np.nan_to_num(cells[:, 0], nan=len(column.texts)).astype(np.int64)]
+        for cell in cells.T:
+            mark(groups, np.nan_to_num(cell.astype(np.float64)))
+        return groups
+
+
+def position(marks: Marks, key: int) -> npt.NDArray[np.float64]:
+    """Return a place between 0 and 1 for each mark, which a key makes independent of those by other keys.
+
+    Source: the finaliser of splitmix64, Steele, Lea & Flood, OOPSLA 2014, figure 14.
+    """
+    bits = marks ^ np.uint64(key * 0x9E3779B97F4A7C15 % 2**64)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits ^= bits >> np.uint64(31)
+    places: npt.NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return places
+
+
+def text_mark(text: str) -> int:
+    """Return a 64-bit hash of a text that is the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def stratify(y: npt.NDArray[Any], fraction: float, seed: int) -> Sides:
+    """Return shuffled positions of the remaining and of the held-back rows, with the same share of each class.
+
+    Args:
+        y: class indices, shape (N,).
+        fraction: share to hold back, above 0 and below 1; at least one row of each class but not all of them.
+        seed: seed of the selection and of the order.
+    """
+    order = np.random.default_rng(seed).permutation(len(y))
+    by_class = y[order].astype(np.uint16).argsort(kind="stable")  # two bytes are sorted by radix, in O(N)
+    held_back = np.zeros(len(y), dtype=np.bool_)
+    counts = np.bincount(y)
+    for last, share in zip(counts.cumsum().tolist(), _shares(counts, fraction).tolist(), strict=True):
+        held_back[by_class[last - share : last]] = True
+    return order[~held_back], order[held_back]
+
+
+def _shares(counts: Ints, fraction: float) -> Ints:
+    """Return the number of rows to hold back per class, at least one but not all, shape (K,)."""
+    shares: Ints = np.rint(counts * fraction).astype(np.int64).clip(1, None)
+    return np.minimum(shares, counts - 1).clip(0, None)
+
+
+def _first(places: npt.NDArray[np.float64], fraction: float) -> Sides:
+    """Hold out rows by their place; in a small table, where chance leaves a side empty, the first or the last row."""
+    return _sides(places < min(max(fraction, np.nextafter(places.min(), 1)), places.max()))
+
+
+def _sides(held_out: npt.NDArray[np.bool_]) -> Sides:
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _cells(rows: Dataset, column: str) -> slice:
+    return cells_of(rows.columns)[rows.features.index(column)]
