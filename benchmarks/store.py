@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modelstore import ModelRepository
+from modelstore import ModelRepository, NumericFeature
 
 PROJECT = Path(__file__).resolve().parent.parent
 MODEL = "iris"
@@ -42,8 +42,8 @@ class Store:
     def rows(self, n: int) -> Rows:
         """Return rows inside the training range, with one decimal as in the data set, float32, shape (n, F)."""
         manifest = ModelRepository(self.folder).find(MODEL, VERSIONS[0]).manifest()
-        low = [feature.min for feature in manifest.features]
-        high = [feature.max for feature in manifest.features]
+        numbers = [feature for feature in manifest.features if isinstance(feature, NumericFeature)]
+        low, high = [feature.min for feature in numbers], [feature.max for feature in numbers]
         drawn = np.random.default_rng(7).uniform(low, high, (n, len(low)))
         return np.clip(np.round(drawn, 1), low, high).astype(np.float32)  # (n, F)
 

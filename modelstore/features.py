@@ -65,9 +65,14 @@ class _Column(Record):
 
 
 class NumericFeature(Distribution, _Column):
-    """A column of numbers; its cell is the number, NaN if missing."""
+    """A column of numbers; its cell is the number, NaN if missing.
+
+    Attributes:
+        reading: how numbers are written in the training file, one of `modelstore.numbers.READINGS`.
+    """
 
     type: Literal["numeric"] = "numeric"
+    reading: str = "plain"
 
 
 class CategoricalFeature(_Column):
@@ -105,7 +110,7 @@ class DatetimeFeature(_Column):
     """A column of dates or times; its two cells are whole days since 1970-01-01 and seconds of that day.
 
     Attributes:
-        format: `default` for ISO 8601, else a pattern of `strptime`, as in Frictionless Table Schema.
+        format: `default` for ISO 8601, else a pattern of `modelstore.dates.FORMATS`, as in Frictionless Table Schema.
         min: earliest time of the training split in ISO 8601; `max` is the latest.
         quantiles: the nine inner deciles of the days, ascending.
     """

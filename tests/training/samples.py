@@ -14,7 +14,7 @@ import numpy as np
 from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
 from training.config.recipe import Recipe, TrainingSettings, parse_recipe
 from training.config.run import TrainingRun
-from training.data.columns import Column
+from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Fitted
@@ -51,6 +51,31 @@ def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0
         np.arange(rows) + 2,
         np.arange(rows, dtype=np.uint64),
     )
+
+
+TYPED = (
+    Column("amount"),
+    Column("plan", "categorical", ("basic", "plus", "gold"), counts=(1, 1, 1)),
+    Column("paperless", "boolean", ("No", "Yes")),
+    Column("since", "datetime"),
+    Column("city", "categorical", ("Ulm", "Bonn"), counts=(1, 1)),
+)
+
+
+def typed(rows: int = 300, *, seed: int = 0, gaps: float = 0.1) -> Dataset:
+    """Return rows of every type of column, whose class depends on plan and amount; `gaps` is the share of NaN cells.
+
+    "city" has the code of other texts, "plan" has not.
+    """
+    generator = np.random.default_rng(seed)
+    amount, plan, city = generator.normal(50, 20, rows), generator.integers(0, 3, rows), generator.integers(0, 3, rows)
+    day, second = generator.integers(-20_000, 30_000, rows), generator.integers(0, 86_400, rows)
+    x = np.column_stack([amount, plan, generator.integers(0, 2, rows), day, second, city]).astype(np.float32)
+    y = ((amount > 50) ^ (plan == 1)).astype(np.int64)
+    empty = generator.random((rows, len(TYPED))) < gaps
+    for column, cells in enumerate(cells_of(TYPED)):
+        x[empty[:, column], cells] = np.nan
+    return Dataset(x, y, TYPED, ("stays", "leaves"), np.arange(rows) + 2, np.arange(rows, dtype=np.uint64))
 
 
 def shuffled_labels(dataset: Dataset, seed: int = 0) -> Dataset:

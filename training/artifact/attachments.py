@@ -32,7 +32,7 @@ def make_attachments(candidate: Candidate, recipe: Recipe, splits: Splits, repor
         "loss.png": lambda: plots.loss_curves(candidate.history, f"{recipe.network}: loss while training"),
         "confusion.png": lambda: plots.confusion_matrix(test, f"{recipe.network}: {test.rows} test rows"),
     }
-    if len(splits.train.features) == 2:
+    if [column.type for column in splits.train.columns] == ["numeric", "numeric"]:
         units = [recipe.data.units.get(name, "") for name in splits.train.features]
         title = f"{recipe.network}: decision boundary and {test.rows} test rows"
         makers["boundary.png"] = lambda: plots.decision_boundary(predict, splits.test, units, title)

@@ -1,4 +1,4 @@
-"""Build the manifest of a version: features, golden rows, lineage.
+"""Build the manifest of a version: golden rows and lineage; `features.py` describes its columns.
 
 It must not know the training loop or the store.
 """
@@ -16,25 +16,27 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import (
+    MISSING_VALUES,
     Baseline,
     Evaluation,
     GateReport,
     GoldenRows,
     Lineage,
     Manifest,
-    NumericFeature,
     Signature,
     golden_row_limits,
 )
 from modelstore.manifest import OUTPUTS
+from training.artifact.features import describe_features
 from training.config.recipe import Recipe
+from training.data.columns import cells_of
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.learners.protocol import Predict
-from training.preprocessing.scaler import moments
 
-DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 GOLDEN_SPREAD = 16
+TOLERANCE = 1e-5
+ROUNDING = 1e-6  # of an answer: some units in the last place of float32
 LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas")
 
 
@@ -58,11 +60,13 @@ def build_manifest(
         created=datetime.now(UTC),
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
-        signature=Signature.for_output(OUTPUTS["classification"], len(train.classes), cells=len(train.features)),
+        task=train.task,
+        signature=Signature.for_output(OUTPUTS[train.task], len(train.classes) or 1, cells=train.x.shape[1]),
         features=describe_features(train, recipe.data.units),
         target=splits.target,
         classes=train.classes,
         left_out=splits.left_out,
+        missing_values=MISSING_VALUES if recipe.data.missing_values is None else recipe.data.missing_values,
         golden=golden,
         metrics=dict(metrics),
         baselines=dict(baselines),
@@ -72,56 +76,50 @@ def build_manifest(
     )
 
 
-def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[NumericFeature, ...]:
-    """Return the unit and the training-split statistics of each column; std has ddof = 0.
-
-    Range and deciles are the shortest decimals that read back as the same float32: 4.3, not 4.300000190734863.
-    """
-    mean, variance = moments(train.x)
-    ascending = (np.sort(column) for column in train.x.T)  # one at a time; sorting is faster than np.quantile
-    return tuple(
-        NumericFeature(
-            name=name,
-            unit=units.get(name, ""),
-            mean=float(mean[position]),
-            std=math.sqrt(variance[position]),
-            min=_shortest(column[0]),
-            max=_shortest(column[-1]),
-            quantiles=_deciles(column),
-        )
-        for position, (name, column) in enumerate(zip(train.features, ascending, strict=True))
-    )
-
-
-def _deciles(column: npt.NDArray[np.float32]) -> tuple[float, ...]:
-    """Return the nine inner deciles of one sorted column (N,), ascending, interpolated as `np.quantile` does."""
-    positions = np.array(DECILES) * (len(column) - 1)
-    below = positions.astype(np.int64)
-    low, high = column[below].astype(np.float64), column[np.minimum(below + 1, len(column) - 1)].astype(np.float64)
-    deciles = np.maximum.accumulate((low + (high - low) * (positions - below)).astype(np.float32))
-    # interpolation may round slightly past a neighbour
-    return tuple(_shortest(value) for value in deciles.clip(column[0], column[-1]))
-
-
-def _shortest(value: np.float32) -> float:
-    return float(str(value))
-
-
 def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
-    """Return golden rows, with the eager model's probabilities, that verify a copy of the model.
+    """Return golden rows, with the eager model's outputs, that verify a copy of the model.
 
-    They are the training rows with the smallest and the largest value of each feature, and rows spread evenly over
-    the training and the test split; small data sets repeat rows. If rows are so wide that these would be too many, an
-    evenly spread part of each kind is taken.
+    They are one row of missing cells only, one whose texts are no category, the training rows with the smallest and the
+    largest value of each cell and those with a missing one, and rows spread evenly over the training and the test
+    split; small data sets repeat rows. If rows are so wide that these would be too many, an evenly spread part of each kind is
+    taken.
     """
-    least, most = golden_row_limits(train.x.shape[1], len(train.classes))
-    extremes = np.unique([place for column in train.x.T for place in (column.argmin(), column.argmax())])
+    least, most = golden_row_limits(train.x.shape[1], len(train.classes) or 1)
+    extremes = np.unique([place for column in train.x.T for place in _extremes(column)])
     spread = min(GOLDEN_SPREAD, most // 3)
-    kinds = (train.x[_evenly(extremes, most - 2 * spread)], _evenly(train.x, spread), _evenly(test.x, spread))
-    chosen = np.concatenate(kinds)
-    chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, F)
-    exact = chosen.astype(np.float32).astype(np.float64)
-    return GoldenRows(features=_nest(exact), outputs=_nest(predict(exact)))
+    made = _made_rows(train)[: max(0, most - 2 * spread - 1)]
+    kinds = (made, train.x[_evenly(extremes, most - 2 * spread - len(made))], _evenly(train.x, spread))
+    chosen = np.concatenate((*kinds, _evenly(test.x, spread)))
+    chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, W)
+    outputs = predict(chosen)
+    features = tuple(tuple(None if math.isnan(cell) else cell for cell in row) for row in chosen.tolist())
+    return GoldenRows(features=features, outputs=_nest(outputs), tolerance=_tolerance(train, outputs))
+
+
+def _extremes(column: npt.NDArray[np.float32]) -> list[int]:
+    """Return the rows with the smallest and the largest value of a cell, and one without a value, if there are any."""
+    missing = np.isnan(column)
+    if missing.all():
+        return [0]
+    ends = [int(np.nanargmin(column)), int(np.nanargmax(column))]
+    return [*ends, int(missing.argmax())] if missing.any() else ends
+
+
+def _made_rows(train: Dataset) -> npt.NDArray[np.float32]:
+    """Return a row of missing cells and, if there are categories, the first row with "other" in each of them."""
+    missing, other = np.full_like(train.x[0], np.nan), train.x[0].copy()
+    for column, cells in zip(train.columns, cells_of(train.columns), strict=True):
+        if column.type == "categorical":
+            other[cells] = len(column.texts)
+    has_texts = any(column.type == "categorical" for column in train.columns)
+    return np.stack([missing, other] if has_texts else [missing])
+
+
+def _tolerance(train: Dataset, outputs: npt.NDArray[np.floating[Any]]) -> float:
+    """Return how far a copy's answers may lie: 1e-5 of a probability or of a quantity's spread, and its rounding."""
+    if train.task == "classification":
+        return TOLERANCE
+    return float(TOLERANCE * train.y.std() + ROUNDING * np.abs(outputs).max()) or TOLERANCE
 
 
 def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:

@@ -52,7 +52,7 @@ def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | Non
     stored = torchscript.weights(found.model_bytes(manifest))
     recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
     source = recipe.data if file is None else recipe.data.model_copy(update={"file": file})
-    splits = load_splits(source, folder)
+    splits = load_splits(source, folder, recipe.training)
     for name, sha256 in manifest.lineage.data_sha256.items():
         here = source.file if name == recipe.data.file else name
         if splits.sha256.get(here) != sha256:

@@ -23,7 +23,8 @@ class Column:
             position in `texts`. datetime: whole days since 1970-01-01, then seconds of the day. NaN is missing.
         texts: texts of the values of a categorical column, by position; of a boolean one, those that stand for false
             and for true, each the first in the file.
-        format: of a datetime column: `default` for ISO 8601, else a pattern of `strptime`.
+        reading: how the numbers of a numeric column are written, one of `modelstore.numbers.READINGS`.
+        format: of a datetime column: `default` for ISO 8601, else a key of `modelstore.dates.FORMATS`.
         counts: rows of each text in the training split, by position; empty until categories are fitted.
         other: training rows whose text is no category; their cell is `len(texts)`.
     """
@@ -31,6 +32,7 @@ class Column:
     name: str
     type: ColumnType = "numeric"
     texts: tuple[str, ...] = ()
+    reading: str = "plain"
     format: str = "default"
     counts: tuple[int, ...] = ()
     other: int = 0

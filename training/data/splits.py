@@ -13,7 +13,6 @@ import numpy as np
 
 from modelstore import ColumnType, LeftOut, Target
 from training.config.recipe import DataSource, TrainingSettings
-from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
 from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled
 from training.data.quality import constant_features, find_suspicions
@@ -21,6 +20,7 @@ from training.data.repeats import mark
 from training.data.table import Table, read_table
 from training.data.target import Learnt, describe_target, learn_target
 from training.errors import DatasetError
+from training.preprocessing.categories import fit_categories, recode
 
 MIN_ROWS = 5
 
@@ -96,11 +96,19 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     target = describe_target(learnt, train.y, source)
     splits = Splits(train, test, sha256, warnings, target, table.left_out, way=way)
     if settings is None or settings.validation_fraction == 0:
-        return splits
+        return _with_categories(splits)
     arranged = settings.validation_fraction, settings.seed
     fit, validation = way.validation(train, *arranged)
     train.reorder(np.concatenate([fit, validation]))
-    return replace(splits, arranged=arranged, held_back=len(validation))
+    return _with_categories(replace(splits, arranged=arranged, held_back=len(validation)))
+
+
+def _with_categories(splits: Splits) -> Splits:
+    """Fit categories on the training rows, and give all rows their codes in place; rows are held out before this."""
+    columns = fit_categories(splits.train.columns, splits.train.x)
+    for rows in (splits.train, splits.test):
+        recode(rows.x, rows.columns, columns)
+    return replace(splits, train=replace(splits.train, columns=columns), test=replace(splits.test, columns=columns))
 
 
 def hold_out_validation(
@@ -162,19 +170,9 @@ def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
     places = np.array([train.classes.index(name) if name in train.classes else -1 for name in learnt.classes])
     if (places < 0).any():
         raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
-    for ours, theirs, cells in zip(train.columns, table.columns, cells_of(table.columns), strict=True):
-        if ours.texts != theirs.texts:
-            _translate(test.x[:, cells], theirs, ours)
+    recode(test.x, table.columns, train.columns)
     y = places[test.y] if train.classes else test.y
     return replace(test, y=y, columns=train.columns, classes=train.classes)
-
-
-def _translate(cells: np.ndarray, theirs: Column, ours: Column) -> None:
-    """Replace codes of one column's texts by those of another's, in place; others get the code after the last."""
-    known = {text: code for code, text in enumerate(ours.texts)}
-    codes = np.array([known.get(text, len(known)) for text in theirs.texts], dtype=np.float32)
-    present = ~np.isnan(cells)
-    cells[present] = codes[cells[present].astype(np.int64)]
 
 
 def _require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[Dataset, Dataset, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Baselines for comparison: simple scikit-learn classifiers on standardised inputs.
+"""Baselines for comparison: simple scikit-learn classifiers on the encoded rows, as the network sees them.
 
 They must not know the network of this project.
 """
@@ -16,47 +16,48 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from modelstore import Baseline
 from training.data.dataset import Dataset
 from training.evaluation.metrics import chunks, evaluate_chunks
+from training.learners.protocol import predictor
+from training.preprocessing.encoder import fit_encoder
 
 MAJORITY = "majority"
 NEIGHBOURS = 5
 MAX_ROWS = 20_000
 
 Probabilities = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float64]]
-"""Function from raw features (N, F) to probabilities, float64 (N, K)."""
+"""Function from cells (N, W) to probabilities, float64 (N, K)."""
 
 
 def quick() -> dict[str, Any]:
     """Return the unfitted baselines with which every training is compared, by name; fitting takes about 10 ms each."""
     return {
-        "knn": make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBOURS)),
-        "logistic_regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+        "knn": KNeighborsClassifier(NEIGHBOURS),
+        "logistic_regression": LogisticRegression(max_iter=1000),
         MAJORITY: DummyClassifier(strategy="prior"),
     }
 
 
 def thorough(seed: int) -> dict[str, Any]:
     """Return the quick baselines and scikit-learn's MLPClassifier with default settings."""
-    return {**quick(), "mlp_classifier": make_pipeline(StandardScaler(), MLPClassifier(random_state=seed))}
+    return {**quick(), "mlp_classifier": MLPClassifier(random_state=seed)}
 
 
 def fit(model: Any, train: Dataset) -> Probabilities:
-    """Fit one unfitted baseline and return its probabilities as a function of raw features.
+    """Fit one unfitted baseline, with an encoder of its own, and return its probabilities as a function of cells.
 
     At most `MAX_ROWS` training rows, evenly spread, are used: with more, KNN takes longer than the network.
     """
     sample = train.rows(_spread(len(train)))
+    encode = predictor(fit_encoder(sample))
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        model.fit(sample.x, sample.y)
+        model.fit(encode(sample.x), sample.y)
 
     def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         probabilities = np.zeros((len(x), len(train.classes)))
-        probabilities[:, model.classes_] = model.predict_proba(x)  # (N, K)
+        probabilities[:, model.classes_] = model.predict_proba(encode(x))  # (N, K)
         return probabilities
 
     return predict

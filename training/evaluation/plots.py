@@ -77,7 +77,7 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
 
     Args:
         predict: the model.
-        rows: rows of the split to show, F = 2.
+        rows: rows of the split to show, of two numbers; a row with a gap is not shown.
         units: units of the two features, empty for pure numbers.
         title: title, which names the split.
     """
@@ -97,7 +97,7 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
 
 def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int) -> None:
     """Shade the region of each predicted class; for two classes, also draw the line of equal probability."""
-    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
+    low, high = np.nanmin(x, axis=0).astype(np.float64), np.nanmax(x, axis=0).astype(np.float64)
     space = 0.06 * (high - low + np.finfo(np.float32).eps)
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
     grid = np.stack(np.meshgrid(first, second), axis=-1).clip(-LARGEST, LARGEST)  # (GRID, GRID, 2)

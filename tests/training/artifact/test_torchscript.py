@@ -12,6 +12,7 @@ from training.data.dataset import Dataset
 from training.errors import ExportError
 from training.learners.mlp.network import Classifier
 from training.learners.protocol import predictor
+from training.preprocessing.encoder import Encoder
 
 
 def trained(dataset: Dataset) -> Classifier:
@@ -55,7 +56,7 @@ class _Unfaithful(Classifier):
     """Gives other probabilities once it is scripted."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        probabilities: torch.Tensor = self.link(self.net(self.scaler(features)))
+        probabilities: torch.Tensor = self.link(self.net(self.scaler(self.expand(features))))
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
             return probabilities.flip(1)
         return probabilities
@@ -66,7 +67,7 @@ def test_an_unfaithful_copy_is_not_published() -> None:
     classifier = trained(dataset)
 
     with pytest.raises(ExportError) as caught:
-        to_torchscript(_Unfaithful(classifier.scaler, classifier.net), dataset.x)
+        to_torchscript(_Unfaithful(Encoder(classifier.expand, classifier.scaler), classifier.net), dataset.x)
 
     assert caught.value.difference > TOLERANCE
 

@@ -81,3 +81,23 @@ def test_standardised_rows_have_mean_zero_and_spread_one() -> None:
 
     assert z.mean(dim=0).abs().max() < 1e-5  # float32 rows, summed 1000 times
     assert (z.std(dim=0, correction=0) - 1).abs().max() < 1e-5
+
+
+def test_moments_are_those_of_the_present_values() -> None:
+    x = np.random.default_rng(0).normal(1000, 3, (2 * CHUNK_ROWS + 7, 4))
+    x[np.random.default_rng(1).random(x.shape) < 0.3] = np.nan
+    x[:CHUNK_ROWS, 2] = np.nan  # a whole chunk
+    x[:, 3] = np.nan
+
+    mean, variance = moments(x)
+
+    np.testing.assert_allclose(mean[:3], np.nanmean(x[:, :3], axis=0), rtol=1e-12)
+    np.testing.assert_allclose(variance[:3], np.nanvar(x[:, :3], axis=0), rtol=1e-9)
+    assert (mean[3], variance[3]) == (0, 0)
+
+
+def test_a_missing_value_counts_as_the_mean_and_an_overflow_stays() -> None:
+    x = np.array([[1.0], [3.0], [np.nan], [3e38]], dtype=np.float32)
+    scaler = fit_scaler(x[:2] * 0.1)
+
+    assert scaler(torch.from_numpy(x)).flatten()[2:].tolist() == [0, np.inf]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ from training.learners.mlp.network import MLP, Classifier
 from training.learners.mlp.optimizers import optimizer_for
 from training.learners.mlp.schedules import rates
 from training.learners.protocol import Fitted, Probe, Report, predictor
-from training.preprocessing.scaler import fit_scaler
+from training.preprocessing.categories import teach_other
+from training.preprocessing.encoder import Encoder, fit_encoder
 
 REPORT_S = 2.0
 
@@ -40,13 +42,14 @@ class MLPLearner:
 
     @torch.inference_mode()
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
-        """Fit scaler and network; see `Learner.fit`."""
+        """Fit encoder and network; see `Learner.fit`."""
         settings, history = self._settings, []
         report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
-        classifier, model = _initialise(train, settings)
+        encoder, classifier, model = _initialise(train, settings)
         weights = class_weights(train) if settings.class_weights == "balanced" else None
-        batches = Batches(train, classifier.scaler, weights, settings.batch_size, settings.seed)
-        held_out = Batches(validation, classifier.scaler, weights) if validation else None
+        rows = replace(train, x=teach_other(train.columns, train.x, settings.seed))
+        batches = Batches(rows, encoder, weights, settings.batch_size, settings.seed)
+        held_out = Batches(validation, encoder, weights) if validation else None
         optimizer, schedule = optimizer_for(model.parameters, settings), rates(settings)
         best = _BestEpoch(model.parameters, settings.patience if validation else 0)
         progress, rate = _Progress(settings.epochs, len(train), report), next(schedule)
@@ -86,13 +89,14 @@ class MLPLearner:
 
 
 @torch.inference_mode(mode=False)  # the classifier outlives the training
-def _initialise(train: Dataset, settings: TrainingSettings) -> tuple[Classifier, FlatMLP]:
-    """Return the classifier with its initial weights, and its network in the flat form for training."""
+def _initialise(train: Dataset, settings: TrainingSettings) -> tuple[Encoder, Classifier, FlatMLP]:
+    """Return the fitted encoder, the classifier with initial weights, and its network in the flat form for training."""
+    encoder = fit_encoder(train)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
-        net = MLP(train.x.shape[1], len(train.classes), settings.hidden, settings.dropout)
+        net = MLP(encoder.width, len(train.classes), settings.hidden, settings.dropout)
         for_dropout = torch.Generator().set_state(torch.default_generator.get_state())
-    return Classifier(fit_scaler(train.x), net), FlatMLP(net, settings.dropout, for_dropout)
+    return encoder, Classifier(encoder, net), FlatMLP(net, settings.dropout, for_dropout)
 
 
 def _mean_loss(model: FlatMLP, rows: Batches) -> float:

@@ -1,13 +1,14 @@
-"""The multi-layer perceptron, and the classifier of scaler, network and link function.
+"""The multi-layer perceptron, and the classifier of encoder, network and link function.
 
 They must not know data or training. All three tutorial networks are this class: CancerNet is 9-15-15-1 (recipe
-`cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F features and K classes everywhere.
+`cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F inputs of the
+network and K classes everywhere.
 """
 
 import torch
 from torch import Tensor, nn
 
-from training.preprocessing.scaler import StandardScaler
+from training.preprocessing.encoder import Encoder
 
 
 class MLP(nn.Module):
@@ -31,7 +32,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(self.widths[-2], self.widths[-1]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, 1) for two classes, (N, K) for more, from standardised features (N, F)."""
+        """Return logits (N, 1) for two classes, (N, K) for more, from encoded rows (N, F)."""
         logits: Tensor = self.layers(x)
         return logits
 
@@ -45,17 +46,18 @@ class BinaryLink(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Raw features to class probabilities: scaler, network and link as one function."""
+    """Cells to class probabilities: encoder, network and link as one function."""
 
-    def __init__(self, scaler: StandardScaler, net: MLP) -> None:
+    def __init__(self, encoder: Encoder, net: MLP) -> None:
         super().__init__()
-        self.scaler = scaler
+        self.expand = encoder.expand
+        self.scaler = encoder.scaler
         self.net = net
         self.link: nn.Module = BinaryLink() if net.widths[-1] == 1 else nn.Softmax(dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return probabilities, float32 (N, K), rows summing to 1, from raw features, float32 (N, F)."""
-        probabilities: Tensor = self.link(self.net(self.scaler(features)))
+        """Return probabilities, float32 (N, K), rows summing to 1, from cells, float32 (N, W)."""
+        probabilities: Tensor = self.link(self.net(self.scaler(self.expand(features))))
         return probabilities  # (N, K)
 
 

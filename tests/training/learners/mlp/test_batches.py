@@ -3,18 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tests.training.samples import clouds
+from tests.training.samples import clouds, typed
 from training.data.dataset import Dataset
 from training.learners.mlp.batches import Batches, Chunk, class_weights
-from training.preprocessing.scaler import StandardScaler, fit_scaler
+from training.preprocessing.encoder import Encoder, fit_encoder
+from training.preprocessing.scaler import StandardScaler
 
 
 def unscaled(dataset: Dataset, weights: Tensor | None = None, batch_size: int = 0, seed: int = 0) -> Batches:
     features = dataset.x.shape[1]
     scaler = StandardScaler(torch.zeros(features), torch.ones(features))
-    return Batches(dataset, scaler, weights, batch_size, seed)
+    return Batches(dataset, Encoder(nn.Identity(), scaler), weights, batch_size, seed)
 
 
 def epoch(batches: Batches) -> list[list[Chunk]]:
@@ -88,11 +89,27 @@ def test_shares_follow_the_class_weights() -> None:
     assert shares == pytest.approx([0.5, 0.5])
 
 
-def test_rows_are_standardised_exactly_as_the_model_does() -> None:
-    dataset = clouds(100, features=3)
-    scaler = fit_scaler(dataset.x)
+@pytest.mark.parametrize("dataset", [clouds(100, features=3), typed(100)], ids=["numbers", "every type"])
+def test_rows_are_encoded_exactly_as_the_model_does(dataset: Dataset) -> None:
+    encoder = fit_encoder(dataset)
 
-    ((chunk,),) = epoch(Batches(dataset, scaler, None))
+    ((chunk,),) = epoch(Batches(dataset, encoder, None))
 
-    assert torch.equal(chunk.x[:, :-1], scaler(torch.from_numpy(dataset.x)))
+    assert torch.equal(chunk.x[:, :-1], encoder(torch.from_numpy(dataset.x)))
     assert (chunk.x[:, -1] == 1).all()
+
+
+@pytest.mark.parametrize("batch_size", [0, 32])
+def test_rows_that_would_need_too_much_memory_are_encoded_chunk_by_chunk(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = typed(100)
+    encoder = fit_encoder(dataset)
+    at_once = Batches(dataset, encoder, None, batch_size)
+    monkeypatch.setattr("training.learners.mlp.batches.MAX_ENCODED_BYTES", 0)
+    by_chunk = Batches(dataset, encoder, None, batch_size)
+
+    for _ in range(2):
+        for whole, part in zip(epoch(at_once), epoch(by_chunk), strict=True):
+            for ours, theirs in zip(whole, part, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))

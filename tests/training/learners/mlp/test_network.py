@@ -10,11 +10,12 @@ from torch import nn
 from training.config.recipe import BUILT_IN, load_recipe
 from training.learners.mlp.network import MLP, BinaryLink, Classifier
 from training.learners.protocol import predictor
+from training.preprocessing.encoder import Encoder
 from training.preprocessing.scaler import StandardScaler
 
 
-def plain_scaler(features: int) -> StandardScaler:
-    return StandardScaler(torch.zeros(features), torch.ones(features))
+def plain_encoder(features: int) -> Encoder:
+    return Encoder(nn.Identity(), StandardScaler(torch.zeros(features), torch.ones(features)))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_a_certain_answer_keeps_the_small_probability() -> None:
 
 @pytest.mark.parametrize("classes", [2, 5])
 def test_rows_sum_to_one_even_far_outside(classes: int) -> None:
-    predict = predictor(Classifier(plain_scaler(3), MLP(3, classes, (8,))))
+    predict = predictor(Classifier(plain_encoder(3), MLP(3, classes, (8,))))
     x = np.random.default_rng(0).normal(0, 1e6, (100, 3))
 
     probabilities = predict(x)

@@ -1,0 +1,92 @@
+"""Describe the columns of the training rows for the manifest.
+
+It must not know models.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature
+from training.data.columns import Column, cells_of
+from training.data.dataset import Dataset
+from training.preprocessing.scaler import moments
+
+DECILES = tuple(tenth / 10 for tenth in range(1, 10))
+EPOCH = datetime.datetime(1970, 1, 1)
+
+Cells = npt.NDArray[np.float32]
+
+
+def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature, ...]:
+    """Return the type, the unit and the training-split statistics of each column's present values; std has ddof = 0.
+
+    Range and deciles are the shortest decimals that read back as the same float32: 4.3, not 4.300000190734863. A column
+    without any value in the training rows has zeros, or the first day of 1970.
+    """
+    mean, variance = moments(train.x)  # (W,)
+    features = []
+    for column, cells in zip(train.columns, cells_of(train.columns), strict=True):
+        present = train.x[~np.isnan(train.x[:, cells.start]), cells]  # (n, 1) or (n, 2)
+        common = {"name": column.name, "unit": units.get(column.name, ""), "missing": len(train) - len(present)}
+        if column.type == "numeric":
+            spread = math.sqrt(variance[cells.start])
+            common |= {"mean": float(mean[cells.start]), "std": spread, "reading": column.reading}
+        features.append(_describe(column, present, common))
+    return tuple(features)
+
+
+def _describe(column: Column, present: Cells, common: dict[str, Any]) -> Feature:
+    first = np.sort(present[:, 0])  # sorting is faster than np.quantile
+    match column.type:
+        case "numeric":
+            low, high = (_shortest(first[0]), _shortest(first[-1])) if len(first) else (0.0, 0.0)
+            return NumericFeature(**common, min=low, max=high, quantiles=_deciles(first))
+        case "categorical":
+            counts = np.bincount(first.astype(np.int64), minlength=len(column.texts) + 1).tolist()
+            return CategoricalFeature(
+                **common, categories=dict(zip(column.texts, counts[:-1], strict=True)), other=counts[-1]
+            )
+        case "boolean":
+            no, yes = column.texts
+            true = int(first.sum())
+            return BooleanFeature(**common, true_values=(yes,), false_values=(no,), true=true, false=len(first) - true)
+        case "datetime":
+            order = np.lexsort((present[:, 1], present[:, 0]))
+            earliest, latest = (present[order[0]], present[order[-1]]) if len(order) else (np.zeros(2), np.zeros(2))
+            has_times = bool(present[:, 1].any())
+            return DatetimeFeature(
+                **common,
+                format=column.format,
+                min=_iso(earliest, has_times),
+                max=_iso(latest, has_times),
+                quantiles=_deciles(first),
+            )
+
+
+def _iso(cells: npt.NDArray[np.floating[Any]], has_times: bool) -> str:
+    """Return the time of two cells in ISO 8601; a date alone if the column has no times of day."""
+    time = EPOCH + datetime.timedelta(days=int(cells[0]), seconds=float(cells[1]))
+    return time.isoformat() if has_times else time.date().isoformat()
+
+
+def _deciles(column: Cells) -> tuple[float, ...]:
+    """Return the nine inner deciles of one sorted column (N,), ascending, interpolated as `np.quantile` does."""
+    if not len(column):
+        return (0.0,) * len(DECILES)
+    positions = np.array(DECILES) * (len(column) - 1)
+    below = positions.astype(np.int64)
+    low, high = column[below].astype(np.float64), column[np.minimum(below + 1, len(column) - 1)].astype(np.float64)
+    deciles = np.maximum.accumulate((low + (high - low) * (positions - below)).astype(np.float32))
+    # interpolation may round slightly past a neighbour
+    return tuple(_shortest(value) for value in deciles.clip(column[0], column[-1]))
+
+
+def _shortest(value: np.float32) -> float:
+    return float(str(value))
