@@ -53,6 +53,15 @@ def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0
     )
 
 
+def slope(rows: int = 200, *, seed: int = 0, noise: float = 1.0) -> Dataset:
+    """Return rows of a regression: 1000 + 20 * x0 - 10 * x1 plus noise; the features are standard normal."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((rows, 2)).astype(np.float32)
+    y = 1000 + x.astype(np.float64) @ [20, -10] + noise * generator.standard_normal(rows)
+    columns = (Column("x0"), Column("x1"))
+    return Dataset(x, y, columns, (), np.arange(rows) + 2, np.arange(rows, dtype=np.uint64))
+
+
 TYPED = (
     Column("amount"),
     Column("plan", "categorical", ("basic", "plus", "gold"), counts=(1, 1, 1)),
