@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
+from modelstore import AnyEvaluation, EpochMetrics, Evaluation, JobResult, ModelRepository, Notice, RegressionEvaluation
 from training.config.recipe import Recipe, TrainingSettings, parse_recipe
 from training.config.run import TrainingRun
 from training.data.columns import Column, cells_of
@@ -35,6 +35,18 @@ def collect(training: Callable[[Callable[[EpochMetrics | Notice], None]], R]) ->
 
 def ignore(event: EpochMetrics | Notice) -> None:
     """Ignore an event."""
+
+
+def classified(measured: AnyEvaluation | None) -> Evaluation:
+    """Return the evaluation of a classification, as which the type checker then knows it."""
+    assert isinstance(measured, Evaluation)
+    return measured
+
+
+def valued(measured: AnyEvaluation | None) -> RegressionEvaluation:
+    """Return the evaluation of a regression, likewise."""
+    assert isinstance(measured, RegressionEvaluation)
+    return measured
 
 
 def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0, spread: float = 1.0) -> Dataset:

@@ -325,7 +325,7 @@ def test_without_hidden_layers_it_finds_scikit_learns_linear_regression() -> Non
 def test_the_loss_of_a_regression_begins_near_that_of_guessing_and_is_that_of_its_answers() -> None:
     train, validation = hold_out_validation(slope(400), 0.25, seed=0)
     assert validation is not None
-    events, fitted = collect(
+    _, fitted = collect(
         lambda report: MLPLearner(settings(epochs=100, patience=50, validation_fraction=0.25)).fit(
             train, validation, report
         )
