@@ -1,43 +1,81 @@
 """Input and output schema of a model version, prepared for the hot path.
 
-This module must not know torch or HTTP.
+A row has F features and W cells: one cell for each feature, two for a date (`modelstore/features.py`). This module must
+not know torch or HTTP.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelstore import Manifest
+from modelstore import MISSING_VALUES, BooleanFeature, DatetimeFeature, Feature, Manifest, NumericFeature, Task
 from modelstore.reading import column_name, repeated
 
 Float32 = NDArray[np.float32]
 
+EPOCH_DAY = date(1970, 1, 1).toordinal()  # days of a date are counted from here
+SECONDS_OF_A_DAY = 86_400
+
+_LIKENESS = 0.6
+_MOST_COMPARED = 1000  # names; each comparison takes some microseconds
+_SHOWN_CHARACTERS = 80
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSchema:
-    """Names and ranges of the features, and names of the classes.
+    """Names, types and ranges of the features, and what the model answers.
 
     Attributes:
         features: feature names in column order, length F.
-        columns: feature name to column.
-        low: smallest training value of each feature, shape (F,), float32.
-        high: largest training value of each feature, shape (F,), float32.
-        classes: class names in output order, length K.
+        columns: feature name to position in `features`.
+        types: description of each feature, length F.
+        starts: first cell of each feature, length F.
+        low: smallest value of each cell that gets no warning, shape (W,), float32.
+        high: largest value of each cell that gets no warning, shape (W,), float32; for a category, its last code.
+        may_lack: cells that get no warning if they are NaN, shape (W,).
+        takes_missing: whether a row may lack values; those of format 1 may not.
+        missing_values: texts that stand for a missing value.
+        ignored: names of columns that a request may carry though the model does not use them: those that were left out
+            in training, and the target.
+        task: what the model answers: a class or a quantity.
+        classes: class names in output order, length K; empty for a quantity.
+        all_numbers: whether all features are numbers, so that a row of values is its own row of cells.
     """
 
     name: str
     version: int
     features: tuple[str, ...]
     columns: dict[str, int]
+    types: tuple[Feature, ...]
+    starts: tuple[int, ...]
     low: Float32
     high: Float32
+    may_lack: NDArray[np.bool_]
+    takes_missing: bool
+    missing_values: frozenset[str]
+    ignored: frozenset[str]
+    task: Task
     classes: tuple[str, ...]
+    all_numbers: bool
+
+    @property
+    def width(self) -> int:
+        """Return the number of cells of a row, W."""
+        return len(self.low)
+
+    @property
+    def outputs(self) -> int:
+        """Return the number of outputs of a row, K."""
+        return len(self.classes) or 1
 
     @property
     def expectation(self) -> str:
@@ -53,19 +91,91 @@ class ModelSchema:
         features = _by_column_name(self)
         return [name if name in self.columns else features.get(known := column_name(name), known) for name in names]
 
+    def is_unknown(self, name: str) -> bool:
+        """Return whether a recognised name is neither a feature nor a column that is ignored."""
+        return name not in self.columns and name not in self.ignored
+
+    def describe_unknown(self, name: str) -> tuple[str, str]:
+        """Return an unknown name as it may be shown, and what is wrong with it, with the nearest feature if any."""
+        known = {feature.casefold(): feature for feature in self.features[:_MOST_COMPARED]}
+        nearest = difflib.get_close_matches(name[:_SHOWN_CHARACTERS].casefold(), known, n=1, cutoff=_LIKENESS)
+        meant = f"; did you mean {known[nearest[0]]!r}?" if nearest else ""
+        return shown(name), f"is not a column of the model{meant}"
+
     @classmethod
     def of(cls, manifest: Manifest, version: int) -> Self:
         """Create the schema of a published version from its manifest."""
-        features = manifest.feature_names
+        ignored = [column.name for column in manifest.left_out]
+        return cls.of_features(
+            manifest.name,
+            version,
+            manifest.features,
+            manifest.classes,
+            task=manifest.task,
+            takes_missing=manifest.takes_missing,
+            missing_values=manifest.missing_values,
+            ignored=[*ignored, manifest.target.name] if manifest.target else ignored,
+        )
+
+    @classmethod
+    def of_features(
+        cls,
+        name: str,
+        version: int,
+        types: Sequence[Feature],
+        classes: Sequence[str],
+        *,
+        task: Task = "classification",
+        takes_missing: bool = True,
+        missing_values: Iterable[str] = MISSING_VALUES,
+        ignored: Iterable[str] = (),
+    ) -> Self:
+        """Create a schema from described features; see the attributes."""
+        features = tuple(feature.name for feature in types)
+        limits = [cell for feature in types for cell in _limits(feature)]
         return cls(
-            name=manifest.name,
+            name=name,
             version=version,
             features=features,
             columns={feature: column for column, feature in enumerate(features)},
-            low=np.array([feature.min for feature in manifest.features], dtype=np.float32),
-            high=np.array([feature.max for feature in manifest.features], dtype=np.float32),
-            classes=manifest.classes,
+            types=tuple(types),
+            starts=tuple(itertools.accumulate((feature.width for feature in types[:-1]), initial=0)),
+            low=np.array([low for low, _, _ in limits], dtype=np.float32),
+            high=np.array([high for _, high, _ in limits], dtype=np.float32),
+            may_lack=np.array([may_lack for _, _, may_lack in limits]),
+            takes_missing=takes_missing,
+            missing_values=frozenset(missing_values),
+            ignored=frozenset(map(column_name, ignored)) - set(features),
+            task=task,
+            classes=tuple(classes),
+            all_numbers=all(feature.type == "numeric" for feature in types),
         )
+
+
+def day_of(text: str) -> int:
+    """Return the days from 1970-01-01 to a time in ISO 8601."""
+    return datetime.fromisoformat(text).toordinal() - EPOCH_DAY
+
+
+def _limits(feature: Feature) -> list[tuple[float, float, bool]]:
+    """Return the smallest and largest value of each cell of a feature, and whether training rows lacked it.
+
+    A date is judged by its day alone.
+    """
+    may_lack = feature.missing > 0
+    if isinstance(feature, NumericFeature):
+        return [(feature.min, feature.max, may_lack)]
+    if isinstance(feature, DatetimeFeature):
+        return [(day_of(feature.min), day_of(feature.max), may_lack), (0, SECONDS_OF_A_DAY, True)]
+    if isinstance(feature, BooleanFeature):
+        return [(0, 1, may_lack)]
+    return [(0, len(feature.categories) - 1, may_lack)]
+
+
+def shown(name: str) -> str:
+    """Return a name that a client sent, cut and without characters that cannot be printed."""
+    cut = name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "\N{HORIZONTAL ELLIPSIS}"
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
 
 
 @functools.lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from modelstore.comparison import ClassificationComparison, RegressionComparison, VersionComparison, compare_versions
 from modelstore.data_options import DataOptions, Split
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
+from modelstore.dialect import Dialect
 from modelstore.errors import (
     BrokenVersion,
     InvalidKey,
@@ -76,6 +77,7 @@ __all__ = [
     "DatasetFault",
     "DatasetSummary",
     "DatetimeFeature",
+    "Dialect",
     "Distribution",
     "EpochMetrics",
     "Evaluation",

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from modelstore.features import LeftOutReason
+from modelstore.features import ColumnType, LeftOutReason
 from modelstore.records import Count, Finite, Record, Sha256
 
 MAX_CLASSES = 100
 
 
 class ColumnSummary(Record):
-    """Summary of one column of a data file.
+    """Summary of one column of a data file, over all rows.
 
     Attributes:
-        kind: `numeric` if every value is a finite number that float32 can hold.
-        distinct: number of distinct values; None if there are more than 100.
-        minimum: smallest value of a numeric column; `maximum` is the largest.
-        classes: number of rows of each value, by its text in the file; empty if there are more than 100 values.
-        left_out: why a training leaves the column out, unless a type is set for it; None if it does not.
-        detail: one sentence about that, with figures.
+        type: what its cells are; a best guess if the column is left out.
+        missing: rows without a value.
+        distinct: number of distinct values; None if they were not counted, because they are many numbers.
+        minimum: smallest value, a number or an ISO 8601 text of a datetime column; `maximum` is the largest.
+        classes: number of rows of each value, by its text in the file: all in class order if there are at most 100, the
+            most frequent texts if there are more, none of many numbers.
+        left_out: why a training does not use the column unless it is told to, if so; `detail` says it to people.
+        note: how the cells are written, where that is not the usual way.
     """
 
     name: str
-    kind: Literal["numeric", "text"]
+    type: ColumnType
+    missing: Count = 0
     distinct: Count | None = None
-    minimum: Finite | None = None
-    maximum: Finite | None = None
+    minimum: Finite | str | None = None
+    maximum: Finite | str | None = None
     classes: dict[str, Count] = Field(default_factory=dict)
     left_out: LeftOutReason | None = None
     detail: str = ""
+    note: str = ""
 
 
 class DatasetSummary(Record):

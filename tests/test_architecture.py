@@ -47,7 +47,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "fastapi_offline": ("app.api",),
     "uvicorn": ("app.server",),
     "starlette": ("app.api", "app.main"),
-    "pyarrow": ("app.inference.codecs",),
+    "pyarrow": ("app.inference.codecs", "training.data"),
+    "python_calamine": ("training.data",),
     "opentelemetry": ("app.telemetry",),
     "sqlalchemy": ("app.jobs",),
     "alembic": ("app.jobs",),
@@ -80,6 +81,7 @@ OPTIONAL_EXTRAS = (
     "tensorboard",
     "torch.utils.tensorboard",
     "pyarrow",
+    "python_calamine",
     "opentelemetry.sdk",
     "opentelemetry.exporter",
 )  # may be imported where they are used
@@ -93,12 +95,14 @@ APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belo
 # Test files below tests/app, tests/training and tests/modelstore that mirror no module, and why.
 SCENARIOS = {
     "app/api/routes/test_oip_errors.py": "every error of the routes in oip.py and oip_infer.py, and hostile bodies",
+    "app/api/routes/test_predict_typed.py": "predict.py and oip_infer.py with a feature of each type, both tasks",
     "app/inference/codecs/test_csv_tabs.py": "csv.py, read with tabs",
     "app/inference/codecs/test_json_blocks.py": "json.py and oip_blocks.py in blocks, held to readers of whole bodies",
     "app/registry/test_self_test.py": "registry.py and loader.py: what serves proves itself again",
     "modelstore/test_artifact_format.py": "docs/artifact-format.md is held to the store",
     "modelstore/test_crashes.py": "a process that is killed while it writes",
     "modelstore/test_import.py": "what `import modelstore` brings with it",
+    "training/data/test_troubles.py": "every trouble of real tables, from the bytes to the splits",
     "training/data/test_wide_files.py": "csv_blocks.py and csv_exact.py on tables of very many columns",
     "training/test_published_figures.py": "figures of docs/training.md",
 }

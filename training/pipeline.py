@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from modelstore import (
@@ -16,9 +17,9 @@ from modelstore import (
     StoreError,
     limit_warnings,
 )
-from modelstore.reading import column_name
 from training.artifact import seen_rows, torchscript
 from training.artifact.attachments import make_attachments
+from training.artifact.features import columns_of, translate
 from training.artifact.manifest import build_manifest, golden_rows
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
@@ -103,12 +104,15 @@ def measure_champion(
     try:
         found = repository.find(name, version)
         manifest = found.manifest()
-        features = tuple(map(column_name, manifest.feature_names))  # old manifests have the names as in the file
+        columns = columns_of(manifest.features)
+        kinds = [[(column.name, column.type) for column in side] for side in (columns, test.columns)]
         other_target = manifest.target is not None and manifest.target.name != splits.target.name
-        if other_target or (features, manifest.classes) != (test.features, test.classes):
+        if other_target or kinds[0] != kinds[1] or manifest.classes != test.classes:
             problem = "has other features or classes, or another target; activate by hand if you mean it"
             return gate.Champion(version, problem=problem)
-        predict = torchscript.load(found.model_bytes(manifest))
+        if not manifest.takes_missing and np.isnan(test.x).any():
+            return gate.Champion(version, problem="cannot answer rows with missing values")
+        predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns)
         unseen = seen_rows.find_unseen(found, test)
         judged = test if unseen is None or len(unseen) == len(test) else test.rows(unseen)
         if not len(judged):
@@ -215,7 +219,9 @@ def _versions(numbers: tuple[int, ...]) -> str:
 
 def _introduce(recipe: Recipe, splits: Splits) -> str:
     settings = recipe.training
-    layers = "-".join(map(str, (len(splits.train.features), *settings.hidden, logits_of(len(splits.train.classes)))))
+    columns, all_numbers = splits.train.columns, all(column.type == "numeric" for column in splits.train.columns)
+    inputs = len(columns) if all_numbers else f"({len(columns)} columns)"  # the encoder makes more inputs of them
+    layers = "-".join(map(str, (inputs, *settings.hidden, logits_of(len(splits.train.classes)))))
     most = "at most " if settings.patience else ""
     return (
         f"{recipe.model}: training {recipe.network} {layers} on {len(splits.train)} rows, "

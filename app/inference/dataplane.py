@@ -18,7 +18,7 @@ from app.context import require_wanted
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Problem, ServingError
 from app.inference.batcher import Batcher, Done, Entry
 from app.inference.errors import RowQueueFull
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions, batch_of
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
 from app.schema import Float32
@@ -76,7 +76,7 @@ class DataPlane:
 
         Args:
             model: the version that answers.
-            x: raw features, float32, shape (N, F), finite, N >= 1.
+            x: cells, float32, shape (N, W), N >= 1.
             deadline_ns: deadline on the clock of `time.perf_counter_ns`; no computation starts after it.
 
         Returns:
@@ -102,7 +102,7 @@ class DataPlane:
 
         Args:
             model: the version that answers.
-            x: raw features, float32, shape (N, F), finite, 1 <= N <= MAX_BATCH_ROWS.
+            x: cells, float32, shape (N, W), 1 <= N <= MAX_BATCH_ROWS.
             done: called once.
             alone: no other request can arrive in this iteration of the event loop.
 
@@ -154,7 +154,7 @@ class DataPlane:
             if not is_last:
                 await asyncio.sleep(0)  # other requests run
                 require_wanted()
-        batch = BatchClassification(model.schema, x, np.concatenate(parts))
+        batch = batch_of(model.schema, x, np.concatenate(parts))
         batch.timing = first_ns, took_ns
         batch.count(counts)
         return Predictions(batch, 0, len(x))
@@ -164,9 +164,9 @@ class DataPlane:
         began_ns = time.perf_counter_ns()
         x = items[0] if len(items) == 1 else np.concatenate(items)  # (N, F)
         joined_ns = time.perf_counter_ns()
-        probabilities = _forward(model, counts, x, requests=len(items))
+        outputs = _forward(model, counts, x, requests=len(items))
         inferred_ns = time.perf_counter_ns()
-        batch = BatchClassification(model.schema, x, probabilities)
+        batch = batch_of(model.schema, x, outputs)
         answers, start = [], 0
         for item in items:
             answers.append(Predictions(batch, start, start + len(item)))

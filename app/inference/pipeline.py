@@ -11,15 +11,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from app.inference.batcher import Done, Entry
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, BlockWriter, DocumentReader, Writer
+from app.inference.codecs.converters import example_row
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.json_answers import write_answer
 from app.inference.codecs.oip_reader import OipReader, example_body
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
 from app.inference.offload import OffloadThread
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions, batch_of
 from app.inference.reading import DocumentReading, read_stream
 from app.inference.target import agree_on, require_name, resolve_version
 from app.inference.writing import AnswerWriting, stream_answer
@@ -118,7 +121,9 @@ class Pipeline:
         with self._plane.stages(name if version is None else None) as stages:
             model, blocks = await self._documents.read(stages, reader, name, version)
             writer = make_writer(model.schema)
-            writing = AnswerWriting(self._plane, model, stages, writer, deadline_ns=reader.deadline_ns)
+            writing = AnswerWriting(
+                self._plane, model, stages, writer, deadline_ns=reader.deadline_ns, strict=reader.strict
+            )
             return writer, await writing.collect(blocks)
 
     async def answer_whole(self, request: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
@@ -148,14 +153,15 @@ class Pipeline:
 
     def warm_up(self, model: LoadedModel) -> None:
         """Answer typical requests and drop the answers, so that no client pays for first-call costs."""
-        row, schema = model.manifest.golden.features[0], model.schema
+        schema = model.schema
+        row = example_row(schema, np.array(model.manifest.golden.features[0], dtype=np.float32))
         body = json_codec.example_body([row])
         for _ in range(WARM_UPS):
             x = json_codec.read_rows(json_codec.read_request(body), schema)
-            predictions = Predictions(BatchClassification(schema, x, model.infer(x)), 0, len(x))
+            predictions = Predictions(batch_of(schema, x, model.infer(x)), 0, len(x))
             write_answer(predictions)
             for binary in (False, True):
-                reader = OipReader(example_body(row, binary=binary), arrived_ns=0)
+                reader = OipReader(example_body(schema, row, binary=binary), arrived_ns=0)
                 reader.parse(1)
                 reader.rows(schema)
                 writer = reader.writer(schema)
@@ -170,7 +176,9 @@ class Pipeline:
         reader, writer = request.reader(model.schema, request.options), request.writer(model.schema, request.options)
         skip = writer if request.options.skip else None
         advice = f". {model.schema.expectation}"
-        return AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice), reader, writer
+        strict = request.options.strict
+        writing = AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice, strict=strict)
+        return writing, reader, writer
 
 
 async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

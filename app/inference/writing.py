@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from app.context import reserve
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem, ServingError
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
+from app.inference.codecs.json_answers import describe_warnings
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
@@ -39,6 +40,7 @@ class AnswerWriting:
         unit: what the numbers of rows count, for error messages.
         advice: ends the message about a bad row.
         deadline_ns: no computation starts after it.
+        strict: refuse rows with unusual values, which are answered with a warning otherwise.
     """
 
     plane: DataPlane
@@ -49,6 +51,7 @@ class AnswerWriting:
     unit: str = "row"
     advice: str = ""
     deadline_ns: int | None = None
+    strict: bool = False
 
     @property
     def block_rows(self) -> int:
@@ -91,6 +94,8 @@ class AnswerWriting:
         self.stages.record_compute(*predictions.batch.timing)
         found = overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
+        if self.strict:
+            block.bad = describe_warnings(predictions, block.number) | block.bad
         if self.skip is not None:
             text = _write_numbered(self.skip, predictions, block)
         elif block.bad:

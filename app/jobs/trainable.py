@@ -142,7 +142,7 @@ def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
             raise _wrong("task", "is regression, but the target has texts that are no numbers")
         if request.overrides.class_weights == "balanced":
             raise _wrong("overrides.class_weights", "is for classes; a regression has none")
-    elif target.distinct is None and (request.task or kind in ("categorical", "boolean") or _is_text(target)):
+    elif _has_many_values(target) and (request.task or kind in ("categorical", "boolean") or _is_text(target)):
         hint = "" if _is_text(target) else "; is it a quantity? `task`: `regression` predicts numbers"
         raise _wrong("target", f"has more than {MAX_CLASSES} different values, the most that can be classes{hint}")
     elif request.rare_classes == "refuse" and (request.task or kind or _is_text(target)):
@@ -170,7 +170,11 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
 
 
 def _is_text(column: ColumnSummary) -> bool:
-    return column.kind == "text"
+    return column.type in ("categorical", "datetime")
+
+
+def _has_many_values(column: ColumnSummary) -> bool:
+    return column.distinct is None or column.distinct > MAX_CLASSES
 
 
 def _require(columns: Columns, field: str, name: str, what: str = "") -> str:

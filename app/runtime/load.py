@@ -91,14 +91,14 @@ class LoadedModel:
     lost: Lost = _nobody_told
 
     def infer(self, x: Float32) -> Float32:
-        """Return class probabilities.
+        """Return class probabilities, or values of a quantity.
 
         Args:
-            x: raw features, float32, shape (N, F), finite, N >= 1.
+            x: cells, float32, shape (N, W), N >= 1.
 
         Returns:
-            Probabilities, float32, shape (N, K); each row sums to 1 within 1e-5. A row is not finite if a value is so
-            far from the training range that float32 overflows.
+            Outputs, float32, shape (N, K); each row of probabilities sums to 1 within 1e-5. A row is not finite if a
+            value is so far from the training range that float32 overflows.
 
         Raises:
             DeviceLost: as will every later call.
@@ -142,7 +142,7 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
         raise VersionRefused(found.name, found.version, error.reason, str(error)) from error
     trial(manifest, found.version, data)
     with _refuse_on_error(manifest, found.version, "load_failed", lost):
-        candidates = _engines(data, len(manifest.features), device)
+        candidates = _engines(data, manifest.width, device)
     with _refuse_on_error(manifest, found.version, "run_failed", lost):
         for engine in candidates:
             prove(engine, manifest, found.version)
@@ -217,12 +217,12 @@ def _require_device(error: Exception, lost: Lost) -> None:
         raise DeviceLost from error
 
 
-def _engines(data: bytes, features: int, device: str) -> list[Engine]:
+def _engines(data: bytes, cells: int, device: str) -> list[Engine]:
     """Return the candidate engines; on a CUDA device also CUDA graphs and the CPU, which is quicker for few rows."""
     here = ScriptEngine(device, _script(data, device))
     if not device.startswith("cuda"):
         return [here]
-    graphs = graph_engine(here.module, features, device)
+    graphs = graph_engine(here.module, cells, device)
     return [ScriptEngine("cpu", _script(data, "cpu")), *([graphs] if graphs else []), here]
 
 

@@ -5,6 +5,7 @@ N is rows, F features and K classes. This module must not know HTTP or torch.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from app.schema import Float32
-from modelstore import Feature
+from modelstore import BooleanFeature, CategoricalFeature, Feature
 
 DECILES = 9  # deciles of each feature's training values
 BINS = DECILES + 1  # bins between the deciles
@@ -26,6 +27,7 @@ LEAST_ROWS = 1000  # with fewer rows, chance alone could look like drift
 
 PAUSE_S = 0.1  # between two sorts that a request waits for; rows that find the buffer full earlier are not sampled
 
+_CODED = (CategoricalFeature, BooleanFeature)
 _HELD_ROWS = 256  # rows to sort in one go: each NumPy call costs microseconds
 _LEAST_SHARE = 1e-4  # share of an empty bin, whose logarithm would be infinite
 _BOUNDS = np.array(CONFIDENCE_BUCKETS, dtype=np.float32)
@@ -35,8 +37,10 @@ class RowSample:
     """Sort rows by the deciles of the training split, and answers by the probability of the most probable class."""
 
     __slots__ = (
+        "_by_code",
         "_by_confidence",
         "_by_decile",
+        "_cells",
         "_deciles",
         "_held",
         "_pause_s",
@@ -57,25 +61,30 @@ class RowSample:
 
         Args:
             features: features with the deciles of their training values, length F.
-            classes: number of classes, K.
-            by_decile: counts of each feature as `population_stability_index` expects them, updated in place; length F.
+            classes: number of classes, K; 0 for a quantity.
+            by_decile: counts of each feature, of length `places_of`, updated in place; length F.
             by_confidence: rows by bucket, rows beyond the last, and the sum of the probabilities; updated in place.
             pause_s: see `PAUSE_S`.
         """
-        self._deciles = np.array([feature.quantiles for feature in features], dtype=np.float32).T  # (9, F)
-        self._by_decile = by_decile
+        starts = itertools.accumulate((feature.width for feature in features), initial=0)
+        placed = list(zip(features, starts, by_decile, strict=False))
+        sorted_ = [(each, cell, counts) for each, cell, counts in placed if not isinstance(each, _CODED)]
+        self._deciles = np.array([each.quantiles for each, _, _ in sorted_], dtype=np.float32).T  # (9, F)
+        self._cells = [cell for _, cell, _ in sorted_]
+        self._by_decile = [counts for _, _, counts in sorted_]
+        self._by_code = [(cell, counts) for each, cell, counts in placed if isinstance(each, _CODED)]
         self._by_confidence = by_confidence
         self._pause_s = pause_s
         self._sort_from_s = 0.0
         self._held = 0
-        self._x = np.empty((_HELD_ROWS, len(features)), dtype=np.float32)
+        self._x = np.empty((_HELD_ROWS, sum(feature.width for feature in features)), dtype=np.float32)
         self._probabilities = np.empty((_HELD_ROWS, classes), dtype=np.float32)
 
     def add(self, x: Float32, probabilities: Float32) -> None:
         """Add rows and their answers to the sample.
 
         Args:
-            x: raw features, float32, shape (N, F).
+            x: cells, float32, shape (N, W).
             probabilities: float32, shape (N, K); rows that are not finite are left out of the confidence counts.
         """
         rows = len(x)
@@ -92,7 +101,8 @@ class RowSample:
             self.sort()
             start, stop = 0, rows
         self._x[start:stop] = x
-        self._probabilities[start:stop] = probabilities
+        if self._probabilities.shape[1]:
+            self._probabilities[start:stop] = probabilities
         self._held = stop
 
     def sort(self) -> None:
@@ -101,6 +111,8 @@ class RowSample:
         if not rows:
             return
         self._sort_features(self._x[:rows])
+        if not self._probabilities.shape[1]:
+            return
         probabilities = self._probabilities[:rows]
         winning = probabilities[np.isfinite(probabilities).all(axis=1)].max(axis=1)
         for place, count in enumerate(np.bincount(np.searchsorted(_BOUNDS, winning)).tolist()):
@@ -108,14 +120,60 @@ class RowSample:
         self._by_confidence[-1] += float(winning.sum(dtype=np.float64))
 
     def _sort_features(self, x: Float32) -> None:
+        for cell, by_code in self._by_code:
+            _sort_codes(x[:, cell], by_code)
+        if not self._cells:
+            return
+        x = x[:, self._cells]
         values = x[:, np.newaxis, :]
         below, up_to = ((side(values, self._deciles)).sum(axis=0) for side in (np.less, np.less_equal))  # (9, F)
-        counts = np.concatenate((np.full((1, x.shape[1]), len(x)), below, up_to)).T  # (F, PLACES)
+        counts = np.concatenate(((~np.isnan(x)).sum(axis=0, keepdims=True), below, up_to)).T  # (F, PLACES)
         totals = np.array(self._by_decile) + counts
-        if totals[0, 0] > WINDOW_ROWS:
-            totals *= 0.5
+        totals[totals[:, 0] > WINDOW_ROWS] *= 0.5
         for by_decile, total in zip(self._by_decile, totals.tolist(), strict=True):
             by_decile[:] = total
+
+
+def places_of(feature: Feature) -> int:
+    """Return the number of counts of a feature: rows by code and rows without a value, or those of `PLACES`."""
+    if isinstance(feature, CategoricalFeature):
+        return 1 + len(feature.categories) + 2  # rows, each category, other, missing
+    return 1 + 3 if isinstance(feature, BooleanFeature) else PLACES
+
+
+def drift_of(feature: Feature, counts: Sequence[float]) -> float | None:
+    """Return the population stability index of a feature, at least 0; None below LEAST_ROWS rows.
+
+    For categories and truth values, the shares are those of each value, of other values and of missing ones, and the
+    expected ones those of the training split. For numbers and dates, see `population_stability_index`; rows without a
+    value are left out there.
+    """
+    if isinstance(feature, CategoricalFeature):
+        return _index_of_codes(counts, (*feature.categories.values(), feature.other, feature.missing))
+    if isinstance(feature, BooleanFeature):
+        return _index_of_codes(counts, (feature.false, feature.true, feature.missing))
+    return population_stability_index(counts)
+
+
+def _index_of_codes(counts: Sequence[float], trained: Sequence[int]) -> float | None:
+    rows, of_training = counts[0], sum(trained)
+    if rows < LEAST_ROWS or not of_training:
+        return None
+    pairs = (
+        (max(count / rows, _LEAST_SHARE), max(expected / of_training, _LEAST_SHARE))
+        for count, expected in zip(counts[1:], trained, strict=True)
+    )
+    return sum((share - expected) * math.log(share / expected) for share, expected in pairs)
+
+
+def _sort_codes(codes: Float32, counts: list[float]) -> None:
+    missing = np.isnan(codes)
+    places = np.where(missing, len(counts) - 2, codes).astype(np.intp)
+    for place, count in enumerate(np.bincount(places, minlength=len(counts) - 1).tolist(), start=1):
+        counts[place] += count
+    counts[0] += len(codes)
+    if counts[0] > WINDOW_ROWS:
+        counts[:] = [0.5 * count for count in counts]
 
 
 def population_stability_index(by_decile: Sequence[float]) -> float | None:

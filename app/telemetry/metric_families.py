@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.telemetry.drift import CONFIDENCE_BUCKETS, PLACES, population_stability_index
+from app.telemetry.drift import CONFIDENCE_BUCKETS, drift_of, places_of
 from app.telemetry.prometheus import Family, Labels, Samples
 from app.telemetry.version_counters import (
     BATCHES,
@@ -20,9 +20,11 @@ from app.telemetry.version_counters import (
     SIZES,
     TIME_BUCKETS_S,
     TIMES,
+    UNUSUAL,
+    VALUES,
     Figures,
 )
-from modelstore import Manifest
+from modelstore import Manifest, Task
 
 JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -33,11 +35,14 @@ _EVALUATION = {
     "log_loss": "Mean negative log likelihood on the split, in nats.",
     "brier": "Brier score on the split, 0 to 2.",
     "calibration_error": "Expected calibration error on the split, 15 bins.",
-    "rmse": "Root mean squared error of a regression on the split, in the unit of the target.",
-    "mae": "Mean absolute error of a regression on the split, in the unit of the target.",
-    "r2": "Coefficient of determination of a regression on the split, at most 1.",
-    "median_absolute_error": "Median absolute error of a regression on the split, in the unit of the target.",
 }
+_OF_A_QUANTITY = {
+    "rmse": "Root mean squared error of the serving version on the split, in the unit of the target.",
+    "mae": "Mean absolute error on the split, in the unit of the target.",
+    "r2": "Coefficient of determination on the split, at most 1.",
+    "median_absolute_error": "Median absolute error on the split, in the unit of the target.",
+}
+_EVALUATION_OF: dict[Task, dict[str, str]] = {"classification": _EVALUATION, "regression": _OF_A_QUANTITY}
 
 FAMILIES = {
     "tabserve_http_requests_total": Family(
@@ -74,6 +79,14 @@ FAMILIES = {
         "Population stability index of recent rows against the training split of the serving version.",
         ("model", "feature"),
     ),
+    "tabserve_unusual_values_total": Family(
+        "counter",
+        "Values of requests that were missing, or never seen in training, by column.",
+        ("model", "version", "feature", "value"),
+    ),
+    "tabserve_predicted_value_mean": Family(
+        "gauge", "Mean of the quantities that were answered, in the unit of the target.", ("model", "version")
+    ),
     "tabserve_queue_rows": Family("gauge", "Rows of small requests in the queue.", ("model",)),
     "tabserve_queue_limit_rows": Family("gauge", "Most rows in the queue of a version in one worker."),
     "tabserve_train_jobs_total": Family("counter", "Ended trainings, by reason.", ("reason",)),
@@ -95,7 +108,7 @@ FAMILIES = {
     ),
     **{
         f"tabserve_model_{name}": Family("gauge", text, ("model", "version", "split"))
-        for name, text in _EVALUATION.items()
+        for name, text in (_EVALUATION | _OF_A_QUANTITY).items()
     },
 }
 
@@ -147,6 +160,10 @@ def of_versions(total: Figures) -> dict[str, Samples]:
         "tabserve_batch_rows": sizes,
         "tabserve_predictions_total": total[PREDICTED],
         "tabserve_prediction_confidence": total[CONFIDENCE],
+        "tabserve_unusual_values_total": total.get(UNUSUAL, {}),
+        "tabserve_predicted_value_mean": {
+            labels: [sum_ / rows] for labels, (rows, sum_) in total.get(VALUES, {}).items() if rows
+        },
     }
 
 
@@ -165,10 +182,10 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
         shown["tabserve_model_ready"][labels] = [1.0]
         shown["tabserve_model_load_duration_seconds"][labels] = [model.serving.load_s]
         for feature in manifest.features:
-            index = population_stability_index(total[SAMPLED].get((*labels, feature.name), [0.0] * PLACES))
+            index = drift_of(feature, total[SAMPLED].get((*labels, feature.name), [0.0] * places_of(feature)))
             if index is not None:
                 shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
         for split, figures in manifest.metrics.items():
-            for name in _EVALUATION.keys() & type(figures).model_fields:
+            for name in _EVALUATION_OF[manifest.task]:
                 shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]
     return dict(shown)

@@ -15,7 +15,7 @@ import numpy as np
 
 from app.errors import Outcome
 from app.schema import Float32
-from app.telemetry.drift import CONFIDENCE_BUCKETS, MAX_FEATURES, PLACES, RowSample
+from app.telemetry.drift import CONFIDENCE_BUCKETS, MAX_FEATURES, RowSample, places_of
 from modelstore import Feature
 
 Labels = tuple[str, ...]
@@ -36,9 +36,11 @@ ENDS = "statistics_outcomes"  # model, version, outcome -> requests
 PREDICTED = "statistics_predicted"  # model, version, class -> rows
 CONFIDENCE = "statistics_confidence"  # model, version -> sampled rows by bucket, and the sum of their probabilities
 SAMPLED = "statistics_sampled"  # model, version, feature -> sampled rows, those below and up to each decile
+UNUSUAL = "statistics_unusual"  # model, version, feature, missing or unseen -> values
+VALUES = "statistics_values"  # model, version -> rows with a quantity as answer, and the sum of their values
 TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum of their ns
 
-_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, SAMPLED)
+_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, SAMPLED, UNUSUAL, VALUES)
 _BOUNDS_NS = np.array([round(bound * 1e9) for bound in TIME_BUCKETS_S])
 # Number of times to collect before they are sorted into buckets. NumPy sorts those of a thousand requests at once, in
 # 0.1 us for each; one by one it would take over a microsecond.
@@ -63,6 +65,8 @@ class VersionCounts:
         "_sample",
         "_stages",
         "_unsorted_ns",
+        "_unusual",
+        "_values",
         "classes",
         "features",
         "key",
@@ -81,6 +85,8 @@ class VersionCounts:
         self.classes = classes
         self.features = tuple(features)
         self._sample = _sample(figures, key, classes, features)
+        self._unusual = figures[UNUSUAL]
+        self._values = figures[VALUES]
         self._requests = figures[REQUESTS].setdefault(key, [0.0] * 5)
         self._batches = [figures[BATCHES].setdefault((*key, str(size)), [0.0] * 5) for size in SIZES]
         self._last = figures[LAST].setdefault((*key, process), [0.0])
@@ -117,6 +123,17 @@ class VersionCounts:
         """Add some of the computed rows, shape (N, F), and of their probabilities, shape (N, K), to the sample."""
         if self._sample is not None:
             self._sample.add(x, probabilities)
+
+    def count_unusual(self, feature: str, kind: Literal["missing", "unseen"], values: int) -> None:
+        """Count values of a feature that were missing, or never seen in training."""
+        if values:
+            self._unusual.setdefault((*self.key, feature, kind), [0.0])[0] += values
+
+    def count_values(self, rows: int, total: float) -> None:
+        """Count rows with a quantity as answer, and the sum of their values."""
+        counts = self._values.setdefault(self.key, [0.0, 0.0])
+        counts[0] += rows
+        counts[1] += total
 
     def count_failures(self, *, requests: int, took_ns: int) -> None:
         """Count requests that were refused because of a full queue or a passed deadline, or whose batch failed."""
@@ -156,10 +173,12 @@ class VersionCounts:
 def _sample(
     figures: Figures, key: tuple[str, str], classes: tuple[str, ...], features: Sequence[Feature]
 ) -> RowSample | None:
-    """Return a row sample for a version, or None if its features and classes are unknown or too many."""
-    if not classes or not 0 < len(features) <= MAX_FEATURES:
+    """Return a row sample for a version, or None if its features are unknown or too many."""
+    if not 0 < len(features) <= MAX_FEATURES:
         return None
-    by_decile = [figures[SAMPLED].setdefault((*key, feature.name), [0.0] * PLACES) for feature in features]
+    by_decile = [figures[SAMPLED].setdefault((*key, each.name), [0.0] * places_of(each)) for each in features]
+    if not classes:
+        return RowSample(features, 0, by_decile, [])
     by_confidence = figures[CONFIDENCE].setdefault(key, [0.0] * (len(CONFIDENCE_BUCKETS) + 2))
     return RowSample(features, len(classes), by_decile, by_confidence)
 

@@ -20,6 +20,7 @@ from app.inference.codecs import csv as csv_codec
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, RowBlock
 from app.schema import Float32, ModelSchema
+from modelstore import NumericFeature
 
 TWO = ("left", "right")
 """Features of the model `means`."""
@@ -32,15 +33,8 @@ IDS = {JSON: "json", CSV: "csv", NDJSON: "ndjson", ARROW: "arrow", FLOAT32: "flo
 
 def schema_of(features: Sequence[str], classes: Sequence[str] = ("low", "high")) -> ModelSchema:
     """Return a schema of features that range from 0 to 1."""
-    return ModelSchema(
-        name="means",
-        version=3,
-        features=tuple(features),
-        columns={name: column for column, name in enumerate(features)},
-        low=np.zeros(len(features), dtype=np.float32),
-        high=np.ones(len(features), dtype=np.float32),
-        classes=tuple(classes),
-    )
+    types = [NumericFeature(name=name, mean=0.5, std=0.3, min=0, max=1, quantiles=(0.5,) * 9) for name in features]
+    return ModelSchema.of_features("means", 3, types, classes, takes_missing=False)
 
 
 def rows(count: int, features: int = 2) -> Float32:

@@ -12,8 +12,8 @@ SUMMARY = DatasetSummary(
     size_bytes=40,
     sha256="0" * 64,
     columns=(
-        ColumnSummary(name="height", kind="numeric", distinct=3, minimum=1.5, maximum=2.0),
-        ColumnSummary(name="species", kind="text", distinct=2, classes={"a": 2, "b": 1}),
+        ColumnSummary(name="height", type="numeric", distinct=3, minimum=1.5, maximum=2.0),
+        ColumnSummary(name="species", type="categorical", distinct=2, classes={"a": 2, "b": 1}),
     ),
 )
 FAULT = DatasetFault(line=3, column="height", problem="expected a number, got 'tall'")

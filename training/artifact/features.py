@@ -1,4 +1,4 @@
-"""Describe the columns of the training rows for the manifest.
+"""Describe the columns of the training rows for the manifest, and read a manifest's columns back.
 
 It must not know models.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature
+from modelstore.reading import column_name
 from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
+from training.learners.protocol import Predict
+from training.preprocessing.categories import recode
 from training.preprocessing.scaler import moments
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
@@ -40,6 +43,37 @@ def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature
             common |= {"mean": float(mean[cells.start]), "std": spread, "reading": column.reading}
         features.append(_describe(column, present, common))
     return tuple(features)
+
+
+def columns_of(features: Iterable[Feature]) -> tuple[Column, ...]:
+    """Return the columns whose cells a version expects."""
+    return tuple(
+        Column(column_name(feature.name), feature.type, _texts(feature))  # old manifests have names as in the file
+        for feature in features
+    )
+
+
+def translate(predict: Predict, before: tuple[Column, ...], after: tuple[Column, ...]) -> Predict:
+    """Return a model of the columns `after` as a function of cells of the columns `before`, whose texts may differ."""
+    if [column.texts for column in before] == [column.texts for column in after]:
+        return predict
+
+    def predict_translated(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        cells = x.astype(np.float32)
+        recode(cells, before, after)
+        return predict(cells)
+
+    return predict_translated
+
+
+def _texts(feature: Feature) -> tuple[str, ...]:
+    match feature:
+        case CategoricalFeature():
+            return tuple(feature.categories)
+        case BooleanFeature():
+            return feature.false_values[0], feature.true_values[0]
+        case _:
+            return ()
 
 
 def _describe(column: Column, present: Cells, common: dict[str, Any]) -> Feature:

@@ -81,8 +81,8 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
 
     They are one row of missing cells only, one whose texts are no category, the training rows with the smallest and the
     largest value of each cell and those with a missing one, and rows spread evenly over the training and the test
-    split; small data sets repeat rows. If rows are so wide that these would be too many, an evenly spread part of
-    each kind is taken.
+    split; small data sets repeat rows. If rows are so wide that these would be too many, an evenly spread part of each
+    kind is taken.
     """
     least, most = golden_row_limits(train.x.shape[1], len(train.classes) or 1)
     extremes = np.unique([place for column in train.x.T for place in _extremes(column)])

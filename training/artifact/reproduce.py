@@ -86,7 +86,7 @@ def differences(stored: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> Re
     weights = sum(value.numel() for value in stored.values())
     if {name: value.shape for name, value in stored.items()} != {name: value.shape for name, value in again.items()}:
         return Reproduction(weights, weights, float("inf"))
-    pairs = [(value, again[name]) for name, value in stored.items()]
+    pairs = [(value, again[name]) for name, value in stored.items() if value.numel()]
     differing = sum(int((ours != theirs).sum()) for ours, theirs in pairs)
     return Reproduction(weights, differing, max(float((ours - theirs).abs().max()) for ours, theirs in pairs))
 

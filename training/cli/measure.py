@@ -10,6 +10,7 @@ from rich.progress import track
 
 from modelstore import Manifest, ModelRepository, ModelVersion
 from training.artifact import torchscript
+from training.artifact.features import columns_of, translate
 from training.artifact.reproduce import data_folder, reproduce
 from training.cli.progress import reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation, split_title
@@ -52,8 +53,9 @@ def report_version(
     splits = load_splits(recipe.data, folder)
     if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
-    measured = measure(torchscript.load(found.model_bytes(manifest)), splits.test, "test")
-    print_evaluation(console, measured, split_title(found, manifest))
+    test = splits.test
+    predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns_of(manifest.features))
+    print_evaluation(console, measure(predict, test, "test"), split_title(found, manifest))
     print_comparison(console, manifest)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from modelstore import DataOptions, Overrides, wording
+from modelstore import DataOptions, Dialect, Overrides, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
     BatchSize,
@@ -54,6 +54,7 @@ class DataSource(DataOptions):
         stratify: whether each class has the same share in both splits, where the rows are shuffled.
         classes: class name of each value in the file, in class order; empty means the values themselves, sorted as
             numbers if all of them are numbers.
+        dialect: how the file is written; what it leaves open is detected.
         units: unit of each feature, by name; absent features have none.
     """
 
@@ -67,6 +68,7 @@ class DataSource(DataOptions):
     stratify: bool = False
     classes: dict[str, Label] = Field(default_factory=dict)
     units: dict[Column, str] = Field(default_factory=dict)
+    dialect: Dialect | None = None
 
     @model_validator(mode="after")
     def _one_test_split(self) -> Self:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-SHORT = 2000
+from training.data.dialect import Syntax
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,15 @@ class Block:
             the original text.
         lines: line at which each row begins, the first line of the file being 1, shape (n,).
         source: the bytes of all rows if each row is one line, else the bytes of each row without its line end.
+        syntax: how the cells of `source` are separated.
+        decimal: decimal separator of cells that are text.
     """
 
     cells: pd.DataFrame
     lines: npt.NDArray[np.int64]
     source: bytes | list[bytes]
+    syntax: Syntax = Syntax()
+    decimal: str = "."
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -51,19 +54,21 @@ class Block:
             return [self._row(row)[position] for row in rows]
         return [str(column.iat[row]) for row in rows]
 
-    def encode(self, position: int) -> tuple[npt.NDArray[np.signedinteger[Any]], list[str]]:
-        """Return a text column as codes, shape (n,), and the distinct texts to which they refer."""
-        column = self.cells[position]
-        if len(column) < SHORT:  # a category costs half a millisecond even for a short column
-            codes, different = pd.factorize(column.to_numpy(dtype=object))
-            return codes, list(different)
-        category = column.astype("category").cat
-        return np.asarray(category.codes), [str(text) for text in category.categories]
+    def encode(self, position: int, missing: Collection[str] = ()) -> tuple[npt.NDArray[np.int64], list[str]]:
+        """Return a text column as codes, shape (n,), -1 if missing, and the distinct stripped texts by first row."""
+        codes, found = pd.factorize(self.cells[position])
+        place: dict[str, int] = {}
+        ranks = [-1 if (text := str(raw).strip()) in missing else place.setdefault(text, len(place)) for raw in found]
+        return np.array([*ranks, -1], dtype=np.int64)[codes], list(place)
 
     def _row(self, row: int) -> list[str]:
         """Return the cells of a row; each row is parsed only once, for all columns."""
         if row not in self._parsed:
-            self._parsed[row] = next(csv.reader(io.StringIO(self.rows[row].decode(), newline="")))
+            syntax, text = self.syntax, io.StringIO(self.rows[row].decode(), newline="")
+            reader = csv.reader(
+                text, delimiter=syntax.delimiter, quotechar=syntax.quote, skipinitialspace=syntax.spaced
+            )
+            self._parsed[row] = next(reader)
         return self._parsed[row]
 
     @cached_property

@@ -32,15 +32,17 @@ def finite(cell: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+def numbers(column: pd.Series, decimal: str = ".") -> npt.NDArray[np.float64]:
     """Return a column of a block as float64 (n,), with NaN for cells that are not numbers."""
     if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
         return column.to_numpy(dtype=np.float64)
-    return parse(column.astype(str).tolist() if column.dtype == bool else column.tolist())
+    return parse(column.astype(str).tolist() if column.dtype == bool else column.tolist(), decimal)
 
 
-def parse(cells: list[str]) -> npt.NDArray[np.float64]:
+def parse(cells: list[str], decimal: str = ".") -> npt.NDArray[np.float64]:
     """Parse cells as numbers, float64 (n,), with NaN for cells that are not numbers."""
+    if decimal == ",":
+        cells = [cell.replace(",", ".") if "." not in cell else "nan" for cell in cells]
     try:
         if "_" in (whole := "".join(cells)) or not whole.isascii():
             raise ValueError

@@ -43,24 +43,24 @@ class Column:
         return 2 if self.type == "datetime" else 1
 
 
+@dataclass(frozen=True)
+class TargetColumn:
+    """The column that is predicted.
+
+    Attributes:
+        codes: value of each row as a position in `values`, -1 if missing, int32, shape (N,).
+        values: distinct stripped texts in order of their first row.
+        numbers: the same as numbers, NaN if missing, float64, shape (N,); None if a text is no number.
+    """
+
+    codes: npt.NDArray[np.int32]
+    values: tuple[str, ...]
+    numbers: npt.NDArray[np.float64] | None = None
+
+
 def cells_of(columns: tuple[Column, ...]) -> tuple[slice, ...]:
     """Return the cells of each column in a row."""
     ends, end = [], 0
     for column in columns:
         ends.append(slice(end, end := end + column.width))
     return tuple(ends)
-
-
-@dataclass(frozen=True)
-class TargetColumn:
-    """The column to predict, as texts and, where all of them are numbers, as numbers.
-
-    Attributes:
-        codes: position of each row's text in `values`, int32, shape (N,); -1 is missing.
-        values: distinct texts without outer blanks, in order of their first row.
-        numbers: float64, shape (N,), NaN is missing; None if a text is no number.
-    """
-
-    codes: npt.NDArray[np.int32]
-    values: tuple[str, ...]
-    numbers: npt.NDArray[np.float64] | None = None

@@ -1,34 +1,34 @@
-"""Read a CSV file as blocks of whole rows with line numbers, in bounded memory.
+"""Read a table file as blocks of whole rows with line numbers, in bounded memory.
 
 A block is read fast (pandas) if each of its lines is one row of the right length, and exactly (the `csv` module)
 otherwise: blank lines, line feeds inside quotes, rows of a wrong length. Both give the same rows and
 take time linear in the number of cells, however wide or ragged the file. It must not know which columns matter.
-Syntax: commas, quotes doubled inside quotes, UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import warnings
 from collections.abc import Collection, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pandas as pd
 
-from modelstore.reading import LINE_ENDS_LOST, column_name
+from modelstore import Dialect
+from modelstore.reading import BLANKS, LINE_ENDS_LOST
+from training.data import pieces
 from training.data.block import Block
 from training.data.csv_exact import ExactRows
+from training.data.dialect import Syntax, decimal_of, detect
 from training.data.faults import Faults, describe_ragged
 from training.data.header import names_are_right
+from training.data.layout import Layout, Row, find_footer, find_layout
+from training.data.pieces import Pieces, count, line_count, split_lines
+from training.data.sources import name_markup
 
-FIRST_BYTES = 1 << 18
-BLOCK_BYTES = 1 << 22
-MAX_LINE_BYTES = 1 << 24
-
-BOM = b"\xef\xbb\xbf"
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+SAMPLED_ROWS = 2000
+SHOWN = 30
 
 
 class CsvFile:
@@ -37,50 +37,175 @@ class CsvFile:
     Attributes:
         faults: faults of the file's syntax; callers add faults of its cells.
         header: column names, normalised by `column_name`; empty if they cannot be used, which is also a fault.
+        unnamed: name given to a first column without a name that counts rows, if there is one.
         blank_lines: number of blank lines skipped so far.
+        missing: cells that are NaN where a column is read as numbers; callers set it before the first block.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, dialect: Dialect | None = None) -> None:
         self.faults = Faults()
         self.header: tuple[str, ...] = ()
         self.header_line = 1
+        self.unnamed: frozenset[str] = frozenset()
         self.blank_lines = 0
-        self._hash = hashlib.sha256()
-        self._stream = stream
-        self._raw = self._raw_blocks()
+        self.missing: Collection[str] = ()
+        self._dialect = self._found = dialect = dialect or Dialect()
+        self._notes: list[str] = []
+        self._pieces = Pieces(stream, self.faults, dialect.encoding)
+        self._syntax = Syntax()
+        self._width = 0
+        self._names = b""  # the header's line, which may be repeated among the rows
+        self._cells: list[str] = []
+        self._left: dict[str, list[int]] = {}  # lines that are left out, by what they are
         self._line = 1  # line at which the next block begins
-        self._offset = 0
         self._first = b""
+
+    @property
+    def found(self) -> Dialect:
+        """How the file is written, with all fields after the last block; those that were given are as given."""
+        return self._found.model_copy(update={"encoding": self._pieces.encoding or "utf-8"})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences about what was decided and left out so far."""
+        left = (f"{_say(lines)}: {what}" for what, lines in self._left.items())
+        return (*self._pieces.notes, *self._notes, *left)
 
     def read_header(self) -> tuple[str, ...]:
         """Read and check the first row, the column names."""
-        first = next(self._raw, b"")
-        if first.startswith(UTF_16):
-            self.faults.add("the file is UTF-16; save it as CSV in UTF-8")
+        first = self._next()
+        if not self.faults and (markup := name_markup(first[:4096].decode(errors="ignore"))):
+            self.faults.add(f"the file is {markup}", line=1)
+        if self.faults:
             return ()
-        if first.startswith(BOM):
-            first, self._offset = first[len(BOM) :], len(BOM)
-        if not self._is_text(first):
+        lines = self._split_off(split_lines(first))
+        if not self._pieces.is_table:
+            self._syntax = detect("".join(lines), self._dialect)
+        mended = self._syntax.mend("".join(lines).encode())
+        lines = split_lines(mended)
+        comment = self._comment(lines)
+        rows = self._parse(lines, comment)
+        if self.faults:
             return ()
-        lines = list(io.StringIO(first.decode(), newline=""))
-        rows = ExactRows(lines, 1)
+        layout = find_layout(rows, self._given(rows))
+        self.header, self.header_line, self.unnamed = layout.names, layout.line, layout.unnamed
+        self._notes += layout.notes
+        self._width = layout.width
+        if not names_are_right(self.header, self.header_line, self.faults):
+            self.header = ()
+            return ()
+        self._set_found(layout, rows, comment)
+        start = layout.consumed
+        self.blank_lines = sum(not line.strip(BLANKS + "\r\n") for line in lines[:start])
+        if layout.header:
+            place = next(at for at, row in enumerate(rows) if row[1] == layout.line)
+            self._cells = rows[place][0]
+            begin = layout.line - self._line
+            self._names = "".join(lines[begin : rows[place][2]]).strip("\r\n").encode()
+        self._first = "".join(lines[start:]).encode()
+        self._line += start
+        self._pieces.line = self._line
+        if self._pieces.ended:
+            self._first = self._without_footer(self._first)
+        return self.header
+
+    def _split_off(self, lines: list[str]) -> list[str]:
+        """Return the lines without those that `skip_rows` leaves out."""
+        skipped = min(self._dialect.skip_rows or 0, len(lines))
+        self._line += skipped
+        return lines[skipped:]
+
+    def _comment(self, lines: list[str]) -> str:
+        """Return the character that begins comments: as given, or that of the first lines, which stand alone."""
+        if self._dialect.comment is not None:
+            return self._dialect.comment
+        filled = [line for line in lines if line.strip()]
+        mark = filled[0][0] if filled else ""
+        if mark not in ("#", "%") or len(filled) < 2:
+            return ""
+        delimiter = self._syntax.delimiter
+        widths = [line.count(delimiter) for line in filled[:2]]
+        return "" if widths[0] == widths[1] > 0 and not filled[1].startswith(mark) else mark
+
+    def _parse(self, lines: list[str], comment: str) -> list[Row]:
+        """Return the rows of the first piece; faults if there is none, or the first does not end."""
+        rows = ExactRows(lines, self._line, self._syntax, comment)
+        found: list[Row] = []
         for cells, line in rows:
-            if rows.unclosed:
+            if rows.unclosed and not found:
                 self.faults.add("a quote is not closed", line=line)
-            else:
-                self.header, self.header_line = tuple(map(column_name, cells)), line
-            break
-        if not (self.header or self.faults):
-            self.faults.add(rows.problem or "the file is empty; expected a line of column names, then rows")
-        elif self.header and len(lines) == 1 and not first.endswith((b"\n", b"\r")):
+            elif not rows.unclosed:
+                found.append((cells, line, rows.consumed))
+        if rows.problem and not found:
+            self.faults.add(rows.problem)
+        elif not (found or self.faults):
+            self.faults.add("the file is empty; expected a line of column names, then rows")
+        elif len(lines) == 1 and not lines[0].endswith(("\n", "\r")) and self._line == 1:
             problem = f"expected data rows below the header, got one line without an end; {LINE_ENDS_LOST}"
             self.faults.add(problem, line=1)
-        if self.faults or not names_are_right(self.header, self.header_line, self.faults):
-            return ()
-        self.blank_lines = rows.blank_lines
-        used = "".join(lines[: rows.consumed]).encode()
-        self._line, self._offset, self._first = 1 + rows.consumed, self._offset + len(used), first[len(used) :]
-        return self.header
+        return found
+
+    def _given(self, rows: list[Row]) -> Dialect:
+        """Return the fields that the layout need not detect."""
+        plain = Dialect(header=True, skip_rows=0, skip_below=0) if self._pieces.is_table else Dialect()
+        return self._dialect.or_else(plain)
+
+    def _set_found(self, layout: Layout, rows: list[Row], comment: str) -> None:
+        data = [cells for cells, line, end in rows if end > layout.consumed and len(cells) == layout.width]
+        decimal = self._dialect.decimal or self._decimal(data, layout.names)
+        found = Dialect(
+            delimiter=cast(Any, self._syntax.delimiter),
+            quote=cast(Any, self._syntax.quote),
+            decimal=cast(Any, decimal),
+            header=layout.header,
+            skip_rows=layout.skip_rows,
+            skip_below=layout.skip_below,
+            skip_footer=0,
+            comment=comment,
+        )
+        self._found = self._dialect.or_else(found)
+        if self._syntax.wrapped:
+            self._notes.append("each line is quoted as a whole; it is read without these quotes")
+        if self._syntax.escaped:
+            self._notes.append('a quote inside quotes is written as \\" and read as a quote')
+
+    def _decimal(self, rows: list[list[str]], names: tuple[str, ...]) -> str:
+        """Return the decimal separator; a comma if the cells of some column cannot be read otherwise."""
+        if self._syntax.delimiter == "," or self._pieces.is_table:
+            return "."
+        decimal, doubtful = decimal_of(zip(*rows[:SAMPLED_ROWS], strict=True))
+        if doubtful is not None:
+            name, cell = names[doubtful] if doubtful < len(names) else "", rows[0][doubtful]
+            point, whole = cell.strip().replace(",", "."), cell.strip().replace(",", "")
+            problem = f"{cell!r:.40} may be {point} or {whole}; say which: decimal=, or decimal=."
+            self.faults.add(problem, column=name or None)
+        if decimal == ",":
+            self._notes.append("numbers have a decimal comma (decimal=,)")
+        return decimal
+
+    def _next(self) -> bytes:
+        """Return the next piece as CSV has it, without the lines at the end that are no rows."""
+        self._pieces.line = self._line
+        piece = self._pieces.next()
+        if not self._width:
+            return piece
+        piece = self._syntax.mend(piece)
+        return self._without_footer(piece) if self._pieces.ended else piece
+
+    def _without_footer(self, piece: bytes) -> bytes:
+        """Return the last piece without a total or a remark at its end."""
+        lines = split_lines(piece)
+        given = self._dialect.skip_footer
+        size = find_footer(lines, given, self._width, self._syntax) if not self._pieces.is_table else 0
+        dropped = sum(bool(line.strip()) for line in lines[len(lines) - size :]) if size else 0
+        self._found = self._found.model_copy(update={"skip_footer": dropped if given is None else given})
+        if not size:
+            return piece
+        last = lines[len(lines) - size :]
+        shown = next(line.strip() for line in last if line.strip())
+        option = f"as skip_footer={dropped} does; 0 keeps them"
+        self._notes.append(f"at the end, {dropped} lines are no rows and left out ({shown:.{SHOWN}}), {option}")
+        return "".join(lines[: len(lines) - size]).encode()
 
     def blocks(self, as_text: Collection[int]) -> Iterator[Block]:
         """Yield the rows below the header in non-empty blocks; rows of a wrong length are faults and omitted.
@@ -89,14 +214,13 @@ class CsvFile:
             as_text: positions of columns to read as text; evaluated before each block, so it may change meanwhile.
         """
         while not self.faults.full:
-            raw, self._first = self._first or next(self._raw, b""), b""
-            if not raw or not self._is_text(raw):
+            raw, self._first = self._first or self._next(), b""
+            if not raw:
                 return
             block = self._quick(raw, as_text)
             if block is None:
                 raw, block = self._exact(raw)
-            self._line += _line_count(raw)
-            self._offset += len(raw)
+            self._line += line_count(raw)
             if block is None:
                 return
             if len(block):
@@ -104,55 +228,35 @@ class CsvFile:
 
     def sha256(self) -> str:
         """Return the hash of all bytes read so far: of the whole file after the last block."""
-        return self._hash.hexdigest()
-
-    def _raw_blocks(self) -> Iterator[bytes]:
-        """Yield the file in pieces that end at the end of a line."""
-        rest, size = b"", FIRST_BYTES
-        while chunk := self._stream.read(size):
-            self._hash.update(chunk)
-            rest, size = rest + chunk, BLOCK_BYTES
-            end = rest.rfind(b"\n") + 1 or rest.rfind(b"\r", 0, -1) + 1  # a CR at the end may be half a CRLF
-            if end:
-                yield rest[:end]
-                rest = rest[end:]
-            elif len(rest) > MAX_LINE_BYTES:
-                hint = f"is this a CSV file? {LINE_ENDS_LOST}"
-                self.faults.add(f"a line of more than {MAX_LINE_BYTES >> 20} MiB; {hint}", line=self._line)
-                return
-        if rest:
-            yield rest
-
-    def _is_text(self, raw: bytes) -> bool:
-        try:
-            raw.decode()
-        except UnicodeDecodeError as error:
-            place = self._line + _line_count(raw[: error.start] + b"x") - 1
-            byte = f"byte 0x{raw[error.start]:02x} at offset {self._offset + error.start}"
-            self.faults.add(f"{byte} is not UTF-8; save the file as CSV in UTF-8", line=place)
-            return False
-        if b"\0" in raw:
-            place = self._line + _line_count(raw[: raw.index(b"\0")] + b"x") - 1
-            self.faults.add("a NUL byte; is this a CSV file?", line=place)
-            return False
-        return True
+        return self._pieces.sha256()
 
     def _quick(self, raw: bytes, as_text: Collection[int]) -> Block | None:
         """Return the rows if each line is one row of the right length, else None."""
-        rows, columns, quoted = _line_count(raw), len(self.header), b'"' in raw
-        if (b"\r" in raw and _count(raw, b"\r") != raw.count(b"\r\n")) or (
-            not quoted and _count(raw, b",") != rows * (columns - 1)
+        syntax, decimal = self._syntax, self._found.decimal or "."
+        delimiter, quote = syntax.delimiter.encode(), syntax.quote.encode()
+        rows, columns, quoted = line_count(raw), self._width, quote in raw
+        if (
+            (b"\r" in raw and count(raw, b"\r") != raw.count(b"\r\n"))
+            or (not quoted and count(raw, delimiter) != rows * (columns - 1))
+            or (self._found.comment and self._found.comment.encode() in raw)
+            or (columns > 1 and self._names and self._names in raw)
         ):
             return None
         try:
             with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
                 cells = pd.read_csv(
                     io.BytesIO(raw),
+                    sep=syntax.delimiter,
+                    quotechar=syntax.quote,
+                    skipinitialspace=syntax.spaced,
+                    decimal=decimal,
                     header=None,
                     names=range(columns),
                     # "category" would read `01` as a number
                     dtype=str if len(as_text) == columns else dict.fromkeys(as_text, pd.StringDtype(na_value=np.nan)),
-                    na_filter=False,
+                    na_filter=bool(self.missing),
+                    keep_default_na=False,
+                    na_values=list(self.missing) or None,
                     index_col=False,
                     low_memory=False,
                 )
@@ -161,58 +265,76 @@ class CsvFile:
         # pandas pads short rows with empty cells, which cannot be told from real empty cells
         if len(cells) != rows or (quoted and _has_empty(cells[columns - 1])):
             return None
-        return Block(cells, np.arange(self._line, self._line + rows), raw)
+        if columns > len(self.header):
+            if any(not _is_empty(cells[at]) for at in range(len(self.header), columns)):
+                return None
+            cells = cells[list(range(len(self.header)))]
+        return Block(cells, np.arange(self._line, self._line + rows), raw, syntax, decimal)
 
     def _exact(self, raw: bytes) -> tuple[bytes, Block | None]:
         """Return the consumed bytes and the rows; reads more bytes if `raw` ends inside the quotes of its first row."""
         while True:
-            lines = list(io.StringIO(raw.decode(), newline=""))
-            rows = ExactRows(lines, self._line)
+            lines = split_lines(raw)
+            rows = ExactRows(lines, self._line, self._syntax, self._found.comment or "")
             found = [(cells, line, rows.consumed) for cells, line in rows if not rows.unclosed]
             if rows.problem:
                 self.faults.add(rows.problem, line=rows.line)
                 return raw, None
             if not rows.unclosed:
                 self.blank_lines += rows.blank_lines
+                self._leave_out(f"comments (comment={self._found.comment})", *rows.comments)
                 return raw, self._block(found, lines)
-            more = next(self._raw, b"")
+            more = self._next()
+            if self.faults:
+                return raw, None
             if found:  # the unfinished row begins the next block
                 begun = "".join(lines[rows.line - self._line :]).encode()
                 self._first = begun + more
+                self.blank_lines += rows.blank_lines
+                self._leave_out(f"comments (comment={self._found.comment})", *rows.comments)
                 return raw[: -len(begun)], self._block(found, lines)
-            if not more or len(raw) > MAX_LINE_BYTES:
-                endless = f"a row of more than {MAX_LINE_BYTES >> 20} MiB; is a quote not closed?"
+            if not more or len(raw) > pieces.MAX_LINE_BYTES:
+                endless = f"a row of more than {pieces.MAX_LINE_BYTES >> 20} MiB; is a quote not closed?"
                 self.faults.add(endless if more else "a quote is not closed", line=rows.line)
-                return raw, None
-            if not self._is_text(more):
                 return raw, None
             raw += more
 
-    def _block(self, rows: list[tuple[list[str], int, int]], lines: list[str]) -> Block:
+    def _block(self, rows: list[Row], lines: list[str]) -> Block:
         columns = len(self.header)
         right = []
         for cells, line, end in rows:
-            if len(cells) == columns:
-                right.append((cells, line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
-            else:
-                self.faults.add(describe_ragged(cells, columns), line=line)
+            beyond = cells[columns:]
+            if len(cells) == self._width == columns:
+                if columns > 1 and cells == self._cells:
+                    self._leave_out("the line of names again, which is no row", line)
+                    continue
+            elif len(cells) < columns or any(map(str.strip, beyond)):
+                self.faults.add(describe_ragged(cells, columns, lines[line - self._line]), line=line)
+                continue
+            elif len(cells) != self._width:
+                self._leave_out("a delimiter too many at the end, left out", line)
+            right.append((cells[:columns], line, "".join(lines[line - self._line : end]).rstrip("\r\n").encode()))
         texts = np.empty((len(right), columns), dtype=object)
         for row, (cells, _, _) in enumerate(right):
             texts[row] = cells
         starts = np.array([line for _, line, _ in right], dtype=np.int64)
-        return Block(pd.DataFrame(texts, dtype=object), starts, [text for _, _, text in right])
+        source = [text for _, _, text in right]
+        return Block(pd.DataFrame(texts, dtype=object), starts, source, self._syntax, self._found.decimal or ".")
+
+    def _leave_out(self, what: str, *lines: int) -> None:
+        if lines:
+            self._left.setdefault(what, []).extend(lines)
 
 
-def _line_count(raw: bytes) -> int:
-    """Count lines that end in LF, CRLF or CR; the last may have no line end."""
-    ends = _count(raw, b"\n") + (_count(raw, b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
-    return ends + (not raw.endswith((b"\n", b"\r")))
-
-
-def _count(raw: bytes, byte: bytes) -> int:
-    """Count a byte; for a frequent one, NumPy takes a tenth of the time of `bytes.count`."""
-    return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) == ord(byte)))
+def _say(lines: list[int]) -> str:
+    return f"line {lines[0]}" if len(lines) == 1 else f"{len(lines)} lines, the first is line {lines[0]}"
 
 
 def _has_empty(column: pd.Series) -> bool:
-    return not pd.api.types.is_numeric_dtype(column) and bool((column == "").any())
+    return bool(column.isna().any() or (not pd.api.types.is_numeric_dtype(column) and (column == "").any()))
+
+
+def _is_empty(column: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(column):
+        return bool(column.isna().all())
+    return bool((column.isna() | (column.str.strip() == "")).all())

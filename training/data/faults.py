@@ -31,11 +31,13 @@ class Faults:
         return tuple(sorted(self._found, key=lambda fault: fault.line or 0))
 
 
-def describe_ragged(cells: list[str], expected: int) -> str:
+def describe_ragged(cells: list[str], expected: int, line: str = "") -> str:
     """Describe the fault of a row that has more or fewer cells than the header."""
     problem = f"expected {expected} cells as in the header, got {len(cells)}"
-    if len(cells) > expected and not any(map(str.strip, cells[expected:])):
-        return f"{problem}, of which the last are empty; is there a comma too many at the end of the line?"
+    if line[:1] in ("#", "%", "/"):
+        return f"{problem}; is the line a comment? comment={line[0]} leaves such lines out"
     if len(cells) > expected:
-        problem += "; a cell with a comma needs quotes, a number needs a decimal point"
+        return f"{problem}; a cell with a comma needs quotes, a number needs a decimal point"
+    if len(cells) == 1 and any(map(str.isalpha, cells[0])):
+        problem += "; is it no row? skip_rows leaves out lines at the top, skip_footer at the end"
     return problem

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +12,34 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
+from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Dialect, Inspection
 from modelstore.datasets import MAX_CLASSES
-from training.data.block import Block
-from training.data.cells import LARGEST, alike, in_class_order, is_word, numbers, parse
+from training.data.cells import alike, in_class_order, parse
 from training.data.csv_blocks import CsvFile
+from training.data.decide import Decision, decide
 from training.data.precision import Merging, exact
+from training.data.profile import Profile
+from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
 
 SHOWN_CLASSES = 5
+FREQUENT = 20
+REPEATED = 0.9  # share of distinct values below which ids are groups of rows
 
-Codes = npt.NDArray[np.signedinteger[Any]]
 
+def inspect_file(path: Path, options: DataOptions | None = None, dialect: Dialect | None = None) -> Inspection:
+    """Read a file, in bounded memory, and return a summary or its first ten faults.
 
-def inspect_file(path: Path) -> Inspection:
-    """Read a file once, in bounded memory, and return a summary or its first ten faults.
-
-    A text column is not a fault, because it may hold the classes; a numeric column with a few other cells gets a
-    warning.
+    Columns get the types that a training gives them.
     """
-    try:
-        with path.open("rb") as stream:
-            return _inspect(CsvFile(stream), path.stat().st_size)
-    except OSError as error:
-        return Inspection(faults=(DatasetFault(problem=f"cannot be read: {error.strerror or error}"),))
+    options, kept = options or DataOptions(), frozenset[int]()
+    while True:
+        try:
+            with path.open("rb") as stream:
+                return _inspect(CsvFile(stream, dialect), path.stat().st_size, options, kept)
+        except NeedsText as needs:
+            kept |= needs.positions
+        except OSError as error:
+            return Inspection(faults=(DatasetFault(problem=f"cannot be read: {error.strerror or error}"),))
 
 
 def print_inspection(console: Console, file: str, inspection: Inspection) -> None:
@@ -51,12 +54,13 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
         return
     title = Text(f"{file}: {summary.rows:,} rows, {summary.size_bytes:,} bytes")  # a name may look like markup
     table = Table(title=title, title_justify="left")
-    for heading in ("column", "kind", "different", "range", "values (rows)"):
+    for heading in ("column", "type", "missing", "different", "range", "values (rows)", "note"):
         table.add_column(heading, overflow="fold")
     for column in summary.columns:
-        span = "" if column.minimum is None else f"{column.minimum:g} to {column.maximum:g}"
-        different = f"over {MAX_CLASSES}" if column.distinct is None else str(column.distinct)
-        table.add_row(column.name, column.kind, different, span, _show(column.classes))
+        different = "many" if column.distinct is None else f"{column.distinct:,}"
+        kind = f"left out: {column.left_out}" if column.left_out else column.type
+        span, note = _span(column), column.detail or column.note
+        table.add_row(column.name, kind, f"{column.missing:,}", different, span, _show(column.classes), note)
     console.print(table, markup=False)
     if summary.blank_lines:
         console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
@@ -64,17 +68,19 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
+def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozenset[int]) -> Inspection:
+    """Summarise a file; columns with few values and those of `kept` are read as text, to show them as in the file."""
     header = file.read_header()
-    columns = [_Column(name) for name in header]
-    few = set(range(len(header)))  # columns with few values are read as text, to show the values as in the file
+    missing = missing_of(options)
+    as_text = set(range(len(header)))
+    kept = kept if read_missing(file, missing) else frozenset(as_text)
+    profiles, merging = profiles_of(header, options), [Merging() for _ in header]
     hashes: list[npt.NDArray[np.int64]] = []
-    for block in file.blocks(few) if header else ():
+    for block in file.blocks(as_text) if header else ():
         hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
-        for position, column in enumerate(columns):
-            column.add(block, position)
-            if column.counts is None:
-                few.discard(position)
+        for position, values in add_block(profiles, block, as_text, range(len(header)), missing).items():
+            merging[position].add(values[np.isfinite(values)])
+        as_text -= {at for at in as_text - kept if _many_numbers(profiles[at])}
     rows = sum(map(len, hashes))
     if not (rows or file.faults):
         file.faults.add("expected data rows below the header, got none")
@@ -82,131 +88,105 @@ def _inspect(file: CsvFile, size_bytes: int) -> Inspection:
         return Inspection(faults=file.faults.sorted())
     ordered = np.sort(np.concatenate(hashes))
     duplicates = int((ordered[1:] == ordered[:-1]).sum())
+    decisions = [decide(profile, options.types.get(profile.name)) for profile in profiles]
     summary = DatasetSummary(
         rows=rows,
         size_bytes=size_bytes,
         sha256=file.sha256(),
-        columns=tuple(column.summary() for column in columns),
+        columns=tuple(map(_summary, profiles, decisions)),
         duplicate_rows=duplicates,
         blank_lines=file.blank_lines,
-        warnings=_warnings(columns, rows, duplicates),
+        warnings=(*file.notes, *_warnings(profiles, decisions, merging), *_of_rows(header, rows, duplicates)),
     )
     return Inspection(summary=summary)
 
 
-def _warnings(columns: list[_Column], rows: int, duplicates: int) -> tuple[str, ...]:
-    found = [f"column {column.name!r}: {problem}" for column in columns for problem in column.problems()]
-    if len(columns) == 1:
-        found.append("there is only one column; a training needs a class column and at least one more")
-    if all(column.name.strip().isdigit() for column in columns):
-        found.append("all column names are numbers; is the line of names missing?")
+def _many_numbers(profile: Profile) -> bool:
+    """Return whether a column so far is numbers of more values than are shown."""
+    return len(profile.counts or ()) > MAX_CLASSES and "plain" in profile.readings and profile.odd is None
+
+
+def _summary(profile: Profile, decision: Decision) -> ColumnSummary:
+    low, high, column = None, None, decision.column
+    if column.type == "numeric" and profile.low <= profile.high:
+        low, high = profile.low, profile.high
+    dates = column.type == "datetime" and profile.earliest and profile.latest
+    left = decision.left_out
+    return ColumnSummary(
+        name=profile.name,
+        type=column.type,
+        missing=profile.missing,
+        distinct=profile.distinct(),
+        minimum=_iso(profile.earliest) if dates else low,
+        maximum=_iso(profile.latest) if dates else high,
+        classes=_classes(profile),
+        left_out=left.reason if left else None,
+        detail=f"{left.detail}" if left else "",
+        note=decision.note,
+    )
+
+
+def _classes(profile: Profile) -> dict[str, int]:
+    counts = profile.counts or {}
+    if len(counts) <= MAX_CLASSES:
+        return {text: counts[text] for text in in_class_order(counts)}
+    frequent = sorted(counts, key=lambda text: -counts[text])[:FREQUENT]
+    return {} if profile.readings else {text: counts[text] for text in frequent if counts[text] > 1}
+
+
+def _warnings(profiles: list[Profile], decisions: list[Decision], merging: list[Merging]) -> Iterator[str]:
+    for profile, decision, merged in zip(profiles, decisions, merging, strict=True):
+        said = list(decision.warnings)
+        if decision.left_out:
+            said.append(f"left out ({decision.left_out.reason}): {decision.left_out.detail}")
+        if decision.fault:
+            said.append(decision.fault)
+        if decision.column.type == "numeric" and (problem := _find_merged(profile, merged)):
+            said.append(problem)
+        if decision.column.type == "numeric" and len(profile.counts or ()) <= MAX_CLASSES:
+            said += [
+                f"{values} would be different classes; are they the same?" for values in alike(profile.counts or ())
+            ]
+        if decision.column.type == "datetime" and not decision.left_out:
+            said.append("holds dates; should the latest rows test? split: time")
+        if _groups(profile, decision):
+            said.append("holds ids that repeat; should all rows of one stay on one side? split: group")
+        yield from (f"column {profile.name!r}: {sentence}" for sentence in said)
+
+
+def _groups(profile: Profile, decision: Decision) -> bool:
+    distinct = profile.distinct()
+    if not profile.named_as_id or decision.left_out or distinct is None:
+        return False
+    return 20 < distinct < REPEATED * profile.present
+
+
+def _of_rows(header: tuple[str, ...], rows: int, duplicates: int) -> Iterator[str]:
+    if len(header) == 1:
+        yield "there is only one column; a training needs a class column and at least one more"
+    if all(name.strip().isdigit() for name in header):
+        yield "all column names are numbers; is the line of names missing?"
     if duplicates:
-        found.append(f"{duplicates} of {rows} rows repeat another one")
-    return tuple(found)
+        yield f"{duplicates} of {rows} rows repeat another one"
 
 
-class _Column:
-    """Statistics of a column so far; `counts` is None after more than 100 distinct values."""
+def _find_merged(profile: Profile, merging: Merging) -> str | None:
+    if profile.counts is None:
+        return merging.problem()
+    values = parse(list(profile.counts))
+    right = np.isfinite(values)
+    whole, texts = Merging(), [text for text, fits in zip(profile.counts, right, strict=True) if fits]
+    whole.add(exact(texts, values[right]), np.array(list(profile.counts.values()))[right])
+    return whole.problem()
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.counts: dict[str, int] | None = {}
-        self.rows = 0
-        self.low, self.high = math.inf, -math.inf
-        self.wrong = 0  # cells that are not finite float32
-        self.wrong_words = 0  # those that are words, see `is_word`
-        self.first_wrong: tuple[int, str] | None = None  # line and cell
-        self._merging = Merging()
 
-    def add(self, block: Block, position: int) -> None:
-        if self.counts is not None:
-            self._add_different(*block.encode(position), block, position)
-        elif not self._is_text:
-            self._add_each(block, position)
-        self.rows += len(block)
+def _iso(moment: tuple[int, int] | None) -> str | None:
+    return moment and (datetime(1970, 1, 1) + timedelta(*moment)).isoformat()
 
-    def summary(self) -> ColumnSummary:
-        numeric, counts = not self.wrong, self.counts or {}
-        return ColumnSummary(
-            name=self.name,
-            kind="numeric" if numeric else "text",
-            distinct=None if self.counts is None else len(self.counts),
-            minimum=self.low if numeric else None,
-            maximum=self.high if numeric else None,
-            classes={text: counts[text] for text in in_class_order(counts)},
-        )
 
-    def problems(self) -> Iterator[str]:
-        if self.counts is not None and len(self.counts) == 1 and self.rows > 1:
-            yield "constant, so it says nothing"
-        if self.first_wrong and not self._is_text:
-            line, cell = self.first_wrong
-            what = repr(cell[:40]) if cell else "an empty cell"
-            yield (
-                f"no finite number in {self.wrong} of {self.rows} rows, first {what} in line {line}; it can be the "
-                "class, but no feature"
-            )
-        if not self.wrong and (merged := self._find_merged()):
-            yield merged
-        for values in alike(self.counts or ()):
-            yield f"{values} would be different classes; are they the same?"
-
-    @property
-    def _is_text(self) -> bool:
-        return 2 * self.wrong_words > self.rows
-
-    def _find_merged(self) -> str | None:
-        if self.counts is None:
-            return self._merging.problem()
-        whole, values = Merging(), list(self.counts)  # all distinct values of the file are known
-        whole.add(exact(values, parse(values)), np.array(list(self.counts.values())))
-        return whole.problem()
-
-    def _add_different(self, codes: Codes, different: list[str], block: Block, position: int) -> None:
-        """Add a block given as its distinct values and the code of each row."""
-        rows = np.bincount(codes, minlength=len(different))  # rows of each value
-        self._count(different, rows)
-        values = parse(different)
-        wrong = self._wrong(values)
-        if not wrong.any():
-            self._merging.add(exact(different, values), rows)
-            return
-        words = [is_word(text) for text in itertools.compress(different, wrong)]
-        self._note(block, position, int(wrong[codes].argmax()), int(rows[wrong].sum()), int(rows[wrong][words].sum()))
-
-    def _add_each(self, block: Block, position: int) -> None:
-        """Add a block cell by cell."""
-        cells = block.cells[position]
-        values = numbers(cells)
-        wrong = self._wrong(values)
-        if not wrong.any():
-            self._merging.add(cells.to_numpy() if cells.dtype.kind in "iu" else values)
-            return
-        rows = np.flatnonzero(wrong).tolist()
-        words = () if cells.dtype.kind == "f" else map(is_word, block.texts(position, rows))
-        self._note(block, position, rows[0], len(rows), sum(words))
-
-    def _count(self, different: list[str], rows: npt.NDArray[np.int64]) -> None:
-        assert self.counts is not None
-        for text, count in zip(different, rows.tolist(), strict=True):
-            self.counts[text] = self.counts.get(text, 0) + count
-        if len(self.counts) > MAX_CLASSES:
-            self.counts = None
-
-    def _wrong(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Return which values are not finite float32, and update the range with the others."""
-        wrong = ~(np.abs(values) <= LARGEST)
-        right = values[~wrong] if wrong.any() else values
-        if len(right):
-            self.low, self.high = min(self.low, float(right.min())), max(self.high, float(right.max()))
-        return wrong
-
-    def _note(self, block: Block, position: int, first: int, wrong: int, words: int) -> None:
-        """Count cells that are not finite float32; `first` is the block's first row with one."""
-        if self.first_wrong is None:
-            self.first_wrong = int(block.lines[first]), block.texts(position, [first])[0]
-        self.wrong += wrong
-        self.wrong_words += words
+def _span(column: ColumnSummary) -> str:
+    low, high = column.minimum, column.maximum
+    return "" if low is None else " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (low, high or 0))
 
 
 def _show(classes: dict[str, int]) -> str:

@@ -5,11 +5,14 @@ Memory: eight bytes per row.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from training.data.cells import parse
 from training.data.precision import EXACT_IN_FLOAT64
 
 Marks = npt.NDArray[np.uint64]
@@ -24,13 +27,37 @@ def mark(marks: Marks, column: npt.NDArray[Any]) -> None:
     Rows get the same mark if all their values are equal; two different rows among ten million get the same mark in one
     of a hundred thousand files.
     """
-    values = column + 0.0  # turns -0.0 into 0.0
-    bits = values.view(np.uint64)
-    if column.dtype.kind in "iu" and (large := np.abs(values) > EXACT_IN_FLOAT64).any():
-        bits[large] ^= column[large].astype(np.uint64) * PRIME
+    mix(marks, number_bits(column))
+
+
+def mix(marks: Marks, bits: Marks) -> None:
+    """Mix the bits of one more value of each row, shape (n,), into the marks of the rows."""
     marks ^= bits
     marks *= PRIME
     marks ^= marks >> HALF
+
+
+def number_bits(column: npt.NDArray[Any]) -> Marks:
+    """Return 64 bits for each number, float64 or integer, shape (n,); the same for equal numbers, and for all NaN."""
+    values = column + 0.0  # turns -0.0 into 0.0
+    bits: Marks = values.view(np.uint64)
+    if column.dtype.kind in "iu" and (large := np.abs(values) > EXACT_IN_FLOAT64).any():
+        bits[large] ^= column[large].astype(np.uint64) * PRIME
+    if column.dtype.kind == "f" and (gaps := np.isnan(values)).any():
+        bits[gaps] = PRIME
+    return bits
+
+
+def text_bits(texts: Sequence[str]) -> Marks:
+    """Return 64 bits for each text, shape (n,): of its number if it is one, `2` and `2.0` alike, else of a hash.
+
+    They depend on nothing but the text, so a row of a longer or shuffled file keeps its mark.
+    """
+    bits = number_bits(parse(list(texts)))
+    for place in np.flatnonzero(bits == PRIME).tolist():
+        digest = hashlib.blake2b(texts[place].encode(), digest_size=8).digest()
+        bits[place] = int.from_bytes(digest, "little")
+    return bits
 
 
 def count_duplicates(train: Marks, test: Marks) -> tuple[int, int]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from modelstore import ColumnType, LeftOut, Target
+from modelstore import LeftOut, Target
 from training.config.recipe import DataSource, TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled
 from training.data.quality import constant_features, find_suspicions
-from training.data.repeats import mark
+from training.data.repeats import mix, text_bits
 from training.data.table import Table, read_table
 from training.data.target import Learnt, describe_target, learn_target
 from training.errors import DatasetError
@@ -70,7 +70,7 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
-    read = partial(read_table, folder, target=source.target, options=source)
+    read = partial(read_table, folder, target=source.target, options=source, dialect=source.dialect)
     table = read(source.file, features=source.features)
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
@@ -82,17 +82,13 @@ def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | N
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
-        types: dict[str, ColumnType] = {column.name: column.type for column in table.columns}
-        typed = source.model_copy(update={"types": types})
-        held_out = read(source.test_file, features=tuple(types), options=typed)
+        held_out = read(source.test_file, columns=table.columns)
         warnings += held_out.warnings
         sha256[held_out.file] = held_out.sha256
         train, test = whole, _test_dataset(held_out, whole, source)
     train, test, lost = _require_classes(train, test, source)
     warnings += lost
-    warnings += tuple(
-        f"{source.file}: {found}".replace(": column", ", column", 1) for found in find_suspicions(train, test)
-    )
+    warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test))
     target = describe_target(learnt, train.y, source)
     splits = Splits(train, test, sha256, warnings, target, table.left_out, way=way)
     if settings is None or settings.validation_fraction == 0:
@@ -157,20 +153,17 @@ def _dataset(table: Table, learnt: Learnt, classes: tuple[str, ...]) -> Dataset:
     x, lines, marks, kept = table.x, table.lines, table.marks, learnt.kept
     if len(kept) < len(lines):
         x, lines, marks = x[kept], lines[kept], marks[kept]
-    mark(marks, learnt.y)
+    mix(marks, text_bits(table.target.values)[table.target.codes[kept]])
     return Dataset(x, learnt.y, table.columns, classes, lines, marks)
 
 
 def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
     """Convert the table of a test file to a data set with the columns and classes of the training rows."""
-    if len(table.lines) < MIN_ROWS:
-        raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     learnt = learn_target(table.target, table.lines, source.model_copy(update={"task": train.task}))
     test = _dataset(table, learnt, learnt.classes)
     places = np.array([train.classes.index(name) if name in train.classes else -1 for name in learnt.classes])
     if (places < 0).any():
         raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
-    recode(test.x, table.columns, train.columns)
     y = places[test.y] if train.classes else test.y
     return replace(test, y=y, columns=train.columns, classes=train.classes)
 

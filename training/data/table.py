@@ -1,7 +1,7 @@
-"""Read a CSV file into float32 columns and class codes.
+"""Read a CSV file into typed columns and the target.
 
-Faults are located by line and column. N is rows and F features everywhere. Memory: the features once, in float32, and
-one block of the file; twice for a moment if the first rows are much longer than the others, so that room runs out.
+Types are decided on all rows. A table of numbers is read once, any other twice: for the profiles, then for the cells.
+Faults are located by line and column. N is rows, F columns and W cells everywhere.
 """
 
 from __future__ import annotations
@@ -9,42 +9,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import DataOptions, LeftOut
+from modelstore import DataOptions, Dialect, LeftOut
+from modelstore.numbers import parse_number
 from modelstore.reading import MAX_NAME_CHARACTERS
 from modelstore.wording import nearest
 from training.data.block import Block
-from training.data.cells import LARGEST, is_word, numbers, parse, wrong_number
 from training.data.columns import Column, TargetColumn
+from training.data.convert import Cells
 from training.data.csv_blocks import CsvFile
+from training.data.decide import Decision, decide
 from training.data.faults import Faults
-from training.data.precision import Merging, Values
-from training.data.repeats import Marks, mark
+from training.data.profile import Profile
+from training.data.repeats import Marks
+from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
 from training.errors import DatasetError
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
-ROOM = 1.02  # spare room: the rows to come are about as long as those that were read
+LISTED = 20  # columns that were not chosen, each by name; more are one entry
+UNMARKED = ("row_number", "id", "free_text", "too_many_values", "no_name", "ambiguous_date")
 
 
 @dataclass(frozen=True)
 class Table:
-    """One data file: numeric features and the class column.
+    """One data file: typed feature columns and the target.
 
     Attributes:
         file: bare file name.
         sha256: SHA-256 of the file's bytes.
         columns: the feature columns, length F.
         x: cells, float32, shape (N, W); NaN is missing.
-        target: the column to predict.
+        target: the column that is predicted.
         lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
-        marks: 64-bit mark of each row, equal for rows with equal features in the file, shape (N,).
-        warnings: sentences about features with distinct values that become equal in float32.
+        marks: 64-bit mark of each row, equal for rows with equal features in the file, shape (N,); it depends on the
+            row's values only, not on other rows. Constant columns count, ids do not.
+        warnings: sentences about suspicious columns.
         left_out: columns of the file that are not used, each with the reason.
     """
 
@@ -60,141 +62,186 @@ class Table:
 
 
 def read_table(
-    folder: Path, file: str, target: str, features: Sequence[str] = (), *, options: DataOptions | None = None
+    folder: Path,
+    file: str,
+    target: str,
+    features: Sequence[str] = (),
+    *,
+    options: DataOptions | None = None,
+    columns: tuple[Column, ...] = (),
+    dialect: Dialect | None = None,
 ) -> Table:
-    """Read `<folder>/<file>` in one pass.
+    """Read `<folder>/<file>`.
 
     Args:
         folder: the data folder.
         file: bare file name.
-        target: the class column.
-        features: required feature columns, in the wanted order; empty means all but the target.
-        options: types and missing values, where a person sets them.
+        target: the column that is predicted.
+        features: wanted feature columns, in the wanted order; empty means all but the target.
+        options: types and texts of missing values.
+        columns: columns of another table whose types hold here too, such as those of the training file for a test
+            file; a text that is none of `Column.texts` then has the cell `len(texts)`.
+        dialect: how the file is written, as far as it is known.
 
     Raises:
-        DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not a finite number or
-            an empty class; names the first ten faults by line and column.
+        DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not of its column's
+            type; names the first ten faults by line and column.
     """
     path = folder / file
     if not path.is_file():
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
-    with path.open("rb") as stream:
-        source = CsvFile(stream)
+    reading = _Reading(path, target, tuple(column.name for column in columns) or tuple(features), options, dialect)
+    decisions = tuple(map(Decision, columns)) or reading.decide()
+    return reading.table(decisions)
+
+
+class _Reading:
+    """Reads one file as often as its columns need."""
+
+    def __init__(
+        self,
+        path: Path,
+        target: str,
+        features: tuple[str, ...],
+        options: DataOptions | None,
+        dialect: Dialect | None,
+    ) -> None:
+        self._path = path
+        self._dialect = dialect
+        self._notes: tuple[str, ...] = ()
+        self._target = target
+        self._features = features
+        self._options = options or DataOptions()
+        self._missing = missing_of(self._options)
+        self._as_text = {name for name, asked in self._options.types.items() if asked != "numeric"} | {target}
+        self._chosen: tuple[LeftOut, ...] = ()
+        self._cells: Cells | None = None  # of a table of numbers, once its only reading is done
+        self._classes = Profile(target, np.inf)
+        self._codes: list[npt.NDArray[np.int32]] = []
+        self._sha256 = ""
+        self._header: tuple[str, ...] = ()
+        self._ranks: dict[str, int] = {}
+        self._restarts = 0
+
+    def decide(self) -> tuple[Decision, ...]:
+        """Return what each wanted column is, from all rows."""
+        while True:
+            try:
+                decisions = self._scan()
+            except NeedsText as needs:
+                self._as_text |= {self._header[position] for position in needs.positions}
+                if self._restarts > 1:  # columns fail one after the other
+                    self._as_text |= set(self._header)
+                self._restarts += 1
+            else:
+                return decisions
+
+    def table(self, decisions: tuple[Decision, ...]) -> Table:
+        """Return the cells of the columns that are used."""
+        used = tuple(decision.column for decision in decisions if decision.left_out is None)
+        left_out = tuple(decision.left_out for decision in decisions if decision.left_out) + self._chosen
+        if not used:
+            reasons = "; ".join(f"{column.name!r} {column.detail}" for column in left_out[:3])
+            raise DatasetError(self._path.name, f"expected at least one column to learn from: {reasons}")
+        if self._cells is None or len(used) < len(decisions):
+            self._cells = None  # free its memory first
+            self._cells = self._read(decisions, used)
+        x, lines, marks = self._cells.result()
+        named = [(d.column.name, said) for d in decisions for said in d.warnings] + list(self._cells.problems())
+        warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
+        warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
+        return Table(self._path.name, self._sha256, used, x, self._target_column(), lines, marks, warnings, left_out)
+
+    def _scan(self) -> tuple[Decision, ...]:
+        """Read all rows for their profiles; keep the cells if all columns are numbers."""
+        with self._path.open("rb") as stream:
+            source = CsvFile(stream, self._dialect)
+            names = self._begin(source)
+            place = {name: position for position, name in enumerate(self._header)}
+            profiles = profiles_of(self._header, self._options)
+            wanted = [place[name] for name in names]
+            as_text = {place[name] for name in self._as_text & set(self._header)}
+            cells: Cells | None = None
+            if as_text == {place[self._target]}:
+                plain = [Column(name) for name in names]
+                cells = Cells(source.faults, plain, plain, place, self._missing)
+            for block in source.blocks(as_text):
+                found = add_block(profiles, block, as_text, wanted, self._missing)
+                self._add_target(block, place[self._target])
+                if cells:
+                    cells.add(block, self._path.stat().st_size, found)
+            self._end(source)
+        decisions = tuple(decide(profiles[at], self._options.types.get(self._header[at])) for at in wanted)
+        faults = Faults()
+        for decision in decisions:
+            if decision.fault:
+                faults.add(decision.fault, column=decision.column.name)
+        if faults:
+            raise DatasetError.of(self._path.name, faults.sorted())
+        self._cells = cells
+        return decisions
+
+    def _read(self, decisions: tuple[Decision, ...], used: tuple[Column, ...]) -> Cells:
+        """Read the cells of typed columns."""
+        with self._path.open("rb") as stream:
+            source = CsvFile(stream, self._dialect)
+            self._begin(source)
+            place = {name: position for position, name in enumerate(self._header)}
+            marked = [d.column for d in decisions if d.left_out is None or d.left_out.reason not in UNMARKED]
+            cells = Cells(source.faults, used, marked, place, self._missing)
+            texts = {column.name for column in marked if column.type != "numeric" or column.reading != "plain"}
+            as_text = {place[name] for name in texts | (self._as_text & set(self._header))}
+            for block in source.blocks(as_text):
+                cells.add(block, self._path.stat().st_size)
+                self._add_target(block, place[self._target])
+            self._end(source)
+        return cells
+
+    def _begin(self, source: CsvFile) -> tuple[str, ...]:
+        """Read the header and return the names of the wanted columns."""
         header = source.read_header()
-        names = tuple(features) or tuple(name for name in header if name != target)
+        names = self._features or tuple(name for name in header if name != self._target)
         if header:
-            _require_columns(source.faults, header, target, names)
+            _require_columns(source.faults, header, self._target, names)
         if source.faults:
-            raise DatasetError.of(file, source.faults.sorted())
-        wanted = _Columns(source.faults, header, names, target)
-        for block in source.blocks({header.index(target)}):
-            wanted.add(block, path.stat().st_size)
-        if not (wanted.seen or source.faults):
+            raise DatasetError.of(self._path.name, source.faults.sorted())
+        if not read_missing(source, self._missing):
+            self._as_text |= set(header)
+        self._header, self._codes, self._ranks = header, [], {}
+        self._classes = Profile(self._target, np.inf)
+        self._chosen = _not_chosen([name for name in header if name != self._target and name not in set(names)])
+        return names
+
+    def _end(self, source: CsvFile) -> None:
+        if not (self._codes or source.faults):
             source.faults.add("expected data rows below the header, got none")
         if source.faults:
-            raise DatasetError.of(file, source.faults.sorted())
-    return wanted.table(file, source.sha256())
+            raise DatasetError.of(self._path.name, source.faults.sorted())
+        self._sha256, self._notes = source.sha256(), source.notes
+
+    def _add_target(self, block: Block, position: int) -> None:
+        codes, texts = block.encode(position, self._missing)
+        self._classes.add_texts(codes, texts, block.lines)
+        counts = self._classes.counts or {}
+        if len(self._ranks) < len(counts):
+            self._ranks = {text: rank for rank, text in enumerate(counts)}
+        ranks = np.array([*(self._ranks[text] for text in texts), -1], dtype=np.int32)
+        self._codes.append(ranks[codes])
+
+    def _target_column(self) -> TargetColumn:
+        values, readings = tuple(self._classes.counts or ()), self._classes.readings
+        codes = np.concatenate(self._codes)
+        numbers = [parse_number(text, readings[0]) for text in values] if readings else []
+        if not values or not readings or None in numbers:
+            return TargetColumn(codes, values)
+        return TargetColumn(codes, values, np.array([*numbers, np.nan], dtype=np.float64)[codes])
 
 
-class _Columns:
-    """Collects the wanted columns block by block; after the first fault, only faults are collected."""
-
-    def __init__(self, faults: Faults, header: tuple[str, ...], features: tuple[str, ...], target: str) -> None:
-        self.seen = 0
-        self._seen_bytes = 0
-        self._faults = faults
-        position_of = {name: position for position, name in enumerate(header)}
-        self._features = features
-        self._positions = [position_of[name] for name in features]
-        self._target = target
-        self._target_position = position_of[target]
-        self._x = np.empty((0, len(features)), dtype=np.float32)
-        self._values: dict[str, int] = {}
-        self._codes = np.empty(0, dtype=np.int32)
-        self._lines = np.empty(0, dtype=np.int64)
-        self._marks = np.empty(0, dtype=np.uint64)
-        self._merging = [Merging() for _ in features]
-        self._unusable: set[str] = set()  # columns with a fault as a whole; no further faults are reported for them
-
-    def add(self, block: Block, file_bytes: int) -> None:
-        """Add the rows of a block, or record their faults."""
-        columns = [self._numbers(block, name, at) for name, at in zip(self._features, self._positions, strict=True)]
-        codes = self._classes(block)
-        first, self.seen = self.seen, self.seen + len(block)
-        self._seen_bytes += block.size_bytes
-        if self._faults:
-            self._hold(0)
-            return
-        if self.seen > len(self._x):
-            self._hold(max(self.seen, int(ROOM * self.seen * file_bytes / self._seen_bytes)))
-        marks = np.zeros(len(block), dtype=np.uint64)
-        for position, (column, merging) in enumerate(zip(columns, self._merging, strict=True)):
-            self._x[first : self.seen, position] = column.astype(np.float64, copy=False)  # as in a request
-            merging.add(column)
-            mark(marks, column)
-        self._codes[first : self.seen], self._lines[first : self.seen] = codes, block.lines
-        self._marks[first : self.seen] = marks
-
-    def table(self, file: str, sha256: str) -> Table:
-        """Return the collected rows as a table."""
-        warnings = tuple(
-            f"{file}, column {name!r}: {problem}"
-            for name, merging in zip(self._features, self._merging, strict=True)
-            if (problem := merging.problem())
-        )
-        read, values = slice(self.seen), tuple(self._values)
-        x, codes, lines, marks = self._x[read], self._codes[read], self._lines[read], self._marks[read]
-        known = np.append(parse(list(values)), np.nan)  # code -1 is missing
-        numbers = None if np.isnan(known[:-1]).any() else known[codes]
-        target = TargetColumn(codes, values, numbers)
-        return Table(file, sha256, tuple(map(Column, self._features)), x, target, lines, marks, warnings)
-
-    def _hold(self, rows: int) -> None:
-        """Copy the columns to new arrays of `rows` rows."""
-        self._x = _extend(self._x, rows)
-        self._codes = _extend(self._codes, rows)
-        self._lines, self._marks = _extend(self._lines, rows), _extend(self._marks, rows)
-
-    def _numbers(self, block: Block, name: str, position: int) -> Values:
-        """Return a column of the block as float64 or integers (n,), and record cells that are not finite float32."""
-        if name in self._unusable or self._faults.full:
-            return np.zeros(len(block))
-        cells = block.cells[position]
-        if cells.dtype.kind in "iu":  # float64 cannot represent all integers
-            return cells.to_numpy()
-        values = numbers(cells)
-        wrong = np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist()
-        if wrong:
-            texts = dict(zip(wrong, block.texts(position, wrong), strict=True))
-            words = [row for row in wrong if is_word(texts[row])]
-            if 2 * len(words) > len(block):
-                self._unusable.add(name)
-                problem = f"is text, such as {texts[words[0]]!r:.40}: list the numeric features to use, or encode it"
-                self._faults.add(problem, column=name)
-                return values
-            for row in wrong[:10]:
-                self._faults.add(wrong_number(texts[row]), line=int(block.lines[row]), column=name)
-        return values
-
-    def _classes(self, block: Block) -> npt.NDArray[np.int32]:
-        """Return the codes of the target column, (n,); -1 for an empty cell."""
-        codes, texts = block.encode(self._target_position)
-        labels = [text.strip() for text in texts]
-        for label in labels:
-            if label:
-                self._values.setdefault(label, len(self._values))
-        ranks: npt.NDArray[np.int32] = np.array([self._values.get(label, -1) for label in labels], dtype=np.int32)[
-            codes
-        ]
-        return ranks
-
-
-def _extend(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:
-    """Return a copy with `rows` rows; the added ones are uninitialised."""
-    longer = np.empty((rows, *column.shape[1:]), dtype=column.dtype)
-    kept = min(rows, len(column))
-    longer[:kept] = column[:kept]
-    return longer
+def _not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
+    detail = "is not among the features that were listed"
+    if len(names) <= LISTED:
+        return tuple(LeftOut(name=name, reason="not_chosen", detail=detail) for name in names)
+    return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
 
 
 def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from app.api.bodies import JSON, media_type, require_utf8
 from app.api.errors import UnsupportedContentType
 from app.api.faults import invalid_input
 from app.api.parameters import Version
-from app.errors import MalformedBody
+from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.codecs.oip_answers import BINARY
 from app.inference.codecs.oip_reader import OipReader
@@ -49,7 +49,8 @@ class InferRoute:
             path = InferPath.model_validate(parameters)
         except ValidationError as error:
             raise invalid_input(error.errors(include_url=False), InferPath, parameters) from error
-        reader = OipReader(await _read(Request(scope, receive, send)), arrived_ns)
+        request = Request(scope, receive, send)
+        reader = OipReader(await _read(request), arrived_ns, strict=_is_strict(request.query_params.get("strict")))
         writer, parts = await self._pipeline.answer_document(reader, path.model, path.version, reader.writer)
         headers = {} if writer.json_bytes is None else {JSON_BYTES: str(writer.json_bytes)}
         response = Response(b"".join(filter(None, parts)), media_type=writer.content_type, headers=headers)
@@ -75,6 +76,14 @@ async def _read(request: Request) -> InferBody:
     start = padding(json_bytes)
     data = bytearray().join([bytes(start), *[part async for part in request.stream()]])
     return InferBody(data, start, json_bytes)
+
+
+def _is_strict(given: str | None) -> bool:
+    """Read the query parameter `strict`; unknown parameters are ignored, as by other servers of the protocol."""
+    if given not in (None, "true", "false"):
+        problem = "must be true or false"
+        raise InvalidInput(f"strict: {problem}", (Problem(None, "strict", problem),))
+    return given == "true"
 
 
 def _json_bytes(header: str | None) -> int | None:

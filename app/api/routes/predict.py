@@ -20,7 +20,7 @@ from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.json import CONTENT_TYPE as JSON
 from app.inference.codecs.json import JsonReader
-from app.inference.codecs.json_answers import ColumnsWriter
+from app.inference.codecs.json_answers import columns_writer
 from app.inference.pipeline import BulkRequest, Pipeline
 
 MAX_WHOLE_BYTES = 1 << 20
@@ -35,13 +35,15 @@ class PredictQuery(BaseModel, extra="forbid"):
 
     Attributes:
         layout: layout of a JSON response: one object per row, or columns, which are much smaller.
-        ignore_extra: ignore CSV or Arrow columns that the model does not know, instead of refusing them.
+        ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
+        strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning.
         on_error: for bodies in streaming formats: end the response at a bad row, or put its error in its place.
     """
 
     layout: Literal["rows", "columns"] = "rows"
     ignore_extra: bool = False
     on_error: Literal["fail", "skip"] = "fail"
+    strict: bool = False
 
 
 class Negotiation:
@@ -74,14 +76,14 @@ class Negotiation:
         given = media_type(request.headers.get("content-type"))
         if given == JSON or given in formats.TEXT:
             require_utf8(request.headers.get("content-type"))
-        options = BulkOptions(query.ignore_extra, query.on_error == "skip")
+        options = BulkOptions(query.ignore_extra, query.on_error == "skip", query.strict)
         own = csv.CONTENT_TYPE if given == csv.TAB_SEPARATED else given if given in self._writers else JSON
         answered = choose_type(request.headers.get("accept"), (own, JSON, *self._writers))
         writer = self._writers[answered]
         if given == JSON:
             columns = query.layout == "columns" and answered == JSON
-            make_writer = ColumnsWriter if columns else lambda schema: writer(schema, BulkOptions())
-            reader = JsonReader(await request.body())
+            make_writer = columns_writer if columns else lambda schema: writer(schema, BulkOptions())
+            reader = JsonReader(await request.body(), ignore_extra=query.ignore_extra, strict=query.strict)
             _, parts = await self._pipeline.answer_document(reader, name, version, make_writer)
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:

@@ -144,13 +144,14 @@ COMPONENTS: Document = {
     },
     "Warning": {
         "type": "object",
-        "description": "a value outside the training range; the row still has a prediction",
-        "required": ["row", "feature", "value", "range"],
+        "description": "a value that is outside the training range, `missing` though no training row lacked it, or "
+        "`unseen` in training; the row still has a prediction",
+        "required": ["row", "feature", "value"],
         "properties": {
             "row": {"type": "integer"},
             "feature": {"type": "string"},
-            "value": {"type": "number"},
-            "range": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "value": {"type": ["number", "string"], "description": "a number, a date, `missing` or `unseen`"},
+            "range": {"type": "array", "items": {"type": ["number", "string"]}, "minItems": 2, "maxItems": 2},
         },
     },
     "Prediction": {

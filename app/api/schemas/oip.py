@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from app.inference.codecs.oip import OUTPUTS
+from app.inference.codecs.oip import OUTPUTS_OF
+from app.inference.codecs.oip_tensors import DATATYPE_OF
 from app.runtime.load import LoadedModel
 from app.telemetry.version_report import BatchTotals, VersionStatistics
 
@@ -137,15 +138,28 @@ class Statistics(BaseModel):
 
 def model_metadata(loaded: LoadedModel, published: Sequence[int]) -> ModelMetadata:
     """Return the metadata of a loaded version."""
-    classes = len(loaded.schema.classes)
-    shapes = {"probabilities": ("FP32", [-1, classes]), "label": ("BYTES", [-1]), "class_index": ("INT64", [-1])}
-    features = TensorMetadata(name="features", datatype="FP32", shape=[-1, len(loaded.schema.features)])
+    schema = loaded.schema
+    shapes = {
+        "probabilities": ("FP32", [-1, schema.outputs]),
+        "label": ("BYTES", [-1]),
+        "class_index": ("INT64", [-1]),
+        "value": ("FP32", [-1, 1]),
+    }
+    inputs = [TensorMetadata(name="features", datatype="FP32", shape=[-1, schema.width])]
+    if not schema.all_numbers:
+        inputs = [
+            TensorMetadata(name=feature.name, datatype=DATATYPE_OF[feature.type], shape=[-1])
+            for feature in schema.types
+        ]
     return ModelMetadata(
         name=loaded.schema.name,
         versions=list(map(str, published)),
         platform=loaded.manifest.platform,
-        inputs=[features],
-        outputs=[TensorMetadata(name=name, datatype=shapes[name][0], shape=shapes[name][1]) for name in OUTPUTS],
+        inputs=inputs,
+        outputs=[
+            TensorMetadata(name=name, datatype=shapes[name][0], shape=shapes[name][1])
+            for name in OUTPUTS_OF[schema.task]
+        ],
     )
 
 

@@ -1,24 +1,23 @@
 """Read rows from Arrow IPC streams; needs the extra `arrow`.
 
-Nothing is decompressed: compressed record batches are refused, and dictionaries of ignored columns are not read. This
-module must not know HTTP or torch.
+Nothing is decompressed: compressed messages are refused, and dictionaries of ignored columns are not read. This module
+must not know HTTP or torch; `arrow_columns.py` converts the columns.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem
+from app.errors import InvalidInput, MalformedBody, Problem
+from app.inference.codecs import arrow_columns
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
-from app.inference.codecs.columns import clear_bad_rows, rows_of_arrays
+from app.inference.codecs.headers import name_problems, places_of
 from app.schema import ModelSchema
-from modelstore.reading import SAME_NAME, repeated
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 MAX_MESSAGE_BYTES = 64 << 20
@@ -26,13 +25,13 @@ MAX_MESSAGE_BYTES = 64 << 20
 _CONTINUATION = b"\xff\xff\xff\xff"
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 _KEPT_SCHEMA_BYTES = 16 << 10  # larger schemas are not cached, to bound the memory that clients can occupy
-# Slots in Arrow's Message.fbs: the header of a message, and the compression of a record batch.
-_HEADER_SLOT, _COMPRESSION_SLOT = 2, 3
+# Slots in Arrow's Message.fbs: the header of a message, the batch of a dictionary, and the compression of a batch.
+_HEADER_SLOT, _DICTIONARY_DATA_SLOT, _COMPRESSION_SLOT = 2, 1, 3
 _COMPRESSION_OF_OLD = b"ARROW:experimental_compression"  # metadata key from before Arrow 1.0, which pyarrow still obeys
 
 
 class ArrowReader:
-    """Read record batches as they arrive, with a numeric column for each feature, in any order."""
+    """Read record batches as they arrive, with a column for each feature, in any order."""
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
@@ -45,6 +44,7 @@ class ArrowReader:
         self._size = 0
         self._enough = 0
         self._source: _Source | None = None
+        self._dictionaries: list[bytes] = []
         self._ended = False
         self._row = 0
 
@@ -90,10 +90,22 @@ class ArrowReader:
     def _rows_of(self, message: pa.ipc.Message) -> Iterator[RowBlock]:
         if message.type == "schema":
             self._source = _source(self._model_schema, message, ignore_extra=self._ignore_extra)
+            self._dictionaries = []
         elif message.type == "record batch" and self._source is not None:
             yield from self._blocks(message, self._source)
-        elif message.type != "dictionary" or self._source is None or not self._source.has_dictionaries:
+        elif message.type == "dictionary" and self._source is not None and self._source.has_dictionaries:
+            if self._source.reads_dictionaries:
+                self._keep_dictionary(message)
+        else:
             raise MalformedBody("the Arrow stream holds a message that is neither schema nor record batch")
+
+    def _keep_dictionary(self, message: pa.ipc.Message) -> None:
+        """Keep a dictionary for the record batches after it; the stream may send many."""
+        if _is_compressed(message):
+            raise MalformedBody("a dictionary of the Arrow stream is compressed; send it uncompressed")
+        self._dictionaries.append(message.serialize().to_pybytes())
+        if sum(map(len, self._dictionaries)) > MAX_MESSAGE_BYTES:
+            raise MalformedBody(f"the dictionaries of an Arrow stream may have {MAX_MESSAGE_BYTES} bytes")
 
     def _next_message(self, source: pa.BufferReader) -> pa.ipc.Message | None:
         """Return the next complete message; None if it is incomplete or the stream ends."""
@@ -112,21 +124,33 @@ class ArrowReader:
         try:
             if _is_compressed(message):
                 raise MalformedBody("the record batches of the Arrow stream are compressed; send them uncompressed")
-            batch = pa.ipc.read_record_batch(message, source.schema)
-            batch.validate()
+            columns, rows = self._columns(message, source)
         except (*_DAMAGE, struct.error) as error:
             raise MalformedBody("a record batch of the Arrow stream is damaged") from error
-        columns = [batch.column(place) for place in source.places]
-        for start in range(0, batch.num_rows, BINARY_BLOCK_ROWS):
-            yield self._block([column.slice(start, BINARY_BLOCK_ROWS) for column in columns])
+        for start in range(0, rows, BINARY_BLOCK_ROWS):
+            parts = [column.slice(start, BINARY_BLOCK_ROWS) for column in columns]
+            first, self._row = self._row, self._row + len(parts[0])
+            x, bad = arrow_columns.rows(parts, self._model_schema, first)
+            yield RowBlock(x, first, bad)
 
-    def _block(self, columns: list[pa.Array]) -> RowBlock:
-        arrays = (column.to_numpy(zero_copy_only=False) for column in columns)  # null becomes NaN
-        x = rows_of_arrays(arrays, (len(columns[0]), len(columns)))
-        first, self._row = self._row, self._row + len(x)
-        return RowBlock(
-            x, first, clear_bad_rows(x, first, self._model_schema.features, "must be a finite number, not null")
-        )
+    def _columns(self, message: pa.ipc.Message, source: _Source) -> tuple[list[pa.Array], int]:
+        """Return the validated columns of the features, and the number of rows.
+
+        pyarrow reads dictionaries only as part of a stream, so one is made of the messages that belong to the batch.
+        """
+        if not source.reads_dictionaries:
+            batch = pa.ipc.read_record_batch(message, source.schema)
+            batch.validate()
+            columns = [batch.column(place) for place in source.places]
+        else:
+            stream = b"".join((source.message, *self._dictionaries, message.serialize().to_pybytes()))
+            wanted = pa.ipc.IpcReadOptions(included_fields=sorted(source.places), use_threads=False)
+            batch = pa.ipc.open_stream(stream, options=wanted).read_next_batch()
+            columns = [batch.column(sorted(source.places).index(place)) for place in source.places]
+        for column in columns:
+            if not arrow_columns.is_number(column.type):
+                column.validate(full=True)
+        return columns, batch.num_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +160,16 @@ class _Source:
     Attributes:
         schema: schema to read record batches with.
         places: column index of each feature, in feature order.
-        has_dictionaries: whether ignored columns have dictionaries, whose messages come before the record batches.
+        has_dictionaries: whether any column has a dictionary, whose messages come before the record batches.
+        reads_dictionaries: whether that of a feature has one.
+        message: the schema as a message.
     """
 
     schema: pa.Schema
     places: list[int]
     has_dictionaries: bool
+    reads_dictionaries: bool
+    message: bytes
 
 
 def _source(model_schema: ModelSchema, message: pa.ipc.Message, *, ignore_extra: bool) -> _Source:
@@ -163,13 +191,15 @@ def _check_schema(model_schema: ModelSchema, text: bytes, ignore_extra: bool) ->
     if problems := _problems(model_schema, names, schema.types, ignore_extra=ignore_extra):
         where = f"column {problems[0].feature!r} " if problems[0].feature else ""
         raise InvalidInput(f"{where}{problems[0].problem}. {model_schema.expectation}", tuple(problems))
-    # a dictionary column is stored in a record batch as its indices; it is not a feature, so it is never read
-    places = {name: place for place, name in enumerate(names)}
+    # a dictionary column is stored in a record batch as its indices; unless it is a feature, it is never read
+    places = places_of(names, model_schema)
     kinds = [kind.index_type if pa.types.is_dictionary(kind) else kind for kind in schema.types]
     return _Source(
         pa.schema(list(zip(schema.names, kinds, strict=True))),
-        [places[feature] for feature in model_schema.features],
+        places,
         kinds != schema.types,
+        any(pa.types.is_dictionary(schema.types[place]) for place in places),
+        text,
     )
 
 
@@ -185,31 +215,29 @@ def _problems(
     model_schema: ModelSchema, names: list[str], kinds: list[pa.DataType], *, ignore_extra: bool
 ) -> list[Problem]:
     named = dict(zip(names, kinds, strict=True))
-    problems = [Problem(None, name, "is missing") for name in model_schema.features if name not in named]
-    for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
-        problem = f"the schema names a column twice, in columns {first} and {second}; {SAME_NAME}"
-        problems.append(Problem(None, None, problem))
-    problems += [
-        Problem(None, name, f"must be a column of numbers, got {named[name]}")
-        for name in model_schema.features
-        if name in named and not _is_number(named[name])
-    ]
-    unknown = len(named.keys() - model_schema.columns.keys())
-    if unknown and not ignore_extra:
-        problems.append(Problem(None, None, f"the schema has {unknown} unknown columns; add ?ignore_extra=true"))
+    problems = name_problems(names, model_schema, ignore_extra=ignore_extra)
+    for name, feature in zip(model_schema.features, model_schema.types, strict=True):
+        expected = arrow_columns.unfit(named[name], feature, model_schema) if name in named else None
+        if expected:
+            problems.append(Problem(None, name, f"must be {expected}, got {named[name]}"))
     return problems
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
-
-
 def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Return whether a record batch is compressed: a few bytes could become gigabytes, and pyarrow does not say so."""
+    """Return whether a record batch or dictionary is compressed: a few bytes could become gigabytes.
+
+    pyarrow does not say so.
+    """
     data = message.metadata.to_pybytes()
-    header = _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT)
-    batch = header + int.from_bytes(data[header : header + 4], "little")
-    return bool(_field(data, batch, _COMPRESSION_SLOT)) or _COMPRESSION_OF_OLD in data
+    table = _table(data, _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT))
+    if message.type == "dictionary":
+        table = _table(data, _field(data, table, _DICTIONARY_DATA_SLOT))
+    return bool(_field(data, table, _COMPRESSION_SLOT)) or _COMPRESSION_OF_OLD in data
+
+
+def _table(data: bytes, reference: int) -> int:
+    """Return the position of a flatbuffer table that a field refers to."""
+    return reference + int.from_bytes(data[reference : reference + 4], "little")
 
 
 def _field(data: bytes, table: int, slot: int) -> int:

@@ -25,7 +25,7 @@ _ALIGNMENT = 8  # alignment of the buffers in a message
 
 
 class ArrowWriter:
-    """Write record batches with `label`, `probability` and `probability_<class>`; a skipped row is all null.
+    """Write record batches with `label`, `probability` and `probability_<class>`, or `value`; a skipped row is null.
 
     Labels are a dictionary column, which pandas reads as categorical; it is much smaller and quicker than strings.
     """
@@ -44,7 +44,8 @@ class ArrowWriter:
         """Return the rows of an answer as a record batch."""
         parts: list[bytes | memoryview] = [_before_columns(self._layout, predictions.rows)]
         columns = predictions.columns
-        columns["label"] = columns["label"].astype(self._layout.index.to_pandas_dtype(), copy=False)
+        if self._layout.labels is not None:
+            columns["label"] = columns["label"].astype(self._layout.index.to_pandas_dtype(), copy=False)
         for column in columns.values():
             parts += (column.data, bytes(-column.nbytes % _ALIGNMENT))
         return b"".join(parts)
@@ -53,8 +54,9 @@ class ArrowWriter:
         """Return one row, null if it has no answer. No row numbers: the output has one row per input row."""
         if predictions is not None:
             return self.rows(predictions)
-        label = pa.DictionaryArray.from_arrays(pa.nulls(1, self._layout.index), self._layout.labels)
-        nothing = [label, *[pa.nulls(1, pa.float32())] * (len(self._layout.schema) - 1)]
+        nothing = [pa.nulls(1, pa.float32())] * len(self._layout.schema)
+        if self._layout.labels is not None:
+            nothing[0] = pa.DictionaryArray.from_arrays(pa.nulls(1, self._layout.index), self._layout.labels)
         batch: bytes = pa.RecordBatch.from_arrays(nothing, schema=self._layout.schema).serialize().to_pybytes()
         return batch
 
@@ -69,20 +71,20 @@ class ArrowWriter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """Constants of all answers of a version: schema, type of the label indices, labels and first messages."""
+    """Constants of all answers of a version: schema, type of the label indices, labels (None for a quantity), head."""
 
     schema: pa.Schema
     index: pa.DataType
-    labels: pa.Array
+    labels: pa.Array | None
     head: bytes
 
 
 @functools.lru_cache(maxsize=256)
 def _layout(model_schema: ModelSchema) -> _Layout:
-    labels = pa.array(model_schema.classes)
+    labels = pa.array(model_schema.classes) if model_schema.classes else None
     index = pa.int8() if len(model_schema.classes) <= MAX_INT8_CLASSES else pa.int32()
-    label, *numbers = column_names(model_schema)
-    schema = pa.schema([(label, pa.dictionary(index, pa.string())), *((name, pa.float32()) for name in numbers)])
+    kinds = {"label": pa.dictionary(index, pa.string())} if labels is not None else {}
+    schema = pa.schema([(name, kinds.get(name, pa.float32())) for name in column_names(model_schema)])
     nothing = _zeros(schema, labels, 0)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as stream:
@@ -98,15 +100,19 @@ def _before_columns(layout: _Layout, rows: int) -> bytes:
     from arrays.
     """
     batch = _zeros(layout.schema, layout.labels, rows)
-    columns = [layout.index.byte_width, *[pa.float32().byte_width] * (len(layout.schema) - 1)]
+    columns = [pa.float32().byte_width] * len(layout.schema)
+    if layout.labels is not None:
+        columns[0] = layout.index.byte_width
     body = sum(width * rows + -width * rows % _ALIGNMENT for width in columns)
     message = batch.serialize()
     head: bytes = message.slice(0, message.size - body).to_pybytes()
     return head
 
 
-def _zeros(schema: pa.Schema, labels: pa.Array, rows: int) -> pa.RecordBatch:
+def _zeros(schema: pa.Schema, labels: pa.Array | None, rows: int) -> pa.RecordBatch:
     numbers = pa.array(np.zeros(rows, dtype=np.float32))
+    if labels is None:
+        return pa.RecordBatch.from_arrays([numbers] * len(schema), schema=schema)
     indices = pa.array(np.zeros(rows, dtype=np.int8)).cast(schema.field("label").type.index_type)
     label = pa.DictionaryArray.from_arrays(indices, labels)
     return pa.RecordBatch.from_arrays([label, *[numbers] * (len(schema) - 1)], schema=schema)

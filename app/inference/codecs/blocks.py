@@ -25,7 +25,7 @@ class RowBlock:
     """Rows that arrived together.
 
     Attributes:
-        x: float32, shape (N, F), finite; a bad row is all 0.
+        x: cells, float32, shape (N, W); a bad row is all 0.
         first: number of the first row, as the format counts: lines from 1, rows from 0.
         bad: index in the block to the problem of that row.
         numbers: numbers of the rows, if they are not consecutive because of blank lines.
@@ -87,6 +87,11 @@ class DocumentReader(Protocol):
 
     is_one_computation: bool
     """Whether all rows are computed together and count as one request in the statistics."""
+
+    @property
+    def strict(self) -> bool:
+        """Return whether rows with unusual values are refused, once the document was read."""
+        ...
 
     @property
     def deadline_ns(self) -> int | None:

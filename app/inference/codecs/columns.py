@@ -25,6 +25,7 @@ _FLOAT32 = struct.Struct("<f")
 _STEP_VALUES = 65_536  # between steps other threads can run
 _BLOCK_VALUES = 4096
 _NUMBERS = frozenset((int, float))
+_NUMBERS_AND_GAPS = _NUMBERS | {type(None)}
 _TYPE_NAMES = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
 
 
@@ -58,7 +59,7 @@ class ValueColumn:
     def float_of(self, value: object) -> float | str:
         """Return one value, rounded to float32, or what is wrong with it."""
         if type(value) in self.types and (self.limits is None or _within(self.limits, (value,))):
-            return _round(cast("float", value))
+            return round_number(cast("float", value))
         got = "another number" if type(value) in _NUMBERS else json_type(value)
         return f"must be {self.expected}, got {got}"
 
@@ -84,6 +85,19 @@ class ValueColumn:
 NUMBERS = ValueColumn("a number", _NUMBERS)
 
 
+def floats_with_gaps(values: Sequence[float | None]) -> Float32 | None:
+    """Return numbers as float32, shape (N,), NaN in place of None; None if any other value is not finite."""
+    if not _NUMBERS_AND_GAPS.issuperset(map(type, values)):
+        return None
+    numbers = [math.nan if value is None else value for value in values]
+    try:
+        x = np.frombuffer(bytearray(struct.pack(f"{len(numbers)}f", *numbers)), dtype=np.float32)
+    except (struct.error, OverflowError):
+        return None
+    finite = np.isfinite(x)
+    return x if np.count_nonzero(finite) == len(values) - sum(value is None for value in values) else None
+
+
 def _within(limits: tuple[int, int], values: Sequence[Any]) -> bool:
     return not values or bool(limits[0] <= min(values) and max(values) <= limits[1])
 
@@ -99,7 +113,8 @@ def _pack(values: Sequence[float]) -> Float32 | None:
     return x if all_finite(x) else None
 
 
-def _round(value: float) -> float | str:
+def round_number(value: float) -> float | str:
+    """Return a number rounded to float32, or what is wrong with it."""
     try:
         (found,) = _FLOAT32.unpack(_FLOAT32.pack(value))
     except (struct.error, OverflowError):  # an integer beyond float64, a number beyond float32
@@ -119,12 +134,30 @@ def floats_of_text(text: bytes) -> Float32 | None:
     return NUMBERS.floats(values) if values else None  # blank text is one empty field
 
 
+def floats_of_fields(fields: Sequence[str], missing: frozenset[str]) -> Float32 | None:
+    """Return fields of text as float32, shape (N,), NaN where a field is one of the missing texts.
+
+    None means the same as in `floats_of_text`.
+    """
+    if not missing:
+        x = floats_of_text(",".join(fields).encode())
+        return x if x is not None and len(x) == len(fields) else None
+    written = ["null" if field.strip() in missing else field for field in fields]
+    if "null" not in missing and any("null" in field for field in fields):
+        return None
+    try:
+        values = orjson.loads(f"[{','.join(written)}]")
+    except orjson.JSONDecodeError:
+        return None
+    return floats_with_gaps(values) if len(values) == len(fields) else None
+
+
 def float_of_text(field: str) -> float | str:
     """Return the number that a field of text stands for, rounded to float32, or what is wrong with the field."""
     text = field.strip()
     only_python = "_" in text or not text.isascii()  # float() accepts 1_0, and digits of any script
     try:
-        return _round(float("" if only_python else text))
+        return round_number(float("" if only_python else text))
     except ValueError:
         return f"must be a number, got {'text' if text else 'an empty field'}"
 

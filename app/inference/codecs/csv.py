@@ -7,31 +7,31 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
-from app.errors import MAX_PROBLEMS, InvalidInput, MalformedBody, Problem, ServingError
+from app.errors import InvalidInput, MalformedBody, Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, TEXT_PIECE_BYTES, RowBlock
-from app.inference.codecs.columns import float_of_text, floats_of_text
+from app.inference.codecs.columns import floats_of_text
+from app.inference.codecs.headers import name_problems, places_of
 from app.inference.codecs.lines import MAX_LINE_BYTES, LineEnds, LineReader
+from app.inference.codecs.rows import converter_for
 from app.inference.predictions import Predictions, column_names
 from app.schema import Float32, ModelSchema
-from modelstore.reading import BLANKS, LINE_ENDS_LOST, SAME_NAME, repeated
+from modelstore.reading import BLANKS, LINE_ENDS_LOST
 
 CONTENT_TYPE = "text/csv"
 TAB_SEPARATED = "text/tab-separated-values"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINES = BLANKS.encode() + b"\n"
-# A comma in a tab-separated field must not separate fields; it becomes a semicolon, which no number contains.
-_AS_CSV = bytes.maketrans(b"\t,", b",;")
+_OTHER_DELIMITERS = (",", ";", "\t", "|")
 
 
 class CsvReader:
-    """Read lines of numbers below a header line that names the columns, in any order."""
+    """Read lines below a header line that names the columns, in any order."""
 
     unit = "line"
     piece_bytes = TEXT_PIECE_BYTES
@@ -63,7 +63,7 @@ class CsvReader:
                 return
             self._lines = self._under(header, alone=False)
         if data:
-            yield from self._lines.feed(data.translate(_AS_CSV) if self._delimiter == "\t" else data)
+            yield from self._lines.feed(data)
 
     def finish(self) -> Iterator[RowBlock]:
         """Yield the last row, if its line lacks the line feed."""
@@ -90,66 +90,87 @@ class CsvReader:
         Raises:
             MalformedBody, InvalidInput: if the header does not name the columns.
         """
-        names = self._schema.recognised(_fields(header.removeprefix(_BYTE_ORDER_MARK), self._delimiter))
+        delimiter, names = self._names(header.removeprefix(_BYTE_ORDER_MARK))
         expected, line = self._schema.features, self._line
-        missing = [name for name in expected if name not in names]
-        problems = [
-            Problem(line, name, "is missing in the first line, which must name the columns") for name in missing
-        ]
-        for first, second in itertools.islice(repeated(names).values(), MAX_PROBLEMS):
-            problem = f"the first line names a column twice, in columns {first} and {second}"
-            problems.append(Problem(line, None, f"{problem}; {SAME_NAME}"))
-        unknown = len(set(names).difference(expected))
-        if unknown and not self._ignore_extra:
-            problem = f"the first line names {unknown} unknown columns; leave them out or add ?ignore_extra=true"
-            problems.append(Problem(line, None, problem))
+        where = " in the first line, which must name the columns"
+        problems = name_problems(names, self._schema, ignore_extra=self._ignore_extra, row=line, where=where)
         if problems:
-            where = f", column {problems[0].feature!r}" if problems[0].feature else ""
+            place = f", column {problems[0].feature!r}" if problems[0].feature else ""
             lost = f"; {LINE_ENDS_LOST}" if alone and len(names) > 2 * (len(expected) - 1) else ""
-            detail = f"line {line}{where}: {problems[0].problem}{lost}. {self._schema.expectation}"
+            detail = f"line {line}{place}: {problems[0].problem}{lost}. {self._schema.expectation}"
             raise InvalidInput(detail, tuple(problems))
-        columns = _LinesBelowHeader(self._schema, names)
+        columns = _LinesBelowHeader(self._schema, names, delimiter)
         return LineReader(self._schema, columns.fast, columns.precise, first=line + 1)
+
+    def _names(self, header: bytes) -> tuple[str, list[str]]:
+        """Return the delimiter and the names of the columns.
+
+        A file for training may have another delimiter than its content type says; a header line that names all features
+        with that one decides. A column without a name has the one that training gives it.
+        """
+        first: tuple[str, list[str]] | None = None
+        for delimiter in dict.fromkeys((self._delimiter, *_OTHER_DELIMITERS)):
+            fields = _fields(header, delimiter)
+            named = [name if name.strip() else f"c{position}" for position, name in enumerate(fields, start=1)]
+            found = delimiter, self._schema.recognised(named)
+            if self._schema.columns.keys() <= set(found[1]):
+                return found
+            first = first or found
+        assert first is not None
+        return first
 
 
 class _LinesBelowHeader:
-    """Read lines of numbers below a known header."""
+    """Read lines below a known header."""
 
-    def __init__(self, schema: ModelSchema, names: list[str]) -> None:
+    def __init__(self, schema: ModelSchema, names: list[str], delimiter: str) -> None:
         self._schema = schema
+        self._rows = converter_for(schema)
         self._width = len(names)
-        places = {name: place for place, name in enumerate(names)}
-        self._order = [places[feature] for feature in schema.features]
+        self._delimiter = delimiter
+        self._as_commas = bytes.maketrans(b"%b," % delimiter.encode(), b",;") if delimiter != "," else None
+        self._order = places_of(names, schema)
         self._in_order = self._order == list(range(len(names)))
 
     def fast(self, lines: bytes) -> Float32 | None:
-        """Read lines of numbers that are also valid JSON numbers; return None if anything is unusual."""
-        flat = floats_of_text(lines.replace(b"\n", b",")) if self._even(lines) else None
+        """Read lines as cells, shape (N, W); return None if anything is unusual."""
+        x = self._numbers(lines) if self._schema.all_numbers else None
+        return self._columns(lines) if x is None else x
+
+    def _numbers(self, lines: bytes) -> Float32 | None:
+        """Read lines that hold nothing but valid JSON numbers, at once."""
+        text = lines.translate(self._as_commas) if self._as_commas else lines
+        flat = floats_of_text(text.replace(b"\n", b",")) if self._even(text) else None
         if flat is None:
             return None
         x = flat.reshape(-1, self._width)
         return x if self._in_order else np.ascontiguousarray(x[:, self._order])  # (N, F)
 
+    def _columns(self, lines: bytes) -> Float32 | None:
+        """Read lines column by column; other columns than those of the features may hold anything."""
+        try:
+            text = lines.decode()
+            rows = list(csv.reader(text.split("\n"), delimiter=self._delimiter, strict=True))
+        except (UnicodeDecodeError, csv.Error):
+            return None
+        if set(map(len, rows)) != {self._width} or len(rows) != text.count("\n") + 1:
+            return None
+        columns = list(zip(*rows, strict=True))
+        return self._rows.rows_of_texts([columns[place] for place in self._order])
+
     def precise(self, line: bytes) -> Float32:
-        """Read one line, shape (1, F).
+        """Read one line, shape (1, W).
 
         Raises:
-            InvalidInput: if a field is not a number; names the column.
+            InvalidInput: if a field is invalid; names the column.
         """
-        fields = _fields(line)
+        fields = _fields(line, self._delimiter)
         if len(fields) != self._width:
             raise _wrong(None, f"has {len(fields)} columns, the first line names {self._width}")
-        row = [self._number(feature, fields[column]) for feature, column in self._features()]
-        return np.array([row], dtype=np.float32)
-
-    def _features(self) -> Iterator[tuple[str, int]]:
-        return zip(self._schema.features, self._order, strict=True)
-
-    def _number(self, feature: str, field: str) -> float:
-        value = float_of_text(field)
-        if isinstance(value, str):
-            raise _wrong(feature, value)
-        return value
+        found = self._rows.row_of_texts([fields[place] for place in self._order])
+        if isinstance(found, Problem):
+            raise _wrong(found.feature, found.problem)
+        return found
 
     def _even(self, lines: bytes) -> bool:
         """Return whether each line has as many commas as the header; compares positions of commas and line feeds."""
@@ -166,7 +187,7 @@ class _LinesBelowHeader:
 
 
 class CsvWriter:
-    """Write `label`, `probability` and one column `probability_<class>` for each class."""
+    """Write `label`, `probability` and one column `probability_<class>` for each class, or `value` for a quantity."""
 
     content_type = CONTENT_TYPE + "; charset=utf-8"
     block_rows = TEXT_BLOCK_ROWS
@@ -174,8 +195,7 @@ class CsvWriter:
     def __init__(self, schema: ModelSchema, *, numbered: bool) -> None:
         self._names = column_names(schema)
         self._numbered = numbered
-        labels = [_line([label])[:-1] for label in schema.classes]
-        self._frame = frames.Frame([label + b"," for label in labels], [b"", b"", *[b","] * len(labels)], b"\n", b"")
+        self._frame = _frame(schema)
 
     def head(self) -> bytes:
         """Return the header line; numbered answers have a first column for the line and a last one for the error."""
@@ -200,6 +220,13 @@ class CsvWriter:
     def tail(self) -> bytes:
         """Return nothing: CSV has no end marker."""
         return b""
+
+
+def _frame(schema: ModelSchema) -> frames.Frame:
+    labels = [_line([label])[:-1] for label in schema.classes]
+    if schema.task == "regression":
+        return frames.Frame([], [b""], b"\n", b"")
+    return frames.Frame([label + b"," for label in labels], [b"", b"", *[b","] * len(labels)], b"\n", b"")
 
 
 def _fields(line: bytes, delimiter: str = ",") -> list[str]:

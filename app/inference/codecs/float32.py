@@ -1,4 +1,4 @@
-"""Read rows and write probabilities as raw little-endian float32, row after row.
+"""Read rows of cells and write outputs as raw little-endian float32, row after row.
 
 This module must not know HTTP or torch.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from app.errors import MalformedBody, Problem, ServingError
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
-from app.inference.codecs.columns import clear_bad_rows
+from app.inference.codecs.rows import converter_for
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
 
@@ -21,7 +21,10 @@ _LITTLE_ENDIAN = np.dtype("<f4")
 
 
 class Float32Reader:
-    """Read (N, F) values, row-major; the number of rows follows from the number of bytes."""
+    """Read (N, W) cells, row-major; the number of rows follows from the number of bytes.
+
+    A number is itself, a category its code, a boolean 0 or 1, a date two cells; NaN is missing.
+    """
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
@@ -29,7 +32,7 @@ class Float32Reader:
 
     def __init__(self, schema: ModelSchema) -> None:
         self._schema = schema
-        self._row_bytes = 4 * len(schema.features)
+        self._row_bytes = 4 * schema.width
         self._rest = b""
         self._row = 0
 
@@ -48,25 +51,25 @@ class Float32Reader:
             MalformedBody: if the body is empty or ends within a row.
         """
         if self._rest or not self._row:
-            expected = f"{len(self._schema.features)} float32 values ({self._row_bytes} bytes) per row"
+            expected = f"{self._schema.width} float32 values ({self._row_bytes} bytes) per row"
             came = f"ends {len(self._rest)} bytes into row {self._row}" if self._rest else "is empty"
             raise MalformedBody(f"the body {came}; {self._schema.name} expects {expected}")
         return iter(())
 
     def _block(self, values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> RowBlock:
-        x = values.astype(np.float32).reshape(-1, len(self._schema.features))  # (N, F)
+        x = values.astype(np.float32).reshape(-1, self._schema.width)  # (N, W)
         first, self._row = self._row, self._row + len(x)
-        return RowBlock(x, first, clear_bad_rows(x, first, self._schema.features, "must be a finite number"))
+        return RowBlock(x, first, converter_for(self._schema).clear_bad_rows(x, first))
 
 
 class Float32Writer:
-    """Write (N, K) probabilities, row-major, classes in the model's order; a skipped row is all NaN."""
+    """Write (N, K) outputs, row-major, classes in the model's order; a skipped row is all NaN."""
 
     content_type = CONTENT_TYPE
     block_rows = BINARY_BLOCK_ROWS
 
     def __init__(self, schema: ModelSchema) -> None:
-        self._classes = len(schema.classes)
+        self._outputs = schema.outputs
 
     def head(self) -> bytes:
         """Return nothing."""
@@ -78,7 +81,7 @@ class Float32Writer:
 
     def numbered_row(self, _number: int, predictions: Predictions | None, _problem: Problem | None) -> bytes:
         """Return one row, NaN if it has no answer. No row numbers: the output has one row per input row."""
-        return self.rows(predictions) if predictions else np.full(self._classes, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
+        return self.rows(predictions) if predictions else np.full(self._outputs, np.nan, dtype=_LITTLE_ENDIAN).tobytes()
 
     def failure(self, _error: ServingError) -> bytes:
         """Return nothing: the connection is closed, and the log has the reason."""

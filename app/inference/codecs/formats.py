@@ -25,12 +25,14 @@ class BulkOptions:
     """Options of a bulk request.
 
     Attributes:
-        ignore_extra: ignore columns that the model does not know, instead of refusing them.
+        ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
         skip: answer a bad row, in its place, with the problem, instead of ending the answer.
+        strict: refuse a row that would be answered with a warning.
     """
 
     ignore_extra: bool = False
     skip: bool = False
+    strict: bool = False
 
 
 Readers = Mapping[str, Callable[[ModelSchema, BulkOptions], BlockReader]]
@@ -44,7 +46,10 @@ def readers() -> Readers:
         csv.TAB_SEPARATED: lambda schema, options: csv.CsvReader(
             schema, ignore_extra=options.ignore_extra, delimiter="\t"
         ),
-        **dict.fromkeys(ndjson.CONTENT_TYPES, lambda schema, _: ndjson.ndjson_reader(schema)),
+        **dict.fromkeys(
+            ndjson.CONTENT_TYPES,
+            lambda schema, options: ndjson.ndjson_reader(schema, ignore_extra=options.ignore_extra),
+        ),
         float32.CONTENT_TYPE: lambda schema, _: float32.Float32Reader(schema),
     }
     if arrow is not None:

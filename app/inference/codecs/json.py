@@ -12,20 +12,17 @@ from typing import Any
 
 import orjson
 
-from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from app.inference.codecs.blocks import Envelope, Unusual, require_few
-from app.inference.codecs.columns import json_type
-from app.inference.codecs.json_rows import names_in, plain_rows, precise_rows, quick_rows
-from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, has_unique_names, parse
+from app.inference.codecs.envelopes import INSTANCES, find_rows, in_feature_order, invalid_field
+from app.inference.codecs.json_rows import plain_rows, precise_rows, quick_rows, rows_have_unique_names
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, parse
 from app.schema import Float32, ModelSchema
-from modelstore import wording
 
 CONTENT_TYPE = "application/json"
 # About 500 rows of four features, parsed in a fifth of a millisecond, so that other requests get their turn.
 BLOCK_BYTES = 12 << 10
 
-_NAMES = ("instances", "model", "version")
-_FIELDS = frozenset(_NAMES)
+_FIELDS = frozenset((INSTANCES, "model", "version"))
 _HEAD = re.compile(rb'\s*\{\s*"instances"\s*:\s*\[\s*(?=[\[{])')
 _TAIL = re.compile(rb"\s*\]\s*\}\s*")
 _BETWEEN_ARRAYS = re.compile(rb"\]\s*,")
@@ -38,21 +35,25 @@ class PredictRequest:
 
     Attributes:
         plain: whether the fast parser accepted the body, so that the fast reader may be tried.
+        names: names of the values of each row, if the document states them once; None for other forms.
     """
 
     model: str | None
     version: int | None
     instances: list[Any]
     plain: bool
+    names: tuple[str, ...] | None = None
 
 
-def example_body(rows: Sequence[Sequence[float]]) -> bytes:
+def example_body(rows: Sequence[Sequence[object]]) -> bytes:
     """Return the body of a request with these rows."""
     return orjson.dumps({"instances": rows})
 
 
 def read_request(body: bytes) -> PredictRequest:
     """Read the envelope `{"instances": [...], "model": "...", "version": 3}`; the last two are optional.
+
+    The rows may stand in another form instead, see `envelopes.py`.
 
     Raises:
         MalformedBody: if the body is not JSON, or an object in it has a duplicate name.
@@ -63,34 +64,39 @@ def read_request(body: bytes) -> PredictRequest:
         document = orjson.loads(body) if plain else parse(body)
     except orjson.JSONDecodeError:
         document, plain = parse(body), False
-    if type(document) is not dict or not _FIELDS.issuperset(document):
-        raise _invalid_envelope(document)
-    instances = document.get("instances")
+    if type(document) is dict and _FIELDS.issuperset(document):
+        instances, names, strings = document.get(INSTANCES), None, len(document)
+    else:
+        instances, names, strings = find_rows(document)
     model = document.get("model")
     version = document.get("version")
     if type(instances) is not list or not instances:
-        raise _invalid_field("instances", "must be an array of at least one row", instances)
+        raise invalid_field("instances", "must be an array of at least one row", instances)
     if model is not None and type(model) is not str:
-        raise _invalid_field("model", "must be the name of a model", model)
+        raise invalid_field("model", "must be the name of a model", model)
     if version is not None and (type(version) is not int or not 1 <= version <= 999_999_999):
-        raise _invalid_field("version", "must be a whole number from 1", version)
-    if plain and not has_unique_names(body, len(document) + (model is not None) + names_in(instances)):
+        raise invalid_field("version", "must be a whole number from 1", version)
+    if plain and not rows_have_unique_names(body, instances, strings + (model is not None)):
         parse(body)  # refuses duplicate names; accepts escapes and strings as values
-    return PredictRequest(model, version, instances, plain)
+    return PredictRequest(model, version, instances, plain, names)
 
 
-def read_rows(request: PredictRequest, schema: ModelSchema) -> Float32:
-    """Return the rows in feature order, float32, shape (N, F), all finite.
+def read_rows(request: PredictRequest, schema: ModelSchema, *, ignore_extra: bool = False) -> Float32:
+    """Return the rows as cells, float32, shape (N, W).
 
     Args:
         request: request whose rows are arrays in feature order or objects by feature name, in any mixture.
         schema: schema of the model.
+        ignore_extra: ignore names that the model does not know, instead of refusing them.
 
     Raises:
         InvalidInput: if a row is invalid; names row and feature of the first problems.
     """
-    rows = quick_rows(request.instances, schema) if request.plain else None
-    return precise_rows(request.instances, schema) if rows is None else rows
+    instances = request.instances
+    if request.names is not None:
+        instances = in_feature_order(instances, request.names, schema, ignore_extra=ignore_extra)
+    rows = quick_rows(instances, schema) if request.plain else None
+    return precise_rows(instances, schema, ignore_extra=ignore_extra) if rows is None else rows
 
 
 class JsonReader:
@@ -100,10 +106,12 @@ class JsonReader:
     is_one_computation = False
     deadline_ns = None
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, *, ignore_extra: bool = False, strict: bool = False) -> None:
+        self.strict = strict
         self.size_bytes = len(body)
         self.has_steps = len(body) > BLOCK_BYTES
         self._body = body
+        self._ignore_extra = ignore_extra
         self._request: PredictRequest | None = None
 
     def steps(self, schema: ModelSchema) -> Iterator[Float32]:
@@ -121,7 +129,7 @@ class JsonReader:
         """Return the rows of the parsed request."""
         request, self._request = self._request, None
         assert request is not None
-        return read_rows(request, schema)
+        return read_rows(request, schema, ignore_extra=self._ignore_extra)
 
 
 def row_blocks(body: bytes, schema: ModelSchema) -> Iterator[Float32]:
@@ -162,21 +170,3 @@ def pieces(text: bytes, between: re.Pattern[bytes], start: int, stop: int) -> It
         if cut is None:
             return
         start = cut.end()
-
-
-def _invalid_envelope(document: object) -> InvalidInput:
-    if not isinstance(document, dict):
-        kind = json_type(document)
-        return InvalidInput(f'the body must be an object such as {{"instances": [[...], ...]}}, got {kind}')
-    problems: list[Problem] = []
-    for position, name in enumerate(document, start=1):
-        if name not in _FIELDS and len(problems) < MAX_PROBLEMS:
-            label, problem = wording.unknown(name, position, _NAMES)
-            problems.append(Problem(None, label, problem))
-    return InvalidInput(f"{problems[0].feature or 'the body'}: {problems[0].problem}", tuple(problems))
-
-
-def _invalid_field(field: str, expected: str, got: object) -> InvalidInput:
-    kind = "an empty array" if got == [] else "nothing" if got is None else json_type(got)
-    problem = f"{expected}, got {kind}"
-    return InvalidInput(f"{field} {problem}", (Problem(None, field, problem),))

@@ -6,6 +6,7 @@ Numbers are float32 in the shortest decimal form that gives the same float32. Th
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import orjson
@@ -15,13 +16,16 @@ from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
+from modelstore import CategoricalFeature, DatetimeFeature
 
 CONTENT_TYPE = "application/json"
 MAX_WARNINGS = 100
 
+_NULL = b"null"  # orjson writes NaN so
+
 
 class Warnings:
-    """Collect values outside the training range, over all blocks of an answer."""
+    """Collect values that are unusual: outside the training range, unseen or missing, over all blocks of an answer."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -29,7 +33,7 @@ class Warnings:
         self._omitted = 0
 
     def note(self, predictions: Predictions) -> None:
-        """Record the values of a block that are outside the training range."""
+        """Record the unusual values of a block."""
         first, self._rows = self._rows, self._rows + predictions.rows
         if predictions.batch.outside is None:
             return
@@ -42,10 +46,9 @@ class Warnings:
             digits = orjson.dumps(values[:room], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
             rows, columns = np.nonzero(outside)
             templates = _warning_templates(predictions.schema)
-            self._listed += [
-                templates[column] % (first + row, value)
-                for row, column, value in zip(rows.tolist(), columns.tolist(), digits, strict=False)
-            ]
+            for row, column, value in zip(rows.tolist(), columns.tolist(), digits, strict=False):
+                missing, other = templates[column]
+                self._listed.append(missing % (first + row) if value == _NULL else other(first + row, value))
 
     def skip(self) -> None:
         """Count a row without an answer, so that later rows keep their numbers."""
@@ -59,20 +62,71 @@ class Warnings:
         return text + b',"warnings_omitted":%d' % self._omitted if self._omitted else text
 
 
+Template = Callable[[int, bytes], bytes]
+"""Writes a warning for a row and the digits of a cell."""
+
+
 @functools.lru_cache(maxsize=256)
-def _warning_templates(schema: ModelSchema) -> list[bytes]:
-    """Return a template for each feature, with placeholders for row and value."""
-    ranges = np.column_stack((schema.low, schema.high))  # (F, 2)
-    return [
-        b'{"row":%%d,"feature":%b,"value":%%b,"range":%b}'
-        % (orjson.dumps(feature).replace(b"%", b"%%"), orjson.dumps(limits, option=orjson.OPT_SERIALIZE_NUMPY))
-        for feature, limits in zip(schema.features, ranges, strict=True)
-    ]
+def _warning_templates(schema: ModelSchema) -> list[tuple[bytes, Template]]:
+    """Return for each cell a template for a missing value, and one for a value that is present."""
+    found: list[tuple[bytes, Template]] = []
+    for feature, start in zip(schema.types, schema.starts, strict=True):
+        head = b'{"row":%%d,"feature":%b,"value":' % orjson.dumps(feature.name).replace(b"%", b"%%")
+        limits = orjson.dumps(np.array([schema.low[start], schema.high[start]]), option=orjson.OPT_SERIALIZE_NUMPY)
+        present: Template = functools.partial(_outside, head + b'%b,"range":' + limits + b"}")
+        if isinstance(feature, CategoricalFeature):
+            present = functools.partial(_unseen, head + b'"unseen"}')
+        elif isinstance(feature, DatetimeFeature):
+            days = orjson.dumps([feature.min[:10], feature.max[:10]])
+            present = functools.partial(_on_day, head + b'%b,"range":' + days + b"}")
+        found += [(head + b'"missing"}', present)] * feature.width
+    return found
+
+
+def _outside(template: bytes, row: int, digits: bytes) -> bytes:
+    return template % (row, digits)
+
+
+def _unseen(template: bytes, row: int, _digits: bytes) -> bytes:
+    return template % row
+
+
+def _on_day(template: bytes, row: int, digits: bytes) -> bytes:
+    day = np.datetime64(int(float(digits)), "D")
+    return template % (row, orjson.dumps(str(day)))
+
+
+def describe_warnings(predictions: Predictions, number: Callable[[int], int]) -> dict[int, Problem]:
+    """Return the first unusual value of each row as a problem, by index, for requests that allow none.
+
+    Args:
+        predictions: those of a block.
+        number: returns the number of a row in the request.
+    """
+    outside, schema = predictions.batch.outside, predictions.schema
+    found: dict[int, Problem] = {}
+    if outside is None:
+        return found
+    part = slice(predictions.start, predictions.stop)
+    x = predictions.batch.x[part]
+    cells = [feature for feature in schema.types for _ in range(feature.width)]
+    for row, cell in np.argwhere(outside[part]).tolist():
+        feature = cells[cell]
+        if np.isnan(x[row, cell]):
+            problem = "is missing, which it was in no training row"
+        elif isinstance(feature, CategoricalFeature):
+            problem = "has a value that was not seen in training"
+        else:
+            problem = "is outside the training range; GET /models/" + schema.name + " shows it"
+        found.setdefault(row, Problem(number(row), feature.name, problem))
+    return found
 
 
 @functools.lru_cache(maxsize=256)
 def frame(schema: ModelSchema, between: bytes) -> frames.Frame:
-    """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`."""
+    """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`, or `{"value": ...}`."""
+    if schema.task == "regression":
+        return frames.Frame([], [b'{"value":'], b"}", between)
     labels = [orjson.dumps(label) for label in schema.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
@@ -155,11 +209,44 @@ class ColumnsWriter:
         return b'],"labels":[%b]' % b",".join(self._labels) + self._warnings.json() + b"}"
 
 
+class ValuesWriter:
+    """Write `{"model", "version", "values": (N,), "warnings"}` for a quantity."""
+
+    content_type = CONTENT_TYPE
+    block_rows = TEXT_BLOCK_ROWS
+
+    def __init__(self, schema: ModelSchema) -> None:
+        self._schema = schema
+        self._started = False
+        self._warnings = Warnings()
+
+    def head(self) -> bytes:
+        """Return the bytes before the first row."""
+        return _head(self._schema) + b'"values":['
+
+    def rows(self, predictions: Predictions) -> bytes:
+        """Return the rows of a block."""
+        self._warnings.note(predictions)
+        comma, self._started = b"," if self._started else b"", True
+        return comma + b",".join(predictions.digits)
+
+    def tail(self) -> bytes:
+        """Return the bytes after the last row."""
+        return b"]" + self._warnings.json() + b"}"
+
+
+def columns_writer(schema: ModelSchema) -> ColumnsWriter | ValuesWriter:
+    """Return the writer of answers by columns for the schema's task."""
+    return ValuesWriter(schema) if schema.task == "regression" else ColumnsWriter(schema)
+
+
 @functools.lru_cache(maxsize=256)
 def _one_row(schema: ModelSchema) -> list[bytes]:
-    """Return templates of the answer to one row without warnings, one per winning class, for K + 1 numbers."""
+    """Return templates of the answer to one row without warnings, for `BatchPredictions.fill`."""
     head = _head(schema).replace(b"%", b"%%") + b'"predictions":['
     row = frame(schema, b"")
+    if schema.task == "regression":
+        return [head + row.before[0] + b"%b" + row.end + b"]}"]
     each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before[1:])
     return [head + label.replace(b"%", b"%%") + each + row.end + b"]}" for label in row.labels]
 
@@ -168,9 +255,6 @@ def write_answer(predictions: Predictions) -> bytes:
     """Return the whole JSON answer to one small request."""
     batch = predictions.batch
     if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
-        templates, best = _one_row(batch.schema), batch.best[predictions.start]
-        first = predictions.start * len(templates)
-        digits = batch.digits[first : first + len(templates)]
-        return templates[best] % (digits[best], *digits)
+        return batch.fill(_one_row(batch.schema), predictions.start)
     writer = RowsWriter(predictions.schema)
     return b"".join((writer.head(), writer.rows(predictions), writer.tail()))

@@ -1,4 +1,4 @@
-"""Convert the rows of JSON documents to float32.
+"""Convert the rows of JSON documents to cells.
 
 A row is an array in feature order, or an object by feature name. The quick way is for well-formed rows and declines
 all others; the precise way decides what is wrong and where. Both accept the same rows with the same bits. Messages
@@ -8,9 +8,9 @@ never repeat a client's value. This module must not know HTTP or torch.
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,44 +18,62 @@ import orjson
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from app.inference.codecs.columns import NUMBERS, json_type
+from app.inference.codecs.headers import name_problems
+from app.inference.codecs.rows import converter_for
 from app.inference.codecs.strict_json import has_unique_names
 from app.schema import Float32, ModelSchema
-from modelstore.reading import SAME_NAME, repeated
 
 _BLOCK_ROWS = 256
 
 
 def plain_rows(document: bytes, schema: ModelSchema) -> Float32 | None:
-    """Return the rows of a JSON array of rows, float32, shape (N, F); None if anything is unusual."""
+    """Return the rows of a JSON array of rows as cells, float32, shape (N, W); None if anything is unusual."""
     try:
         instances = orjson.loads(document)
     except orjson.JSONDecodeError:
         return None
-    if not instances or not has_unique_names(document, names_in(instances)):
+    if not instances or not rows_have_unique_names(document, instances, 0):
         return None
     return quick_rows(instances, schema)
 
 
-def names_in(instances: list[Any]) -> int:
-    """Return the number of names in rows if these are well-formed."""
-    return sum(len(row) for row in instances if type(row) is dict) if type(instances[0]) is dict else 0
+def rows_have_unique_names(document: bytes, instances: list[Any], others: int) -> bool:
+    """Return whether a document of rows surely has no duplicate names; see `has_unique_names`.
+
+    Args:
+        document: the text.
+        instances: its rows.
+        others: number of strings of the document that are not in its rows.
+    """
+    names = sum(len(row) for row in instances if type(row) is dict) if type(instances[0]) is dict else 0
+    if has_unique_names(document, names + others):
+        return True
+    rows = (row.values() if type(row) is dict else row for row in instances if type(row) in (dict, list))
+    return has_unique_names(document, names + others + sum(list(map(type, row)).count(str) for row in rows))
 
 
 def quick_rows(instances: list[Any], schema: ModelSchema) -> Float32 | None:
-    """Return the rows as float32, shape (N, F), all finite; None if any is not well-formed."""
+    """Return the rows as cells, float32, shape (N, W); None if any is not well-formed."""
     features = len(schema.features)
     if len(instances) == 1 and type(instances[0]) is list and len(instances[0]) == features:
-        x = NUMBERS.floats(instances[0])
-        return None if x is None else x.reshape(1, features)
+        x = NUMBERS.floats(instances[0]) if schema.all_numbers else None
+        if x is None:
+            return converter_for(schema).row(instances[0])
+        return x.reshape(1, features)
     kinds = set(map(type, instances))
     if kinds == {list} and set(map(len, instances)) == {features}:
-        rows: Iterable[Sequence[Any]] = instances
-    elif kinds == {dict} and all(row.keys() == schema.columns.keys() for row in instances):
-        rows = map(_picker(schema), instances)
+        rows: Sequence[Sequence[Any]] = instances
+    elif kinds == {dict} and all(row.keys() == schema.columns.keys() or _is_raw(row, schema) for row in instances):
+        rows = list(map(_picker(schema), instances))
     else:
         return None
-    x = NUMBERS.floats(list(itertools.chain.from_iterable(rows)))
-    return None if x is None else x.reshape(-1, features)  # (N, F)
+    return converter_for(schema).row(rows[0]) if len(rows) == 1 else converter_for(schema).rows(rows)
+
+
+def _is_raw(row: dict[str, Any], schema: ModelSchema) -> bool:
+    """Return whether an object has all features, as the model spells them, and else only columns that are ignored."""
+    names, features = row.keys(), schema.columns.keys()
+    return names > features and names - features <= schema.ignored
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,8 +83,8 @@ def _picker(schema: ModelSchema) -> Callable[[dict[str, float]], Sequence[float]
     return operator.itemgetter(*schema.features)
 
 
-def precise_rows(instances: Sequence[Any], schema: ModelSchema) -> Float32:
-    """Return the rows in feature order, float32, shape (N, F), all finite.
+def precise_rows(instances: Sequence[Any], schema: ModelSchema, *, ignore_extra: bool = False) -> Float32:
+    """Return the rows as cells, float32, shape (N, W).
 
     Raises:
         InvalidInput: if a row is invalid; holds the first problems, each with its row and feature.
@@ -74,80 +92,66 @@ def precise_rows(instances: Sequence[Any], schema: ModelSchema) -> Float32:
     problems: list[Problem] = []
     found: list[Float32] = []
     for first in range(0, len(instances), _BLOCK_ROWS):
-        x = _block(first, instances[first : first + _BLOCK_ROWS], schema, problems)
+        reading = _Reading(schema, [], ignore_extra=ignore_extra)
+        x = reading.block(first, instances[first : first + _BLOCK_ROWS])
+        problems += sorted(reading.faults, key=lambda fault: fault.row or 0)
         if len(problems) >= MAX_PROBLEMS:
             break
         if x is not None:
             found.append(x)
     if problems:
         raise _invalid(problems[:MAX_PROBLEMS], schema)
-    return np.concatenate(found).reshape(-1, len(schema.features))  # (N, F)
+    return np.concatenate(found)  # (N, W)
 
 
-def _block(first: int, instances: Sequence[Any], schema: ModelSchema, problems: list[Problem]) -> Float32 | None:
-    """Return the values of some rows, float32, shape (n * F,); if one is invalid, add problems and return None."""
-    faults: list[Problem] = []
-    read = [_values(first + place, row, schema, faults) for place, row in enumerate(instances)]
-    x = NUMBERS.floats(list(itertools.chain.from_iterable(read)))
-    if x is None:  # checks single values only if one is invalid, since that takes a hundred times as long
-        numbers, rows = zip(*((first + place, row) for place, row in enumerate(read) if row), strict=True)
-        faults += _faults(numbers, rows, schema)
-    problems += sorted(faults, key=lambda fault: fault.row or 0)
-    return None if faults else x
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Read rows one by one, and keep what is wrong with them."""
 
+    schema: ModelSchema
+    faults: list[Problem]
+    ignore_extra: bool
 
-def _values(index: int, row: object, schema: ModelSchema, problems: list[Problem]) -> Sequence[Any]:
-    """Return the values of a row in feature order; if it is not a row, add a problem and return no values."""
-    if isinstance(row, dict):
-        return _named(index, row, schema, problems)
-    if isinstance(row, list):
-        return _positional(index, row, schema, problems)
-    kind = f"must be an array of {len(schema.features)} numbers or an object by feature name"
-    problems.append(Problem(index, None, f"{kind}, got {json_type(row)}"))
-    return ()
+    def block(self, first: int, instances: Sequence[Any]) -> Float32 | None:
+        """Return some rows as cells, shape (n, W); if one is invalid, add its problems and return None."""
+        read = {
+            first + place: values for place, row in enumerate(instances) if (values := self._values(first + place, row))
+        }
+        rows = list(read.values())
+        x = converter_for(self.schema).rows(rows) if rows else None
+        if x is None and rows:  # checks single values only if one is invalid, since that takes a hundred times as long
+            self.faults.extend(converter_for(self.schema).faults(list(read), rows))
+        return None if self.faults else x
 
+    def _values(self, index: int, row: object) -> Sequence[Any]:
+        """Return the values of a row in feature order; if it is not a row, add a problem and return no values."""
+        if isinstance(row, dict):
+            return self._named(index, row)
+        if isinstance(row, list):
+            return self._positional(index, row)
+        kind = f"must be an array of {len(self.schema.features)} values or an object by feature name"
+        self.faults.append(Problem(index, None, f"{kind}, got {json_type(row)}"))
+        return ()
 
-def _positional(index: int, row: list[Any], schema: ModelSchema, problems: list[Problem]) -> list[Any]:
-    if len(row) != len(schema.features):
-        values = "1 value" if len(row) == 1 else f"{len(row)} values"
-        problems.append(Problem(index, None, f"has {values}, {len(schema.features)} are expected"))
-        return []
-    return row
-
-
-def _named(index: int, row: dict[str, Any], schema: ModelSchema, problems: list[Problem]) -> list[Any]:
-    if row.keys() != schema.columns.keys():
-        names = schema.recognised(row)
-        if wrong := _wrong_names(index, names, schema):
-            problems += wrong
+    def _positional(self, index: int, row: list[Any]) -> list[Any]:
+        if len(row) != len(self.schema.features):
+            self.faults.append(Problem(index, None, wrong_length(len(row), len(self.schema.features))))
             return []
-        row = dict(zip(names, row.values(), strict=True))
-    return [row[name] for name in schema.features]
+        return row
+
+    def _named(self, index: int, row: dict[str, Any]) -> list[Any]:
+        if row.keys() != self.schema.columns.keys():
+            names = self.schema.recognised(row)
+            if wrong := name_problems(names, self.schema, ignore_extra=self.ignore_extra, row=index):
+                self.faults.extend(wrong)
+                return []
+            row = dict(zip(names, row.values(), strict=True))
+        return [row[name] for name in self.schema.features]
 
 
-def _wrong_names(index: int, names: list[str], schema: ModelSchema) -> list[Problem]:
-    there = set(names)
-    wrong = [Problem(index, name, "is missing") for name in schema.features if name not in there]
-    wrong += [
-        Problem(index, None, f"name {position} of the object is not a feature")
-        for position, name in enumerate(names, start=1)
-        if name not in schema.columns
-    ]
-    wrong += [
-        Problem(index, name, f"is there twice, as names {first} and {second} of the object; {SAME_NAME}")
-        for name, (first, second) in repeated(names).items()
-        if name in schema.columns
-    ]
-    return wrong
-
-
-def _faults(numbers: Sequence[int], rows: Sequence[Sequence[Any]], schema: ModelSchema) -> list[Problem]:
-    """Return the first problems of rows that have all their values, looked for column by column."""
-    found: list[tuple[int, int, str]] = []
-    for column, values in enumerate(zip(*rows, strict=True)):
-        wrong = itertools.islice(NUMBERS.problems(values), MAX_PROBLEMS)
-        found += [(numbers[place], column, problem) for place, problem in wrong]
-    return [Problem(row, schema.features[column], problem) for row, column, problem in sorted(found)[:MAX_PROBLEMS]]
+def wrong_length(got: int, expected: int) -> str:
+    """Say that a row has another number of values than expected."""
+    return f"has {'1 value' if got == 1 else f'{got} values'}, {expected} are expected"
 
 
 def _invalid(problems: list[Problem], schema: ModelSchema) -> InvalidInput:

@@ -57,13 +57,13 @@ class LineReader:
 
         Args:
             schema: schema of the model.
-            fast: reads complete lines, without the last line feed, shape (N, F); returns None if anything is unusual,
+            fast: reads complete lines, without the last line feed, shape (N, W); returns None if anything is unusual,
                 such as a blank line.
-            precise: reads one line, shape (1, F), or raises InvalidInput or MalformedBody.
+            precise: reads one line, shape (1, W), or raises InvalidInput or MalformedBody.
             first: number of the first line.
         """
         self.blank_lines = 0
-        self._features = len(schema.features)
+        self._width = schema.width
         self._fast = fast
         self._precise = precise
         self._line = first
@@ -110,7 +110,7 @@ class LineReader:
         return self._line_by_line(lines, numbers) if x is None else RowBlock(x, numbers[0], numbers=numbers)
 
     def _line_by_line(self, lines: list[bytes], numbers: Sequence[int]) -> RowBlock:
-        x = np.zeros((len(lines), self._features), dtype=np.float32)
+        x = np.zeros((len(lines), self._width), dtype=np.float32)
         bad: dict[int, Problem] = {}
         for place, line in enumerate(lines):
             try:

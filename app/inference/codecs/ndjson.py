@@ -25,7 +25,7 @@ CONTENT_TYPES = (CONTENT_TYPE, "application/jsonl", "application/ndjson")  # all
 _SEVERAL = re.compile(rb"\][ \t]*\[|\}[ \t]*\{")
 
 
-def ndjson_reader(schema: ModelSchema) -> LineReader:
+def ndjson_reader(schema: ModelSchema, *, ignore_extra: bool = False) -> LineReader:
     """Return a reader of lines with one row each: arrays in feature order or objects by feature name."""
 
     def fast(lines: bytes) -> Float32 | None:
@@ -42,7 +42,7 @@ def ndjson_reader(schema: ModelSchema) -> LineReader:
             if _SEVERAL.search(line):
                 raise MalformedBody(f"has several rows, one is expected; {LINE_ENDS_LOST}") from error
             raise
-        return precise_rows([row], schema)
+        return precise_rows([row], schema, ignore_extra=ignore_extra)
 
     return LineReader(schema, fast, precise, first=1)
 

@@ -28,10 +28,14 @@ from app.inference.codecs.oip_fields import (
     wrong,
 )
 from app.inference.codecs.strict_json import has_unique_names
+from app.schema import ModelSchema
+from modelstore import Task
 
 Bytes = bytes | bytearray
 
 OUTPUTS = ("probabilities", "label", "class_index")
+OUTPUTS_OF: dict[Task, tuple[str, ...]] = {"classification": OUTPUTS, "regression": ("value",)}
+_KNOWN_OUTPUTS = tuple(name for names in OUTPUTS_OF.values() for name in names)
 CLASSIFIED = "probabilities"  # the only output that the classification extension applies to
 ALIGNMENT_BYTES = 16
 RAW_TENSOR = "features"
@@ -73,9 +77,12 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """An inference request; `outputs` is complete and in the order of the answer.
+    """An inference request.
 
     Attributes:
+        outputs: the requested outputs in the order of the answer; empty for all that the model has.
+        binary: whether outputs that are not requested by name are sent as binary data.
+        strict: whether rows with unusual values are refused.
         timeout_us: how long the request may wait for its computation, from its arrival; 0 for no limit.
     """
 
@@ -83,6 +90,20 @@ class InferRequest:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Output, ...]
     timeout_us: int = 0
+    binary: bool = False
+    strict: bool = False
+
+    def outputs_for(self, schema: ModelSchema) -> tuple[Output, ...]:
+        """Return the outputs of the answer.
+
+        Raises:
+            InvalidInput: if the model has no such output.
+        """
+        known = OUTPUTS_OF[schema.task]
+        for place, output in enumerate(self.outputs):
+            if output.name not in known:
+                raise wrong(f"outputs.{place}.name", f"must be one of {', '.join(known)}")
+        return self.outputs or tuple(Output(name, self.binary) for name in known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +136,7 @@ def read_request(body: InferBody) -> InferRequest:
     whole = memoryview(body.data)[body.start :]
     if body.json_bytes == 0:
         raw = Tensor(RAW_TENSOR, "FP32", None, part=whole)
-        return InferRequest(None, (raw,), _all_outputs(binary=True))
+        return InferRequest(None, (raw,), (), binary=True)
     json_bytes = size if body.json_bytes is None else body.json_bytes
     if json_bytes > size:
         raise MalformedBody(f"Inference-Header-Content-Length must be at most {size}, the length of the body")
@@ -150,6 +171,8 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
         inputs=_tensors(inputs, binary),
         outputs=_outputs(read_objects(document, "outputs"), binary=wants_binary),
         timeout_us=read_number(parameters, "timeout"),
+        binary=wants_binary,
+        strict=read_flag(parameters, "strict", default=False),
     )
 
 
@@ -181,13 +204,13 @@ def _tensors(inputs: list[Any], binary: memoryview) -> tuple[Tensor, ...]:
 
 
 def _outputs(wanted: list[Any], *, binary: bool) -> tuple[Output, ...]:
-    """Return the requested outputs in their order, or all outputs if none is requested."""
+    """Return the requested outputs in their order."""
     outputs: dict[str, Output] = {}
     for place, described in enumerate(wanted):
         field = f"outputs.{place}"
         name = read_text(described, "name", field)
-        if name not in OUTPUTS:
-            raise wrong(f"{field}.name", f"must be one of {', '.join(OUTPUTS)}")
+        if name not in _KNOWN_OUTPUTS:
+            raise wrong(f"{field}.name", f"must be one of {', '.join(_KNOWN_OUTPUTS)}")
         if name in outputs:
             raise wrong(f"{field}.name", f"{name} is asked for twice")
         parameters = read_parameters(described, f"{field}.parameters")
@@ -195,11 +218,7 @@ def _outputs(wanted: list[Any], *, binary: bool) -> tuple[Output, ...]:
         if top and name != CLASSIFIED:
             raise wrong(f"{field}.parameters", f"classification is of {CLASSIFIED} only")
         outputs[name] = Output(name, read_flag(parameters, "binary_data", default=binary), top)
-    return tuple(outputs.values()) or _all_outputs(binary=binary)
-
-
-def _all_outputs(*, binary: bool) -> tuple[Output, ...]:
-    return tuple(Output(name, binary) for name in OUTPUTS)
+    return tuple(outputs.values())
 
 
 def _strings(document: dict[str, Any]) -> int:
@@ -211,4 +230,7 @@ def _strings(document: dict[str, Any]) -> int:
 def _strings_of(described: dict[str, Any]) -> int:
     parameters: Iterable[Any] = (described.get("parameters") or {}).values()
     own = len(described) + sum(type(value) is str for value in described.values())
+    data = described.get("data")
+    if type(data) is list and data and str in (type(data[0]), type(data[-1])):
+        own += list(map(type, data)).count(str)
     return own + sum(2 if type(value) is str else 1 for value in parameters)

@@ -23,7 +23,7 @@ STEP_ROWS = 2048  # rows to write in one step, unless their outputs are quick
 Buffer = bytes | memoryview
 
 _FEW_ROWS = 16  # up to this number, the batch's shared digits are quicker than a separate orjson call
-_DATATYPES = {"probabilities": b"FP32", "label": b"BYTES", "class_index": b"INT64"}
+_DATATYPES = {"probabilities": b"FP32", "label": b"BYTES", "class_index": b"INT64", "value": b"FP32"}
 _LENGTH = struct.Struct("<I")
 
 
@@ -37,13 +37,13 @@ class InferWriter:
     def __init__(self, request: InferRequest, schema: ModelSchema) -> None:
         self._id = request.id
         self._schema = schema
-        self._outputs = request.outputs
-        self._blocks: list[list[Buffer]] = [[] for _ in request.outputs]
+        self._outputs = request.outputs_for(schema)
+        self._blocks: list[list[Buffer]] = [[] for _ in self._outputs]
         self._rows = 0
-        self._is_binary = any(output.binary for output in request.outputs)
+        self._is_binary = any(output.binary for output in self._outputs)
         self.json_bytes: int | None = None
         self.content_type = BINARY if self._is_binary else JSON
-        self.block_rows = sys.maxsize if all(output.is_quick for output in request.outputs) else STEP_ROWS
+        self.block_rows = sys.maxsize if all(output.is_quick for output in self._outputs) else STEP_ROWS
 
     def head(self) -> bytes:
         """Return nothing."""
@@ -78,6 +78,8 @@ class InferWriter:
         if output.name == CLASSIFIED:
             classes = len(self._schema.classes)
             shape += b",%d" % (min(output.top, classes) if output.top else classes)
+        elif output.name == "value":
+            shape += b",1"
         described = b'{"name":"%b","datatype":"%b","shape":[%b],' % (output.name.encode(), datatype, shape)
         if output.binary:
             size = sum(len(block) if isinstance(block, bytes) else block.nbytes for block in blocks)

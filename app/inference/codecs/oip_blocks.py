@@ -65,6 +65,8 @@ def blocks(request: InferRequest, values: bytes, schema: ModelSchema) -> Iterato
     Raises:
         Unusual: if the shape or anything else is not plain; possibly after some blocks.
     """
+    if not schema.all_numbers:
+        raise Unusual
     features = len(schema.features)
     shape = request.inputs[0].shape or ()
     if len(shape) != 2 or shape[1] != features or not shape[0]:

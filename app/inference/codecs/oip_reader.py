@@ -14,7 +14,7 @@ from app.inference.codecs import oip_blocks
 from app.inference.codecs.blocks import Envelope
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
 from app.inference.codecs.oip_answers import InferWriter
-from app.inference.codecs.oip_tensors import read_rows
+from app.inference.codecs.oip_tensors import DATATYPE_OF, read_rows
 from app.schema import Float32, ModelSchema
 
 _UNREAD = InferRequest(None, (), ())
@@ -26,18 +26,25 @@ class OipReader:
     may_name_model = False
     is_one_computation = True
 
-    def __init__(self, body: InferBody, arrived_ns: int) -> None:
+    def __init__(self, body: InferBody, arrived_ns: int, *, strict: bool = False) -> None:
         """Create a reader.
 
         Args:
             body: the request's bytes.
             arrived_ns: arrival on the clock of `time.perf_counter_ns`; the request's timeout starts there.
+            strict: whether the request refuses unusual values, in its query; its parameters may do so as well.
         """
         self.size_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
         self.has_steps = oip_blocks.is_large(body)
         self._body = body
         self._arrived_ns = arrived_ns
+        self._strict = strict
         self._request = _UNREAD
+
+    @property
+    def strict(self) -> bool:
+        """Return whether rows with unusual values are refused."""
+        return self._strict or self._request.strict
 
     @property
     def deadline_ns(self) -> int | None:
@@ -65,7 +72,12 @@ class OipReader:
         return InferWriter(self._request, schema)
 
 
-def example_body(row: Sequence[float], *, binary: bool) -> InferBody:
-    """Return the body of a request with this row; all its outputs are JSON or binary."""
-    tensor = {"name": "features", "datatype": "FP32", "shape": (1, len(row)), "data": row}
-    return InferBody(orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": binary}}))
+def example_body(schema: ModelSchema, row: Sequence[object], *, binary: bool) -> InferBody:
+    """Return the body of a request with this row of values; all its outputs are JSON or binary."""
+    tensors: list[dict[str, object]] = [{"name": "features", "datatype": "FP32", "shape": (1, len(row)), "data": row}]
+    if not schema.all_numbers:
+        tensors = [
+            {"name": feature.name, "datatype": DATATYPE_OF[feature.type], "shape": (1,), "data": [value]}
+            for feature, value in zip(schema.types, row, strict=True)
+        ]
+    return InferBody(orjson.dumps({"inputs": tensors, "parameters": {"binary_data_output": binary}}))

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidInput, Problem
-from app.inference.codecs.columns import OUT_OF_RANGE, ValueColumn, all_finite, floats_of_array
+from app.inference.codecs.columns import OUT_OF_RANGE, ValueColumn, all_finite, floats_of_array, json_type
+from app.inference.codecs.converters import Converter, NumberConverter
+from app.inference.codecs.converters import problems as problems_of
+from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_fields import wrong
+from app.inference.codecs.rows import cells_of_array, converter_for
 from app.schema import Float32, ModelSchema
-from modelstore.reading import SAME_NAME, repeated
+from modelstore import ColumnType
 
 _BINARY: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("u1"),
@@ -34,7 +38,14 @@ _BINARY: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-DATATYPES = tuple(_BINARY)  # accepted for inputs
+DATATYPES = tuple(_BINARY)  # accepted for numbers
+DATATYPE_OF: dict[ColumnType, str] = {
+    "numeric": "FP32",
+    "categorical": "BYTES",
+    "boolean": "BOOL",
+    "datetime": "BYTES",
+}
+"""Datatype in which the values of a feature are described and best sent."""
 
 
 def _whole_numbers(datatype: str) -> ValueColumn:
@@ -50,12 +61,12 @@ _IN_JSON = {
 
 
 def read_rows(request: InferRequest, schema: ModelSchema) -> Float32:
-    """Return the rows in feature order, float32, shape (N, F), finite, N >= 1; without a copy where possible.
+    """Return the rows as cells, float32, shape (N, W), N >= 1; without a copy where possible.
 
     Raises:
         InvalidInput: if names, shapes, datatypes or values do not fit the model.
     """
-    if len(request.inputs) == 1:
+    if len(request.inputs) == 1 and schema.all_numbers:
         return _matrix(request.inputs[0], schema)
     return _columns(request.inputs, schema)
 
@@ -81,19 +92,69 @@ def _raw_shape(tensor: Tensor, features: int) -> tuple[int, ...]:
 def _columns(tensors: Sequence[Tensor], schema: ModelSchema) -> Float32:
     """Read one tensor for each feature, in any order."""
     names = schema.recognised(tensor.name for tensor in tensors)
-    for first, second in repeated(names).values():
-        raise _unfit(schema, "inputs", f"tensors {first} and {second} have the same name; {SAME_NAME}")
+    if problems := name_problems(names, schema, ignore_extra=False, hint="leave it out"):
+        first = problems[0]
+        what = "must be one tensor for each feature by name"
+        what += ", or one of all features" if schema.all_numbers else ""
+        raise _unfit(schema, "inputs", f"{what}; {first.feature!r} {first.problem}")
     named = dict(zip(names, tensors, strict=True))
-    if named.keys() != schema.columns.keys():
-        missing = [repr(name) for name in schema.features if name not in named]
-        unknown = len(named.keys() - schema.columns.keys())
-        what = f"missing: {', '.join(missing[:5]) or 'none'}; {unknown} are no feature"
-        raise _unfit(schema, "inputs", f"must be one tensor of all features or one for each by name ({what})")
     rows = {_rows_of(named[name], name, schema) for name in schema.features}
     if len(rows) != 1:
         raise _unfit(schema, "inputs", f"must all have the same number of rows, got {min(rows)} to {max(rows)}")
-    columns = [_values(named[name], (*rows, 1), (name,), schema) for name in schema.features]
-    return np.stack(columns, axis=1)  # (N, F)
+    (count,) = rows
+    converters = zip(schema.features, converter_for(schema).converters, strict=True)
+    columns = [_column(named[name], count, name, converter, schema) for name, converter in converters]
+    return np.concatenate(columns, axis=1)  # (N, W)
+
+
+def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: ModelSchema) -> Float32:
+    """Return the cells of one feature, shape (N, width)."""
+    if tensor.datatype == "BYTES":
+        values = _texts(tensor, rows, name, schema)
+    elif isinstance(converter, NumberConverter):
+        return _values(tensor, (rows, 1), (name,), schema).reshape(-1, 1)
+    elif tensor.datatype not in _BINARY:
+        raise _unfit(schema, "datatype", f"must be one of BYTES, {', '.join(_BINARY)}")
+    elif tensor.part is not None:
+        cells, wrong_values = cells_of_array(converter, _array(tensor, rows, schema))
+        for place, problem in wrong_values.items():
+            raise _at(place, (name,), problem, schema)
+        return cells
+    else:
+        values = _flat(tensor, (rows, 1), schema)
+        if _floats(_in_json(tensor, schema), values, schema) is None:
+            return _from_json(tensor, (rows, 1), (name,), schema)  # says what is wrong
+        if tensor.datatype == "BOOL":
+            values = [value if value is None else bool(value) for value in values]
+    x = converter.cells(values)
+    if x is None:
+        place, problem = next(problems_of(converter, values))
+        raise _at(place, (name,), problem, schema)
+    return x
+
+
+def _texts(tensor: Tensor, rows: int, name: str, schema: ModelSchema) -> list[Any]:
+    """Return the elements of a BYTES tensor: strings, or None for null in JSON."""
+    if tensor.part is None:
+        values = _flat(tensor, (rows, 1), schema)
+        for place, value in enumerate(values):
+            if type(value) is not str and not (value is None and schema.takes_missing):
+                raise _at(place, (name,), f"must be a string, got {json_type(value)}", schema)
+        return values
+    texts: list[Any] = []
+    start, data = 0, bytes(tensor.part)
+    while start < len(data) and len(texts) < rows:
+        end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+        if start + 4 > len(data) or end > len(data):
+            break
+        try:
+            texts.append(data[start + 4 : end].decode())
+        except UnicodeDecodeError as error:
+            raise _at(len(texts), (name,), "must be a text in UTF-8", schema) from error
+        start = end
+    if len(texts) != rows or start != len(data):
+        raise _unfit(schema, f"data of {name!r}", f"must be {rows} elements, each preceded by its length in 4 bytes")
+    return texts
 
 
 def _rows_of(tensor: Tensor, feature: str, schema: ModelSchema) -> int:
@@ -112,45 +173,69 @@ def _values(tensor: Tensor, shape: Sequence[int], features: Sequence[str], schem
 
 
 def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], schema: ModelSchema) -> Float32:
-    rows, columns = shape
-    values = tensor.data or []
+    column, values = _in_json(tensor, schema), _flat(tensor, shape, schema)
+    x = _floats(column, values, schema)
+    if x is None:
+        found = column.problems(values)
+        place, problem = next(at for at in found if not (schema.takes_missing and values[at[0]] is None))
+        raise _at(place, features, problem, schema)
+    return x
+
+
+def _in_json(tensor: Tensor, schema: ModelSchema) -> ValueColumn:
     if tensor.datatype not in _IN_JSON:
         raise _unfit(schema, "datatype", f"{tensor.datatype} cannot be sent as JSON, send it as binary data")
+    return _IN_JSON[tensor.datatype]
+
+
+def _flat(tensor: Tensor, shape: Sequence[int], schema: ModelSchema) -> list[Any]:
+    """Return the values of a tensor in JSON, row after row."""
+    rows, columns = shape
+    values = tensor.data or []
     if values and type(values[0]) is list:
         if len(values) != rows or any(type(row) is not list or len(row) != columns for row in values):
             raise _unfit(schema, "data", f"must be {rows} arrays of {columns} values, as the shape says, or flat")
         values = list(itertools.chain.from_iterable(values))
     if len(values) != rows * columns:
         raise _unfit(schema, "data", f"has {len(values)} values, the shape says {rows * columns}")
-    column = _IN_JSON[tensor.datatype]
+    return values
+
+
+def _floats(column: ValueColumn, values: list[Any], schema: ModelSchema) -> Float32 | None:
+    """Return values as float32, NaN in place of null where the model takes it; None if any is invalid."""
     x = column.floats(values)
-    if x is None:
-        place, problem = next(column.problems(values))
-        raise _at(place, features, problem, schema)
+    if x is not None or not schema.takes_missing or None not in values:
+        return x
+    present = column.floats([value for value in values if value is not None])
+    if present is None:
+        return None
+    x = np.full(len(values), np.nan, dtype=np.float32)
+    x[[value is not None for value in values]] = present
     return x
 
 
 def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], schema: ModelSchema) -> Float32:
     rows, columns = shape
-    kind = _BINARY[tensor.datatype]
-    part = tensor.part or memoryview(b"")
-    if len(part) != rows * columns * kind.itemsize:
-        expected = f"{rows * columns} values of {kind.itemsize} bytes"
-        raise _unfit(schema, "binary_data_size", f"{len(part)} bytes were sent, shape and datatype say {expected}")
-    x = _cast(np.frombuffer(part, kind), tensor.datatype)
+    x = floats_of_array(_array(tensor, rows * columns, schema))
+    x = x if x.flags.aligned and x.flags.writeable else x.copy()
     if not all_finite(x):
-        raise _at(int(np.flatnonzero(~np.isfinite(x))[0]), features, OUT_OF_RANGE, schema)
+        bad = np.isinf(x) if schema.takes_missing else ~np.isfinite(x)
+        if bad.any():
+            raise _at(int(np.flatnonzero(bad)[0]), features, OUT_OF_RANGE, schema)
     return x
 
 
-def _cast(values: np.ndarray[Any, Any], datatype: str) -> Float32:
-    """Return values as float32 that may be written to, without a copy if possible."""
-    if datatype == "BF16":
-        values = (values.astype("<u4") << 16).view("<f4")
-    elif datatype == "BOOL":
-        values = values != 0
-    x = floats_of_array(values)
-    return x if x.flags.aligned and x.flags.writeable else x.copy()
+def _array(tensor: Tensor, count: int, schema: ModelSchema) -> np.ndarray[Any, Any]:
+    """Return the values of a binary tensor, shape (count,), without a copy if possible."""
+    kind = _BINARY[tensor.datatype]
+    part = tensor.part or memoryview(b"")
+    if len(part) != count * kind.itemsize:
+        expected = f"{count} values of {kind.itemsize} bytes"
+        raise _unfit(schema, "binary_data_size", f"{len(part)} bytes were sent, shape and datatype say {expected}")
+    values: np.ndarray[Any, Any] = np.frombuffer(part, kind)
+    if tensor.datatype == "BF16":
+        return (values.astype("<u4") << 16).view("<f4")
+    return values != 0 if tensor.datatype == "BOOL" else values
 
 
 def _at(place: int, features: Sequence[str], problem: str, schema: ModelSchema) -> InvalidInput:

@@ -133,12 +133,6 @@ FAILURES = {
     "rows, text": Failure(
         422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, "%s"]]}' % SECRET.encode()
     ),
-    "rows, name unknown": Failure(
-        422, "invalid-input", "POST", "/predict/means", b'{"instances": [{"left": 1, "%s": 2}]}' % SECRET.encode()
-    ),
-    "rows, field unknown": Failure(
-        422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, 2]], "%s": 2}' % SECRET.encode()
-    ),
     "rows, NaN": Failure(422, "invalid-input", "POST", "/predict/means", b'{"instances": [[1, NaN]]}'),
     "rows, none": Failure(422, "invalid-input", "POST", "/predict/means", b'{"instances": []}'),
     "rows, content type": Failure(

@@ -22,7 +22,6 @@ MISSPELT = {
     "short way": ("POST", "/predict/means?on_eror=skip", GOOD, "on_eror", "on_error"),
     "by version": ("POST", "/predict/means/versions/1?layuot=columns", GOOD, "layuot", "layout"),
     "in the body": ("POST", "/predict?ignore_extras=true", GOOD, "ignore_extras", "ignore_extra"),
-    "envelope": ("POST", "/predict/means", {"instance": [[0.5, 0.5]]}, "instance", "instances"),
     "second of an envelope": ("POST", "/predict", {**GOOD, "modle": "means"}, "modle", "model"),
     "jobs": ("GET", "/train?limt=5", None, "limt", "limit"),
     "history": ("GET", "/models/means/versions?befor=3", None, "befor", "before"),
@@ -61,7 +60,6 @@ STRANGE = {
         None,
         "parameter 1 is not known; known are layout, ",
     ),
-    "envelope": ("POST", "/predict/means", {**GOOD, "verbose": 1}, None, "field 2 is not known; known are instances, "),
     "jobs": ("GET", "/train?verbose=1", None, None, "parameter 1 is not known; known are model, status, "),
     "training": (
         "POST",

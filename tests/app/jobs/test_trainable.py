@@ -17,15 +17,15 @@ def summary(*columns: ColumnSummary) -> DatasetSummary:
 
 
 CHURN = summary(
-    ColumnSummary(name="age", kind="numeric", distinct=30, minimum=18, maximum=90),
-    ColumnSummary(name="months", kind="numeric", minimum=0, maximum=400),
-    ColumnSummary(name="city", kind="text", distinct=3),
-    ColumnSummary(name="country", kind="text", distinct=1, left_out="constant", detail="CH in all 40 rows"),
-    ColumnSummary(name="churned", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
+    ColumnSummary(name="age", type="numeric", distinct=30, minimum=18, maximum=90),
+    ColumnSummary(name="months", type="numeric", minimum=0, maximum=400),
+    ColumnSummary(name="city", type="categorical", distinct=3),
+    ColumnSummary(name="country", type="categorical", distinct=1, left_out="constant", detail="CH in all 40 rows"),
+    ColumnSummary(name="churned", type="categorical", distinct=2, classes={"yes": 10, "no": 30}),
 )
 
 
-TOWN = ColumnSummary(name="town", kind="text", distinct=4, classes={"": 1, "Bern": 30, "Chur": 4, "Thun": 1})
+TOWN = ColumnSummary(name="town", type="categorical", distinct=4, classes={"": 1, "Bern": 30, "Chur": 4, "Thun": 1})
 
 
 def request(**fields: Any) -> TrainingRequest:
@@ -50,7 +50,7 @@ def test_columns_that_the_request_does_not_name_are_not_chosen() -> None:
 
 
 def test_columns_that_tell_nothing_are_named_with_the_inspections_reason_unless_a_type_is_set() -> None:
-    client = ColumnSummary(name="client", kind="text", left_out="id", detail="unique in all 40 rows")
+    client = ColumnSummary(name="client", type="categorical", left_out="id", detail="unique in all 40 rows")
 
     (found, _) = sorted(
         check_with_dataset(request(target="churned"), summary(*CHURN.columns, client)), key=lambda c: c.name
@@ -61,7 +61,7 @@ def test_columns_that_tell_nothing_are_named_with_the_inspections_reason_unless_
 
 
 def test_many_columns_that_were_not_chosen_are_counted() -> None:
-    wide = summary(*(ColumnSummary(name=f"f{number}", kind="numeric", distinct=9) for number in range(1000)))
+    wide = summary(*(ColumnSummary(name=f"f{number}", type="numeric", distinct=9) for number in range(1000)))
 
     *named, rest = check_with_dataset(request(target="f0", features=("f1",)), wide)
 
@@ -70,9 +70,9 @@ def test_many_columns_that_were_not_chosen_are_counted() -> None:
 
 
 OF_OLD = summary(
-    ColumnSummary(name=" a\u0302ge", kind="numeric", distinct=30, minimum=18, maximum=90),
-    ColumnSummary(name="months ", kind="numeric", minimum=0, maximum=400),
-    ColumnSummary(name="churned ", kind="text", distinct=2, classes={"yes": 10, "no": 30}),
+    ColumnSummary(name=" a\u0302ge", type="numeric", distinct=30, minimum=18, maximum=90),
+    ColumnSummary(name="months ", type="numeric", minimum=0, maximum=400),
+    ColumnSummary(name="churned ", type="categorical", distinct=2, classes={"yes": 10, "no": 30}),
 )
 
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_learnt_is_said_with_its_place(fields: dict[str, Any], pl
 
 def test_text_with_too_many_values_is_no_target() -> None:
     with pytest.raises(InvalidInput, match=r"more than 100 different values, the most that can be classes$"):
-        left_out(ColumnSummary(name="name", kind="text"), target="name")
+        left_out(ColumnSummary(name="name", type="categorical"), target="name")
 
 
 def test_text_is_numeric_if_the_request_says_which_texts_are_missing() -> None:

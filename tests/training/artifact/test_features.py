@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, NumericFeature
-from tests.training.samples import clouds, typed
-from training.artifact.features import describe_features
+from tests.training.samples import clouds, learnt, typed
+from training.artifact.features import columns_of, describe_features, translate
 from training.data.dataset import Dataset
+from training.learners.protocol import predictor
+from training.preprocessing.categories import recode
 
 
 @pytest.fixture
@@ -78,3 +82,15 @@ def test_a_column_without_any_training_value_is_described_as_missing() -> None:
     features = describe_features(rows, {})
 
     assert {feature.missing for feature in features} == {len(rows)}
+
+
+def test_a_version_answers_rows_whose_texts_have_other_codes() -> None:
+    rows = typed()
+    predict, columns = predictor(learnt(rows).module), columns_of(describe_features(rows, {}))
+    others = tuple(replace(column, texts=column.texts[::-1]) for column in rows.columns)
+    x = rows.x.copy()
+    recode(x, rows.columns, others)
+
+    assert not np.array_equal(x, rows.x, equal_nan=True)
+    assert np.array_equal(translate(predict, others, columns)(x), predict(rows.x))
+    assert translate(predict, rows.columns, columns) is predict

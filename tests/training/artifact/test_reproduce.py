@@ -67,8 +67,9 @@ def test_other_libraries_are_a_warning(two_versions: Path) -> None:
 
 
 def test_one_bit_is_a_difference() -> None:
-    stored = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([[3.0]])}
-    again = {"a": torch.tensor([1.0, 2.0]).nextafter(torch.tensor(9.0)), "b": torch.tensor([[3.0]])}
+    nothing = torch.empty(0, dtype=torch.int64)  # such as the dates of a table without any
+    stored = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([[3.0]]), "c": nothing}
+    again = {"a": torch.tensor([1.0, 2.0]).nextafter(torch.tensor(9.0)), "b": torch.tensor([[3.0]]), "c": nothing}
 
     outcome = differences(stored, again)
 

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from training.data.block import SHORT, Block
+from training.data.block import Block
 from training.data.csv_blocks import CsvFile
 
 
@@ -28,14 +28,12 @@ def test_text_that_is_asked_for_keeps_leading_zeros() -> None:
     assert block.cells.to_numpy().tolist() == [["01", "1.50"], ["1", "1.5"]]
 
 
-def test_text_column_is_encoded_alike_whether_it_is_short_or_long() -> None:
-    for rows in (3, 2 * SHORT):
-        texts = [f"{row % 3}" for row in range(rows)]
-        block = Block(pd.DataFrame({0: texts}), np.arange(rows), b"")
+def test_a_text_column_is_codes_of_its_stripped_texts_by_first_row_and_gaps_have_none() -> None:
+    block = Block(pd.DataFrame({0: ["b", " b", "NA", "a", np.nan]}, dtype=object), np.arange(5), b"")
 
-        codes, different = block.encode(0)
+    codes, different = block.encode(0, {"NA"})
 
-        assert [different[code] for code in codes] == texts
+    assert (codes.tolist(), different) == ([0, 0, -1, 1, -1], ["b", "a"])
 
 
 def test_row_of_more_than_one_line_is_shown_whole() -> None:

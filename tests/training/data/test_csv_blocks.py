@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import csv_blocks
+from modelstore import Dialect
+from training.data import pieces
 from training.data.cells import number
 from training.data.csv_blocks import CsvFile
 from training.data.faults import MAX_FAULTS
 
+PLAIN = Dialect(
+    delimiter=",", quote='"', decimal=".", header=True, skip_rows=0, skip_below=0, skip_footer=0, comment=""
+)
 CELL = st.one_of(
     st.integers(-99, 99).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
@@ -27,7 +31,7 @@ CELL = st.one_of(
 
 def read(content: bytes, as_text: tuple[int, ...] = ()) -> tuple[list[list[object]], list[int], CsvFile]:
     """Return rows, their lines, and the file with its faults."""
-    file = CsvFile(io.BytesIO(content))
+    file = CsvFile(io.BytesIO(content), PLAIN)
     rows: list[list[object]] = []
     lines: list[int] = []
     for block in file.blocks(as_text) if file.read_header() else ():
@@ -58,8 +62,8 @@ def test_quick_and_exact_reading_give_what_the_csv_module_gives(rows: list[list[
     content = written([["a", "b", "c"], *rows], line_end)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_blocks, "FIRST_BYTES", 16)
-        patch.setattr(csv_blocks, "BLOCK_BYTES", 16)
+        patch.setattr(pieces, "FIRST_BYTES", 16)
+        patch.setattr(pieces, "BLOCK_BYTES", 16)
         texts, lines, file = read(content, (0, 1, 2))
     whole, same_lines, _ = read(content, (0, 1, 2))
 
@@ -124,8 +128,8 @@ def test_rows_have_the_line_that_an_editor_shows(content: bytes, rows: list[list
 def test_f10_blank_lines_are_passed_over_and_counted(
     columns: int, end: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", max(size, 32))
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", size)
+    monkeypatch.setattr(pieces, "FIRST_BYTES", max(size, 32))
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", size)
     header, row = ("a", "1") if columns == 1 else ("a,b", "1,2")
     content = end.join(["", header, " \t", row, "", "", row, "  ", row, ""]).encode()
 
@@ -144,8 +148,8 @@ def test_f10_what_is_no_blank_line_is_a_row(line: str) -> None:
 
 
 def test_one_irregular_block_costs_no_exactness_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", 64)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(pieces, "FIRST_BYTES", 64)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 64)
     body = [f"{row},{row}\n" for row in range(200)]
     body[50] = '7,"a\n\n\nb"\n'
     body[120] = "\n\n8,8\n"
@@ -165,7 +169,8 @@ def test_reading_stops_at_ten_faults_however_long_the_file() -> None:
 
 
 def test_a_quote_that_is_never_closed_does_not_swallow_a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(pieces, "FIRST_BYTES", 1 << 18)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 1 << 18)
     content = io.BytesIO(b'a,b\n1,"2\n' + b"3,4\n" * 1_000_000)
     file = CsvFile(content)
     file.read_header()

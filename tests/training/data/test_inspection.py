@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from modelstore import DatasetSummary, Inspection
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
-from training.data import csv_blocks
+from training.data import pieces
 from training.data.inspection import inspect_file
 
 
@@ -35,9 +35,9 @@ def test_a_good_file_is_summed_up() -> None:
     assert found is not None
     assert (found.rows, found.size_bytes) == (150, path.stat().st_size)
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert [(column.name, column.kind) for column in found.columns[3:]] == [
+    assert [(column.name, column.type) for column in found.columns[3:]] == [
         ("petal width (cm)", "numeric"),
-        ("species", "text"),
+        ("species", "categorical"),
     ]
     assert found.columns[4].classes == {"setosa": 50, "versicolor": 50, "virginica": 50}
     assert (found.columns[0].minimum, found.columns[0].maximum, found.columns[0].distinct) == (4.3, 7.9, 35)
@@ -49,42 +49,56 @@ def test_values_stand_as_in_the_file_and_in_class_order(tmp_path: Path) -> None:
     found = summary(tmp_path, "code,x\n10,1\n01,2\n2.50,3\n01,4\n")
 
     assert list(found.columns[0].classes.items()) == [("01", 2), ("2.50", 1), ("10", 1)]
-    assert (found.columns[0].kind, found.columns[0].minimum, found.columns[0].maximum) == ("numeric", 1.0, 10.0)
+    assert (found.columns[0].type, found.columns[0].minimum, found.columns[0].maximum) == ("numeric", 1.0, 10.0)
 
 
 def test_more_than_a_hundred_values_are_not_listed_and_the_range_is_of_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", 256)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(pieces, "FIRST_BYTES", 256)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 256)
     rows = [f"{row - 40},{'ab'[row % 2]},word {row}" for row in range(300)]
 
     numbers, few, words = summary(tmp_path, "\n".join(["x,kind,text", *rows, *rows[:3]])).columns
 
-    assert (numbers.distinct, numbers.classes, numbers.kind) == (None, {}, "numeric")
+    assert (numbers.distinct, numbers.classes, numbers.type) == (None, {}, "numeric")
     assert (numbers.minimum, numbers.maximum) == (-40, 259)
     assert few.classes == {"a": 152, "b": 151}
-    assert (words.distinct, words.kind) == (None, "text")
+    assert (words.distinct, words.type) == (300, "categorical")
 
 
 def test_a_column_that_is_text_because_of_one_cell_says_which(tmp_path: Path) -> None:
-    found = summary(tmp_path, "age,x\n" + "5,1\n" * 8 + "\nn/a,2\n")
+    found = summary(tmp_path, "age,x\n" + "5,1\n" * 8 + "unknown,2\nn/a,2\n")
 
-    assert found.columns[0].kind == "text"
-    assert "column 'age': no finite number in 1 of 9 rows, first 'n/a' in line 11" in found.warnings[0]
+    assert found.columns[0].type == "categorical"
+    assert (
+        "column 'age': is text, because 2 of 10 cells are no numbers, first 'unknown' in line 10" in found.warnings[0]
+    )
+
+
+def test_gaps_are_counted_and_the_column_is_what_its_other_cells_are(tmp_path: Path) -> None:
+    found = summary(tmp_path, "a,b,c,d\n1,NA,2020-01-02,\n2.5,yes,,\n,no,2019-05-06 07:08,\n")
+
+    assert [(column.type, column.missing, column.left_out) for column in found.columns] == [
+        ("numeric", 1, None),
+        ("boolean", 1, None),
+        ("datetime", 1, None),
+        ("numeric", 3, "empty"),
+    ]
+    assert (found.columns[2].minimum, found.columns[2].maximum) == ("2019-05-06T07:08:00", "2020-01-02T00:00:00")
 
 
 @pytest.mark.parametrize(
     ("content", "warning"),
     [
-        ("a,b\n1,7\n2,7\n", "column 'b': constant"),
+        ("a,b\n1,7\n2,7\n", "column 'b': left out (constant)"),
         ("a\n1\n2\n", "only one column"),
         ("0,1\n1,2\n3,4\n", "is the line of names missing?"),
         ("a,b\n1,2\n1,2\n1,2\n", "2 of 3 rows repeat another one"),
-        ("a,b\n1,inf\n2,3\n4,5\n", "column 'b': no finite number in 1 of 3 rows, first 'inf' in line 2"),
-        ("a,b\n1,\n2,3\n4,5\n", "first an empty cell in line 2"),
+        ("a,b\n1,2020-01-01\n2,2020-01-02\n", "column 'b': holds dates"),
+        ("a,user_id\n" + "".join(f"1,u{row % 25}\n" for row in range(60)), "split: group"),
     ],
-    ids=["constant", "one column", "numbers as names", "duplicates", "infinity", "empty cell"],
+    ids=["constant", "one column", "numbers as names", "duplicates", "dates", "repeated ids"],
 )
 def test_what_is_odd_but_readable_is_a_warning(tmp_path: Path, content: str, warning: str) -> None:
     assert any(warning in sentence for sentence in summary(tmp_path, content).warnings)

@@ -115,17 +115,17 @@ def test_a_class_that_is_a_novel_is_refused(tmp_path: Path) -> None:
         load_splits(source(), tmp_path)
 
 
-def test_one_constant_column_is_a_warning_and_only_constant_ones_an_error(tmp_path: Path) -> None:
+def test_one_constant_column_is_left_out_and_only_constant_ones_are_an_error(tmp_path: Path) -> None:
     dataset = clouds(spread=3.0)
     dataset.x[:, 1] = 7.0
     write_csv(tmp_path, dataset)
 
-    (warning,) = load_splits(source(), tmp_path).warnings
-    assert "column 'x1': constant" in warning
+    (column,) = load_splits(source(), tmp_path).left_out
+    assert (column.name, column.reason) == ("x1", "constant")
 
     dataset.x[:, 0] = 0.1
     write_csv(tmp_path, dataset)
-    with pytest.raises(DatasetError, match="only constant columns"):
+    with pytest.raises(DatasetError, match="expected at least one column to learn from"):
         load_splits(source(), tmp_path)
 
 

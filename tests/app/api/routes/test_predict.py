@@ -109,13 +109,13 @@ BAD_ROWS = {
     "nested row": ([[[1, 2]]], 0, None),
     "string value": ([[1, "2"]], 0, "right"),
     "boolean value": ([[True, 2]], 0, "left"),
-    "null value": ([[1, None]], 0, "right"),
+    "truth value": ([[1, True]], 0, "right"),
     "object value": ([[1, {}]], 0, "right"),
     "beyond float32": ([[1, 2], [1, 1e39]], 1, "right"),
     "beyond float32, negative": ([[-1e39, 1]], 0, "left"),
     "integer beyond float64": ([[10**400, 1]], 0, "left"),
     "name missing": ([{"left": 1}], 0, "right"),
-    "name unknown": ([{"left": 1, "right": 2, "middle": 3}], 0, None),
+    "name unknown": ([{"left": 1, "right": 2, "middle": 3}], 0, "middle"),
     "named string": ([{"left": 1, "right": "2"}], 0, "right"),
 }
 

@@ -49,7 +49,7 @@ def test_large_tensor_of_json_is_read_in_steps_and_small_or_binary_ones_are_not(
 
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
 def test_example_is_a_request_that_can_be_read(binary: bool) -> None:
-    reader = OipReader(example_body([0.25, 0.5], binary=binary), 0)
+    reader = OipReader(example_body(schema_of(("left", "right")), [0.25, 0.5], binary=binary), 0)
 
     reader.parse(1)
 

@@ -122,8 +122,11 @@ UNFIT = {
     "beyond the datatype": (request(datatype="UINT8", data=[1, 2, 256]), "must be values of UINT8, got another number"),
     "below the datatype": (request(datatype="UINT64", data=[1, -1, 2]), "feature 'middle': must be values of UINT64"),
     "no truth value": (request(datatype="BOOL", data=[True, 2, False]), "must be values of BOOL"),
-    "feature missing": (columns("left", "right"), "missing: 'middle'; 0 are no feature"),
-    "feature unknown": (columns("left", "middle", "right", "other"), "missing: none; 1 are no feature"),
+    "feature missing": (columns("left", "right"), "'middle' is missing"),
+    "feature unknown": (
+        columns("left", "middle", "right", "other"),
+        "'other' is not a column of the model; leave it out",
+    ),
     "column of two": (columns(*FEATURES, shape=[1, 2]), "shape of 'left': must be [rows] or [rows, 1]"),
     "column of no rows": (columns(*FEATURES, shape=[0], data=[]), "with at least one row"),
 }

@@ -1,0 +1,115 @@
+"""Convert the columns of an Arrow record batch to cells; needs the extra `arrow`.
+
+Texts are converted once for each distinct one, as in the column's dictionary. This module must not know messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from app.errors import Problem
+from app.inference.codecs.columns import rows_of_arrays
+from app.inference.codecs.converters import Converter, DateConverter, NumberConverter
+from app.inference.codecs.rows import cells_of_array, converter_for, take
+from app.schema import SECONDS_OF_A_DAY, Float32, ModelSchema
+from modelstore import DatetimeFeature, Feature, NumericFeature
+from modelstore.numbers import PLAIN
+
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
+
+NO_NUMBER = "must be a finite number, not null"
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether a column holds numbers."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def unfit(kind: pa.DataType, feature: Feature, schema: ModelSchema) -> str | None:
+    """Return what a column must be for a feature; None if it is."""
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_null(values) and schema.takes_missing:
+        return None
+    if isinstance(feature, NumericFeature):
+        if is_number(kind):
+            return None
+        return None if feature.reading != PLAIN and _is_text(values) else "a column of numbers"
+    if isinstance(feature, DatetimeFeature):
+        is_time = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+        return None if is_time or _is_text(values) else "a column of dates, times or texts"
+    if _is_text(values) or is_number(kind) or pa.types.is_boolean(kind):
+        return None
+    return "a column of texts, numbers or truth values"
+
+
+def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[Float32, dict[int, Problem]]:
+    """Return columns in feature order as cells, shape (N, W), and the first problem of each bad row, which is all 0.
+
+    Args:
+        columns: one for each feature, of a type that fits.
+        schema: schema of the model.
+        first: number of the first row.
+    """
+    converter = converter_for(schema)
+    if schema.all_numbers and all(is_number(column.type) for column in columns):
+        x = rows_of_arrays(map(_numbers, columns), (len(columns[0]), schema.width))
+        wrong = converter.clear_bad_rows(x, first)
+        problem = NO_NUMBER if not schema.takes_missing else None
+        return x, {row: Problem(bad.row, bad.feature, problem or bad.problem) for row, bad in wrong.items()}
+    parts, problems = [], dict[int, Problem]()
+    for name, each, column in zip(schema.features, converter.converters, columns, strict=True):
+        cells, wrong_values = _cells(each, column)
+        parts.append(cells)
+        for row, text in wrong_values.items():
+            problems.setdefault(row, Problem(first + row, name, text))
+    x = np.concatenate(parts, axis=1)
+    x[list(problems)] = 0
+    return x, dict(sorted(problems.items()))
+
+
+def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, str]]:
+    """Return the cells of a column, shape (N, width), and what is wrong with some, by index."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) or _is_text(kind):
+        encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        places = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        return take([converter.cell(value) for value in (*values, None)], places, converter.width)
+    if isinstance(converter, DateConverter) and not pa.types.is_null(kind):
+        return _times(column), {}
+    if isinstance(converter, NumberConverter) and is_number(kind):
+        x = rows_of_arrays((_numbers(column),), (len(column), 1))
+        return x, dict.fromkeys(np.flatnonzero(np.isinf(x[:, 0])).tolist(), converter.expected)
+    if pa.types.is_floating(kind):
+        return cells_of_array(converter, _numbers(column))
+    places = np.arange(len(column))  # truth values, whole numbers, or nulls alone
+    return take([converter.cell(value) for value in column.to_pylist()], places, converter.width)
+
+
+def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:
+    values: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False)  # null becomes NaN
+    return values
+
+
+def _times(column: pa.Array) -> Float32:
+    """Return days and seconds of dates or times, in UTC or without a zone as they stand, shape (N, 2)."""
+    kind = column.type
+    if pa.types.is_date32(kind):
+        days, seconds = column.cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False), 0
+    else:
+        ticks = _TICKS["ms" if pa.types.is_date(kind) else kind.unit] * SECONDS_OF_A_DAY
+        numbers = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        days, rest = np.divmod(numbers, ticks)
+        seconds = rest // (ticks // SECONDS_OF_A_DAY)
+    x = np.empty((len(column), 2), dtype=np.float32)
+    x[:, 0], x[:, 1] = days, seconds
+    x[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return x
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,0 +1,52 @@
+"""Find the features among the named columns of a table.
+
+This module must not know any particular format.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from app.errors import MAX_PROBLEMS, Problem
+from app.schema import ModelSchema
+from modelstore.reading import SAME_NAME, repeated
+
+LEAVE_OUT = "leave it out or add ?ignore_extra=true"
+
+
+def places_of(names: Sequence[str], schema: ModelSchema) -> list[int]:
+    """Return the position of each feature among recognised names; each must be there."""
+    places = {name: place for place, name in enumerate(names)}
+    return [places[feature] for feature in schema.features]
+
+
+def name_problems(
+    names: Sequence[str],
+    schema: ModelSchema,
+    *,
+    ignore_extra: bool,
+    row: int | None = None,
+    where: str = "",
+    hint: str = LEAVE_OUT,
+) -> list[Problem]:
+    """Return what is wrong with the names of columns; empty if `places_of` can find all features.
+
+    Args:
+        names: recognised names.
+        schema: schema of the model.
+        ignore_extra: whether columns may be there that the model does not know.
+        row: number of the row or line that holds the names, if any.
+        where: words for the place of the names; ends the message about a missing one.
+        hint: what to do; ends the message about an unknown one.
+    """
+    there = set(names)
+    wrong = [Problem(row, name, f"is missing{where}") for name in schema.features if name not in there]
+    for name, (first, second) in itertools.islice(repeated(names).items(), MAX_PROBLEMS):
+        problem = f"is named twice, in columns {first} and {second}; {SAME_NAME}"
+        wrong.append(Problem(row, name if name in schema.columns else schema.describe_unknown(name)[0], problem))
+    unknown = [] if ignore_extra else [name for name in dict.fromkeys(names) if schema.is_unknown(name)]
+    for name in unknown[:MAX_PROBLEMS]:
+        shown, problem = schema.describe_unknown(name)
+        wrong.append(Problem(row, shown, f"{problem}; {hint}"))
+    return wrong

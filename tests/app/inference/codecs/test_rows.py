@@ -1,0 +1,58 @@
+"""Rows of typed values: the same bits in every format, and cells that no value stands for are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from app.inference.codecs.rows import converter_for
+from tests.app.typed import cells_by_format, typed_schema
+from tests.properties import examples
+
+SCHEMA = typed_schema()
+
+plain = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=5)
+rows = st.tuples(
+    st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False),
+    st.none() | st.sampled_from(["basic", "plus, or more", "2", "2.0", ' "quoted']) | plain,
+    st.none() | st.booleans(),
+    st.none() | st.datetimes().map(lambda time: time.replace(microsecond=0).isoformat()),
+    st.none() | st.integers(-999, 999),
+).map(list)
+
+
+@examples(150)
+@hypothesis.given(st.lists(rows, min_size=1, max_size=7))
+def test_row_has_the_same_bits_in_every_format_alone_and_among_others(listed: list[list[Any]]) -> None:
+    together = cells_by_format(listed, SCHEMA)
+    alone = [cells_by_format([row], SCHEMA) for row in listed]
+
+    assert set(together.values()) == {together["arrays"]}
+    assert all(set(each.values()) == {each["arrays"]} for each in alone)
+    assert b"".join(each["arrays"] for each in alone) == together["arrays"]
+
+
+WRONG = {
+    "infinity": ([np.inf, 0, 0, 0, 0, 0], "age"),
+    "a code beyond other": ([0, 4, 0, 0, 0, 0], "plan"),
+    "a code between two": ([0, 0.5, 0, 0, 0, 0], "plan"),
+    "a negative code": ([0, -1, 0, 0, 0, 0], "plan"),
+    "two as truth": ([0, 0, 2, 0, 0, 0], "paid"),
+    "a day without seconds": ([0, 0, 0, 1, np.nan, 0], "since"),
+    "seconds of the next day": ([0, 0, 0, 1, 86_400, 0], "since"),
+    "a day of no year": ([0, 0, 0, 1e7, 0, 0], "since"),
+}
+
+
+@pytest.mark.parametrize(("cells", "feature"), WRONG.values(), ids=WRONG.keys())
+def test_cells_that_no_value_stands_for_are_refused(cells: list[float], feature: str) -> None:
+    x = np.array([[np.nan] * 6, cells], dtype=np.float32)
+
+    bad = converter_for(SCHEMA).clear_bad_rows(x, first=5)
+
+    assert {row: (problem.row, problem.feature) for row, problem in bad.items()} == {1: (6, feature)}
+    assert x[1].tolist() == [0] * 6

@@ -1,0 +1,160 @@
+"""Turn the cells of typed columns into float32 cells, block by block, with the marks of the rows.
+
+Memory: the cells once, in float32, and one block of the file; twice for a moment if the first rows are much longer
+than the others, so that room runs out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from modelstore.dates import FORMATS, parse_date
+from modelstore.numbers import describe_reading, parse_number
+from training.data.block import Block
+from training.data.cells import LARGEST, wrong_number
+from training.data.columns import Column, cells_of
+from training.data.faults import Faults
+from training.data.precision import Merging, Values
+from training.data.repeats import Marks, mix, number_bits, text_bits
+from training.data.scan import numbers_of
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+Floats = npt.NDArray[np.float64]
+
+ROOM = 1.02  # spare room: the rows to come are about as long as those that were read
+
+
+class Cells:
+    """Collects the cells of columns; after the first fault, only faults are collected.
+
+    Args:
+        columns: the used columns; `marked` are all that count for the marks, the used ones among them.
+        positions: position of each column in the file, by name.
+        missing: texts that stand for a missing value.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        columns: Sequence[Column],
+        marked: Sequence[Column],
+        positions: Mapping[str, int],
+        missing: frozenset[str],
+    ) -> None:
+        self.seen = 0
+        self._seen_bytes = 0
+        self._faults = faults
+        self._missing = missing
+        self._columns = tuple(columns)
+        self._marked = tuple(marked)
+        self._positions = positions
+        self._places = dict(zip((column.name for column in columns), cells_of(self._columns), strict=True))
+        self._ranks = {column.name: {text: rank for rank, text in enumerate(column.texts)} for column in columns}
+        self._x = np.empty((0, sum(column.width for column in columns)), dtype=np.float32)
+        self._lines = np.empty(0, dtype=np.int64)
+        self._marks = np.empty(0, dtype=np.uint64)
+        self._merging = {column.name: Merging() for column in columns if column.type == "numeric"}
+
+    def add(self, block: Block, file_bytes: int, known: Mapping[int, Values] | None = None) -> None:
+        """Add the rows of a block, or record their faults; `known` are columns that were read as numbers already."""
+        first, self.seen = self.seen, self.seen + len(block)
+        self._seen_bytes += block.size_bytes
+        if self._faults:
+            self._hold(0)
+        elif self.seen > len(self._x):
+            self._hold(max(self.seen, int(ROOM * self.seen * file_bytes / self._seen_bytes)))
+        marks = np.zeros(len(block), dtype=np.uint64)
+        for column in self._marked:
+            position = self._positions[column.name]
+            numbers = (known or {}).get(position)
+            cells, bits = self._numbers(block, column, numbers) if numbers is not None else self._read(block, column)
+            mix(marks, bits)
+            if column.name in self._places and not self._faults:
+                self._x[first : self.seen, self._places[column.name]] = cells
+        if not self._faults:
+            self._lines[first : self.seen], self._marks[first : self.seen] = block.lines, marks
+
+    def result(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], Marks]:
+        """Return cells, float32 (N, W), lines and marks of all rows."""
+        read = slice(self.seen)
+        return self._x[read], self._lines[read], self._marks[read]
+
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """Return columns whose distinct values become equal in float32, each with a sentence."""
+        return tuple((name, problem) for name, merging in self._merging.items() if (problem := merging.problem()))
+
+    def _read(self, block: Block, column: Column) -> tuple[Floats, Marks]:
+        """Return the cells of a column, (n, width), and the bits of its values, (n,)."""
+        position = self._positions[column.name]
+        plain = column.type == "numeric" and column.reading == "plain"
+        if plain and (numbers := numbers_of(block, position, self._missing)) is not None:
+            return self._numbers(block, column, numbers)
+        codes, texts = block.encode(position, self._missing)
+        if column.type in {"categorical", "boolean"}:
+            ranks = self._ranks.get(column.name, {})
+            table = np.array([ranks.get(text, len(ranks)) for text in texts], dtype=np.float64).reshape(-1, 1)
+            if column.type == "boolean":
+                self._require(block, column, codes, texts, lambda text: text in ranks)
+            bits = text_bits(texts)
+        elif column.type == "datetime":
+            moments = [parse_date(text, column.format) for text in texts]
+            self._require(block, column, codes, texts, lambda text: parse_date(text, column.format) is not None)
+            table = np.array([moment or (np.nan, np.nan) for moment in moments], dtype=np.float64).reshape(-1, 2)
+            bits = number_bits(86_400 * table[:, 0] + table[:, 1])
+        else:
+            parsed = [parse_number(text, column.reading) for text in texts]
+            values = np.array([np.nan if value is None else value for value in parsed], dtype=np.float64)
+            values[np.abs(values) > LARGEST] = np.nan
+            table, bits = values.reshape(-1, 1), number_bits(values)
+            self._require(block, column, codes, texts, set(np.array(texts, object)[~np.isnan(values)]).__contains__)
+            if not np.isnan(values).any():
+                self._merging[column.name].add(values, np.bincount(codes[codes >= 0], minlength=len(values)))
+        gap = np.full((1, column.width), np.nan)
+        return np.concatenate([table, gap])[codes], np.append(bits, number_bits(np.array([np.nan])))[codes]
+
+    def _numbers(self, block: Block, column: Column, values: Values) -> tuple[Floats, Marks]:
+        cells = values.astype(np.float64, copy=False)  # as in a request
+        infinite = np.flatnonzero(np.abs(cells) > LARGEST)[:10].tolist()
+        for row, text in zip(infinite, block.texts(self._positions[column.name], infinite), strict=True):
+            self._faults.add(wrong_number(text), line=int(block.lines[row]), column=column.name)
+        if not infinite and column.name in self._merging:
+            self._merging[column.name].add(values[~np.isnan(values)] if values.dtype.kind == "f" else values)
+        return cells.reshape(-1, 1), number_bits(values)
+
+    def _require(
+        self, block: Block, column: Column, codes: npt.NDArray[np.int64], texts: list[str], fits: Callable[[str], bool]
+    ) -> None:
+        """Record cells that are not of the column's type."""
+        wrong = {place: text for place, text in enumerate(texts) if not fits(text)}
+        if not wrong:
+            return
+        for row in np.flatnonzero(np.isin(codes, list(wrong)))[:10].tolist():
+            problem = _wrong_cell(column, wrong[int(codes[row])])
+            self._faults.add(problem, line=int(block.lines[row]), column=column.name)
+
+    def _hold(self, rows: int) -> None:
+        """Copy the columns to new arrays of `rows` rows."""
+        self._x, self._lines = extend(self._x, rows), extend(self._lines, rows)
+        self._marks = extend(self._marks, rows)
+
+
+def extend(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:
+    """Return a copy with `rows` rows; the added ones are uninitialised."""
+    longer = np.empty((rows, *column.shape[1:]), dtype=column.dtype)
+    kept = min(rows, len(column))
+    longer[:kept] = column[:kept]
+    return longer
+
+
+def _wrong_cell(column: Column, text: str) -> str:
+    if column.type == "datetime":
+        return f"expected a date written as {FORMATS[column.format]}, got {text[:40]!r}"
+    if column.type == "boolean":
+        return f"expected one of {', '.join(map(repr, column.texts))}, got {text[:40]!r}"
+    if column.reading != "plain":
+        return f"expected {describe_reading(column.reading)}, got {text[:40]!r}"
+    return wrong_number(text)

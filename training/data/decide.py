@@ -1,0 +1,162 @@
+"""Decide the type of a column from its profile, or why it is left out; one place for inspection and training.
+
+It must not know files or cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from modelstore import ColumnType, LeftOut
+from modelstore.dates import FORMATS, ISO
+from modelstore.features import LeftOutReason
+from modelstore.numbers import PLAIN, describe_reading
+from training.data.cells import alike
+from training.data.columns import Column
+from training.data.profile import MAX_TEXTS, Profile
+
+UNIQUE = 0.95  # share of distinct values from which a column identifies rows
+TRUE, FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "off", "0")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a column is.
+
+    Attributes:
+        column: its type; a best guess if the column is left out.
+        left_out: why it is not used, if it is not.
+        warnings: sentences about odd content.
+        note: how the cells are written, where that is not the usual way.
+        fault: why the type that was asked for is impossible.
+    """
+
+    column: Column
+    left_out: LeftOut | None = None
+    warnings: tuple[str, ...] = ()
+    note: str = ""
+    fault: str = ""
+
+
+def decide(profile: Profile, asked: ColumnType | None = None) -> Decision:
+    """Return the type of a column; a type that was asked for wins over all rules but for a column without values."""
+    if not profile.present:
+        return _leave_out(Column(profile.name, asked or "numeric"), "empty", "has no value in any row")
+    if asked:
+        return _as_asked(profile, asked)
+    found = _of_its_cells(profile)
+    if found.left_out:
+        return found
+    return _useless(profile, found) or found
+
+
+def truth_of(texts: list[str]) -> tuple[str, str] | None:
+    """Return the texts for false and for true, if there are two texts that are such words."""
+    known = {text.casefold(): text for text in texts}
+    if len(texts) != 2 or len(known) != 2:
+        return None
+    for false, true in zip(FALSE, TRUE, strict=True):
+        if set(known) == {false, true}:
+            return known[false], known[true]
+    return None
+
+
+def _of_its_cells(profile: Profile) -> Decision:
+    name, texts = profile.name, list(profile.counts or ())
+    truth = truth_of(texts) or (profile.examples if len(profile.examples) == 2 and _zero_one(profile) else None)
+    if truth:
+        return Decision(Column(name, "boolean", texts=tuple(truth)))
+    if profile.formats:
+        return _date(profile)
+    if profile.readings:
+        reading = profile.readings[0]
+        note = "" if reading == PLAIN else describe_reading(reading)
+        return Decision(Column(name, reading=reading), note=note)
+    return _text(profile)
+
+
+def _zero_one(profile: Profile) -> bool:
+    return profile.low == 0 and profile.high == 1 and profile.whole
+
+
+def _date(profile: Profile) -> Decision:
+    formats = profile.formats
+    column = Column(profile.name, "datetime", format=formats[0])
+    if len(formats) > 1 and formats[0] != ISO and profile.earliest:
+        first = next(iter(profile.counts or ()), "")
+        both = " or ".join(FORMATS[pattern] for pattern in formats)
+        detail = f"can be read as {both}, such as {first!r}; write its dates as year-month-day"
+        return _leave_out(column, "ambiguous_date", detail)
+    note = "" if formats[0] == ISO else f"dates written as {FORMATS[formats[0]]}"
+    return Decision(column, note=note)
+
+
+def _text(profile: Profile) -> Decision:
+    distinct, present = profile.distinct() or 0, profile.present
+    column = Column(profile.name, "categorical", texts=tuple(profile.counts or ()))
+    warnings = _odd_cells(profile)
+    if 2 * distinct < present and distinct <= MAX_TEXTS:
+        same = alike(column.texts) if distinct <= 1000 else []
+        warnings += tuple(f"{names} would be different values; are they the same?" for names in same)
+        return Decision(column, warnings=warnings)
+    figures = f"{distinct:,} different texts in {present:,} rows"
+    way = "to use it nonetheless, give it the type categorical"
+    if distinct >= UNIQUE * present and not _many_words(profile):
+        return replace(_leave_out(column, "id", f"identifies rows: {figures}; {way}"), warnings=warnings)
+    if _many_words(profile):
+        return replace(_leave_out(column, "free_text", f"is free text: {figures}; {way}"), warnings=warnings)
+    return replace(_leave_out(column, "too_many_values", f"has {figures}; {way}"), warnings=warnings)
+
+
+def _many_words(profile: Profile) -> bool:
+    """Return whether texts have three words and more on average."""
+    some = list(islice(profile.counts or (), 100))
+    return bool(some) and sum(len(text.split()) for text in some) >= 3 * len(some)
+
+
+def _odd_cells(profile: Profile) -> tuple[str, ...]:
+    if 2 * profile.number_rows <= profile.present or profile.odd is None:
+        return ()
+    line, text = profile.odd
+    others = profile.present - profile.number_rows
+    return (
+        f"is text, because {others:,} of {profile.present:,} cells are no numbers, first {text[:40]!r} in line {line}; "
+        "if they stand for a missing value, name them in missing_values",
+    )
+
+
+def _useless(profile: Profile, found: Decision) -> Decision | None:
+    """Return the decision to leave out a constant column, row numbers or ids."""
+    column, distinct, present = found.column, profile.distinct(), profile.present
+    constant = distinct == 1 or (profile.counts is None and profile.number_rows > 0 and profile.low == profile.high)
+    if constant and not profile.missing and present > 1:
+        return _leave_out(column, "constant", f"has the same value in all {present:,} rows")
+    if column.type != "numeric" or not profile.whole or present < 2:
+        return None
+    way = "to use it nonetheless, give it the type numeric"
+    if profile.counts_rows and present >= 10:
+        return _leave_out(column, "row_number", f"counts rows from {profile.low:g} to {profile.high:g}; {way}")
+    if profile.named_as_id and distinct is not None and distinct >= UNIQUE * present:
+        return _leave_out(column, "id", f"identifies rows: {distinct:,} whole numbers in {present:,} rows; {way}")
+    return None
+
+
+def _as_asked(profile: Profile, asked: ColumnType) -> Decision:
+    name, texts = profile.name, list(profile.counts or ())
+    if asked == "categorical":
+        return Decision(Column(name, "categorical", texts=tuple(texts)))
+    if asked == "numeric":
+        reading = profile.readings[0] if profile.readings else PLAIN
+        return Decision(Column(name, reading=reading), note="" if reading == PLAIN else describe_reading(reading))
+    if asked == "datetime":
+        found = _date(profile) if profile.formats else Decision(Column(name, "datetime"))
+        return replace(found, left_out=None, fault=found.left_out.detail if found.left_out else "")
+    truth = truth_of(texts) or (tuple(sorted(texts)) if len(texts) == 2 else ())
+    some = ", ".join(map(repr, texts[:5]))
+    fault = "" if truth else f"expected two values for the type boolean, got {len(texts) or 'more'}, such as {some}"
+    return Decision(Column(name, "boolean", texts=truth), fault=fault)
+
+
+def _leave_out(column: Column, reason: LeftOutReason, detail: str) -> Decision:
+    return Decision(column, LeftOut(name=column.name, reason=reason, detail=detail))

@@ -1,0 +1,190 @@
+"""What all rows say about a column: gaps, distinct texts, and the ways in which every cell can be read.
+
+It must not know what is decided from it. Memory: the distinct texts up to a limit, then 64-bit hashes of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelstore.dates import FORMATS, parse_date
+from modelstore.numbers import READINGS, SIGNS, WRITINGS, parse_number
+from training.data.block import Block
+from training.data.cells import parse
+
+MAX_TEXTS = 10_000
+MAX_SHAPES = 1_000
+ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
+INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
+
+_DIGITS = str.maketrans("123456789", "000000000")
+_SIGNED = {sign: tuple(f"{writing} {sign}" for writing in WRITINGS) for sign in SIGNS}
+
+Codes = npt.NDArray[np.signedinteger[Any]]
+
+
+class Profile:
+    """Facts about a column so far.
+
+    Attributes:
+        rows: rows seen; `missing` of them have no value.
+        counts: rows of each text, in order of its first row; None beyond the limit, or if cells came as numbers.
+        readings: readings of numbers that fit every present cell; empty if the cells are no numbers.
+        formats: patterns of dates that fit every present cell.
+        low: smallest number; `high` is the largest.
+        whole: whether all numbers are whole.
+        first: line and first text that was seen; `odd` those of the first cell that is no plain number.
+    """
+
+    def __init__(self, name: str, limit: float = MAX_TEXTS) -> None:
+        self.name = name
+        self.rows = self.missing = 0
+        self.counts: dict[str, int] | None = {}
+        self.readings: tuple[str, ...] = READINGS
+        self.formats: tuple[str, ...] = tuple(FORMATS)
+        self.low, self.high = math.inf, -math.inf
+        self.earliest: tuple[int, int] | None = None
+        self.latest: tuple[int, int] | None = None
+        self.whole = True
+        self.number_rows = 0
+        self.odd: tuple[int, str] | None = None
+        self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
+        self._limit = limit
+        self._numeric = False  # whether cells came as numbers
+        self._shapes: set[str] = set()
+        self._hashes: list[npt.NDArray[np.int64]] = []
+        self._named = bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))
+        self._ascending, self._steps, self._last = True, 0, math.nan
+
+    @property
+    def present(self) -> int:
+        """Return the rows with a value."""
+        return self.rows - self.missing
+
+    @property
+    def named_as_id(self) -> bool:
+        """Return whether the name says that the column identifies rows."""
+        return self._named
+
+    @property
+    def counts_rows(self) -> bool:
+        """Return whether whole numbers ascend without a repeat, nearly all by steps of one."""
+        return self._ascending and self.whole and self.present > 1 and self._steps >= 0.95 * (self.present - 1)
+
+    def distinct(self) -> int | None:
+        """Return the number of distinct values; None if it was not counted."""
+        if self.counts is not None:
+            return len(self.counts)
+        if self._ascending and self.number_rows == self.present:
+            return self.present
+        if self._numeric and not self._named:
+            return None
+        return len(np.unique(np.concatenate(self._hashes))) if self._hashes else None
+
+    def add_numbers(self, values: npt.NDArray[Any], block: Block, position: int) -> None:
+        """Add the cells of a block that were read as plain numbers, NaN if missing, shape (n,)."""
+        self.rows += len(values)
+        self.formats, self._numeric = (), True
+        self.readings = self.readings if self.counts else READINGS
+        right = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+        self.missing += len(values) - len(right)
+        self._range(right)
+        if len(self.examples) < 2 and self.low >= 0 and self.high <= 1:
+            rows = [int((values == want).argmax()) for want in (0, 1) if (values == want).any()]
+            if len(rows) == 2:
+                self.examples = tuple(text.strip() for text in block.texts(position, rows))
+        if self.counts:
+            self._hashes.append(_hashed(map(float, self.counts)))
+        self.counts = None
+        if self._named:
+            self._hashes.append(_hashed(np.unique(right).tolist()))
+
+    def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64]) -> None:
+        """Add the cells of a block as distinct texts and the code of each row, -1 if missing."""
+        rows = np.bincount(codes[codes >= 0], minlength=len(texts))
+        self.rows += len(codes)
+        self.missing += len(codes) - int(rows.sum())
+        new = texts if self.counts is None else [text for text in texts if text not in self.counts]
+        self._count(texts, rows.tolist())
+        values = parse(texts)
+        plain = ~np.isnan(values)
+        self.number_rows += int(rows[plain].sum())
+        if self.odd is None and not plain.all():
+            at = int((~plain).argmax())
+            self.odd = int(lines[int((codes == at).argmax())]), texts[at]
+        self._narrow(new)
+        if self.readings:
+            if not plain.all():
+                values = np.array([_value(text, self.readings[0]) for text in texts], dtype=np.float64)
+            self._range(values[codes[codes >= 0]], counted=True)
+        if self.formats:
+            self._span(new)
+
+    def _count(self, texts: list[str], rows: list[int]) -> None:
+        if self.counts is None:
+            self._hashes.append(_hashed(texts))
+            return
+        for text, count in zip(texts, rows, strict=True):
+            self.counts[text] = self.counts.get(text, 0) + count
+        if len(self.counts) > self._limit:
+            self._hashes.append(_hashed(self.counts))
+            self.counts = None
+
+    def _narrow(self, new: list[str]) -> None:
+        """Keep the readings and formats that fit these texts too."""
+        if self.readings:
+            shapes = {text.translate(_DIGITS) for text in new} - self._shapes
+            self._shapes |= shapes
+            for shape in shapes:
+                self.readings = () if len(self._shapes) > MAX_SHAPES else _fitting(shape, self.readings)
+        for text in new if self.formats else ():
+            self.formats = tuple(pattern for pattern in self.formats if parse_date(text, pattern) is not None)
+            if not self.formats:
+                return
+
+    def _range(self, values: npt.NDArray[Any], *, counted: bool = False) -> None:
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return
+        if not counted:
+            self.number_rows += len(values)
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        if self.whole and values.dtype.kind == "f":
+            self.whole = bool((values == np.floor(values)).all())
+        if self._ascending:
+            steps = np.diff(values, prepend=values[:1] if math.isnan(self._last) else self._last)
+            begun = not math.isnan(self._last)
+            steps = steps if begun else steps[1:]
+            self._ascending = bool((steps > 0).all())
+            self._steps += int((steps == 1).sum())
+            self._last = float(values[-1])
+
+    def _span(self, new: list[str]) -> None:
+        found = [moment for text in new if (moment := parse_date(text, self.formats[0]))]
+        if found:
+            self.earliest = min(found) if self.earliest is None else min(self.earliest, *found)
+            self.latest = max(found) if self.latest is None else max(self.latest, *found)
+
+
+def _hashed(values: Iterable[Hashable]) -> npt.NDArray[np.int64]:
+    return np.fromiter(map(hash, values), dtype=np.int64)
+
+
+def _fitting(shape: str, readings: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the readings that fit a text whose digits are zeros."""
+    if INFINITE.fullmatch(shape):
+        return readings
+    sign = next((sign for sign in SIGNS if sign in shape), None)
+    tried = readings if sign is None else tuple(reading for reading in readings if reading in _SIGNED[sign])
+    return tuple(reading for reading in tried if parse_number(shape, reading) is not None)
+
+
+def _value(text: str, reading: str) -> float:
+    value = parse_number(text, reading)
+    return math.inf if value is None else value  # it fits the reading, so it is beyond float64 or infinite

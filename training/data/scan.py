@@ -1,0 +1,82 @@
+"""Read a file once for the profiles of its columns, each as numbers or as texts.
+
+It must not know what is decided from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from modelstore import MISSING_VALUES
+from modelstore.data_options import DataOptions
+from training.data.block import Block
+from training.data.cells import finite, parse
+from training.data.csv_blocks import CsvFile
+from training.data.precision import Values
+from training.data.profile import MAX_TEXTS, Profile
+
+
+class NeedsText(Exception):
+    """A column that was read as numbers holds other cells; it has to be read as text from the beginning."""
+
+    def __init__(self, positions: Collection[int]) -> None:
+        self.positions = frozenset(positions)
+
+
+def missing_of(options: DataOptions) -> frozenset[str]:
+    """Return the texts that stand for a missing value."""
+    return frozenset(MISSING_VALUES if options.missing_values is None else options.missing_values)
+
+
+def read_missing(file: CsvFile, missing: frozenset[str]) -> bool:
+    """Tell the file which cells are missing among numbers; return False if numbers must be read as text for that."""
+    if any(finite(text) is not None for text in missing):  # pandas would take 99.0 for 99
+        return False
+    file.missing = missing
+    return True
+
+
+def profiles_of(header: Iterable[str], options: DataOptions) -> list[Profile]:
+    """Return an empty profile of each column; all texts are kept of a column that shall be categorical."""
+    return [Profile(name, np.inf if options.types.get(name) == "categorical" else MAX_TEXTS) for name in header]
+
+
+def add_block(
+    profiles: list[Profile], block: Block, as_text: Collection[int], wanted: Iterable[int], missing: frozenset[str]
+) -> dict[int, Values]:
+    """Add a block to the profiles of the wanted positions, and return the numbers of those that are not texts.
+
+    Raises:
+        NeedsText: if columns that are not in `as_text` hold cells that are no numbers.
+    """
+    found: dict[int, Values] = {}
+    failed: set[int] = set()
+    for position in wanted:
+        if position in as_text:
+            codes, texts = block.encode(position, missing)
+            profiles[position].add_texts(codes, texts, block.lines)
+        elif (values := numbers_of(block, position, missing)) is None:
+            failed.add(position)
+        else:
+            found[position] = values
+            profiles[position].add_numbers(values, block, position)
+    if failed:
+        raise NeedsText(failed)
+    return found
+
+
+def numbers_of(block: Block, position: int, missing: frozenset[str]) -> Values | None:
+    """Return a column of a block as numbers, NaN if missing, shape (n,); None if another cell is no plain number."""
+    cells = block.cells[position]
+    if cells.dtype.kind in "iuf":
+        values: npt.NDArray[np.float64] = cells.to_numpy()
+        return values
+    if pd.api.types.is_bool_dtype(cells):
+        return None
+    codes, texts = block.encode(position, missing)
+    parsed = parse(texts)
+    return None if np.isnan(parsed).any() else np.append(parsed, np.nan)[codes]
