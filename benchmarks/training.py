@@ -33,7 +33,7 @@ from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_reci
 from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.data.splits import Splits, load_splits
-from training.evaluation.candidate import accuracy_probe
+from training.evaluation.candidate import make_probe
 from training.evaluation.metrics import log_loss
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import MLP
@@ -173,7 +173,7 @@ def _measure(options: argparse.Namespace, progress: Progress) -> Results:
 def _ours(recipe: Recipe, splits: Splits) -> Callable[[], float]:
     """Train as `fit` does, its lines shown; return what measures the loss at the end."""
     view = PlainLines(Console(file=io.StringIO()))
-    probe = accuracy_probe(recipe, splits.test)
+    probe = make_probe(recipe, splits.test)
     fitted = MLPLearner(recipe.training).fit(splits.train, None, view.show, probe)
     predict = predictor(fitted.module)
     return lambda: log_loss(predict(splits.train.x), splits.train.y)

@@ -1,6 +1,6 @@
 """The contract of training and serving: model versions, their store, training events."""
 
-from modelstore.comparison import Prediction, VersionComparison, compare_versions, write_predictions
+from modelstore.comparison import ClassificationComparison, RegressionComparison, VersionComparison, compare_versions
 from modelstore.data_options import DataOptions, Split
 from modelstore.datasets import ColumnSummary, DatasetFault, DatasetSummary, Inspection
 from modelstore.dialect import Dialect
@@ -17,6 +17,8 @@ from modelstore.errors import (
     VersionInUse,
 )
 from modelstore.evaluation import (
+    AnyBaseline,
+    AnyEvaluation,
     Baseline,
     ClassReport,
     Evaluation,
@@ -51,6 +53,7 @@ from modelstore.manifest import (
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
 from modelstore.permits import Permit
+from modelstore.predictions import Prediction, ValuePrediction, write_predictions, write_values
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, limit_warnings, to_line
 from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
@@ -60,11 +63,14 @@ __all__ = [
     "MIN_GOLDEN_ROWS",
     "MISSING_VALUES",
     "Activation",
+    "AnyBaseline",
+    "AnyEvaluation",
     "Baseline",
     "BooleanFeature",
     "BrokenVersion",
     "CategoricalFeature",
     "ClassReport",
+    "ClassificationComparison",
     "ColumnSummary",
     "ColumnType",
     "DataOptions",
@@ -99,6 +105,7 @@ __all__ = [
     "PublishError",
     "Reason",
     "RegressionBaseline",
+    "RegressionComparison",
     "RegressionEvaluation",
     "Signature",
     "SigningKey",
@@ -109,6 +116,7 @@ __all__ = [
     "TensorSpec",
     "UnknownModel",
     "UnknownVersion",
+    "ValuePrediction",
     "VersionComparison",
     "VersionInUse",
     "check_name",
@@ -120,4 +128,5 @@ __all__ = [
     "limit_warnings",
     "to_line",
     "write_predictions",
+    "write_values",
 ]

@@ -1,45 +1,24 @@
 """Compare two versions row by row, using the test predictions stored with each.
 
-Rows are matched by their line in the data file, so both versions must have been tested on the same rows. How the
-predictions were made is not known here.
+Rows are matched by their line in the data file, so both versions must have been tested on the same rows.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import SimpleNamespace
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from modelstore.errors import BrokenVersion, NotComparable
-from modelstore.evaluation import Evaluation
-from modelstore.records import Count, Label, ModelName, Ratio, Record
+from modelstore.errors import NotComparable
+from modelstore.evaluation import Evaluation, RegressionEvaluation
+from modelstore.manifest import Manifest
+from modelstore.predictions import Prediction, ValuePrediction, read_predictions, read_values
+from modelstore.records import Count, Finite, Label, ModelName, Ratio, Record
 from modelstore.versions import ModelVersion
 
-PREDICTIONS_FILE = "test_predictions.csv"
-COLUMNS = ("line", "truth", "predicted", "probability")
-MAX_ROWS = 100_000
 MAX_EXAMPLES = 100
-MAX_FILE_BYTES = 128 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The prediction of a version for one test row.
-
-    Attributes:
-        truth: name of the row's true class.
-        predicted: name of the class with the highest probability.
-        probability: probability of that class, 0 to 1.
-    """
-
-    truth: str
-    predicted: str
-    probability: float
 
 
 class Disagreement(Record):
@@ -51,58 +30,71 @@ class Disagreement(Record):
     second: Label
 
 
-class VersionComparison(Record):
-    """The differences between two versions of a model on the test rows that both were tested on.
+class ValueDifference(Record):
+    """A row for which two versions predict different values; `line` is its line in the data file."""
+
+    line: int
+    truth: Finite
+    first: Finite
+    second: Finite
+
+
+class _Comparison(Record):
+    """What comparisons of both tasks tell.
+
+    Attributes:
+        rows: number of test rows compared.
+        agreeing: rows with equal answers; `disagreeing` the others.
+    """
+
+    model: ModelName
+    versions: tuple[int, int]
+    rows: Count
+    agreeing: Count
+    disagreeing: Count
+
+
+class ClassificationComparison(_Comparison):
+    """The differences between two versions of a classifier on the test rows that both were tested on.
 
     Attributes:
         metrics: evaluation of each version on its whole test split, by version.
-        rows: number of test rows compared.
         only_first_right: rows that only the first version gets right; input of the McNemar test, with
             `only_second_right`.
         p_value: probability of counts at least this uneven if both versions were equally good.
         examples: the first differing rows, at most 100.
     """
 
-    model: ModelName
-    versions: tuple[int, int]
+    task: Literal["classification"] = "classification"
     metrics: dict[str, Evaluation]
-    rows: Count
-    agreeing: Count
-    disagreeing: Count
     only_first_right: Count
     only_second_right: Count
     p_value: Ratio
     examples: tuple[Disagreement, ...] = Field(max_length=MAX_EXAMPLES)
 
 
-def write_predictions(predictions: Iterable[tuple[int, Prediction]]) -> bytes:
-    """Return the content of `test_predictions.csv` for (line, prediction) pairs; at most 100,000 rows are kept."""
-    lines: list[str] = []
-    # csv quotes cells that contain a character of the line terminator, so it is CRLF here; the file itself uses LF
-    writer = csv.writer(SimpleNamespace(write=lambda row: lines.append(f"{row[:-2]}\n")), lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for count, (line, said) in enumerate(predictions):
-        if count == MAX_ROWS:
-            break
-        writer.writerow((line, said.truth, said.predicted, f"{said.probability:.6g}"))
-    return "".join(lines).encode()
+class RegressionComparison(_Comparison):
+    """The differences between two versions of a regressor on the test rows that both were tested on.
 
-
-def read_predictions(found: ModelVersion) -> dict[int, Prediction]:
-    """Return the stored test predictions of a version, by line in the data file.
-
-    Raises:
-        NotComparable: if the version has no predictions file, or it cannot be read.
+    Attributes:
+        metrics: evaluation of each version on its whole test split, by version.
+        rmse: root of the mean squared error of each version on the compared rows.
+        first_closer: rows for which the first version is closer to the truth; input of the sign test, with
+            `second_closer`.
+        p_value: probability of counts at least this uneven if each version were as often closer.
+        examples: rows with the largest differences between the two answers, largest first, at most 100.
     """
-    try:
-        text = found.attachment(PREDICTIONS_FILE, MAX_FILE_BYTES).decode()
-        header, *rows = csv.reader(io.StringIO(text))
-        if tuple(header) != COLUMNS:
-            raise ValueError("other columns")
-        return {int(line): Prediction(truth, said, float(probability)) for line, truth, said, probability in rows}
-    except (BrokenVersion, ValueError, csv.Error) as error:
-        problem = f"version {found.version} has no readable {PREDICTIONS_FILE}; train it again with this release"
-        raise NotComparable(found.name, problem) from error
+
+    task: Literal["regression"] = "regression"
+    metrics: dict[str, RegressionEvaluation]
+    rmse: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+    first_closer: Count
+    second_closer: Count
+    p_value: Ratio
+    examples: tuple[ValueDifference, ...] = Field(max_length=MAX_EXAMPLES)
+
+
+VersionComparison = ClassificationComparison | RegressionComparison
 
 
 def compare_versions(first: ModelVersion, second: ModelVersion) -> VersionComparison:
@@ -113,11 +105,21 @@ def compare_versions(first: ModelVersion, second: ModelVersion) -> VersionCompar
         BrokenVersion: if a manifest cannot be read.
     """
     manifests = first.manifest(), second.manifest()
+    tasks = {manifest.task for manifest in manifests}
+    if len(tasks) > 1:
+        raise NotComparable(first.name, "one predicts classes, the other one values")
     if manifests[0].lineage.data_sha256 != manifests[1].lineage.data_sha256:
         raise NotComparable(first.name, "they were trained and tested on different data")
+    if tasks == {"regression"}:
+        return _compare_regressors(first, second, manifests)
+    return _compare_classifiers(first, second, manifests)
+
+
+def _compare_classifiers(
+    first: ModelVersion, second: ModelVersion, manifests: tuple[Manifest, Manifest]
+) -> ClassificationComparison:
     ours, theirs = read_predictions(first), read_predictions(second)
-    if {line: said.truth for line, said in ours.items()} != {line: said.truth for line, said in theirs.items()}:
-        raise NotComparable(first.name, "other rows of the data were held back for testing")
+    _require_same_rows(first.name, ours, theirs)
     differing = [
         Disagreement(line=line, truth=said.truth, first=said.predicted, second=theirs[line].predicted)
         for line, said in sorted(ours.items())
@@ -125,10 +127,10 @@ def compare_versions(first: ModelVersion, second: ModelVersion) -> VersionCompar
     ]
     only_first = sum(row.first == row.truth for row in differing)
     only_second = sum(row.second == row.truth for row in differing)
-    return VersionComparison(
+    return ClassificationComparison(
         model=first.name,
         versions=(first.version, second.version),
-        metrics=_test_metrics({first.version: manifests[0].metrics, second.version: manifests[1].metrics}),
+        metrics={version: test for version, test in _tests(first, second, manifests) if isinstance(test, Evaluation)},
         rows=len(ours),
         agreeing=len(ours) - len(differing),
         disagreeing=len(differing),
@@ -139,14 +141,47 @@ def compare_versions(first: ModelVersion, second: ModelVersion) -> VersionCompar
     )
 
 
+def _compare_regressors(
+    first: ModelVersion, second: ModelVersion, manifests: tuple[Manifest, Manifest]
+) -> RegressionComparison:
+    ours, theirs = read_values(first), read_values(second)
+    _require_same_rows(first.name, ours, theirs)
+    differing = [
+        ValueDifference(line=line, truth=said.truth, first=said.predicted, second=theirs[line].predicted)
+        for line, said in sorted(ours.items())
+        if said.predicted != theirs[line].predicted
+    ]
+    distances = [(abs(row.first - row.truth), abs(row.second - row.truth)) for row in differing]
+    first_closer = sum(our < their for our, their in distances)
+    second_closer = sum(their < our for our, their in distances)
+    return RegressionComparison(
+        model=first.name,
+        versions=(first.version, second.version),
+        metrics={
+            version: test
+            for version, test in _tests(first, second, manifests)
+            if isinstance(test, RegressionEvaluation)
+        },
+        rows=len(ours),
+        agreeing=len(ours) - len(differing),
+        disagreeing=len(differing),
+        rmse=(_rmse(ours.values()), _rmse(theirs.values())),
+        first_closer=first_closer,
+        second_closer=second_closer,
+        p_value=mcnemar(first_closer, second_closer),
+        examples=tuple(sorted(differing, key=lambda row: -abs(row.first - row.second))[:MAX_EXAMPLES]),
+    )
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided p-value of the exact McNemar test, 0 to 1.
+    """Return the two-sided p-value of the exact McNemar test, which is the sign test of the differing rows, 0 to 1.
 
     Args:
-        only_first: rows that only the first classifier gets right.
-        only_second: rows that only the second gets right.
+        only_first: rows that only the first classifier gets right, or for which the first regressor is closer.
+        only_second: likewise of the second.
 
-    Source: binomial form, Fagerland, Lydersen & Laake, BMC Med. Res. Methodol. 13:91, 2013, section 2.
+    Source: binomial form, Fagerland, Lydersen & Laake, BMC Med. Res. Methodol. 13:91, 2013, section 2; for values,
+    Dixon & Mood, J. Am. Stat. Assoc. 41(236), 1946: ties are left out.
     """
     total, fewer = only_first + only_second, min(only_first, only_second)
     log_half = total * math.log(0.5)
@@ -154,5 +189,22 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * math.fsum(math.exp(log + log_half) for log in logs))
 
 
-def _test_metrics(metrics: Mapping[int, Mapping[str, Evaluation]]) -> dict[str, Evaluation]:
-    return {str(version): splits["test"] for version, splits in metrics.items() if "test" in splits}
+def _require_same_rows(
+    name: str, ours: Mapping[int, Prediction | ValuePrediction], theirs: Mapping[int, Prediction | ValuePrediction]
+) -> None:
+    if {line: said.truth for line, said in ours.items()} != {line: said.truth for line, said in theirs.items()}:
+        raise NotComparable(name, "other rows of the data were held back for testing")
+
+
+def _tests(
+    first: ModelVersion, second: ModelVersion, manifests: tuple[Manifest, Manifest]
+) -> Iterable[tuple[str, Evaluation | RegressionEvaluation]]:
+    """Yield each version with its evaluation on the test split, if it has one."""
+    for found, manifest in zip((first, second), manifests, strict=True):
+        if "test" in manifest.metrics:
+            yield str(found.version), manifest.metrics["test"]
+
+
+def _rmse(predictions: Iterable[ValuePrediction]) -> float:
+    squares = [(said.predicted - said.truth) ** 2 for said in predictions]
+    return math.sqrt(math.fsum(squares) / max(1, len(squares)))

@@ -19,11 +19,21 @@ class Metric(NamedTuple):
     value: float
     greater_is_better: bool = False
 
+    @property
+    def text(self) -> str:
+        """Return the value for people."""
+        return shown(self.value)
+
     def is_better(self, other: Metric, margin: float = 0.0) -> bool:
         """Return whether this value is better than the other one by more than the margin."""
         if self.greater_is_better:
             return self.value > other.value + margin
         return self.value < other.value - margin
+
+
+def shown(value: float) -> str:
+    """Return a figure with four decimals, or with four digits where these would say nothing."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 class ClassReport(Record):
@@ -138,3 +148,7 @@ class Baseline(Record):
     def headline(self) -> tuple[Metric, ...]:
         """Return the same figures as `Evaluation.headline`."""
         return Metric("accuracy", self.accuracy, greater_is_better=True), Metric("log loss", self.log_loss)
+
+
+AnyEvaluation = Evaluation | RegressionEvaluation
+AnyBaseline = Baseline | RegressionBaseline

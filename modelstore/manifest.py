@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
-from modelstore.evaluation import Baseline, Evaluation, RegressionBaseline, RegressionEvaluation
+from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
 from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
 from modelstore.trust import Background, Cells, Conformal, Decision
@@ -147,8 +147,8 @@ class Manifest(Record):
     left_out: tuple[LeftOut, ...] = ()
     missing_values: Annotated[tuple[str, ...], Field(alias="missingValues")] = MISSING_VALUES
     golden: GoldenRows
-    metrics: Annotated[dict[str, Evaluation | RegressionEvaluation], Field(min_length=1)]
-    baselines: dict[str, Baseline | RegressionBaseline] = Field(default_factory=dict)
+    metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
+    baselines: dict[str, AnyBaseline] = Field(default_factory=dict)
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage

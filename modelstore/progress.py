@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from modelstore.evaluation import Evaluation
+from modelstore.evaluation import AnyEvaluation
 from modelstore.manifest import GateReport
 from modelstore.records import Record
 
@@ -31,8 +31,11 @@ class EpochMetrics(Record):
 
     Attributes:
         epoch: 1 to `epochs`.
-        train_loss: mean loss over the training rows during the epoch.
+        train_loss: mean loss over the training rows during the epoch: nats, or of a regression the squared error in
+            variances of the target, so 1 is guessing the mean.
         validation_loss: mean loss over the validation rows after the epoch; absent without a validation split.
+        test_accuracy: share of test rows classified rightly, in the epochs that measure it.
+        test_rmse: likewise of a regression, in the unit of the target.
         learning_rate: the rate used in this epoch.
         gradient_norm: Euclidean norm of the whole gradient at the epoch's last step.
         rows_per_s: training rows processed per second; 0 if it was not measured.
@@ -46,6 +49,7 @@ class EpochMetrics(Record):
     train_loss: float
     validation_loss: float | None = None
     test_accuracy: float | None = None
+    test_rmse: float | None = None
     learning_rate: float
     gradient_norm: float
     rows_per_s: float = 0.0
@@ -89,7 +93,7 @@ class JobResult(Record):
     version: int | None = None
     activated: bool = False
     gate: GateReport | None = None
-    metrics: dict[str, Evaluation] = Field(default_factory=dict)
+    metrics: dict[str, AnyEvaluation] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,8 +26,9 @@ from training.config.run import TrainingRun
 from training.data.dataset import Dataset
 from training.data.splits import Splits, load_splits
 from training.evaluation import gate
-from training.evaluation.candidate import MANY_ROWS, Candidate, accuracy_probe, measure_candidate
-from training.evaluation.metrics import Split, chunks, evaluate_chunks, row_losses
+from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
+from training.evaluation.metrics import Split
+from training.evaluation.task import mean_gain, measure
 from training.learners.mlp.fit import MLPLearner
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Predict, Report
@@ -89,14 +89,16 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = MLPLearner(settings).fit(train, validation, report, accuracy_probe(recipe, splits.test))
+    fitted = MLPLearner(settings).fit(train, validation, report, make_probe(recipe, splits.test))
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
     return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
 
 
-def measure_champion(repository: ModelRepository, name: str, test: Dataset, candidate: Predict) -> gate.Champion | None:
+def measure_champion(
+    repository: ModelRepository, name: str, splits: Splits, candidate: Predict
+) -> gate.Champion | None:
     """Measure the active version beside a candidate on the test rows that it has not seen; None if none is active."""
-    version = repository.active(name)
+    version, test = repository.active(name), splits.test
     if version is None:
         return None
     try:
@@ -104,8 +106,10 @@ def measure_champion(repository: ModelRepository, name: str, test: Dataset, cand
         manifest = found.manifest()
         columns = columns_of(manifest.features)
         kinds = [[(column.name, column.type) for column in side] for side in (columns, test.columns)]
-        if kinds[0] != kinds[1] or manifest.classes != test.classes:
-            return gate.Champion(version, problem="has other features or classes; activate by hand if you mean it")
+        other_target = manifest.target is not None and manifest.target.name != splits.target.name
+        if other_target or kinds[0] != kinds[1] or manifest.classes != test.classes:
+            problem = "has other features or classes, or another target; activate by hand if you mean it"
+            return gate.Champion(version, problem=problem)
         if not manifest.takes_missing and np.isnan(test.x).any():
             return gate.Champion(version, problem="cannot answer rows with missing values")
         predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns)
@@ -121,30 +125,20 @@ def measure_champion(repository: ModelRepository, name: str, test: Dataset, cand
 
 def _contest(candidate: Predict, active: Predict, rows: Dataset, seen: int | None) -> gate.Contest:
     """Measure both models on the same rows."""
-    parts = list(chunks(len(rows)))
-    ours, theirs = (
-        evaluate_chunks(((predict(rows.x[part]), rows.y[part]) for part in parts), rows.classes, "test")
-        for predict in (candidate, active)
-    )
-    gains = np.concatenate(
-        [
-            row_losses(active(rows.x[part]), rows.y[part]) - row_losses(candidate(rows.x[part]), rows.y[part])
-            for part in parts
-        ]
-    )  # (N,)
-    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-    return gate.Contest(ours, theirs, float(gains.mean()), float(error), seen)
+    ours, theirs = (measure(predict, rows, "test") for predict in (candidate, active))
+    return gate.Contest(ours, theirs, *mean_gain(candidate, active, rows), seen)
 
 
 def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResult:
     """Train and publish; `warnings` are those reported so far."""
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
+    gate.require_metric(recipe.gate, splits.train.task, recipe.model)
     report(Notice(message=_introduce(recipe, splits)))
     for warning in splits.warnings:
         report(Notice(level="warning", message=warning))
     candidate = train_candidate(recipe, splits, report)
-    champion = measure_champion(run.repository, recipe.model, splits.test, candidate.predict)
+    champion = measure_champion(run.repository, recipe.model, splits, candidate.predict)
     verdict = gate.decide(run.policy, recipe.gate, candidate.metrics["test"], candidate.skill, champion)
     if len(splits.train) > MANY_ROWS:
         report(Notice(message=f"describing {len(splits.train):,} rows for the manifest"))

@@ -12,6 +12,7 @@ from modelstore import (
     MIN_GOLDEN_ROWS,
     Baseline,
     ClassReport,
+    Distribution,
     Evaluation,
     GateReport,
     GoldenRows,
@@ -19,7 +20,10 @@ from modelstore import (
     Manifest,
     ModelRepository,
     NumericFeature,
+    RegressionBaseline,
+    RegressionEvaluation,
     Signature,
+    Target,
 )
 
 MODEL = b"these bytes stand for a TorchScript file"
@@ -76,6 +80,25 @@ def sample_manifest(model: bytes = MODEL, **changes: Any) -> Manifest:
         ),
     }
     return Manifest(**{**fields, **changes})
+
+
+VALUES = RegressionEvaluation(split="test", rows=8, rmse=2.5, mae=2.0, r2=0.75, median_absolute_error=1.5)
+
+
+def sample_regression(model: bytes = MODEL, **changes: Any) -> Manifest:
+    """Return a manifest like the sample's, of a model that predicts a value in grams."""
+    spread = Distribution(mean=6, std=3, min=1, max=11, quantiles=tuple(range(2, 11)))
+    golden = sample_manifest().golden
+    fields: dict[str, Any] = {
+        "task": "regression",
+        "signature": Signature.for_output("value", 1, cells=2),
+        "target": Target(name="weight", type="numeric", unit="g", distribution=spread),
+        "classes": (),
+        "golden": golden.model_copy(update={"outputs": tuple((n / 4,) for n in range(MIN_GOLDEN_ROWS))}),
+        "metrics": {"test": VALUES},
+        "baselines": {"mean": RegressionBaseline(rmse=5.0, r2=0.0)},
+    }
+    return sample_manifest(model, **{**fields, **changes})
 
 
 def sample_with(path: str, value: object) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -14,19 +13,16 @@ from modelstore import (
     BooleanFeature,
     CategoricalFeature,
     DatetimeFeature,
-    Distribution,
     GoldenRows,
     LeftOut,
     Manifest,
-    RegressionBaseline,
-    RegressionEvaluation,
     Signature,
     Target,
     TensorSpec,
     golden_row_limits,
 )
 from modelstore.trust import Background, Conformal, Decision
-from tests.modelstore.samples import EVALUATION, GOLDEN_FILE, petal, sample_manifest, sample_with
+from tests.modelstore.samples import EVALUATION, GOLDEN_FILE, petal, sample_manifest, sample_regression, sample_with
 
 FORMAT_1_FILE = Path(__file__).with_name("manifest.format1.json")
 
@@ -87,24 +83,13 @@ def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -
 
 
 def test_a_regression_has_a_target_and_no_classes() -> None:
-    values = tuple((100.0 * n,) for n in range(MIN_GOLDEN_ROWS))
-    quantity = Distribution(mean=5, std=1, min=0, max=9, quantiles=(5.0,) * 9)
-    fields: dict[str, Any] = {
-        "task": "regression",
-        "classes": (),
-        "signature": Signature.for_output("value", 1, cells=2),
-        "golden": GoldenRows(features=sample_manifest().golden.features, outputs=values, tolerance=0.1),
-        "metrics": {"test": RegressionEvaluation(split="test", rows=8, rmse=2, mae=1, r2=0.5, median_absolute_error=1)},
-        "baselines": {"mean": RegressionBaseline(rmse=3, r2=0)},
-        "target": Target(name="weight", type="numeric", distribution=quantity),
-    }
-    whole = sample_manifest(**fields)
+    whole = sample_regression()
 
     assert Manifest.from_json(whole.to_json()) == whole
     with pytest.raises(ValidationError, match="needs a target with its distribution"):
-        sample_manifest(**fields | {"target": Target(name="weight")})
+        sample_regression(target=Target(name="weight"))
     with pytest.raises(ValidationError, match="must be those of a regression"):
-        sample_manifest(**fields | {"metrics": {"test": EVALUATION}})
+        sample_regression(metrics={"test": EVALUATION})
 
 
 def test_manifest_cannot_be_changed() -> None:

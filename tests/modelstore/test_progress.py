@@ -49,7 +49,7 @@ def test_event_survives_the_way_through_one_line(event: EpochMetrics | Notice | 
 def test_epoch_line_is_pinned() -> None:
     assert to_line(EPOCH) == (
         '{"event":"epoch","epoch":12,"epochs":50,"train_loss":0.25,"validation_loss":0.5,"test_accuracy":0.875,'
-        '"learning_rate":0.001,"gradient_norm":0.1,"rows_per_s":3200.0,"elapsed_s":1.5,"remaining_s":4.75}'
+        '"test_rmse":null,"learning_rate":0.001,"gradient_norm":0.1,"rows_per_s":3200.0,"elapsed_s":1.5,"remaining_s":4.75}'
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from modelstore import EpochMetrics, JobResult, ModelRepository, Notice
+from modelstore import AnyEvaluation, EpochMetrics, Evaluation, JobResult, ModelRepository, Notice, RegressionEvaluation
 from training.config.recipe import Recipe, TrainingSettings, parse_recipe
 from training.config.run import TrainingRun
 from training.data.columns import Column, cells_of
@@ -37,6 +37,18 @@ def ignore(event: EpochMetrics | Notice) -> None:
     """Ignore an event."""
 
 
+def classified(measured: AnyEvaluation | None) -> Evaluation:
+    """Return the evaluation of a classification, as which the type checker then knows it."""
+    assert isinstance(measured, Evaluation)
+    return measured
+
+
+def valued(measured: AnyEvaluation | None) -> RegressionEvaluation:
+    """Return the evaluation of a regression, likewise."""
+    assert isinstance(measured, RegressionEvaluation)
+    return measured
+
+
 def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0, spread: float = 1.0) -> Dataset:
     """Return round clouds, one a class, whose centres lie 4 apart along every feature."""
     generator = np.random.default_rng(seed)
@@ -51,6 +63,15 @@ def clouds(rows: int = 60, *, classes: int = 2, features: int = 2, seed: int = 0
         np.arange(rows) + 2,
         np.arange(rows, dtype=np.uint64),
     )
+
+
+def slope(rows: int = 200, *, seed: int = 0, noise: float = 1.0) -> Dataset:
+    """Return rows of a regression: 1000 + 20 * x0 - 10 * x1 plus noise; the features are standard normal."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((rows, 2)).astype(np.float32)
+    y = 1000 + x.astype(np.float64) @ [20, -10] + noise * generator.standard_normal(rows)
+    columns = (Column("x0"), Column("x1"))
+    return Dataset(x, y, columns, (), np.arange(rows) + 2, np.arange(rows, dtype=np.uint64))
 
 
 TYPED = (

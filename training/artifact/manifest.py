@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from modelstore import (
     MISSING_VALUES,
-    Baseline,
-    Evaluation,
+    AnyBaseline,
+    AnyEvaluation,
     GateReport,
     GoldenRows,
     Lineage,
@@ -46,8 +46,8 @@ def build_manifest(
     splits: Splits,
     *,
     golden: GoldenRows,
-    metrics: Mapping[str, Evaluation],
-    baselines: Mapping[str, Baseline],
+    metrics: Mapping[str, AnyEvaluation],
+    baselines: Mapping[str, AnyBaseline],
     gate: GateReport,
     job: str | None,
     warnings: tuple[str, ...] = (),

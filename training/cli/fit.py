@@ -26,7 +26,7 @@ from modelstore import (
 from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
-from training.cli.report import print_comparison, print_evaluation
+from training.cli.report import print_comparison, print_evaluation, split_title
 from training.config.default_recipe import name_for, recipe_for_data
 from training.config.options import OptionTexts
 from training.config.recipe import Recipe, load_recipe, recipe_names
@@ -215,7 +215,7 @@ def _print_report(console: Console, folders: Folders, result: JobResult) -> None
         return
     found = folders.repository().find(result.model, result.version)
     manifest = found.manifest()
-    print_evaluation(console, manifest.metrics["test"], f"{result.model} version {result.version}, test split")
+    print_evaluation(console, manifest.metrics["test"], split_title(found, manifest))
     print_comparison(console, manifest)
     pictures = ", ".join(sorted(path.name for path in found.path.glob("*.png")))
     console.print(f"in {found.path}: {pictures}", highlight=False, soft_wrap=True)

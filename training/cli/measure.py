@@ -13,15 +13,14 @@ from training.artifact import torchscript
 from training.artifact.features import columns_of, translate
 from training.artifact.reproduce import data_folder, reproduce
 from training.cli.progress import reporter
-from training.cli.report import print_comparison, print_cross_validation, print_evaluation
+from training.cli.report import print_comparison, print_cross_validation, print_evaluation, split_title
 from training.config.recipe import DataSource, Recipe, parse_recipe
 from training.config.run import DataPlaces
 from training.data.splits import load_splits
 from training.errors import DatasetError
-from training.evaluation import baselines
-from training.evaluation.cross_validation import FOLDS, cross_validate
-from training.evaluation.metrics import chunks, evaluate_chunks
+from training.evaluation.cross_validation import FOLDS, cross_validate, methods
 from training.evaluation.scores import summarise
+from training.evaluation.task import measure
 
 
 def report_version(
@@ -49,16 +48,14 @@ def report_version(
     """
     torch.set_num_threads(1)
     found = _find(repository, name, version)
-    manifest, chosen = found.manifest(), found.version
+    manifest = found.manifest()
     recipe, folder = _lineage(found, manifest, places, data)
     splits = load_splits(recipe.data, folder)
     if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
     test = splits.test
     predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns_of(manifest.features))
-    answers = ((predict(test.x[part]), test.y[part]) for part in chunks(len(test)))
-    measured = evaluate_chunks(answers, test.classes, "test")
-    print_evaluation(console, measured, f"{name} version {chosen}, test split")
+    print_evaluation(console, measure(predict, test, "test"), split_title(found, manifest))
     print_comparison(console, manifest)
 
 
@@ -123,9 +120,9 @@ def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_see
     """
     torch.set_num_threads(1)
     train = load_splits(recipe.data, data_dir).train
-    methods = len(baselines.thorough(0)) + 1
+    compared = len(methods(train, 0)) + 1
     running = cross_validate(recipe, train, fold_seed)
-    scores = track(running, f"{FOLDS} folds, {methods} methods", FOLDS * methods, console=console)
+    scores = track(running, f"{FOLDS} folds, {compared} methods", FOLDS * compared, console=console)
     title = f"{recipe.model}: {FOLDS}-fold cross-validation on {len(train)} training rows, mean ± std over folds"
     print_cross_validation(console, summarise(scores), title)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from modelstore import EpochMetrics, JobResult, Notice, to_line
+from modelstore.evaluation import shown
 
 Event = EpochMetrics | Notice | JobResult
 
@@ -57,7 +58,7 @@ class PlainLines:
 
     def _due(self, event: EpochMetrics) -> bool:
         tenth = math.ceil(event.epochs / 10)
-        milestone = event.epoch == 1 or event.epoch % tenth == 0 or event.test_accuracy is not None
+        milestone = event.epoch == 1 or event.epoch % tenth == 0 or probed(event)
         return milestone or event.elapsed_s - self._shown_at_s >= 1
 
     def _line(self, text: str) -> None:
@@ -78,7 +79,7 @@ class ProgressBar:
         if not isinstance(event, EpochMetrics):
             self._progress.console.print(sentence(event), markup=False, highlight=False)
             return
-        if event.test_accuracy is not None:
+        if probed(event):
             self._progress.console.print(epoch_line(event), markup=False, highlight=False)
         if self._task is None:
             self._task = self._progress.add_task("", total=event.epochs)
@@ -107,13 +108,20 @@ def epoch_line(event: EpochMetrics) -> str:
     )
 
 
+def probed(event: EpochMetrics) -> bool:
+    """Return whether the model was measured on the test rows in this epoch."""
+    return event.test_accuracy is not None or event.test_rmse is not None
+
+
 def losses(event: EpochMetrics) -> str:
-    """Return the losses in nats and, if measured, the test accuracy and the speed."""
+    """Return the losses and, if measured, the figure of the test rows and the speed."""
     parts = [f"train loss {event.train_loss:.4f}"]
     if event.validation_loss is not None:
         parts.append(f"validation loss {event.validation_loss:.4f}")
     if event.test_accuracy is not None:
         parts.append(f"test accuracy {event.test_accuracy:.4f}")
+    if event.test_rmse is not None:
+        parts.append(f"test RMSE {shown(event.test_rmse)}")
     if event.rows_per_s:
         parts.append(f"{event.rows_per_s:,.0f} rows/s")
     return "  ".join(parts)

@@ -8,7 +8,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from modelstore import Baseline, BrokenVersion, Evaluation, Manifest, ModelRepository, VersionComparison
+from modelstore import (
+    AnyBaseline,
+    AnyEvaluation,
+    BrokenVersion,
+    Evaluation,
+    Manifest,
+    ModelRepository,
+    ModelVersion,
+    RegressionComparison,
+    VersionComparison,
+)
+from modelstore.evaluation import shown
 from training.cli.confusion import confusion_table
 from training.config.recipe import Recipe
 from training.evaluation.scores import MethodScore
@@ -16,26 +27,33 @@ from training.evaluation.scores import MethodScore
 MAX_EXAMPLES = 20
 
 
-def print_evaluation(console: Console, evaluation: Evaluation, title: str) -> None:
-    """Print metrics, confusion matrix and per-class report of one split."""
-    figures = ", ".join(f"{metric.name} {metric.value:.4f}" for metric in evaluation.figures)
+def split_title(found: ModelVersion, manifest: Manifest) -> str:
+    """Return the title of a version's figures on its test split, with the unit of a regression's errors."""
+    unit = f", errors in {manifest.target.unit}" if manifest.target and manifest.target.unit else ""
+    return f"{found.name} version {found.version}, test split{unit}"
+
+
+def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) -> None:
+    """Print metrics and, of a classification, confusion matrix and per-class report of one split."""
+    figures = ", ".join(f"{metric.name} {metric.text}" for metric in evaluation.figures)
     console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
-    console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
+    if isinstance(evaluation, Evaluation):
+        console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
 
 def print_comparison(console: Console, manifest: Manifest) -> None:
     """Print test metrics of the network and the baselines side by side."""
     test = manifest.metrics["test"]
     table = _table(f"beside it, on the same {test.rows} rows", "method", *(metric.name for metric in test.headline))
-    scores: dict[str, Evaluation | Baseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
+    scores: dict[str, AnyEvaluation | AnyBaseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
     for name, score in scores.items():
-        table.add_row(name, *(f"{metric.value:.4f}" for metric in score.headline))
+        table.add_row(name, *(metric.text for metric in score.headline))
     console.print(table, markup=False)
 
 
 def print_versions(console: Console, repository: ModelRepository) -> None:
     """Print all versions of all models with their test metrics, and mark the active ones."""
-    table = _table("", "model", "version", "active", "accuracy", "log loss", "rows", "created (UTC)")
+    table = _table("", "model", "version", "active", "test metrics", "rows", "created (UTC)")
     for name in repository.names():
         active = repository.active(name)
         for version in repository.versions(name):
@@ -52,30 +70,42 @@ def print_cross_validation(console: Console, scores: Sequence[MethodScore], titl
     """Print mean and standard deviation over the folds, one line per method; there is at least one."""
     table = _table(title, "method", *scores[0].figures)
     for score in scores:
-        table.add_row(score.method, *(f"{figure.mean:.4f} ± {figure.std:.4f}" for figure in score.figures.values()))
+        table.add_row(score.method, *(f"{shown(mean)} ± {shown(std)}" for mean, std in score.figures.values()))
     console.print(table, markup=False)
 
 
 def print_two_versions(console: Console, comparison: VersionComparison) -> None:
-    """Print two versions side by side, and test rows that they classify differently."""
+    """Print two versions side by side, and test rows that they answer differently."""
     ours, theirs = comparison.versions
     table = _table(f"{comparison.model}, test split", "", f"version {ours}", f"version {theirs}")
     columns = [_column(comparison.metrics.get(str(version))) for version in comparison.versions]
     for title in columns[0] or columns[1]:
         table.add_row(title, *(column.get(title, "") for column in columns))
     console.print(table, markup=False)
-    console.print(
-        f"{comparison.disagreeing} of {comparison.rows} test rows are answered differently; only version {ours} is "
-        f"right about {comparison.only_first_right}, only version {theirs} about {comparison.only_second_right} "
-        f"(McNemar: p = {comparison.p_value:.3g})",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(_difference(comparison), highlight=False, soft_wrap=True)
     if comparison.examples:
         rows = _table("", "line", "truth", f"version {ours}", f"version {theirs}")
         for row in comparison.examples[:MAX_EXAMPLES]:
-            rows.add_row(str(row.line), row.truth, row.first, row.second)
+            answers = (row.truth, row.first, row.second)
+            rows.add_row(str(row.line), *(said if isinstance(said, str) else f"{said:.6g}" for said in answers))
         console.print(rows, markup=False)
+
+
+def _difference(comparison: VersionComparison) -> str:
+    """Return how the answers of two versions differ, and whether that may be chance."""
+    ours, theirs = comparison.versions
+    differing = f"{comparison.disagreeing} of {comparison.rows} test rows are answered differently"
+    if isinstance(comparison, RegressionComparison):
+        first, second = comparison.rmse
+        return (
+            f"{differing}, the largest differences below; version {ours} is closer to the truth in "
+            f"{comparison.first_closer}, version {theirs} in {comparison.second_closer} (sign test: p = "
+            f"{comparison.p_value:.3g}); RMSE on these rows {shown(first)} and {shown(second)}"
+        )
+    return (
+        f"{differing}; only version {ours} is right about {comparison.only_first_right}, only version {theirs} about "
+        f"{comparison.only_second_right} (McNemar: p = {comparison.p_value:.3g})"
+    )
 
 
 def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> None:
@@ -97,15 +127,15 @@ def _figures(repository: ModelRepository, name: str, version: int) -> tuple[str,
     test = manifest.metrics.get("test")
     created = f"{manifest.created:%Y-%m-%d %H:%M}"
     if test is None:
-        return ("", "", "", created)
-    return (f"{test.accuracy:.4f}", f"{test.log_loss:.4f}", str(test.rows), created)
+        return ("", "", created)
+    return (", ".join(f"{metric.name} {metric.text}" for metric in test.headline), str(test.rows), created)
 
 
-def _column(test: Evaluation | None) -> dict[str, str]:
+def _column(test: AnyEvaluation | None) -> dict[str, str]:
     """Return the figures of a version by title; empty if it has no test split."""
     if test is None:
         return {}
-    return {"rows": str(test.rows), **{metric.name: f"{metric.value:.4f}" for metric in test.figures}}
+    return {"rows": str(test.rows), **{metric.name: metric.text for metric in test.figures}}
 
 
 def _per_class(evaluation: Evaluation) -> Table:

@@ -39,6 +39,7 @@ def _scalars(event: EpochMetrics) -> dict[str, float]:
         "loss/train": event.train_loss,
         "loss/validation": event.validation_loss,
         "test/accuracy_while_training": event.test_accuracy,
+        "test/rmse_while_training": event.test_rmse,
         "learning_rate": event.learning_rate,
         "gradient_norm": event.gradient_norm,
     }

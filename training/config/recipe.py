@@ -107,15 +107,16 @@ class GateRule(Record):
     """Conditions that a candidate must meet on the test rows to replace the active version.
 
     Attributes:
-        metric: the deciding metric; smaller is better.
-        margin: by how many nats the candidate's metric must be smaller than the active version's.
+        metric: the deciding metric, smaller is better; by default that of the task.
+        margin: by how much the candidate's metric must be smaller than the active version's, in nats or, of a
+            regression, in the unit of the target.
         margin_errors: by how many standard errors of the difference, over the same rows, it must be smaller.
         min_recall: minimum recall of every class.
-        min_skill: number of standard errors by which the log loss must be below that of the class frequencies; at 3,
-            a network trained on shuffled labels passes about once in a thousand times.
+        min_skill: number of standard errors by which the loss must be below that of the class frequencies, or of the
+            mean; at 3, a network trained on shuffled targets passes about once in a thousand times.
     """
 
-    metric: Literal["log_loss"] = "log_loss"
+    metric: Literal["log_loss", "rmse"] | None = None
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     margin_errors: Annotated[float, Field(ge=0, le=100)] = 0.0
     min_recall: Ratio = 0.0

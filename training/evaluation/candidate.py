@@ -1,25 +1,26 @@
-"""Measure a candidate: its metrics on every split, and beside simple classifiers.
+"""Measure a candidate: its metrics on every split, and beside simple models.
 
 It must not know the model store.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
 
-from modelstore import Baseline, EpochMetrics, Evaluation, Notice
+from modelstore import AnyBaseline, AnyEvaluation, EpochMetrics, Notice
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.errors import DatasetError
 from training.evaluation import baselines
 from training.evaluation.gate import Skill
-from training.evaluation.metrics import Floats, Ints, Split, chunks, evaluate_chunks, row_losses
+from training.evaluation.metrics import Floats, Split
+from training.evaluation.task import evaluation_of, mean_gain, pieces_of
 from training.learners.mlp.diagnostics import find_problems, loss_of_guessing, require_learnt
 from training.learners.protocol import Fitted, Predict, Probe, Report, predictor
 
@@ -35,15 +36,15 @@ class Candidate:
         predict: the model as a NumPy function.
         history: metrics of its epochs, first to last.
         metrics: evaluation on each split, by the name of the split.
-        baselines: scores of simple classifiers on the test rows, by name.
-        skill: how much it improves on the class frequencies on the test rows, with the standard error.
+        baselines: scores of simple models on the test rows, by name.
+        skill: how much it improves on the naive baseline on the test rows, with the standard error.
     """
 
     module: nn.Module
     predict: Predict
     history: tuple[EpochMetrics, ...]
-    metrics: Mapping[str, Evaluation]
-    baselines: Mapping[str, Baseline]
+    metrics: Mapping[str, AnyEvaluation]
+    baselines: Mapping[str, AnyBaseline]
     skill: Skill
 
 
@@ -63,51 +64,44 @@ def measure_candidate(
         DatasetError: if a row overflows the network.
         Diverged: if the loss is not finite, or ended far above the loss of guessing.
     """
+    task = evaluation_of(splits.train)
     predict, guessing = predictor(fitted.module), loss_of_guessing(len(splits.train.classes))
     if len(rows["train"]) > MANY_ROWS:
         sizes = f"{len(splits.train):,} training and {len(splits.test):,} test rows"
         report(Notice(message=f"measuring the network on {sizes}"))
-    metrics: dict[str, Evaluation] = {
-        name: evaluate_chunks(_predict_chunks(predict, part, name), part.classes, name) for name, part in rows.items()
+    metrics: dict[str, AnyEvaluation] = {
+        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name) for name, part in rows.items()
     }
-    require_learnt(metrics["train"].log_loss, guessing, recipe.training.lr)
+    require_learnt(task.training_loss(metrics["train"]), guessing, recipe.training.lr)
     for finding in find_problems(fitted.history, guessing, recipe.training.patience):
         report(Notice(level="warning", message=finding))
     fewer_rows = baselines.describe_sample(splits.train, splits.test)
     if fewer_rows:
         report(Notice(message=fewer_rows))
-    scores = baselines.score(baselines.quick(), splits.train, splits.test)
-    skill = _skill(predict, splits, scores[baselines.MAJORITY])
+    scores = baselines.score(splits.train, splits.test)
+    skill = Skill(*mean_gain(predict, baselines.fit_naive(splits.train), splits.test), scores[task.naive], task.naive)
     return Candidate(fitted.module, predict, fitted.history, metrics, scores, skill)
 
 
-def accuracy_probe(recipe: Recipe, test: Dataset) -> Probe | None:
-    """Return a probe that measures the test accuracy every `report_every` epochs, or None if that is 0."""
+def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:
+    """Return a probe of the test rows for every `report_every` epochs, or None if that is 0."""
     if not recipe.report_every:
         return None
-    return Probe(recipe.report_every, lambda predict: float((predict(test.x).argmax(axis=1) == test.y).mean()))
+    task = evaluation_of(test)
+    return Probe(recipe.report_every, task.probed, lambda predict: task.probe(predict(test.x), test.y))
 
 
-def _skill(predict: Predict, splits: Splits, majority: Baseline) -> Skill:
-    frequencies = baselines.fit(baselines.quick()[baselines.MAJORITY], splits.train)
-    x, y = splits.test.x, splits.test.y
-    gains = np.concatenate(
-        [row_losses(frequencies(x[part]), y[part]) - row_losses(predict(x[part]), y[part]) for part in chunks(len(y))]
-    )  # (N,)
-    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-    return Skill(float(gains.mean()), float(error), majority)
-
-
-def _predict_chunks(predict: Predict, rows: Dataset, split: Split) -> Iterator[tuple[Floats, Ints]]:
-    """Yield probabilities and true classes, chunk by chunk.
+def _finite_pieces(predict: Predict, rows: Dataset, split: Split) -> Iterator[tuple[Floats, Any]]:
+    """Yield answers and truths, chunk by chunk.
 
     Raises:
-        DatasetError: if a probability is NaN; names the line of the first such row.
+        DatasetError: if an answer is not finite; names the line of the first such row.
     """
-    for part in chunks(len(rows)):
-        probabilities = predict(rows.x[part])
-        lost = np.isnan(probabilities).any(axis=1)  # (n,)
+    seen = 0
+    for answers, y in pieces_of(predict, rows):
+        lost = ~np.isfinite(answers).all(axis=1)  # (n,)
         if lost.any():
             problem = "values so far outside the training range that the network overflows"
-            raise DatasetError(f"{split} split", problem, line=int(rows.lines[part][lost.argmax()]))
-        yield probabilities, rows.y[part]
+            raise DatasetError(f"{split} split", problem, line=int(rows.lines[seen + lost.argmax()]))
+        seen += len(y)
+        yield answers, y

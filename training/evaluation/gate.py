@@ -7,23 +7,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelstore import Activation, Baseline, Evaluation, GateReport
+from modelstore import Activation, AnyBaseline, AnyEvaluation, Evaluation, GateReport, Metric, Task
+from modelstore.evaluation import shown
 from training.config.recipe import GateRule
+from training.errors import RecipeError
+
+_FIELDS = {"log loss": "log_loss", "RMSE": "rmse"}  # field of the report for each deciding metric
+_NAIVE = {  # what the naive baseline is called, and which of its losses a candidate must undercut
+    "majority": ("no surer than the class frequencies: log loss", "the most frequent class"),
+    "mean": ("no better than the mean: mean squared error", "the mean"),
+}
 
 
 @dataclass(frozen=True)
 class Skill:
-    """Improvement of a candidate's log loss on that of always predicting the class frequencies of the training rows.
+    """Improvement of a candidate's loss on that of the naive baseline.
+
+    The loss is the log loss and the baseline the class frequencies of the training rows or, of a regression, the
+    squared error and the mean of the training rows.
 
     Attributes:
-        mean: mean improvement in nats per test row; negative if the candidate is worse.
+        mean: mean improvement per test row; negative if the candidate is worse.
         standard_error: standard error of that mean over the test rows; infinite for a single row.
-        majority: score of always predicting the class frequencies on the same rows.
+        score: score of the naive baseline on the same rows.
+        naive: its name.
     """
 
     mean: float
     standard_error: float
-    majority: Baseline
+    score: AnyBaseline
+    naive: str = "majority"
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,8 @@ class Contest:
             on which rows it was trained.
     """
 
-    candidate: Evaluation
-    active: Evaluation
+    candidate: AnyEvaluation
+    active: AnyEvaluation
     mean: float
     standard_error: float
     seen: int | None = 0
@@ -61,90 +74,106 @@ class Champion:
     broken: bool = False
 
 
+def require_metric(rule: GateRule, task: Task, recipe: str) -> None:
+    """Check that a rule names the metric by which the gate decides for this task, if it names one.
+
+    Raises:
+        RecipeError: if it names another.
+    """
+    decisive = "log_loss" if task == "classification" else "rmse"
+    if rule.metric not in (None, decisive):
+        raise RecipeError(recipe, "gate.metric", f"{decisive!r} for a {task}, or none", rule.metric)
+
+
 def decide(
-    policy: Activation, rule: GateRule, candidate: Evaluation, skill: Skill, champion: Champion | None
+    policy: Activation, rule: GateRule, candidate: AnyEvaluation, skill: Skill, champion: Champion | None
 ) -> GateReport:
     """Return the verdict on a candidate.
 
     The candidate must always show skill and reach the minimum recalls (see `GateRule`). Without an active version, or
-    with a broken one, it must be at least as accurate as the majority class. With a sound active version, it must be
-    more accurate than the majority class, not less accurate than the active version, and its deciding metric must be
-    better than the active version's by more than the rule's margin and margin of error.
+    with a broken one, it must be at least as accurate as the naive baseline. With a sound active version, it must be
+    more accurate than the naive baseline, not less accurate than the active version, and its deciding metric must be
+    better than the active version's by more than the rule's margin and margin of error. Of a regression, accuracy is
+    R2.
 
     Args:
         policy: `always` and `never` decide regardless of the metrics, which are reported all the same.
         rule: rule of the recipe.
         candidate: evaluation of the candidate on the test rows.
-        skill: its improvement on the majority class on the same rows.
+        skill: its improvement on the naive baseline on the same rows.
         champion: the version to replace, measured on the same rows; None if none is active.
     """
     passed, reason = _judge(policy, rule, candidate, skill, champion)
     contest = champion.contest if champion else None
-    return GateReport(
+    report = GateReport(
         policy=policy,
         passed=passed,
         reason=reason,
         active_version=champion.version if champion else None,
-        candidate_log_loss=contest.candidate.log_loss if contest else candidate.log_loss,
-        active_log_loss=contest.active.log_loss if contest else None,
         rows=contest.candidate.rows if contest else candidate.rows,
         seen_rows=contest.seen if contest else None,
     )
+    measured = {"candidate": contest.candidate, "active": contest.active} if contest else {"candidate": candidate}
+    figures = {f"{who}_{_FIELDS[found.decisive.name]}": found.decisive.value for who, found in measured.items()}
+    return report.model_copy(update=figures)
 
 
 def _judge(
-    policy: Activation, rule: GateRule, candidate: Evaluation, skill: Skill, champion: Champion | None
+    policy: Activation, rule: GateRule, candidate: AnyEvaluation, skill: Skill, champion: Champion | None
 ) -> tuple[bool, str]:
     """Return whether the candidate passes, and why."""
     if policy != "if_better":
         return policy == "always", f"the policy is {policy!r}, whatever the figures"
     nothing_to_lose = champion is None or champion.broken
-    weakness = _find_weakness(rule, candidate, skill, may_equal_majority=nothing_to_lose)
+    weakness = _find_weakness(rule, candidate, skill, may_equal_naive=nothing_to_lose)
     if weakness:
         return False, weakness
     if champion is None:
-        return True, f"no version is active yet, and {_beside_majority(candidate, skill)}"
+        return True, f"no version is active yet, and {_beside_naive(candidate, skill)}"
     if champion.contest is None:
         return champion.broken, f"version {champion.version}, the active one, {champion.problem}"
     return _compare(rule, champion.version, champion.contest)
 
 
-def _find_weakness(rule: GateRule, candidate: Evaluation, skill: Skill, *, may_equal_majority: bool) -> str | None:
+def _find_weakness(rule: GateRule, candidate: AnyEvaluation, skill: Skill, *, may_equal_naive: bool) -> str | None:
     """Return why a candidate is unfit regardless of the active version, or None."""
     if not skill.mean > rule.min_skill * skill.standard_error:
-        return (
-            f"no surer than the class frequencies: {candidate.decisive.name} lower by "
-            f"{skill.mean:.4f} ± {skill.standard_error:.4f}, the recipe wants {rule.min_skill:g} standard errors"
-        )
-    lead = candidate.accuracy - skill.majority.accuracy
-    if lead < 0 or (lead == 0 and not may_equal_majority):
-        return f"no better than the most frequent class: {_beside_majority(candidate, skill)}"
-    for name, report in candidate.per_class.items():
+        weaker, _ = _NAIVE[skill.naive]
+        gain = f"{shown(skill.mean)} ± {shown(skill.standard_error)}"
+        return f"{weaker} lower by {gain}, the recipe wants {rule.min_skill:g} standard errors"
+    ours, theirs = candidate.headline[0], skill.score.headline[0]
+    if not ours.is_better(theirs) and not (ours.value == theirs.value and may_equal_naive):
+        _, named = _NAIVE[skill.naive]
+        return f"no better than {named}: {_beside_naive(candidate, skill)}"
+    for name, report in candidate.per_class.items() if isinstance(candidate, Evaluation) else ():
         if report.support and report.recall < rule.min_recall:
             return f"recall of class {name!r} is {report.recall:.3f}, the recipe wants {rule.min_recall:.3f}"
     return None
 
 
-def _beside_majority(candidate: Evaluation, skill: Skill) -> str:
-    return f"accuracy {candidate.accuracy:.4f} against {skill.majority.accuracy:.4f} of the most frequent class"
+def _beside_naive(candidate: AnyEvaluation, skill: Skill) -> str:
+    _, named = _NAIVE[skill.naive]
+    return f"{_against(candidate.headline[0], skill.score.headline[0])} of {named}"
+
+
+def _against(ours: Metric, theirs: Metric) -> str:
+    return f"{ours.name} {ours.text} against {theirs.text}"
 
 
 def _compare(rule: GateRule, version: int, contest: Contest) -> tuple[bool, str]:
     """Return whether the candidate is better than the sound active version, and the compared figures."""
     candidate, champion = contest.candidate, contest.active
     ours, theirs = candidate.decisive, champion.decisive
-    figures = (
-        f"{ours.name} {ours.value:.4f} against {theirs.value:.4f} of version {version}, "
-        f"accuracy {candidate.accuracy:.4f} against {champion.accuracy:.4f}"
-    ) + _say_seen(contest, version)
-    if candidate.accuracy < champion.accuracy:
+    accuracies = candidate.headline[0], champion.headline[0]
+    figures = f"{_against(ours, theirs)} of version {version}, {_against(*accuracies)}" + _say_seen(contest, version)
+    if accuracies[1].is_better(accuracies[0]):
         return False, f"less accurate: {figures}"
     if not ours.is_better(theirs, rule.margin):
         direction = "higher" if ours.greater_is_better else "lower"
         margin = f" by more than {rule.margin:g}" if rule.margin else ""
         return False, f"{ours.name} is not {direction}{margin}: {figures}"
     if rule.margin_errors and not contest.mean > rule.margin_errors * contest.standard_error:
-        gain = f"{contest.mean:.4f} ± {contest.standard_error:.4f}"
+        gain = f"{shown(contest.mean)} ± {shown(contest.standard_error)}"
         return (
             False,
             f"{ours.name} is not better by more than {rule.margin_errors:g} standard errors, {gain}: {figures}",

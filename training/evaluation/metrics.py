@@ -1,4 +1,4 @@
-"""Compute metrics: an Evaluation from (N, K) probabilities and true classes.
+"""Compute metrics of a classification: an Evaluation from (N, K) probabilities and true classes.
 
 It must not know any model. Rows are processed in chunks, so memory is bounded for any number of rows.
 """
@@ -16,10 +16,15 @@ from modelstore import ClassReport, Evaluation
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 CALIBRATION_BINS = 15
 CHUNK_ROWS = 65_536
+NEIGHBOURS = 5  # of the baseline KNN
 
 Split = Literal["train", "validation", "test"]
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
+Answers = Floats
+"""What a model answers: probabilities (N, K), or values (N, 1)."""
+Pieces = Iterable[tuple[Answers, Any]]
+"""Answers (n, ...) with their truths (n,), chunk by chunk."""
 
 
 def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Split) -> Evaluation:

@@ -33,9 +33,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 mpl.rcParams["text.parse_math"] = False  # names may hold `$`
 
 
-def loss_curves(history: Sequence[EpochMetrics], title: str) -> bytes:
+def loss_curves(history: Sequence[EpochMetrics], title: str, unit: str = "nats") -> bytes:
     """Draw the training and, if present, the validation loss over the epochs, on a logarithmic axis."""
-    figure, axes = _figure(title, "epoch", "loss (nats, logarithmic)")
+    figure, axes = _figure(title, "epoch", f"loss ({unit}, logarithmic)")
     epochs = [metrics.epoch for metrics in history]
     axes.plot(epochs, [metrics.train_loss for metrics in history], color=COLOURS[0], label="training")
     validation = {m.epoch: m.validation_loss for m in history if m.validation_loss is not None}
@@ -85,7 +85,7 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
     labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
     figure, axes = _figure(title, labels[0], labels[1])
     _shade(axes, predict, rows.x, len(rows.classes))
-    shown = rows.rows(np.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS)).astype(np.int64))
+    shown = rows.rows(_spread(len(rows)))
     for number in range(len(rows.classes)):
         points = shown.x[shown.y == number].astype(np.float64)  # matplotlib computes in the type of its input
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
@@ -94,6 +94,37 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
     for text, name in zip(legend.get_texts(), rows.classes, strict=True):
         text.set_text(_shorten(name, MAX_TICK))  # set later: legend() omits labels that begin with an underscore
     return _png(figure)
+
+
+def predicted_values(predict: Predict, rows: Dataset, target: str, title: str) -> bytes:
+    """Draw the predicted against the true values of at most 5,000 rows, and the line on which they are equal."""
+    truth, predicted = _values(predict, rows)
+    figure, axes = _figure(title, f"true {target}", f"predicted {target}")
+    axes.scatter(truth, predicted, s=14, c=COLOURS[0], alpha=0.6, edgecolors="none")
+    middle = float(np.median(truth))
+    axes.axline((middle, middle), slope=1, color="black", linewidth=1.2)
+    axes.grid(alpha=0.25)
+    return _png(figure)
+
+
+def residuals(predict: Predict, rows: Dataset, target: str, title: str) -> bytes:
+    """Draw true minus predicted values over the predicted ones, of at most 5,000 rows."""
+    truth, predicted = _values(predict, rows)
+    figure, axes = _figure(title, f"predicted {target}", f"residual: true - predicted {target}")
+    axes.scatter(predicted, truth - predicted, s=14, c=COLOURS[1], alpha=0.6, edgecolors="none")
+    axes.axhline(0, color="black", linewidth=1.2)
+    axes.grid(alpha=0.25)
+    return _png(figure)
+
+
+def _values(predict: Predict, rows: Dataset) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return true and predicted values of evenly spread rows, both (n,)."""
+    shown = rows.rows(_spread(len(rows)))
+    return shown.y.astype(np.float64), predict(shown.x)[:, 0].astype(np.float64)
+
+
+def _spread(rows: int) -> npt.NDArray[np.int64]:
+    return np.linspace(0, rows - 1, min(rows, MAX_POINTS)).astype(np.int64)
 
 
 def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int) -> None:

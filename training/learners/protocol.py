@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +20,22 @@ from training.data.dataset import Dataset
 CHUNK_ROWS = 65_536
 
 Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
-"""Function from raw features, float32 or float64 (N, F), to predictions, float32 (N, K): class probabilities."""
+"""Function from cells, float32 or float64 (N, W), to float32: class probabilities (N, K), or values (N, 1)."""
 
 Event = EpochMetrics | Notice
+
+ProbedFigure = Literal["test_accuracy", "test_rmse"]
 
 Report = Callable[[Event], None]
 """Function that receives the events of a training as they happen; an exception that it raises ends the training."""
 
 
 class Probe(NamedTuple):
-    """Measures the model's accuracy every `epochs` epochs, for reports only."""
+    """Measures the model every `epochs` epochs, for reports only; `figure` is the field of `EpochMetrics`."""
 
     epochs: int
-    accuracy: Callable[[Predict], float]
+    figure: ProbedFigure
+    measure: Callable[[Predict], float]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Fitted:
     """The result of a learner.
 
     Attributes:
-        module: one function from raw features, float32 (N, F), to predictions, float32 (N, K), which
+        module: one function from raw features, float32 (N, F), to predictions, float32 (N, K) or (N, 1), which
             `torch.jit.script` accepts; in evaluation mode.
         history: metrics of the epochs, first to last; empty for a learner without epochs.
     """

@@ -16,7 +16,7 @@ from app.lifecycle import Lifetime
 from app.registry.registry import ModelRegistry
 from app.telemetry.exposition import Exposition
 from app.telemetry.prometheus import CONTENT_TYPE
-from modelstore.evaluation import Evaluation
+from modelstore.evaluation import AnyEvaluation
 
 
 class Live(BaseModel):
@@ -44,7 +44,7 @@ class ActiveMetrics(BaseModel):
     """The full evaluation of the serving version: confusion matrix and per-class report for each split."""
 
     version: int
-    metrics: dict[str, Evaluation]
+    metrics: dict[str, AnyEvaluation]
 
 
 class ActiveMetricsByModel(RootModel[dict[str, ActiveMetrics]]):

@@ -14,6 +14,7 @@ from app.api.schemas.models import (
     Figures,
     ModelInfo,
     State,
+    ValueFigures,
     VersionBrief,
     VersionHistory,
     VersionInfo,
@@ -24,9 +25,10 @@ from app.registry.errors import VersionNotFound
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel
-from modelstore import BrokenVersion, Manifest, ModelVersion
+from modelstore import BrokenVersion, Manifest, ModelVersion, Task
 from modelstore.names import RESERVED
 
+_FIGURES: dict[Task, type[Figures | ValueFigures]] = {"classification": Figures, "regression": ValueFigures}
 _UNKNOWN: dict[str, object] = {
     "created": None,
     "metrics": {},
@@ -136,7 +138,7 @@ def _origin(manifest: Manifest) -> dict[str, object]:
     """Return the fields of a history entry that come from the manifest."""
     lineage = manifest.lineage
     figures = {
-        split: Figures.model_validate(evaluation, from_attributes=True)
+        split: _FIGURES[manifest.task].model_validate(evaluation, from_attributes=True)
         for split, evaluation in manifest.metrics.items()
     }
     return {

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import without_null
-from modelstore import Baseline, Evaluation, Feature, GateReport, LeftOut, Lineage, Manifest, Target, Task
+from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, LeftOut, Lineage, Manifest, Target, Task
 from modelstore.typical import RawValue, typical_row
 
 MAX_VERSION = 999_999_999
@@ -82,7 +82,7 @@ class ModelInfo(BaseModel):
     features: tuple[Feature, ...]
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
-    metrics: dict[str, Evaluation]
+    metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -105,15 +105,15 @@ class VersionInfo(BaseModel):
     features: tuple[Feature, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: MissingValues = ()
-    metrics: dict[str, Evaluation] = {}
-    baselines: dict[str, Baseline] = {}
+    metrics: dict[str, AnyEvaluation] = {}
+    baselines: dict[str, AnyBaseline] = {}
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
 
 
 class Figures(BaseModel):
-    """Metrics of a version on one split; log loss in nats."""
+    """Metrics of a version of a classification on one split; log loss in nats."""
 
     rows: int
     accuracy: float
@@ -121,6 +121,16 @@ class Figures(BaseModel):
     log_loss: float
     brier: float
     calibration_error: float
+
+
+class ValueFigures(BaseModel):
+    """Metrics of a version of a regression on one split, in the unit of the target."""
+
+    rows: int
+    rmse: float
+    mae: float
+    r2: float
+    median_absolute_error: float
 
 
 class VersionBrief(BaseModel):
@@ -144,7 +154,7 @@ class VersionBrief(BaseModel):
     previous: bool
     serving: bool
     reason: str | None
-    metrics: dict[str, Figures]
+    metrics: dict[str, Figures | ValueFigures]
     gate: GateReport | None
     parent: int | None
     job: str | None

@@ -11,7 +11,7 @@ from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
 from modelstore import ColumnType, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
 from modelstore.data_options import RareClasses, Split
-from modelstore.evaluation import Evaluation
+from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
 
 
@@ -98,7 +98,7 @@ class JobInfo(JobBrief):
     rare_classes: RareClasses
     missing_values: tuple[str, ...] | None
     left_out: tuple[LeftOut, ...]
-    metrics: dict[str, Evaluation]
+    metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     log: tuple[str, ...]
 

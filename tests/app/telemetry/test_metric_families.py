@@ -8,6 +8,7 @@ from app.telemetry.prometheus import CONTENT_TYPE
 from app.telemetry.version_counters import CountsByVersion
 from tests.app.telemetry.figures import counts, text
 from tests.fakes import MeanModel, manifest_for
+from tests.modelstore.samples import sample_regression
 
 
 def test_every_family_has_a_help_text_and_the_prefix_even_without_samples() -> None:
@@ -38,6 +39,17 @@ def test_version_that_serves_is_shown_with_its_manifest() -> None:
     assert shown["tabserve_model_load_duration_seconds"] == {("means", "3"): [0.25]}
     assert list(shown["tabserve_model_info"]) == [("means", "3", manifest.sha256, manifest.platform, "cpu")]
     assert shown["tabserve_model_log_loss"] == {("means", "3", "test"): [0.25]}
+    assert shown.keys() <= FAMILIES.keys()
+
+
+def test_a_regression_is_shown_with_its_own_figures() -> None:
+    serving = ServingVersion(sample_regression(), 3, "cpu", 0.25)
+
+    shown = of_models([ModelState("petals", 3, serving)], CountsByVersion().figures)
+
+    assert shown["tabserve_model_rmse"] == {("petals", "3", "test"): [2.5]}
+    assert shown["tabserve_model_r2"] == {("petals", "3", "test"): [0.75]}
+    assert "tabserve_model_accuracy" not in shown
     assert shown.keys() <= FAMILIES.keys()
 
 

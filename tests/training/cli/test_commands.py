@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
-from tests.training.samples import DATA, PROJECT, clouds, command, write_csv
+from tests.training.samples import DATA, PROJECT, classified, clouds, command, write_csv
 from training.cli.commands import app
 
 
@@ -114,7 +114,8 @@ def test_two_versions_stand_side_by_side(models: Path) -> None:
     shown = invoke("compare", "clouds", 1, 2, "--models-dir", models)
 
     lines = shown.stdout.splitlines()
-    first, second = (ModelRepository(models).find("clouds", version).manifest().metrics["test"] for version in (1, 2))
+    store = ModelRepository(models)
+    first, second = (classified(store.find("clouds", version).manifest().metrics["test"]) for version in (1, 2))
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert any(f"{first.accuracy:.4f}" in line and f"{second.accuracy:.4f}" in line for line in lines)
     assert "of 50 test rows are answered differently; only version 1 is right about " in shown.stdout

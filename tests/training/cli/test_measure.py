@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from modelstore import InvalidName, ModelRepository, UnknownModel, UnknownVersion
-from tests.training.samples import clouds, recipe, write_csv
+from tests.training.samples import classified, clouds, recipe, write_csv
 from training.cli.measure import report_comparison, report_reproduction, report_version, stored_recipe
 from training.config.run import DataPlaces
 from training.errors import DatasetError
@@ -31,7 +31,7 @@ def report(folder: Path, version: int | None, name: str = "clouds", data: Path |
 
 @pytest.mark.parametrize(("asked", "shown"), [(None, 2), (1, 1), (2, 2)])
 def test_a_stored_version_is_measured_anew(folder: Path, asked: int | None, shown: int) -> None:
-    stored = ModelRepository(folder / "models").find("clouds", shown).manifest().metrics["test"]
+    stored = classified(ModelRepository(folder / "models").find("clouds", shown).manifest().metrics["test"])
 
     text = report(folder, asked)
 

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from modelstore import ModelRepository
+from modelstore import ModelRepository, ValuePrediction, compare_versions, write_values
+from tests.modelstore.samples import MODEL, sample_regression
+from tests.training.samples import classified
 from training.cli.report import (
     print_comparison,
     print_cross_validation,
     print_evaluation,
     print_recipes,
+    print_two_versions,
     print_versions,
+    split_title,
 )
 from training.config.recipe import BUILT_IN, load_recipe
 from training.evaluation.scores import MethodScore, Spread
@@ -43,7 +47,7 @@ def store(two_versions: Path) -> ModelRepository:
 
 
 def test_an_evaluation_shows_counts_and_figures(console: Console, store: ModelRepository) -> None:
-    test = store.find("clouds", 2).manifest().metrics["test"]
+    test = classified(store.find("clouds", 2).manifest().metrics["test"])
 
     print_evaluation(console, test, "clouds version 2")
 
@@ -57,8 +61,38 @@ def test_a_comparison_puts_the_network_beside_knn(console: Console, store: Model
     print_comparison(console, manifest)
 
     knn = manifest.baselines["knn"]
-    assert row(console, "knn") == [f"{knn.accuracy:.4f}", f"{knn.log_loss:.4f}"]
-    assert row(console, "clouds (this network)")[1] == f"{manifest.metrics['test'].log_loss:.4f}"
+    assert row(console, "knn") == [metric.text for metric in knn.headline]
+    assert row(console, "clouds (this network)")[1] == manifest.metrics["test"].decisive.text
+
+
+def test_a_regression_shows_its_errors_and_their_unit(console: Console, repository: ModelRepository) -> None:
+    found = repository.publish(sample_regression(), MODEL)
+
+    print_evaluation(console, found.manifest().metrics["test"], split_title(found, found.manifest()))
+    print_comparison(console, found.manifest())
+    print_versions(console, repository)
+
+    title = "petals version 1, test split, errors in g"
+    assert f"{title}: R2 0.7500, RMSE 2.5000, MAE 2.0000, median absolute error 1.5000" in text(console)
+    assert row(console, "mean") == ["0.0000", "5.0000"]
+    assert row(console, "petals")[2:4] == ["R2 0.7500, RMSE 2.5000", "8"]
+
+
+def test_two_regressors_are_shown_with_their_largest_differences(console: Console, repository: ModelRepository) -> None:
+    answers = ([(2, 10.0, 11.0), (3, 20.0, 20.0)], [(2, 10.0, 10.5), (3, 20.0, 26.125)])
+    versions = [
+        repository.publish(
+            sample_regression(),
+            MODEL,
+            {"test_predictions.csv": write_values((line, ValuePrediction(*values)) for line, *values in rows)},
+        )
+        for rows in answers
+    ]
+
+    print_two_versions(console, compare_versions(*versions))
+
+    assert "version 1 is closer to the truth in 1, version 2 in 1 (sign test: p = 1)" in " ".join(text(console).split())
+    assert row(console, "3") == ["20", "20", "26.125"]
 
 
 def test_the_list_marks_the_active_version_and_names_a_broken_one(console: Console, store: ModelRepository) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.training.samples import DATA, clouds, recipe, run, write_csv
+from tests.training.samples import DATA, classified, clouds, recipe, run, write_csv
 from training.cli.fit import SUCCEEDED, FitRequest, fit
 from training.config.recipe import BUILT_IN
 from training.config.run import Folders
@@ -33,7 +33,7 @@ def test_scalars_and_hyper_parameters_are_written(tmp_path: Path) -> None:
     written = EventAccumulator(str(folder)).Reload()
     assert [point.step for point in written.Scalars("loss/train")] == [1, 2, 3, 4]
     assert {"loss/validation", "learning_rate", "gradient_norm", "test/accuracy"} <= set(written.Tags()["scalars"])
-    assert written.Scalars("test/log_loss")[0].value == pytest.approx(result.metrics["test"].log_loss)
+    assert written.Scalars("test/log_loss")[0].value == pytest.approx(classified(result.metrics["test"]).log_loss)
     assert "_hparams_/session_start_info" in written.summary_metadata
 
 

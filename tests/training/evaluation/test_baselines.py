@@ -2,32 +2,37 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.training.samples import clouds, shuffled_labels
-from training.evaluation.baselines import MAX_ROWS, describe_sample, fit, quick, score, thorough
+from modelstore import Baseline, RegressionBaseline
+from tests.training.samples import clouds, shuffled_labels, slope
+from training.evaluation.baselines import MAX_ROWS, describe_sample, fit, fit_naive, score
+from training.evaluation.classification import Classification
+from training.evaluation.cross_validation import methods
 
 
 def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
     train, test = clouds(90, classes=3), clouds(30, classes=3, seed=1)
 
-    for name, model in thorough(seed=0).items():
+    for name, model in methods(train, seed=0).items():
         answer = fit(model, train)(test.x)
         assert answer.shape == (30, 3), name
         assert answer.sum(axis=1) == pytest.approx(np.ones(30)), name
 
 
 def test_every_baseline_but_the_majority_separates_the_clouds() -> None:
-    scores = score(thorough(seed=0), clouds(90, classes=3, spread=0.5), clouds(30, classes=3, seed=1, spread=0.5))
+    scores = score(clouds(90, classes=3, spread=0.5), clouds(30, classes=3, seed=1, spread=0.5))
 
-    assert {name for name, baseline in scores.items() if baseline.accuracy > 0.95} == set(scores) - {"majority"}
+    right = {name for name, found in scores.items() if isinstance(found, Baseline) and found.accuracy > 0.95}
+    assert right == set(scores) - {"majority"}
 
 
 def test_the_majority_answers_the_training_frequencies() -> None:
     train = clouds(60).rows(np.arange(45) // 3 * 4 % 60)
     frequency = np.bincount(train.y, minlength=2) / len(train)
 
-    assert fit(quick()["majority"], train)(train.x)[0] == pytest.approx(frequency)
+    assert fit_naive(train)(train.x)[0] == pytest.approx(frequency)
 
 
 def test_knn_is_five_neighbours_on_standardised_features() -> None:
@@ -37,25 +42,46 @@ def test_knn_is_five_neighbours_on_standardised_features() -> None:
     mean, scale = train.x.mean(axis=0), train.x.std(axis=0)
     reference = KNeighborsClassifier(5).fit((train.x - mean) / scale, train.y).predict_proba((test.x - mean) / scale)
 
-    np.testing.assert_allclose(fit(quick()["knn"], train)(test.x), reference)
+    np.testing.assert_allclose(fit(Classification().baselines()["knn"], train)(test.x), reference)
 
 
 def test_a_class_without_training_rows_gets_probability_zero() -> None:
     train = clouds(60, classes=3)
     without = train.rows(np.flatnonzero(train.y != 1))
 
-    assert (fit(quick()["logistic_regression"], without)(train.x)[:, 1] == 0).all()
+    assert (fit(Classification().baselines()["logistic_regression"], without)(train.x)[:, 1] == 0).all()
 
 
 def test_of_many_rows_the_majority_sees_all_test_rows_and_the_others_some() -> None:
     train, test = clouds(60), clouds(MAX_ROWS + 1000, spread=0.1)
     test.y[::2] = 1  # all of the second cloud's class, so only every second row looks right
-    models = {name: quick()[name] for name in ("majority", "logistic_regression")}
 
-    scores = score(models, train, test)
+    scores = score(train, test)
 
-    assert scores["majority"].accuracy == 0  # of two equal classes it says the first
-    assert scores["logistic_regression"].accuracy == pytest.approx(0.5, abs=0.01)
+    right = {name: found.accuracy for name, found in scores.items() if isinstance(found, Baseline)}
+    assert right["majority"] == 0  # of two equal classes it says the first
+    assert right["logistic_regression"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_every_baseline_of_a_regression_answers_with_values() -> None:
+    train, test = slope(200), slope(50, seed=1)
+
+    for name, model in methods(train, seed=0).items():
+        assert fit(model, train)(test.x).shape == (50, 1), name
+    assert list(methods(train, seed=0)) == ["knn", "ridge", "mean", "mlp_regressor"]
+
+
+def test_the_mean_answers_that_of_the_training_rows_and_ridge_is_scikit_learns() -> None:
+    train, test = slope(200), slope(50, seed=1)
+    mean, scale = train.x.mean(axis=0), train.x.std(axis=0)
+    reference = Ridge().fit((train.x - mean) / scale, train.y).predict((test.x - mean) / scale)
+
+    scores = score(train, test)
+
+    np.testing.assert_allclose(fit_naive(train)(test.x), train.y.mean())
+    errors = {name: found.rmse for name, found in scores.items() if isinstance(found, RegressionBaseline)}
+    assert errors["ridge"] == pytest.approx(np.sqrt(((reference - test.y) ** 2).mean()), rel=1e-4)
+    assert errors["mean"] == pytest.approx(np.sqrt(((train.y.mean() - test.y) ** 2).mean()))
 
 
 def test_it_says_so_if_the_baselines_see_fewer_rows() -> None:

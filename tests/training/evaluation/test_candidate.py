@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modelstore import EpochMetrics, Notice, Target
-from tests.training.samples import clouds, collect, ignore, recipe, shuffled_labels
+from tests.training.samples import classified, clouds, collect, ignore, recipe, shuffled_labels, slope, valued
 from training.config.recipe import GateRule
 from training.data.dataset import Dataset
 from training.data.splits import Splits
@@ -27,7 +27,7 @@ def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:
         "validation": 20,
         "test": 40,
     }
-    assert candidate.metrics["test"].accuracy > 0.95
+    assert classified(candidate.metrics["test"]).accuracy > 0.95
     assert set(candidate.baselines) == {"knn", "logistic_regression", "majority"}
 
 
@@ -86,5 +86,45 @@ def test_shuffled_labels_show_no_skill(seed: int) -> None:
     train, test = (shuffled_labels(clouds(rows), seed) for rows in (100, 40))
 
     candidate = train_candidate(recipe(epochs=10, seed=seed), splits(train, test), ignore)
+
+    assert candidate.skill.mean < GateRule().min_skill * candidate.skill.standard_error
+
+
+def values(train: Dataset, test: Dataset) -> Splits:
+    return Splits(train, test, {"slope.csv": "0" * 64}, (), Target(name="y", type="numeric"))
+
+
+def test_a_regression_is_measured_on_every_split_and_beside_its_baselines() -> None:
+    reporting = recipe(epochs=60, validation_fraction=0.2).model_copy(update={"report_every": 20})
+    train, test = slope(200), slope(80, seed=1)
+
+    candidate = train_candidate(reporting, values(train, test), ignore)
+
+    assert set(candidate.metrics) == {"train", "validation", "test"}
+    assert valued(candidate.metrics["test"]).r2 > 0.95
+    assert set(candidate.baselines) == {"knn", "ridge", "mean"}
+    assert candidate.skill.naive == "mean"
+    gains = (test.y - train.y.mean()) ** 2 - (test.y - candidate.predict(test.x)[:, 0]) ** 2
+    assert candidate.skill.mean == pytest.approx(gains.mean(), rel=1e-6)
+    assert candidate.skill.standard_error == pytest.approx(gains.std(ddof=1) / math.sqrt(80), rel=1e-6)
+    probed = [metrics.test_rmse for metrics in candidate.history if metrics.test_rmse is not None]
+    assert len(probed) == 3
+    assert probed[-1] == pytest.approx(valued(candidate.metrics["test"]).rmse)
+
+
+def test_a_test_row_whose_value_overflows_is_named() -> None:
+    train, test = slope(100), slope(40, seed=1)
+    train.x[:] = train.x * 1e-3
+    test.x[6] = 3e38
+
+    with pytest.raises(DatasetError, match="test split, line 8: values so far outside the training range"):
+        train_candidate(recipe(), values(train, test), ignore)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shuffled_values_show_no_skill(seed: int) -> None:
+    train, test = (shuffled_labels(slope(rows), seed) for rows in (100, 40))
+
+    candidate = train_candidate(recipe(epochs=10, seed=seed), values(train, test), ignore)
 
     assert candidate.skill.mean < GateRule().min_skill * candidate.skill.standard_error

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.training.samples import clouds, recipe, settings, shuffled_labels
+from tests.training.samples import clouds, recipe, settings, shuffled_labels, slope
 from training.errors import DatasetError
 from training.evaluation.cross_validation import cross_validate, predict_unseen
 from training.evaluation.scores import summarise
@@ -44,3 +44,16 @@ def test_early_stopping_takes_its_validation_rows_from_the_fold() -> None:
 def test_fewer_rows_of_a_class_than_folds_are_refused() -> None:
     with pytest.raises(DatasetError, match="at least 10 training rows of each class for 10 folds"):
         list(cross_validate(recipe(), clouds(18), fold_seed=0))
+
+
+def test_a_regression_is_cross_validated_beside_its_own_baselines() -> None:
+    summary = {score.method: score for score in summarise(cross_validate(recipe(epochs=60), slope(120), 0, folds=3))}
+
+    assert list(summary) == ["CloudNet", "knn", "ridge", "mean", "mlp_regressor"]
+    assert set(summary["ridge"].figures) == {"R2", "RMSE"}
+    assert summary["CloudNet"].figures["RMSE"].mean < 0.5 * summary["mean"].figures["RMSE"].mean
+
+
+def test_fewer_rows_of_a_regression_than_folds_are_refused() -> None:
+    with pytest.raises(DatasetError, match="at least 10 training rows for 10 folds"):
+        list(cross_validate(recipe(), slope(9), fold_seed=0))

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modelstore import Activation, Baseline, Evaluation, GateReport
-from tests.training.samples import DATA, ignore, shuffled_labels
+from modelstore import Activation, Baseline, Evaluation, GateReport, RegressionBaseline, RegressionEvaluation
+from tests.training.samples import DATA, classified, ignore, shuffled_labels
 from training.config.recipe import BUILT_IN, GateRule, Recipe, load_recipe
 from training.data.splits import Splits, load_splits
+from training.errors import RecipeError
 from training.evaluation.candidate import Candidate
-from training.evaluation.gate import Champion, Contest, Skill, decide
+from training.evaluation.gate import Champion, Contest, Skill, decide, require_metric
 from training.evaluation.metrics import evaluate
 from training.pipeline import train_candidate
 
@@ -153,6 +154,63 @@ def test_always_and_never_do_not_look_at_the_figures(policy: Activation, *, pass
     assert passes(BETTER, None, policy) is passed
 
 
+# Regressions
+
+MEAN = RegressionBaseline(rmse=10.0, r2=-0.01)
+USEFUL = Skill(40.0, 10.0, MEAN, "mean")
+
+
+def errors_of(rmse: float) -> RegressionEvaluation:
+    """Return the evaluation of ten rows whose truths have a standard deviation of 10."""
+    fields = {"mae": rmse / 2, "median_absolute_error": rmse / 3, "r2": 1 - rmse**2 / 100}
+    return RegressionEvaluation(split="test", rows=10, rmse=rmse, **fields)
+
+
+def judge_values(
+    rmse: float, active: float | None = None, *, skill: Skill = USEFUL, error: float = 0.0, **rule: float
+) -> GateReport:
+    contest = Contest(errors_of(rmse), errors_of(active), active**2 - rmse**2, error) if active else None
+    champion = Champion(3, contest) if contest else None
+    return decide("if_better", GateRule.model_validate(rule), errors_of(rmse), skill, champion)
+
+
+def test_a_first_regression_passes_if_it_beats_the_mean_by_three_standard_errors() -> None:
+    passed = judge_values(7.0)
+    refused = judge_values(7.0, skill=Skill(29.0, 10.0, MEAN, "mean"))
+
+    assert passed.passed
+    assert passed.reason == "no version is active yet, and R2 0.5100 against -0.0100 of the mean"
+    assert (passed.candidate_rmse, passed.active_rmse, passed.candidate_log_loss) == (7.0, None, None)
+    assert not refused.passed
+    assert refused.reason == (
+        "no better than the mean: mean squared error lower by 29.0000 ± 10.0000, the recipe wants 3 standard errors"
+    )
+
+
+def test_a_regression_replaces_a_version_with_a_larger_error_only() -> None:
+    better, equal, worse = judge_values(6.0, 7.0), judge_values(7.0, 7.0), judge_values(8.0, 7.0)
+
+    assert better.passed
+    assert better.reason == "better: RMSE 6.0000 against 7.0000 of version 3, R2 0.6400 against 0.5100"
+    assert (better.candidate_rmse, better.active_rmse) == (6.0, 7.0)
+    assert not equal.passed
+    assert not worse.passed
+
+
+def test_the_margins_of_a_regression_are_in_its_unit_and_in_standard_errors() -> None:
+    assert judge_values(6.0, 7.0, margin=0.9).passed
+    assert not judge_values(6.0, 7.0, margin=1.1).passed
+    assert judge_values(6.0, 7.0, error=12.0, margin_errors=1.0).passed  # the gain is 49 - 36
+    assert not judge_values(6.0, 7.0, error=14.0, margin_errors=1.0).passed
+
+
+def test_a_rule_that_names_the_other_tasks_metric_is_refused() -> None:
+    require_metric(GateRule(metric="rmse"), "regression", "diabetes")
+    require_metric(GateRule(), "classification", "iris")
+    with pytest.raises(RecipeError, match=r"gate\.metric: expected 'rmse' for a regression, or none, got 'log_loss'"):
+        require_metric(GateRule(metric="log_loss"), "regression", "diabetes")
+
+
 # With real trainings of the built-in models
 
 NAMES = ("cancer", "iris", "blobs")
@@ -171,7 +229,7 @@ def trained(recipe: Recipe, splits: Splits, seed: int = 0) -> Candidate:
 def judge_trained(
     recipe: Recipe, candidate: Candidate, active: Evaluation | None, policy: Activation = "if_better"
 ) -> GateReport:
-    measured = candidate.metrics["test"]
+    measured = classified(candidate.metrics["test"])
     return decide(policy, recipe.gate, measured, candidate.skill, champion(measured, active) if active else None)
 
 
@@ -204,7 +262,7 @@ def test_an_equal_model_is_promoted_only_if_the_policy_says_always(policy: Activ
     recipe, splits = built_in("iris")
     first, again = (trained(recipe, splits) for _ in range(2))
 
-    report = judge_trained(recipe, again, first.metrics["test"], policy)
+    report = judge_trained(recipe, again, classified(first.metrics["test"]), policy)
 
     assert report.candidate_log_loss == report.active_log_loss
     assert report.passed is passed

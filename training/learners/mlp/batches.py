@@ -25,7 +25,7 @@ class Chunk(NamedTuple):
 
     Attributes:
         x: encoded rows, and ones in the last column, float32 (n, E + 1).
-        y: class indices, int64 (1, n).
+        y: class indices, int64, or standardised values, float32 (1, n).
         share: weight of each row in the mean loss of its batch, float32 (n,); the weights of a batch sum to 1.
     """
 
@@ -45,7 +45,7 @@ class Batches:
     """The batches of one epoch, reshuffled at each iteration.
 
     Args:
-        dataset: the rows.
+        dataset: the rows, with targets as the loss wants them.
         encoder: encodes the rows, exactly as in the published model.
         weights: weight of each class, (K,); None weights all rows equally.
         batch_size: rows per batch; 0 is the full batch, unshuffled.

@@ -21,8 +21,12 @@ LOST = 1000.0
 
 
 def loss_of_guessing(classes: int) -> float:
-    """Return the log loss of giving every class the same probability, in nats."""
-    return math.log(classes)
+    """Return the loss of an answer without any knowledge, in the unit of the training's losses.
+
+    It is the log loss of giving every class the same probability, in nats; without classes, the squared error of the
+    target's mean, in variances of the target.
+    """
+    return math.log(classes) if classes else 1.0
 
 
 def find_problems(history: Sequence[EpochMetrics], guessing: float, patience: int = 0) -> tuple[str, ...]:

@@ -12,15 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
-from training.learners.mlp.batches import Batches, class_weights
+from training.learners.mlp.batches import Batches
 from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
 from training.learners.mlp.gradient import FlatMLP
-from training.learners.mlp.network import MLP, Classifier
+from training.learners.mlp.network import MLP
+from training.learners.mlp.objectives import Objective, objective_for
 from training.learners.mlp.optimizers import optimizer_for
 from training.learners.mlp.schedules import rates
 from training.learners.protocol import Fitted, Probe, Report, predictor
@@ -45,11 +46,11 @@ class MLPLearner:
         """Fit encoder and network; see `Learner.fit`."""
         settings, history = self._settings, []
         report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
-        encoder, classifier, model = _initialise(train, settings)
-        weights = class_weights(train) if settings.class_weights == "balanced" else None
-        rows = replace(train, x=teach_other(train.columns, train.x, settings.seed))
-        batches = Batches(rows, encoder, weights, settings.batch_size, settings.seed)
-        held_out = Batches(validation, encoder, weights) if validation else None
+        objective = objective_for(train, settings)
+        encoder, module, model = _initialise(train, objective, settings)
+        rows = replace(objective.prepare(train), x=teach_other(train.columns, train.x, settings.seed))
+        batches = Batches(rows, encoder, objective.weights, settings.batch_size, settings.seed)
+        held_out = Batches(objective.prepare(validation), encoder, objective.weights) if validation else None
         optimizer, schedule = optimizer_for(model.parameters, settings), rates(settings)
         best = _BestEpoch(model.parameters, settings.patience if validation else 0)
         progress, rate = _Progress(settings.epochs, len(train), report), next(schedule)
@@ -60,8 +61,7 @@ class MLPLearner:
             for batch in batches:
                 model.gradient.zero_()
                 for x, y, share in batch.chunks:  # their gradients add up to that of the batch
-                    log_p = model.forward(x, training=True)  # (K, n)
-                    loss = model.loss(log_p, y, share)
+                    loss = model.loss(model.forward(x, training=True), y, share)
                     model.backward(y, share)
                     total.add_(loss, alpha=batch.rows)
                     progress.advance(x.shape[0])
@@ -71,9 +71,9 @@ class MLPLearner:
             metrics = progress.metrics(
                 train_loss=float(total) / len(train),
                 validation_loss=_mean_loss(model, held_out) if held_out else None,
-                test_accuracy=_measure_probe(probe, epoch, model, classifier),
                 learning_rate=rate,
                 gradient_norm=float(torch.linalg.vector_norm(model.gradient)),
+                **_measure_probe(probe, epoch, model, module),
             )
             require_converging(metrics, loss_of_guessing(len(train.classes)), settings.lr)
             history.append(metrics)
@@ -85,18 +85,18 @@ class MLPLearner:
             rate = schedule.send(watched)
         best.restore()
         model.write_back()
-        return Fitted(classifier.eval(), tuple(history))
+        return Fitted(module.eval(), tuple(history))
 
 
-@torch.inference_mode(mode=False)  # the classifier outlives the training
-def _initialise(train: Dataset, settings: TrainingSettings) -> tuple[Encoder, Classifier, FlatMLP]:
-    """Return the fitted encoder, the classifier with initial weights, and its network in the flat form for training."""
+@torch.inference_mode(mode=False)  # the module outlives the training
+def _initialise(train: Dataset, objective: Objective, settings: TrainingSettings) -> tuple[Encoder, nn.Module, FlatMLP]:
+    """Return the fitted encoder, the module with initial weights, and its network in the flat form for training."""
     encoder = fit_encoder(train)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
         net = MLP(encoder.width, len(train.classes), settings.hidden, settings.dropout)
         for_dropout = torch.Generator().set_state(torch.default_generator.get_state())
-    return encoder, Classifier(encoder, net), FlatMLP(net, settings.dropout, for_dropout)
+    return encoder, objective.module(encoder, net), FlatMLP(net, settings.dropout, for_dropout, objective.loss)
 
 
 def _mean_loss(model: FlatMLP, rows: Batches) -> float:
@@ -106,11 +106,12 @@ def _mean_loss(model: FlatMLP, rows: Batches) -> float:
     return float(total)
 
 
-def _measure_probe(probe: Probe | None, epoch: int, model: FlatMLP, classifier: Classifier) -> float | None:
+def _measure_probe(probe: Probe | None, epoch: int, model: FlatMLP, module: nn.Module) -> dict[str, float]:
+    """Return the probe's figure by its field of `EpochMetrics`, in the epochs in which it is due."""
     if not probe or epoch % probe.epochs:
-        return None
+        return {}
     model.write_back()
-    return probe.accuracy(predictor(classifier))
+    return {probe.figure: probe.measure(predictor(module))}
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron, and the classifier of encoder, network and link function.
+"""The multi-layer perceptron, and the classifier or regressor of encoder, network and link function.
 
 They must not know data or training. All three tutorial networks are this class: CancerNet is 9-15-15-1 (recipe
 `cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F inputs of the
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.preprocessing.encoder import Encoder
+from training.preprocessing.scaler import StandardScaler
 
 
 class MLP(nn.Module):
@@ -16,7 +17,7 @@ class MLP(nn.Module):
 
     Args:
         features: F.
-        classes: K, at least 2.
+        classes: K, at least 2; 0 for a regression, which has one output.
         hidden: width of each hidden layer; () is logistic regression.
         dropout: probability of dropping an activation of the last hidden layer.
     """
@@ -32,7 +33,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(self.widths[-2], self.widths[-1]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, 1) for two classes, (N, K) for more, from encoded rows (N, F)."""
+        """Return logits (N, 1) for two classes, (N, K) for more, or standardised values (N, 1), from encoded rows."""
         logits: Tensor = self.layers(x)
         return logits
 
@@ -61,6 +62,43 @@ class Classifier(nn.Module):
         return probabilities  # (N, K)
 
 
+class ValueLink(nn.Module):
+    """Convert the one output of a regression to the unit of the target.
+
+    Attributes:
+        mean: (1,) float32, of the target in the training rows.
+        scale: (1,) float32, its standard deviation.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, target: StandardScaler) -> None:
+        super().__init__()
+        self.register_buffer("mean", target.mean)
+        self.register_buffer("scale", target.scale)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Return values (N, 1) from standardised values (N, 1)."""
+        return outputs * self.scale + self.mean
+
+
+class Regressor(nn.Module):
+    """Cells to values: encoder, network and link as one function."""
+
+    def __init__(self, encoder: Encoder, net: MLP, target: StandardScaler) -> None:
+        super().__init__()
+        self.expand = encoder.expand
+        self.scaler = encoder.scaler
+        self.net = net
+        self.link = ValueLink(target)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return values in the unit of the target, float32 (N, 1), from cells, float32 (N, W)."""
+        values: Tensor = self.link(self.net(self.scaler(self.expand(features))))
+        return values  # (N, 1)
+
+
 def logits_of(classes: int) -> int:
-    """Return the number of logits for K classes."""
-    return 1 if classes == 2 else classes
+    """Return the number of outputs of a network for K classes, or for a value if K = 0."""
+    return max(1, classes) if classes != 2 else 1

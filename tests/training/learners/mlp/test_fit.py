@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
 from modelstore import EpochMetrics, Notice
-from tests.training.samples import clouds, collect, settings, shuffled_labels
+from tests.training.samples import clouds, collect, learnt, settings, shuffled_labels, slope
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation
@@ -162,7 +162,7 @@ def test_the_probe_reports_and_changes_nothing() -> None:
         asked.append(predict)
         return 0.5
 
-    history, probed = learn(clouds(), probe=Probe(2, accuracy), epochs=3, dropout=0.5)
+    history, probed = learn(clouds(), probe=Probe(2, "test_accuracy", accuracy), epochs=3, dropout=0.5)
 
     assert len(asked) == 1
     assert [metrics.test_accuracy for metrics in history] == [None, 0.5, None]
@@ -176,7 +176,7 @@ def test_the_probe_sees_the_classifier_of_its_epoch() -> None:
         seen.append(log_loss(predict(clouds().x), clouds().y))
         return 0.5
 
-    history, classifier = learn(clouds(), probe=Probe(1, accuracy), epochs=5)
+    history, classifier = learn(clouds(), probe=Probe(1, "test_accuracy", accuracy), epochs=5)
 
     assert seen[:-1] == pytest.approx([metrics.train_loss for metrics in history[1:]], rel=1e-4)
     assert seen[-1] == log_loss(predictor(classifier)(clouds().x), clouds().y)
@@ -305,3 +305,58 @@ def test_seconds_and_time_left_fit_together() -> None:
     for metrics in history:
         assert metrics.remaining_s == pytest.approx(metrics.elapsed_s / metrics.epoch * (10 - metrics.epoch))
     assert history[-1].remaining_s == 0
+
+
+# Regressions
+
+
+def test_without_hidden_layers_it_finds_scikit_learns_linear_regression() -> None:
+    dataset = slope(200, noise=5.0)
+    fitted = learnt(dataset, hidden=(), epochs=500, lr=0.1, schedule="cosine")
+    reference = LinearRegression().fit(dataset.x, dataset.y).predict(dataset.x)
+
+    answers = predictor(fitted.module)(dataset.x)
+
+    assert answers.shape == (200, 1)
+    assert answers.dtype == np.dtype(np.float32)
+    np.testing.assert_allclose(answers[:, 0], reference, atol=0.05)  # of a spread of 22; both stop near the optimum
+
+
+def test_the_loss_of_a_regression_begins_near_that_of_guessing_and_is_that_of_its_answers() -> None:
+    train, validation = hold_out_validation(slope(400), 0.25, seed=0)
+    assert validation is not None
+    _, fitted = collect(
+        lambda report: MLPLearner(settings(epochs=100, patience=50, validation_fraction=0.25)).fit(
+            train, validation, report
+        )
+    )
+
+    assert 0.5 < fitted.history[0].train_loss < 2
+    assert fitted.history[-1].train_loss < 0.05
+    squares = (predictor(fitted.module)(validation.x)[:, 0] - validation.y) ** 2
+    best = min(metrics.validation_loss or math.inf for metrics in fitted.history)
+    assert best == pytest.approx(squares.mean() / train.y.var(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1.0, 1e6), (1e6, -1e12), (1e30, 0.0)])
+def test_the_unit_of_the_target_changes_nothing_but_the_answers_unit(scale: float, shift: float) -> None:
+    plain = slope(100)
+    answers = [
+        predictor(learnt(rows).module)(rows.x)[:, 0].astype(np.float64)
+        for rows in (plain, replace(plain, y=shift + scale * plain.y))
+    ]
+
+    resolution = abs(shift) * 2**-22
+    np.testing.assert_allclose((answers[1] - shift) / scale, answers[0], atol=0.05 + resolution / scale)
+
+
+def test_a_target_that_does_not_vary_is_answered() -> None:
+    dataset = replace(slope(50), y=np.full(50, 3.0))
+
+    np.testing.assert_allclose(predictor(learnt(dataset).module)(dataset.x), 3.0, atol=0.1)
+
+
+def test_a_regression_is_the_same_bits_again() -> None:
+    first, again, other = (learnt(slope(), seed=seed, batch_size=32, dropout=0.1) for seed in (3, 3, 4))
+
+    assert digest(first.module) == digest(again.module) != digest(other.module)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.learners.mlp.gradient import FlatMLP
+from training.learners.mlp.losses import SquaredError
 from training.learners.mlp.network import MLP
 
 
@@ -103,3 +104,16 @@ def test_outside_training_nothing_is_dropped() -> None:
     log_p = FlatMLP(net, 0.9).forward(with_ones(x))
 
     torch.testing.assert_close(log_p.T, functional.log_softmax(net.eval()(x), dim=1))
+
+
+def test_the_gradient_of_a_regression_is_autograds() -> None:
+    torch.manual_seed(0)
+    net, x, y, share = MLP(4, 0, (7, 5)), torch.randn(30, 4), torch.randn(30), torch.rand(30)
+
+    loss, gradient = by_hand(FlatMLP(net, loss=SquaredError), x, y, share)
+
+    expected = torch.dot(functional.mse_loss(net(x)[:, 0], y, reduction="none"), share)
+    parts = torch.autograd.grad(expected, list(net.parameters()))
+    layers = zip(parts[::2], parts[1::2], strict=True)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(gradient, torch.cat([torch.cat((w, b[:, None]), dim=1).flatten() for w, b in layers]))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from training.config.recipe import BUILT_IN, load_recipe
-from training.learners.mlp.network import MLP, BinaryLink, Classifier
+from training.learners.mlp.network import MLP, BinaryLink, Classifier, Regressor, ValueLink
 from training.learners.protocol import predictor
 from training.preprocessing.encoder import Encoder
 from training.preprocessing.scaler import StandardScaler
@@ -63,3 +63,19 @@ def test_rows_sum_to_one_even_far_outside(classes: int) -> None:
     assert probabilities.shape == (100, classes)
     assert probabilities.dtype == np.dtype(np.float32)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(100), abs=1e-6)
+
+
+def test_values_are_in_the_unit_of_the_target() -> None:
+    target = StandardScaler(torch.tensor([100.0]), torch.tensor([20.0]))
+
+    assert ValueLink(target)(torch.tensor([[0.0], [-1.5]])).tolist() == [[100.0], [70.0]]
+
+
+def test_a_regression_answers_far_outside_with_finite_values() -> None:
+    target = StandardScaler(torch.tensor([100.0]), torch.tensor([20.0]))
+    predict = predictor(Regressor(plain_encoder(3), MLP(3, 0, (8,)), target))
+
+    answers = predict(np.random.default_rng(0).normal(0, 1e30, (100, 3)))
+
+    assert answers.shape == (100, 1)
+    assert np.isfinite(answers).all()

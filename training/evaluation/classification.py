@@ -1,0 +1,112 @@
+"""Measure, compare and show classifiers; see `TaskEvaluation`.
+
+It must not know any network. N is rows and K classes everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+
+from modelstore import AnyEvaluation, Baseline, Evaluation, Prediction, Target, write_predictions
+from modelstore.predictions import MAX_ROWS
+from training.config.recipe import Recipe
+from training.data.dataset import Dataset
+from training.errors import DatasetError
+from training.evaluation import metrics, plots
+from training.evaluation.metrics import NEIGHBOURS, Answers, Floats, Ints, Pieces, Split
+from training.learners.protocol import Predict, ProbedFigure
+
+
+class Classification:
+    """Answers are probabilities, (N, K); truths are class indices, (N,)."""
+
+    naive = "majority"
+    probed: ProbedFigure = "test_accuracy"
+    loss_unit = "nats"
+
+    def evaluate(self, pieces: Pieces, classes: tuple[str, ...], split: Split) -> Evaluation:
+        """Measure probabilities."""
+        return metrics.evaluate_chunks(pieces, classes, split)
+
+    def row_losses(self, answers: Answers, y: Ints) -> Floats:
+        """Return the negative log likelihood of each row in nats."""
+        return metrics.row_losses(answers, y)
+
+    def training_loss(self, evaluation: AnyEvaluation) -> float:
+        """Return the log loss in nats."""
+        assert isinstance(evaluation, Evaluation)
+        return evaluation.log_loss
+
+    def probe(self, answers: Answers, y: Ints) -> float:
+        """Return the accuracy."""
+        return float((answers.argmax(axis=1) == y).mean())
+
+    def baselines(self) -> dict[str, Any]:
+        """Return KNN, logistic regression, and the class frequencies of the training rows."""
+        return {
+            "knn": KNeighborsClassifier(NEIGHBOURS),
+            "logistic_regression": LogisticRegression(max_iter=1000),
+            self.naive: DummyClassifier(strategy="prior"),
+        }
+
+    def network(self, seed: int) -> tuple[str, Any]:
+        """Return scikit-learn's MLPClassifier."""
+        return "mlp_classifier", MLPClassifier(random_state=seed)
+
+    def answer(self, model: Any, inputs: Floats, classes: tuple[str, ...]) -> Floats:
+        """Return probabilities; a class without training rows has 0."""
+        probabilities = np.zeros((len(inputs), len(classes)))
+        probabilities[:, model.classes_] = model.predict_proba(inputs)  # (N, K)
+        return probabilities
+
+    def score(self, evaluation: AnyEvaluation) -> Baseline:
+        """Return accuracy and log loss."""
+        assert isinstance(evaluation, Evaluation)
+        return Baseline(accuracy=evaluation.accuracy, log_loss=evaluation.log_loss)
+
+    def folds(self, train: Dataset, folds: int, seed: int, file: str) -> Iterator[tuple[Ints, Ints]]:
+        """Return folds stratified by class.
+
+        Raises:
+            DatasetError: if a class has fewer rows than there are folds.
+        """
+        if np.bincount(train.y).min() < folds:
+            raise DatasetError(file, f"expected at least {folds} training rows of each class for {folds} folds")
+        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(train.x, train.y)
+
+    def predictions(self, predict: Predict, test: Dataset) -> bytes:
+        """Return truth, prediction and its probability of the first test rows."""
+        return write_predictions(_predictions(predict, test))
+
+    def plots(
+        self, predict: Predict, measured: AnyEvaluation, test: Dataset, target: Target, recipe: Recipe
+    ) -> dict[str, Callable[[], bytes]]:
+        """Return the confusion matrix and, of two numbers, the decision boundary."""
+        assert isinstance(measured, Evaluation)
+        shown = f"{measured.rows} test rows"
+        made: dict[str, Callable[[], bytes]] = {
+            "confusion.png": partial(plots.confusion_matrix, measured, f"{recipe.network}: {shown}")
+        }
+        if [column.type for column in test.columns] == ["numeric", "numeric"]:
+            units = [recipe.data.units.get(name, "") for name in test.features]
+            title = f"{recipe.network}: decision boundary and {shown}"
+            made["boundary.png"] = partial(plots.decision_boundary, predict, test, units, title)
+        return made
+
+
+def _predictions(predict: Predict, test: Dataset) -> Iterator[tuple[int, Prediction]]:
+    """Yield the line and the prediction of each test row, at most the first `MAX_ROWS`."""
+    first = slice(MAX_ROWS)
+    probabilities = predict(test.x[first])  # (N, K)
+    rows = zip(test.lines[first], test.y[first], probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
+    for line, truth, predicted, probability in rows:
+        yield int(line), Prediction(test.classes[truth], test.classes[predicted], float(probability))
