@@ -114,7 +114,14 @@ def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Lear
         raise DatasetError(source.file, problem, line=int(lines[row]), column=source.target)
     kept = np.flatnonzero(~np.isnan(target.numbers))
     missing = len(target.numbers) - len(kept)
-    return Learnt(target.numbers[kept], (), kept, missing, _say_missing(missing, len(target.numbers), source))
+    warnings = _say_missing(missing, len(target.numbers), source)
+    if source.task is None:
+        values = len(np.unique(target.numbers[kept]))
+        warnings += (
+            f"{source.file}, column {source.target!r}: {values:,} different numbers, so it is a quantity "
+            "(task = regression); task = classification makes them classes",
+        )
+    return Learnt(target.numbers[kept], (), kept, missing, warnings)
 
 
 def _is_number(value: str) -> bool:
