@@ -135,7 +135,12 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     gate.require_metric(recipe.gate, splits.train.task, recipe.model)
     report(Notice(message=_introduce(recipe, splits)))
-    for warning in splits.warnings:
+    left_out = [
+        f"{recipe.data.file}, column {column.name!r}: left out ({column.reason}), {column.detail}"
+        for column in splits.left_out
+        if column.reason != "not_chosen"
+    ]
+    for warning in (*left_out, *splits.warnings):
         report(Notice(level="warning", message=warning))
     candidate = train_candidate(recipe, splits, report)
     champion = measure_champion(run.repository, recipe.model, splits, candidate.predict)

@@ -170,7 +170,15 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
 
 
 def _is_text(column: ColumnSummary) -> bool:
-    return column.type in ("categorical", "datetime")
+    return column.type != "numeric" and not all(map(_is_number, column.classes or ("",)))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_many_values(column: ColumnSummary) -> bool:

@@ -134,7 +134,7 @@ def _rows(text: str, syntax: Syntax) -> list[list[str]]:
         skipinitialspace=syntax.spaced,
     )
     try:
-        rows.extend(row for row in reader if row)
+        rows.extend(row for row in reader if any(map(str.strip, row)))
     except csv.Error:
         return rows
     return rows

@@ -623,7 +623,7 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = Path.cwd()
-    put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
+    put(trainer, monkeypatch, "age,town,churned\n" + "1,a,yes\n2,b,no\n" * 5)
     monkeypatch.chdir(fake)
     child("end('failed', sys.stdin.read())")
     options = {
