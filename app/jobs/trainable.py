@@ -170,7 +170,9 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
 
 
 def _is_text(column: ColumnSummary) -> bool:
-    return column.type in ("categorical", "datetime")
+    """Return whether a column has texts that are no numbers; a boolean one has words, or zeros and ones."""
+    words = [value for value in column.classes if value[:1].isalpha() and value not in MISSING_VALUES]
+    return column.type in ("categorical", "datetime") or (column.type == "boolean" and bool(words))
 
 
 def _has_many_values(column: ColumnSummary) -> bool:
