@@ -94,6 +94,7 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
         size_bytes=size_bytes,
         sha256=file.sha256(),
         columns=tuple(map(_summary, profiles, decisions)),
+        dialect=file.found,
         duplicate_rows=duplicates,
         blank_lines=file.blank_lines,
         warnings=(*file.notes, *_warnings(profiles, decisions, merging), *_of_rows(header, rows, duplicates)),
