@@ -24,7 +24,7 @@ from tests.processes import PROJECT, service
 
 README = (PROJECT / "README.md").read_text()
 PAGES = {page.name: page.read_text() for page in (PROJECT / "docs").glob("*.md")}
-CURL_LINES = re.findall(r"^    (curl .*)$", README, re.MULTILINE)
+CURL_LINES = re.findall(r"^    ((?:head [^|]*\| )?curl .*)$", README, re.MULTILINE)
 
 
 def test_every_setting_is_described() -> None:
@@ -85,10 +85,10 @@ def test_curl_lines_of_the_readme_work_as_printed(served: httpx.Client) -> None:
     assert len(CURL_LINES) == 9
     address = str(served.base_url).removeprefix("http://").rstrip("/")
     for line in CURL_LINES:
-        command = shlex.split(line.replace("localhost:8000", address))
-        printed = subprocess.run(
-            [*command, "--fail-with-body"], capture_output=True, check=True, timeout=90, cwd=PROJECT
-        )
+        feed, curl = line.split(" | ") if " | " in line else (None, line)
+        given = subprocess.run(shlex.split(feed), capture_output=True, check=True, cwd=PROJECT).stdout if feed else None
+        command = [*shlex.split(curl.replace("localhost:8000", address)), "--fail-with-body"]
+        printed = subprocess.run(command, input=given, capture_output=True, check=True, timeout=90, cwd=PROJECT)
         assert printed.stdout.startswith(b"label,") or json.loads(printed.stdout), line
 
 
