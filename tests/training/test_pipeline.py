@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelstore import EpochMetrics, ModelRepository, Notice, Permit
-from tests.training.samples import clouds, recipe, run, shuffled_labels, write_csv
+from modelstore import Activation, EpochMetrics, ModelRepository, Notice, Permit
+from tests.training.samples import DATA, clouds, recipe, run, shuffled_labels, valued, write_csv
 from training.artifact.torchscript import load
+from training.config.recipe import BUILT_IN, Recipe, load_recipe
 from training.config.run import TrainingRun
 from training.data.columns import Column
 from training.data.dataset import Dataset
@@ -381,3 +382,64 @@ def test_a_longer_table_is_judged_by_the_rows_that_the_active_version_has_not_se
     assert result.gate.seen_rows
     assert result.gate.rows == 100 - result.gate.seen_rows
     assert f"on {result.gate.rows} test rows that version 1 was not trained on" in result.gate.reason
+
+
+# Regressions
+
+
+@pytest.fixture
+def diabetes(tmp_path: Path) -> Recipe:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "diabetes.csv").write_bytes((DATA / "diabetes.csv").read_bytes())
+    return load_recipe("diabetes", BUILT_IN)
+
+
+def test_a_regression_is_published_whole_and_active(diabetes: Recipe, tmp_path: Path) -> None:
+    events, result = run(diabetes, tmp_path)
+
+    found = repository(tmp_path).find("diabetes", 1)
+    manifest = found.manifest()
+    assert isinstance(events[0], Notice)
+    assert "training DiabetesNet 10-32-1 on 353 rows, 89 test rows held out, 60 epochs" in events[0].message
+    assert (result.reason, result.version, result.activated) == ("succeeded", 1, True)
+    assert (manifest.task, manifest.classes, manifest.outputs) == ("regression", (), 1)
+    assert manifest.target is not None
+    assert manifest.target.name == "progression"
+    assert manifest.target.distribution is not None
+    assert manifest.target.distribution.max == 346
+    assert valued(manifest.metrics["test"]).rmse < 53  # ridge: 53.8
+    assert set(manifest.baselines) == {"knn", "ridge", "mean"}
+    assert {path.name for path in found.path.glob("*.png")} == {"loss.png", "predicted.png", "residuals.png"}
+    answers = load(found.model_bytes(manifest))(np.array(manifest.golden.features, dtype=np.float32))
+    np.testing.assert_allclose(answers, np.array(manifest.golden.outputs), atol=manifest.golden.tolerance)
+
+
+def test_a_regression_that_is_no_better_is_not_activated(diabetes: Recipe, tmp_path: Path) -> None:
+    run(diabetes, tmp_path)
+
+    _, again = run(diabetes, tmp_path)
+
+    assert (again.version, again.activated) == (2, False)
+    assert again.gate is not None
+    assert again.gate.candidate_rmse == again.gate.active_rmse
+    assert "RMSE is not lower" in again.detail
+
+
+def test_an_active_version_of_another_quantity_is_kept(diabetes: Recipe, tmp_path: Path) -> None:
+    features = ("age", "bmi", "bp")
+    policies: tuple[tuple[str, Activation], ...] = (("s6", "always"), ("progression", "if_better"))
+    for target, policy in policies:
+        source = diabetes.data.model_copy(update={"features": features, "target": target})
+        _, result = run(diabetes.model_copy(update={"data": source}), tmp_path, policy=policy)
+
+    assert (result.version, result.activated) == (2, False)
+    assert "or another target" in result.detail
+
+
+def test_the_metric_of_a_classification_is_refused_for_a_regression(diabetes: Recipe, tmp_path: Path) -> None:
+    rule = diabetes.gate.model_copy(update={"metric": "log_loss"})
+
+    _, result = run(diabetes.model_copy(update={"gate": rule}), tmp_path)
+
+    assert result.version is None
+    assert "gate.metric: expected 'rmse' for a regression" in result.detail

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_breast_cancer, load_iris, make_blobs
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_blobs
 
 from training.data.churn import churn_csv
 
@@ -20,7 +20,13 @@ BLOB_ROWS = 1000
 
 def csv_files() -> dict[str, bytes]:
     """Return the content of every file in `data/`, by file name."""
-    return {**_cancer(), "iris.csv": _iris(), "blobs.csv": _blobs(), "churn.csv": churn_csv()}
+    return {
+        **_cancer(),
+        "iris.csv": _iris(),
+        "blobs.csv": _blobs(),
+        "diabetes.csv": _diabetes(),
+        "churn.csv": churn_csv(),
+    }
 
 
 def write(folder: Path) -> tuple[str, ...]:
@@ -65,6 +71,12 @@ def _iris() -> bytes:
 def _blobs() -> bytes:
     x, blob = make_blobs(n_samples=BLOB_ROWS, centers=2, n_features=2, random_state=42, cluster_std=2.0)
     return _csv(("x0", "x1", "class"), x, [f"class_{number}" for number in blob])
+
+
+def _diabetes() -> bytes:
+    """Return the patients in the units of the source; scikit-learn's default is standardised."""
+    bunch = load_diabetes(scaled=False)
+    return _csv((*bunch.feature_names, "progression"), bunch.data, bunch.target.tolist())
 
 
 def _csv(header: tuple[str, ...], x: npt.NDArray[np.float64], labels: Iterable[object]) -> bytes:

@@ -113,6 +113,7 @@ def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Lear
         problem = f"a regression expects numbers, got {target.values[target.codes[row]]!r:.60}; or leave `task` out"
         raise DatasetError(source.file, problem, line=int(lines[row]), column=source.target)
     kept = np.flatnonzero(~np.isnan(target.numbers))
+    _require_quantity(target.numbers[kept], lines[kept], source)
     missing = len(target.numbers) - len(kept)
     warnings = _say_missing(missing, len(target.numbers), source)
     if source.task is None:
@@ -122,6 +123,18 @@ def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Lear
             "(task = regression); task = classification makes them classes",
         )
     return Learnt(target.numbers[kept], (), kept, missing, warnings)
+
+
+def _require_quantity(values: npt.NDArray[np.float64], lines: Ints, source: DataSource) -> None:
+    """Reject values that float32 cannot hold, and those that do not vary."""
+    beyond = np.abs(values) > np.finfo(np.float32).max
+    if beyond.any():
+        row = int(beyond.argmax())
+        problem = f"expected a number within float32, got {values[row]!r:.60}"
+        raise DatasetError(source.file, problem, line=int(lines[row]), column=source.target)
+    if len(values) and values.min() == values.max():
+        problem = f"expected values that vary, got only {values[0]:g}"
+        raise DatasetError(source.file, problem, column=source.target)
 
 
 def _is_number(value: str) -> bool:

@@ -59,6 +59,13 @@ def test_an_epoch_with_a_test_accuracy_is_always_shown() -> None:
     assert epochs_shown(epoch(1), epoch(2), epoch(3, accuracy=0.5), epoch(4)) == [1, 3]
 
 
+def test_an_epoch_with_a_test_error_of_a_regression_is_shown_with_it() -> None:
+    measured = epoch(3).model_copy(update={"test_rmse": 54.25})
+
+    assert epochs_shown(epoch(1), epoch(2), measured, epoch(4)) == [1, 3]
+    assert "test RMSE 54.2500" in epoch_line(measured)
+
+
 def test_the_last_epoch_of_an_early_stop_is_shown_before_the_result() -> None:
     lines = shown(epoch(1), epoch(2), epoch(3), RESULT).splitlines()
 

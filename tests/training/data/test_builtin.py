@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from tests.training.samples import DATA
 from training.data.builtin import csv_files, find_differences, write
@@ -55,3 +55,12 @@ def test_malignant_is_one_and_the_numbers_read_back_exactly() -> None:
 
     assert np.array_equal(np.array(rows, dtype=float)[:, :9], bunch.data[:, :9])
     assert np.array_equal(np.array([int(row[9]) for row in rows]) == 1, bunch.target_names[bunch.target] == "malignant")
+
+
+def test_diabetes_is_in_the_units_of_its_source() -> None:
+    bunch = load_diabetes(scaled=False)
+    header, *rows = csv.reader((DATA / "diabetes.csv").read_text().splitlines())
+
+    assert header == [*bunch.feature_names, "progression"]
+    assert all(f"| `{name}` |" in README for name in header[:-1])
+    assert np.array_equal(np.array(rows, dtype=float), np.column_stack([bunch.data, bunch.target]))

@@ -101,3 +101,11 @@ def test_the_target_of_a_regression_is_described_by_its_training_values() -> Non
     assert target.distribution is not None
     assert (target.distribution.mean, target.distribution.min, target.distribution.max) == (5, 0, 10)
     assert target.distribution.quantiles == pytest.approx(range(1, 10))
+
+
+def test_a_quantity_that_does_not_vary_or_is_beyond_float32_is_refused() -> None:
+    with pytest.raises(DatasetError, match="expected values that vary, got only 3"):
+        learn(["3", "3.0", "3", "3", "3"], task="regression")
+    with pytest.raises(DatasetError, match="line 4, column 'y': expected a number within float32, got") as caught:
+        learn(["1", "2", "1e39", "4", "5"], task="regression")
+    assert caught.value.faults[0].line == 4

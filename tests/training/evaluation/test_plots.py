@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from modelstore import EpochMetrics
-from tests.training.samples import clouds, learnt
+from tests.training.samples import clouds, learnt, slope
 from training.data.columns import Column
 from training.evaluation.metrics import evaluate
-from training.evaluation.plots import confusion_matrix, decision_boundary, loss_curves
+from training.evaluation.plots import confusion_matrix, decision_boundary, loss_curves, predicted_values, residuals
 from training.learners.protocol import predictor
 
 
@@ -108,3 +109,15 @@ def test_a_confusion_matrix_of_26_classes_has_room_for_its_counts_and_one_of_100
     assert high / 26 > 35
     names = tuple(f"c{number}" for number in range(100))
     assert size_px(confusion_matrix(evaluate(np.eye(100)[many], many, names, "test"), ""))
+
+
+@pytest.mark.parametrize("draw", [predicted_values, residuals])
+@pytest.mark.parametrize("scale", [1.0, 0.0, 1e30])
+def test_values_of_any_size_are_a_picture(draw: Callable[..., bytes], scale: float) -> None:
+    rows = slope(200)
+    rows.y[:] = rows.y * scale
+
+    def answer(x: np.ndarray) -> np.ndarray:
+        return np.full((len(x), 1), 1000 * scale, dtype=np.float32)
+
+    require_picture(draw(answer, rows, "price_$ [$]", "values"))

@@ -10,11 +10,12 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from modelstore import Lineage, ModelRepository, Prediction, write_predictions
+from modelstore import Lineage, ModelRepository, Prediction, ValuePrediction, write_predictions, write_values
 from tests.app.broken import Logits, NotANumber, publish_as_means
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import MeanModel, manifest_for, publish, script
+from tests.modelstore.samples import MODEL, sample_regression
 
 
 def test_list_has_every_model_and_the_device(steady: TestClient) -> None:
@@ -246,3 +247,24 @@ def test_versions_without_rows_in_common_are_not_compared(client: TestClient, re
 def test_comparison_of_what_is_not_there_is_not_found(steady: TestClient) -> None:
     assert_problem(steady.get("/models/means/compare?versions=1,999999999"), 404)
     assert_problem(steady.get("/models/nobody/compare?versions=1,2"), 404)
+
+
+def test_versions_of_a_regression_are_shown_and_compared_by_their_errors(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    for predicted in (11.0, 12.5):
+        rows = write_values([(2, ValuePrediction(10, predicted)), (3, ValuePrediction(20, 20))])
+        repository.publish(sample_regression(), MODEL, {"test_predictions.csv": rows})
+    until(lambda: client.get("/models/petals").status_code == 200, "the model is noticed")
+
+    shown = client.get("/models/petals/compare?versions=1,2").json()
+    history = client.get("/models/petals/versions").json()["versions"]
+
+    assert (shown["task"], shown["rows"], shown["agreeing"], shown["disagreeing"]) == ("regression", 2, 1, 1)
+    assert (shown["first_closer"], shown["second_closer"], shown["p_value"]) == (1, 0, 1)
+    assert shown["rmse"] == pytest.approx([0.5**0.5, (2.5**2 / 2) ** 0.5])
+    assert shown["examples"] == [{"line": 2, "truth": 10, "first": 11, "second": 12.5}]
+    assert shown["metrics"]["2"]["rmse"] == 2.5
+    figures = {"rows": 8, "rmse": 2.5, "mae": 2.0, "r2": 0.75, "median_absolute_error": 1.5}
+    assert history[0]["metrics"]["test"] == figures
+    assert client.get("/models/petals/versions/1").json()["baselines"] == {"mean": {"rmse": 5, "r2": 0}}
