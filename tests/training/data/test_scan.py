@@ -70,7 +70,7 @@ def test_a_column_is_numbers_only_if_each_other_cell_is_one(cells: list[str], nu
     if numbers is None:
         assert found is None
     else:
-        np.testing.assert_array_equal(found, numbers)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found, numbers)
 
 
 def test_a_number_that_means_missing_is_compared_as_text() -> None:
