@@ -20,6 +20,7 @@ from training.data.decide import Decision, decide
 from training.data.precision import Merging, exact
 from training.data.profile import Profile
 from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
+from training.data.target import MANY_VALUES
 
 SHOWN_CLASSES = 5
 FREQUENT = 20
@@ -144,7 +145,7 @@ def _warnings(profiles: list[Profile], decisions: list[Decision], merging: list[
             said.append(decision.fault)
         if decision.column.type == "numeric" and (problem := _find_merged(profile, merged)):
             said.append(problem)
-        if decision.column.type == "numeric" and len(profile.counts or ()) <= MAX_CLASSES:
+        if decision.column.type == "numeric" and profile.whole and len(profile.counts or ()) <= MANY_VALUES:
             said += [
                 f"{values} would be different classes; are they the same?" for values in alike(profile.counts or ())
             ]

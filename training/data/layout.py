@@ -141,11 +141,11 @@ def _count_below(names: Sequence[str], rows: Sequence[Row], columns: Sequence[Se
         return 0
     second = rows[0][0]
     same = [
-        column
+        cell in column[1:]
         for name, cell, column in zip(names, second, columns, strict=False)
-        if name.strip() and name.strip() == cell.strip() and cell not in column[1:]
+        if name.strip() and name.strip() == cell.strip()
     ]
-    if len(same) >= 2:
+    if len(same) >= 2 and not all(same):  # a value may be called as its column, and then it is seen again
         return 1
     below = [[cell for cell in column[1:] if not is_empty(cell)] for column in columns]
     numeric = [place for place, column in enumerate(below) if column and _share(column) == 1]
