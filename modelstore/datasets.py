@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from modelstore.dialect import Dialect
 from modelstore.features import ColumnType, LeftOutReason
 from modelstore.records import Count, Finite, Record, Sha256
 
@@ -47,6 +48,7 @@ class DatasetSummary(Record):
         duplicate_rows: number of rows equal to an earlier row.
         blank_lines: number of skipped blank lines; they are not rows, but count in line numbers.
         warnings: sentences about suspicious content that does not prevent training.
+        dialect: how the file is written, with all fields; None in summaries of old.
     """
 
     rows: Annotated[int, Field(ge=1)]
@@ -56,6 +58,7 @@ class DatasetSummary(Record):
     duplicate_rows: Count = 0
     blank_lines: Count = 0
     warnings: tuple[str, ...] = ()
+    dialect: Dialect | None = None
 
 
 class DatasetFault(Record):
