@@ -70,7 +70,7 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
                 "header=true takes it as names"
             )
         names = tuple(f"c{place}" for place in range(1, width + 1))
-        before = rows[first - 1][2] if first else line - 1
+        before = rows[first - 1][2] if first else line - 1 - (given.skip_rows or 0)  # lines below those skipped
         return Layout(names, width, line, before, False, skip_rows, 0, notes=tuple(notes))
     below = given.skip_below if given.skip_below is not None else second
     if below:
