@@ -238,3 +238,16 @@ def test_folder_that_is_none_makes_the_store_unavailable(
     run(store.open())
     with pytest.raises(ServingError):
         run(work(store))
+
+
+def test_file_with_another_dialect_is_another_content(store: DatasetStore) -> None:
+    plain, _ = put(store, "churn", ONE)
+    needed = used(("churn", plain.content))
+
+    other, _ = run(store.put("churn", pieces(ONE), needed, dialect=Dialect(header=False)))
+
+    assert (plain.content, other.summary.sha256) == (sha256(ONE), sha256(ONE))
+    first, second = (store.path("churn", sha256(ONE), one.dialect) for one in (plain, other))
+    assert first != second
+    assert first.read_bytes() == second.read_bytes() == ONE
+    assert run(store.get("churn")).dialect == Dialect(header=False)
