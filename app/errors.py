@@ -16,7 +16,7 @@ what was expected, what was received and what to do; it never repeats the client
     415          UnsupportedMediaType
     415              UnsupportedContentType    api
     415              UnsupportedCharset        api
-    415              TabSeparated              api
+    415              FileInForm                api
     415              EncodedBody               security
     422          IdempotencyKeyReused          jobs
     400          MalformedRequest              security

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from modelstore.dialect import DETECTED, Dialect
 from modelstore.features import ColumnType, LeftOutReason
 from modelstore.records import Count, Finite, Record, Sha256
 
@@ -44,6 +45,7 @@ class DatasetSummary(Record):
     Attributes:
         rows: number of data rows, without the header.
         sha256: SHA-256 of the file's bytes.
+        dialect: how the file was read, as given or detected.
         duplicate_rows: number of rows equal to an earlier row.
         blank_lines: number of skipped blank lines; they are not rows, but count in line numbers.
         warnings: sentences about suspicious content that does not prevent training.
@@ -53,6 +55,7 @@ class DatasetSummary(Record):
     size_bytes: Annotated[int, Field(ge=1)]
     sha256: Sha256
     columns: Annotated[tuple[ColumnSummary, ...], Field(min_length=1)]
+    dialect: Dialect = DETECTED
     duplicate_rows: Count = 0
     blank_lines: Count = 0
     warnings: tuple[str, ...] = ()

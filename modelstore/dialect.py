@@ -66,3 +66,7 @@ class Dialect(Record):
     def or_else(self, found: Dialect) -> Dialect:
         """Return this dialect with what it leaves open taken from another one."""
         return found.model_copy(update=self.model_dump(exclude_none=True))
+
+
+DETECTED = Dialect()
+"""The dialect of which everything is detected."""

@@ -23,13 +23,11 @@ class UnsupportedCharset(UnsupportedMediaType):
         super().__init__("text must be in UTF-8: convert it, and say charset=utf-8 or no charset at all")
 
 
-class TabSeparated(UnsupportedMediaType):
-    """The data set is separated by tabs instead of commas."""
+class FileInForm(UnsupportedMediaType):
+    """The data set is a part of a form."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "data sets with tabs are not taken, POST /predict/{model} takes rows with tabs; convert it to text/csv"
-        )
+        super().__init__("send the file itself, not a form that holds it: curl -T FILE instead of curl -F")
 
 
 class BodyTooLarge(TooLarge):

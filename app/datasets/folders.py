@@ -1,7 +1,7 @@
 """Folder layout of the data sets: contents by hash, and the current content of each name.
 
-Layout: `<root>/<name>/<sha256>/{<name>.csv, summary.json}`, and `<root>/<name>/CURRENT` holds the sha256 of the current
-content. A content is immutable, so an upload does not affect a training that uses an earlier one.
+Layout: `<root>/<name>/<content>/{<name>.csv, summary.json}`, and `<root>/<name>/CURRENT` holds the current content; see
+`content_id`. A content is immutable, so an upload does not affect a training that uses an earlier one.
 
 Every function blocks.
 """
@@ -9,6 +9,7 @@ Every function blocks.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import shutil
 import tempfile
@@ -19,7 +20,8 @@ from pydantic import AwareDatetime, ValidationError
 from app.datasets import disk
 from app.datasets.errors import DatasetNotFound
 from app.datasets.incoming import REMOVED_PREFIX, Incoming
-from modelstore import DatasetSummary, InvalidName, check_name
+from modelstore import DatasetSummary, Dialect, InvalidName, check_name
+from modelstore.dialect import DETECTED
 from modelstore.disk import replace, sync, write
 from modelstore.records import ModelName, Record
 
@@ -32,12 +34,34 @@ Contents = frozenset[tuple[str, str]]
 Folders = tuple[Path, ...]
 
 
+def content_id(sha256: str, dialect: Dialect) -> str:
+    """Return the id of a content: a file's sha256, or another one if it was sent with options to read it.
+
+    The same bytes read with other options are other rows, which have their own columns and their own trainings.
+    """
+    if dialect == DETECTED:
+        return sha256
+    options = dialect.model_dump_json(exclude_none=True)
+    return hashlib.sha256(f"{sha256} {options}".encode()).hexdigest()
+
+
 class StoredDataset(Record):
-    """A stored data set; `created` is the time at which this content was uploaded."""
+    """A stored data set.
+
+    Attributes:
+        created: time at which this content was uploaded.
+        dialect: the options with which it was sent; what they leave open is detected.
+    """
 
     name: ModelName
     created: AwareDatetime
+    dialect: Dialect = DETECTED
     summary: DatasetSummary
+
+    @property
+    def content(self) -> str:
+        """The id of its content."""
+        return content_id(self.summary.sha256, self.dialect)
 
 
 class DatasetFolders:
@@ -46,13 +70,13 @@ class DatasetFolders:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def content(self, name: str, sha256: str) -> Path:
-        """Return the path of a content; the sha256 must be that of a `StoredDataset`.
+    def path(self, name: str, content: str) -> Path:
+        """Return the path of a content, which must be that of a `StoredDataset`.
 
         Raises:
             modelstore.InvalidName: if no data set can have that name.
         """
-        return self._root / check_name(name) / sha256 / f"{name}.csv"
+        return self._root / check_name(name) / content / f"{name}.csv"
 
     def install(
         self, incoming: Incoming, stored: StoredDataset, used: Contents | None
@@ -67,22 +91,22 @@ class DatasetFolders:
         Returns:
             The stored data set, whether the name is new, and folders that the caller must delete.
         """
-        home, sha256 = self._root / stored.name, stored.summary.sha256
+        home, content = self._root / stored.name, stored.content
         with disk.name_errors():
             is_new = _current(home) is None
             home.mkdir(exist_ok=True)
-            known = _read(home / sha256)
+            known = _read(home / content)
             try:
                 if known is None:
                     write(incoming.folder / SUMMARY_FILE, stored.model_dump_json().encode())
                     sync(incoming.folder)
-                    shutil.rmtree(home / sha256, ignore_errors=True)  # present but unreadable: damaged
-                    incoming.folder.rename(home / sha256)
+                    shutil.rmtree(home / content, ignore_errors=True)  # present but unreadable: damaged
+                    incoming.folder.rename(home / content)
                     sync(home)
-                replace(home / CURRENT_FILE, sha256.encode())
+                replace(home / CURRENT_FILE, content.encode())
             except OSError:
                 if known is None:
-                    shutil.rmtree(home / sha256, ignore_errors=True)
+                    shutil.rmtree(home / content, ignore_errors=True)
                 _remove_if_empty(home)
                 raise
             sync(self._root)
@@ -152,7 +176,7 @@ def _legal(name: str) -> bool:
 
 
 def _current(home: Path) -> str | None:
-    """Return the sha256 of the current content of a name, or None."""
+    """Return the id of the current content of a name, or None."""
     try:
         text = (home / CURRENT_FILE).read_text("ascii")
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):

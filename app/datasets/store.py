@@ -17,10 +17,11 @@ from pathlib import Path
 from app.context import while_wanted
 from app.datasets import disk
 from app.datasets.errors import DatasetInUse, DatasetTooLarge, InvalidDataset
-from app.datasets.folders import Contents, DatasetFolders, StoredDataset
+from app.datasets.folders import Contents, DatasetFolders, StoredDataset, content_id
 from app.datasets.incoming import Incoming, remove_leftovers
 from app.errors import InvalidInput, Problem, StoreUnavailable, TooManyStreams
-from modelstore import DatasetFault, DatasetSummary, Inspection, InvalidName, check_name
+from modelstore import DatasetFault, DatasetSummary, Dialect, Inspection, InvalidName, check_name
+from modelstore.dialect import DETECTED
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ LOCK_DEADLINE_S = 10.0
 LOCK_POLL_S = 0.01
 LOCK_FILE = ".lock"
 
-Inspect = Callable[[Path], Awaitable[Inspection]]
+Inspect = Callable[[Path, Dialect], Awaitable[Inspection]]
 InUse = Callable[[], Awaitable[Contents]]
 
 
@@ -45,7 +46,7 @@ class DatasetStore:
         Args:
             root: folder of all data sets; created when it is first needed.
             max_bytes: largest data set.
-            inspect: reads a file and returns its columns or its faults; raises ServingError if it cannot.
+            inspect: reads a file of a dialect and returns its columns or its faults; raises ServingError if it cannot.
         """
         self._root = root
         self._folders = DatasetFolders(root)
@@ -66,7 +67,12 @@ class DatasetStore:
             logger.error("the folder of the data sets cannot be used", exc_info=error)
 
     async def put(
-        self, name: str, body: AsyncIterator[bytes], in_use: InUse, declared_bytes: int | None = None
+        self,
+        name: str,
+        body: AsyncIterator[bytes],
+        in_use: InUse,
+        declared_bytes: int | None = None,
+        dialect: Dialect = DETECTED,
     ) -> tuple[StoredDataset, bool]:
         """Receive a data set, check it and keep it under a name; return it and whether the name is new.
 
@@ -76,8 +82,9 @@ class DatasetStore:
         Args:
             name: follows the rules of model names.
             body: the file, in pieces.
-            in_use: returns (name, sha256) of the contents that unfinished trainings need.
+            in_use: returns (name, content id) of the contents that unfinished trainings need.
             declared_bytes: size of the body if it is known.
+            dialect: how the file is written; what it leaves open is detected.
 
         Raises:
             InvalidInput: if no data set can have that name.
@@ -96,8 +103,8 @@ class DatasetStore:
             incoming = await asyncio.to_thread(Incoming.begin, self._root, name, declared_bytes or 0)
             try:
                 await self._receive(incoming, body)
-                summary = await while_wanted(self._check(incoming))
-                stored = StoredDataset(name=name, created=datetime.now(UTC), summary=summary)
+                summary = await while_wanted(self._check(incoming, dialect))
+                stored = StoredDataset(name=name, created=datetime.now(UTC), dialect=dialect, summary=summary)
                 return await self._keep(incoming, stored, in_use)
             finally:
                 await asyncio.shield(asyncio.to_thread(incoming.discard))
@@ -131,13 +138,13 @@ class DatasetStore:
             stale = await asyncio.to_thread(self._folders.forget, name, used)
         await asyncio.to_thread(disk.delete, stale)
 
-    def path(self, name: str, sha256: str) -> Path:
-        """Return the path of a content of a data set; the sha256 must be that of a `StoredDataset`.
+    def path(self, name: str, sha256: str, dialect: Dialect) -> Path:
+        """Return the path of a content of a data set; both must be those of a `StoredDataset`.
 
         Raises:
             modelstore.InvalidName: if no data set can have that name.
         """
-        return self._folders.content(name, sha256)
+        return self._folders.path(name, content_id(sha256, dialect))
 
     @contextlib.asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:
@@ -173,9 +180,9 @@ class DatasetStore:
                 buffer.clear()
         await asyncio.to_thread(incoming.finish, bytes(buffer))
 
-    async def _check(self, incoming: Incoming) -> DatasetSummary:
+    async def _check(self, incoming: Incoming, dialect: Dialect) -> DatasetSummary:
         async with self._small_checks if incoming.size_bytes <= SMALL_BYTES else self._checks:
-            inspection = await self._inspect(incoming.path)
+            inspection = await self._inspect(incoming.path, dialect)
         if inspection.summary is None:
             raise _invalid(inspection.faults)
         if inspection.summary.sha256 != incoming.sha256:

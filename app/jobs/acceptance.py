@@ -134,10 +134,11 @@ class Acceptance:
     ) -> TrainingJob:
         """Accept a training on the current content of a data set, which is locked until the job is written."""
         async with self._datasets.unchanged():
-            summary = (await self._datasets.get(dataset)).summary
-            left_out = await asyncio.to_thread(check_with_dataset, request, summary)
+            stored = await self._datasets.get(dataset)
+            left_out = await asyncio.to_thread(check_with_dataset, request, stored.summary)
             check_early_stopping(request.overrides, *EARLY_STOPPING_OF_DATA)
-            return await self._ask(partial(add, left_out=left_out, data_sha256=summary.sha256), request)
+            content = {"data_sha256": stored.summary.sha256, "dialect": stored.dialect}
+            return await self._ask(partial(add, left_out=left_out, **content), request)
 
 
 def _read_early_stopping(folder: Path, model: str) -> tuple[int, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from app.jobs.process.commands import training_command
+from app.jobs.process.commands import dialect_arguments, training_command
 from app.jobs.records import TrainingJob
 from app.settings import Settings
 from modelstore import DataOptions, Permit
@@ -25,7 +25,7 @@ def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Se
     """
     options: list[str] = []
     if data is not None:
-        options = ["--data", str(data), "--target", str(job.target)]
+        options = ["--data", str(data), "--target", str(job.target), *dialect_arguments(job.dialect)]
         options += ["--options", "-"] if job.options != DataOptions() else []
         options += ["--features", "-"] if job.features is not None else []
     return training_command(

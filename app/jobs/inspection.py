@@ -31,7 +31,7 @@ from app.jobs.process.commands import (
     waiting_command,
 )
 from app.settings import Settings
-from modelstore import Inspection
+from modelstore import Dialect, Inspection
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +75,8 @@ class Inspector:
         if child := self._take():
             await child.end()
 
-    async def __call__(self, file: Path) -> Inspection:
-        """Return the columns of a file, or its faults.
+    async def __call__(self, file: Path, dialect: Dialect) -> Inspection:
+        """Return the columns of a file that is written in a dialect, or its faults.
 
         Raises:
             InvalidDataset: if the inspection takes too long, or its result is too large.
@@ -85,9 +85,9 @@ class Inspector:
         is_small = (await asyncio.to_thread(file.stat)).st_size <= SMALL_BYTES
         try:
             async with asyncio.timeout(self._timeout_s):
-                told, child = inspection_arguments(file), self._take() if is_small else None
+                told, child = inspection_arguments(file, dialect), self._take() if is_small else None
                 if child is None:
-                    told, child = [], await _Child.start(self._confine(inspection_command(file)))
+                    told, child = [], await _Child.start(self._confine(inspection_command(file, dialect)))
                 try:
                     code, said = await child.answer(told)
                 finally:

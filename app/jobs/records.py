@@ -13,8 +13,9 @@ from pydantic import ConfigDict, Field
 
 from app.errors import InvalidInput, Problem
 from app.settings import LEAST_TRAIN_MEMORY_BYTES
-from modelstore import Activation, DataOptions, LeftOut, Overrides
+from modelstore import Activation, DataOptions, Dialect, LeftOut, Overrides
 from modelstore.data_options import Column
+from modelstore.dialect import DETECTED
 from modelstore.overrides import Seed
 from modelstore.reading import MAX_COLUMNS
 from modelstore.records import ModelName
@@ -96,7 +97,8 @@ class TrainingJob:
 
     Attributes:
         number: sequence number in the table; a later job has a higher one.
-        data_sha256: of the data set's content when the job was accepted.
+        data_sha256: of the data set's file when the job was accepted.
+        dialect: how that file is written, as it was said when it was sent.
         features: columns to learn from that the request named; None if it named none.
         options: types of columns, task, split, rare classes and missing values.
         left_out: columns that the training will leave out, as far as the inspection of the data set tells.
@@ -139,6 +141,7 @@ class TrainingJob:
     started: datetime | None
     finished: datetime | None
     request_id: str | None = None
+    dialect: Dialect = DETECTED
 
     @property
     def ended(self) -> bool:

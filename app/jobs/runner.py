@@ -15,6 +15,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
+from app.datasets.folders import Contents
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.acceptance import Acceptance
@@ -199,8 +200,8 @@ class JobRunner:
         """
         return self._worker.unfinished
 
-    async def datasets_in_use(self) -> frozenset[tuple[str, str]]:
-        """Return name and sha256 of the data sets that unfinished jobs need."""
+    async def datasets_in_use(self) -> Contents:
+        """Return name and content id of the data sets that unfinished jobs need."""
         return await self._ask(self._store.datasets_in_use)
 
     async def _wait_for_end(self, job_id: str) -> TrainingJob:

@@ -221,7 +221,7 @@ class RunningJob:
         job = self.claim.job
         if job.dataset is None or job.data_sha256 is None:
             return None
-        return self._context.datasets.path(job.dataset, job.data_sha256)
+        return self._context.datasets.path(job.dataset, job.data_sha256, job.dialect)
 
     def _handle_event(self, line: bytes) -> None:
         try:

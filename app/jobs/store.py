@@ -11,11 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.datasets.folders import Contents, content_id
 from app.jobs.database import Database
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
-from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, end, job_of, now
-from modelstore import JobResult, LeftOut
+from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, dialect_of, end, job_of, now
+from modelstore import Dialect, JobResult, LeftOut
+from modelstore.dialect import DETECTED
 
 
 class JobStore:
@@ -31,6 +33,7 @@ class JobStore:
         limit: int,
         left_out: Sequence[LeftOut] = (),
         data_sha256: str | None = None,
+        dialect: Dialect = DETECTED,
         idempotency_key: str | None = None,
         retry_of: str | None = None,
         request_id: str | None = None,
@@ -41,7 +44,8 @@ class JobStore:
             request: the training.
             limit: most jobs in the queue.
             left_out: columns that the training will leave out.
-            data_sha256: of the data set's content.
+            data_sha256: of the data set's file.
+            dialect: how that file is written.
             idempotency_key: at most 255 characters.
             retry_of: id of the job to repeat.
             request_id: id of the HTTP request.
@@ -55,7 +59,8 @@ class JobStore:
             "dataset": request.dataset,
             "data_sha256": data_sha256,
             "request": request.document()
-            | {"left_out": [column.model_dump() for column in left_out], "request_id": request_id},
+            | {"left_out": [column.model_dump() for column in left_out], "request_id": request_id}
+            | {"dialect": dialect.model_dump(exclude_none=True)},
             "request_digest": request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,
@@ -146,11 +151,13 @@ class JobStore:
             lines = connection.execute(query.order_by(EVENTS.c.seq).limit(limit))
             return [(row.seq, row.line) for row in lines], ended
 
-    def datasets_in_use(self) -> frozenset[tuple[str, str]]:
-        """Return name and sha256 of the data sets that unfinished jobs need."""
-        query = sa.select(JOBS.c.dataset, JOBS.c.data_sha256).where(IS_UNFINISHED, JOBS.c.dataset.is_not(None))
+    def datasets_in_use(self) -> Contents:
+        """Return name and content id of the data sets that unfinished jobs need."""
+        asked = sa.select(JOBS.c.dataset, JOBS.c.data_sha256, JOBS.c.request)
+        query = asked.where(IS_UNFINISHED, JOBS.c.dataset.is_not(None))
         with self._database.reading() as connection:
-            return frozenset((row.dataset, row.data_sha256) for row in connection.execute(query))
+            rows = connection.execute(query).all()
+        return frozenset((row.dataset, content_id(row.data_sha256, dialect_of(row.request))) for row in rows)
 
 
 def _earlier(connection: sa.Connection, idempotency_key: str | None, digest: str) -> TrainingJob | None:

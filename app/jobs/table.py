@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
-from modelstore import DataOptions, JobResult, LeftOut, to_line
+from modelstore import DataOptions, Dialect, JobResult, LeftOut, to_line
 
 _STATUS_AT_END = {
     "succeeded": JobStatus.SUCCEEDED,
@@ -85,11 +85,17 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
     request.pop("columns", None)  # older releases stored which columns they would learn from
     values["options"] = DataOptions.model_validate(request.pop("options", {}), strict=False)
     values["left_out"] = tuple(LeftOut.model_validate(one, strict=False) for one in request.pop("left_out", ()))
+    values["dialect"] = dialect_of(request)
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
     values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}
     return TrainingJob(**values, **request, features=features)
+
+
+def dialect_of(request: dict[str, Any]) -> Dialect:
+    """Take how the data set of a job is written from the JSON document of its request."""
+    return Dialect.model_validate(request.pop("dialect", {}))
 
 
 def _names(listed: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -19,7 +19,7 @@ from app.jobs.records import Ending, TrainingJob, TrainingRequest
 from app.jobs.runner import JobRunner
 from app.jobs.tablefile import DATABASE_FILE
 from app.settings import Settings
-from modelstore import Inspection, ModelRepository
+from modelstore import Dialect, Inspection, ModelRepository
 from tests.app.waiting import until
 from tests.fakes import MeanModel, manifest_for, script
 
@@ -104,7 +104,7 @@ class Trainings:
         return self.call(collect)
 
 
-async def _nothing_to_inspect(_: Path) -> Inspection:
+async def _nothing_to_inspect(_file: Path, _dialect: Dialect) -> Inspection:
     raise AssertionError("no test sends a data set here")
 
 

@@ -5,43 +5,51 @@ It must not import torch or scikit-learn.
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelstore import Activation, Inspection, ModelRepository, ModelVersion, compare_versions
+from modelstore import Activation, ModelRepository, ModelVersion, compare_versions
+from training.cli import data as data_files
 from training.cli import fit as fitting
+from training.cli import store as stored
 from training.cli.lazy import load_module
 from training.cli.options import (
     DATA,
     DATASETS,
     KEEP_VERSIONS,
     MODELS,
+    CommentText,
     DataDir,
     DatasetsDir,
+    DecimalText,
+    DelimiterText,
+    DialectJson,
+    EncodingName,
+    HasHeader,
     KeyFile,
     MissingValues,
     ModelsDir,
     Name,
     Options,
+    QuoteText,
     RareClasses,
     RecipesDir,
+    SkipBelow,
+    SkipFooter,
+    SkipRows,
     SplitBy,
     TaskName,
     Types,
     Version,
     console,
     errors,
-    fail,
     failures_in_one_line,
     store,
 )
 from training.cli.report import print_recipes, print_two_versions
-from training.cli.store import install
-from training.config.options import OptionTexts
+from training.config.options import DialectTexts, OptionTexts
 from training.config.recipe import BUILT_IN, load_recipe, recipe_names
 from training.config.run import DataPlaces, Folders
 from training.errors import RecipeError
@@ -76,6 +84,16 @@ def fit(
     rare_classes: RareClasses = None,
     missing_values: MissingValues = None,
     options: Options = None,
+    delimiter: DelimiterText = None,
+    quote: QuoteText = None,
+    decimal: DecimalText = None,
+    encoding: EncodingName = None,
+    header: HasHeader = None,
+    skip_rows: SkipRows = None,
+    skip_below: SkipBelow = None,
+    skip_footer: SkipFooter = None,
+    comment: CommentText = None,
+    dialect: DialectJson = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),
@@ -102,6 +120,9 @@ def fit(
         target=target,
         features=features,
         options=OptionTexts(options, types or (), task, split, rare_classes, missing_values),
+        dialect=DialectTexts(
+            dialect, delimiter, quote, decimal, encoding, header, skip_rows, skip_below, skip_footer, comment
+        ),
         assignments=assignments or (),
         overrides=overrides,
         seed=seed,
@@ -132,46 +153,6 @@ def recipes(recipes_dir: RecipesDir = BUILT_IN) -> None:
     """Show all recipes."""
     with failures_in_one_line():
         print_recipes(console(), [(name, load_recipe(name, recipes_dir)) for name in recipe_names(recipes_dir)])
-
-
-@app.command()
-def data(
-    check: Annotated[bool, typer.Option("--check", help="Compare byte by byte instead of writing.")] = False,
-    data_dir: DataDir = DATA,
-) -> None:
-    """Write the built-in data files, or compare them."""
-    sources = load_module("data.builtin")
-    with failures_in_one_line():
-        if not check:
-            console().print(f"wrote {', '.join(sources.write(data_dir))} to {data_dir}", highlight=False)
-            return
-        wrong = sources.find_differences(data_dir)
-        if wrong:
-            fail(f"missing in {data_dir} or changed: {', '.join(wrong)}; `training data` writes them")
-        console().print(f"the files in {data_dir} are exactly as generated", highlight=False)
-
-
-@app.command()
-def inspect(
-    file: Annotated[Path, typer.Argument(help="A CSV file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON to stdout.")] = False,
-) -> None:
-    """Check a CSV file and show its columns; exit code 1 if it has faults."""
-    inspection = load_module("data.inspection")
-    found: Inspection = inspection.inspect_file(file)
-    if as_json:
-        sys.stdout.write(f"{found.model_dump_json()}\n")
-    else:
-        inspection.print_inspection(console(), file.name, found)
-    raise typer.Exit(fitting.FAILED if found.faults else fitting.SUCCEEDED)
-
-
-@app.command(hidden=True)
-def wait() -> None:
-    """Import what `inspect` needs, then run the command whose arguments come as a JSON array on standard input."""
-    load_module("data.inspection")
-    if arguments := sys.stdin.readline():
-        app(json.loads(arguments), prog_name="python -m training")
 
 
 @app.command()
@@ -247,4 +228,5 @@ def _two(repository: ModelRepository, name: str, versions: list[int]) -> tuple[M
     return first, second
 
 
-install(app)
+data_files.install(app)
+stored.install(app)

@@ -15,6 +15,7 @@ from rich.console import Console
 from modelstore import (
     Activation,
     DataOptions,
+    Dialect,
     InvalidKey,
     InvalidName,
     JobResult,
@@ -27,8 +28,7 @@ from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.report import print_comparison, print_evaluation, split_title
-from training.config.default_recipe import name_for, recipe_for_data
-from training.config.options import OptionTexts
+from training.config.options import DialectTexts, OptionTexts
 from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
@@ -48,6 +48,7 @@ class FitRequest:
     target: str | None = None
     features: str | None = None
     options: OptionTexts = field(default_factory=OptionTexts)
+    dialect: DialectTexts = field(default_factory=DialectTexts)
     assignments: Sequence[str] = ()
     overrides: str | None = None
     seed: int | None = None
@@ -61,7 +62,10 @@ class FitRequest:
     @property
     def name(self) -> str:
         """Return the model's name, or the default name made from the data file."""
-        return self.model or (name_for(self.data) if self.data else "")
+        if self.model or not self.data:
+            return self.model or ""
+        name: str = load_module("config.default_recipe").name_for(self.data)
+        return name
 
 
 def fit(request: FitRequest, console: Console, errors: Console) -> int:
@@ -155,16 +159,19 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
 
 def _recipe(request: FitRequest) -> Recipe:
     overrides = read_overrides(request.overrides, request.assignments, request.seed)
-    options = _options(request)
+    options, dialect = _options(request), request.dialect.read()
     if request.data is None:
-        if request.target or request.features or request.model is None or options.to_dict():
+        told = request.target or request.features or options.to_dict() or dialect != Dialect()
+        if told or request.model is None:
             expected = "the NAME of a recipe, or --data FILE --target COLUMN with its options"
             raise RecipeError("fit", "", expected, request.model)
         return recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
     features = read_names(sys.stdin.read() if request.features == "-" else request.features or "")
-    made = recipe_for_data(request.data, request.target, model=request.model, features=features, options=options)
+    made: Recipe = load_module("config.default_recipe").recipe_for_data(
+        request.data, request.target, model=request.model, features=features, options=options, dialect=dialect
+    )
     return made.with_overrides(overrides)
 
 

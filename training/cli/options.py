@@ -47,6 +47,24 @@ MissingValues = Annotated[
 Options = Annotated[
     str | None, typer.Option(metavar="JSON", help="The five options above as one object; - reads a line of stdin.")
 ]
+DelimiterText = Annotated[
+    str | None, typer.Option("--delimiter", metavar="TEXT", help="Between cells: , ; | or tab; default: detected.")
+]
+QuoteText = Annotated[str | None, typer.Option("--quote", metavar="TEXT", help="Around cells: \" or '.")]
+DecimalText = Annotated[str | None, typer.Option("--decimal", metavar="TEXT", help="In numbers: . or a comma.")]
+EncodingName = Annotated[str | None, typer.Option("--encoding", help="utf-8, utf-16 or cp1252.")]
+HasHeader = Annotated[
+    bool | None, typer.Option("--header/--no-header", help="Whether there is a line of column names.")
+]
+SkipRows = Annotated[int | None, typer.Option(metavar="N", help="Lines above the header that are no rows.")]
+SkipBelow = Annotated[int | None, typer.Option(metavar="N", help="Lines directly below the header that are no rows.")]
+SkipFooter = Annotated[int | None, typer.Option(metavar="N", help="Lines at the end that are no rows.")]
+CommentText = Annotated[
+    str | None, typer.Option("--comment", metavar="TEXT", help="Lines that begin with it are no rows; '' for none.")
+]
+DialectJson = Annotated[
+    str | None, typer.Option("--dialect", metavar="JSON", help="The nine options of the file above as one object.")
+]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[int, typer.Argument(help="A published version.")]
 

@@ -1,6 +1,6 @@
 """Make a default recipe for a data file that has none.
 
-It must not know the file's content, except for the number of lines, or torch.
+It must not know the file's content, except for the number of rows, or torch.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore import DataOptions, check_name
+from modelstore import DataOptions, Dialect, check_name
 from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
+from training.data.pieces import count_rows
 from training.errors import DatasetError
 
-CHUNK_BYTES = 1 << 20
 HIDDEN = (64, 32)
 LEARNING_RATE = 0.003
 
 
 @dataclass(frozen=True)
 class _Size:
-    """Settings for files of at most `rows` lines, chosen by comparison with logistic regression: docs/decisions.md."""
+    """Settings for files of at most `rows` rows, chosen by comparison with logistic regression: docs/decisions.md."""
 
     rows: float
     batch_size: int
@@ -49,26 +49,30 @@ def recipe_for_data(
     model: str | None = None,
     features: Sequence[str] = (),
     options: DataOptions | None = None,
+    dialect: Dialect | None = None,
 ) -> Recipe:
-    """Return a recipe with settings for the length of the file.
+    """Return a recipe with settings for the number of rows of the file.
 
     Args:
-        path: the CSV file; its folder is the data folder.
+        path: the file; its folder is the data folder.
         target: the class column.
         model: name of the model; by default the file name, reduced to the characters of a model name.
         features: the columns to learn from; empty means all but the target.
         options: types of columns, task, split, rare classes and missing values.
+        dialect: how the file is written; it is stored in the recipe, where None and what it leaves open are detected.
 
     Raises:
         InvalidName: if `model` is not a valid name.
         DatasetError: if there is no such file.
         RecipeError: if the names do not fit together.
+        MissingExtra: if a library is missing that reads such files.
         OSError: if the file cannot be read.
     """
     name = check_name(model) if model else name_for(path)
     if not path.is_file():
         raise DatasetError(path.name, f"no such file in {path.parent}")
-    size = next(size for size in SIZES if count_lines(path) <= size.rows)
+    rows = count_rows(path, SIZES[-2].rows, dialect)
+    size = next(size for size in SIZES if rows <= size.rows)
     try:
         return Recipe(
             model=name,
@@ -80,6 +84,7 @@ def recipe_for_data(
                 **dict(options or DataOptions()),
                 test_fraction=size.test_fraction,
                 assign="hash",
+                dialect=dialect if dialect != Dialect() else None,
             ),
             gate=GateRule(margin_errors=1.0),
             training=TrainingSettings(
@@ -101,12 +106,3 @@ def name_for(path: Path) -> str:
     """Return a valid model name made from a file name: `Churn 2024.csv` gives `churn-2024`."""
     name = re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-_")
     return name[:64] or "model"
-
-
-def count_lines(path: Path) -> int:
-    """Count line feeds or carriage returns, whichever are more: an estimate of the number of rows."""
-    feeds = returns = 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            feeds, returns = feeds + chunk.count(b"\n"), returns + chunk.count(b"\r")
-    return max(feeds, returns)

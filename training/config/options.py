@@ -1,15 +1,15 @@
-"""Read the options of a table from the command line: types, task, split, rare classes, missing values."""
+"""Read the options of a table and the dialect of its file from the command line."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import ValidationError
 
-from modelstore import DataOptions
+from modelstore import DataOptions, Dialect
 from training.config.recipe import recipe_error
 from training.errors import RecipeError
 
@@ -38,7 +38,7 @@ class OptionTexts:
         Raises:
             RecipeError: naming the option, the expected and the actual value.
         """
-        fields = _object(self.document)
+        fields = _object("--options", self.document)
         if self.types:
             fields["types"] = dict(
                 _assignment("--type", text, "COLUMN=TYPE, as in zip=categorical") for text in self.types
@@ -55,13 +55,45 @@ class OptionTexts:
             raise recipe_error("options", error, DataOptions) from error
 
 
-def _object(document: str | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class DialectTexts:
+    """The fields of `Dialect` as they were said, None if they were not; see `python -m training inspect --help`.
+
+    Attributes:
+        document: a JSON object with the fields of `Dialect`.
+    """
+
+    document: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    skip_rows: int | None = None
+    skip_below: int | None = None
+    skip_footer: int | None = None
+    comment: str | None = None
+
+    def read(self) -> Dialect:
+        """Return the dialect; single fields replace those of the document, and the others are detected.
+
+        Raises:
+            RecipeError: naming the field, the expected and the actual value.
+        """
+        single = {name: value for name, value in asdict(self).items() if name != "document" and value is not None}
+        try:
+            return Dialect.model_validate_json(json.dumps(_object("--dialect", self.document) | single))
+        except ValidationError as error:
+            raise recipe_error("dialect", error, Dialect) from error
+
+
+def _object(option: str, document: str | None) -> dict[str, object]:
     try:
         fields = json.loads(document) if document else {}
     except ValueError as error:
-        raise RecipeError("--options", "", f"a JSON object ({error})", document) from error
+        raise RecipeError(option, "", f"a JSON object ({error})", document) from error
     if not isinstance(fields, dict):
-        raise RecipeError("--options", "", "a JSON object", document)
+        raise RecipeError(option, "", "a JSON object", document)
     return fields
 
 

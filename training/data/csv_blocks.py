@@ -84,7 +84,7 @@ class CsvFile:
         mended = self._syntax.mend("".join(lines).encode())
         lines = split_lines(mended)
         comment = self._comment(lines)
-        rows = self._parse(lines, comment)
+        rows, comments = self._parse(lines, comment)
         if self.faults:
             return ()
         layout = find_layout(rows, self._given(rows))
@@ -96,6 +96,7 @@ class CsvFile:
             return ()
         self._set_found(layout, rows, comment)
         start = layout.consumed
+        self._leave_out_comments(*(line for line in comments if line < self._line + start))
         self.blank_lines = sum(not line.strip(BLANKS + "\r\n") for line in lines[:start])
         if layout.header:
             place = next(at for at, row in enumerate(rows) if row[1] == layout.line)
@@ -127,8 +128,8 @@ class CsvFile:
         widths = [line.count(delimiter) for line in filled[:2]]
         return "" if widths[0] == widths[1] > 0 and not filled[1].startswith(mark) else mark
 
-    def _parse(self, lines: list[str], comment: str) -> list[Row]:
-        """Return the rows of the first piece; faults if there is none, or the first does not end."""
+    def _parse(self, lines: list[str], comment: str) -> tuple[list[Row], list[int]]:
+        """Return the rows of the first piece and the lines of its comments; faults if no row is whole."""
         rows = ExactRows(lines, self._line, self._syntax, comment)
         found: list[Row] = []
         for cells, line in rows:
@@ -143,7 +144,7 @@ class CsvFile:
         elif len(lines) == 1 and not lines[0].endswith(("\n", "\r")) and self._line == 1:
             problem = f"expected data rows below the header, got one line without an end; {LINE_ENDS_LOST}"
             self.faults.add(problem, line=1)
-        return found
+        return found, rows.comments
 
     def _given(self, rows: list[Row]) -> Dialect:
         """Return the fields that the layout need not detect."""
@@ -282,7 +283,7 @@ class CsvFile:
                 return raw, None
             if not rows.unclosed:
                 self.blank_lines += rows.blank_lines
-                self._leave_out(f"comments (comment={self._found.comment})", *rows.comments)
+                self._leave_out_comments(*rows.comments)
                 return raw, self._block(found, lines)
             more = self._next()
             if self.faults:
@@ -291,7 +292,7 @@ class CsvFile:
                 begun = "".join(lines[rows.line - self._line :]).encode()
                 self._first = begun + more
                 self.blank_lines += rows.blank_lines
-                self._leave_out(f"comments (comment={self._found.comment})", *rows.comments)
+                self._leave_out_comments(*rows.comments)
                 return raw[: -len(begun)], self._block(found, lines)
             if not more or len(raw) > pieces.MAX_LINE_BYTES:
                 endless = f"a row of more than {pieces.MAX_LINE_BYTES >> 20} MiB; is a quote not closed?"
@@ -320,6 +321,9 @@ class CsvFile:
         starts = np.array([line for _, line, _ in right], dtype=np.int64)
         source = [text for _, _, text in right]
         return Block(pd.DataFrame(texts, dtype=object), starts, source, self._syntax, self._found.decimal or ".")
+
+    def _leave_out_comments(self, *lines: int) -> None:
+        self._leave_out(f"comments, left out as comment={self._found.comment} does", *lines)
 
     def _leave_out(self, what: str, *lines: int) -> None:
         if lines:

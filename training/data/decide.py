@@ -102,11 +102,13 @@ def _text(profile: Profile) -> Decision:
         return Decision(column, warnings=warnings)
     figures = f"{distinct:,} different texts in {present:,} rows"
     way = "to use it nonetheless, give it the type categorical"
+    if warnings:  # numbers but for some cells; what is told about those comes first
+        return _leave_out(column, "too_many_values", f"{warnings[0]}; as text it has {figures}; {way}")
     if distinct >= UNIQUE * present and not _many_words(profile):
-        return replace(_leave_out(column, "id", f"identifies rows: {figures}; {way}"), warnings=warnings)
+        return _leave_out(column, "id", f"identifies rows: {figures}; {way}")
     if _many_words(profile):
-        return replace(_leave_out(column, "free_text", f"is free text: {figures}; {way}"), warnings=warnings)
-    return replace(_leave_out(column, "too_many_values", f"has {figures}; {way}"), warnings=warnings)
+        return _leave_out(column, "free_text", f"is free text: {figures}; {way}")
+    return _leave_out(column, "too_many_values", f"has {figures}; {way}")
 
 
 def _many_words(profile: Profile) -> bool:
@@ -120,10 +122,12 @@ def _odd_cells(profile: Profile) -> tuple[str, ...]:
         return ()
     line, text = profile.odd
     others = profile.present - profile.number_rows
-    return (
-        f"is text, because {others:,} of {profile.present:,} cells are no numbers, first {text[:40]!r} in line {line}; "
-        "if they stand for a missing value, name them in missing_values",
+    found = (
+        f"is text, because {others:,} of {profile.present:,} cells are no numbers, first {text[:40]!r} in line {line}"
     )
+    if text == profile.name:
+        return (f"{found}: a line of names among the rows; remove such lines",)
+    return (f"{found}; if they stand for a missing value, name them in missing_values",)
 
 
 def _useless(profile: Profile, found: Decision) -> Decision | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,14 +21,27 @@ from training.data.decide import Decision, decide
 from training.data.precision import Merging, exact
 from training.data.profile import Profile
 from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
+from training.data.target import MANY_VALUES
+from training.errors import MissingExtra
 
+PLAIN = Dialect(
+    delimiter=",",
+    quote='"',
+    decimal=".",
+    encoding="utf-8",
+    header=True,
+    skip_rows=0,
+    skip_below=0,
+    skip_footer=0,
+    comment="",
+)
 SHOWN_CLASSES = 5
 FREQUENT = 20
 REPEATED = 0.9  # share of distinct values below which ids are groups of rows
 
 
 def inspect_file(path: Path, options: DataOptions | None = None, dialect: Dialect | None = None) -> Inspection:
-    """Read a file, in bounded memory, and return a summary or its first ten faults.
+    """Read a file, in bounded memory, and return a summary or its first ten faults, or the library that is missing.
 
     Columns get the types that a training gives them.
     """
@@ -38,6 +52,8 @@ def inspect_file(path: Path, options: DataOptions | None = None, dialect: Dialec
                 return _inspect(CsvFile(stream, dialect), path.stat().st_size, options, kept)
         except NeedsText as needs:
             kept |= needs.positions
+        except MissingExtra as error:
+            return Inspection(faults=(DatasetFault(problem=str(error)),))
         except OSError as error:
             return Inspection(faults=(DatasetFault(problem=f"cannot be read: {error.strerror or error}"),))
 
@@ -62,6 +78,8 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
         span, note = _span(column), column.detail or column.note
         table.add_row(column.name, kind, f"{column.missing:,}", different, span, _show(column.classes), note)
     console.print(table, markup=False)
+    if dialect := _describe(summary.dialect):
+        console.print(f"dialect: {dialect}", markup=False, highlight=False, soft_wrap=True)
     if summary.blank_lines:
         console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
     for warning in summary.warnings:
@@ -96,7 +114,12 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
         columns=tuple(map(_summary, profiles, decisions)),
         duplicate_rows=duplicates,
         blank_lines=file.blank_lines,
-        warnings=(*file.notes, *_warnings(profiles, decisions, merging), *_of_rows(header, rows, duplicates)),
+        dialect=file.found,
+        warnings=(
+            *file.notes,
+            *_warnings(profiles, decisions, merging, file.found.decimal or "."),
+            *_of_rows(header, rows, duplicates),
+        ),
     )
     return Inspection(summary=summary)
 
@@ -134,16 +157,18 @@ def _classes(profile: Profile) -> dict[str, int]:
     return {} if profile.readings else {text: counts[text] for text in frequent if counts[text] > 1}
 
 
-def _warnings(profiles: list[Profile], decisions: list[Decision], merging: list[Merging]) -> Iterator[str]:
+def _warnings(
+    profiles: list[Profile], decisions: list[Decision], merging: list[Merging], decimal: str
+) -> Iterator[str]:
     for profile, decision, merged in zip(profiles, decisions, merging, strict=True):
         said = list(decision.warnings)
         if decision.left_out:
             said.append(f"left out ({decision.left_out.reason}): {decision.left_out.detail}")
         if decision.fault:
             said.append(decision.fault)
-        if decision.column.type == "numeric" and (problem := _find_merged(profile, merged)):
+        if decision.column.type == "numeric" and (problem := _find_merged(profile, merged, decimal)):
             said.append(problem)
-        if decision.column.type == "numeric" and len(profile.counts or ()) <= MAX_CLASSES:
+        if decision.column.type == "numeric" and profile.whole and len(profile.counts or ()) <= MANY_VALUES:
             said += [
                 f"{values} would be different classes; are they the same?" for values in alike(profile.counts or ())
             ]
@@ -170,10 +195,10 @@ def _of_rows(header: tuple[str, ...], rows: int, duplicates: int) -> Iterator[st
         yield f"{duplicates} of {rows} rows repeat another one"
 
 
-def _find_merged(profile: Profile, merging: Merging) -> str | None:
+def _find_merged(profile: Profile, merging: Merging, decimal: str) -> str | None:
     if profile.counts is None:
         return merging.problem()
-    values = parse(list(profile.counts))
+    values = parse(list(profile.counts), decimal)
     right = np.isfinite(values)
     whole, texts = Merging(), [text for text, fits in zip(profile.counts, right, strict=True) if fits]
     whole.add(exact(texts, values[right]), np.array(list(profile.counts.values()))[right])
@@ -187,6 +212,14 @@ def _iso(moment: tuple[int, int] | None) -> str | None:
 def _span(column: ColumnSummary) -> str:
     low, high = column.minimum, column.maximum
     return "" if low is None else " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (low, high or 0))
+
+
+def _describe(dialect: Dialect) -> str:
+    """Return the fields that are not as in most files, as the options are named."""
+    plain = PLAIN.model_dump()
+    return ", ".join(
+        f"{name}={json.dumps(value)}" for name, value in dialect.model_dump().items() if value != plain[name]
+    )
 
 
 def _show(classes: dict[str, int]) -> str:

@@ -70,7 +70,7 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
                 "header=true takes it as names"
             )
         names = tuple(f"c{place}" for place in range(1, width + 1))
-        before = rows[first - 1][2] if first else line - 1
+        before = rows[first - 1][2] if first else line - 1 - (given.skip_rows or 0)  # lines below those skipped
         return Layout(names, width, line, before, False, skip_rows, 0, notes=tuple(notes))
     below = given.skip_below if given.skip_below is not None else second
     if below:
@@ -141,11 +141,11 @@ def _count_below(names: Sequence[str], rows: Sequence[Row], columns: Sequence[Se
         return 0
     second = rows[0][0]
     same = [
-        column
+        cell in column[1:]
         for name, cell, column in zip(names, second, columns, strict=False)
-        if name.strip() and name.strip() == cell.strip() and cell not in column[1:]
+        if name.strip() and name.strip() == cell.strip()
     ]
-    if len(same) >= 2:
+    if len(same) >= 2 and not all(same):  # a value may be called as its column, and then it is seen again
         return 1
     below = [[cell for cell in column[1:] if not is_empty(cell)] for column in columns]
     numeric = [place for place, column in enumerate(below) if column and _share(column) == 1]

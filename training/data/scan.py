@@ -78,5 +78,5 @@ def numbers_of(block: Block, position: int, missing: frozenset[str]) -> Values |
     if pd.api.types.is_bool_dtype(cells):
         return None
     codes, texts = block.encode(position, missing)
-    parsed = parse(texts)
+    parsed = parse(texts, block.decimal)
     return None if np.isnan(parsed).any() else np.append(parsed, np.nan)[codes]

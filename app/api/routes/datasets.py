@@ -9,24 +9,35 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from app.api.bodies import check_content_type, declared_length, media_type
-from app.api.errors import TabSeparated
+from app.api.bodies import declared_length, media_type
+from app.api.errors import FileInForm
 from app.api.parameters import DatasetPath
 from app.api.prefix import link
-from app.api.schemas.common import Document, csv_body, links, problems
+from app.api.schemas.common import Document, csv_body, links, problems, without_null
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
-from modelstore import ColumnSummary
+from modelstore import ColumnSummary, Dialect
 
-CSV = "text/csv"
-TSV = "text/tab-separated-values"
+FORM = "multipart/form-data"
 
 _SHOW, _DELETE = "show_datasets__name__get", "delete_datasets__name__delete"
+
+
+class DialectQuery(Dialect, strict=False):
+    """How the file is written, as query parameters; unknown ones are refused."""
+
+    def dialect(self) -> Dialect:
+        """Return the options that were given."""
+        return Dialect(**self.model_dump(exclude_none=True))
+
+
+for _field in DialectQuery.model_fields.values():
+    _field.json_schema_extra = without_null
 
 
 class DatasetBrief(BaseModel):
@@ -60,9 +71,10 @@ class DatasetInfo(BaseModel):
         created: time when this content was uploaded.
         rows: number of data rows, without the header.
         sha256: hash of the file; each version trained on it records this hash.
+        dialect: how the file was read: as the parameters say with which it was sent, and detected where they do not.
         duplicate_rows: number of rows equal to an earlier row.
         blank_lines: number of blank lines ignored; they are not rows, but are included in line numbers.
-        columns: columns in the file's order; numeric columns can be features, any with few values can be the target.
+        columns: columns in the file's order, with their types, and the reason where a training leaves one out.
         warnings: sentences about anything suspicious in the data that does not prevent training.
     """
 
@@ -73,6 +85,7 @@ class DatasetInfo(BaseModel):
     sha256: str
     duplicate_rows: int
     blank_lines: int
+    dialect: Dialect
     columns: tuple[ColumnSummary, ...]
     warnings: tuple[str, ...]
 
@@ -90,17 +103,18 @@ class DatasetRoutes:
         self._datasets = datasets
         self._in_use = in_use
 
-    async def put(self, name: DatasetPath, request: Request) -> Response:
-        """Store a CSV file as a data set: UTF-8, commas, a header line, then one line per row.
+    async def put(self, name: DatasetPath, request: Request, asked: Annotated[DialectQuery, Query()]) -> Response:
+        """Store a file as a data set: a table with one line per row, as it lies on the disk.
 
-        The file is checked before it is stored. It is streamed to disk, so it may be large. Faults are reported by line
-        (the header is line 1) and column.
+        How it is written (delimiter, encoding, header and so on) is detected, whatever its content type says; the query
+        parameters decide what is detected wrongly. The file is checked before it is stored. It is streamed to disk, so
+        it may be large. Faults are reported by line (the header is line 1) and column.
         """
-        if media_type(request.headers.get("content-type")) == TSV:
-            raise TabSeparated
-        check_content_type(request.headers.get("content-type"), (CSV,))
+        if media_type(request.headers.get("content-type")) == FORM:
+            raise FileInForm
         async with _receive_to_the_end(request) as body:
-            stored, is_new = await self._datasets.put(name, body, self._in_use, declared_length(request))
+            length = declared_length(request)
+            stored, is_new = await self._datasets.put(name, body, self._in_use, length, asked.dialect())
         response = await asyncio.to_thread(_show, stored)
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = link(request, f"/datasets/{stored.name}")
@@ -111,7 +125,7 @@ class DatasetRoutes:
         return DatasetList(datasets=[DatasetBrief.of(stored) for stored in await self._datasets.list()])
 
     async def show(self, name: DatasetPath) -> Response:
-        """Show a data set: columns with their kinds, ranges and classes, number of rows, sha256, warnings."""
+        """Show a data set: columns with their types, ranges and classes, number of rows, sha256, warnings."""
         return await asyncio.to_thread(_show, await self._datasets.get(name))
 
     async def delete(self, name: DatasetPath) -> None:
@@ -174,6 +188,7 @@ def _show(stored: StoredDataset) -> Response:
         rows=summary.rows,
         size_bytes=summary.size_bytes,
         sha256=summary.sha256,
+        dialect=summary.dialect,
         duplicate_rows=summary.duplicate_rows,
         blank_lines=summary.blank_lines,
         columns=summary.columns,

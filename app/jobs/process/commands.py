@@ -8,6 +8,8 @@ from pathlib import Path
 
 from app.jobs.process import sandbox
 from app.settings import Settings
+from modelstore import Dialect
+from modelstore.dialect import DETECTED
 
 # Variables that the child inherits from this process; keys and secrets are not among them.
 _INHERITED = (
@@ -40,14 +42,19 @@ def waiting_command() -> list[str]:
     return [sys.executable, "-m", "training", "wait"]
 
 
-def inspection_arguments(file: Path) -> list[str]:
+def dialect_arguments(dialect: Dialect) -> list[str]:
+    """Return the arguments that say how a data file is written; what they leave open is detected."""
+    return ["--dialect", dialect.model_dump_json(exclude_none=True)] if dialect != DETECTED else []
+
+
+def inspection_arguments(file: Path, dialect: Dialect) -> list[str]:
     """Return the arguments with which `python -m training` inspects a data file and prints one line of JSON."""
-    return ["inspect", str(file), "--json"]
+    return ["inspect", str(file), "--json", *dialect_arguments(dialect)]
 
 
-def inspection_command(file: Path) -> list[str]:
+def inspection_command(file: Path, dialect: Dialect) -> list[str]:
     """Return the command line that inspects a data file."""
-    return [sys.executable, "-m", "training", *inspection_arguments(file)]
+    return [sys.executable, "-m", "training", *inspection_arguments(file, dialect)]
 
 
 def confine(command: list[str], memory_bytes: int, niceness: int) -> list[str]:

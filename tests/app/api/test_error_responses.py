@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api.error_responses import render
-from app.api.errors import BodyTooLarge, TabSeparated, UnsupportedCharset, UnsupportedContentType
+from app.api.errors import BodyTooLarge, FileInForm, UnsupportedCharset, UnsupportedContentType
 from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset, StorageFull
 from app.errors import (
     DeadlinePassed,
@@ -367,7 +367,7 @@ RESPONSES: tuple[tuple[ServingError, str, int, int, dict[str, str], Outcome], ..
     (TooManyRows(7), "too-many-rows", 413, 413, {}, "client_error"),
     (UnsupportedContentType(("a/b",)), "unsupported-content-type", 415, 415, {}, "client_error"),
     (UnsupportedCharset(), "unsupported-charset", 415, 415, {}, "client_error"),
-    (TabSeparated(), "tab-separated", 415, 415, {}, "client_error"),
+    (FileInForm(), "file-in-form", 415, 415, {}, "client_error"),
     (EncodedBody(), "encoded-body", 415, 415, {}, "client_error"),
     (MalformedRequest("twice"), "malformed-request", 400, 400, {}, "client_error"),
     (NotAuthenticated(), "not-authenticated", 401, 401, {"www-authenticate": "Bearer"}, "client_error"),

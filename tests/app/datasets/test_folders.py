@@ -99,7 +99,7 @@ def test_name_that_cannot_be_written_leaves_the_content_before(store: DatasetSto
 
 def test_damaged_content_is_not_there_and_comes_back_when_it_is_sent_again(store: DatasetStore, root: Path) -> None:
     stored, _ = put(store, "churn", ONE)
-    store.path("churn", stored.summary.sha256).write_bytes(b"x")
+    store.path("churn", stored.summary.sha256, stored.dialect).write_bytes(b"x")
     with pytest.raises(DatasetNotFound):
         run(store.get("churn"))
 

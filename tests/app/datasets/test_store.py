@@ -11,7 +11,7 @@ import pytest
 from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset
 from app.datasets.store import MAX_SMALL_CHECKS, MAX_UPLOADS, SMALL_BYTES, DatasetStore
 from app.errors import InvalidInput, ServingError, StoreUnavailable, TooManyStreams
-from modelstore import ColumnSummary, DatasetSummary, Inspection
+from modelstore import ColumnSummary, DatasetSummary, Dialect, Inspection
 from tests.app.datasets.uploads import (
     NONE,
     ONE,
@@ -51,7 +51,7 @@ def test_data_set_is_kept_as_it_was_sent(store: DatasetStore, root: Path) -> Non
 
     assert is_new
     assert (stored.name, stored.summary.rows, stored.summary.sha256) == ("churn", 2, sha256(TWO))
-    assert store.path("churn", stored.summary.sha256).read_bytes() == TWO
+    assert store.path("churn", stored.summary.sha256, stored.dialect).read_bytes() == TWO
     assert run(store.get("churn")) == stored
     assert run(store.list()) == (stored,)
     assert files(root) == files_of("churn", TWO)
@@ -183,18 +183,18 @@ def test_x5_small_uploads_do_not_wait_for_large_ones_and_are_bounded_too(root: P
         running: list[Path] = []
         most, release, large_runs = 0, asyncio.Event(), asyncio.Event()
 
-        async def slow_if_large(file: Path) -> Inspection:
+        async def slow_if_large(file: Path, dialect: Dialect) -> Inspection:
             nonlocal most
             if file.name == "large.csv":
                 large_runs.set()
                 await release.wait()
-                return await look(file)
+                return await look(file, dialect)
             running.append(file)
             most = max(most, len(running))
             for _ in range(3):
                 await asyncio.sleep(0)
             running.remove(file)
-            return await look(file)
+            return await look(file, dialect)
 
         store = DatasetStore(root, 1 << 24, slow_if_large)
         large = [asyncio.create_task(store.put("large", pieces(b"x\n" * SMALL_BYTES), NONE)) for _ in range(2)]
@@ -215,7 +215,7 @@ def other_bytes(_: bytes) -> Inspection:
 
 
 def test_file_that_reads_back_otherwise_is_not_kept(root: Path) -> None:
-    async def misread(file: Path) -> Inspection:
+    async def misread(file: Path, dialect: Dialect) -> Inspection:
         return other_bytes(await asyncio.to_thread(file.read_bytes))
 
     with pytest.raises(StoreUnavailable, match="not what was sent"):

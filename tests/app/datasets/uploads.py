@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from app.datasets.folders import Contents, StoredDataset
 from app.datasets.store import BUFFER_BYTES, DatasetStore, InUse
-from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Inspection
+from modelstore import ColumnSummary, DatasetFault, DatasetSummary, Dialect, Inspection
 
 ONE = b"x,y\n1,a\n"
 
@@ -21,7 +21,7 @@ TWO = b"x,y\n1,a\n2,b\n"
 T = TypeVar("T")
 
 
-async def look(file: Path) -> Inspection:
+async def look(file: Path, dialect: Dialect) -> Inspection:
     """Find as many rows as the file has line feeds but one; a file that says `bad` has a fault."""
     data = await asyncio.to_thread(file.read_bytes)
     if b"bad" in data:
@@ -81,4 +81,4 @@ def files_of(name: str, *contents: bytes) -> list[str]:
 
 
 def store_file(store: DatasetStore) -> Path:
-    return store.path("churn", run(store.get("churn")).summary.sha256)
+    return store.path("churn", run(store.get("churn")).summary.sha256, Dialect())

@@ -19,7 +19,7 @@ from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.jobs.threads import InThread
 from app.settings import Settings
-from modelstore import ModelRepository, Overrides
+from modelstore import Dialect, ModelRepository, Overrides
 
 RECIPE = '[data]\nfile = "{0}.csv"\ntarget = "kind"\n[training]\npatience = 5\nvalidation_fraction = 0.1\n'
 
@@ -53,7 +53,7 @@ class Scene:
     def _count(self) -> None:
         self.accepted += 1
 
-    async def _inspect(self, _: Path) -> Any:
+    async def _inspect(self, _file: Path, _dialect: Dialect) -> Any:
         raise AssertionError("no data set is sent here")
 
 

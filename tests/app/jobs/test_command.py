@@ -9,7 +9,7 @@ from app.jobs.command import command_of, input_of
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.settings import Settings
-from modelstore import Overrides, Permit
+from modelstore import Dialect, Overrides, Permit
 from tests.app.databases import LIMIT
 
 PERMIT = Permit("f00", "secret")
@@ -53,3 +53,12 @@ def test_options_and_names_to_learn_from_are_sent_on_standard_input(store: JobSt
     options, features = map(json.loads, input_of(job).splitlines())
     assert options == {"types": {"c": "categorical"}, "task": "classification"}
     assert features == ["a,b", "c"]
+
+
+def test_data_set_is_read_as_it_was_inspected(store: JobStore) -> None:
+    request = TrainingRequest(model="churn", dataset="churn", target="left")
+    job = store.add(request, limit=LIMIT, data_sha256="ab" * 32, dialect=Dialect(decimal=",", header=False))
+
+    command = command_of(store.get(job.id), Path("churn.csv"), PERMIT, Settings())
+
+    assert json.loads(option(command, "--dialect")) == {"decimal": ",", "header": False}

@@ -17,7 +17,7 @@ from app.errors import StoreUnavailable
 from app.jobs import inspection
 from app.jobs.inspection import Inspector
 from app.settings import Settings
-from modelstore import Inspection
+from modelstore import Dialect, Inspection
 from tests.app.waiting import until
 
 FAULT = '{"summary": null, "faults": [{"line": 2, "column": "x", "problem": "is empty"}]}'
@@ -50,7 +50,7 @@ def inspect(settings: Settings, timeout_s: float = 20.0) -> Inspection:
 
 
 async def _inspect(inspector: Inspector) -> Inspection:
-    return await inspector(Path("some.csv"))
+    return await inspector(Path("some.csv"), Dialect())
 
 
 def noted() -> int:
@@ -154,7 +154,7 @@ def test_small_file_is_given_to_the_child_that_waits_and_each_child_sees_one_fil
                 until, lambda: noted() if noted() not in (0, *pids) else None, "another child waits"
             )
             pids.append(noted())
-            await inspector(Path("some.csv"))
+            await inspector(Path("some.csv"), Dialect())
         await asyncio.to_thread(until, lambda: noted() if noted() not in (0, *pids) else None, "a third child waits")
         pids.append(noted())
         ready.cancel()
@@ -174,7 +174,7 @@ def test_large_file_gets_a_child_of_its_own(settings: Settings, child: Child, mo
         inspector = Inspector(settings)
         ready = asyncio.create_task(inspector.keep_ready(0))
         waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
-        await inspector(Path("some.csv"))
+        await inspector(Path("some.csv"), Dialect())
         ready.cancel()
         await inspector.close()
         return waiting
@@ -193,7 +193,7 @@ def test_waiting_child_that_was_killed_is_replaced_by_a_new_one(settings: Settin
         waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
         os.kill(waiting, 9)
         await asyncio.to_thread(until, gone, "its end")
-        await inspector(Path("some.csv"))
+        await inspector(Path("some.csv"), Dialect())
         ready.cancel()
         await inspector.close()
         return waiting

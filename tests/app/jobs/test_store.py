@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.datasets.folders import content_id
 from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs.claims import Claims
@@ -15,7 +16,7 @@ from app.jobs.database import DATABASE_FILE
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
-from modelstore import JobResult, LeftOut, Overrides, Split, from_line
+from modelstore import Dialect, JobResult, LeftOut, Overrides, Split, from_line
 from tests.app.databases import LIMIT, add, claimed, failure, opened
 
 ASKED = TrainingRequest(
@@ -171,6 +172,13 @@ def test_jobs_survive_reopening(store: JobStore, url: str | None, tmp_path: Path
 
     assert JobStore(again).page()[0] == [queued, job]
     again.close()
+
+
+def test_data_set_in_use_is_the_one_of_its_dialect(store: JobStore) -> None:
+    store.add(ASKED, limit=LIMIT, data_sha256="ab" * 32, dialect=Dialect(delimiter=";"))
+
+    assert store.datasets_in_use() == {("churn-2026", content_id("ab" * 32, Dialect(delimiter=";")))}
+    assert store.datasets_in_use() != {("churn-2026", "ab" * 32)}
 
 
 def test_data_sets_are_in_use_until_the_job_has_ended(store: JobStore, claims: Claims) -> None:

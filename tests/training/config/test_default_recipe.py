@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
-from modelstore import InvalidName, JobResult, ModelRepository, Overrides
+from modelstore import Dialect, InvalidName, JobResult, ModelRepository, Overrides
 from tests.training.samples import DATA, classified, ignore
 from training.cli.commands import app
-from training.config.default_recipe import SIZES, count_lines, name_for, recipe_for_data
+from training.config.default_recipe import SIZES, name_for, recipe_for_data
 from training.config.recipe import parse_recipe
 from training.config.run import TrainingRun
 from training.data.splits import load_splits
@@ -58,14 +58,20 @@ def test_the_recipe_is_complete_and_survives_json() -> None:
     assert recipe.with_overrides(Overrides(hidden=(), epochs=3)).training.epochs == 3
 
 
-@pytest.mark.parametrize(("lines", "size"), [(100, 0), (5_000, 0), (5_001, 1), (100_001, 2), (1_000_001, 3)])
+def test_the_recipe_keeps_what_is_known_of_the_dialect_and_leaves_the_rest_to_be_detected() -> None:
+    known = Dialect(delimiter=";", decimal=",")
+
+    assert recipe_for_data(DATA / "iris.csv", "species", dialect=known).data.dialect == known
+    assert recipe_for_data(DATA / "iris.csv", "species", dialect=Dialect()).data.dialect is None
+
+
+@pytest.mark.parametrize(("rows", "size"), [(100, 0), (5_000, 0), (5_001, 1), (100_001, 2), (1_000_001, 3)])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
-def test_f10_settings_follow_the_number_of_rows(tmp_path: Path, lines: int, size: int, end: bytes) -> None:
-    (tmp_path / "mine.csv").write_bytes(end * lines)
+def test_f10_settings_follow_the_number_of_rows(tmp_path: Path, rows: int, size: int, end: bytes) -> None:
+    (tmp_path / "mine.csv").write_bytes(end * (rows + 1))  # the first is the header
 
     recipe = recipe_for_data(tmp_path / "mine.csv", "kind")
 
-    assert count_lines(tmp_path / "mine.csv") == lines
     assert recipe.training.batch_size == SIZES[size].batch_size
     assert recipe.data.test_fraction == SIZES[size].test_fraction
 

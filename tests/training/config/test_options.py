@@ -1,11 +1,11 @@
-"""The options of a table on the command line: one by one, or as one document."""
+"""The options of a table and the dialect of its file on the command line: one by one, or as one document."""
 
 from __future__ import annotations
 
 import pytest
 
-from modelstore import DataOptions, Split
-from training.config.options import OptionTexts
+from modelstore import DataOptions, Dialect, Split
+from training.config.options import DialectTexts, OptionTexts
 from training.errors import RecipeError
 
 
@@ -54,5 +54,31 @@ def test_single_option_replaces_that_of_the_document() -> None:
     ],
 )
 def test_wrong_options_are_named(texts: OptionTexts, problem: str) -> None:
+    with pytest.raises(RecipeError, match=problem):
+        texts.read()
+
+
+def test_dialect_is_said_one_by_one_or_as_one_document_and_the_rest_is_detected() -> None:
+    wanted = Dialect(delimiter="\t", decimal=",", encoding="cp1252", header=False, skip_rows=2, comment="")
+
+    single = DialectTexts(delimiter="tab", decimal=",", encoding="cp1252", header=False, skip_rows=2, comment="").read()
+
+    assert single == DialectTexts(wanted.model_dump_json(exclude_none=True)).read() == wanted
+    assert DialectTexts().read() == Dialect()
+    assert DialectTexts('{"quote": "\'", "skip_footer": 3}', skip_footer=0).read() == Dialect(quote="'", skip_footer=0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        (DialectTexts("[]"), r"--dialect: expected a JSON object"),
+        (DialectTexts('{"delimeter": ";"}'), r"dialect: delimeter: expected delimiter"),
+        (DialectTexts(delimiter="x"), r"dialect: delimiter: expected ',', ';', '\\t' or '\|', got 'x'"),
+        (DialectTexts(skip_rows=-1), r"dialect: skip_rows: expected .* got -1"),
+        (DialectTexts(comment="a"), r"dialect: expected a comment character that is no letter"),
+        (DialectTexts(header=False, skip_below=1), r"dialect: expected skip_below with a header only"),
+    ],
+)
+def test_wrong_dialect_is_named(texts: DialectTexts, problem: str) -> None:
     with pytest.raises(RecipeError, match=problem):
         texts.read()

@@ -179,3 +179,13 @@ def test_a_quote_that_is_never_closed_does_not_swallow_a_large_file(monkeypatch:
     (fault,) = file.faults.sorted()
     assert (fault.line, "quote not closed" in fault.problem) == (2, True)
     assert content.tell() < 1_000_000
+
+
+@pytest.mark.parametrize("above", ["", "title\n", "title\n\n\n"])
+def test_every_row_below_skipped_lines_is_kept_where_there_is_no_header(above: str) -> None:
+    skipped = above.count("\n")
+    file = CsvFile(io.BytesIO(f"{above}1,2\n3,4\n5,6\n".encode()), Dialect(header=False, skip_rows=skipped))
+
+    assert file.read_header() == ("c1", "c2")
+    (block,) = file.blocks(())
+    assert block.lines.tolist() == [skipped + 1, skipped + 2, skipped + 3]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from modelstore import DatasetSummary, Inspection
+from modelstore import DatasetSummary, Dialect, Inspection
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
 from training.data import pieces
-from training.data.inspection import inspect_file
+from training.data.inspection import PLAIN, inspect_file
 
 
 def look(folder: Path, content: str | bytes) -> Inspection:
@@ -138,3 +138,38 @@ def test_a_look_imports_neither_torch_nor_scikit_learn() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"
+
+
+def test_the_dialect_that_was_found_is_complete_and_shown_where_it_is_not_plain(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes("a;größe\n1,5;x\n2,5;y\n3,25;x\n".encode("cp1252"))
+    found = inspect_file(path).summary
+
+    assert found is not None
+    assert found.dialect == PLAIN.model_copy(update={"delimiter": ";", "decimal": ",", "encoding": "cp1252"})
+    shown = CliRunner().invoke(app, ["inspect", str(path)]).stdout
+    assert 'dialect: delimiter=";", decimal=",", encoding="cp1252"\n' in shown
+    assert "dialect" not in CliRunner().invoke(app, ["inspect", str(DATA / "iris.csv")]).stdout
+
+
+def test_values_with_a_decimal_comma_that_become_equal_in_float32_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"16777216,{row}5;{'xy'[row % 2]}\n" for row in range(10))
+    (tmp_path / "mine.csv").write_text(f"a;b\n{rows}")
+
+    found = inspect_file(tmp_path / "mine.csv", dialect=Dialect(delimiter=";", decimal=",")).summary
+
+    assert found is not None
+    assert any("different values become equal in float32" in warning for warning in found.warnings)
+
+
+def test_a_library_that_is_missing_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it was not installed
+    path = tmp_path / "mine.parquet"
+    path.write_bytes(b"PAR1" + bytes(100))
+
+    looked = CliRunner().invoke(app, ["inspect", str(path)])
+    fitted = CliRunner().invoke(app, ["fit", "--data", str(path), "--target", "y", "--models-dir", str(tmp_path)])
+
+    problem = "a Parquet or Arrow file needs an optional library; install it with: pip install 'tabserve[arrow]'"
+    assert (looked.exit_code, looked.stdout) == (1, f"mine.parquet: {problem}\n")
+    assert (fitted.exit_code, fitted.stderr) == (2, f"failed: {problem}\n")

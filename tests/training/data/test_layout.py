@@ -23,6 +23,8 @@ def layout(text: str, given: Dialect | None = None) -> Layout:
         ("Report\na,b,k\n1,2,x\n3,4,y", ("a", "b", "k"), True, 1, 0),
         ("a,b,k\nkg,cm,\n1,2,x\n3,4,y", ("a", "b", "k"), True, 0, 1),
         ("a,b,k\na,b,z\n1,2,x\n3,4,y", ("a", "b", "k"), True, 0, 1),
+        ("a,b,k\na,b,1\n1,b,x\n3,b,y", ("a", "b", "k"), True, 0, 1),
+        ("a,b,k,m\na,b,1,2\na,b,3,4\n3,4,5,6", ("a", "b", "k", "m"), True, 0, 0),
         (",a,k\n0,2,x\n1,4,y", ("c1", "a", "k"), True, 0, 0),
         ("a,k,\n2,x,\n4,y,", ("a", "k"), True, 0, 0),
         ("a,k\n2,x,\n4,y,", ("a", "k"), True, 0, 0),

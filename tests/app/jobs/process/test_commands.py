@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.jobs.process.commands import (
     waiting_command,
 )
 from app.settings import Settings
+from modelstore import Dialect
 
 
 def test_training_child_gets_the_path_of_the_key(signing: Settings, settings: Settings, key_file: Path) -> None:
@@ -45,4 +47,8 @@ def test_confined_command_says_its_memory_its_niceness_and_its_parent() -> None:
 
 
 def test_file_is_inspected_by_the_command_that_people_use() -> None:
-    assert inspection_command(Path("table.csv"))[1:] == ["-m", "training", "inspect", "table.csv", "--json"]
+    command = inspection_command(Path("table.csv"), Dialect(delimiter=";", header=False))
+
+    assert command[1:6] == ["-m", "training", "inspect", "table.csv", "--json"]
+    assert (command[6], json.loads(command[7])) == ("--dialect", {"delimiter": ";", "header": False})
+    assert "--dialect" not in inspection_command(Path("table.csv"), Dialect())
