@@ -174,9 +174,10 @@ def _compare(rule: GateRule, version: int, contest: Contest) -> tuple[bool, str]
         return False, f"{ours.name} is not {direction}{margin}: {figures}"
     if rule.margin_errors and not contest.mean > rule.margin_errors * contest.standard_error:
         gain = f"{shown(contest.mean)} ± {shown(contest.standard_error)}"
+        loss = "mean squared error" if ours.name == "RMSE" else ours.name
         return (
             False,
-            f"{ours.name} is not better by more than {rule.margin_errors:g} standard errors, {gain}: {figures}",
+            f"{loss} is not better by more than {rule.margin_errors:g} standard errors, {gain}: {figures}",
         )
     return True, f"better: {figures}"
 
