@@ -7,27 +7,26 @@ take time linear in the number of cells, however wide or ragged the file. It mus
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Collection, Iterator
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from modelstore import Dialect
-from modelstore.reading import BLANKS, LINE_ENDS_LOST
+from modelstore.reading import BLANKS
 from training.data import pieces
 from training.data.block import Block
 from training.data.csv_exact import ExactRows
-from training.data.dialect import Syntax, decimal_of, detect
+from training.data.csv_quick import read_quickly
+from training.data.dialect import Syntax, detect
 from training.data.faults import Faults, describe_ragged
 from training.data.header import names_are_right
-from training.data.layout import Layout, Row, find_footer, find_layout
+from training.data.layout import Row, find_footer, find_layout
+from training.data.opening import comment_of, dialect_of, find_decimal, first_rows
 from training.data.pieces import Pieces, count, line_count, split_lines
 from training.data.sources import name_markup
 
-SAMPLED_ROWS = 2000
 SHOWN = 30
 
 
@@ -83,18 +82,23 @@ class CsvFile:
             self._syntax = detect("".join(lines), self._dialect)
         mended = self._syntax.mend("".join(lines).encode())
         lines = split_lines(mended)
-        comment = self._comment(lines)
-        rows, comments = self._parse(lines, comment)
+        comment = comment_of(lines, self._syntax, self._dialect)
+        rows, comments = first_rows(lines, self._line, self._syntax, comment, self.faults)
         if self.faults:
             return ()
-        layout = find_layout(rows, self._given(rows))
+        given = Dialect(header=True, skip_rows=0, skip_below=0) if self._pieces.is_table else Dialect()
+        layout = find_layout(rows, self._dialect.or_else(given))
         self.header, self.header_line, self.unnamed = layout.names, layout.line, layout.unnamed
         self._notes += layout.notes
         self._width = layout.width
         if not names_are_right(self.header, self.header_line, self.faults):
             self.header = ()
             return ()
-        self._set_found(layout, rows, comment)
+        plain = self._dialect.decimal or self._syntax.delimiter == "," or self._pieces.is_table
+        decimal = "." if plain else find_decimal(rows, layout, self.faults)
+        found, notes = dialect_of(layout, comment, self._syntax, decimal)
+        self._found = self._dialect.or_else(found)
+        self._notes += notes
         start = layout.consumed
         self._leave_out_comments(*(line for line in comments if line < self._line + start))
         self.blank_lines = sum(not line.strip(BLANKS + "\r\n") for line in lines[:start])
@@ -115,74 +119,6 @@ class CsvFile:
         skipped = min(self._dialect.skip_rows or 0, len(lines))
         self._line += skipped
         return lines[skipped:]
-
-    def _comment(self, lines: list[str]) -> str:
-        """Return the character that begins comments: as given, or that of the first lines, which stand alone."""
-        if self._dialect.comment is not None:
-            return self._dialect.comment
-        filled = [line for line in lines if line.strip()]
-        mark = filled[0][0] if filled else ""
-        if mark not in ("#", "%") or len(filled) < 2:
-            return ""
-        delimiter = self._syntax.delimiter
-        widths = [line.count(delimiter) for line in filled[:2]]
-        return "" if widths[0] == widths[1] > 0 and not filled[1].startswith(mark) else mark
-
-    def _parse(self, lines: list[str], comment: str) -> tuple[list[Row], list[int]]:
-        """Return the rows of the first piece and the lines of its comments; faults if no row is whole."""
-        rows = ExactRows(lines, self._line, self._syntax, comment)
-        found: list[Row] = []
-        for cells, line in rows:
-            if rows.unclosed and not found:
-                self.faults.add("a quote is not closed", line=line)
-            elif not rows.unclosed:
-                found.append((cells, line, rows.consumed))
-        if rows.problem and not found:
-            self.faults.add(rows.problem)
-        elif not (found or self.faults):
-            self.faults.add("the file is empty; expected a line of column names, then rows")
-        elif len(lines) == 1 and not lines[0].endswith(("\n", "\r")) and self._line == 1:
-            problem = f"expected data rows below the header, got one line without an end; {LINE_ENDS_LOST}"
-            self.faults.add(problem, line=1)
-        return found, rows.comments
-
-    def _given(self, rows: list[Row]) -> Dialect:
-        """Return the fields that the layout need not detect."""
-        plain = Dialect(header=True, skip_rows=0, skip_below=0) if self._pieces.is_table else Dialect()
-        return self._dialect.or_else(plain)
-
-    def _set_found(self, layout: Layout, rows: list[Row], comment: str) -> None:
-        data = [cells for cells, line, end in rows if end > layout.consumed and len(cells) == layout.width]
-        decimal = self._dialect.decimal or self._decimal(data, layout.names)
-        found = Dialect(
-            delimiter=cast(Any, self._syntax.delimiter),
-            quote=cast(Any, self._syntax.quote),
-            decimal=cast(Any, decimal),
-            header=layout.header,
-            skip_rows=layout.skip_rows,
-            skip_below=layout.skip_below,
-            skip_footer=0,
-            comment=comment,
-        )
-        self._found = self._dialect.or_else(found)
-        if self._syntax.wrapped:
-            self._notes.append("each line is quoted as a whole; it is read without these quotes")
-        if self._syntax.escaped:
-            self._notes.append('a quote inside quotes is written as \\" and read as a quote')
-
-    def _decimal(self, rows: list[list[str]], names: tuple[str, ...]) -> str:
-        """Return the decimal separator; a comma if the cells of some column cannot be read otherwise."""
-        if self._syntax.delimiter == "," or self._pieces.is_table:
-            return "."
-        decimal, doubtful = decimal_of(zip(*rows[:SAMPLED_ROWS], strict=True))
-        if doubtful is not None:
-            name, cell = names[doubtful] if doubtful < len(names) else "", rows[0][doubtful]
-            point, whole = cell.strip().replace(",", "."), cell.strip().replace(",", "")
-            problem = f"{cell!r:.40} may be {point} or {whole}; say which: decimal=, or decimal=."
-            self.faults.add(problem, column=name or None)
-        if decimal == ",":
-            self._notes.append("numbers have a decimal comma (decimal=,)")
-        return decimal
 
     def _next(self) -> bytes:
         """Return the next piece as CSV has it, without the lines at the end that are no rows."""
@@ -243,33 +179,9 @@ class CsvFile:
             or (columns > 1 and self._names and self._names in raw)
         ):
             return None
-        try:
-            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-                cells = pd.read_csv(
-                    io.BytesIO(raw),
-                    sep=syntax.delimiter,
-                    quotechar=syntax.quote,
-                    skipinitialspace=syntax.spaced,
-                    decimal=decimal,
-                    header=None,
-                    names=range(columns),
-                    # "category" would read `01` as a number
-                    dtype=str if len(as_text) == columns else dict.fromkeys(as_text, pd.StringDtype(na_value=np.nan)),
-                    na_filter=bool(self.missing),
-                    keep_default_na=False,
-                    na_values=list(self.missing) or None,
-                    index_col=False,
-                    low_memory=False,
-                )
-        except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError):
+        cells = read_quickly(raw, (columns, len(self.header)), syntax, decimal, as_text=as_text, missing=self.missing)
+        if cells is None:
             return None
-        # pandas pads short rows with empty cells, which cannot be told from real empty cells
-        if len(cells) != rows or (quoted and _has_empty(cells[columns - 1])):
-            return None
-        if columns > len(self.header):
-            if any(not _is_empty(cells[at]) for at in range(len(self.header), columns)):
-                return None
-            cells = cells[list(range(len(self.header)))]
         return Block(cells, np.arange(self._line, self._line + rows), raw, syntax, decimal)
 
     def _exact(self, raw: bytes) -> tuple[bytes, Block | None]:
@@ -332,13 +244,3 @@ class CsvFile:
 
 def _say(lines: list[int]) -> str:
     return f"line {lines[0]}" if len(lines) == 1 else f"{len(lines)} lines, the first is line {lines[0]}"
-
-
-def _has_empty(column: pd.Series) -> bool:
-    return bool(column.isna().any() or (not pd.api.types.is_numeric_dtype(column) and (column == "").any()))
-
-
-def _is_empty(column: pd.Series) -> bool:
-    if pd.api.types.is_numeric_dtype(column):
-        return bool(column.isna().all())
-    return bool((column.isna() | (column.str.strip() == "")).all())

@@ -173,3 +173,15 @@ def test_a_library_that_is_missing_is_a_fault(tmp_path: Path, monkeypatch: pytes
     problem = "a Parquet or Arrow file needs an optional library; install it with: pip install 'tabserve[arrow]'"
     assert (looked.exit_code, looked.stdout) == (1, f"mine.parquet: {problem}\n")
     assert (fitted.exit_code, fitted.stderr) == (2, f"failed: {problem}\n")
+
+
+def test_comments_above_and_among_the_rows_are_named_by_line(tmp_path: Path) -> None:
+    found = summary(tmp_path, "# by hand\na,b\n1,2\n# half of it\n3,4\n5,7\n")
+
+    assert found.rows == 3
+    assert found.warnings[:1] == ("2 lines, the first is line 1: comments, left out as comment=# does",)
+
+
+def test_measured_values_that_are_written_in_two_ways_are_no_classes(tmp_path: Path) -> None:
+    assert summary(tmp_path, "a,b\n38.50,1\n38.5,2\n39,4\n").warnings == ()
+    assert "'1' and '1.0'" in summary(tmp_path, "a,b\n1,1\n1.0,2\n0,4\n").warnings[0]
