@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from modelstore import ColumnSummary, Dialect, Inspection, ModelRepository
 from training.cli.commands import app
+from training.config.recipe import parse_recipe
 
 ROWS = "".join(f"{row % 4},{row % 9};{'ab'[row % 2]};{row % 3 or 'n.a.'}\n" for row in range(60))
 TOLD = Dialect(delimiter=";", decimal=",", encoding="cp1252", header=False, skip_rows=1, skip_footer=1, comment="!")
@@ -58,8 +58,7 @@ def test_fit_reads_a_file_as_it_is_told_and_the_recipe_says_so(file: Path, tmp_p
     assert done.exit_code == 0, done.output
     manifest = ModelRepository(tmp_path / "models").find("mine", 1).manifest()
     assert (manifest.feature_names, manifest.classes) == (("c1", "c3"), ("a", "b"))
-    recipe = manifest.lineage.recipe
-    assert recipe["data"]["dialect"] == json.loads(TOLD.model_dump_json())
+    assert parse_recipe(dict(manifest.lineage.recipe), "manifest").data.dialect == TOLD
 
 
 @pytest.mark.parametrize("start", [("inspect", "x.csv"), ("fit", "--data", "x.csv", "--target", "y")])

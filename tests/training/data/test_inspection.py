@@ -173,3 +173,12 @@ def test_a_library_that_is_missing_is_a_fault(tmp_path: Path, monkeypatch: pytes
     problem = "a Parquet or Arrow file needs an optional library; install it with: pip install 'tabserve[arrow]'"
     assert (looked.exit_code, looked.stdout) == (1, f"mine.parquet: {problem}\n")
     assert (fitted.exit_code, fitted.stderr) == (2, f"failed: {problem}\n")
+
+
+def test_a_column_is_read_with_the_decimal_separator_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("a;b;c\n1,5;1,500;x\n2,5;2,500;y\n3,25;3,125;x\n")
+
+    found = inspect_file(tmp_path / "mine.csv").summary
+
+    assert found is not None
+    assert [(column.minimum, column.maximum) for column in found.columns[:2]] == [(1.5, 3.25), (1.5, 3.125)]
