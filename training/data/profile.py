@@ -20,6 +20,7 @@ from training.data.cells import parse
 
 MAX_TEXTS = 10_000
 MAX_SHAPES = 1_000
+POINTED = ("grouped_comma", "grouped_space")  # readings with a decimal point, but for plain
 ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
@@ -105,8 +106,13 @@ class Profile:
         if self._named:
             self._hashes.append(_hashed(np.unique(right).tolist()))
 
-    def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64]) -> None:
-        """Add the cells of a block as distinct texts and the code of each row, -1 if missing."""
+    def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64], decimal: str = ".") -> None:
+        """Add the cells of a block as distinct texts and the code of each row, -1 if missing.
+
+        Readings with the file's decimal separator come before the others, so that `1,500` is not 1500 beside `2,5`.
+        """
+        if decimal == ",":
+            self.readings = tuple(sorted(self.readings, key=lambda reading: reading.partition(" ")[0] in POINTED))
         rows = np.bincount(codes[codes >= 0], minlength=len(texts))
         self.rows += len(codes)
         self.missing += len(codes) - int(rows.sum())

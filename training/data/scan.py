@@ -58,7 +58,7 @@ def add_block(
     for position in wanted:
         if position in as_text:
             codes, texts = block.encode(position, missing)
-            profiles[position].add_texts(codes, texts, block.lines)
+            profiles[position].add_texts(codes, texts, block.lines, block.decimal)
         elif (values := numbers_of(block, position, missing)) is None:
             failed.add(position)
         else:

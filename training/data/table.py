@@ -221,7 +221,7 @@ class _Reading:
 
     def _add_target(self, block: Block, position: int) -> None:
         codes, texts = block.encode(position, self._missing)
-        self._classes.add_texts(codes, texts, block.lines)
+        self._classes.add_texts(codes, texts, block.lines, block.decimal)
         counts = self._classes.counts or {}
         if len(self._ranks) < len(counts):
             self._ranks = {text: rank for rank, text in enumerate(counts)}

@@ -185,3 +185,12 @@ def test_comments_above_and_among_the_rows_are_named_by_line(tmp_path: Path) -> 
 def test_measured_values_that_are_written_in_two_ways_are_no_classes(tmp_path: Path) -> None:
     assert summary(tmp_path, "a,b\n38.50,1\n38.5,2\n39,4\n").warnings == ()
     assert "'1' and '1.0'" in summary(tmp_path, "a,b\n1,1\n1.0,2\n0,4\n").warnings[0]
+
+
+def test_a_column_is_read_with_the_decimal_separator_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("a;b;c\n1,5;1,500;x\n2,5;2,500;y\n3,25;3,125;x\n")
+
+    found = inspect_file(tmp_path / "mine.csv").summary
+
+    assert found is not None
+    assert [(column.minimum, column.maximum) for column in found.columns[:2]] == [(1.5, 3.25), (1.5, 3.125)]
