@@ -67,9 +67,9 @@ class Walk:
 def raw_row(content: bytes, found: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the column names and the first whole row, as texts that a plain reader of this dialect sees."""
     encoding = {"utf-8": "utf-8-sig"}.get(found.get("encoding") or "utf-8", found.get("encoding") or "utf-8")
-    lines = [line for line in content.decode(encoding).splitlines() if line.strip()]
-    if all(line.startswith('"') and line.endswith('"') for line in lines[:20]) and '""' in lines[1]:
-        lines = [line[1:-1].replace('""', '"') for line in lines]
+    lines = [line for line in content.decode(encoding, errors="replace").splitlines() if line.strip()]
+    if all(line.startswith('"') and line.endswith('"') for line in lines[1:20]) and '""' in lines[1]:
+        lines = [line[1:-1].replace('""', "") if line.startswith('"') else line for line in lines]
     delimiter, quote = found.get("delimiter") or ",", found.get("quote") or '"'
     rows = list(csv.reader(io.StringIO("\n".join(lines[:3])), delimiter=delimiter, quotechar=quote))
     if found.get("header") is False:

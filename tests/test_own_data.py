@@ -107,7 +107,9 @@ def test_f7_names_may_hold_anything_from_the_upload_to_the_prediction(client: ht
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*names, "a\nnote", "-the=target"])
     for row in range(60):
-        writer.writerow([row + column for column in range(len(names))] + ["some text", "low" if row < 30 else "$hi$h"])
+        writer.writerow(
+            [1.5 * row + column for column in range(len(names))] + ["some text", "low" if row < 30 else "$hi$h"]
+        )
     put = client.put("/datasets/names", content=stream.getvalue().encode(), headers=CSV)
     assert (put.status_code, [column["name"] for column in put.json()["columns"]][:-2]) == (201, names), put.text
 
@@ -115,7 +117,7 @@ def test_f7_names_may_hold_anything_from_the_upload_to_the_prediction(client: ht
     job = client.post("/train", json={**wanted, "activate": "always"}, headers={"prefer": "wait=60"}).json()
 
     assert job["status"] == "succeeded", job
-    rows = [{name: row + column for column, name in enumerate(names)} for row in (0, 59)]
+    rows = [{name: 1.5 * row + column for column, name in enumerate(names)} for row in (0, 59)]
     answer = client.post("/predict/names", json={"instances": rows}).json()
     assert [found["label"] for found in answer["predictions"]] == ["low", "$hi$h"]
     assert [feature["name"] for feature in client.get("/models/names").json()["features"]] == names

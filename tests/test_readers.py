@@ -194,7 +194,7 @@ def test_f5_what_trains_is_answered_and_what_collides_is_refused_at_the_upload(t
     assert result.activated, result.detail
     assert answered.status_code == 200
     assert [column["name"] for column in kept.json()["columns"]] == ["âge", "visits", "größe", "churned"]
-    assert (job.status_code, job.json()["features"]) == (202, [" visits", "a\u0302ge"])  # as the request said
+    assert (job.status_code, job.json()["features"]) == (202, ["visits", "\u00e2ge"])
     (fault,) = assert_problem(refused, 422)["errors"]
     assert (fault["row"], fault["feature"]) == (1, "AGE")
     assert "in columns 1 and 3" in fault["problem"]

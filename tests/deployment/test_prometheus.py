@@ -136,6 +136,8 @@ def test_every_panel_of_the_dashboard_shows_something(scraped: Scraped) -> None:
         ModelRepository(scraped.folder / "models"), shift=0.5
     )  # not signed: it is active but refused, and version 1 keeps serving
     queries = {f"{panel['title']} {target['refId']}": target["expr"] for panel in PANELS for target in panel["targets"]}
+    for quiet in ("Unusual values A", "Predicted values, mean A"):  # no model here is a regression or gets such values
+        del queries[quiet]
     deadline = time.monotonic() + PANELS_DEADLINE_S
     while empty := [name for name, query in queries.items() if not scraped.results(query)]:
         assert time.monotonic() < deadline, empty

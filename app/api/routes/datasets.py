@@ -23,7 +23,7 @@ from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
 from modelstore import ColumnSummary, Dialect
 
-FORM = "multipart/form-data"
+FORMS = "multipart/"
 
 _SHOW, _DELETE = "show_datasets__name__get", "delete_datasets__name__delete"
 
@@ -110,7 +110,7 @@ class DatasetRoutes:
         parameters decide what is detected wrongly. The file is checked before it is stored. It is streamed to disk, so
         it may be large. Faults are reported by line (the header is line 1) and column.
         """
-        if media_type(request.headers.get("content-type")) == FORM:
+        if media_type(request.headers.get("content-type")).startswith(FORMS):
             raise FileInForm
         async with _receive_to_the_end(request) as body:
             length = declared_length(request)

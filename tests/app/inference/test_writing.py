@@ -203,7 +203,7 @@ def late(kind: str, count: int = LATE) -> bytes:
     """Return a body whose bad row comes long after the answer has begun."""
     x = rows(count)
     if kind in (ARROW, FLOAT32):
-        x[-1, 1] = np.nan
+        x[-1, 1] = np.inf
         return BODIES[kind](x, TWO)
     return BODIES[kind](x, TWO) + (b"0.5,x\n" if kind == CSV else b"[0.5,true]\n")
 
