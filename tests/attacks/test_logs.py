@@ -191,10 +191,11 @@ def planted_requests() -> Iterator[tuple[str, str, bytes, str]]:
     yield "PUT", "/datasets/planted", f"left,right,kind\n{planted}".encode(), "text/csv"
 
 
+# a client's names are repeated in errors: they are no values
+NAME_FORM = re.compile(r"'[^']*'|\"feature\":\"[^\"]*\"")
+
+
 @pytest.mark.timeout(240)
-NAME_FORM = re.compile(r"'[^']*'|\"feature\":\"[^\"]*\"")  # names that a client sent are repeated: they are no values
-
-
 def test_no_value_is_in_logs_errors_figures_or_jobs(tmp_path: Path, measured: Measured) -> None:
     """M-16: with the real training, which sees the values as well."""
     store_in(tmp_path)
