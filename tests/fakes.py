@@ -109,11 +109,14 @@ def publish(
     gate: GateReport | None = None,
     job: str | None = None,
     permit: Permit | None = None,
+    takes_missing: bool = True,
 ) -> int:
     """Publish a MeanModel and return its version."""
     model = MeanModel(len(classes), shift)
     data = script(model)
     manifest = manifest_for(model, data, name=name, features=features, classes=classes, gate=gate, job=job)
+    if not takes_missing:
+        manifest = manifest.model_copy(update={"format_version": 1})
     version = repository.publish(manifest, data, permit=permit).version
     if activate:
         repository.activate(name, version)

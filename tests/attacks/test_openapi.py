@@ -90,8 +90,8 @@ class Played:
 def played(tmp_path: Path) -> Iterator[Played]:
     repository = ModelRepository(tmp_path / "models")
     for version in range(6):
-        publish(repository, shift=version / 10)
-        publish(repository, "iris", features=FEATURES, classes=("setosa", "virginica"))
+        publish(repository, shift=version / 10, takes_missing=False)
+        publish(repository, "iris", features=FEATURES, classes=("setosa", "virginica"), takes_missing=False)
     training = tmp_path / "cwd" / "training"
     training.mkdir(parents=True)
     (training / "__init__.py").touch()
