@@ -33,7 +33,7 @@ import hashlib, json, pathlib, sys, time
 def say(**line): print(json.dumps(line), flush=True)
 if sys.argv[1] == "inspect":
     data = pathlib.Path(sys.argv[2]).read_bytes()
-    column = {"kind": "numeric", "distinct": 2, "minimum": 0.0, "maximum": 1.0, "classes": {"0": 1, "1": 1}}
+    column = {"type": "numeric", "distinct": 2, "minimum": 0.0, "maximum": 1.0, "classes": {"0": 1, "1": 1}}
     if b"," in data:
         columns = [{"name": name, **column} for name in ("age", "churned")]
         sha256 = hashlib.sha256(data).hexdigest()
