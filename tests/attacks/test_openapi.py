@@ -92,6 +92,8 @@ def played(tmp_path: Path) -> Iterator[Played]:
     for version in range(6):
         publish(repository, shift=version / 10, takes_missing=False)
         publish(repository, "iris", features=FEATURES, classes=("setosa", "virginica"), takes_missing=False)
+    for name in ("old", "older"):
+        publish(repository, name, takes_missing=False)
     training = tmp_path / "cwd" / "training"
     training.mkdir(parents=True)
     (training / "__init__.py").touch()
