@@ -1,4 +1,4 @@
-"""A typical raw row of a model, made from the statistics in its manifest and not from a row of the training file.
+"""A typical raw row of a model, made from the statistics in its manifest.
 
 It must not know how requests are read.
 """

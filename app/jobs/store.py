@@ -58,9 +58,7 @@ class JobStore:
             "model": request.model,
             "dataset": request.dataset,
             "data_sha256": data_sha256,
-            "request": request.document()
-            | {"left_out": [column.model_dump() for column in left_out], "request_id": request_id}
-            | {"dialect": dialect.model_dump(exclude_none=True)},
+            "request": _document(request, left_out, dialect, request_id),
             "request_digest": request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,
@@ -158,6 +156,16 @@ class JobStore:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return frozenset((row.dataset, content_id(row.data_sha256, dialect_of(row.request))) for row in rows)
+
+
+def _document(
+    request: TrainingRequest, left_out: Sequence[LeftOut], dialect: Dialect, request_id: str | None
+) -> dict[str, Any]:
+    return request.document() | {
+        "left_out": [column.model_dump() for column in left_out],
+        "request_id": request_id,
+        "dialect": dialect.model_dump(exclude_none=True),
+    }
 
 
 def _earlier(connection: sa.Connection, idempotency_key: str | None, digest: str) -> TrainingJob | None:

@@ -1,4 +1,4 @@
-"""Validate a training request against the columns of its data set, and say which of them it will leave out.
+"""Validate a training request against the columns of its data set.
 
 This module must not know files or jobs.
 """

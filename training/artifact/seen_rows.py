@@ -1,4 +1,4 @@
-"""Keep which rows a version was trained on, so that a later one is not compared with it on those rows.
+"""Keep the marks of the rows that a version was trained on, for later comparisons.
 
 It must not know networks.
 """

@@ -1,6 +1,7 @@
 """The command line `python -m training ...`: commands, options and exit codes.
 
-It must not import torch or scikit-learn.
+It must not import torch or scikit-learn. typer takes the options from the parameters of a function, so those of `fit`
+are many.
 """
 
 from __future__ import annotations

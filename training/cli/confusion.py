@@ -1,4 +1,4 @@
-"""A confusion matrix as a table for the terminal: with borders, without, or as a list, whichever fits its width."""
+"""Print a confusion matrix in the form that fits the width of the terminal."""
 
 from __future__ import annotations
 

@@ -55,10 +55,10 @@ def recipe_for_data(
 
     Args:
         path: the file; its folder is the data folder.
-        target: the class column.
+        target: the column to predict.
         model: name of the model; by default the file name, reduced to the characters of a model name.
         features: the columns to learn from; empty means all but the target.
-        options: types of columns, task, split, rare classes and missing values.
+        options: what else is said about the table.
         dialect: how the file is written; it is stored in the recipe, where None and what it leaves open are detected.
 
     Raises:
@@ -87,19 +87,23 @@ def recipe_for_data(
                 dialect=dialect if dialect != Dialect() else None,
             ),
             gate=GateRule(margin_errors=1.0),
-            training=TrainingSettings(
-                hidden=HIDDEN,
-                epochs=size.epochs,
-                batch_size=size.batch_size,
-                lr=LEARNING_RATE,
-                weight_decay=size.weight_decay,
-                schedule="cosine",
-                patience=size.patience,
-                validation_fraction=size.validation_fraction,
-            ),
+            training=_settings(size),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
+
+
+def _settings(size: _Size) -> TrainingSettings:
+    return TrainingSettings(
+        hidden=HIDDEN,
+        epochs=size.epochs,
+        batch_size=size.batch_size,
+        lr=LEARNING_RATE,
+        weight_decay=size.weight_decay,
+        schedule="cosine",
+        patience=size.patience,
+        validation_fraction=size.validation_fraction,
+    )
 
 
 def name_for(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files as CSV text, so that one reader knows all tables; needs the extra `arrow`."""
+"""Turn Parquet and Arrow files into CSV text; needs the extra `arrow`."""
 
 from __future__ import annotations
 

@@ -33,9 +33,25 @@ def read_quickly(
         missing: cells that are NaN in columns of numbers.
     """
     columns, kept = widths
+    cells = _parse(raw, columns, syntax, decimal, as_text=as_text, missing=missing)
+    # pandas pads short rows with empty cells, which cannot be told from real empty cells
+    if cells is None or len(cells) != line_count(raw):
+        return None
+    if syntax.quote.encode() in raw and _has_empty(cells[columns - 1]):
+        return None
+    if columns > kept:
+        if any(not _is_empty(cells[at]) for at in range(kept, columns)):
+            return None
+        cells = cells[list(range(kept))]
+    return cells
+
+
+def _parse(
+    raw: bytes, columns: int, syntax: Syntax, decimal: str, *, as_text: Collection[int], missing: Collection[str]
+) -> pd.DataFrame | None:
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            cells = pd.read_csv(
+            return pd.read_csv(
                 io.BytesIO(raw),
                 sep=syntax.delimiter,
                 quotechar=syntax.quote,
@@ -53,14 +69,6 @@ def read_quickly(
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError):
         return None
-    # pandas pads short rows with empty cells, which cannot be told from real empty cells
-    if len(cells) != line_count(raw) or (syntax.quote.encode() in raw and _has_empty(cells[columns - 1])):
-        return None
-    if columns > kept:
-        if any(not _is_empty(cells[at]) for at in range(kept, columns)):
-            return None
-        cells = cells[list(range(kept))]
-    return cells
 
 
 def _has_empty(column: pd.Series) -> bool:

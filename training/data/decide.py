@@ -1,4 +1,4 @@
-"""Decide the type of a column from its profile, or why it is left out; one place for inspection and training.
+"""Decide the type of a column from its profile, or why it is left out.
 
 It must not know files or cells.
 """

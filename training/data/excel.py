@@ -1,4 +1,4 @@
-"""Excel and OpenDocument sheets as CSV text, so that one reader knows all tables; needs the extra `excel`."""
+"""Turn Excel and OpenDocument sheets into CSV text; needs the extra `excel`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the first lines of a table: comments, rows, and how its numbers are written; it must not know files."""
+"""Read the first lines of a table: comments, rows, decimals; it must not know files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all rows say about a column: gaps, distinct texts, and the ways in which every cell can be read.
+"""Profile a column over all rows: gaps, distinct texts, possible readings.
 
 It must not know what is decided from it. Memory: the distinct texts up to a limit, then 64-bit hashes of them.
 """

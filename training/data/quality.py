@@ -1,4 +1,4 @@
-"""Find suspicious columns and rows in readable data: those that leak the target, say nothing, or repeat.
+"""Find columns that leak the target or are constant, and repeated rows.
 
 N is rows, F features, W cells of a row and K classes everywhere. Memory: one chunk, or one column.
 """

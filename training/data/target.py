@@ -1,4 +1,4 @@
-"""Decide what is learnt from the target column: the task, the classes, and the rows that have a target.
+"""Decide the task, the classes and the rows to keep from the target column.
 
 It must not know files or splits. N is rows and K classes everywhere.
 """

@@ -1,4 +1,4 @@
-"""Baselines for comparison: simple scikit-learn models on the encoded rows, as the network sees them.
+"""Simple scikit-learn models on the encoded rows, as baselines.
 
 They must not know the network of this project.
 """

@@ -1,4 +1,4 @@
-"""Describe the rows of a model for the OpenAPI document: each column with its type, values and range.
+"""Describe the columns of a model for the OpenAPI document.
 
 It must not know how rows are read.
 """

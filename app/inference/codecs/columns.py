@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +19,10 @@ import orjson
 from app.errors import Problem
 from app.schema import Float32
 
+Cells = tuple[float, ...]
+"""The cells of one value, as many as its feature has."""
+
+NAN = math.nan
 OUT_OF_RANGE = "must be a finite number within float32, at most 3.4e38 either way"
 
 _FLOAT32 = struct.Struct("<f")
@@ -206,3 +210,14 @@ def clear_bad_rows(x: Float32, first: int, features: Sequence[str], problem: str
     }
     x[list(bad)] = 0
     return dict(sorted(bad.items()))
+
+
+def one_by_one(judge: Callable[[Any], Cells | str], values: Sequence[Any], width: int) -> Float32 | None:
+    """Return the cells of values that are judged one by one, shape (N, width); None if any is invalid."""
+    found = []
+    for value in values:
+        cells = judge(value)
+        if isinstance(cells, str):
+            return None
+        found.append(cells)
+    return np.array(found, dtype=np.float32).reshape(-1, width)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from app.errors import MAX_PROBLEMS, Problem
-from app.inference.codecs.columns import NUMBERS, clear_bad_rows
-from app.inference.codecs.converters import Cells, Converter, DateConverter, NumberConverter, converter_of, problems
+from app.inference.codecs.columns import NUMBERS, Cells, clear_bad_rows
+from app.inference.codecs.converters import Converter, DateConverter, NumberConverter, converter_of, problems
 from app.schema import Float32, ModelSchema
 
 _NUMBERS = frozenset((int, float))

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron, and the classifier or regressor of encoder, network and link function.
+"""The multi-layer perceptron, and the modules that publish it.
 
 They must not know data or training. All three tutorial networks are this class: CancerNet is 9-15-15-1 (recipe
 `cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F inputs of the

@@ -1,4 +1,4 @@
-"""What a network learns: classes or values, with their loss, their targets, and the published module.
+"""What a network learns: classes or values, with their losses.
 
 It must not know the training loop.
 """
