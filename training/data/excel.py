@@ -6,7 +6,7 @@ import csv
 import datetime
 import io
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from training.errors import MissingExtra
@@ -66,7 +66,7 @@ class Sheet:
             self.problem = f"the workbook cannot be read: {str(error) or type(error).__name__:.200}"
 
 
-def _write(rows: Iterable[list[object]]) -> Iterator[bytes]:
+def _write(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     for number, row in enumerate(rows, start=1):
