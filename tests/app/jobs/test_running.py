@@ -40,6 +40,7 @@ EPOCH = {
     "train_loss": 0.5,
     "validation_loss": None,
     "test_accuracy": None,
+    "test_rmse": None,
     "learning_rate": 0.1,
     "gradient_norm": 1.0,
     "rows_per_s": 0.0,
@@ -165,7 +166,6 @@ def test_no_request_gets_more_time_than_the_service_allows(settings: Settings, c
     assert ended.detail == "it ran longer than the 0.4 s that it may"
 
 
-@pytest.mark.alone  # a niced process among busy ones may really have no processor
 def test_training_without_a_processor_says_so_and_that_it_runs_again(
     here: Trainings, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
