@@ -6,8 +6,8 @@ from app.api.schemas.common import Document
 from app.api.schemas.oip import Failure
 from app.errors import BadRequest, TooLarge
 from app.inference.codecs.oip import OUTPUTS
+from app.inference.codecs.oip_datatypes import DATATYPES
 from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
-from app.inference.codecs.oip_tensors import DATATYPES
 from app.inference.errors import RowQueueFull
 from app.registry.errors import ModelNotFound, ModelNotReady
 
