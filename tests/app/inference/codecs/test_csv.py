@@ -12,9 +12,10 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody, Problem
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.csv import CsvReader, CsvWriter
 from app.inference.codecs.lines import MAX_LINE_BYTES
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
