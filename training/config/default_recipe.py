@@ -77,20 +77,34 @@ def recipe_for_data(
         return Recipe(
             model=name,
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
-            data=DataSource(
-                file=path.name,
-                target=target,
-                features=tuple(features),
-                **dict(options or DataOptions()),
-                test_fraction=size.test_fraction,
-                assign="hash",
-                dialect=dialect if dialect != Dialect() else None,
+            data=_source(
+                path.name, target, features, options=options, dialect=dialect, test_fraction=size.test_fraction
             ),
             gate=GateRule(margin_errors=1.0),
             training=_settings(size),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
+
+
+def _source(
+    file: str,
+    target: str,
+    features: Sequence[str],
+    *,
+    options: DataOptions | None,
+    dialect: Dialect | None,
+    test_fraction: float,
+) -> DataSource:
+    return DataSource(
+        file=file,
+        target=target,
+        features=tuple(features),
+        **dict(options or DataOptions()),
+        test_fraction=test_fraction,
+        assign="hash",
+        dialect=dialect if dialect != Dialect() else None,
+    )
 
 
 def _settings(size: _Size) -> TrainingSettings:
