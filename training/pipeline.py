@@ -62,6 +62,7 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
+        """Report an event; keep warnings for the result."""
         if isinstance(event, Notice) and event.level == "warning":
             warnings.append(event.message)
         try:

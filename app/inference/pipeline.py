@@ -192,6 +192,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
     """Return a callback that writes the answer to a small request and counts the request."""
 
     def done(result: Predictions | Exception) -> None:
+        """Finish the request with its answer or its error."""
         if isinstance(result, Exception):
             counts.count_end(outcome_of(result))
             finish(result)

@@ -50,6 +50,7 @@ class Watches:
 
     def _begin(self, job_id: str) -> asyncio.Task[TrainingJob]:
         async def look() -> TrainingJob:
+            """Wait for the end of the job."""
             return await self._ended(job_id)
 
         task = asyncio.create_task(look(), name=f"watch {job_id}", context=contextvars.Context())  # of no request

@@ -163,6 +163,7 @@ class _Again:
         self._source = source
 
     def read(self, size: int) -> bytes:
+        """Return the first bytes, then up to `size` bytes of the source."""
         begun, self._begun = self._begun, b""
         data = begun or self._source.read(size)
         self.problem = self._source.problem
