@@ -1,4 +1,4 @@
-"""How a data file is written: what separates its cells, its encoding, which lines are no rows.
+"""How a data file is written: delimiter, encoding, and lines that are no rows.
 
 It must not know how a file is read.
 """

@@ -1,4 +1,4 @@
-"""Describe the columns of the training rows for the manifest, and read a manifest's columns back.
+"""Describe columns of training rows for the manifest, and read a manifest's columns back.
 
 It must not know models.
 """

@@ -1,4 +1,4 @@
-"""Build the manifest of a version: golden rows and lineage; `features.py` describes its columns.
+"""Build the manifest of a version; `features.py` describes its columns.
 
 It must not know the training loop or the store.
 """

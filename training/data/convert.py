@@ -1,4 +1,4 @@
-"""Turn the cells of typed columns into float32 cells, block by block, with the marks of the rows.
+"""Convert typed columns to float32 cells, block by block, with the marks of the rows.
 
 Memory: the cells once, in float32, and one block of the file; twice for a moment if the first rows are much longer
 than the others, so that room runs out.

@@ -1,4 +1,4 @@
-"""The text of a data file in UTF-8, in pieces of whole lines, whatever its encoding or packing.
+"""Read a data file as UTF-8 text in pieces of whole lines, in any encoding or packing.
 
 It must not know cells or columns.
 """
