@@ -1,4 +1,4 @@
-"""Golden rows: rows in a manifest that prove that a loaded model answers as it was trained to.
+"""Golden rows: rows in a manifest that prove that a loaded model answers as trained.
 
 It must not know models or the disk. G is golden rows, W cells of a row and K outputs.
 """

@@ -1,4 +1,4 @@
-"""Open the job table once a request or another process needs it, and again until it can be used.
+"""Open the job table once it is needed, and try again until it can be used.
 
 This module must not know jobs.
 """

@@ -1,4 +1,4 @@
-"""Tell from the metadata of an Arrow message whether it is compressed; needs the extra `arrow`.
+"""Tell whether an Arrow message is compressed, from its metadata; needs the extra `arrow`.
 
 This module must not know columns.
 """

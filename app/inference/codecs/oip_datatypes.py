@@ -1,4 +1,4 @@
-"""Datatypes of the Open Inference Protocol: how values of each lie in JSON and in binary data.
+"""Datatypes of the Open Inference Protocol: their values in JSON and in binary data.
 
 This module must not know tensors or models.
 """
