@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidInput, Problem
-from app.inference.codecs.columns import OUT_OF_RANGE, ValueColumn, all_finite, floats_of_array, json_type
+from app.inference.codecs.columns import (
+    OUT_OF_RANGE,
+    ValueColumn,
+    all_finite,
+    find_problems,
+    floats_of_array,
+    json_type,
+)
 from app.inference.codecs.converters import Converter, NumberConverter
-from app.inference.codecs.converters import problems as problems_of
 from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
@@ -92,7 +98,7 @@ def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: 
             values = [value if value is None else bool(value) for value in values]
     x = converter.cells(values)
     if x is None:
-        place, problem = next(problems_of(converter, values))
+        place, problem = next(find_problems(values, converter.cells, converter.cell))
         raise _at(place, (name,), problem, schema)
     return x
 
@@ -140,7 +146,7 @@ def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], sc
     column, values = _in_json(tensor, schema), _flat(tensor, shape, schema)
     x = _floats(column, values, schema)
     if x is None:
-        found = column.problems(values)
+        found = find_problems(values, column.floats, column.float_of)
         place, problem = next(at for at in found if not (schema.takes_missing and values[at[0]] is None))
         raise _at(place, features, problem, schema)
     return x
