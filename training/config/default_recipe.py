@@ -82,9 +82,7 @@ def recipe_for_data(
         made = Recipe(
             model=name,
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
-            data=_source(
-                path.name, target, features, options=options, dialect=dialect, test_fraction=size.test_fraction
-            ),
+            data=_source(path, target, features, options=options, dialect=dialect, size=size),
             gate=GateRule(margin_errors=1.0),
             training=_settings(size, overrides.learner_beside(LEARNER)),
         )
@@ -94,20 +92,20 @@ def recipe_for_data(
 
 
 def _source(
-    file: str,
+    path: Path,
     target: str,
     features: Sequence[str],
     *,
     options: DataOptions | None,
     dialect: Dialect | None,
-    test_fraction: float,
+    size: _Size,
 ) -> DataSource:
     return DataSource(
-        file=file,
+        file=path.name,
         target=target,
         features=tuple(features),
         **dict(options or DataOptions()),
-        test_fraction=test_fraction,
+        test_fraction=size.test_fraction,
         assign="hash",
         dialect=dialect if dialect != Dialect() else None,
     )
