@@ -18,6 +18,7 @@ from modelstore.datasets import MAX_CLASSES
 from training.data.cells import alike, in_class_order, parse
 from training.data.csv_blocks import CsvFile
 from training.data.decide import Decision, decide
+from training.data.header import require_columns
 from training.data.precision import Merging, exact
 from training.data.profile import Profile
 from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
@@ -89,12 +90,14 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
 def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozenset[int]) -> Inspection:
     """Summarise a file; columns with few values and those of `kept` are read as text, to show them as in the file."""
     header = file.read_header()
+    if header:
+        require_columns(file.faults, header, options.types, ", to which `--type` gives a type")
     missing = missing_of(options)
     as_text = set(range(len(header)))
     kept = kept if read_missing(file, missing) else frozenset(as_text)
     profiles, merging = profiles_of(header, options), [Merging() for _ in header]
     hashes: list[npt.NDArray[np.int64]] = []
-    for block in file.blocks(as_text) if header else ():
+    for block in file.blocks(as_text) if header and not file.faults else ():
         hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
         for position, values in add_block(profiles, block, as_text, range(len(header)), missing).items():
             merging[position].add(values[np.isfinite(values)])

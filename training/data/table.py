@@ -14,18 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import DataOptions, Dialect, LeftOut
-from modelstore.numbers import parse_number
 from modelstore.reading import MAX_NAME_CHARACTERS
-from modelstore.wording import nearest
-from training.data.block import Block
 from training.data.columns import Column, TargetColumn
 from training.data.convert import Cells
 from training.data.csv_blocks import CsvFile
 from training.data.decide import Decision, decide
 from training.data.faults import Faults
-from training.data.profile import Profile
+from training.data.header import list_names, require_columns
 from training.data.repeats import Marks
 from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
+from training.data.target_cells import TargetCells
 from training.errors import DatasetError
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
@@ -116,11 +114,9 @@ class _Reading:
         self._as_text = {name for name, asked in self._options.types.items() if asked != "numeric"} | {target}
         self._chosen: tuple[LeftOut, ...] = ()
         self._cells: Cells | None = None  # of a table of numbers, once its only reading is done
-        self._classes = Profile(target, np.inf)
-        self._codes: list[npt.NDArray[np.int32]] = []
+        self._target_cells = TargetCells(target)
         self._sha256 = ""
         self._header: tuple[str, ...] = ()
-        self._ranks: dict[str, int] = {}
         self._restarts = 0
 
     def decide(self) -> tuple[Decision, ...]:
@@ -150,7 +146,8 @@ class _Reading:
         named = [(d.column.name, said) for d in decisions for said in d.warnings] + list(self._cells.problems())
         warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
         warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
-        return Table(self._path.name, self._sha256, used, x, self._target_column(), lines, marks, warnings, left_out)
+        target = self._target_cells.column()
+        return Table(self._path.name, self._sha256, used, x, target, lines, marks, warnings, left_out)
 
     def _scan(self) -> tuple[Decision, ...]:
         """Read all rows for their profiles; keep the cells if all columns are numbers."""
@@ -167,7 +164,7 @@ class _Reading:
                 cells = Cells(source.faults, plain, plain, place, self._missing)
             for block in source.blocks(as_text):
                 found = add_block(profiles, block, as_text, wanted, self._missing)
-                self._add_target(block, place[self._target])
+                self._target_cells.add(block, place[self._target], self._missing)
                 if cells:
                     cells.add(block, self._path.stat().st_size, found)
             self._end(source)
@@ -193,7 +190,7 @@ class _Reading:
             as_text = {place[name] for name in texts | (self._as_text & set(self._header))}
             for block in source.blocks(as_text):
                 cells.add(block, self._path.stat().st_size)
-                self._add_target(block, place[self._target])
+                self._target_cells.add(block, place[self._target], self._missing)
             self._end(source)
         return cells
 
@@ -202,39 +199,30 @@ class _Reading:
         header = source.read_header()
         names = self._features or tuple(name for name in header if name != self._target)
         if header:
-            _require_columns(source.faults, header, self._target, names)
+            self._require(source.faults, header, names)
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
         if not read_missing(source, self._missing):
             self._as_text |= set(header)
-        self._header, self._codes, self._ranks = header, [], {}
-        self._classes = Profile(self._target, np.inf)
+        self._header, self._target_cells = header, TargetCells(self._target)
         self._chosen = _not_chosen([name for name in header if name != self._target and name not in set(names)])
         return names
 
+    def _require(self, faults: Faults, header: tuple[str, ...], features: Sequence[str]) -> None:
+        """Record faults of the names that a person gave."""
+        require_columns(faults, header, (*features, self._target))
+        require_columns(faults, header, self._options.types, ", to which `types` gives a type")
+        if self._target in features:
+            faults.add("the target cannot be a feature", column=self._target)
+        if not features:
+            faults.add(f"expected at least one feature column beside the target, got {list_names(header)}")
+
     def _end(self, source: CsvFile) -> None:
-        if not (self._codes or source.faults):
+        if not (self._target_cells or source.faults):
             source.faults.add("expected data rows below the header, got none")
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
         self._sha256, self._notes = source.sha256(), source.notes
-
-    def _add_target(self, block: Block, position: int) -> None:
-        codes, texts = block.encode(position, self._missing)
-        self._classes.add_texts(codes, texts, block.lines, block.decimal)
-        counts = self._classes.counts or {}
-        if len(self._ranks) < len(counts):
-            self._ranks = {text: rank for rank, text in enumerate(counts)}
-        ranks = np.array([*(self._ranks[text] for text in texts), -1], dtype=np.int32)
-        self._codes.append(ranks[codes])
-
-    def _target_column(self) -> TargetColumn:
-        values, readings = tuple(self._classes.counts or ()), self._classes.readings
-        codes = np.concatenate(self._codes)
-        numbers = [parse_number(text, readings[0]) for text in values] if readings else []
-        if not values or not readings or None in numbers:
-            return TargetColumn(codes, values)
-        return TargetColumn(codes, values, np.array([*numbers, np.nan], dtype=np.float64)[codes])
 
 
 def _not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
@@ -242,17 +230,3 @@ def _not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
     if len(names) <= LISTED:
         return tuple(LeftOut(name=name, reason="not_chosen", detail=detail) for name in names)
     return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
-
-
-def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:
-    there = ", ".join(map(repr, header[:20])) + (", ..." if len(header) > 20 else "")
-    known = set(header)
-    for name in (*features, target):
-        if name not in known:
-            meant = nearest(name, header)
-            perhaps = f"; perhaps {meant!r} is meant" if meant else ""
-            faults.add(f"expected this column, got {there}{perhaps}", column=name)
-    if target in features:
-        faults.add("the target cannot be a feature", column=target)
-    if not features:
-        faults.add(f"expected at least one feature column beside the target, got {there}")
