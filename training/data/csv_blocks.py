@@ -124,7 +124,7 @@ class CsvFile:
         """Return the next piece as CSV has it, without the lines at the end that are no rows."""
         self._pieces.line = self._line
         piece = self._pieces.next()
-        if not self._width:
+        if not self._width or not piece:
             return piece
         piece = self._syntax.mend(piece)
         return self._without_footer(piece) if self._pieces.ended else piece

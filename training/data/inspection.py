@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,17 +24,6 @@ from training.data.scan import NeedsText, add_block, missing_of, profiles_of, re
 from training.data.target import MANY_VALUES
 from training.errors import MissingExtra
 
-PLAIN = Dialect(
-    delimiter=",",
-    quote='"',
-    decimal=".",
-    encoding="utf-8",
-    header=True,
-    skip_rows=0,
-    skip_below=0,
-    skip_footer=0,
-    comment="",
-)
 SHOWN_CLASSES = 5
 FREQUENT = 20
 REPEATED = 0.9  # share of distinct values below which ids are groups of rows
@@ -79,7 +67,7 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
         span, note = _span(column), column.detail or column.note
         table.add_row(column.name, kind, f"{column.missing:,}", different, span, _show(column.classes), note)
     console.print(table, markup=False)
-    if dialect := _describe(summary.dialect):
+    if dialect := summary.dialect.describe():
         console.print(f"dialect: {dialect}", markup=False, highlight=False, soft_wrap=True)
     if summary.blank_lines:
         console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
@@ -215,14 +203,6 @@ def _iso(moment: tuple[int, int] | None) -> str | None:
 def _span(column: ColumnSummary) -> str:
     low, high = column.minimum, column.maximum
     return "" if low is None else " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (low, high or 0))
-
-
-def _describe(dialect: Dialect) -> str:
-    """Return the fields that are not as in most files, as the options are named."""
-    plain = PLAIN.model_dump()
-    return ", ".join(
-        f"{name}={json.dumps(value)}" for name, value in dialect.model_dump().items() if value != plain[name]
-    )
 
 
 def _show(classes: dict[str, int]) -> str:

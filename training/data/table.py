@@ -46,6 +46,7 @@ class Table:
             row's values only, not on other rows. Constant columns count, ids do not.
         warnings: sentences about suspicious columns.
         left_out: columns of the file that are not used, each with the reason.
+        dialect: how the file is written, with all fields, as given or detected.
     """
 
     file: str
@@ -56,7 +57,8 @@ class Table:
     lines: npt.NDArray[np.int64]
     marks: Marks
     warnings: tuple[str, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[LeftOut, ...]
+    dialect: Dialect
 
 
 def read_table(
@@ -105,7 +107,7 @@ class _Reading:
         dialect: Dialect | None,
     ) -> None:
         self._path = path
-        self._dialect = dialect
+        self._dialect = self._found = dialect or Dialect()
         self._notes: tuple[str, ...] = ()
         self._target = target
         self._features = features
@@ -147,7 +149,9 @@ class _Reading:
         warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
         warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
         target = self._target_cells.column()
-        return Table(self._path.name, self._sha256, used, x, target, lines, marks, warnings, left_out)
+        return Table(
+            self._path.name, self._sha256, used, x, target, lines, marks, warnings, left_out, dialect=self._found
+        )
 
     def _scan(self) -> tuple[Decision, ...]:
         """Read all rows for their profiles; keep the cells if all columns are numbers."""
@@ -222,7 +226,7 @@ class _Reading:
             source.faults.add("expected data rows below the header, got none")
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
-        self._sha256, self._notes = source.sha256(), source.notes
+        self._sha256, self._notes, self._found = source.sha256(), source.notes, source.found
 
 
 def _not_chosen(names: list[str]) -> tuple[LeftOut, ...]:

@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from modelstore import DatasetSummary, Dialect, Inspection
+from modelstore.dialect import USUAL
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
 from training.data import pieces
-from training.data.inspection import PLAIN, inspect_file
+from training.data.inspection import inspect_file
 
 
 def look(folder: Path, content: str | bytes) -> Inspection:
@@ -146,7 +147,7 @@ def test_the_dialect_that_was_found_is_complete_and_shown_where_it_is_not_plain(
     found = inspect_file(path).summary
 
     assert found is not None
-    assert found.dialect == PLAIN.model_copy(update={"delimiter": ";", "decimal": ",", "encoding": "cp1252"})
+    assert found.dialect == USUAL.model_copy(update={"delimiter": ";", "decimal": ",", "encoding": "cp1252"})
     shown = CliRunner().invoke(app, ["inspect", str(path)]).stdout
     assert 'dialect: delimiter=";", decimal=",", encoding="cp1252"\n' in shown
     assert "dialect" not in CliRunner().invoke(app, ["inspect", str(DATA / "iris.csv")]).stdout
