@@ -7,6 +7,7 @@ import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,11 @@ class Block:
     def rows(self) -> list[bytes]:
         """The original bytes of each row, without its line end."""
         return self.source.splitlines() if isinstance(self.source, bytes) else self.source
+
+    def numbers(self, position: int) -> npt.NDArray[Any] | None:
+        """Return a column whose cells were parsed as numbers, NaN if missing, shape (n,); None for any other."""
+        cells = self.cells[position]
+        return cells.to_numpy() if cells.dtype.kind in "iuf" else None
 
     def texts(self, position: int, rows: Iterable[int]) -> list[str]:
         """Return the original text of the cells of a column in the given rows."""

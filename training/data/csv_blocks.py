@@ -36,7 +36,7 @@ class CsvFile:
     Attributes:
         faults: faults of the file's syntax; callers add faults of its cells.
         header: column names, normalised by `column_name`; empty if they cannot be used, which is also a fault.
-        unnamed: name given to a first column without a name that counts rows, if there is one.
+        unnamed: name given to a first column without a name, if there is one; programs write row labels there.
         blank_lines: number of blank lines skipped so far.
         missing: cells that are NaN where a column is read as numbers; callers set it before the first block.
     """

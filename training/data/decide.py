@@ -16,6 +16,7 @@ from training.data.cells import alike
 from training.data.columns import Column
 from training.data.profile import MAX_TEXTS, Profile
 
+LISTED = 20  # columns that were not chosen, each by name
 UNIQUE = 0.95  # share of distinct values from which a column identifies rows
 TRUE, FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "off", "0")
 
@@ -49,6 +50,14 @@ def decide(profile: Profile, asked: ColumnType | None = None) -> Decision:
     if found.left_out:
         return found
     return _useless(profile, found) or found
+
+
+def not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
+    """Return the entries of columns that a person did not list; many are one entry."""
+    detail = "is not among the features that were listed"
+    if len(names) <= LISTED:
+        return tuple(LeftOut(name=name, reason="not_chosen", detail=detail) for name in names)
+    return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
 
 
 def truth_of(texts: list[str]) -> tuple[str, str] | None:

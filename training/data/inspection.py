@@ -19,7 +19,7 @@ from training.data.csv_blocks import CsvFile
 from training.data.decide import Decision, decide
 from training.data.header import require_columns
 from training.data.precision import Merging, exact
-from training.data.profile import Profile
+from training.data.profile import Profile, names_ids
 from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
 from training.data.target import MANY_VALUES
 from training.errors import MissingExtra
@@ -83,7 +83,7 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
     missing = missing_of(options)
     as_text = set(range(len(header)))
     kept = kept if read_missing(file, missing) else frozenset(as_text)
-    profiles, merging = profiles_of(header, options), [Merging() for _ in header]
+    profiles, merging = profiles_of(header, options, file.unnamed), [Merging() for _ in header]
     hashes: list[npt.NDArray[np.int64]] = []
     for block in file.blocks(as_text) if header and not file.faults else ():
         hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
@@ -172,7 +172,7 @@ def _warnings(
 
 def _groups(profile: Profile, decision: Decision) -> bool:
     distinct = profile.distinct()
-    if not profile.named_as_id or decision.left_out or distinct is None:
+    if not names_ids(profile.name) or decision.left_out or distinct is None:
         return False
     return 20 < distinct < REPEATED * profile.present
 

@@ -20,6 +20,7 @@ from training.data.cells import parse
 
 MAX_TEXTS = 10_000
 MAX_SHAPES = 1_000
+FEW_ROWS = 10  # fewer may ascend by chance
 POINTED = ("grouped_comma", "grouped_space")  # readings with a decimal point, but for plain
 ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -43,7 +44,7 @@ class Profile:
         first: line and first text that was seen; `odd` those of the first cell that is no plain number.
     """
 
-    def __init__(self, name: str, limit: float = MAX_TEXTS) -> None:
+    def __init__(self, name: str, limit: float = MAX_TEXTS, *, unnamed: bool = False) -> None:
         self.name = name
         self.rows = self.missing = 0
         self.counts: dict[str, int] | None = {}
@@ -60,8 +61,9 @@ class Profile:
         self._numeric = False  # whether cells came as numbers
         self._shapes: set[str] = set()
         self._hashes: list[npt.NDArray[np.int64]] = []
-        self._named = bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))
+        self._named = unnamed or names_ids(name)
         self._ascending, self._steps, self._last = True, 0, math.nan
+        self._sums = 0.0, 0.0  # of whole numbers, and of their squares
 
     @property
     def present(self) -> int:
@@ -70,13 +72,31 @@ class Profile:
 
     @property
     def named_as_id(self) -> bool:
-        """Return whether the name says that the column identifies rows."""
+        """Return whether the name, or that there is none, says that the column identifies rows."""
         return self._named
 
     @property
     def counts_rows(self) -> bool:
-        """Return whether whole numbers ascend without a repeat, nearly all by steps of one."""
-        return self._ascending and self.whole and self.present > 1 and self._steps >= 0.95 * (self.present - 1)
+        """Return whether whole numbers ascend without a repeat, nearly all by steps of one, or do so if sorted."""
+        if not self.whole or self.present < 2 or self.number_rows < self.present:
+            return False
+        if self._ascending:
+            return self._steps >= 0.95 * (self.present - 1)
+        if self.present < FEW_ROWS or self.low not in (0, 1) or self.high - self.low + 1 != self.present:
+            return False
+        last = self.high  # sums of 1 to the last one, and of their squares
+        sums = last * (last + 1) / 2, last * (last + 1) * (2 * last + 1) / 6
+        return all(map(math.isclose, self._sums, sums))
+
+    @property
+    def labels_rows(self) -> bool:
+        """Return whether the values name rows and may be others in another export of the same rows.
+
+        These are ids by their name, row numbers, and whole numbers that ascend from row to row.
+        """
+        if self._named or self.present < FEW_ROWS:
+            return self._named
+        return self.counts_rows or (self._ascending and self.whole and self.number_rows == self.present)
 
     def distinct(self) -> int | None:
         """Return the number of distinct values; None if it was not counted."""
@@ -163,6 +183,9 @@ class Profile:
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         if self.whole and values.dtype.kind == "f":
             self.whole = bool((values == np.floor(values)).all())
+        if self.whole:
+            floats = values.astype(np.float64, copy=False)
+            self._sums = self._sums[0] + float(floats.sum()), self._sums[1] + float(floats @ floats)
         if self._ascending:
             steps = np.diff(values, prepend=values[:1] if math.isnan(self._last) else self._last)
             begun = not math.isnan(self._last)
@@ -176,6 +199,11 @@ class Profile:
         if found:
             self.earliest = min(found) if self.earliest is None else min(self.earliest, *found)
             self.latest = max(found) if self.latest is None else max(self.latest, *found)
+
+
+def names_ids(name: str) -> bool:
+    """Return whether a column of this name identifies rows, as `customerID` does."""
+    return bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))
 
 
 def _hashed(values: Iterable[Hashable]) -> npt.NDArray[np.int64]:

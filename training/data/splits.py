@@ -90,7 +90,7 @@ def load_splits(
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
-        held_out = _read(source, folder, source.test_file, dialects, columns=table.columns)
+        held_out = _read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked)
         warnings += held_out.warnings
         files.append(held_out)
         train, test = whole, _test_dataset(held_out, whole, source)
@@ -168,8 +168,8 @@ def _dataset(table: Table, learnt: Learnt, classes: tuple[str, ...]) -> Dataset:
     x, lines, marks, kept = table.x, table.lines, table.marks, learnt.kept
     if len(kept) < len(lines):
         x, lines, marks = x[kept], lines[kept], marks[kept]
-    mix(marks, text_bits(table.target.values)[table.target.codes[kept]])
-    return Dataset(x, learnt.y, table.columns, classes, lines, marks)
+    mix(marks, text_bits(table.target.values, table.dialect.decimal or ".")[table.target.codes[kept]])
+    return Dataset(x, learnt.y, table.columns, classes, lines, marks, table.marked)
 
 
 def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:

@@ -83,17 +83,50 @@ def test_dates_have_a_span_in_days_and_seconds() -> None:
         ([str(row) for row in range(1, 41)], True),
         ([str(row + (row > 20)) for row in range(1, 41)], True),
         ([str(2 * row) for row in range(40)], False),
-        ([str(40 - row) for row in range(40)], False),
+        ([str(40 - row) for row in range(40)], True),
+        ([str(row * 7 % 40) for row in range(40)], True),
+        ([str(row * 7 % 41) for row in range(40)], False),
+        (["0", "0", *(str(row) for row in range(2, 38)), "39", "39"], False),
         ([f"{row}.5" for row in range(40)], False),
         (["0", "0", *map(str, range(1, 39))], False),
     ],
-    ids=["1 to 40", "one row lost", "even numbers", "backwards", "halves", "a repeat"],
+    ids=[
+        "1 to 40",
+        "one row lost",
+        "even numbers",
+        "backwards",
+        "shuffled",
+        "shuffled, one lost",
+        "as many",
+        "halves",
+        "a repeat",
+    ],
 )
-def test_row_numbers_ascend_by_one(cells: list[str], counts_rows: bool) -> None:
+def test_row_numbers_ascend_by_one_or_do_so_if_sorted(cells: list[str], counts_rows: bool) -> None:
     halves = add_numbers(add_numbers(Profile("it"), *cells[:17]), *cells[17:])
 
     assert halves.counts_rows == counts_rows
     assert add(Profile("it"), *cells).counts_rows == counts_rows
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "labels"),
+    [
+        ("customerID", ["u7", "u3"], True),
+        ("it", [str(row) for row in range(40)], True),
+        ("it", [str(row * row) for row in range(40)], True),
+        ("it", [str(row) for row in (1, 2, 3)], False),
+        ("it", [f"t{row}" for row in range(40)], False),
+        ("it", [str(row * row % 41) for row in range(40)], False),
+        ("it", [f"{row}.5" for row in range(40)], False),
+    ],
+    ids=["a name of ids", "counts", "ascends", "a few rows", "texts", "numbers", "decimals"],
+)
+def test_columns_that_label_rows_are_ids_by_name_and_whole_numbers_that_count_or_ascend(
+    name: str, cells: list[str], labels: bool
+) -> None:
+    assert add(Profile(name), *cells).labels_rows == labels
+    assert add(Profile(name, unnamed=True), *cells).labels_rows
 
 
 @pytest.mark.parametrize(

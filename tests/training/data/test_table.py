@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,55 @@ def test_a_row_has_the_same_mark_in_a_longer_and_shuffled_file(tmp_path: Path) -
 
     assert len(set(short.marks.tolist())) == 6
     assert set(short.marks.tolist()) < set(long.marks.tolist())
+
+
+def marks(folder: Path, rows: int, columns: str = "n,x,w,id,c", **changes: object) -> tuple[set[int], Table]:
+    """Return the marks of the first rows of a table: a counter, numbers, texts, ids, few values."""
+    cells: dict[str, Callable[[int], str]] = {
+        "n": lambda row: str(row + 1),
+        "x": lambda row: f"{row * row % 37 / 2}",
+        "w": lambda row: f"w{row * 5 % 11}" if row % 7 else f"{row % 5}",
+        "id": lambda row: f"u{rows - row}",
+        "c": lambda row: "ab"[row % 2],
+        "kind": lambda row: "yn"[row % 3 // 2],
+    }
+    names = [*columns.split(","), "kind"]
+    lines = [",".join(cells[name](row) for name in names) for row in range(rows)]
+    (folder / "table.csv").write_text("\n".join([",".join(names), *lines, ""]))
+    table = read_table(folder, "table.csv", "kind", **changes)  # type: ignore[arg-type]
+    return set(table.marks.tolist()), table
+
+
+def test_a_row_keeps_its_mark_whatever_becomes_of_the_columns(tmp_path: Path) -> None:
+    short, before = marks(tmp_path, 12)
+    long, after = marks(tmp_path, 400)
+
+    roles = [{column.name for column in table.columns} for table in (before, after)]
+    assert roles[0] != roles[1]  # "w" has few rows for its texts in the short file
+    assert short < long
+    assert before.marked == after.marked == ("c", "w", "x")
+    assert marks(tmp_path, 400, "x,id,c,w,n")[0] == long
+    assert marks(tmp_path, 400, features=("x",))[0] == long
+    assert marks(tmp_path, 400, options=DataOptions(types={"x": "categorical", "w": "categorical"}))[0] == long
+    assert marks(tmp_path, 400, "x,c,id,n")[0].isdisjoint(long)
+
+
+def test_rows_are_the_same_that_differ_in_labels_only_and_ids_count_where_nothing_else_does(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(
+        "id,n,x,kind\n" + "".join(f"{7 * row % 40},{row},{row % 5},a\n" for row in range(40))
+    )
+
+    assert len(set(read_table(tmp_path, "table.csv", "kind").marks.tolist())) == 5
+    options = DataOptions(types={"id": "numeric"})
+    (tmp_path / "table.csv").write_text("id,kind\n" + "".join(f"{7 * row % 40},a\n" for row in range(40)))
+    assert len(set(read_table(tmp_path, "table.csv", "kind", options=options).marks.tolist())) == 40
+
+
+def test_rows_of_a_test_file_have_the_marks_of_the_training_file(tmp_path: Path) -> None:
+    long, table = marks(tmp_path, 400)
+    _, held_out = marks(tmp_path, 30, columns="n,x,w,id,c", marked=table.marked)
+
+    assert set(held_out.marks.tolist()) < long
 
 
 def test_a_missing_target_has_no_code_and_quantities_are_numbers(tmp_path: Path) -> None:
