@@ -78,6 +78,8 @@ def _of_its_cells(profile: Profile) -> Decision:
         return Decision(Column(name, "boolean", texts=tuple(truth)))
     if profile.formats:
         return _date(profile)
+    if profile.padded:
+        return _codes(profile)
     if profile.readings:
         reading = profile.readings[0]
         note = "" if reading == PLAIN else describe_reading(reading)
@@ -118,6 +120,19 @@ def _text(profile: Profile) -> Decision:
     if _many_words(profile):
         return _leave_out(column, "free_text", f"is free text: {figures}; {way}")
     return _leave_out(column, "too_many_values", f"has {figures}; {way}")
+
+
+def _codes(profile: Profile) -> Decision:
+    """Return the decision on digits of which some begin with zeros: numbers would lose these."""
+    said = (
+        f"is text, because all cells are digits and some begin with zeros, such as {profile.padded[:40]!r}; "
+        "the type numeric reads them as numbers"
+    )
+    found, note = _text(profile), "codes with leading zeros"
+    if found.left_out:
+        left = found.left_out
+        return replace(found, left_out=left.model_copy(update={"detail": f"{said}; {left.detail}"}), note=note)
+    return replace(found, warnings=(said, *found.warnings), note=note)
 
 
 def _many_words(profile: Profile) -> bool:

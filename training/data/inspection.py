@@ -117,12 +117,13 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
 
 def _many_numbers(profile: Profile) -> bool:
     """Return whether a column so far is numbers of more values than are shown."""
-    return len(profile.counts or ()) > MAX_CLASSES and "plain" in profile.readings and profile.odd is None
+    is_number = "plain" in profile.readings and profile.odd is None and not profile.padded
+    return len(profile.counts or ()) > MAX_CLASSES and is_number
 
 
 def _summary(profile: Profile, decision: Decision) -> ColumnSummary:
     low, high, column = None, None, decision.column
-    if column.type == "numeric" and profile.low <= profile.high:
+    if (column.type == "numeric" or profile.padded) and profile.low <= profile.high:
         low, high = profile.low, profile.high
     dates = column.type == "datetime" and profile.earliest and profile.latest
     left = decision.left_out
@@ -145,7 +146,9 @@ def _classes(profile: Profile) -> dict[str, int]:
     if len(counts) <= MAX_CLASSES:
         return {text: counts[text] for text in in_class_order(counts)}
     frequent = sorted(counts, key=lambda text: -counts[text])[:FREQUENT]
-    return {} if profile.readings else {text: counts[text] for text in frequent if counts[text] > 1}
+    return (
+        {} if profile.readings and not profile.padded else {text: counts[text] for text in frequent if counts[text] > 1}
+    )
 
 
 def _warnings(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from modelstore.dates import FORMATS, parse_date
 from modelstore.numbers import READINGS, SIGNS, WRITINGS, parse_number
-from training.data.block import Block
+from training.data.block import PADDED, Block
 from training.data.cells import parse
 
 MAX_TEXTS = 10_000
@@ -23,6 +23,7 @@ MAX_SHAPES = 1_000
 FEW_ROWS = 10  # fewer may ascend by chance
 POINTED = ("grouped_comma", "grouped_space")  # readings with a decimal point, but for plain
 ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
+DIGITS = re.compile(r"\d+", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -41,7 +42,9 @@ class Profile:
         formats: patterns of dates that fit every present cell.
         low: smallest number; `high` is the largest.
         whole: whether all numbers are whole.
-        first: line and first text that was seen; `odd` those of the first cell that is no plain number.
+        odd: line and text of the first cell that is no plain number.
+        padded: the first text that begins with a zero and another digit; empty if there is none, or if not all texts
+            are digits. Such columns hold codes, as `01234`.
     """
 
     def __init__(self, name: str, limit: float = MAX_TEXTS, *, unnamed: bool = False) -> None:
@@ -56,9 +59,11 @@ class Profile:
         self.whole = True
         self.number_rows = 0
         self.odd: tuple[int, str] | None = None
+        self.padded = ""
         self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
         self._limit = limit
         self._numeric = False  # whether cells came as numbers
+        self._digits = True  # whether all texts are digits
         self._shapes: set[str] = set()
         self._hashes: list[npt.NDArray[np.int64]] = []
         self._named = unnamed or names_ids(name)
@@ -164,6 +169,8 @@ class Profile:
 
     def _narrow(self, new: list[str]) -> None:
         """Keep the readings and formats that fit these texts too."""
+        self._digits = self._digits and all(map(DIGITS.fullmatch, new))
+        self.padded = (self.padded or next(filter(PADDED.match, new), "")) if self._digits else ""
         if self.readings:
             shapes = {text.translate(_DIGITS) for text in new} - self._shapes
             self._shapes |= shapes

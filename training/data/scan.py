@@ -59,7 +59,7 @@ def add_block(
     """Add a block to the profiles of the wanted positions, and return the numbers of those that are not texts.
 
     Raises:
-        NeedsText: if columns that are not in `as_text` hold cells that are no numbers.
+        NeedsText: if columns that are not in `as_text` hold cells that are no numbers, or may be codes.
     """
     found: dict[int, Values] = {}
     failed: set[int] = set()
@@ -71,7 +71,10 @@ def add_block(
             failed.add(position)
         else:
             found[position] = values
-            profiles[position].add_numbers(values, block, position)
+            profile = profiles[position]
+            profile.add_numbers(values, block, position)
+            if profile.whole and profile.low >= 0 and block.has_padding(position):
+                failed.add(position)
     if failed:
         raise NeedsText(failed)
     return found

@@ -195,3 +195,16 @@ def test_a_column_is_read_with_the_decimal_separator_of_its_file(tmp_path: Path)
 
     assert found is not None
     assert [(column.minimum, column.maximum) for column in found.columns[:2]] == [(1.5, 3.25), (1.5, 3.125)]
+
+
+def test_codes_with_leading_zeros_are_shown_as_texts_with_the_range_of_their_numbers(tmp_path: Path) -> None:
+    content = "zip,x\n" + "".join(f"{row % 150:05},{row % 7 / 2}\n" for row in range(600))
+
+    found = look(tmp_path, content).summary
+
+    assert found is not None
+    code = found.columns[0]
+    assert (code.type, code.note, code.minimum, code.maximum) == ("categorical", "codes with leading zeros", 0, 149)
+    assert code.classes["00007"] == 4
+    assert any("'zip': is text, because all cells are digits" in warning for warning in found.warnings)
+    assert look(tmp_path, content.replace("00000", "x")).summary is not None

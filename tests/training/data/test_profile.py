@@ -148,3 +148,25 @@ def test_beyond_the_limit_distinct_texts_are_still_counted() -> None:
 
 def test_the_texts_of_0_and_1_are_kept_as_they_stand() -> None:
     assert add_numbers(Profile("it"), "1.0", "", "0", "1").examples == ("0", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("cells", "padded"),
+    [
+        (["12345", "01234", "00501", ""], "01234"),
+        (["7", "007"], "007"),
+        (["0", "10", "5"], ""),
+        (["0.5", "00.5"], ""),
+        (["00:30", "01:15"], ""),
+        (["01", "-1"], ""),
+        (["01", "x2"], ""),
+    ],
+    ids=["zip", "agent", "numbers", "decimals", "times", "signs", "words"],
+)
+@pytest.mark.parametrize("size", [1, 4])
+def test_codes_are_digits_of_which_some_begin_with_zeros(cells: list[str], padded: str, size: int) -> None:
+    profile = Profile("it")
+    for first in range(0, len(cells), size):
+        add(profile, *cells[first : first + size])
+
+    assert profile.padded == padded

@@ -85,9 +85,11 @@ def typed(folder: Path, content: str, **types: str) -> Table:
         (['"$1,234.50"', "$7", "$2"], "numeric", [[1234.5], [7], [2]]),
         (['"1,5"', '"2,25"', "3"], "numeric", [[1.5], [2.25], [3]]),
         (["1970-01-02", "", "1969-12-31 23:59:59"], "datetime", [[1, 0], [math.nan, math.nan], [-1, 86399]]),
+        (["01234", "98765", "01234", "98765", "98765"], "categorical", [[0], [1], [0], [1], [1]]),
+        (["0", "10", "0.5"], "numeric", [[0], [10], [0.5]]),
         (["02/01/1970", "13/01/1970", "01/01/1970"], "datetime", [[1, 0], [12, 0], [0, 0]]),
     ],
-    ids=["words", "0 and 1", "gaps", "currency", "decimal comma", "dates", "day first"],
+    ids=["words", "0 and 1", "gaps", "currency", "decimal comma", "dates", "codes", "no codes", "day first"],
 )
 def test_a_column_is_what_all_of_its_cells_are(
     tmp_path: Path, cells: list[str], kind: str, x: list[list[float]]
@@ -107,6 +109,22 @@ def test_a_text_column_is_positions_in_its_texts_and_a_test_file_keeps_them(tmp_
     assert table.columns == (Column("c", "categorical", texts=("b", "a")),)
     np.testing.assert_array_equal(table.x.ravel(), [0, 1] * 3 + [math.nan])
     assert held_out.x.ravel().tolist() == [2, 1]
+
+
+def test_codes_are_found_wherever_the_first_zero_stands_and_may_be_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.data.pieces.FIRST_BYTES", 200)
+    monkeypatch.setattr("training.data.pieces.BLOCK_BYTES", 200)
+    content = "zip,x,kind\n" + "".join(f"{10000 + row % 7},{row % 5},a\n" for row in range(200)) + "01234,0,a\n" * 5
+
+    (zip_code, number) = typed(tmp_path, content).columns
+    as_number = typed(tmp_path, content, zip="numeric")
+
+    assert (zip_code.type, number.type) == ("categorical", "numeric")
+    assert zip_code.texts[-1] == "01234"
+    assert as_number.columns[0] == Column("zip")
+    assert as_number.x[-1].tolist() == [1234, 0]
 
 
 @pytest.mark.parametrize(
