@@ -11,7 +11,7 @@ from itertools import islice
 from modelstore import ColumnType, LeftOut
 from modelstore.dates import FORMATS, ISO
 from modelstore.features import LeftOutReason
-from modelstore.numbers import PLAIN, describe_reading
+from modelstore.numbers import PLAIN, describe_reading, parse_number
 from training.data.cells import alike
 from training.data.columns import Column
 from training.data.profile import MAX_TEXTS, Profile
@@ -52,6 +52,19 @@ def decide(profile: Profile, asked: ColumnType | None = None) -> Decision:
     return _useless(profile, found) or found
 
 
+def say_doubt(profile: Profile) -> tuple[str, ...]:
+    """Return a sentence about numbers whose points may be decimal points, in a file with decimal commas."""
+    whole = profile.readings[0] if profile.readings else PLAIN
+    plain = whole.replace("grouped_point", PLAIN)
+    if plain == whole or plain not in profile.readings:
+        return ()
+    text = profile.pointed
+    values = (parse_number(text, reading) for reading in (whole, plain))
+    one, other = (f"{value:.15g}" for value in values)
+    why = "because the file has decimal commas (decimal=,)"
+    return (f"{text!r:.40} is read as {one}, {why}; decimal=. reads it as {other}",)
+
+
 def not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
     """Return the entries of columns that a person did not list; many are one entry."""
     detail = "is not among the features that were listed"
@@ -83,7 +96,7 @@ def _of_its_cells(profile: Profile) -> Decision:
     if profile.readings:
         reading = profile.readings[0]
         note = "" if reading == PLAIN else describe_reading(reading)
-        return Decision(Column(name, reading=reading), note=note)
+        return Decision(Column(name, reading=reading), warnings=say_doubt(profile), note=note)
     return _text(profile)
 
 

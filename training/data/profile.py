@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore.dates import FORMATS, parse_date
-from modelstore.numbers import READINGS, SIGNS, WRITINGS, parse_number
+from modelstore.numbers import PLAIN, READINGS, SIGNS, WRITINGS, parse_number
 from training.data.block import PADDED, Block
 from training.data.cells import parse
 
@@ -22,6 +22,7 @@ MAX_TEXTS = 10_000
 MAX_SHAPES = 1_000
 FEW_ROWS = 10  # fewer may ascend by chance
 POINTED = ("grouped_comma", "grouped_space")  # readings with a decimal point, but for plain
+LEADING = re.compile(r"\D*[1-9]", re.ASCII)
 ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
 DIGITS = re.compile(r"\d+", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -45,6 +46,7 @@ class Profile:
         odd: line and text of the first cell that is no plain number.
         padded: the first text that begins with a zero and another digit; empty if there is none, or if not all texts
             are digits. Such columns hold codes, as `01234`.
+        pointed: the first text with a point in a file with decimal commas; empty if there is none.
     """
 
     def __init__(self, name: str, limit: float = MAX_TEXTS, *, unnamed: bool = False) -> None:
@@ -59,7 +61,7 @@ class Profile:
         self.whole = True
         self.number_rows = 0
         self.odd: tuple[int, str] | None = None
-        self.padded = ""
+        self.padded = self.pointed = ""
         self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
         self._limit = limit
         self._numeric = False  # whether cells came as numbers
@@ -134,10 +136,13 @@ class Profile:
     def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64], decimal: str = ".") -> None:
         """Add the cells of a block as distinct texts and the code of each row, -1 if missing.
 
-        Readings with the file's decimal separator come before the others, so that `1,500` is not 1500 beside `2,5`.
+        Readings with the file's decimal separator come before the others, so that `1,500` is not 1500, and `1.500` not
+        1.5, beside `2,5`.
         """
         if decimal == ",":
-            self.readings = tuple(sorted(self.readings, key=lambda reading: reading.partition(" ")[0] in POINTED))
+            self.pointed = self.pointed or next((text for text in texts if "." in text), "")
+            late = (*POINTED, PLAIN) if self.pointed else POINTED
+            self.readings = tuple(sorted(self.readings, key=lambda reading: reading.partition(" ")[0] in late))
         rows = np.bincount(codes[codes >= 0], minlength=len(texts))
         self.rows += len(codes)
         self.missing += len(codes) - int(rows.sum())
@@ -172,7 +177,7 @@ class Profile:
         self._digits = self._digits and all(map(DIGITS.fullmatch, new))
         self.padded = (self.padded or next(filter(PADDED.match, new), "")) if self._digits else ""
         if self.readings:
-            shapes = {text.translate(_DIGITS) for text in new} - self._shapes
+            shapes = set(map(_shape, new)) - self._shapes
             self._shapes |= shapes
             for shape in shapes:
                 self.readings = () if len(self._shapes) > MAX_SHAPES else _fitting(shape, self.readings)
@@ -217,8 +222,15 @@ def _hashed(values: Iterable[Hashable]) -> npt.NDArray[np.int64]:
     return np.fromiter(map(hash, values), dtype=np.int64)
 
 
+def _shape(text: str) -> str:
+    """Return a text with zeros for its digits, but 1 for the first one if that is no zero: 0.125 is no thousands."""
+    shape = text.translate(_DIGITS)
+    leading = LEADING.match(text)
+    return f"{shape[: leading.end() - 1]}1{shape[leading.end() :]}" if leading else shape
+
+
 def _fitting(shape: str, readings: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the readings that fit a text whose digits are zeros."""
+    """Return the readings that fit a shape."""
     if INFINITE.fullmatch(shape):
         return readings
     sign = next((sign for sign in SIGNS if sign in shape), None)

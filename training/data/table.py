@@ -152,6 +152,7 @@ class _Reading:
             self._cells = self._read(used)
         x, lines, marks = self._cells.result()
         named = [(d.column.name, said) for d in decisions for said in d.warnings] + list(self._cells.problems())
+        named += [(self._target, said) for said in self._target_cells.warnings()]
         warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
         warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
         target = self._target_cells.column()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from modelstore.numbers import parse_number
 from training.data.block import Block
 from training.data.columns import TargetColumn
+from training.data.decide import say_doubt
 from training.data.profile import Profile
 
 
@@ -33,6 +34,10 @@ class TargetCells:
             self._ranks = {text: rank for rank, text in enumerate(counts)}
         ranks = np.array([*(self._ranks[text] for text in texts), -1], dtype=np.int32)
         self._codes.append(ranks[codes])
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return sentences about odd content."""
+        return say_doubt(self._profile)
 
     def column(self) -> TargetColumn:
         """Return all rows; there is at least one."""

@@ -69,6 +69,29 @@ def test_a_reading_must_fit_every_cell() -> None:
     assert add(Profile("it"), "5 %", "3").readings == ()
 
 
+@pytest.mark.parametrize(
+    ("cells", "decimal", "reading"),
+    [
+        (["1.500", "7"], ".", PLAIN),
+        (["1.500", "7"], ",", "grouped_point"),
+        (["1.500 €", "7"], ",", "grouped_point €"),
+        (["0.125", "1.500"], ",", PLAIN),
+        (["1.500", "2.25"], ",", PLAIN),
+        (["7", "12"], ",", PLAIN),
+        (["0,125", "1,500"], ".", "decimal_comma"),
+        (["1,500", "7"], ".", "grouped_comma"),
+        (["-0,125"], ".", "decimal_comma"),
+    ],
+)
+def test_a_group_of_thousands_begins_with_no_zero_and_points_are_decimal_where_commas_are_not(
+    cells: list[str], decimal: str, reading: str
+) -> None:
+    profile = Profile("it")
+    profile.add_texts(np.arange(len(cells)), cells, np.arange(2, 2 + len(cells)), decimal)
+
+    assert profile.readings[0] == reading
+
+
 def test_dates_have_a_span_in_days_and_seconds() -> None:
     profile = add(Profile("it"), "2024-02-29 12:30:00", "", "1969-12-31")
 

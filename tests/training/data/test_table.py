@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelstore import DataOptions
+from modelstore import DataOptions, Dialect
 from training.data.columns import Column
 from training.data.table import Table, read_table
 from training.errors import DatasetError
@@ -149,6 +149,26 @@ def test_a_column_that_says_nothing_is_left_out_with_the_reason_unless_its_type_
     assert [column.name for column in table.columns] == ["x"]
     if asked:
         assert [column.name for column in typed(tmp_path, "c,x,kind\n" + content, c=asked).columns] == ["c", "x"]
+
+
+@pytest.mark.parametrize("told", [{}, {"decimal": ","}], ids=["found", "told"])
+def test_points_beside_decimal_commas_separate_thousands_and_that_is_said(
+    tmp_path: Path, told: dict[str, object]
+) -> None:
+    (tmp_path / "table.csv").write_text("a;b;c;kind\n2,5;1.500;0.500;1.250\n3;12;1.250;2.000\n1,25;2.000;7;3.750\n")
+
+    table = read_table(tmp_path, "table.csv", "kind", dialect=Dialect.model_validate(told))
+    plain = read_table(tmp_path, "table.csv", "kind", dialect=Dialect(decimal="."))
+
+    assert table.x.tolist() == [[2.5, 1500, 0.5], [3, 12, 1.25], [1.25, 2000, 7]]
+    assert table.target.numbers is not None
+    assert table.target.numbers.tolist() == [1250, 2000, 3750]
+    said = "is read as 1500, because the file has decimal commas (decimal=,); decimal=. reads it as 1.5"
+    assert f"table.csv, column 'b': '1.500' {said}" in table.warnings
+    assert any("column 'kind': '1.250' is read as 1250" in warning for warning in table.warnings)
+    assert not any("'c'" in warning for warning in table.warnings)
+    assert plain.x[:, 1].tolist() == [1.5, 12, 2]
+    assert plain.warnings == ()
 
 
 def test_an_ambiguous_date_that_is_asked_for_names_both_readings(tmp_path: Path) -> None:
