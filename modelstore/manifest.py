@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
+from modelstore.dialect import Dialect
 from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
 from modelstore.golden import GoldenRows
@@ -77,6 +78,7 @@ class Lineage(Record):
     Attributes:
         recipe: the complete recipe with all overrides applied, as JSON values.
         data_sha256: file name to sha256 of each data file that was read.
+        dialects: file name to how each of these files is written, with all fields, as it was read.
         libraries: library name to version.
         code: version of Tabserve that trained it.
         parent: the version that was active when it was trained.
@@ -86,6 +88,7 @@ class Lineage(Record):
     recipe: dict[str, object]
     seed: Count
     data_sha256: dict[str, Sha256]
+    dialects: dict[str, Dialect] = Field(default_factory=dict)
     libraries: dict[str, str]
     code: str
     parent: int | None = None
