@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
 from modelstore.records import Record
 
+LearnerName = Literal["mlp", "linear"]
+BudgetS = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
@@ -25,10 +28,19 @@ ValidationFraction = Annotated[float, Field(ge=0, le=0.5)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
+_NETWORK = (
+    *("hidden", "dropout", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "patience"),
+    *("class_weights", "validation_fraction"),
+)
+SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {"mlp": _NETWORK, "linear": ()}
+"""The settings of each learner, beside `learner` and `seed`, which all have."""
+
+
 class Overrides(Record):
     """Training settings that replace those of the recipe; absent fields keep the recipe's value.
 
     Attributes:
+        learner: what is fitted; with another learner than the recipe's, the recipe's settings do not count.
         hidden: width of each hidden layer, first to last; () is logistic regression.
         dropout: probability of dropping an activation of the last hidden layer.
         epochs: passes over the training rows.
@@ -42,6 +54,7 @@ class Overrides(Record):
         seed: seed of the validation split, initial weights, shuffling and dropout; not of the test split.
     """
 
+    learner: LearnerName | None = None
     hidden: Hidden | None = None
     dropout: Dropout | None = None
     epochs: Epochs | None = None
@@ -64,9 +77,29 @@ class Overrides(Record):
             TypeAdapter[Any](wanted).validate_python(value)
         return value
 
+    def learner_beside(self, default: LearnerName) -> LearnerName:
+        """Return the learner that is meant: the named one, or an MLP if settings of it are named, or the default."""
+        if self.learner is not None:
+            return self.learner
+        named = self.to_dict().keys() - {"seed"}
+        return "mlp" if named - set(SETTINGS[default]) and named <= set(SETTINGS["mlp"]) else default
+
     def to_dict(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def require_own_settings(learner: LearnerName, names: Iterable[str]) -> None:
+    """Check that a learner has all settings with these names.
+
+    Raises:
+        ValueError: if it has not; names the setting and those that it has.
+    """
+    own = ("learner", "seed", *SETTINGS[learner])
+    for name in names:
+        if name not in own:
+            others = " and ".join(other for other, settings in SETTINGS.items() if name in settings)
+            raise ValueError(f"settings of learner {learner!r}, which are {', '.join(own)}; {name!r} is for {others}")
 
 
 def require_validation_rows(patience: int, validation_fraction: float) -> None:

@@ -116,8 +116,9 @@ class Diverged(TrainingError):
 
     reason: Reason = "diverged"
 
-    def __init__(self, problem: str, learning_rate: float) -> None:
-        super().__init__(f"{problem}; try a learning rate ten times smaller than {learning_rate:g}")
+    def __init__(self, problem: str, learning_rate: float | None) -> None:
+        smaller = f"a learning rate ten times smaller than {learning_rate:g}"
+        super().__init__(f"{problem}; try {'another learner' if learning_rate is None else smaller}")
         self.learning_rate = learning_rate
 
 

@@ -29,7 +29,7 @@ from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
 from training.evaluation.metrics import Split
 from training.evaluation.task import mean_gain, measure
-from training.learners.mlp.fit import MLPLearner
+from training.learners.choice import learner_for
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Predict, Report
 from training.outcome import is_expected, reason_for, sentence
@@ -89,7 +89,7 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = MLPLearner(settings).fit(train, validation, report, make_probe(recipe, splits.test))
+    fitted = learner_for(settings).fit(train, validation, report, make_probe(recipe, splits.test))
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
     return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
 
@@ -223,12 +223,11 @@ def _versions(numbers: tuple[int, ...]) -> str:
 
 
 def _introduce(recipe: Recipe, splits: Splits) -> str:
-    settings = recipe.training
+    settings, rows = recipe.training, f"{len(splits.train)} rows, {len(splits.test)} test rows held out"
+    if settings.learner != "mlp":
+        return f"{recipe.model}: training {settings.learner} on {rows}"
     columns, all_numbers = splits.train.columns, all(column.type == "numeric" for column in splits.train.columns)
     inputs = len(columns) if all_numbers else f"({len(columns)} columns)"  # the encoder makes more inputs of them
     layers = "-".join(map(str, (inputs, *settings.hidden, logits_of(len(splits.train.classes)))))
     most = "at most " if settings.patience else ""
-    return (
-        f"{recipe.model}: training {recipe.network} {layers} on {len(splits.train)} rows, "
-        f"{len(splits.test)} test rows held out, {most}{settings.epochs} epochs"
-    )
+    return f"{recipe.model}: training {recipe.network} {layers} on {rows}, {most}{settings.epochs} epochs"

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from app.context import current_request_id, waiting
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
@@ -21,9 +23,10 @@ from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
 from app.jobs.outcome import may_write
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
-from app.jobs.trainable import check_early_stopping, check_model_name, check_with_dataset, check_without_dataset
+from app.jobs.trainable import check_model_name, check_settings, check_with_dataset, check_without_dataset
 from app.settings import Settings
 from modelstore import ModelRepository
+from modelstore.overrides import LearnerName
 
 if TYPE_CHECKING:
     from app.jobs.store import JobStore
@@ -31,8 +34,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # requests validated at a time: their threads delay the event loop, and so predictions
-EARLY_STOPPING_OF_DATA = (1, 0.01)  # the least that the defaults for a table without a recipe have
+# The default learner for a table without a recipe; of an MLP, the least patience and validation rows that it has.
+SETTINGS_OF_DATA: tuple[LearnerName, int, float] = ("mlp", 1, 0.01)
 TURN_DEADLINE_S = 5.0  # longest wait of further requests
+_LEARNER: TypeAdapter[LearnerName] = TypeAdapter(LearnerName)
 
 
 class Acceptance:
@@ -125,8 +130,8 @@ class Acceptance:
         check_without_dataset(request)
         if request.model not in (known := await asyncio.to_thread(_list_recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
-        settings = await asyncio.to_thread(_read_early_stopping, self._settings.recipes_dir, request.model)
-        check_early_stopping(request.overrides, *settings)
+        settings = await asyncio.to_thread(_read_settings, self._settings.recipes_dir, request.model)
+        check_settings(request.overrides, *settings)
         return await self._ask(add, request)
 
     async def _with_dataset(
@@ -136,18 +141,19 @@ class Acceptance:
         async with self._datasets.unchanged():
             stored = await self._datasets.get(dataset)
             left_out = await asyncio.to_thread(check_with_dataset, request, stored.summary)
-            check_early_stopping(request.overrides, *EARLY_STOPPING_OF_DATA)
+            check_settings(request.overrides, *SETTINGS_OF_DATA)
             content = {"data_sha256": stored.summary.sha256, "dialect": stored.dialect}
             return await self._ask(partial(add, left_out=left_out, **content), request)
 
 
-def _read_early_stopping(folder: Path, model: str) -> tuple[int, float]:
-    """Read `patience` and `validation_fraction` from a model's recipe; zeros where it does not say."""
+def _read_settings(folder: Path, model: str) -> tuple[LearnerName, int, float]:
+    """Read `learner`, `patience` and `validation_fraction` from a model's recipe; defaults where it does not say."""
     try:
         training = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))["training"]
-        return int(training.get("patience", 0)), float(training.get("validation_fraction", 0))
+        learner = _LEARNER.validate_python(training.get("learner", "mlp"))
+        return learner, int(training.get("patience", 0)), float(training.get("validation_fraction", 0))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return 0, 0.0  # the training says what is wrong with it
+        return "mlp", 0, 0.0  # the training says what is wrong with it
 
 
 def _list_recipes(folder: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
 from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, Overrides, check_new_name
 from modelstore.datasets import MAX_CLASSES
-from modelstore.overrides import require_validation_rows
+from modelstore.overrides import LearnerName, require_own_settings, require_validation_rows
 from modelstore.reading import column_name
 from modelstore.wording import nearest
 
@@ -34,17 +34,28 @@ def check_model_name(name: str) -> None:
         raise _wrong("model", f"must be {error.expected}; take another name than {name!r}") from error
 
 
-def check_early_stopping(overrides: Overrides, patience: int, validation_fraction: float) -> None:
+def check_settings(
+    overrides: Overrides, learner: LearnerName, patience: int = 0, validation_fraction: float = 0.0
+) -> None:
     """Check that the settings of a training do not contradict each other, as the training itself would.
 
     Args:
         overrides: what the request changes.
-        patience: what holds without them.
+        learner: what holds without them.
+        patience: likewise.
         validation_fraction: likewise.
 
     Raises:
         InvalidInput: naming the field.
     """
+    chosen = overrides.learner_beside(learner)
+    for name in overrides.to_dict():
+        try:
+            require_own_settings(chosen, [name])
+        except ValueError as error:
+            raise _wrong(f"overrides.{name}", f"must be one of the {error}") from error
+    if chosen != learner:
+        patience, validation_fraction = 0, 0.0
     try:
         require_validation_rows(
             patience if overrides.patience is None else overrides.patience,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
 from modelstore import Overrides
+from modelstore.overrides import SETTINGS, LearnerName, require_own_settings
 
 LARGEST = {
+    "learner": "mlp",
     "hidden": [4096] * 8,
     "dropout": 0.999,
     "epochs": 100_000,
@@ -24,6 +27,7 @@ LARGEST = {
     "seed": 2**32 - 1,
 }
 SMALLEST = {
+    "learner": "linear",
     "hidden": [],
     "dropout": 0,
     "epochs": 1,
@@ -109,3 +113,31 @@ def test_null_is_refused_with_the_field_and_what_is_expected(field: str, expecte
     (fault,) = caught.value.errors()
     assert fault["loc"] == (field,)
     assert expected in fault["msg"]
+
+
+def test_every_setting_belongs_to_a_learner() -> None:
+    assert list(SETTINGS) == list(get_args(LearnerName))
+    owned = {name for settings in SETTINGS.values() for name in settings}
+    assert owned | {"learner", "seed"} == set(Overrides.model_fields)
+
+
+def test_a_setting_of_another_learner_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="settings of learner 'linear', which are learner, seed; 'dropout' is for mlp"):
+        require_own_settings("linear", ["seed", "dropout"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "default", "meant"),
+    [
+        ({}, "linear", "linear"),
+        ({"seed": 1}, "linear", "linear"),
+        ({"epochs": 3}, "linear", "mlp"),
+        ({"epochs": 3}, "mlp", "mlp"),
+        ({"learner": "linear"}, "mlp", "linear"),
+        ({"learner": "linear", "epochs": 3}, "mlp", "linear"),
+    ],
+)
+def test_settings_of_the_network_mean_an_mlp_where_no_learner_is_named(
+    fields: dict[str, object], default: LearnerName, meant: LearnerName
+) -> None:
+    assert Overrides.model_validate(fields).learner_beside(default) == meant

@@ -169,10 +169,11 @@ def _recipe(request: FitRequest) -> Recipe:
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
     features = read_names(sys.stdin.read() if request.features == "-" else request.features or "")
+    said = {"features": features, "options": options, "dialect": dialect, "overrides": overrides}
     made: Recipe = load_module("config.default_recipe").recipe_for_data(
-        request.data, request.target, model=request.model, features=features, options=options, dialect=dialect
+        request.data, request.target, model=request.model, **said
     )
-    return made.with_overrides(overrides)
+    return made
 
 
 def _options(request: FitRequest) -> DataOptions:

@@ -113,6 +113,9 @@ def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> No
     table = _table("", "recipe", "model", "network", "hidden", "optimiser", "lr", "epochs", "batch")
     for name, recipe in recipes:
         settings = recipe.training
+        if settings.learner != "mlp":
+            table.add_row(name, recipe.model, settings.learner)
+            continue
         hidden = ",".join(map(str, settings.hidden)) or "none"
         figures = (f"{settings.lr:g}", str(settings.epochs), str(settings.batch_size or "full"))
         table.add_row(name, recipe.model, recipe.network, hidden, settings.optimizer, *figures)

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from modelstore import DataOptions, Dialect, check_name
+from modelstore import DataOptions, Dialect, Overrides, check_name
+from modelstore.overrides import LearnerName
 from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
 from training.data.pieces import count_rows
 from training.errors import DatasetError
 
+LEARNER: LearnerName = "mlp"
 HIDDEN = (64, 32)
 LEARNING_RATE = 0.003
 
@@ -50,8 +52,9 @@ def recipe_for_data(
     features: Sequence[str] = (),
     options: DataOptions | None = None,
     dialect: Dialect | None = None,
+    overrides: Overrides | None = None,
 ) -> Recipe:
-    """Return a recipe with settings for the number of rows of the file.
+    """Return a recipe with settings for the number of rows of the file, overrides applied.
 
     Args:
         path: the file; its folder is the data folder.
@@ -60,6 +63,7 @@ def recipe_for_data(
         features: the columns to learn from; empty means all but the target.
         options: what else is said about the table.
         dialect: how the file is written; it is stored in the recipe, where None and what it leaves open are detected.
+        overrides: settings that replace the default ones.
 
     Raises:
         InvalidName: if `model` is not a valid name.
@@ -73,8 +77,9 @@ def recipe_for_data(
         raise DatasetError(path.name, f"no such file in {path.parent}")
     rows = count_rows(path, SIZES[-2].rows, dialect)
     size = next(size for size in SIZES if rows <= size.rows)
+    overrides = overrides or Overrides()
     try:
-        return Recipe(
+        made = Recipe(
             model=name,
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
             data=DataSource(
@@ -87,13 +92,16 @@ def recipe_for_data(
                 dialect=dialect if dialect != Dialect() else None,
             ),
             gate=GateRule(margin_errors=1.0),
-            training=_settings(size),
+            training=_settings(size, overrides.learner_beside(LEARNER)),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
+    return made.with_overrides(overrides)
 
 
-def _settings(size: _Size) -> TrainingSettings:
+def _settings(size: _Size, learner: LearnerName) -> TrainingSettings:
+    if learner != "mlp":
+        return TrainingSettings(learner=learner)
     return TrainingSettings(
         hidden=HIDDEN,
         epochs=size.epochs,

@@ -21,6 +21,7 @@ from modelstore.overrides import (
     Dropout,
     Epochs,
     Hidden,
+    LearnerName,
     LearningRate,
     Optimizer,
     Patience,
@@ -28,6 +29,7 @@ from modelstore.overrides import (
     Seed,
     ValidationFraction,
     WeightDecay,
+    require_own_settings,
     require_validation_rows,
 )
 from modelstore.records import Label, ModelName, Ratio, Record
@@ -82,14 +84,18 @@ class DataSource(DataOptions):
 
 
 class TrainingSettings(Record):
-    """Architecture and training settings of the network; the same fields as `modelstore.Overrides`."""
+    """What is fitted and how; the same fields as `modelstore.Overrides`.
 
-    hidden: Hidden
+    A setting that is not the learner's keeps its default.
+    """
+
+    learner: LearnerName = "mlp"
+    hidden: Hidden = (64, 32)
     dropout: Dropout = 0.0
-    epochs: Epochs
+    epochs: Epochs = 100
     batch_size: BatchSize = 0
     optimizer: Optimizer = "adam"
-    lr: LearningRate
+    lr: LearningRate = 0.003
     weight_decay: WeightDecay = 0.0
     schedule: Schedule = "constant"
     patience: Patience = 0
@@ -98,7 +104,9 @@ class TrainingSettings(Record):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _patience_has_rows(self) -> Self:
+    def _settings_fit_together(self) -> Self:
+        fields = type(self).model_fields
+        require_own_settings(self.learner, [name for name in fields if getattr(self, name) != fields[name].default])
         require_validation_rows(self.patience, self.validation_fraction)
         return self
 
@@ -146,11 +154,16 @@ class Recipe(Record):
         Raises:
             RecipeError: if the settings do not fit together.
         """
-        changed = {**self.training.model_dump(), **overrides.model_dump(exclude_none=True)}
+        learner = overrides.learner_beside(self.training.learner)
+        kept = self.training.model_dump() if learner == self.training.learner else {"seed": self.training.seed}
+        changed = {**kept, **overrides.model_dump(exclude_none=True), "learner": learner}
         try:
+            require_own_settings(learner, overrides.to_dict())
             settings = TrainingSettings.model_validate(changed)
         except ValidationError as error:
             raise recipe_error("overrides", error, TrainingSettings) from error
+        except ValueError as error:
+            raise RecipeError("overrides", "", str(error), overrides.to_dict()) from error
         if self.data.task == "regression" and settings.class_weights != "none":
             raise RecipeError("overrides", "class_weights", "none beside task = regression", settings.class_weights)
         return self.model_copy(update={"training": settings})

@@ -72,8 +72,9 @@ def measure_candidate(
     metrics: dict[str, AnyEvaluation] = {
         name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name) for name, part in rows.items()
     }
-    require_learnt(task.training_loss(metrics["train"]), guessing, recipe.training.lr)
-    for finding in find_problems(fitted.history, guessing, recipe.training.patience):
+    settings = recipe.training
+    require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if fitted.history else None)
+    for finding in find_problems(fitted.history, guessing, settings.patience):
         report(Notice(level="warning", message=finding))
     fewer_rows = baselines.describe_sample(splits.train, splits.test)
     if fewer_rows:

@@ -12,7 +12,7 @@ from training.evaluation import baselines
 from training.evaluation.metrics import Floats
 from training.evaluation.scores import FoldScore
 from training.evaluation.task import evaluation_of
-from training.learners.mlp.fit import MLPLearner
+from training.learners.choice import learner_for
 from training.learners.protocol import predictor
 
 FOLDS = 10
@@ -46,9 +46,9 @@ def methods(train: Dataset, seed: int) -> dict[str, Any]:
 
 
 def predict_unseen(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:
-    """Train a network and return its answers for unseen rows: probabilities (N, K), or values (N, 1)."""
+    """Fit a model and return its answers for unseen rows: probabilities (N, K), or values (N, 1)."""
     fit_rows, validation = hold_out_validation(train, settings.validation_fraction, settings.seed)
-    fitted = MLPLearner(settings).fit(fit_rows, validation, report=lambda event: None)
+    fitted = learner_for(settings).fit(fit_rows, validation, report=lambda event: None)
     return predictor(fitted.module)(unseen.x)
 
 

@@ -38,6 +38,18 @@ class Probe(NamedTuple):
     measure: Callable[[Predict], float]
 
 
+class HeldOut(NamedTuple):
+    """Answers for training rows by models that were not fitted to them.
+
+    Attributes:
+        answers: class probabilities, (n, K), or values, (n, 1).
+        y: the truths, (n,), class indices or values.
+    """
+
+    answers: npt.NDArray[np.floating[Any]]
+    y: npt.NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Fitted:
     """The result of a learner.
@@ -46,10 +58,13 @@ class Fitted:
         module: one function from raw features, float32 (N, F), to predictions, float32 (N, K) or (N, 1), which
             `torch.jit.script` accepts; in evaluation mode.
         history: metrics of the epochs, first to last; empty for a learner without epochs.
+        held_out: answers by models of the same settings for rows that these were not fitted to, from
+            cross-validation; None if the learner has none, where the validation rows are those.
     """
 
     module: nn.Module
-    history: tuple[EpochMetrics, ...]
+    history: tuple[EpochMetrics, ...] = ()
+    held_out: HeldOut | None = None
 
 
 class Learner(Protocol):

@@ -82,7 +82,10 @@ def test_a_wrong_field_is_named(tmp_path: Path, change: tuple[str, str], field: 
     ("line", "message"),
     [
         ("epoch = 3", "training.epoch: expected epochs, perhaps, got 'epoch'"),
-        ("momentum = 0.9", "training.momentum: expected one of the fields hidden, dropout, epochs, .*, got 'momentum'"),
+        (
+            "momentum = 0.9",
+            "training.momentum: expected one of the fields learner, hidden, dropout, epochs, .*, got 'momentum'",
+        ),
     ],
 )
 def test_an_unknown_field_is_named_with_the_known_ones(tmp_path: Path, line: str, message: str) -> None:

@@ -68,7 +68,7 @@ def require_converging(metrics: EpochMetrics, guessing: float, learning_rate: fl
         raise Diverged(lost, learning_rate)
 
 
-def require_learnt(loss: float, guessing: float, learning_rate: float) -> None:
+def require_learnt(loss: float, guessing: float, learning_rate: float | None) -> None:
     """Reject a finished model that is useless; arguments as in `require_converging`.
 
     Raises:

@@ -1,0 +1,64 @@
+"""The linear learner, beside scikit-learn's own cross-validated models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
+
+from tests.training.samples import clouds, ignore, shuffled_labels, slope, typed
+from training.artifact.torchscript import load, to_torchscript
+from training.config.recipe import TrainingSettings
+from training.learners.linear import PENALTIES, LinearLearner
+from training.learners.protocol import predictor
+from training.preprocessing.encoder import fit_encoder
+
+LINEAR = TrainingSettings(learner="linear", seed=3)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_layer_answers_as_scikit_learns_logistic_regression_with_one_of_the_penalties(classes: int) -> None:
+    rows = clouds(90, classes=classes)
+    x = predictor(fit_encoder(rows))(rows.x).astype(np.float64)
+
+    answers = predictor(LinearLearner(LINEAR).fit(rows, None, ignore).module)(rows.x)
+
+    theirs = [LogisticRegression(C=1 / penalty, max_iter=200).fit(x, rows.y).predict_proba(x) for penalty in PENALTIES]
+    assert min(float(np.abs(answers - other).max()) for other in theirs) < 1e-5
+
+
+def test_a_regression_answers_as_scikit_learns_ridge_in_the_unit_of_the_target() -> None:
+    rows = slope(90)
+    x = predictor(fit_encoder(rows))(rows.x).astype(np.float64)
+
+    answers = predictor(LinearLearner(LINEAR).fit(rows, None, ignore).module)(rows.x)[:, 0]
+
+    theirs = [Ridge(alpha=penalty).fit(x, rows.y).predict(x) for penalty in PENALTIES]
+    assert min(float(np.abs(answers - other).max()) for other in theirs) < 1e-4 * rows.y.std()
+
+
+def test_rows_with_gaps_and_categories_are_learnt_and_published() -> None:
+    rows = typed(200)
+
+    module = LinearLearner(LINEAR).fit(rows, None, ignore).module
+
+    np.testing.assert_allclose(load(to_torchscript(module, rows.x))(rows.x).sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_held_out_answers_are_by_models_that_have_not_seen_the_row() -> None:
+    rows = shuffled_labels(clouds(60, features=20))
+    fitted = LinearLearner(LINEAR).fit(rows, None, ignore)
+
+    assert fitted.held_out is not None
+    assert np.array_equal(fitted.held_out.y, rows.y)
+    seen, unseen = (log_loss(rows.y, found) for found in (predictor(fitted.module)(rows.x), fitted.held_out.answers))
+    assert seen < unseen
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    rows = clouds(60, classes=3)
+
+    first, second = (LinearLearner(LINEAR).fit(rows, None, ignore).module.state_dict() for _ in range(2))
+
+    assert all(np.array_equal(first[name].numpy(), second[name].numpy()) for name in first)

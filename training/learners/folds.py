@@ -1,0 +1,37 @@
+"""Folds of training rows, for choosing settings and for answers by models that have not seen a row.
+
+It must not know learners.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from training.data.dataset import Dataset
+from training.evaluation.metrics import Ints
+
+FOLDS = 5
+
+
+def folds_of(train: Dataset, seed: int, folds: int = FOLDS) -> list[Ints]:
+    """Return the held-out positions of each fold; every row is in one, equal rows in the same.
+
+    Classes have about the same share in each fold. With fewer different rows than folds, there are as many folds as
+    different rows.
+
+    Args:
+        train: the rows, N.
+        seed: seed of the shuffling.
+        folds: number of folds, at least 2.
+    """
+    _, first, group = np.unique(train.marks, return_index=True, return_inverse=True)  # equal rows are one group
+    folds = min(folds, len(first))
+    y = train.y[first]
+    if train.classes:
+        enough = np.bincount(y, minlength=len(train.classes)).max() >= folds
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed) if enough else None
+    else:
+        splitter = None
+    splitter = splitter or KFold(folds, shuffle=True, random_state=seed)
+    return [np.flatnonzero(np.isin(group, held)) for _, held in splitter.split(first[:, None], y)]
