@@ -75,6 +75,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
     return Edge(
         app,
         handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
+        parameters=frozenset(document.query_names(app)),
         pipeline=service.pipeline,
         metrics=service.metrics,
         limits=BodyLimits(

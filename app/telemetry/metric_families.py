@@ -181,11 +181,17 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
         shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.serving.device] = [1.0]
         shown["tabserve_model_ready"][labels] = [1.0]
         shown["tabserve_model_load_duration_seconds"][labels] = [model.serving.load_s]
+        rows = _training_rows(manifest)
         for feature in manifest.features:
-            index = drift_of(feature, total[SAMPLED].get((*labels, feature.name), [0.0] * places_of(feature)))
+            index = drift_of(feature, total[SAMPLED].get((*labels, feature.name), [0.0] * places_of(feature)), rows)
             if index is not None:
                 shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
         for split, figures in manifest.metrics.items():
             for name in _EVALUATION_OF[manifest.task]:
                 shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]
     return dict(shown)
+
+
+def _training_rows(manifest: Manifest) -> int | None:
+    """Return the rows that the statistics of the features describe, those of validation among them, if known."""
+    return sum(manifest.metrics[split].rows for split in ("train", "validation") if split in manifest.metrics) or None

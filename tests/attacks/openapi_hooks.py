@@ -15,7 +15,7 @@ def as_bytes(_context: SerializationContext, value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
-for media_type in BULK_TYPES:
+for media_type in (*BULK_TYPES, "*/*"):
     schemathesis.serializer(media_type)(as_bytes)
 
 

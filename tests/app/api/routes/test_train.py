@@ -623,7 +623,7 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = Path.cwd()
-    put(trainer, monkeypatch, "age,town,churned\n" + "1,a,yes\n2,b,no\n" * 5)
+    put(trainer, monkeypatch, "age;town;churned\n" + "1;a;yes\n2;b;no\n" * 5, delimiter=";")
     monkeypatch.chdir(fake)
     child("end('failed', sys.stdin.read())")
     options = {
@@ -641,6 +641,7 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         assert json.loads(job["detail"]) == options
         assert {name: job[name] for name in options} == options | {"split": {"time": None, "group": "town"}}
         assert (job["features"], job["left_out"]) == (None, [])
+        assert {name: given for name, given in job["dialect"].items() if given is not None} == {"delimiter": ";"}
 
 
 @pytest.mark.parametrize(
@@ -666,10 +667,10 @@ def test_columns_and_options_that_do_not_fit_the_data_set_are_refused_at_once_wi
     assert trainer.get("/train").json()["jobs"] == []
 
 
-def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str, **options: str) -> None:
     """Send the data set `churn`, which the real `python -m training` looks at."""
     monkeypatch.chdir(PROJECT)
-    answer = client.put("/datasets/churn", content=table, headers={"content-type": "text/csv"})
+    answer = client.put("/datasets/churn", content=table, params=options, headers={"content-type": "text/csv"})
     assert answer.status_code in (200, 201), answer.text
 
 
