@@ -115,6 +115,8 @@ def request_schema() -> Document:
     schema = TrainingRequest.model_json_schema()
     split = schema.pop("$defs")["Split"]
     schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
+    [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():
         without_null(field)
