@@ -110,7 +110,7 @@ class JobList(BaseModel):
     next: str | None
 
 
-def request_schema() -> Document:
+def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
     split = schema.pop("$defs")["Split"]
@@ -124,6 +124,7 @@ def request_schema() -> Document:
     return schema
 
 
+REQUEST: Document = _request_schema()
 EXAMPLES: dict[str, Document] = {
     "iris": {"model": "iris", "overrides": {"epochs": 200}},
     "churn": {
