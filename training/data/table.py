@@ -156,7 +156,7 @@ class _Reading:
         """Read all rows for their profiles; keep the cells if all columns are numbers."""
         with self._path.open("rb") as stream:
             source = CsvFile(stream, self._dialect)
-            names = self._begin(source)
+            names = self._begin(source, (*self._options.types, *self._options.optional))
             place = {name: position for position, name in enumerate(self._header)}
             profiles = profiles_of(self._header, self._options)
             wanted = [place[name] for name in names]
@@ -197,12 +197,12 @@ class _Reading:
             self._end(source)
         return cells
 
-    def _begin(self, source: CsvFile) -> tuple[str, ...]:
-        """Read the header and return the names of the wanted columns."""
+    def _begin(self, source: CsvFile, mentioned: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Read the header and return the names of the wanted columns; those that options mention must be there too."""
         header = source.read_header()
         names = self._features or tuple(name for name in header if name != self._target)
         if header:
-            _require_columns(source.faults, header, self._target, names)
+            _require_columns(source.faults, header, self._target, names, mentioned)
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
         if not read_missing(source, self._missing):
@@ -244,10 +244,12 @@ def _not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
     return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
 
 
-def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:
+def _require_columns(
+    faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...], mentioned: tuple[str, ...]
+) -> None:
     there = ", ".join(map(repr, header[:20])) + (", ..." if len(header) > 20 else "")
     known = set(header)
-    for name in (*features, target):
+    for name in dict.fromkeys((*features, target, *mentioned)):
         if name not in known:
             meant = nearest(name, header)
             perhaps = f"; perhaps {meant!r} is meant" if meant else ""

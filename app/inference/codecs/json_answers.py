@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import orjson
 
-from app.errors import Problem, ServingError
+from app.errors import InvalidInput, Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.predictions import Predictions
@@ -115,11 +115,18 @@ def describe_warnings(predictions: Predictions, number: Callable[[int], int]) ->
         if np.isnan(x[row, cell]):
             problem = "is missing, which it was in no training row"
         elif isinstance(feature, CategoricalFeature):
-            problem = "has a value that was not seen in training"
+            problem = "has a value that is not among the categories: not in the training rows, or too rare there"
         else:
             problem = "is outside the training range; GET /models/" + schema.name + " shows it"
         found.setdefault(row, Problem(number(row), feature.name, problem))
     return found
+
+
+def refusal(problems: tuple[Problem, ...], unit: str = "row", advice: str = "") -> InvalidInput:
+    """Return the error for bad rows; names the line or row of the first, and the column."""
+    first = problems[0]
+    where = f", column {first.feature!r}" if first.feature else ""
+    return InvalidInput(f"{unit} {first.row}{where}: {first.problem}{advice}", problems)
 
 
 @functools.lru_cache(maxsize=256)
@@ -252,9 +259,15 @@ def _one_row(schema: ModelSchema) -> list[bytes]:
 
 
 def write_answer(predictions: Predictions) -> bytes:
-    """Return the whole JSON answer to one small request."""
+    """Return the whole JSON answer to one small request, which does not say whether it takes unusual values.
+
+    Raises:
+        InvalidInput: if the version is strict and a row has such a value.
+    """
     batch = predictions.batch
     if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
         return batch.fill(_one_row(batch.schema), predictions.start)
+    if batch.schema.strict and (unusual := describe_warnings(predictions, int)):
+        raise refusal(tuple(unusual.values()))
     writer = RowsWriter(predictions.schema)
     return b"".join((writer.head(), writer.rows(predictions), writer.tail()))
