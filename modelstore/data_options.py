@@ -1,4 +1,4 @@
-"""What a training may be told about its table and the requests to its version.
+"""Options of a training for its table, and for the requests to its version.
 
 It must not know how a table is read.
 """

@@ -163,11 +163,13 @@ async def _receive_to_the_end(request: Request) -> AsyncIterator[AsyncIterator[b
     ended = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
+        """Yield the body in pieces."""
         async for piece in request.stream():
             yield piece
         ended.set()
 
     async def listen() -> None:
+        """Go on receiving after the end of the body."""
         await ended.wait()
         await request.receive()
 

@@ -115,11 +115,13 @@ class JobList(BaseModel):
     next: str | None
 
 
-def request_schema() -> Document:
+def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
     split = schema.pop("$defs")["Split"]
     schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
+    [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():
         without_null(field)
@@ -127,6 +129,7 @@ def request_schema() -> Document:
     return schema
 
 
+REQUEST: Document = _request_schema()
 EXAMPLES: dict[str, Document] = {
     "iris": {"model": "iris", "overrides": {"epochs": 200}},
     "churn": {

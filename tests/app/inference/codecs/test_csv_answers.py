@@ -8,8 +8,9 @@ import io
 import numpy as np
 
 from app.errors import MalformedBody, Problem
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.csv_answers import CsvWriter
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import schema_of
 
 CONTRACT = schema_of(("left", "right"))
