@@ -106,6 +106,7 @@ class Manifest(Record):
         classes: names of the classes in output order; empty for a regression.
         left_out: columns of the table that it does not use, each with the reason.
         missing_values: texts that stand for a missing value, as `missingValues`.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         warnings: what the training found that a person should know.
         decision: how a class is chosen, where it is not the most probable one.
         temperature: divisor of the logits inside the model, for calibration.
@@ -131,6 +132,7 @@ class Manifest(Record):
     classes: tuple[Label, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: Annotated[tuple[str, ...], Field(alias="missingValues")] = MISSING_VALUES
+    strict: bool = False
     golden: GoldenRows
     metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
     baselines: dict[str, AnyBaseline] = Field(default_factory=dict)

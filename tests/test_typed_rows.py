@@ -36,6 +36,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 def unseen(feature: CategoricalFeature) -> st.SearchStrategy[str]:
     words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+    words |= st.sampled_from(["two\nlines", "a\rb", 'a "quote",\r\nand more'])
     return words.map(str.strip).filter(lambda text: text not in MISSING_VALUES and text not in feature.categories)
 
 

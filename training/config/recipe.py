@@ -83,6 +83,8 @@ class DataSource(DataOptions):
             raise ValueError("classes with at least two different names, or none")
         if self.target in self.features or len(set(self.features)) != len(self.features):
             raise ValueError("features that differ from each other and from the target")
+        if self.target in self.optional:
+            raise ValueError("optional columns without the target, which no request needs")
         return self
 
 

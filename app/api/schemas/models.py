@@ -75,6 +75,7 @@ class ModelInfo(BaseModel):
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         dialects: how each file of its training is written, by file name.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
@@ -94,6 +95,7 @@ class ModelInfo(BaseModel):
     features: tuple[Feature, ...]
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
+    strict: bool
     dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
@@ -118,6 +120,7 @@ class VersionInfo(BaseModel):
     features: tuple[Feature, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: MissingValues = ()
+    strict: bool = False
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
     gate: GateReport | None = None

@@ -84,7 +84,8 @@ class JobInfo(JobBrief):
 
     Attributes:
         features: columns to learn from, if the request named them.
-        types: types of columns that the request set; `task`, `split`, `rare_classes` and `missing_values` likewise.
+        types: types of columns that the request set; `task`, `split`, `rare_classes`, `missing_values`, `optional` and
+            `strict` likewise.
         dialect: how the data set's file is written, as far as that was said when it was sent; null is detected.
         left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
@@ -98,6 +99,8 @@ class JobInfo(JobBrief):
     split: Split | None
     rare_classes: RareClasses
     missing_values: tuple[str, ...] | None
+    optional: tuple[str, ...]
+    strict: bool
     dialect: Dialect
     left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]

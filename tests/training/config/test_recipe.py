@@ -67,6 +67,7 @@ def test_what_a_recipe_does_not_say_has_a_default(tmp_path: Path) -> None:
         (('"clouds.csv"', '"../../etc/passwd"'), "data.file"),
         (('model = "clouds"', 'model = "Clouds!"'), "model"),
         (("test_fraction = 0.2", 'test_fraction = 0.2\nclasses = {a = "x", b = "x"}'), "data"),
+        (("test_fraction = 0.2", 'test_fraction = 0.2\noptional = ["cloud"]'), "data"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[1].replace("\n", " ") or "nothing",
 )

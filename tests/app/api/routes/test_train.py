@@ -171,6 +171,8 @@ BAD = {
     "split both ways": ({"model": "m", "dataset": "d", "target": "x", "split": {"time": "a", "group": "b"}}, "split"),
     "split mistyped": ({"model": "m", "dataset": "d", "target": "x", "split": {"grup": "b"}}, "split.grup"),
     "rare classes unknown": ({"model": "m", "dataset": "d", "target": "x", "rare_classes": "keep"}, "rare_classes"),
+    "strict is text": ({"model": "m", "dataset": "d", "target": "x", "strict": "yes"}, "strict"),
+    "optional is text": ({"model": "m", "dataset": "d", "target": "x", "optional": "a"}, "optional"),
     "missing value has a NUL": (
         {"model": "m", "dataset": "d", "target": "x", "missing_values": ["\x00"]},
         "missing_values.0",
@@ -637,6 +639,8 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         "split": {"group": "town"},
         "rare_classes": "merge",
         "missing_values": ["", "?"],
+        "optional": ["age"],
+        "strict": True,
     }
 
     first = ended(trainer, location := start(trainer, model="churn", dataset="churn", target="churned", **options))

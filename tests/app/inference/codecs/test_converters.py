@@ -81,7 +81,11 @@ def test_cells_of_a_value(name: str, value: object, expected: list[float]) -> No
 
 
 REFUSED = {
-    "text as number": ("age", "41", "must be a number, got a string"),
+    "text as number": (
+        "age",
+        "41",
+        "must be a number, got a string; send numbers without quotes, and null where one is missing",
+    ),
     "truth as number": ("age", True, "must be a number, got a boolean"),
     "array as category": ("plan", ["basic"], "must be a text, a number, true, false or null, got an array"),
     "another word": ("paid", "maybe", "must be Yes or No (or true, false, null), got other text"),
