@@ -17,10 +17,12 @@ from tests.fakes import publish
 from tests.settings import settings_in
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PORT", "HOST", "MODELS_DIR", "DATA_DIR", "STATE_DIR", "DEVICE"):
-        monkeypatch.delenv(f"TABSERVE_{name}", raising=False)
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("PORT", "HOST", "MODELS_DIR", "DATA_DIR", "STATE_DIR", "DEVICE"):
+            monkeypatch.delenv(f"TABSERVE_{name}", raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)
