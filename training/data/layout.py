@@ -75,10 +75,8 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
         return Layout(names, width, line, before, False, skip_rows, 0, notes=tuple(notes))
     below = given.skip_below if given.skip_below is not None else second
     if below:
-        shown = rows[first + 1][0] if len(rows) > first + 1 else []
-        notes.append(
-            f"line {line + 1} ({', '.join(shown):.40}): no row, left out as skip_below={below} does; 0 keeps it"
-        )
+        under = ", ".join(rows[first + 1][0]) if len(rows) > first + 1 else ""
+        notes.append(f"line {line + 1} ({under:.40}): no row, left out as skip_below={below} does; 0 keeps it")
         columns = [column[below:] for column in columns]
     names, unnamed, more = name_columns(cells, width, columns, line)
     consumed = rows[min(first + below, len(rows) - 1)][2]

@@ -12,12 +12,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from app.settings import Settings
 from modelstore import ModelRepository, Task
 from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, FLOAT32, JSON, NDJSON, post
 from tests.app.telemetry.figures import parsed
 from tests.app.typed import FEATURES, publish_typed
+from tests.settings import settings_in
 
 PATH = "/predict/typed"
 RAW = b"id;age;plan;paid;since;sum;gone\na1;30;basic;YES;2020-01-01;$1,000.00;no\na2;NA;gold;;2031-05-06;;\n"
@@ -39,10 +39,7 @@ def task(request: pytest.FixtureRequest) -> Task:
 def typed(task: Task, tmp_path: Path) -> Iterator[TestClient]:
     repository = ModelRepository(tmp_path / "models")
     publish_typed(repository, task)
-    settings = Settings(
-        models_dir=repository.root, state_dir=tmp_path / "state", datasets_dir=tmp_path / "datasets", device="cpu"
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings_in(tmp_path)), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -149,9 +146,7 @@ def client_of(tmp_path: Path, **fields: Any) -> TestClient:
     """Return a client of a service whose model `typed` has these fields in its manifest."""
     repository = ModelRepository(tmp_path / "models")
     publish_typed(repository, **fields)
-    folders = {"state_dir": tmp_path / "state", "datasets_dir": tmp_path / "datasets"}
-    settings = Settings(models_dir=repository.root, device="cpu", **folders)  # type: ignore[arg-type]
-    return TestClient(create_app(settings), raise_server_exceptions=False)
+    return TestClient(create_app(settings_in(tmp_path)), raise_server_exceptions=False)
 
 
 UNSEEN = {"age": 30, "plan": "gold", "paid": True, "since": "2020-01-01", "sum": 5}

@@ -27,6 +27,7 @@ from modelstore import ModelRepository, Overrides
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import publish
+from tests.settings import settings_in
 
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent.parent
 REAL_DEADLINE_S = 100.0
@@ -67,15 +68,8 @@ def trainer(settings: Settings) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Return a client of an app with the real recipes and the data set `churn`; tests ask it for what is refused."""
-    folder = tmp_path_factory.mktemp("stocked")
-    settings = Settings(
-        models_dir=folder / "models",
-        state_dir=folder / "state",
-        datasets_dir=folder / "datasets",
-        device="cpu",
-        train_niceness=0,
-    )
-    with TestClient(create_app(settings)) as client, pytest.MonkeyPatch.context() as monkeypatch:
+    app = create_app(settings_in(tmp_path_factory.mktemp("stocked")))
+    with TestClient(app) as client, pytest.MonkeyPatch.context() as monkeypatch:
         put(client, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
         yield client
 
@@ -651,6 +645,23 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         assert {name: job[name] for name in options} == options | {"split": {"time": None, "group": "town"}}
         assert (job["features"], job["left_out"]) == (None, [])
         assert {name: given for name, given in job["dialect"].items() if given is not None} == {"delimiter": ";"}
+
+
+REFUSED: dict[str, tuple[dict[str, object], int, str | None]] = {
+    "data set unknown": ({"dataset": "nobody", "target": "churned"}, 404, None),
+    "no target": ({}, 422, "target"),
+    "feature is the target": ({"target": "churned", "features": ["churned"]}, 422, "features.0"),
+    "text as numbers": ({"target": "churned", "types": {"town": "numeric"}}, 422, "types"),
+}
+
+
+def test_what_the_data_set_cannot_give_is_refused_at_once(stocked: TestClient) -> None:
+    for name, (fields, status, place) in REFUSED.items():
+        problem = assert_problem(
+            stocked.post("/train", json={"model": "leavers", "dataset": "churn", **fields}), status
+        )
+        assert [fault["feature"] for fault in problem["errors"]] == ([place] if place else []), name
+    assert stocked.get("/train").json()["jobs"] == []
 
 
 @pytest.mark.parametrize(

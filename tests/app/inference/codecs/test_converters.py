@@ -24,7 +24,7 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.li
 
 
 @pytest.mark.parametrize("name", NAMES)
-@examples(300)
+@examples(100)
 @hypothesis.given(st.lists(values, max_size=5))
 def test_values_are_judged_alike_together_and_alone(name: str, values: list[Any]) -> None:
     converter = CONVERTERS[name]
@@ -40,7 +40,7 @@ def test_values_are_judged_alike_together_and_alone(name: str, values: list[Any]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@examples(300)
+@examples(100)
 @hypothesis.given(st.lists(texts, min_size=1, max_size=5))
 def test_texts_are_judged_alike_together_and_alone(name: str, fields: list[str]) -> None:
     converter = CONVERTERS[name]

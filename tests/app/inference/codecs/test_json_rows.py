@@ -37,7 +37,7 @@ def problems_by_row(instances: list[list[Any]]) -> list[Problem]:
     return found
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(mixed)
 def test_problems_are_the_first_by_row_and_then_by_feature(instances: list[list[Any]]) -> None:
     expected = problems_by_row(instances)

@@ -22,7 +22,7 @@ LIMIT = float(np.finfo(np.float32).max)
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
-@examples(50)
+@examples(20)
 @hypothesis.given(
     x=arrays.arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(-LIMIT, LIMIT, width=32))
 )

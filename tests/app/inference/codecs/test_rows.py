@@ -25,7 +25,7 @@ rows = st.tuples(
 ).map(list)
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.lists(rows, min_size=1, max_size=7))
 def test_row_has_the_same_bits_in_every_format_alone_and_among_others(listed: list[list[Any]]) -> None:
     together = cells_by_format(listed, SCHEMA)
