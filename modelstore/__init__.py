@@ -39,17 +39,8 @@ from modelstore.features import (
     Target,
     Task,
 )
-from modelstore.manifest import (
-    MIN_GOLDEN_ROWS,
-    Activation,
-    GateReport,
-    GoldenRows,
-    Lineage,
-    Manifest,
-    Signature,
-    TensorSpec,
-    golden_row_limits,
-)
+from modelstore.golden import MIN_GOLDEN_ROWS, GoldenRows, golden_row_limits
+from modelstore.manifest import Activation, GateReport, Lineage, Manifest, Signature, TensorSpec
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
 from modelstore.permits import Permit

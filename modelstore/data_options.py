@@ -1,4 +1,4 @@
-"""What a training may be told about its table: types, task, split, rare classes, missing values.
+"""Options of a training for its table: types, task, split, rare classes, missing values.
 
 It must not know how a table is read.
 """

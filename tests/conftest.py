@@ -72,6 +72,7 @@ def settings(tmp_path: Path, repository: ModelRepository) -> Settings:
         datasets_dir=tmp_path / "datasets",
         device="cpu",
         poll_interval_s=0.05,
+        train_niceness=0,  # else trainings wait for the tests beside them
     )
 
 

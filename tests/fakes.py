@@ -22,6 +22,7 @@ from modelstore import (
     Permit,
     Signature,
 )
+from modelstore.dialect import USUAL
 
 _DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -94,7 +95,9 @@ def manifest_for(
             )
         },
         gate=gate,
-        lineage=Lineage(job=job, recipe={}, seed=0, data_sha256={}, libraries={}, code="0.1.0"),
+        lineage=Lineage(
+            job=job, recipe={}, seed=0, data_sha256={}, dialects={"means.csv": USUAL}, libraries={}, code="0.1.0"
+        ),
     )
 
 

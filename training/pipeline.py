@@ -62,6 +62,7 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
+        """Report an event; keep warnings for the result."""
         if isinstance(event, Notice) and event.level == "warning":
             warnings.append(event.message)
         try:
@@ -134,6 +135,9 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     gate.require_metric(recipe.gate, splits.train.task, recipe.model)
+    for file, dialect in splits.dialects.items():
+        if written := dialect.describe():
+            report(Notice(message=f"{file}: read with {written}"))
     report(Notice(message=_introduce(recipe, splits)))
     left_out = [
         f"{recipe.data.file}, column {column.name!r}: left out ({column.reason}), {column.detail}"

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from app.inference.batch_predictions import batch_of
 from app.inference.batcher import Done, Entry
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, BlockWriter, DocumentReader, Writer
@@ -22,7 +23,7 @@ from app.inference.codecs.json_answers import write_answer
 from app.inference.codecs.oip_reader import OipReader, example_body
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
 from app.inference.offload import OffloadThread
-from app.inference.predictions import Predictions, batch_of
+from app.inference.predictions import Predictions
 from app.inference.reading import DocumentReading, read_stream
 from app.inference.target import agree_on, require_name, resolve_version
 from app.inference.writing import AnswerWriting, stream_answer
@@ -191,6 +192,7 @@ def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: i
     """Return a callback that writes the answer to a small request and counts the request."""
 
     def done(result: Predictions | Exception) -> None:
+        """Finish the request with its answer or its error."""
         if isinstance(result, Exception):
             counts.count_end(outcome_of(result))
             finish(result)

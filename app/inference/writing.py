@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from app.context import reserve
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem, ServingError
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
-from app.inference.codecs.json_answers import describe_warnings
+from app.inference.codecs.warnings import describe_warnings
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel

@@ -181,6 +181,8 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
 
 
 def _is_text(column: ColumnSummary) -> bool:
+    if isinstance(column.minimum, int | float):  # codes with leading zeros too
+        return False
     return column.type != "numeric" and not all(map(_is_number, column.classes or ("",)))
 
 

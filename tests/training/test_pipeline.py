@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelstore import Activation, EpochMetrics, ModelRepository, Notice, Permit
+from modelstore import Activation, Dialect, EpochMetrics, ModelRepository, Notice, Permit
+from modelstore.dialect import USUAL
 from tests.training.samples import DATA, clouds, recipe, run, shuffled_labels, valued, write_csv
 from training.artifact.torchscript import load
 from training.config.recipe import BUILT_IN, Recipe, load_recipe
@@ -50,6 +51,18 @@ def test_the_first_version_is_published_whole_and_active(folder: Path) -> None:
         "model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "training_rows.bin",
         "loss.png", "confusion.png",
     }  # fmt: skip
+
+
+def test_how_a_file_was_read_is_said_and_kept(folder: Path) -> None:
+    file = folder / "data" / "clouds.csv"
+    file.write_text(file.read_text().replace(",", ";").replace(".", ",") + "Total;;;\n")
+
+    events, _ = run(recipe(epochs=1), folder)
+
+    dialect = Dialect(delimiter=";", decimal=",", skip_footer=1).or_else(USUAL)
+    said = [event.message for event in events if isinstance(event, Notice) and event.level == "info"]
+    assert said[0] == 'clouds.csv: read with delimiter=";", decimal=",", skip_footer=1'
+    assert repository(folder).find("clouds", 1).manifest().lineage.dialects == {"clouds.csv": dialect}
 
 
 def test_the_published_bytes_answer_the_golden_rows(folder: Path) -> None:

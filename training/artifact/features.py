@@ -1,4 +1,4 @@
-"""Describe the columns of the training rows for the manifest, and read a manifest's columns back.
+"""Describe columns of training rows for the manifest, and read a manifest's columns back.
 
 It must not know models.
 """
@@ -59,6 +59,7 @@ def translate(predict: Predict, before: tuple[Column, ...], after: tuple[Column,
         return predict
 
     def predict_translated(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """Predict rows of the columns `before`, (N, W), with the cells of `after`."""
         cells = x.astype(np.float32)
         recode(cells, before, after)
         return predict(cells)

@@ -1,4 +1,4 @@
-"""Build the manifest of a version: golden rows and lineage; `features.py` describes its columns.
+"""Build the manifest of a version; `features.py` describes its columns.
 
 It must not know the training loop or the store.
 """
@@ -72,7 +72,7 @@ def build_manifest(
         baselines=dict(baselines),
         gate=gate,
         warnings=warnings,
-        lineage=describe_lineage(recipe, splits.sha256, parent=gate.active_version, job=job),
+        lineage=describe_lineage(recipe, splits, parent=gate.active_version, job=job),
     )
 
 
@@ -122,12 +122,13 @@ def _tolerance(train: Dataset, outputs: npt.NDArray[np.floating[Any]]) -> float:
     return float(TOLERANCE * train.y.std() + ROUNDING * np.abs(outputs).max()) or TOLERANCE
 
 
-def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:
+def describe_lineage(recipe: Recipe, splits: Splits, *, parent: int | None, job: str | None) -> Lineage:
     """Return the lineage: everything needed to train the version again."""
     return Lineage(
         recipe=recipe.model_dump(mode="json"),
         seed=recipe.training.seed,
-        data_sha256=data_sha256,
+        data_sha256=splits.sha256,
+        dialects=dict(splits.dialects),
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
         code=_code_version(),
         parent=parent,

@@ -149,6 +149,7 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
     )
 
     def report(event: Event) -> None:
+        """Record an event and show it."""
         record(event)
         view.show(event)
 

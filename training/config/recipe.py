@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from modelstore import DataOptions, Dialect, Overrides, wording
+from modelstore import DataOptions, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
     BatchSize,
@@ -36,6 +36,9 @@ from modelstore.records import Label, ModelName, Ratio, Record
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
+
+DECISIVE: dict[Task, str] = {"classification": "log_loss", "regression": "rmse"}
+"""The metric by which the gate decides, of each task."""
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
 
@@ -147,6 +150,13 @@ class Recipe(Record):
     data: DataSource
     training: TrainingSettings
     gate: GateRule = GateRule()
+
+    @model_validator(mode="after")
+    def _metric_is_of_its_task(self) -> Self:
+        task = self.data.task or ("classification" if self.data.classes else None)
+        if task and self.gate.metric not in (None, DECISIVE[task]):
+            raise ValueError(f"gate.metric = {DECISIVE[task]!r} for a {task}, or none")
+        return self
 
     def with_overrides(self, overrides: Overrides) -> Recipe:
         """Return this recipe with the given training settings in place of its own.

@@ -34,7 +34,7 @@ class Layout:
         width: cells of each row, of which those beyond `names` are empty.
         line: line of the header.
         consumed: number of lines before the first row.
-        unnamed: name given to a first column without a name that counts rows.
+        unnamed: name given to a first column without a name, if there is one.
     """
 
     names: tuple[str, ...]
@@ -180,11 +180,12 @@ def name_columns(
         names = names[:kept]
     if not any(names):
         return tuple(names), frozenset(), tuple(notes)
-    unnamed = frozenset(["c1"]) if not names[0] and columns and _counts_rows(columns[0]) else frozenset[str]()
+    unnamed = frozenset([] if names[0] else ["c1"])
+    counted = bool(columns) and _counts_rows(columns[0])
     for place, name in enumerate(names, start=1):
         if not name:
             names[place - 1] = f"c{place}"
-            what = "counts the rows" if place == 1 and unnamed else "is called"
+            what = "counts the rows" if place == 1 and counted else "is called"
             notes.append(f"column {place} has no name and {what} {f'c{place}' if 'called' in what else ''}".strip())
     return tuple(names), unnamed, tuple(notes)
 

@@ -1,4 +1,4 @@
-"""Compute metrics of a classification: an Evaluation from (N, K) probabilities and true classes.
+"""Compute metrics of a classification from (N, K) probabilities and true classes.
 
 It must not know any model. Rows are processed in chunks, so memory is bounded for any number of rows.
 """

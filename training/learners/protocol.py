@@ -90,6 +90,7 @@ def predictor(module: nn.Module) -> Predict:
     module.eval()
 
     def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """Return the outputs (N, K) for cells (N, W)."""
         with torch.inference_mode():
             chunks = [
                 module(torch.from_numpy(np.asarray(x[start : start + CHUNK_ROWS], dtype=np.float32)))

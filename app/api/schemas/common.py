@@ -81,11 +81,11 @@ def links(parameter: str, value: str, **operations: str) -> Document:
     }
 
 
-def csv_body(**examples: str) -> Document:
-    """Return the `openapi_extra` of a route whose body is a CSV file."""
+def file_body(**examples: str) -> Document:
+    """Return the `openapi_extra` of a route whose body is a file, whatever its content type; examples are CSV."""
     named = {name: {"summary": name, "value": value} for name, value in examples.items()}
-    content = {"schema": {"type": "string"}, "examples": named}
-    return {"requestBody": {"required": True, "content": {"text/csv": content}}}
+    content = {"*/*": _BYTES, "text/csv": {"schema": {"type": "string"}, "examples": named}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def instances(row: Document, **fields: Document) -> Document:

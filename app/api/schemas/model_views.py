@@ -69,6 +69,7 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         features=manifest.features if manifest else (),
         left_out=manifest.left_out if manifest else (),
         missing_values=manifest.missing_values if manifest else (),
+        dialects=manifest.lineage.dialects if manifest else {},
         metrics=manifest.metrics if manifest else {},
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest, prefix) if manifest else None,

@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import without_null
-from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, LeftOut, Lineage, Manifest, Target, Task
+from modelstore import (
+    AnyBaseline,
+    AnyEvaluation,
+    Dialect,
+    Feature,
+    GateReport,
+    LeftOut,
+    Lineage,
+    Manifest,
+    Target,
+    Task,
+)
 from modelstore.typical import RawValue, typical_row
 
 MAX_VERSION = 999_999_999
@@ -64,6 +75,7 @@ class ModelInfo(BaseModel):
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
+        dialects: how each file of its training is written, by file name.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -82,6 +94,7 @@ class ModelInfo(BaseModel):
     features: tuple[Feature, ...]
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
+    dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
     example: Example | None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import ColumnType, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
+from modelstore import ColumnType, Dialect, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
 from modelstore.data_options import RareClasses, Split
 from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
@@ -85,6 +85,7 @@ class JobInfo(JobBrief):
     Attributes:
         features: columns to learn from, if the request named them.
         types: types of columns that the request set; `task`, `split`, `rare_classes` and `missing_values` likewise.
+        dialect: how the data set's file is written, as far as that was said when it was sent; null is detected.
         left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
@@ -97,6 +98,7 @@ class JobInfo(JobBrief):
     split: Split | None
     rare_classes: RareClasses
     missing_values: tuple[str, ...] | None
+    dialect: Dialect
     left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
@@ -110,11 +112,13 @@ class JobList(BaseModel):
     next: str | None
 
 
-def request_schema() -> Document:
+def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
     split = schema.pop("$defs")["Split"]
     schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
+    [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():
         without_null(field)
@@ -122,6 +126,7 @@ def request_schema() -> Document:
     return schema
 
 
+REQUEST: Document = _request_schema()
 EXAMPLES: dict[str, Document] = {
     "iris": {"model": "iris", "overrides": {"epochs": 200}},
     "churn": {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from app.inference.codecs import csv, float32, json_answers, ndjson
+from app.inference.codecs import csv, csv_answers, float32, json_answers, ndjson
 from app.inference.codecs.blocks import BlockReader, BlockWriter
 from app.schema import ModelSchema
 
@@ -60,7 +60,7 @@ def readers() -> Readers:
 def writers() -> Writers:
     """Return the writers by content type, for the formats that this installation can write."""
     known: dict[str, Callable[[ModelSchema, BulkOptions], BlockWriter]] = {
-        csv.CONTENT_TYPE: lambda schema, options: csv.CsvWriter(schema, numbered=options.skip),
+        csv.CONTENT_TYPE: lambda schema, options: csv_answers.CsvWriter(schema, numbered=options.skip),
         **{kind: partial(_ndjson_writer, kind) for kind in ndjson.CONTENT_TYPES},
         float32.CONTENT_TYPE: lambda schema, _: float32.Float32Writer(schema),
         json_answers.CONTENT_TYPE: lambda schema, _: json_answers.RowsWriter(schema),

@@ -14,7 +14,8 @@ from app.inference.codecs import oip_blocks
 from app.inference.codecs.blocks import Envelope
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
 from app.inference.codecs.oip_answers import InferWriter
-from app.inference.codecs.oip_tensors import DATATYPE_OF, read_rows
+from app.inference.codecs.oip_datatypes import DATATYPE_OF
+from app.inference.codecs.oip_tensors import read_rows
 from app.schema import Float32, ModelSchema
 
 _UNREAD = InferRequest(None, (), ())

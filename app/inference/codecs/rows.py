@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from app.errors import MAX_PROBLEMS, Problem
-from app.inference.codecs.columns import NUMBERS, Cells, clear_bad_rows
-from app.inference.codecs.converters import Converter, DateConverter, NumberConverter, converter_of, problems
+from app.inference.codecs.columns import NUMBERS, Cells, clear_bad_rows, find_problems
+from app.inference.codecs.converters import Converter, DateConverter, NumberConverter, converter_of
 from app.schema import Float32, ModelSchema
 
 _NUMBERS = frozenset((int, float))
@@ -116,7 +116,7 @@ class RowConverter:
         """
         found: list[tuple[int, int, str]] = []
         for place, (converter, column) in enumerate(self._by_column(rows)):
-            wrong = itertools.islice(problems(converter, column), MAX_PROBLEMS)
+            wrong = itertools.islice(find_problems(column, converter.cells, converter.cell), MAX_PROBLEMS)
             found += [(numbers[row], place, problem) for row, problem in wrong]
         names = self._schema.features
         return [Problem(row, names[place], problem) for row, place, problem in sorted(found)[:MAX_PROBLEMS]]

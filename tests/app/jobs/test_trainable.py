@@ -163,3 +163,10 @@ def test_recipe_says_itself_what_is_learnt(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="is for a data set"):
         check_without_dataset(TrainingRequest(model="iris", **fields))
     check_without_dataset(TrainingRequest(model="iris"))
+
+
+def test_codes_with_leading_zeros_may_be_numeric_or_a_quantity() -> None:
+    codes = ColumnSummary(name="zip", type="categorical", distinct=900, minimum=501, maximum=99950)
+
+    assert left_out(codes, target="churned", types={"zip": "numeric"}) == {"country": "constant"}
+    assert left_out(codes, target="zip", task="regression") == {"country": "constant"}

@@ -140,6 +140,9 @@ COLUMNS: dict[str, Trouble] = {
         types={"it": "categorical"},
         options=DataOptions(types={"it": "categorical"}),
     ),
+    "zip codes": one(either("01234", "98765", "00501"), "categorical", said=("numeric reads them as numbers",)),
+    "zip codes of many towns": out(lambda row: f"{row * 1931 % 99991:05}", "id", said=("numeric reads them",)),
+    "hours of the day": one(lambda row: f"0{row % 10}:30", "categorical"),
     "texts that differ in case": one(either("red", "Red", "green"), "categorical", said=("'Red'",)),
     "a copy of the target": one(kind, "boolean", said=("leakage_suspect",)),
     "a number that tells the class": one(

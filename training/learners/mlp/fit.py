@@ -122,6 +122,7 @@ class _Progress:
         self._started_s = time.perf_counter()
 
     def start(self, epoch: int) -> None:
+        """Start the clock of an epoch, counted from 1."""
         self._epoch, self._seen = epoch, 0
         self._epoch_started_s = self._reported_s = time.perf_counter()
 

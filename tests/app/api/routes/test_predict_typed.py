@@ -14,6 +14,7 @@ from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository, Task
 from tests.app.tables import ARROW, CSV, FLOAT32, JSON, NDJSON, post
+from tests.app.telemetry.figures import parsed
 from tests.app.typed import publish_typed
 
 PATH = "/predict/typed"
@@ -50,6 +51,36 @@ def test_raw_lines_of_the_training_file_are_answered_with_warnings(typed: TestCl
     assert answer.json()["warnings"] == WARNINGS
     metrics = typed.get("/metrics").text
     assert 'tabserve_unusual_values_total{model="typed",version="1",feature="plan",value="unseen"} 1' in metrics
+
+
+def test_missing_values_are_counted_by_column_even_where_training_lacked_some(typed: TestClient) -> None:
+    body = b"age,plan,paid,since,sum\n,basic,YES,2020-01-01,5\n?,,NO,,5\n"
+    assert post(typed, body, CSV, JSON, PATH).status_code == 200
+    assert post(typed, body, CSV, FLOAT32, PATH).status_code == 200
+
+    shown = parsed(typed.get("/metrics").text)
+
+    counted = {
+        dict(labels)["feature"]: value
+        for (name, labels), value in shown.items()
+        if name == "tabserve_unusual_values_total" and dict(labels)["value"] == "missing"
+    }
+    assert counted == {"age": 4, "plan": 2, "since": 2}
+
+
+@pytest.mark.parametrize("task", ["regression"], indirect=True)
+def test_mean_of_the_answered_quantities_is_that_of_all_requests(typed: TestClient) -> None:
+    answers = [
+        typed.post(PATH, json={"instances": [[age, "basic", True, "1970-01-01", 9]] * rows}).json()["predictions"]
+        for age, rows in ((30, 1), (80, 3))
+    ]
+    values = [row["value"] for predictions in answers for row in predictions]
+
+    shown = parsed(typed.get("/metrics").text)
+
+    labels = frozenset({("model", "typed"), ("version", "1")})
+    assert values == [20.0, 45.0, 45.0, 45.0]
+    assert shown["tabserve_predicted_value_mean", labels] == np.mean(values)
 
 
 @pytest.mark.parametrize(("given", "skip"), [(CSV, False), (CSV, True)])

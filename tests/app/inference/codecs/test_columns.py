@@ -17,6 +17,7 @@ from app.inference.codecs.columns import (
     OUT_OF_RANGE,
     ValueColumn,
     clear_bad_rows,
+    find_problems,
     float_of_text,
     floats_of_array,
     floats_of_text,
@@ -70,7 +71,7 @@ def test_values_are_judged_alike_together_and_alone(column: ValueColumn, values:
 
     together = column.floats(values)
 
-    assert list(column.problems(values)) == wrong
+    assert list(find_problems(values, column.floats, column.float_of)) == wrong
     assert (together is None) == bool(wrong)
     if together is not None:
         assert together.dtype == np.float32
@@ -121,7 +122,7 @@ def test_invalid_value_is_found_wherever_it_is_in_a_long_column(place: int) -> N
     values[place] = None
 
     assert NUMBERS.floats(values) is None
-    assert list(NUMBERS.problems(values)) == [(place, "must be a number, got null")]
+    assert list(find_problems(values, NUMBERS.floats, NUMBERS.float_of)) == [(place, "must be a number, got null")]
 
 
 def test_long_column_is_the_same_numbers_as_a_short_one() -> None:

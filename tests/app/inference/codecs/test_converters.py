@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from app.inference.codecs.converters import converter_of, example_row, problems
+from app.inference.codecs.columns import find_problems
+from app.inference.codecs.converters import converter_of, example_row
 from tests.app.typed import FEATURES, NAMES, typed_schema
 from tests.properties import examples
 
@@ -32,7 +33,7 @@ def test_values_are_judged_alike_together_and_alone(name: str, values: list[Any]
 
     together = converter.cells(values)
 
-    assert list(problems(converter, values)) == wrong
+    assert list(find_problems(values, converter.cells, converter.cell)) == wrong
     assert (together is None) == bool(wrong)
     if together is not None:
         assert together.tobytes() == np.array(alone, dtype=np.float32).reshape(-1, converter.width).tobytes()

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.float32 import Float32Reader, Float32Writer
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 

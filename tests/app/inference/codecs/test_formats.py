@@ -15,6 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs import formats, ndjson
 from app.inference.codecs.csv import TAB_SEPARATED
 from app.inference.codecs.formats import BulkOptions
@@ -22,7 +23,7 @@ from app.inference.codecs.json import read_request, read_rows
 from app.inference.codecs.json_answers import ColumnsWriter
 from app.inference.codecs.oip import InferRequest, Output, Tensor
 from app.inference.codecs.oip_answers import InferWriter
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
 from tests.app import oip
 from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, probabilities, read, schema_of

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.lines import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from app.errors import InvalidInput
 from app.schema import Float32
 from tests.app.inference.codecs.tensors import FEATURES, columns, read, request
-from tests.app.oip import NUMPY, SPELLINGS, announced, as_binary, body_of, tensor, whole
+from tests.app.oip import SPELLINGS, announced, as_binary, body_of, tensor, whole
 from tests.app.tables import rows, schema_of
 from tests.properties import examples
 
@@ -31,34 +31,6 @@ def test_every_spelling_gives_the_same_bits(spell: Any, x: Float32) -> None:
     assert found.dtype == np.float32
     assert found.shape == x.shape
     assert found.tobytes() == x.tobytes()
-
-
-@pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
-@pytest.mark.parametrize("datatype", [name for name in NUMPY if name != "FP16"])
-def test_every_datatype_is_cast(datatype: str, binary: bool) -> None:
-    values = np.array([[0, 1, 1], [1, 0, 1]]).astype(NUMPY[datatype])
-    if datatype != "BOOL":
-        values[0, 0] = 100
-    described, part = announced(values, datatype)
-    body = body_of(whole([described]), part) if binary else body_of(whole([tensor(values, datatype)]))
-
-    assert np.array_equal(read(body), values.astype(np.float32))
-
-
-def test_half_precision_is_read_as_binary_and_refused_as_json() -> None:
-    described, part = announced([[0.5, -2, 65504]], "FP16")
-
-    assert read(body_of(whole([described]), part)).tolist() == [[0.5, -2, 65504]]
-    with pytest.raises(InvalidInput, match="FP16 cannot be sent as JSON, send it as binary data"):
-        read(body_of(whole([tensor([[0.5, -2, 3]], "FP16")])))
-
-
-def test_bfloat16_is_the_upper_half_of_float32() -> None:
-    x = np.array([[1.0, -2.5, 3e38]], dtype=np.float32)
-    upper = (x.view("<u4") >> 16).astype("<u2")
-    described = {"name": "x", "shape": [1, 3], "datatype": "BF16", "parameters": {"binary_data_size": 6}}
-
-    assert np.allclose(read(body_of(whole([described]), upper.tobytes())), x, rtol=2**-7)
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1, -(2**63), 2**24 + 1, 9007199791611905])
