@@ -9,6 +9,7 @@ from training.config.recipe import TrainingSettings
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Learner
+from training.learners.trees.boosting import TreesLearner
 
 
 def learner_for(settings: TrainingSettings) -> Learner:
@@ -18,3 +19,5 @@ def learner_for(settings: TrainingSettings) -> Learner:
             return LinearLearner(settings)
         case "mlp":
             return MLPLearner(settings)
+        case "trees":
+            return TreesLearner(settings)
