@@ -89,7 +89,7 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(train, validation, report, make_probe(recipe, splits.test))
+    fitted = learner_for(settings, splits.way).fit(train, validation, report, make_probe(recipe, splits.test))
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
     return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
 

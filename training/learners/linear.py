@@ -14,6 +14,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
+from torch import nn
 
 from modelstore import Notice
 from training.config.recipe import TrainingSettings
@@ -30,7 +31,7 @@ ITERATIONS = 200
 
 
 class LinearLearner:
-    """Fits one linear layer; see `FoldLearner`. The penalty is chosen on validation rows, if there are any, or by folds."""
+    """Fits one linear layer; see `FoldLearner`. The penalty is chosen on validation rows, or without them by folds."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         self._seed = settings.seed
