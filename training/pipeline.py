@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from modelstore import (
     GateReport,
@@ -52,13 +53,14 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     """Train, measure, publish and, if the gate passes, activate.
 
     Nothing is published unless the result names a version. An unexpected error is logged with its traceback.
-    A training has its own process: torch is set to one thread, which is fastest for small batches and makes the weights
-    independent of the number of cores.
+    A training has its own process: torch and BLAS are set to one thread, which is fastest for small batches, and makes
+    the weights independent of the number of cores.
 
     Raises:
         Exception: any exception of `report`, which ends the training.
     """
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")  # its threads wait for each other: scikit-learn's linear models crawl
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
