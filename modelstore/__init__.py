@@ -39,6 +39,7 @@ from modelstore.features import (
     Target,
     Task,
 )
+from modelstore.leaders import Leader, LeaderBoard
 from modelstore.manifest import (
     MIN_GOLDEN_ROWS,
     Activation,
@@ -89,6 +90,8 @@ __all__ = [
     "InvalidKey",
     "InvalidName",
     "JobResult",
+    "Leader",
+    "LeaderBoard",
     "LeftOut",
     "Lineage",
     "Manifest",

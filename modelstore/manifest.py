@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
+from modelstore.leaders import LeaderBoard
 from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
 from modelstore.trust import Background, Cells, Conformal, Decision
 
@@ -121,6 +122,7 @@ class Manifest(Record):
         classes: names of the classes in output order; empty for a regression.
         left_out: columns of the table that it does not use, each with the reason.
         missing_values: texts that stand for a missing value, as `missingValues`.
+        leaders: the model beside its members and baselines on the same test rows; absent in versions of older releases.
         warnings: what the training found that a person should know.
         decision: how a class is chosen, where it is not the most probable one.
         temperature: divisor of the logits inside the model, for calibration.
@@ -149,6 +151,7 @@ class Manifest(Record):
     golden: GoldenRows
     metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
     baselines: dict[str, AnyBaseline] = Field(default_factory=dict)
+    leaders: LeaderBoard | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -91,9 +92,11 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
+    started_s = time.monotonic()
     fitted = learner_for(settings, splits.way).fit(train, validation, report, make_probe(recipe, splits.test))
-    held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
-    return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
+    train_s = time.monotonic() - started_s
+    rows: dict[Split, Dataset] = {"train": train, **({"validation": validation} if validation else {})}
+    return measure_candidate(fitted, recipe, splits, {**rows, "test": splits.test}, report, train_s=train_s)
 
 
 def measure_champion(
@@ -175,6 +178,7 @@ def _publish(
         golden=golden_rows(candidate.predict, splits.train, splits.test),
         metrics=candidate.metrics,
         baselines=candidate.baselines,
+        leaders=candidate.leaders,
         gate=verdict,
         job=run.job,
         warnings=limit_warnings(warnings),
@@ -193,6 +197,7 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
         version=published.version,
         gate=verdict,
         metrics=dict(candidate.metrics),
+        leaders=candidate.leaders,
     )
     if not verdict.passed:
         answers = run.repository.active(published.name) is None

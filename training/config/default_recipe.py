@@ -18,7 +18,7 @@ from training.config.recipe import DataSource, GateRule, Recipe, TrainingSetting
 from training.data.pieces import count_rows
 from training.errors import DatasetError
 
-LEARNER: LearnerName = "mlp"
+LEARNER: LearnerName = "auto"
 HIDDEN = (64, 32)
 LEARNING_RATE = 0.003
 

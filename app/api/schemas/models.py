@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import without_null
-from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, LeftOut, Lineage, Manifest, Target, Task
+from modelstore import (
+    AnyBaseline,
+    AnyEvaluation,
+    Feature,
+    GateReport,
+    LeaderBoard,
+    LeftOut,
+    Lineage,
+    Manifest,
+    Target,
+    Task,
+)
 from modelstore.typical import RawValue, typical_row
 
 MAX_VERSION = 999_999_999
@@ -64,6 +75,7 @@ class ModelInfo(BaseModel):
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
+        leaders: the serving version beside its members and baselines on the same test rows.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -83,6 +95,7 @@ class ModelInfo(BaseModel):
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
     metrics: dict[str, AnyEvaluation]
+    leaders: LeaderBoard | None
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -107,6 +120,7 @@ class VersionInfo(BaseModel):
     missing_values: MissingValues = ()
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
+    leaders: LeaderBoard | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
