@@ -9,6 +9,7 @@ from training.config.recipe import TrainingSettings
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Learner
+from training.learners.realmlp.fit import RealMLPLearner
 
 
 def learner_for(settings: TrainingSettings) -> Learner:
@@ -18,3 +19,5 @@ def learner_for(settings: TrainingSettings) -> Learner:
             return LinearLearner(settings)
         case "mlp":
             return MLPLearner(settings)
+        case "realmlp":
+            return RealMLPLearner(settings)
