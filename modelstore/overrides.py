@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
 from modelstore.records import Record
 
-LearnerName = Literal["auto", "mlp", "linear"]
+LearnerName = Literal["auto", "mlp", "linear", "realmlp"]
 BudgetS = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -32,7 +32,12 @@ _NETWORK = (
     *("hidden", "dropout", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "patience"),
     *("class_weights", "validation_fraction"),
 )
-SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {"auto": ("budget_s",), "mlp": _NETWORK, "linear": ()}
+SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {
+    "auto": ("budget_s",),
+    "mlp": _NETWORK,
+    "linear": (),
+    "realmlp": ("budget_s", "validation_fraction"),
+}
 """The settings of each learner, beside `learner` and `seed`, which all have."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from torch import nn
 
 from modelstore import AnyBaseline, AnyEvaluation, EpochMetrics, LeaderBoard, Notice
+from modelstore.overrides import SETTINGS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
@@ -83,8 +84,9 @@ def measure_candidate(
         name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name) for name, part in rows.items()
     }
     settings = recipe.training
-    require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if fitted.history else None)
-    for finding in find_problems(fitted.history, guessing, settings.patience):
+    has_rate = "lr" in SETTINGS[settings.learner]  # advice on settings that a learner lacks would be useless
+    require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if has_rate else None)
+    for finding in find_problems(fitted.history, guessing, settings.patience) if has_rate else ():
         report(Notice(level="warning", message=finding))
     fewer_rows = baselines.describe_sample(splits.train, splits.test)
     if fewer_rows:

@@ -11,6 +11,7 @@ from training.learners.auto.fit import AutoLearner
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Learner
+from training.learners.realmlp.fit import RealMLPLearner
 
 
 def learner_for(settings: TrainingSettings, way: HoldOut | None = None) -> Learner:
@@ -22,3 +23,5 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None) -> Learn
             return LinearLearner(settings)
         case "mlp":
             return MLPLearner(settings)
+        case "realmlp":
+            return RealMLPLearner(settings)
