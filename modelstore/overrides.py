@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
 from modelstore.records import Record
 
-LearnerName = Literal["auto", "mlp", "linear", "realmlp"]
+LearnerName = Literal["auto", "mlp", "linear", "realmlp", "trees"]
 BudgetS = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -37,6 +37,7 @@ SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {
     "mlp": _NETWORK,
     "linear": (),
     "realmlp": ("budget_s", "validation_fraction"),
+    "trees": ("validation_fraction",),
 }
 """The settings of each learner, beside `learner` and `seed`, which all have."""
 

@@ -12,6 +12,7 @@ from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Learner
 from training.learners.realmlp.fit import RealMLPLearner
+from training.learners.trees.boosting import TreesLearner
 
 
 def learner_for(settings: TrainingSettings, way: HoldOut | None = None) -> Learner:
@@ -25,3 +26,5 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None) -> Learn
             return MLPLearner(settings)
         case "realmlp":
             return RealMLPLearner(settings)
+        case "trees":
+            return TreesLearner(settings)

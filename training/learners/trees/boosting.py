@@ -1,0 +1,197 @@
+"""Boosted trees: scikit-learn's histogram gradient boosting, stopped early by rows that it has not seen."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from torch import nn
+
+from modelstore import Notice
+from training.config.recipe import TrainingSettings
+from training.data.dataset import Dataset
+from training.evaluation.metrics import Ints
+from training.learners.folds import folds_of
+from training.learners.mlp.network import BinaryLink, logits_of
+from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
+from training.learners.trees.inputs import Inputs, codes_of, inputs_of
+from training.learners.trees.model import TreeModel
+from training.learners.trees.scikit import Boosted, read_boosting
+from training.learners.trees.walker import Walker, constant_tree
+
+FOLD_ROWS = 20_000  # with at most so many training rows, one model a fold
+STOPPING_SHARE = 10  # with more, one part of so many stops the one model
+MOST_TREES = 1500  # of all models and outputs together: some 20,000 rows a second on one core
+LEAST_ITERATIONS = 20
+MOST_DEPTH = 8
+PATIENCE = 30  # iterations
+REPORT_S = 2.0
+
+
+class Setting(NamedTuple):
+    """What is varied of `HistGradientBoosting...`."""
+
+    learning_rate: float
+    max_leaf_nodes: int
+    min_samples_leaf: int
+    l2_regularization: float
+    max_features: float
+
+
+SETTINGS = (Setting(0.05, 15, 20, 1.0, 0.8), Setting(0.1, 31, 20, 0.0, 1.0))
+
+
+class Part(NamedTuple):
+    """Positions of the rows that a model is fitted to, and of those that stop it."""
+
+    rest: Ints
+    held: Ints
+
+
+class _Rows(NamedTuple):
+    """Columns (N, C), of which the first are codes, truths (N,), and the number of classes, 0 for a regression."""
+
+    x: Any
+    y: Any
+    codes: tuple[int, ...]
+    classes: int
+
+    def at(self, places: Ints) -> _Rows:
+        return self._replace(x=self.x[places], y=self.y[places])
+
+
+class _Model(NamedTuple):
+    """One model, its iterations, and its loss on the held rows, summed."""
+
+    boosted: Boosted
+    iterations: int
+    loss: float
+
+
+class TreesLearner:
+    """Fits boosted trees; see `Learner` and `FoldLearner`.
+
+    With few rows and no validation rows, one model a fold, which are averaged; else one, stopped by the validation
+    rows or a tenth of the training rows.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._seed = settings.seed
+
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
+        """Fit the trees; see `Learner.fit`."""
+        if validation is not None:
+            both = train.x, validation.x
+            x, y = np.concatenate(both), np.concatenate([train.y, validation.y])
+            part = Part(*np.split(np.arange(len(x)), [len(train)]))
+            return Fitted(self._fit(train, x, y, [part], report).module)
+        few = len(train) <= FOLD_ROWS
+        folds = folds_of(train, self._seed) if few else folds_of(train, self._seed, STOPPING_SHARE)[:1]
+        return self.fit_folds(train, folds, report)
+
+    def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
+        """Fit one model a fold, without its rows, and average them in one module; see `FoldLearner.fit_folds`."""
+        every = np.arange(len(train))
+        parts = [Part(np.setdiff1d(every, held, assume_unique=True), held) for held in folds]
+        return self._fit(train, train.x, train.y, parts, report)
+
+    def _fit(self, train: Dataset, x: Any, y: Any, parts: Sequence[Part], report: Report) -> Fitted:
+        inputs = inputs_of(train.columns)
+        rows = _Rows(predictor(inputs)(x), y, codes_of(train.columns), len(train.classes))
+        tell = _Progress(report, len(SETTINGS) * len(parts))
+        outputs = logits_of(rows.classes)
+        most = max(LEAST_ITERATIONS, MOST_TREES // (outputs * len(parts)))
+        found: list[list[_Model]] = []
+        for setting in SETTINGS:
+            found.append([])
+            for part in parts:
+                found[-1].append(_boost(rows.at(part.rest), rows.at(part.held), setting, most, self._seed))
+                tell.step()
+        best = int(np.argmin([sum(model.loss for model in models) for models in found]))
+        models = found[best]
+        report(Notice(message=_describe(SETTINGS[best], models)))
+        answers = np.zeros((len(x), max(1, rows.classes)), dtype=np.float32)
+        for part, model in zip(parts, models, strict=True):
+            answers[part.held] = predictor(_module(inputs, rows, [model]))(x[part.held])
+        places = np.sort(np.concatenate([part.held for part in parts]))
+        return Fitted(_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
+
+
+class _Progress:
+    """Reports how many models of all are fitted, at most every two seconds."""
+
+    def __init__(self, report: Report, models: int) -> None:
+        self._report, self._models, self._done, self._last = report, models, 0, time.monotonic()
+
+    def step(self) -> None:
+        self._done += 1
+        if time.monotonic() - self._last >= REPORT_S:
+            self._last = time.monotonic()
+            self._report(Notice(message=f"trees: {self._done} of {self._models} models fitted"))
+
+
+def _boost(rows: _Rows, held: _Rows, setting: Setting, most: int, seed: int) -> _Model:
+    """Fit one model and keep its iterations up to the one with the smallest loss on the held rows.
+
+    A class without rows is as rare as half a row would make it; without a second class there is nothing to boost.
+    """
+    present = np.unique(rows.y) if rows.classes else np.empty(0, dtype=np.int64)
+    if len(present) == 1:
+        return _Model(_placed(Boosted([[]], np.empty(0)), present, rows), 0, 0.0)
+    known = held.at(np.flatnonzero(np.isin(held.y, present))) if rows.classes else held
+    kind = HistGradientBoostingClassifier if rows.classes else HistGradientBoostingRegressor
+    model = kind(
+        **setting._asdict(),
+        max_iter=most,
+        max_depth=MOST_DEPTH,
+        early_stopping=True,
+        n_iter_no_change=PATIENCE,
+        categorical_features=list(range(len(rows.codes))) or None,
+        random_state=seed,
+    ).fit(rows.x, rows.y, X_val=known.x, y_val=known.y)
+    losses = -model.validation_score_  # before the first iteration, and after each
+    best = max(1, int(np.argmin(losses)))
+    boosted = _placed(read_boosting(model, best, rows.codes), present, rows)
+    return _Model(boosted, best, float(losses[best]) * len(known.y))
+
+
+def _placed(model: Boosted, present: Ints, rows: _Rows) -> Boosted:
+    """Return a model of the present classes as one of all classes; of two classes, the second has the one output.
+
+    The sum of an absent class lies below that of the first present one as if it had half a row.
+    """
+    if len(present) == rows.classes or not rows.classes:
+        return model
+    sums = model.base if len(present) > 2 else np.append(0.0, model.base)
+    base = np.full(rows.classes, sums[0] + math.log(0.5 / np.count_nonzero(rows.y == present[0])))
+    base[present] = sums
+    trees = []
+    for iteration in model.trees:
+        outputs = [constant_tree([0.0])] * rows.classes
+        for place, tree in zip(present[len(present) - len(iteration) :], iteration, strict=True):
+            outputs[place] = tree
+        trees.append(outputs)
+    if rows.classes > 2:
+        return Boosted(trees, base)
+    return Boosted([outputs[1:] for outputs in trees], base[1:] - base[:1])
+
+
+def _module(inputs: Inputs, rows: _Rows, models: Sequence[_Model]) -> TreeModel:
+    """Return the module whose sums are the means of the models' sums."""
+    iterations = [iteration for model in models for iteration in model.boosted.trees]
+    trees = [tree._replace(values=tree.values / len(models)) for iteration in iterations for tree in iteration]
+    base = np.mean([model.boosted.base for model in models], axis=0)
+    link = nn.Softmax(dim=1) if rows.classes > 2 else BinaryLink() if rows.classes else nn.Identity()
+    return TreeModel(inputs, Walker(trees, base, rows.x.shape[1]), link)
+
+
+def _describe(setting: Setting, models: Sequence[_Model]) -> str:
+    counts = ", ".join(str(model.iterations) for model in models)
+    return (
+        f"trees: {len(models)} model{'s' if len(models) > 1 else ''}, stopped after {counts} iterations; "
+        f"learning rate {setting.learning_rate:g}, {setting.max_leaf_nodes} leaves"
+    )
