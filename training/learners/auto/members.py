@@ -8,9 +8,16 @@ from training.config.default_recipe import network_settings
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto.bagging import Bagged
+from training.learners.budget import default_budget_s
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import FoldLearner
+from training.learners.realmlp.fit import RealMLPLearner
+from training.learners.trees.boosting import TreesLearner
+
+SMALL_ROWS = 3_000  # up to so many rows, the plain network is tried: it is cheap, and sometimes the best
+NETWORK_SHARE = 0.6  # of the budget, of RealMLP; the others take what their trees and iterations take
+LEAST_S, ROW_S = 6.0, 4e-3  # RealMLP needs no more: so a table of 1,000 rows is done in 20 s
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,16 @@ def candidates_for(train: Dataset, settings: TrainingSettings) -> tuple[Candidat
 
     Args:
         train: the rows.
-        settings: the settings of `auto`; the members have its seed.
+        settings: the settings of `auto`; the members have its seed and shares of its budget.
     """
-    network = network_settings(len(train)).model_copy(update={"seed": settings.seed})
+    rows, seed = len(train), settings.seed
+    share_s = NETWORK_SHARE * (settings.budget_s or default_budget_s(rows))
+    network_s = max(1.0, min(share_s, LEAST_S + ROW_S * rows))
+    network = network_settings(rows).model_copy(update={"seed": seed})
+    plain = (Candidate("mlp", Bagged(MLPLearner(network))),) if rows <= SMALL_ROWS else ()
     return (
-        Candidate("linear", LinearLearner(TrainingSettings(learner="linear", seed=settings.seed))),
-        Candidate("mlp", Bagged(MLPLearner(network))),
+        Candidate("linear", LinearLearner(TrainingSettings(learner="linear", seed=seed))),
+        *plain,
+        Candidate("trees", TreesLearner(TrainingSettings(learner="trees", seed=seed))),
+        Candidate("realmlp", RealMLPLearner(TrainingSettings(learner="realmlp", budget_s=network_s, seed=seed))),
     )
