@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from modelstore import EpochMetrics, Notice
+from tests.training.learners.auto.fakes import BlendLearner
 from tests.training.samples import clouds, collect, ignore, settings, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.recipe import TrainingSettings
@@ -61,7 +62,7 @@ def test_predicting_switches_dropout_off() -> None:
     assert np.array_equal(predict(x), x)
 
 
-@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, TreesLearner])
+@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, TreesLearner, BlendLearner])
 def test_torch_export_takes_every_module_and_its_answers_agree(learner: Callable[[TrainingSettings], Learner]) -> None:
     rows = typed(200)
     module = learner(TrainingSettings()).fit(rows, None, ignore).module

@@ -7,8 +7,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
+from training.learners.auto.bagging import Bagged
+from training.learners.auto.blend import Blend, Tempered
+from training.learners.folds import folds_of
+from training.learners.linear import LinearLearner
+from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
+from training.learners.trees.boosting import TreesLearner
 
 
 class Off(nn.Module):
@@ -41,6 +48,23 @@ class OffLearner:
         """Return the model, and its answers as those for unseen rows."""
         module = self.fit(train, None, report).module
         return Fitted(module, held_out=HeldOut(predictor(module)(train.x), train.y))
+
+
+class BlendLearner:
+    """Blends a linear model with a temperature, networks of two folds and trees, whatever their answers are worth."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._seed = settings.seed
+
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
+        """Return the blend."""
+        network = Bagged(MLPLearner(TrainingSettings(hidden=(8,), epochs=30, lr=0.03, seed=self._seed)))
+        members = [
+            Tempered(LinearLearner(TrainingSettings(learner="linear")).fit(train, None, report).module, 0.8),
+            network.fit_folds(train, folds_of(train, self._seed, 2), report).module,
+            TreesLearner(TrainingSettings(learner="trees")).fit(train, None, report).module,
+        ]
+        return Fitted(Blend(members, [0.2, 0.3, 0.5]).eval())
 
 
 def fail(_report: Report) -> None:
