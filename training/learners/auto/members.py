@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from training.config.default_recipe import network_settings
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
-from training.learners.auto.bagging import Bagged
+from training.learners.auto.networks import NetworksLearner
 from training.learners.budget import default_budget_s
 from training.learners.linear import LinearLearner
-from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import FoldLearner
 from training.learners.realmlp.fit import RealMLPLearner
 from training.learners.trees.boosting import TreesLearner
@@ -39,10 +38,10 @@ def candidates_for(train: Dataset, settings: TrainingSettings) -> tuple[Candidat
     share_s = NETWORK_SHARE * (settings.budget_s or default_budget_s(rows))
     network_s = max(1.0, min(share_s, LEAST_S + ROW_S * rows))
     network = network_settings(rows).model_copy(update={"seed": seed})
-    plain = (Candidate("mlp", Bagged(MLPLearner(network))),) if rows <= SMALL_ROWS else ()
+    plain = (Candidate("mlp", NetworksLearner(network)),) if rows <= SMALL_ROWS else ()
     return (
         Candidate("linear", LinearLearner(TrainingSettings(learner="linear", seed=seed))),
-        *plain,
         Candidate("trees", TreesLearner(TrainingSettings(learner="trees", seed=seed))),
+        *plain,
         Candidate("realmlp", RealMLPLearner(TrainingSettings(learner="realmlp", budget_s=network_s, seed=seed))),
     )

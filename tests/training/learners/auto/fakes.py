@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
-from training.learners.auto.bagging import Bagged
 from training.learners.auto.blend import Blend, Tempered
+from training.learners.auto.networks import NetworksLearner
 from training.learners.folds import folds_of
 from training.learners.linear import LinearLearner
-from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
 from training.learners.trees.boosting import TreesLearner
 
@@ -58,7 +57,7 @@ class BlendLearner:
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Return the blend."""
-        network = Bagged(MLPLearner(TrainingSettings(hidden=(8,), epochs=30, lr=0.03, seed=self._seed)))
+        network = NetworksLearner(TrainingSettings(hidden=(8,), epochs=30, lr=0.03, seed=self._seed))
         members = [
             Tempered(LinearLearner(TrainingSettings(learner="linear")).fit(train, None, report).module, 0.8),
             network.fit_folds(train, folds_of(train, self._seed, 2), report).module,

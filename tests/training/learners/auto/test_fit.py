@@ -15,9 +15,18 @@ from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto.fit import AutoLearner
 from training.learners.auto.members import Candidate
+from training.learners.auto.networks import NetworksLearner
+from training.learners.linear import LinearLearner
 from training.learners.protocol import Event, Fitted, Report, predictor
 
 AUTO = TrainingSettings(learner="auto", seed=3)
+
+
+def quick(train: Dataset, settings: TrainingSettings) -> tuple[Candidate, ...]:
+    """Return two real learners that are quick."""
+    network = TrainingSettings(hidden=(8,), epochs=20, lr=0.03, seed=settings.seed)
+    linear = LinearLearner(TrainingSettings(learner="linear", seed=settings.seed))
+    return Candidate("linear", linear), Candidate("mlp", NetworksLearner(network))
 
 
 def trained(rows: Dataset, *candidates: Candidate, budget_s: float = 60) -> tuple[list[str], Fitted]:
@@ -43,7 +52,7 @@ def test_the_weights_are_those_that_make_the_answers_right() -> None:
 def test_where_the_relation_is_linear_a_linear_model_answers_alone() -> None:
     rows = slope(200)
 
-    events, fitted = collect(lambda report: AutoLearner(AUTO).fit(rows, None, report))
+    events, fitted = collect(lambda report: AutoLearner(AUTO, candidates=quick).fit(rows, None, report))
 
     weights = {member.name: member.weight for member in fitted.members}
     assert weights["linear"] == 1
@@ -75,7 +84,7 @@ def test_what_the_caller_raises_is_no_failure_of_a_member() -> None:
         raise Stop
 
     with pytest.raises(Stop):
-        AutoLearner(AUTO).fit(slope(100), None, report)
+        AutoLearner(AUTO, candidates=quick).fit(slope(100), None, report)
 
 
 def test_members_whose_turn_comes_after_three_times_the_budget_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +104,7 @@ def test_members_whose_turn_comes_after_three_times_the_budget_are_left_out(monk
 def test_validation_rows_of_the_caller_are_those_that_choose() -> None:
     rows, validation = slope(100), slope(30, seed=1)
 
-    fitted = AutoLearner(AUTO).fit(rows, validation, ignore)
+    fitted = AutoLearner(AUTO, candidates=quick).fit(rows, validation, ignore)
 
     assert fitted.held_out is not None
     assert np.array_equal(fitted.held_out.y, validation.y)
@@ -106,9 +115,9 @@ def weights_of(fitted: Fitted) -> Sequence[bytes]:
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
-    rows = typed(60)
+    rows = typed(150)
 
-    first, second = (AutoLearner(AUTO).fit(rows, None, ignore) for _ in range(2))
+    first, second = (AutoLearner(AUTO, candidates=quick).fit(rows, None, ignore) for _ in range(2))
 
     assert weights_of(first) == weights_of(second)
     assert [member.weight for member in first.members] == [member.weight for member in second.members]
