@@ -17,7 +17,7 @@ from torch import nn
 from modelstore import EpochMetrics, Notice
 from training.data.dataset import Dataset
 
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 8_192  # five networks of 256 units take 42 MB for the activations of a layer
 
 Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
 """Function from cells, float32 or float64 (N, W), to float32: class probabilities (N, K), or values (N, 1)."""

@@ -65,7 +65,7 @@ def test_the_answers_of_the_lowest_loss_are_kept() -> None:
     kept = held_out.best.copy()
 
     with torch.no_grad():
-        networks.output.bias += torch.tensor([50.0, -50.0])  # now all rows are of the first class
+        networks.output.bias.add_(torch.tensor([50.0, -50.0]))  # now all rows are of the first class
     wrong = held_out.measure()
 
     assert wrong > right

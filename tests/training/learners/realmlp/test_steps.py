@@ -7,7 +7,7 @@ import torch
 
 from tests.training.samples import typed
 from training.learners.realmlp.inputs import fit_inputs
-from training.learners.realmlp.network import Networks
+from training.learners.realmlp.network import Layer, Networks
 from training.learners.realmlp.rows import Rows, prepare
 from training.learners.realmlp.steps import Steps, initialise
 
@@ -32,6 +32,7 @@ def test_first_weights_give_every_unit_a_deviation_of_1_and_a_zero_among_the_row
 
     x = networks.embedding(rows.dense, rows.codes)
     for layer in networks.hidden:
+        assert isinstance(layer, Layer)
         outputs = torch.baddbmm(layer.bias, x, layer.weight)
         torch.testing.assert_close(outputs.std(dim=1, correction=0), torch.ones(2, 32), atol=1e-4, rtol=1e-4)
         assert (outputs.amin(dim=1) <= 0).all()
