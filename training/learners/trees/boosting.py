@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from training.evaluation.metrics import Ints
 from training.learners.folds import folds_of
 from training.learners.mlp.network import BinaryLink, logits_of
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
+from training.learners.trees.choice import Part, fit_best, parts_of
 from training.learners.trees.inputs import Inputs, codes_of, inputs_of
 from training.learners.trees.model import TreeModel
 from training.learners.trees.scikit import Boosted, read_boosting
@@ -29,7 +29,6 @@ MOST_TREES = 1500  # of all models and outputs together: some 20,000 rows a seco
 LEAST_ITERATIONS = 20
 MOST_DEPTH = 8
 PATIENCE = 30  # iterations
-REPORT_S = 2.0
 
 
 class Setting(NamedTuple):
@@ -45,13 +44,6 @@ class Setting(NamedTuple):
 SETTINGS = (Setting(0.05, 15, 20, 1.0, 0.8), Setting(0.1, 31, 20, 0.0, 1.0))
 
 
-class Part(NamedTuple):
-    """Positions of the rows that a model is fitted to, and of those that stop it."""
-
-    rest: Ints
-    held: Ints
-
-
 class _Rows(NamedTuple):
     """Columns (N, C), of which the first are codes, truths (N,), and the number of classes, 0 for a regression."""
 
@@ -65,7 +57,7 @@ class _Rows(NamedTuple):
 
 
 class _Model(NamedTuple):
-    """One model, its iterations, and its loss on the held rows, summed."""
+    """One model, its iterations, and the sum of its losses on the held rows."""
 
     boosted: Boosted
     iterations: int
@@ -95,43 +87,25 @@ class TreesLearner:
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
         """Fit one model a fold, without its rows, and average them in one module; see `FoldLearner.fit_folds`."""
-        every = np.arange(len(train))
-        parts = [Part(np.setdiff1d(every, held, assume_unique=True), held) for held in folds]
-        return self._fit(train, train.x, train.y, parts, report)
+        return self._fit(train, train.x, train.y, parts_of(len(train), folds), report)
 
     def _fit(self, train: Dataset, x: Any, y: Any, parts: Sequence[Part], report: Report) -> Fitted:
         inputs = inputs_of(train.columns)
         rows = _Rows(predictor(inputs)(x), y, codes_of(train.columns), len(train.classes))
-        tell = _Progress(report, len(SETTINGS) * len(parts))
-        outputs = logits_of(rows.classes)
-        most = max(LEAST_ITERATIONS, MOST_TREES // (outputs * len(parts)))
-        found: list[list[_Model]] = []
-        for setting in SETTINGS:
-            found.append([])
-            for part in parts:
-                found[-1].append(_boost(rows.at(part.rest), rows.at(part.held), setting, most, self._seed))
-                tell.step()
-        best = int(np.argmin([sum(model.loss for model in models) for models in found]))
-        models = found[best]
-        report(Notice(message=_describe(SETTINGS[best], models)))
+        most = max(LEAST_ITERATIONS, MOST_TREES // (logits_of(rows.classes) * len(parts)))
+        setting, models = fit_best(
+            "trees",
+            SETTINGS,
+            parts,
+            lambda setting, part: _boost(rows.at(part.rest), rows.at(part.held), setting, most, self._seed),
+            report,
+        )
+        report(Notice(message=_describe(setting, models)))
         answers = np.zeros((len(x), max(1, rows.classes)), dtype=np.float32)
         for part, model in zip(parts, models, strict=True):
             answers[part.held] = predictor(_module(inputs, rows, [model]))(x[part.held])
         places = np.sort(np.concatenate([part.held for part in parts]))
         return Fitted(_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
-
-
-class _Progress:
-    """Reports how many models of all are fitted, at most every two seconds."""
-
-    def __init__(self, report: Report, models: int) -> None:
-        self._report, self._models, self._done, self._last = report, models, 0, time.monotonic()
-
-    def step(self) -> None:
-        self._done += 1
-        if time.monotonic() - self._last >= REPORT_S:
-            self._last = time.monotonic()
-            self._report(Notice(message=f"trees: {self._done} of {self._models} models fitted"))
 
 
 def _boost(rows: _Rows, held: _Rows, setting: Setting, most: int, seed: int) -> _Model:

@@ -74,3 +74,28 @@ def _members(numbers: Floats, bits: Any, missing_left: bool) -> Bools:
     is_set = np.unpackbits(bits.astype("<u4").view(np.uint8), bitorder="little").astype(np.bool_)  # (256,)
     present = ~np.isnan(numbers)
     return np.where(present, is_set[np.where(present, numbers, 0).astype(np.int64)], missing_left)
+
+
+def read_forest(model: Any, outputs: int) -> list[Tree]:
+    """Return the trees of an `ExtraTreesClassifier` or `...Regressor`, whose sums are the forest's answers.
+
+    Args:
+        model: fitted to columns.
+        outputs: number of classes, of which the model may have seen fewer; 1 for a regression.
+    """
+    places = getattr(model, "classes_", [0])
+    return [_grown(each.tree_, places, outputs, len(model.estimators_)) for each in model.estimators_]
+
+
+def _grown(tree: Any, places: Any, outputs: int, trees: int) -> Tree:
+    values = np.zeros((tree.node_count, outputs))
+    values[:, places] = tree.value[:, 0, :] / trees  # shares of the classes (M, K'), or means (M, 1)
+    return Tree(
+        tree.feature.clip(0),
+        tree.threshold,
+        tree.children_left,
+        tree.children_right,
+        tree.missing_go_to_left == 1,
+        values,
+        {},
+    )

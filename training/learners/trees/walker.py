@@ -77,7 +77,7 @@ class Walker(nn.Module):
     most: Tensor
     sets: Tensor
 
-    def __init__(self, trees: Sequence[Tree], base: Sequence[float], columns: int) -> None:
+    def __init__(self, trees: Sequence[Tree], base: Floats, columns: int) -> None:
         """Arrange the trees.
 
         Args:
@@ -95,7 +95,7 @@ class Walker(nn.Module):
             "threshold": _round_down(nodes.threshold),
             "left": nodes.left.astype(np.int32),
             "values": nodes.values.astype(np.float32),
-            "base": np.array(base, dtype=np.float64),
+            "base": base,
             "tested": np.array([tested for tested, _ in sets], dtype=np.int64),
             "starts": np.cumsum(lengths) - lengths,
             "most": (lengths - 1).astype(np.float32),

@@ -18,7 +18,7 @@ CELLS = np.zeros((3, 2), dtype=np.float32)
 
 def model_of(base: list[float], link: nn.Module) -> TreeModel:
     inputs = inputs_of((Column("size"), Column("plan", "categorical", ("basic",))))
-    return TreeModel(inputs, Walker([constant_tree([0.0])] * len(base), base, columns=2), link)
+    return TreeModel(inputs, Walker([constant_tree([0.0])] * len(base), np.array(base), columns=2), link)
 
 
 def test_a_published_model_answers_through_its_link() -> None:
@@ -30,7 +30,9 @@ def test_a_published_model_answers_through_its_link() -> None:
 
 def test_a_value_is_summed_in_float64() -> None:
     model = TreeModel(
-        inputs_of((Column("size"),)), Walker([constant_tree([0.2])] * 10, [16_777_216.0], columns=1), nn.Identity()
+        inputs_of((Column("size"),)),
+        Walker([constant_tree([0.2])] * 10, np.array([16_777_216.0]), columns=1),
+        nn.Identity(),
     )
 
     assert predictor(model)(CELLS[:, :1])[0, 0] == np.float32(16_777_218.0)

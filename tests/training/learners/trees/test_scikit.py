@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 
 from tests.training.samples import typed
 from training.data.dataset import Dataset
 from training.learners.protocol import predictor
 from training.learners.trees.inputs import codes_of, inputs_of
-from training.learners.trees.scikit import read_boosting
+from training.learners.trees.scikit import read_boosting, read_forest
 from training.learners.trees.walker import Walker
 
 ROWS = 10_000
@@ -23,7 +28,7 @@ def sums(model: Any, rows: Dataset) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the walker's sums for cells."""
     read = read_boosting(model, model.n_iter_, codes_of(rows.columns))
     x = predictor(inputs_of(rows.columns))(rows.x)
-    walker = Walker([tree for one in read.trees for tree in one], read.base.tolist(), x.shape[1])
+    walker = Walker([tree for one in read.trees for tree in one], read.base, x.shape[1])
     return predictor(walker.eval())(x).astype(np.float64)
 
 
@@ -62,3 +67,18 @@ def test_a_column_of_gaps_alone_and_one_value_alone_are_no_obstacle() -> None:
     model = HistGradientBoostingRegressor(categorical_features=[0, 1], max_iter=5).fit(inputs(x), np.full(200, 7.0))
 
     assert np.unique(sums(model, typed(50))).tolist() == [7]
+
+
+@pytest.mark.parametrize("classes", [2, 5, 0])
+def test_forests_agree_on_rows_with_gaps(classes: int) -> None:
+    train, rows = typed(800), typed(ROWS, seed=1, gaps=0.2)
+    inputs = predictor(inputs_of(train.columns))
+    y = np.nan_to_num(train.x[:, 0]) if not classes else np.nan_to_num(train.x[:, 0]).astype(int) % classes
+    kind = ExtraTreesClassifier if classes else ExtraTreesRegressor
+    model = kind(20, max_depth=12, random_state=0).fit(inputs(train.x), y)
+
+    walker = Walker(read_forest(model, classes or 1), np.zeros(classes or 1), 9)
+    answers = predictor(walker.eval())(inputs(rows.x))
+
+    theirs = model.predict_proba(inputs(rows.x)) if classes else model.predict(inputs(rows.x))[:, None]
+    np.testing.assert_allclose(answers, theirs, atol=1e-6, rtol=2e-7)

@@ -36,7 +36,7 @@ def stump(
 
 def answers(trees: list[Tree], cells: list[float], base: tuple[float, ...] = (0.0,)) -> list[list[float]]:
     """Return the sums for rows of one column."""
-    walk = predictor(Walker(trees, base, columns=1).eval())
+    walk = predictor(Walker(trees, np.array(base, dtype=np.float64), columns=1).eval())
     sums: list[list[float]] = walk(np.array(cells, dtype=np.float32)[:, None]).tolist()
     return sums
 
@@ -90,6 +90,8 @@ def test_a_threshold_parts_the_same_float32_numbers_as_in_float64() -> None:
 
     for start in range(0, len(thresholds), 24):  # as many powers of two as a float32 holds exactly
         some = thresholds[start : start + 24]
-        got = predictor(Walker([stump(value, 0, 2.0**place) for place, value in enumerate(some)], [0.0], 1).eval())
+        got = predictor(
+            Walker([stump(value, 0, 2.0**place) for place, value in enumerate(some)], np.zeros(1), 1).eval()
+        )
         expected = ((near[:, None] > some) * 2.0 ** np.arange(len(some))).sum(axis=1)
         np.testing.assert_array_equal(got(near[:, None])[:, 0], expected)
