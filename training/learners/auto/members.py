@@ -13,6 +13,7 @@ from training.learners.linear import LinearLearner
 from training.learners.protocol import FoldLearner
 from training.learners.realmlp.fit import RealMLPLearner
 from training.learners.trees.boosting import TreesLearner
+from training.learners.trees.extra import ExtraTreesLearner
 
 SMALL_ROWS = 3_000  # up to so many rows, the plain network is tried: it is cheap, and sometimes the best
 NETWORK_SHARE = 0.6  # of the budget, of RealMLP; the others take what their trees and iterations take
@@ -38,10 +39,12 @@ def candidates_for(train: Dataset, settings: TrainingSettings) -> tuple[Candidat
     share_s = NETWORK_SHARE * (settings.budget_s or default_budget_s(rows))
     network_s = max(1.0, min(share_s, LEAST_S + ROW_S * rows))
     network = network_settings(rows).model_copy(update={"seed": seed})
+    trees = TrainingSettings(learner="trees", seed=seed)
     plain = (Candidate("mlp", NetworksLearner(network)),) if rows <= SMALL_ROWS else ()
     return (
         Candidate("linear", LinearLearner(TrainingSettings(learner="linear", seed=seed))),
-        Candidate("trees", TreesLearner(TrainingSettings(learner="trees", seed=seed))),
+        Candidate("trees", TreesLearner(trees)),
+        Candidate("extra trees", ExtraTreesLearner(trees)),
         *plain,
         Candidate("realmlp", RealMLPLearner(TrainingSettings(learner="realmlp", budget_s=network_s, seed=seed))),
     )
