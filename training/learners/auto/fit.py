@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import nn
 
 from modelstore import Notice
@@ -28,6 +29,7 @@ from training.outcome import sentence
 
 logger = logging.getLogger(__name__)
 
+MOST_ROWS = 500_000
 FAILURES = (TrainingError, ArithmeticError, ValueError, RuntimeError, MemoryError)  # of learners and their libraries
 
 
@@ -67,7 +69,7 @@ class AutoLearner:
         Raises:
             Exception: that of the last member, if none can be fitted.
         """
-        settings = self._settings
+        settings, train = self._settings, _thin(train, report)
         unseen = Part(train, validation) if validation else hold_out(train, self._way, settings.seed)
         members = _train(self._candidates(train, settings), unseen, settings, report)
         task, answers = evaluation_of(train), [member.answers for member in members]
@@ -83,6 +85,14 @@ class AutoLearner:
                 for member, weight in zip(members, weights, strict=True)
             ),
         )
+
+
+def _thin(train: Dataset, report: Report) -> Dataset:
+    """Return at most `MOST_ROWS` rows, evenly spread, so that memory and time stay bounded for any table."""
+    if len(train) <= MOST_ROWS:
+        return train
+    report(Notice(level="warning", message=f"auto: learns from {MOST_ROWS:,} of {len(train):,} rows, evenly spread"))
+    return train.rows(np.linspace(0, len(train) - 1, MOST_ROWS).astype(np.int64))
 
 
 def _train(

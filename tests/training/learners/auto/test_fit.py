@@ -13,6 +13,7 @@ from tests.training.learners.auto.fakes import OffLearner, fail
 from tests.training.samples import collect, ignore, slope, typed
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
+from training.learners.auto import fit
 from training.learners.auto.fit import AutoLearner
 from training.learners.auto.members import Candidate
 from training.learners.auto.networks import NetworksLearner
@@ -99,6 +100,16 @@ def test_members_whose_turn_comes_after_three_times_the_budget_are_left_out(monk
 
     assert [member.name for member in fitted.members] == ["first"]
     assert any("second, member 2 of 2 is left out, as the time is over" in message for message in messages)
+
+
+def test_of_very_many_rows_some_are_learnt_from_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "MOST_ROWS", 50)
+
+    messages, fitted = trained(slope(100), Candidate("good", OffLearner(0)))
+
+    assert messages[0] == "auto: learns from 50 of 100 rows, evenly spread"
+    assert fitted.held_out is not None
+    assert len(fitted.held_out.y) == 50
 
 
 def test_validation_rows_of_the_caller_are_those_that_choose() -> None:
