@@ -15,6 +15,7 @@ from modelstore.dialect import Dialect
 from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
 from modelstore.golden import GoldenRows
+from modelstore.leaders import LeaderBoard
 from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
 from modelstore.trust import Background, Conformal, Decision
 
@@ -107,6 +108,7 @@ class Manifest(Record):
         left_out: columns of the table that it does not use, each with the reason.
         missing_values: texts that stand for a missing value, as `missingValues`.
         strict: whether rows with unusual values are refused, unless a request says otherwise.
+        leaders: the model beside its members and baselines on the same test rows; absent in versions of older releases.
         warnings: what the training found that a person should know.
         decision: how a class is chosen, where it is not the most probable one.
         temperature: divisor of the logits inside the model, for calibration.
@@ -136,6 +138,7 @@ class Manifest(Record):
     golden: GoldenRows
     metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
     baselines: dict[str, AnyBaseline] = Field(default_factory=dict)
+    leaders: LeaderBoard | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage

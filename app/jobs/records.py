@@ -104,7 +104,8 @@ class TrainingJob:
         left_out: columns that the training will leave out, as far as the inspection of the data set tells.
         overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
-        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` while the training gets no processor.
+        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` before the first, of a learner without
+            epochs, and while the training gets no processor.
         result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
         queue_position: 1 for the next job to run; None unless queued.

@@ -42,8 +42,8 @@ def check_settings(
     Args:
         overrides: what the request changes.
         learner: what holds without them.
-        patience: likewise.
-        validation_fraction: likewise.
+        patience: likewise, of an MLP.
+        validation_fraction: likewise, of an MLP.
 
     Raises:
         InvalidInput: naming the field.
@@ -54,7 +54,7 @@ def check_settings(
             require_own_settings(chosen, [name])
         except ValueError as error:
             raise _wrong(f"overrides.{name}", f"must be one of the {error}") from error
-    if chosen != learner:
+    if chosen != "mlp":
         patience, validation_fraction = 0, 0.0
     try:
         require_validation_rows(

@@ -21,6 +21,7 @@ from modelstore import (
     AnyEvaluation,
     GateReport,
     GoldenRows,
+    LeaderBoard,
     Lineage,
     Manifest,
     Signature,
@@ -50,6 +51,7 @@ def build_manifest(
     baselines: Mapping[str, AnyBaseline],
     gate: GateReport,
     job: str | None,
+    leaders: LeaderBoard | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
@@ -71,6 +73,7 @@ def build_manifest(
         golden=golden,
         metrics=dict(metrics),
         baselines=dict(baselines),
+        leaders=leaders,
         gate=gate,
         warnings=warnings,
         lineage=describe_lineage(recipe, splits, parent=gate.active_version, job=job),

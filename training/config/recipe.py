@@ -17,6 +17,7 @@ from modelstore import DataOptions, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
     BatchSize,
+    BudgetS,
     ClassWeights,
     Dropout,
     Epochs,
@@ -95,6 +96,7 @@ class TrainingSettings(Record):
     """
 
     learner: LearnerName = "mlp"
+    budget_s: BudgetS | None = None
     hidden: Hidden = (64, 32)
     dropout: Dropout = 0.0
     epochs: Epochs = 100

@@ -72,6 +72,7 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         strict=manifest.strict if manifest else False,
         dialects=manifest.lineage.dialects if manifest else {},
         metrics=manifest.metrics if manifest else {},
+        leaders=manifest.leaders if manifest else None,
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest, prefix) if manifest else None,
     )
@@ -189,6 +190,7 @@ def _manifest_fields(found: ModelVersion) -> dict[str, object]:
         "strict",
         "metrics",
         "baselines",
+        "leaders",
         "gate",
         "warnings",
     )

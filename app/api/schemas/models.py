@@ -17,6 +17,7 @@ from modelstore import (
     Dialect,
     Feature,
     GateReport,
+    LeaderBoard,
     LeftOut,
     Lineage,
     Manifest,
@@ -77,6 +78,7 @@ class ModelInfo(BaseModel):
         missing_values: texts that stand for a missing value.
         strict: whether rows with unusual values are refused, unless a request says otherwise.
         dialects: how each file of its training is written, by file name.
+        leaders: the serving version beside its members and baselines on the same test rows.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -98,6 +100,7 @@ class ModelInfo(BaseModel):
     strict: bool
     dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
+    leaders: LeaderBoard | None
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -123,6 +126,7 @@ class VersionInfo(BaseModel):
     strict: bool = False
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
+    leaders: LeaderBoard | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None

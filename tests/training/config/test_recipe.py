@@ -86,7 +86,7 @@ def test_a_wrong_field_is_named(tmp_path: Path, change: tuple[str, str], field: 
         ("epoch = 3", "training.epoch: expected epochs, perhaps, got 'epoch'"),
         (
             "momentum = 0.9",
-            "training.momentum: expected one of the fields learner, hidden, dropout, epochs, .*, got 'momentum'",
+            "training.momentum: expected one of the fields learner, budget_s, hidden, dropout, .*, got 'momentum'",
         ),
     ],
 )

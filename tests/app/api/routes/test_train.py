@@ -271,6 +271,33 @@ def test_real_training_publishes_a_version_that_serves(settings: Settings, repos
     assert repository.active("iris") == 1
 
 
+@pytest.mark.slow  # it trains every learner
+def test_data_without_settings_is_trained_by_auto_whose_leader_board_is_shown(settings: Settings) -> None:
+    churn = (PROJECT / "data" / "churn.csv").read_bytes()
+    with TestClient(create_app(settings)) as client:
+        assert client.put("/datasets/churn", content=churn).status_code == 201
+        body = {"model": "churn", "dataset": "churn", "target": "churned", "overrides": {"budget_s": 5}}
+        job = ended(client, client.post("/train", json=body).headers["location"], REAL_DEADLINE_S)
+        events = client.get(f"/train/{job['id']}/events").text
+        model = client.get("/models/churn").json()
+        version = client.get("/models/churn/versions/1").json()
+        answer = client.post("/predict/churn", json=model["example"]["body"])
+
+    assert (job["status"], job["activated"]) == ("succeeded", True), job
+    board = job["leaders"]
+    roles = {leader["name"]: leader["role"] for leader in board["leaders"]}
+    assert roles["churn"] == "model"
+    assert {name for name, role in roles.items() if role == "member"} >= {"linear", "trees"}
+    assert {"knn", "logistic_regression", "majority"} <= {name for name, role in roles.items() if role == "baseline"}
+    assert sum(leader["weight"] or 0 for leader in board["leaders"]) == pytest.approx(1)
+    assert board["conclusion"]
+    assert model["leaders"] == version["leaders"] == board
+    assert version["lineage"]["recipe"]["training"]["budget_s"] == 5
+    assert job["progress"]["event"] == "notice"
+    assert "auto: trees, member" in events
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
