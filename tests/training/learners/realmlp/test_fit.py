@@ -25,7 +25,7 @@ SETTINGS = TrainingSettings(learner="realmlp", budget_s=1, seed=3)
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train narrow networks for a few epochs, which are as good on these rows."""
-    monkeypatch.setattr("training.learners.realmlp.plan.WIDE", (32, 32, 32))
+    monkeypatch.setattr("training.learners.realmlp.plan.NARROW", (32, 32, 32))
     monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 40)
 
 
@@ -54,7 +54,7 @@ def test_a_regression_answers_in_the_unit_of_the_target() -> None:
 
 def test_held_out_answers_are_by_networks_that_have_not_seen_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 1)  # so no epoch is chosen
-    rows = clouds(100, spread=3.0)
+    rows = clouds(400, spread=3.0)
     folds = folds_of(rows, seed=3)
     other = replace(rows, y=rows.y.copy())
     other.y[folds[0]] = 1 - other.y[folds[0]]
