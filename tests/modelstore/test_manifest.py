@@ -71,6 +71,7 @@ def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -
         golden=GoldenRows(features=rows, outputs=sample_manifest().golden.outputs),
         decision=Decision(thresholds={"virginica": 0.3}),
         temperature=1.25,
+        metrics={"test": EVALUATION.model_copy(update={"calibration_band": (0.0, 0.1), "roc_auc": 0.9})},
         conformal=Conformal(method="aps", scores=(0.1, 0.7)),
         background=Background(rows=rows[:1], weights=(1.0,)),
         importance={"soil": 0.4},

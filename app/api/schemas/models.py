@@ -121,6 +121,9 @@ class Figures(BaseModel):
     log_loss: float
     brier: float
     calibration_error: float
+    calibration_band: tuple[float, float] | None = None
+    roc_auc: float | None = None
+    average_precision: float | None = None
 
 
 class ValueFigures(BaseModel):
