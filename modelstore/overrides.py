@@ -49,7 +49,7 @@ class Overrides(Record):
         weight_decay: L2 penalty (SGD, Adam) or decoupled decay (AdamW).
         schedule: learning rate schedule: constant, cosine decay to 0, or division by ten on a plateau.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
-        class_weights: `balanced` weighs each class by the inverse of its frequency.
+        class_weights: `balanced` weighs each class by the inverse of its frequency while it learns.
         validation_fraction: share of the training split held back for early stopping.
         seed: seed of the validation split, initial weights, shuffling and dropout; not of the test split.
     """

@@ -29,7 +29,7 @@ from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
 from training.evaluation.metrics import Split
 from training.evaluation.task import mean_gain, measure
-from training.learners.choice import learner_for
+from training.learners.calibrated import fit_calibrated
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Predict, Report
 from training.outcome import is_expected, reason_for, sentence
@@ -89,7 +89,7 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(train, validation, report, make_probe(recipe, splits.test))
+    fitted = fit_calibrated(settings, train, validation, report, make_probe(recipe, splits.test))
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
     return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
 
@@ -173,6 +173,7 @@ def _publish(
         golden=golden_rows(candidate.predict, splits.train, splits.test),
         metrics=candidate.metrics,
         baselines=candidate.baselines,
+        temperature=candidate.temperature,
         gate=verdict,
         job=run.job,
         warnings=limit_warnings(warnings),

@@ -50,6 +50,7 @@ def build_manifest(
     baselines: Mapping[str, AnyBaseline],
     gate: GateReport,
     job: str | None,
+    temperature: float | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
@@ -72,6 +73,7 @@ def build_manifest(
         baselines=dict(baselines),
         gate=gate,
         warnings=warnings,
+        temperature=temperature,
         lineage=describe_lineage(recipe, splits.sha256, parent=gate.active_version, job=job),
     )
 

@@ -35,6 +35,7 @@ class Candidate:
         module: the model, in evaluation mode.
         predict: the model as a NumPy function.
         history: metrics of its epochs, first to last.
+        temperature: divisor of its logits, if there is one.
         metrics: evaluation on each split, by the name of the split.
         baselines: scores of simple models on the test rows, by name.
         skill: how much it improves on the naive baseline on the test rows, with the standard error.
@@ -46,6 +47,7 @@ class Candidate:
     metrics: Mapping[str, AnyEvaluation]
     baselines: Mapping[str, AnyBaseline]
     skill: Skill
+    temperature: float | None = None
 
 
 def measure_candidate(
@@ -81,7 +83,7 @@ def measure_candidate(
         report(Notice(message=fewer_rows))
     scores = baselines.score(splits.train, splits.test)
     skill = Skill(*mean_gain(predict, baselines.fit_naive(splits.train), splits.test), scores[task.naive], task.naive)
-    return Candidate(fitted.module, predict, fitted.history, metrics, scores, skill)
+    return Candidate(fitted.module, predict, fitted.history, metrics, scores, skill, fitted.temperature)
 
 
 def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:

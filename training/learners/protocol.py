@@ -60,11 +60,13 @@ class Fitted:
         history: metrics of the epochs, first to last; empty for a learner without epochs.
         held_out: answers by models of the same settings for rows that these were not fitted to, from
             cross-validation; None if the learner has none, where the validation rows are those.
+        temperature: divisor of the logits inside the module, if it has one.
     """
 
     module: nn.Module
     history: tuple[EpochMetrics, ...] = ()
     held_out: HeldOut | None = None
+    temperature: float | None = None
 
 
 class Learner(Protocol):
