@@ -51,7 +51,7 @@ def ranking_of(probabilities: Floats, y: Ints) -> Ranking | None:
     if not areas:
         return None
     error = math.sqrt(float(influence @ influence)) / len(areas)
-    return Ranking(float(np.mean(areas)), error, float(np.mean(precisions)))
+    return Ranking(min(1.0, float(np.mean(areas))), error, min(1.0, float(np.mean(precisions))))  # sums are rounded
 
 
 def _one_against_rest(probabilities: Floats, y: Ints) -> Iterator[tuple[npt.NDArray[np.bool_], Floats]]:

@@ -33,6 +33,15 @@ def test_the_error_of_several_classes_is_that_of_repeated_samples() -> None:
     assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.15)
 
 
+@pytest.mark.parametrize("rows", range(3, 40))
+def test_no_figure_is_rounded_beyond_1(rows: int) -> None:
+    y = np.arange(rows) % 3
+    found = ranking_of(np.eye(3)[y], y)
+
+    assert found is not None
+    assert (found.roc_auc, found.average_precision) == (1, 1)
+
+
 def test_a_class_without_rows_does_not_count() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
 
