@@ -102,6 +102,16 @@ def require_own_settings(learner: LearnerName, names: Iterable[str]) -> None:
             raise ValueError(f"settings of learner {learner!r}, which are {', '.join(own)}; {name!r} is for {others}")
 
 
+def require_held_out_rows(learner: LearnerName, validation_fraction: float) -> None:
+    """Check that there are rows on which a decision can be chosen; learners without validation rows have folds.
+
+    Raises:
+        ValueError: if there are none; says what was expected.
+    """
+    if "validation_fraction" in SETTINGS[learner] and not validation_fraction:
+        raise ValueError("a validation_fraction above 0 for a decision that maximises a figure")
+
+
 def require_validation_rows(patience: int, validation_fraction: float) -> None:
     """Check that early stopping has validation rows.
 

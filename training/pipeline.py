@@ -27,6 +27,7 @@ from training.data.dataset import Dataset
 from training.data.splits import Splits, load_splits
 from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
+from training.evaluation.decisions import choose_decision, require_fitting
 from training.evaluation.metrics import Split
 from training.evaluation.task import mean_gain, measure
 from training.learners.calibrated import fit_calibrated
@@ -90,8 +91,10 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
     fitted = fit_calibrated(settings, train, validation, report, make_probe(recipe, splits.test))
+    decision = choose_decision(recipe, fitted, report)
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
-    return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
+    rows: dict[Split, Dataset] = {"train": train, **held_out, "test": splits.test}
+    return measure_candidate(fitted, recipe, splits, rows, report, decision=decision)
 
 
 def measure_champion(
@@ -134,6 +137,7 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     gate.require_metric(recipe.gate, splits.train.task, recipe.model)
+    require_fitting(recipe.decision, splits.train.classes, recipe.model)
     report(Notice(message=_introduce(recipe, splits)))
     left_out = [
         f"{recipe.data.file}, column {column.name!r}: left out ({column.reason}), {column.detail}"
@@ -174,6 +178,7 @@ def _publish(
         metrics=candidate.metrics,
         baselines=candidate.baselines,
         temperature=candidate.temperature,
+        decision=candidate.decision,
         gate=verdict,
         job=run.job,
         warnings=limit_warnings(warnings),

@@ -69,7 +69,7 @@ def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -
         target=Target(name="species", missing=3),
         left_out=(LeftOut(name="id", reason="id", detail="'id' is different in each of 32 rows"),),
         golden=GoldenRows(features=rows, outputs=sample_manifest().golden.outputs),
-        decision=Decision(thresholds={"virginica": 0.3}),
+        decision=Decision(threshold=0.3, maximise="f1", rows=80),
         temperature=1.25,
         metrics={"test": EVALUATION.model_copy(update={"calibration_band": (0.0, 0.1), "roc_auc": 0.9})},
         conformal=Conformal(method="aps", scores=(0.1, 0.7)),

@@ -19,6 +19,7 @@ from modelstore import (
     MISSING_VALUES,
     AnyBaseline,
     AnyEvaluation,
+    Decision,
     GateReport,
     GoldenRows,
     Lineage,
@@ -51,6 +52,7 @@ def build_manifest(
     gate: GateReport,
     job: str | None,
     temperature: float | None = None,
+    decision: Decision | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
@@ -74,6 +76,7 @@ def build_manifest(
         gate=gate,
         warnings=warnings,
         temperature=temperature,
+        decision=decision,
         lineage=describe_lineage(recipe, splits.sha256, parent=gate.active_version, job=job),
     )
 

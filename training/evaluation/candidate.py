@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from modelstore import AnyBaseline, AnyEvaluation, EpochMetrics, Notice
+from modelstore import AnyBaseline, AnyEvaluation, Decision, EpochMetrics, Notice
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
@@ -36,6 +36,7 @@ class Candidate:
         predict: the model as a NumPy function.
         history: metrics of its epochs, first to last.
         temperature: divisor of its logits, if there is one.
+        decision: how it chooses a class, if not the most probable one.
         metrics: evaluation on each split, by the name of the split.
         baselines: scores of simple models on the test rows, by name.
         skill: how much it improves on the naive baseline on the test rows, with the standard error.
@@ -48,10 +49,17 @@ class Candidate:
     baselines: Mapping[str, AnyBaseline]
     skill: Skill
     temperature: float | None = None
+    decision: Decision | None = None
 
 
 def measure_candidate(
-    fitted: Fitted, recipe: Recipe, splits: Splits, rows: Mapping[Split, Dataset], report: Report
+    fitted: Fitted,
+    recipe: Recipe,
+    splits: Splits,
+    rows: Mapping[Split, Dataset],
+    report: Report,
+    *,
+    decision: Decision | None = None,
 ) -> Candidate:
     """Measure a trained model on every split, and report findings about its training.
 
@@ -61,6 +69,7 @@ def measure_candidate(
         splits: the training and the test split.
         rows: the rows of each split; those of the training split without the validation rows.
         report: receives notices and warnings.
+        decision: how it chooses a class, if not the most probable one.
 
     Raises:
         DatasetError: if a row overflows the network.
@@ -72,7 +81,8 @@ def measure_candidate(
         sizes = f"{len(splits.train):,} training and {len(splits.test):,} test rows"
         report(Notice(message=f"measuring the network on {sizes}"))
     metrics: dict[str, AnyEvaluation] = {
-        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name) for name, part in rows.items()
+        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
+        for name, part in rows.items()
     }
     settings = recipe.training
     require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if fitted.history else None)
@@ -83,7 +93,7 @@ def measure_candidate(
         report(Notice(message=fewer_rows))
     scores = baselines.score(splits.train, splits.test)
     skill = Skill(*mean_gain(predict, baselines.fit_naive(splits.train), splits.test), scores[task.naive], task.naive)
-    return Candidate(fitted.module, predict, fitted.history, metrics, scores, skill, fitted.temperature)
+    return Candidate(fitted.module, predict, fitted.history, metrics, scores, skill, fitted.temperature, decision)
 
 
 def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import ClassReport, Evaluation
+from modelstore import ClassReport, Decision, Evaluation
 from training.evaluation.calibration import bins_of, calibration_error, chance_limit
+from training.evaluation.decisions import labels
 from training.evaluation.ranking import ranking_of
 from training.evaluation.sampling import EvenRows
 
@@ -33,7 +34,9 @@ Pieces = Iterable[tuple[Answers, Any]]
 """Answers (n, ...) with their truths (n,), chunk by chunk."""
 
 
-def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Split) -> Evaluation:
+def evaluate(
+    probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Split, decision: Decision | None = None
+) -> Evaluation:
     """Measure probabilities against the truth.
 
     Args:
@@ -41,8 +44,10 @@ def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Sp
         y: true class indices, shape (N,), 0 to K - 1.
         classes: K class names.
         split: name of the split.
+        decision: how classes are chosen for the confusion matrix and what is computed from it; by default the most
+            probable ones, on which accuracy and calibration depend always.
     """
-    return evaluate_chunks(((probabilities[part], y[part]) for part in chunks(len(y))), classes, split)
+    return evaluate_chunks(((probabilities[part], y[part]) for part in chunks(len(y))), classes, split, decision)
 
 
 def chunks(rows: int) -> Iterator[slice]:
@@ -51,7 +56,9 @@ def chunks(rows: int) -> Iterator[slice]:
         yield slice(start, start + CHUNK_ROWS)
 
 
-def evaluate_chunks(pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, ...], split: Split) -> Evaluation:
+def evaluate_chunks(
+    pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, ...], split: Split, decision: Decision | None = None
+) -> Evaluation:
     """Measure probabilities given in pieces, each (n, K) with its true classes (n,); otherwise as `evaluate`.
 
     Calibration and order of the probabilities are those of evenly spread rows, all of them if there are at most
@@ -61,9 +68,8 @@ def evaluate_chunks(pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, .
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     spread = EvenRows(max(LEAST_SORTED_ROWS, MOST_SORTED // len(classes)))
     for probabilities, y in pieces:
-        winners = probabilities.argmax(axis=1)  # (n,)
-        confusion += confusion_matrix(winners, y, len(classes))
-        hits.add(winners == y)
+        confusion += confusion_matrix(labels(probabilities, decision), y, len(classes))
+        hits.add(probabilities.argmax(axis=1) == y)
         losses.add(row_losses(probabilities, y))
         distances.add(_squared_distances(probabilities, y))
         spread.add(np.column_stack((probabilities, y)))

@@ -15,8 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from modelstore import EpochMetrics, Evaluation
+from modelstore import Decision, EpochMetrics, Evaluation
 from training.data.dataset import Dataset
+from training.evaluation.decisions import labels
 from training.learners.protocol import Predict
 
 DPI = 120
@@ -73,7 +74,9 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
     return _png(figure)
 
 
-def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], title: str) -> bytes:
+def decision_boundary(
+    predict: Predict, rows: Dataset, units: Sequence[str], title: str, decision: Decision | None = None
+) -> bytes:
     """Draw the predicted class over the plane of two features, with the rows of one split on it.
 
     Args:
@@ -81,10 +84,11 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
         rows: rows of the split to show, of two numbers; a row with a gap is not shown.
         units: units of the two features, empty for pure numbers.
         title: title, which names the split.
+        decision: how the class is chosen, if it is not the most probable one.
     """
-    labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
-    figure, axes = _figure(title, labels[0], labels[1])
-    _shade(axes, predict, rows.x, len(rows.classes))
+    names = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
+    figure, axes = _figure(title, names[0], names[1])
+    _shade(axes, predict, rows.x, len(rows.classes), decision)
     shown = rows.rows(_spread(len(rows)))
     for number in range(len(rows.classes)):
         points = shown.x[shown.y == number].astype(np.float64)  # matplotlib computes in the type of its input
@@ -127,17 +131,20 @@ def _spread(rows: int) -> npt.NDArray[np.int64]:
     return np.linspace(0, rows - 1, min(rows, MAX_POINTS)).astype(np.int64)
 
 
-def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int) -> None:
-    """Shade the region of each predicted class; for two classes, also draw the line of equal probability."""
+def _shade(
+    axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int, decision: Decision | None
+) -> None:
+    """Shade the region of each chosen class; for two classes, also draw the line between them."""
     low, high = np.nanmin(x, axis=0).astype(np.float64), np.nanmax(x, axis=0).astype(np.float64)
     space = 0.06 * (high - low + np.finfo(np.float32).eps)
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
     grid = np.stack(np.meshgrid(first, second), axis=-1).clip(-LARGEST, LARGEST)  # (GRID, GRID, 2)
-    answers = predict(grid.reshape(-1, 2)).reshape(GRID_POINTS, GRID_POINTS, classes)
-    probabilities = np.nan_to_num(answers, nan=1 / classes)  # far from the rows, a network may overflow
+    answers = np.nan_to_num(predict(grid.reshape(-1, 2)), nan=1 / classes)  # far from the rows, a network may overflow
+    winner = labels(answers, decision).reshape(GRID_POINTS, GRID_POINTS)
+    probabilities = answers.reshape(GRID_POINTS, GRID_POINTS, classes)
     palette = ListedColormap([COLOURS[number % len(COLOURS)] for number in range(classes)])
     extent = (first[0], first[-1], second[0], second[-1])
-    winner, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
+    confidence = probabilities.max(axis=-1)
     strength = (0.1 + 0.35 * (confidence - 1 / classes) / (1 - 1 / classes)).clip(0, 1)
     axes.imshow(
         winner,
@@ -151,7 +158,9 @@ def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], class
         interpolation="nearest",
     )
     if classes == 2:
-        axes.contour(first, second, probabilities[..., 1], levels=[0.5], colors="black", linewidths=1.2)
+        line = decision.threshold if decision and decision.threshold is not None else 0.5
+        shown = probabilities[..., 1] if decision is None or decision.costs is None else winner
+        axes.contour(first, second, shown, levels=[line], colors="black", linewidths=1.2)
 
 
 def _scale(counts: npt.NDArray[np.int64]) -> float:

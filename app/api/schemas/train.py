@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import ColumnType, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
+from modelstore import ColumnType, DecisionPolicy, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
 from modelstore.data_options import RareClasses, Split
 from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
@@ -88,6 +88,7 @@ class JobInfo(JobBrief):
         left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
+        decision: how a class is chosen, if the request said it.
         log: last lines that its process wrote to standard error.
     """
 
@@ -100,6 +101,7 @@ class JobInfo(JobBrief):
     left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]
     warnings: tuple[str, ...]
+    decision: DecisionPolicy | None
     log: tuple[str, ...]
 
 
@@ -113,8 +115,9 @@ class JobList(BaseModel):
 def request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
-    split = schema.pop("$defs")["Split"]
-    schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    records = schema.pop("$defs")
+    for field, record in (("split", "Split"), ("decision", "DecisionPolicy")):
+        schema["properties"][field] = {"anyOf": [records[record], {"type": "null"}], "default": None}
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():
         without_null(field)
