@@ -70,6 +70,8 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         left_out=manifest.left_out if manifest else (),
         missing_values=manifest.missing_values if manifest else (),
         metrics=manifest.metrics if manifest else {},
+        decision=manifest.decision if manifest else None,
+        temperature=manifest.temperature if manifest else None,
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest, prefix) if manifest else None,
     )
@@ -186,6 +188,8 @@ def _manifest_fields(found: ModelVersion) -> dict[str, object]:
         "missing_values",
         "metrics",
         "baselines",
+        "decision",
+        "temperature",
         "gate",
         "warnings",
     )

@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import without_null
-from modelstore import AnyBaseline, AnyEvaluation, Feature, GateReport, LeftOut, Lineage, Manifest, Target, Task
+from modelstore import (
+    AnyBaseline,
+    AnyEvaluation,
+    Decision,
+    Feature,
+    GateReport,
+    LeftOut,
+    Lineage,
+    Manifest,
+    Target,
+    Task,
+)
 from modelstore.typical import RawValue, typical_row
 
 MAX_VERSION = 999_999_999
@@ -64,6 +75,8 @@ class ModelInfo(BaseModel):
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
+        decision: how the label is chosen, if it is not the most probable class.
+        temperature: divisor of the logits inside the model, if it was calibrated.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -83,6 +96,8 @@ class ModelInfo(BaseModel):
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
     metrics: dict[str, AnyEvaluation]
+    decision: Decision | None
+    temperature: float | None
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -107,6 +122,8 @@ class VersionInfo(BaseModel):
     missing_values: MissingValues = ()
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
+    decision: Decision | None = None
+    temperature: float | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
