@@ -21,10 +21,12 @@ from modelstore.predictions import MAX_ROWS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.errors import DatasetError
-from training.evaluation import metrics, plots
+from training.evaluation import metrics, plots, trust_plots
 from training.evaluation.decisions import labels
 from training.evaluation.metrics import NEIGHBOURS, Answers, Floats, Ints, Pieces, Split
 from training.learners.protocol import Predict, ProbedFigure
+
+MAX_DRAWN_ROWS = 100_000
 
 
 class Classification:
@@ -100,16 +102,23 @@ class Classification:
         *,
         decision: Decision | None = None,
     ) -> dict[str, Callable[[], bytes]]:
-        """Return the confusion matrix and, of two numbers, the decision boundary."""
+        """Return confusion matrix, reliability, the thresholds of two classes and the boundary of two numbers."""
         assert isinstance(measured, Evaluation)
         shown = f"{measured.rows} test rows"
+        some = test.rows(np.linspace(0, len(test) - 1, min(len(test), MAX_DRAWN_ROWS)).astype(np.int64))
         made: dict[str, Callable[[], bytes]] = {
-            "confusion.png": partial(plots.confusion_matrix, measured, f"{recipe.network}: {shown}")
+            "confusion.png": partial(plots.confusion_matrix, measured, f"{recipe.network}: {shown}"),
+            "reliability.png": lambda: trust_plots.reliability(predict(some.x), some.y, f"{recipe.network}: {shown}"),
         }
+        if len(test.classes) == 2 and len(np.unique(some.y)) == 2:
+            title = f"{recipe.network}: choosing a class, {shown}"
+            made["thresholds.png"] = lambda: trust_plots.thresholds(
+                predict(some.x)[:, 1], some.y, test.classes[1], title, decision
+            )
         if [column.type for column in test.columns] == ["numeric", "numeric"]:
             units = [recipe.data.units.get(name, "") for name in test.features]
-            title = f"{recipe.network}: decision boundary and {shown}"
-            made["boundary.png"] = partial(plots.decision_boundary, predict, test, units, title, decision)
+            name = f"{recipe.network}: decision boundary and {shown}"
+            made["boundary.png"] = partial(plots.decision_boundary, predict, test, units, name, decision)
         return made
 
 

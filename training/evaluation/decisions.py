@@ -43,6 +43,18 @@ def labels(probabilities: npt.NDArray[np.floating[Any]], decision: Decision | No
     return chosen
 
 
+def threshold_of(decision: Decision | None) -> float | None:
+    """Return the least probability of the second of two classes with which it is chosen; None if there is no such.
+
+    Source: Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, equation 2.
+    """
+    if decision is None or decision.costs is None:
+        return 0.5 if decision is None else decision.threshold
+    (right_no, false_alarm), (miss, right_yes) = decision.costs
+    regret = (false_alarm - right_no) + (miss - right_yes)
+    return (false_alarm - right_no) / regret if regret > 0 else None
+
+
 def require_fitting(policy: DecisionPolicy | None, classes: Sequence[str], recipe: str) -> None:
     """Check that a policy fits the classes of a recipe's data; a regression has none.
 

@@ -13,7 +13,7 @@ from modelstore.trust import Maximised
 from tests.training.samples import classified, clouds, recipe, run, write_csv
 from training.config.recipe import Recipe, parse_recipe
 from training.errors import RecipeError
-from training.evaluation.decisions import choose_decision, figure_of, labels, maximise, require_fitting
+from training.evaluation.decisions import choose_decision, figure_of, labels, maximise, require_fitting, threshold_of
 from training.learners.protocol import Fitted, HeldOut
 
 Case = tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]]]
@@ -54,6 +54,19 @@ def test_costs_choose_the_class_of_the_least_expected_cost() -> None:
     assert np.array_equal(
         labels(probabilities, Decision(costs=((0, 1, 1), (1, 0, 1), (1, 1, 0)))), probabilities.argmax(axis=1)
     )
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"), [(((0, 1), (9, 0)), 0.1), (((-5, 2), (3, -4)), 0.5), (((0, -1), (0, 0)), None)]
+)
+def test_costs_of_two_classes_have_a_threshold(costs: tuple[tuple[float, ...], ...], expected: float | None) -> None:
+    decision = Decision(costs=costs)
+    second = np.linspace(0, 1, 1001)
+
+    assert threshold_of(decision) == (expected and pytest.approx(expected))
+    if expected:
+        chosen = labels(np.column_stack((1 - second, second)), decision)
+        assert second[chosen == 1].min() == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.parametrize("figure", ["f1", "balanced_accuracy"])
