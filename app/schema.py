@@ -12,15 +12,25 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelstore import MISSING_VALUES, BooleanFeature, DatetimeFeature, Feature, Manifest, NumericFeature, Task
+from modelstore import (
+    MISSING_VALUES,
+    BooleanFeature,
+    DatetimeFeature,
+    Decision,
+    Feature,
+    Manifest,
+    NumericFeature,
+    Task,
+)
 from modelstore.reading import column_name, repeated
 
 Float32 = NDArray[np.float32]
+AnswerKind = Literal["classification", "regression", "decision"]
 
 EPOCH_DAY = date(1970, 1, 1).toordinal()  # days of a date are counted from here
 SECONDS_OF_A_DAY = 86_400
@@ -51,6 +61,8 @@ class ModelSchema:
         task: what the model answers: a class or a quantity.
         classes: class names in output order, length K; empty for a quantity.
         all_numbers: whether all features are numbers, so that a row of values is its own row of cells.
+        decision: how a class is chosen, where it is not the most probable one.
+        kind: what an answer holds; known in advance, so that requests need not look.
     """
 
     name: str
@@ -70,6 +82,8 @@ class ModelSchema:
     task: Task
     classes: tuple[str, ...]
     all_numbers: bool
+    decision: Decision | None
+    kind: AnswerKind
 
     @property
     def width(self) -> int:
@@ -120,6 +134,7 @@ class ModelSchema:
             missing_values=manifest.missing_values,
             strict=manifest.strict,
             ignored=[*ignored, manifest.target.name] if manifest.target else ignored,
+            decision=manifest.decision,
         )
 
     @classmethod
@@ -135,6 +150,7 @@ class ModelSchema:
         missing_values: Iterable[str] = MISSING_VALUES,
         strict: bool = False,
         ignored: Iterable[str] = (),
+        decision: Decision | None = None,
     ) -> Self:
         """Create a schema from described features; see the attributes."""
         features = tuple(feature.name for feature in types)
@@ -157,7 +173,14 @@ class ModelSchema:
             task=task,
             classes=tuple(classes),
             all_numbers=all(feature.type == "numeric" for feature in types),
+            decision=decision,
+            kind=answer_kind(task, decision),
         )
+
+
+def answer_kind(task: Task, decision: Decision | None) -> AnswerKind:
+    """Return what answers of a task hold, with a decision or without."""
+    return task if decision is None else "decision"
 
 
 def day_of(text: str) -> int:

@@ -49,6 +49,7 @@ from modelstore.predictions import Prediction, ValuePrediction, write_prediction
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, limit_warnings, to_line
 from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
+from modelstore.trust import Decision, DecisionPolicy
 from modelstore.versions import ModelVersion
 
 __all__ = [
@@ -69,6 +70,8 @@ __all__ = [
     "DatasetFault",
     "DatasetSummary",
     "DatetimeFeature",
+    "Decision",
+    "DecisionPolicy",
     "Dialect",
     "Distribution",
     "EpochMetrics",

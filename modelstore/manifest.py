@@ -158,6 +158,8 @@ class Manifest(Record):
         self.golden.require_shape(self.width, self.outputs)
         if self.signature != Signature.for_output(OUTPUTS[self.task], self.outputs, cells=self.width):
             raise ValueError(f"signature does not fit {self.width} cells and {self.outputs} outputs")
+        if self.decision and (problem := self.decision.misfit(len(self.classes))):
+            raise ValueError(f"the decision must have {problem}")
         _require_classifier(self) if self.task == "classification" else _require_regressor(self)
         return self
 

@@ -95,6 +95,7 @@ APP_OBJECTS = ("FastAPI", "CollectorRegistry", "Settings", "create_app")  # belo
 # Test files below tests/app, tests/training and tests/modelstore that mirror no module, and why.
 SCENARIOS = {
     "app/api/routes/test_oip_errors.py": "every error of the routes in oip.py and oip_infer.py, and hostile bodies",
+    "app/api/routes/test_predict_decided.py": "predict.py and oip_infer.py with a decision, of version or request",
     "app/api/routes/test_predict_typed.py": "predict.py and oip_infer.py with a feature of each type, both tasks",
     "app/inference/codecs/test_csv_tabs.py": "csv.py, read with tabs",
     "app/inference/codecs/test_json_blocks.py": "json.py and oip_blocks.py in blocks, held to readers of whole bodies",

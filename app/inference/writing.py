@@ -17,6 +17,7 @@ from app.inference.codecs.warnings import describe_warnings, refusal
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
+from app.schema import ModelSchema
 from app.telemetry.stage_timer import Stages
 
 # Numbered rows are written one by one, at some microseconds each.
@@ -41,6 +42,7 @@ class AnswerWriting:
         advice: ends the message about a bad row.
         deadline_ns: no computation starts after it.
         strict: refuse rows with unusual values, which are answered with a warning otherwise.
+        schema: the version's, with the decision that the request wants; None for the version's own.
     """
 
     plane: DataPlane
@@ -52,6 +54,7 @@ class AnswerWriting:
     advice: str = ""
     deadline_ns: int | None = None
     strict: bool = False
+    schema: ModelSchema | None = None
 
     @property
     def block_rows(self) -> int:
@@ -92,6 +95,8 @@ class AnswerWriting:
         """
         predictions = await self.plane.infer(self.model, block.x, self.deadline_ns)
         self.stages.record_compute(*predictions.batch.timing)
+        if self.schema is not None and self.schema is not self.model.schema:
+            predictions = predictions.under(self.schema)
         found = overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
         if self.strict:

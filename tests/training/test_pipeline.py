@@ -64,7 +64,7 @@ def test_the_first_version_of_a_job_with_its_permit_is_published_whole_and_activ
     assert (manifest.gate, manifest.lineage.job, manifest.lineage.parent) == (result.gate, "j7", None)
     assert {path.name for path in found.path.iterdir()} == {
         "model.pt", "manifest.json", "history.jsonl", "test_predictions.csv", "training_rows.bin",
-        "loss.png", "confusion.png",
+        "loss.png", "confusion.png", "reliability.png", "thresholds.png",
     }  # fmt: skip
 
 
@@ -355,6 +355,8 @@ def test_f6_a_picture_that_cannot_be_drawn_is_a_notice_and_the_version_is_publis
         "test_predictions.csv",
         "training_rows.bin",
         "loss.png",
+        "reliability.png",
+        "thresholds.png",
     }
 
 
@@ -375,7 +377,7 @@ def test_f6_classes_and_columns_with_dollars_and_values_near_the_largest_are_tra
     assert result.reason == "succeeded", result.detail
     assert not [event for event in events if isinstance(event, Notice) and "left out" in event.message]
     pictures = {path.name for path in repository(tmp_path).find("clouds", 1).path.glob("*.png")}
-    assert pictures == {"loss.png", "confusion.png", "boundary.png"}
+    assert pictures == {"loss.png", "confusion.png", "reliability.png", "thresholds.png", "boundary.png"}
 
 
 def test_a_longer_table_is_judged_by_the_rows_that_the_active_version_has_not_seen(tmp_path: Path) -> None:

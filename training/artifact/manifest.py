@@ -19,6 +19,7 @@ from modelstore import (
     MISSING_VALUES,
     AnyBaseline,
     AnyEvaluation,
+    Decision,
     GateReport,
     GoldenRows,
     LeaderBoard,
@@ -52,6 +53,8 @@ def build_manifest(
     gate: GateReport,
     job: str | None,
     leaders: LeaderBoard | None = None,
+    temperature: float | None = None,
+    decision: Decision | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
@@ -76,6 +79,8 @@ def build_manifest(
         leaders=leaders,
         gate=gate,
         warnings=warnings,
+        temperature=temperature,
+        decision=decision,
         lineage=describe_lineage(recipe, splits, parent=gate.active_version, job=job),
     )
 

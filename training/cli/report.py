@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -39,6 +39,8 @@ def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) ->
     figures = ", ".join(f"{metric.name} {metric.text}" for metric in evaluation.figures)
     console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
     if isinstance(evaluation, Evaluation):
+        for sentence in _certainty(evaluation):
+            console.print(sentence, highlight=False, soft_wrap=True)
         console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
 
@@ -157,6 +159,19 @@ def _column(test: AnyEvaluation | None) -> dict[str, str]:
     if test is None:
         return {}
     return {"rows": str(test.rows), **{metric.name: metric.text for metric in test.figures}}
+
+
+def _certainty(evaluation: Evaluation) -> Iterator[str]:
+    """Yield how far figures may be chance; old manifests do not say."""
+    if evaluation.intervals:
+        named = ((name.replace("_", " "), limits) for name, limits in evaluation.intervals.items())
+        yield "95 % intervals: " + ", ".join(f"{name} {shown(low)} to {shown(high)}" for name, (low, high) in named)
+    if evaluation.calibration_band:
+        error, most = evaluation.calibration_error, evaluation.calibration_band[1]
+        if error <= most:
+            yield f"calibration: cannot be told from a calibrated one, whose error is up to {shown(most)} by chance"
+        else:
+            yield f"calibration: the probabilities are off, as the error of a calibrated one is at most {shown(most)}"
 
 
 def _per_class(evaluation: Evaluation) -> Table:

@@ -161,6 +161,7 @@ COMPONENTS: Document = {
             "label": {"type": "string"},
             "probability": {"type": "number", "minimum": 0, "maximum": 1},
             "probabilities": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
+            "decision": {"type": "string", "description": "what chose the label, if it is not the most probable class"},
         },
     },
     "PredictAnswer": {

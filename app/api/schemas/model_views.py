@@ -73,6 +73,8 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         dialects=manifest.lineage.dialects if manifest else {},
         metrics=manifest.metrics if manifest else {},
         leaders=manifest.leaders if manifest else None,
+        decision=manifest.decision if manifest else None,
+        temperature=manifest.temperature if manifest else None,
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest, prefix) if manifest else None,
     )
@@ -191,6 +193,8 @@ def _manifest_fields(found: ModelVersion) -> dict[str, object]:
         "metrics",
         "baselines",
         "leaders",
+        "decision",
+        "temperature",
         "gate",
         "warnings",
     )

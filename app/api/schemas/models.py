@@ -14,6 +14,7 @@ from app.api.schemas.common import without_null
 from modelstore import (
     AnyBaseline,
     AnyEvaluation,
+    Decision,
     Dialect,
     Feature,
     GateReport,
@@ -79,6 +80,8 @@ class ModelInfo(BaseModel):
         strict: whether rows with unusual values are refused, unless a request says otherwise.
         dialects: how each file of its training is written, by file name.
         leaders: the serving version beside its members and baselines on the same test rows.
+        decision: how the label is chosen, if it is not the most probable class.
+        temperature: divisor of the logits inside the model, if it was calibrated.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -101,6 +104,8 @@ class ModelInfo(BaseModel):
     dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
     leaders: LeaderBoard | None
+    decision: Decision | None
+    temperature: float | None
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -127,6 +132,8 @@ class VersionInfo(BaseModel):
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
     leaders: LeaderBoard | None = None
+    decision: Decision | None = None
+    temperature: float | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
@@ -141,6 +148,9 @@ class Figures(BaseModel):
     log_loss: float
     brier: float
     calibration_error: float
+    calibration_band: tuple[float, float] | None = None
+    roc_auc: float | None = None
+    average_precision: float | None = None
 
 
 class ValueFigures(BaseModel):

@@ -9,7 +9,18 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import ColumnType, Dialect, EpochMetrics, GateReport, LeaderBoard, LeftOut, Notice, Overrides, Task
+from modelstore import (
+    ColumnType,
+    DecisionPolicy,
+    Dialect,
+    EpochMetrics,
+    GateReport,
+    LeaderBoard,
+    LeftOut,
+    Notice,
+    Overrides,
+    Task,
+)
 from modelstore.data_options import RareClasses, Split
 from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
@@ -93,6 +104,7 @@ class JobInfo(JobBrief):
         metrics: metrics of the published version on each split.
         leaders: the published version beside its members and baselines on the same test rows.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
+        decision: how a class is chosen, if the request said it.
         log: last lines that its process wrote to standard error.
     """
 
@@ -109,6 +121,7 @@ class JobInfo(JobBrief):
     metrics: dict[str, AnyEvaluation]
     leaders: LeaderBoard | None
     warnings: tuple[str, ...]
+    decision: DecisionPolicy | None
     log: tuple[str, ...]
 
 
@@ -122,8 +135,9 @@ class JobList(BaseModel):
 def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
-    split = schema.pop("$defs")["Split"]
-    schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    records = schema.pop("$defs")
+    for field, record in (("split", "Split"), ("decision", "DecisionPolicy")):
+        schema["properties"][field] = {"anyOf": [records[record], {"type": "null"}], "default": None}
     types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
     [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()

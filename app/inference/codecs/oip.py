@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from app.errors import InvalidInput, MalformedBody
+from app.inference.choice import Override
 from app.inference.codecs import strict_json
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.oip_fields import (
@@ -22,6 +23,7 @@ from app.inference.codecs.oip_fields import (
     read_id,
     read_number,
     read_objects,
+    read_override,
     read_parameters,
     read_shape,
     read_text,
@@ -83,6 +85,7 @@ class InferRequest:
         outputs: the requested outputs in the order of the answer; empty for all that the model has.
         binary: whether outputs that are not requested by name are sent as binary data.
         strict: whether rows with unusual values are refused; None as the version says.
+        override: the decision that is wanted in place of the version's own.
         timeout_us: how long the request may wait for its computation, from its arrival; 0 for no limit.
     """
 
@@ -92,6 +95,7 @@ class InferRequest:
     timeout_us: int = 0
     binary: bool = False
     strict: bool | None = None
+    override: Override | None = None
 
     def outputs_for(self, schema: ModelSchema) -> tuple[Output, ...]:
         """Return the outputs of the answer.
@@ -173,6 +177,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
         timeout_us=read_number(parameters, "timeout"),
         binary=wants_binary,
         strict=read_flag(parameters, "strict", default=False) if "strict" in parameters else None,
+        override=read_override(parameters),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import orjson
 
+from app.inference.choice import Override
 from app.inference.codecs import oip_blocks
 from app.inference.codecs.blocks import Envelope
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
@@ -46,6 +47,11 @@ class OipReader:
     def strict(self) -> bool | None:
         """Return whether rows with unusual values are refused; None if the request does not say."""
         return self._request.strict if self._strict is None else self._strict
+
+    @property
+    def override(self) -> Override | None:
+        """Return the decision that the request wants in place of the version's own."""
+        return self._request.override
 
     @property
     def deadline_ns(self) -> int | None:
