@@ -44,6 +44,8 @@ class ModelSchema:
         may_lack: cells that get no warning if they are NaN, shape (W,).
         takes_missing: whether a row may lack values; those of format 1 may not.
         missing_values: texts that stand for a missing value.
+        optional: names of the features that a request need not name; their values are missing then.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         ignored: names of columns that a request may carry though the model does not use them: those that were left out
             in training, and the target.
         task: what the model answers: a class or a quantity.
@@ -62,6 +64,8 @@ class ModelSchema:
     may_lack: NDArray[np.bool_]
     takes_missing: bool
     missing_values: frozenset[str]
+    optional: frozenset[str]
+    strict: bool
     ignored: frozenset[str]
     task: Task
     classes: tuple[str, ...]
@@ -114,6 +118,7 @@ class ModelSchema:
             task=manifest.task,
             takes_missing=manifest.takes_missing,
             missing_values=manifest.missing_values,
+            strict=manifest.strict,
             ignored=[*ignored, manifest.target.name] if manifest.target else ignored,
         )
 
@@ -128,6 +133,7 @@ class ModelSchema:
         task: Task = "classification",
         takes_missing: bool = True,
         missing_values: Iterable[str] = MISSING_VALUES,
+        strict: bool = False,
         ignored: Iterable[str] = (),
     ) -> Self:
         """Create a schema from described features; see the attributes."""
@@ -145,6 +151,8 @@ class ModelSchema:
             may_lack=np.array([may_lack for _, _, may_lack in limits]),
             takes_missing=takes_missing,
             missing_values=frozenset(missing_values),
+            optional=frozenset(feature.name for feature in types if takes_missing and not feature.required),
+            strict=strict,
             ignored=frozenset(map(column_name, ignored)) - set(features),
             task=task,
             classes=tuple(classes),

@@ -40,6 +40,7 @@ from modelstore.features import (
     Task,
 )
 from modelstore.golden import MIN_GOLDEN_ROWS, GoldenRows, golden_row_limits
+from modelstore.leaders import Leader, LeaderBoard
 from modelstore.manifest import Activation, GateReport, Lineage, Manifest, Signature, TensorSpec
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
@@ -80,6 +81,8 @@ __all__ = [
     "InvalidKey",
     "InvalidName",
     "JobResult",
+    "Leader",
+    "LeaderBoard",
     "LeftOut",
     "Lineage",
     "Manifest",

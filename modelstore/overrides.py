@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
 from modelstore.records import Record
 
-LearnerName = Literal["mlp", "linear", "trees"]
+LearnerName = Literal["auto", "mlp", "linear", "realmlp", "trees"]
 BudgetS = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -32,7 +32,13 @@ _NETWORK = (
     *("hidden", "dropout", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "patience"),
     *("class_weights", "validation_fraction"),
 )
-SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {"mlp": _NETWORK, "linear": (), "trees": ("validation_fraction",)}
+SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {
+    "auto": ("budget_s",),
+    "mlp": _NETWORK,
+    "linear": (),
+    "realmlp": ("budget_s", "validation_fraction"),
+    "trees": ("validation_fraction",),
+}
 """The settings of each learner, beside `learner` and `seed`, which all have."""
 
 
@@ -41,6 +47,7 @@ class Overrides(Record):
 
     Attributes:
         learner: what is fitted; with another learner than the recipe's, the recipe's settings do not count.
+        budget_s: seconds that the training may take; by default they follow the number of rows.
         hidden: width of each hidden layer, first to last; () is logistic regression.
         dropout: probability of dropping an activation of the last hidden layer.
         epochs: passes over the training rows.
@@ -55,6 +62,7 @@ class Overrides(Record):
     """
 
     learner: LearnerName | None = None
+    budget_s: BudgetS | None = None
     hidden: Hidden | None = None
     dropout: Dropout | None = None
     epochs: Epochs | None = None

@@ -7,6 +7,7 @@ import pytest
 from app.runtime.load import try_out
 from app.runtime.verify import torchscript_scan
 from modelstore import GateReport, Manifest, Target
+from tests.training.learners.auto.fakes import BlendLearner
 from tests.training.samples import ignore, recipe, settings, typed
 from training.artifact.manifest import build_manifest, golden_rows
 from training.artifact.torchscript import to_torchscript
@@ -18,7 +19,15 @@ from training.learners.protocol import Learner, predictor
 from training.learners.trees.boosting import TreesLearner
 
 
-@pytest.mark.parametrize("learner", [MLPLearner(settings(epochs=100)), TreesLearner(TrainingSettings(learner="trees"))])
+@pytest.mark.parametrize(
+    "learner",
+    [
+        MLPLearner(settings(epochs=100)),
+        TreesLearner(TrainingSettings(learner="trees")),
+        BlendLearner(TrainingSettings()),
+    ],
+    ids=["mlp", "trees", "blend"],
+)
 def test_a_typed_model_is_admitted_and_answers_its_golden_rows(learner: Learner) -> None:
     train, test = typed(400), typed(100, seed=1)
     module = learner.fit(train, test, ignore).module

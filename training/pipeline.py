@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from modelstore import (
     GateReport,
@@ -52,13 +54,14 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     """Train, measure, publish and, if the gate passes, activate.
 
     Nothing is published unless the result names a version. An unexpected error is logged with its traceback.
-    A training has its own process: torch is set to one thread, which is fastest for small batches and makes the weights
-    independent of the number of cores.
+    A training has its own process: torch and BLAS are set to one thread, which is fastest for small batches, and makes
+    the weights independent of the number of cores.
 
     Raises:
         Exception: any exception of `report`, which ends the training.
     """
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")  # its threads wait for each other: scikit-learn's linear models crawl
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
@@ -90,9 +93,11 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(train, validation, report, make_probe(recipe, splits.test))
-    held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
-    return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
+    started_s = time.monotonic()
+    fitted = learner_for(settings, splits.way).fit(train, validation, report, make_probe(recipe, splits.test))
+    train_s = time.monotonic() - started_s
+    rows: dict[Split, Dataset] = {"train": train, **({"validation": validation} if validation else {})}
+    return measure_candidate(fitted, recipe, splits, {**rows, "test": splits.test}, report, train_s=train_s)
 
 
 def measure_champion(
@@ -177,6 +182,7 @@ def _publish(
         golden=golden_rows(candidate.predict, splits.train, splits.test),
         metrics=candidate.metrics,
         baselines=candidate.baselines,
+        leaders=candidate.leaders,
         gate=verdict,
         job=run.job,
         warnings=limit_warnings(warnings),
@@ -195,6 +201,7 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
         version=published.version,
         gate=verdict,
         metrics=dict(candidate.metrics),
+        leaders=candidate.leaders,
     )
     if not verdict.passed:
         answers = run.repository.active(published.name) is None

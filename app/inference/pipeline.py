@@ -6,6 +6,7 @@ know HTTP or the store.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from app.errors import InvalidInput
 from app.inference.batch_predictions import batch_of
 from app.inference.batcher import Done, Entry
 from app.inference.codecs import json as json_codec
@@ -122,9 +124,8 @@ class Pipeline:
         with self._plane.stages(name if version is None else None) as stages:
             model, blocks = await self._documents.read(stages, reader, name, version)
             writer = make_writer(model.schema)
-            writing = AnswerWriting(
-                self._plane, model, stages, writer, deadline_ns=reader.deadline_ns, strict=reader.strict
-            )
+            strict = model.schema.strict if reader.strict is None else reader.strict
+            writing = AnswerWriting(self._plane, model, stages, writer, deadline_ns=reader.deadline_ns, strict=strict)
             return writer, await writing.collect(blocks)
 
     async def answer_whole(self, request: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, list[bytes], int]:
@@ -160,7 +161,8 @@ class Pipeline:
         for _ in range(WARM_UPS):
             x = json_codec.read_rows(json_codec.read_request(body), schema)
             predictions = Predictions(batch_of(schema, x, model.infer(x)), 0, len(x))
-            write_answer(predictions)
+            with contextlib.suppress(InvalidInput):  # a strict version refuses a row without values
+                write_answer(predictions)
             for binary in (False, True):
                 reader = OipReader(example_body(schema, row, binary=binary), arrived_ns=0)
                 reader.parse(1)
@@ -177,7 +179,7 @@ class Pipeline:
         reader, writer = request.reader(model.schema, request.options), request.writer(model.schema, request.options)
         skip = writer if request.options.skip else None
         advice = f". {model.schema.expectation}"
-        strict = request.options.strict
+        strict = model.schema.strict if request.options.strict is None else request.options.strict
         writing = AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice, strict=strict)
         return writing, reader, writer
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from app.context import reserve
-from app.errors import MAX_PROBLEMS, InvalidInput, Problem, ServingError
+from app.errors import MAX_PROBLEMS, Problem, ServingError
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
-from app.inference.codecs.warnings import describe_warnings
+from app.inference.codecs.warnings import describe_warnings, refusal
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
@@ -99,7 +99,7 @@ class AnswerWriting:
         if self.skip is not None:
             text = _write_numbered(self.skip, predictions, block)
         elif block.bad:
-            raise self._refusal(tuple(block.bad.values()))
+            raise refusal(tuple(block.bad.values()), self.unit, self.advice)
         elif predictions.rows <= self.writer.block_rows:
             text = self.writer.rows(predictions)
         else:
@@ -115,12 +115,6 @@ class AnswerWriting:
             await asyncio.sleep(0)  # other requests run
             self.stages.resume()
         return b"".join(texts)
-
-    def _refusal(self, problems: tuple[Problem, ...]) -> InvalidInput:
-        """Return the error for bad rows; names the line or row, and the column."""
-        first = problems[0]
-        where = f", column {first.feature!r}" if first.feature else ""
-        return InvalidInput(f"{self.unit} {first.row}{where}: {first.problem}{self.advice}", problems)
 
 
 async def stream_answer(

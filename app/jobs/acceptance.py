@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # requests validated at a time: their threads delay the event loop, and so predictions
-# The default learner for a table without a recipe; of an MLP, the least patience and validation rows that it has.
-SETTINGS_OF_DATA: tuple[LearnerName, int, float] = ("mlp", 1, 0.01)
+# The default learner for a table without a recipe; the least patience and validation rows that an MLP has there.
+SETTINGS_OF_DATA: tuple[LearnerName, int, float] = ("auto", 1, 0.01)
 TURN_DEADLINE_S = 5.0  # longest wait of further requests
 _LEARNER: TypeAdapter[LearnerName] = TypeAdapter(LearnerName)
 

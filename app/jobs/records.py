@@ -100,11 +100,12 @@ class TrainingJob:
         data_sha256: of the data set's file when the job was accepted.
         dialect: how that file is written, as it was said when it was sent.
         features: columns to learn from that the request named; None if it named none.
-        options: types of columns, task, split, rare classes and missing values.
+        options: options of the data, as the request gave them.
         left_out: columns that the training will leave out, as far as the inspection of the data set tells.
         overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
-        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` while the training gets no processor.
+        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` before the first, of a learner without
+            epochs, and while the training gets no processor.
         result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
         queue_position: 1 for the next job to run; None unless queued.

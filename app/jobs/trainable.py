@@ -42,8 +42,8 @@ def check_settings(
     Args:
         overrides: what the request changes.
         learner: what holds without them.
-        patience: likewise.
-        validation_fraction: likewise.
+        patience: likewise, of an MLP.
+        validation_fraction: likewise, of an MLP.
 
     Raises:
         InvalidInput: naming the field.
@@ -54,7 +54,7 @@ def check_settings(
             require_own_settings(chosen, [name])
         except ValueError as error:
             raise _wrong(f"overrides.{name}", f"must be one of the {error}") from error
-    if chosen != learner:
+    if chosen != "mlp":
         patience, validation_fraction = 0, 0.0
     try:
         require_validation_rows(
@@ -94,6 +94,7 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     target = _require(columns, "target", request.target)
     features = _features(request, columns)
     _check_types(request, columns, features)
+    _check_optional(request, columns, features)
     _check_split(request, columns)
     _check_target(request, columns[target])
     left_out = _left_out(request, columns, features)
@@ -129,6 +130,14 @@ def _check_types(request: TrainingRequest, columns: Columns, features: Sequence[
         if kind == "numeric" and _is_text(columns[name]) and request.missing_values is None:
             problem = f"says that column {name!r} is numeric, but it has other texts; are some `missing_values`?"
             raise _wrong("types", problem)
+
+
+def _check_optional(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> None:
+    used = set(features)
+    for place, name in enumerate(request.optional):
+        _require(columns, field := f"optional.{place}", name)
+        if name not in used:
+            raise _wrong(field, "is not among the features, so requests need not name it")
 
 
 def _check_split(request: TrainingRequest, columns: Columns) -> None:

@@ -81,7 +81,7 @@ FAMILIES = {
     ),
     "tabserve_unusual_values_total": Family(
         "counter",
-        "Values of requests that were missing, or never seen in training, by column.",
+        "Values of requests that were missing, or not among the categories of training (unseen), by column.",
         ("model", "version", "feature", "value"),
     ),
     "tabserve_predicted_value_mean": Family(

@@ -13,6 +13,7 @@ from modelstore.overrides import SETTINGS, LearnerName, require_own_settings
 
 LARGEST = {
     "learner": "mlp",
+    "budget_s": 86_400,
     "hidden": [4096] * 8,
     "dropout": 0.999,
     "epochs": 100_000,
@@ -28,6 +29,7 @@ LARGEST = {
 }
 SMALLEST = {
     "learner": "linear",
+    "budget_s": 1,
     "hidden": [],
     "dropout": 0,
     "epochs": 1,

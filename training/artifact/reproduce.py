@@ -61,7 +61,7 @@ def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | Non
         report(Notice(level="warning", message=sentence))
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(train, validation, report)
+    fitted = learner_for(settings, splits.way).fit(train, validation, report)
     return differences(stored, fitted.module.state_dict())
 
 

@@ -13,6 +13,7 @@ from modelstore import (
     AnyEvaluation,
     BrokenVersion,
     Evaluation,
+    Leader,
     Manifest,
     ModelRepository,
     ModelVersion,
@@ -42,13 +43,30 @@ def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) ->
 
 
 def print_comparison(console: Console, manifest: Manifest) -> None:
-    """Print test metrics of the network and the baselines side by side."""
-    test = manifest.metrics["test"]
-    table = _table(f"beside it, on the same {test.rows} rows", "method", *(metric.name for metric in test.headline))
-    scores: dict[str, AnyEvaluation | AnyBaseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
-    for name, score in scores.items():
-        table.add_row(name, *(metric.text for metric in score.headline))
+    """Print the leader board or, of a version that has none, test metrics of the model and the baselines."""
+    test, board = manifest.metrics["test"], manifest.leaders
+    names = [metric.name for metric in test.headline]
+    if board is None:
+        table = _table(f"on the same {test.rows} test rows", "method", *names)
+        scores: dict[str, AnyEvaluation | AnyBaseline] = {"this model": test, **manifest.baselines}
+        for name, score in scores.items():
+            table.add_row(name, *(metric.text for metric in score.headline))
+        console.print(table, markup=False)
+        return
+    columns = (*names, "±", "weight", "trained, s", "a row, µs")
+    table = _table(f"on the same {board.rows} test rows, the best first", "method", *columns)
+    for leader in board.leaders:
+        table.add_row(*_leader_cells(leader))
     console.print(table, markup=False)
+    console.print(board.conclusion, highlight=False, soft_wrap=True, markup=False)
+
+
+def _leader_cells(leader: Leader) -> tuple[str, ...]:
+    name = "this model" if leader.role == "model" else leader.name
+    figures = (metric.text for metric in leader.figures.headline)
+    error = "" if leader.error is None else shown(leader.error)
+    weight = "" if leader.weight is None else f"{leader.weight:.2f}"
+    return name, *figures, error, weight, f"{leader.train_s:.1f}", f"{leader.row_us:,.0f}"
 
 
 def print_versions(console: Console, repository: ModelRepository) -> None:

@@ -17,6 +17,7 @@ from modelstore import DataOptions, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
     BatchSize,
+    BudgetS,
     ClassWeights,
     Dropout,
     Epochs,
@@ -83,6 +84,8 @@ class DataSource(DataOptions):
             raise ValueError("classes with at least two different names, or none")
         if self.target in self.features or len(set(self.features)) != len(self.features):
             raise ValueError("features that differ from each other and from the target")
+        if self.target in self.optional:
+            raise ValueError("optional columns without the target, which no request needs")
         return self
 
 
@@ -93,6 +96,7 @@ class TrainingSettings(Record):
     """
 
     learner: LearnerName = "mlp"
+    budget_s: BudgetS | None = None
     hidden: Hidden = (64, 32)
     dropout: Dropout = 0.0
     epochs: Epochs = 100

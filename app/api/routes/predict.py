@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.api.accept import choose_type
@@ -15,7 +15,7 @@ from app.api.errors import UnsupportedContentType
 from app.api.faults import invalid_input
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
-from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
+from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body, without_null
 from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.json import CONTENT_TYPE as JSON
@@ -36,14 +36,15 @@ class PredictQuery(BaseModel, extra="forbid"):
     Attributes:
         layout: layout of a JSON response: one object per row, or columns, which are much smaller.
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
-        strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning.
+        strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning; by
+            default as the version says.
         on_error: for bodies in streaming formats: end the response at a bad row, or put its error in its place.
     """
 
     layout: Literal["rows", "columns"] = "rows"
     ignore_extra: bool = False
     on_error: Literal["fail", "skip"] = "fail"
-    strict: bool = False
+    strict: Annotated[bool | None, Field(json_schema_extra=without_null)] = None
 
 
 class Negotiation:

@@ -69,8 +69,10 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         features=manifest.features if manifest else (),
         left_out=manifest.left_out if manifest else (),
         missing_values=manifest.missing_values if manifest else (),
+        strict=manifest.strict if manifest else False,
         dialects=manifest.lineage.dialects if manifest else {},
         metrics=manifest.metrics if manifest else {},
+        leaders=manifest.leaders if manifest else None,
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest, prefix) if manifest else None,
     )
@@ -185,8 +187,10 @@ def _manifest_fields(found: ModelVersion) -> dict[str, object]:
         "features",
         "left_out",
         "missing_values",
+        "strict",
         "metrics",
         "baselines",
+        "leaders",
         "gate",
         "warnings",
     )

@@ -17,6 +17,7 @@ from modelstore import (
     Dialect,
     Feature,
     GateReport,
+    LeaderBoard,
     LeftOut,
     Lineage,
     Manifest,
@@ -75,7 +76,9 @@ class ModelInfo(BaseModel):
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         dialects: how each file of its training is written, by file name.
+        leaders: the serving version beside its members and baselines on the same test rows.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -94,8 +97,10 @@ class ModelInfo(BaseModel):
     features: tuple[Feature, ...]
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
+    strict: bool
     dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
+    leaders: LeaderBoard | None
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -118,8 +123,10 @@ class VersionInfo(BaseModel):
     features: tuple[Feature, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: MissingValues = ()
+    strict: bool = False
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
+    leaders: LeaderBoard | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None

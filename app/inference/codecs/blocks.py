@@ -89,8 +89,8 @@ class DocumentReader(Protocol):
     """Whether all rows are computed together and count as one request in the statistics."""
 
     @property
-    def strict(self) -> bool:
-        """Return whether rows with unusual values are refused, once the document was read."""
+    def strict(self) -> bool | None:
+        """Return whether rows with unusual values are refused, once the document was read; None as the version says."""
         ...
 
     @property

@@ -27,12 +27,12 @@ class BulkOptions:
     Attributes:
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
         skip: answer a bad row, in its place, with the problem, instead of ending the answer.
-        strict: refuse a row that would be answered with a warning.
+        strict: refuse a row that would be answered with a warning; None as the version says.
     """
 
     ignore_extra: bool = False
     skip: bool = False
-    strict: bool = False
+    strict: bool | None = None
 
 
 Readers = Mapping[str, Callable[[ModelSchema, BulkOptions], BlockReader]]

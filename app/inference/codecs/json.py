@@ -106,7 +106,7 @@ class JsonReader:
     is_one_computation = False
     deadline_ns = None
 
-    def __init__(self, body: bytes, *, ignore_extra: bool = False, strict: bool = False) -> None:
+    def __init__(self, body: bytes, *, ignore_extra: bool = False, strict: bool | None = None) -> None:
         self.strict = strict
         self.size_bytes = len(body)
         self.has_steps = len(body) > BLOCK_BYTES

@@ -13,7 +13,7 @@ import orjson
 from app.errors import Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
-from app.inference.codecs.warnings import Warnings
+from app.inference.codecs.warnings import Warnings, describe_warnings, refusal
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
 
@@ -150,9 +150,15 @@ def _one_row(schema: ModelSchema) -> list[bytes]:
 
 
 def write_answer(predictions: Predictions) -> bytes:
-    """Return the whole JSON answer to one small request."""
+    """Return the whole JSON answer to one small request, which does not say whether it takes unusual values.
+
+    Raises:
+        InvalidInput: if the version is strict and a row has such a value.
+    """
     batch = predictions.batch
     if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
         return batch.fill(_one_row(batch.schema), predictions.start)
+    if batch.schema.strict and (unusual := describe_warnings(predictions, int)):
+        raise refusal(tuple(unusual.values()))
     writer = RowsWriter(predictions.schema)
     return b"".join((writer.head(), writer.rows(predictions), writer.tail()))

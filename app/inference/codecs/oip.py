@@ -82,7 +82,7 @@ class InferRequest:
     Attributes:
         outputs: the requested outputs in the order of the answer; empty for all that the model has.
         binary: whether outputs that are not requested by name are sent as binary data.
-        strict: whether rows with unusual values are refused.
+        strict: whether rows with unusual values are refused; None as the version says.
         timeout_us: how long the request may wait for its computation, from its arrival; 0 for no limit.
     """
 
@@ -91,7 +91,7 @@ class InferRequest:
     outputs: tuple[Output, ...]
     timeout_us: int = 0
     binary: bool = False
-    strict: bool = False
+    strict: bool | None = None
 
     def outputs_for(self, schema: ModelSchema) -> tuple[Output, ...]:
         """Return the outputs of the answer.
@@ -172,7 +172,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
         outputs=_outputs(read_objects(document, "outputs"), binary=wants_binary),
         timeout_us=read_number(parameters, "timeout"),
         binary=wants_binary,
-        strict=read_flag(parameters, "strict", default=False),
+        strict=read_flag(parameters, "strict", default=False) if "strict" in parameters else None,
     )
 
 

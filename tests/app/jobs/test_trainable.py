@@ -109,6 +109,13 @@ WRONG = {
         "types",
         "column 'city' is numeric, but it has other",
     ),
+    "optional is no column": ({**LEARNT, "optional": ("city", "agee")}, "optional.1", "perhaps 'age' is meant"),
+    "optional is not learnt from": (
+        {**LEARNT, "features": ("age",), "optional": ("months",)},
+        "optional.0",
+        "is not among the features",
+    ),
+    "target is optional": ({**LEARNT, "optional": ("churned",)}, "optional.0", "is not among the features"),
     "split by no column": ({**LEARNT, "split": Split(time="moths")}, "split.time", "perhaps 'months' is meant"),
     "split by the target": ({**LEARNT, "split": Split(group="churned")}, "split.group", "is the target"),
     "quantity of text": ({**LEARNT, "task": "regression"}, "task", "the target has texts that are no numbers"),

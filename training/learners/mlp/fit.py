@@ -7,14 +7,11 @@ not know files, data sources or the console.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.mlp.batches import Batches
@@ -24,11 +21,10 @@ from training.learners.mlp.network import MLP
 from training.learners.mlp.objectives import Objective, objective_for
 from training.learners.mlp.optimizers import optimizer_for
 from training.learners.mlp.schedules import rates
+from training.learners.progress import EpochProgress
 from training.learners.protocol import Fitted, Probe, Report, predictor
 from training.preprocessing.categories import teach_other
 from training.preprocessing.encoder import Encoder, fit_encoder
-
-REPORT_S = 2.0
 
 
 class MLPLearner:
@@ -38,8 +34,9 @@ class MLPLearner:
     loss, and the weights of the best epoch are restored.
     """
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: TrainingSettings, encoder: Encoder | None = None) -> None:
+        """Create the learner; without an encoder, it fits one to the training rows."""
+        self._settings, self._encoder = settings, encoder
 
     @torch.inference_mode()
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
@@ -47,13 +44,14 @@ class MLPLearner:
         settings, history = self._settings, []
         report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
         objective = objective_for(train, settings)
-        encoder, module, model = _initialise(train, objective, settings)
+        encoder = self._encoder or torch.inference_mode(mode=False)(fit_encoder)(train)
+        module, model = _initialise(encoder, len(train.classes), objective, settings)
         rows = replace(objective.prepare(train), x=teach_other(train.columns, train.x, settings.seed))
         batches = Batches(rows, encoder, objective.weights, settings.batch_size, settings.seed)
         held_out = Batches(objective.prepare(validation), encoder, objective.weights) if validation else None
         optimizer, schedule = optimizer_for(model.parameters, settings), rates(settings)
         best = _BestEpoch(model.parameters, settings.patience if validation else 0)
-        progress, rate = _Progress(settings.epochs, len(train), report), next(schedule)
+        progress, rate = EpochProgress(settings.epochs, len(train), report), next(schedule)
 
         for epoch in range(1, settings.epochs + 1):
             progress.start(epoch)
@@ -89,14 +87,15 @@ class MLPLearner:
 
 
 @torch.inference_mode(mode=False)  # the module outlives the training
-def _initialise(train: Dataset, objective: Objective, settings: TrainingSettings) -> tuple[Encoder, nn.Module, FlatMLP]:
-    """Return the fitted encoder, the module with initial weights, and its network in the flat form for training."""
-    encoder = fit_encoder(train)
+def _initialise(
+    encoder: Encoder, classes: int, objective: Objective, settings: TrainingSettings
+) -> tuple[nn.Module, FlatMLP]:
+    """Return the module with initial weights, and its network in the flat form for training."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
-        net = MLP(encoder.width, len(train.classes), settings.hidden, settings.dropout)
+        net = MLP(encoder.width, classes, settings.hidden, settings.dropout)
         for_dropout = torch.Generator().set_state(torch.default_generator.get_state())
-    return encoder, objective.module(encoder, net), FlatMLP(net, settings.dropout, for_dropout, objective.loss)
+    return objective.module(encoder, net), FlatMLP(net, settings.dropout, for_dropout, objective.loss)
 
 
 def _mean_loss(model: FlatMLP, rows: Batches) -> float:
@@ -112,45 +111,6 @@ def _measure_probe(probe: Probe | None, epoch: int, model: FlatMLP, module: nn.M
         return {}
     model.write_back()
     return {probe.figure: probe.measure(predictor(module))}
-
-
-class _Progress:
-    """Progress and speed of a training of `epochs` epochs with `rows` rows each."""
-
-    def __init__(self, epochs: int, rows: int, report: Report) -> None:
-        self._epochs, self._rows, self._report = epochs, rows, report
-        self._started_s = time.perf_counter()
-
-    def start(self, epoch: int) -> None:
-        """Start the clock of an epoch, counted from 1."""
-        self._epoch, self._seen = epoch, 0
-        self._epoch_started_s = self._reported_s = time.perf_counter()
-
-    def advance(self, rows: int) -> None:
-        """Count rows of the epoch; every `REPORT_S` seconds, report the progress."""
-        self._seen += rows
-        now_s = time.perf_counter()
-        if now_s <= self._reported_s + REPORT_S or self._seen == self._rows:
-            return
-        self._reported_s, speed = now_s, self._seen / (now_s - self._epoch_started_s)
-        done = f"{self._seen:,} of {self._rows:,} rows, {speed:,.0f} rows/s"
-        self._report(Notice(message=f"epoch {self._epoch}/{self._epochs}: {done}"))
-
-    def stop(self) -> None:
-        """Stop the clock of the epoch's steps; measurements follow."""
-        self._speed = self._rows / (time.perf_counter() - self._epoch_started_s)
-
-    def metrics(self, **measured: Any) -> EpochMetrics:
-        """Return the epoch's metrics: the measured values with epoch number and times."""
-        elapsed_s = time.perf_counter() - self._started_s
-        return EpochMetrics(
-            epoch=self._epoch,
-            epochs=self._epochs,
-            rows_per_s=self._speed,
-            elapsed_s=elapsed_s,
-            remaining_s=elapsed_s / self._epoch * (self._epochs - self._epoch),
-            **measured,
-        )
 
 
 class _BestEpoch:
