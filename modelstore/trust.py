@@ -16,12 +16,12 @@ Matrix = tuple[tuple[Finite, ...], ...]
 
 
 def _square(costs: Matrix) -> Matrix:
-    if {len(row) for row in costs} != {len(costs)}:
-        raise ValueError("a square matrix, a row and a column for each class")
+    if not 2 <= len(costs) <= MAX_CLASSES or {len(row) for row in costs} != {len(costs)}:
+        raise ValueError(f"a square matrix, a row and a column for each of 2 to {MAX_CLASSES} classes")
     return costs
 
 
-Costs = Annotated[Matrix, Field(min_length=2, max_length=MAX_CLASSES), AfterValidator(_square)]
+Costs = Annotated[Matrix, AfterValidator(_square)]
 Threshold = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Maximised = Literal["f1", "balanced_accuracy"]
 

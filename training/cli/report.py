@@ -29,9 +29,10 @@ MAX_EXAMPLES = 20
 
 
 def split_title(found: ModelVersion, manifest: Manifest) -> str:
-    """Return the title of a version's figures on its test split, with the unit of a regression's errors."""
+    """Return the title of a version's figures on its test split, with the unit of its errors or its decision."""
     unit = f", errors in {manifest.target.unit}" if manifest.target and manifest.target.unit else ""
-    return f"{found.name} version {found.version}, test split{unit}"
+    policy = f", labels by {manifest.decision.policy.replace('_', ' ')}" if manifest.decision else ""
+    return f"{found.name} version {found.version}, test split{unit}{policy}"
 
 
 def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) -> None:

@@ -90,7 +90,9 @@ def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision 
     )
     name, rows = policy.maximise.replace("_", " "), len(held_out.y)
     found = f"a threshold of {decision.threshold:g}" if decision.threshold else "costs of missing each class"
-    report(Notice(message=f"decision: {name} {after:.4f} by {found}, {before:.4f} without, on {rows} held-out rows"))
+    report(
+        Notice(message=f"decision: {name} {after:.4f} by {found}, {before:.4f} without, on the {rows} rows that chose")
+    )
     if rows < FEW_ROWS:
         report(Notice(level="warning", message=f"the decision was chosen on {rows} rows only, so others may be better"))
     return decision

@@ -27,6 +27,11 @@ FOLDS = 5
 ERRORS = 2.0
 HALVINGS = 40
 
+UNDONE = (
+    "class weights are undone in the probabilities, which are true frequencies; to answer rare classes more often, set "
+    "a decision, such as maximise = balanced_accuracy"
+)
+
 Logits = npt.NDArray[np.float64]
 
 
@@ -95,6 +100,8 @@ def fit_calibrated(
     shift = _undo_weights(train) if settings.class_weights == "balanced" else np.zeros(len(train.classes))
     logits = None if held_out is None else _logits(held_out.answers) + shift
     found = None if logits is None or held_out is None else fit_temperature(logits, held_out.y, settings.seed)
+    if shift.any():
+        report(Notice(message=UNDONE))
     if found:
         report(Notice(message=_describe(found)))
     divisor = found.divisor if found and found.helps else 1.0
@@ -175,7 +182,7 @@ def _losses(logits: Logits, y: Ints) -> npt.NDArray[np.float64]:
 
 
 def _describe(found: Temperature) -> str:
-    gain = f"the log loss of held-out rows falls by {found.gain:.4f} ± {found.standard_error:.4f}"
+    change = f"which changes the log loss of held-out rows by {-found.gain:+.4f} ± {found.standard_error:.4f}"
     if found.helps:
-        return f"calibration: logits are divided by {found.divisor:.3g}, {gain}"
-    return f"calibration: no temperature, as with {found.divisor:.3g} {gain}, which may be chance"
+        return f"calibration: logits are divided by {found.divisor:.3g}, {change}"
+    return f"calibration: logits are not divided by {found.divisor:.3g}, {change}: no better than chance"

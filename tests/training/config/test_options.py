@@ -99,7 +99,10 @@ def test_a_decision_is_read_from_json() -> None:
         ("{}", "decision: expected exactly one of costs, threshold and maximise"),
         ('{"threshold": 1}', "decision: threshold: expected less than 1"),
         ('{"maximise": "recall"}', "decision: maximise: expected 'f1' or 'balanced_accuracy'"),
-        ('{"costs": [[0, 1], [1]]}', "decision: costs: expected a square matrix, a row and a column for each class"),
+        (
+            '{"costs": [[0, 1], [1]]}',
+            "decision: costs: expected a square matrix, a row and a column for each of 2 to 100",
+        ),
         ('{"costs": [[0, 1], [1, null]]}', "decision: costs.1.1: expected a number"),
         ('{"cost": []}', "decision: cost: expected costs, perhaps"),
     ],

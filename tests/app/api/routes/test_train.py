@@ -608,6 +608,40 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
         assert again[name] == before[name], name
 
 
+def test_decision_reaches_the_training_is_shown_and_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('failed', ' '.join(sys.argv[-2:]) + sys.stdin.read())")
+    costs = [[0, 1, 1], [2, 0, 1], [9, 1, 0]]
+
+    first = ended(trainer, location := start(trainer, decision={"costs": costs}))
+    again = trainer.post(f"{location}/retry", headers={"prefer": "wait=20"}).json()
+
+    for job in (first, again):
+        assert json.loads(job["detail"][job["detail"].index("{") :]) == {"costs": costs}
+        assert job["decision"] == {"costs": costs, "threshold": None, "maximise": None}
+
+
+@pytest.mark.parametrize(
+    ("decision", "field"),
+    [
+        ({}, "decision"),
+        ({"threshold": 0.3, "maximise": "f1"}, "decision"),
+        ({"threshold": 0}, "decision.threshold"),
+        ({"costs": [[0, 1], [1]]}, "decision.costs"),
+        ({"costs": [[0, "1"], [1, 0]]}, "decision.costs.0.1"),
+        ({"maximise": "recall"}, "decision.maximise"),
+        ({"maximise": "f1"}, "decision.maximise"),  # the recipe has no validation rows
+        ({"cost": 1}, "decision.cost"),
+    ],
+    ids=str,
+)
+def test_a_decision_that_cannot_be_is_refused_at_once(
+    steady: TestClient, decision: dict[str, object], field: str
+) -> None:
+    problem = assert_problem(steady.post("/train", json={"model": "iris", "decision": decision}), 422)
+
+    assert [error["feature"] for error in problem["errors"]] == [field]
+
+
 @pytest.mark.slow
 def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
