@@ -18,7 +18,7 @@ from training.config.recipe import DataSource, GateRule, Recipe, TrainingSetting
 from training.data.pieces import count_rows
 from training.errors import DatasetError
 
-LEARNER: LearnerName = "mlp"
+LEARNER: LearnerName = "auto"
 HIDDEN = (64, 32)
 LEARNING_RATE = 0.003
 
@@ -76,33 +76,46 @@ def recipe_for_data(
     if not path.is_file():
         raise DatasetError(path.name, f"no such file in {path.parent}")
     rows = count_rows(path, SIZES[-2].rows, dialect)
-    size = next(size for size in SIZES if rows <= size.rows)
     overrides = overrides or Overrides()
+    learner = overrides.learner_beside(LEARNER)
     try:
         made = Recipe(
             model=name,
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
-            data=DataSource(
-                file=path.name,
-                target=target,
-                features=tuple(features),
-                **dict(options or DataOptions()),
-                test_fraction=size.test_fraction,
-                assign="hash",
-                dialect=dialect if dialect != Dialect() else None,
-            ),
+            data=_source(path, target, features, options=options, dialect=dialect, rows=rows),
             gate=GateRule(margin_errors=1.0),
-            training=_settings(size, overrides.learner_beside(LEARNER)),
+            training=network_settings(rows) if learner == "mlp" else TrainingSettings(learner=learner),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
     return made.with_overrides(overrides)
 
 
-def _settings(size: _Size, learner: LearnerName) -> TrainingSettings:
-    if learner != "mlp":
-        return TrainingSettings(learner=learner)
+def _source(
+    path: Path,
+    target: str,
+    features: Sequence[str],
+    *,
+    options: DataOptions | None,
+    dialect: Dialect | None,
+    rows: float,
+) -> DataSource:
+    return DataSource(
+        file=path.name,
+        target=target,
+        features=tuple(features),
+        **dict(options or DataOptions()),
+        test_fraction=_size(rows).test_fraction,
+        assign="hash",
+        dialect=dialect if dialect != Dialect() else None,
+    )
+
+
+def network_settings(rows: float) -> TrainingSettings:
+    """Return the settings of an MLP for a table of this number of rows, seed 0."""
+    size = _size(rows)
     return TrainingSettings(
+        learner="mlp",
         hidden=HIDDEN,
         epochs=size.epochs,
         batch_size=size.batch_size,
@@ -112,6 +125,10 @@ def _settings(size: _Size, learner: LearnerName) -> TrainingSettings:
         patience=size.patience,
         validation_fraction=size.validation_fraction,
     )
+
+
+def _size(rows: float) -> _Size:
+    return next(size for size in SIZES if rows <= size.rows)
 
 
 def name_for(path: Path) -> str:

@@ -5,7 +5,7 @@ It must not know any learner.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -51,6 +51,23 @@ class HeldOut(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Member:
+    """A model that a learner has tried as a part of its own.
+
+    Attributes:
+        name: name of its learner.
+        module: as `Fitted.module`.
+        weight: its share of the answer, 0 to 1.
+        train_s: seconds that its training took.
+    """
+
+    name: str
+    module: nn.Module
+    weight: float
+    train_s: float
+
+
+@dataclass(frozen=True)
 class Fitted:
     """The result of a learner.
 
@@ -60,11 +77,15 @@ class Fitted:
         history: metrics of the epochs, first to last; empty for a learner without epochs.
         held_out: answers by models of the same settings for rows that these were not fitted to, from
             cross-validation; None if the learner has none, where the validation rows are those.
+        members: the models that were tried as parts of this one, also those of weight 0; empty if it has no parts.
+        temperature: divisor of the logits inside the module, if it has one.
     """
 
     module: nn.Module
     history: tuple[EpochMetrics, ...] = ()
     held_out: HeldOut | None = None
+    members: tuple[Member, ...] = ()
+    temperature: float | None = None
 
 
 class Learner(Protocol):
@@ -85,11 +106,33 @@ class Learner(Protocol):
         ...
 
 
+class FoldLearner(Learner, Protocol):
+    """A learner that can also fit one model for each fold, averaged in one module."""
+
+    def fit_folds(self, train: Dataset, folds: Sequence[npt.NDArray[np.int64]], report: Report) -> Fitted:
+        """Fit models without the rows of each fold, and return them as one module.
+
+        Args:
+            train: raw rows with their targets, N.
+            folds: positions of the held-out rows of each fold; every row is in exactly one.
+            report: receives the events.
+
+        Returns:
+            The module, and in `held_out` an answer for each of the N rows, in their order, by a model that was not
+            fitted to it.
+
+        Raises:
+            Diverged: if a loss is not finite or beyond all bounds.
+        """
+        ...
+
+
 def predictor(module: nn.Module) -> Predict:
     """Return the module as a NumPy function; long inputs are processed in chunks, so memory is bounded."""
     module.eval()
 
     def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """Return the outputs (N, K) for cells (N, W)."""
         with torch.inference_mode():
             chunks = [
                 module(torch.from_numpy(np.asarray(x[start : start + CHUNK_ROWS], dtype=np.float32)))

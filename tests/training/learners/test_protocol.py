@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from modelstore import EpochMetrics, Notice
-from tests.training.samples import clouds, collect, settings, slope, typed
+from tests.training.learners.auto.fakes import BlendLearner
+from tests.training.samples import clouds, collect, ignore, settings, slope, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
+from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, Report, predictor
 from training.learners.realmlp.fit import RealMLPLearner
+from training.learners.trees.boosting import TreesLearner
 
 
 class PriorLearner:
@@ -70,3 +75,18 @@ def test_predicting_switches_dropout_off() -> None:
     x = np.ones((4, 20))
 
     assert np.array_equal(predict(x), x)
+
+
+@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, TreesLearner, BlendLearner])
+def test_torch_export_takes_every_module_and_its_answers_agree(learner: Callable[[TrainingSettings], Learner]) -> None:
+    rows = typed(100)
+    module = learner(TrainingSettings(epochs=5)).fit(rows, typed(50, seed=1), ignore).module
+
+    exported = torch.export.export(
+        module, (torch.from_numpy(rows.x[:7]),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
+    )
+
+    with torch.inference_mode():
+        for some in (rows.x, rows.x[:1]):
+            answers = exported.module()(torch.from_numpy(some)).numpy()
+            np.testing.assert_allclose(answers, predictor(module)(some), atol=1e-6)

@@ -34,8 +34,9 @@ class MLPLearner:
     loss, and the weights of the best epoch are restored.
     """
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: TrainingSettings, encoder: Encoder | None = None) -> None:
+        """Create the learner; without an encoder, it fits one to the training rows."""
+        self._settings, self._encoder = settings, encoder
 
     @torch.inference_mode()
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
@@ -43,7 +44,8 @@ class MLPLearner:
         settings, history = self._settings, []
         report = torch.inference_mode(mode=False)(report)  # a report may do what it wants with torch
         objective = objective_for(train, settings)
-        encoder, module, model = _initialise(train, objective, settings)
+        encoder = self._encoder or torch.inference_mode(mode=False)(fit_encoder)(train)
+        module, model = _initialise(encoder, len(train.classes), objective, settings)
         rows = replace(objective.prepare(train), x=teach_other(train.columns, train.x, settings.seed))
         batches = Batches(rows, encoder, objective.weights, settings.batch_size, settings.seed)
         held_out = Batches(objective.prepare(validation), encoder, objective.weights) if validation else None
@@ -85,14 +87,15 @@ class MLPLearner:
 
 
 @torch.inference_mode(mode=False)  # the module outlives the training
-def _initialise(train: Dataset, objective: Objective, settings: TrainingSettings) -> tuple[Encoder, nn.Module, FlatMLP]:
-    """Return the fitted encoder, the module with initial weights, and its network in the flat form for training."""
-    encoder = fit_encoder(train)
+def _initialise(
+    encoder: Encoder, classes: int, objective: Objective, settings: TrainingSettings
+) -> tuple[nn.Module, FlatMLP]:
+    """Return the module with initial weights, and its network in the flat form for training."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed also looks for GPUs: ten epochs long
-        net = MLP(encoder.width, len(train.classes), settings.hidden, settings.dropout)
+        net = MLP(encoder.width, classes, settings.hidden, settings.dropout)
         for_dropout = torch.Generator().set_state(torch.default_generator.get_state())
-    return encoder, objective.module(encoder, net), FlatMLP(net, settings.dropout, for_dropout, objective.loss)
+    return objective.module(encoder, net), FlatMLP(net, settings.dropout, for_dropout, objective.loss)
 
 
 def _mean_loss(model: FlatMLP, rows: Batches) -> float:
