@@ -87,6 +87,7 @@ def _train_missing(settings: Settings) -> int:
     running: list[subprocess.Popen[bytes]] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        """Pass the signal on to the training: the first ends it, the second kills it."""
         for training in running:
             training.send_signal(signal.SIGKILL if received else signal.SIGTERM)
         received.append(number)

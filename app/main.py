@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -42,12 +41,12 @@ from app.runtime import load as runtime
 from app.security.admission import RequestAdmission, create_admission
 from app.security.audit.requests import Auditor
 from app.security.audit.trail import AuditTrail
-from app.security.audit.watch import Serving, Watch
+from app.security.audit.watch import Watch
 from app.security.permissions import INFER, INFER_VERSION, PREDICT
 from app.settings import Settings
 from app.telemetry.exposition import Exposition
 from app.telemetry.logs.requests import RequestLog
-from app.telemetry.metric_families import ModelState, ServingVersion
+from app.telemetry.metric_families import ModelState
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures, WorkerFigures
 from app.telemetry.tracing import Tracing, create_tracing
@@ -76,6 +75,7 @@ def create_app(settings: Settings, trial: runtime.Trial = runtime.no_trial) -> E
     return Edge(
         app,
         handlers={PREDICT: negotiation.serve, INFER: infer_route.serve, INFER_VERSION: infer_route.serve},
+        parameters=frozenset(document.query_names(app)),
         pipeline=service.pipeline,
         metrics=service.metrics,
         limits=BodyLimits(
@@ -146,7 +146,7 @@ def _assemble(settings: Settings, trial: runtime.Trial) -> Service:
         figures=SharedFigures(metrics, plane.queued, shared) if shared else WorkerFigures(metrics, plane.queued),
         pipeline=Pipeline(plane, OffloadThread(), settings.max_rows),
         trail=trail,
-        watch=Watch(trail, partial(_describe_serving, registry), admission.authenticator.describe_keys),
+        watch=Watch(trail, partial(_describe_models, registry), admission.authenticator.describe_keys),
     )
 
 
@@ -243,17 +243,4 @@ def _count_job(metrics: ServingMetrics, tracing: Tracing | None, ending: Ending)
 
 
 def _describe_models(registry: ModelRegistry) -> Iterator[ModelState]:
-    for model in registry.models():
-        loaded = model.loaded
-        serving = None
-        if loaded is not None:
-            serving = ServingVersion(loaded.manifest, loaded.schema.version, loaded.device, loaded.load_s)
-        refused = Counter(refusal.reason for refusal in model.refused.values())
-        yield ModelState(model.name, model.active, serving, refused)
-
-
-def _describe_serving(registry: ModelRegistry) -> Iterator[Serving]:
-    for model in registry.models():
-        loaded = model.loaded
-        refused = {version: refusal.reason for version, refusal in model.refused.items()}
-        yield Serving(model.name, model.serving, loaded.manifest.sha256 if loaded else None, refused)
+    return (model.describe() for model in registry.models())

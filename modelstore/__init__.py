@@ -39,18 +39,9 @@ from modelstore.features import (
     Target,
     Task,
 )
+from modelstore.golden import MIN_GOLDEN_ROWS, GoldenRows, golden_row_limits
 from modelstore.leaders import Leader, LeaderBoard
-from modelstore.manifest import (
-    MIN_GOLDEN_ROWS,
-    Activation,
-    GateReport,
-    GoldenRows,
-    Lineage,
-    Manifest,
-    Signature,
-    TensorSpec,
-    golden_row_limits,
-)
+from modelstore.manifest import Activation, GateReport, Lineage, Manifest, Signature, TensorSpec
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
 from modelstore.permits import Permit
@@ -58,6 +49,7 @@ from modelstore.predictions import Prediction, ValuePrediction, write_prediction
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, limit_warnings, to_line
 from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
+from modelstore.trust import Decision, DecisionPolicy
 from modelstore.versions import ModelVersion
 
 __all__ = [
@@ -78,6 +70,8 @@ __all__ = [
     "DatasetFault",
     "DatasetSummary",
     "DatetimeFeature",
+    "Decision",
+    "DecisionPolicy",
     "Dialect",
     "Distribution",
     "EpochMetrics",

@@ -20,7 +20,8 @@ class ColumnSummary(Record):
         type: what its cells are; a best guess if the column is left out.
         missing: rows without a value.
         distinct: number of distinct values; None if they were not counted, because they are many numbers.
-        minimum: smallest value, a number or an ISO 8601 text of a datetime column; `maximum` is the largest.
+        minimum: smallest value, a number or an ISO 8601 text of a datetime column; `maximum` is the largest. Texts that
+            are codes with leading zeros have it as numbers, which the type `numeric` makes of them.
         classes: number of rows of each value, by its text in the file: all in class order if there are at most 100, the
             most frequent texts if there are more, none of many numbers.
         left_out: why a training does not use the column unless it is told to, if so; `detail` says it to people.

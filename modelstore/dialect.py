@@ -1,10 +1,11 @@
-"""How a data file is written: what separates its cells, its encoding, which lines are no rows.
+"""How a data file is written: delimiter, encoding, and lines that are no rows.
 
 It must not know how a file is read.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -67,6 +68,25 @@ class Dialect(Record):
         """Return this dialect with what it leaves open taken from another one."""
         return found.model_copy(update=self.model_dump(exclude_none=True))
 
+    def describe(self) -> str:
+        """Return the fields that are known and not as in most files, as the options are named."""
+        usual = USUAL.model_dump()
+        known = self.model_dump(exclude_none=True)
+        return ", ".join(f"{name}={json.dumps(value)}" for name, value in known.items() if value != usual[name])
+
 
 DETECTED = Dialect()
 """The dialect of which everything is detected."""
+
+USUAL = Dialect(
+    delimiter=",",
+    quote='"',
+    decimal=".",
+    encoding="utf-8",
+    header=True,
+    skip_rows=0,
+    skip_below=0,
+    skip_footer=0,
+    comment="",
+)
+"""How most files are written."""

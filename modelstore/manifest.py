@@ -7,23 +7,20 @@ It must not know torch, HTTP or the disk. The file format is described in `docs/
 from __future__ import annotations
 
 import json
-import math
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
+from modelstore.dialect import Dialect
 from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
+from modelstore.golden import GoldenRows
 from modelstore.leaders import LeaderBoard
 from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
-from modelstore.trust import Background, Cells, Conformal, Decision
+from modelstore.trust import Background, Conformal, Decision
 
 FORMAT_VERSION: Final = 2
-MIN_GOLDEN_ROWS = 32
-MIN_WIDE_GOLDEN_ROWS = 3
 OUTPUTS: dict[Task, str] = {"classification": "probabilities", "regression": "value"}  # name of the output tensor
-MAX_GOLDEN_VALUES = 1 << 15  # cells and outputs together; more prove nothing new and slow every start
-LOOSEST = 1e-3  # tolerance of golden probabilities; a quantity's depends on its scale
 
 Activation = Literal["if_better", "always", "never"]  # when a training makes its version the active one
 
@@ -76,26 +73,13 @@ class GateReport(Record):
     seen_rows: Count | None = None
 
 
-class GoldenRows(Record):
-    """Rows of cells and what the eager training-side model answered for them.
-
-    Attributes:
-        features: (G, W) cells, each exactly representable in float32; None for NaN.
-        outputs: (G, K) probabilities, or (G, 1) values, from the eager model.
-        tolerance: largest absolute difference that a faithful copy of the model may show.
-    """
-
-    features: tuple[Cells, ...]
-    outputs: tuple[tuple[Finite, ...], ...]
-    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-5
-
-
 class Lineage(Record):
     """Where a version comes from: enough to train it again.
 
     Attributes:
         recipe: the complete recipe with all overrides applied, as JSON values.
         data_sha256: file name to sha256 of each data file that was read.
+        dialects: file name to how each of these files is written, with all fields, as it was read.
         libraries: library name to version.
         code: version of Tabserve that trained it.
         parent: the version that was active when it was trained.
@@ -105,6 +89,7 @@ class Lineage(Record):
     recipe: dict[str, object]
     seed: Count
     data_sha256: dict[str, Sha256]
+    dialects: dict[str, Dialect] = Field(default_factory=dict)
     libraries: dict[str, str]
     code: str
     parent: int | None = None
@@ -122,6 +107,7 @@ class Manifest(Record):
         classes: names of the classes in output order; empty for a regression.
         left_out: columns of the table that it does not use, each with the reason.
         missing_values: texts that stand for a missing value, as `missingValues`.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         leaders: the model beside its members and baselines on the same test rows; absent in versions of older releases.
         warnings: what the training found that a person should know.
         decision: how a class is chosen, where it is not the most probable one.
@@ -148,6 +134,7 @@ class Manifest(Record):
     classes: tuple[Label, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: Annotated[tuple[str, ...], Field(alias="missingValues")] = MISSING_VALUES
+    strict: bool = False
     golden: GoldenRows
     metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
     baselines: dict[str, AnyBaseline] = Field(default_factory=dict)
@@ -168,9 +155,11 @@ class Manifest(Record):
         for split, evaluation in self.metrics.items():
             if split != evaluation.split:
                 raise ValueError(f"metrics[{split!r}] must be of that split")
-        _require_golden(self.golden, self.width, self.outputs)
+        self.golden.require_shape(self.width, self.outputs)
         if self.signature != Signature.for_output(OUTPUTS[self.task], self.outputs, cells=self.width):
             raise ValueError(f"signature does not fit {self.width} cells and {self.outputs} outputs")
+        if self.decision and (problem := self.decision.misfit(len(self.classes))):
+            raise ValueError(f"the decision must have {problem}")
         _require_classifier(self) if self.task == "classification" else _require_regressor(self)
         return self
 
@@ -225,12 +214,6 @@ def _upgrade(data: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
-def golden_row_limits(cells: int, outputs: int) -> tuple[int, int]:
-    """Return how many golden rows a manifest needs, and how many are enough; both are smaller for very wide rows."""
-    enough = MAX_GOLDEN_VALUES // (cells + outputs)
-    return max(MIN_WIDE_GOLDEN_ROWS, min(MIN_GOLDEN_ROWS, enough)), max(MIN_WIDE_GOLDEN_ROWS, enough)
-
-
 def _require_distinct(kind: str, names: tuple[str, ...]) -> None:
     if len(set(names)) != len(names):
         raise ValueError(f"{kind} names must be distinct, got {names}")
@@ -242,13 +225,7 @@ def _require_classifier(manifest: Manifest) -> None:
     if classes < 2:
         raise ValueError(f"a classification needs at least two classes, got {classes}")
     _require_distinct("class", manifest.classes)
-    golden = manifest.golden
-    if not all(0 <= value <= 1 for row in golden.outputs for value in row):
-        raise ValueError("golden answers must be probabilities, 0 to 1")
-    if not all(math.isclose(sum(row), 1, abs_tol=1e-5) for row in golden.outputs):
-        raise ValueError("each golden answer must sum to 1")
-    if golden.tolerance > LOOSEST:
-        raise ValueError(f"the golden tolerance must be at most {LOOSEST}")
+    manifest.golden.require_probabilities()
     for split, evaluation in manifest.metrics.items():
         if not isinstance(evaluation, Evaluation):
             raise ValueError(f"metrics[{split!r}] must be those of a classification")
@@ -263,13 +240,3 @@ def _require_regressor(manifest: Manifest) -> None:
     for split, evaluation in manifest.metrics.items():
         if not isinstance(evaluation, RegressionEvaluation):
             raise ValueError(f"metrics[{split!r}] must be those of a regression")
-
-
-def _require_golden(golden: GoldenRows, cells: int, outputs: int) -> None:
-    least, _ = golden_row_limits(cells, outputs)
-    if len(golden.features) != len(golden.outputs) or len(golden.features) < least:
-        raise ValueError(f"at least {least} golden rows with as many answers are needed")
-    if {len(row) for row in golden.features} != {cells}:
-        raise ValueError(f"each golden row needs {cells} cells")
-    if {len(row) for row in golden.outputs} != {outputs}:
-        raise ValueError(f"each golden answer needs {outputs} outputs")

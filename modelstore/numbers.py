@@ -28,11 +28,11 @@ READINGS = (*WRITINGS, *(f"{writing} {sign}" for sign in SIGNS for writing in WR
 
 _PATTERNS = {
     PLAIN: r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?",
-    "grouped_comma": r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?",
-    "grouped_space": r"(?:\d{1,3}(?:[ '\u2019]\d{3})+|\d+)(?:\.\d*)?",
+    "grouped_comma": r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d*)?",
+    "grouped_space": r"(?:[1-9]\d{0,2}(?:[ '\u2019]\d{3})+|\d+)(?:\.\d*)?",
     "decimal_comma": r"\d+(?:,\d*)?",
-    "grouped_point": r"(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d*)?",
-    "grouped_space_comma": r"(?:\d{1,3}(?:[ '\u2019]\d{3})+|\d+)(?:,\d*)?",
+    "grouped_point": r"(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?",
+    "grouped_space_comma": r"(?:[1-9]\d{0,2}(?:[ '\u2019]\d{3})+|\d+)(?:,\d*)?",
 }
 _NUMBERS = {writing: re.compile(rf"[+-]?(?:{pattern})", re.ASCII) for writing, pattern in _PATTERNS.items()}
 _GROUPS = {

@@ -56,7 +56,7 @@ class Overrides(Record):
         weight_decay: L2 penalty (SGD, Adam) or decoupled decay (AdamW).
         schedule: learning rate schedule: constant, cosine decay to 0, or division by ten on a plateau.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
-        class_weights: `balanced` weighs each class by the inverse of its frequency.
+        class_weights: `balanced` weighs each class by the inverse of its frequency while it learns.
         validation_fraction: share of the training split held back for early stopping.
         seed: seed of the validation split, initial weights, shuffling and dropout; not of the test split.
     """
@@ -108,6 +108,16 @@ def require_own_settings(learner: LearnerName, names: Iterable[str]) -> None:
         if name not in own:
             others = " and ".join(other for other, settings in SETTINGS.items() if name in settings)
             raise ValueError(f"settings of learner {learner!r}, which are {', '.join(own)}; {name!r} is for {others}")
+
+
+def require_held_out_rows(learner: LearnerName, validation_fraction: float) -> None:
+    """Check that there are rows on which a decision can be chosen; learners without validation rows have folds.
+
+    Raises:
+        ValueError: if there are none; says what was expected.
+    """
+    if "validation_fraction" in SETTINGS[learner] and not validation_fraction:
+        raise ValueError("a validation_fraction above 0 for a decision that maximises a figure")
 
 
 def require_validation_rows(patience: int, validation_fraction: float) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from modelstore import (
     ClassReport,
+    Decision,
     Evaluation,
     GateReport,
     GoldenRows,
@@ -22,6 +23,7 @@ from modelstore import (
     Permit,
     Signature,
 )
+from modelstore.dialect import USUAL
 
 _DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -94,7 +96,9 @@ def manifest_for(
             )
         },
         gate=gate,
-        lineage=Lineage(job=job, recipe={}, seed=0, data_sha256={}, libraries={}, code="0.1.0"),
+        lineage=Lineage(
+            job=job, recipe={}, seed=0, data_sha256={}, dialects={"means.csv": USUAL}, libraries={}, code="0.1.0"
+        ),
     )
 
 
@@ -110,11 +114,13 @@ def publish(
     job: str | None = None,
     permit: Permit | None = None,
     takes_missing: bool = True,
+    decision: Decision | None = None,
 ) -> int:
     """Publish a MeanModel and return its version."""
     model = MeanModel(len(classes), shift)
     data = script(model)
     manifest = manifest_for(model, data, name=name, features=features, classes=classes, gate=gate, job=job)
+    manifest = manifest.model_copy(update={"decision": decision})
     if not takes_missing:
         manifest = manifest.model_copy(update={"format_version": 1})
     version = repository.publish(manifest, data, permit=permit).version

@@ -30,7 +30,7 @@ from training.learners.trees.boosting import TreesLearner
 )
 def test_a_typed_model_is_admitted_and_answers_its_golden_rows(learner: Learner) -> None:
     train, test = typed(400), typed(100, seed=1)
-    module = learner.fit(train, None, ignore).module
+    module = learner.fit(train, test, ignore).module
     model, predict = to_torchscript(module, train.x), predictor(module)
     measured = evaluate(predict(test.x), test.y, test.classes, "test")
     manifest = build_manifest(

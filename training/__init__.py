@@ -1,0 +1,1 @@
+"""From a table to a published version; it must not know `app`."""

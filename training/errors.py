@@ -123,11 +123,11 @@ class Diverged(TrainingError):
 
 
 class ExportError(TrainingError):
-    """The TorchScript copy of a network gives other probabilities than the network itself."""
+    """The TorchScript copy of a network gives other answers than the network itself."""
 
     def __init__(self, difference: float, tolerance: float) -> None:
         super().__init__(
-            f"scripted and eager probabilities differ by {difference:.2g}, at most {tolerance:g} was expected; "
+            f"scripted and eager answers differ by {difference:.2g}, at most {tolerance:.2g} was expected; "
             "nothing was published, please report this"
         )
         self.difference = difference

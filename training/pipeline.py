@@ -29,9 +29,10 @@ from training.data.dataset import Dataset
 from training.data.splits import Splits, load_splits
 from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
+from training.evaluation.decisions import choose_decision, require_fitting
 from training.evaluation.metrics import Split
 from training.evaluation.task import mean_gain, measure
-from training.learners.choice import learner_for
+from training.learners.calibrated import fit_calibrated
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Predict, Report
 from training.outcome import is_expected, reason_for, sentence
@@ -65,6 +66,7 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
+        """Report an event; keep warnings for the result."""
         if isinstance(event, Notice) and event.level == "warning":
             warnings.append(event.message)
         try:
@@ -93,10 +95,13 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
     started_s = time.monotonic()
-    fitted = learner_for(settings, splits.way).fit(train, validation, report, make_probe(recipe, splits.test))
+    probe = make_probe(recipe, splits.test)
+    fitted = fit_calibrated(settings, train, validation, report, probe, way=splits.way)
     train_s = time.monotonic() - started_s
-    rows: dict[Split, Dataset] = {"train": train, **({"validation": validation} if validation else {})}
-    return measure_candidate(fitted, recipe, splits, {**rows, "test": splits.test}, report, train_s=train_s)
+    decision = choose_decision(recipe, fitted, report)
+    held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
+    rows: dict[Split, Dataset] = {"train": train, **held_out, "test": splits.test}
+    return measure_candidate(fitted, recipe, splits, rows, report, train_s=train_s, decision=decision)
 
 
 def measure_champion(
@@ -139,6 +144,10 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     gate.require_metric(recipe.gate, splits.train.task, recipe.model)
+    require_fitting(recipe.decision, splits.train.classes, recipe.model)
+    for file, dialect in splits.dialects.items():
+        if written := dialect.describe():
+            report(Notice(message=f"{file}: read with {written}"))
     report(Notice(message=_introduce(recipe, splits)))
     left_out = [
         f"{recipe.data.file}, column {column.name!r}: left out ({column.reason}), {column.detail}"
@@ -179,6 +188,8 @@ def _publish(
         metrics=candidate.metrics,
         baselines=candidate.baselines,
         leaders=candidate.leaders,
+        temperature=candidate.temperature,
+        decision=candidate.decision,
         gate=verdict,
         job=run.job,
         warnings=limit_warnings(warnings),

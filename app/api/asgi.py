@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.bodies import media_type
 from app.api.exchange import Exchange
 from app.api.prefix import Prefixes
+from app.api.query import require_distinct
 from app.context import CONTEXT, UNMATCHED, MemoryBudget, MemoryReservation, RequestContext
 from app.errors import ClientGone
 from app.inference.pipeline import Pipeline
@@ -105,6 +106,7 @@ class Edge:
         app: ASGIApp,
         *,
         handlers: Mapping[Route, Handler],
+        parameters: frozenset[str],
         pipeline: Pipeline,
         metrics: ServingMetrics,
         limits: BodyLimits,
@@ -121,6 +123,7 @@ class Edge:
         self.predictions = metrics.requests(PREDICT.label, PREDICT.method)
         self._app = app
         self._handlers = handlers
+        self._parameters = parameters
         self.limits = limits
         self.memory = MemoryBudget(limits.held)
         self.admission = admission
@@ -168,6 +171,8 @@ class Edge:
                 await exchange.answer(HTTPStatus.NO_CONTENT, b"", preflight)
                 return
             route = await self._admit(scope, headers, exchange, match)
+            if scope["query_string"]:
+                require_distinct(scope["query_string"], self._parameters)
             async with enforce_deadline(context, headers, scope.get(GONE)):
                 if handler:
                     await handler(scope, body, exchange.send, match.parameters)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import get_type_hints
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.bodies import JSON
 from app.api.faults import invalid_input
+from app.api.query import query_model
 from app.api.schemas.common import PROBLEM_TYPE
 from app.context import current_request_id
 from app.errors import BadRequest, ClientGone, InternalServerError, ServingError, Unavailable
@@ -98,14 +97,9 @@ async def _respond_to_validation(request: Request, error: Exception) -> Response
     assert isinstance(error, RequestValidationError)
     faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
     sent = dict(request.query_params)
-    return await _respond(request, invalid_input(faults, _query(request), sent, "the query", "parameter"))
-
-
-def _query(request: Request) -> type[BaseModel] | None:
-    """Return the model of the route's query parameters, if it takes any."""
-    hints = get_type_hints(request.scope["endpoint"])
-    hints.pop("return", None)
-    return next((hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, BaseModel)), None)
+    return await _respond(
+        request, invalid_input(faults, query_model(request.scope["endpoint"]), sent, "the query", "parameter")
+    )
 
 
 async def _respond_to_router(request: Request, error: Exception) -> Response:

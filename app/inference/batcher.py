@@ -102,6 +102,7 @@ class Batcher(Generic[T, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
 
         def done(result: R | Exception) -> None:
+            """Settle the future, unless its request was cancelled."""
             if future.done():
                 return
             if isinstance(result, Exception):

@@ -16,9 +16,10 @@ import numpy as np
 
 from app.context import require_wanted
 from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Problem, ServingError
+from app.inference.batch_predictions import batch_of
 from app.inference.batcher import Batcher, Done, Entry
 from app.inference.errors import RowQueueFull
-from app.inference.predictions import Predictions, batch_of
+from app.inference.predictions import Predictions
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
 from app.schema import Float32

@@ -131,7 +131,7 @@ class Acceptance:
         if request.model not in (known := await asyncio.to_thread(_list_recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
         settings = await asyncio.to_thread(_read_settings, self._settings.recipes_dir, request.model)
-        check_settings(request.overrides, *settings)
+        check_settings(request, *settings)
         return await self._ask(add, request)
 
     async def _with_dataset(
@@ -141,7 +141,7 @@ class Acceptance:
         async with self._datasets.unchanged():
             stored = await self._datasets.get(dataset)
             left_out = await asyncio.to_thread(check_with_dataset, request, stored.summary)
-            check_settings(request.overrides, *SETTINGS_OF_DATA)
+            check_settings(request, *SETTINGS_OF_DATA)
             content = {"data_sha256": stored.summary.sha256, "dialect": stored.dialect}
             return await self._ask(partial(add, left_out=left_out, **content), request)
 

@@ -99,11 +99,13 @@ class Database:
 
 def _sqlite(file: TableFile) -> sa.Engine:
     def configure(connection: Any, _record: object) -> None:
+        """Set up a new connection."""
         connection.isolation_level = None  # the driver starts no transaction by itself: `begin` below does
         for setting in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {setting}")
 
     def begin(connection: sa.Connection) -> None:
+        """Begin a transaction; with `wait_ms` it writes, and waits so long for its lock."""
         wait_ms = connection.get_execution_options().get("wait_ms")
         connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms or BUSY_TIMEOUT_MS}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if wait_ms else "BEGIN")
@@ -116,6 +118,7 @@ def _sqlite(file: TableFile) -> sa.Engine:
 
 def _postgresql(url: str) -> sa.Engine:
     def begin(connection: sa.Connection) -> None:
+        """With `wait_ms`, take the lock of writers and wait so long for it."""
         if wait_ms := connection.get_execution_options().get("wait_ms"):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait_ms}")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

@@ -88,6 +88,7 @@ class _Late:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: object, **named: object) -> Any:
+            """Call the method of the object, which is created if need be."""
             try:
                 made = self._made()
             except Exception as error:  # too few files or too little memory for the import, which is tried again

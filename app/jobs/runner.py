@@ -11,15 +11,14 @@ import asyncio
 import builtins
 import contextlib
 import json
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
 from app.datasets.folders import Contents
 from app.datasets.store import DatasetStore
-from app.errors import StoreUnavailable
 from app.jobs.acceptance import Acceptance
 from app.jobs.late import LateTable
+from app.jobs.opening import TableOpening
 from app.jobs.process.identity import this_process
 from app.jobs.records import Ending, JobStatus, TrainingJob, TrainingRequest
 from app.jobs.running import JobContext
@@ -29,10 +28,7 @@ from app.jobs.worker import JobWorker
 from app.settings import Settings
 from modelstore import ModelRepository
 
-logger = logging.getLogger(__name__)
-
 LOOK_INTERVAL_S = 0.25  # poll interval for a job that may run in another process
-OPEN_INTERVAL_S = 1.0  # interval of attempts to open the job table, and of checks whether there is one
 
 
 class JobRunner:
@@ -64,8 +60,9 @@ class JobRunner:
         self._table = LateTable(settings.database_url, settings.state_dir, this_process())
         self._store = self._table.store
         self._count = ended
-        self._needed, self._tried, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._threads = TableThreads(self._wait_until_opened)
+        self._opening = TableOpening(self._table)
+        self._changed = asyncio.Event()
+        self._threads = TableThreads(self._opening.wait_for_attempt)
         self._ask = self._threads.ask
         self._watches = Watches(self._wait_for_end)
         context = JobContext(
@@ -82,7 +79,6 @@ class JobRunner:
             settings, repository, datasets, self._store, ask=self._ask, accepted=self._worker.wake
         )
         self._working: asyncio.Task[None] | None = None
-        self._trouble: str | None = None
 
     async def open(self) -> None:
         """Start working on the job table once it exists; only requests about trainings wait for it.
@@ -209,38 +205,13 @@ class JobRunner:
             await self._wait_for_change(LOOK_INTERVAL_S)
         return job
 
-    async def _open_table(self) -> bool:
-        try:
-            await self._threads.call(self._table.database.open)
-        except Exception as error:  # the first call also imports the libraries, which lack of memory or files prevents
-            trouble = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
-            if trouble != self._trouble:  # log it once: this is tried every second
-                logger.error("no training for now: %s", trouble, exc_info=error)
-            self._trouble = trouble
-            return False
-        if self._trouble:
-            logger.warning("the job table can be used again")
-        return True
-
     async def _work(self) -> None:
-        """Open the table once a request needs it or another process has created it, then run jobs."""
-        try:
-            while not (self._needed.is_set() or await asyncio.to_thread(self._table.is_there)):
-                self._worker.unfinished = {"queued": 0, "running": 0}
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._needed.wait(), OPEN_INTERVAL_S)
-            ready = await self._open_table()
-        finally:
-            self._tried.set()
-        while not ready:
-            await asyncio.sleep(OPEN_INTERVAL_S)
-            ready = await self._open_table()
+        """Open the table, then run jobs."""
+        await self._opening.open(self._threads.call, self._count_none)
         await self._worker.work()
 
-    async def _wait_until_opened(self) -> None:
-        """Wait until an attempt to open the table was made."""
-        self._needed.set()
-        await self._tried.wait()
+    def _count_none(self) -> None:
+        self._worker.unfinished = {"queued": 0, "running": 0}
 
     def _notify(self) -> None:
         """Wake all tasks that wait for a change."""

@@ -6,7 +6,7 @@ This module must not know processes or HTTP.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, dialect_of, end, job_of, now
 from modelstore import Dialect, JobResult, LeftOut
 from modelstore.dialect import DETECTED
+
+_QUEUED: Mapping[str, Any] = {"status": JobStatus.QUEUED, "heartbeat": 0, "cancel_requested": False, "log": []}
 
 
 class JobStore:
@@ -62,10 +64,7 @@ class JobStore:
             "request_digest": request.digest(),
             "idempotency_key": idempotency_key,
             "retry_of": retry_of,
-            "status": JobStatus.QUEUED,
-            "heartbeat": 0,
-            "cancel_requested": False,
-            "log": [],
+            **_QUEUED,
         }
         with self._database.writing() as connection:
             if earlier := _earlier(connection, idempotency_key, values["request_digest"]):

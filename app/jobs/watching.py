@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from app.jobs.records import TrainingJob
 
@@ -24,7 +25,7 @@ class _Watch:
 class Watches:
     """The shared polls of all jobs that clients wait for."""
 
-    def __init__(self, ended: Callable[[str], Awaitable[TrainingJob]]) -> None:
+    def __init__(self, ended: Callable[[str], Coroutine[Any, Any, TrainingJob]]) -> None:
         """Create an empty collection; `ended` waits for the end of a job and returns it."""
         self._ended = ended
         self._watches: dict[str, _Watch] = {}
@@ -49,9 +50,7 @@ class Watches:
                 del self._watches[job_id]
 
     def _begin(self, job_id: str) -> asyncio.Task[TrainingJob]:
-        async def look() -> TrainingJob:
-            return await self._ended(job_id)
-
-        task = asyncio.create_task(look(), name=f"watch {job_id}", context=contextvars.Context())  # of no request
+        look = self._ended(job_id)
+        task = asyncio.create_task(look, name=f"watch {job_id}", context=contextvars.Context())  # of no request
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # all that waited may be gone
         return task

@@ -131,9 +131,14 @@ class Loader:
         """Return all cached versions."""
         return tuple(recent.loaded for recent in self._recent.values())
 
-    def forget(self, name: str, version: int) -> None:
-        """Drop a version; the next load reads it from disk."""
-        self._recent.pop((name, version), None)
+    def forget(self, name: str, version: int) -> tuple[int, ...]:
+        """Drop a version, so that the next load reads it from disk.
+
+        Returns:
+            Fingerprint of the files that it was loaded from; empty if it was not cached.
+        """
+        recent = self._recent.pop((name, version), None)
+        return recent.fingerprint if recent else ()
 
     def forget_all_but(self, names: frozenset[str]) -> None:
         """Drop the versions of all other models."""

@@ -8,12 +8,11 @@ registry must not know HTTP or torch.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.registry.errors import ModelNotFound, ModelNotReady, VersionInUse, VersionNotFound
+from app.registry.errors import ModelNotFound, ModelNotReady, VersionInUse
 from app.registry.loader import Loader
 from app.registry.on_demand import OnDemandLoads
 from app.registry.priority_lock import PriorityLock
@@ -200,20 +199,16 @@ class ModelRegistry:
         except VersionRefused as error:
             await self._withdraw(loaded, error)
         except Exception:  # an error is not a wrong answer, and predictions report it too
-            schema = loaded.schema
-            logger.exception("version %d of %s could not be tested", schema.version, schema.name)
+            logger.exception("version %d of %s could not be tested", loaded.schema.version, loaded.schema.name)
 
     async def _withdraw(self, loaded: LoadedModel, error: VersionRefused) -> None:
         """Withdraw a version that answers wrongly, until its files change or it is activated again."""
         name, version = error.name, error.version
         logger.error("%s; it had proved itself before", error)
-        self._loader.forget(name, version)
+        files = self._loader.forget(name, version)
         model = self._served.get(name)
         if model is None or (model.serving == version and model.loaded is not loaded):  # loaded from other files
             return
-        files: tuple[int, ...] = ()
-        with contextlib.suppress(VersionNotFound):  # removed in the meantime
-            files = await self._loader.run(self.stored.fingerprint, name, version)
         self._served[name] = model.with_withdrawal(version, Refusal(error.reason, error.detail, files))
         if model.loaded is loaded:
             self._note("withdrawn")

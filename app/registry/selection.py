@@ -104,6 +104,7 @@ def _newest_first(stored: Iterable[ModelVersion]) -> list[ModelVersion]:
     """Order the fallback versions: newest first, but those that a gate held back come last."""
 
     def held_back(found: ModelVersion) -> bool:
+        """Return whether a gate held this version back; one that cannot be read has no gate."""
         try:
             gate = found.manifest().gate
         except BrokenVersion:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
+from app.telemetry.metric_families import ModelState, ServingVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,14 @@ class ServedModel:
         if refusal := self.refused.get(self.active):
             return f"{refusal.reason}: {refusal.detail}"
         return None if self.serving == self.active else f"version {self.active} is not in the store"
+
+    def describe(self) -> ModelState:
+        """Return the state as metrics and the audit trail show it."""
+        serving = None
+        if loaded := self.loaded:
+            serving = ServingVersion(loaded.manifest, loaded.schema.version, loaded.device, loaded.load_s)
+        refused = {version: refusal.reason for version, refusal in self.refused.items()}
+        return ModelState(self.name, self.active, serving, refused)
 
     def with_version(self, loaded: LoadedModel) -> ServedModel:
         """Return the state with this version serving."""

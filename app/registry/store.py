@@ -39,8 +39,7 @@ class ModelStore:
         Raises:
             ModelNotFound, StoreUnavailable.
         """
-        self._known(name)
-        with self._translate_errors(name):
+        with self._access(name):
             return self._repository.versions(name)
 
     def previous(self, name: str) -> int | None:
@@ -49,8 +48,7 @@ class ModelStore:
         Raises:
             ModelNotFound, StoreUnavailable.
         """
-        self._known(name)
-        with self._translate_errors(name):
+        with self._access(name):
             return self._repository.previous(name)
 
     def find(self, name: str, version: int) -> ModelVersion:
@@ -59,8 +57,7 @@ class ModelStore:
         Raises:
             ModelNotFound, VersionNotFound.
         """
-        self._known(name)
-        with self._translate_errors(name):
+        with self._access(name):
             return self._repository.find(name, version)
 
     def fingerprint(self, name: str, version: int) -> tuple[int, ...]:
@@ -97,8 +94,7 @@ class ModelStore:
         Raises:
             ModelNotFound, VersionNotFound, StoreUnavailable.
         """
-        self._known(name)
-        with self._translate_errors(name):
+        with self._access(name):
             self._repository.activate(name, version)
 
     def remove(self, name: str, version: int) -> None:
@@ -107,8 +103,7 @@ class ModelStore:
         Raises:
             ModelNotFound, VersionNotFound, VersionInUse, StoreUnavailable.
         """
-        self._known(name)
-        with self._translate_errors(name):
+        with self._access(name):
             self._repository.remove(name, version)
 
     def remove_model(self, name: str) -> None:
@@ -117,13 +112,13 @@ class ModelStore:
         Raises:
             ModelNotFound, StoreUnavailable.
         """
-        self._known(name)
-        with self._translate_errors(name), contextlib.suppress(modelstore.UnknownModel):  # removed meanwhile
+        with self._access(name), contextlib.suppress(modelstore.UnknownModel):  # removed meanwhile
             self._repository.remove_model(name)
 
     @contextlib.contextmanager
-    def _translate_errors(self, name: str) -> Iterator[None]:
-        """Translate errors of the store into the service's errors for clients."""
+    def _access(self, name: str) -> Iterator[None]:
+        """Require a known model, and translate errors of the store into the service's errors for clients."""
+        self._known(name)
         try:
             yield
         except (modelstore.UnknownVersion, modelstore.UnknownModel, modelstore.InvalidName) as error:

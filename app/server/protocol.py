@@ -220,11 +220,14 @@ class _Lingering:
         self._protocol = protocol
 
     def write(self, data: bytes) -> None:
+        """Write, unless the transport is closing."""
         if not self.is_closing():
             self._protocol.transport.write(data)
 
     def is_closing(self) -> bool:
+        """Return whether the connection ends."""
         return self._protocol.ends
 
     def close(self) -> None:
+        """Close once the client had time to read."""
         self._protocol.linger()

@@ -92,10 +92,12 @@ def _server(settings: Settings, *, supervisor: int | None = None, watchdog: Watc
 
 def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None]) -> int:
     def start(pipe: int) -> subprocess.Popen[bytes]:
+        """Start a worker that reports through the pipe."""
         descriptors = (bound.fileno(), pipe)
         return subprocess.Popen([sys.executable, "-m", "app", WORKER, *map(str, descriptors)], pass_fds=descriptors)
 
     def refuse() -> None:
+        """Refuse new connections."""
         listener.refuse_new(bound)
         bound.close()
 

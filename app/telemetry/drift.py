@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +18,7 @@ from modelstore import BooleanFeature, CategoricalFeature, Feature
 
 DECILES = 9  # deciles of each feature's training values
 BINS = DECILES + 1  # bins between the deciles
-PLACES = 1 + 2 * DECILES  # for each feature: rows, rows below each decile, rows up to each decile
+PLACES = 2 + 2 * DECILES  # of a feature: rows with a value, those below and up to each decile, rows without a value
 CONFIDENCE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_FEATURES = 100  # models with more features are not sampled
 SAMPLED_ROWS = 64  # rows sampled from one forward pass, evenly spread; all if there are fewer
@@ -127,9 +127,10 @@ class RowSample:
         x = x[:, self._cells]
         values = x[:, np.newaxis, :]
         below, up_to = ((side(values, self._deciles)).sum(axis=0) for side in (np.less, np.less_equal))  # (9, F)
-        counts = np.concatenate(((~np.isnan(x)).sum(axis=0, keepdims=True), below, up_to)).T  # (F, PLACES)
+        missing = np.isnan(x).sum(axis=0, keepdims=True)  # (1, F)
+        counts = np.concatenate((len(x) - missing, below, up_to, missing)).T  # (F, PLACES)
         totals = np.array(self._by_decile) + counts
-        totals[totals[:, 0] > WINDOW_ROWS] *= 0.5
+        totals[totals[:, 0] + totals[:, -1] > WINDOW_ROWS] *= 0.5
         for by_decile, total in zip(self._by_decile, totals.tolist(), strict=True):
             by_decile[:] = total
 
@@ -141,29 +142,36 @@ def places_of(feature: Feature) -> int:
     return 1 + 3 if isinstance(feature, BooleanFeature) else PLACES
 
 
-def drift_of(feature: Feature, counts: Sequence[float]) -> float | None:
+def drift_of(feature: Feature, counts: Sequence[float], training_rows: int | None) -> float | None:
     """Return the population stability index of a feature, at least 0; None below LEAST_ROWS rows.
 
-    For categories and truth values, the shares are those of each value, of other values and of missing ones, and the
-    expected ones those of the training split. For numbers and dates, see `population_stability_index`; rows without a
-    value are left out there.
+    Args:
+        feature: the feature, with the counts or deciles of its training values.
+        counts: counts of the sample, of length `places_of`.
+        training_rows: rows of the training split; None if it is not known, and then missing numbers and dates count as
+            little as if they were not there.
     """
     if isinstance(feature, CategoricalFeature):
         return _index_of_codes(counts, (*feature.categories.values(), feature.other, feature.missing))
     if isinstance(feature, BooleanFeature):
         return _index_of_codes(counts, (feature.false, feature.true, feature.missing))
-    return population_stability_index(counts)
+    missing = feature.missing / training_rows if training_rows else 0.0
+    if feature.missing and not training_rows:
+        counts = [*counts[:-1], 0.0]
+    return population_stability_index(counts, missing)
 
 
 def _index_of_codes(counts: Sequence[float], trained: Sequence[int]) -> float | None:
     rows, of_training = counts[0], sum(trained)
     if rows < LEAST_ROWS or not of_training:
         return None
-    pairs = (
-        (max(count / rows, _LEAST_SHARE), max(expected / of_training, _LEAST_SHARE))
-        for count, expected in zip(counts[1:], trained, strict=True)
-    )
-    return sum((share - expected) * math.log(share / expected) for share, expected in pairs)
+    return _divergence((count / rows, each / of_training) for count, each in zip(counts[1:], trained, strict=True))
+
+
+def _divergence(shares: Iterable[tuple[float, float]]) -> float:
+    """Return the sum of (o - e) ln(o / e) over observed and expected shares; an empty bin counts as a small one."""
+    floored = ((max(observed, _LEAST_SHARE), max(expected, _LEAST_SHARE)) for observed, expected in shares)
+    return sum((observed - expected) * math.log(observed / expected) for observed, expected in floored)
 
 
 def _sort_codes(codes: Float32, counts: list[float]) -> None:
@@ -176,22 +184,25 @@ def _sort_codes(codes: Float32, counts: list[float]) -> None:
         counts[:] = [0.5 * count for count in counts]
 
 
-def population_stability_index(by_decile: Sequence[float]) -> float | None:
+def population_stability_index(by_decile: Sequence[float], missing: float = 0.0) -> float | None:
     """Return the population stability index of a feature, at least 0; None below LEAST_ROWS rows.
 
-    The index is the sum over the ten bins between the deciles of (o - e) ln(o / e), where o is the observed share of
-    rows and e = 0.1 the expected share. Below 0.1 means no change, above 0.25 a large one (N. Siddiqi, Credit Risk
-    Scorecards, 2006). Rows equal to a decile, such as whole numbers and frequent values, are divided between the bins
-    on both sides of it so that the shares come as close to the expected ones as possible.
+    The index is the sum of (o - e) ln(o / e), where o is the observed and e the expected share of rows, over the rows
+    without a value and the ten bins between the deciles, of which each is expected to have a tenth of the others. Below
+    0.1 means no change, above 0.25 a large one (N. Siddiqi, Credit Risk Scorecards, 2006). Rows equal to a decile, such
+    as whole numbers and frequent values, are divided between the bins on both sides of it so that the shares come as
+    close to the expected ones as possible.
 
     Args:
-        by_decile: rows, rows below each decile, rows up to each decile; length `PLACES`.
+        by_decile: rows with a value, those below each decile, those up to each decile, rows without; length `PLACES`.
+        missing: expected share of rows without a value, 0 to 1.
     """
-    rows = by_decile[0]
+    present, without = by_decile[0], by_decile[-1]
+    rows = present + without
     if rows < LEAST_ROWS:
         return None
-    below, up_to = by_decile[1 : DECILES + 1], by_decile[DECILES + 1 :]
-    expected = ((number + 1) / BINS for number in range(DECILES))
-    bounds = (min(max(share, low / rows), high / rows) for share, low, high in zip(expected, below, up_to, strict=True))
-    shares = (max(high - low, _LEAST_SHARE) for low, high in pairwise((0.0, *bounds, 1.0)))
-    return sum((share - 1 / BINS) * math.log(share * BINS) for share in shares)
+    below, up_to = by_decile[1 : DECILES + 1], by_decile[DECILES + 1 : -1]
+    expected = (present * (number + 1) / BINS for number in range(DECILES))
+    bounds = (min(max(each, low), high) for each, low, high in zip(expected, below, up_to, strict=True))
+    bins = [high - low for low, high in pairwise((0.0, *bounds, present))]
+    return _divergence([(without / rows, missing), *((each / rows, (1 - missing) / BINS) for each in bins)])

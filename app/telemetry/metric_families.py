@@ -5,7 +5,7 @@ This module counts nothing itself.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -34,7 +34,7 @@ _EVALUATION = {
     "macro_f1": "Mean F1 over the classes on the split.",
     "log_loss": "Mean negative log likelihood on the split, in nats.",
     "brier": "Brier score on the split, 0 to 2.",
-    "calibration_error": "Expected calibration error on the split, 15 bins.",
+    "calibration_error": "Calibration error on the split, 15 bins of equally many rows.",
 }
 _OF_A_QUANTITY = {
     "rmse": "Root mean squared error of the serving version on the split, in the unit of the target.",
@@ -81,7 +81,7 @@ FAMILIES = {
     ),
     "tabserve_unusual_values_total": Family(
         "counter",
-        "Values of requests that were missing, or never seen in training, by column.",
+        "Values of requests that were missing, or not among the categories of training (unseen), by column.",
         ("model", "version", "feature", "value"),
     ),
     "tabserve_predicted_value_mean": Family(
@@ -125,18 +125,18 @@ class ServingVersion:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """State of one model, as far as metrics show it.
+    """State of one model, as far as metrics and the audit trail show it.
 
     Attributes:
         active: the version that should serve.
         serving: the version that serves, if any can.
-        refused: number of versions that failed verification, by reason.
+        refused: versions that failed verification, each with its reason code.
     """
 
     name: str
     active: int | None = None
     serving: ServingVersion | None = None
-    refused: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 def of_versions(total: Figures) -> dict[str, Samples]:
@@ -173,7 +173,7 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
     for model in models:
         if model.active is not None:
             shown["tabserve_model_ready"][model.name, str(model.active)] = [0.0]
-        for reason, versions in model.refused.items():
+        for reason, versions in Counter(model.refused.values()).items():
             shown["tabserve_model_refused_versions"][model.name, reason] = [float(versions)]
         if model.serving is None:
             continue
@@ -181,11 +181,17 @@ def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples
         shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.serving.device] = [1.0]
         shown["tabserve_model_ready"][labels] = [1.0]
         shown["tabserve_model_load_duration_seconds"][labels] = [model.serving.load_s]
+        rows = _training_rows(manifest)
         for feature in manifest.features:
-            index = drift_of(feature, total[SAMPLED].get((*labels, feature.name), [0.0] * places_of(feature)))
+            index = drift_of(feature, total[SAMPLED].get((*labels, feature.name), [0.0] * places_of(feature)), rows)
             if index is not None:
                 shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
         for split, figures in manifest.metrics.items():
             for name in _EVALUATION_OF[manifest.task]:
                 shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]
     return dict(shown)
+
+
+def _training_rows(manifest: Manifest) -> int | None:
+    """Return the rows that the statistics of the features describe, those of validation among them, if known."""
+    return sum(manifest.metrics[split].rows for split in ("train", "validation") if split in manifest.metrics) or None

@@ -92,6 +92,7 @@ class RequestSpan:
         parent = f"00-{known.trace_id:032x}-{known.span_id:016x}-{known.trace_flags & 1:02x}".encode()
 
         async def send_with_parent(message: Message) -> None:
+            """Send a message; the header goes with the start of the response."""
             if message["type"] == "http.response.start":
                 self._status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"traceparent", parent)]

@@ -35,7 +35,7 @@ LAST = "statistics_last"  # model, version, process -> ms since 1970
 ENDS = "statistics_outcomes"  # model, version, outcome -> requests
 PREDICTED = "statistics_predicted"  # model, version, class -> rows
 CONFIDENCE = "statistics_confidence"  # model, version -> sampled rows by bucket, and the sum of their probabilities
-SAMPLED = "statistics_sampled"  # model, version, feature -> sampled rows, those below and up to each decile
+SAMPLED = "statistics_sampled"  # model, version, feature -> counts of sampled rows, see `drift.places_of`
 UNUSUAL = "statistics_unusual"  # model, version, feature, missing or unseen -> values
 VALUES = "statistics_values"  # model, version -> rows with a quantity as answer, and the sum of their values
 TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum of their ns
@@ -125,7 +125,7 @@ class VersionCounts:
             self._sample.add(x, probabilities)
 
     def count_unusual(self, feature: str, kind: Literal["missing", "unseen"], values: int) -> None:
-        """Count values of a feature that were missing, or never seen in training."""
+        """Count values of a feature that were missing, or were not among its categories."""
         if values:
             self._unusual.setdefault((*self.key, feature, kind), [0.0])[0] += values
 

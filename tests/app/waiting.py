@@ -13,10 +13,11 @@ DEADLINE_S = 20.0
 
 def until(look: Callable[[], Found | None], what: str, deadline_s: float = DEADLINE_S) -> Found:
     """Look again and again until there is something to see; `None` and `False` mean not yet."""
-    last = time.monotonic() + deadline_s
+    last, pause_s = time.monotonic() + deadline_s, 0.005
     while time.monotonic() < last:
         found = look()
         if found is not None and found is not False:
             return found
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.05)  # a look may be a request, which takes longer than a short pause
     raise AssertionError(f"not within {deadline_s:g} s: {what}")

@@ -14,6 +14,8 @@ from tests.attacks.measuring import peak_bytes, reset_peak, resident_bytes
 from tests.attacks.messages import CAP, answer_to, head, in_chunks, post, whole
 from tests.promises import Measured
 
+pytestmark = pytest.mark.slow
+
 START = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n"
 LIMIT = 32 << 10
 
@@ -116,7 +118,6 @@ def test_inference_has_the_cap_of_bodies_that_are_held_whatever_they_call_themse
     assert post(guarded, message) in (413, 415)
 
 
-@pytest.mark.slow
 def test_two_hundred_large_heads_at_once_cost_no_memory(guarded: Guarded, measured: Measured) -> None:
     before = resident_bytes(guarded.pid)
     with contextlib.ExitStack() as stack:

@@ -31,8 +31,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if LONG else 600)]
 TRAINING = """
 import hashlib, json, pathlib, sys, time
 def say(**line): print(json.dumps(line), flush=True)
-if sys.argv[1] == "inspect":
-    data = pathlib.Path(sys.argv[2]).read_bytes()
+arguments = sys.argv[1:]
+if arguments == ["wait"]:
+    arguments = json.loads(sys.stdin.readline() or sys.exit())
+if arguments[0] == "inspect":
+    data = pathlib.Path(arguments[1]).read_bytes()
     column = {"type": "numeric", "distinct": 2, "minimum": 0.0, "maximum": 1.0, "classes": {"0": 1, "1": 1}}
     if b"," in data:
         columns = [{"name": name, **column} for name in ("age", "churned")]
@@ -44,7 +47,7 @@ else:
     figures = {"train_loss": 0.5, "learning_rate": 0.1, "gradient_norm": 1.0, "elapsed_s": 0.1, "remaining_s": 0.1}
     say(event="epoch", epoch=1, epochs=1, **figures)
     time.sleep(0.2)
-    say(event="result", reason="failed", detail="nothing is learnt here", model=sys.argv[2])
+    say(event="result", reason="failed", detail="nothing is learnt here", model=arguments[1])
 """
 
 
@@ -73,6 +76,8 @@ class Played:
         assert asked.returncode == 0, asked.stdout + asked.stderr
         found = re.search(r"([\d,]+) generated, \1 passed", asked.stdout)
         assert found, asked.stdout
+        left = {model["name"] for model in self.client.get("/models", headers=self.headers).json()["models"]}
+        assert {"means", "iris"} <= left, "the requests removed what the next ones need"
         return int(found[1].replace(",", ""))
 
     def answers(self) -> dict[int, int]:

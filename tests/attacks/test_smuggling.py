@@ -11,6 +11,8 @@ from tests.app.sockets import connected
 from tests.attacks.conftest import Guarded
 from tests.promises import Measured
 
+pytestmark = pytest.mark.slow
+
 HIDDEN = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 POST = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\n"
 GET = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n"

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelstore import Dialect, wording
+from modelstore.dialect import USUAL
 
 
 def test_everything_may_be_left_open() -> None:
@@ -42,3 +43,10 @@ def test_what_is_left_open_is_taken_from_what_was_found() -> None:
     found = Dialect(delimiter=";", decimal=",", header=True)
 
     assert Dialect(decimal=".", header=False).or_else(found) == Dialect(delimiter=";", decimal=".", header=False)
+
+
+def test_what_is_not_as_in_most_files_is_described_as_the_options_are_named() -> None:
+    assert USUAL.describe() == Dialect().describe() == ""
+    assert Dialect(delimiter="\t", header=False, skip_footer=2).describe() == (
+        'delimiter="\\t", header=false, skip_footer=2'
+    )

@@ -19,7 +19,6 @@ from modelstore import (
     Signature,
     Target,
     TensorSpec,
-    golden_row_limits,
 )
 from modelstore.trust import Background, Conformal, Decision
 from tests.modelstore.samples import EVALUATION, GOLDEN_FILE, petal, sample_manifest, sample_regression, sample_with
@@ -69,8 +68,9 @@ def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -
         target=Target(name="species", missing=3),
         left_out=(LeftOut(name="id", reason="id", detail="'id' is different in each of 32 rows"),),
         golden=GoldenRows(features=rows, outputs=sample_manifest().golden.outputs),
-        decision=Decision(thresholds={"virginica": 0.3}),
+        decision=Decision(threshold=0.3, maximise="f1", rows=80),
         temperature=1.25,
+        metrics={"test": EVALUATION.model_copy(update={"calibration_band": (0.0, 0.1), "roc_auc": 0.9})},
         conformal=Conformal(method="aps", scores=(0.1, 0.7)),
         background=Background(rows=rows[:1], weights=(1.0,)),
         importance={"soil": 0.4},
@@ -172,20 +172,3 @@ def test_rules_hold_for_objects_as_for_json() -> None:
         sample_manifest(created=datetime(2026, 1, 2))
     with pytest.raises(ValidationError, match="metrics"):
         sample_manifest(metrics={"train": EVALUATION})
-
-
-def test_one_wrong_golden_sum_among_many_is_found() -> None:
-    good = sample_manifest().golden
-    with pytest.raises(ValidationError, match="sum to 1"):
-        sample_manifest(golden=GoldenRows(features=good.features, outputs=(*good.outputs[:-1], (0.0, 0.9))))
-
-
-@pytest.mark.parametrize(
-    ("features", "classes", "least", "enough"),
-    [(4, 3, 32, 4681), (100, 2, 32, 321), (800, 2, 32, 40), (1022, 2, 32, 32), (2000, 2, 16, 16), (10_000, 100, 3, 3)],
-)
-def test_f3_golden_rows_are_fewer_where_a_row_has_very_many_values(
-    features: int, classes: int, least: int, enough: int
-) -> None:
-    """F3: 32,768 values prove enough; up to 1,024 of them a row, 32 rows are needed as ever."""
-    assert golden_row_limits(features, classes) == (least, enough)

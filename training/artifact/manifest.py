@@ -1,4 +1,4 @@
-"""Build the manifest of a version: golden rows and lineage; `features.py` describes its columns.
+"""Build the manifest of a version; `features.py` describes its columns.
 
 It must not know the training loop or the store.
 """
@@ -19,6 +19,7 @@ from modelstore import (
     MISSING_VALUES,
     AnyBaseline,
     AnyEvaluation,
+    Decision,
     GateReport,
     GoldenRows,
     LeaderBoard,
@@ -52,6 +53,8 @@ def build_manifest(
     gate: GateReport,
     job: str | None,
     leaders: LeaderBoard | None = None,
+    temperature: float | None = None,
+    decision: Decision | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
@@ -64,18 +67,21 @@ def build_manifest(
         size_bytes=len(model),
         task=train.task,
         signature=Signature.for_output(OUTPUTS[train.task], len(train.classes) or 1, cells=train.x.shape[1]),
-        features=describe_features(train, recipe.data.units),
+        features=describe_features(train, recipe.data.units, recipe.data.optional),
         target=splits.target,
         classes=train.classes,
         left_out=splits.left_out,
         missing_values=MISSING_VALUES if recipe.data.missing_values is None else recipe.data.missing_values,
+        strict=recipe.data.strict,
         golden=golden,
         metrics=dict(metrics),
         baselines=dict(baselines),
         leaders=leaders,
         gate=gate,
         warnings=warnings,
-        lineage=describe_lineage(recipe, splits.sha256, parent=gate.active_version, job=job),
+        temperature=temperature,
+        decision=decision,
+        lineage=describe_lineage(recipe, splits, parent=gate.active_version, job=job),
     )
 
 
@@ -125,12 +131,13 @@ def _tolerance(train: Dataset, outputs: npt.NDArray[np.floating[Any]]) -> float:
     return float(TOLERANCE * train.y.std() + ROUNDING * np.abs(outputs).max()) or TOLERANCE
 
 
-def describe_lineage(recipe: Recipe, data_sha256: dict[str, str], *, parent: int | None, job: str | None) -> Lineage:
+def describe_lineage(recipe: Recipe, splits: Splits, *, parent: int | None, job: str | None) -> Lineage:
     """Return the lineage: everything needed to train the version again."""
     return Lineage(
         recipe=recipe.model_dump(mode="json"),
         seed=recipe.training.seed,
-        data_sha256=data_sha256,
+        data_sha256=splits.sha256,
+        dialects=dict(splits.dialects),
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
         code=_code_version(),
         parent=parent,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from modelstore import Manifest, ModelVersion, Notice
+from modelstore import Dialect, Manifest, ModelVersion, Notice
 from training.artifact import torchscript
 from training.config.recipe import DataSource, parse_recipe
 from training.data.splits import load_splits
 from training.errors import DatasetError
-from training.learners.choice import learner_for
+from training.learners.calibrated import fit_calibrated
 from training.learners.protocol import Report
 
 
@@ -52,7 +52,7 @@ def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | Non
     stored = torchscript.weights(found.model_bytes(manifest))
     recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
     source = recipe.data if file is None else recipe.data.model_copy(update={"file": file})
-    splits = load_splits(source, folder, recipe.training)
+    splits = load_splits(source, folder, recipe.training, dialects_of(manifest, source, folder))
     for name, sha256 in manifest.lineage.data_sha256.items():
         here = source.file if name == recipe.data.file else name
         if splits.sha256.get(here) != sha256:
@@ -61,7 +61,7 @@ def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | Non
         report(Notice(level="warning", message=sentence))
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings, splits.way).fit(train, validation, report)
+    fitted = fit_calibrated(settings, train, validation, report, way=splits.way)
     return differences(stored, fitted.module.state_dict())
 
 
@@ -79,6 +79,20 @@ def data_folder(source: DataSource, sha256: Mapping[str, str], data_dir: Path, d
         if all(_sha256(folder / file) == expected for file, expected in sha256.items()):
             return folder
     return data_dir
+
+
+def dialects_of(manifest: Manifest, source: DataSource, folder: Path) -> dict[str, Dialect]:
+    """Return how the data files of a version were read when it was trained; those with other bytes are detected anew.
+
+    Args:
+        manifest: of the version.
+        source: its data source, whose file may have another name now.
+        folder: folder of the files.
+    """
+    lineage = manifest.lineage
+    here = {name: name if name == source.test_file else source.file for name in lineage.dialects}
+    same = [name for name, file in here.items() if _sha256(folder / file) == lineage.data_sha256.get(name)]
+    return {here[name]: lineage.dialects[name] for name in same}
 
 
 def differences(stored: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> Reproduction:

@@ -11,7 +11,7 @@ from rich.progress import track
 from modelstore import Manifest, ModelRepository, ModelVersion
 from training.artifact import torchscript
 from training.artifact.features import columns_of, translate
-from training.artifact.reproduce import data_folder, reproduce
+from training.artifact.reproduce import data_folder, dialects_of, reproduce
 from training.cli.progress import reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation, split_title
 from training.config.recipe import DataSource, Recipe, parse_recipe
@@ -50,12 +50,12 @@ def report_version(
     found = _find(repository, name, version)
     manifest = found.manifest()
     recipe, folder = _lineage(found, manifest, places, data)
-    splits = load_splits(recipe.data, folder)
+    splits = load_splits(recipe.data, folder, dialects=dialects_of(manifest, recipe.data, folder))
     if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
     test = splits.test
     predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns_of(manifest.features))
-    print_evaluation(console, measure(predict, test, "test"), split_title(found, manifest))
+    print_evaluation(console, measure(predict, test, "test", manifest.decision), split_title(found, manifest))
     print_comparison(console, manifest)
 
 

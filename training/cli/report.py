@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -29,9 +29,10 @@ MAX_EXAMPLES = 20
 
 
 def split_title(found: ModelVersion, manifest: Manifest) -> str:
-    """Return the title of a version's figures on its test split, with the unit of a regression's errors."""
+    """Return the title of a version's figures on its test split, with the unit of its errors or its decision."""
     unit = f", errors in {manifest.target.unit}" if manifest.target and manifest.target.unit else ""
-    return f"{found.name} version {found.version}, test split{unit}"
+    policy = f", labels by {manifest.decision.policy.replace('_', ' ')}" if manifest.decision else ""
+    return f"{found.name} version {found.version}, test split{unit}{policy}"
 
 
 def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) -> None:
@@ -39,6 +40,8 @@ def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) ->
     figures = ", ".join(f"{metric.name} {metric.text}" for metric in evaluation.figures)
     console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
     if isinstance(evaluation, Evaluation):
+        for sentence in _certainty(evaluation):
+            console.print(sentence, highlight=False, soft_wrap=True)
         console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
 
@@ -157,6 +160,19 @@ def _column(test: AnyEvaluation | None) -> dict[str, str]:
     if test is None:
         return {}
     return {"rows": str(test.rows), **{metric.name: metric.text for metric in test.figures}}
+
+
+def _certainty(evaluation: Evaluation) -> Iterator[str]:
+    """Yield how far figures may be chance; old manifests do not say."""
+    if evaluation.intervals:
+        named = ((name.replace("_", " "), limits) for name, limits in evaluation.intervals.items())
+        yield "95 % intervals: " + ", ".join(f"{name} {shown(low)} to {shown(high)}" for name, (low, high) in named)
+    if evaluation.calibration_band:
+        error, most = evaluation.calibration_error, evaluation.calibration_band[1]
+        if error <= most:
+            yield f"calibration: cannot be told from a calibrated one, whose error is up to {shown(most)} by chance"
+        else:
+            yield f"calibration: the probabilities are off, as the error of a calibrated one is at most {shown(most)}"
 
 
 def _per_class(evaluation: Evaluation) -> Table:

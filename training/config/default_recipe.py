@@ -82,21 +82,33 @@ def recipe_for_data(
         made = Recipe(
             model=name,
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
-            data=DataSource(
-                file=path.name,
-                target=target,
-                features=tuple(features),
-                **dict(options or DataOptions()),
-                test_fraction=_size(rows).test_fraction,
-                assign="hash",
-                dialect=dialect if dialect != Dialect() else None,
-            ),
+            data=_source(path, target, features, options=options, dialect=dialect, rows=rows),
             gate=GateRule(margin_errors=1.0),
             training=network_settings(rows) if learner == "mlp" else TrainingSettings(learner=learner),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
     return made.with_overrides(overrides)
+
+
+def _source(
+    path: Path,
+    target: str,
+    features: Sequence[str],
+    *,
+    options: DataOptions | None,
+    dialect: Dialect | None,
+    rows: float,
+) -> DataSource:
+    return DataSource(
+        file=path.name,
+        target=target,
+        features=tuple(features),
+        **dict(options or DataOptions()),
+        test_fraction=_size(rows).test_fraction,
+        assign="hash",
+        dialect=dialect if dialect != Dialect() else None,
+    )
 
 
 def network_settings(rows: float) -> TrainingSettings:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from modelstore import DataOptions, Dialect, Overrides, wording
+from modelstore import DataOptions, DecisionPolicy, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
     BatchSize,
@@ -30,6 +30,7 @@ from modelstore.overrides import (
     Seed,
     ValidationFraction,
     WeightDecay,
+    require_held_out_rows,
     require_own_settings,
     require_validation_rows,
 )
@@ -37,6 +38,9 @@ from modelstore.records import Label, ModelName, Ratio, Record
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
+
+DECISIVE: dict[Task, str] = {"classification": "log_loss", "regression": "rmse"}
+"""The metric by which the gate decides, of each task."""
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
 
@@ -81,6 +85,8 @@ class DataSource(DataOptions):
             raise ValueError("classes with at least two different names, or none")
         if self.target in self.features or len(set(self.features)) != len(self.features):
             raise ValueError("features that differ from each other and from the target")
+        if self.target in self.optional:
+            raise ValueError("optional columns without the target, which no request needs")
         return self
 
 
@@ -140,6 +146,7 @@ class Recipe(Record):
         model: name under which the versions are published.
         network: display name of the network, for reports.
         report_every: epochs between reports of the test accuracy; 0 reports none.
+        decision: how a class is chosen, if it is not the most probable one.
     """
 
     model: ModelName
@@ -149,6 +156,23 @@ class Recipe(Record):
     data: DataSource
     training: TrainingSettings
     gate: GateRule = GateRule()
+    decision: DecisionPolicy | None = None
+
+    @model_validator(mode="after")
+    def _can_decide(self) -> Self:
+        settings, maximise = self.training, self.decision and self.decision.maximise
+        if self.decision and self.data.task == "regression":
+            raise ValueError("no decision beside task = regression, which has no classes")
+        if maximise:
+            require_held_out_rows(settings.learner, settings.validation_fraction)
+        return self
+
+    @model_validator(mode="after")
+    def _metric_is_of_its_task(self) -> Self:
+        task = self.data.task or ("classification" if self.data.classes else None)
+        if task and self.gate.metric not in (None, DECISIVE[task]):
+            raise ValueError(f"gate.metric = {DECISIVE[task]!r} for a {task}, or none")
+        return self
 
     def with_overrides(self, overrides: Overrides) -> Recipe:
         """Return this recipe with the given training settings in place of its own.
@@ -168,7 +192,21 @@ class Recipe(Record):
             raise RecipeError("overrides", "", str(error), overrides.to_dict()) from error
         if self.data.task == "regression" and settings.class_weights != "none":
             raise RecipeError("overrides", "class_weights", "none beside task = regression", settings.class_weights)
-        return self.model_copy(update={"training": settings})
+        return self._changed("overrides", training=settings)
+
+    def with_decision(self, decision: DecisionPolicy | None) -> Recipe:
+        """Return this recipe with another decision, or itself if there is none.
+
+        Raises:
+            RecipeError: if it does not fit the recipe.
+        """
+        return self if decision is None else self._changed("decision", decision=decision)
+
+    def _changed(self, source: str, **fields: Record) -> Recipe:
+        try:
+            return Recipe.model_validate({**dict(self), **fields})
+        except ValidationError as error:
+            raise recipe_error(source, error, Recipe) from error
 
 
 def recipe_names(folder: Path) -> tuple[str, ...]:

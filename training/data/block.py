@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from training.data.dialect import COMMAS, Syntax
+
+PADDED = re.compile(r"\s*0\d", re.ASCII)
+
+
+def _bytes_of(text: str) -> npt.NDArray[np.bool_]:
+    """Return whether each of the 256 bytes is one of a text in ASCII."""
+    table = np.zeros(256, dtype=np.bool_)
+    table[list(text.encode())] = True
+    return table
+
+
+DIGITS = _bytes_of("0123456789")
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,17 @@ class Block:
         """The original bytes of each row, without its line end."""
         return self.source.splitlines() if isinstance(self.source, bytes) else self.source
 
+    def numbers(self, position: int) -> npt.NDArray[Any] | None:
+        """Return a column whose cells were parsed as numbers, NaN if missing, shape (n,); None for any other."""
+        cells = self.cells[position]
+        return cells.to_numpy() if cells.dtype.kind in "iuf" else None
+
+    def has_padding(self, position: int) -> bool:
+        """Return whether a cell of a column begins with a zero and another digit, as codes do and numbers do not."""
+        if self.numbers(position) is not None:
+            return position in self._padded
+        return any(PADDED.match(str(text)) for text in pd.unique(self.cells[position]))
+
     def texts(self, position: int, rows: Iterable[int]) -> list[str]:
         """Return the original text of the cells of a column in the given rows."""
         column = self.cells[position]
@@ -60,6 +85,22 @@ class Block:
         place: dict[str, int] = {}
         ranks = [-1 if (text := str(raw).strip()) in missing else place.setdefault(text, len(place)) for raw in found]
         return np.array([*ranks, -1], dtype=np.int64)[codes], list(place)
+
+    @cached_property
+    def _padded(self) -> frozenset[int]:
+        """The columns with such a cell, of lines that each are a row."""
+        assert isinstance(self.source, bytes)  # else, all cells are text
+        raw = np.frombuffer(b"\n%b\n" % self.source, dtype=np.uint8)
+        zeros = np.flatnonzero(raw == ord("0"))
+        starts = _bytes_of(f"\n {self.syntax.delimiter}{self.syntax.quote}")
+        found = zeros[starts[raw[zeros - 1]] & DIGITS[raw[zeros + 1]]]
+        if not len(found):
+            return frozenset()
+        quoted = np.logical_xor.accumulate(raw == ord(self.syntax.quote))
+        ends = np.flatnonzero(_bytes_of(f"\n{self.syntax.delimiter}")[raw] & ~quoted)
+        first = np.maximum.accumulate(np.where(raw[ends] == ord("\n"), np.arange(len(ends)), 0))
+        ended = ends.searchsorted(found) - 1
+        return frozenset(np.unique(ended - first[ended]).tolist())
 
     def _row(self, row: int) -> list[str]:
         """Return the cells of a row; each row is parsed only once, for all columns."""

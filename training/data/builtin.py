@@ -1,4 +1,4 @@
-"""Write the built-in data files, from scikit-learn's data sets or invented, and compare them."""
+"""Write the built-in data files, from scikit-learn or invented, and compare them."""
 
 from __future__ import annotations
 

@@ -51,12 +51,6 @@ def parse(cells: list[str], decimal: str = ".") -> npt.NDArray[np.float64]:
         return np.array([math.nan if (value := _number(cell)) is None else value for cell in cells], dtype=np.float64)
 
 
-def is_word(cell: str) -> bool:
-    """Return whether a cell is clearly not meant as a number; empty cells, `nan` and `1,5` may be."""
-    text = cell.strip()
-    return bool(text) and _number(text) is None and not GROUPED.fullmatch(text)
-
-
 def wrong_number(cell: str) -> str:
     """Describe the fault of a cell that is not a finite float32."""
     if not cell.strip():

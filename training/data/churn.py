@@ -1,4 +1,4 @@
-"""Make `data/churn.csv`: customers who stay or leave, invented, with the troubles of real files.
+"""Make `data/churn.csv`: invented customers, with the troubles of real files.
 
 All draws are integer arithmetic, so the bytes are the same on every machine and with every version of every library.
 No row is about a person.

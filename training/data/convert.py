@@ -1,4 +1,4 @@
-"""Turn the cells of typed columns into float32 cells, block by block, with the marks of the rows.
+"""Convert typed columns to float32 cells, block by block, with the marks of the rows.
 
 Memory: the cells once, in float32, and one block of the file; twice for a moment if the first rows are much longer
 than the others, so that room runs out.
@@ -6,7 +6,7 @@ than the others, so that room runs out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,7 +24,9 @@ from training.data.scan import numbers_of
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 
+GAP = number_bits(np.array([np.nan]))  # bits of a missing value
 ROOM = 1.02  # spare room: the rows to come are about as long as those that were read
 
 
@@ -32,7 +34,8 @@ class Cells:
     """Collects the cells of columns; after the first fault, only faults are collected.
 
     Args:
-        columns: the used columns; `marked` are all that count for the marks, the used ones among them.
+        columns: the used columns.
+        marked: names of the columns that count for the marks, whether they are used or not.
         positions: position of each column in the file, by name.
         missing: texts that stand for a missing value.
     """
@@ -41,7 +44,7 @@ class Cells:
         self,
         faults: Faults,
         columns: Sequence[Column],
-        marked: Sequence[Column],
+        marked: Collection[str],
         positions: Mapping[str, int],
         missing: frozenset[str],
     ) -> None:
@@ -49,10 +52,10 @@ class Cells:
         self._seen_bytes = 0
         self._faults = faults
         self._missing = missing
-        self._columns = tuple(columns)
-        self._marked = tuple(marked)
-        self._positions = positions
-        self._places = dict(zip((column.name for column in columns), cells_of(self._columns), strict=True))
+        self._columns = {column.name: column for column in columns}
+        self._marked = frozenset(marked)
+        self._positions = {name: positions[name] for name in sorted({*self._columns, *marked})}  # order of the marks
+        self._places = dict(zip(self._columns, cells_of(tuple(columns)), strict=True))
         self._ranks = {column.name: {text: rank for rank, text in enumerate(column.texts)} for column in columns}
         self._x = np.empty((0, sum(column.width for column in columns)), dtype=np.float32)
         self._lines = np.empty(0, dtype=np.int64)
@@ -68,13 +71,13 @@ class Cells:
         elif self.seen > len(self._x):
             self._hold(max(self.seen, int(ROOM * self.seen * file_bytes / self._seen_bytes)))
         marks = np.zeros(len(block), dtype=np.uint64)
-        for column in self._marked:
-            position = self._positions[column.name]
-            numbers = (known or {}).get(position)
-            cells, bits = self._numbers(block, column, numbers) if numbers is not None else self._read(block, column)
-            mix(marks, bits)
-            if column.name in self._places and not self._faults:
-                self._x[first : self.seen, self._places[column.name]] = cells
+        for name, position in self._positions.items():
+            column, numbers = self._columns.get(name), (known or {}).get(position)
+            cells, bits = self._read(block, position, column, numbers)
+            if name in self._marked:
+                mix(marks, bits)
+            if cells is not None and not self._faults:
+                self._x[first : self.seen, self._places[name]] = cells
         if not self._faults:
             self._lines[first : self.seen], self._marks[first : self.seen] = block.lines, marks
 
@@ -87,46 +90,52 @@ class Cells:
         """Return columns whose distinct values become equal in float32, each with a sentence."""
         return tuple((name, problem) for name, merging in self._merging.items() if (problem := merging.problem()))
 
-    def _read(self, block: Block, column: Column) -> tuple[Floats, Marks]:
-        """Return the cells of a column, (n, width), and the bits of its values, (n,)."""
-        position = self._positions[column.name]
-        plain = column.type == "numeric" and column.reading == "plain"
-        if plain and (numbers := numbers_of(block, position, self._missing)) is not None:
-            return self._numbers(block, column, numbers)
+    def _read(
+        self, block: Block, position: int, column: Column | None, numbers: Values | None
+    ) -> tuple[Floats | None, Marks]:
+        """Return the cells of a column, (n, width), none if it is not used, and the bits of its values, (n,)."""
+        if column is None:
+            numbers = block.numbers(position) if numbers is None else numbers
+        elif numbers is None and column.type == "numeric" and column.reading == "plain":
+            numbers = numbers_of(block, position, self._missing)
+        if numbers is not None:
+            return self._numbers(block, column, numbers) if column else None, number_bits(numbers)
         codes, texts = block.encode(position, self._missing)
+        bits = np.append(text_bits(texts, block.decimal), GAP)[codes]
+        return self._texts(block, column, codes, texts) if column else None, bits
+
+    def _texts(self, block: Block, column: Column, codes: Codes, texts: list[str]) -> Floats:
+        """Return the cells of a column that was read as text, (n, width)."""
         if column.type in {"categorical", "boolean"}:
-            ranks = self._ranks.get(column.name, {})
+            ranks = self._ranks[column.name]
             table = np.array([ranks.get(text, len(ranks)) for text in texts], dtype=np.float64).reshape(-1, 1)
             if column.type == "boolean":
                 self._require(block, column, codes, texts, lambda text: text in ranks)
-            bits = text_bits(texts)
         elif column.type == "datetime":
             moments = [parse_date(text, column.format) for text in texts]
             self._require(block, column, codes, texts, lambda text: parse_date(text, column.format) is not None)
             table = np.array([moment or (np.nan, np.nan) for moment in moments], dtype=np.float64).reshape(-1, 2)
-            bits = number_bits(86_400 * table[:, 0] + table[:, 1])
         else:
             parsed = [parse_number(text, column.reading) for text in texts]
             values = np.array([np.nan if value is None else value for value in parsed], dtype=np.float64)
             values[np.abs(values) > LARGEST] = np.nan
-            table, bits = values.reshape(-1, 1), number_bits(values)
+            table = values.reshape(-1, 1)
             self._require(block, column, codes, texts, set(np.array(texts, object)[~np.isnan(values)]).__contains__)
             if not np.isnan(values).any():
                 self._merging[column.name].add(values, np.bincount(codes[codes >= 0], minlength=len(values)))
-        gap = np.full((1, column.width), np.nan)
-        return np.concatenate([table, gap])[codes], np.append(bits, number_bits(np.array([np.nan])))[codes]
+        return np.concatenate([table, np.full((1, column.width), np.nan)])[codes]
 
-    def _numbers(self, block: Block, column: Column, values: Values) -> tuple[Floats, Marks]:
+    def _numbers(self, block: Block, column: Column, values: Values) -> Floats:
         cells = values.astype(np.float64, copy=False)  # as in a request
         infinite = np.flatnonzero(np.abs(cells) > LARGEST)[:10].tolist()
         for row, text in zip(infinite, block.texts(self._positions[column.name], infinite), strict=True):
             self._faults.add(wrong_number(text), line=int(block.lines[row]), column=column.name)
         if not infinite and column.name in self._merging:
             self._merging[column.name].add(values[~np.isnan(values)] if values.dtype.kind == "f" else values)
-        return cells.reshape(-1, 1), number_bits(values)
+        return cells.reshape(-1, 1)
 
     def _require(
-        self, block: Block, column: Column, codes: npt.NDArray[np.int64], texts: list[str], fits: Callable[[str], bool]
+        self, block: Block, column: Column, codes: Codes, texts: list[str], fits: Callable[[str], bool]
     ) -> None:
         """Record cells that are not of the column's type."""
         wrong = {place: text for place, text in enumerate(texts) if not fits(text)}

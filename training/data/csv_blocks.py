@@ -36,7 +36,7 @@ class CsvFile:
     Attributes:
         faults: faults of the file's syntax; callers add faults of its cells.
         header: column names, normalised by `column_name`; empty if they cannot be used, which is also a fault.
-        unnamed: name given to a first column without a name that counts rows, if there is one.
+        unnamed: name given to a first column without a name, if there is one; programs write row labels there.
         blank_lines: number of blank lines skipped so far.
         missing: cells that are NaN where a column is read as numbers; callers set it before the first block.
     """
@@ -124,7 +124,7 @@ class CsvFile:
         """Return the next piece as CSV has it, without the lines at the end that are no rows."""
         self._pieces.line = self._line
         piece = self._pieces.next()
-        if not self._width:
+        if not self._width or not piece:
             return piece
         piece = self._syntax.mend(piece)
         return self._without_footer(piece) if self._pieces.ended else piece
@@ -140,8 +140,8 @@ class CsvFile:
             return piece
         last = lines[len(lines) - size :]
         shown = next(line.strip() for line in last if line.strip())
-        option = f"as skip_footer={dropped} does; 0 keeps them"
-        self._notes.append(f"at the end, {dropped} lines are no rows and left out ({shown:.{SHOWN}}), {option}")
+        what = f"at the end ({shown:.{SHOWN}})"
+        self._notes.append(f"{what}: no row, left out as skip_footer={dropped} does; 0 keeps it")
         return "".join(lines[: len(lines) - size]).encode()
 
     def blocks(self, as_text: Collection[int]) -> Iterator[Block]:

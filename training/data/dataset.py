@@ -29,6 +29,7 @@ class Dataset:
         classes: K names in class order; empty for a regression.
         lines: line of each row in its data file, the header being line 1, shape (N,).
         marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
+        marked: names of the columns that count for the marks beside the target, sorted.
     """
 
     x: npt.NDArray[np.float32]
@@ -37,6 +38,7 @@ class Dataset:
     classes: tuple[str, ...]
     lines: npt.NDArray[np.int64]
     marks: Marks
+    marked: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)

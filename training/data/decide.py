@@ -11,11 +11,12 @@ from itertools import islice
 from modelstore import ColumnType, LeftOut
 from modelstore.dates import FORMATS, ISO
 from modelstore.features import LeftOutReason
-from modelstore.numbers import PLAIN, describe_reading
+from modelstore.numbers import PLAIN, describe_reading, parse_number
 from training.data.cells import alike
 from training.data.columns import Column
 from training.data.profile import MAX_TEXTS, Profile
 
+LISTED = 20  # columns that were not chosen, each by name
 UNIQUE = 0.95  # share of distinct values from which a column identifies rows
 TRUE, FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "off", "0")
 
@@ -51,6 +52,27 @@ def decide(profile: Profile, asked: ColumnType | None = None) -> Decision:
     return _useless(profile, found) or found
 
 
+def say_doubt(profile: Profile) -> tuple[str, ...]:
+    """Return a sentence about numbers whose points may be decimal points, in a file with decimal commas."""
+    whole = profile.readings[0] if profile.readings else PLAIN
+    plain = whole.replace("grouped_point", PLAIN)
+    if plain == whole or plain not in profile.readings:
+        return ()
+    text = profile.pointed
+    values = (parse_number(text, reading) for reading in (whole, plain))
+    one, other = (f"{value:.15g}" for value in values)
+    why = "because the file has decimal commas (decimal=,)"
+    return (f"{text!r:.40} is read as {one}, {why}; decimal=. reads it as {other}",)
+
+
+def not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
+    """Return the entries of columns that a person did not list; many are one entry."""
+    detail = "is not among the features that were listed"
+    if len(names) <= LISTED:
+        return tuple(LeftOut(name=name, reason="not_chosen", detail=detail) for name in names)
+    return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
+
+
 def truth_of(texts: list[str]) -> tuple[str, str] | None:
     """Return the texts for false and for true, if there are two texts that are such words."""
     known = {text.casefold(): text for text in texts}
@@ -69,10 +91,12 @@ def _of_its_cells(profile: Profile) -> Decision:
         return Decision(Column(name, "boolean", texts=tuple(truth)))
     if profile.formats:
         return _date(profile)
+    if profile.padded:
+        return _codes(profile)
     if profile.readings:
         reading = profile.readings[0]
         note = "" if reading == PLAIN else describe_reading(reading)
-        return Decision(Column(name, reading=reading), note=note)
+        return Decision(Column(name, reading=reading), warnings=say_doubt(profile), note=note)
     return _text(profile)
 
 
@@ -109,6 +133,19 @@ def _text(profile: Profile) -> Decision:
     if _many_words(profile):
         return _leave_out(column, "free_text", f"is free text: {figures}; {way}")
     return _leave_out(column, "too_many_values", f"has {figures}; {way}")
+
+
+def _codes(profile: Profile) -> Decision:
+    """Return the decision on digits of which some begin with zeros: numbers would lose these."""
+    said = (
+        f"is text, because all cells are digits and some begin with zeros, such as {profile.padded[:40]!r}; "
+        "the type numeric reads them as numbers"
+    )
+    found, note = _text(profile), "codes with leading zeros"
+    if found.left_out:
+        left = found.left_out
+        return replace(found, left_out=left.model_copy(update={"detail": f"{said}; {left.detail}"}), note=note)
+    return replace(found, warnings=(said, *found.warnings), note=note)
 
 
 def _many_words(profile: Profile) -> bool:

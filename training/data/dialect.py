@@ -1,4 +1,4 @@
-"""Detect how the cells of a text are separated and quoted, from whole records of its beginning.
+"""Detect how cells are separated and quoted, from whole records of a text's beginning.
 
 Kept is the pair of delimiter and quote with the most columns of the same width in nearly every record and the most
 cells that are numbers, dates or empty. It must not know columns or their names.

@@ -1,9 +1,14 @@
-"""Check the header of a data file: the names of its columns."""
+"""Check the header of a data file: the names of its columns, and those that are asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS, SAME_NAME, repeated
+from modelstore.wording import nearest
 from training.data.faults import Faults
+
+SHOWN_NAMES = 20
 
 
 def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
@@ -23,3 +28,25 @@ def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
         if name:
             faults.add(problem, line=line, column=name)
     return not faults
+
+
+def require_columns(faults: Faults, header: tuple[str, ...], names: Iterable[str], what: str = "") -> None:
+    """Record a fault for each name that is not in the header, with the nearest that is.
+
+    Args:
+        faults: receives the faults.
+        header: names of the columns of the file.
+        names: names that a person gave.
+        what: where they gave them, to end "expected this column", if that is not plain.
+    """
+    known = set(header)
+    for name in names:
+        if name not in known:
+            meant = nearest(name, header)
+            perhaps = f"; perhaps {meant!r} is meant" if meant else ""
+            faults.add(f"expected this column{what}, got {list_names(header)}{perhaps}", column=name)
+
+
+def list_names(header: tuple[str, ...]) -> str:
+    """Return the first names, quoted."""
+    return ", ".join(map(repr, header[:SHOWN_NAMES])) + (", ..." if len(header) > SHOWN_NAMES else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,23 +17,13 @@ from modelstore.datasets import MAX_CLASSES
 from training.data.cells import alike, in_class_order, parse
 from training.data.csv_blocks import CsvFile
 from training.data.decide import Decision, decide
+from training.data.header import require_columns
 from training.data.precision import Merging, exact
-from training.data.profile import Profile
+from training.data.profile import Profile, names_ids
 from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
 from training.data.target import MANY_VALUES
 from training.errors import MissingExtra
 
-PLAIN = Dialect(
-    delimiter=",",
-    quote='"',
-    decimal=".",
-    encoding="utf-8",
-    header=True,
-    skip_rows=0,
-    skip_below=0,
-    skip_footer=0,
-    comment="",
-)
 SHOWN_CLASSES = 5
 FREQUENT = 20
 REPEATED = 0.9  # share of distinct values below which ids are groups of rows
@@ -78,10 +67,10 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
         span, note = _span(column), column.detail or column.note
         table.add_row(column.name, kind, f"{column.missing:,}", different, span, _show(column.classes), note)
     console.print(table, markup=False)
-    if dialect := _describe(summary.dialect):
+    if dialect := summary.dialect.describe():
         console.print(f"dialect: {dialect}", markup=False, highlight=False, soft_wrap=True)
     if summary.blank_lines:
-        console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
+        console.print(f"blank lines passed over: {summary.blank_lines:,}", highlight=False)
     for warning in summary.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
 
@@ -89,12 +78,14 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
 def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozenset[int]) -> Inspection:
     """Summarise a file; columns with few values and those of `kept` are read as text, to show them as in the file."""
     header = file.read_header()
+    if header:
+        require_columns(file.faults, header, options.types, ", to which `--type` gives a type")
     missing = missing_of(options)
     as_text = set(range(len(header)))
     kept = kept if read_missing(file, missing) else frozenset(as_text)
-    profiles, merging = profiles_of(header, options), [Merging() for _ in header]
+    profiles, merging = profiles_of(header, options, file.unnamed), [Merging() for _ in header]
     hashes: list[npt.NDArray[np.int64]] = []
-    for block in file.blocks(as_text) if header else ():
+    for block in file.blocks(as_text) if header and not file.faults else ():
         hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
         for position, values in add_block(profiles, block, as_text, range(len(header)), missing).items():
             merging[position].add(values[np.isfinite(values)])
@@ -126,12 +117,13 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
 
 def _many_numbers(profile: Profile) -> bool:
     """Return whether a column so far is numbers of more values than are shown."""
-    return len(profile.counts or ()) > MAX_CLASSES and "plain" in profile.readings and profile.odd is None
+    is_number = "plain" in profile.readings and profile.odd is None and not profile.padded
+    return len(profile.counts or ()) > MAX_CLASSES and is_number
 
 
 def _summary(profile: Profile, decision: Decision) -> ColumnSummary:
     low, high, column = None, None, decision.column
-    if column.type == "numeric" and profile.low <= profile.high:
+    if (column.type == "numeric" or profile.padded) and profile.low <= profile.high:
         low, high = profile.low, profile.high
     dates = column.type == "datetime" and profile.earliest and profile.latest
     left = decision.left_out
@@ -154,7 +146,9 @@ def _classes(profile: Profile) -> dict[str, int]:
     if len(counts) <= MAX_CLASSES:
         return {text: counts[text] for text in in_class_order(counts)}
     frequent = sorted(counts, key=lambda text: -counts[text])[:FREQUENT]
-    return {} if profile.readings else {text: counts[text] for text in frequent if counts[text] > 1}
+    return (
+        {} if profile.readings and not profile.padded else {text: counts[text] for text in frequent if counts[text] > 1}
+    )
 
 
 def _warnings(
@@ -181,7 +175,7 @@ def _warnings(
 
 def _groups(profile: Profile, decision: Decision) -> bool:
     distinct = profile.distinct()
-    if not profile.named_as_id or decision.left_out or distinct is None:
+    if not names_ids(profile.name) or decision.left_out or distinct is None:
         return False
     return 20 < distinct < REPEATED * profile.present
 
@@ -212,14 +206,6 @@ def _iso(moment: tuple[int, int] | None) -> str | None:
 def _span(column: ColumnSummary) -> str:
     low, high = column.minimum, column.maximum
     return "" if low is None else " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (low, high or 0))
-
-
-def _describe(dialect: Dialect) -> str:
-    """Return the fields that are not as in most files, as the options are named."""
-    plain = PLAIN.model_dump()
-    return ", ".join(
-        f"{name}={json.dumps(value)}" for name, value in dialect.model_dump().items() if value != plain[name]
-    )
 
 
 def _show(classes: dict[str, int]) -> str:

@@ -34,7 +34,7 @@ class Layout:
         width: cells of each row, of which those beyond `names` are empty.
         line: line of the header.
         consumed: number of lines before the first row.
-        unnamed: name given to a first column without a name that counts rows.
+        unnamed: name given to a first column without a name, if there is one.
     """
 
     names: tuple[str, ...]
@@ -55,7 +55,8 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
     first, notes = (_find_first(rows, width), []) if given.skip_rows is None else (0, [])
     cells, line, _ = rows[first]
     if first:
-        notes.append(f"lines 1 to {line - 1} are no rows and left out, as skip_rows={line - 1} does; 0 keeps them")
+        above, shown = "line 1" if line == 2 else f"lines 1 to {line - 1}", ", ".join(rows[0][0])
+        notes.append(f"{above} ({shown:.40}): no row, left out as skip_rows={line - 1} does; 0 keeps it")
     data = [row for row in rows[first + 1 : first + 1 + MANY_ROWS] if len(row[0]) == width]
     columns = [list(column) for column in zip(*(cells for cells, _, _ in data), strict=True)]
     second = _count_below(cells, rows[first + 1 :], columns)
@@ -74,8 +75,8 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
         return Layout(names, width, line, before, False, skip_rows, 0, notes=tuple(notes))
     below = given.skip_below if given.skip_below is not None else second
     if below:
-        shown = rows[first + 1][0] if len(rows) > first + 1 else []
-        notes.append(f"line {line + 1} ({', '.join(shown):.40}) is no row and left out, as skip_below={below} does")
+        under = ", ".join(rows[first + 1][0]) if len(rows) > first + 1 else ""
+        notes.append(f"line {line + 1} ({under:.40}): no row, left out as skip_below={below} does; 0 keeps it")
         columns = [column[below:] for column in columns]
     names, unnamed, more = name_columns(cells, width, columns, line)
     consumed = rows[min(first + below, len(rows) - 1)][2]
@@ -176,15 +177,17 @@ def name_columns(
     while kept > 1 and not names[kept - 1] and columns and not any(map(str.strip, _beyond(columns, kept - 1))):
         kept -= 1
     if kept < len(names) and any(names):
-        notes.append(f"{len(names) - kept} empty columns without a name, at the end of each line, are left out")
+        empty = f"{len(names) - kept} of {len(names)} columns"
+        notes.append(f"the ends of the lines, without a name or a cell, are left out: {empty}")
         names = names[:kept]
     if not any(names):
         return tuple(names), frozenset(), tuple(notes)
-    unnamed = frozenset(["c1"]) if not names[0] and columns and _counts_rows(columns[0]) else frozenset[str]()
+    unnamed = frozenset([] if names[0] else ["c1"])
+    counted = bool(columns) and _counts_rows(columns[0])
     for place, name in enumerate(names, start=1):
         if not name:
             names[place - 1] = f"c{place}"
-            what = "counts the rows" if place == 1 and unnamed else "is called"
+            what = "counts the rows" if place == 1 and counted else "is called"
             notes.append(f"column {place} has no name and {what} {f'c{place}' if 'called' in what else ''}".strip())
     return tuple(names), unnamed, tuple(notes)
 

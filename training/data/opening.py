@@ -74,7 +74,8 @@ def find_decimal(rows: list[Row], layout: Layout, faults: Faults) -> str:
     data = [cells for cells, _, end in rows if end > layout.consumed and len(cells) == layout.width]
     decimal, doubtful = decimal_of(zip(*data[:SAMPLED_ROWS], strict=True))
     if doubtful is not None:
-        name, cell = names[doubtful] if doubtful < len(names) else "", data[0][doubtful]
+        name = names[doubtful] if doubtful < len(names) else ""
+        cell = next(row[doubtful] for row in data if "," in row[doubtful])
         point, whole = cell.strip().replace(",", "."), cell.strip().replace(",", "")
         problem = f"{cell!r:.40} may be {point} or {whole}; say which: decimal=, or decimal=."
         faults.add(problem, column=name or None)

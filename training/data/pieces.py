@@ -1,4 +1,4 @@
-"""The text of a data file in UTF-8, in pieces of whole lines, whatever its encoding or packing.
+"""Read a data file as UTF-8 text in pieces of whole lines, in any encoding or packing.
 
 It must not know cells or columns.
 """
@@ -163,6 +163,7 @@ class _Again:
         self._source = source
 
     def read(self, size: int) -> bytes:
+        """Return the first bytes, then up to `size` bytes of the source."""
         begun, self._begun = self._begun, b""
         data = begun or self._source.read(size)
         self.problem = self._source.problem

@@ -14,14 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore.dates import FORMATS, parse_date
-from modelstore.numbers import READINGS, SIGNS, WRITINGS, parse_number
-from training.data.block import Block
+from modelstore.numbers import PLAIN, READINGS, SIGNS, WRITINGS, parse_number
+from training.data.block import PADDED, Block
 from training.data.cells import parse
 
 MAX_TEXTS = 10_000
 MAX_SHAPES = 1_000
+FEW_ROWS = 10  # fewer may ascend by chance
 POINTED = ("grouped_comma", "grouped_space")  # readings with a decimal point, but for plain
+LEADING = re.compile(r"\D*[1-9]", re.ASCII)
 ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
+DIGITS = re.compile(r"\d+", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -40,10 +43,13 @@ class Profile:
         formats: patterns of dates that fit every present cell.
         low: smallest number; `high` is the largest.
         whole: whether all numbers are whole.
-        first: line and first text that was seen; `odd` those of the first cell that is no plain number.
+        odd: line and text of the first cell that is no plain number.
+        padded: the first text that begins with a zero and another digit; empty if there is none, or if not all texts
+            are digits. Such columns hold codes, as `01234`.
+        pointed: the first text with a point in a file with decimal commas; empty if there is none.
     """
 
-    def __init__(self, name: str, limit: float = MAX_TEXTS) -> None:
+    def __init__(self, name: str, limit: float = MAX_TEXTS, *, unnamed: bool = False) -> None:
         self.name = name
         self.rows = self.missing = 0
         self.counts: dict[str, int] | None = {}
@@ -55,13 +61,16 @@ class Profile:
         self.whole = True
         self.number_rows = 0
         self.odd: tuple[int, str] | None = None
+        self.padded = self.pointed = ""
         self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
         self._limit = limit
         self._numeric = False  # whether cells came as numbers
+        self._digits = True  # whether all texts are digits
         self._shapes: set[str] = set()
         self._hashes: list[npt.NDArray[np.int64]] = []
-        self._named = bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))
+        self._named = unnamed or names_ids(name)
         self._ascending, self._steps, self._last = True, 0, math.nan
+        self._sums = 0.0, 0.0  # of whole numbers, and of their squares
 
     @property
     def present(self) -> int:
@@ -70,13 +79,31 @@ class Profile:
 
     @property
     def named_as_id(self) -> bool:
-        """Return whether the name says that the column identifies rows."""
+        """Return whether the name, or that there is none, says that the column identifies rows."""
         return self._named
 
     @property
     def counts_rows(self) -> bool:
-        """Return whether whole numbers ascend without a repeat, nearly all by steps of one."""
-        return self._ascending and self.whole and self.present > 1 and self._steps >= 0.95 * (self.present - 1)
+        """Return whether whole numbers ascend without a repeat, nearly all by steps of one, or do so if sorted."""
+        if not self.whole or self.present < 2 or self.number_rows < self.present:
+            return False
+        if self._ascending:
+            return self._steps >= 0.95 * (self.present - 1)
+        if self.present < FEW_ROWS or self.low not in (0, 1) or self.high - self.low + 1 != self.present:
+            return False
+        last = self.high  # sums of 1 to the last one, and of their squares
+        sums = last * (last + 1) / 2, last * (last + 1) * (2 * last + 1) / 6
+        return all(map(math.isclose, self._sums, sums))
+
+    @property
+    def labels_rows(self) -> bool:
+        """Return whether the values name rows and may be others in another export of the same rows.
+
+        These are ids by their name, row numbers, and whole numbers that ascend from row to row.
+        """
+        if self._named or self.present < FEW_ROWS:
+            return self._named
+        return self.counts_rows or (self._ascending and self.whole and self.number_rows == self.present)
 
     def distinct(self) -> int | None:
         """Return the number of distinct values; None if it was not counted."""
@@ -109,10 +136,13 @@ class Profile:
     def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64], decimal: str = ".") -> None:
         """Add the cells of a block as distinct texts and the code of each row, -1 if missing.
 
-        Readings with the file's decimal separator come before the others, so that `1,500` is not 1500 beside `2,5`.
+        Readings with the file's decimal separator come before the others, so that `1,500` is not 1500, and `1.500` not
+        1.5, beside `2,5`.
         """
         if decimal == ",":
-            self.readings = tuple(sorted(self.readings, key=lambda reading: reading.partition(" ")[0] in POINTED))
+            self.pointed = self.pointed or next((text for text in texts if "." in text), "")
+            late = (*POINTED, PLAIN) if self.pointed else POINTED
+            self.readings = tuple(sorted(self.readings, key=lambda reading: reading.partition(" ")[0] in late))
         rows = np.bincount(codes[codes >= 0], minlength=len(texts))
         self.rows += len(codes)
         self.missing += len(codes) - int(rows.sum())
@@ -144,8 +174,10 @@ class Profile:
 
     def _narrow(self, new: list[str]) -> None:
         """Keep the readings and formats that fit these texts too."""
+        self._digits = self._digits and all(map(DIGITS.fullmatch, new))
+        self.padded = (self.padded or next(filter(PADDED.match, new), "")) if self._digits else ""
         if self.readings:
-            shapes = {text.translate(_DIGITS) for text in new} - self._shapes
+            shapes = set(map(_shape, new)) - self._shapes
             self._shapes |= shapes
             for shape in shapes:
                 self.readings = () if len(self._shapes) > MAX_SHAPES else _fitting(shape, self.readings)
@@ -163,6 +195,9 @@ class Profile:
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         if self.whole and values.dtype.kind == "f":
             self.whole = bool((values == np.floor(values)).all())
+        if self.whole:
+            floats = values.astype(np.float64, copy=False)
+            self._sums = self._sums[0] + float(floats.sum()), self._sums[1] + float(floats @ floats)
         if self._ascending:
             steps = np.diff(values, prepend=values[:1] if math.isnan(self._last) else self._last)
             begun = not math.isnan(self._last)
@@ -178,12 +213,24 @@ class Profile:
             self.latest = max(found) if self.latest is None else max(self.latest, *found)
 
 
+def names_ids(name: str) -> bool:
+    """Return whether a column of this name identifies rows, as `customerID` does."""
+    return bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))
+
+
 def _hashed(values: Iterable[Hashable]) -> npt.NDArray[np.int64]:
     return np.fromiter(map(hash, values), dtype=np.int64)
 
 
+def _shape(text: str) -> str:
+    """Return a text with zeros for its digits, but 1 for the first one if that is no zero: 0.125 is no thousands."""
+    shape = text.translate(_DIGITS)
+    leading = LEADING.match(text)
+    return f"{shape[: leading.end() - 1]}1{shape[leading.end() :]}" if leading else shape
+
+
 def _fitting(shape: str, readings: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the readings that fit a text whose digits are zeros."""
+    """Return the readings that fit a shape."""
     if INFINITE.fullmatch(shape):
         return readings
     sign = next((sign for sign in SIGNS if sign in shape), None)

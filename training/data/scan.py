@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from modelstore import MISSING_VALUES
@@ -40,9 +39,18 @@ def read_missing(file: CsvFile, missing: frozenset[str]) -> bool:
     return True
 
 
-def profiles_of(header: Iterable[str], options: DataOptions) -> list[Profile]:
+def profiles_of(header: Iterable[str], options: DataOptions, unnamed: Collection[str] = ()) -> list[Profile]:
     """Return an empty profile of each column; all texts are kept of a column that shall be categorical."""
-    return [Profile(name, np.inf if options.types.get(name) == "categorical" else MAX_TEXTS) for name in header]
+    return [
+        Profile(name, np.inf if options.types.get(name) == "categorical" else MAX_TEXTS, unnamed=name in unnamed)
+        for name in header
+    ]
+
+
+def marked_of(profiles: Iterable[Profile]) -> tuple[str, ...]:
+    """Return the names of the columns by which rows are the same, sorted; all of them if each one labels rows."""
+    labels = {profile.name: profile.labels_rows for profile in profiles}
+    return tuple(sorted([name for name, label in labels.items() if not label] or labels))
 
 
 def add_block(
@@ -51,7 +59,7 @@ def add_block(
     """Add a block to the profiles of the wanted positions, and return the numbers of those that are not texts.
 
     Raises:
-        NeedsText: if columns that are not in `as_text` hold cells that are no numbers.
+        NeedsText: if columns that are not in `as_text` hold cells that are no numbers, or may be codes.
     """
     found: dict[int, Values] = {}
     failed: set[int] = set()
@@ -63,7 +71,10 @@ def add_block(
             failed.add(position)
         else:
             found[position] = values
-            profiles[position].add_numbers(values, block, position)
+            profile = profiles[position]
+            profile.add_numbers(values, block, position)
+            if profile.whole and profile.low >= 0 and block.has_padding(position):
+                failed.add(position)
     if failed:
         raise NeedsText(failed)
     return found
@@ -71,11 +82,9 @@ def add_block(
 
 def numbers_of(block: Block, position: int, missing: frozenset[str]) -> Values | None:
     """Return a column of a block as numbers, NaN if missing, shape (n,); None if another cell is no plain number."""
-    cells = block.cells[position]
-    if cells.dtype.kind in "iuf":
-        values: npt.NDArray[np.float64] = cells.to_numpy()
+    if (values := block.numbers(position)) is not None:
         return values
-    if pd.api.types.is_bool_dtype(cells):
+    if pd.api.types.is_bool_dtype(block.cells[position]):
         return None
     codes, texts = block.encode(position, missing)
     parsed = parse(texts, block.decimal)

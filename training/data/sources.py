@@ -1,4 +1,4 @@
-"""The bytes of a data file as UTF-8 text or cp1252: hashed, unpacked, recoded, in bounded memory.
+"""Read a data file's bytes as text: hashed, unpacked, recoded, in bounded memory.
 
 It must not know lines, cells or columns.
 """

@@ -5,13 +5,14 @@ It must not know networks or the syntax of files. N is rows, F features and K cl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from modelstore import LeftOut, Target
+from modelstore import Dialect, LeftOut, Target
 from training.config.recipe import DataSource, TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled
@@ -36,6 +37,7 @@ class Splits:
         warnings: sentences about suspicious data that does not prevent training.
         target: the column that is predicted, for the manifest.
         left_out: columns of the file that are not used, each with the reason.
+        dialects: how each data file is written, by file name.
         arranged: fraction and seed of the validation rows placed at the end of `train`, if there are any.
         held_back: number of these rows.
         way: how rows are held out.
@@ -47,6 +49,7 @@ class Splits:
     warnings: tuple[str, ...]
     target: Target
     left_out: tuple[LeftOut, ...] = ()
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
     arranged: tuple[float, int] | None = None
     held_back: int = 0
     way: HoldOut = field(default_factory=Shuffled)
@@ -59,44 +62,56 @@ class Splits:
         return self.train.rows(slice(fitted)), self.train.rows(slice(fitted, None))
 
 
-def load_splits(source: DataSource, folder: Path, settings: TrainingSettings | None = None) -> Splits:
+def load_splits(
+    source: DataSource,
+    folder: Path,
+    settings: TrainingSettings | None = None,
+    dialects: Mapping[str, Dialect] | None = None,
+) -> Splits:
     """Read, check and split the data of a recipe; splits of one file share the memory of its table.
 
     Args:
         source: the data source of the recipe.
         folder: the data folder.
         settings: training settings; if given, the validation rows are arranged so that they need no extra memory.
+        dialects: how files are written, by name, where that is known better than the source says.
 
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
-    read = partial(read_table, folder, target=source.target, options=source, dialect=source.dialect)
-    table = read(source.file, features=source.features)
+    table = _read(source, folder, source.file, dialects, features=source.features)
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     learnt = learn_target(table.target, table.lines, source)
     whole, way = _dataset(table, learnt, learnt.classes), _way(source)
     if all(constant_features(whole)):
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
-    sha256, warnings = {table.file: table.sha256}, (*table.warnings, *learnt.warnings)
+    files, warnings = [table], (*table.warnings, *learnt.warnings)
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
-        held_out = read(source.test_file, columns=table.columns)
+        held_out = _read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked)
         warnings += held_out.warnings
-        sha256[held_out.file] = held_out.sha256
+        files.append(held_out)
         train, test = whole, _test_dataset(held_out, whole, source)
     train, test, lost = _require_classes(train, test, source)
     warnings += lost
     warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test))
     target = describe_target(learnt, train.y, source)
-    splits = Splits(train, test, sha256, warnings, target, table.left_out, way=way)
+    sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
+    splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way)
     if settings is None or settings.validation_fraction == 0:
         return _with_categories(splits)
     arranged = settings.validation_fraction, settings.seed
     fit, validation = way.validation(train, *arranged)
     train.reorder(np.concatenate([fit, validation]))
     return _with_categories(replace(splits, arranged=arranged, held_back=len(validation)))
+
+
+def _read(source: DataSource, folder: Path, file: str, dialects: Mapping[str, Dialect] | None, **more: Any) -> Table:
+    """Read one file of a data source as it is written."""
+    dialect = (dialects or {}).get(file, source.dialect)
+    return read_table(folder, file, source.target, options=source, dialect=dialect, **more)
 
 
 def _with_categories(splits: Splits) -> Splits:
@@ -153,8 +168,8 @@ def _dataset(table: Table, learnt: Learnt, classes: tuple[str, ...]) -> Dataset:
     x, lines, marks, kept = table.x, table.lines, table.marks, learnt.kept
     if len(kept) < len(lines):
         x, lines, marks = x[kept], lines[kept], marks[kept]
-    mix(marks, text_bits(table.target.values)[table.target.codes[kept]])
-    return Dataset(x, learnt.y, table.columns, classes, lines, marks)
+    mix(marks, text_bits(table.target.values, table.dialect.decimal or ".")[table.target.codes[kept]])
+    return Dataset(x, learnt.y, table.columns, classes, lines, marks, table.marked)
 
 
 def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:

@@ -14,23 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import DataOptions, Dialect, LeftOut
-from modelstore.numbers import parse_number
 from modelstore.reading import MAX_NAME_CHARACTERS
-from modelstore.wording import nearest
-from training.data.block import Block
 from training.data.columns import Column, TargetColumn
 from training.data.convert import Cells
 from training.data.csv_blocks import CsvFile
-from training.data.decide import Decision, decide
+from training.data.decide import Decision, decide, not_chosen
 from training.data.faults import Faults
-from training.data.profile import Profile
+from training.data.header import list_names, require_columns
 from training.data.repeats import Marks
-from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
+from training.data.scan import NeedsText, add_block, marked_of, missing_of, profiles_of, read_missing
+from training.data.target_cells import TargetCells
 from training.errors import DatasetError
 
 MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
-LISTED = 20  # columns that were not chosen, each by name; more are one entry
-UNMARKED = ("row_number", "id", "free_text", "too_many_values", "no_name", "ambiguous_date")
 
 
 @dataclass(frozen=True)
@@ -44,10 +40,12 @@ class Table:
         x: cells, float32, shape (N, W); NaN is missing.
         target: the column that is predicted.
         lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
-        marks: 64-bit mark of each row, equal for rows with equal features in the file, shape (N,); it depends on the
-            row's values only, not on other rows. Constant columns count, ids do not.
+        marks: 64-bit mark of each row, shape (N,): of its cells in the columns `marked`, a number as its value, any
+            other cell as its text. It depends on nothing else, neither on other rows nor on what a column is used for.
         warnings: sentences about suspicious columns.
         left_out: columns of the file that are not used, each with the reason.
+        marked: names of the columns that count for `marks`, sorted: all but the target and those that label rows.
+        dialect: how the file is written, with all fields, as given or detected.
     """
 
     file: str
@@ -58,7 +56,9 @@ class Table:
     lines: npt.NDArray[np.int64]
     marks: Marks
     warnings: tuple[str, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[LeftOut, ...]
+    marked: tuple[str, ...]
+    dialect: Dialect
 
 
 def read_table(
@@ -69,6 +69,7 @@ def read_table(
     *,
     options: DataOptions | None = None,
     columns: tuple[Column, ...] = (),
+    marked: Sequence[str] = (),
     dialect: Dialect | None = None,
 ) -> Table:
     """Read `<folder>/<file>`.
@@ -81,6 +82,7 @@ def read_table(
         options: types and texts of missing values.
         columns: columns of another table whose types hold here too, such as those of the training file for a test
             file; a text that is none of `Column.texts` then has the cell `len(texts)`.
+        marked: columns of that table that count for the marks, here too if they are there.
         dialect: how the file is written, as far as it is known.
 
     Raises:
@@ -90,7 +92,8 @@ def read_table(
     path = folder / file
     if not path.is_file():
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
-    reading = _Reading(path, target, tuple(column.name for column in columns) or tuple(features), options, dialect)
+    wanted = tuple(column.name for column in columns) or tuple(features)
+    reading = _Reading(path, target, wanted, options, dialect, marked=marked)
     decisions = tuple(map(Decision, columns)) or reading.decide()
     return reading.table(decisions)
 
@@ -105,10 +108,13 @@ class _Reading:
         features: tuple[str, ...],
         options: DataOptions | None,
         dialect: Dialect | None,
+        *,
+        marked: Sequence[str],
     ) -> None:
         self._path = path
-        self._dialect = dialect
+        self._dialect = self._found = dialect or Dialect()
         self._notes: tuple[str, ...] = ()
+        self._marked = tuple(marked)
         self._target = target
         self._features = features
         self._options = options or DataOptions()
@@ -116,11 +122,9 @@ class _Reading:
         self._as_text = {name for name, asked in self._options.types.items() if asked != "numeric"} | {target}
         self._chosen: tuple[LeftOut, ...] = ()
         self._cells: Cells | None = None  # of a table of numbers, once its only reading is done
-        self._classes = Profile(target, np.inf)
-        self._codes: list[npt.NDArray[np.int32]] = []
+        self._target_cells = TargetCells(target)
         self._sha256 = ""
         self._header: tuple[str, ...] = ()
-        self._ranks: dict[str, int] = {}
         self._restarts = 0
 
     def decide(self) -> tuple[Decision, ...]:
@@ -145,55 +149,70 @@ class _Reading:
             raise DatasetError(self._path.name, f"expected at least one column to learn from: {reasons}")
         if self._cells is None or len(used) < len(decisions):
             self._cells = None  # free its memory first
-            self._cells = self._read(decisions, used)
+            self._cells = self._read(used)
         x, lines, marks = self._cells.result()
         named = [(d.column.name, said) for d in decisions for said in d.warnings] + list(self._cells.problems())
+        named += [(self._target, said) for said in self._target_cells.warnings()]
         warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
         warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
-        return Table(self._path.name, self._sha256, used, x, self._target_column(), lines, marks, warnings, left_out)
+        target = self._target_cells.column()
+        return Table(
+            self._path.name,
+            self._sha256,
+            used,
+            x,
+            target,
+            lines,
+            marks,
+            warnings,
+            left_out,
+            marked=self._marked,
+            dialect=self._found,
+        )
 
     def _scan(self) -> tuple[Decision, ...]:
-        """Read all rows for their profiles; keep the cells if all columns are numbers."""
+        """Read all rows for the profiles of all columns; keep the cells if all columns are numbers."""
         with self._path.open("rb") as stream:
             source = CsvFile(stream, self._dialect)
             names = self._begin(source)
             place = {name: position for position, name in enumerate(self._header)}
-            profiles = profiles_of(self._header, self._options)
-            wanted = [place[name] for name in names]
+            profiles = profiles_of(self._header, self._options, source.unnamed)
             as_text = {place[name] for name in self._as_text & set(self._header)}
+            others = [position for position in place.values() if position != place[self._target]]
+            self._marked = marked_of(profiles[position] for position in others)
             cells: Cells | None = None
             if as_text == {place[self._target]}:
-                plain = [Column(name) for name in names]
-                cells = Cells(source.faults, plain, plain, place, self._missing)
+                cells = Cells(source.faults, [Column(name) for name in names], self._marked, place, self._missing)
             for block in source.blocks(as_text):
-                found = add_block(profiles, block, as_text, wanted, self._missing)
-                self._add_target(block, place[self._target])
+                found = add_block(profiles, block, as_text, others, self._missing)
+                self._target_cells.add(block, place[self._target], self._missing)
                 if cells:
                     cells.add(block, self._path.stat().st_size, found)
             self._end(source)
-        decisions = tuple(decide(profiles[at], self._options.types.get(self._header[at])) for at in wanted)
+        expected, self._marked = self._marked, marked_of(profiles[position] for position in others)
+        self._cells = cells if self._marked == expected else None
+        decisions = tuple(decide(profiles[place[name]], self._options.types.get(name)) for name in names)
         faults = Faults()
         for decision in decisions:
             if decision.fault:
                 faults.add(decision.fault, column=decision.column.name)
         if faults:
             raise DatasetError.of(self._path.name, faults.sorted())
-        self._cells = cells
         return decisions
 
-    def _read(self, decisions: tuple[Decision, ...], used: tuple[Column, ...]) -> Cells:
+    def _read(self, used: tuple[Column, ...]) -> Cells:
         """Read the cells of typed columns."""
         with self._path.open("rb") as stream:
             source = CsvFile(stream, self._dialect)
             self._begin(source)
             place = {name: position for position, name in enumerate(self._header)}
-            marked = [d.column for d in decisions if d.left_out is None or d.left_out.reason not in UNMARKED]
+            marked = [name for name in self._marked if name in place]
             cells = Cells(source.faults, used, marked, place, self._missing)
-            texts = {column.name for column in marked if column.type != "numeric" or column.reading != "plain"}
+            texts = {column.name for column in used if column.type != "numeric" or column.reading != "plain"}
             as_text = {place[name] for name in texts | (self._as_text & set(self._header))}
             for block in source.blocks(as_text):
                 cells.add(block, self._path.stat().st_size)
-                self._add_target(block, place[self._target])
+                self._target_cells.add(block, place[self._target], self._missing)
             self._end(source)
         return cells
 
@@ -202,57 +221,28 @@ class _Reading:
         header = source.read_header()
         names = self._features or tuple(name for name in header if name != self._target)
         if header:
-            _require_columns(source.faults, header, self._target, names)
+            self._require(source.faults, header, names)
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
         if not read_missing(source, self._missing):
             self._as_text |= set(header)
-        self._header, self._codes, self._ranks = header, [], {}
-        self._classes = Profile(self._target, np.inf)
-        self._chosen = _not_chosen([name for name in header if name != self._target and name not in set(names)])
+        self._header, self._target_cells = header, TargetCells(self._target)
+        self._chosen = not_chosen([name for name in header if name != self._target and name not in set(names)])
         return names
 
+    def _require(self, faults: Faults, header: tuple[str, ...], features: Sequence[str]) -> None:
+        """Record faults of the names that a person gave."""
+        require_columns(faults, header, (*features, self._target))
+        require_columns(faults, header, self._options.types, ", to which `types` gives a type")
+        require_columns(faults, header, self._options.optional, ", which `optional` names")
+        if self._target in features:
+            faults.add("the target cannot be a feature", column=self._target)
+        if not features:
+            faults.add(f"expected at least one feature column beside the target, got {list_names(header)}")
+
     def _end(self, source: CsvFile) -> None:
-        if not (self._codes or source.faults):
+        if not (self._target_cells or source.faults):
             source.faults.add("expected data rows below the header, got none")
         if source.faults:
             raise DatasetError.of(self._path.name, source.faults.sorted())
-        self._sha256, self._notes = source.sha256(), source.notes
-
-    def _add_target(self, block: Block, position: int) -> None:
-        codes, texts = block.encode(position, self._missing)
-        self._classes.add_texts(codes, texts, block.lines, block.decimal)
-        counts = self._classes.counts or {}
-        if len(self._ranks) < len(counts):
-            self._ranks = {text: rank for rank, text in enumerate(counts)}
-        ranks = np.array([*(self._ranks[text] for text in texts), -1], dtype=np.int32)
-        self._codes.append(ranks[codes])
-
-    def _target_column(self) -> TargetColumn:
-        values, readings = tuple(self._classes.counts or ()), self._classes.readings
-        codes = np.concatenate(self._codes)
-        numbers = [parse_number(text, readings[0]) for text in values] if readings else []
-        if not values or not readings or None in numbers:
-            return TargetColumn(codes, values)
-        return TargetColumn(codes, values, np.array([*numbers, np.nan], dtype=np.float64)[codes])
-
-
-def _not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
-    detail = "is not among the features that were listed"
-    if len(names) <= LISTED:
-        return tuple(LeftOut(name=name, reason="not_chosen", detail=detail) for name in names)
-    return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
-
-
-def _require_columns(faults: Faults, header: tuple[str, ...], target: str, features: tuple[str, ...]) -> None:
-    there = ", ".join(map(repr, header[:20])) + (", ..." if len(header) > 20 else "")
-    known = set(header)
-    for name in (*features, target):
-        if name not in known:
-            meant = nearest(name, header)
-            perhaps = f"; perhaps {meant!r} is meant" if meant else ""
-            faults.add(f"expected this column, got {there}{perhaps}", column=name)
-    if target in features:
-        faults.add("the target cannot be a feature", column=target)
-    if not features:
-        faults.add(f"expected at least one feature column beside the target, got {there}")
+        self._sha256, self._notes, self._found = source.sha256(), source.notes, source.found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from modelstore import AnyBaseline, AnyEvaluation, EpochMetrics, LeaderBoard, Notice
+from modelstore import AnyBaseline, AnyEvaluation, Decision, EpochMetrics, LeaderBoard, Notice
 from modelstore.overrides import SETTINGS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
@@ -37,6 +37,8 @@ class Candidate:
         module: the model, in evaluation mode.
         predict: the model as a NumPy function.
         history: metrics of its epochs, first to last.
+        temperature: divisor of its logits, if there is one.
+        decision: how it chooses a class, if not the most probable one.
         metrics: evaluation on each split, by the name of the split.
         baselines: scores of simple models on the test rows, by name.
         leaders: it beside its members and baselines on the same test rows.
@@ -50,6 +52,8 @@ class Candidate:
     baselines: Mapping[str, AnyBaseline]
     leaders: LeaderBoard
     skill: Skill
+    temperature: float | None = None
+    decision: Decision | None = None
 
 
 def measure_candidate(
@@ -60,6 +64,7 @@ def measure_candidate(
     report: Report,
     *,
     train_s: float,
+    decision: Decision | None = None,
 ) -> Candidate:
     """Measure a trained model on every split, and report findings about its training.
 
@@ -70,6 +75,7 @@ def measure_candidate(
         rows: the rows of each split; those of the training split without the validation rows.
         report: receives notices and warnings.
         train_s: seconds that the training took.
+        decision: how it chooses a class, if not the most probable one.
 
     Raises:
         DatasetError: if a row overflows the network.
@@ -81,7 +87,8 @@ def measure_candidate(
         sizes = f"{len(splits.train):,} training and {len(splits.test):,} test rows"
         report(Notice(message=f"measuring the network on {sizes}"))
     metrics: dict[str, AnyEvaluation] = {
-        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name) for name, part in rows.items()
+        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
+        for name, part in rows.items()
     }
     settings = recipe.training
     has_rate = "lr" in SETTINGS[settings.learner]  # advice on settings that a learner lacks would be useless
@@ -99,7 +106,8 @@ def measure_candidate(
     naive = simple[task.naive].predict
     scores[task.naive] = task.score(measure(naive, splits.test, "test"))  # on all rows, because the gate uses it
     skill = Skill(*mean_gain(predict, naive, splits.test), scores[task.naive], task.naive)
-    return Candidate(fitted.module, predict, fitted.history, metrics, scores, board, skill)
+    found = fitted.temperature, decision
+    return Candidate(fitted.module, predict, fitted.history, metrics, scores, board, skill, *found)
 
 
 def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from modelstore import Activation, AnyBaseline, AnyEvaluation, Evaluation, GateReport, Metric, Task
 from modelstore.evaluation import shown
-from training.config.recipe import GateRule
+from training.config.recipe import DECISIVE, GateRule
 from training.errors import RecipeError
 
 _FIELDS = {"log loss": "log_loss", "RMSE": "rmse"}  # field of the report for each deciding metric
@@ -75,14 +75,13 @@ class Champion:
 
 
 def require_metric(rule: GateRule, task: Task, recipe: str) -> None:
-    """Check that a rule names the metric by which the gate decides for this task, if it names one.
+    """Check that a rule names the metric by which the gate decides for a task that the target's values decided.
 
     Raises:
         RecipeError: if it names another.
     """
-    decisive = "log_loss" if task == "classification" else "rmse"
-    if rule.metric not in (None, decisive):
-        raise RecipeError(recipe, "gate.metric", f"{decisive!r} for a {task}, or none", rule.metric)
+    if rule.metric not in (None, DECISIVE[task]):
+        raise RecipeError(recipe, "gate.metric", f"{DECISIVE[task]!r} for a {task}, or none", rule.metric)
 
 
 def decide(

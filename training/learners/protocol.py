@@ -78,12 +78,14 @@ class Fitted:
         held_out: answers by models of the same settings for rows that these were not fitted to, from
             cross-validation; None if the learner has none, where the validation rows are those.
         members: the models that were tried as parts of this one, also those of weight 0; empty if it has no parts.
+        temperature: divisor of the logits inside the module, if it has one.
     """
 
     module: nn.Module
     history: tuple[EpochMetrics, ...] = ()
     held_out: HeldOut | None = None
     members: tuple[Member, ...] = ()
+    temperature: float | None = None
 
 
 class Learner(Protocol):
@@ -130,6 +132,7 @@ def predictor(module: nn.Module) -> Predict:
     module.eval()
 
     def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """Return the outputs (N, K) for cells (N, W)."""
         with torch.inference_mode():
             chunks = [
                 module(torch.from_numpy(np.asarray(x[start : start + CHUNK_ROWS], dtype=np.float32)))

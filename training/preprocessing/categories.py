@@ -1,4 +1,4 @@
-"""Choose the categories of text columns on the training rows; all other texts share one code.
+"""Choose the categories of text columns on training rows; other texts share one code.
 
 It must not know networks.
 """

@@ -1,4 +1,4 @@
-"""Cells to what a network wants, as torch modules, so that they are part of the published model."""
+"""Encode cells as a network's inputs, in torch modules that are published with it."""
 
 # no `from __future__ import annotations` here: TorchScript reads the annotations of module attributes
 import math

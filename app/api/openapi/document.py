@@ -23,6 +23,7 @@ from app.api.openapi.responses import add_refusals
 from app.api.openapi.rows import row_schema
 from app.api.openapi.security import add_security
 from app.api.prefix import prefix_of
+from app.api.query import query_model
 from app.api.schemas.common import COMPONENTS, Document, instances, json_body
 from app.api.schemas.models import example_of
 from app.security.keys import Scope
@@ -74,6 +75,13 @@ def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in iter_route_contexts(app.routes):
         for method in route.methods or ():
             yield method, str(route.path_format)
+
+
+def query_names(app: FastAPI) -> Iterator[str]:
+    """Yield the names of the query parameters of every route."""
+    for route in iter_route_contexts(app.routes):
+        if route.endpoint and (model := query_model(route.endpoint)):
+            yield from model.model_fields
 
 
 def router(app: FastAPI) -> APIRouter:

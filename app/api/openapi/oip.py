@@ -6,8 +6,8 @@ from app.api.schemas.common import Document
 from app.api.schemas.oip import Failure
 from app.errors import BadRequest, TooLarge
 from app.inference.codecs.oip import OUTPUTS
+from app.inference.codecs.oip_datatypes import DATATYPES
 from app.inference.codecs.oip_fields import MAX_ID_CHARACTERS, MAX_RANK, MAX_TENSORS
-from app.inference.codecs.oip_tensors import DATATYPES
 from app.inference.errors import RowQueueFull
 from app.registry.errors import ModelNotFound, ModelNotReady
 
@@ -82,6 +82,7 @@ INFER_ANSWER: dict[int | str, Document] = {
         "content": {"application/json": {"schema": _ANSWER}, "application/octet-stream": _BYTES},
     }
 }
+_FAILURE: Document = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Failure.__name__}"}}}
 _INDEX_QUERY = {"type": "object", "properties": {"ready": {"type": "boolean"}}, "additionalProperties": False}
 INDEX_BODY: Document = {"requestBody": {"content": {"application/json": {"schema": _INDEX_QUERY}}}}
 
@@ -89,7 +90,8 @@ INDEX_BODY: Document = {"requestBody": {"content": {"application/json": {"schema
 def failures(*codes: int) -> dict[int | str, Document]:
     """Return the `responses` of a route for these status codes.
 
-    A `default` is included, because without one FastAPI documents its own 422.
+    A `default` is included, because without one FastAPI documents its own 422. The schema is referred to, because
+    FastAPI builds a validator for each `model`; `Failure` is a component as part of what readiness answers.
     """
     meanings: dict[int | str, str] = {**{code: _MEANINGS[code] for code in codes}, "default": "Any other error"}
-    return {code: {"model": Failure, "description": meaning} for code, meaning in meanings.items()}
+    return {code: {"description": meaning, "content": _FAILURE} for code, meaning in meanings.items()}

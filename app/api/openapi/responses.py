@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.api.bodies import JSON
 from app.api.error_responses import is_oip
 from app.api.schemas.common import PROBLEM_TYPE, Document
-from app.errors import DeadlinePassed, InternalServerError, ServingError, TooLarge, TooManyInFlight
+from app.errors import DeadlinePassed, InternalServerError, InvalidInput, ServingError, TooLarge, TooManyInFlight
 from app.security.errors import (
     AccessDenied,
     EncodedBody,
@@ -26,6 +26,7 @@ _HEADERS: Document = {
 # What operations that need no scope by the access table may answer, and what only the others may.
 _OPEN: tuple[type[ServingError], ...] = (
     MalformedRequest,
+    InvalidInput,  # a parameter that is given twice; below /v2, this is a 400
     ReceiveTimeout,
     TooLarge,
     HeadTooLarge,
@@ -53,18 +54,23 @@ def add_refusals(document: Document, table: AccessTable) -> None:
     document["components"]["responses"] = {
         f"{family}{error.status.value}": _response(schema, kind, error)
         for family, schema, kind in (("Refused", "Problem", PROBLEM_TYPE), ("OipRefused", "Failure", JSON))
-        for error in _REFUSALS
+        for error in _refusals(family == "OipRefused")
     }
     for path, item in document["paths"].items():
-        family = "OipRefused" if is_oip(path) else "Refused"
+        below_v2 = is_oip(path)
+        family = "OipRefused" if below_v2 else "Refused"
         for method, operation in item.items():
             responses = operation["responses"]
             responses.pop("default", None)  # it only kept FastAPI from documenting its own 422
             scope = table.routes[path][method.upper()].scope
-            for error in _REFUSALS:
+            for error in _refusals(below_v2):
                 if scope is not None or error in _OPEN:
                     status = str(error.status.value)
                     responses.setdefault(status, {"$ref": f"#/components/responses/{family}{status}"})
+
+
+def _refusals(below_v2: bool) -> list[type[ServingError]]:
+    return [error for error in _REFUSALS if not (below_v2 and error is InvalidInput)]
 
 
 def _response(schema: str, kind: str, error: type[ServingError]) -> Document:

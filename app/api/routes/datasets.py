@@ -18,7 +18,7 @@ from app.api.bodies import declared_length, media_type
 from app.api.errors import FileInForm
 from app.api.parameters import DatasetPath
 from app.api.prefix import link
-from app.api.schemas.common import Document, csv_body, links, problems, without_null
+from app.api.schemas.common import Document, file_body, links, problems, without_null
 from app.datasets.folders import StoredDataset
 from app.datasets.store import DatasetStore, InUse
 from modelstore import ColumnSummary, Dialect
@@ -145,7 +145,7 @@ def router(datasets: DatasetStore, in_use: InUse) -> APIRouter:
         "/datasets/{name}",
         status_code=201,
         response_model=DatasetInfo,
-        openapi_extra=csv_body(churn="age,visits,churned\n34,2,no\n51,0,yes\n"),
+        openapi_extra=file_body(churn="age,visits,churned\n34,2,no\n51,0,yes\n"),
         responses=kept | problems(413, 415, 422, 503, 507),
     )(answer.put)
     routes.get("/datasets", responses=problems(503))(answer.list_datasets)
@@ -163,11 +163,13 @@ async def _receive_to_the_end(request: Request) -> AsyncIterator[AsyncIterator[b
     ended = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
+        """Yield the body in pieces."""
         async for piece in request.stream():
             yield piece
         ended.set()
 
     async def listen() -> None:
+        """Go on receiving after the end of the body."""
         await ended.wait()
         await request.receive()
 

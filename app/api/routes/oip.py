@@ -25,7 +25,7 @@ from app.telemetry.version_counters import Figures
 # Only extensions that work; docs/clients.md says which parts of each.
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
 
-_VERSION = "/versions/{version}"
+_MODEL, _VERSION = "/models/{model}", "/versions/{version}"
 
 
 class IndexQuery(BaseModel):
@@ -141,13 +141,12 @@ def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifeti
         query = parse_json(await read_small(request) or b"{}", IndexQuery)
         return await asyncio.to_thread(oip.index, ready=query.ready)
 
-    routes.include_router(_statistics_router(oip))
-    routes.include_router(_models_router(oip))
+    _add_statistics(routes, oip)
+    _add_models(routes, oip)
     return routes
 
 
-def _models_router(oip: OipRoutes) -> APIRouter:
-    routes = APIRouter(prefix="/models/{model}")
+def _add_models(routes: APIRouter, oip: OipRoutes) -> None:
     unready: dict[int | str, Any] = {
         503: {"model": schemas.ModelReady | schemas.Failure, "description": "The model or version cannot answer"}
     }
@@ -157,57 +156,51 @@ def _models_router(oip: OipRoutes) -> APIRouter:
         "openapi_extra": documents.INFER_BODY,
     }
 
-    @routes.get("", responses=documents.failures(404, 503))
+    @routes.get(_MODEL, responses=documents.failures(404, 503))
     async def model_metadata(model: ModelPath) -> schemas.ModelMetadata:
         """Show names, datatypes and shapes of a model's tensors."""
         return await oip.model(model, None)
 
-    @routes.get(_VERSION, responses=documents.failures(400, 404, 503))
+    @routes.get(_MODEL + _VERSION, responses=documents.failures(400, 404, 503))
     async def version_metadata(model: ModelPath, version: VersionPath) -> schemas.ModelMetadata:
         """Show names, datatypes and shapes of the tensors of one version."""
         return await oip.model(model, version)
 
-    @routes.get("/ready", responses=documents.failures(404) | unready)
+    @routes.get(_MODEL + "/ready", responses=documents.failures(404) | unready)
     async def model_ready(model: ModelPath, response: Response) -> schemas.ModelReady:
         """Check whether a model can answer, with status 503 if not."""
         return await oip.model_ready(model, None, response)
 
-    @routes.get(_VERSION + "/ready", responses=documents.failures(400, 404) | unready)
+    @routes.get(_MODEL + _VERSION + "/ready", responses=documents.failures(400, 404) | unready)
     async def version_ready(model: ModelPath, version: VersionPath, response: Response) -> schemas.ModelReady:
         """Check whether a version can answer, with status 503 if not."""
         return await oip.model_ready(model, version, response)
 
-    @routes.post("/infer", **documented)
+    @routes.post(_MODEL + "/infer", **documented)
     def infer(model: ModelPath) -> None:
         """Predict with the active version of a model."""
         # Never called: it documents what `InferRoute.serve` answers, as the next one does.
 
-    @routes.post(_VERSION + "/infer", **documented)
+    @routes.post(_MODEL + _VERSION + "/infer", **documented)
     def infer_version(model: ModelPath, version: VersionPath) -> None:
         """Predict with one version of a model."""
 
-    return routes
 
-
-def _statistics_router(oip: OipRoutes) -> APIRouter:
-    routes = APIRouter(prefix="/models")
-
-    @routes.get("/stats", responses=documents.failures())
+def _add_statistics(routes: APIRouter, oip: OipRoutes) -> None:
+    @routes.get("/models/stats", responses=documents.failures())
     async def all_statistics() -> schemas.Statistics:
         """Show inference statistics of all models."""
         return await oip.stats()
 
-    @routes.get("/{model}/stats", responses=documents.failures(404))
+    @routes.get(_MODEL + "/stats", responses=documents.failures(404))
     async def model_statistics(model: ModelPath) -> schemas.Statistics:
         """Show inference statistics of a model, version by version."""
         return await oip.stats(model)
 
-    @routes.get("/{model}" + _VERSION + "/stats", responses=documents.failures(400, 404, 503))
+    @routes.get(_MODEL + _VERSION + "/stats", responses=documents.failures(400, 404, 503))
     async def version_statistics(model: ModelPath, version: VersionPath) -> schemas.Statistics:
         """Show inference statistics of one version."""
         return await oip.stats(model, version)
-
-    return routes
 
 
 def _find_versions(model: ServedModel, parts: list[Figures]) -> set[int]:

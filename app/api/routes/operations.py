@@ -92,13 +92,11 @@ def router(registry: ModelRegistry, exposition: Exposition, device: str, lifetim
     }
     for path, endpoint in probes.items():
         routes.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-    routes.include_router(_metrics_router(registry, exposition))
+    _add_metrics(routes, registry, exposition)
     return routes
 
 
-def _metrics_router(registry: ModelRegistry, exposition: Exposition) -> APIRouter:
-    routes = APIRouter()
-
+def _add_metrics(routes: APIRouter, registry: ModelRegistry, exposition: Exposition) -> None:
     @routes.get(
         "/metrics",
         response_class=Response,
@@ -115,5 +113,3 @@ def _metrics_router(registry: ModelRegistry, exposition: Exposition) -> APIRoute
             body = ActiveMetricsByModel(active).model_dump_json()
             return Response(body, media_type="application/json")
         return Response(exposition.text(), media_type=CONTENT_TYPE)
-
-    return routes

@@ -19,7 +19,7 @@ from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
 from app.api.prefix import link
 from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
-from app.api.schemas.train import EVENT, EXAMPLES, JobBrief, JobInfo, JobList, JobsQuery, request_schema
+from app.api.schemas.train import EVENT, EXAMPLES, REQUEST, JobBrief, JobInfo, JobList, JobsQuery
 from app.context import waiting
 from app.errors import ServingError, StoreUnavailable
 from app.jobs.errors import JobNotFound
@@ -152,7 +152,7 @@ class TrainRoutes:
 def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
     """Create the training routes; waiting requests and event streams end when `stopping` is set."""
     routes, answer = APIRouter(tags=["train"]), TrainRoutes(runner, stopping)
-    asked: Document = {**json_body(request_schema(), **EXAMPLES), "parameters": [_PREFER, _IDEMPOTENCY]}
+    asked: Document = {**json_body(REQUEST, **EXAMPLES), "parameters": [_PREFER, _IDEMPOTENCY]}
     accepted = _ACCEPTED | problems(400, 404, 409, 413, 415, 422, 429, 503)
     routes.post("/train", status_code=202, openapi_extra=asked, responses=accepted)(answer.start)
     routes.get("/train", response_model=JobList, responses=problems(422, 503))(answer.list_jobs)

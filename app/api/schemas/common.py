@@ -81,11 +81,11 @@ def links(parameter: str, value: str, **operations: str) -> Document:
     }
 
 
-def csv_body(**examples: str) -> Document:
-    """Return the `openapi_extra` of a route whose body is a CSV file."""
+def file_body(**examples: str) -> Document:
+    """Return the `openapi_extra` of a route whose body is a file, whatever its content type; examples are CSV."""
     named = {name: {"summary": name, "value": value} for name, value in examples.items()}
-    content = {"schema": {"type": "string"}, "examples": named}
-    return {"requestBody": {"required": True, "content": {"text/csv": content}}}
+    content = {"*/*": _BYTES, "text/csv": {"schema": {"type": "string"}, "examples": named}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def instances(row: Document, **fields: Document) -> Document:
@@ -145,7 +145,7 @@ COMPONENTS: Document = {
     "Warning": {
         "type": "object",
         "description": "a value that is outside the training range, `missing` though no training row lacked it, or "
-        "`unseen` in training; the row still has a prediction",
+        "`unseen`: not among the categories, as it was in no training row or in few; the row still has a prediction",
         "required": ["row", "feature", "value"],
         "properties": {
             "row": {"type": "integer"},
@@ -161,6 +161,7 @@ COMPONENTS: Document = {
             "label": {"type": "string"},
             "probability": {"type": "number", "minimum": 0, "maximum": 1},
             "probabilities": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
+            "decision": {"type": "string", "description": "what chose the label, if it is not the most probable class"},
         },
     },
     "PredictAnswer": {

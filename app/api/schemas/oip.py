@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from app.inference.codecs.oip import OUTPUTS_OF
-from app.inference.codecs.oip_tensors import DATATYPE_OF
+from app.inference.codecs.oip_datatypes import DATATYPE_OF
 from app.runtime.load import LoadedModel
 from app.telemetry.version_report import BatchTotals, VersionStatistics
 

@@ -9,7 +9,18 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import ColumnType, EpochMetrics, GateReport, LeaderBoard, LeftOut, Notice, Overrides, Task
+from modelstore import (
+    ColumnType,
+    DecisionPolicy,
+    Dialect,
+    EpochMetrics,
+    GateReport,
+    LeaderBoard,
+    LeftOut,
+    Notice,
+    Overrides,
+    Task,
+)
 from modelstore.data_options import RareClasses, Split
 from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
@@ -86,11 +97,14 @@ class JobInfo(JobBrief):
 
     Attributes:
         features: columns to learn from, if the request named them.
-        types: types of columns that the request set; `task`, `split`, `rare_classes` and `missing_values` likewise.
+        types: types of columns that the request set; `task`, `split`, `rare_classes`, `missing_values`, `optional` and
+            `strict` likewise.
+        dialect: how the data set's file is written, as far as that was said when it was sent; null is detected.
         left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
         leaders: the published version beside its members and baselines on the same test rows.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
+        decision: how a class is chosen, if the request said it.
         log: last lines that its process wrote to standard error.
     """
 
@@ -100,10 +114,14 @@ class JobInfo(JobBrief):
     split: Split | None
     rare_classes: RareClasses
     missing_values: tuple[str, ...] | None
+    optional: tuple[str, ...]
+    strict: bool
+    dialect: Dialect
     left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]
     leaders: LeaderBoard | None
     warnings: tuple[str, ...]
+    decision: DecisionPolicy | None
     log: tuple[str, ...]
 
 
@@ -114,11 +132,14 @@ class JobList(BaseModel):
     next: str | None
 
 
-def request_schema() -> Document:
+def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
-    split = schema.pop("$defs")["Split"]
-    schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    records = schema.pop("$defs")
+    for field, record in (("split", "Split"), ("decision", "DecisionPolicy")):
+        schema["properties"][field] = {"anyOf": [records[record], {"type": "null"}], "default": None}
+    types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
+    [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
     for field in overrides["properties"].values():
         without_null(field)
@@ -126,6 +147,7 @@ def request_schema() -> Document:
     return schema
 
 
+REQUEST: Document = _request_schema()
 EXAMPLES: dict[str, Document] = {
     "iris": {"model": "iris", "overrides": {"epochs": 200}},
     "churn": {

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs import arrow_columns
+from app.inference.codecs.arrow_messages import is_compressed
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
 from app.inference.codecs.headers import name_problems, places_of
 from app.schema import ModelSchema
@@ -25,9 +26,6 @@ MAX_MESSAGE_BYTES = 64 << 20
 _CONTINUATION = b"\xff\xff\xff\xff"
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 _KEPT_SCHEMA_BYTES = 16 << 10  # larger schemas are not cached, to bound the memory that clients can occupy
-# Slots in Arrow's Message.fbs: the header of a message, the batch of a dictionary, and the compression of a batch.
-_HEADER_SLOT, _DICTIONARY_DATA_SLOT, _COMPRESSION_SLOT = 2, 1, 3
-_COMPRESSION_OF_OLD = b"ARROW:experimental_compression"  # metadata key from before Arrow 1.0, which pyarrow still obeys
 
 
 class ArrowReader:
@@ -101,7 +99,7 @@ class ArrowReader:
 
     def _keep_dictionary(self, message: pa.ipc.Message) -> None:
         """Keep a dictionary for the record batches after it; the stream may send many."""
-        if _is_compressed(message):
+        if is_compressed(message):
             raise MalformedBody("a dictionary of the Arrow stream is compressed; send it uncompressed")
         self._dictionaries.append(message.serialize().to_pybytes())
         if sum(map(len, self._dictionaries)) > MAX_MESSAGE_BYTES:
@@ -122,7 +120,7 @@ class ArrowReader:
 
     def _blocks(self, message: pa.ipc.Message, source: _Source) -> Iterator[RowBlock]:
         try:
-            if _is_compressed(message):
+            if is_compressed(message):
                 raise MalformedBody("the record batches of the Arrow stream are compressed; send them uncompressed")
             columns, rows = self._columns(message, source)
         except (*_DAMAGE, struct.error) as error:
@@ -141,12 +139,13 @@ class ArrowReader:
         if not source.reads_dictionaries:
             batch = pa.ipc.read_record_batch(message, source.schema)
             batch.validate()
-            columns = [batch.column(place) for place in source.places]
+            columns = [_column(batch, place) for place in source.places]
         else:
             stream = b"".join((source.message, *self._dictionaries, message.serialize().to_pybytes()))
-            wanted = pa.ipc.IpcReadOptions(included_fields=sorted(source.places), use_threads=False)
+            there = sorted(place for place in source.places if place is not None)
+            wanted = pa.ipc.IpcReadOptions(included_fields=there, use_threads=False)
             batch = pa.ipc.open_stream(stream, options=wanted).read_next_batch()
-            columns = [batch.column(sorted(source.places).index(place)) for place in source.places]
+            columns = [_column(batch, None if place is None else there.index(place)) for place in source.places]
         for column in columns:
             if not arrow_columns.is_number(column.type):
                 column.validate(full=True)
@@ -159,14 +158,14 @@ class _Source:
 
     Attributes:
         schema: schema to read record batches with.
-        places: column index of each feature, in feature order.
+        places: column index of each feature, in feature order; None for an optional one that is not there.
         has_dictionaries: whether any column has a dictionary, whose messages come before the record batches.
         reads_dictionaries: whether that of a feature has one.
         message: the schema as a message.
     """
 
     schema: pa.Schema
-    places: list[int]
+    places: list[int | None]
     has_dictionaries: bool
     reads_dictionaries: bool
     message: bytes
@@ -198,9 +197,13 @@ def _check_schema(model_schema: ModelSchema, text: bytes, ignore_extra: bool) ->
         pa.schema(list(zip(schema.names, kinds, strict=True))),
         places,
         kinds != schema.types,
-        any(pa.types.is_dictionary(schema.types[place]) for place in places),
+        any(place is not None and pa.types.is_dictionary(schema.types[place]) for place in places),
         text,
     )
+
+
+def _column(batch: pa.RecordBatch, place: int | None) -> pa.Array:
+    return pa.nulls(batch.num_rows) if place is None else batch.column(place)
 
 
 def _schema(text: bytes) -> pa.Schema:
@@ -221,32 +224,3 @@ def _problems(
         if expected:
             problems.append(Problem(None, name, f"must be {expected}, got {named[name]}"))
     return problems
-
-
-def _is_compressed(message: pa.ipc.Message) -> bool:
-    """Return whether a record batch or dictionary is compressed: a few bytes could become gigabytes.
-
-    pyarrow does not say so.
-    """
-    data = message.metadata.to_pybytes()
-    table = _table(data, _field(data, int.from_bytes(data[:4], "little"), _HEADER_SLOT))
-    if message.type == "dictionary":
-        table = _table(data, _field(data, table, _DICTIONARY_DATA_SLOT))
-    return bool(_field(data, table, _COMPRESSION_SLOT)) or _COMPRESSION_OF_OLD in data
-
-
-def _table(data: bytes, reference: int) -> int:
-    """Return the position of a flatbuffer table that a field refers to."""
-    return reference + int.from_bytes(data[reference : reference + 4], "little")
-
-
-def _field(data: bytes, table: int, slot: int) -> int:
-    """Return the position of a field in a flatbuffer table; 0 if it is absent.
-
-    Source: https://flatbuffers.dev/internals/, Tables.
-    """
-    vtable = table - int.from_bytes(data[table : table + 4], "little", signed=True)
-    (size,) = struct.unpack_from("<H", data, vtable)
-    place = 4 + 2 * slot
-    (offset,) = struct.unpack_from("<H", data, vtable + place) if place < size else (0,)
-    return table + offset if offset else 0

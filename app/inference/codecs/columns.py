@@ -67,16 +67,6 @@ class ValueColumn:
         got = "another number" if type(value) in _NUMBERS else json_type(value)
         return f"must be {self.expected}, got {got}"
 
-    def problems(self, values: Sequence[Any]) -> Iterator[tuple[int, str]]:
-        """Yield the index of each invalid value and what is wrong with it; skip valid stretches quickly."""
-        for start in range(0, len(values), _BLOCK_VALUES):
-            block = values[start : start + _BLOCK_VALUES]
-            if len(block) > 1 and self.floats(block) is not None:
-                continue
-            for index, value in enumerate(block, start):
-                if isinstance(found := self.float_of(value), str):
-                    yield index, found
-
     def _floats_in_steps(self, values: Sequence[Any]) -> Float32 | None:
         parts = []
         for start in range(0, len(values), _STEP_VALUES):
@@ -87,6 +77,27 @@ class ValueColumn:
 
 
 NUMBERS = ValueColumn("a number", _NUMBERS)
+
+
+def find_problems(
+    values: Sequence[Any],
+    together: Callable[[Sequence[Any]], Float32 | None],
+    alone: Callable[[Any], object],
+) -> Iterator[tuple[int, str]]:
+    """Yield the index of each invalid value and what is wrong with it; skip valid stretches quickly.
+
+    Args:
+        values: the values of a column.
+        together: the quick way for many values; returns None if any is invalid.
+        alone: the precise way for one value; returns what is wrong with it as a `str`.
+    """
+    for start in range(0, len(values), _BLOCK_VALUES):
+        block = values[start : start + _BLOCK_VALUES]
+        if len(block) > 1 and together(block) is not None:
+            continue
+        for index, value in enumerate(block, start):
+            if isinstance(found := alone(value), str):
+                yield index, found
 
 
 def floats_with_gaps(values: Sequence[float | None]) -> Float32 | None:

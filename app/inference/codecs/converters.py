@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +33,6 @@ from modelstore.numbers import PLAIN, parse_number
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 FIRST_DAY, LAST_DAY = -719_163, 2_932_897  # a day more than the years 1 to 9999, because of offsets from UTC
 
-_BLOCK_VALUES = 4096
 _DATES_KEPT = 65_536
 _LONGEST_DATE = 64
 _AMBIGUOUS_POINT = "grouped_point"  # 1.234 is 1234 there, so 1.5 is no number
@@ -86,6 +85,7 @@ class NumberConverter:
         self._takes_missing = schema.takes_missing
         self._reading = feature.reading
         self.expected = "must be a finite number" + (" or missing" if schema.takes_missing else "")
+        self._advice = "; send numbers without quotes" + (", and null where one is missing" * schema.takes_missing)
 
     def cell(self, value: object) -> Cells | str:
         """Return the cell of a value parsed from JSON, or what is wrong with it."""
@@ -96,6 +96,7 @@ class NumberConverter:
                 return (NAN,)
             if self._reading != PLAIN:
                 return self.cell_of_text(value)
+            return "must be a number, got a string" + self._advice
         found = NUMBERS.float_of(value)
         return found if isinstance(found, str) else (found,)
 
@@ -198,17 +199,6 @@ def example_row(schema: ModelSchema, cells: Float32) -> list[object]:
         else:
             row.append(cell)
     return row
-
-
-def problems(converter: Converter, values: Sequence[Any]) -> Iterator[tuple[int, str]]:
-    """Yield the index of each invalid value and what is wrong with it; skip valid stretches quickly."""
-    for start in range(0, len(values), _BLOCK_VALUES):
-        block = values[start : start + _BLOCK_VALUES]
-        if len(block) > 1 and converter.cells(block) is not None:
-            continue
-        for index, value in enumerate(block, start):
-            if isinstance(found := converter.cell(value), str):
-                yield index, found
 
 
 @functools.lru_cache(maxsize=_DATES_KEPT)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from app.inference.codecs import csv, float32, json_answers, ndjson
+from app.inference.choice import Override
+from app.inference.codecs import csv, csv_answers, float32, json_answers, ndjson
 from app.inference.codecs.blocks import BlockReader, BlockWriter
 from app.schema import ModelSchema
 
@@ -27,12 +28,14 @@ class BulkOptions:
     Attributes:
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
         skip: answer a bad row, in its place, with the problem, instead of ending the answer.
-        strict: refuse a row that would be answered with a warning.
+        strict: refuse a row that would be answered with a warning; None as the version says.
+        override: the decision that the request wants in place of the version's own.
     """
 
     ignore_extra: bool = False
     skip: bool = False
-    strict: bool = False
+    strict: bool | None = None
+    override: Override | None = None
 
 
 Readers = Mapping[str, Callable[[ModelSchema, BulkOptions], BlockReader]]
@@ -60,7 +63,7 @@ def readers() -> Readers:
 def writers() -> Writers:
     """Return the writers by content type, for the formats that this installation can write."""
     known: dict[str, Callable[[ModelSchema, BulkOptions], BlockWriter]] = {
-        csv.CONTENT_TYPE: lambda schema, options: csv.CsvWriter(schema, numbered=options.skip),
+        csv.CONTENT_TYPE: lambda schema, options: csv_answers.CsvWriter(schema, numbered=options.skip),
         **{kind: partial(_ndjson_writer, kind) for kind in ndjson.CONTENT_TYPES},
         float32.CONTENT_TYPE: lambda schema, _: float32.Float32Writer(schema),
         json_answers.CONTENT_TYPE: lambda schema, _: json_answers.RowsWriter(schema),

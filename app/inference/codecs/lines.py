@@ -6,6 +6,7 @@ This module must not know any particular format.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ MAX_LINE_BYTES = 1 << 20
 _BLANKS = BLANKS.encode()
 
 ReadRow = Callable[[bytes], Float32]
+T = TypeVar("T")
 
 
 class LineEnds:
@@ -27,11 +29,16 @@ class LineEnds:
     def __init__(self) -> None:
         self._after_return = False
 
-    def unify(self, data: bytes) -> bytes:
-        """Return the next piece of the body with line feeds as line ends."""
+    def after_return(self, data: bytes) -> bytes:
+        """Return the next piece of the body without a line feed that belongs to the CR at the end of the last one."""
         if self._after_return and data:  # the CR has already ended its line
             data = data.removeprefix(b"\n")
             self._after_return = False
+        return data
+
+    def unify(self, data: bytes) -> bytes:
+        """Return the next piece of the body with line feeds as line ends."""
+        data = self.after_return(data)
         if b"\r" in data:
             self._after_return = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -99,7 +106,7 @@ class LineReader:
         lines = text.split(b"\n")
         numbers = [number for number, line in enumerate(lines, first) if line.strip(_BLANKS)]
         if len(numbers) == len(lines):
-            yield self._line_by_line(lines, range(first, self._line))
+            yield self._one_by_one(self._precise, lines, range(first, self._line))
             return
         self.blank_lines += len(lines) - len(numbers)
         if numbers:
@@ -107,14 +114,16 @@ class LineReader:
 
     def _without_blanks(self, lines: list[bytes], numbers: Sequence[int]) -> RowBlock:
         x = self._fast(b"\n".join(lines))
-        return self._line_by_line(lines, numbers) if x is None else RowBlock(x, numbers[0], numbers=numbers)
+        if x is None:
+            return self._one_by_one(self._precise, lines, numbers)
+        return RowBlock(x, numbers[0], numbers=numbers)
 
-    def _line_by_line(self, lines: list[bytes], numbers: Sequence[int]) -> RowBlock:
-        x = np.zeros((len(lines), self._width), dtype=np.float32)
+    def _one_by_one(self, read: Callable[[T], Float32], rows: Sequence[T], numbers: Sequence[int]) -> RowBlock:
+        x = np.zeros((len(rows), self._width), dtype=np.float32)
         bad: dict[int, Problem] = {}
-        for place, line in enumerate(lines):
+        for place, row in enumerate(rows):
             try:
-                x[place] = self._precise(line)[0]
+                x[place] = read(row)[0]
             except InvalidInput as error:
                 what = error.problems[0] if error.problems else Problem(None, None, str(error))
                 bad[place] = Problem(numbers[place], what.feature, what.problem)

@@ -29,6 +29,7 @@ def ndjson_reader(schema: ModelSchema, *, ignore_extra: bool = False) -> LineRea
     """Return a reader of lines with one row each: arrays in feature order or objects by feature name."""
 
     def fast(lines: bytes) -> Float32 | None:
+        """Return the rows of whole lines, (N, W); None if any needs the precise reader."""
         feeds = lines.count(b"\n")
         if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # or a row could span lines and another share one
             return None
@@ -36,6 +37,7 @@ def ndjson_reader(schema: ModelSchema, *, ignore_extra: bool = False) -> LineRea
         return rows if rows is not None and len(rows) == feeds + 1 else None
 
     def precise(line: bytes) -> Float32:
+        """Return the row of a line, (1, W), or raise what is wrong with it."""
         try:
             row = strict_json.parse(line)
         except MalformedBody as error:

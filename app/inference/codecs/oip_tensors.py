@@ -13,51 +13,21 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidInput, Problem
-from app.inference.codecs.columns import OUT_OF_RANGE, ValueColumn, all_finite, floats_of_array, json_type
+from app.inference.codecs.columns import (
+    OUT_OF_RANGE,
+    ValueColumn,
+    all_finite,
+    find_problems,
+    floats_of_array,
+    json_type,
+)
 from app.inference.codecs.converters import Converter, NumberConverter
-from app.inference.codecs.converters import problems as problems_of
 from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
+from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
 from app.inference.codecs.oip_fields import wrong
-from app.inference.codecs.rows import cells_of_array, converter_for
+from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells
 from app.schema import Float32, ModelSchema
-from modelstore import ColumnType
-
-_BINARY: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype("u1"),
-    "UINT8": np.dtype("u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "BF16": np.dtype("<u2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-}
-DATATYPES = tuple(_BINARY)  # accepted for numbers
-DATATYPE_OF: dict[ColumnType, str] = {
-    "numeric": "FP32",
-    "categorical": "BYTES",
-    "boolean": "BOOL",
-    "datetime": "BYTES",
-}
-"""Datatype in which the values of a feature are described and best sent."""
-
-
-def _whole_numbers(datatype: str) -> ValueColumn:
-    limits = np.iinfo(_BINARY[datatype])
-    return ValueColumn(f"values of {datatype}", frozenset((int,)), (limits.min, limits.max))
-
-
-_IN_JSON = {
-    "BOOL": ValueColumn("values of BOOL", frozenset((int, bool)), (0, 1)),
-    **{datatype: _whole_numbers(datatype) for datatype in _BINARY if datatype.startswith(("INT", "UINT"))},
-    **dict.fromkeys(("FP32", "FP64"), ValueColumn("numbers", frozenset((int, float)))),
-}
 
 
 def read_rows(request: InferRequest, schema: ModelSchema) -> Float32:
@@ -66,9 +36,15 @@ def read_rows(request: InferRequest, schema: ModelSchema) -> Float32:
     Raises:
         InvalidInput: if names, shapes, datatypes or values do not fit the model.
     """
-    if len(request.inputs) == 1 and schema.all_numbers:
+    if len(request.inputs) == 1 and schema.all_numbers and not _is_a_column(request.inputs[0], schema):
         return _matrix(request.inputs[0], schema)
     return _columns(request.inputs, schema)
+
+
+def _is_a_column(tensor: Tensor, schema: ModelSchema) -> bool:
+    """Return whether a tensor is that of one feature, beside which all others may be absent."""
+    one = tensor.shape is not None and tensor.shape[1:] in {(), (1,)} and len(schema.features) > 1
+    return bool(schema.optional) and one and schema.recognised([tensor.name])[0] in schema.columns
 
 
 def _matrix(tensor: Tensor, schema: ModelSchema) -> Float32:
@@ -98,12 +74,17 @@ def _columns(tensors: Sequence[Tensor], schema: ModelSchema) -> Float32:
         what += ", or one of all features" if schema.all_numbers else ""
         raise _unfit(schema, "inputs", f"{what}; {first.feature!r} {first.problem}")
     named = dict(zip(names, tensors, strict=True))
-    rows = {_rows_of(named[name], name, schema) for name in schema.features}
+    rows = {_rows_of(named[name], name, schema) for name in schema.features if name in named}
+    if not rows:
+        raise _unfit(schema, "inputs", "must have the tensor of at least one feature")
     if len(rows) != 1:
         raise _unfit(schema, "inputs", f"must all have the same number of rows, got {min(rows)} to {max(rows)}")
     (count,) = rows
     converters = zip(schema.features, converter_for(schema).converters, strict=True)
-    columns = [_column(named[name], count, name, converter, schema) for name, converter in converters]
+    columns = [
+        _column(named[name], count, name, converter, schema) if name in named else missing_cells(count, converter)
+        for name, converter in converters
+    ]
     return np.concatenate(columns, axis=1)  # (N, W)
 
 
@@ -113,8 +94,8 @@ def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: 
         values = _texts(tensor, rows, name, schema)
     elif isinstance(converter, NumberConverter):
         return _values(tensor, (rows, 1), (name,), schema).reshape(-1, 1)
-    elif tensor.datatype not in _BINARY:
-        raise _unfit(schema, "datatype", f"must be one of BYTES, {', '.join(_BINARY)}")
+    elif tensor.datatype not in BINARY:
+        raise _unfit(schema, "datatype", f"must be one of BYTES, {', '.join(BINARY)}")
     elif tensor.part is not None:
         cells, wrong_values = cells_of_array(converter, _array(tensor, rows, schema))
         for place, problem in wrong_values.items():
@@ -128,7 +109,7 @@ def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: 
             values = [value if value is None else bool(value) for value in values]
     x = converter.cells(values)
     if x is None:
-        place, problem = next(problems_of(converter, values))
+        place, problem = next(find_problems(values, converter.cells, converter.cell))
         raise _at(place, (name,), problem, schema)
     return x
 
@@ -166,8 +147,8 @@ def _rows_of(tensor: Tensor, feature: str, schema: ModelSchema) -> int:
 
 def _values(tensor: Tensor, shape: Sequence[int], features: Sequence[str], schema: ModelSchema) -> Float32:
     """Return the values of a tensor row by row, float32, shape (rows * columns,)."""
-    if tensor.datatype not in _BINARY:
-        raise _unfit(schema, "datatype", f"must be one of {', '.join(_BINARY)}")
+    if tensor.datatype not in BINARY:
+        raise _unfit(schema, "datatype", f"must be one of {', '.join(BINARY)}")
     read = _from_json if tensor.part is None else _from_bytes
     return read(tensor, shape, features, schema)
 
@@ -176,16 +157,16 @@ def _from_json(tensor: Tensor, shape: Sequence[int], features: Sequence[str], sc
     column, values = _in_json(tensor, schema), _flat(tensor, shape, schema)
     x = _floats(column, values, schema)
     if x is None:
-        found = column.problems(values)
+        found = find_problems(values, column.floats, column.float_of)
         place, problem = next(at for at in found if not (schema.takes_missing and values[at[0]] is None))
         raise _at(place, features, problem, schema)
     return x
 
 
 def _in_json(tensor: Tensor, schema: ModelSchema) -> ValueColumn:
-    if tensor.datatype not in _IN_JSON:
+    if tensor.datatype not in IN_JSON:
         raise _unfit(schema, "datatype", f"{tensor.datatype} cannot be sent as JSON, send it as binary data")
-    return _IN_JSON[tensor.datatype]
+    return IN_JSON[tensor.datatype]
 
 
 def _flat(tensor: Tensor, shape: Sequence[int], schema: ModelSchema) -> list[Any]:
@@ -227,15 +208,12 @@ def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], s
 
 def _array(tensor: Tensor, count: int, schema: ModelSchema) -> np.ndarray[Any, Any]:
     """Return the values of a binary tensor, shape (count,), without a copy if possible."""
-    kind = _BINARY[tensor.datatype]
+    size = BINARY[tensor.datatype].itemsize
     part = tensor.part or memoryview(b"")
-    if len(part) != count * kind.itemsize:
-        expected = f"{count} values of {kind.itemsize} bytes"
+    if len(part) != count * size:
+        expected = f"{count} values of {size} bytes"
         raise _unfit(schema, "binary_data_size", f"{len(part)} bytes were sent, shape and datatype say {expected}")
-    values: np.ndarray[Any, Any] = np.frombuffer(part, kind)
-    if tensor.datatype == "BF16":
-        return (values.astype("<u4") << 16).view("<f4")
-    return values != 0 if tensor.datatype == "BOOL" else values
+    return array_of(part, tensor.datatype)
 
 
 def _at(place: int, features: Sequence[str], problem: str, schema: ModelSchema) -> InvalidInput:

@@ -1,0 +1,1 @@
+"""Changes to the schema of the job table, run by alembic."""

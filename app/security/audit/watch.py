@@ -9,10 +9,10 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 from app.security.audit.trail import AuditTrail
+from app.telemetry.metric_families import ModelState
 
 logger = logging.getLogger(__name__)
 
@@ -21,42 +21,26 @@ TOGETHER_S = 60.0  # refusals of one client within this time become one record
 MAX_CLIENTS = 1000  # clients that are counted separately in that time
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """Serving state of one model.
-
-    Attributes:
-        version: the serving version; None if there is none.
-        sha256: of its artifact.
-        refused: versions that failed verification, each with its reason code.
-    """
-
-    model: str
-    version: int | None
-    sha256: str | None
-    refused: Mapping[int, str]
-
-
 class Watch:
     """Looks for changes once a second and records them."""
 
     def __init__(
         self,
         trail: AuditTrail,
-        serving: Callable[[], Iterable[Serving]],
+        models: Callable[[], Iterable[ModelState]],
         keys: Callable[[], tuple[int, bool]],
     ) -> None:
         """Create a watch; `keep` runs it.
 
         Args:
             trail: the audit trail.
-            serving: returns the current serving state of all models.
+            models: returns the current state of all models.
             keys: returns the generation of the keys, and whether they match their file.
         """
         self._trail = trail
-        self._serving = serving
+        self._models = models
         self._keys = keys
-        self._served: dict[str, Serving] = {}
+        self._served: dict[str, ModelState] = {}
         self._known_keys: tuple[int, bool] | None = None
         self._failures: Counter[tuple[str, str, str | None]] = Counter()
         self._since = time.monotonic()
@@ -98,16 +82,16 @@ class Watch:
         self._since = time.monotonic()
 
     def _look_at_models(self) -> None:
-        served = {model.model: model for model in self._serving()}
+        served = {model.name: model for model in self._models()}
         for name in self._served.keys() - served.keys():
             self._trail.note("model.gone", "ok", model=name)
         for name, now in served.items():
-            before = self._served.get(name) or Serving(name, None, None, {})
+            before = self._served.get(name) or ModelState(name)
             for version in now.refused.keys() - before.refused.keys():
                 reason = now.refused[version]
                 self._trail.note("model.refused", "refused", model=name, version=version, reason=reason)
-            if (now.version, now.sha256) != (before.version, before.sha256):
-                told = {"version": now.version, "sha256": now.sha256, "version_before": before.version}
+            if (artifact := _artifact(now)) != (artifact_before := _artifact(before)):
+                told = {"version": artifact[0], "sha256": artifact[1], "version_before": artifact_before[0]}
                 self._trail.note("model.swapped", "ok", model=name, **told)
         self._served = served
 
@@ -117,3 +101,8 @@ class Watch:
         if before is not None and now != before:
             current = now[1]
             self._trail.note("keys.reload", "ok" if current else "failed", reason=None if current else "unreadable")
+
+
+def _artifact(model: ModelState) -> tuple[int | None, str | None]:
+    """Return number and sha256 of the serving version."""
+    return (model.serving.version, model.serving.manifest.sha256) if model.serving else (None, None)

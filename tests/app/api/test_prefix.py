@@ -67,7 +67,7 @@ def links(client: TestClient, below: str, headers: dict[str, str]) -> dict[str, 
     ("how", "below"),
     [
         pytest.param("header", "", id="header, taken off by the proxy"),
-        pytest.param("setting", "/ml", id="setting, left by the proxy"),
+        pytest.param("setting", "/ml", id="setting, left by the proxy", marks=pytest.mark.slow),
         pytest.param("header", "/ml", id="header, left by the proxy", marks=pytest.mark.slow),
         pytest.param("setting", "", id="setting, taken off by the proxy", marks=pytest.mark.slow),
     ],

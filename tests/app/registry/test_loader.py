@@ -89,7 +89,8 @@ def test_unchanged_version_is_loaded_once_and_a_forgotten_one_again(
     assert loader.recent("means", 1) is first
     assert loader.caches(first)
 
-    loader.forget("means", 1)
+    assert loader.forget("means", 1) == found.fingerprint()
+    assert loader.forget("means", 1) == ()
     assert loader.recent("means", 1) is None
     assert not loader.caches(first)
     assert loader.load(found) is not first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.registry.state import Refusal, ServedModel
+from app.telemetry.metric_families import ModelState
 
 REFUSAL = Refusal("integrity_sha256", "model.pt is not the file that was published", (1,))
 
@@ -16,6 +17,12 @@ def test_refused_active_version_is_the_reason_and_another_refused_one_is_not() -
 
     assert model.reason == "integrity_sha256: model.pt is not the file that was published"
     assert ServedModel("means", active=3).with_trial_result(2, REFUSAL).reason == "version 3 is not in the store"
+
+
+def test_description_of_a_model_that_cannot_serve_has_the_reason_codes() -> None:
+    model = ServedModel("means", active=2).with_refusal(2, REFUSAL)
+
+    assert model.describe() == ModelState("means", 2, None, {2: "integrity_sha256"})
 
 
 def test_refusal_of_a_version_keeps_the_other_refusals() -> None:

@@ -17,10 +17,12 @@ from app.telemetry.drift import (
     SAMPLED_ROWS,
     WINDOW_ROWS,
     RowSample,
+    drift_of,
+    places_of,
     population_stability_index,
 )
 from app.telemetry.version_counters import MAX_CLASSES, CountsByVersion
-from modelstore import NumericFeature
+from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature
 from tests.app.telemetry.figures import parsed
 
 ROWS = 4000
@@ -64,6 +66,10 @@ def normal(rows: int, mean: float = 0.0, seed: int = 1) -> Float32:
     return np.random.default_rng(seed).normal(mean, 1, rows).astype(np.float32)
 
 
+def divergence(observed: list[float], expected: list[float]) -> float:
+    return float(entropy(observed, expected) + entropy(expected, observed))
+
+
 def index_of(training: ArrayLike, asked: ArrayLike) -> float:
     sampled = Sampled(feature(training))
     sampled.ask(asked)
@@ -76,9 +82,16 @@ def test_index_is_the_divergence_of_both_distributions_in_both_directions() -> N
     observed = [0.05, 0.05, 0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2]
     expected = [0.1] * 10
     up_to = [10_000 * float(share) for share in np.cumsum(observed)[:-1]]
-    found = population_stability_index([10_000.0, *up_to, *up_to])
+    found = population_stability_index([10_000.0, *up_to, *up_to, 0.0])
 
-    assert found == pytest.approx(entropy(observed, expected) + entropy(expected, observed), rel=1e-9)
+    assert found == pytest.approx(divergence(observed, expected), rel=1e-9)
+
+
+def test_rows_without_a_value_are_a_bin_of_their_own() -> None:
+    up_to = [9000.0 * tenth / 10 for tenth in range(1, 10)]
+    found = population_stability_index([9000.0, *up_to, *up_to, 1000.0], missing=0.2)
+
+    assert found == pytest.approx(divergence([0.1, *[0.09] * 10], [0.2, *[0.08] * 10]), rel=1e-9)
 
 
 def test_rows_like_those_of_the_training_show_no_drift_and_moved_ones_do() -> None:
@@ -210,3 +223,68 @@ def test_service_shows_drift_and_confidence_of_what_it_was_asked(client: TestCli
     }
     assert drift["left"] > 0.25  # two values of a whole range
     assert drift["right"] < 0.1
+
+
+PLAN = CategoricalFeature(name="plan", categories={"basic": 600, "plus": 300}, other=60, missing=40)
+PAID = BooleanFeature(name="paid", true_values=("yes",), false_values=("no",), true=500, false=500)
+SINCE = DatetimeFeature(
+    name="since", min="2020-01-01", max="2020-12-31", quantiles=tuple(range(18_300, 18_600, 33))[:9]
+)
+
+
+def typed_indices(rows: list[list[float]], training_rows: int | None = 1000) -> dict[str, float | None]:
+    """Return the index of a feature of each type after 4000 rows, made by repeating the given ones."""
+    number = feature(normal(1000), "number").model_copy(update={"missing": 250})
+    features: tuple[Feature, ...] = (PLAN, SINCE, PAID, number)
+    counts = [[0.0] * places_of(each) for each in features]
+    sample = RowSample(features, 0, counts, [], pause_s=0)
+    x = np.array(rows * (ROWS // len(rows)), dtype=np.float32)
+    for start in range(0, len(x), SAMPLED_ROWS):
+        sample.add(x[start : start + SAMPLED_ROWS], np.empty((len(x[start : start + SAMPLED_ROWS]), 0), np.float32))
+    sample.sort()
+    return {each.name: drift_of(each, counted, training_rows) for each, counted in zip(features, counts, strict=True)}
+
+
+def test_drift_of_categories_and_truth_values_is_that_of_their_shares_with_other_and_missing_ones() -> None:
+    codes = [0.0] * 8 + [1.0] * 4 + [2.0] * 2 + [np.nan] * 2  # basic, plus, other, missing
+    truths = [1.0] * 10 + [0.0] * 4 + [np.nan] * 2
+    rows = [[code, 18_400, 0, truth, 0.1] for code, truth in zip(codes, truths, strict=True)]
+
+    found = typed_indices(rows)
+
+    assert found["plan"] == pytest.approx(divergence([0.5, 0.25, 0.125, 0.125], [0.6, 0.3, 0.06, 0.04]), rel=1e-6)
+    assert found["paid"] == pytest.approx(divergence([0.25, 0.625, 0.125], [0.5, 0.5, 1e-4]), rel=1e-3)
+
+
+@pytest.mark.parametrize(("later", "drifts"), [(0, False), (200, True)], ids=["as in training", "half a year later"])
+def test_dates_drift_with_their_days_whatever_the_time_of_day(later: int, drifts: bool) -> None:
+    days = np.linspace(18_267, 18_597, 80) // 1 + later
+    rows = [[0, day, second % 86_400, 1, 0.5] for second, day in enumerate(days.tolist(), start=86_000)]
+
+    index = typed_indices(rows)["since"]
+
+    assert index is not None
+    assert (index > 0.25) == drifts
+    assert drifts or index < 0.1
+
+
+def test_numbers_that_are_missing_as_often_as_in_training_are_no_drift() -> None:
+    values = normal(60, seed=5).tolist()
+    as_before = [[0, 18_400, 0, 1, value] for value in values + [np.nan] * 20]  # a quarter is missing
+    never = [[0, 18_400, 0, 1, value] for value in values]
+
+    still, gone = typed_indices(as_before)["number"], typed_indices(never)["number"]
+
+    assert still is not None
+    assert gone is not None
+    assert gone - still > 1
+    assert still < 0.25
+    # without the rows of the training, the share that it had is not known, and says nothing
+    assert typed_indices(as_before, None)["number"] == pytest.approx(typed_indices(never, None)["number"], rel=1e-6)
+
+
+def test_missing_values_alone_make_an_index_once_there_are_enough_rows() -> None:
+    index = typed_indices([[0, np.nan, np.nan, 1, 0.5]])["since"]
+
+    assert index is not None
+    assert index > 1

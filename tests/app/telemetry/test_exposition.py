@@ -8,7 +8,7 @@ from tests.app.telemetry.figures import parsed, text
 
 
 def test_model_that_should_serve_and_cannot_is_not_ready_and_its_refusals_are_shown() -> None:
-    models = [ModelState("means", 7, None, {"golden_mismatch": 2}), ModelState("new")]
+    models = [ModelState("means", 7, None, {5: "golden_mismatch", 6: "golden_mismatch"}), ModelState("new")]
     page = text(ServingMetrics(), lambda: models)
     shown = parsed(page)
 

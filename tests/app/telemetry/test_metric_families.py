@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
+
 from app.telemetry.metric_families import FAMILIES, ModelState, ServingVersion, of_models, of_versions
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.prometheus import CONTENT_TYPE
-from app.telemetry.version_counters import CountsByVersion
+from app.telemetry.version_counters import SAMPLED, CountsByVersion
 from tests.app.telemetry.figures import counts, text
 from tests.fakes import MeanModel, manifest_for
 from tests.modelstore.samples import sample_regression
+
+SPLITS: dict[Literal["train", "validation"], int] = {"train": 800, "validation": 200}
 
 
 def test_every_family_has_a_help_text_and_the_prefix_even_without_samples() -> None:
@@ -51,6 +57,24 @@ def test_a_regression_is_shown_with_its_own_figures() -> None:
     assert shown["tabserve_model_r2"] == {("petals", "3", "test"): [0.75]}
     assert "tabserve_model_accuracy" not in shown
     assert shown.keys() <= FAMILIES.keys()
+
+
+def test_share_of_missing_values_is_compared_with_that_of_all_rows_that_trained_or_validated() -> None:
+    manifest = manifest_for(MeanModel(2, 0.0), b"a model")
+    left, right = manifest.features
+    test = manifest.metrics["test"]
+    rows = {split: test.model_copy(update={"split": split, "rows": count}) for split, count in SPLITS.items()}
+    known = manifest.model_copy(
+        update={"features": (left.model_copy(update={"missing": 250}), right), "metrics": manifest.metrics | rows}
+    )
+    up_to = [750.0 * tenth for tenth in range(1, 10)]
+    figures = CountsByVersion().figures | {SAMPLED: {("means", "3", "left"): [7500.0, *up_to, *up_to, 2500.0]}}
+
+    shown = of_models([ModelState("means", 3, ServingVersion(known, 3, "cpu", 0.25))], figures)
+
+    ((labels, (index,)),) = shown["tabserve_feature_drift_psi"].items()
+    assert labels == ("means", "left")
+    assert index == pytest.approx(0, abs=1e-9)
 
 
 def test_batches_count_under_their_size_over_all_versions() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature, Target
-from modelstore.manifest import MAX_GOLDEN_VALUES
+from modelstore.golden import MAX_GOLDEN_VALUES
 from tests.training.samples import clouds, learnt, recipe, typed
 from training.artifact.manifest import build_manifest, golden_rows
 from training.artifact.torchscript import to_torchscript

@@ -12,7 +12,7 @@ import torch
 
 from modelstore import EpochMetrics, ModelRepository, Notice
 from tests.training.samples import clouds, collect, ignore, recipe, run, write_csv
-from training.artifact.reproduce import Reproduction, data_folder, differences, reproduce
+from training.artifact.reproduce import Reproduction, data_folder, dialects_of, differences, reproduce
 from training.errors import DatasetError
 
 
@@ -64,6 +64,21 @@ def test_other_libraries_are_a_warning(two_versions: Path) -> None:
     assert [event.message for event in events if isinstance(event, Notice)] == [
         f"torch is {here}, the version was trained with 1.0; weights may differ"
     ]
+
+
+def test_the_file_is_read_as_it_was_read_for_the_training(two_versions: Path) -> None:
+    manifest = two_versions / "models" / "clouds" / "2" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"skip_footer": 0', '"skip_footer": 90'))
+    found, data = ModelRepository(two_versions / "models").find("clouds", 2), two_versions / "data"
+    source = recipe().data
+
+    assert reproduce(found, data, ignore).differing
+    assert dialects_of(found.manifest(), source, data)["clouds.csv"].skip_footer == 90
+    renamed = (data / "clouds.csv").rename(data / "other.csv")
+    moved = source.model_copy(update={"file": "other.csv"})
+    assert dialects_of(found.manifest(), moved, data)["other.csv"].skip_footer == 90
+    renamed.write_text("other,bytes\n")
+    assert dialects_of(found.manifest(), moved, data) == {}
 
 
 def test_one_bit_is_a_difference() -> None:

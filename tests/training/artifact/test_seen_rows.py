@@ -32,3 +32,13 @@ def test_a_version_without_its_rows_is_unknown(tmp_path: Path) -> None:
 
     assert find_unseen(store.publish(sample_manifest(), MODEL), rows(0, 9)) is None
     assert find_unseen(store.publish(sample_manifest(), MODEL, {FILE: b"seven.."}), rows(0, 9)) is None
+
+
+def test_rows_that_were_marked_by_other_columns_are_unknown(tmp_path: Path) -> None:
+    store, before = ModelRepository(tmp_path), replace(rows(0, 9), marked=("x0", "x1"))
+    kept = store.publish(sample_manifest(), MODEL, {FILE: write_rows(before)})
+    without_columns = store.publish(sample_manifest(), MODEL, {FILE: before.marks.astype("<u8").tobytes()})
+
+    assert find_unseen(kept, before) is not None
+    assert find_unseen(kept, replace(before, marked=("x0", "x1", "x2"))) is None
+    assert find_unseen(without_columns, before) is None

@@ -72,6 +72,30 @@ def test_an_unfaithful_copy_is_not_published() -> None:
     assert caught.value.difference > TOLERANCE
 
 
+class _Rounded(torch.nn.Module):
+    """Answers a quantity, a little larger once it is scripted."""
+
+    def __init__(self, scale: float, error: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.error = error
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        values = features[:, :1] * self.scale
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            return values * (1.0 + self.error)
+        return values
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e7])
+def test_quantities_are_compared_on_their_own_scale(scale: float) -> None:
+    x = np.linspace(0.5, 1, 10, dtype=np.float32).reshape(-1, 1)
+
+    to_torchscript(_Rounded(scale, 3e-7), x)
+    with pytest.raises(ExportError):
+        to_torchscript(_Rounded(scale, 1e-5), x)
+
+
 def test_bytes_that_are_no_model_are_refused() -> None:
     with pytest.raises(RuntimeError):
         load(b"no model")

@@ -61,6 +61,15 @@ def test_fit_reads_a_file_as_it_is_told_and_the_recipe_says_so(file: Path, tmp_p
     assert parse_recipe(dict(manifest.lineage.recipe), "manifest").data.dialect == TOLD
 
 
+@pytest.mark.parametrize("command", [("inspect",), ("fit", "--target", "c2", "--data")], ids=["inspect", "fit"])
+def test_a_type_for_an_unknown_column_is_refused_with_the_nearest_name(file: Path, command: tuple[str, ...]) -> None:
+    done = invoke(*command, file, *SINGLE, "--type", "C3=categorical")
+
+    assert done.exit_code == 1
+    assert "column 'C3': expected this column, to which" in done.output
+    assert "perhaps 'c3' is meant" in done.output
+
+
 @pytest.mark.parametrize("start", [("inspect", "x.csv"), ("fit", "--data", "x.csv", "--target", "y")])
 @pytest.mark.parametrize(
     ("options", "said"),

@@ -39,6 +39,14 @@ def test_a_stored_version_is_measured_anew(folder: Path, asked: int | None, show
     assert "warning" not in text
 
 
+def test_the_data_is_read_as_it_was_read_for_the_training(folder: Path) -> None:
+    manifest = folder / "models" / "clouds" / "2" / "manifest.json"
+    usual = report(folder, 2)
+    manifest.write_text(manifest.read_text().replace('"skip_footer": 0', '"skip_footer": 90'))
+
+    assert report(folder, 2) != usual
+
+
 def test_changed_data_is_said_so(folder: Path) -> None:
     write_csv(folder / "data", clouds(200, features=3, seed=1))
 

@@ -55,6 +55,20 @@ def test_an_evaluation_shows_counts_and_figures(console: Console, store: ModelRe
     assert row(console, "cloud 0") == [str(count) for count in test.confusion[0]]
 
 
+def test_an_evaluation_says_what_may_be_chance(console: Console, store: ModelRepository) -> None:
+    test = classified(store.find("clouds", 2).manifest().metrics["test"])
+    inside = test.model_copy(update={"calibration_error": 0.02, "calibration_band": (0.0, 0.03)})
+
+    print_evaluation(console, inside, "inside")
+    print_evaluation(console, inside.model_copy(update={"calibration_error": 0.04}), "outside")
+
+    said = text(console)
+    assert test.intervals
+    assert f"95 % intervals: accuracy {test.intervals['accuracy'][0]:.4f} to" in said
+    assert said.count("cannot be told from a calibrated one, whose error is up to 0.0300 by chance") == 1
+    assert said.count("the probabilities are off, as the error of a calibrated one is at most 0.0300") == 1
+
+
 def test_the_leader_board_puts_the_model_beside_knn_and_says_what_it_means(
     console: Console, store: ModelRepository
 ) -> None:

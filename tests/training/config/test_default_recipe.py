@@ -90,7 +90,7 @@ def test_what_cannot_be_a_recipe_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "target"),
     [
-        ("iris.csv", "species"),
+        pytest.param("iris.csv", "species", marks=pytest.mark.slow),
         pytest.param("labeled_cancer_data.csv", "class", marks=pytest.mark.slow),
         pytest.param("blobs.csv", "class", marks=pytest.mark.slow),
         pytest.param("classification", "", marks=pytest.mark.slow),

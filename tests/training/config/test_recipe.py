@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,7 @@ def test_what_a_recipe_does_not_say_has_a_default(tmp_path: Path) -> None:
         (('"clouds.csv"', '"../../etc/passwd"'), "data.file"),
         (('model = "clouds"', 'model = "Clouds!"'), "model"),
         (("test_fraction = 0.2", 'test_fraction = 0.2\nclasses = {a = "x", b = "x"}'), "data"),
+        (("test_fraction = 0.2", 'test_fraction = 0.2\noptional = ["cloud"]'), "data"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[1].replace("\n", " ") or "nothing",
 )
@@ -91,6 +93,24 @@ def test_a_wrong_field_is_named(tmp_path: Path, change: tuple[str, str], field: 
 def test_an_unknown_field_is_named_with_the_known_ones(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load(tmp_path, MINIMAL.replace("epochs = 3", f"epochs = 3\n{line}"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "data", "expected"),
+    [
+        ("rmse", {"task": "classification"}, "gate.metric = 'log_loss' for a classification"),
+        ("rmse", {"classes": {"a": "A", "b": "B"}}, "gate.metric = 'log_loss' for a classification"),
+        ("log_loss", {"task": "regression"}, "gate.metric = 'rmse' for a regression"),
+    ],
+    ids=["classification", "classes", "regression"],
+)
+def test_a_metric_of_the_other_task_is_refused_where_the_task_is_known(
+    metric: str, data: dict[str, Any], expected: str
+) -> None:
+    content = recipe(data=data).model_dump(mode="json")
+
+    with pytest.raises(RecipeError, match=f"expected {expected}"):
+        parse_recipe(content | {"gate": {"metric": metric}}, "mine.toml")
 
 
 def test_what_is_no_toml_is_said_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from training.data.block import Block
 from training.data.csv_blocks import CsvFile
@@ -34,6 +35,41 @@ def test_a_text_column_is_codes_of_its_stripped_texts_by_first_row_and_gaps_have
     codes, different = block.encode(0, {"NA"})
 
     assert (codes.tolist(), different) == ([0, 0, -1, 1, -1], ["b", "a"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "padded"),
+    [
+        ("1,20,300\n0,10,205\n", []),
+        ("0.5,1,100\n-0.25,2,300\n", []),
+        ("007,1,2\n8,1,2\n", [0]),
+        ("1,2,3\n1,2,00", [2]),
+        ("1, 05,3\n1,6,07\n", [1, 2]),
+        ('1,"05",3\n1,"6",7\n', [1]),
+        ('1,",00,01",3\n1,"06",7\n', [1]),
+        ('"a ""00,"" b",02,3\n"c",1,7\n', [1]),
+        ("1,2,03\r\n1,2,3\r\n", [2]),
+        ("1,2,3\n\n1,2,03\n", [2]),
+    ],
+    ids=[
+        "plain",
+        "decimals",
+        "first",
+        "last",
+        "blanks",
+        "quoted",
+        "in quotes",
+        "quotes in quotes",
+        "CRLF",
+        "blank line",
+    ],
+)
+def test_columns_with_a_padded_cell_are_found(lines: str, padded: list[int]) -> None:
+    file = CsvFile(io.BytesIO(f"a,b,c\n{lines}".encode()))
+    file.read_header()
+    (block,) = file.blocks(())
+
+    assert [position for position in range(3) if block.has_padding(position)] == padded
 
 
 def test_row_of_more_than_one_line_is_shown_whole() -> None:

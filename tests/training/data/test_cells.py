@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.data.cells import alike, in_class_order, is_word, number, numbers, parse
+from training.data.cells import alike, in_class_order, number, numbers, parse
 
 
 @pytest.mark.parametrize("cell", ["", "a", "1_000", "٣", "0x10", "1,5", "1 2"])
@@ -25,14 +25,6 @@ def test_cells_that_are_no_numbers_are_nan_and_the_others_stay(cell: str) -> Non
 def test_truth_values_are_no_numbers() -> None:
     assert np.isnan(numbers(pd.Series([True, False]))).all()
     assert numbers(pd.Series([1, 2])).tolist() == [1.0, 2.0]
-
-
-@pytest.mark.parametrize(
-    ("cell", "word"),
-    [("Ulm", True), ("0x10", True), ("", False), (" ", False), ("nan", False), ("1,5", False), ("-1,234.5", False)],
-)
-def test_only_what_cannot_be_meant_as_a_number_is_a_word(cell: str, word: bool) -> None:
-    assert is_word(cell) == word
 
 
 def test_classes_are_in_the_order_of_numbers_only_if_all_are_numbers() -> None:

@@ -21,7 +21,8 @@ def converted(text: str, *columns: Column, faults: Faults | None = None) -> Cell
     file = CsvFile(io.BytesIO(text.encode()))
     positions = {name: position for position, name in enumerate(file.read_header())}
     file.missing = MISSING
-    cells = Cells(faults if faults is not None else Faults(), columns, columns, positions, MISSING)
+    names = [column.name for column in columns]
+    cells = Cells(faults if faults is not None else Faults(), columns, names, positions, MISSING)
     as_text = {positions[one.name] for one in columns if one.type != "numeric" or one.reading != "plain"}
     for block in file.blocks(as_text):
         cells.add(block, len(text))

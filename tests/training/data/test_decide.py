@@ -147,3 +147,16 @@ def test_a_type_that_is_impossible_is_a_fault(column: list[str], asked: ColumnTy
 )
 def test_truth_is_two_words_of_one_pair(texts: list[str], truth: tuple[str, str] | None) -> None:
     assert truth_of(texts) == truth
+
+
+def test_codes_with_leading_zeros_are_text_with_a_warning_unless_numbers_are_wanted() -> None:
+    few, many = ([f"{row % share:05}" for row in range(ROWS)] for share in (4, 30))
+
+    used = decided(few)
+    assert (used.column.type, used.column.texts) == ("categorical", ("00000", "00001", "00002", "00003"))
+    assert used.note == "codes with leading zeros"
+    assert "such as '00000'; the type numeric reads them as numbers" in used.warnings[0]
+    left = decided(many).left_out
+    assert left is not None
+    assert "such as '00000'; the type numeric reads them as numbers; has 30 different texts" in left.detail
+    assert decided(few, "numeric").column.type == decided(many, "numeric").column.type == "numeric"

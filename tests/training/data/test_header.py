@@ -6,7 +6,7 @@ import pytest
 
 from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS
 from training.data.faults import Faults
-from training.data.header import names_are_right
+from training.data.header import list_names, names_are_right, require_columns
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,20 @@ def test_names_that_cannot_be_used_are_a_fault_of_their_line(names: tuple[str, .
 
     (fault,) = faults.sorted()
     assert (fault.line, problem in fault.problem) == (4, True), fault.problem
+
+
+def test_a_name_that_is_no_column_is_a_fault_with_the_nearest_one() -> None:
+    faults = Faults()
+
+    require_columns(faults, ("width", "height"), ("height", "widht"), ", to which `types` gives a type")
+
+    (fault,) = faults.sorted()
+    assert fault.column == "widht"
+    assert fault.problem == (
+        "expected this column, to which `types` gives a type, got 'width', 'height'; perhaps 'width' is meant"
+    )
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    assert list_names(("a", "b")) == "'a', 'b'"
+    assert list_names(tuple(f"c{n}" for n in range(30))).endswith("'c19', ...")

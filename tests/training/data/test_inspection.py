@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from modelstore import DatasetSummary, Dialect, Inspection
+from modelstore.dialect import USUAL
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
 from training.data import pieces
-from training.data.inspection import PLAIN, inspect_file
+from training.data.inspection import inspect_file
 
 
 def look(folder: Path, content: str | bytes) -> Inspection:
@@ -146,7 +147,7 @@ def test_the_dialect_that_was_found_is_complete_and_shown_where_it_is_not_plain(
     found = inspect_file(path).summary
 
     assert found is not None
-    assert found.dialect == PLAIN.model_copy(update={"delimiter": ";", "decimal": ",", "encoding": "cp1252"})
+    assert found.dialect == USUAL.model_copy(update={"delimiter": ";", "decimal": ",", "encoding": "cp1252"})
     shown = CliRunner().invoke(app, ["inspect", str(path)]).stdout
     assert 'dialect: delimiter=";", decimal=",", encoding="cp1252"\n' in shown
     assert "dialect" not in CliRunner().invoke(app, ["inspect", str(DATA / "iris.csv")]).stdout
@@ -194,3 +195,16 @@ def test_a_column_is_read_with_the_decimal_separator_of_its_file(tmp_path: Path)
 
     assert found is not None
     assert [(column.minimum, column.maximum) for column in found.columns[:2]] == [(1.5, 3.25), (1.5, 3.125)]
+
+
+def test_codes_with_leading_zeros_are_shown_as_texts_with_the_range_of_their_numbers(tmp_path: Path) -> None:
+    content = "zip,x\n" + "".join(f"{row % 150:05},{row % 7 / 2}\n" for row in range(600))
+
+    found = look(tmp_path, content).summary
+
+    assert found is not None
+    code = found.columns[0]
+    assert (code.type, code.note, code.minimum, code.maximum) == ("categorical", "codes with leading zeros", 0, 149)
+    assert code.classes["00007"] == 4
+    assert any("'zip': is text, because all cells are digits" in warning for warning in found.warnings)
+    assert look(tmp_path, content.replace("00000", "x")).summary is not None

@@ -7,7 +7,8 @@ import pytest
 from modelstore import Dialect
 from training.data.dialect import Syntax
 from training.data.faults import Faults
-from training.data.opening import comment_of, first_rows
+from training.data.layout import Row, find_layout
+from training.data.opening import comment_of, find_decimal, first_rows
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,14 @@ def test_a_file_without_a_row_is_a_fault() -> None:
     first_rows([], 1, Syntax(), "", faults)
 
     assert "the file is empty" in faults.sorted()[0].problem
+
+
+def test_commas_that_may_be_decimal_or_separate_thousands_are_a_question() -> None:
+    faults = Faults()
+    cells = [["a", "b"], ["x", "7"], ["y", "1,500"]]
+    rows: list[Row] = [(row, line, line) for line, row in enumerate(cells, start=1)]
+
+    find_decimal(rows, find_layout(rows, Dialect(header=True)), faults)
+
+    (fault,) = faults.sorted()
+    assert (fault.column, fault.problem) == ("b", "'1,500' may be 1.500 or 1500; say which: decimal=, or decimal=.")

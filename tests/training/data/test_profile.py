@@ -69,6 +69,29 @@ def test_a_reading_must_fit_every_cell() -> None:
     assert add(Profile("it"), "5 %", "3").readings == ()
 
 
+@pytest.mark.parametrize(
+    ("cells", "decimal", "reading"),
+    [
+        (["1.500", "7"], ".", PLAIN),
+        (["1.500", "7"], ",", "grouped_point"),
+        (["1.500 €", "7"], ",", "grouped_point €"),
+        (["0.125", "1.500"], ",", PLAIN),
+        (["1.500", "2.25"], ",", PLAIN),
+        (["7", "12"], ",", PLAIN),
+        (["0,125", "1,500"], ".", "decimal_comma"),
+        (["1,500", "7"], ".", "grouped_comma"),
+        (["-0,125"], ".", "decimal_comma"),
+    ],
+)
+def test_a_group_of_thousands_begins_with_no_zero_and_points_are_decimal_where_commas_are_not(
+    cells: list[str], decimal: str, reading: str
+) -> None:
+    profile = Profile("it")
+    profile.add_texts(np.arange(len(cells)), cells, np.arange(2, 2 + len(cells)), decimal)
+
+    assert profile.readings[0] == reading
+
+
 def test_dates_have_a_span_in_days_and_seconds() -> None:
     profile = add(Profile("it"), "2024-02-29 12:30:00", "", "1969-12-31")
 
@@ -83,17 +106,50 @@ def test_dates_have_a_span_in_days_and_seconds() -> None:
         ([str(row) for row in range(1, 41)], True),
         ([str(row + (row > 20)) for row in range(1, 41)], True),
         ([str(2 * row) for row in range(40)], False),
-        ([str(40 - row) for row in range(40)], False),
+        ([str(40 - row) for row in range(40)], True),
+        ([str(row * 7 % 40) for row in range(40)], True),
+        ([str(row * 7 % 41) for row in range(40)], False),
+        (["0", "0", *(str(row) for row in range(2, 38)), "39", "39"], False),
         ([f"{row}.5" for row in range(40)], False),
         (["0", "0", *map(str, range(1, 39))], False),
     ],
-    ids=["1 to 40", "one row lost", "even numbers", "backwards", "halves", "a repeat"],
+    ids=[
+        "1 to 40",
+        "one row lost",
+        "even numbers",
+        "backwards",
+        "shuffled",
+        "shuffled, one lost",
+        "as many",
+        "halves",
+        "a repeat",
+    ],
 )
-def test_row_numbers_ascend_by_one(cells: list[str], counts_rows: bool) -> None:
+def test_row_numbers_ascend_by_one_or_do_so_if_sorted(cells: list[str], counts_rows: bool) -> None:
     halves = add_numbers(add_numbers(Profile("it"), *cells[:17]), *cells[17:])
 
     assert halves.counts_rows == counts_rows
     assert add(Profile("it"), *cells).counts_rows == counts_rows
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "labels"),
+    [
+        ("customerID", ["u7", "u3"], True),
+        ("it", [str(row) for row in range(40)], True),
+        ("it", [str(row * row) for row in range(40)], True),
+        ("it", [str(row) for row in (1, 2, 3)], False),
+        ("it", [f"t{row}" for row in range(40)], False),
+        ("it", [str(row * row % 41) for row in range(40)], False),
+        ("it", [f"{row}.5" for row in range(40)], False),
+    ],
+    ids=["a name of ids", "counts", "ascends", "a few rows", "texts", "numbers", "decimals"],
+)
+def test_columns_that_label_rows_are_ids_by_name_and_whole_numbers_that_count_or_ascend(
+    name: str, cells: list[str], labels: bool
+) -> None:
+    assert add(Profile(name), *cells).labels_rows == labels
+    assert add(Profile(name, unnamed=True), *cells).labels_rows
 
 
 @pytest.mark.parametrize(
@@ -115,3 +171,25 @@ def test_beyond_the_limit_distinct_texts_are_still_counted() -> None:
 
 def test_the_texts_of_0_and_1_are_kept_as_they_stand() -> None:
     assert add_numbers(Profile("it"), "1.0", "", "0", "1").examples == ("0", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("cells", "padded"),
+    [
+        (["12345", "01234", "00501", ""], "01234"),
+        (["7", "007"], "007"),
+        (["0", "10", "5"], ""),
+        (["0.5", "00.5"], ""),
+        (["00:30", "01:15"], ""),
+        (["01", "-1"], ""),
+        (["01", "x2"], ""),
+    ],
+    ids=["zip", "agent", "numbers", "decimals", "times", "signs", "words"],
+)
+@pytest.mark.parametrize("size", [1, 4])
+def test_codes_are_digits_of_which_some_begin_with_zeros(cells: list[str], padded: str, size: int) -> None:
+    profile = Profile("it")
+    for first in range(0, len(cells), size):
+        add(profile, *cells[first : first + size])
+
+    assert profile.padded == padded

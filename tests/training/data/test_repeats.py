@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.data.repeats import Marks, count_duplicates, mark
+from training.data.repeats import Marks, count_duplicates, mark, number_bits, text_bits
 
 
 def labelled(rows: list[list[float]], labels: list[int]) -> Marks:
@@ -47,6 +47,15 @@ def test_f13_rows_that_differ_only_beyond_float32_or_float64_do_not_repeat_each_
     marks = marked(np.array(numbers))
 
     assert count_duplicates(marks[:1], marks[1:]) == (0, 0)
+
+
+@pytest.mark.parametrize("number", [3, -2.5, 0, 12345678901234567, -(2**62)])
+def test_a_number_has_the_same_bits_as_its_text(number: float) -> None:
+    texts = text_bits([str(number), "x"])
+
+    assert texts[0] == number_bits(np.array([number]))[0]
+    assert texts[0] != texts[1]
+    assert text_bits(["2,5"], ",")[0] == text_bits(["2.50"])[0]
 
 
 def test_a_whole_number_is_the_same_in_a_block_of_whole_numbers_and_in_one_of_decimals() -> None:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from modelstore import DataOptions
+from modelstore import DataOptions, Dialect
 from training.data.columns import Column
 from training.data.table import Table, read_table
 from training.errors import DatasetError
@@ -84,9 +85,11 @@ def typed(folder: Path, content: str, **types: str) -> Table:
         (['"$1,234.50"', "$7", "$2"], "numeric", [[1234.5], [7], [2]]),
         (['"1,5"', '"2,25"', "3"], "numeric", [[1.5], [2.25], [3]]),
         (["1970-01-02", "", "1969-12-31 23:59:59"], "datetime", [[1, 0], [math.nan, math.nan], [-1, 86399]]),
+        (["01234", "98765", "01234", "98765", "98765"], "categorical", [[0], [1], [0], [1], [1]]),
+        (["0", "10", "0.5"], "numeric", [[0], [10], [0.5]]),
         (["02/01/1970", "13/01/1970", "01/01/1970"], "datetime", [[1, 0], [12, 0], [0, 0]]),
     ],
-    ids=["words", "0 and 1", "gaps", "currency", "decimal comma", "dates", "day first"],
+    ids=["words", "0 and 1", "gaps", "currency", "decimal comma", "dates", "codes", "no codes", "day first"],
 )
 def test_a_column_is_what_all_of_its_cells_are(
     tmp_path: Path, cells: list[str], kind: str, x: list[list[float]]
@@ -106,6 +109,22 @@ def test_a_text_column_is_positions_in_its_texts_and_a_test_file_keeps_them(tmp_
     assert table.columns == (Column("c", "categorical", texts=("b", "a")),)
     np.testing.assert_array_equal(table.x.ravel(), [0, 1] * 3 + [math.nan])
     assert held_out.x.ravel().tolist() == [2, 1]
+
+
+def test_codes_are_found_wherever_the_first_zero_stands_and_may_be_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.data.pieces.FIRST_BYTES", 200)
+    monkeypatch.setattr("training.data.pieces.BLOCK_BYTES", 200)
+    content = "zip,x,kind\n" + "".join(f"{10000 + row % 7},{row % 5},a\n" for row in range(200)) + "01234,0,a\n" * 5
+
+    (zip_code, number) = typed(tmp_path, content).columns
+    as_number = typed(tmp_path, content, zip="numeric")
+
+    assert (zip_code.type, number.type) == ("categorical", "numeric")
+    assert zip_code.texts[-1] == "01234"
+    assert as_number.columns[0] == Column("zip")
+    assert as_number.x[-1].tolist() == [1234, 0]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +149,26 @@ def test_a_column_that_says_nothing_is_left_out_with_the_reason_unless_its_type_
     assert [column.name for column in table.columns] == ["x"]
     if asked:
         assert [column.name for column in typed(tmp_path, "c,x,kind\n" + content, c=asked).columns] == ["c", "x"]
+
+
+@pytest.mark.parametrize("told", [{}, {"decimal": ","}], ids=["found", "told"])
+def test_points_beside_decimal_commas_separate_thousands_and_that_is_said(
+    tmp_path: Path, told: dict[str, object]
+) -> None:
+    (tmp_path / "table.csv").write_text("a;b;c;kind\n2,5;1.500;0.500;1.250\n3;12;1.250;2.000\n1,25;2.000;7;3.750\n")
+
+    table = read_table(tmp_path, "table.csv", "kind", dialect=Dialect.model_validate(told))
+    plain = read_table(tmp_path, "table.csv", "kind", dialect=Dialect(decimal="."))
+
+    assert table.x.tolist() == [[2.5, 1500, 0.5], [3, 12, 1.25], [1.25, 2000, 7]]
+    assert table.target.numbers is not None
+    assert table.target.numbers.tolist() == [1250, 2000, 3750]
+    said = "is read as 1500, because the file has decimal commas (decimal=,); decimal=. reads it as 1.5"
+    assert f"table.csv, column 'b': '1.500' {said}" in table.warnings
+    assert any("column 'kind': '1.250' is read as 1250" in warning for warning in table.warnings)
+    assert not any("'c'" in warning for warning in table.warnings)
+    assert plain.x[:, 1].tolist() == [1.5, 12, 2]
+    assert plain.warnings == ()
 
 
 def test_an_ambiguous_date_that_is_asked_for_names_both_readings(tmp_path: Path) -> None:
@@ -163,6 +202,55 @@ def test_a_row_has_the_same_mark_in_a_longer_and_shuffled_file(tmp_path: Path) -
 
     assert len(set(short.marks.tolist())) == 6
     assert set(short.marks.tolist()) < set(long.marks.tolist())
+
+
+def marks(folder: Path, rows: int, columns: str = "n,x,w,id,c", **changes: object) -> tuple[set[int], Table]:
+    """Return the marks of the first rows of a table: a counter, numbers, texts, ids, few values."""
+    cells: dict[str, Callable[[int], str]] = {
+        "n": lambda row: str(row + 1),
+        "x": lambda row: f"{row * row % 37 / 2}",
+        "w": lambda row: f"w{row * 5 % 11}" if row % 7 else f"{row % 5}",
+        "id": lambda row: f"u{rows - row}",
+        "c": lambda row: "ab"[row % 2],
+        "kind": lambda row: "yn"[row % 3 // 2],
+    }
+    names = [*columns.split(","), "kind"]
+    lines = [",".join(cells[name](row) for name in names) for row in range(rows)]
+    (folder / "table.csv").write_text("\n".join([",".join(names), *lines, ""]))
+    table = read_table(folder, "table.csv", "kind", **changes)  # type: ignore[arg-type]
+    return set(table.marks.tolist()), table
+
+
+def test_a_row_keeps_its_mark_whatever_becomes_of_the_columns(tmp_path: Path) -> None:
+    short, before = marks(tmp_path, 12)
+    long, after = marks(tmp_path, 400)
+
+    roles = [{column.name for column in table.columns} for table in (before, after)]
+    assert roles[0] != roles[1]  # "w" has few rows for its texts in the short file
+    assert short < long
+    assert before.marked == after.marked == ("c", "w", "x")
+    assert marks(tmp_path, 400, "x,id,c,w,n")[0] == long
+    assert marks(tmp_path, 400, features=("x",))[0] == long
+    assert marks(tmp_path, 400, options=DataOptions(types={"x": "categorical", "w": "categorical"}))[0] == long
+    assert marks(tmp_path, 400, "x,c,id,n")[0].isdisjoint(long)
+
+
+def test_rows_are_the_same_that_differ_in_labels_only_and_ids_count_where_nothing_else_does(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(
+        "id,n,x,kind\n" + "".join(f"{7 * row % 40},{row},{row % 5},a\n" for row in range(40))
+    )
+
+    assert len(set(read_table(tmp_path, "table.csv", "kind").marks.tolist())) == 5
+    options = DataOptions(types={"id": "numeric"})
+    (tmp_path / "table.csv").write_text("id,kind\n" + "".join(f"{7 * row % 40},a\n" for row in range(40)))
+    assert len(set(read_table(tmp_path, "table.csv", "kind", options=options).marks.tolist())) == 40
+
+
+def test_rows_of_a_test_file_have_the_marks_of_the_training_file(tmp_path: Path) -> None:
+    long, table = marks(tmp_path, 400)
+    _, held_out = marks(tmp_path, 30, columns="n,x,w,id,c", marked=table.marked)
+
+    assert set(held_out.marks.tolist()) < long
 
 
 def test_a_missing_target_has_no_code_and_quantities_are_numbers(tmp_path: Path) -> None:
@@ -250,3 +338,11 @@ def test_blank_lines_do_not_count(tmp_path: Path) -> None:
 def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nowhere\.csv: no such file"):
         read_table(tmp_path, "nowhere.csv", "kind")
+
+
+@pytest.mark.parametrize("options", [DataOptions(types={"twon": "categorical"}), DataOptions(optional=("twon",))])
+def test_a_column_that_an_option_names_must_be_there(tmp_path: Path, options: DataOptions) -> None:
+    error = read(tmp_path, "town,age,kind\n1,2,a\n3,4,b\n", options=options)
+
+    assert error is not None
+    assert (error.faults[0].column, "perhaps 'town' is meant" in error.faults[0].problem) == ("twon", True)

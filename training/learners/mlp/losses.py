@@ -1,4 +1,4 @@
-"""Losses of a network's outputs and their gradients, without autograd, on preallocated memory.
+"""Compute losses and their gradients without autograd, on preallocated memory.
 
 They must not know layers. K is classes, V outputs of the network, n rows of a chunk.
 """

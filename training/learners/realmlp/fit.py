@@ -103,6 +103,7 @@ class RealMLPLearner:
 
         def publish() -> nn.Module:
             published = copy.deepcopy(networks).requires_grad_(requires_grad=False)
+            published.output.sharpen(held_out.sharpness)
             if target is None or limits is None:
                 return RealMLPClassifier(inputs, published).eval()
             return RealMLPRegressor(inputs, published, target, limits).eval()
@@ -146,7 +147,7 @@ class _Training:
     ) -> tuple[EpochMetrics, ...]:
         """Train, restore the weights of the best epoch, and return the metrics of the epochs."""
         history: list[EpochMetrics] = []
-        plan, best_epoch, best = self._plan, 0, self._copy()
+        plan, best_epoch, best, sharpness = self._plan, 0, self._copy(), 1.0
         progress = EpochProgress(plan.epochs, plan.epoch_rows * len(self._parts), report)
         for epoch in range(1, plan.epochs + 1):
             progress.start(epoch)
@@ -154,7 +155,7 @@ class _Training:
             progress.stop()
             validation_loss = held_out.measure()
             if validation_loss <= held_out.best_loss:  # of equal epochs the later
-                best_epoch, best = epoch, self._copy()
+                best_epoch, best, sharpness = epoch, self._copy(), held_out.sharpness
             metrics = progress.metrics(
                 train_loss=train_loss,
                 validation_loss=validation_loss,
@@ -171,6 +172,7 @@ class _Training:
                 report(Notice(level="warning", message=TOO_SLOW.format(epoch=epoch, epochs=plan.epochs)))
                 break
         self._networks.load_state_dict(best)
+        held_out.sharpness = sharpness
         return tuple(history)
 
     def _epoch(self, progress: EpochProgress) -> float:

@@ -100,6 +100,12 @@ class Output(nn.Module):
         """Return the outputs, (M, N, O), of inputs (M, N, I)."""
         return torch.baddbmm(self.bias, x, self.weight)
 
+    def sharpen(self, sharpness: float) -> None:
+        """Multiply the outputs by a number."""
+        with torch.no_grad():
+            self.weight.mul_(sharpness)
+            self.bias.mul_(sharpness)
+
 
 class Networks(nn.Module):
     """M networks: embedding, hidden layers, outputs. Two classes have two outputs; a regression has one.

@@ -11,7 +11,8 @@ from training.learners.realmlp.network import Networks
 
 EPOCHS = 256
 LEAST_EPOCHS = 8  # with fewer, an epoch has a part of the rows
-SMALL_ROWS, NARROW_ROWS = 3_000, 20_000
+SMALL_ROWS = 3_000
+WIDE_ROWS = (5_000, 20_000)  # of tables with wide layers: larger ones lack the time, smaller ones gain nothing
 NETWORKS = 4
 WIDE, NARROW = (256, 256, 256), (128, 128, 128)
 BATCHES = ((1_024, 64), (8_192, 128), (30_000, 256), (100_000, 512))  # up to so many rows, so many rows a step
@@ -41,7 +42,7 @@ class Plan(NamedTuple):
 
 def hidden_for(rows: int) -> tuple[int, ...]:
     """Return the widths of the hidden layers for a table of so many rows."""
-    return WIDE if rows <= NARROW_ROWS else NARROW
+    return WIDE if WIDE_ROWS[0] < rows <= WIDE_ROWS[1] else NARROW
 
 
 def networks_for(rows: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from modelstore import Notice
@@ -25,10 +26,13 @@ from training.learners.trees.walker import Walker, constant_tree
 
 FOLD_ROWS = 20_000  # with at most so many training rows, one model a fold
 STOPPING_SHARE = 10  # with more, one part of so many stops the one model
-MOST_TREES = 1500  # of all models and outputs together: some 20,000 rows a second on one core
+FEW_OUTPUTS = 7  # with more, there would be too few iterations for the model of each fold
+MOST_STEPS = 12_000  # of a row through all trees of a model: some 20,000 rows a second on one core
 LEAST_ITERATIONS = 20
-MOST_DEPTH = 8
 PATIENCE = 30  # iterations
+ENOUGH = 5.0  # learning rate times iterations
+FEW_CELLS = 200_000  # of the training rows, times outputs; with more, only the settings for many rows are tried
+PARALLEL_ROWS = 20_000  # with fewer, threads wait for each other most of the time
 
 
 class Setting(NamedTuple):
@@ -36,12 +40,22 @@ class Setting(NamedTuple):
 
     learning_rate: float
     max_leaf_nodes: int
+    max_depth: int
     min_samples_leaf: int
     l2_regularization: float
     max_features: float
 
+    def iterations(self, outputs: int, models: int) -> int:
+        """Return how many iterations of so many models fit into the limit of steps."""
+        return max(LEAST_ITERATIONS, MOST_STEPS // (self.max_depth * outputs * models))
 
-SETTINGS = (Setting(0.05, 15, 20, 1.0, 0.8), Setting(0.1, 31, 20, 0.0, 1.0))
+    def within(self, iterations: int) -> Setting:
+        """Return the setting that learns enough in so many iterations."""
+        return self._replace(learning_rate=max(self.learning_rate, ENOUGH / iterations))
+
+
+FOR_MANY_ROWS = (Setting(0.1, 31, 8, 20, 0.0, 1.0), Setting(0.1, 31, 8, 5, 1.0, 0.5))
+SETTINGS = (*FOR_MANY_ROWS, Setting(0.05, 15, 6, 5, 1.0, 0.5), Setting(0.05, 6, 4, 10, 1.0, 0.5))
 
 
 class _Rows(NamedTuple):
@@ -51,6 +65,11 @@ class _Rows(NamedTuple):
     y: Any
     codes: tuple[int, ...]
     classes: int
+
+    @property
+    def outputs(self) -> int:
+        """Return the number of sums that trees are for."""
+        return logits_of(self.classes)
 
     def at(self, places: Ints) -> _Rows:
         return self._replace(x=self.x[places], y=self.y[places])
@@ -67,8 +86,8 @@ class _Model(NamedTuple):
 class TreesLearner:
     """Fits boosted trees; see `Learner` and `FoldLearner`.
 
-    With few rows and no validation rows, one model a fold, which are averaged; else one, stopped by the validation
-    rows or a tenth of the training rows.
+    With few rows and no validation rows, one model a fold, which are averaged, or of many classes one for all rows
+    with as many iterations as those; else one, stopped by the validation rows or a tenth of the training rows.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -77,8 +96,7 @@ class TreesLearner:
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit the trees; see `Learner.fit`."""
         if validation is not None:
-            both = train.x, validation.x
-            x, y = np.concatenate(both), np.concatenate([train.y, validation.y])
+            x, y = np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y])
             part = Part(*np.split(np.arange(len(x)), [len(train)]))
             return Fitted(self._fit(train, x, y, [part], report).module)
         few = len(train) <= FOLD_ROWS
@@ -92,45 +110,52 @@ class TreesLearner:
     def _fit(self, train: Dataset, x: Any, y: Any, parts: Sequence[Part], report: Report) -> Fitted:
         inputs = inputs_of(train.columns)
         rows = _Rows(predictor(inputs)(x), y, codes_of(train.columns), len(train.classes))
-        most = max(LEAST_ITERATIONS, MOST_TREES // (logits_of(rows.classes) * len(parts)))
-        setting, models = fit_best(
-            "trees",
-            SETTINGS,
-            parts,
-            lambda setting, part: _boost(rows.at(part.rest), rows.at(part.held), setting, most, self._seed),
-            report,
-        )
+        averaged = rows.outputs <= FEW_OUTPUTS
+
+        def fit(setting: Setting, part: Part) -> _Model:
+            most = setting.iterations(rows.outputs, len(parts) if averaged else 1)
+            return _boost(rows.at(part.rest), rows.at(part.held), setting.within(most), most, self._seed)
+
+        settings = SETTINGS if rows.x.size * rows.outputs <= FEW_CELLS else FOR_MANY_ROWS
+        setting, models = fit_best("trees", settings, parts, fit, report)
         report(Notice(message=_describe(setting, models)))
         answers = np.zeros((len(x), max(1, rows.classes)), dtype=np.float32)
         for part, model in zip(parts, models, strict=True):
             answers[part.held] = predictor(_module(inputs, rows, [model]))(x[part.held])
         places = np.sort(np.concatenate([part.held for part in parts]))
+        if len(models) > 1 and not averaged:
+            again = setting.within(setting.iterations(rows.outputs, 1))
+            iterations = round(float(np.mean([model.iterations for model in models])))
+            models = [_boost(rows, None, again, max(1, iterations), self._seed)]
         return Fitted(_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
 
 
-def _boost(rows: _Rows, held: _Rows, setting: Setting, most: int, seed: int) -> _Model:
-    """Fit one model and keep its iterations up to the one with the smallest loss on the held rows.
+def _boost(rows: _Rows, held: _Rows | None, setting: Setting, most: int, seed: int) -> _Model:
+    """Fit one model and keep its iterations up to the one with the smallest loss on the held rows, if there are any.
 
     A class without rows is as rare as half a row would make it; without a second class there is nothing to boost.
     """
     present = np.unique(rows.y) if rows.classes else np.empty(0, dtype=np.int64)
     if len(present) == 1:
         return _Model(_placed(Boosted([[]], np.empty(0)), present, rows), 0, 0.0)
-    known = held.at(np.flatnonzero(np.isin(held.y, present))) if rows.classes else held
+    known = held and held.at(np.flatnonzero(np.isin(held.y, present) | (rows.classes == 0)))
+    stopping = {"X_val": known.x, "y_val": known.y} if known and len(known.y) else {}
     kind = HistGradientBoostingClassifier if rows.classes else HistGradientBoostingRegressor
     model = kind(
         **setting._asdict(),
         max_iter=most,
-        max_depth=MOST_DEPTH,
-        early_stopping=True,
+        early_stopping=bool(stopping),
         n_iter_no_change=PATIENCE,
         categorical_features=list(range(len(rows.codes))) or None,
         random_state=seed,
-    ).fit(rows.x, rows.y, X_val=known.x, y_val=known.y)
-    losses = -model.validation_score_  # before the first iteration, and after each
+    )
+    with threadpool_limits(limits=1 if len(rows.y) < PARALLEL_ROWS else None, user_api="openmp"):
+        model.fit(rows.x, rows.y, **stopping)
+    if not stopping:
+        return _Model(_placed(read_boosting(model, most, rows.codes), present, rows), most, 0.0)
+    losses = -model.validation_score_ * len(stopping["y_val"])  # before the first iteration, and after each
     best = max(1, int(np.argmin(losses)))
-    boosted = _placed(read_boosting(model, best, rows.codes), present, rows)
-    return _Model(boosted, best, float(losses[best]) * len(known.y))
+    return _Model(_placed(read_boosting(model, best, rows.codes), present, rows), best, float(losses[best]))
 
 
 def _placed(model: Boosted, present: Ints, rows: _Rows) -> Boosted:

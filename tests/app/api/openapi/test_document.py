@@ -106,6 +106,13 @@ def test_each_model_has_a_path_with_its_own_features_and_ranges(
     assert named["properties"][features[0]]["description"].startswith("training range 0 to 1 cm")
 
 
+def test_file_of_a_data_set_may_have_any_content_type(document: dict[str, Any]) -> None:
+    content = document["paths"]["/datasets/{name}"]["put"]["requestBody"]["content"]
+
+    assert content.keys() == {"*/*", "text/csv"}
+    assert content["text/csv"]["examples"]
+
+
 @pytest.mark.parametrize("path", ["/predict/means", "/predict/thirds", "/predict/{model}"])
 def test_each_example_fits_its_schema_and_works_when_sent(
     steady: TestClient, document: dict[str, Any], path: str

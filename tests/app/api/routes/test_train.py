@@ -27,6 +27,7 @@ from modelstore import ModelRepository, Overrides
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import publish
+from tests.settings import settings_in
 
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent.parent
 REAL_DEADLINE_S = 100.0
@@ -61,6 +62,15 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 def trainer(settings: Settings) -> Iterator[TestClient]:
     """Return a client of an app with an empty store and the real recipes."""
     with TestClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Return a client of an app with the real recipes and the data set `churn`; tests ask it for what is refused."""
+    app = create_app(settings_in(tmp_path_factory.mktemp("stocked")))
+    with TestClient(app) as client, pytest.MonkeyPatch.context() as monkeypatch:
+        put(client, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
         yield client
 
 
@@ -155,6 +165,8 @@ BAD = {
     "split both ways": ({"model": "m", "dataset": "d", "target": "x", "split": {"time": "a", "group": "b"}}, "split"),
     "split mistyped": ({"model": "m", "dataset": "d", "target": "x", "split": {"grup": "b"}}, "split.grup"),
     "rare classes unknown": ({"model": "m", "dataset": "d", "target": "x", "rare_classes": "keep"}, "rare_classes"),
+    "strict is text": ({"model": "m", "dataset": "d", "target": "x", "strict": "yes"}, "strict"),
+    "optional is text": ({"model": "m", "dataset": "d", "target": "x", "optional": "a"}, "optional"),
     "missing value has a NUL": (
         {"model": "m", "dataset": "d", "target": "x", "missing_values": ["\x00"]},
         "missing_values.0",
@@ -195,34 +207,23 @@ def test_refusal_of_an_override_says_what_is_expected(steady: TestClient, overri
 
 
 @pytest.mark.parametrize("body", [{"model": "iris"}, {"model": "churn", "dataset": "churn", "target": "churned"}])
-def test_settings_that_contradict_each_other_are_refused_at_once(
-    trainer: TestClient, monkeypatch: pytest.MonkeyPatch, body: dict[str, str]
-) -> None:
+def test_settings_that_contradict_each_other_are_refused_at_once(stocked: TestClient, body: dict[str, str]) -> None:
     """Issue 7, on the way: it was accepted, and failed a second later."""
-    fake = Path.cwd()
-    put(trainer, monkeypatch, "age,churned\n1,yes\n2,no\n")
-    monkeypatch.chdir(fake)
-
     problem = assert_problem(
-        trainer.post("/train", json={**body, "overrides": {"patience": 5, "validation_fraction": 0}}), 422
+        stocked.post("/train", json={**body, "overrides": {"patience": 5, "validation_fraction": 0}}), 422
     )
 
     assert problem["errors"][0]["feature"] == "overrides.patience"
     assert problem["detail"].startswith(
         "overrides.patience needs a validation_fraction above 0 for early stopping, or patience = 0"
     )
-    assert trainer.get("/train").json() == {"jobs": [], "next": None}
+    assert stocked.get("/train").json() == {"jobs": [], "next": None}
 
 
-def test_validation_rows_that_the_defaults_need_cannot_be_taken_away(
-    trainer: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake = Path.cwd()
-    put(trainer, monkeypatch, "age,churned\n1,yes\n2,no\n")
-    monkeypatch.chdir(fake)
+def test_validation_rows_that_the_defaults_need_cannot_be_taken_away(stocked: TestClient) -> None:
     body = {"model": "churn", "dataset": "churn", "target": "churned", "overrides": {"validation_fraction": 0}}
 
-    problem = assert_problem(trainer.post("/train", json=body), 422)
+    problem = assert_problem(stocked.post("/train", json=body), 422)
 
     assert problem["errors"][0]["feature"] == "overrides.validation_fraction"
 
@@ -376,12 +377,12 @@ def test_what_is_no_event_is_passed_over(trainer: TestClient, child: Callable[[s
 
 
 def test_much_on_standard_error_does_not_hold_up_the_child(trainer: TestClient, child: Callable[[str], None]) -> None:
-    child("for n in range(50_000): print('warning', n, file=sys.stderr)\nend('failed', 'enough')")
+    child("for n in range(10_000): print('warning', n, file=sys.stderr)\nend('failed', 'enough')")
 
     job = ended(trainer, start(trainer))
 
     assert job["detail"] == "enough"
-    assert job["log"] == [f"warning {n}" for n in range(49_980, 50_000)]
+    assert job["log"] == [f"warning {n}" for n in range(9980, 10_000)]
 
 
 def test_child_does_not_inherit_keys(
@@ -607,6 +608,40 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
         assert again[name] == before[name], name
 
 
+def test_decision_reaches_the_training_is_shown_and_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('failed', ' '.join(sys.argv[-2:]) + sys.stdin.read())")
+    costs = [[0, 1, 1], [2, 0, 1], [9, 1, 0]]
+
+    first = ended(trainer, location := start(trainer, decision={"costs": costs}))
+    again = trainer.post(f"{location}/retry", headers={"prefer": "wait=20"}).json()
+
+    for job in (first, again):
+        assert json.loads(job["detail"][job["detail"].index("{") :]) == {"costs": costs}
+        assert job["decision"] == {"costs": costs, "threshold": None, "maximise": None}
+
+
+@pytest.mark.parametrize(
+    ("decision", "field"),
+    [
+        ({}, "decision"),
+        ({"threshold": 0.3, "maximise": "f1"}, "decision"),
+        ({"threshold": 0}, "decision.threshold"),
+        ({"costs": [[0, 1], [1]]}, "decision.costs"),
+        ({"costs": [[0, "1"], [1, 0]]}, "decision.costs.0.1"),
+        ({"maximise": "recall"}, "decision.maximise"),
+        ({"maximise": "f1"}, "decision.maximise"),  # the recipe has no validation rows
+        ({"cost": 1}, "decision.cost"),
+    ],
+    ids=str,
+)
+def test_a_decision_that_cannot_be_is_refused_at_once(
+    steady: TestClient, decision: dict[str, object], field: str
+) -> None:
+    problem = assert_problem(steady.post("/train", json={"model": "iris", "decision": decision}), 422)
+
+    assert [error["feature"] for error in problem["errors"]] == [field]
+
+
 @pytest.mark.slow
 def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
@@ -650,7 +685,7 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = Path.cwd()
-    put(trainer, monkeypatch, "age,town,churned\n" + "1,a,yes\n2,b,no\n" * 5)
+    put(trainer, monkeypatch, "age;town;churned\n" + "1;a;yes\n2;b;no\n" * 5, delimiter=";")
     monkeypatch.chdir(fake)
     child("end('failed', sys.stdin.read())")
     options = {
@@ -659,6 +694,8 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         "split": {"group": "town"},
         "rare_classes": "merge",
         "missing_values": ["", "?"],
+        "optional": ["age"],
+        "strict": True,
     }
 
     first = ended(trainer, location := start(trainer, model="churn", dataset="churn", target="churned", **options))
@@ -668,6 +705,24 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         assert json.loads(job["detail"]) == options
         assert {name: job[name] for name in options} == options | {"split": {"time": None, "group": "town"}}
         assert (job["features"], job["left_out"]) == (None, [])
+        assert {name: given for name, given in job["dialect"].items() if given is not None} == {"delimiter": ";"}
+
+
+REFUSED: dict[str, tuple[dict[str, object], int, str | None]] = {
+    "data set unknown": ({"dataset": "nobody", "target": "churned"}, 404, None),
+    "no target": ({}, 422, "target"),
+    "feature is the target": ({"target": "churned", "features": ["churned"]}, 422, "features.0"),
+    "text as numbers": ({"target": "churned", "types": {"town": "numeric"}}, 422, "types"),
+}
+
+
+def test_what_the_data_set_cannot_give_is_refused_at_once(stocked: TestClient) -> None:
+    for name, (fields, status, place) in REFUSED.items():
+        problem = assert_problem(
+            stocked.post("/train", json={"model": "leavers", "dataset": "churn", **fields}), status
+        )
+        assert [fault["feature"] for fault in problem["errors"]] == ([place] if place else []), name
+    assert stocked.get("/train").json()["jobs"] == []
 
 
 @pytest.mark.parametrize(
@@ -680,23 +735,19 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
     ],
 )
 def test_columns_and_options_that_do_not_fit_the_data_set_are_refused_at_once_with_the_nearest_name(
-    trainer: TestClient, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], field: str, said: str
+    stocked: TestClient, asked: dict[str, Any], field: str, said: str
 ) -> None:
-    fake = Path.cwd()
-    put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
-    monkeypatch.chdir(fake)
-
-    problem = assert_problem(trainer.post("/train", json={"model": "churn", "dataset": "churn", **asked}), 422)
+    problem = assert_problem(stocked.post("/train", json={"model": "churn", "dataset": "churn", **asked}), 422)
 
     assert problem["errors"][0]["feature"] == field
     assert said in problem["errors"][0]["problem"]
-    assert trainer.get("/train").json()["jobs"] == []
+    assert stocked.get("/train").json()["jobs"] == []
 
 
-def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str, **options: str) -> None:
     """Send the data set `churn`, which the real `python -m training` looks at."""
     monkeypatch.chdir(PROJECT)
-    answer = client.put("/datasets/churn", content=table, headers={"content-type": "text/csv"})
+    answer = client.put("/datasets/churn", content=table, params=options, headers={"content-type": "text/csv"})
     assert answer.status_code in (200, 201), answer.text
 
 

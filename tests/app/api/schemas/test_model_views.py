@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from modelstore import Baseline, BooleanFeature, GateReport, LeftOut, ModelRepository, Target
+from modelstore.dialect import USUAL
 from tests.app.broken import damage
 from tests.app.problems import assert_problem
 from tests.fakes import MeanModel, manifest_for, publish, script
@@ -23,6 +24,7 @@ def test_model_shows_what_its_manifest_says(steady: TestClient) -> None:
     ]
     assert shown["metrics"]["test"]["log_loss"] == 0.25
     assert shown["metrics"]["test"]["confusion"] == [[5, 0], [0, 5]]
+    assert shown["dialects"] == {"means.csv": USUAL.model_dump()}
     assert (shown["versions"], shown["active_version"], shown["serving_version"], shown["reason"]) == ([1], 1, 1, None)
 
 

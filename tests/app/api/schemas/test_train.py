@@ -35,3 +35,15 @@ def test_training_example_fits_its_schema(document: dict[str, Any]) -> None:
 
     for example in content["examples"].values():
         jsonschema.Draft202012Validator(schema).validate(example["value"])
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 201])
+def test_name_of_a_column_that_is_refused_does_not_fit_the_schema(
+    steady: TestClient, document: dict[str, Any], name: str
+) -> None:
+    schema = document["paths"]["/train"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    asked = {"model": "means", "dataset": "rows", "target": "y", "types": {name: "numeric"}}
+
+    assert not jsonschema.Draft202012Validator(schema).is_valid(asked)
+    assert jsonschema.Draft202012Validator(schema).is_valid({**asked, "types": {"x": "numeric"}})
+    assert_problem(steady.post("/train", json=asked), 422)

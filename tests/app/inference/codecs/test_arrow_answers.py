@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from app.errors import MalformedBody, Problem
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.arrow_answers import MAX_INT8_CLASSES, ArrowWriter
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import schema_of
 
 CONTRACT = schema_of(("left", "right"))

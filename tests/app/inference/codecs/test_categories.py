@@ -26,6 +26,12 @@ def test_a_whole_number_is_its_digits_however_it_is_written() -> None:
     assert [plan.cell(value) for value in (1, 2, 2.0, "2", " 2.0 ", 2.5)] == [(0,), (1,), (1,), (1,), (1,), (2,)]
 
 
+def test_a_number_is_not_the_code_with_leading_zeros() -> None:
+    zip_code = categories("01234", "98765")
+
+    assert [zip_code.cell(value) for value in ("01234", 1234, "1234", 98765, "98765")] == [(0,), (2,), (2,), (1,), (1,)]
+
+
 def test_texts_that_the_training_kept_apart_stay_apart() -> None:
     plan = categories("1", "1.0")
 

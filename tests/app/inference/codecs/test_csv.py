@@ -12,9 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody, Problem
-from app.inference.codecs.csv import CsvReader, CsvWriter
+from app.inference.codecs.csv import CsvReader
 from app.inference.codecs.lines import MAX_LINE_BYTES
-from app.inference.predictions import BatchClassification, Predictions
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
@@ -136,15 +135,15 @@ def test_what_is_no_number_is_wrong_with_line_and_column(text: str, problem: str
     assert blocks[0].x.tolist() == [[1, 2], [0, 0], [3, 4]]
 
 
-MALFORMED = "is not CSV in UTF-8 with a row a line"
+MALFORMED = "is not CSV in UTF-8"
+BEHIND_A_QUOTE = f"{MALFORMED}: text follows a closing quote; a quote within a field is doubled"
 BAD_LINES = {
     "too few columns": (b"1", "has 1 columns, the first line names 2"),
     "too many columns": (b"1,2,3", "has 3 columns, the first line names 2"),
     "trailing comma": (b"1,2,", "has 3 columns, the first line names 2"),
     "an empty text": (b'""', "has 1 columns, the first line names 2"),
     "a blank that is no space": ("\u00a0".encode(), "has 1 columns, the first line names 2"),
-    "open quote": (b'"1,2', MALFORMED),
-    "text behind a quote": (b'"1"x,2', MALFORMED),
+    "text behind a quote": (b'"1"x,2', BEHIND_A_QUOTE),
     "not UTF-8": (b"\xff,2", MALFORMED),
 }
 
@@ -292,7 +291,7 @@ fields = st.one_of(
 lines = st.lists(st.lists(fields, min_size=1, max_size=3).map(",".join), max_size=6)
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(lines, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.integers(1, 40), st.booleans())
 def test_any_body_gives_the_same_whole_and_split(
     listed: list[str], feed: str, ended: bool, step: int, single: bool
@@ -303,7 +302,7 @@ def test_any_body_gives_the_same_whole_and_split(
     assert outcome(reader(*features), data) == outcome(reader(*features), data, step)
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(
     st.lists(st.tuples(st.floats(allow_nan=False, width=32), st.floats(allow_nan=False, width=32)), min_size=1),
     st.sampled_from(["%r", "%.9g", "%+.17e", " %r ", '"%r"']),
@@ -317,50 +316,3 @@ def test_numbers_are_read_as_python_reads_them(values: list[tuple[float, float]]
     finite = [bool(np.isfinite(row).all()) for row in expected]
     assert list(itertools.compress(rows, finite)) == list(itertools.compress(expected, finite))
     assert sorted(wrong) == [2 + place for place, fine in enumerate(finite) if not fine]
-
-
-def answer(probabilities: list[list[float]], classes: tuple[str, ...]) -> Predictions:
-    x = np.zeros((len(probabilities), 2), dtype=np.float32)
-    batch = BatchClassification(schema_of(("left", "right"), classes), x, np.array(probabilities, dtype=np.float32))
-    return Predictions(batch, 0, len(x))
-
-
-def test_answer_is_a_header_and_a_line_for_each_row() -> None:
-    writer = CsvWriter(CONTRACT, numbered=False)
-
-    text = writer.head() + writer.rows(answer([[0.25, 0.75], [1, 0]], ("low", "high"))) + writer.tail()
-
-    assert text == b"label,probability,probability_low,probability_high\nhigh,0.75,0.25,0.75\nlow,1.0,1.0,0.0\n"
-
-
-def test_numbered_answer_says_line_and_error() -> None:
-    writer, one = CsvWriter(CONTRACT, numbered=True), answer([[0.25, 0.75]], ("low", "high"))
-
-    text = writer.head() + writer.numbered_row(2, one, None)
-    text += writer.numbered_row(3, None, Problem(3, "left", "is, as it were, wrong")) + writer.numbered_row(
-        4, None, None
-    )
-
-    assert list(csv.reader(io.StringIO(text.decode()))) == [
-        ["line", "label", "probability", "probability_low", "probability_high", "error"],
-        ["2", "high", "0.75", "0.25", "0.75", ""],
-        ["3", "", "", "", "", "left: is, as it were, wrong"],
-        ["4", "", "", "", "", ""],
-    ]
-
-
-def test_classes_with_commas_quotes_and_line_ends_are_quoted() -> None:
-    classes = ('the "first"', "second, third", "fourth\nfifth", "naïve\r")
-    writer = CsvWriter(schema_of(("left", "right"), classes), numbered=False)
-    probabilities = np.eye(4, dtype=np.float32).tolist()
-
-    records = list(csv.reader(io.StringIO((writer.head() + writer.rows(answer(probabilities, classes))).decode())))
-
-    assert records[0][2:] == [f"probability_{label}" for label in classes]
-    assert [record[0] for record in records[1:]] == list(classes)
-
-
-def test_last_words_are_one_line_that_is_no_row() -> None:
-    words = CsvWriter(CONTRACT, numbered=False).failure(MalformedBody("first\nsecond"))
-
-    assert words == b"# error: first second\n"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.float32 import Float32Reader, Float32Writer
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
@@ -67,7 +68,7 @@ def test_empty_body_is_malformed() -> None:
         read(reader(), b"")
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.binary(max_size=200), st.integers(1, 50))
 def test_any_body_gives_the_same_whole_and_split(data: bytes, step: int) -> None:
     assert outcome(reader(), data) == outcome(reader(), data, step)

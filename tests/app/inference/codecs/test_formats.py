@@ -15,6 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs import formats, ndjson
 from app.inference.codecs.csv import TAB_SEPARATED
 from app.inference.codecs.formats import BulkOptions
@@ -22,7 +23,7 @@ from app.inference.codecs.json import read_request, read_rows
 from app.inference.codecs.json_answers import ColumnsWriter
 from app.inference.codecs.oip import InferRequest, Output, Tensor
 from app.inference.codecs.oip_answers import InferWriter
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
 from tests.app import oip
 from tests.app.tables import BODIES, CSV, FLOAT32, IDS, JSON, STREAMED, as_csv, probabilities, read, schema_of
@@ -61,7 +62,7 @@ def written(kind: str, x: Float32, features: Sequence[str]) -> bytes:
 
 
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
-@examples(60)
+@examples(20)
 @hypothesis.given(tables(), st.data())
 def test_rows_come_as_they_were_sent_wherever_the_body_is_cut(
     kind: str, table: tuple[list[str], Float32], data: st.DataObject
@@ -76,7 +77,7 @@ def test_rows_come_as_they_were_sent_wherever_the_body_is_cut(
     assert np.array(found, dtype=np.float32).tobytes() == x.tobytes()
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(tables(), st.booleans())
 def test_rows_in_json_come_as_they_were_sent(table: tuple[list[str], Float32], by_name: bool) -> None:
     features, x = table
@@ -108,7 +109,7 @@ def not_json(constant: str) -> NoReturn:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [JSON, *STREAMED], ids=IDS.get)
-@examples(60)
+@examples(20)
 @hypothesis.given(answers())
 def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
@@ -122,7 +123,7 @@ def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tu
         json.loads(body, parse_constant=not_json)
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(answers())
 def test_columns_hold_the_probabilities_as_they_were_computed(answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
@@ -137,7 +138,7 @@ def test_columns_hold_the_probabilities_as_they_were_computed(answered: tuple[li
     assert found["labels"] == [classes[column] for column in matrix.argmax(axis=1)]
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(answers(), st.lists(st.booleans(), min_size=3, max_size=3), st.none() | st.text(max_size=4))
 def test_tensors_hold_the_probabilities_as_they_were_computed(
     answered: tuple[list[str], Float32], binary: list[bool], name: str | None

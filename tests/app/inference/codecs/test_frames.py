@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.frames import Frame, write
-from app.inference.predictions import BatchClassification, Predictions
+from app.inference.predictions import Predictions
 from tests.app.tables import schema_of
 
 OUTPUTS = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5]], np.float32)

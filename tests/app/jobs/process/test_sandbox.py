@@ -21,8 +21,14 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 
 def run(source: str, memory_bytes: int = MEMORY_BYTES, niceness: int = 19) -> subprocess.CompletedProcess[str]:
-    command = confine([*PYTHON, source], memory_bytes, niceness)
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return confined(confine([*PYTHON, source], memory_bytes, niceness))
+
+
+def confined(command: list[str], *, close_fds: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in a session of its own, because its niceness becomes that of the whole session."""
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=30, start_new_session=True, close_fds=close_fds
+    )
 
 
 def gone(pid: int) -> bool:
@@ -52,7 +58,7 @@ def test_limit_of_the_system_is_kept_where_it_is_lower() -> None:
     starts = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from app.jobs.process.commands import confine; "
     source = f"{starts}{lower}s.run(confine([sys.executable, '-c', {shows!r}], {MEMORY_BYTES}, 0))"
 
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    done = confined([sys.executable, "-c", source])
 
     assert int(done.stdout) == 1 << 29
     assert resource.getrlimit(resource.RLIMIT_DATA)[0] != 1 << 29
@@ -68,7 +74,7 @@ def test_child_inherits_no_file_that_this_process_has_open(tmp_path: Path) -> No
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
         command = confine([*PYTHON, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"], MEMORY_BYTES, 0)
-        done = subprocess.run(command, capture_output=True, text=True, check=True, close_fds=False)
+        done = confined(command, close_fds=False)
 
     assert done.stdout.strip() == "[0, 1, 2, 3]"  # the last is the look at the folder itself
 
@@ -95,7 +101,7 @@ def test_f17_child_knows_where_temporary_files_and_caches_go(monkeypatch: pytest
 def test_command_that_is_not_there_is_named() -> None:
     command = confine(["/nowhere/python"], MEMORY_BYTES, 0)
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = confined(command)
 
     assert (done.returncode, done.stderr.strip()) == (
         1,
@@ -107,7 +113,7 @@ def test_child_whose_parent_is_gone_before_it_begins_does_nothing() -> None:
     command = confine([*PYTHON, "print('alive')"], MEMORY_BYTES, 0)
     command[command.index("--parent") + 1] = "1"
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = confined(command)
 
     assert (done.returncode, done.stdout) == (127, "")
 

@@ -6,20 +6,28 @@ import asyncio
 from pathlib import Path
 
 from app.security.audit.trail import AuditTrail
-from app.security.audit.watch import Serving, Watch
+from app.security.audit.watch import Watch
+from app.telemetry.metric_families import ModelState, ServingVersion
 from tests.app.security.audit.files import records
+from tests.modelstore.samples import sample_manifest
+
+
+def state(version: int, refused: dict[int, str] | None = None) -> ModelState:
+    """Return a model of which a version serves, each with other bytes."""
+    manifest = sample_manifest(str(version).encode())
+    return ModelState("iris", version, ServingVersion(manifest, version, "cpu", 0.1), refused or {})
 
 
 def test_watch_puts_versions_keys_and_refusals_on_record_once(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    serving, keys = [Serving("iris", 1, "a" * 64, {})], [(1, True)]
+    serving, keys = [state(1)], [(1, True)]
 
     async def main() -> None:
         trail = AuditTrail(path)
         watch = Watch(trail, lambda: serving, lambda: keys[0])
         watch.look()
         watch.look()
-        serving[0] = Serving("iris", 2, "b" * 64, {3: "golden_mismatch"})
+        serving[0] = state(2, {3: "golden_mismatch"})
         keys[0] = (2, True)
         watch.look()
         keys[0] = (2, False)

@@ -145,6 +145,7 @@ def test_percent_encoded_name_is_the_same_name(live: Live) -> None:
     assert ask(live.url, request(path="/predict/%69ri%73")).body == ask(live.url, request()).body
 
 
+@pytest.mark.slow  # a second service
 def test_limit_of_the_body_holds_on_both_ways(patient: Live) -> None:
     fits, over = GOOD.ljust(1024), GOOD.ljust(1025)
 
@@ -237,6 +238,7 @@ def test_client_that_goes_away_while_sending_leaves_nothing_in_progress(live: Li
     assert high(ask(live.url, request())) == 0.625
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
 def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patient: Live, position: int) -> None:
     before, answers, cancelled = answered(patient, "499"), ended(patient, "ok"), ended(patient, "cancelled")
@@ -256,7 +258,7 @@ def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patien
     assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
 
 
-@examples(100)
+@examples(35)
 @hypothesis.given(st.binary(max_size=100))
 def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> None:
     short, by_query = (ask(live.url, request(body, path)) for path in ("/predict/iris", "/predict/iris?"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
-from tests.training.samples import clouds, slope
+from tests.training.samples import clouds, shuffled_labels, slope
 from training.learners.realmlp.inputs import fit_inputs
 from training.learners.realmlp.network import Networks
-from training.learners.realmlp.rows import HeldOutRows, Rows, prepare
+from training.learners.realmlp.rows import SHARPEST, SOFTEST, HeldOutRows, Rows, lowest, prepare
 from training.preprocessing.scaler import fit_scaler
 
 FOLDS = [np.array([0, 3]), np.array([1, 2, 4])]
@@ -37,10 +39,32 @@ def test_each_row_is_answered_by_the_network_that_has_not_seen_it() -> None:
 
     loss = held_out.measure()
 
-    wanted = answers(networks, prepared).softmax(dim=2).numpy()
+    wanted = (answers(networks, prepared) * held_out.sharpness).softmax(dim=2).numpy()
     network = np.array([0, 1, 1, 0, 1])
     np.testing.assert_allclose(held_out.best, wanted[network, np.arange(5)], atol=1e-6)
     assert loss == pytest.approx(-np.log(wanted[network, np.arange(5), rows.y]).mean(), rel=1e-5)
+
+
+def test_logits_that_are_too_large_are_softened_as_scipy_would() -> None:
+    rows = shuffled_labels(clouds(200, classes=3))
+    inputs = fit_inputs(rows)
+    networks, prepared = Networks(inputs, 1, 3, (4,)), prepare(inputs, rows, None)
+    logits = answers(networks, prepared)[0].double().numpy()
+
+    def loss(sharpness: float) -> float:
+        found: float = (logsumexp(sharpness * logits, axis=1) - sharpness * logits[np.arange(200), rows.y]).mean()
+        return found
+
+    found = HeldOutRows(networks, prepared, [np.arange(200)], None).measure()
+
+    best = minimize_scalar(loss, bounds=(SOFTEST, SHARPEST), method="bounded")
+    assert found == pytest.approx(best.fun, abs=1e-4)
+    assert found < loss(1)
+
+
+@pytest.mark.parametrize("place", [0.06, 0.7, 2.9])
+def test_the_lowest_place_of_a_function_is_found(place: float) -> None:
+    assert lowest(lambda x: (np.log(x) - np.log(place)) ** 2, SOFTEST, SHARPEST) == pytest.approx(place, rel=0.005)
 
 
 def test_a_row_that_several_have_not_seen_is_answered_by_their_mean_and_others_do_not_count() -> None:

@@ -12,6 +12,7 @@ from tests.training.samples import clouds, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
+from training.learners.folds import folds_of
 from training.learners.protocol import predictor
 from training.learners.trees.extra import ExtraTreesLearner
 
@@ -19,9 +20,9 @@ SETTINGS = TrainingSettings(learner="trees", seed=3)
 
 
 def test_rows_of_every_type_are_learnt_and_published() -> None:
-    rows, others = typed(600), typed(600, seed=1)
+    rows, others = typed(400), typed(400, seed=1)
 
-    module = ExtraTreesLearner(SETTINGS).fit(rows, None, ignore).module
+    module = ExtraTreesLearner(SETTINGS).fit(rows, others, ignore).module
 
     answers = load(to_torchscript(module, rows.x))(others.x)
     assert accuracy_score(others.y, answers.argmax(axis=1)) > 0.8
@@ -38,9 +39,9 @@ def test_a_regression_answers_in_the_unit_of_the_target() -> None:
 
 
 def test_every_row_is_answered_by_a_forest_that_has_not_seen_it() -> None:
-    rows = shuffled_labels(typed(300))
+    rows = shuffled_labels(typed(200))
 
-    fitted = ExtraTreesLearner(SETTINGS).fit(rows, None, ignore)
+    fitted = ExtraTreesLearner(SETTINGS).fit_folds(rows, folds_of(rows, 0, 2), ignore)
 
     assert fitted.held_out is not None
     assert np.array_equal(fitted.held_out.y, rows.y)

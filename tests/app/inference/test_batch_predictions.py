@@ -1,0 +1,65 @@
+"""The most probable class: what argmax says, however it is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.inference.batch_predictions import BatchClassification
+from app.schema import Float32
+from app.telemetry.version_counters import PREDICTED, CountsByVersion
+from tests.app.tables import schema_of
+
+
+def batch_of(probabilities: Float32) -> BatchClassification:
+    rows, classes = probabilities.shape
+    return BatchClassification(
+        schema_of(("x",), [str(k) for k in range(classes)]), np.zeros((rows, 1), np.float32), probabilities
+    )
+
+
+def with_ties(rows: int, classes: int) -> Float32:
+    """Return probabilities of few different values, so that many are equal."""
+    return np.random.default_rng(rows).choice(np.array([0, 0.25, 0.5], np.float32), (rows, classes))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8, 9, 200])
+@pytest.mark.parametrize("rows", [1, 1023, 1024, 5000])
+def test_winner_is_the_lowest_of_the_most_probable_classes(rows: int, classes: int) -> None:
+    probabilities = with_ties(rows, classes)
+
+    batch = batch_of(probabilities)
+
+    assert batch.winners.tolist() == batch.best == probabilities.argmax(axis=1).tolist()
+    assert batch.winning.tolist() == probabilities.max(axis=1).tolist()
+
+
+@pytest.mark.parametrize("rows", [4, 4000])
+def test_row_that_is_not_finite_has_the_winner_that_argmax_says_and_leaves_others_theirs(rows: int) -> None:
+    probabilities = with_ties(rows, 3)
+    probabilities[1] = [0.25, np.nan, 0.5]
+    probabilities[2] = [-np.inf, -np.inf, np.inf]
+
+    assert batch_of(probabilities).best == probabilities.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("classes", [3, 9])
+@pytest.mark.parametrize("rows", [4, 5, 4096])
+def test_rows_are_counted_by_class_without_those_that_overflowed(rows: int, classes: int) -> None:
+    probabilities = with_ties(rows, classes)
+    expected = np.bincount(probabilities[1:].argmax(axis=1), minlength=classes)
+    overflowed = probabilities.copy()
+    overflowed[0] = np.nan
+    finite = expected + np.bincount([probabilities[0].argmax()], minlength=classes)
+
+    assert counted(overflowed) == expected.tolist()
+    assert counted(probabilities) == finite.tolist()
+
+
+def counted(probabilities: Float32) -> list[float]:
+    """Return the counts by class of a batch."""
+    labels = [str(k) for k in range(probabilities.shape[1])]
+    statistics = CountsByVersion()
+    batch_of(probabilities).count(statistics.version("means", 1, labels))
+    figures = statistics.figures[PREDICTED]
+    return [figures["means", "1", label][0] for label in labels]
