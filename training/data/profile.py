@@ -197,7 +197,7 @@ class Profile:
             self.whole = bool((values == np.floor(values)).all())
         if self.whole:
             floats = values.astype(np.float64, copy=False)
-            self._sums = self._sums[0] + float(floats.sum()), self._sums[1] + float(floats @ floats)
+            self._sums = self._sums[0] + float(floats.sum()), self._sums[1] + float(np.square(floats).sum())
         if self._ascending:
             steps = np.diff(values, prepend=values[:1] if math.isnan(self._last) else self._last)
             begun = not math.isnan(self._last)

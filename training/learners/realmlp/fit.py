@@ -36,6 +36,7 @@ from training.preprocessing.scaler import fit_scaler
 FIRST_ROWS = 2_048  # rows of each network on which its first weights are scaled
 FOLD_ROWS = 5_000  # up to so many rows, each network learns from all folds but one
 PARTS = 7  # of more rows, one of so many parts chooses the epoch
+MOST_HELD = 20_000  # rows that choose the epoch, evenly spread
 BEYOND_BEST, MORE_EPOCHS = 3, 40  # stop after 3 x the best epoch + 40, as AutoGluon does
 
 TOO_SLOW = (
@@ -74,12 +75,12 @@ class RealMLPLearner:
         """Fit networks; see `Learner.fit`."""
         rows = np.arange(len(train))
         if validation is not None:
-            models, unseen = networks_for(len(train)), np.arange(len(validation))
+            models, unseen = networks_for(len(train)), _spread(np.arange(len(validation)))
             return self._fit(train, _Seen([rows] * models, validation, [unseen] * models), report, probe)
         if len(train) <= FOLD_ROWS:
             return self.fit_folds(train, folds_of(train, self._settings.seed), report, probe)
         held = folds_of(train, self._settings.seed, PARTS)[0]
-        return self._fit(train, _Seen([np.setdiff1d(rows, held)], train, [held]), report, probe)
+        return self._fit(train, _Seen([np.setdiff1d(rows, held)], train, [_spread(held)]), report, probe)
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report, probe: Probe | None = None) -> Fitted:
         """Fit one network for each fold, without the rows of that fold, all at once, and average them.
@@ -121,6 +122,11 @@ class RealMLPLearner:
         answers = held_out.best[answered]
         answers = answers if target is None else answers * float(target.scale) + float(target.mean)
         return Fitted(publish(), history, HeldOut(answers, train.y[answered]))
+
+
+def _spread(held: Ints) -> Ints:
+    """Return at most `MOST_HELD` of these positions."""
+    return held[:: -(-len(held) // MOST_HELD)]
 
 
 class _Training:

@@ -17,8 +17,12 @@ NETWORKS = 4
 WIDE, NARROW = (256, 256, 256), (128, 128, 128)
 BATCHES = ((1_024, 64), (8_192, 128), (30_000, 256), (100_000, 512))  # up to so many rows, so many rows a step
 LARGEST_BATCH = 1_024
-STEP_S = 1.5e-3
-ROW_S, WEIGHT_S = 2e-6, 8e-11  # of a row through one network and back, and of one weight in it
+STEP_S = 2.5e-3
+ROW_S, NUMBER_S, WEIGHT_S = (
+    2e-6,
+    2.5e-7,
+    1.1e-10,
+)  # of a row through a network and back, of each number and weight there
 
 
 class Plan(NamedTuple):
@@ -59,9 +63,9 @@ def plan_for(networks: Networks, rows: int, budget_s: float) -> Plan:
         budget_s: seconds on one core of the machine where the costs here were measured.
     """
     batch = min(rows, next((size for most, size in BATCHES if rows <= most), LARGEST_BATCH))
-    weights = sum(parameter.numel() for parameter in networks.parameters())  # of all networks
-    models = networks.scale.shape[0]
-    step_s = STEP_S + batch * (models * ROW_S + weights * WEIGHT_S)
+    models, numbers = networks.scale.shape[0], networks.embedding.numbers
+    weights = sum(layer.numel() for layer in networks.parameters()) / models
+    step_s = STEP_S + batch * models * (ROW_S + numbers * NUMBER_S + weights * WEIGHT_S)
     affordable, steps = max(1, int(budget_s / step_s)), max(1, rows // batch)
     steps = max(1, min(steps, affordable // LEAST_EPOCHS))
     return Plan(batch, steps, max(1, min(EPOCHS, affordable // steps)))

@@ -19,7 +19,7 @@ from training.learners.folds import folds_of
 from training.learners.protocol import Probe, predictor
 from training.learners.realmlp.fit import RealMLPLearner
 
-SETTINGS = TrainingSettings(learner="realmlp", budget_s=1, seed=3)
+SETTINGS = TrainingSettings(learner="realmlp", budget_s=60, seed=3)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,8 @@ def test_validation_rows_choose_the_epoch() -> None:
     assert fitted.held_out is None
 
 
-def test_many_rows_get_one_network_and_a_part_of_them_chooses_the_epoch() -> None:
+def test_many_rows_get_one_network_and_a_part_of_them_chooses_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 6)
     rows = clouds(5_600)
 
     fitted = learner().fit(rows, None, ignore)
@@ -141,3 +142,13 @@ def test_a_version_is_published_and_proved_by_the_service(tmp_path: Path) -> Non
     assert "clouds: training realmlp on 90 rows, 30 test rows held out" in str(events[0])
     served = runtime.load(ModelRepository(tmp_path / "models").find("clouds", 1), "cpu")
     assert (served.infer(rows.x).argmax(axis=1) == rows.y).mean() > 0.95
+
+
+def test_of_very_many_held_out_rows_some_choose_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.learners.realmlp.fit.MOST_HELD", 300)
+    monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 1)
+
+    fitted = learner().fit(clouds(5_600), None, ignore)
+
+    assert fitted.held_out is not None
+    assert len(fitted.held_out.y) == 267  # every third of a seventh
