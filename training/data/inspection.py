@@ -160,7 +160,8 @@ def _warnings(
             said.append(f"left out ({decision.left_out.reason}): {decision.left_out.detail}")
         if decision.fault:
             said.append(decision.fault)
-        if decision.column.type == "numeric" and (problem := _find_merged(profile, merged, decimal)):
+        used_number = decision.column.type == "numeric" and not decision.left_out
+        if used_number and (problem := _find_merged(profile, merged, decimal)):
             said.append(problem)
         if decision.column.type == "numeric" and profile.whole and len(profile.counts or ()) <= MANY_VALUES:
             said += [
