@@ -62,7 +62,8 @@ class Walker(nn.Module):
         values: float32 (M, V).
         base: added to the sums, float64 (K,).
         tested: categorical column of each of S sets, int64 (S,).
-        starts: place of each set in `sets`, int64 (S,); `most` its last code + 1, float32 (S,).
+        starts: place of each set in `sets`, int64 (S,).
+        most: last code + 1 of each categorical column, which are the first, float32.
         sets: of each set, 0 (left) or 1 for missing, then for each code, float32.
     """
 
@@ -88,7 +89,10 @@ class Walker(nn.Module):
         super().__init__()
         nodes = _arrange(trees)
         column, sets = _plan(nodes, columns)
+        tested = np.array([place for place, _ in sets], dtype=np.int64)
         lengths = np.array([len(members) for _, members in sets], dtype=np.int64)
+        most = np.zeros(tested.max(initial=-1) + 1, dtype=np.float32)
+        most[tested] = lengths - 1
         arrays: dict[str, npt.NDArray[np.generic]] = {
             "roots": np.arange(len(trees), dtype=np.int32),
             "column": column,
@@ -96,9 +100,9 @@ class Walker(nn.Module):
             "left": nodes.left.astype(np.int32),
             "values": nodes.values.astype(np.float32),
             "base": base,
-            "tested": np.array([tested for tested, _ in sets], dtype=np.int64),
+            "tested": tested,
             "starts": np.cumsum(lengths) - lengths,
-            "most": (lengths - 1).astype(np.float32),
+            "most": most,
             "sets": np.concatenate([*(members for _, members in sets), []]).astype(np.float32),
         }
         for name, array in arrays.items():
@@ -110,8 +114,9 @@ class Walker(nn.Module):
         rows, missing = x.shape[0], torch.isnan(x)
         parts = [x.masked_fill(missing, -torch.inf), x.masked_fill(missing, torch.inf)]
         if self.has_sets:
-            codes = torch.nan_to_num(x.index_select(1, self.tested), nan=-1.0) + 1  # (N, S)
-            places = self.starts + torch.minimum(codes.clamp(min=0), self.most).to(torch.int64)
+            codes = torch.nan_to_num(x.narrow(1, 0, self.most.shape[0]), nan=-1.0) + 1  # (N, categorical columns)
+            codes = torch.minimum(codes.clamp(min=0), self.most).to(torch.int64)
+            places = codes.index_select(1, self.tested) + self.starts  # (N, S)
             parts.append(self.sets.index_select(0, places.reshape(-1)).view(places.shape))
         values = torch.cat(parts, dim=1)  # (N, 2 C + S)
         node = self.roots.expand(rows, self.trees)
