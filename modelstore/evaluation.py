@@ -60,7 +60,8 @@ class Evaluation(Record):
         calibration_band: calibration errors of 95 % of perfectly calibrated models with these confidences and rows.
         roc_auc: area under the ROC curve, of the second of two classes, or the mean of each class against the rest.
         average_precision: mean of the precision at each recall, likewise.
-        intervals: 95 % intervals of figures, by field: `accuracy`, `log_loss`, `brier`, `roc_auc`.
+        intervals: 95 % intervals of figures, by field: `accuracy`, `log_loss`, `brier`, `macro_f1`, `roc_auc`, and of
+            two classes `average_precision`; absent where the rows do not tell.
     """
 
     split: Literal["train", "validation", "test"]

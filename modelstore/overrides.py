@@ -111,12 +111,12 @@ def require_own_settings(learner: LearnerName, names: Iterable[str]) -> None:
 
 
 def require_held_out_rows(learner: LearnerName, validation_fraction: float) -> None:
-    """Check that there are rows on which a decision can be chosen; learners without validation rows have folds.
+    """Check that there are rows on which a decision can be chosen; learners without epochs hold rows out themselves.
 
     Raises:
         ValueError: if there are none; says what was expected.
     """
-    if "validation_fraction" in SETTINGS[learner] and not validation_fraction:
+    if "epochs" in SETTINGS[learner] and not validation_fraction:
         raise ValueError("a validation_fraction above 0 for a decision that maximises a figure")
 
 

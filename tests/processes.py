@@ -55,6 +55,7 @@ def service(
         "TABSERVE_DEVICE": "cpu",
         "TABSERVE_POLL_INTERVAL_S": "0.2",
         "TABSERVE_DRAIN_S": "0",
+        "TABSERVE_TRAIN_NICENESS": "0",  # else trainings and checks of data wait for the tests beside them
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
     log = folder / "service.log"

@@ -112,7 +112,7 @@ def played(tmp_path: Path) -> Iterator[Played]:
 
 def test_nothing_is_answered_that_is_not_documented(played: Played, measured: Measured) -> None:
     """S-27."""
-    short = ("--generation-deterministic", "--max-examples", "15")
+    short = ("--generation-deterministic", "--max-examples", "8")
     long = ("--max-examples", "1200")
     with_key = played.ask("--header", f"Authorization: {played.headers['authorization']}", *(long if LONG else short))
     without = played.ask(*short, "--exclude-checks", "unsupported_method")  # strangers are not told which there are

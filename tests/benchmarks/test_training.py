@@ -34,6 +34,7 @@ def test_ours_ends_at_the_tutorials_loss(name: str) -> None:
     assert outcome.ratio(OURS, THEIRS, "epochs_per_s") is not None
 
 
+@pytest.mark.slow
 def test_a_training_that_ends_elsewhere_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(training.SAME_LOSS, "iris", -1.0)
 

@@ -27,7 +27,7 @@ from tests.processes import service
 from tests.promises import LONG, Measured
 
 ACTIONS = rounds(240, 1000)
-KILLS = rounds(4, 10)
+KILLS = rounds(3, 10)
 CLIENTS = 4
 ASKED: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
     ("POST", "/models/means/versions/1/activate", None),

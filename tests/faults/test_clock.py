@@ -132,7 +132,7 @@ def test_wall_clock_that_jumps_costs_no_prediction_no_training_and_no_key(scene:
         assert accepted(client, lasting)  # also a year later
 
         clock.set(0)
-        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
+        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5)
         short = key_file.create(frozenset({Scope.PREDICT}), expires, "expires")
         until(lambda: accepted(client, short), "the new key")
         clock.set(-DAY_S)

@@ -108,10 +108,10 @@ def test_error_of_the_disk_under_the_job_table_is_answered_503_and_passes(
 def test_one_error_of_the_disk_under_the_job_table_ends_no_job_wrongly(
     running: tuple[Scene, httpx.Client, int], measured: Measured
 ) -> None:
-    """F-04 (c): the first, second, ... write or fsync of a training's life fails once; 6 times each; long: 30."""
+    """F-04 (c): the first, second, ... write or fsync of a training's life fails once; 4 times each; long: 30."""
     scene, client, pid = running
     refused = 0
-    calls = [(call, n) for call in ("pwrite64", "fdatasync") for n in range(1, rounds(6, 30) + 1)]
+    calls = [(call, n) for call in ("pwrite64", "fdatasync") for n in range(1, rounds(4, 30) + 1)]
     with asking(client) as asker:
         for call, n in calls:
             with strace(pid, *table_of(scene), "-e", f"inject={call}:error=EIO:when={n}"):

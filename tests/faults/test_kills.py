@@ -87,9 +87,9 @@ def nothing_is_lost(scene: Scene, client: httpx.Client) -> None:
 
 
 def test_service_killed_at_any_moment_is_ready_again_and_lost_nothing(scene: Scene, measured: Measured) -> None:
-    """F-02: 5 kills while it trains, promotes and predicts; long: 100."""
+    """F-02: 3 kills while it trains, promotes and predicts; long: 100."""
     moments = random.Random(2)
-    times = rounds(5, 100)
+    times = rounds(3, 100)
     publish(scene.repository, shift=0.25, activate=False)
     scene.training(PUBLISHES)
     ready_s, gone_s = [], []

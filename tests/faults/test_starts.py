@@ -69,11 +69,11 @@ def leftovers(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_signals_at_any_moment_of_a_start_end_it_in_order(tmp_path: Path, measured: Measured, workers: str) -> None:
-    """F-14: 8 signals to one process, 8 to two workers, at moments of the first 5 s; long: 30 of each in 10 s."""
+    """F-14: 5 signals to one process, 5 to two workers, at moments of the first 5 s; long: 30 of each in 10 s."""
     publish(ModelRepository(tmp_path / "models"))
     settings = environment(tmp_path, free_port(), TABSERVE_WORKERS=workers)
     moments = random.Random(int(workers))
-    times, took = rounds(8, 30), []
+    times, took = rounds(5, 30), []
     for number in range(times):
         with started(tmp_path, settings) as process:
             with contextlib.suppress(subprocess.TimeoutExpired):

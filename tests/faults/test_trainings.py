@@ -79,12 +79,12 @@ def test_training_killed_at_any_system_call_of_publishing_ends_with_the_truth(
 def test_training_that_wants_four_times_its_memory_ends_out_of_memory(
     running: tuple[Scene, httpx.Client, int], measured: Measured
 ) -> None:
-    """F-15: 3 times; long: 10. Within 10 s, and no prediction suffers."""
+    """F-15: twice; long: 10. Within 10 s, and no prediction suffers."""
     scene, client, _ = running
     scene.training("x = bytearray(4 << 30)")
     took_s = []
     with asking(client) as asker:
-        for _ in range(rounds(3, 10)):
+        for _ in range(rounds(2, 10)):
             began = time.monotonic()
             job = ended(client, start(client, memory_bytes=1 << 30))
             assert (job["status"], job["reason"]) == ("failed", "out_of_memory")
@@ -124,13 +124,13 @@ signal.pause()
 def test_cancelled_trainings_leave_no_process_behind(
     running: tuple[Scene, httpx.Client, int], measured: Measured
 ) -> None:
-    """F-25: 5 trainings with three processes each; long: 50. None is left, not even as a zombie."""
+    """F-25: 3 trainings with three processes each; long: 50. None is left, not even as a zombie."""
     scene, client, service = running
     scene.training(FORKS)
     before = children_of(service)
     files = ("pid", "helper0", "helper1", "helper2", "ready")
     took_s = []
-    for _ in range(rounds(5, 50)):
+    for _ in range(rounds(3, 50)):
         for file in files:
             scene.forget(file)
         job_id = start(client)

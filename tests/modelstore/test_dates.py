@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from modelstore.dates import FORMATS, parse_date
+from tests.properties import examples
 
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda moment: moment.replace(microsecond=0))
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -20,6 +21,7 @@ def cells(moment: datetime) -> tuple[int, int]:
     return since.days, since.seconds
 
 
+@examples(35)
 @hypothesis.given(MOMENTS, OFFSETS)
 def test_iso_times_are_days_and_seconds_in_utc(moment: datetime, offset: timezone) -> None:
     aware = moment.replace(tzinfo=offset)
@@ -29,6 +31,7 @@ def test_iso_times_are_days_and_seconds_in_utc(moment: datetime, offset: timezon
     assert parse_date(moment.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")) == cells(moment)
 
 
+@examples(35)
 @hypothesis.given(MOMENTS.filter(lambda moment: moment.year >= 1970 and moment.year <= 2068))
 def test_each_format_reads_what_strftime_writes_and_iso_as_well(moment: datetime) -> None:
     for pattern in FORMATS:

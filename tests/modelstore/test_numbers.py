@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from modelstore.numbers import READINGS, describe_reading, parse_number
+from tests.properties import examples
 
 
 @pytest.mark.parametrize(
@@ -60,11 +61,13 @@ def test_what_is_written_otherwise_is_none(text: str, reading: str) -> None:
     assert parse_number(text, reading) is None
 
 
+@examples(35)
 @hypothesis.given(st.floats(allow_nan=False, allow_infinity=False))
 def test_plain_numbers_are_read_as_float_does(value: float) -> None:
     assert parse_number(repr(value)) == value
 
 
+@examples(35)
 @hypothesis.given(st.text("0123456789.,' -+$%eM\u20ac", max_size=12), st.sampled_from(READINGS))
 def test_any_text_is_a_finite_number_or_none(text: str, reading: str) -> None:
     value = parse_number(text, reading)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelstore import Overrides
-from modelstore.overrides import SETTINGS, LearnerName, require_own_settings
+from modelstore.overrides import SETTINGS, LearnerName, require_held_out_rows, require_own_settings
 
 LARGEST = {
     "learner": "mlp",
@@ -143,3 +143,13 @@ def test_settings_of_the_network_mean_an_mlp_where_no_learner_is_named(
     fields: dict[str, object], default: LearnerName, meant: LearnerName
 ) -> None:
     assert Overrides.model_validate(fields).learner_beside(default) == meant
+
+
+@pytest.mark.parametrize("learner", SETTINGS)
+def test_only_networks_with_epochs_need_validation_rows_to_choose_a_decision(learner: LearnerName) -> None:
+    require_held_out_rows(learner, 0.2)
+    if learner == "mlp":
+        with pytest.raises(ValueError, match="a validation_fraction above 0 for a decision"):
+            require_held_out_rows(learner, 0.0)
+    elif "epochs" not in SETTINGS[learner]:
+        require_held_out_rows(learner, 0.0)

@@ -418,7 +418,7 @@ def test_a_regression_is_published_whole_and_active(diabetes: Recipe, tmp_path: 
     assert manifest.target.distribution is not None
     assert manifest.target.distribution.max == 346
     assert valued(manifest.metrics["test"]).rmse < 53  # ridge: 53.8
-    assert set(manifest.baselines) == {"knn", "ridge", "mean"}
+    assert set(manifest.baselines) == {"knn", "ridge", "gradient_boosting", "mean"}
     assert {path.name for path in found.path.glob("*.png")} == {"loss.png", "predicted.png", "residuals.png"}
     answers = load(found.model_bytes(manifest))(np.array(manifest.golden.features, dtype=np.float32))
     np.testing.assert_allclose(answers, np.array(manifest.golden.outputs), atol=manifest.golden.tolerance)

@@ -19,14 +19,18 @@ from training.data.dialect import COMMAS, Syntax
 PADDED = re.compile(r"\s*0\d", re.ASCII)
 
 
-def _bytes_of(text: str) -> npt.NDArray[np.bool_]:
-    """Return whether each of the 256 bytes is one of a text in ASCII."""
-    table = np.zeros(256, dtype=np.bool_)
-    table[list(text.encode())] = True
-    return table
+CACHED_BYTES = 1 << 17
+ZERO, DIGITS = np.uint8(ord("0")), 10
 
 
-DIGITS = _bytes_of("0123456789")
+def _find_padding(raw: npt.NDArray[np.uint8], marks: bytes) -> npt.NDArray[np.int64]:
+    """Return the places of zeros that follow one of the marks and precede a digit."""
+    before, begins = raw[:-2], np.zeros(len(raw) - 2, dtype=np.bool_)
+    for mark in marks:
+        begins |= before == mark
+    begins &= raw[1:-1] == ZERO
+    begins &= raw[2:] - ZERO < DIGITS
+    return np.flatnonzero(begins) + 1
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,15 @@ class Block:
         """The columns with such a cell, of lines that each are a row."""
         assert isinstance(self.source, bytes)  # else, all cells are text
         raw = np.frombuffer(b"\n%b\n" % self.source, dtype=np.uint8)
-        zeros = np.flatnonzero(raw == ord("0"))
-        starts = _bytes_of(f"\n {self.syntax.delimiter}{self.syntax.quote}")
-        found = zeros[starts[raw[zeros - 1]] & DIGITS[raw[zeros + 1]]]
+        marks = f"\n {self.syntax.delimiter}{self.syntax.quote}".encode()
+        pieces = range(0, len(raw) - 2, CACHED_BYTES)
+        found = np.concatenate(
+            [start + _find_padding(raw[start : start + CACHED_BYTES + 2], marks) for start in pieces]
+        )
         if not len(found):
             return frozenset()
         quoted = np.logical_xor.accumulate(raw == ord(self.syntax.quote))
-        ends = np.flatnonzero(_bytes_of(f"\n{self.syntax.delimiter}")[raw] & ~quoted)
+        ends = np.flatnonzero(((raw == ord(self.syntax.delimiter)) | (raw == ord("\n"))) & ~quoted)
         first = np.maximum.accumulate(np.where(raw[ends] == ord("\n"), np.arange(len(ends)), 0))
         ended = ends.searchsorted(found) - 1
         return frozenset(np.unique(ended - first[ended]).tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 import unicodedata
 from collections.abc import Iterable
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 LARGEST = float(np.finfo(np.float32).max)
+WORDS = frozenset(string.ascii_letters) - frozenset("nNiI")  # first letters, but for those of nan and inf
 GROUPED = re.compile(r"[+-]?\d[\d. ]*,[\d., ]*")
 
 
@@ -77,6 +79,8 @@ def alike(values: Iterable[str]) -> list[str]:
 
 
 def _number(cell: str) -> float | None:
+    if cell[:1] in WORDS:  # an exception costs ten times as much
+        return None
     try:
         return number(cell)
     except ValueError:

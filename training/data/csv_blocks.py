@@ -155,9 +155,11 @@ class CsvFile:
             if not raw:
                 return
             block = self._quick(raw, as_text)
-            if block is None:
+            if block is not None:
+                self._line += len(block)
+            else:
                 raw, block = self._exact(raw)
-            self._line += line_count(raw)
+                self._line += line_count(raw)
             if block is None:
                 return
             if len(block):
@@ -179,7 +181,8 @@ class CsvFile:
             or (columns > 1 and self._names and self._names in raw)
         ):
             return None
-        cells = read_quickly(raw, (columns, len(self.header)), syntax, decimal, as_text=as_text, missing=self.missing)
+        widths = columns, len(self.header)
+        cells = read_quickly(raw, rows, widths, syntax, decimal, as_text=as_text, missing=self.missing)
         if cells is None:
             return None
         return Block(cells, np.arange(self._line, self._line + rows), raw, syntax, decimal)

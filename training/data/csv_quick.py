@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from training.data.dialect import Syntax
-from training.data.pieces import line_count
 
 
 def read_quickly(
     raw: bytes,
+    rows: int,
     widths: tuple[int, int],
     syntax: Syntax,
     decimal: str,
@@ -26,6 +26,7 @@ def read_quickly(
 
     Args:
         raw: whole lines.
+        rows: their number.
         widths: cells of each row, and how many of them are kept; the others must be empty.
         syntax: how cells are separated.
         decimal: decimal separator.
@@ -35,7 +36,7 @@ def read_quickly(
     columns, kept = widths
     cells = _parse(raw, columns, syntax, decimal, as_text=as_text, missing=missing)
     # pandas pads short rows with empty cells, which cannot be told from real empty cells
-    if cells is None or len(cells) != line_count(raw):
+    if cells is None or len(cells) != rows:
         return None
     if syntax.quote.encode() in raw and _has_empty(cells[columns - 1]):
         return None

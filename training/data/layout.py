@@ -55,8 +55,8 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
     first, notes = (_find_first(rows, width), []) if given.skip_rows is None else (0, [])
     cells, line, _ = rows[first]
     if first:
-        above, shown = "line 1" if line == 2 else f"lines 1 to {line - 1}", ", ".join(rows[0][0])
-        notes.append(f"{above} ({shown:.40}): no row, left out as skip_rows={line - 1} does; 0 keeps it")
+        above, title = "line 1" if line == 2 else f"lines 1 to {line - 1}", ", ".join(rows[0][0])
+        notes.append(f"{above} ({title:.40}): no row, left out as skip_rows={line - 1} does; 0 keeps it")
     data = [row for row in rows[first + 1 : first + 1 + MANY_ROWS] if len(row[0]) == width]
     columns = [list(column) for column in zip(*(cells for cells, _, _ in data), strict=True)]
     second = _count_below(cells, rows[first + 1 :], columns)

@@ -40,17 +40,15 @@ def find_suspicions(train: Dataset, test: Dataset) -> Iterator[str]:
         )
 
 
-def constant_features(rows: Dataset) -> list[bool]:
-    """Return for each feature whether its present values are the same except for rounding."""
-    found = []
+def constant_features(rows: Dataset) -> Iterator[bool]:
+    """Yield for each feature whether its present values are the same except for rounding."""
     for column, place in zip(rows.columns, cells_of(rows.columns), strict=True):
         cells = rows.x[:, place]
         present = cells[~np.isnan(cells[:, 0])]
         if column.type == "numeric" and len(present):
-            found.append(bool(constant_columns(present).all()))
+            yield bool(constant_columns(present).all())
         else:
-            found.append(not len(present) or bool((present == present[0]).all()))
-    return found
+            yield not len(present) or bool((present == present[0]).all())
 
 
 def suspect_leaks(train: Dataset) -> Iterator[tuple[str, str]]:

@@ -61,19 +61,16 @@ def text_bits(texts: Sequence[str], decimal: str = ".") -> Marks:
         texts: without outer blanks.
         decimal: decimal separator of numbers.
     """
-    values = parse(list(texts), decimal)
-    bits = number_bits(values)
-    for place in np.flatnonzero(np.isnan(values)).tolist():
-        bits[place] = _digest(texts[place])
-    for place in np.flatnonzero(np.abs(values) > EXACT_IN_FLOAT64).tolist():
-        if WHOLE.fullmatch(texts[place]) and abs(whole := int(texts[place])) < 1 << 63:
-            bits[place] = number_bits(np.array([whole]))[0]
-    return bits
+    return np.fromiter((_bits(text, decimal) for text in texts), dtype=np.uint64, count=len(texts))
 
 
-@lru_cache(maxsize=65_536)
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+@lru_cache(maxsize=65_536)  # texts of categories come again in each block
+def _bits(text: str, decimal: str) -> int:
+    value = parse([text], decimal)
+    if np.isnan(value[0]):
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    is_exact = abs(value[0]) > EXACT_IN_FLOAT64 and WHOLE.fullmatch(text) and abs(int(text)) < 1 << 63
+    return int(number_bits(np.array([int(text)]) if is_exact else value)[0])
 
 
 def count_duplicates(train: Marks, test: Marks) -> tuple[int, int]:

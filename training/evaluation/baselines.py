@@ -1,4 +1,4 @@
-"""Simple scikit-learn models on the encoded rows, as baselines.
+"""Scikit-learn's models with their defaults, as baselines.
 
 They must not know the network of this project.
 """
@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from training.data.dataset import Dataset
 from training.evaluation.leaders import MAX_ROWS, Rival
 from training.evaluation.metrics import Floats
 from training.evaluation.task import evaluation_of
+from training.learners.mlp.network import logits_of
 from training.learners.protocol import predictor
+from training.learners.trees.inputs import codes_of, inputs_of
 from training.preprocessing.encoder import fit_encoder
+
+BOOSTED_TREES = 1000  # of all classes together: boosting of more than ten classes would take minutes
 
 Answer = Callable[[Floats], Floats]
 """Function from cells (N, W) to probabilities, float64 (N, K), or values, float64 (N, 1)."""
@@ -28,11 +33,16 @@ Answer = Callable[[Floats], Floats]
 def fit(model: Any, train: Dataset) -> Answer:
     """Fit one unfitted baseline, with an encoder of its own, and return its answers as a function of cells.
 
-    At most `MAX_ROWS` training rows, evenly spread, are used: with more, KNN takes longer than the network.
+    Boosting takes gaps and categories as they are. At most `MAX_ROWS` training rows, evenly spread, are used: with
+    more, KNN takes longer than the network.
     """
     task, sample = evaluation_of(train), train.rows(_spread(len(train)))
-    encode = predictor(fit_encoder(sample))
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+    boosts = "categorical_features" in model.get_params()
+    encode = predictor(inputs_of(sample.columns) if boosts else fit_encoder(sample))
+    if boosts:
+        places, outputs = list(range(len(codes_of(sample.columns)))), logits_of(len(sample.classes))
+        model.set_params(categorical_features=places or None, max_iter=min(model.max_iter, BOOSTED_TREES // outputs))
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning), threadpool_limits(1, "openmp"):
         model.fit(encode(sample.x), sample.y)
     return lambda x: task.answer(model, encode(x), train.classes)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -56,10 +57,11 @@ class Classification:
         return float((answers.argmax(axis=1) == y).mean())
 
     def baselines(self) -> dict[str, Any]:
-        """Return KNN, logistic regression, and the class frequencies of the training rows."""
+        """Return KNN, logistic regression, boosted trees, and the class frequencies of the training rows."""
         return {
             "knn": KNeighborsClassifier(NEIGHBOURS),
             "logistic_regression": LogisticRegression(max_iter=1000),
+            "gradient_boosting": HistGradientBoostingClassifier(random_state=0),
             self.naive: DummyClassifier(strategy="prior"),
         }
 

@@ -136,7 +136,7 @@ def _best_weights(probabilities: Weights, y: Ints, maximised: Maximised) -> Weig
 
 
 def _best_weight(k: int, probabilities: Weights, y: Ints, weights: Weights, maximised: Maximised) -> float:
-    """Return the best weight of one class beside the others': the middle of those that are equally good."""
+    """Return the best weight of a class beside the others': the middle of equal ones, or its own if none is better."""
     others = probabilities * weights
     others[:, k] = -1
     rival, strongest = others.argmax(axis=1), others.max(axis=1)
@@ -144,8 +144,8 @@ def _best_weight(k: int, probabilities: Weights, y: Ints, weights: Weights, maxi
     tried = np.unique(np.append(_between(odds, y == k, len(weights)), weights[k]))
     chosen = (np.where(weight * probabilities[:, k] > strongest, k, rival) for weight in tried)
     figures = [figure_of(maximised, one, y, len(weights)) for one in chosen]
-    best = np.flatnonzero(np.isclose(figures, max(figures), rtol=0, atol=1e-12))
-    return float(tried[best[len(best) // 2]])
+    best = tried[np.isclose(figures, max(figures), rtol=0, atol=1e-12)]
+    return float(weights[k] if weights[k] in best else best[len(best) // 2])
 
 
 def _between(odds: Weights, positive: npt.NDArray[np.bool_], classes: int) -> Weights:

@@ -25,7 +25,11 @@ from training.learners.protocol import Report
 MAX_ROWS = 20_000  # with more, KNN takes longer than the training
 TIMED_CALLS = 9
 LINEAR = ("linear", "logistic_regression", "ridge")
-LEARNERS: dict[str, LearnerName] = {"logistic_regression": "linear", "ridge": "linear"}  # that do what a baseline does
+LEARNERS: dict[str, LearnerName] = {  # that do what a baseline does
+    "logistic_regression": "linear",
+    "ridge": "linear",
+    "gradient_boosting": "trees",
+}
 
 
 @dataclass(frozen=True)

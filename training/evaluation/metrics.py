@@ -5,7 +5,6 @@ It must not know any model. Rows are processed in chunks, so memory is bounded f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -15,13 +14,13 @@ import numpy.typing as npt
 from modelstore import ClassReport, Decision, Evaluation
 from training.evaluation.calibration import bins_of, calibration_error, chance_limit
 from training.evaluation.decisions import labels
+from training.evaluation.intervals import Sums, f1_interval, wilson
 from training.evaluation.ranking import ranking_of
 from training.evaluation.sampling import EvenRows
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 MOST_SORTED = 1 << 21  # probabilities that are sorted, for calibration and order: those of evenly spread rows
 LEAST_SORTED_ROWS = 5000
-TWO_SIDED = 1.96  # standard errors on each side of a figure, for an interval of 95 %
 CHUNK_ROWS = 65_536
 NEIGHBOURS = 5  # of the baseline KNN
 
@@ -76,9 +75,13 @@ def evaluate_chunks(
     some = spread.rows
     bins = bins_of(some[:, :-1], truth := some[:, -1].astype(np.int64))
     ranking, reports = ranking_of(some[:, :-1], truth), class_reports(confusion)
-    intervals = {"accuracy": wilson(hits.mean, hits.rows), "log_loss": losses.interval, "brier": distances.interval}
-    if ranking and ranking.standard_error:
-        intervals["roc_auc"] = interval(ranking.roc_auc, ranking.standard_error, most=1)
+    intervals = {
+        "accuracy": wilson(hits.mean, hits.rows),
+        "log_loss": losses.interval,
+        "brier": distances.interval,
+        "macro_f1": f1_interval(confusion),
+        **(ranking.intervals if ranking else {}),
+    }
     return Evaluation(
         split=split,
         rows=hits.rows,
@@ -94,51 +97,6 @@ def evaluate_chunks(
         average_precision=ranking and ranking.average_precision,
         intervals={name: limits for name, limits in intervals.items() if limits},
     )
-
-
-class Sums:
-    """Number, sum and sum of squares of the values of rows."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._total, self._squares = 0.0, 0.0
-
-    def add(self, values: npt.NDArray[Any]) -> None:
-        """Add the values of some rows, (n,)."""
-        values = values.astype(np.float64)
-        self.rows += len(values)
-        self._total += float(values.sum())
-        self._squares += float(values @ values)
-
-    @property
-    def mean(self) -> float:
-        """Return the mean."""
-        return self._total / self.rows
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Return the interval of 95 % of the mean, not below 0; None for a single row."""
-        if self.rows < 2:
-            return None
-        variance = max(0.0, self._squares / self.rows - self.mean**2) * self.rows / (self.rows - 1)
-        return interval(self.mean, math.sqrt(variance / self.rows))
-
-
-def interval(value: float, standard_error: float, most: float = math.inf) -> tuple[float, float]:
-    """Return the interval of 95 % of a figure with this standard error, between 0 and `most`."""
-    reach = TWO_SIDED * standard_error
-    return max(0.0, value - reach), min(most, value + reach)
-
-
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """Return the interval of 95 % of a share of rows.
-
-    Source: Wilson, J. Am. Stat. Assoc. 22, 1927; it is not empty for shares of 0 and 1.
-    """
-    weight = TWO_SIDED**2 / rows
-    middle = (share + weight / 2) / (1 + weight)
-    reach = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def confusion_matrix(predicted: Ints, y: Ints, classes: int) -> Ints:

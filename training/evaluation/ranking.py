@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
+from training.evaluation.intervals import Limits, interval, logit_interval
+
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
@@ -24,11 +26,20 @@ class Ranking(NamedTuple):
         roc_auc: share of the pairs of a row of the class and another in which the former has the larger probability.
         standard_error: standard error of it; 0 if every pair is in order.
         average_precision: mean of the precision at each recall.
+        positives: rows of the class; None for the mean of several.
     """
 
     roc_auc: float
     standard_error: float
     average_precision: float
+    positives: int | None
+
+    @property
+    def intervals(self) -> dict[str, Limits | None]:
+        """Return the intervals of 95 %, by name; None where the rows do not tell."""
+        area = interval(self.roc_auc, self.standard_error, most=1) if self.standard_error else None
+        precision = None if self.positives is None else logit_interval(self.average_precision, self.positives)
+        return {"roc_auc": area, "average_precision": precision}
 
 
 def ranking_of(probabilities: Floats, y: Ints) -> Ranking | None:
@@ -51,7 +62,8 @@ def ranking_of(probabilities: Floats, y: Ints) -> Ranking | None:
     if not areas:
         return None
     error = math.sqrt(float(influence @ influence)) / len(areas)
-    return Ranking(min(1.0, float(np.mean(areas))), error, min(1.0, float(np.mean(precisions))))  # sums are rounded
+    area, precision = (min(1.0, float(np.mean(values))) for values in (areas, precisions))  # sums are rounded
+    return Ranking(area, error, precision, int(y.sum()) if probabilities.shape[1] == 2 else None)
 
 
 def _one_against_rest(probabilities: Floats, y: Ints) -> Iterator[tuple[npt.NDArray[np.bool_], Floats]]:

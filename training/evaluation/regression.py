@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsRegressor
@@ -64,8 +65,13 @@ class Regression:
         return float(np.sqrt(self.row_losses(answers, y).mean()))
 
     def baselines(self) -> dict[str, Any]:
-        """Return KNN, ridge regression, and the mean of the training rows."""
-        return {"knn": KNeighborsRegressor(NEIGHBOURS), "ridge": Ridge(), self.naive: DummyRegressor()}
+        """Return KNN, ridge regression, boosted trees, and the mean of the training rows."""
+        return {
+            "knn": KNeighborsRegressor(NEIGHBOURS),
+            "ridge": Ridge(),
+            "gradient_boosting": HistGradientBoostingRegressor(random_state=0),
+            self.naive: DummyRegressor(),
+        }
 
     def network(self, seed: int) -> tuple[str, Any]:
         """Return scikit-learn's MLPRegressor on a standardised target."""

@@ -60,6 +60,10 @@ _ANSWER: Document = {
         "model_name": {"type": "string"},
         "model_version": {"type": "string"},
         "id": {"type": "string"},
+        "parameters": {
+            "type": "object",
+            "properties": {"decision": {"type": "string", "description": "what chose the labels of a decided version"}},
+        },
         "outputs": {"type": "array", "items": _ANSWERED},
     },
 }

@@ -30,8 +30,9 @@ def write(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
     return path
 
 
-def fitted(path: Path, target: str, models: Path) -> JobResult:
-    return train(TrainingRun(recipe_for_data(path, target), path.parent, ModelRepository(models)), ignore)
+def fitted(path: Path, target: str, models: Path, overrides: Overrides | None = None) -> JobResult:
+    recipe = recipe_for_data(path, target, overrides=overrides)
+    return train(TrainingRun(recipe, path.parent, ModelRepository(models)), ignore)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_what_cannot_be_a_recipe_is_refused(tmp_path: Path) -> None:
         pytest.param("labeled_cancer_data.csv", "class", marks=pytest.mark.slow),
         pytest.param("blobs.csv", "class", marks=pytest.mark.slow),
         pytest.param("classification", "", marks=pytest.mark.slow),
-        ("moons", ""),
+        pytest.param("moons", "", marks=pytest.mark.slow),
     ],
 )
 def test_without_any_choice_it_passes_the_gate_and_is_about_as_good_as_logistic_regression(
@@ -121,7 +122,7 @@ def test_noise_with_very_many_columns_looks_no_better_than_it_is(tmp_path: Path)
     generator = np.random.default_rng(0)
     path = write(tmp_path, generator.normal(size=(1000, 2000)).astype(np.float32), generator.permutation(1000) % 2)
 
-    result = fitted(path, "kind", tmp_path / "models")
+    result = fitted(path, "kind", tmp_path / "models", Overrides(learner="mlp"))
 
     three_errors = 3 * 0.5 / 200**0.5
     assert classified(result.metrics["test"]).accuracy == pytest.approx(0.5, abs=three_errors)
@@ -136,13 +137,11 @@ def test_noise_with_very_many_columns_looks_no_better_than_it_is(tmp_path: Path)
         pytest.param("-", "x1,x0\n", marks=pytest.mark.slow),
     ],
 )
-def test_the_command_needs_a_file_and_a_target_and_nothing_else(
-    tmp_path: Path, features: str, told: str | None
-) -> None:
+def test_the_command_needs_a_file_and_a_target(tmp_path: Path, features: str, told: str | None) -> None:
     path = write(tmp_path, *make_moons(200, noise=0.2, random_state=0))
     models = ["--models-dir", str(tmp_path / "models")]
 
-    command = ["fit", "--data", str(path), "--target", "kind", "--features", features, *models]
+    command = ["fit", "--data", str(path), "--target", "kind", "--features", features, "--set", "budget_s=1", *models]
     done = CliRunner().invoke(app, command, input=told)
 
     assert done.exit_code == 0, done.output

@@ -72,5 +72,5 @@ def test_missing_cells_do_not_hide_a_leak_or_a_constant() -> None:
     x = np.where(np.arange(100) % 7, y * 2.0, np.nan)
 
     assert [name for name, _ in suspect_leaks(typed(x, Column("x"), y))] == ["x"]
-    assert constant_features(typed(np.where(np.arange(100) % 7, 5.0, np.nan), Column("x"), y)) == [True]
-    assert constant_features(typed(x, Column("x"), y)) == [False]
+    assert list(constant_features(typed(np.where(np.arange(100) % 7, 5.0, np.nan), Column("x"), y))) == [True]
+    assert list(constant_features(typed(x, Column("x"), y))) == [False]

@@ -31,6 +31,7 @@ def test_zero_and_minus_zero_are_the_same_and_swapped_columns_are_not() -> None:
     assert count_duplicates(labelled([[0.0, 1]], [0]), labelled([[-0.0, 1], [1, 0.0]], [0, 0])) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_million_different_rows_are_not_taken_for_repeated_ones() -> None:
     x = np.random.default_rng(0).integers(0, 1000, (1_000_000, 2))
     truth = len(x) - len(np.unique(x @ np.array([1000, 1])))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.training.samples import clouds, shuffled_labels, slope
+from tests.training.samples import TYPED, clouds, shuffled_labels, slope, typed
 from training.evaluation.baselines import describe_sample, fit, fit_all
 from training.evaluation.classification import Classification
 from training.evaluation.cross_validation import methods
@@ -48,6 +51,17 @@ def test_knn_is_five_neighbours_on_standardised_features() -> None:
     np.testing.assert_allclose(fit(Classification().baselines()["knn"], train)(test.x), reference)
 
 
+def test_boosting_is_scikit_learns_with_native_gaps_and_categories() -> None:
+    train, test = typed(300), typed(100, seed=1)
+    x, unseen = (rows.x[:, [1, 5, 0, 2]] for rows in (train, test))  # without the date, which is more than its cells
+    columns = tuple(TYPED[place] for place in (1, 4, 0, 2))
+    reference = HistGradientBoostingClassifier(categorical_features=[0, 1], random_state=0).fit(x, train.y)
+
+    answers = fit(Classification().baselines()["gradient_boosting"], replace(train, x=x, columns=columns))(unseen)
+
+    np.testing.assert_array_equal(answers, reference.predict_proba(unseen))
+
+
 def test_a_class_without_training_rows_gets_probability_zero() -> None:
     train = clouds(60, classes=3)
     without = train.rows(np.flatnonzero(train.y != 1))
@@ -60,7 +74,7 @@ def test_every_baseline_of_a_regression_answers_with_values() -> None:
 
     for name, model in methods(train, seed=0).items():
         assert fit(model, train)(test.x).shape == (50, 1), name
-    assert list(methods(train, seed=0)) == ["knn", "ridge", "mean", "mlp_regressor"]
+    assert list(methods(train, seed=0)) == ["knn", "ridge", "gradient_boosting", "mean", "mlp_regressor"]
 
 
 def test_the_mean_answers_that_of_the_training_rows_and_ridge_is_scikit_learns() -> None:

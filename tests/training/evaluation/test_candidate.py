@@ -29,7 +29,7 @@ def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:
         "test": 40,
     }
     assert classified(candidate.metrics["test"]).accuracy > 0.95
-    assert set(candidate.baselines) == {"knn", "logistic_regression", "majority"}
+    assert set(candidate.baselines) == {"knn", "logistic_regression", "gradient_boosting", "majority"}
     assert {leader.name for leader in candidate.leaders.leaders} == {"clouds", *candidate.baselines}
 
 
@@ -125,7 +125,7 @@ def test_a_regression_is_measured_on_every_split_and_beside_its_baselines() -> N
 
     assert set(candidate.metrics) == {"train", "validation", "test"}
     assert valued(candidate.metrics["test"]).r2 > 0.95
-    assert set(candidate.baselines) == {"knn", "ridge", "mean"}
+    assert set(candidate.baselines) == {"knn", "ridge", "gradient_boosting", "mean"}
     assert candidate.skill.naive == "mean"
     gains = (test.y - train.y.mean()) ** 2 - (test.y - candidate.predict(test.x)[:, 0]) ** 2
     assert candidate.skill.mean == pytest.approx(gains.mean(), rel=1e-6)

@@ -98,6 +98,19 @@ def test_of_several_classes_the_costs_of_missing_one_are_chosen(figure: Maximise
     assert score(y, chosen, **average) >= max(score(y, rival, **average) for rival in rivals) - 0.01
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_where_no_other_choice_is_better_the_most_probable_class_stays(classes: int) -> None:
+    y = np.arange(60) % classes
+    probabilities = np.where(np.eye(classes, dtype=bool)[y], 0.9, 0.1 / (classes - 1))
+
+    found = maximise("balanced_accuracy", HeldOut(probabilities, y))
+
+    if classes == 2:
+        assert found.threshold == 0.5
+    else:
+        assert found.costs == tuple(map(tuple, (1.0 - np.eye(3)).tolist()))
+
+
 def test_a_rare_class_is_found() -> None:
     generator = np.random.default_rng(0)
     second = np.where(generator.random(20_000) < 0.02, 0.3, 0.002)

@@ -47,5 +47,5 @@ def test_a_class_without_rows_does_not_count() -> None:
 
     found = ranking_of(probabilities, np.array([0, 1, 0]))
 
-    assert found == (1.0, 0.0, 1.0)
+    assert found == (1.0, 0.0, 1.0, None)
     assert ranking_of(probabilities, np.array([0, 0, 0])) is None

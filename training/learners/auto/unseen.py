@@ -18,6 +18,7 @@ from training.learners.protocol import FoldLearner, Report, predictor
 
 FEW_ROWS, SOME_ROWS = 1_000, 10_000
 FEW_FOLDS, SOME_FOLDS = 8, 5  # up to so many rows; more than SOME_ROWS have a validation part
+SOME_CELLS = 1_000_000  # as have more cells: boosting looks at each of them for each split
 FRACTION = 0.15
 MOST_VALIDATION_ROWS = 20_000
 
@@ -73,7 +74,7 @@ class Part:
 
 
 def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
-    """Return folds of these rows if they are few, else a validation part.
+    """Return folds of these rows if they, and their cells, are few, else a validation part.
 
     Groups stay together. In time, the latest rows are the part however few rows there are, since a model must not be
     fitted to later rows than it answers.
@@ -83,7 +84,7 @@ def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
         way: how rows are held out.
         seed: seed of what is drawn.
     """
-    if len(train) > SOME_ROWS or isinstance(way, Latest):
+    if len(train) > SOME_ROWS or train.x.size > SOME_CELLS or isinstance(way, Latest):
         fit, validation = way.validation(train, min(FRACTION, MOST_VALIDATION_ROWS / len(train)), seed)
         if len(fit) and len(validation):
             return Part(train.rows(fit), train.rows(validation))

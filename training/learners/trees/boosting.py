@@ -27,7 +27,7 @@ from training.learners.trees.walker import Walker, constant_tree
 FOLD_ROWS = 20_000  # with at most so many training rows, one model a fold
 STOPPING_SHARE = 10  # with more, one part of so many stops the one model
 FEW_OUTPUTS = 7  # with more, there would be too few iterations for the model of each fold
-MOST_STEPS = 12_000  # of a row through all trees of a model: some 20,000 rows a second on one core
+MOST_STEPS = 10_000  # of a row through all trees of a model: some 20,000 rows a second on one core
 LEAST_ITERATIONS = 20
 PATIENCE = 30  # iterations
 ENOUGH = 5.0  # learning rate times iterations

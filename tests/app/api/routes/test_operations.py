@@ -144,7 +144,7 @@ def test_failures_are_counted_by_their_status(settings: Settings, repository: Mo
 
 
 def strangers() -> Iterator[tuple[str, str]]:
-    for number in range(30):
+    for number in range(10):
         yield "GET", f"/stranger-{number}/x"
         yield "POST", f"/predict/stranger-{number}"
         yield "POST", f"/predict/means/versions/{1000 + number}"

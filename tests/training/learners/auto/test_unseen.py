@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.training.learners.auto.fakes import OffLearner
-from tests.training.samples import ignore, slope
+from tests.training.samples import clouds, ignore, slope
 from training.data.holdout import Grouped, Latest, Shuffled
-from training.learners.auto.unseen import SOME_ROWS, Folds, Part, hold_out
+from training.learners.auto.unseen import SOME_CELLS, SOME_ROWS, Folds, Part, hold_out
 
 
 @pytest.mark.parametrize(("rows", "folds"), [(100, 8), (2000, 5)])
@@ -29,6 +29,11 @@ def test_larger_tables_have_a_validation_part() -> None:
     assert len(unseen.validation) == 1500
     assert len(unseen.train) == SOME_ROWS + 1 - 1500
     assert not set(unseen.train.lines) & set(unseen.validation.lines)
+
+
+def test_wide_tables_have_a_validation_part() -> None:
+    assert isinstance(hold_out(clouds(100, features=SOME_CELLS // 100), Shuffled(), seed=0), Folds)
+    assert isinstance(hold_out(clouds(100, features=SOME_CELLS // 100 + 1), Shuffled(), seed=0), Part)
 
 
 def test_groups_stay_together() -> None:

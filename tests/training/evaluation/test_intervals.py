@@ -1,0 +1,49 @@
+"""How often each interval holds the truth is in test_metrics.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.evaluation.intervals import Sums, f1_interval, interval, logit_interval, wilson
+from training.evaluation.metrics import evaluate
+
+
+def test_the_interval_of_a_mean_is_that_of_its_values_however_they_come() -> None:
+    values, sums = np.random.default_rng(0).exponential(size=50), Sums()
+    for part in (values[:7], values[7:8], values[8:]):
+        sums.add(part)
+
+    reach = 1.96 * values.std(ddof=1) / np.sqrt(50)
+    assert sums.rows == 50
+    assert sums.mean == pytest.approx(values.mean())
+    assert sums.interval == pytest.approx((values.mean() - reach, values.mean() + reach))
+
+
+def test_an_interval_ends_where_the_figure_must() -> None:
+    assert interval(0.9, 0.1, most=1) == pytest.approx((0.704, 1))
+    assert interval(0.1, 0.1)[0] == 0
+
+
+def test_wilsons_interval_is_the_published_one() -> None:
+    # Newcombe, Statistics in Medicine 17, 1998, table I: 81 of 263 and 0 of 20
+    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+
+
+def test_the_interval_of_average_precision_is_symmetric_in_logits() -> None:
+    found = logit_interval(0.8, 50)
+
+    assert found is not None
+    odds = [np.log(end / (1 - end)) for end in found]
+    assert np.mean(odds) == pytest.approx(np.log(4))
+    assert odds[1] - odds[0] == pytest.approx(2 * 1.96 / np.sqrt(50 * 0.8 * 0.2))
+    assert logit_interval(1.0, 50) is None
+
+
+def test_without_mistakes_or_with_one_row_there_is_nothing_to_tell() -> None:
+    alone = evaluate(np.array([[0.9, 0.1]]), np.array([0]), ("no", "yes"), "test")
+
+    assert f1_interval(np.diag([3, 4])) is None
+    assert list(alone.intervals or {}) == ["accuracy"]
+    assert (alone.roc_auc, alone.average_precision) == (None, None)

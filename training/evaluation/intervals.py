@@ -1,0 +1,90 @@
+"""Intervals of 95 %: what other rows of the same number would show.
+
+It must not know any model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+TWO_SIDED = 1.96  # standard errors on each side of a figure
+DRAWS = 200
+
+Limits = tuple[float, float]
+
+
+class Sums:
+    """Number, sum and sum of squares of the values of rows."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._total, self._squares = 0.0, 0.0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Add the values of some rows, (n,)."""
+        values = values.astype(np.float64)
+        self.rows += len(values)
+        self._total += float(values.sum())
+        self._squares += float(values @ values)
+
+    @property
+    def mean(self) -> float:
+        """Return the mean."""
+        return self._total / self.rows
+
+    @property
+    def interval(self) -> Limits | None:
+        """Return the interval of 95 % of the mean, not below 0; None for a single row."""
+        if self.rows < 2:
+            return None
+        variance = max(0.0, self._squares / self.rows - self.mean**2) * self.rows / (self.rows - 1)
+        return interval(self.mean, math.sqrt(variance / self.rows))
+
+
+def interval(value: float, standard_error: float, most: float = math.inf) -> Limits:
+    """Return the interval of 95 % of a figure with this standard error, between 0 and `most`."""
+    reach = TWO_SIDED * standard_error
+    return max(0.0, value - reach), min(most, value + reach)
+
+
+def wilson(share: float, rows: int) -> Limits:
+    """Return the interval of 95 % of a share of rows.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22, 1927; it is not empty for shares of 0 and 1.
+    """
+    weight = TWO_SIDED**2 / rows
+    middle = (share + weight / 2) / (1 + weight)
+    reach = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def logit_interval(share: float, rows: int) -> Limits | None:
+    """Return the interval of an average precision of as many rows of the class; None for 0 and 1.
+
+    Source: Boyd, Eng & Page, Area under the Precision-Recall Curve, ECML 2013, section 3.2.
+    """
+    if not 0 < share < 1:
+        return None
+    middle, reach = math.log(share / (1 - share)), TWO_SIDED / math.sqrt(rows * share * (1 - share))
+    low, high = (1 / (1 + math.exp(-min(700.0, max(-700.0, end)))) for end in (middle - reach, middle + reach))
+    return low, high
+
+
+def f1_interval(confusion: npt.NDArray[np.int64]) -> Limits | None:
+    """Return the interval of the mean F1 of a confusion matrix (K, K), by drawing its rows anew; None without mistakes.
+
+    The draws are always the same.
+    """
+    rows, classes = int(confusion.sum()), len(confusion)
+    if rows == confusion.trace():
+        return None
+    drawn = np.random.default_rng(0).multinomial(rows, confusion.ravel() / rows, DRAWS).reshape(-1, classes, classes)
+    hits = drawn.diagonal(axis1=1, axis2=2)  # (DRAWS, K)
+    sums = drawn.sum(axis=1) + drawn.sum(axis=2)
+    means = (2 * hits / np.maximum(sums, 1)).mean(axis=1)  # (DRAWS,)
+    value = (2 * confusion.diagonal() / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)).mean()
+    return interval(float(value), float(means.std(ddof=1)), most=1)
