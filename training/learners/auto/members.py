@@ -17,7 +17,7 @@ from training.learners.trees.extra import ExtraTreesLearner
 
 SMALL_ROWS = 3_000  # up to so many rows, the plain network is tried: it is cheap, and sometimes the best
 NETWORK_SHARE = 0.6  # of the budget, of RealMLP; the others take what their trees and iterations take
-LEAST_S, ROW_S = 6.0, 4e-3  # RealMLP needs no more: so a table of 1,000 rows is done in 20 s
+LEAST_S, ROW_S = 4.0, 4e-3  # RealMLP needs no more: so a table of 1,000 rows is done in 20 s
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,16 @@ STEPS = 30
 def fit_temperature(answers: Floats, y: Ints) -> tuple[float, Floats]:
     """Return one divided by the temperature of the least log loss, and the answers with it.
 
-    The log loss is convex in the inverse, so bisection of its slope finds the minimum. It is 1, and the answers are
-    unchanged, if the loss falls by no more than one standard error.
+    The log loss is convex in the inverse, so bisection of its slope finds the minimum. The truths count as if one more
+    row had all classes alike: else a classifier that is right about every row would be made as sure as can be. The
+    inverse is 1, and the answers are unchanged, if the loss falls by no more than one standard error.
 
     Args:
         answers: probabilities, (N, K).
         y: class indices, (N,).
     """
     logits = np.log(answers.astype(np.float64).clip(LEAST, None))  # (N, K)
-    true = logits[np.arange(len(y)), y].mean()
+    true = (logits[np.arange(len(y)), y].sum() + logits.mean()) / (len(y) + 1)
     low, high = -math.log(MOST), math.log(MOST)
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -45,7 +46,7 @@ def is_beyond_chance(gains: Floats) -> bool:
 
 
 def _slope(logits: Floats, true: float, inverse: float) -> float:
-    """Return the derivative of the log loss with respect to the inverse; `true` is the mean logit of the true class."""
+    """Return the derivative of the log loss with respect to the inverse; `true` is the mean logit of the truths."""
     scaled = logits * inverse
     weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))  # (N, K)
     expected = (weights * logits).sum(axis=1) / weights.sum(axis=1)  # (N,)

@@ -16,8 +16,7 @@ from training.evaluation.metrics import Floats, Ints
 from training.learners.folds import folds_of
 from training.learners.protocol import FoldLearner, Report, predictor
 
-FEW_ROWS, SOME_ROWS = 1_000, 10_000
-FEW_FOLDS, SOME_FOLDS = 8, 5  # up to so many rows; more than SOME_ROWS have a validation part
+SOME_ROWS = 10_000  # up to so many rows there are folds; more have a validation part
 SOME_CELLS = 1_000_000  # as have more cells: boosting looks at each of them for each split
 FRACTION = 0.15
 MOST_VALIDATION_ROWS = 20_000
@@ -89,4 +88,4 @@ def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
         if len(fit) and len(validation):
             return Part(train.rows(fit), train.rows(validation))
     groups = way.groups(train) if isinstance(way, Grouped) else None
-    return Folds(train, folds_of(train, seed, FEW_FOLDS if len(train) <= FEW_ROWS else SOME_FOLDS, groups))
+    return Folds(train, folds_of(train, seed, groups=groups))

@@ -40,6 +40,15 @@ def test_a_right_confidence_is_left_alone() -> None:
     assert tempered is answers
 
 
+def test_a_classifier_that_is_right_about_every_row_is_not_made_as_sure_as_can_be() -> None:
+    y = np.arange(300) % 2
+    answers = np.where(np.eye(2)[y] == 1, 0.9, 0.1)
+
+    _, tempered = fit_temperature(answers, y)
+
+    assert 0.9 < tempered.max() < 0.9999
+
+
 def test_a_class_of_probability_zero_costs_no_infinity() -> None:
     answers = np.tile([1.0, 0.0], (100, 1))
 
