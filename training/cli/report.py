@@ -40,7 +40,7 @@ def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) ->
     figures = ", ".join(f"{metric.name} {metric.text}" for metric in evaluation.figures)
     console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
     if isinstance(evaluation, Evaluation):
-        for sentence in _certainty(evaluation):
+        for sentence in (*_labels(evaluation), *_certainty(evaluation)):
             console.print(sentence, highlight=False, soft_wrap=True)
         console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
@@ -160,6 +160,13 @@ def _column(test: AnyEvaluation | None) -> dict[str, str]:
     if test is None:
         return {}
     return {"rows": str(test.rows), **{metric.name: metric.text for metric in test.figures}}
+
+
+def _labels(evaluation: Evaluation) -> Iterator[str]:
+    """Yield how many labels are right, where a decision makes that another figure than the accuracy."""
+    right = sum(counts[k] for k, counts in enumerate(evaluation.confusion)) / evaluation.rows
+    if abs(right - evaluation.accuracy) > 0.5 / evaluation.rows:
+        yield f"labels as decided: {shown(right)} of them are right; accuracy is that of the most probable classes"
 
 
 def _certainty(evaluation: Evaluation) -> Iterator[str]:

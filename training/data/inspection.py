@@ -14,7 +14,7 @@ from rich.text import Text
 
 from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Dialect, Inspection
 from modelstore.datasets import MAX_CLASSES
-from training.data.cells import alike, in_class_order, parse
+from training.data.cells import LARGEST, alike, in_class_order, parse
 from training.data.csv_blocks import CsvFile
 from training.data.decide import Decision, decide
 from training.data.header import require_columns
@@ -163,6 +163,8 @@ def _warnings(
         used_number = decision.column.type == "numeric" and not decision.left_out
         if used_number and (problem := _find_merged(profile, merged, decimal)):
             said.append(problem)
+        if used_number and (profile.infinite or LARGEST < max(-profile.low, profile.high) < np.inf):
+            said.append(f"holds numbers beyond float32, at most {LARGEST:.2g}, which a training refuses by line")
         if decision.column.type == "numeric" and profile.whole and len(profile.counts or ()) <= MANY_VALUES:
             said += [
                 f"{values} would be different classes; are they the same?" for values in alike(profile.counts or ())
@@ -183,7 +185,7 @@ def _groups(profile: Profile, decision: Decision) -> bool:
 
 def _of_rows(header: tuple[str, ...], rows: int, duplicates: int) -> Iterator[str]:
     if len(header) == 1:
-        yield "there is only one column; a training needs a class column and at least one more"
+        yield "there is only one column; a training needs a target and one more; cells are separated by , ; | or tab"
     if all(name.strip().isdigit() for name in header):
         yield "all column names are numbers; is the line of names missing?"
     if duplicates:

@@ -43,6 +43,7 @@ class Profile:
         formats: patterns of dates that fit every present cell.
         low: smallest number; `high` is the largest.
         whole: whether all numbers are whole.
+        infinite: rows of numbers that are not finite.
         odd: line and text of the first cell that is no plain number.
         padded: the first text that begins with a zero and another digit; empty if there is none, or if not all texts
             are digits. Such columns hold codes, as `01234`.
@@ -59,7 +60,7 @@ class Profile:
         self.earliest: tuple[int, int] | None = None
         self.latest: tuple[int, int] | None = None
         self.whole = True
-        self.number_rows = 0
+        self.number_rows = self.infinite = 0
         self.odd: tuple[int, str] | None = None
         self.padded = self.pointed = ""
         self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
@@ -187,7 +188,8 @@ class Profile:
                 return
 
     def _range(self, values: npt.NDArray[Any], *, counted: bool = False) -> None:
-        values = values[np.isfinite(values)]
+        seen, values = len(values), values[np.isfinite(values)]
+        self.infinite += seen - len(values)
         if not len(values):
             return
         if not counted:

@@ -25,6 +25,6 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None) -> Learn
         case "mlp":
             return MLPLearner(settings)
         case "realmlp":
-            return RealMLPLearner(settings)
+            return RealMLPLearner(settings, way)
         case "trees":
             return TreesLearner(settings)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from modelstore import ModelRepository, ValuePrediction, compare_versions, write_values
+from modelstore import Decision, ModelRepository, ValuePrediction, compare_versions, write_values
 from tests.modelstore.samples import MODEL, sample_regression
 from tests.training.samples import classified
 from training.cli.report import (
@@ -19,6 +20,7 @@ from training.cli.report import (
     split_title,
 )
 from training.config.recipe import BUILT_IN, load_recipe
+from training.evaluation.metrics import evaluate
 from training.evaluation.scores import MethodScore, Spread
 
 
@@ -55,6 +57,15 @@ def test_an_evaluation_shows_counts_and_figures(console: Console, store: ModelRe
     assert row(console, "cloud 0") == [str(count) for count in test.confusion[0]]
 
 
+def test_labels_of_a_decision_are_counted_beside_the_accuracy(console: Console) -> None:
+    probabilities, y = np.array([[0.6, 0.4]] * 8 + [[0.9, 0.1]] * 2), np.array([0] * 7 + [1] * 3)
+
+    print_evaluation(console, evaluate(probabilities, y, ("no", "yes"), "test", Decision(threshold=0.3)), "decided")
+
+    assert "accuracy 0.7000" in text(console)
+    assert "labels as decided: 0.1000 of them are right" in text(console)
+
+
 def test_an_evaluation_says_what_may_be_chance(console: Console, store: ModelRepository) -> None:
     test = classified(store.find("clouds", 2).manifest().metrics["test"])
     inside = test.model_copy(update={"calibration_error": 0.02, "calibration_band": (0.0, 0.03)})
@@ -63,6 +74,7 @@ def test_an_evaluation_says_what_may_be_chance(console: Console, store: ModelRep
     print_evaluation(console, inside.model_copy(update={"calibration_error": 0.04}), "outside")
 
     said = text(console)
+    assert "as decided" not in said
     assert test.intervals
     assert f"95 % intervals: accuracy {test.intervals['accuracy'][0]:.4f} to" in said
     assert said.count("cannot be told from a calibrated one, whose error is up to 0.0300 by chance") == 1

@@ -208,3 +208,16 @@ def test_codes_with_leading_zeros_are_shown_as_texts_with_the_range_of_their_num
     assert code.classes["00007"] == 4
     assert any("'zip': is text, because all cells are digits" in warning for warning in found.warnings)
     assert look(tmp_path, content.replace("00000", "x")).summary is not None
+
+
+@pytest.mark.parametrize("cell", ["inf", "-1e39"])
+def test_a_number_that_a_training_refuses_is_named(tmp_path: Path, cell: str) -> None:
+    few, many = (
+        look(tmp_path, "a,b\n" + "".join(f"{row * row % 997},1.5\n" for row in range(n)) + f"{cell},2\n")
+        for n in (5, 300)
+    )
+
+    for found in (few.summary, many.summary):
+        assert found is not None
+        assert any(said.startswith("column 'a': holds numbers beyond float32") for said in found.warnings)
+        assert not any("'b'" in warning for warning in found.warnings)

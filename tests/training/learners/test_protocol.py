@@ -9,7 +9,7 @@ from torch import nn
 
 from modelstore import EpochMetrics, Notice
 from tests.training.learners.auto.fakes import BlendLearner
-from tests.training.samples import clouds, collect, ignore, settings, slope, typed
+from tests.training.samples import clouds, collect, ignore, settings, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
@@ -49,17 +49,6 @@ def test_whatever_learns_returns_a_module_that_can_be_published(learner: Learner
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-6)
 
 
-@pytest.mark.parametrize("learner", [MLPLearner(settings()), REALMLP], ids=["mlp", "realmlp"])
-@pytest.mark.parametrize("rows", [typed(60), slope(60)], ids=["classes", "values"])
-def test_torch_export_takes_the_module_that_is_published(learner: Learner, rows: Dataset) -> None:
-    module, x = learner.fit(rows, None, lambda event: None).module, torch.from_numpy(rows.x)
-
-    with torch.no_grad():
-        exported = torch.export.export(module, (x[:7],), dynamic_shapes=({0: torch.export.Dim("rows", min=1)},))
-        for count in (2, 60):
-            torch.testing.assert_close(exported.module()(x[:count]), module(x[:count]), atol=1e-6, rtol=1e-6)
-
-
 def test_long_inputs_go_through_in_chunks_with_the_same_predictions() -> None:
     predict = predictor(nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2), nn.Softmax(dim=1)))
     x = np.linspace(-3, 3, CHUNK_ROWS + 5)[:, None]
@@ -77,7 +66,7 @@ def test_predicting_switches_dropout_off() -> None:
     assert np.array_equal(predict(x), x)
 
 
-@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, TreesLearner, BlendLearner])
+@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, RealMLPLearner, TreesLearner, BlendLearner])
 def test_torch_export_takes_every_module_and_its_answers_agree(learner: Callable[[TrainingSettings], Learner]) -> None:
     rows = typed(100)
     module = learner(TrainingSettings(epochs=5)).fit(rows, typed(50, seed=1), ignore).module

@@ -72,7 +72,7 @@ class Part:
         return module, predictor(module)(self.validation.x)
 
 
-def hold_out(train: Dataset, way: HoldOut, seed: int) -> Unseen:
+def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
     """Return folds of these rows if they, and their cells, are few, else a validation part.
 
     Groups stay together. In time, the latest rows are the part however few rows there are, since a model must not be

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
+from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Ints
+from training.learners.auto.unseen import Part, hold_out
 from training.learners.budget import Deadline, default_budget_s
-from training.learners.folds import folds_of
 from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
 from training.learners.progress import EpochProgress
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
@@ -34,8 +35,6 @@ from training.learners.realmlp.steps import Steps, initialise
 from training.preprocessing.scaler import fit_scaler
 
 FIRST_ROWS = 2_048  # rows of each network on which its first weights are scaled
-FOLD_ROWS = 5_000  # up to so many rows, each network learns from all folds but one
-PARTS = 7  # of more rows, one of so many parts chooses the epoch
 MOST_HELD = 20_000  # rows that choose the epoch, evenly spread
 BEYOND_BEST, MORE_EPOCHS = 3, 40  # stop after 3 x the best epoch + 40, as AutoGluon does
 
@@ -65,22 +64,22 @@ class RealMLPLearner:
     """Fits RealMLPs and averages them; see `Learner`.
 
     Without validation rows, each network of a small table is fitted to all rows but one fold, that of a large one to
-    six sevenths of the rows; the other rows choose the epoch, and the answers for them are `held_out`.
+    all but a part; the other rows choose the epoch, and the answers for them are `held_out`.
     """
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: TrainingSettings, way: HoldOut | None = None) -> None:
+        """Create the learner; `way` is how rows are held out to choose the epoch by, by default drawn."""
+        self._settings, self._way = settings, way or Shuffled()
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit networks; see `Learner.fit`."""
-        rows = np.arange(len(train))
         if validation is not None:
-            models, unseen = networks_for(len(train)), _spread(np.arange(len(validation)))
-            return self._fit(train, _Seen([rows] * models, validation, [unseen] * models), report, probe)
-        if len(train) <= FOLD_ROWS:
-            return self.fit_folds(train, folds_of(train, self._settings.seed), report, probe)
-        held = folds_of(train, self._settings.seed, PARTS)[0]
-        return self._fit(train, _Seen([np.setdiff1d(rows, held)], train, [_spread(held)]), report, probe)
+            fitted = self._fit(train, _chosen_by(train, validation), report, probe)
+            return Fitted(fitted.module, fitted.history)
+        unseen = hold_out(train, self._way, self._settings.seed)
+        if isinstance(unseen, Part):
+            return self._fit(unseen.train, _chosen_by(unseen.train, unseen.validation), report, probe)
+        return self.fit_folds(unseen.train, unseen.folds, report, probe)
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report, probe: Probe | None = None) -> Fitted:
         """Fit one network for each fold, without the rows of that fold, all at once, and average them.
@@ -111,22 +110,21 @@ class RealMLPLearner:
 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self._settings.seed)
-            networks = Networks(inputs, len(seen.parts), len(train.classes), hidden_for(len(train)))
+            networks = Networks(inputs, len(seen.parts), len(train.classes), hidden_for(len(train), len(seen.parts)))
             plan = plan_for(networks, min(map(len, seen.parts)), budget_s)
             held_out = HeldOutRows(networks, prepare(inputs, seen.held, target), seen.folds, limits)
             training = _Training(networks, rows, seen.parts, plan, len(train.classes))
             history = training.run(held_out, Deadline(budget_s), report, probe, publish)
-        if seen.held is not train:
-            return Fitted(publish(), history)
         answered = np.unique(np.concatenate(list(seen.folds)))
         answers = held_out.best[answered]
         answers = answers if target is None else answers * float(target.scale) + float(target.mean)
-        return Fitted(publish(), history, HeldOut(answers, train.y[answered]))
+        return Fitted(publish(), history, HeldOut(answers, seen.held.y[answered]))
 
 
-def _spread(held: Ints) -> Ints:
-    """Return at most `MOST_HELD` of these positions."""
-    return held[:: -(-len(held) // MOST_HELD)]
+def _chosen_by(train: Dataset, validation: Dataset) -> _Seen:
+    """Return that each network learns from all training rows; at most `MOST_HELD` validation rows choose the epoch."""
+    models, some = networks_for(len(train)), np.arange(0, len(validation), -(-len(validation) // MOST_HELD))
+    return _Seen([np.arange(len(train))] * models, validation, [some] * models)
 
 
 class _Training:

@@ -12,7 +12,7 @@ from training.learners.realmlp.network import Networks
 EPOCHS = 256
 LEAST_EPOCHS = 8  # with fewer, an epoch has a part of the rows
 SMALL_ROWS = 3_000
-WIDE_ROWS = (5_000, 20_000)  # of tables with wide layers: larger ones lack the time, smaller ones gain nothing
+WIDE_ROWS = 20_000
 NETWORKS = 4
 WIDE, NARROW = (256, 256, 256), (128, 128, 128)
 BATCHES = ((1_024, 64), (8_192, 128), (30_000, 256), (100_000, 512))  # up to so many rows, so many rows a step
@@ -44,9 +44,16 @@ class Plan(NamedTuple):
         return self.batch * self.steps
 
 
-def hidden_for(rows: int) -> tuple[int, ...]:
-    """Return the widths of the hidden layers for a table of so many rows."""
-    return WIDE if WIDE_ROWS[0] < rows <= WIDE_ROWS[1] else NARROW
+def hidden_for(rows: int, models: int) -> tuple[int, ...]:
+    """Return the widths of the hidden layers: wide for a single network, unless the table is too large for it.
+
+    Several networks, which share the time, gain nothing by width: docs/decisions.md.
+
+    Args:
+        rows: rows of the table.
+        models: number of networks that are averaged.
+    """
+    return WIDE if models == 1 and rows <= WIDE_ROWS else NARROW
 
 
 def networks_for(rows: int) -> int:

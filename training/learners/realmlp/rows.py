@@ -60,8 +60,9 @@ def prepare(inputs: Inputs, rows: Dataset, target: StandardScaler | None) -> Row
 class HeldOutRows:
     """Answers for held-out rows, each the mean of the networks that have not seen the row, and the best of all epochs.
 
-    Logits are multiplied by the inverse temperature that gives the lowest loss, before epochs are compared: a network
-    that tells classes apart better but is too sure of itself is better, since that is mended by one number.
+    Logits are multiplied by the inverse temperature that gives the lowest loss, kept near 1 by a prior, before epochs
+    are compared: a network that tells classes apart better but is too sure of itself is better, since that is mended by
+    one number.
 
     Args:
         networks: M networks.
@@ -97,7 +98,7 @@ class HeldOutRows:
         """Return the mean loss of the answers, nats or squared standardised error; keep the answers of the lowest."""
         outputs = self._outputs()  # (M, n, K)
         if self._limits is None:
-            self.sharpness = lowest(lambda sharpness: self._log_loss(outputs, sharpness), SOFTEST, SHARPEST)
+            self.sharpness = lowest(lambda sharpness: self._regularised(outputs, sharpness), SOFTEST, SHARPEST)
             loss = self._log_loss(outputs, self.sharpness)
             answers = (outputs * self.sharpness).softmax(dim=2)
         else:
@@ -116,6 +117,10 @@ class HeldOutRows:
         truths = self._rows.y[self._index][:, :, None]
         right = (outputs * sharpness).log_softmax(dim=2).gather(2, truths).exp()  # (M, n, 1)
         return -float(self._mean(right)[self._seen].clamp(min=LEAST_PROBABILITY).log().mean())
+
+    def _regularised(self, outputs: Tensor, sharpness: float) -> float:
+        """Return the log loss and a prior for 1, as few rows that are all answered rightly would ask for infinity."""
+        return self._log_loss(outputs, sharpness) + math.log(sharpness) ** 2 / len(self._seen)
 
     def _mean(self, answers: Tensor) -> Tensor:
         """Return the mean for each row, (N, K), of answers (M, n, K)."""

@@ -31,7 +31,7 @@ MOST_STEPS = 10_000  # of a row through all trees of a model: some 20,000 rows a
 LEAST_ITERATIONS = 20
 PATIENCE = 30  # iterations
 ENOUGH = 5.0  # learning rate times iterations
-FEW_CELLS = 200_000  # of the training rows, times outputs; with more, only the settings for many rows are tried
+FEW_CELLS = 1_000_000  # of the training rows, times outputs; with more, only the settings for many rows are tried
 PARALLEL_ROWS = 20_000  # with fewer, threads wait for each other most of the time
 
 

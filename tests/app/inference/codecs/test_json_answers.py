@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
-from app.inference.batch_predictions import BatchClassification
+from app.inference.batch_predictions import BatchClassification, batch_of
 from app.inference.codecs.json_answers import write_answer
 from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
+from modelstore import Decision
 from tests.app.tables import schema_of
 from tests.properties import examples
 
@@ -95,3 +97,23 @@ def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
 
     assert b'"probabilities":{"low":0.1,"high":0.9}' in text
     assert math.isclose(float(probabilities[0, 0]), 0.1, rel_tol=1e-7)
+
+
+@examples(30)
+@hypothesis.given(labels, st.data())
+def test_a_decided_row_alone_is_written_as_among_others(classes: list[str], data: st.DataObject) -> None:
+    costs = data.draw(
+        st.lists(st.lists(st.floats(0, 9), min_size=len(classes), max_size=len(classes)), min_size=len(classes))
+    )[: len(classes)]
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(len(classes)), 6).astype(np.float32)
+    plain = schema_of(("only",), tuple(classes))
+    schema = replace(plain, decision=Decision(costs=tuple(map(tuple, costs))), kind="decision")
+    batch = batch_of(schema, np.full((6, 1), 0.5, dtype=np.float32), probabilities)
+
+    together = strictly(write_answer(Predictions(batch, 0, 6)))["predictions"]
+
+    assert [strictly(write_answer(Predictions(batch, row, row + 1)))["predictions"][0] for row in range(6)] == together
+    for row, answer in zip(probabilities, together, strict=True):
+        most_probable = classes[row.argmax()]
+        assert ("decision" in answer) is (answer["label"] != most_probable)
+        assert np.float32(answer["probability"]) == np.float32(answer["probabilities"][answer["label"]])

@@ -81,14 +81,13 @@ def test_validation_rows_choose_the_epoch() -> None:
     assert fitted.held_out is None
 
 
-def test_many_rows_get_one_network_and_a_part_of_them_chooses_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 6)
-    rows = clouds(5_600)
+def test_of_many_rows_a_part_chooses_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.learners.auto.unseen.SOME_ROWS", 500)
 
-    fitted = learner().fit(rows, None, ignore)
+    fitted = learner().fit(clouds(600), None, ignore)
 
     assert fitted.held_out is not None
-    assert len(fitted.held_out.y) == 800
+    assert len(fitted.held_out.y) == 90
     assert (fitted.held_out.answers.argmax(axis=1) == fitted.held_out.y).mean() > 0.95
 
 
@@ -145,10 +144,10 @@ def test_a_version_is_published_and_proved_by_the_service(tmp_path: Path) -> Non
 
 
 def test_of_very_many_held_out_rows_some_choose_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.learners.realmlp.fit.MOST_HELD", 300)
-    monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 1)
+    monkeypatch.setattr("training.learners.auto.unseen.SOME_ROWS", 500)
+    monkeypatch.setattr("training.learners.realmlp.fit.MOST_HELD", 40)
 
-    fitted = learner().fit(clouds(5_600), None, ignore)
+    fitted = learner().fit(clouds(600), None, ignore)
 
     assert fitted.held_out is not None
-    assert len(fitted.held_out.y) == 267  # every third of a seventh
+    assert len(fitted.held_out.y) == 30  # every third of 90

@@ -38,4 +38,4 @@ def test_an_epoch_of_a_huge_table_has_a_part_of_its_rows() -> None:
 
 @pytest.mark.parametrize(("rows", "networks", "hidden"), [(1_000, 4, NARROW), (10_000, 1, WIDE), (50_000, 1, NARROW)])
 def test_small_tables_get_several_narrow_networks(rows: int, networks: int, hidden: tuple[int, ...]) -> None:
-    assert (networks_for(rows), hidden_for(rows)) == (networks, hidden)
+    assert (networks_for(rows), hidden_for(rows, networks)) == (networks, hidden)

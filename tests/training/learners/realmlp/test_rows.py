@@ -57,9 +57,24 @@ def test_logits_that_are_too_large_are_softened_as_scipy_would() -> None:
 
     found = HeldOutRows(networks, prepared, [np.arange(200)], None).measure()
 
-    best = minimize_scalar(loss, bounds=(SOFTEST, SHARPEST), method="bounded")
-    assert found == pytest.approx(best.fun, abs=1e-4)
+    wanted = minimize_scalar(lambda s: loss(s) + np.log(s) ** 2 / 200, bounds=(SOFTEST, SHARPEST), method="bounded")
+    assert found == pytest.approx(loss(wanted.x), abs=1e-4)
     assert found < loss(1)
+
+
+def test_a_few_rows_that_are_all_right_do_not_ask_for_certainty() -> None:
+    torch.manual_seed(0)
+    rows = clouds(20)
+    inputs = fit_inputs(rows)
+    networks, prepared = Networks(inputs, 1, 2, (4,)), prepare(inputs, rows, None)
+    logits = answers(networks, prepared)[0]
+    prepared = prepared._replace(y=logits.argmax(dim=1))  # the network is right about all of them
+
+    held_out = HeldOutRows(networks, prepared, [np.arange(20)], None)
+    held_out.measure()
+
+    assert (held_out.best.argmax(axis=1) == prepared.y.numpy()).all()
+    assert held_out.sharpness < 0.9 * SHARPEST
 
 
 @pytest.mark.parametrize("place", [0.06, 0.7, 2.9])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from training.learners.protocol import predictor
-from training.learners.trees.walker import Tree, Walker, constant_tree
+from training.learners.trees.walker import GROUP, Tree, Walker, constant_tree
 
 NAN = float("nan")
 
@@ -75,6 +75,19 @@ def test_trees_of_different_depths_add_up_by_output_with_the_base() -> None:
     sums = answers([deep, constant_tree([7.0]), stump(1, 100, 200), constant_tree([8.0])], [1, 3, 6], base=(0.5, 0.25))
 
     assert sums == [[110.5, 15.25], [220.5, 15.25], [230.5, 15.25]]
+
+
+def test_more_trees_than_are_walked_through_together_add_up_by_output() -> None:
+    trees = [stump(0, value, 2 * value) for value in (1.0, 10.0, 100.0)] * GROUP
+
+    assert answers(trees, [-1, 1], base=(0, 0, 0)) == [
+        [GROUP, 10 * GROUP, 100 * GROUP],
+        [2 * GROUP, 20 * GROUP, 200 * GROUP],
+    ]
+
+
+def test_no_rows_have_no_sums() -> None:
+    assert answers([stump(0, 1, 2)], []) == []
 
 
 def test_a_leaf_may_add_to_every_output() -> None:
