@@ -5,6 +5,8 @@ It must not know learners.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -36,4 +38,5 @@ def folds_of(train: Dataset, seed: int, folds: int = FOLDS, groups: Marks | None
     else:
         splitter = None
     splitter = splitter or KFold(folds, shuffle=True, random_state=seed)
-    return [np.flatnonzero(np.isin(group, held)) for _, held in splitter.split(first[:, None], y)]
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of a class with fewer rows than folds
+        return [np.flatnonzero(np.isin(group, held)) for _, held in splitter.split(first[:, None], y)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -40,3 +41,13 @@ def test_rows_of_one_group_are_in_one_fold() -> None:
     folds = folds_of(rows, seed=0, groups=groups)
 
     assert sum(len(np.unique(groups[fold])) for fold in folds) == 8
+
+
+def test_a_class_of_fewer_rows_than_folds_is_no_reason_to_warn() -> None:
+    rows = clouds(40)
+    rows.y[:] = np.arange(40) < 3
+
+    with warnings.catch_warnings(action="error"):
+        folds = folds_of(rows, seed=0)
+
+    assert sorted(int(rows.y[fold].sum()) for fold in folds) == [0, 0, 1, 1, 1]
