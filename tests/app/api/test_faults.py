@@ -73,7 +73,7 @@ STRANGE = {
         "/train",
         {"model": "iris", "overrides": {"epochs": 1, "verbose": 1}},
         "overrides",
-        "field 2 is not known; known are learner, hidden, ",
+        "field 2 is not known; known are learner, ",
     ),
 }
 
