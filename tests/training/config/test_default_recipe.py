@@ -141,7 +141,18 @@ def test_the_command_needs_a_file_and_a_target(tmp_path: Path, features: str, to
     path = write(tmp_path, *make_moons(200, noise=0.2, random_state=0))
     models = ["--models-dir", str(tmp_path / "models")]
 
-    command = ["fit", "--data", str(path), "--target", "kind", "--features", features, "--set", "budget_s=1", *models]
+    command = [
+        "fit",
+        "--data",
+        str(path),
+        "--target",
+        "kind",
+        "--features",
+        features,
+        "--set",
+        "learner=linear",
+        *models,
+    ]
     done = CliRunner().invoke(app, command, input=told)
 
     assert done.exit_code == 0, done.output
