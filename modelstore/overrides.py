@@ -23,6 +23,9 @@ LearningRate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 WeightDecay = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Schedule = Literal["constant", "cosine", "plateau"]
 Patience = Annotated[int, Field(ge=0, le=100_000)]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "tanh", "sigmoid"]
+L1 = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Init = Literal["torch", "he", "xavier"]
 ClassWeights = Literal["none", "balanced"]
 ValidationFraction = Annotated[float, Field(ge=0, le=0.5)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -30,7 +33,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 _NETWORK = (
     *("hidden", "dropout", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "patience"),
-    *("class_weights", "validation_fraction"),
+    *("class_weights", "validation_fraction", "activation", "batch_norm", "l1", "init"),
 )
 SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {"mlp": _NETWORK, "linear": ()}
 """The settings of each learner, beside `learner` and `seed`, which all have."""
@@ -51,6 +54,10 @@ class Overrides(Record):
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         class_weights: `balanced` weighs each class by the inverse of its frequency.
         validation_fraction: share of the training split held back for early stopping.
+        activation: function after each hidden layer.
+        batch_norm: whether each hidden layer is normalised by batch before its activation.
+        l1: L1 penalty, the weight of the sum of the absolute weights; biases are not penalised.
+        init: how the weights begin: as torch's layers do, or by He's or Xavier Glorot's rule.
         seed: seed of the validation split, initial weights, shuffling and dropout; not of the test split.
     """
 
@@ -66,6 +73,10 @@ class Overrides(Record):
     patience: Patience | None = None
     class_weights: ClassWeights | None = None
     validation_fraction: ValidationFraction | None = None
+    activation: Activation | None = None
+    batch_norm: bool | None = None
+    l1: L1 | None = None
+    init: Init | None = None
     seed: Seed | None = None
 
     @field_validator("*")

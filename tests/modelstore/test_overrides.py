@@ -24,6 +24,10 @@ LARGEST = {
     "patience": 100_000,
     "class_weights": "balanced",
     "validation_fraction": 0.5,
+    "activation": "sigmoid",
+    "batch_norm": True,
+    "l1": 100,
+    "init": "xavier",
     "seed": 2**32 - 1,
 }
 SMALLEST = {
@@ -39,6 +43,10 @@ SMALLEST = {
     "patience": 0,
     "class_weights": "none",
     "validation_fraction": 0,
+    "activation": "relu",
+    "batch_norm": False,
+    "l1": 0,
+    "init": "torch",
     "seed": 0,
 }
 
@@ -79,6 +87,11 @@ def test_bounds_themselves_are_allowed(values: dict[str, object]) -> None:
         ("class_weights", "heavy"),
         ("validation_fraction", 0.51),
         ("validation_fraction", float("nan")),
+        ("activation", "softmax"),
+        ("batch_norm", 1),
+        ("l1", -0.1),
+        ("l1", 101),
+        ("init", "zeros"),
         ("seed", -1),
         ("seed", 2**32),
         ("learning_rate", 0.1),

@@ -16,11 +16,14 @@ from pydantic import Field, ValidationError, model_validator
 from modelstore import DataOptions, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
+    L1,
+    Activation,
     BatchSize,
     ClassWeights,
     Dropout,
     Epochs,
     Hidden,
+    Init,
     LearnerName,
     LearningRate,
     Optimizer,
@@ -104,6 +107,10 @@ class TrainingSettings(Record):
     patience: Patience = 0
     class_weights: ClassWeights = "none"
     validation_fraction: ValidationFraction = 0.0
+    activation: Activation = "relu"
+    batch_norm: bool = False
+    l1: L1 = 0.0
+    init: Init = "torch"
     seed: Seed = 0
 
     @model_validator(mode="after")

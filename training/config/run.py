@@ -138,11 +138,13 @@ def _assignment(text: str) -> tuple[str, object]:
     if not equals:
         raise RecipeError("--set", "", "key=value, such as epochs=200", text)
     if key == "hidden":
-        return key, [_number(part) for part in value.split(",") if part]
-    return key, _number(value)
+        return key, [_value(part) for part in value.split(",") if part]
+    return key, _value(value)
 
 
-def _number(text: str) -> int | float | str:
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
         try:
             return kind(text)

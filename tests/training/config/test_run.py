@@ -28,6 +28,8 @@ def assigned(*assignments: str) -> Overrides:
         ("dropout=.5", "dropout", 0.5),
         ("optimizer=adamw", "optimizer", "adamw"),
         ("class_weights=balanced", "class_weights", "balanced"),
+        ("batch_norm=true", "batch_norm", True),
+        ("batch_norm=false", "batch_norm", False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -49,6 +51,7 @@ def test_an_assignment_is_read_by_its_fields_type(text: str, field: str, value: 
         ("hidden=0", "hidden.0"),
         ("optimizer=lbfgs", "optimizer"),
         ("dropout=1", "dropout"),
+        ("batch_norm=yes", "batch_norm"),
         ("momentum=0.9", "momentum"),
     ],
 )
