@@ -6,6 +6,7 @@ Each learner has a module or a folder of its own beside this one.
 from __future__ import annotations
 
 from training.config.recipe import TrainingSettings
+from training.learners.cnn.fit import CNNLearner
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Learner
@@ -16,5 +17,7 @@ def learner_for(settings: TrainingSettings) -> Learner:
     match settings.learner:
         case "linear":
             return LinearLearner(settings)
+        case "cnn":
+            return CNNLearner(settings)
         case "mlp":
             return MLPLearner(settings)
