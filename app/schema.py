@@ -12,15 +12,25 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelstore import MISSING_VALUES, BooleanFeature, DatetimeFeature, Feature, Manifest, NumericFeature, Task
+from modelstore import (
+    MISSING_VALUES,
+    BooleanFeature,
+    DatetimeFeature,
+    Decision,
+    Feature,
+    Manifest,
+    NumericFeature,
+    Task,
+)
 from modelstore.reading import column_name, repeated
 
 Float32 = NDArray[np.float32]
+AnswerKind = Literal["classification", "regression", "decision"]
 
 EPOCH_DAY = date(1970, 1, 1).toordinal()  # days of a date are counted from here
 SECONDS_OF_A_DAY = 86_400
@@ -44,11 +54,15 @@ class ModelSchema:
         may_lack: cells that get no warning if they are NaN, shape (W,).
         takes_missing: whether a row may lack values; those of format 1 may not.
         missing_values: texts that stand for a missing value.
+        optional: names of the features that a request need not name; their values are missing then.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         ignored: names of columns that a request may carry though the model does not use them: those that were left out
             in training, and the target.
         task: what the model answers: a class or a quantity.
         classes: class names in output order, length K; empty for a quantity.
         all_numbers: whether all features are numbers, so that a row of values is its own row of cells.
+        decision: how a class is chosen, where it is not the most probable one.
+        kind: what an answer holds; known in advance, so that requests need not look.
     """
 
     name: str
@@ -62,10 +76,14 @@ class ModelSchema:
     may_lack: NDArray[np.bool_]
     takes_missing: bool
     missing_values: frozenset[str]
+    optional: frozenset[str]
+    strict: bool
     ignored: frozenset[str]
     task: Task
     classes: tuple[str, ...]
     all_numbers: bool
+    decision: Decision | None
+    kind: AnswerKind
 
     @property
     def width(self) -> int:
@@ -114,7 +132,9 @@ class ModelSchema:
             task=manifest.task,
             takes_missing=manifest.takes_missing,
             missing_values=manifest.missing_values,
+            strict=manifest.strict,
             ignored=[*ignored, manifest.target.name] if manifest.target else ignored,
+            decision=manifest.decision,
         )
 
     @classmethod
@@ -128,7 +148,9 @@ class ModelSchema:
         task: Task = "classification",
         takes_missing: bool = True,
         missing_values: Iterable[str] = MISSING_VALUES,
+        strict: bool = False,
         ignored: Iterable[str] = (),
+        decision: Decision | None = None,
     ) -> Self:
         """Create a schema from described features; see the attributes."""
         features = tuple(feature.name for feature in types)
@@ -145,11 +167,20 @@ class ModelSchema:
             may_lack=np.array([may_lack for _, _, may_lack in limits]),
             takes_missing=takes_missing,
             missing_values=frozenset(missing_values),
+            optional=frozenset(feature.name for feature in types if takes_missing and not feature.required),
+            strict=strict,
             ignored=frozenset(map(column_name, ignored)) - set(features),
             task=task,
             classes=tuple(classes),
             all_numbers=all(feature.type == "numeric" for feature in types),
+            decision=decision,
+            kind=answer_kind(task, decision),
         )
+
+
+def answer_kind(task: Task, decision: Decision | None) -> AnswerKind:
+    """Return what answers of a task hold, with a decision or without."""
+    return task if decision is None else "decision"
 
 
 def day_of(text: str) -> int:

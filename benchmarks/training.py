@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
-import threadpoolctl  # type: ignore[import-untyped]
+import threadpoolctl
 import torch
 from rich.console import Console
 from sklearn.preprocessing import StandardScaler

@@ -40,6 +40,7 @@ from modelstore.features import (
     Task,
 )
 from modelstore.golden import MIN_GOLDEN_ROWS, GoldenRows, golden_row_limits
+from modelstore.leaders import Leader, LeaderBoard
 from modelstore.manifest import Activation, GateReport, Lineage, Manifest, Signature, TensorSpec
 from modelstore.names import check_name, check_new_name, check_version
 from modelstore.overrides import Overrides
@@ -48,6 +49,7 @@ from modelstore.predictions import Prediction, ValuePrediction, write_prediction
 from modelstore.progress import EpochMetrics, Event, JobResult, Notice, Reason, from_line, limit_warnings, to_line
 from modelstore.repository import ModelRepository
 from modelstore.signing import SigningKey
+from modelstore.trust import Decision, DecisionPolicy
 from modelstore.versions import ModelVersion
 
 __all__ = [
@@ -68,6 +70,8 @@ __all__ = [
     "DatasetFault",
     "DatasetSummary",
     "DatetimeFeature",
+    "Decision",
+    "DecisionPolicy",
     "Dialect",
     "Distribution",
     "EpochMetrics",
@@ -80,6 +84,8 @@ __all__ = [
     "InvalidKey",
     "InvalidName",
     "JobResult",
+    "Leader",
+    "LeaderBoard",
     "LeftOut",
     "Lineage",
     "Manifest",

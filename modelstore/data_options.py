@@ -1,4 +1,4 @@
-"""Options of a training for its table: types, task, split, rare classes, missing values.
+"""Options of a training for its table, and for the requests to its version.
 
 It must not know how a table is read.
 """
@@ -47,6 +47,9 @@ class DataOptions(Record):
         rare_classes: what happens to classes with fewer than five rows: their rows are left out, are merged into one
             class `other`, or the table is refused.
         missing_values: cells that stand for a missing value, as `missingValues`; None for the usual ones.
+        optional: columns that a request need not name; their values are missing then. They get `required: false` in the
+            manifest.
+        strict: whether the version refuses unusual values, unless a request says otherwise.
     """
 
     types: Annotated[dict[Column, ColumnType], Field(max_length=MAX_COLUMNS)] = Field(default_factory=dict)
@@ -54,6 +57,8 @@ class DataOptions(Record):
     split: Split | None = None
     rare_classes: RareClasses = "drop"
     missing_values: Annotated[tuple[MissingText, ...], Field(max_length=100)] | None = None
+    optional: Annotated[tuple[Column, ...], Field(max_length=MAX_COLUMNS)] = ()
+    strict: bool = False
 
     @model_validator(mode="after")
     def _of_one_task(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from modelstore.records import Count, Label, Ratio, Record
+from modelstore.records import Count, Finite, Label, Ratio, Record
 
 
 class Metric(NamedTuple):
@@ -52,9 +52,15 @@ class Evaluation(Record):
         split: which rows: `train`, `validation` or `test`.
         log_loss: mean negative log likelihood in nats.
         brier: mean squared distance of the probabilities from the one-hot truth, 0 to 2.
-        calibration_error: expected calibration error over 15 equal-width bins of the confidence.
+        calibration_error: root of the mean squared distance of accuracy and confidence over at most 15 bins of equally
+            many rows, without its chance part; if there is no `calibration_band`, the expected calibration error over
+            15 bins of equal width.
         confusion: (K, K) counts, true class by row, predicted class by column, in class order.
         per_class: a report for each class name.
+        calibration_band: calibration errors of 95 % of perfectly calibrated models with these confidences and rows.
+        roc_auc: area under the ROC curve, of the second of two classes, or the mean of each class against the rest.
+        average_precision: mean of the precision at each recall, likewise.
+        intervals: 95 % intervals of figures, by field: `accuracy`, `log_loss`, `brier`, `roc_auc`.
     """
 
     split: Literal["train", "validation", "test"]
@@ -66,15 +72,21 @@ class Evaluation(Record):
     calibration_error: Ratio
     confusion: tuple[tuple[Count, ...], ...]
     per_class: dict[Label, ClassReport]
+    calibration_band: tuple[Ratio, Ratio] | None = None
+    roc_auc: Ratio | None = None
+    average_precision: Ratio | None = None
+    intervals: dict[Label, tuple[Finite, Finite]] | None = None
 
     @property
     def figures(self) -> tuple[Metric, ...]:
         """Return all single figures, in the order in which a report shows them."""
+        ranking = (("ROC AUC", self.roc_auc), ("average precision", self.average_precision))
         return (
             *self.headline,
             Metric("Brier", self.brier),
             Metric("calibration error", self.calibration_error),
             Metric("macro F1", self.macro_f1, greater_is_better=True),
+            *(Metric(name, value, greater_is_better=True) for name, value in ranking if value is not None),
         )
 
     @property

@@ -15,6 +15,7 @@ from modelstore.dialect import Dialect
 from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
 from modelstore.golden import GoldenRows
+from modelstore.leaders import LeaderBoard
 from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
 from modelstore.trust import Background, Conformal, Decision
 
@@ -106,6 +107,8 @@ class Manifest(Record):
         classes: names of the classes in output order; empty for a regression.
         left_out: columns of the table that it does not use, each with the reason.
         missing_values: texts that stand for a missing value, as `missingValues`.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
+        leaders: the model beside its members and baselines on the same test rows; absent in versions of older releases.
         warnings: what the training found that a person should know.
         decision: how a class is chosen, where it is not the most probable one.
         temperature: divisor of the logits inside the model, for calibration.
@@ -131,9 +134,11 @@ class Manifest(Record):
     classes: tuple[Label, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: Annotated[tuple[str, ...], Field(alias="missingValues")] = MISSING_VALUES
+    strict: bool = False
     golden: GoldenRows
     metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
     baselines: dict[str, AnyBaseline] = Field(default_factory=dict)
+    leaders: LeaderBoard | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage
@@ -153,6 +158,8 @@ class Manifest(Record):
         self.golden.require_shape(self.width, self.outputs)
         if self.signature != Signature.for_output(OUTPUTS[self.task], self.outputs, cells=self.width):
             raise ValueError(f"signature does not fit {self.width} cells and {self.outputs} outputs")
+        if self.decision and (problem := self.decision.misfit(len(self.classes))):
+            raise ValueError(f"the decision must have {problem}")
         _require_classifier(self) if self.task == "classification" else _require_regressor(self)
         return self
 

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 from modelstore.reading import MAX_COLUMNS
 from modelstore.records import Record
 
-LearnerName = Literal["mlp", "linear", "cnn"]
+LearnerName = Literal["auto", "mlp", "linear", "realmlp", "trees", "cnn"]
 BudgetS = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
 Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -42,8 +42,11 @@ _NETWORK = (
     *("class_weights", "validation_fraction", "activation", "batch_norm", "l1", "init"),
 )
 SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {
+    "auto": ("budget_s",),
     "mlp": _NETWORK,
     "linear": (),
+    "realmlp": ("budget_s", "validation_fraction"),
+    "trees": ("validation_fraction",),
     "cnn": (*_NETWORK, "image", "filters", "shift", "flip", "noise"),
 }
 """The settings of each learner, beside `learner` and `seed`, which all have."""
@@ -67,6 +70,7 @@ class Overrides(Record):
 
     Attributes:
         learner: what is fitted; with another learner than the recipe's, the recipe's settings do not count.
+        budget_s: seconds that the training may take; by default they follow the number of rows.
         hidden: width of each hidden layer, first to last; () is logistic regression.
         dropout: probability of dropping an activation of the last hidden layer.
         epochs: passes over the training rows.
@@ -75,7 +79,7 @@ class Overrides(Record):
         weight_decay: L2 penalty (SGD, Adam) or decoupled decay (AdamW).
         schedule: learning rate schedule: constant, cosine decay to 0, or division by ten on a plateau.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
-        class_weights: `balanced` weighs each class by the inverse of its frequency.
+        class_weights: `balanced` weighs each class by the inverse of its frequency while it learns.
         validation_fraction: share of the training split held back for early stopping.
         activation: function after each hidden layer.
         batch_norm: whether each hidden layer is normalised by batch before its activation.
@@ -90,6 +94,7 @@ class Overrides(Record):
     """
 
     learner: LearnerName | None = None
+    budget_s: BudgetS | None = None
     hidden: Hidden | None = None
     dropout: Dropout | None = None
     epochs: Epochs | None = None
@@ -159,6 +164,16 @@ def require_image(learner: LearnerName, image: Image | None, filters: tuple[int,
     if min(image.height, image.width) >> len(filters) < 1:
         smallest = 2 ** len(filters)
         raise ValueError(f"an image of at least {smallest} x {smallest} pixels for {len(filters)} filters")
+
+
+def require_held_out_rows(learner: LearnerName, validation_fraction: float) -> None:
+    """Check that there are rows on which a decision can be chosen; learners without validation rows have folds.
+
+    Raises:
+        ValueError: if there are none; says what was expected.
+    """
+    if "validation_fraction" in SETTINGS[learner] and not validation_fraction:
+        raise ValueError("a validation_fraction above 0 for a decision that maximises a figure")
 
 
 def require_validation_rows(patience: int, validation_fraction: float) -> None:

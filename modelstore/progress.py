@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from modelstore.evaluation import AnyEvaluation
+from modelstore.leaders import LeaderBoard
 from modelstore.manifest import GateReport
 from modelstore.records import Record
 
@@ -83,6 +84,7 @@ class JobResult(Record):
         detail: one sentence for people.
         version: the published version, if any.
         activated: whether that version is now the active one.
+        leaders: the model beside its members and baselines.
         warnings: findings that people should know; at most the first ones, see `limit_warnings`.
     """
 
@@ -94,6 +96,7 @@ class JobResult(Record):
     activated: bool = False
     gate: GateReport | None = None
     metrics: dict[str, AnyEvaluation] = Field(default_factory=dict)
+    leaders: LeaderBoard | None = None
     warnings: tuple[str, ...] = ()
 
 

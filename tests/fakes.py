@@ -12,6 +12,7 @@ import torch
 
 from modelstore import (
     ClassReport,
+    Decision,
     Evaluation,
     GateReport,
     GoldenRows,
@@ -113,11 +114,13 @@ def publish(
     job: str | None = None,
     permit: Permit | None = None,
     takes_missing: bool = True,
+    decision: Decision | None = None,
 ) -> int:
     """Publish a MeanModel and return its version."""
     model = MeanModel(len(classes), shift)
     data = script(model)
     manifest = manifest_for(model, data, name=name, features=features, classes=classes, gate=gate, job=job)
+    manifest = manifest.model_copy(update={"decision": decision})
     if not takes_missing:
         manifest = manifest.model_copy(update={"format_version": 1})
     version = repository.publish(manifest, data, permit=permit).version

@@ -70,13 +70,13 @@ def check(path: Path, content: bytes) -> None:
     assert all(1 <= line <= longest for line in lines), (lines, longest)
 
 
-@examples(150)
+@examples(50)
 @given(content=damaged())
 def test_damaged_file_is_read_or_refused_by_line(path: Path, content: bytes) -> None:
     check(path, content)
 
 
-@examples(100)
+@examples(35)
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(path: Path, content: bytes) -> None:
     check(path, content)

@@ -72,7 +72,7 @@ def rows_of(x: Float32) -> tuple[list[list[float]], dict[int, str]]:
     return x.tolist(), {}
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(tables, st.permutations(range(3)), st.integers(1, 40), st.data())
 def test_f5_f10_a_table_is_the_same_rows_in_every_reader(
     table: list[tuple[float, ...]], order: list[int], step: int, data: st.DataObject

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.runtime.load import try_out
 from app.runtime.verify import torchscript_scan
 from modelstore import GateReport, Manifest, Target
-from tests.training.samples import learnt, recipe, typed
+from tests.training.learners.auto.fakes import BlendLearner
+from tests.training.samples import ignore, recipe, settings, typed
 from training.artifact.manifest import build_manifest, golden_rows
 from training.artifact.torchscript import to_torchscript
+from training.config.recipe import TrainingSettings
 from training.data.splits import Splits
 from training.evaluation.metrics import evaluate
-from training.learners.protocol import predictor
+from training.learners.mlp.fit import MLPLearner
+from training.learners.protocol import Learner, predictor
+from training.learners.trees.boosting import TreesLearner
 
 
-def test_a_typed_model_is_admitted_and_answers_its_golden_rows() -> None:
+@pytest.mark.parametrize(
+    "learner",
+    [
+        MLPLearner(settings(epochs=100)),
+        TreesLearner(TrainingSettings(learner="trees")),
+        BlendLearner(TrainingSettings()),
+    ],
+    ids=["mlp", "trees", "blend"],
+)
+def test_a_typed_model_is_admitted_and_answers_its_golden_rows(learner: Learner) -> None:
     train, test = typed(400), typed(100, seed=1)
-    module = learnt(train, epochs=100).module
+    module = learner.fit(train, test, ignore).module
     model, predict = to_torchscript(module, train.x), predictor(module)
     measured = evaluate(predict(test.x), test.y, test.classes, "test")
     manifest = build_manifest(

@@ -54,7 +54,11 @@ def moment(name: str) -> DatetimeFeature:
 
 SCHEMAS: dict[str, tuple[Feature, ...]] = {
     "mixed": (number("size"), choice("colour", "red", "light, blue", "Größe"), truth("paid"), moment("joined")),
-    "choices": (choice("code", "1", "2", "true"), choice("only", "a"), choice("blank", "x y", 'say "x"')),
+    "choices": (
+        choice("code", "1", "2", "true"),
+        choice("only", "a"),
+        choice("blank", "x y", 'say "x"', "two\r\nlines"),
+    ),
     "moments": (moment("first"), moment("last")),
     "truths": (truth("t", "1", "0"), truth("u", "True", "False"), number("n")),
     "numbers": (number("x"), number("y"), number("z")),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from modelstore import (
     GateReport,
@@ -27,9 +29,10 @@ from training.data.dataset import Dataset
 from training.data.splits import Splits, load_splits
 from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
+from training.evaluation.decisions import choose_decision, require_fitting
 from training.evaluation.metrics import Split
 from training.evaluation.task import mean_gain, measure
-from training.learners.choice import learner_for
+from training.learners.calibrated import fit_calibrated
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Predict, Report
 from training.outcome import is_expected, reason_for, sentence
@@ -52,13 +55,14 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     """Train, measure, publish and, if the gate passes, activate.
 
     Nothing is published unless the result names a version. An unexpected error is logged with its traceback.
-    A training has its own process: torch is set to one thread, which is fastest for small batches and makes the weights
-    independent of the number of cores.
+    A training has its own process: torch and BLAS are set to one thread, which is fastest for small batches, and makes
+    the weights independent of the number of cores.
 
     Raises:
         Exception: any exception of `report`, which ends the training.
     """
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")  # its threads wait for each other: scikit-learn's linear models crawl
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
@@ -90,9 +94,14 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     """
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(train, validation, report, make_probe(recipe, splits.test))
+    started_s = time.monotonic()
+    probe = make_probe(recipe, splits.test)
+    fitted = fit_calibrated(settings, train, validation, report, probe, way=splits.way)
+    train_s = time.monotonic() - started_s
+    decision = choose_decision(recipe, fitted, report)
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
-    return measure_candidate(fitted, recipe, splits, {"train": train, **held_out, "test": splits.test}, report)
+    rows: dict[Split, Dataset] = {"train": train, **held_out, "test": splits.test}
+    return measure_candidate(fitted, recipe, splits, rows, report, train_s=train_s, decision=decision)
 
 
 def measure_champion(
@@ -135,6 +144,7 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     recipe = run.recipe
     splits = load_splits(recipe.data, run.data_dir, recipe.training)
     gate.require_metric(recipe.gate, splits.train.task, recipe.model)
+    require_fitting(recipe.decision, splits.train.classes, recipe.model)
     for file, dialect in splits.dialects.items():
         if written := dialect.describe():
             report(Notice(message=f"{file}: read with {written}"))
@@ -177,6 +187,9 @@ def _publish(
         golden=golden_rows(candidate.predict, splits.train, splits.test),
         metrics=candidate.metrics,
         baselines=candidate.baselines,
+        leaders=candidate.leaders,
+        temperature=candidate.temperature,
+        decision=candidate.decision,
         gate=verdict,
         job=run.job,
         warnings=limit_warnings(warnings),
@@ -195,6 +208,7 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
         version=published.version,
         gate=verdict,
         metrics=dict(candidate.metrics),
+        leaders=candidate.leaders,
     )
     if not verdict.passed:
         answers = run.repository.active(published.name) is None

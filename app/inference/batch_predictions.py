@@ -14,10 +14,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from app.inference.choice import choose, find_winners
 from app.inference.codecs.columns import all_finite
-from app.schema import Float32, ModelSchema
+from app.schema import AnswerKind, Float32, ModelSchema
 from app.telemetry.version_counters import VersionCounts
-from modelstore import Task
 
 # From _MANY_ROWS rows and up to _FEW_CLASSES classes, comparing columns is quicker than argmax along short rows: 20 us
 # instead of 130 us for 10,000 rows of 3 classes, 60 us instead of 230 us for 8 classes.
@@ -110,7 +110,7 @@ class BatchClassification(BatchPredictions):
         """Return the index of the most probable class of each row, shape (N,); the lowest index among equals."""
         rows, classes = self.outputs.shape
         if rows >= _MANY_ROWS and classes <= _FEW_CLASSES and self.finite:
-            return _find_winners(self.by_class)
+            return find_winners(self.by_class)
         winners: NDArray[np.intp] = self.outputs.argmax(axis=1)
         return winners
 
@@ -162,6 +162,35 @@ class BatchClassification(BatchPredictions):
         return templates[best] % (digits[best], *digits)
 
 
+class BatchDecision(BatchClassification):
+    """Classes of a batch that are chosen by the decision of its schema."""
+
+    @cached_property
+    def winners(self) -> NDArray[np.signedinteger]:
+        """Return the index of the chosen class of each row, shape (N,)."""
+        assert self.schema.decision is not None
+        return choose(self.outputs, self.schema.decision)
+
+    @cached_property
+    def winning(self) -> Float32:
+        """Return the probability of the chosen class of each row, shape (N,)."""
+        winning: Float32 = self.outputs[np.arange(len(self.outputs)), self.winners]
+        return winning
+
+    @cached_property
+    def departs(self) -> list[bool]:
+        """Return whether the chosen class of each row is not the most probable one."""
+        departs: list[bool] = (self.outputs.max(axis=1) > self.winning).tolist()
+        return departs
+
+    def fill(self, templates: Sequence[bytes], row: int) -> bytes:
+        """Return the text of one row; each class has a second template for where it is not the most probable one."""
+        classes = len(templates) // 2
+        best, first = self.best[row], row * classes
+        digits = self.digits[first : first + classes]
+        return templates[best + classes * self.departs[row]] % (digits[best], *digits)
+
+
 class BatchRegression(BatchPredictions):
     """Quantities of a batch; its outputs, shape (N, 1), are in the unit of the target."""
 
@@ -184,19 +213,13 @@ class BatchRegression(BatchPredictions):
         return templates[0] % self.digits[row]
 
 
-_OF_TASK: dict[Task, type[BatchPredictions]] = {"classification": BatchClassification, "regression": BatchRegression}
+_OF_KIND: dict[AnswerKind, type[BatchPredictions]] = {
+    "classification": BatchClassification,
+    "regression": BatchRegression,
+    "decision": BatchDecision,
+}
 
 
 def batch_of(schema: ModelSchema, x: Float32, outputs: Float32) -> BatchPredictions:
-    """Return the predictions of a batch for the schema's task."""
-    return _OF_TASK[schema.task](schema, x, outputs)
-
-
-def _find_winners(by_class: Float32) -> NDArray[np.int8]:
-    """Return the argmax over the classes, shape (N,), from columns of finite values, shape (K, N)."""
-    best, winners = by_class[0], np.zeros(by_class.shape[1], dtype=np.int8)
-    for k, column in enumerate(by_class[1:], start=1):
-        better = (column > best).view(np.int8)  # 1 where k exceeds all earlier classes, so the greatest such k wins
-        np.maximum(winners, better * np.int8(k), out=winners)
-        best = np.maximum(best, column)
-    return winners
+    """Return the predictions of a batch for the schema's kind of answers."""
+    return _OF_KIND[schema.kind](schema, x, outputs)

@@ -6,6 +6,7 @@ know HTTP or the store.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from app.errors import InvalidInput
 from app.inference.batch_predictions import batch_of
 from app.inference.batcher import Done, Entry
+from app.inference.choice import overridden
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, BlockWriter, DocumentReader, Writer
 from app.inference.codecs.converters import example_row
@@ -121,9 +124,11 @@ class Pipeline:
         """
         with self._plane.stages(name if version is None else None) as stages:
             model, blocks = await self._documents.read(stages, reader, name, version)
-            writer = make_writer(model.schema)
+            schema = overridden(model.schema, reader.override)
+            writer = make_writer(schema)
+            strict = schema.strict if reader.strict is None else reader.strict
             writing = AnswerWriting(
-                self._plane, model, stages, writer, deadline_ns=reader.deadline_ns, strict=reader.strict
+                self._plane, model, stages, writer, deadline_ns=reader.deadline_ns, strict=strict, schema=schema
             )
             return writer, await writing.collect(blocks)
 
@@ -160,7 +165,8 @@ class Pipeline:
         for _ in range(WARM_UPS):
             x = json_codec.read_rows(json_codec.read_request(body), schema)
             predictions = Predictions(batch_of(schema, x, model.infer(x)), 0, len(x))
-            write_answer(predictions)
+            with contextlib.suppress(InvalidInput):  # a strict version refuses a row without values
+                write_answer(predictions)
             for binary in (False, True):
                 reader = OipReader(example_body(schema, row, binary=binary), arrived_ns=0)
                 reader.parse(1)
@@ -174,11 +180,14 @@ class Pipeline:
         name = require_name(request.name)
         stages = self._plane.stages(name if request.version is None else None)
         model = await resolve_version(self._plane, stages, name, request.version)
-        reader, writer = request.reader(model.schema, request.options), request.writer(model.schema, request.options)
+        schema = overridden(model.schema, request.options.override)
+        reader, writer = request.reader(schema, request.options), request.writer(schema, request.options)
         skip = writer if request.options.skip else None
         advice = f". {model.schema.expectation}"
-        strict = request.options.strict
-        writing = AnswerWriting(self._plane, model, stages, writer, skip, reader.unit, advice, strict=strict)
+        strict = schema.strict if request.options.strict is None else request.options.strict
+        writing = AnswerWriting(
+            self._plane, model, stages, writer, skip, reader.unit, advice, strict=strict, schema=schema
+        )
         return writing, reader, writer
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.batch_predictions import BatchClassification, BatchPredictions
+from app.inference.batch_predictions import BatchClassification, BatchDecision, BatchPredictions, batch_of
 from app.schema import Float32, ModelSchema
 
 
@@ -48,13 +48,18 @@ class Predictions:
 
     @property
     def best(self) -> list[int]:
-        """Return the index of the most probable class of each row."""
+        """Return the index of the label of each row."""
         return cast("BatchClassification", self.batch).best[self.start : self.stop]
 
     @property
     def winners(self) -> NDArray[np.signedinteger]:
-        """Return the index of the most probable class of each row as an array, shape (rows,)."""
+        """Return the index of the label of each row as an array, shape (rows,)."""
         return cast("BatchClassification", self.batch).winners[self.start : self.stop]
+
+    @property
+    def departs(self) -> list[bool]:
+        """Return whether the label of each row is not the most probable class; for a schema with a decision."""
+        return cast("BatchDecision", self.batch).departs[self.start : self.stop]
 
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -65,6 +70,11 @@ class Predictions:
     def cells(self, labels: Sequence[bytes]) -> list[list[bytes]]:
         """Return the same columns as text; `labels` holds the text of each class."""
         return self.batch.cells(self.start, self.stop, labels)
+
+    def under(self, schema: ModelSchema) -> Predictions:
+        """Return the same rows as a batch of their own with another decision."""
+        place = slice(self.start, self.stop)
+        return Predictions(batch_of(schema, self.batch.x[place], self.batch.outputs[place]), 0, self.rows)
 
     def part(self, start: int, rows: int) -> Predictions:
         """Return up to `rows` rows as a batch of their own, whose values are computed for these rows only."""

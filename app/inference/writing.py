@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from app.context import reserve
-from app.errors import MAX_PROBLEMS, InvalidInput, Problem, ServingError
+from app.errors import MAX_PROBLEMS, Problem, ServingError
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
-from app.inference.codecs.warnings import describe_warnings
+from app.inference.codecs.warnings import describe_warnings, refusal
 from app.inference.dataplane import OVERFLOW, DataPlane, overflows
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
+from app.schema import ModelSchema
 from app.telemetry.stage_timer import Stages
 
 # Numbered rows are written one by one, at some microseconds each.
@@ -41,6 +42,7 @@ class AnswerWriting:
         advice: ends the message about a bad row.
         deadline_ns: no computation starts after it.
         strict: refuse rows with unusual values, which are answered with a warning otherwise.
+        schema: the version's, with the decision that the request wants; None for the version's own.
     """
 
     plane: DataPlane
@@ -52,6 +54,7 @@ class AnswerWriting:
     advice: str = ""
     deadline_ns: int | None = None
     strict: bool = False
+    schema: ModelSchema | None = None
 
     @property
     def block_rows(self) -> int:
@@ -92,6 +95,8 @@ class AnswerWriting:
         """
         predictions = await self.plane.infer(self.model, block.x, self.deadline_ns)
         self.stages.record_compute(*predictions.batch.timing)
+        if self.schema is not None and self.schema is not self.model.schema:
+            predictions = predictions.under(self.schema)
         found = overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
         if self.strict:
@@ -99,7 +104,7 @@ class AnswerWriting:
         if self.skip is not None:
             text = _write_numbered(self.skip, predictions, block)
         elif block.bad:
-            raise self._refusal(tuple(block.bad.values()))
+            raise refusal(tuple(block.bad.values()), self.unit, self.advice)
         elif predictions.rows <= self.writer.block_rows:
             text = self.writer.rows(predictions)
         else:
@@ -115,12 +120,6 @@ class AnswerWriting:
             await asyncio.sleep(0)  # other requests run
             self.stages.resume()
         return b"".join(texts)
-
-    def _refusal(self, problems: tuple[Problem, ...]) -> InvalidInput:
-        """Return the error for bad rows; names the line or row, and the column."""
-        first = problems[0]
-        where = f", column {first.feature!r}" if first.feature else ""
-        return InvalidInput(f"{self.unit} {first.row}{where}: {first.problem}{self.advice}", problems)
 
 
 async def stream_answer(

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # requests validated at a time: their threads delay the event loop, and so predictions
-# The default learner for a table without a recipe; of an MLP, the least patience and validation rows that it has.
-SETTINGS_OF_DATA: tuple[LearnerName, int, float] = ("mlp", 1, 0.01)
+# The default learner for a table without a recipe; the least patience and validation rows that an MLP has there.
+SETTINGS_OF_DATA: tuple[LearnerName, int, float] = ("auto", 1, 0.01)
 TURN_DEADLINE_S = 5.0  # longest wait of further requests
 _LEARNER: TypeAdapter[LearnerName] = TypeAdapter(LearnerName)
 
@@ -131,7 +131,7 @@ class Acceptance:
         if request.model not in (known := await asyncio.to_thread(_list_recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
         settings = await asyncio.to_thread(_read_settings, self._settings.recipes_dir, request.model)
-        check_settings(request.overrides, *settings)
+        check_settings(request, *settings)
         return await self._ask(add, request)
 
     async def _with_dataset(
@@ -141,7 +141,7 @@ class Acceptance:
         async with self._datasets.unchanged():
             stored = await self._datasets.get(dataset)
             left_out = await asyncio.to_thread(check_with_dataset, request, stored.summary)
-            check_settings(request.overrides, *SETTINGS_OF_DATA)
+            check_settings(request, *SETTINGS_OF_DATA)
             content = {"data_sha256": stored.summary.sha256, "dialect": stored.dialect}
             return await self._ask(partial(add, left_out=left_out, **content), request)
 

@@ -28,6 +28,7 @@ def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Se
         options = ["--data", str(data), "--target", str(job.target), *dialect_arguments(job.dialect)]
         options += ["--options", "-"] if job.options != DataOptions() else []
         options += ["--features", "-"] if job.features is not None else []
+    options += ["--decision", "-"] if job.decision else []
     return training_command(
         settings,
         *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
@@ -37,10 +38,11 @@ def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Se
 
 
 def input_of(job: TrainingJob) -> bytes:
-    """Return the standard input of the process: a line with the options of the data, and one with the features.
+    """Return the standard input of the process: lines with the options of the data, the decision and the features.
 
-    Each line is there only if the request has such. They are no arguments, which Linux limits to 128 KiB.
+    Each is there only if the request has such. They are no arguments, which Linux limits to 128 KiB.
     """
-    options = job.options.to_dict()
-    lines = [*([options] if options else ()), *([job.features] if job.features is not None else ())]
+    decision = job.decision and job.decision.model_dump(exclude_none=True)
+    features = [job.features] if job.features is not None else []
+    lines = [*filter(None, (job.options.to_dict(), decision)), *features]
     return "".join(f"{json.dumps(line)}\n" for line in lines).encode()

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from app.errors import InvalidInput, Problem
 from app.settings import LEAST_TRAIN_MEMORY_BYTES
-from modelstore import Activation, DataOptions, Dialect, LeftOut, Overrides
+from modelstore import Activation, DataOptions, DecisionPolicy, Dialect, LeftOut, Overrides
 from modelstore.data_options import Column
 from modelstore.dialect import DETECTED
 from modelstore.overrides import Seed
@@ -48,6 +48,7 @@ class TrainingRequest(DataOptions):
         features: columns to learn from; by default all except the target and those that are named in `left_out`.
         overrides: settings for this training that replace those of the recipe, or the defaults with `dataset`.
         seed: shorthand for `overrides.seed`.
+        decision: how a class is chosen from the probabilities, where it is not the most probable one.
         activate: whether to make the new version active: only if it is better than the active one, always, or never.
         timeout_s: seconds after which the training is ended as `timed_out`; at most the service's own limit.
         memory_bytes: memory that the training may use; at most the service's own limit.
@@ -61,6 +62,7 @@ class TrainingRequest(DataOptions):
     features: Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
     overrides: Overrides = Overrides()
     seed: Seed | None = None
+    decision: DecisionPolicy | None = None
     activate: Activation = "if_better"
     timeout_s: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] | None = None
     memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
@@ -83,7 +85,8 @@ class TrainingRequest(DataOptions):
         """Return the request as JSON values, without model and data set, which have columns of their own."""
         kept = self.model_dump(mode="json", include={"target", "features", "activate", "timeout_s", "memory_bytes"})
         options = self.to_dict()
-        return kept | {"overrides": self.overrides.to_dict()} | ({"options": options} if options else {})
+        decision = {"decision": self.decision.model_dump(mode="json", exclude_none=True)} if self.decision else {}
+        return kept | {"overrides": self.overrides.to_dict()} | decision | ({"options": options} if options else {})
 
     def digest(self) -> str:
         """Return a sha256 of the request; equal requests have equal digests."""
@@ -100,11 +103,12 @@ class TrainingJob:
         data_sha256: of the data set's file when the job was accepted.
         dialect: how that file is written, as it was said when it was sent.
         features: columns to learn from that the request named; None if it named none.
-        options: types of columns, task, split, rare classes and missing values.
+        options: options of the data, as the request gave them.
         left_out: columns that the training will leave out, as far as the inspection of the data set tells.
         overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
-        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` while the training gets no processor.
+        progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` before the first, of a learner without
+            epochs, and while the training gets no processor.
         result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
         queue_position: 1 for the next job to run; None unless queued.
@@ -112,6 +116,7 @@ class TrainingJob:
         retry_of: id of the job that this one repeats.
         cancel_requested: whether cancellation was requested.
         request_id: id of the HTTP request that created the job.
+        decision: how a class is chosen, if the request says it.
     """
 
     number: int
@@ -142,6 +147,7 @@ class TrainingJob:
     finished: datetime | None
     request_id: str | None = None
     dialect: Dialect = DETECTED
+    decision: DecisionPolicy | None = None
 
     @property
     def ended(self) -> bool:
@@ -157,6 +163,7 @@ class TrainingJob:
             features=self.features,
             **dict(self.options),
             overrides=Overrides.model_validate(self.overrides, strict=False),
+            decision=self.decision,
             activate=self.activate,
             timeout_s=self.timeout_s,
             memory_bytes=self.memory_bytes,

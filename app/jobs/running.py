@@ -80,7 +80,7 @@ class RunningJob:
         self._warnings: list[str] = []
         self._lines: deque[str] = deque(maxlen=MAX_LINES_WAITING)
         self._values: dict[str, Any] = {}
-        self._epoch: dict[str, Any] | None = None
+        self._progress: dict[str, Any] | None = None
         self._log: list[str] = []
 
     def stop(self, reason: Reason, detail: str) -> None:
@@ -233,8 +233,10 @@ class RunningJob:
             self._reported = event
             return
         if isinstance(event, EpochMetrics):
-            self._values["progress"] = self._epoch = event.model_dump(mode="json")
+            self._values["progress"] = self._progress = event.model_dump(mode="json")
         elif isinstance(event, Notice):
+            if self._progress is None or self._progress["event"] == "notice":  # a learner without epochs
+                self._values["progress"] = self._progress = event.model_dump(mode="json")
             self._warnings += [event.message] if event.level == "warning" else []
             logger.info("training job %s: %s", self.claim.job.id, event.message)
         self._lines.append(line.decode().strip())
@@ -243,7 +245,7 @@ class RunningJob:
         """Add a notice of this process to the events, and show it as the progress while the training starves."""
         logger.info("training job %s: %s", self.claim.job.id, notice.message)
         self._lines.append(to_line(notice))
-        self._values["progress"] = notice.model_dump(mode="json") if starving else self._epoch
+        self._values["progress"] = notice.model_dump(mode="json") if starving else self._progress
 
     def _log_output(self, line: str) -> None:
         logger.info("training job %s: %s", self.claim.job.id, line)

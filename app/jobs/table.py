@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
-from modelstore import DataOptions, Dialect, JobResult, LeftOut, to_line
+from modelstore import DataOptions, DecisionPolicy, Dialect, JobResult, LeftOut, to_line
 
 _STATUS_AT_END = {
     "succeeded": JobStatus.SUCCEEDED,
@@ -85,6 +86,8 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
     request.pop("columns", None)  # older releases stored which columns they would learn from
     values["options"] = DataOptions.model_validate(request.pop("options", {}), strict=False)
     values["left_out"] = tuple(LeftOut.model_validate(one, strict=False) for one in request.pop("left_out", ()))
+    decision = request.pop("decision", None)
+    values["decision"] = decision and DecisionPolicy.model_validate_json(json.dumps(decision))
     values["dialect"] = dialect_of(request)
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
-from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, Overrides, check_new_name
+from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
 from modelstore.datasets import MAX_CLASSES
 from modelstore.overrides import (
     DEFAULT_FILTERS,
+    SETTINGS,
     LearnerName,
+    require_held_out_rows,
     require_image,
     require_own_settings,
     require_validation_rows,
@@ -41,19 +43,20 @@ def check_model_name(name: str) -> None:
 
 
 def check_settings(
-    overrides: Overrides, learner: LearnerName, patience: int = 0, validation_fraction: float = 0.0
+    request: TrainingRequest, learner: LearnerName, patience: int = 0, validation_fraction: float = 0.0
 ) -> None:
     """Check that the settings of a training do not contradict each other, as the training itself would.
 
     Args:
-        overrides: what the request changes.
-        learner: what holds without them.
-        patience: likewise.
-        validation_fraction: likewise.
+        request: with what it changes.
+        learner: what holds without its overrides.
+        patience: likewise, of an MLP.
+        validation_fraction: likewise, of an MLP.
 
     Raises:
         InvalidInput: naming the field.
     """
+    overrides = request.overrides
     chosen = overrides.learner_beside(learner)
     for name in overrides.to_dict():
         try:
@@ -65,16 +68,20 @@ def check_settings(
             require_image(chosen, overrides.image, overrides.filters or DEFAULT_FILTERS)
         except ValueError as error:
             raise _wrong("overrides.image", f"needs {error}") from error
-    if chosen != learner:
+    if "patience" not in SETTINGS[chosen]:
         patience, validation_fraction = 0, 0.0
+    if overrides.validation_fraction is not None:
+        validation_fraction = overrides.validation_fraction
     try:
-        require_validation_rows(
-            patience if overrides.patience is None else overrides.patience,
-            validation_fraction if overrides.validation_fraction is None else overrides.validation_fraction,
-        )
+        require_validation_rows(patience if overrides.patience is None else overrides.patience, validation_fraction)
     except ValueError as error:
         field = "validation_fraction" if overrides.patience is None else "patience"
         raise _wrong(f"overrides.{field}", f"needs {error}") from error
+    if request.decision and request.decision.maximise:
+        try:
+            require_held_out_rows(chosen, validation_fraction)
+        except ValueError as error:
+            raise _wrong("decision.maximise", f"needs {error}; set overrides.validation_fraction") from error
 
 
 def check_without_dataset(request: TrainingRequest) -> None:
@@ -105,8 +112,10 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     target = _require(columns, "target", request.target)
     features = _features(request, columns)
     _check_types(request, columns, features)
+    _check_optional(request, columns, features)
     _check_split(request, columns)
     _check_target(request, columns[target])
+    _check_decision(request, columns[target])
     left_out = _left_out(request, columns, features)
     if not set(features).difference(column.name for column in left_out):
         reasons = "".join(f"; {column.name} is left out ({column.reason})" for column in left_out[:SHOWN_NAMES])
@@ -142,6 +151,14 @@ def _check_types(request: TrainingRequest, columns: Columns, features: Sequence[
             raise _wrong("types", problem)
 
 
+def _check_optional(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> None:
+    used = set(features)
+    for place, name in enumerate(request.optional):
+        _require(columns, field := f"optional.{place}", name)
+        if name not in used:
+            raise _wrong(field, "is not among the features, so requests need not name it")
+
+
 def _check_split(request: TrainingRequest, columns: Columns) -> None:
     for field, name in request.split or ():
         if name is not None:
@@ -172,6 +189,19 @@ def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
         rare = [value for value, rows in target.classes.items() if rows < MIN_CLASS_ROWS and value not in missing]
         if rare:
             raise _wrong("rare_classes", f"is refuse, and {len(rare)} classes have fewer than {MIN_CLASS_ROWS} rows")
+
+
+def _check_decision(request: TrainingRequest, target: ColumnSummary) -> None:
+    """Check that the decision fits the classes, as far as they are known: rare ones may be left out or merged."""
+    if request.decision is None:
+        return
+    if request.task == "regression":
+        raise _wrong("decision", "is for classes; a regression has none")
+    missing = MISSING_VALUES if request.missing_values is None else request.missing_values
+    rows = [count for value, count in target.classes.items() if value not in missing]
+    known = len(rows) >= MIN_CLASSES and min(rows) >= MIN_CLASS_ROWS and len(rows) == target.distinct
+    if known and (problem := request.decision.misfit(len(rows))):
+        raise _wrong("decision", f"must be {problem}")
 
 
 def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> tuple[LeftOut, ...]:

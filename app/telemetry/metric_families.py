@@ -34,7 +34,7 @@ _EVALUATION = {
     "macro_f1": "Mean F1 over the classes on the split.",
     "log_loss": "Mean negative log likelihood on the split, in nats.",
     "brier": "Brier score on the split, 0 to 2.",
-    "calibration_error": "Expected calibration error on the split, 15 bins.",
+    "calibration_error": "Calibration error on the split, 15 bins of equally many rows.",
 }
 _OF_A_QUANTITY = {
     "rmse": "Root mean squared error of the serving version on the split, in the unit of the target.",
@@ -81,7 +81,7 @@ FAMILIES = {
     ),
     "tabserve_unusual_values_total": Family(
         "counter",
-        "Values of requests that were missing, or never seen in training, by column.",
+        "Values of requests that were missing, or not among the categories of training (unseen), by column.",
         ("model", "version", "feature", "value"),
     ),
     "tabserve_predicted_value_mean": Family(

@@ -125,7 +125,7 @@ class VersionCounts:
             self._sample.add(x, probabilities)
 
     def count_unusual(self, feature: str, kind: Literal["missing", "unseen"], values: int) -> None:
-        """Count values of a feature that were missing, or never seen in training."""
+        """Count values of a feature that were missing, or were not among its categories."""
         if values:
             self._unusual.setdefault((*self.key, feature, kind), [0.0])[0] += values
 

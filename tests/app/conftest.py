@@ -15,6 +15,7 @@ from modelstore import ModelRepository, SigningKey
 from tests import postgres
 from tests.app.databases import opened
 from tests.fakes import publish
+from tests.settings import settings_in
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +25,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     repository = ModelRepository(folder / "models")
     publish(repository)
     publish(repository, "thirds", features=("x", "y", "z"), classes=("none", "some", "all"))
-    settings = Settings(
-        models_dir=repository.root, state_dir=folder / "state", datasets_dir=folder / "datasets", device="cpu"
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings_in(folder)), raise_server_exceptions=False) as client:
         yield client
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,33 +50,38 @@ FEATURES: tuple[Feature, ...] = (
 NAMES = tuple(feature.name for feature in FEATURES)
 
 
-def typed_schema(task: Task = "classification", **named: Any) -> ModelSchema:
+def typed_schema(task: Task = "classification", *, optional: bool = False, **named: Any) -> ModelSchema:
     """Return a schema of all types, whose training file also had `id` and the target `gone`."""
     classes = ("no", "yes") if task == "classification" else ()
-    return ModelSchema.of_features("typed", 1, FEATURES, classes, task=task, ignored=("id", "gone"), **named)
+    features = [feature.model_copy(update={"required": not optional}) for feature in FEATURES]
+    return ModelSchema.of_features("typed", 1, features, classes, task=task, ignored=("id", "gone"), **named)
 
 
-def cells_by_format(rows: Sequence[Sequence[Any]], schema: ModelSchema) -> dict[str, bytes]:
-    """Return the cells of rows of JSON values as each format reads them."""
-    columns = list(zip(*rows, strict=True))
-    objects = [dict(zip(NAMES, row, strict=True)) for row in rows]
+def cells_by_format(
+    rows: Sequence[Sequence[Any]], schema: ModelSchema, without: Collection[str] = ()
+) -> dict[str, bytes]:
+    """Return the cells of rows of JSON values as each format reads them, without some names where there are names."""
+    names = [name for name in NAMES if name not in without]
+    columns = {name: column for name, column in zip(NAMES, zip(*rows, strict=True), strict=True) if name in names}
+    objects = [{name: value for name, value in zip(NAMES, row, strict=True) if name in names} for row in rows]
     x = json_codec.read_rows(json_codec.read_request(orjson.dumps({"instances": rows})), schema)
-    split = {"dataframe_split": {"columns": NAMES[::-1], "data": [row[::-1] for row in rows]}}
+    data = [[row[name] for name in names[::-1]] for row in objects]
+    split = {"dataframe_split": {"columns": ["id", *names[::-1]], "data": [["x", *row] for row in data]}}
+    tables = [_table(columns, dictionaries=dictionaries) for dictionaries in (False, True)]
     found = {
         "arrays": x,
         "objects": of_json({"instances": [{"id": "x7", "gone": "yes"} | row for row in objects]}, schema),
         "records": of_json({"dataframe_records": objects}, schema),
         "split": of_json(split, schema),
-        "columns": of_json({"inputs": dict(zip(NAMES, columns, strict=True))}, schema),
-        "csv": of_blocks(CsvReader(schema, ignore_extra=False), _csv(rows)),
+        "columns": of_json({"inputs": {"gone": ["no"] * len(rows), **columns}}, schema),
+        "csv": of_blocks(CsvReader(schema, ignore_extra=False), _csv(objects, names)),
         "ndjson": of_blocks(ndjson_reader(schema), b"".join(orjson.dumps(row) + b"\n" for row in rows)),
-        "arrow": of_blocks(ArrowReader(schema, ignore_extra=False), arrow_stream(_table(columns))),
-        "arrow dictionaries": of_blocks(
-            ArrowReader(schema, ignore_extra=False), arrow_stream(_table(columns, dictionaries=True))
-        ),
+        "ndjson objects": of_blocks(ndjson_reader(schema), b"".join(orjson.dumps(row) + b"\n" for row in objects)),
+        "arrow": of_blocks(ArrowReader(schema, ignore_extra=False), arrow_stream(tables[0])),
+        "arrow dictionaries": of_blocks(ArrowReader(schema, ignore_extra=False), arrow_stream(tables[1])),
         "float32": of_blocks(Float32Reader(schema), x.astype("<f4").tobytes()),
-        "oip": _oip(columns, schema, binary=False),
-        "oip binary": _oip(columns, schema, binary=True),
+        "oip": x if not columns else _oip(columns, schema, binary=False),
+        "oip binary": x if not columns else _oip(columns, schema, binary=True),
     }
     return {kind: cells.tobytes() for kind, cells in found.items()}
 
@@ -96,8 +101,8 @@ class TypedModel(torch.nn.Module):
         return torch.cat([1 - high, high], dim=1)
 
 
-def publish_typed(repository: ModelRepository, task: Task = "classification") -> None:
-    """Publish and activate a model `typed` of this task."""
+def publish_typed(repository: ModelRepository, task: Task = "classification", **fields: Any) -> None:
+    """Publish and activate a model `typed` of this task, whose manifest has these other fields."""
     model = TypedModel(task)
     data = script(model)
     x = np.array([[np.nan if row == 1 else row, row % 4, row % 2, row, 60, row] for row in range(32)], np.float32)
@@ -113,7 +118,6 @@ def publish_typed(repository: ModelRepository, task: Task = "classification") ->
         size_bytes=template.size_bytes,
         task=task,
         signature=Signature.for_output("value" if task == "regression" else "probabilities", outputs.shape[1], cells=6),
-        features=FEATURES,
         target=Target(name="gone", type="numeric", distribution=deciles)
         if task == "regression"
         else Target(name="gone"),
@@ -126,6 +130,7 @@ def publish_typed(repository: ModelRepository, task: Task = "classification") ->
         ),
         metrics={"test": quantity} if task == "regression" else template.metrics,
         lineage=template.lineage,
+        **{"features": FEATURES, **fields},
     )
     repository.activate("typed", repository.publish(manifest, data).version)
 
@@ -146,26 +151,29 @@ def as_text(value: Any) -> str:
     return "" if value is None else {True: "Yes", False: "No"}[value] if isinstance(value, bool) else str(value)
 
 
-def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
+def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", *NAMES, "gone"])
-    writer.writerows([["a", *map(as_text, row), "no"] for row in rows])
+    writer.writerow(["id", *names, "gone"])
+    writer.writerows([["a", *(as_text(row[name]) for name in names), "no"] for row in rows])
     return text.getvalue().encode()
 
 
-def _table(columns: Sequence[Sequence[Any]], *, dictionaries: bool = False) -> pa.Table:
-    age, plan, paid, since, total = columns
-    texts = {"plan": pa.array(plan, pa.string()), "since": pa.array(since, pa.string())}
+def _table(columns: Mapping[str, Sequence[Any]], *, dictionaries: bool) -> pa.Table:
+    kinds = {"plan": pa.string(), "since": pa.string(), "age": pa.float64(), "sum": pa.float64(), "paid": pa.bool_()}
+    table = pa.table({name: pa.array(columns[name], kind) for name, kind in kinds.items() if name in columns})
     if dictionaries:
-        texts = {name: column.dictionary_encode() for name, column in texts.items()}
-    numbers = {"age": pa.array(age, pa.float64()), "sum": pa.array(total, pa.float64())}
-    return pa.table({"gone": ["no"] * len(age), **numbers, "paid": pa.array(paid, pa.bool_()), **texts})
+        encoded = [each.dictionary_encode() if pa.types.is_string(each.type) else each for each in table.columns]
+        table = pa.table(dict(zip(table.column_names, encoded, strict=True)))
+    rows = max(map(len, columns.values()), default=1)
+    return table.append_column("gone", pa.array(["no"] * rows))
 
 
-def _oip(columns: Sequence[Sequence[Any]], schema: ModelSchema, *, binary: bool) -> Float32:
-    kinds, inputs, parts = ("FP64", "BYTES", "BOOL", "BYTES", "FP64"), [], []
-    for name, kind, values in zip(NAMES, kinds, columns, strict=True):
+def _oip(columns: Mapping[str, Sequence[Any]], schema: ModelSchema, *, binary: bool) -> Float32:
+    kinds = {"age": "FP64", "plan": "BYTES", "paid": "BOOL", "since": "BYTES", "sum": "FP64"}
+    inputs, parts = [], []
+    for name, values in columns.items():
+        kind = kinds[name]
         described: dict[str, Any] = {"name": name, "datatype": kind, "shape": [len(values)]}
         if binary and (kind == "FP64" or None not in values):
             parts.append(_binary(kind, values))
@@ -175,7 +183,7 @@ def _oip(columns: Sequence[Sequence[Any]], schema: ModelSchema, *, binary: bool)
         inputs.append(described)
     text = orjson.dumps({"inputs": inputs})
     reader = OipReader(InferBody(text + b"".join(parts), 0, len(text) if parts else None), 0)
-    reader.parse(len(columns[0]))
+    reader.parse(len(values))
     return reader.rows(schema)
 
 

@@ -73,7 +73,7 @@ def sensible(x: Float32) -> bool:
 
 
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
-@examples(150)
+@examples(50)
 @hypothesis.given(st.data())
 def test_a_stream_means_the_same_wherever_it_is_cut_or_is_refused(kind: str, data: st.DataObject) -> None:
     good = BODIES[kind](rows(data.draw(st.sampled_from([1, 3, 40])), 3), ["a", "b", "c"])
@@ -94,7 +94,7 @@ def read_json(body: bytes) -> Float32 | type[Exception]:
         return type(error)
 
 
-@examples(300)
+@examples(100)
 @hypothesis.given(st.data())
 def test_a_json_body_is_rows_or_refused(data: st.DataObject) -> None:
     good = BODIES[JSON](rows(3, 3), FEATURES)
@@ -104,7 +104,7 @@ def test_a_json_body_is_rows_or_refused(data: st.DataObject) -> None:
     assert found in REFUSALS if isinstance(found, type) else sensible(found)
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(st.data())
 def test_a_large_json_body_read_in_blocks_is_what_it_is_as_a_whole(data: st.DataObject) -> None:
     body = data.draw(damaged(BODIES[JSON](rows(700, 3), FEATURES)))
@@ -127,7 +127,7 @@ def read_tensors(body: InferBody) -> Float32 | type[Exception]:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@examples(100)
+@examples(35)
 @hypothesis.given(st.data())
 def test_an_inference_request_is_rows_or_refused(spelling: str, data: st.DataObject) -> None:
     good = SPELLINGS[spelling](rows(3, 3), FEATURES)
@@ -140,7 +140,7 @@ def test_an_inference_request_is_rows_or_refused(spelling: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("spell", [as_flat, as_nested], ids=["flat", "nested"])
-@examples(60)
+@examples(20)
 @hypothesis.given(st.data())
 def test_a_large_tensor_read_in_blocks_is_what_it_is_as_a_whole(spell: object, data: st.DataObject) -> None:
     assert callable(spell)
@@ -157,7 +157,7 @@ def test_a_large_tensor_read_in_blocks_is_what_it_is_as_a_whole(spell: object, d
     assert blocks.tobytes() == whole.tobytes()
 
 
-@examples(300)
+@examples(100)
 @hypothesis.given(st.data())
 def test_json_is_parsed_as_pythons_own_parser_does_or_refused(data: st.DataObject) -> None:
     good = b'{"a": [1, -2.5e3, "x\\u00e9", null, true, {"b": []}], "c": "\xc3\xa9"}'
@@ -186,7 +186,7 @@ def manifest() -> Manifest:
     return manifest_for(model, script(model))
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.data())
 def test_a_manifest_is_whole_or_refused(manifest: Manifest, data: st.DataObject) -> None:
     body = data.draw(damaged(manifest.to_json()) | st.binary(max_size=60))
@@ -206,7 +206,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.data())
 def test_a_key_file_holds_keys_or_is_refused(key_file: Path, data: st.DataObject) -> None:
     body = data.draw(damaged(key_file.read_bytes()) | st.binary(max_size=60))
@@ -228,7 +228,7 @@ headers = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=30
 )
 
 
-@examples(300)
+@examples(100)
 @hypothesis.given(st.lists(headers, max_size=3))
 def test_headers_mean_something_or_nothing(values: list[str]) -> None:
     named = ("prefer", "idempotency-key", "last-event-id", "content-length", "content-type")
@@ -246,7 +246,7 @@ def test_headers_mean_something_or_nothing(values: list[str]) -> None:
     assert key is None or (key.isascii() and key.isprintable() and " " not in key)
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(headers | st.integers().map(str))
 def test_a_timeout_is_milliseconds_or_refused(value: str) -> None:
     async def enter() -> None:
@@ -263,7 +263,7 @@ def test_a_timeout_is_milliseconds_or_refused(value: str) -> None:
 
 def test_so_much_was_tried(request: pytest.FixtureRequest, measured: Measured) -> None:
     """S-27; it is the last one here."""
-    tried = rounds(1, TIMES_LONGER) * (4 * 150 + 300 + 60 + 7 * 100 + 2 * 60 + 300 + 150 + 150 + 300 + 150)
+    tried = rounds(1, TIMES_LONGER) * (4 * 50 + 100 + 20 + 7 * 35 + 2 * 20 + 100 + 50 + 50 + 100 + 50)
     if not request.session.testsfailed:
         measured(
             "S-27", f"{tried:,} damaged or made-up inputs to {PARSERS} parsers: refused, or the same cut and whole"

@@ -24,9 +24,8 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(
-    "name", ["iris", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cancer", "blobs"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iris", "cancer", "blobs"])
 def test_ours_ends_at_the_tutorials_loss(name: str) -> None:
     outcome = beside_tutorial(name, 1, quietly)
 

@@ -13,6 +13,7 @@ from modelstore.overrides import SETTINGS, LearnerName, require_own_settings
 
 LARGEST = {
     "learner": "mlp",
+    "budget_s": 86_400,
     "hidden": [4096] * 8,
     "dropout": 0.999,
     "epochs": 100_000,
@@ -28,10 +29,16 @@ LARGEST = {
     "batch_norm": True,
     "l1": 100,
     "init": "xavier",
+    "image": {"height": 10_000, "width": 10_000, "channels": 10_000},
+    "filters": [1024] * 8,
+    "shift": 100,
+    "flip": True,
+    "noise": 100,
     "seed": 2**32 - 1,
 }
 SMALLEST = {
     "learner": "linear",
+    "budget_s": 1,
     "hidden": [],
     "dropout": 0,
     "epochs": 1,
@@ -47,6 +54,11 @@ SMALLEST = {
     "batch_norm": False,
     "l1": 0,
     "init": "torch",
+    "image": {"height": 1, "width": 1, "channels": 1},
+    "filters": [1],
+    "shift": 0,
+    "flip": False,
+    "noise": 0,
     "seed": 0,
 }
 
@@ -92,6 +104,11 @@ def test_bounds_themselves_are_allowed(values: dict[str, object]) -> None:
         ("l1", -0.1),
         ("l1", 101),
         ("init", "zeros"),
+        ("image", {"height": 8}),
+        ("image", {"height": 8, "width": 0}),
+        ("filters", []),
+        ("shift", -1),
+        ("noise", -0.1),
         ("seed", -1),
         ("seed", 2**32),
         ("learning_rate", 0.1),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from modelstore import ModelRepository
 from tests.training.samples import clouds, recipe, run, write_csv
@@ -13,6 +14,7 @@ from tests.training.samples import clouds, recipe, run, write_csv
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture(scope="session")

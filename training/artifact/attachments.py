@@ -26,14 +26,14 @@ def make_attachments(candidate: Candidate, recipe: Recipe, splits: Splits, repor
     """
     task, predict, target = evaluation_of(splits.test), candidate.predict, splits.target
     makers: dict[str, Callable[[], bytes]] = {
-        PREDICTIONS_FILE: lambda: task.predictions(predict, splits.test),
+        PREDICTIONS_FILE: lambda: task.predictions(predict, splits.test, candidate.decision),
         "history.jsonl": lambda: "".join(f"{to_line(metrics)}\n" for metrics in candidate.history).encode(),
         seen_rows.FILE: lambda: seen_rows.write_rows(splits.train),
-        "loss.png": lambda: plots.loss_curves(
-            candidate.history, f"{recipe.network}: loss while training", task.loss_unit
-        ),
-        **task.plots(predict, candidate.metrics["test"], splits.test, target, recipe),
+        **task.plots(predict, candidate.metrics["test"], splits.test, target, recipe, decision=candidate.decision),
     }
+    if candidate.history:  # a learner without epochs has no losses
+        title = f"{recipe.network}: loss while training"
+        makers["loss.png"] = lambda: plots.loss_curves(candidate.history, title, task.loss_unit)
     files = {}
     for name, make in makers.items():
         try:

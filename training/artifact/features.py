@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,10 @@ EPOCH = datetime.datetime(1970, 1, 1)
 Cells = npt.NDArray[np.float32]
 
 
-def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature, ...]:
+def describe_features(train: Dataset, units: Mapping[str, str], optional: Collection[str] = ()) -> tuple[Feature, ...]:
     """Return the type, the unit and the training-split statistics of each column's present values; std has ddof = 0.
+
+    Requests need not name the optional columns.
 
     Range and deciles are the shortest decimals that read back as the same float32: 4.3, not 4.300000190734863. A column
     without any value in the training rows has zeros, or the first day of 1970.
@@ -38,6 +40,7 @@ def describe_features(train: Dataset, units: Mapping[str, str]) -> tuple[Feature
     for column, cells in zip(train.columns, cells_of(train.columns), strict=True):
         present = train.x[~np.isnan(train.x[:, cells.start]), cells]  # (n, 1) or (n, 2)
         common = {"name": column.name, "unit": units.get(column.name, ""), "missing": len(train) - len(present)}
+        common["required"] = column.name not in optional
         if column.type == "numeric":
             spread = math.sqrt(variance[cells.start])
             common |= {"mean": float(mean[cells.start]), "std": spread, "reading": column.reading}

@@ -15,7 +15,7 @@ from training.artifact import torchscript
 from training.config.recipe import DataSource, parse_recipe
 from training.data.splits import load_splits
 from training.errors import DatasetError
-from training.learners.choice import learner_for
+from training.learners.calibrated import fit_calibrated
 from training.learners.protocol import Report
 
 
@@ -61,7 +61,7 @@ def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | Non
         report(Notice(level="warning", message=sentence))
     settings = recipe.training
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(train, validation, report)
+    fitted = fit_calibrated(settings, train, validation, report, way=splits.way)
     return differences(stored, fitted.module.state_dict())
 
 

@@ -25,6 +25,7 @@ from training.cli.options import (
     DataDir,
     DatasetsDir,
     DecimalText,
+    DecisionJson,
     DelimiterText,
     DialectJson,
     EncodingName,
@@ -95,6 +96,7 @@ def fit(
     skip_footer: SkipFooter = None,
     comment: CommentText = None,
     dialect: DialectJson = None,
+    decision: DecisionJson = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting such as hidden=32,16; repeatable."),
@@ -124,6 +126,7 @@ def fit(
         dialect=DialectTexts(
             dialect, delimiter, quote, decimal, encoding, header, skip_rows, skip_below, skip_footer, comment
         ),
+        decision=decision,
         assignments=assignments or (),
         overrides=overrides,
         seed=seed,

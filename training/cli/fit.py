@@ -28,7 +28,7 @@ from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.report import print_comparison, print_evaluation, split_title
-from training.config.options import DialectTexts, OptionTexts
+from training.config.options import DialectTexts, OptionTexts, read_decision
 from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
 from training.errors import MissingExtra, RecipeError, TrainingError
@@ -49,6 +49,7 @@ class FitRequest:
     features: str | None = None
     options: OptionTexts = field(default_factory=OptionTexts)
     dialect: DialectTexts = field(default_factory=DialectTexts)
+    decision: str | None = None
     assignments: Sequence[str] = ()
     overrides: str | None = None
     seed: int | None = None
@@ -161,12 +162,14 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
 def _recipe(request: FitRequest) -> Recipe:
     overrides = read_overrides(request.overrides, request.assignments, request.seed)
     options, dialect = _options(request), request.dialect.read()
+    decision = read_decision(sys.stdin.readline() if request.decision == "-" else request.decision)
     if request.data is None:
         told = request.target or request.features or options.to_dict() or dialect != Dialect()
         if told or request.model is None:
             expected = "the NAME of a recipe, or --data FILE --target COLUMN with its options"
             raise RecipeError("fit", "", expected, request.model)
-        return recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
+        known = recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
+        return known.with_decision(decision)
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
     features = read_names(sys.stdin.read() if request.features == "-" else request.features or "")
@@ -174,7 +177,7 @@ def _recipe(request: FitRequest) -> Recipe:
     made: Recipe = load_module("config.default_recipe").recipe_for_data(
         request.data, request.target, model=request.model, **said
     )
-    return made
+    return made.with_decision(decision)
 
 
 def _options(request: FitRequest) -> DataOptions:

@@ -55,7 +55,7 @@ def report_version(
         console.print("warning: the data files have changed since this version was trained", highlight=False)
     test = splits.test
     predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns_of(manifest.features))
-    print_evaluation(console, measure(predict, test, "test"), split_title(found, manifest))
+    print_evaluation(console, measure(predict, test, "test", manifest.decision), split_title(found, manifest))
     print_comparison(console, manifest)
 
 

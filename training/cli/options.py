@@ -47,6 +47,14 @@ MissingValues = Annotated[
 Options = Annotated[
     str | None, typer.Option(metavar="JSON", help="The five options above as one object; - reads a line of stdin.")
 ]
+DecisionJson = Annotated[
+    str | None,
+    typer.Option(
+        "--decision",
+        metavar="JSON",
+        help='How a class is chosen: {"threshold": 0.3}, {"costs": [[0, 1], [5, 0]]}, {"maximise": "f1"}.',
+    ),
+]
 DelimiterText = Annotated[
     str | None, typer.Option("--delimiter", metavar="TEXT", help="Between cells: , ; | or tab; default: detected.")
 ]

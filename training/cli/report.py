@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,7 @@ from modelstore import (
     AnyEvaluation,
     BrokenVersion,
     Evaluation,
+    Leader,
     Manifest,
     ModelRepository,
     ModelVersion,
@@ -28,9 +29,10 @@ MAX_EXAMPLES = 20
 
 
 def split_title(found: ModelVersion, manifest: Manifest) -> str:
-    """Return the title of a version's figures on its test split, with the unit of a regression's errors."""
+    """Return the title of a version's figures on its test split, with the unit of its errors or its decision."""
     unit = f", errors in {manifest.target.unit}" if manifest.target and manifest.target.unit else ""
-    return f"{found.name} version {found.version}, test split{unit}"
+    policy = f", labels by {manifest.decision.policy.replace('_', ' ')}" if manifest.decision else ""
+    return f"{found.name} version {found.version}, test split{unit}{policy}"
 
 
 def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) -> None:
@@ -38,17 +40,36 @@ def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) ->
     figures = ", ".join(f"{metric.name} {metric.text}" for metric in evaluation.figures)
     console.print(f"\n{title}: {figures}", highlight=False, soft_wrap=True)
     if isinstance(evaluation, Evaluation):
+        for sentence in _certainty(evaluation):
+            console.print(sentence, highlight=False, soft_wrap=True)
         console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
 
 def print_comparison(console: Console, manifest: Manifest) -> None:
-    """Print test metrics of the network and the baselines side by side."""
-    test = manifest.metrics["test"]
-    table = _table(f"beside it, on the same {test.rows} rows", "method", *(metric.name for metric in test.headline))
-    scores: dict[str, AnyEvaluation | AnyBaseline] = {f"{manifest.name} (this network)": test, **manifest.baselines}
-    for name, score in scores.items():
-        table.add_row(name, *(metric.text for metric in score.headline))
+    """Print the leader board or, of a version that has none, test metrics of the model and the baselines."""
+    test, board = manifest.metrics["test"], manifest.leaders
+    names = [metric.name for metric in test.headline]
+    if board is None:
+        table = _table(f"on the same {test.rows} test rows", "method", *names)
+        scores: dict[str, AnyEvaluation | AnyBaseline] = {"this model": test, **manifest.baselines}
+        for name, score in scores.items():
+            table.add_row(name, *(metric.text for metric in score.headline))
+        console.print(table, markup=False)
+        return
+    columns = (*names, "±", "weight", "trained, s", "a row, µs")
+    table = _table(f"on the same {board.rows} test rows, the best first", "method", *columns)
+    for leader in board.leaders:
+        table.add_row(*_leader_cells(leader))
     console.print(table, markup=False)
+    console.print(board.conclusion, highlight=False, soft_wrap=True, markup=False)
+
+
+def _leader_cells(leader: Leader) -> tuple[str, ...]:
+    name = "this model" if leader.role == "model" else leader.name
+    figures = (metric.text for metric in leader.figures.headline)
+    error = "" if leader.error is None else shown(leader.error)
+    weight = "" if leader.weight is None else f"{leader.weight:.2f}"
+    return name, *figures, error, weight, f"{leader.train_s:.1f}", f"{leader.row_us:,.0f}"
 
 
 def print_versions(console: Console, repository: ModelRepository) -> None:
@@ -139,6 +160,19 @@ def _column(test: AnyEvaluation | None) -> dict[str, str]:
     if test is None:
         return {}
     return {"rows": str(test.rows), **{metric.name: metric.text for metric in test.figures}}
+
+
+def _certainty(evaluation: Evaluation) -> Iterator[str]:
+    """Yield how far figures may be chance; old manifests do not say."""
+    if evaluation.intervals:
+        named = ((name.replace("_", " "), limits) for name, limits in evaluation.intervals.items())
+        yield "95 % intervals: " + ", ".join(f"{name} {shown(low)} to {shown(high)}" for name, (low, high) in named)
+    if evaluation.calibration_band:
+        error, most = evaluation.calibration_error, evaluation.calibration_band[1]
+        if error <= most:
+            yield f"calibration: cannot be told from a calibrated one, whose error is up to {shown(most)} by chance"
+        else:
+            yield f"calibration: the probabilities are off, as the error of a calibrated one is at most {shown(most)}"
 
 
 def _per_class(evaluation: Evaluation) -> Table:

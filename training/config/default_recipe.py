@@ -13,12 +13,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import DataOptions, Dialect, Overrides, check_name
-from modelstore.overrides import LearnerName
+from modelstore.overrides import DEFAULT_FILTERS, LearnerName
 from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
 from training.data.pieces import count_rows
 from training.errors import DatasetError
 
-LEARNER: LearnerName = "mlp"
+LEARNER: LearnerName = "auto"
 HIDDEN = (64, 32)
 LEARNING_RATE = 0.003
 
@@ -76,15 +76,15 @@ def recipe_for_data(
     if not path.is_file():
         raise DatasetError(path.name, f"no such file in {path.parent}")
     rows = count_rows(path, SIZES[-2].rows, dialect)
-    size = next(size for size in SIZES if rows <= size.rows)
     overrides = overrides or Overrides()
+    learner = overrides.learner_beside(LEARNER)
     try:
         made = Recipe(
             model=name,
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
-            data=_source(path, target, features, options=options, dialect=dialect, size=size),
+            data=_source(path, target, features, options=options, dialect=dialect, rows=rows),
             gate=GateRule(margin_errors=1.0),
-            training=_settings(size, overrides.learner_beside(LEARNER)),
+            training=_settings(rows, learner, overrides),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
@@ -98,23 +98,24 @@ def _source(
     *,
     options: DataOptions | None,
     dialect: Dialect | None,
-    size: _Size,
+    rows: float,
 ) -> DataSource:
     return DataSource(
         file=path.name,
         target=target,
         features=tuple(features),
         **dict(options or DataOptions()),
-        test_fraction=size.test_fraction,
+        test_fraction=_size(rows).test_fraction,
         assign="hash",
         dialect=dialect if dialect != Dialect() else None,
     )
 
 
-def _settings(size: _Size, learner: LearnerName) -> TrainingSettings:
-    if learner != "mlp":
-        return TrainingSettings(learner=learner)
+def network_settings(rows: float) -> TrainingSettings:
+    """Return the settings of an MLP for a table of this number of rows, seed 0."""
+    size = _size(rows)
     return TrainingSettings(
+        learner="mlp",
         hidden=HIDDEN,
         epochs=size.epochs,
         batch_size=size.batch_size,
@@ -124,6 +125,18 @@ def _settings(size: _Size, learner: LearnerName) -> TrainingSettings:
         patience=size.patience,
         validation_fraction=size.validation_fraction,
     )
+
+
+def _settings(rows: float, learner: LearnerName, overrides: Overrides) -> TrainingSettings:
+    """Return the settings of a learner for a table of this number of rows; those of images name their size at once."""
+    if learner not in ("mlp", "cnn"):
+        return TrainingSettings(learner=learner)
+    images = {"learner": learner, "image": overrides.image, "filters": overrides.filters or DEFAULT_FILTERS}
+    return TrainingSettings.model_validate({**dict(network_settings(rows)), **(images if learner == "cnn" else {})})
+
+
+def _size(rows: float) -> _Size:
+    return next(size for size in SIZES if rows <= size.rows)
 
 
 def name_for(path: Path) -> str:

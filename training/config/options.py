@@ -1,4 +1,4 @@
-"""Read the options of a table and the dialect of its file from the command line."""
+"""Read the options of a table, the dialect of its file and the decision from the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import ValidationError
 
-from modelstore import DataOptions, Dialect
+from modelstore import DataOptions, DecisionPolicy, Dialect
 from training.config.recipe import recipe_error
 from training.errors import RecipeError
 
@@ -85,6 +85,20 @@ class DialectTexts:
             return Dialect.model_validate_json(json.dumps(_object("--dialect", self.document) | single))
         except ValidationError as error:
             raise recipe_error("dialect", error, Dialect) from error
+
+
+def read_decision(document: str | None) -> DecisionPolicy | None:
+    """Return how a class is chosen, from a JSON object; None if there is none.
+
+    Raises:
+        RecipeError: naming the field, the expected and the actual value.
+    """
+    if document is None:
+        return None
+    try:
+        return DecisionPolicy.model_validate_json(json.dumps(_object("--decision", document)))
+    except ValidationError as error:
+        raise recipe_error("decision", error, DecisionPolicy) from error
 
 
 def _object(option: str, document: str | None) -> dict[str, object]:

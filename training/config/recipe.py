@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from modelstore import DataOptions, Dialect, Overrides, Task, wording
+from modelstore import DataOptions, DecisionPolicy, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
     DEFAULT_FILTERS,
     L1,
     Activation,
     BatchSize,
+    BudgetS,
     ClassWeights,
     Dropout,
     Epochs,
@@ -37,6 +38,7 @@ from modelstore.overrides import (
     Shift,
     ValidationFraction,
     WeightDecay,
+    require_held_out_rows,
     require_image,
     require_own_settings,
     require_validation_rows,
@@ -92,6 +94,8 @@ class DataSource(DataOptions):
             raise ValueError("classes with at least two different names, or none")
         if self.target in self.features or len(set(self.features)) != len(self.features):
             raise ValueError("features that differ from each other and from the target")
+        if self.target in self.optional:
+            raise ValueError("optional columns without the target, which no request needs")
         return self
 
 
@@ -102,6 +106,7 @@ class TrainingSettings(Record):
     """
 
     learner: LearnerName = "mlp"
+    budget_s: BudgetS | None = None
     hidden: Hidden = (64, 32)
     dropout: Dropout = 0.0
     epochs: Epochs = 100
@@ -160,6 +165,7 @@ class Recipe(Record):
         model: name under which the versions are published.
         network: display name of the network, for reports.
         report_every: epochs between reports of the test accuracy; 0 reports none.
+        decision: how a class is chosen, if it is not the most probable one.
     """
 
     model: ModelName
@@ -169,6 +175,16 @@ class Recipe(Record):
     data: DataSource
     training: TrainingSettings
     gate: GateRule = GateRule()
+    decision: DecisionPolicy | None = None
+
+    @model_validator(mode="after")
+    def _can_decide(self) -> Self:
+        settings, maximise = self.training, self.decision and self.decision.maximise
+        if self.decision and self.data.task == "regression":
+            raise ValueError("no decision beside task = regression, which has no classes")
+        if maximise:
+            require_held_out_rows(settings.learner, settings.validation_fraction)
+        return self
 
     @model_validator(mode="after")
     def _metric_is_of_its_task(self) -> Self:
@@ -195,7 +211,21 @@ class Recipe(Record):
             raise RecipeError("overrides", "", str(error), overrides.to_dict()) from error
         if self.data.task == "regression" and settings.class_weights != "none":
             raise RecipeError("overrides", "class_weights", "none beside task = regression", settings.class_weights)
-        return self.model_copy(update={"training": settings})
+        return self._changed("overrides", training=settings)
+
+    def with_decision(self, decision: DecisionPolicy | None) -> Recipe:
+        """Return this recipe with another decision, or itself if there is none.
+
+        Raises:
+            RecipeError: if it does not fit the recipe.
+        """
+        return self if decision is None else self._changed("decision", decision=decision)
+
+    def _changed(self, source: str, **fields: Record) -> Recipe:
+        try:
+            return Recipe.model_validate({**dict(self), **fields})
+        except ValidationError as error:
+            raise recipe_error(source, error, Recipe) from error
 
 
 def recipe_names(folder: Path) -> tuple[str, ...]:

@@ -140,8 +140,8 @@ class CsvFile:
             return piece
         last = lines[len(lines) - size :]
         shown = next(line.strip() for line in last if line.strip())
-        option = f"as skip_footer={dropped} does; 0 keeps them"
-        self._notes.append(f"at the end, {dropped} lines are no rows and left out ({shown:.{SHOWN}}), {option}")
+        what = f"at the end ({shown:.{SHOWN}})"
+        self._notes.append(f"{what}: no row, left out as skip_footer={dropped} does; 0 keeps it")
         return "".join(lines[: len(lines) - size]).encode()
 
     def blocks(self, as_text: Collection[int]) -> Iterator[Block]:

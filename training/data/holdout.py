@@ -118,13 +118,14 @@ class Grouped:
 
     def test(self, whole: Dataset, fraction: float) -> Sides:
         """Hold out groups by a hash of their value."""
-        return _first(position(self._groups(whole), TEST_KEY), fraction)
+        return _first(position(self.groups(whole), TEST_KEY), fraction)
 
     def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
         """Hold out groups of the training rows, with another key."""
-        return _first(position(self._groups(train), VALIDATION_KEY), fraction)
+        return _first(position(self.groups(train), VALIDATION_KEY), fraction)
 
-    def _groups(self, rows: Dataset) -> Marks:
+    def groups(self, rows: Dataset) -> Marks:
+        """Return a mark of each row, equal for the rows of one group, (N,)."""
         column = rows.columns[rows.features.index(self.column)]
         cells = rows.x[:, _cells(rows, self.column)]
         groups = np.zeros(len(rows), dtype=np.uint64)

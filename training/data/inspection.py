@@ -70,7 +70,7 @@ def print_inspection(console: Console, file: str, inspection: Inspection) -> Non
     if dialect := summary.dialect.describe():
         console.print(f"dialect: {dialect}", markup=False, highlight=False, soft_wrap=True)
     if summary.blank_lines:
-        console.print(f"{summary.blank_lines:,} blank lines were passed over", highlight=False)
+        console.print(f"blank lines passed over: {summary.blank_lines:,}", highlight=False)
     for warning in summary.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
 

@@ -55,7 +55,8 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
     first, notes = (_find_first(rows, width), []) if given.skip_rows is None else (0, [])
     cells, line, _ = rows[first]
     if first:
-        notes.append(f"lines 1 to {line - 1} are no rows and left out, as skip_rows={line - 1} does; 0 keeps them")
+        above, shown = "line 1" if line == 2 else f"lines 1 to {line - 1}", ", ".join(rows[0][0])
+        notes.append(f"{above} ({shown:.40}): no row, left out as skip_rows={line - 1} does; 0 keeps it")
     data = [row for row in rows[first + 1 : first + 1 + MANY_ROWS] if len(row[0]) == width]
     columns = [list(column) for column in zip(*(cells for cells, _, _ in data), strict=True)]
     second = _count_below(cells, rows[first + 1 :], columns)
@@ -74,8 +75,8 @@ def find_layout(rows: Sequence[Row], given: Dialect) -> Layout:
         return Layout(names, width, line, before, False, skip_rows, 0, notes=tuple(notes))
     below = given.skip_below if given.skip_below is not None else second
     if below:
-        shown = rows[first + 1][0] if len(rows) > first + 1 else []
-        notes.append(f"line {line + 1} ({', '.join(shown):.40}) is no row and left out, as skip_below={below} does")
+        under = ", ".join(rows[first + 1][0]) if len(rows) > first + 1 else ""
+        notes.append(f"line {line + 1} ({under:.40}): no row, left out as skip_below={below} does; 0 keeps it")
         columns = [column[below:] for column in columns]
     names, unnamed, more = name_columns(cells, width, columns, line)
     consumed = rows[min(first + below, len(rows) - 1)][2]
@@ -176,7 +177,8 @@ def name_columns(
     while kept > 1 and not names[kept - 1] and columns and not any(map(str.strip, _beyond(columns, kept - 1))):
         kept -= 1
     if kept < len(names) and any(names):
-        notes.append(f"{len(names) - kept} empty columns without a name, at the end of each line, are left out")
+        empty = f"{len(names) - kept} of {len(names)} columns"
+        notes.append(f"the ends of the lines, without a name or a cell, are left out: {empty}")
         names = names[:kept]
     if not any(names):
         return tuple(names), frozenset(), tuple(notes)

@@ -29,7 +29,8 @@ def find_suspicions(train: Dataset, test: Dataset, *, images: bool = False) -> I
     """Yield warnings about the columns and rows of a table; each begins with what follows the name of the file.
 
     Args:
-        train, test: the splits.
+        train: the training split.
+        test: the test split.
         images: whether the columns are pixels, of which some are always the same.
     """
     for name, flat in zip(train.features, constant_features(train), strict=True):

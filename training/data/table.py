@@ -238,6 +238,7 @@ class _Reading:
         """Record faults of the names that a person gave."""
         require_columns(faults, header, (*features, self._target))
         require_columns(faults, header, self._options.types, ", to which `types` gives a type")
+        require_columns(faults, header, self._options.optional, ", which `optional` names")
         if self._target in features:
             faults.add("the target cannot be a feature", column=self._target)
         if not features:

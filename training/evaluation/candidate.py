@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from modelstore import AnyBaseline, AnyEvaluation, EpochMetrics, Notice
+from modelstore import AnyBaseline, AnyEvaluation, Decision, EpochMetrics, LeaderBoard, Notice
+from modelstore.overrides import SETTINGS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.errors import DatasetError
 from training.evaluation import baselines
 from training.evaluation.gate import Skill
+from training.evaluation.leaders import Rival, make_board
 from training.evaluation.metrics import Floats, Split
-from training.evaluation.task import evaluation_of, mean_gain, pieces_of
+from training.evaluation.task import evaluation_of, mean_gain, measure, pieces_of
 from training.learners.mlp.diagnostics import find_problems, loss_of_guessing, require_learnt
 from training.learners.protocol import Fitted, Predict, Probe, Report, predictor
 
@@ -35,8 +37,11 @@ class Candidate:
         module: the model, in evaluation mode.
         predict: the model as a NumPy function.
         history: metrics of its epochs, first to last.
+        temperature: divisor of its logits, if there is one.
+        decision: how it chooses a class, if not the most probable one.
         metrics: evaluation on each split, by the name of the split.
         baselines: scores of simple models on the test rows, by name.
+        leaders: it beside its members and baselines on the same test rows.
         skill: how much it improves on the naive baseline on the test rows, with the standard error.
     """
 
@@ -45,11 +50,21 @@ class Candidate:
     history: tuple[EpochMetrics, ...]
     metrics: Mapping[str, AnyEvaluation]
     baselines: Mapping[str, AnyBaseline]
+    leaders: LeaderBoard
     skill: Skill
+    temperature: float | None = None
+    decision: Decision | None = None
 
 
 def measure_candidate(
-    fitted: Fitted, recipe: Recipe, splits: Splits, rows: Mapping[Split, Dataset], report: Report
+    fitted: Fitted,
+    recipe: Recipe,
+    splits: Splits,
+    rows: Mapping[Split, Dataset],
+    report: Report,
+    *,
+    train_s: float,
+    decision: Decision | None = None,
 ) -> Candidate:
     """Measure a trained model on every split, and report findings about its training.
 
@@ -59,6 +74,8 @@ def measure_candidate(
         splits: the training and the test split.
         rows: the rows of each split; those of the training split without the validation rows.
         report: receives notices and warnings.
+        train_s: seconds that the training took.
+        decision: how it chooses a class, if not the most probable one.
 
     Raises:
         DatasetError: if a row overflows the network.
@@ -70,18 +87,27 @@ def measure_candidate(
         sizes = f"{len(splits.train):,} training and {len(splits.test):,} test rows"
         report(Notice(message=f"measuring the network on {sizes}"))
     metrics: dict[str, AnyEvaluation] = {
-        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name) for name, part in rows.items()
+        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
+        for name, part in rows.items()
     }
     settings = recipe.training
-    require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if fitted.history else None)
-    for finding in find_problems(fitted.history, guessing, settings.patience):
+    has_rate = "lr" in SETTINGS[settings.learner]  # advice on settings that a learner lacks would be useless
+    require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if has_rate else None)
+    for finding in find_problems(fitted.history, guessing, settings.patience) if has_rate else ():
         report(Notice(level="warning", message=finding))
     fewer_rows = baselines.describe_sample(splits.train, splits.test)
     if fewer_rows:
         report(Notice(message=fewer_rows))
-    scores = baselines.score(splits.train, splits.test)
-    skill = Skill(*mean_gain(predict, baselines.fit_naive(splits.train), splits.test), scores[task.naive], task.naive)
-    return Candidate(fitted.module, predict, fitted.history, metrics, scores, skill)
+    simple = baselines.fit_all(splits.train)
+    model = Rival(recipe.model, "model", predict, train_s)
+    members = [Rival(part.name, "member", predictor(part.module), part.train_s, part.weight) for part in fitted.members]
+    board = make_board([model, *members, *simple.values()], splits.test, settings.learner, report)
+    scores = {leader.name: leader.figures for leader in board.leaders if leader.role == "baseline"}
+    naive = simple[task.naive].predict
+    scores[task.naive] = task.score(measure(naive, splits.test, "test"))  # on all rows, because the gate uses it
+    skill = Skill(*mean_gain(predict, naive, splits.test), scores[task.naive], task.naive)
+    found = fitted.temperature, decision
+    return Candidate(fitted.module, predict, fitted.history, metrics, scores, board, skill, *found)
 
 
 def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:

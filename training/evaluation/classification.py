@@ -16,14 +16,17 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
-from modelstore import AnyEvaluation, Baseline, Evaluation, Prediction, Target, write_predictions
+from modelstore import AnyEvaluation, Baseline, Decision, Evaluation, Prediction, Target, write_predictions
 from modelstore.predictions import MAX_ROWS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.errors import DatasetError
-from training.evaluation import metrics, plots
+from training.evaluation import metrics, plots, trust_plots
+from training.evaluation.decisions import labels
 from training.evaluation.metrics import NEIGHBOURS, Answers, Floats, Ints, Pieces, Split
 from training.learners.protocol import Predict, ProbedFigure
+
+MAX_DRAWN_ROWS = 100_000
 
 
 class Classification:
@@ -33,9 +36,11 @@ class Classification:
     probed: ProbedFigure = "test_accuracy"
     loss_unit = "nats"
 
-    def evaluate(self, pieces: Pieces, classes: tuple[str, ...], split: Split) -> Evaluation:
+    def evaluate(
+        self, pieces: Pieces, classes: tuple[str, ...], split: Split, decision: Decision | None = None
+    ) -> Evaluation:
         """Measure probabilities."""
-        return metrics.evaluate_chunks(pieces, classes, split)
+        return metrics.evaluate_chunks(pieces, classes, split, decision)
 
     def row_losses(self, answers: Answers, y: Ints) -> Floats:
         """Return the negative log likelihood of each row in nats."""
@@ -83,30 +88,45 @@ class Classification:
             raise DatasetError(file, f"expected at least {folds} training rows of each class for {folds} folds")
         yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(train.x, train.y)
 
-    def predictions(self, predict: Predict, test: Dataset) -> bytes:
-        """Return truth, prediction and its probability of the first test rows."""
-        return write_predictions(_predictions(predict, test))
+    def predictions(self, predict: Predict, test: Dataset, decision: Decision | None = None) -> bytes:
+        """Return truth, chosen class and its probability of the first test rows."""
+        return write_predictions(_predictions(predict, test, decision))
 
     def plots(
-        self, predict: Predict, measured: AnyEvaluation, test: Dataset, target: Target, recipe: Recipe
+        self,
+        predict: Predict,
+        measured: AnyEvaluation,
+        test: Dataset,
+        target: Target,
+        recipe: Recipe,
+        *,
+        decision: Decision | None = None,
     ) -> dict[str, Callable[[], bytes]]:
-        """Return the confusion matrix and, of two numbers, the decision boundary."""
+        """Return confusion matrix, reliability, the thresholds of two classes and the boundary of two numbers."""
         assert isinstance(measured, Evaluation)
         shown = f"{measured.rows} test rows"
+        some = test.rows(np.linspace(0, len(test) - 1, min(len(test), MAX_DRAWN_ROWS)).astype(np.int64))
         made: dict[str, Callable[[], bytes]] = {
-            "confusion.png": partial(plots.confusion_matrix, measured, f"{recipe.network}: {shown}")
+            "confusion.png": partial(plots.confusion_matrix, measured, f"{recipe.network}: {shown}"),
+            "reliability.png": lambda: trust_plots.reliability(predict(some.x), some.y, f"{recipe.network}: {shown}"),
         }
+        if len(test.classes) == 2 and len(np.unique(some.y)) == 2:
+            title = f"{recipe.network}: choosing a class, {shown}"
+            made["thresholds.png"] = lambda: trust_plots.thresholds(
+                predict(some.x)[:, 1], some.y, test.classes[1], title, decision
+            )
         if [column.type for column in test.columns] == ["numeric", "numeric"]:
             units = [recipe.data.units.get(name, "") for name in test.features]
-            title = f"{recipe.network}: decision boundary and {shown}"
-            made["boundary.png"] = partial(plots.decision_boundary, predict, test, units, title)
+            name = f"{recipe.network}: decision boundary and {shown}"
+            made["boundary.png"] = partial(plots.decision_boundary, predict, test, units, name, decision)
         return made
 
 
-def _predictions(predict: Predict, test: Dataset) -> Iterator[tuple[int, Prediction]]:
+def _predictions(predict: Predict, test: Dataset, decision: Decision | None) -> Iterator[tuple[int, Prediction]]:
     """Yield the line and the prediction of each test row, at most the first `MAX_ROWS`."""
     first = slice(MAX_ROWS)
     probabilities = predict(test.x[first])  # (N, K)
-    rows = zip(test.lines[first], test.y[first], probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
-    for line, truth, predicted, probability in rows:
+    chosen = labels(probabilities, decision)
+    likely = probabilities[np.arange(len(chosen)), chosen]
+    for line, truth, predicted, probability in zip(test.lines[first], test.y[first], chosen, likely, strict=True):
         yield int(line), Prediction(test.classes[truth], test.classes[predicted], float(probability))

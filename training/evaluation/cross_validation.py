@@ -12,7 +12,7 @@ from training.evaluation import baselines
 from training.evaluation.metrics import Floats
 from training.evaluation.scores import FoldScore
 from training.evaluation.task import evaluation_of
-from training.learners.choice import learner_for
+from training.learners.calibrated import fit_calibrated
 from training.learners.protocol import predictor
 
 FOLDS = 10
@@ -48,7 +48,7 @@ def methods(train: Dataset, seed: int) -> dict[str, Any]:
 def predict_unseen(settings: TrainingSettings, train: Dataset, unseen: Dataset) -> Floats:
     """Fit a model and return its answers for unseen rows: probabilities (N, K), or values (N, 1)."""
     fit_rows, validation = hold_out_validation(train, settings.validation_fraction, settings.seed)
-    fitted = learner_for(settings).fit(fit_rows, validation, report=lambda event: None)
+    fitted = fit_calibrated(settings, fit_rows, validation, report=lambda event: None)
     return predictor(fitted.module)(unseen.x)
 
 

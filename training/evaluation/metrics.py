@@ -5,16 +5,23 @@ It must not know any model. Rows are processed in chunks, so memory is bounded f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import ClassReport, Evaluation
+from modelstore import ClassReport, Decision, Evaluation
+from training.evaluation.calibration import bins_of, calibration_error, chance_limit
+from training.evaluation.decisions import labels
+from training.evaluation.ranking import ranking_of
+from training.evaluation.sampling import EvenRows
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
-CALIBRATION_BINS = 15
+MOST_SORTED = 1 << 21  # probabilities that are sorted, for calibration and order: those of evenly spread rows
+LEAST_SORTED_ROWS = 5000
+TWO_SIDED = 1.96  # standard errors on each side of a figure, for an interval of 95 %
 CHUNK_ROWS = 65_536
 NEIGHBOURS = 5  # of the baseline KNN
 
@@ -27,7 +34,9 @@ Pieces = Iterable[tuple[Answers, Any]]
 """Answers (n, ...) with their truths (n,), chunk by chunk."""
 
 
-def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Split) -> Evaluation:
+def evaluate(
+    probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Split, decision: Decision | None = None
+) -> Evaluation:
     """Measure probabilities against the truth.
 
     Args:
@@ -35,8 +44,10 @@ def evaluate(probabilities: Floats, y: Ints, classes: tuple[str, ...], split: Sp
         y: true class indices, shape (N,), 0 to K - 1.
         classes: K class names.
         split: name of the split.
+        decision: how classes are chosen for the confusion matrix and what is computed from it; by default the most
+            probable ones, on which accuracy and calibration depend always.
     """
-    return evaluate_chunks(((probabilities[part], y[part]) for part in chunks(len(y))), classes, split)
+    return evaluate_chunks(((probabilities[part], y[part]) for part in chunks(len(y))), classes, split, decision)
 
 
 def chunks(rows: int) -> Iterator[slice]:
@@ -45,28 +56,89 @@ def chunks(rows: int) -> Iterator[slice]:
         yield slice(start, start + CHUNK_ROWS)
 
 
-def evaluate_chunks(pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, ...], split: Split) -> Evaluation:
-    """Measure probabilities given in pieces, each (n, K) with its true classes (n,); otherwise as `evaluate`."""
-    rows, losses, distances, gaps = 0, 0.0, 0.0, np.zeros(CALIBRATION_BINS)
+def evaluate_chunks(
+    pieces: Iterable[tuple[Floats, Ints]], classes: tuple[str, ...], split: Split, decision: Decision | None = None
+) -> Evaluation:
+    """Measure probabilities given in pieces, each (n, K) with its true classes (n,); otherwise as `evaluate`.
+
+    Calibration and order of the probabilities are those of evenly spread rows, all of them if there are at most
+    2 million probabilities.
+    """
+    hits, losses, distances = Sums(), Sums(), Sums()
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    spread = EvenRows(max(LEAST_SORTED_ROWS, MOST_SORTED // len(classes)))
     for probabilities, y in pieces:
-        rows += len(y)
-        confusion += confusion_matrix(probabilities.argmax(axis=1), y, len(classes))
-        losses += float(row_losses(probabilities, y).sum())
-        distances += float(_squared_distances(probabilities, y).sum())
-        gaps += _calibration_gaps(probabilities, y)
-    reports = class_reports(confusion)
+        confusion += confusion_matrix(labels(probabilities, decision), y, len(classes))
+        hits.add(probabilities.argmax(axis=1) == y)
+        losses.add(row_losses(probabilities, y))
+        distances.add(_squared_distances(probabilities, y))
+        spread.add(np.column_stack((probabilities, y)))
+    some = spread.rows
+    bins = bins_of(some[:, :-1], truth := some[:, -1].astype(np.int64))
+    ranking, reports = ranking_of(some[:, :-1], truth), class_reports(confusion)
+    intervals = {"accuracy": wilson(hits.mean, hits.rows), "log_loss": losses.interval, "brier": distances.interval}
+    if ranking and ranking.standard_error:
+        intervals["roc_auc"] = interval(ranking.roc_auc, ranking.standard_error, most=1)
     return Evaluation(
         split=split,
-        rows=rows,
-        accuracy=float(confusion.trace() / rows),
+        rows=hits.rows,
+        accuracy=hits.mean,
         macro_f1=float(np.mean([report.f1 for report in reports])),
-        log_loss=losses / rows,
-        brier=distances / rows,
-        calibration_error=float(np.abs(gaps).sum() / rows),
+        log_loss=losses.mean,
+        brier=distances.mean,
+        calibration_error=calibration_error(bins),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         per_class=dict(zip(classes, reports, strict=True)),
+        calibration_band=(0.0, chance_limit(bins)),
+        roc_auc=ranking and ranking.roc_auc,
+        average_precision=ranking and ranking.average_precision,
+        intervals={name: limits for name, limits in intervals.items() if limits},
     )
+
+
+class Sums:
+    """Number, sum and sum of squares of the values of rows."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._total, self._squares = 0.0, 0.0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Add the values of some rows, (n,)."""
+        values = values.astype(np.float64)
+        self.rows += len(values)
+        self._total += float(values.sum())
+        self._squares += float(values @ values)
+
+    @property
+    def mean(self) -> float:
+        """Return the mean."""
+        return self._total / self.rows
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Return the interval of 95 % of the mean, not below 0; None for a single row."""
+        if self.rows < 2:
+            return None
+        variance = max(0.0, self._squares / self.rows - self.mean**2) * self.rows / (self.rows - 1)
+        return interval(self.mean, math.sqrt(variance / self.rows))
+
+
+def interval(value: float, standard_error: float, most: float = math.inf) -> tuple[float, float]:
+    """Return the interval of 95 % of a figure with this standard error, between 0 and `most`."""
+    reach = TWO_SIDED * standard_error
+    return max(0.0, value - reach), min(most, value + reach)
+
+
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """Return the interval of 95 % of a share of rows.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22, 1927; it is not empty for shares of 0 and 1.
+    """
+    weight = TWO_SIDED**2 / rows
+    middle = (share + weight / 2) / (1 + weight)
+    reach = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def confusion_matrix(predicted: Ints, y: Ints, classes: int) -> Ints:
@@ -107,26 +179,10 @@ def brier(probabilities: Floats, y: Ints) -> float:
     return float(_squared_distances(probabilities, y).mean())
 
 
-def calibration_error(probabilities: Floats, y: Ints) -> float:
-    """Return the expected calibration error: |accuracy - confidence| over 15 bins of equal width, weighted by rows.
-
-    Source: Guo, Pleiss, Sun & Weinberger, ICML 2017, equation 3; a bin includes its upper edge.
-    """
-    return float(np.abs(_calibration_gaps(probabilities, y)).sum() / len(y))
-
-
 def _squared_distances(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
     truth = np.eye(probabilities.shape[1])[y]  # (N, K)
     distances: npt.NDArray[np.float64] = ((probabilities - truth) ** 2).sum(axis=1)
     return distances  # (N,)
-
-
-def _calibration_gaps(probabilities: Floats, y: Ints) -> npt.NDArray[np.float64]:
-    """Return correctness (0 or 1) minus confidence, summed over the rows of each bin, shape (15,)."""
-    confidence = probabilities.max(axis=1).astype(np.float64)  # (N,)
-    right = probabilities.argmax(axis=1) == y  # (N,)
-    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
-    return np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS).astype(np.float64)
 
 
 def _ratio(part: int, whole: int) -> float:

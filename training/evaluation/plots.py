@@ -15,8 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from modelstore import EpochMetrics, Evaluation
+from modelstore import Decision, EpochMetrics, Evaluation
 from training.data.dataset import Dataset
+from training.evaluation.decisions import labels, threshold_of
 from training.learners.protocol import Predict
 
 DPI = 120
@@ -35,7 +36,7 @@ mpl.rcParams["text.parse_math"] = False  # names may hold `$`
 
 def loss_curves(history: Sequence[EpochMetrics], title: str, unit: str = "nats") -> bytes:
     """Draw the training and, if present, the validation loss over the epochs, on a logarithmic axis."""
-    figure, axes = _figure(title, "epoch", f"loss ({unit}, logarithmic)")
+    figure, axes = new_figure(title, "epoch", f"loss ({unit}, logarithmic)")
     epochs = [metrics.epoch for metrics in history]
     axes.plot(epochs, [metrics.train_loss for metrics in history], color=COLOURS[0], label="training")
     validation = {m.epoch: m.validation_loss for m in history if m.validation_loss is not None}
@@ -49,17 +50,17 @@ def loss_curves(history: Sequence[EpochMetrics], title: str, unit: str = "nats")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(which="both", alpha=0.25)
     axes.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
     """Draw counts by true and predicted class, shaded by the share of the true class."""
     counts = np.array(evaluation.confusion)  # (K, K)
-    figure, axes = _figure(title, "predicted class", "true class", scale=_scale(counts))
+    figure, axes = new_figure(title, "predicted class", "true class", scale=_scale(counts))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (K, K)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = list(evaluation.per_class)
-    shown = [_shorten(name, MAX_TICK) for name in names]
+    shown = [shorten(name, MAX_TICK) for name in names]
     axes.set_xticks(
         range(len(names)), shown, rotation=90 if len(names) > MANY_CLASSES else 30 if _longest(names) > 12 else 0
     )
@@ -70,10 +71,12 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize="large")
     figure.colorbar(image, label="share of the true class", shrink=0.85)
-    return _png(figure)
+    return to_png(figure)
 
 
-def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], title: str) -> bytes:
+def decision_boundary(
+    predict: Predict, rows: Dataset, units: Sequence[str], title: str, decision: Decision | None = None
+) -> bytes:
     """Draw the predicted class over the plane of two features, with the rows of one split on it.
 
     Args:
@@ -81,10 +84,11 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
         rows: rows of the split to show, of two numbers; a row with a gap is not shown.
         units: units of the two features, empty for pure numbers.
         title: title, which names the split.
+        decision: how the class is chosen, if it is not the most probable one.
     """
-    labels = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
-    figure, axes = _figure(title, labels[0], labels[1])
-    _shade(axes, predict, rows.x, len(rows.classes))
+    names = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
+    figure, axes = new_figure(title, names[0], names[1])
+    _shade(axes, predict, rows.x, len(rows.classes), decision)
     shown = rows.rows(_spread(len(rows)))
     for number in range(len(rows.classes)):
         points = shown.x[shown.y == number].astype(np.float64)  # matplotlib computes in the type of its input
@@ -92,29 +96,29 @@ def decision_boundary(predict: Predict, rows: Dataset, units: Sequence[str], tit
         axes.scatter(points[:, 0], points[:, 1], s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.6)
     legend = axes.legend(axes.collections[-len(rows.classes) :], map(str, range(len(rows.classes))), framealpha=0.9)
     for text, name in zip(legend.get_texts(), rows.classes, strict=True):
-        text.set_text(_shorten(name, MAX_TICK))  # set later: legend() omits labels that begin with an underscore
-    return _png(figure)
+        text.set_text(shorten(name, MAX_TICK))  # set later: legend() omits labels that begin with an underscore
+    return to_png(figure)
 
 
 def predicted_values(predict: Predict, rows: Dataset, target: str, title: str) -> bytes:
     """Draw the predicted against the true values of at most 5,000 rows, and the line on which they are equal."""
     truth, predicted = _values(predict, rows)
-    figure, axes = _figure(title, f"true {target}", f"predicted {target}")
+    figure, axes = new_figure(title, f"true {target}", f"predicted {target}")
     axes.scatter(truth, predicted, s=14, c=COLOURS[0], alpha=0.6, edgecolors="none")
     middle = float(np.median(truth))
     axes.axline((middle, middle), slope=1, color="black", linewidth=1.2)
     axes.grid(alpha=0.25)
-    return _png(figure)
+    return to_png(figure)
 
 
 def residuals(predict: Predict, rows: Dataset, target: str, title: str) -> bytes:
     """Draw true minus predicted values over the predicted ones, of at most 5,000 rows."""
     truth, predicted = _values(predict, rows)
-    figure, axes = _figure(title, f"predicted {target}", f"residual: true - predicted {target}")
+    figure, axes = new_figure(title, f"predicted {target}", f"residual: true - predicted {target}")
     axes.scatter(predicted, truth - predicted, s=14, c=COLOURS[1], alpha=0.6, edgecolors="none")
     axes.axhline(0, color="black", linewidth=1.2)
     axes.grid(alpha=0.25)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _values(predict: Predict, rows: Dataset) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -127,17 +131,20 @@ def _spread(rows: int) -> npt.NDArray[np.int64]:
     return np.linspace(0, rows - 1, min(rows, MAX_POINTS)).astype(np.int64)
 
 
-def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int) -> None:
-    """Shade the region of each predicted class; for two classes, also draw the line of equal probability."""
+def _shade(
+    axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], classes: int, decision: Decision | None
+) -> None:
+    """Shade the region of each chosen class; for two classes, also draw the line between them."""
     low, high = np.nanmin(x, axis=0).astype(np.float64), np.nanmax(x, axis=0).astype(np.float64)
     space = 0.06 * (high - low + np.finfo(np.float32).eps)
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
     grid = np.stack(np.meshgrid(first, second), axis=-1).clip(-LARGEST, LARGEST)  # (GRID, GRID, 2)
-    answers = predict(grid.reshape(-1, 2)).reshape(GRID_POINTS, GRID_POINTS, classes)
-    probabilities = np.nan_to_num(answers, nan=1 / classes)  # far from the rows, a network may overflow
+    answers = np.nan_to_num(predict(grid.reshape(-1, 2)), nan=1 / classes)  # far from the rows, a network may overflow
+    winner = labels(answers, decision).reshape(GRID_POINTS, GRID_POINTS)
+    probabilities = answers.reshape(GRID_POINTS, GRID_POINTS, classes)
     palette = ListedColormap([COLOURS[number % len(COLOURS)] for number in range(classes)])
     extent = (first[0], first[-1], second[0], second[-1])
-    winner, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
+    confidence = probabilities.max(axis=-1)
     strength = (0.1 + 0.35 * (confidence - 1 / classes) / (1 - 1 / classes)).clip(0, 1)
     axes.imshow(
         winner,
@@ -151,7 +158,9 @@ def _shade(axes: Axes, predict: Predict, x: npt.NDArray[np.floating[Any]], class
         interpolation="nearest",
     )
     if classes == 2:
-        axes.contour(first, second, probabilities[..., 1], levels=[0.5], colors="black", linewidths=1.2)
+        line, likely = threshold_of(decision), probabilities[..., 1]
+        if line is not None and likely.min() < line < likely.max():
+            axes.contour(first, second, likely, levels=[line], colors="black", linewidths=1.2)
 
 
 def _scale(counts: npt.NDArray[np.int64]) -> float:
@@ -163,18 +172,21 @@ def _longest(names: Sequence[str]) -> int:
     return max(map(len, names))
 
 
-def _shorten(name: str, most: int = MAX_NAME) -> str:
+def shorten(name: str, most: int = MAX_NAME) -> str:
+    """Return a name in one line of at most `most` characters."""
     text = " ".join(name.split()) or name  # line feeds would take space from the plot
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _figure(title: str, x_label: str, y_label: str, *, scale: float = 1.0) -> tuple[Figure, Axes]:
+def new_figure(title: str, x_label: str, y_label: str, *, scale: float = 1.0) -> tuple[Figure, Axes]:
+    """Return a figure of 768 x 576 pixels, times `scale`, with one pair of axes."""
     figure = Figure(figsize=(6.4 * scale, 4.8 * scale), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel=_shorten(x_label), ylabel=_shorten(y_label))
+    axes = figure.add_subplot(title=title, xlabel=shorten(x_label), ylabel=shorten(y_label))
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # names may be in any script

@@ -18,7 +18,15 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from modelstore import AnyEvaluation, RegressionBaseline, RegressionEvaluation, Target, ValuePrediction, write_values
+from modelstore import (
+    AnyEvaluation,
+    Decision,
+    RegressionBaseline,
+    RegressionEvaluation,
+    Target,
+    ValuePrediction,
+    write_values,
+)
 from modelstore.predictions import MAX_ROWS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
@@ -35,8 +43,10 @@ class Regression:
     probed: ProbedFigure = "test_rmse"
     loss_unit = "squared error in variances of the target"
 
-    def evaluate(self, pieces: Pieces, classes: tuple[str, ...], split: Split) -> RegressionEvaluation:
-        """Measure values; `classes` is empty."""
+    def evaluate(
+        self, pieces: Pieces, classes: tuple[str, ...], split: Split, decision: Decision | None = None
+    ) -> RegressionEvaluation:
+        """Measure values; `classes` is empty, and there is no decision."""
         errors, truths = zip(*((_errors(answers, y), y) for answers, y in pieces), strict=True)
         return evaluate_errors(np.concatenate(errors), np.concatenate(truths), split)
 
@@ -82,7 +92,7 @@ class Regression:
             raise DatasetError(file, f"expected at least {folds} training rows for {folds} folds")
         yield from KFold(folds, shuffle=True, random_state=seed).split(train.x)
 
-    def predictions(self, predict: Predict, test: Dataset) -> bytes:
+    def predictions(self, predict: Predict, test: Dataset, decision: Decision | None = None) -> bytes:
         """Return truth and prediction of the first test rows."""
         first = slice(MAX_ROWS)
         rows = zip(
@@ -91,7 +101,14 @@ class Regression:
         return write_values((line, ValuePrediction(truth, predicted)) for line, truth, predicted in rows)
 
     def plots(
-        self, predict: Predict, measured: AnyEvaluation, test: Dataset, target: Target, recipe: Recipe
+        self,
+        predict: Predict,
+        measured: AnyEvaluation,
+        test: Dataset,
+        target: Target,
+        recipe: Recipe,
+        *,
+        decision: Decision | None = None,
     ) -> dict[str, Callable[[], bytes]]:
         """Return predicted against true values, and the residuals over the predicted ones."""
         name = f"{target.name} [{target.unit}]" if target.unit else target.name

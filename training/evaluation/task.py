@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from modelstore import AnyBaseline, AnyEvaluation, Target, Task
+from modelstore import AnyBaseline, AnyEvaluation, Decision, Target, Task
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.evaluation.classification import Classification
@@ -33,8 +33,10 @@ class TaskEvaluation(Protocol):
     probed: ProbedFigure
     loss_unit: str
 
-    def evaluate(self, pieces: Pieces, classes: tuple[str, ...], split: Split) -> AnyEvaluation:
-        """Measure answers, given in pieces with their truths."""
+    def evaluate(
+        self, pieces: Pieces, classes: tuple[str, ...], split: Split, decision: Decision | None = None
+    ) -> AnyEvaluation:
+        """Measure answers, given in pieces with their truths; `decision` says how classes are chosen."""
         ...
 
     def row_losses(self, answers: Answers, y: Any) -> Floats:
@@ -69,12 +71,19 @@ class TaskEvaluation(Protocol):
         """Yield positions of the remaining and the held-out rows of each fold."""
         ...
 
-    def predictions(self, predict: Predict, test: Dataset) -> bytes:
+    def predictions(self, predict: Predict, test: Dataset, decision: Decision | None = None) -> bytes:
         """Return the content of `test_predictions.csv`."""
         ...
 
     def plots(
-        self, predict: Predict, measured: AnyEvaluation, test: Dataset, target: Target, recipe: Recipe
+        self,
+        predict: Predict,
+        measured: AnyEvaluation,
+        test: Dataset,
+        target: Target,
+        recipe: Recipe,
+        *,
+        decision: Decision | None = None,
     ) -> Mapping[str, Callable[[], bytes]]:
         """Return functions that draw the pictures of a version, by file name."""
         ...
@@ -88,9 +97,11 @@ def evaluation_of(rows: Dataset) -> TaskEvaluation:
     return _EVALUATIONS[rows.task]
 
 
-def measure(predict: Callable[[Any], Floats], rows: Dataset, split: Split) -> AnyEvaluation:
+def measure(
+    predict: Callable[[Any], Floats], rows: Dataset, split: Split, decision: Decision | None = None
+) -> AnyEvaluation:
     """Measure a model on rows, chunk by chunk."""
-    return evaluation_of(rows).evaluate(pieces_of(predict, rows), rows.classes, split)
+    return evaluation_of(rows).evaluate(pieces_of(predict, rows), rows.classes, split, decision)
 
 
 def pieces_of(predict: Callable[[Any], Floats], rows: Dataset) -> Iterator[tuple[Floats, Any]]:

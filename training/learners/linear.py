@@ -1,4 +1,4 @@
-"""Logistic or ridge regression on the encoded rows, with the penalty chosen by cross-validation.
+"""Logistic or ridge regression on the encoded rows, with the penalty chosen on held-out rows.
 
 It must not know the training loop of the networks.
 """
@@ -14,6 +14,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error
+from torch import nn
 
 from modelstore import Notice
 from training.config.recipe import TrainingSettings
@@ -23,33 +24,63 @@ from training.learners.folds import folds_of
 from training.learners.mlp.network import MLP, Classifier, Regressor
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
 from training.preprocessing.encoder import fit_encoder
-from training.preprocessing.scaler import StandardScaler, fit_scaler
+from training.preprocessing.scaler import fit_scaler
 
 PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001)  # of the squared coefficients of standardised inputs, strong to weak
 ITERATIONS = 200
 
 
 class LinearLearner:
-    """Fits one linear layer; see `Learner`. Validation rows are not used."""
+    """Fits one linear layer; see `FoldLearner`. The penalty is chosen on validation rows, or without them by folds."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         self._seed = settings.seed
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit encoder and layer; see `Learner.fit`."""
-        encoder = fit_encoder(train)
-        x = predictor(encoder)(train.x).astype(np.float64)  # (N, E)
-        target = None if train.classes else fit_scaler(train.y[:, None])
-        y = train.y if target is None else (train.y - float(target.mean)) / float(target.scale)
-        folds = folds_of(train, self._seed)
-        answers = [_cross_fit(x, y, len(train.classes), folds, penalty) for penalty in PENALTIES]
-        losses = [_loss(found, y, len(train.classes)) for found in answers]
+        if validation is None:
+            return self.fit_folds(train, folds_of(train, self._seed), report)
+        inputs = _Inputs(train)
+        x, y = inputs.of(validation), inputs.target_of(validation)
+        models = [_fit(inputs.x, inputs.y, inputs.classes, penalty) for penalty in PENALTIES]
+        losses = [_loss(_answers(model, x, inputs.classes), y, inputs.classes) for model in models]
+        best = int(np.argmin(losses))
+        report(Notice(message=f"linear: penalty {PENALTIES[best]:g} of {len(PENALTIES)}, by the validation rows"))
+        return Fitted(inputs.module(models[best]))
+
+    def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
+        """Choose the penalty by these folds and fit one layer with it to all rows; see `FoldLearner.fit_folds`."""
+        inputs = _Inputs(train)
+        answers = [_cross_fit(inputs, folds, penalty) for penalty in PENALTIES]
+        losses = [_loss(found, inputs.y, inputs.classes) for found in answers]
         best = int(np.argmin(losses))
         report(Notice(message=f"linear: penalty {PENALTIES[best]:g} of {len(PENALTIES)}, by {len(folds)} folds"))
-        net = _layer(_fit(x, y, len(train.classes), PENALTIES[best]), x.shape[1], len(train.classes))
-        held_out = HeldOut(_in_units(answers[best], target), train.y)
-        module = Classifier(encoder, net) if target is None else Regressor(encoder, net, target)
-        return Fitted(module.eval(), held_out=held_out)
+        module = inputs.module(_fit(inputs.x, inputs.y, inputs.classes, PENALTIES[best]))
+        return Fitted(module, held_out=HeldOut(inputs.in_units(answers[best]), train.y))
+
+
+class _Inputs:
+    """The encoded rows, (N, E), their classes or standardised values, (N,), and what makes a module of a model."""
+
+    def __init__(self, train: Dataset) -> None:
+        self.classes = len(train.classes)
+        self._encoder = fit_encoder(train)
+        self._target = None if train.classes else fit_scaler(train.y[:, None])
+        self.x, self.y = self.of(train), self.target_of(train)
+
+    def of(self, rows: Dataset) -> Floats:
+        return predictor(self._encoder)(rows.x).astype(np.float64)
+
+    def target_of(self, rows: Dataset) -> Any:
+        return rows.y if self._target is None else (rows.y - float(self._target.mean)) / float(self._target.scale)
+
+    def in_units(self, answers: Floats) -> Floats:
+        return answers if self._target is None else answers * float(self._target.scale) + float(self._target.mean)
+
+    def module(self, model: Any) -> nn.Module:
+        net = _layer(model, self.x.shape[1], self.classes)
+        module = Classifier(self._encoder, net) if self._target is None else Regressor(self._encoder, net, self._target)
+        return module.eval()
 
 
 def _fit(x: Floats, y: Any, classes: int, penalty: float) -> Any:
@@ -60,16 +91,23 @@ def _fit(x: Floats, y: Any, classes: int, penalty: float) -> Any:
         return LogisticRegression(C=1 / penalty, max_iter=ITERATIONS).fit(x, y)
 
 
-def _cross_fit(x: Floats, y: Any, classes: int, folds: Sequence[Ints], penalty: float) -> Floats:
-    """Return answers for each row by a model that was fitted to the other folds: (N, K), or standardised (N, 1)."""
+def _answers(model: Any, x: Floats, classes: int) -> Floats:
+    """Return probabilities (N, K), 0 for a class without training rows, or standardised values (N, 1)."""
     answers = np.zeros((len(x), max(1, classes)))
+    if classes:
+        answers[:, model.classes_] = model.predict_proba(x)
+    else:
+        answers[:, 0] = model.predict(x)
+    return answers
+
+
+def _cross_fit(inputs: _Inputs, folds: Sequence[Ints], penalty: float) -> Floats:
+    """Return answers for each row by a model that was fitted to the other folds: (N, K), or standardised (N, 1)."""
+    answers = np.zeros((len(inputs.x), max(1, inputs.classes)))
     for held_out in folds:
-        rest = np.setdiff1d(np.arange(len(x)), held_out)
-        model = _fit(x[rest], y[rest], classes, penalty)
-        if classes:
-            answers[held_out[:, None], model.classes_] = model.predict_proba(x[held_out])
-        else:
-            answers[held_out, 0] = model.predict(x[held_out])
+        rest = np.setdiff1d(np.arange(len(inputs.x)), held_out)
+        model = _fit(inputs.x[rest], inputs.y[rest], inputs.classes, penalty)
+        answers[held_out] = _answers(model, inputs.x[held_out], inputs.classes)
     return answers
 
 
@@ -85,7 +123,3 @@ def _layer(model: Any, inputs: int, classes: int) -> MLP:
     weight, bias = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
     net.layers[0].load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
     return net.requires_grad_(requires_grad=False)
-
-
-def _in_units(answers: Floats, target: StandardScaler | None) -> Floats:
-    return answers if target is None else answers * float(target.scale) + float(target.mean)

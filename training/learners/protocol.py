@@ -5,7 +5,7 @@ It must not know any learner.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ from torch import nn
 from modelstore import EpochMetrics, Notice
 from training.data.dataset import Dataset
 
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 8_192  # five networks of 256 units take 42 MB for the activations of a layer
 CHUNK_CELLS = 1 << 20  # the activations of a network for images are some hundred times as large
 
 Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
@@ -52,6 +52,23 @@ class HeldOut(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Member:
+    """A model that a learner has tried as a part of its own.
+
+    Attributes:
+        name: name of its learner.
+        module: as `Fitted.module`.
+        weight: its share of the answer, 0 to 1.
+        train_s: seconds that its training took.
+    """
+
+    name: str
+    module: nn.Module
+    weight: float
+    train_s: float
+
+
+@dataclass(frozen=True)
 class Fitted:
     """The result of a learner.
 
@@ -61,11 +78,15 @@ class Fitted:
         history: metrics of the epochs, first to last; empty for a learner without epochs.
         held_out: answers by models of the same settings for rows that these were not fitted to, from
             cross-validation; None if the learner has none, where the validation rows are those.
+        members: the models that were tried as parts of this one, also those of weight 0; empty if it has no parts.
+        temperature: divisor of the logits inside the module, if it has one.
     """
 
     module: nn.Module
     history: tuple[EpochMetrics, ...] = ()
     held_out: HeldOut | None = None
+    members: tuple[Member, ...] = ()
+    temperature: float | None = None
 
 
 class Learner(Protocol):
@@ -79,6 +100,27 @@ class Learner(Protocol):
             validation: rows for early stopping.
             report: receives the events, in a long training one every few seconds.
             probe: additional report of a learner with epochs.
+
+        Raises:
+            Diverged: if a loss is not finite or beyond all bounds.
+        """
+        ...
+
+
+class FoldLearner(Learner, Protocol):
+    """A learner that can also fit one model for each fold, averaged in one module."""
+
+    def fit_folds(self, train: Dataset, folds: Sequence[npt.NDArray[np.int64]], report: Report) -> Fitted:
+        """Fit models without the rows of each fold, and return them as one module.
+
+        Args:
+            train: raw rows with their targets, N.
+            folds: positions of the held-out rows of each fold; every row is in exactly one.
+            report: receives the events.
+
+        Returns:
+            The module, and in `held_out` an answer for each of the N rows, in their order, by a model that was not
+            fitted to it.
 
         Raises:
             Diverged: if a loss is not finite or beyond all bounds.

@@ -78,12 +78,12 @@ async def _read(request: Request) -> InferBody:
     return InferBody(data, start, json_bytes)
 
 
-def _is_strict(given: str | None) -> bool:
+def _is_strict(given: str | None) -> bool | None:
     """Read the query parameter `strict`; unknown parameters are ignored, as by other servers of the protocol."""
     if given not in (None, "true", "false"):
         problem = "must be true or false"
         raise InvalidInput(f"strict: {problem}", (Problem(None, "strict", problem),))
-    return given == "true"
+    return None if given is None else given == "true"
 
 
 def _json_bytes(header: str | None) -> int | None:

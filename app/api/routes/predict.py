@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.api.accept import choose_type
@@ -15,7 +15,9 @@ from app.api.errors import UnsupportedContentType
 from app.api.faults import invalid_input
 from app.api.parameters import ModelPath, VersionPath
 from app.api.responses import BlocksResponse, PartsResponse
-from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body
+from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body, without_null
+from app.errors import InvalidInput, Problem
+from app.inference.choice import Override
 from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.json import CONTENT_TYPE as JSON
@@ -36,14 +38,32 @@ class PredictQuery(BaseModel, extra="forbid"):
     Attributes:
         layout: layout of a JSON response: one object per row, or columns, which are much smaller.
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
-        strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning.
+        strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning; by
+            default as the version says.
+        decision: `argmax` answers the most probable class, whatever the decision of the version.
+        threshold: answer the second of two classes from this probability on, in place of the version's decision.
         on_error: for bodies in streaming formats: end the response at a bad row, or put its error in its place.
     """
 
     layout: Literal["rows", "columns"] = "rows"
     ignore_extra: bool = False
     on_error: Literal["fail", "skip"] = "fail"
-    strict: bool = False
+    strict: Annotated[bool | None, Field(json_schema_extra=without_null)] = None
+    decision: Annotated[Literal["argmax"] | None, Field(json_schema_extra=without_null)] = None
+    threshold: Annotated[float | None, Field(gt=0, lt=1, json_schema_extra=without_null)] = None
+
+    def override(self) -> Override | None:
+        """Return the decision that the request wants in place of the version's own.
+
+        Raises:
+            InvalidInput: if it wants two.
+        """
+        if self.threshold is None:
+            return Override() if self.decision else None
+        if self.decision:
+            problem = "is said twice, by decision and threshold; say one of them"
+            raise InvalidInput(f"decision: {problem}", (Problem(None, "decision", problem),))
+        return Override(self.threshold)
 
 
 class Negotiation:
@@ -76,14 +96,17 @@ class Negotiation:
         given = media_type(request.headers.get("content-type"))
         if given == JSON or given in formats.TEXT:
             require_utf8(request.headers.get("content-type"))
-        options = BulkOptions(query.ignore_extra, query.on_error == "skip", query.strict)
+        override = query.override()
+        options = BulkOptions(query.ignore_extra, query.on_error == "skip", query.strict, override)
         own = csv.CONTENT_TYPE if given == csv.TAB_SEPARATED else given if given in self._writers else JSON
         answered = choose_type(request.headers.get("accept"), (own, JSON, *self._writers))
         writer = self._writers[answered]
         if given == JSON:
             columns = query.layout == "columns" and answered == JSON
             make_writer = columns_writer if columns else lambda schema: writer(schema, BulkOptions())
-            reader = JsonReader(await request.body(), ignore_extra=query.ignore_extra, strict=query.strict)
+            reader = JsonReader(
+                await request.body(), ignore_extra=query.ignore_extra, strict=query.strict, override=override
+            )
             _, parts = await self._pipeline.answer_document(reader, name, version, make_writer)
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:

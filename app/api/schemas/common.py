@@ -145,7 +145,7 @@ COMPONENTS: Document = {
     "Warning": {
         "type": "object",
         "description": "a value that is outside the training range, `missing` though no training row lacked it, or "
-        "`unseen` in training; the row still has a prediction",
+        "`unseen`: not among the categories, as it was in no training row or in few; the row still has a prediction",
         "required": ["row", "feature", "value"],
         "properties": {
             "row": {"type": "integer"},
@@ -161,6 +161,7 @@ COMPONENTS: Document = {
             "label": {"type": "string"},
             "probability": {"type": "number", "minimum": 0, "maximum": 1},
             "probabilities": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
+            "decision": {"type": "string", "description": "what chose the label, if it is not the most probable class"},
         },
     },
     "PredictAnswer": {

@@ -14,9 +14,11 @@ from app.api.schemas.common import without_null
 from modelstore import (
     AnyBaseline,
     AnyEvaluation,
+    Decision,
     Dialect,
     Feature,
     GateReport,
+    LeaderBoard,
     LeftOut,
     Lineage,
     Manifest,
@@ -75,7 +77,11 @@ class ModelInfo(BaseModel):
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
+        strict: whether rows with unusual values are refused, unless a request says otherwise.
         dialects: how each file of its training is written, by file name.
+        leaders: the serving version beside its members and baselines on the same test rows.
+        decision: how the label is chosen, if it is not the most probable class.
+        temperature: divisor of the logits inside the model, if it was calibrated.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -94,8 +100,12 @@ class ModelInfo(BaseModel):
     features: tuple[Feature, ...]
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
+    strict: bool
     dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
+    leaders: LeaderBoard | None
+    decision: Decision | None
+    temperature: float | None
     warnings: tuple[str, ...]
     example: Example | None
 
@@ -118,8 +128,12 @@ class VersionInfo(BaseModel):
     features: tuple[Feature, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_values: MissingValues = ()
+    strict: bool = False
     metrics: dict[str, AnyEvaluation] = {}
     baselines: dict[str, AnyBaseline] = {}
+    leaders: LeaderBoard | None = None
+    decision: Decision | None = None
+    temperature: float | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage | None = None
@@ -134,6 +148,9 @@ class Figures(BaseModel):
     log_loss: float
     brier: float
     calibration_error: float
+    calibration_band: tuple[float, float] | None = None
+    roc_auc: float | None = None
+    average_precision: float | None = None
 
 
 class ValueFigures(BaseModel):

@@ -9,7 +9,18 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
-from modelstore import ColumnType, Dialect, EpochMetrics, GateReport, LeftOut, Notice, Overrides, Task
+from modelstore import (
+    ColumnType,
+    DecisionPolicy,
+    Dialect,
+    EpochMetrics,
+    GateReport,
+    LeaderBoard,
+    LeftOut,
+    Notice,
+    Overrides,
+    Task,
+)
 from modelstore.data_options import RareClasses, Split
 from modelstore.evaluation import AnyEvaluation
 from modelstore.records import ModelName
@@ -37,7 +48,8 @@ class JobBrief(BaseModel):
         detail: one sentence about the outcome.
         queue_position: position in the queue; 1 is next; None unless queued.
         cancel_requested: whether its cancellation was requested.
-        progress: the latest epoch: losses, rows per second, seconds left; a notice while it gets no processor.
+        progress: the latest epoch: losses, rows per second, seconds left; a notice before the first,
+            of a learner without epochs, and while it gets no processor.
         version_before: version that was active when the training began.
         version: version that it published.
         activated: whether the published version was made active; `gate` has the reason.
@@ -74,7 +86,8 @@ class JobBrief(BaseModel):
         """Return the response body of a job."""
         result = job.result or {}
         own = dict(job.options) | {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
-        said: dict[str, object] = {"version": None, "activated": False, "gate": None, "metrics": {}, "warnings": ()}
+        said: dict[str, object] = {"version": None, "activated": False, "gate": None, "leaders": None}
+        said |= {"metrics": {}, "warnings": ()}
         shown = own | {name: result.get(name, default) for name, default in said.items()}
         return cls.model_validate(shown, strict=False)
 
@@ -84,11 +97,14 @@ class JobInfo(JobBrief):
 
     Attributes:
         features: columns to learn from, if the request named them.
-        types: types of columns that the request set; `task`, `split`, `rare_classes` and `missing_values` likewise.
+        types: types of columns that the request set; `task`, `split`, `rare_classes`, `missing_values`, `optional` and
+            `strict` likewise.
         dialect: how the data set's file is written, as far as that was said when it was sent; null is detected.
         left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
+        leaders: the published version beside its members and baselines on the same test rows.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
+        decision: how a class is chosen, if the request said it.
         log: last lines that its process wrote to standard error.
     """
 
@@ -98,10 +114,14 @@ class JobInfo(JobBrief):
     split: Split | None
     rare_classes: RareClasses
     missing_values: tuple[str, ...] | None
+    optional: tuple[str, ...]
+    strict: bool
     dialect: Dialect
     left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]
+    leaders: LeaderBoard | None
     warnings: tuple[str, ...]
+    decision: DecisionPolicy | None
     log: tuple[str, ...]
 
 
@@ -115,8 +135,9 @@ class JobList(BaseModel):
 def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
-    split = schema.pop("$defs")["Split"]
-    schema["properties"]["split"] = {"anyOf": [split, {"type": "null"}], "default": None}
+    records = schema.pop("$defs")
+    for field, record in (("split", "Split"), ("decision", "DecisionPolicy")):
+        schema["properties"][field] = {"anyOf": [records[record], {"type": "null"}], "default": None}
     types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
     [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()

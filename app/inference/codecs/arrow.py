@@ -139,12 +139,13 @@ class ArrowReader:
         if not source.reads_dictionaries:
             batch = pa.ipc.read_record_batch(message, source.schema)
             batch.validate()
-            columns = [batch.column(place) for place in source.places]
+            columns = [_column(batch, place) for place in source.places]
         else:
             stream = b"".join((source.message, *self._dictionaries, message.serialize().to_pybytes()))
-            wanted = pa.ipc.IpcReadOptions(included_fields=sorted(source.places), use_threads=False)
+            there = sorted(place for place in source.places if place is not None)
+            wanted = pa.ipc.IpcReadOptions(included_fields=there, use_threads=False)
             batch = pa.ipc.open_stream(stream, options=wanted).read_next_batch()
-            columns = [batch.column(sorted(source.places).index(place)) for place in source.places]
+            columns = [_column(batch, None if place is None else there.index(place)) for place in source.places]
         for column in columns:
             if not arrow_columns.is_number(column.type):
                 column.validate(full=True)
@@ -157,14 +158,14 @@ class _Source:
 
     Attributes:
         schema: schema to read record batches with.
-        places: column index of each feature, in feature order.
+        places: column index of each feature, in feature order; None for an optional one that is not there.
         has_dictionaries: whether any column has a dictionary, whose messages come before the record batches.
         reads_dictionaries: whether that of a feature has one.
         message: the schema as a message.
     """
 
     schema: pa.Schema
-    places: list[int]
+    places: list[int | None]
     has_dictionaries: bool
     reads_dictionaries: bool
     message: bytes
@@ -196,9 +197,13 @@ def _check_schema(model_schema: ModelSchema, text: bytes, ignore_extra: bool) ->
         pa.schema(list(zip(schema.names, kinds, strict=True))),
         places,
         kinds != schema.types,
-        any(pa.types.is_dictionary(schema.types[place]) for place in places),
+        any(place is not None and pa.types.is_dictionary(schema.types[place]) for place in places),
         text,
     )
+
+
+def _column(batch: pa.RecordBatch, place: int | None) -> pa.Array:
+    return pa.nulls(batch.num_rows) if place is None else batch.column(place)
 
 
 def _schema(text: bytes) -> pa.Schema:

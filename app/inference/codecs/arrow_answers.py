@@ -27,6 +27,8 @@ _ALIGNMENT = 8  # alignment of the buffers in a message
 class ArrowWriter:
     """Write record batches with `label`, `probability` and `probability_<class>`, or `value`; a skipped row is null.
 
+    The policy of a decision is the metadata `decision` of the schema.
+
     Labels are a dictionary column, which pandas reads as categorical; it is much smaller and quicker than strings.
     """
 
@@ -84,7 +86,8 @@ def _layout(model_schema: ModelSchema) -> _Layout:
     labels = pa.array(model_schema.classes) if model_schema.classes else None
     index = pa.int8() if len(model_schema.classes) <= MAX_INT8_CLASSES else pa.int32()
     kinds = {"label": pa.dictionary(index, pa.string())} if labels is not None else {}
-    schema = pa.schema([(name, kinds.get(name, pa.float32())) for name in column_names(model_schema)])
+    policy = {"decision": model_schema.decision.policy} if model_schema.decision else None
+    schema = pa.schema([(name, kinds.get(name, pa.float32())) for name in column_names(model_schema)], policy)
     nothing = _zeros(schema, labels, 0)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as stream:

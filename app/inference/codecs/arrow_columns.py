@@ -14,7 +14,7 @@ import pyarrow as pa
 from app.errors import Problem
 from app.inference.codecs.columns import rows_of_arrays
 from app.inference.codecs.converters import Converter, DateConverter, NumberConverter
-from app.inference.codecs.rows import cells_of_array, converter_for, take
+from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells, take
 from app.schema import SECONDS_OF_A_DAY, Float32, ModelSchema
 from modelstore import DatetimeFeature, Feature, NumericFeature
 from modelstore.numbers import PLAIN
@@ -37,7 +37,11 @@ def unfit(kind: pa.DataType, feature: Feature, schema: ModelSchema) -> str | Non
     if isinstance(feature, NumericFeature):
         if is_number(kind):
             return None
-        return None if feature.reading != PLAIN and _is_text(values) else "a column of numbers"
+        return (
+            None
+            if feature.reading != PLAIN and _is_text(values)
+            else "a column of numbers (pandas.to_numeric makes one)"
+        )
     if isinstance(feature, DatetimeFeature):
         is_time = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
         return None if is_time or _is_text(values) else "a column of dates, times or texts"
@@ -74,19 +78,21 @@ def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[
 def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, str]]:
     """Return the cells of a column, shape (N, width), and what is wrong with some, by index."""
     kind = column.type
+    if pa.types.is_null(kind):
+        return missing_cells(len(column), converter), {}
     if pa.types.is_dictionary(kind) or _is_text(kind):
         encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
         values = encoded.dictionary.to_pylist()
         places = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         return take([converter.cell(value) for value in (*values, None)], places, converter.width)
-    if isinstance(converter, DateConverter) and not pa.types.is_null(kind):
+    if isinstance(converter, DateConverter):
         return _times(column), {}
     if isinstance(converter, NumberConverter) and is_number(kind):
         x = rows_of_arrays((_numbers(column),), (len(column), 1))
         return x, dict.fromkeys(np.flatnonzero(np.isinf(x[:, 0])).tolist(), converter.expected)
     if pa.types.is_floating(kind):
         return cells_of_array(converter, _numbers(column))
-    places = np.arange(len(column))  # truth values, whole numbers, or nulls alone
+    places = np.arange(len(column))  # truth values or whole numbers
     return take([converter.cell(value) for value in column.to_pylist()], places, converter.width)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from app.errors import Problem, ServingError
+from app.inference.choice import Override
 from app.inference.errors import TooManyRows
 from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
@@ -89,8 +90,13 @@ class DocumentReader(Protocol):
     """Whether all rows are computed together and count as one request in the statistics."""
 
     @property
-    def strict(self) -> bool:
-        """Return whether rows with unusual values are refused, once the document was read."""
+    def strict(self) -> bool | None:
+        """Return whether rows with unusual values are refused, once the document was read; None as the version says."""
+        ...
+
+    @property
+    def override(self) -> Override | None:
+        """Return the decision that the request wants in place of the version's own, once the document was read."""
         ...
 
     @property

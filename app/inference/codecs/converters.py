@@ -85,6 +85,7 @@ class NumberConverter:
         self._takes_missing = schema.takes_missing
         self._reading = feature.reading
         self.expected = "must be a finite number" + (" or missing" if schema.takes_missing else "")
+        self._advice = "; send numbers without quotes" + (", and null where one is missing" * schema.takes_missing)
 
     def cell(self, value: object) -> Cells | str:
         """Return the cell of a value parsed from JSON, or what is wrong with it."""
@@ -95,6 +96,7 @@ class NumberConverter:
                 return (NAN,)
             if self._reading != PLAIN:
                 return self.cell_of_text(value)
+            return "must be a number, got a string" + self._advice
         found = NUMBERS.float_of(value)
         return found if isinstance(found, str) else (found,)
 

@@ -16,13 +16,16 @@ from app.schema import ModelSchema
 
 
 class CsvWriter:
-    """Write `label`, `probability` and one column `probability_<class>` for each class, or `value` for a quantity."""
+    """Write `label`, `probability` and one column `probability_<class>` for each class, or `value` for a quantity.
+
+    With a decision, the column `decision` follows: the policy where the label is not the most probable class.
+    """
 
     content_type = "text/csv; charset=utf-8"
     block_rows = TEXT_BLOCK_ROWS
 
     def __init__(self, schema: ModelSchema, *, numbered: bool) -> None:
-        self._names = column_names(schema)
+        self._names = column_names(schema) if schema.decision is None else (*column_names(schema), "decision")
         self._numbered = numbered
         self._frame = _frame(schema)
 
@@ -55,7 +58,10 @@ def _frame(schema: ModelSchema) -> frames.Frame:
     labels = [_line([label])[:-1] for label in schema.classes]
     if schema.task == "regression":
         return frames.Frame([], [b""], b"\n", b"")
-    return frames.Frame([label + b"," for label in labels], [b"", b"", *[b","] * len(labels)], b"\n", b"")
+    begin, before = [label + b"," for label in labels], [b"", b"", *[b","] * len(labels)]
+    if schema.decision is None:
+        return frames.Frame(begin, before, b"\n", b"")
+    return frames.Frame(begin, [*before, b","], b"\n", b"", _line([schema.decision.policy])[:-1])
 
 
 def _line(fields: list[str]) -> bytes:

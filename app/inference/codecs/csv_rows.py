@@ -31,11 +31,13 @@ class CsvRows:
         self._width = len(names)
         self._as_commas = bytes.maketrans(b"%b," % delimiter.encode(), b",;") if delimiter != "," else None
         self._order = places_of(names, schema)
-        self._in_order = self._order == list(range(len(names)))
+        self._there = [place for place in self._order if place is not None]
+        self._in_order = self._there == list(range(len(names)))
+        self._plain = schema.all_numbers and self._there == self._order
 
     def of_lines(self, lines: bytes) -> Float32 | None:
         """Read lines without quotes as cells, shape (N, W); return None if anything is unusual."""
-        x = self._numbers(lines) if self.schema.all_numbers else None
+        x = self._numbers(lines) if self._plain else None
         if x is not None:
             return x
         try:
@@ -52,7 +54,7 @@ class CsvRows:
         if set(map(len, rows)) != {self._width}:
             return None
         columns = list(zip(*rows, strict=True))
-        return self._rows.rows_of_texts([columns[place] for place in self._order])
+        return self._rows.rows_of_texts([None if at is None else columns[at] for at in self._order], len(rows))
 
     def of_line(self, line: bytes) -> Float32:
         """Read one line without quotes, shape (1, W).
@@ -70,7 +72,7 @@ class CsvRows:
             raise MalformedBody(NO_CSV)
         if len(fields) != self._width:
             raise _wrong(None, f"has {len(fields)} columns, the first line names {self._width}")
-        found = self._rows.row_of_texts([fields[place] for place in self._order])
+        found = self._rows.row_of_texts([None if at is None else fields[at] for at in self._order])
         if isinstance(found, Problem):
             raise _wrong(found.feature, found.problem)
         return found
@@ -82,7 +84,7 @@ class CsvRows:
         if flat is None:
             return None
         x = flat.reshape(-1, self._width)
-        return x if self._in_order else np.ascontiguousarray(x[:, self._order])  # (N, F)
+        return x if self._in_order else np.ascontiguousarray(x[:, self._there])  # (N, F)
 
     def _even(self, lines: bytes) -> bool:
         """Return whether each line has as many commas as the header; compares positions of commas and line feeds."""

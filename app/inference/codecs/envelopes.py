@@ -91,7 +91,7 @@ def in_feature_order(
         place = f"row {first.row}" if first.feature is None else f"column {first.feature!r}"
         raise InvalidInput(f"{place} {first.problem}. {schema.expectation}", tuple(problems))
     places = places_of(known, schema)
-    return [[row[place] for place in places] for row in rows]
+    return [[None if place is None else row[place] for place in places] for row in rows]
 
 
 def invalid_field(field: str, expected: str, got: object) -> InvalidInput:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from app.inference.choice import Override
 from app.inference.codecs import csv, csv_answers, float32, json_answers, ndjson
 from app.inference.codecs.blocks import BlockReader, BlockWriter
 from app.schema import ModelSchema
@@ -27,12 +28,14 @@ class BulkOptions:
     Attributes:
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
         skip: answer a bad row, in its place, with the problem, instead of ending the answer.
-        strict: refuse a row that would be answered with a warning.
+        strict: refuse a row that would be answered with a warning; None as the version says.
+        override: the decision that the request wants in place of the version's own.
     """
 
     ignore_extra: bool = False
     skip: bool = False
-    strict: bool = False
+    strict: bool | None = None
+    override: Override | None = None
 
 
 Readers = Mapping[str, Callable[[ModelSchema, BulkOptions], BlockReader]]

@@ -18,6 +18,8 @@ class Frame:
         labels: text of each class where it is the label of a row, with all text before and after it.
         before: text before each cell of a row.
         end: text that ends a row.
+        note: the last cell of a row whose label is not the most probable class; that of other rows is empty. None
+            without a decision.
         between: text between two rows.
     """
 
@@ -25,6 +27,7 @@ class Frame:
     before: list[bytes]
     end: bytes
     between: bytes
+    note: bytes | None = None
 
 
 def write(predictions: Predictions, frame: Frame) -> bytes:
@@ -33,6 +36,8 @@ def write(predictions: Predictions, frame: Frame) -> bytes:
     The parts are interleaved column by column, which takes a quarter of the time of formatting row by row.
     """
     rows, cells = predictions.rows, predictions.cells(frame.labels)
+    if frame.note is not None:
+        cells.append([frame.note if departs else b"" for departs in predictions.departs])
     width = 1 + len(cells) + sum(map(bool, frame.before))
     parts = [frame.end + frame.between] * (rows * width)
     place = 0

@@ -15,10 +15,10 @@ from modelstore.reading import SAME_NAME, repeated
 LEAVE_OUT = "leave it out or add ?ignore_extra=true"
 
 
-def places_of(names: Sequence[str], schema: ModelSchema) -> list[int]:
-    """Return the position of each feature among recognised names; each must be there."""
+def places_of(names: Sequence[str], schema: ModelSchema) -> list[int | None]:
+    """Return the position of each feature among recognised names; None for an optional one that is not there."""
     places = {name: place for place, name in enumerate(names)}
-    return [places[feature] for feature in schema.features]
+    return [places.get(feature) for feature in schema.features]
 
 
 def name_problems(
@@ -41,7 +41,8 @@ def name_problems(
         hint: what to do; ends the message about an unknown one.
     """
     there = set(names)
-    wrong = [Problem(row, name, f"is missing{where}") for name in schema.features if name not in there]
+    lacking = (name for name in schema.features if name not in there and name not in schema.optional)
+    wrong = [Problem(row, name, f"is missing{where}") for name in lacking]
     for name, (first, second) in itertools.islice(repeated(names).items(), MAX_PROBLEMS):
         problem = f"is named twice, in columns {first} and {second}; {SAME_NAME}"
         wrong.append(Problem(row, name if name in schema.columns else schema.describe_unknown(name)[0], problem))

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from app.inference.choice import Override
 from app.inference.codecs.blocks import Envelope, Unusual, require_few
 from app.inference.codecs.envelopes import INSTANCES, find_rows, in_feature_order, invalid_field
 from app.inference.codecs.json_rows import plain_rows, precise_rows, quick_rows, rows_have_unique_names
@@ -106,8 +107,11 @@ class JsonReader:
     is_one_computation = False
     deadline_ns = None
 
-    def __init__(self, body: bytes, *, ignore_extra: bool = False, strict: bool = False) -> None:
+    def __init__(
+        self, body: bytes, *, ignore_extra: bool = False, strict: bool | None = None, override: Override | None = None
+    ) -> None:
         self.strict = strict
+        self.override = override
         self.size_bytes = len(body)
         self.has_steps = len(body) > BLOCK_BYTES
         self._body = body

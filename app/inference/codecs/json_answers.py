@@ -13,22 +13,32 @@ import orjson
 from app.errors import Problem, ServingError
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
-from app.inference.codecs.warnings import Warnings
+from app.inference.codecs.warnings import Warnings, describe_warnings, refusal
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
+from modelstore import Decision
 
 CONTENT_TYPE = "application/json"
 
 
 @functools.lru_cache(maxsize=256)
 def frame(schema: ModelSchema, between: bytes) -> frames.Frame:
-    """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`, or `{"value": ...}`."""
+    """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`, or `{"value": ...}`.
+
+    A row whose label is not the most probable class ends with the field `decision`, the policy that chose it.
+    """
     if schema.task == "regression":
         return frames.Frame([], [b'{"value":'], b"}", between)
     labels = [orjson.dumps(label) for label in schema.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
-    return frames.Frame(begin, [b"", b"", *before], b"}}", between)
+    if schema.decision is None:
+        return frames.Frame(begin, [b"", b"", *before], b"}}", between)
+    return frames.Frame(begin, [b"", b"", *before, b"}"], b"}", between, _policy(schema.decision))
+
+
+def _policy(decision: Decision) -> bytes:
+    return b',"decision":%b' % orjson.dumps(decision.policy)
 
 
 @functools.lru_cache(maxsize=256)
@@ -79,7 +89,10 @@ class RowsWriter:
 
 
 class ColumnsWriter:
-    """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller."""
+    """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller.
+
+    If any label is not the most probable class, `decision` is the policy that chose the labels.
+    """
 
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
@@ -88,6 +101,7 @@ class ColumnsWriter:
         self._schema = schema
         self._quoted = [orjson.dumps(label) for label in schema.classes]
         self._labels: list[bytes] = []
+        self._policy = b""
         self._warnings = Warnings()
 
     def head(self) -> bytes:
@@ -99,12 +113,14 @@ class ColumnsWriter:
         self._warnings.note(predictions)
         comma = b"," if self._labels else b""
         self._labels.append(b",".join([self._quoted[k] for k in predictions.best]))
+        if self._schema.decision is not None and any(predictions.departs):
+            self._policy = _policy(self._schema.decision)
         matrix = np.ascontiguousarray(predictions.outputs)
         return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
     def tail(self) -> bytes:
         """Return the bytes after the last row."""
-        return b'],"labels":[%b]' % b",".join(self._labels) + self._warnings.json() + b"}"
+        return b'],"labels":[%b]' % b",".join(self._labels) + self._policy + self._warnings.json() + b"}"
 
 
 class ValuesWriter:
@@ -140,19 +156,34 @@ def columns_writer(schema: ModelSchema) -> ColumnsWriter | ValuesWriter:
 
 @functools.lru_cache(maxsize=256)
 def _one_row(schema: ModelSchema) -> list[bytes]:
-    """Return templates of the answer to one row without warnings, for `BatchPredictions.fill`."""
+    """Return templates of the answer to one row without warnings, for `BatchPredictions.fill`.
+
+    With a decision, those of labels that are not the most probable class follow.
+    """
     head = _head(schema).replace(b"%", b"%%") + b'"predictions":['
     row = frame(schema, b"")
     if schema.task == "regression":
         return [head + row.before[0] + b"%b" + row.end + b"]}"]
-    each = b"".join(before.replace(b"%", b"%%") + b"%b" for before in row.before[1:])
-    return [head + label.replace(b"%", b"%%") + each + row.end + b"]}" for label in row.labels]
+    before = row.before[1 : 2 + len(row.labels)]
+    each = b"".join(text.replace(b"%", b"%%") + b"%b" for text in before)
+    if row.note is None:
+        ends = [row.end]
+    else:
+        closing = row.before[-1]
+        ends = [closing + row.end, closing + row.note.replace(b"%", b"%%") + row.end]
+    return [head + label.replace(b"%", b"%%") + each + end + b"]}" for end in ends for label in row.labels]
 
 
 def write_answer(predictions: Predictions) -> bytes:
-    """Return the whole JSON answer to one small request."""
+    """Return the whole JSON answer to one small request, which does not say whether it takes unusual values.
+
+    Raises:
+        InvalidInput: if the version is strict and a row has such a value.
+    """
     batch = predictions.batch
     if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
         return batch.fill(_one_row(batch.schema), predictions.start)
+    if batch.schema.strict and (unusual := describe_warnings(predictions, int)):
+        raise refusal(tuple(unusual.values()))
     writer = RowsWriter(predictions.schema)
     return b"".join((writer.head(), writer.rows(predictions), writer.tail()))

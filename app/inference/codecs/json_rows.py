@@ -71,13 +71,15 @@ def quick_rows(instances: list[Any], schema: ModelSchema) -> Float32 | None:
 
 
 def _is_raw(row: dict[str, Any], schema: ModelSchema) -> bool:
-    """Return whether an object has all features, as the model spells them, and else only columns that are ignored."""
+    """Return whether an object has all required features, as the model spells them, and no unknown names."""
     names, features = row.keys(), schema.columns.keys()
-    return names > features and names - features <= schema.ignored
+    return features - names <= schema.optional and names - features <= schema.ignored
 
 
 @functools.lru_cache(maxsize=256)
-def _picker(schema: ModelSchema) -> Callable[[dict[str, float]], Sequence[float]]:
+def _picker(schema: ModelSchema) -> Callable[[dict[str, Any]], Sequence[Any]]:
+    if schema.optional:
+        return lambda row: [row.get(name) for name in schema.features]
     if len(schema.features) == 1:
         return lambda row: (row[schema.features[0]],)
     return operator.itemgetter(*schema.features)
@@ -146,7 +148,7 @@ class _Reading:
                 self.faults.extend(wrong)
                 return []
             row = dict(zip(names, row.values(), strict=True))
-        return [row[name] for name in self.schema.features]
+        return [row.get(name) for name in self.schema.features]
 
 
 def wrong_length(got: int, expected: int) -> str:

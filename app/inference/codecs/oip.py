@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from app.errors import InvalidInput, MalformedBody
+from app.inference.choice import Override
 from app.inference.codecs import strict_json
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.oip_fields import (
@@ -22,6 +23,7 @@ from app.inference.codecs.oip_fields import (
     read_id,
     read_number,
     read_objects,
+    read_override,
     read_parameters,
     read_shape,
     read_text,
@@ -82,7 +84,8 @@ class InferRequest:
     Attributes:
         outputs: the requested outputs in the order of the answer; empty for all that the model has.
         binary: whether outputs that are not requested by name are sent as binary data.
-        strict: whether rows with unusual values are refused.
+        strict: whether rows with unusual values are refused; None as the version says.
+        override: the decision that is wanted in place of the version's own.
         timeout_us: how long the request may wait for its computation, from its arrival; 0 for no limit.
     """
 
@@ -91,7 +94,8 @@ class InferRequest:
     outputs: tuple[Output, ...]
     timeout_us: int = 0
     binary: bool = False
-    strict: bool = False
+    strict: bool | None = None
+    override: Override | None = None
 
     def outputs_for(self, schema: ModelSchema) -> tuple[Output, ...]:
         """Return the outputs of the answer.
@@ -172,7 +176,8 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
         outputs=_outputs(read_objects(document, "outputs"), binary=wants_binary),
         timeout_us=read_number(parameters, "timeout"),
         binary=wants_binary,
-        strict=read_flag(parameters, "strict", default=False),
+        strict=read_flag(parameters, "strict", default=False) if "strict" in parameters else None,
+        override=read_override(parameters),
     )
 
 

@@ -60,7 +60,9 @@ class InferWriter:
         """Return the whole answer."""
         described = b",".join(map(self._describe, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
-        text = b'%b%b"outputs":[%b]}' % (_head(self._schema), name, described)
+        decision = self._schema.decision
+        policy = b'"parameters":{"decision":%b},' % orjson.dumps(decision.policy) if decision else b""
+        text = b'%b%b%b"outputs":[%b]}' % (_head(self._schema), name, policy, described)
         binary = [
             block
             for output, blocks in zip(self._outputs, self._blocks, strict=True)

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from app.errors import InvalidInput, Problem
+from app.inference.choice import Override
 from modelstore import wording
 
 MAX_TENSORS = 4096
@@ -83,6 +84,18 @@ def read_number(parameters: dict[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_NUMBER:
         raise wrong(f"parameters.{name}", "must be a whole number from 0")
     return value
+
+
+def read_override(parameters: dict[str, Any]) -> Override | None:
+    """Return the decision that the parameters want: `decision` argmax, or `threshold`; None if they want none."""
+    decision, threshold = parameters.get("decision"), parameters.get("threshold")
+    if decision not in (None, "argmax"):
+        raise wrong("parameters.decision", "must be argmax")
+    if threshold is None:
+        return None if decision is None else Override()
+    if type(threshold) not in (int, float) or not 0 < threshold < 1 or decision is not None:
+        raise wrong("parameters.threshold", "must be a number between 0 and 1, without decision beside it")
+    return Override(float(threshold))
 
 
 def hint(described: dict[str, Any], field: str) -> str:

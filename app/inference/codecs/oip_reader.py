@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import orjson
 
+from app.inference.choice import Override
 from app.inference.codecs import oip_blocks
 from app.inference.codecs.blocks import Envelope
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
@@ -27,13 +28,13 @@ class OipReader:
     may_name_model = False
     is_one_computation = True
 
-    def __init__(self, body: InferBody, arrived_ns: int, *, strict: bool = False) -> None:
+    def __init__(self, body: InferBody, arrived_ns: int, *, strict: bool | None = None) -> None:
         """Create a reader.
 
         Args:
             body: the request's bytes.
             arrived_ns: arrival on the clock of `time.perf_counter_ns`; the request's timeout starts there.
-            strict: whether the request refuses unusual values, in its query; its parameters may do so as well.
+            strict: what the query says about unusual values; if nothing, the request's parameters may say it.
         """
         self.size_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
         self.has_steps = oip_blocks.is_large(body)
@@ -43,9 +44,14 @@ class OipReader:
         self._request = _UNREAD
 
     @property
-    def strict(self) -> bool:
-        """Return whether rows with unusual values are refused."""
-        return self._strict or self._request.strict
+    def strict(self) -> bool | None:
+        """Return whether rows with unusual values are refused; None if the request does not say."""
+        return self._request.strict if self._strict is None else self._strict
+
+    @property
+    def override(self) -> Override | None:
+        """Return the decision that the request wants in place of the version's own."""
+        return self._request.override
 
     @property
     def deadline_ns(self) -> int | None:

@@ -26,7 +26,7 @@ from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
 from app.inference.codecs.oip_fields import wrong
-from app.inference.codecs.rows import cells_of_array, converter_for
+from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells
 from app.schema import Float32, ModelSchema
 
 
@@ -36,9 +36,15 @@ def read_rows(request: InferRequest, schema: ModelSchema) -> Float32:
     Raises:
         InvalidInput: if names, shapes, datatypes or values do not fit the model.
     """
-    if len(request.inputs) == 1 and schema.all_numbers:
+    if len(request.inputs) == 1 and schema.all_numbers and not _is_a_column(request.inputs[0], schema):
         return _matrix(request.inputs[0], schema)
     return _columns(request.inputs, schema)
+
+
+def _is_a_column(tensor: Tensor, schema: ModelSchema) -> bool:
+    """Return whether a tensor is that of one feature, beside which all others may be absent."""
+    one = tensor.shape is not None and tensor.shape[1:] in {(), (1,)} and len(schema.features) > 1
+    return bool(schema.optional) and one and schema.recognised([tensor.name])[0] in schema.columns
 
 
 def _matrix(tensor: Tensor, schema: ModelSchema) -> Float32:
@@ -68,12 +74,17 @@ def _columns(tensors: Sequence[Tensor], schema: ModelSchema) -> Float32:
         what += ", or one of all features" if schema.all_numbers else ""
         raise _unfit(schema, "inputs", f"{what}; {first.feature!r} {first.problem}")
     named = dict(zip(names, tensors, strict=True))
-    rows = {_rows_of(named[name], name, schema) for name in schema.features}
+    rows = {_rows_of(named[name], name, schema) for name in schema.features if name in named}
+    if not rows:
+        raise _unfit(schema, "inputs", "must have the tensor of at least one feature")
     if len(rows) != 1:
         raise _unfit(schema, "inputs", f"must all have the same number of rows, got {min(rows)} to {max(rows)}")
     (count,) = rows
     converters = zip(schema.features, converter_for(schema).converters, strict=True)
-    columns = [_column(named[name], count, name, converter, schema) for name, converter in converters]
+    columns = [
+        _column(named[name], count, name, converter, schema) if name in named else missing_cells(count, converter)
+        for name, converter in converters
+    ]
     return np.concatenate(columns, axis=1)  # (N, W)
 
 

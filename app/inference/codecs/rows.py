@@ -92,16 +92,26 @@ class RowConverter:
                 return x.reshape(1, -1)
         return self.rows([row])
 
-    def rows_of_texts(self, columns: Sequence[Sequence[str]]) -> Float32 | None:
-        """Return columns of text, in feature order, as cells, shape (N, W); None if any field is invalid."""
-        pairs = zip(self.converters, columns, strict=True)
-        return self._join([converter.cells_of_texts(column) for converter, column in pairs])
+    def rows_of_texts(self, columns: Sequence[Sequence[str] | None], rows: int) -> Float32 | None:
+        """Return columns of text, in feature order, as cells, shape (N, W); None if any field is invalid.
 
-    def row_of_texts(self, fields: Sequence[str]) -> Float32 | Problem:
+        Args:
+            columns: the fields of each feature; None for one that is not there, which is missing in all rows.
+            rows: number of rows.
+        """
+        pairs = zip(self.converters, columns, strict=True)
+        return self._join(
+            [
+                missing_cells(rows, converter) if column is None else converter.cells_of_texts(column)
+                for converter, column in pairs
+            ]
+        )
+
+    def row_of_texts(self, fields: Sequence[str | None]) -> Float32 | Problem:
         """Return the fields of one row, in feature order, as cells, shape (1, W), or what is wrong with the first."""
         row: list[float] = []
         for name, converter, field in zip(self._schema.features, self.converters, fields, strict=True):
-            cells = converter.cell_of_text(field)
+            cells = converter.cell(None) if field is None else converter.cell_of_text(field)
             if isinstance(cells, str):
                 return Problem(None, name, cells)
             row += cells
@@ -167,6 +177,11 @@ class RowConverter:
 def converter_for(schema: ModelSchema) -> RowConverter:
     """Return the converter of a schema's rows."""
     return RowConverter(schema)
+
+
+def missing_cells(rows: int, converter: Converter) -> Float32:
+    """Return the cells of missing values, shape (rows, width)."""
+    return np.full((rows, converter.width), np.nan, dtype=np.float32)
 
 
 def take(found: Sequence[Cells | str], places: np.ndarray[Any, Any], width: int) -> tuple[Float32, dict[int, str]]:

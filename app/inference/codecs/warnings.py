@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import orjson
 
-from app.errors import Problem
+from app.errors import InvalidInput, Problem
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
 from modelstore import CategoricalFeature, DatetimeFeature
@@ -112,8 +112,15 @@ def describe_warnings(predictions: Predictions, number: Callable[[int], int]) ->
         if np.isnan(x[row, cell]):
             problem = "is missing, which it was in no training row"
         elif isinstance(feature, CategoricalFeature):
-            problem = "has a value that was not seen in training"
+            problem = "has a value that is not among the categories: not in the training rows, or too rare there"
         else:
             problem = "is outside the training range; GET /models/" + schema.name + " shows it"
         found.setdefault(row, Problem(number(row), feature.name, problem))
     return found
+
+
+def refusal(problems: tuple[Problem, ...], unit: str = "row", advice: str = "") -> InvalidInput:
+    """Return the error for bad rows; names the line or row of the first, and the column."""
+    first = problems[0]
+    where = f", column {first.feature!r}" if first.feature else ""
+    return InvalidInput(f"{unit} {first.row}{where}: {first.problem}{advice}", problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,24 +11,30 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from app.main import create_app
-from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.asgi import JSON, Exchange, ask
 from tests.fakes import publish
+from tests.settings import settings_in
 
 LIMIT = 1024
 GOOD = b'{"instances": [[0.5, 0.5]]}'
 
 
-@pytest.fixture
-def app(settings: Settings, repository: ModelRepository) -> ASGIApp:
-    publish(repository)
-    return create_app(settings.model_copy(update={"max_body_bytes": LIMIT}))
+def limited(folder: Path) -> ASGIApp:
+    publish(ModelRepository(folder / "models"))
+    return create_app(settings_in(folder, max_body_bytes=LIMIT))
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with TestClient(limited(tmp_path_factory.mktemp("limited")), raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.fixture
-def client(app: ASGIApp) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False) as client:
+def fresh(tmp_path: Path) -> Iterator[TestClient]:
+    """Return a client of a service that was not asked anything yet."""
+    with TestClient(limited(tmp_path), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -86,12 +93,12 @@ def test_body_may_come_in_any_pieces(client: TestClient, pieces: int) -> None:
 
 
 def test_client_that_goes_away_while_sending_is_no_failure_of_the_service(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    fresh: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    send(client)
+    send(fresh)
 
     assert not [record for record in caplog.records if record.exc_info]
-    assert counted(client, "/predict/{model}") == {"499": 1}
+    assert counted(fresh, "/predict/{model}") == {"499": 1}
 
 
 def counted(client: TestClient, route: str) -> dict[str, float]:
@@ -101,33 +108,33 @@ def counted(client: TestClient, route: str) -> dict[str, float]:
     return {s.labels["code"]: s.value for s in samples if s.labels["route"] == route}
 
 
-def test_every_answer_is_counted_once_by_its_status(client: TestClient) -> None:
-    send(client, GOOD)
-    send(client, GOOD)
-    send(client, b"{}")
-    send(client, b"")
-    send(client, GOOD.ljust(LIMIT + 1), declared=LIMIT + 1)
-    send(client, GOOD.ljust(LIMIT + 1))
-    send(client, GOOD, path="/predict/nobody")
-    send(client, GOOD, path="/elsewhere")
+def test_every_answer_is_counted_once_by_its_status(fresh: TestClient) -> None:
+    send(fresh, GOOD)
+    send(fresh, GOOD)
+    send(fresh, b"{}")
+    send(fresh, b"")
+    send(fresh, GOOD.ljust(LIMIT + 1), declared=LIMIT + 1)
+    send(fresh, GOOD.ljust(LIMIT + 1))
+    send(fresh, GOOD, path="/predict/nobody")
+    send(fresh, GOOD, path="/elsewhere")
 
-    assert counted(client, "/predict/{model}") == {"200": 2, "422": 1, "400": 1, "413": 2, "404": 1}
-    assert counted(client, "unmatched") == {"404": 1}
+    assert counted(fresh, "/predict/{model}") == {"200": 2, "422": 1, "400": 1, "413": 2, "404": 1}
+    assert counted(fresh, "unmatched") == {"404": 1}
 
 
 def test_refused_request_is_counted_by_name_only_on_routes_that_are_answered_without_fastapi(
-    client: TestClient,
+    fresh: TestClient,
 ) -> None:
     late = {"x-request-timeout-ms": "soon"}
-    client.post("/predict/means", content=GOOD, headers={"content-type": "application/json", **late})
-    client.post("/v2/models/means/versions/x/infer", json={}, headers=late)
-    client.get("/models/means", headers=late)
-    client.get("/models/means")
+    fresh.post("/predict/means", content=GOOD, headers={"content-type": "application/json", **late})
+    fresh.post("/v2/models/means/versions/x/infer", json={}, headers=late)
+    fresh.get("/models/means", headers=late)
+    fresh.get("/models/means")
 
-    assert counted(client, "/predict/{model}") == {"400": 1}
-    assert counted(client, "/v2/models/{model}/versions/{version}/infer") == {"400": 1}
-    assert counted(client, "/models/{model}") == {"200": 1}
-    assert counted(client, "unmatched") == {"400": 1}
+    assert counted(fresh, "/predict/{model}") == {"400": 1}
+    assert counted(fresh, "/v2/models/{model}/versions/{version}/infer") == {"400": 1}
+    assert counted(fresh, "/models/{model}") == {"200": 1}
+    assert counted(fresh, "unmatched") == {"400": 1}
 
 
 def test_every_answer_has_an_id_of_its_own(client: TestClient) -> None:

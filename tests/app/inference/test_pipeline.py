@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import httpx2
+import orjson
 import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
 from app.api.routes.predict import MAX_WHOLE_BYTES
+from app.errors import InvalidInput
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
 from app.inference.dataplane import STEP_ROWS
+from app.main import create_app
+from app.settings import Settings
+from modelstore import ModelRepository
 from tests.app.asgi import ask
 from tests.app.problems import assert_problem
 from tests.app.tables import (
@@ -31,6 +36,7 @@ from tests.app.tables import (
     probabilities,
     rows,
 )
+from tests.app.typed import publish_typed
 
 MODELS = {
     "means": (("left", "right"), ("low", "high")),
@@ -298,3 +304,30 @@ def test_f10_lines_that_are_named_are_those_of_the_file(steady: TestClient) -> N
 
     assert refused["detail"].startswith("line 6, column 'right'")
     assert [line.partition(",")[0] for line in skipped] == ["line", "4", "6"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_request_on_the_short_way_is_refused_by_a_strict_version(
+    settings: Settings, repository: ModelRepository, strict: bool
+) -> None:
+    publish_typed(repository, strict=strict)
+    app = create_app(settings)
+    good = {"age": 30, "plan": "basic", "paid": True, "since": "2020-01-01", "sum": 5}
+
+    async def answer(*rows: object) -> bytes | Exception:
+        answered: asyncio.Future[bytes | Exception] = asyncio.get_running_loop().create_future()
+        app.pipeline.answer_soon(orjson.dumps({"instances": rows}), "typed", answered.set_result, alone=True)
+        return await answered
+
+    with TestClient(app) as client:
+        assert client.portal is not None
+        accepted = client.portal.call(answer, good)
+        unusual = client.portal.call(answer, good, {**good, "plan": "gold"})
+
+    assert isinstance(accepted, bytes)
+    if not strict:
+        assert isinstance(unusual, bytes)
+        assert orjson.loads(unusual)["warnings"] == [{"row": 1, "feature": "plan", "value": "unseen"}]
+        return
+    assert isinstance(unusual, InvalidInput)
+    assert [(problem.row, problem.feature) for problem in unusual.problems] == [(1, "plan")]

@@ -12,19 +12,20 @@ from starlette.testclient import TestClient
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES
 from app.inference.offload import SMALL_BYTES
 from app.main import create_app
-from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.oip import announced, body_of, sent, tensor, whole
 from tests.app.problems import assert_problem
 from tests.fakes import publish
+from tests.settings import settings_in
 
 LIMIT = 3
 
 
-@pytest.fixture
-def few(settings: Settings, repository: ModelRepository) -> Iterator[TestClient]:
-    publish(repository)
-    with TestClient(create_app(settings.model_copy(update={"max_rows": LIMIT}))) as client:
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    folder = tmp_path_factory.mktemp("few")
+    publish(ModelRepository(folder / "models"))
+    with TestClient(create_app(settings_in(folder, max_rows=LIMIT))) as client:
         yield client
 
 

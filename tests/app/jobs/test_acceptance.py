@@ -19,7 +19,7 @@ from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.jobs.threads import InThread
 from app.settings import Settings
-from modelstore import Dialect, ModelRepository, Overrides
+from modelstore import DecisionPolicy, Dialect, ModelRepository, Overrides
 
 RECIPE = '[data]\nfile = "{0}.csv"\ntarget = "kind"\n[training]\npatience = 5\nvalidation_fraction = 0.1\n'
 
@@ -124,3 +124,13 @@ def test_request_for_which_no_turn_comes_is_told_to_come_again(scene: Scene, mon
         await asyncio.gather(*first)
 
     asyncio.run(crowd())
+
+
+def test_a_figure_that_is_to_be_largest_needs_rows_on_which_it_is_measured(scene: Scene) -> None:
+    wanted = DecisionPolicy(maximise="f1")
+
+    with pytest.raises(InvalidInput, match="a validation_fraction above 0 for a decision that maximises a figure"):
+        scene.accept("iris", decision=wanted, overrides=Overrides(patience=0, validation_fraction=0))
+
+    assert scene.accept("iris", decision=wanted, overrides=Overrides(learner="linear")).decision == wanted
+    assert scene.accept("blobs", decision=wanted).decision == wanted

@@ -9,7 +9,7 @@ import pytest
 from app.errors import InvalidInput
 from app.jobs.records import TrainingRequest
 from app.jobs.trainable import check_with_dataset, check_without_dataset
-from modelstore import ColumnSummary, DatasetSummary, Overrides, Split
+from modelstore import ColumnSummary, DatasetSummary, DecisionPolicy, Overrides, Split
 
 
 def summary(*columns: ColumnSummary) -> DatasetSummary:
@@ -109,6 +109,13 @@ WRONG = {
         "types",
         "column 'city' is numeric, but it has other",
     ),
+    "optional is no column": ({**LEARNT, "optional": ("city", "agee")}, "optional.1", "perhaps 'age' is meant"),
+    "optional is not learnt from": (
+        {**LEARNT, "features": ("age",), "optional": ("months",)},
+        "optional.0",
+        "is not among the features",
+    ),
+    "target is optional": ({**LEARNT, "optional": ("churned",)}, "optional.0", "is not among the features"),
     "split by no column": ({**LEARNT, "split": Split(time="moths")}, "split.time", "perhaps 'months' is meant"),
     "split by the target": ({**LEARNT, "split": Split(group="churned")}, "split.group", "is the target"),
     "quantity of text": ({**LEARNT, "task": "regression"}, "task", "the target has texts that are no numbers"),
@@ -132,6 +139,16 @@ WRONG = {
         {"target": "town", "rare_classes": "refuse"},
         "rare_classes",
         "is refuse, and 2 classes have fewer than 5 rows",
+    ),
+    "decision about a quantity": (
+        {"target": "age", "task": "regression", "decision": DecisionPolicy(threshold=0.3)},
+        "decision",
+        "is for classes; a regression has none",
+    ),
+    "costs of other classes": (
+        {**LEARNT, "decision": DecisionPolicy(costs=((0, 1, 1), (1, 0, 1), (1, 1, 0)))},
+        "decision",
+        "must be costs of 2 rows and columns, one a class, and not of 3",
     ),
     "target is a date": ({**LEARNT, "types": {"churned": "datetime"}}, "types", "a date, which cannot be predicted"),
 }

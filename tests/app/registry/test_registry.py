@@ -286,7 +286,7 @@ def test_folder_of_a_model_that_cannot_be_listed_hides_no_other_model(
     loop.symlink_to(place)
     exchange(loop, place)
     publish(repository, "zeros")
-    until(lambda: predicted(client, "/predict/zeros").status_code == 200, "the other model is found")
+    until(lambda: shown(client, "zeros").get("active_version") == 1, "the other model is found")
     until(lambda: said in caplog.text, "the trouble is noticed")
 
     assert predicted(client).status_code == 200

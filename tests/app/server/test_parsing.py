@@ -108,7 +108,7 @@ def all_answers(url: httpx.URL, raw: bytes) -> bytes:
         return connection.rest()
 
 
-@examples(100)
+@examples(35)
 @hypothesis.given(st.data())
 def test_no_damage_to_a_request_is_ever_a_5xx(live: Live, data: st.DataObject) -> None:
     raw = bytearray(request(headers={**JSON, "connection": "close"}))
@@ -122,7 +122,7 @@ def test_no_damage_to_a_request_is_ever_a_5xx(live: Live, data: st.DataObject) -
     assert all(status < 500 for status in found)
 
 
-@examples(50)
+@examples(20)
 @hypothesis.given(st.integers(0, len(request()) - 1))
 def test_half_a_request_is_not_answered_with_success(live: Live, end: int) -> None:
     assert 200 not in statuses(all_answers(live.url, request()[:end]))

@@ -26,6 +26,7 @@ from tests.app.asgi import ask, ask_at_once
 from tests.app.broken import POISON, RaisesLater, publish_as_means
 from tests.app.tables import BODIES, CSV, FLOAT32, JSON, STREAMED, as_csv, as_json, rows
 from tests.fakes import publish
+from tests.settings import settings_in
 
 TWO = ("left", "right")
 LABELS = {"model": "means", "version": "1"}
@@ -71,10 +72,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("stages")
     repository = ModelRepository(folder / "models")
     publish_as_means(repository, RaisesLater(2, 0.0))
-    settings = Settings(
-        models_dir=repository.root, state_dir=folder / "state", datasets_dir=folder / "datasets", device="cpu"
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings_in(folder)), raise_server_exceptions=False) as client:
         yield client
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelstore import Target, from_line
+from modelstore import Overrides, Target, from_line
 from tests.training.samples import clouds, collect, ignore, recipe
 from training.artifact.attachments import make_attachments
 from training.data.dataset import Dataset
@@ -28,9 +28,23 @@ def test_attachments_are_history_and_pictures(features: int, *, boundary: bool) 
         "test_predictions.csv",
         "loss.png",
         "confusion.png",
+        "reliability.png",
+        "thresholds.png",
         "training_rows.bin",
     }
     assert [from_line(line) for line in files["history.jsonl"].splitlines()] == list(candidate.history)
+
+
+def test_a_learner_without_epochs_has_no_picture_of_losses() -> None:
+    data = splits(clouds(100, classes=3), clouds(40, classes=3, seed=1))
+    linear = recipe().with_overrides(Overrides(learner="linear"))
+    candidate = train_candidate(linear, data, ignore)
+
+    events, files = collect(lambda report: make_attachments(candidate, linear, data, report))
+
+    assert events == []
+    assert {name for name in files if name.endswith(".png")} == {"confusion.png", "reliability.png", "boundary.png"}
+    assert files["history.jsonl"] == b""
 
 
 def test_test_predictions_name_line_truth_and_the_predicted_classs_probability() -> None:

@@ -65,6 +65,13 @@ def test_every_type_is_described_by_its_present_values() -> None:
     assert since.quantiles == pytest.approx(np.quantile(days, np.arange(1, 10) / 10))
 
 
+def test_columns_that_requests_need_not_name_are_not_required(train: Dataset) -> None:
+    features = describe_features(train, {}, ("x1", "x3"))
+
+    assert [feature.name for feature in features if not feature.required] == ["x1", "x3"]
+    assert all(feature.required for feature in describe_features(train, {}))
+
+
 def test_dates_without_times_have_a_range_of_dates() -> None:
     rows = typed(gaps=0)
     rows.x[:, 4] = 0

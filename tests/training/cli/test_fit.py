@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import signal
 import sys
@@ -82,6 +83,9 @@ def test_a_program_sees_events_and_a_result(folders: Folders) -> None:
         {"overrides": '{"momentum": 1}'},
         {"overrides": '{"patience": 3}'},
         {"seed": -1},
+        {"decision": "{"},
+        {"decision": '{"threshold": 2}'},
+        {"decision": '{"maximise": "f1"}'},  # the recipe has no validation rows
         {"seed": 2**32},
     ],
     ids=str,
@@ -95,6 +99,26 @@ def test_wrong_usage_ends_in_one_line_and_a_result(folders: Folders, changes: di
     assert (last_event(output).reason, last_event(output).version) == ("failed", None)
     assert text(errors).strip() == f"failed: {last_event(output).detail}"
     assert not folders.models.exists()
+
+
+def test_a_decision_is_published(folders: Folders) -> None:
+    costs = [[0, 1, 1], [1, 0, 1], [9, 9, 0]]
+
+    code = fit(request(folders, decision=json.dumps({"costs": costs})), console(), console())
+
+    decision = ModelRepository(folders.models).find("iris", 1).manifest().decision
+    assert code == SUCCEEDED
+    assert decision is not None
+    assert decision.costs == tuple(map(tuple, costs))
+
+
+def test_a_decision_for_other_classes_fails(folders: Folders) -> None:
+    errors = console()
+
+    code = fit(request(folders, decision='{"threshold": 0.3}'), console(), errors)
+
+    assert code == FAILED
+    assert "expected costs or maximise, as a threshold is for two classes and there are 3" in text(errors)
 
 
 def test_tensorboard_without_its_extra_says_what_to_install(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,14 +55,40 @@ def test_an_evaluation_shows_counts_and_figures(console: Console, store: ModelRe
     assert row(console, "cloud 0") == [str(count) for count in test.confusion[0]]
 
 
-def test_a_comparison_puts_the_network_beside_knn(console: Console, store: ModelRepository) -> None:
+def test_an_evaluation_says_what_may_be_chance(console: Console, store: ModelRepository) -> None:
+    test = classified(store.find("clouds", 2).manifest().metrics["test"])
+    inside = test.model_copy(update={"calibration_error": 0.02, "calibration_band": (0.0, 0.03)})
+
+    print_evaluation(console, inside, "inside")
+    print_evaluation(console, inside.model_copy(update={"calibration_error": 0.04}), "outside")
+
+    said = text(console)
+    assert test.intervals
+    assert f"95 % intervals: accuracy {test.intervals['accuracy'][0]:.4f} to" in said
+    assert said.count("cannot be told from a calibrated one, whose error is up to 0.0300 by chance") == 1
+    assert said.count("the probabilities are off, as the error of a calibrated one is at most 0.0300") == 1
+
+
+def test_the_leader_board_puts_the_model_beside_knn_and_says_what_it_means(
+    console: Console, store: ModelRepository
+) -> None:
     manifest = store.find("clouds", 2).manifest()
 
     print_comparison(console, manifest)
 
+    assert manifest.leaders
     knn = manifest.baselines["knn"]
-    assert row(console, "knn") == [metric.text for metric in knn.headline]
-    assert row(console, "clouds (this network)")[1] == manifest.metrics["test"].decisive.text
+    assert row(console, "knn")[:2] == [metric.text for metric in knn.headline]
+    assert row(console, "this model")[1] == manifest.metrics["test"].decisive.text
+    assert manifest.leaders.conclusion in text(console)
+
+
+def test_a_version_without_a_leader_board_is_put_beside_its_baselines(console: Console, store: ModelRepository) -> None:
+    manifest = store.find("clouds", 2).manifest().model_copy(update={"leaders": None})
+
+    print_comparison(console, manifest)
+
+    assert row(console, "knn") == [metric.text for metric in manifest.baselines["knn"].headline]
 
 
 def test_a_regression_shows_its_errors_and_their_unit(console: Console, repository: ModelRepository) -> None:

@@ -55,6 +55,7 @@ def test_the_recipe_is_complete_and_survives_json() -> None:
     assert recipe.data.assign == "hash"
     assert "iris.csv" in recipe.description
     assert parse_recipe(recipe.model_dump(mode="json"), "manifest") == recipe
+    assert recipe.training.learner == "auto"
     assert recipe.with_overrides(Overrides(hidden=(), epochs=3)).training.epochs == 3
 
 
@@ -70,7 +71,7 @@ def test_the_recipe_keeps_what_is_known_of_the_dialect_and_leaves_the_rest_to_be
 def test_f10_settings_follow_the_number_of_rows(tmp_path: Path, rows: int, size: int, end: bytes) -> None:
     (tmp_path / "mine.csv").write_bytes(end * (rows + 1))  # the first is the header
 
-    recipe = recipe_for_data(tmp_path / "mine.csv", "kind")
+    recipe = recipe_for_data(tmp_path / "mine.csv", "kind", overrides=Overrides(learner="mlp"))
 
     assert recipe.training.batch_size == SIZES[size].batch_size
     assert recipe.data.test_fraction == SIZES[size].test_fraction
@@ -88,7 +89,7 @@ def test_what_cannot_be_a_recipe_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "target"),
     [
-        ("iris.csv", "species"),
+        pytest.param("iris.csv", "species", marks=pytest.mark.slow),
         pytest.param("labeled_cancer_data.csv", "class", marks=pytest.mark.slow),
         pytest.param("blobs.csv", "class", marks=pytest.mark.slow),
         pytest.param("classification", "", marks=pytest.mark.slow),

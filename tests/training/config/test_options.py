@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from modelstore import DataOptions, Dialect, Split
-from training.config.options import DialectTexts, OptionTexts
+from modelstore import DataOptions, DecisionPolicy, Dialect, Split
+from training.config.options import DialectTexts, OptionTexts, read_decision
 from training.errors import RecipeError
 
 
@@ -82,3 +84,29 @@ def test_dialect_is_said_one_by_one_or_as_one_document_and_the_rest_is_detected(
 def test_wrong_dialect_is_named(texts: DialectTexts, problem: str) -> None:
     with pytest.raises(RecipeError, match=problem):
         texts.read()
+
+
+def test_a_decision_is_read_from_json() -> None:
+    assert read_decision(None) is None
+    assert read_decision('{"threshold": 0.3}') == DecisionPolicy(threshold=0.3)
+    assert read_decision('{"costs": [[0, 1], [5, 0]]}') == DecisionPolicy(costs=((0, 1), (5, 0)))
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("[]", "--decision: expected a JSON object"),
+        ("{}", "decision: expected exactly one of costs, threshold and maximise"),
+        ('{"threshold": 1}', "decision: threshold: expected less than 1"),
+        ('{"maximise": "recall"}', "decision: maximise: expected 'f1' or 'balanced_accuracy'"),
+        (
+            '{"costs": [[0, 1], [1]]}',
+            "decision: costs: expected a square matrix, a row and a column for each of 2 to 100",
+        ),
+        ('{"costs": [[0, 1], [1, null]]}', "decision: costs.1.1: expected a number"),
+        ('{"cost": []}', "decision: cost: expected costs, perhaps"),
+    ],
+)
+def test_a_wrong_decision_is_named(document: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        read_decision(document)

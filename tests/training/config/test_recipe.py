@@ -31,7 +31,16 @@ def load(folder: Path, text: str) -> Recipe:
 def test_the_built_in_recipes_are_three_models_with_a_tutorial_each_and_a_regression() -> None:
     names = recipe_names(BUILT_IN)
 
-    assert names == ("blobs", "blobs-tutorial", "cancer", "cancer-tutorial", "diabetes", "iris", "iris-tutorial")
+    assert names == (
+        "blobs",
+        "blobs-tutorial",
+        "cancer",
+        "cancer-tutorial",
+        "diabetes",
+        "digits",
+        "iris",
+        "iris-tutorial",
+    )
     assert [load_recipe(name, BUILT_IN).model for name in names] == [name.removesuffix("-tutorial") for name in names]
 
 
@@ -67,6 +76,7 @@ def test_what_a_recipe_does_not_say_has_a_default(tmp_path: Path) -> None:
         (('"clouds.csv"', '"../../etc/passwd"'), "data.file"),
         (('model = "clouds"', 'model = "Clouds!"'), "model"),
         (("test_fraction = 0.2", 'test_fraction = 0.2\nclasses = {a = "x", b = "x"}'), "data"),
+        (("test_fraction = 0.2", 'test_fraction = 0.2\noptional = ["cloud"]'), "data"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[1].replace("\n", " ") or "nothing",
 )
@@ -85,7 +95,7 @@ def test_a_wrong_field_is_named(tmp_path: Path, change: tuple[str, str], field: 
         ("epoch = 3", "training.epoch: expected epochs, perhaps, got 'epoch'"),
         (
             "momentum = 0.9",
-            "training.momentum: expected one of the fields learner, hidden, dropout, epochs, .*, got 'momentum'",
+            "training.momentum: expected one of the fields learner, budget_s, hidden, dropout, .*, got 'momentum'",
         ),
     ],
 )

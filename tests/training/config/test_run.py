@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from modelstore import Overrides
+from modelstore.overrides import Image
 from training.config.recipe import BUILT_IN
 from training.config.run import read_names, read_overrides, recipe_for
 from training.errors import RecipeError, UnknownRecipe, WrongModel
@@ -29,6 +30,9 @@ def assigned(*assignments: str) -> Overrides:
         ("optimizer=adamw", "optimizer", "adamw"),
         ("class_weights=balanced", "class_weights", "balanced"),
         ("batch_norm=true", "batch_norm", True),
+        ("filters=8,16", "filters", (8, 16)),
+        ("image=8,6", "image", Image(height=8, width=6)),
+        ("image=8,6,3", "image", Image(height=8, width=6, channels=3)),
         ("batch_norm=false", "batch_norm", False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -52,6 +56,8 @@ def test_an_assignment_is_read_by_its_fields_type(text: str, field: str, value: 
         ("optimizer=lbfgs", "optimizer"),
         ("dropout=1", "dropout"),
         ("batch_norm=yes", "batch_norm"),
+        ("image=8", "image.width"),
+        ("image=8,6,3,1", "image"),
         ("momentum=0.9", "momentum"),
     ],
 )
@@ -63,7 +69,7 @@ def test_a_wrong_value_names_its_field(text: str, field: str) -> None:
 
 
 def test_an_unknown_field_lists_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="expected one of the fields learner, hidden, dropout, epochs"):
+    with pytest.raises(RecipeError, match="expected one of the fields learner, budget_s, hidden, dropout, epochs"):
         assigned("momentum=0.9")
 
 

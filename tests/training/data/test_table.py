@@ -338,3 +338,11 @@ def test_blank_lines_do_not_count(tmp_path: Path) -> None:
 def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nowhere\.csv: no such file"):
         read_table(tmp_path, "nowhere.csv", "kind")
+
+
+@pytest.mark.parametrize("options", [DataOptions(types={"twon": "categorical"}), DataOptions(optional=("twon",))])
+def test_a_column_that_an_option_names_must_be_there(tmp_path: Path, options: DataOptions) -> None:
+    error = read(tmp_path, "town,age,kind\n1,2,a\n3,4,b\n", options=options)
+
+    assert error is not None
+    assert (error.faults[0].column, "perhaps 'town' is meant" in error.faults[0].problem) == ("twon", True)

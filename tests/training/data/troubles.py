@@ -25,8 +25,9 @@ class Trouble:
         content: the bytes of the file.
         types: expected types of these columns; others are not looked at.
         left_out: expected reasons, one of several, of the columns that are left out; no other column may be.
-        said: one of these texts must stand in the fault or in a warning, without regard to case; none if empty.
-        fails: whether the file must be refused; None if it may, as long as it is said why.
+        said: each of these texts must stand in a fault or in a warning.
+        fails: whether the file must be refused.
+        rows: expected number of rows that are used; not looked at if 0.
         classes: expected classes in any order; not looked at if empty.
         missing_targets: expected number of rows left out because they have no target.
     """
@@ -35,7 +36,8 @@ class Trouble:
     types: dict[str, ColumnType] = field(default_factory=dict)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     said: tuple[str, ...] = ()
-    fails: bool | None = False
+    fails: bool = False
+    rows: int = 0
     classes: frozenset[str] = frozenset()
     missing_targets: int = 0
     target: str = "kind"
@@ -151,41 +153,86 @@ COLUMNS: dict[str, Trouble] = {
     "a text that tells the class": one(lambda row: f"{kind(row)}-{row % 2}", "categorical", said=("leakage_suspect",)),
 }
 
+NUMBERS: dict[str, ColumnType] = {"size": "numeric", "width": "numeric"}
 UNNAMED = [["", *table()[0]], *([str(row), *cells] for row, cells in enumerate(table()[1:]))]
 NAMELESS = [["size", "width", "", "kind"], *table(it=either("red", "green"))[1:]]
 TWICE = [["size", "width", "size ", "kind"], *table(it=width)[1:]]
 ODD_NAMES = ["Größe in mm", "a.b \N{GRINNING FACE}", "n" * 200, "kind"]
 
 HEADERS: dict[str, Trouble] = {
-    "a name twice": Trouble(text(TWICE).encode(), said=("columns 1 and 3",), fails=True),
+    "a name twice": Trouble(text(TWICE).encode(), said=("column 'size'", "columns 1 and 3"), fails=True),
     "odd names": Trouble(
         text([ODD_NAMES, *table(it=lambda row: f"{row % 11}.5")[1:]]).encode(),
         types={"Größe in mm": "numeric", "a.b \N{GRINNING FACE}": "numeric", "n" * 200: "numeric"},
     ),
     "an index without a name": Trouble(text(UNNAMED).encode(), left_out={"c1": ("no_name", "row_number", "id")}),
-    "data without a name": Trouble(text(NAMELESS).encode(), types={"c3": "categorical"}, said=("c3",)),
+    "data without a name": Trouble(
+        text(NAMELESS).encode(), types={"c3": "categorical"}, said=("column 3 has no name and is called c3",)
+    ),
     "a comma too many in each line": Trouble(
-        text([[*line, ""] for line in table()]).encode(), said=("last", "comma", "name")
+        text([[*line, ""] for line in table()]).encode(), said=("without a name or a cell", "1 of 4 columns"), rows=ROWS
     ),
     "no names": Trouble(
-        text(table()[1:]).encode(), types={"c1": "numeric", "c2": "numeric"}, target="c3", said=("header", "names")
+        text(table()[1:]).encode(),
+        types={"c1": "numeric", "c2": "numeric"},
+        target="c3",
+        said=("line 1 (0.0, 0.0, no...) is a row", "c1 to c3", "header=true"),
+        rows=ROWS,
     ),
-    "a title above": Trouble(b"Sales of all shops in spring\n" + file(), said=("skip_rows",), fails=None),
-    "a comment above": Trouble(b"# exported by hand\n" + file(), said=("comment", "skip_rows"), fails=None),
+    "a title above": Trouble(
+        b"Sales of all shops in spring\n" + file(),
+        types=NUMBERS,
+        said=("line 1 (Sales of all shops in spring): no row, left out as skip_rows=1 does; 0 keeps it",),
+        rows=ROWS,
+    ),
+    "a comment above": Trouble(
+        b"# exported by hand\n" + file(),
+        types=NUMBERS,
+        said=("line 1: comments, left out as comment=# does",),
+        rows=ROWS,
+    ),
     "units below": Trouble(
-        text([table()[0], ["(mm)", "(cm)", "(-)"], *table()[1:]]).encode(), said=("line 2",), fails=None
+        text([table()[0], ["(mm)", "(cm)", "(-)"], *table()[1:]]).encode(),
+        types=NUMBERS,
+        said=("line 2 ((mm), (cm), (-)): no row, left out as skip_below=1 does; 0 keeps it",),
+        rows=ROWS,
     ),
-    "the header twice": Trouble(text([table()[0], *table()]).encode(), said=("line 2",), fails=None),
-    "a total below": Trouble(file() + b"Total,1234.5,\n", said=("skip_footer",), fails=None),
+    "the header twice": Trouble(
+        text([table()[0], *table()]).encode(),
+        types=NUMBERS,
+        said=("line 2 (size, width, kind): no row, left out as skip_below=1 does",),
+        rows=ROWS,
+    ),
+    "the header again among the rows": Trouble(
+        text([*table()[:41], table()[0], *table()[41:]]).encode(),
+        types=NUMBERS,
+        said=("line 42: the line of names again, which is no row",),
+        rows=ROWS,
+    ),
+    "a total below": Trouble(
+        file() + b"Total,1234.5,\n",
+        types=NUMBERS,
+        said=("at the end (Total,1234.5,): no row, left out as skip_footer=1 does; 0 keeps it",),
+        rows=ROWS,
+    ),
     "HTML": Trouble(b"<!DOCTYPE html>\n<html><body><table></table></body></html>\n", said=("HTML",), fails=True),
     "JSON": Trouble(b'[{"size": 1, "kind": "yes"}, {"size": 2, "kind": "no"}]\n', said=("JSON",), fails=True),
     "quotes behind backslashes": Trouble(
-        file() + b'1,2,"y\\"e,s"\n', said=(f"line {ROWS + 2}", "quote", "backslash"), fails=None
+        file() + b'1,2,"y\\"e,s"\n' * 5,
+        types=NUMBERS,
+        said=('a quote inside quotes is written as \\" and read as a quote',),
+        classes=frozenset({"yes", "no", 'y"e,s'}),
+        rows=ROWS + 5,
     ),
 }
 
 TARGETS: dict[str, Trouble] = {
-    "gaps": Trouble(file(some(kind, "", "NA", "?")), missing_targets=3, said=("3",), classes=frozenset({"yes", "no"})),
+    "gaps": Trouble(
+        file(some(kind, "", "NA", "?")),
+        missing_targets=3,
+        said=("3 of 80 rows have no target",),
+        classes=frozenset({"yes", "no"}),
+    ),
     "blanks around": Trouble(file(some(kind, " yes", "no ")), classes=frozenset({"yes", "no"})),
     "case": Trouble(
         file(lambda row: kind(row).upper() if row % 4 == 0 else kind(row)),
@@ -198,7 +245,10 @@ TARGETS: dict[str, Trouble] = {
         said=("'1.0'",),
     ),
     "a rare class": Trouble(
-        file(some(kind, "perhaps", "perhaps")), classes=frozenset({"yes", "no"}), said=("'perhaps'",)
+        file(some(kind, "perhaps", "perhaps")),
+        classes=frozenset({"yes", "no"}),
+        said=("2 rows of classes with fewer than 5 rows are left out: 'perhaps' (2); see rare_classes",),
+        rows=ROWS - 2,
     ),
     "a rare class, refused": Trouble(
         file(some(kind, "perhaps", "perhaps")),
@@ -211,15 +261,20 @@ TARGETS: dict[str, Trouble] = {
         classes=frozenset({"yes", "no", "other"}),
         options=DataOptions(rare_classes="merge"),
     ),
-    "a quantity": Trouble(file(lambda row: f"{float(size(row)) * 3 + row % 5:.2f}"), said=("task", "regression")),
-    "a quantity with gaps": Trouble(
-        file(some(lambda row: f"{float(size(row)) * 3 + row % 5:.2f}", "NA", "")), missing_targets=2, said=("2",)
+    "a quantity": Trouble(
+        file(lambda row: f"{float(size(row)) * 3 + row % 5:.2f}"), said=("80 different numbers", "task = regression")
     ),
-    "one class only": Trouble(file(lambda row: "yes"), said=("'yes'", "one", "two classes"), fails=True),
+    "a quantity with gaps": Trouble(
+        file(some(lambda row: f"{float(size(row)) * 3 + row % 5:.2f}", "NA", "")),
+        missing_targets=2,
+        said=("2 of 80 rows have no target",),
+    ),
+    "one class only": Trouble(
+        file(lambda row: "yes"), said=("expected at least two classes, got only 'yes'",), fails=True
+    ),
 }
 
 SEMICOLONS = text([[cell.replace(".", ",") for cell in line] for line in table()], ";")
-NUMBERS: dict[str, ColumnType] = {"size": "numeric", "width": "numeric"}
 CITIES = either("Köln", "Zürich", "Graz")
 
 DIALECTS: dict[str, Trouble] = {
@@ -233,7 +288,7 @@ DIALECTS: dict[str, Trouble] = {
     "lines quoted as a whole": Trouble("".join(f'"{";".join(line)}"\n' for line in table()).encode(), types=NUMBERS),
     "a byte order mark": Trouble(b"\xef\xbb\xbf" + file(), types=NUMBERS),
     "UTF-16": Trouble(text(table(it=CITIES)).encode("utf-16"), types={**NUMBERS, "it": "categorical"}),
-    "cp1252": Trouble(text(table(it=CITIES)).encode("cp1252"), types={"it": "categorical"}, said=("Köln", "Zürich")),
+    "cp1252": Trouble(text(table(it=CITIES)).encode("cp1252"), types={"it": "categorical"}, said=("cp1252", "'Köln'")),
     "gzip": Trouble(gzip.compress(file(), mtime=0), types=NUMBERS),
     "old Mac line ends": Trouble(text(table()).replace("\n", "\r").encode(), types=NUMBERS),
     "Windows line ends": Trouble(text(table()).replace("\n", "\r\n").encode(), types=NUMBERS),

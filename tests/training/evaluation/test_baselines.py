@@ -5,11 +5,11 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
-from modelstore import Baseline, RegressionBaseline
 from tests.training.samples import clouds, shuffled_labels, slope
-from training.evaluation.baselines import MAX_ROWS, describe_sample, fit, fit_naive, score
+from training.evaluation.baselines import describe_sample, fit, fit_all
 from training.evaluation.classification import Classification
 from training.evaluation.cross_validation import methods
+from training.evaluation.leaders import MAX_ROWS
 
 
 def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
@@ -22,17 +22,20 @@ def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
 
 
 def test_every_baseline_but_the_majority_separates_the_clouds() -> None:
-    scores = score(clouds(90, classes=3, spread=0.5), clouds(30, classes=3, seed=1, spread=0.5))
+    test = clouds(30, classes=3, seed=1, spread=0.5)
 
-    right = {name for name, found in scores.items() if isinstance(found, Baseline) and found.accuracy > 0.95}
-    assert right == set(scores) - {"majority"}
+    fitted = fit_all(clouds(90, classes=3, spread=0.5))
+
+    right = {name for name, rival in fitted.items() if (rival.predict(test.x).argmax(axis=1) == test.y).mean() > 0.95}
+    assert right == set(fitted) - {"majority"}
+    assert all((rival.name, rival.role) == (name, "baseline") for name, rival in fitted.items())
 
 
 def test_the_majority_answers_the_training_frequencies() -> None:
     train = clouds(60).rows(np.arange(45) // 3 * 4 % 60)
     frequency = np.bincount(train.y, minlength=2) / len(train)
 
-    assert fit_naive(train)(train.x)[0] == pytest.approx(frequency)
+    assert fit(Classification().baselines()["majority"], train)(train.x)[0] == pytest.approx(frequency)
 
 
 def test_knn_is_five_neighbours_on_standardised_features() -> None:
@@ -52,17 +55,6 @@ def test_a_class_without_training_rows_gets_probability_zero() -> None:
     assert (fit(Classification().baselines()["logistic_regression"], without)(train.x)[:, 1] == 0).all()
 
 
-def test_of_many_rows_the_majority_sees_all_test_rows_and_the_others_some() -> None:
-    train, test = clouds(60), clouds(MAX_ROWS + 1000, spread=0.1)
-    test.y[::2] = 1  # all of the second cloud's class, so only every second row looks right
-
-    scores = score(train, test)
-
-    right = {name: found.accuracy for name, found in scores.items() if isinstance(found, Baseline)}
-    assert right["majority"] == 0  # of two equal classes it says the first
-    assert right["logistic_regression"] == pytest.approx(0.5, abs=0.01)
-
-
 def test_every_baseline_of_a_regression_answers_with_values() -> None:
     train, test = slope(200), slope(50, seed=1)
 
@@ -76,12 +68,10 @@ def test_the_mean_answers_that_of_the_training_rows_and_ridge_is_scikit_learns()
     mean, scale = train.x.mean(axis=0), train.x.std(axis=0)
     reference = Ridge().fit((train.x - mean) / scale, train.y).predict((test.x - mean) / scale)
 
-    scores = score(train, test)
+    fitted = fit_all(train)
 
-    np.testing.assert_allclose(fit_naive(train)(test.x), train.y.mean())
-    errors = {name: found.rmse for name, found in scores.items() if isinstance(found, RegressionBaseline)}
-    assert errors["ridge"] == pytest.approx(np.sqrt(((reference - test.y) ** 2).mean()), rel=1e-4)
-    assert errors["mean"] == pytest.approx(np.sqrt(((train.y.mean() - test.y) ** 2).mean()))
+    np.testing.assert_allclose(fitted["mean"].predict(test.x), train.y.mean())
+    np.testing.assert_allclose(fitted["ridge"].predict(test.x)[:, 0], reference, rtol=1e-5)
 
 
 def test_it_says_so_if_the_baselines_see_fewer_rows() -> None:

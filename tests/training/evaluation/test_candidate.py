@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modelstore import EpochMetrics, Notice, Target
+from modelstore import Baseline, EpochMetrics, Notice, Target
 from tests.training.samples import classified, clouds, collect, ignore, recipe, shuffled_labels, slope, valued
-from training.config.recipe import GateRule
+from training.config.recipe import GateRule, parse_recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.errors import DatasetError
+from training.evaluation.leaders import MAX_ROWS
 from training.pipeline import train_candidate
 
 
@@ -29,6 +30,7 @@ def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:
     }
     assert classified(candidate.metrics["test"]).accuracy > 0.95
     assert set(candidate.baselines) == {"knn", "logistic_regression", "majority"}
+    assert {leader.name for leader in candidate.leaders.leaders} == {"clouds", *candidate.baselines}
 
 
 def test_test_rows_that_lie_elsewhere_change_nothing_of_what_was_learnt() -> None:
@@ -38,6 +40,27 @@ def test_test_rows_that_lie_elsewhere_change_nothing_of_what_was_learnt() -> Non
 
     states = [candidate.module.state_dict() for candidate in learnt]
     assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_the_members_of_a_model_stand_on_its_leader_board() -> None:
+    auto = parse_recipe({**recipe().model_dump(mode="json"), "training": {"learner": "auto"}}, "clouds.toml")
+
+    candidate = train_candidate(auto, splits(clouds(100), clouds(40, seed=1)), ignore)
+
+    members = {leader.name: leader.weight for leader in candidate.leaders.leaders if leader.role == "member"}
+    assert "linear" in members
+    assert sum(weight or 0 for weight in members.values()) == pytest.approx(1)
+
+
+def test_of_many_test_rows_the_majority_is_measured_on_all_and_the_board_on_some() -> None:
+    test = clouds(MAX_ROWS + 1000, spread=0.1)
+    test.y[::2] = 1  # all of the second cloud's class
+
+    candidate = train_candidate(recipe(), splits(clouds(60), test), ignore)
+
+    assert candidate.leaders.rows == MAX_ROWS
+    assert isinstance(candidate.baselines["majority"], Baseline)
+    assert candidate.baselines["majority"].accuracy == 0  # of two equal classes it says the first
 
 
 def test_a_test_row_that_overflows_the_network_is_named() -> None:

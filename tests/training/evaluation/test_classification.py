@@ -9,6 +9,7 @@ from training.evaluation.classification import Classification
 from training.evaluation.metrics import evaluate, log_loss
 
 CLASSIFICATION = Classification()
+ALWAYS = {"confusion.png", "reliability.png", "thresholds.png"}
 
 
 def hesitant(x: np.ndarray) -> np.ndarray:
@@ -30,7 +31,7 @@ def test_its_figures_are_those_of_the_probabilities() -> None:
     assert CLASSIFICATION.score(measured).accuracy == measured.accuracy
 
 
-@pytest.mark.parametrize(("features", "pictures"), [(2, {"boundary.png", "confusion.png"}), (3, {"confusion.png"})])
+@pytest.mark.parametrize(("features", "pictures"), [(2, {"boundary.png", *ALWAYS}), (3, ALWAYS)])
 def test_the_boundary_is_drawn_for_two_numbers(features: int, pictures: set[str]) -> None:
     rows = clouds(20, features=features)
     measured = evaluate(hesitant(rows.x), rows.y, rows.classes, "test")

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 from modelstore import Evaluation
-from training.evaluation.metrics import Floats, Ints, brier, calibration_error, evaluate, log_loss
+from training.evaluation.metrics import Floats, Ints, brier, evaluate, log_loss
 
 Case = tuple[Floats, Ints]
 
@@ -69,12 +69,54 @@ def test_a_certain_mistake_is_bounded_as_scikit_learn_bounds_float32() -> None:
     assert log_loss(probabilities, y) == pytest.approx(metrics.log_loss(y, probabilities, labels=[0, 1]), rel=1e-6)
 
 
-def test_calibration_error_by_hand() -> None:
-    # one bin (0.6, 0.667]: confidence 0.65 and 3 of 4 right; one bin (0.933, 1]: confidence 1.0 and 1 of 2 right
-    probabilities = np.array([[0.65, 0.35]] * 4 + [[1.0, 0.0]] * 2)
-    y = np.array([0, 0, 0, 1, 0, 1])
+def test_order_of_probabilities_is_scikit_learns(case: Case, evaluation: Evaluation) -> None:
+    probabilities, y = case
+    exact = probabilities.astype(np.float64)
+    exact /= exact.sum(axis=1, keepdims=True)
+    scores, truth = (exact[:, 1], y) if exact.shape[1] == 2 else (exact, np.eye(exact.shape[1])[y])
 
-    assert calibration_error(probabilities, y) == pytest.approx((4 * abs(0.75 - 0.65) + 2 * abs(0.5 - 1.0)) / 6)
+    assert evaluation.roc_auc == pytest.approx(metrics.roc_auc_score(y, scores, multi_class="ovr"), abs=1e-4)
+    assert evaluation.average_precision == pytest.approx(metrics.average_precision_score(truth, scores), abs=1e-4)
+
+
+def test_intervals_hold_the_truth_in_19_of_20_samples() -> None:
+    # the true figures of these probabilities are those of very many rows
+    names_of_figures = ("accuracy", "log_loss", "brier", "roc_auc")
+    truth, missed = evaluate(*sampled(0, 200_000), names(2), "test"), dict.fromkeys(names_of_figures, 0)
+    for seed in range(1, 101):
+        found = evaluate(*sampled(seed, 200), names(2), "test")
+        for name, (low, high) in (found.intervals or {}).items():
+            missed[name] += not low <= getattr(truth, name) <= high
+
+    assert all(1 <= count <= 12 for count in missed.values()), missed  # 12 of 100 at 5 %: once in 500 times
+
+
+def sampled(seed: int, rows: int) -> Case:
+    """Return probabilities of two classes that are true."""
+    generator = np.random.default_rng(seed)
+    second = generator.beta(2, 3, rows)
+    return np.column_stack((1 - second, second)), (generator.random(rows) < second).astype(np.int64)
+
+
+def test_one_row_has_only_the_interval_of_its_accuracy() -> None:
+    alone = evaluate(np.array([[0.9, 0.1]]), np.array([0]), names(2), "test")
+
+    assert (alone.roc_auc, alone.average_precision) == (None, None)
+    # Wilson's interval of 1 of 1 is 1 / (1 + 1.96 ** 2) to 1
+    assert {name: list(limits) for name, limits in (alone.intervals or {}).items()} == {
+        "accuracy": pytest.approx([0.2065, 1.0], abs=1e-4)
+    }
+
+
+def test_many_rows_are_sorted_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate(*sampled(3, 20_000), names(2), "test")
+    monkeypatch.setattr("training.evaluation.metrics.MOST_SORTED", 10_000)
+
+    some = evaluate(*sampled(3, 20_000), names(2), "test")
+
+    assert some.log_loss == whole.log_loss
+    assert some.roc_auc != whole.roc_auc
+    assert some.roc_auc == pytest.approx(whole.roc_auc, abs=0.02)
 
 
 def test_perfect_probabilities_have_no_error_at_all() -> None:
@@ -98,5 +140,5 @@ def test_chunks_change_nothing(case: Case, evaluation: Evaluation, monkeypatch: 
     in_chunks = evaluate(*case, names(case[0].shape[1]), "test")
 
     assert in_chunks.confusion == evaluation.confusion
-    for figure in ("accuracy", "macro_f1", "log_loss", "brier", "calibration_error"):
+    for figure in ("accuracy", "macro_f1", "log_loss", "brier", "calibration_error", "roc_auc"):
         assert getattr(in_chunks, figure) == pytest.approx(getattr(evaluation, figure), rel=1e-9), figure

@@ -32,3 +32,11 @@ def test_there_are_no_more_folds_than_different_rows() -> None:
     rows = slope(9)
 
     assert len(folds_of(replace(rows, marks=rows.marks // 3), seed=0)) == len(np.unique(rows.marks // 3))
+
+
+def test_rows_of_one_group_are_in_one_fold() -> None:
+    rows, groups = slope(40), np.arange(40, dtype=np.uint64) // np.uint64(5)
+
+    folds = folds_of(rows, seed=0, groups=groups)
+
+    assert sum(len(np.unique(groups[fold])) for fold in folds) == 8

@@ -10,6 +10,8 @@ from sklearn.metrics import log_loss
 from tests.training.samples import clouds, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.recipe import TrainingSettings
+from training.data.dataset import Dataset
+from training.learners.folds import folds_of
 from training.learners.linear import PENALTIES, LinearLearner
 from training.learners.protocol import predictor
 from training.preprocessing.encoder import fit_encoder
@@ -62,3 +64,30 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     first, second = (LinearLearner(LINEAR).fit(rows, None, ignore).module.state_dict() for _ in range(2))
 
     assert all(np.array_equal(first[name].numpy(), second[name].numpy()) for name in first)
+
+
+@pytest.mark.parametrize("rows", [clouds(90, classes=3), slope(90)], ids=["classes", "values"])
+def test_validation_rows_choose_the_penalty_where_there_are_any(rows: Dataset) -> None:
+    part, validation = rows.rows(np.arange(60)), rows.rows(np.arange(60, 90))
+
+    fitted = LinearLearner(LINEAR).fit(part, validation, ignore)
+
+    x, y = (predictor(fit_encoder(part))(each.x).astype(np.float64) for each in (part, validation))
+    if rows.classes:
+        models = [LogisticRegression(C=1 / penalty, max_iter=200).fit(x, part.y) for penalty in PENALTIES]
+        theirs = min((model.predict_proba(y) for model in models), key=lambda found: log_loss(validation.y, found))
+    else:
+        models = [Ridge(alpha=penalty).fit(x, part.y) for penalty in PENALTIES]
+        found = (model.predict(y)[:, None] for model in models)
+        theirs = min(found, key=lambda values: float(((values[:, 0] - validation.y) ** 2).mean()))
+    np.testing.assert_allclose(predictor(fitted.module)(validation.x), theirs, rtol=1e-4, atol=1e-5)
+    assert fitted.held_out is None
+
+
+def test_folds_that_are_given_choose_the_penalty_and_answer_every_row() -> None:
+    rows = slope(60)
+
+    fitted = LinearLearner(LINEAR).fit_folds(rows, folds_of(rows, seed=7, folds=3), ignore)
+
+    assert fitted.held_out is not None
+    assert np.abs(fitted.held_out.answers[:, 0] - rows.y).std() < 2

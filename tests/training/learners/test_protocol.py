@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from modelstore import EpochMetrics, Notice
-from tests.training.samples import clouds, collect, settings
+from tests.training.learners.auto.fakes import BlendLearner
+from tests.training.samples import clouds, collect, ignore, settings, slope, typed
 from training.artifact.torchscript import load, to_torchscript
+from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
+from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import CHUNK_ROWS, Fitted, Learner, Probe, Report, predictor
+from training.learners.realmlp.fit import RealMLPLearner
+from training.learners.trees.boosting import TreesLearner
 
 
 class PriorLearner:
@@ -26,7 +33,10 @@ class PriorLearner:
         return Fitted(nn.Sequential(linear, nn.Softmax(dim=1)).eval(), ())
 
 
-@pytest.mark.parametrize("learner", [PriorLearner(), MLPLearner(settings())], ids=["prior", "mlp"])
+REALMLP = RealMLPLearner(TrainingSettings(learner="realmlp", budget_s=1))
+
+
+@pytest.mark.parametrize("learner", [PriorLearner(), MLPLearner(settings()), REALMLP], ids=["prior", "mlp", "realmlp"])
 def test_whatever_learns_returns_a_module_that_can_be_published(learner: Learner) -> None:
     rows = clouds(60, classes=3)
 
@@ -37,6 +47,17 @@ def test_whatever_learns_returns_a_module_that_can_be_published(learner: Learner
     probabilities = load(to_torchscript(fitted.module, rows.x))(rows.x)
     assert probabilities.shape == (60, 3)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-6)
+
+
+@pytest.mark.parametrize("learner", [MLPLearner(settings()), REALMLP], ids=["mlp", "realmlp"])
+@pytest.mark.parametrize("rows", [typed(60), slope(60)], ids=["classes", "values"])
+def test_torch_export_takes_the_module_that_is_published(learner: Learner, rows: Dataset) -> None:
+    module, x = learner.fit(rows, None, lambda event: None).module, torch.from_numpy(rows.x)
+
+    with torch.no_grad():
+        exported = torch.export.export(module, (x[:7],), dynamic_shapes=({0: torch.export.Dim("rows", min=1)},))
+        for count in (2, 60):
+            torch.testing.assert_close(exported.module()(x[:count]), module(x[:count]), atol=1e-6, rtol=1e-6)
 
 
 def test_long_inputs_go_through_in_chunks_with_the_same_predictions() -> None:
@@ -54,3 +75,18 @@ def test_predicting_switches_dropout_off() -> None:
     x = np.ones((4, 20))
 
     assert np.array_equal(predict(x), x)
+
+
+@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, TreesLearner, BlendLearner])
+def test_torch_export_takes_every_module_and_its_answers_agree(learner: Callable[[TrainingSettings], Learner]) -> None:
+    rows = typed(100)
+    module = learner(TrainingSettings(epochs=5)).fit(rows, typed(50, seed=1), ignore).module
+
+    exported = torch.export.export(
+        module, (torch.from_numpy(rows.x[:7]),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
+    )
+
+    with torch.inference_mode():
+        for some in (rows.x, rows.x[:1]):
+            answers = exported.module()(torch.from_numpy(some)).numpy()
+            np.testing.assert_allclose(answers, predictor(module)(some), atol=1e-6)

@@ -122,6 +122,7 @@ def test_a_column_without_any_value_in_the_training_rows_says_only_whether_there
     assert np.isfinite(encode(encoder, typed(gaps=0).x)).all()
 
 
+@pytest.mark.slow  # 3.6 million days
 def test_the_calendar_is_pythons_for_every_day_of_the_years_1_to_9999() -> None:
     first, last = (date(1, 1, 1) - date(1970, 1, 1)).days, (date(9999, 12, 31) - date(1970, 1, 1)).days
     days = np.arange(first, last + 1)

@@ -43,13 +43,13 @@ def find_problems(history: Sequence[EpochMetrics], guessing: float, patience: in
     return tuple(sentence for sentence in found if sentence)
 
 
-def require_converging(metrics: EpochMetrics, guessing: float, learning_rate: float) -> None:
+def require_converging(metrics: EpochMetrics, guessing: float, learning_rate: float | None) -> None:
     """Stop a training that diverges.
 
     Args:
         metrics: metrics of the last epoch, perhaps not finite.
         guessing: loss of guessing, in the unit of the losses.
-        learning_rate: the initial learning rate, for the advice in the message.
+        learning_rate: the initial learning rate, for the advice in the message; None if it is not a setting.
 
     Raises:
         Diverged: if a metric is not finite, or the training loss is over a thousand times that of guessing.

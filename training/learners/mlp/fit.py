@@ -7,16 +7,14 @@ not know files, data sources or the console.
 from __future__ import annotations
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from modelstore import EpochMetrics, Notice
 from training.config.recipe import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.mlp.autograd import AutogradNetwork
@@ -27,11 +25,10 @@ from training.learners.mlp.network import MLP, Network, initialise
 from training.learners.mlp.objectives import Objective, objective_for
 from training.learners.mlp.optimizers import optimizer_for
 from training.learners.mlp.schedules import rates
+from training.learners.progress import EpochProgress
 from training.learners.protocol import Fitted, Probe, Report, predictor
 from training.preprocessing.categories import teach_other
 from training.preprocessing.encoder import Encoder, fit_encoder
-
-REPORT_S = 2.0
 
 
 class Trainable(Protocol):
@@ -98,7 +95,7 @@ class NetworkLearner(ABC):
         held_out = Batches(objective.prepare(validation), encoder, objective.weights) if validation else None
         optimizer, schedule = optimizer_for(model.parameters, settings), rates(settings)
         best = _BestEpoch(model.state, settings.patience if validation else 0)
-        progress, rate = _Progress(settings.epochs, len(train), report), next(schedule)
+        progress, rate = EpochProgress(settings.epochs, len(train), report), next(schedule)
 
         for epoch in range(1, settings.epochs + 1):
             progress.start(epoch)
@@ -145,9 +142,14 @@ class NetworkLearner(ABC):
 class MLPLearner(NetworkLearner):
     """Fits an MLP; the gradient of the plain one is written by hand, which is faster."""
 
+    def __init__(self, settings: TrainingSettings, encoder: Encoder | None = None) -> None:
+        """Create the learner; without an encoder, it fits one to the training rows."""
+        super().__init__(settings)
+        self._encoder = encoder
+
     def build(self, train: Dataset, objective: Objective) -> Untrained:
         """Return the MLP of the settings."""
-        settings, encoder, classes = self._settings, fit_encoder(train), len(train.classes)
+        settings, encoder, classes = self._settings, self._encoder or fit_encoder(train), len(train.classes)
         net = MLP(
             encoder.width,
             classes,
@@ -177,45 +179,6 @@ def _measure_probe(probe: Probe | None, epoch: int, model: Trainable, module: nn
         return {}
     model.write_back()
     return {probe.figure: probe.measure(predictor(module))}
-
-
-class _Progress:
-    """Progress and speed of a training of `epochs` epochs with `rows` rows each."""
-
-    def __init__(self, epochs: int, rows: int, report: Report) -> None:
-        self._epochs, self._rows, self._report = epochs, rows, report
-        self._started_s = time.perf_counter()
-
-    def start(self, epoch: int) -> None:
-        """Start the clock of an epoch, counted from 1."""
-        self._epoch, self._seen = epoch, 0
-        self._epoch_started_s = self._reported_s = time.perf_counter()
-
-    def advance(self, rows: int) -> None:
-        """Count rows of the epoch; every `REPORT_S` seconds, report the progress."""
-        self._seen += rows
-        now_s = time.perf_counter()
-        if now_s <= self._reported_s + REPORT_S or self._seen == self._rows:
-            return
-        self._reported_s, speed = now_s, self._seen / (now_s - self._epoch_started_s)
-        done = f"{self._seen:,} of {self._rows:,} rows, {speed:,.0f} rows/s"
-        self._report(Notice(message=f"epoch {self._epoch}/{self._epochs}: {done}"))
-
-    def stop(self) -> None:
-        """Stop the clock of the epoch's steps; measurements follow."""
-        self._speed = self._rows / (time.perf_counter() - self._epoch_started_s)
-
-    def metrics(self, **measured: Any) -> EpochMetrics:
-        """Return the epoch's metrics: the measured values with epoch number and times."""
-        elapsed_s = time.perf_counter() - self._started_s
-        return EpochMetrics(
-            epoch=self._epoch,
-            epochs=self._epochs,
-            rows_per_s=self._speed,
-            elapsed_s=elapsed_s,
-            remaining_s=elapsed_s / self._epoch * (self._epochs - self._epoch),
-            **measured,
-        )
 
 
 class _BestEpoch:

@@ -142,6 +142,9 @@ def test_history_tells_where_versions_come_from_newest_first(client: TestClient,
         "log_loss": 0.25,
         "brier": 0.125,
         "calibration_error": 0.0625,
+        "calibration_band": None,
+        "roc_auc": None,
+        "average_precision": None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from app.settings import Settings
 from modelstore import ModelRepository, Task
+from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, FLOAT32, JSON, NDJSON, post
 from tests.app.telemetry.figures import parsed
-from tests.app.typed import publish_typed
+from tests.app.typed import FEATURES, publish_typed
+from tests.settings import settings_in
 
 PATH = "/predict/typed"
 RAW = b"id;age;plan;paid;since;sum;gone\na1;30;basic;YES;2020-01-01;$1,000.00;no\na2;NA;gold;;2031-05-06;;\n"
@@ -37,10 +39,7 @@ def task(request: pytest.FixtureRequest) -> Task:
 def typed(task: Task, tmp_path: Path) -> Iterator[TestClient]:
     repository = ModelRepository(tmp_path / "models")
     publish_typed(repository, task)
-    settings = Settings(
-        models_dir=repository.root, state_dir=tmp_path / "state", datasets_dir=tmp_path / "datasets", device="cpu"
-    )
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings_in(tmp_path)), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -87,7 +86,7 @@ def test_mean_of_the_answered_quantities_is_that_of_all_requests(typed: TestClie
 def test_strict_makes_every_warning_a_422_or_an_error_in_its_place(typed: TestClient, given: str, skip: bool) -> None:
     answer = post(typed, RAW, given, JSON, PATH + "?strict=true" + "&on_error=skip" * skip)
 
-    problem = "has a value that was not seen in training"
+    problem = "has a value that is not among the categories: not in the training rows, or too rare there"
     if skip:
         assert answer.json()["predictions"][1] == {"line": 3, "error": {"feature": "plan", "problem": problem}}
     else:
@@ -141,3 +140,82 @@ def test_output_of_the_protocol_is_a_value(typed: TestClient) -> None:
     assert outputs == [{"name": "value", "datatype": "FP32", "shape": [1, 1], "data": [0.0]}]
     refused = typed.post("/v2/models/typed/infer", json={"inputs": inputs, "outputs": [{"name": "label"}]})
     assert (refused.status_code, "must be one of value" in refused.text) == (400, True)
+
+
+def client_of(tmp_path: Path, **fields: Any) -> TestClient:
+    """Return a client of a service whose model `typed` has these fields in its manifest."""
+    repository = ModelRepository(tmp_path / "models")
+    publish_typed(repository, **fields)
+    return TestClient(create_app(settings_in(tmp_path)), raise_server_exceptions=False)
+
+
+UNSEEN = {"age": 30, "plan": "gold", "paid": True, "since": "2020-01-01", "sum": 5}
+PROBLEM = "has a value that is not among the categories: not in the training rows, or too rare there"
+
+
+def infer_body(row: dict[str, Any], **parameters: bool) -> dict[str, Any]:
+    kinds = {"age": "FP32", "plan": "BYTES", "paid": "BOOL", "since": "BYTES", "sum": "FP32"}
+    inputs = [{"name": name, "datatype": kinds[name], "shape": [1], "data": [value]} for name, value in row.items()]
+    return {"inputs": inputs, "parameters": parameters}
+
+
+def test_strict_version_refuses_unusual_values_unless_the_request_takes_them(tmp_path: Path) -> None:
+    table = RAW.replace(b"a1;30;basic;YES;2020-01-01;$1,000.00;no\n", b"")
+    good = {"instances": [{**UNSEEN, "plan": "basic"}]}
+    with client_of(tmp_path, strict=True) as client:
+        assert client.get("/models/typed").json()["strict"] is True
+        assert client.get("/models/typed/versions/1").json()["strict"] is True
+        assert client.post(PATH, json=good).status_code == 200
+        by_column = {"inputs": {name: [value] for name, value in UNSEEN.items()}}
+        for body in ({"instances": [UNSEEN]}, {"instances": [UNSEEN], "version": 1}, by_column):
+            refused = assert_problem(client.post(PATH, json=body), 422)
+            assert refused["errors"] == [{"row": 0, "feature": "plan", "problem": PROBLEM}]
+            assert refused["detail"] == f"row 0, column 'plan': {PROBLEM}"
+            assert client.post(PATH + "?strict=false", json=body).json()["warnings"] == [
+                {"row": 0, "feature": "plan", "value": "unseen"}
+            ]
+        assert post(client, table, CSV, JSON, PATH).status_code == 422
+        assert post(client, table, CSV, JSON, PATH + "?strict=false").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "query", "parameter", "status"),
+    [
+        (True, None, None, 400),
+        (True, None, False, 200),
+        (True, "false", None, 200),
+        (True, "true", False, 400),
+        (False, None, None, 200),
+        (False, None, True, 400),
+        (False, "false", True, 200),
+        (False, "true", None, 400),
+    ],
+)
+def test_query_decides_before_the_parameters_and_these_before_the_version(
+    tmp_path: Path, version: bool, query: str | None, parameter: bool | None, status: int
+) -> None:
+    body = infer_body(UNSEEN, **({} if parameter is None else {"strict": parameter}))
+    path = "/v2/models/typed/infer" + (f"?strict={query}" if query else "")
+
+    with client_of(tmp_path, strict=version) as client:
+        assert client.post(path, json=body).status_code == status
+
+
+def test_optional_column_may_be_absent_by_name_and_gets_the_warning_of_a_missing_value(tmp_path: Path) -> None:
+    optional = [each.model_copy(update={"required": each.name not in ("age", "sum")}) for each in FEATURES]
+    row = {name: value for name, value in UNSEEN.items() if name not in ("age", "sum")} | {"plan": "basic"}
+    with client_of(tmp_path, features=tuple(optional)) as client:
+        answer = client.post(PATH, json={"instances": [row]})
+        assert answer.json()["warnings"] == [{"row": 0, "feature": "sum", "value": "missing"}]
+        assert client.post(PATH + "?strict=true", json={"instances": [row]}).status_code == 422
+        lines = b"plan,paid,since\nbasic,Yes,2020-01-01\n"
+        assert post(client, lines, CSV, JSON, PATH).json() == answer.json()
+        inferred = client.post("/v2/models/typed/infer", json=infer_body(row))
+        assert inferred.json()["outputs"][0]["data"] == [*answer.json()["predictions"][0]["probabilities"].values()]
+        required = client.post(PATH, json={"instances": [{**row, "plam": row["plan"]}]})
+        assert required.status_code == 422
+        document = client.get("/openapi.json").json()
+
+    content = document["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]
+    _, named = content["schema"]["properties"]["instances"]["items"]["oneOf"]
+    assert named["required"] == ["plan", "paid", "since"]

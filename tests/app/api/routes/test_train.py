@@ -27,6 +27,7 @@ from modelstore import ModelRepository, Overrides
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import publish
+from tests.settings import settings_in
 
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent.parent
 REAL_DEADLINE_S = 100.0
@@ -67,15 +68,8 @@ def trainer(settings: Settings) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Return a client of an app with the real recipes and the data set `churn`; tests ask it for what is refused."""
-    folder = tmp_path_factory.mktemp("stocked")
-    settings = Settings(
-        models_dir=folder / "models",
-        state_dir=folder / "state",
-        datasets_dir=folder / "datasets",
-        device="cpu",
-        train_niceness=0,
-    )
-    with TestClient(create_app(settings)) as client, pytest.MonkeyPatch.context() as monkeypatch:
+    app = create_app(settings_in(tmp_path_factory.mktemp("stocked")))
+    with TestClient(app) as client, pytest.MonkeyPatch.context() as monkeypatch:
         put(client, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
         yield client
 
@@ -171,6 +165,8 @@ BAD = {
     "split both ways": ({"model": "m", "dataset": "d", "target": "x", "split": {"time": "a", "group": "b"}}, "split"),
     "split mistyped": ({"model": "m", "dataset": "d", "target": "x", "split": {"grup": "b"}}, "split.grup"),
     "rare classes unknown": ({"model": "m", "dataset": "d", "target": "x", "rare_classes": "keep"}, "rare_classes"),
+    "strict is text": ({"model": "m", "dataset": "d", "target": "x", "strict": "yes"}, "strict"),
+    "optional is text": ({"model": "m", "dataset": "d", "target": "x", "optional": "a"}, "optional"),
     "missing value has a NUL": (
         {"model": "m", "dataset": "d", "target": "x", "missing_values": ["\x00"]},
         "missing_values.0",
@@ -273,6 +269,33 @@ def test_real_training_publishes_a_version_that_serves(settings: Settings, repos
     assert (version["lineage"]["seed"], version["lineage"]["recipe"]["training"]["epochs"]) == (1, 3)
     assert version["metrics"] == job["metrics"]
     assert repository.active("iris") == 1
+
+
+@pytest.mark.slow  # it trains every learner
+def test_data_without_settings_is_trained_by_auto_whose_leader_board_is_shown(settings: Settings) -> None:
+    churn = (PROJECT / "data" / "churn.csv").read_bytes()
+    with TestClient(create_app(settings)) as client:
+        assert client.put("/datasets/churn", content=churn).status_code == 201
+        body = {"model": "churn", "dataset": "churn", "target": "churned", "overrides": {"budget_s": 5}}
+        job = ended(client, client.post("/train", json=body).headers["location"], REAL_DEADLINE_S)
+        events = client.get(f"/train/{job['id']}/events").text
+        model = client.get("/models/churn").json()
+        version = client.get("/models/churn/versions/1").json()
+        answer = client.post("/predict/churn", json=model["example"]["body"])
+
+    assert (job["status"], job["activated"]) == ("succeeded", True), job
+    board = job["leaders"]
+    roles = {leader["name"]: leader["role"] for leader in board["leaders"]}
+    assert roles["churn"] == "model"
+    assert {name for name, role in roles.items() if role == "member"} >= {"linear", "trees"}
+    assert {"knn", "logistic_regression", "majority"} <= {name for name, role in roles.items() if role == "baseline"}
+    assert sum(leader["weight"] or 0 for leader in board["leaders"]) == pytest.approx(1)
+    assert board["conclusion"]
+    assert model["leaders"] == version["leaders"] == board
+    assert version["lineage"]["recipe"]["training"]["budget_s"] == 5
+    assert job["progress"]["event"] == "notice"
+    assert "auto: trees, member" in events
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -585,6 +608,40 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
         assert again[name] == before[name], name
 
 
+def test_decision_reaches_the_training_is_shown_and_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
+    child("end('failed', ' '.join(sys.argv[-2:]) + sys.stdin.read())")
+    costs = [[0, 1, 1], [2, 0, 1], [9, 1, 0]]
+
+    first = ended(trainer, location := start(trainer, decision={"costs": costs}))
+    again = trainer.post(f"{location}/retry", headers={"prefer": "wait=20"}).json()
+
+    for job in (first, again):
+        assert json.loads(job["detail"][job["detail"].index("{") :]) == {"costs": costs}
+        assert job["decision"] == {"costs": costs, "threshold": None, "maximise": None}
+
+
+@pytest.mark.parametrize(
+    ("decision", "field"),
+    [
+        ({}, "decision"),
+        ({"threshold": 0.3, "maximise": "f1"}, "decision"),
+        ({"threshold": 0}, "decision.threshold"),
+        ({"costs": [[0, 1], [1]]}, "decision.costs"),
+        ({"costs": [[0, "1"], [1, 0]]}, "decision.costs.0.1"),
+        ({"maximise": "recall"}, "decision.maximise"),
+        ({"maximise": "f1"}, "decision.maximise"),  # the recipe has no validation rows
+        ({"cost": 1}, "decision.cost"),
+    ],
+    ids=str,
+)
+def test_a_decision_that_cannot_be_is_refused_at_once(
+    steady: TestClient, decision: dict[str, object], field: str
+) -> None:
+    problem = assert_problem(steady.post("/train", json={"model": "iris", "decision": decision}), 422)
+
+    assert [error["feature"] for error in problem["errors"]] == [field]
+
+
 @pytest.mark.slow
 def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
@@ -637,6 +694,8 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         "split": {"group": "town"},
         "rare_classes": "merge",
         "missing_values": ["", "?"],
+        "optional": ["age"],
+        "strict": True,
     }
 
     first = ended(trainer, location := start(trainer, model="churn", dataset="churn", target="churned", **options))
@@ -647,6 +706,23 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         assert {name: job[name] for name in options} == options | {"split": {"time": None, "group": "town"}}
         assert (job["features"], job["left_out"]) == (None, [])
         assert {name: given for name, given in job["dialect"].items() if given is not None} == {"delimiter": ";"}
+
+
+REFUSED: dict[str, tuple[dict[str, object], int, str | None]] = {
+    "data set unknown": ({"dataset": "nobody", "target": "churned"}, 404, None),
+    "no target": ({}, 422, "target"),
+    "feature is the target": ({"target": "churned", "features": ["churned"]}, 422, "features.0"),
+    "text as numbers": ({"target": "churned", "types": {"town": "numeric"}}, 422, "types"),
+}
+
+
+def test_what_the_data_set_cannot_give_is_refused_at_once(stocked: TestClient) -> None:
+    for name, (fields, status, place) in REFUSED.items():
+        problem = assert_problem(
+            stocked.post("/train", json={"model": "leavers", "dataset": "churn", **fields}), status
+        )
+        assert [fault["feature"] for fault in problem["errors"]] == ([place] if place else []), name
+    assert stocked.get("/train").json()["jobs"] == []
 
 
 @pytest.mark.parametrize(

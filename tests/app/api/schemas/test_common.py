@@ -53,7 +53,7 @@ def test_what_is_no_json_is_described_as_what_it_is(document: dict[str, Any]) ->
     put = document["paths"]["/datasets/{name}"]["put"]
     events = document["paths"]["/train/{job_id}/events"]["get"]
 
-    assert list(put["requestBody"]["content"]) == ["text/csv"]
+    assert list(put["requestBody"]["content"]) == ["*/*", "text/csv"]
     assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
     for path, method in (
         ("/datasets/{name}", "delete"),

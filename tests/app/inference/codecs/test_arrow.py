@@ -254,7 +254,7 @@ def test_flipped_bit_anywhere_is_another_number_or_refused() -> None:
 
 
 @pytest.mark.slow
-@examples(200)
+@examples(70)
 @hypothesis.given(st.data())
 def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObject) -> None:
     body = bytearray(arrow_stream(TABLE))
@@ -268,7 +268,7 @@ def test_damage_of_any_kind_is_refused_and_nothing_else_happens(data: st.DataObj
 
 
 @pytest.mark.slow
-@examples(100)
+@examples(35)
 @hypothesis.given(st.binary(max_size=300), st.integers(1, 64))
 def test_any_other_bytes_are_malformed_whole_and_split(data: bytes, step: int) -> None:
     assert outcome(reader(), data) == outcome(reader(), data, step) == MalformedBody

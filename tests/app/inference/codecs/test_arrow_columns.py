@@ -47,4 +47,4 @@ def test_bad_texts_are_named_by_row_and_the_row_is_cleared() -> None:
 
     assert {row: (problem.row, problem.feature) for row, problem in bad.items()} == {1: (11, "paid")}
     assert x[1].tolist() == [0] * SCHEMA.width
-    assert unfit(pa.string(), FEATURES[0], SCHEMA) == "a column of numbers"
+    assert unfit(pa.string(), FEATURES[0], SCHEMA) == "a column of numbers (pandas.to_numeric makes one)"

@@ -63,7 +63,7 @@ def bits(values: Sequence[Any] | Float32) -> bytes:
 
 
 @pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS.keys())
-@examples(300)
+@examples(100)
 @hypothesis.given(st.lists(numbers | others, max_size=6) | st.lists(numbers, max_size=6) | st.lists(st.integers(-1, 2)))
 def test_values_are_judged_alike_together_and_alone(column: ValueColumn, values: list[Any]) -> None:
     alone = [column.float_of(value) for value in values]
@@ -78,7 +78,7 @@ def test_values_are_judged_alike_together_and_alone(column: ValueColumn, values:
         assert together.tobytes() == bits(alone)
 
 
-@examples(300)
+@examples(100)
 @hypothesis.given(numbers)
 def test_number_is_the_nearest_float32_in_every_form(value: float) -> None:
     expected = float32_of(value)
@@ -137,7 +137,7 @@ def test_long_column_is_the_same_numbers_as_a_short_one() -> None:
 fields = numbers.map(str) | numbers.map(json.dumps) | st.text(alphabet="0123456789.eE+-_, \t\u0661naif", max_size=6)
 
 
-@examples(300)
+@examples(100)
 @hypothesis.given(st.lists(fields | st.sampled_from(["true", "null", "[1]", '"1"', " 1 ", "1_0", "1,5"]), min_size=1))
 def test_text_that_the_quick_way_takes_is_the_same_numbers_field_by_field(listed: list[str]) -> None:
     text = ",".join(listed)
@@ -181,7 +181,7 @@ def assert_same_alone(array: np.ndarray[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", WHOLE_KINDS)
-@examples(50)
+@examples(20)
 @hypothesis.given(st.data())
 def test_arrays_of_whole_numbers_are_the_same_numbers_as_their_values(kind: str, data: st.DataObject) -> None:
     limits = np.iinfo(kind)
@@ -198,7 +198,7 @@ def test_whole_number_that_float64_does_not_hold_is_rounded_in_arrays_as_in_text
 
 
 @pytest.mark.parametrize("kind", FLOAT_KINDS)
-@examples(50)
+@examples(20)
 @hypothesis.given(st.lists(st.floats() | st.floats(width=32) | st.floats(width=16), min_size=1, max_size=8))
 def test_arrays_of_floats_are_the_same_numbers_as_their_values(kind: str, values: list[float]) -> None:
     with np.errstate(over="ignore"):

@@ -291,7 +291,7 @@ fields = st.one_of(
 lines = st.lists(st.lists(fields, min_size=1, max_size=3).map(",".join), max_size=6)
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(lines, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.integers(1, 40), st.booleans())
 def test_any_body_gives_the_same_whole_and_split(
     listed: list[str], feed: str, ended: bool, step: int, single: bool
@@ -302,7 +302,7 @@ def test_any_body_gives_the_same_whole_and_split(
     assert outcome(reader(*features), data) == outcome(reader(*features), data, step)
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(
     st.lists(st.tuples(st.floats(allow_nan=False, width=32), st.floats(allow_nan=False, width=32)), min_size=1),
     st.sampled_from(["%r", "%.9g", "%+.17e", " %r ", '"%r"']),

@@ -103,3 +103,16 @@ def test_lines_of_numbers_are_read_at_once_and_others_declined() -> None:
     assert rows.of_lines(b"1;2\n3;x") is None
     with pytest.raises(InvalidInput, match="must be a number"):
         rows.of_line(b"1;x")
+
+
+def test_optional_column_of_numbers_may_be_absent() -> None:
+    types = [
+        NumericFeature(name=name, required=name != "left", mean=0, std=1, min=0, max=9, quantiles=(1,) * 9)
+        for name in ("left", "right")
+    ]
+    contract = ModelSchema.of_features("means", 1, types, ("a", "b"))
+
+    blocks = [*CsvReader(contract, ignore_extra=False).feed(b'right\n1\n"2"\n')]
+
+    assert np.array_equal(blocks[0].x, np.array([[np.nan, 1], [np.nan, 2]], dtype=np.float32), equal_nan=True)
+    assert not blocks[0].bad

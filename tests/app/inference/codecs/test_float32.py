@@ -68,7 +68,7 @@ def test_empty_body_is_malformed() -> None:
         read(reader(), b"")
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.binary(max_size=200), st.integers(1, 50))
 def test_any_body_gives_the_same_whole_and_split(data: bytes, step: int) -> None:
     assert outcome(reader(), data) == outcome(reader(), data, step)

@@ -62,7 +62,7 @@ def written(kind: str, x: Float32, features: Sequence[str]) -> bytes:
 
 
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
-@examples(60)
+@examples(20)
 @hypothesis.given(tables(), st.data())
 def test_rows_come_as_they_were_sent_wherever_the_body_is_cut(
     kind: str, table: tuple[list[str], Float32], data: st.DataObject
@@ -77,7 +77,7 @@ def test_rows_come_as_they_were_sent_wherever_the_body_is_cut(
     assert np.array(found, dtype=np.float32).tobytes() == x.tobytes()
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(tables(), st.booleans())
 def test_rows_in_json_come_as_they_were_sent(table: tuple[list[str], Float32], by_name: bool) -> None:
     features, x = table
@@ -109,7 +109,7 @@ def not_json(constant: str) -> NoReturn:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [JSON, *STREAMED], ids=IDS.get)
-@examples(60)
+@examples(20)
 @hypothesis.given(answers())
 def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
@@ -123,7 +123,7 @@ def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tu
         json.loads(body, parse_constant=not_json)
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(answers())
 def test_columns_hold_the_probabilities_as_they_were_computed(answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
@@ -138,7 +138,7 @@ def test_columns_hold_the_probabilities_as_they_were_computed(answered: tuple[li
     assert found["labels"] == [classes[column] for column in matrix.argmax(axis=1)]
 
 
-@examples(60)
+@examples(20)
 @hypothesis.given(answers(), st.lists(st.booleans(), min_size=3, max_size=3), st.none() | st.text(max_size=4))
 def test_tensors_hold_the_probabilities_as_they_were_computed(
     answered: tuple[list[str], Float32], binary: list[bool], name: str | None

@@ -75,7 +75,7 @@ good_rows = st.one_of(
 )
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(good_rows)
 def test_both_readers_read_the_same_bits(rows: list[str]) -> None:
     body = f'{{"instances": [{", ".join(rows)}]}}'.encode()
@@ -83,7 +83,7 @@ def test_both_readers_read_the_same_bits(rows: list[str]) -> None:
     assert outcome(read, body) == outcome(read_precisely, body)
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3))
 def test_float32_values_are_read_as_they_are(row: list[float]) -> None:
     body = json.dumps({"instances": [row]}).encode()
@@ -116,7 +116,7 @@ almost_rows = st.lists(
 
 
 @pytest.mark.slow
-@examples(500)
+@examples(170)
 @hypothesis.given(almost_rows)
 def test_both_readers_accept_the_same_documents(instances: list[Any]) -> None:
     body = json.dumps({"instances": instances}).encode()
@@ -124,7 +124,7 @@ def test_both_readers_accept_the_same_documents(instances: list[Any]) -> None:
     assert outcome(read, body) == outcome(read_precisely, body)
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.one_of(junk.map(lambda value: json.dumps(value).encode()), st.binary(max_size=40)))
 def test_any_other_body_is_refused_and_nothing_else_happens(body: bytes) -> None:
     assert outcome(read, body) in {"InvalidInput", "MalformedBody"}

@@ -40,7 +40,7 @@ labels = st.lists(
 )
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(labels, st.data())
 def test_answer_is_strict_json_with_the_exact_probabilities(classes: list[str], data: st.DataObject) -> None:
     rows = data.draw(

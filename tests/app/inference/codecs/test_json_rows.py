@@ -11,8 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
-from app.inference.codecs.columns import NUMBERS
 from app.inference.codecs.json_rows import plain_rows, precise_rows, quick_rows
+from app.inference.codecs.rows import converter_for
 from tests.app.tables import schema_of
 from tests.properties import examples
 
@@ -32,12 +32,12 @@ def problems_by_row(instances: list[list[Any]]) -> list[Problem]:
             got = "1 value" if len(row) == 1 else f"{len(row)} values"
             found.append(Problem(index, None, f"has {got}, 3 are expected"))
             continue
-        alone = zip(CONTRACT.features, map(NUMBERS.float_of, row), strict=True)
+        alone = zip(CONTRACT.features, map(converter_for(CONTRACT).converters[0].cell, row), strict=True)
         found += [Problem(index, feature, problem) for feature, problem in alone if isinstance(problem, str)]
     return found
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(mixed)
 def test_problems_are_the_first_by_row_and_then_by_feature(instances: list[list[Any]]) -> None:
     expected = problems_by_row(instances)

@@ -38,7 +38,7 @@ def test_lines_end_in_any_of_three_ways_wherever_the_body_is_cut(end: str, step:
     assert read(reader(), f"1{end}2{end}3".encode(), step) == ([[1], [2], [3]], {})
 
 
-@examples(100)
+@examples(35)
 @hypothesis.given(st.lists(st.sampled_from(["\r", "\n", "a"]).map(str.encode), max_size=12), st.integers(1, 5))
 def test_line_ends_are_unified_alike_whole_and_in_pieces(parts: list[bytes], step: int) -> None:
     ends = LineEnds()

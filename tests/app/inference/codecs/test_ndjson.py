@@ -136,7 +136,7 @@ lines = st.one_of(
 )
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(st.lists(lines, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.integers(1, 40))
 def test_any_body_gives_the_same_whole_and_split(listed: list[str], feed: str, ended: bool, step: int) -> None:
     data = (feed.join(listed) + (feed if ended else "")).encode()

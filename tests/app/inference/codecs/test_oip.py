@@ -81,7 +81,7 @@ def test_json_longer_than_the_body_is_malformed() -> None:
         read_request(InferBody(request(), 0, 10**9))
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(
     st.recursive(
         st.none()
@@ -115,7 +115,7 @@ def test_nothing_but_a_refusal_comes_of_any_document(document: Any, tail: bytes,
         assert np.isfinite(x).all()
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.binary(min_size=1, max_size=60), st.integers(0, 300), st.data())
 def test_nothing_but_a_refusal_comes_of_damaged_bytes(damage: bytes, place: int, data: st.DataObject) -> None:
     body = data.draw(st.sampled_from([spell(rows(2, 3), FEATURES) for spell in SPELLINGS.values()]))

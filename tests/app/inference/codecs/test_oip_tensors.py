@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from app.errors import InvalidInput
-from app.schema import Float32
-from tests.app.inference.codecs.tensors import FEATURES, columns, read, request
+from app.inference.codecs.oip import InferBody
+from app.schema import Float32, ModelSchema
+from tests.app.inference.codecs.tensors import CONTRACT, FEATURES, columns, read, request
 from tests.app.oip import SPELLINGS, announced, as_binary, body_of, tensor, whole
 from tests.app.tables import rows, schema_of
 from tests.properties import examples
@@ -21,7 +22,7 @@ LIMIT = float(np.finfo(np.float32).max)
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
-@examples(50)
+@examples(20)
 @hypothesis.given(
     x=arrays.arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(-LIMIT, LIMIT, width=32))
 )
@@ -143,3 +144,28 @@ def test_binary_parts_stand_in_the_order_of_their_tensors() -> None:
     found = read(body_of(whole([described for described, _ in inputs]), *[part for _, part in inputs]))
 
     assert found.tolist() == [[2, 3, 1]]
+
+
+def optional(*names: str) -> ModelSchema:
+    types = [each.model_copy(update={"required": each.name not in names}) for each in CONTRACT.types]
+    return ModelSchema.of_features("means", 3, types, ("low", "high"))
+
+
+def test_tensor_of_an_optional_feature_may_be_absent_and_is_missing() -> None:
+    contract = optional("left", "right")
+
+    for names in (("middle",), ("middle", "right"), ("right", "middle", "left")):
+        found = read(InferBody(columns(*names)), contract)
+        expected = [[1.0 if name in names else np.nan for name in FEATURES]] * 2
+        assert np.isnan(found).tolist() == np.isnan(expected).tolist()
+    with pytest.raises(InvalidInput, match="'middle' is missing"):
+        read(InferBody(columns("left", "right")), contract)
+
+
+def test_matrix_may_have_the_name_of_an_optional_feature_and_ignored_tensors_alone_are_no_rows() -> None:
+    contract = optional(*FEATURES)
+    assert read(InferBody(request(name="left")), contract).tolist() == [[1, 2, 3]]
+
+    with_target = ModelSchema.of_features("means", 3, contract.types, ("low", "high"), ignored=("kind", "id"))
+    with pytest.raises(InvalidInput, match="must have the tensor of at least one feature"):
+        read(InferBody(columns("kind", "id")), with_target)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from app.inference.codecs.rows import converter_for
-from tests.app.typed import cells_by_format, typed_schema
+from tests.app.typed import NAMES, cells_by_format, typed_schema
 from tests.properties import examples
 
 SCHEMA = typed_schema()
@@ -25,7 +25,7 @@ rows = st.tuples(
 ).map(list)
 
 
-@examples(150)
+@examples(50)
 @hypothesis.given(st.lists(rows, min_size=1, max_size=7))
 def test_row_has_the_same_bits_in_every_format_alone_and_among_others(listed: list[list[Any]]) -> None:
     together = cells_by_format(listed, SCHEMA)
@@ -34,6 +34,16 @@ def test_row_has_the_same_bits_in_every_format_alone_and_among_others(listed: li
     assert set(together.values()) == {together["arrays"]}
     assert all(set(each.values()) == {each["arrays"]} for each in alone)
     assert b"".join(each["arrays"] for each in alone) == together["arrays"]
+
+
+@examples(100)
+@hypothesis.given(st.lists(rows, min_size=1, max_size=5), st.sets(st.sampled_from(NAMES), max_size=4))
+def test_optional_names_that_are_absent_are_missing_in_every_format(listed: list[list[Any]], absent: set[str]) -> None:
+    gaps = [[None if name in absent else value for name, value in zip(NAMES, row, strict=True)] for row in listed]
+
+    found = cells_by_format(gaps, typed_schema(optional=True), without=absent)
+
+    assert set(found.values()) == {found["arrays"]}
 
 
 WRONG = {

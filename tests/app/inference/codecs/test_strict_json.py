@@ -66,7 +66,7 @@ def strings_in(document: object) -> int:
     return sum(map(strings_in, document)) if isinstance(document, list) else isinstance(document, str)
 
 
-@examples(200)
+@examples(70)
 @hypothesis.given(documents, st.booleans())
 def test_document_whose_quotes_add_up_is_what_the_strict_parser_reads(document: object, repeat: bool) -> None:
     text = json.dumps(document).encode()

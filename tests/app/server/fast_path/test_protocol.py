@@ -258,7 +258,7 @@ def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patien
     assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
 
 
-@examples(100)
+@examples(35)
 @hypothesis.given(st.binary(max_size=100))
 def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> None:
     short, by_query = (ask(live.url, request(body, path)) for path in ("/predict/iris", "/predict/iris?"))

@@ -298,7 +298,7 @@ def test_the_speed_is_that_of_the_epoch() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, 7])
 def test_an_epoch_that_lasts_says_how_far_it_is(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.learners.mlp.fit.REPORT_S", 0)
+    monkeypatch.setattr("training.learners.progress.REPORT_S", 0)
     monkeypatch.setattr("training.learners.mlp.batches.CHUNK_ROWS", 20)
 
     events, _ = collect(

@@ -1,0 +1,141 @@
+"""Train several learners, calibrate them, and blend them by their answers for rows that they have not seen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from modelstore import Notice
+from training.config.recipe import TrainingSettings
+from training.data.dataset import Dataset
+from training.data.holdout import HoldOut, Shuffled
+from training.errors import TrainingError
+from training.evaluation.metrics import Floats
+from training.evaluation.task import evaluation_of
+from training.learners.auto.blend import Blend, Tempered
+from training.learners.auto.members import Candidate, candidates_for
+from training.learners.auto.progress import MemberReport
+from training.learners.auto.temperature import fit_temperature
+from training.learners.auto.unseen import Part, Unseen, hold_out
+from training.learners.auto.weights import choose_weights, mix
+from training.learners.budget import Deadline, default_budget_s
+from training.learners.protocol import Fitted, HeldOut, Member, Probe, Report
+from training.outcome import sentence
+
+logger = logging.getLogger(__name__)
+
+MOST_ROWS = 500_000
+FAILURES = (TrainingError, ArithmeticError, ValueError, RuntimeError, MemoryError)  # of learners and their libraries
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A calibrated member with its answers for unseen rows, (n, K) or (n, 1)."""
+
+    name: str
+    module: nn.Module
+    answers: Floats
+    train_s: float
+
+
+class AutoLearner:
+    """Fits the best blend of several learners, or the best single one; see `Learner`."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        way: HoldOut | None = None,
+        candidates: Callable[[Dataset, TrainingSettings], Sequence[Candidate]] = candidates_for,
+    ) -> None:
+        """Create the learner.
+
+        Args:
+            settings: seed and `budget_s`.
+            way: how rows are held out to choose by; by default drawn.
+            candidates: returns the learners to try.
+        """
+        self._settings, self._way, self._candidates = settings, way or Shuffled(), candidates
+
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
+        """Fit the members, choose weights and return one module; see `Learner.fit`.
+
+        A member that cannot be fitted is left out with a warning.
+
+        Raises:
+            Exception: that of the last member, if none can be fitted.
+        """
+        settings, train = self._settings, _thin(train, report)
+        unseen = Part(train, validation) if validation else hold_out(train, self._way, settings.seed)
+        members = _train(self._candidates(train, settings), unseen, settings, report)
+        task, answers = evaluation_of(train), [member.answers for member in members]
+        weights = choose_weights(answers, lambda found: task.row_losses(found, unseen.y))
+        report(Notice(message=f"auto: {_describe(members, weights)}"))
+        chosen = [(member.module, weight) for member, weight in zip(members, weights, strict=True) if weight]
+        module = chosen[0][0] if len(chosen) == 1 else Blend(*zip(*chosen, strict=True))
+        return Fitted(
+            module.eval(),
+            held_out=HeldOut(mix(answers, weights), unseen.y),
+            members=tuple(
+                Member(member.name, member.module, weight, member.train_s)
+                for member, weight in zip(members, weights, strict=True)
+            ),
+        )
+
+
+def _thin(train: Dataset, report: Report) -> Dataset:
+    """Return at most `MOST_ROWS` rows, evenly spread, so that memory and time stay bounded for any table."""
+    if len(train) <= MOST_ROWS:
+        return train
+    report(Notice(level="warning", message=f"auto: learns from {MOST_ROWS:,} of {len(train):,} rows, evenly spread"))
+    return train.rows(np.linspace(0, len(train) - 1, MOST_ROWS).astype(np.int64))
+
+
+def _train(
+    candidates: Sequence[Candidate], unseen: Unseen, settings: TrainingSettings, report: Report
+) -> list[_Trained]:
+    """Fit and calibrate the candidates in turn.
+
+    Raises:
+        Exception: that of the last candidate, if none can be fitted.
+    """
+    rows = len(unseen.y)
+    deadline = Deadline(settings.budget_s or default_budget_s(rows))
+    trained: list[_Trained] = []
+    failure: Exception | None = None
+    for number, candidate in enumerate(candidates, start=1):
+        place = f"auto: {candidate.name}, member {number} of {len(candidates)}"
+        if trained and deadline.is_over():
+            late = "is left out, as the time is over; another machine, or another run, may find the time"
+            report(Notice(level="warning", message=f"{place} {late}"))
+            continue
+        report(Notice(message=place))
+        try:
+            trained.append(_train_one(candidate, unseen, MemberReport(report, place)))
+        except FAILURES as error:
+            failure = error
+            logger.info("%s failed", place, exc_info=True)
+            report(Notice(level="warning", message=f"{place} is left out: {sentence(error)}"))
+    if not trained:
+        raise failure or ValueError("no learner to try")
+    return trained
+
+
+def _train_one(candidate: Candidate, unseen: Unseen, report: Report) -> _Trained:
+    started_s = time.monotonic()
+    module, answers = unseen.fit(candidate.learner, report)
+    inverse, answers = fit_temperature(answers, unseen.y) if answers.shape[1] > 1 else (1.0, answers)
+    module = module if inverse == 1 else Tempered(module, inverse)
+    return _Trained(candidate.name, module.eval(), answers, time.monotonic() - started_s)
+
+
+def _describe(members: Sequence[_Trained], weights: Sequence[float]) -> str:
+    """Return the chosen members as one phrase."""
+    chosen = [(weight, member.name) for member, weight in zip(members, weights, strict=True) if weight]
+    if len(chosen) == 1:
+        return f"{chosen[0][1]} alone, no blend is better by more than one standard error"
+    return ", ".join(f"{weight:.0%} {name}" for weight, name in sorted(chosen, key=lambda pair: -pair[0]))

@@ -1,0 +1,91 @@
+"""Let members answer rows that they have not seen: by folds of a small table, by a part of a large one.
+
+It must not know which learners there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import nn
+
+from training.data.dataset import Dataset
+from training.data.holdout import Grouped, HoldOut, Latest
+from training.evaluation.metrics import Floats, Ints
+from training.learners.folds import folds_of
+from training.learners.protocol import FoldLearner, Report, predictor
+
+FEW_ROWS, SOME_ROWS = 1_000, 10_000
+FEW_FOLDS, SOME_FOLDS = 8, 5  # up to so many rows; more than SOME_ROWS have a validation part
+FRACTION = 0.15
+MOST_VALIDATION_ROWS = 20_000
+
+
+class Unseen(Protocol):
+    """Fits members and has their answers for rows that they have not seen."""
+
+    @property
+    def y(self) -> Any:
+        """Return the truths of these rows, (n,), class indices or values."""
+        ...
+
+    def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
+        """Return the fitted module, and its answers for the rows, (n, K) or (n, 1)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Every row is answered by a model that was fitted without its fold."""
+
+    train: Dataset
+    folds: list[Ints]
+
+    @property
+    def y(self) -> Any:
+        """Return the truths of all rows."""
+        return self.train.y
+
+    def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
+        """See `Unseen.fit`."""
+        fitted = learner.fit_folds(self.train, self.folds, report)
+        assert fitted.held_out is not None  # says `FoldLearner.fit_folds`
+        return fitted.module, fitted.held_out.answers
+
+
+@dataclass(frozen=True)
+class Part:
+    """Validation rows stop the training, and are answered by the model."""
+
+    train: Dataset
+    validation: Dataset
+
+    @property
+    def y(self) -> Any:
+        """Return the truths of the validation rows."""
+        return self.validation.y
+
+    def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
+        """See `Unseen.fit`."""
+        module = learner.fit(self.train, self.validation, report).module
+        return module, predictor(module)(self.validation.x)
+
+
+def hold_out(train: Dataset, way: HoldOut, seed: int) -> Unseen:
+    """Return folds of these rows if they are few, else a validation part.
+
+    Groups stay together. In time, the latest rows are the part however few rows there are, since a model must not be
+    fitted to later rows than it answers.
+
+    Args:
+        train: the rows, N.
+        way: how rows are held out.
+        seed: seed of what is drawn.
+    """
+    if len(train) > SOME_ROWS or isinstance(way, Latest):
+        fit, validation = way.validation(train, min(FRACTION, MOST_VALIDATION_ROWS / len(train)), seed)
+        if len(fit) and len(validation):
+            return Part(train.rows(fit), train.rows(validation))
+    groups = way.groups(train) if isinstance(way, Grouped) else None
+    return Folds(train, folds_of(train, seed, FEW_FOLDS if len(train) <= FEW_ROWS else SOME_FOLDS, groups))

@@ -1,0 +1,35 @@
+"""How long a training may take; learners turn the seconds into row visits or trees.
+
+It must not know learners.
+"""
+
+from __future__ import annotations
+
+import time
+
+SMALL_ROWS, SMALL_S = 20_000, 60.0
+MEDIUM_ROWS, MEDIUM_S = 100_000, 180.0
+GROWTH = 0.25  # beyond, ten times the rows get 1.8 times the seconds
+PATIENCE = 3.0
+
+
+def default_budget_s(rows: int) -> float:
+    """Return the seconds that a training on this number of rows may take: a function of the rows alone."""
+    if rows <= SMALL_ROWS:
+        return SMALL_S
+    return float(MEDIUM_S * max(1.0, rows / MEDIUM_ROWS) ** GROWTH)
+
+
+class Deadline:
+    """The last resort against a machine far slower than the one on which costs were measured.
+
+    A learner plans its work from the budget, not from a clock, so that the same seed gives the same bits. Only when
+    three times the budget is over, the clock ends it.
+    """
+
+    def __init__(self, budget_s: float) -> None:
+        self._ends_s = time.monotonic() + PATIENCE * budget_s
+
+    def is_over(self) -> bool:
+        """Return whether three times the budget is over."""
+        return time.monotonic() > self._ends_s

@@ -1,0 +1,192 @@
+"""The training loop of RealMLP: several networks at once, each on rows of its own, the best epoch of all kept.
+
+The same seed on the same machine gives the same weights. This module must not know files, data sources or the console.
+
+Source: D. Holzmueller, L. Grinsztajn, I. Steinwart, "Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on
+Tabular Data", NeurIPS 2024. Unlike there, classes are not smoothed and the best epoch is that of the lowest log loss,
+because probabilities count here; missing numbers are admitted.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modelstore import EpochMetrics, Notice
+from training.config.recipe import TrainingSettings
+from training.data.dataset import Dataset
+from training.evaluation.metrics import Ints
+from training.learners.budget import Deadline, default_budget_s
+from training.learners.folds import folds_of
+from training.learners.mlp.diagnostics import loss_of_guessing, require_converging
+from training.learners.progress import EpochProgress
+from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
+from training.learners.realmlp.inputs import fit_inputs
+from training.learners.realmlp.network import Networks, RealMLPClassifier, RealMLPRegressor
+from training.learners.realmlp.plan import Plan, hidden_for, networks_for, plan_for
+from training.learners.realmlp.rows import HeldOutRows, Rows, prepare
+from training.learners.realmlp.steps import Steps, initialise
+from training.preprocessing.scaler import fit_scaler
+
+FIRST_ROWS = 2_048  # rows of each network on which its first weights are scaled
+FOLD_ROWS = 5_000  # up to so many rows, each network learns from all folds but one
+PARTS = 7  # of more rows, one of so many parts chooses the epoch
+BEYOND_BEST, MORE_EPOCHS = 3, 40  # stop after 3 x the best epoch + 40, as AutoGluon does
+
+TOO_SLOW = (
+    "stopped after epoch {epoch} of {epochs}, because three times budget_s is over: this machine is slower or "
+    "busier than planned for, and the same seed may give another model"
+)
+
+Publish = Callable[[], nn.Module]
+
+
+class _Seen(NamedTuple):
+    """Which rows each network learns from, and which choose the epoch.
+
+    Attributes:
+        parts: positions in the training rows, of each network.
+        held: the rows that choose the epoch.
+        folds: positions in `held` that each network has not seen.
+    """
+
+    parts: Sequence[Ints]
+    held: Dataset
+    folds: Sequence[Ints]
+
+
+class RealMLPLearner:
+    """Fits RealMLPs and averages them; see `Learner`.
+
+    Without validation rows, each network of a small table is fitted to all rows but one fold, that of a large one to
+    six sevenths of the rows; the other rows choose the epoch, and the answers for them are `held_out`.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
+        """Fit networks; see `Learner.fit`."""
+        rows = np.arange(len(train))
+        if validation is not None:
+            models, unseen = networks_for(len(train)), np.arange(len(validation))
+            return self._fit(train, _Seen([rows] * models, validation, [unseen] * models), report, probe)
+        if len(train) <= FOLD_ROWS:
+            return self.fit_folds(train, folds_of(train, self._settings.seed), report, probe)
+        held = folds_of(train, self._settings.seed, PARTS)[0]
+        return self._fit(train, _Seen([np.setdiff1d(rows, held)], train, [held]), report, probe)
+
+    def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report, probe: Probe | None = None) -> Fitted:
+        """Fit one network for each fold, without the rows of that fold, all at once, and average them.
+
+        Args:
+            train: the rows.
+            folds: held-out positions of each fold.
+            report: receives the events.
+            probe: as in `fit`.
+        """
+        rows = np.arange(len(train))
+        seen = _Seen([np.setdiff1d(rows, fold) for fold in folds], train, folds)
+        return self._fit(train, seen, report, probe)
+
+    def _fit(self, train: Dataset, seen: _Seen, report: Report, probe: Probe | None) -> Fitted:
+        """Fit a network to each part of the rows, and choose the epoch by those that it has not seen."""
+        target = None if train.classes else fit_scaler(train.y[:, None])
+        inputs, budget_s = fit_inputs(train), self._settings.budget_s or default_budget_s(len(train))
+        rows = prepare(inputs, train, target)
+        limits = None if target is None else (float(rows.y.min()), float(rows.y.max()))
+
+        def publish() -> nn.Module:
+            published = copy.deepcopy(networks).requires_grad_(requires_grad=False)
+            published.output.sharpen(held_out.sharpness)
+            if target is None or limits is None:
+                return RealMLPClassifier(inputs, published).eval()
+            return RealMLPRegressor(inputs, published, target, limits).eval()
+
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self._settings.seed)
+            networks = Networks(inputs, len(seen.parts), len(train.classes), hidden_for(len(train)))
+            plan = plan_for(networks, min(map(len, seen.parts)), budget_s)
+            held_out = HeldOutRows(networks, prepare(inputs, seen.held, target), seen.folds, limits)
+            training = _Training(networks, rows, seen.parts, plan, len(train.classes))
+            history = training.run(held_out, Deadline(budget_s), report, probe, publish)
+        if seen.held is not train:
+            return Fitted(publish(), history)
+        answered = np.unique(np.concatenate(list(seen.folds)))
+        answers = held_out.best[answered]
+        answers = answers if target is None else answers * float(target.scale) + float(target.mean)
+        return Fitted(publish(), history, HeldOut(answers, train.y[answered]))
+
+
+class _Training:
+    """The epochs of a training.
+
+    Args:
+        networks: what is trained.
+        rows: the rows.
+        parts: positions of those that each network learns from.
+        plan: number and size of steps.
+        classes: K; 0 for a regression.
+    """
+
+    def __init__(self, networks: Networks, rows: Rows, parts: Sequence[Ints], plan: Plan, classes: int) -> None:
+        self._networks, self._rows, self._plan = networks, rows, plan
+        self._parts = [torch.from_numpy(part) for part in parts]
+        self._guessing = loss_of_guessing(classes)
+        first = rows.take(self._draw(min(FIRST_ROWS, *map(len, parts))))
+        initialise(networks, first.dense, first.codes)
+        self._steps = Steps(networks, classes, plan.epochs * plan.steps)
+
+    def run(
+        self, held_out: HeldOutRows, deadline: Deadline, report: Report, probe: Probe | None, publish: Publish
+    ) -> tuple[EpochMetrics, ...]:
+        """Train, restore the weights of the best epoch, and return the metrics of the epochs."""
+        history: list[EpochMetrics] = []
+        plan, best_epoch, best, sharpness = self._plan, 0, self._copy(), 1.0
+        progress = EpochProgress(plan.epochs, plan.epoch_rows * len(self._parts), report)
+        for epoch in range(1, plan.epochs + 1):
+            progress.start(epoch)
+            train_loss = self._epoch(progress)
+            progress.stop()
+            validation_loss = held_out.measure()
+            if validation_loss <= held_out.best_loss:  # of equal epochs the later
+                best_epoch, best, sharpness = epoch, self._copy(), held_out.sharpness
+            metrics = progress.metrics(
+                train_loss=train_loss,
+                validation_loss=validation_loss,
+                learning_rate=self._steps.rate,
+                gradient_norm=self._steps.gradient_norm(),
+                **({probe.figure: probe.measure(predictor(publish()))} if probe and epoch % probe.epochs == 0 else {}),
+            )
+            require_converging(metrics, self._guessing, None)
+            history.append(metrics)
+            report(metrics)
+            if epoch >= BEYOND_BEST * best_epoch + MORE_EPOCHS:
+                break
+            if deadline.is_over():
+                report(Notice(level="warning", message=TOO_SLOW.format(epoch=epoch, epochs=plan.epochs)))
+                break
+        self._networks.load_state_dict(best)
+        held_out.sharpness = sharpness
+        return tuple(history)
+
+    def _epoch(self, progress: EpochProgress) -> float:
+        """Take the steps of an epoch, and return the mean loss."""
+        total = torch.zeros((), dtype=torch.float64)
+        for index in torch.split(self._draw(self._plan.epoch_rows), self._plan.batch, dim=1):
+            batch = self._rows.take(index)
+            total += self._steps.step(batch.dense, batch.codes, batch.y).mean()
+            progress.advance(index.numel())
+        return float(total) / self._plan.steps
+
+    def _draw(self, rows: int) -> Tensor:
+        """Return positions of so many different rows of each network's part, (M, rows)."""
+        return torch.stack([part[torch.randperm(len(part))[:rows]] for part in self._parts])
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: weights.clone() for name, weights in self._networks.state_dict().items()}

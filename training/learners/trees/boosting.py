@@ -1,0 +1,196 @@
+"""Boosted trees: scikit-learn's histogram gradient boosting, stopped early by rows that it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from modelstore import Notice
+from training.config.recipe import TrainingSettings
+from training.data.dataset import Dataset
+from training.evaluation.metrics import Ints
+from training.learners.folds import folds_of
+from training.learners.mlp.network import BinaryLink, logits_of
+from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
+from training.learners.trees.choice import Part, fit_best, parts_of
+from training.learners.trees.inputs import Inputs, codes_of, inputs_of
+from training.learners.trees.model import TreeModel
+from training.learners.trees.scikit import Boosted, read_boosting
+from training.learners.trees.walker import Walker, constant_tree
+
+FOLD_ROWS = 20_000  # with at most so many training rows, one model a fold
+STOPPING_SHARE = 10  # with more, one part of so many stops the one model
+FEW_OUTPUTS = 7  # with more, there would be too few iterations for the model of each fold
+MOST_STEPS = 12_000  # of a row through all trees of a model: some 20,000 rows a second on one core
+LEAST_ITERATIONS = 20
+PATIENCE = 30  # iterations
+ENOUGH = 5.0  # learning rate times iterations
+FEW_CELLS = 200_000  # of the training rows, times outputs; with more, only the settings for many rows are tried
+PARALLEL_ROWS = 20_000  # with fewer, threads wait for each other most of the time
+
+
+class Setting(NamedTuple):
+    """What is varied of `HistGradientBoosting...`."""
+
+    learning_rate: float
+    max_leaf_nodes: int
+    max_depth: int
+    min_samples_leaf: int
+    l2_regularization: float
+    max_features: float
+
+    def iterations(self, outputs: int, models: int) -> int:
+        """Return how many iterations of so many models fit into the limit of steps."""
+        return max(LEAST_ITERATIONS, MOST_STEPS // (self.max_depth * outputs * models))
+
+    def within(self, iterations: int) -> Setting:
+        """Return the setting that learns enough in so many iterations."""
+        return self._replace(learning_rate=max(self.learning_rate, ENOUGH / iterations))
+
+
+FOR_MANY_ROWS = (Setting(0.1, 31, 8, 20, 0.0, 1.0), Setting(0.1, 31, 8, 5, 1.0, 0.5))
+SETTINGS = (*FOR_MANY_ROWS, Setting(0.05, 15, 6, 5, 1.0, 0.5), Setting(0.05, 6, 4, 10, 1.0, 0.5))
+
+
+class _Rows(NamedTuple):
+    """Columns (N, C), of which the first are codes, truths (N,), and the number of classes, 0 for a regression."""
+
+    x: Any
+    y: Any
+    codes: tuple[int, ...]
+    classes: int
+
+    @property
+    def outputs(self) -> int:
+        """Return the number of sums that trees are for."""
+        return logits_of(self.classes)
+
+    def at(self, places: Ints) -> _Rows:
+        return self._replace(x=self.x[places], y=self.y[places])
+
+
+class _Model(NamedTuple):
+    """One model, its iterations, and the sum of its losses on the held rows."""
+
+    boosted: Boosted
+    iterations: int
+    loss: float
+
+
+class TreesLearner:
+    """Fits boosted trees; see `Learner` and `FoldLearner`.
+
+    With few rows and no validation rows, one model a fold, which are averaged, or of many classes one for all rows
+    with as many iterations as those; else one, stopped by the validation rows or a tenth of the training rows.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._seed = settings.seed
+
+    def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
+        """Fit the trees; see `Learner.fit`."""
+        if validation is not None:
+            x, y = np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y])
+            part = Part(*np.split(np.arange(len(x)), [len(train)]))
+            return Fitted(self._fit(train, x, y, [part], report).module)
+        few = len(train) <= FOLD_ROWS
+        folds = folds_of(train, self._seed) if few else folds_of(train, self._seed, STOPPING_SHARE)[:1]
+        return self.fit_folds(train, folds, report)
+
+    def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
+        """Fit one model a fold, without its rows, and average them in one module; see `FoldLearner.fit_folds`."""
+        return self._fit(train, train.x, train.y, parts_of(len(train), folds), report)
+
+    def _fit(self, train: Dataset, x: Any, y: Any, parts: Sequence[Part], report: Report) -> Fitted:
+        inputs = inputs_of(train.columns)
+        rows = _Rows(predictor(inputs)(x), y, codes_of(train.columns), len(train.classes))
+        averaged = rows.outputs <= FEW_OUTPUTS
+
+        def fit(setting: Setting, part: Part) -> _Model:
+            most = setting.iterations(rows.outputs, len(parts) if averaged else 1)
+            return _boost(rows.at(part.rest), rows.at(part.held), setting.within(most), most, self._seed)
+
+        settings = SETTINGS if rows.x.size * rows.outputs <= FEW_CELLS else FOR_MANY_ROWS
+        setting, models = fit_best("trees", settings, parts, fit, report)
+        report(Notice(message=_describe(setting, models)))
+        answers = np.zeros((len(x), max(1, rows.classes)), dtype=np.float32)
+        for part, model in zip(parts, models, strict=True):
+            answers[part.held] = predictor(_module(inputs, rows, [model]))(x[part.held])
+        places = np.sort(np.concatenate([part.held for part in parts]))
+        if len(models) > 1 and not averaged:
+            again = setting.within(setting.iterations(rows.outputs, 1))
+            iterations = round(float(np.mean([model.iterations for model in models])))
+            models = [_boost(rows, None, again, max(1, iterations), self._seed)]
+        return Fitted(_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
+
+
+def _boost(rows: _Rows, held: _Rows | None, setting: Setting, most: int, seed: int) -> _Model:
+    """Fit one model and keep its iterations up to the one with the smallest loss on the held rows, if there are any.
+
+    A class without rows is as rare as half a row would make it; without a second class there is nothing to boost.
+    """
+    present = np.unique(rows.y) if rows.classes else np.empty(0, dtype=np.int64)
+    if len(present) == 1:
+        return _Model(_placed(Boosted([[]], np.empty(0)), present, rows), 0, 0.0)
+    known = held and held.at(np.flatnonzero(np.isin(held.y, present) | (rows.classes == 0)))
+    stopping = {"X_val": known.x, "y_val": known.y} if known and len(known.y) else {}
+    kind = HistGradientBoostingClassifier if rows.classes else HistGradientBoostingRegressor
+    model = kind(
+        **setting._asdict(),
+        max_iter=most,
+        early_stopping=bool(stopping),
+        n_iter_no_change=PATIENCE,
+        categorical_features=list(range(len(rows.codes))) or None,
+        random_state=seed,
+    )
+    with threadpool_limits(limits=1 if len(rows.y) < PARALLEL_ROWS else None, user_api="openmp"):
+        model.fit(rows.x, rows.y, **stopping)
+    if not stopping:
+        return _Model(_placed(read_boosting(model, most, rows.codes), present, rows), most, 0.0)
+    losses = -model.validation_score_ * len(stopping["y_val"])  # before the first iteration, and after each
+    best = max(1, int(np.argmin(losses)))
+    return _Model(_placed(read_boosting(model, best, rows.codes), present, rows), best, float(losses[best]))
+
+
+def _placed(model: Boosted, present: Ints, rows: _Rows) -> Boosted:
+    """Return a model of the present classes as one of all classes; of two classes, the second has the one output.
+
+    The sum of an absent class lies below that of the first present one as if it had half a row.
+    """
+    if len(present) == rows.classes or not rows.classes:
+        return model
+    sums = model.base if len(present) > 2 else np.append(0.0, model.base)
+    base = np.full(rows.classes, sums[0] + math.log(0.5 / np.count_nonzero(rows.y == present[0])))
+    base[present] = sums
+    trees = []
+    for iteration in model.trees:
+        outputs = [constant_tree([0.0])] * rows.classes
+        for place, tree in zip(present[len(present) - len(iteration) :], iteration, strict=True):
+            outputs[place] = tree
+        trees.append(outputs)
+    if rows.classes > 2:
+        return Boosted(trees, base)
+    return Boosted([outputs[1:] for outputs in trees], base[1:] - base[:1])
+
+
+def _module(inputs: Inputs, rows: _Rows, models: Sequence[_Model]) -> TreeModel:
+    """Return the module whose sums are the means of the models' sums."""
+    iterations = [iteration for model in models for iteration in model.boosted.trees]
+    trees = [tree._replace(values=tree.values / len(models)) for iteration in iterations for tree in iteration]
+    base = np.mean([model.boosted.base for model in models], axis=0)
+    link = nn.Softmax(dim=1) if rows.classes > 2 else BinaryLink() if rows.classes else nn.Identity()
+    return TreeModel(inputs, Walker(trees, base, rows.x.shape[1]), link)
+
+
+def _describe(setting: Setting, models: Sequence[_Model]) -> str:
+    counts = ", ".join(str(model.iterations) for model in models)
+    return (
+        f"trees: {len(models)} model{'s' if len(models) > 1 else ''}, stopped after {counts} iterations; "
+        f"learning rate {setting.learning_rate:g}, {setting.max_leaf_nodes} leaves"
+    )
