@@ -11,7 +11,15 @@ from app.errors import InvalidInput, Problem
 from app.jobs.records import TrainingRequest
 from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
 from modelstore.datasets import MAX_CLASSES
-from modelstore.overrides import LearnerName, require_held_out_rows, require_own_settings, require_validation_rows
+from modelstore.overrides import (
+    DEFAULT_FILTERS,
+    SETTINGS,
+    LearnerName,
+    require_held_out_rows,
+    require_image,
+    require_own_settings,
+    require_validation_rows,
+)
 from modelstore.reading import column_name
 from modelstore.wording import nearest
 
@@ -55,7 +63,12 @@ def check_settings(
             require_own_settings(chosen, [name])
         except ValueError as error:
             raise _wrong(f"overrides.{name}", f"must be one of the {error}") from error
-    if chosen != "mlp":
+    if overrides.image or chosen != learner:
+        try:
+            require_image(chosen, overrides.image, overrides.filters or DEFAULT_FILTERS)
+        except ValueError as error:
+            raise _wrong("overrides.image", f"needs {error}") from error
+    if "patience" not in SETTINGS[chosen]:
         patience, validation_fraction = 0, 0.0
     if overrides.validation_fraction is not None:
         validation_fraction = overrides.validation_fraction
@@ -196,7 +209,9 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
     found = [
         LeftOut(name=name, reason=reason, detail=columns[name].detail)
         for name in features
-        if (reason := columns[name].left_out) and name not in request.types
+        if (reason := columns[name].left_out)
+        and name not in request.types
+        and not (request.overrides.image and reason == "constant")  # its pixels are numbers
     ]
     chosen = {*features, request.target}
     others = [name for name in columns if name not in chosen]

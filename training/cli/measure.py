@@ -50,7 +50,7 @@ def report_version(
     found = _find(repository, name, version)
     manifest = found.manifest()
     recipe, folder = _lineage(found, manifest, places, data)
-    splits = load_splits(recipe.data, folder, dialects=dialects_of(manifest, recipe.data, folder))
+    splits = load_splits(recipe.data, folder, recipe.training, dialects_of(manifest, recipe.data, folder))
     if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
     test = splits.test
@@ -119,7 +119,7 @@ def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_see
         TrainingError: if the data cannot be used, or a training diverges.
     """
     torch.set_num_threads(1)
-    train = load_splits(recipe.data, data_dir).train
+    train = load_splits(recipe.data, data_dir, recipe.training).train
     compared = len(methods(train, 0)) + 1
     running = cross_validate(recipe, train, fold_seed)
     scores = track(running, f"{FOLDS} folds, {compared} methods", FOLDS * compared, console=console)

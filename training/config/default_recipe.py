@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modelstore import DataOptions, Dialect, Overrides, check_name
-from modelstore.overrides import LearnerName
+from modelstore.overrides import DEFAULT_FILTERS, LearnerName
 from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
 from training.data.pieces import count_rows
 from training.errors import DatasetError
@@ -84,7 +84,7 @@ def recipe_for_data(
             description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
             data=_source(path, target, features, options=options, dialect=dialect, rows=rows),
             gate=GateRule(margin_errors=1.0),
-            training=network_settings(rows) if learner == "mlp" else TrainingSettings(learner=learner),
+            training=_settings(rows, learner, overrides),
         )
     except ValidationError as error:
         raise recipe_error(path.name, error, Recipe) from error
@@ -125,6 +125,14 @@ def network_settings(rows: float) -> TrainingSettings:
         patience=size.patience,
         validation_fraction=size.validation_fraction,
     )
+
+
+def _settings(rows: float, learner: LearnerName, overrides: Overrides) -> TrainingSettings:
+    """Return the settings of a learner for a table of this number of rows; those of images name their size at once."""
+    if learner not in ("mlp", "cnn"):
+        return TrainingSettings(learner=learner)
+    images = {"learner": learner, "image": overrides.image, "filters": overrides.filters or DEFAULT_FILTERS}
+    return TrainingSettings.model_validate({**dict(network_settings(rows)), **(images if learner == "cnn" else {})})
 
 
 def _size(rows: float) -> _Size:

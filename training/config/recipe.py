@@ -16,21 +16,30 @@ from pydantic import Field, ValidationError, model_validator
 from modelstore import DataOptions, DecisionPolicy, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
 from modelstore.overrides import (
+    DEFAULT_FILTERS,
+    L1,
+    Activation,
     BatchSize,
     BudgetS,
     ClassWeights,
     Dropout,
     Epochs,
+    Filters,
     Hidden,
+    Image,
+    Init,
     LearnerName,
     LearningRate,
+    Noise,
     Optimizer,
     Patience,
     Schedule,
     Seed,
+    Shift,
     ValidationFraction,
     WeightDecay,
     require_held_out_rows,
+    require_image,
     require_own_settings,
     require_validation_rows,
 )
@@ -109,6 +118,15 @@ class TrainingSettings(Record):
     patience: Patience = 0
     class_weights: ClassWeights = "none"
     validation_fraction: ValidationFraction = 0.0
+    activation: Activation = "relu"
+    batch_norm: bool = False
+    l1: L1 = 0.0
+    init: Init = "torch"
+    image: Image | None = None
+    filters: Filters = DEFAULT_FILTERS
+    shift: Shift = 0
+    flip: bool = False
+    noise: Noise = 0.0
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -116,6 +134,7 @@ class TrainingSettings(Record):
         fields = type(self).model_fields
         require_own_settings(self.learner, [name for name in fields if getattr(self, name) != fields[name].default])
         require_validation_rows(self.patience, self.validation_fraction)
+        require_image(self.learner, self.image, self.filters)
         return self
 
 
@@ -181,8 +200,8 @@ class Recipe(Record):
             RecipeError: if the settings do not fit together.
         """
         learner = overrides.learner_beside(self.training.learner)
-        kept = self.training.model_dump() if learner == self.training.learner else {"seed": self.training.seed}
-        changed = {**kept, **overrides.model_dump(exclude_none=True), "learner": learner}
+        kept = dict(self.training) if learner == self.training.learner else {"seed": self.training.seed}
+        changed = {**kept, **{name: value for name, value in overrides if value is not None}, "learner": learner}
         try:
             require_own_settings(learner, overrides.to_dict())
             settings = TrainingSettings.model_validate(changed)

@@ -92,7 +92,8 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
 
     Args:
         document: a JSON object.
-        assignments: `key=value` texts; a list has commas, as in `hidden=32,16`, and `hidden=` is the empty list.
+        assignments: `key=value` texts; a list has commas, as in `hidden=32,16` and
+            `image=8,8,1`, and `hidden=` is the empty list.
         seed: the training seed.
 
     Raises:
@@ -137,12 +138,16 @@ def _assignment(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals:
         raise RecipeError("--set", "", "key=value, such as epochs=200", text)
-    if key == "hidden":
-        return key, [_number(part) for part in value.split(",") if part]
-    return key, _number(value)
+    if key in ("hidden", "filters", "image"):
+        parts = [_value(part) for part in value.split(",") if part]
+        sides = ("height", "width", "channels")
+        return key, dict(zip(sides, parts, strict=False)) if key == "image" and len(parts) <= len(sides) else parts
+    return key, _value(value)
 
 
-def _number(text: str) -> int | float | str:
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
         try:
             return kind(text)

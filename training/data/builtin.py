@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_blobs
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, make_blobs
 
 from training.data.churn import churn_csv
 
@@ -25,6 +25,7 @@ def csv_files() -> dict[str, bytes]:
         "iris.csv": _iris(),
         "blobs.csv": _blobs(),
         "diabetes.csv": _diabetes(),
+        "digits.csv": _digits(),
         "churn.csv": churn_csv(),
     }
 
@@ -79,7 +80,13 @@ def _diabetes() -> bytes:
     return _csv((*bunch.feature_names, "progression"), bunch.data, bunch.target.tolist())
 
 
-def _csv(header: tuple[str, ...], x: npt.NDArray[np.float64], labels: Iterable[object]) -> bytes:
+def _digits() -> bytes:
+    """Return the images line by line; the grey values are whole numbers."""
+    bunch = load_digits()
+    return _csv((*bunch.feature_names, "digit"), bunch.data.astype(np.int64), bunch.target.tolist())
+
+
+def _csv(header: tuple[str, ...], x: npt.NDArray[np.float64 | np.int64], labels: Iterable[object]) -> bytes:
     """Return a CSV file whose floats have the fewest digits that read back as the same float64."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

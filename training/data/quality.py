@@ -25,10 +25,16 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
-def find_suspicions(train: Dataset, test: Dataset) -> Iterator[str]:
-    """Yield warnings about the columns and rows of a table; each begins with what follows the name of the file."""
+def find_suspicions(train: Dataset, test: Dataset, *, images: bool = False) -> Iterator[str]:
+    """Yield warnings about the columns and rows of a table; each begins with what follows the name of the file.
+
+    Args:
+        train: the training split.
+        test: the test split.
+        images: whether the columns are pixels, of which some are always the same.
+    """
     for name, flat in zip(train.features, constant_features(train), strict=True):
-        if flat:
+        if flat and not images:
             yield f", column {name!r}: constant in the training rows, so it says nothing; leave it out"
     for name, figure in suspect_leaks(train):
         yield (f", column {name!r}: leakage_suspect, {figure}; leave it out if it is known only after the target")

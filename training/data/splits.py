@@ -73,13 +73,16 @@ def load_splits(
     Args:
         source: the data source of the recipe.
         folder: the data folder.
-        settings: training settings; if given, the validation rows are arranged so that they need no extra memory.
+        settings: training settings; if given, the validation rows are arranged so that they need no extra memory. The
+            features of images are numbers, unless the source says otherwise.
         dialects: how files are written, by name, where that is known better than the source says.
 
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
-    table = _read(source, folder, source.file, dialects, features=source.features)
+    images = settings is not None and settings.image is not None
+    unless_said = "numeric" if images else None  # pixels that are always the same belong to an image, too
+    table = _read(source, folder, source.file, dialects, features=source.features, unless_said=unless_said)
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     learnt = learn_target(table.target, table.lines, source)
@@ -96,7 +99,7 @@ def load_splits(
         train, test = whole, _test_dataset(held_out, whole, source)
     train, test, lost = _require_classes(train, test, source)
     warnings += lost
-    warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test))
+    warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
     splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import DataOptions, Dialect, LeftOut
+from modelstore import ColumnType, DataOptions, Dialect, LeftOut
 from modelstore.reading import MAX_NAME_CHARACTERS
 from training.data.columns import Column, TargetColumn
 from training.data.convert import Cells
@@ -71,6 +71,7 @@ def read_table(
     columns: tuple[Column, ...] = (),
     marked: Sequence[str] = (),
     dialect: Dialect | None = None,
+    unless_said: ColumnType | None = None,
 ) -> Table:
     """Read `<folder>/<file>`.
 
@@ -84,6 +85,7 @@ def read_table(
             file; a text that is none of `Column.texts` then has the cell `len(texts)`.
         marked: columns of that table that count for the marks, here too if they are there.
         dialect: how the file is written, as far as it is known.
+        unless_said: type of the columns to which `options` gives none; None decides by their cells.
 
     Raises:
         DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not of its column's
@@ -93,7 +95,7 @@ def read_table(
     if not path.is_file():
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
     wanted = tuple(column.name for column in columns) or tuple(features)
-    reading = _Reading(path, target, wanted, options, dialect, marked=marked)
+    reading = _Reading(path, target, wanted, options, dialect, marked=marked, unless_said=unless_said)
     decisions = tuple(map(Decision, columns)) or reading.decide()
     return reading.table(decisions)
 
@@ -110,11 +112,12 @@ class _Reading:
         dialect: Dialect | None,
         *,
         marked: Sequence[str],
+        unless_said: ColumnType | None,
     ) -> None:
         self._path = path
         self._dialect = self._found = dialect or Dialect()
         self._notes: tuple[str, ...] = ()
-        self._marked = tuple(marked)
+        self._marked, self._unless_said = tuple(marked), unless_said
         self._target = target
         self._features = features
         self._options = options or DataOptions()
@@ -191,7 +194,8 @@ class _Reading:
             self._end(source)
         expected, self._marked = self._marked, marked_of(profiles[position] for position in others)
         self._cells = cells if self._marked == expected else None
-        decisions = tuple(decide(profiles[place[name]], self._options.types.get(name)) for name in names)
+        types = {**dict.fromkeys(names, self._unless_said), **self._options.types}
+        decisions = tuple(decide(profiles[place[name]], types[name]) for name in names)
         faults = Faults()
         for decision in decisions:
             if decision.fault:

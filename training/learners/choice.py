@@ -8,6 +8,7 @@ from __future__ import annotations
 from training.config.recipe import TrainingSettings
 from training.data.holdout import HoldOut
 from training.learners.auto.fit import AutoLearner
+from training.learners.cnn.fit import CNNLearner
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
 from training.learners.protocol import Learner
@@ -22,6 +23,8 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None) -> Learn
             return AutoLearner(settings, way)
         case "linear":
             return LinearLearner(settings)
+        case "cnn":
+            return CNNLearner(settings)
         case "mlp":
             return MLPLearner(settings)
         case "realmlp":

@@ -18,6 +18,7 @@ from modelstore import EpochMetrics, Notice
 from training.data.dataset import Dataset
 
 CHUNK_ROWS = 8_192  # five networks of 256 units take 42 MB for the activations of a layer
+CHUNK_CELLS = 1 << 20  # the activations of a network for images are some hundred times as large
 
 Predict = Callable[[npt.NDArray[np.floating[Any]]], npt.NDArray[np.float32]]
 """Function from cells, float32 or float64 (N, W), to float32: class probabilities (N, K), or values (N, 1)."""
@@ -133,10 +134,11 @@ def predictor(module: nn.Module) -> Predict:
 
     def predict(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """Return the outputs (N, K) for cells (N, W)."""
+        rows = max(1, min(CHUNK_ROWS, CHUNK_CELLS // x.shape[1]))
         with torch.inference_mode():
             chunks = [
-                module(torch.from_numpy(np.asarray(x[start : start + CHUNK_ROWS], dtype=np.float32)))
-                for start in range(0, max(1, len(x)), CHUNK_ROWS)
+                module(torch.from_numpy(np.asarray(x[start : start + rows], dtype=np.float32)))
+                for start in range(0, max(1, len(x)), rows)
             ]
             predictions: npt.NDArray[np.float32] = torch.cat(chunks).numpy()  # (N, K)
         return predictions

@@ -31,7 +31,16 @@ def load(folder: Path, text: str) -> Recipe:
 def test_the_built_in_recipes_are_three_models_with_a_tutorial_each_and_a_regression() -> None:
     names = recipe_names(BUILT_IN)
 
-    assert names == ("blobs", "blobs-tutorial", "cancer", "cancer-tutorial", "diabetes", "iris", "iris-tutorial")
+    assert names == (
+        "blobs",
+        "blobs-tutorial",
+        "cancer",
+        "cancer-tutorial",
+        "diabetes",
+        "digits",
+        "iris",
+        "iris-tutorial",
+    )
     assert [load_recipe(name, BUILT_IN).model for name in names] == [name.removesuffix("-tutorial") for name in names]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from modelstore import Overrides
+from modelstore.overrides import Image
 from training.config.recipe import BUILT_IN
 from training.config.run import read_names, read_overrides, recipe_for
 from training.errors import RecipeError, UnknownRecipe, WrongModel
@@ -28,6 +29,11 @@ def assigned(*assignments: str) -> Overrides:
         ("dropout=.5", "dropout", 0.5),
         ("optimizer=adamw", "optimizer", "adamw"),
         ("class_weights=balanced", "class_weights", "balanced"),
+        ("batch_norm=true", "batch_norm", True),
+        ("filters=8,16", "filters", (8, 16)),
+        ("image=8,6", "image", Image(height=8, width=6)),
+        ("image=8,6,3", "image", Image(height=8, width=6, channels=3)),
+        ("batch_norm=false", "batch_norm", False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -49,6 +55,9 @@ def test_an_assignment_is_read_by_its_fields_type(text: str, field: str, value: 
         ("hidden=0", "hidden.0"),
         ("optimizer=lbfgs", "optimizer"),
         ("dropout=1", "dropout"),
+        ("batch_norm=yes", "batch_norm"),
+        ("image=8", "image.width"),
+        ("image=8,6,3,1", "image"),
         ("momentum=0.9", "momentum"),
     ],
 )

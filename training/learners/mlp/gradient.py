@@ -26,6 +26,7 @@ class FlatMLP:
 
     Attributes:
         parameters, gradient: (P,) float32, layer after layer, each (V, W + 1) with the bias as its last column.
+        state: all that the network learns, which is `parameters`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class FlatMLP:
         layers = [torch.cat((linear.weight, linear.bias[:, None]), dim=1).detach() for linear in self._linears]
         self.parameters = torch.cat([layer.flatten() for layer in layers])
         self.gradient = torch.zeros_like(self.parameters)
+        self.state = [self.parameters]
         sizes = [layer.numel() for layer in layers]
         self._layers, self._gradients = (
             [part.view_as(layer) for part, layer in zip(torch.split(vector, sizes), layers, strict=True)]

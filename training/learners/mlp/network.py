@@ -1,6 +1,6 @@
 """The multi-layer perceptron, and the modules that publish it.
 
-They must not know data or training. All three tutorial networks are this class: CancerNet is 9-15-15-1 (recipe
+They must not know data or the training loop. All three tutorial networks are this class: CancerNet is 9-15-15-1 (recipe
 `cancer`), IrisNet 4-32-16-3 (`iris`), BlobsNet 2-10-1 (`blobs`). N is rows, F inputs of the
 network and K classes everywhere.
 """
@@ -8,26 +8,59 @@ network and K classes everywhere.
 import torch
 from torch import Tensor, nn
 
+from modelstore.overrides import Activation, Init
 from training.preprocessing.encoder import Encoder
 from training.preprocessing.scaler import StandardScaler
 
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
 
-class MLP(nn.Module):
-    """Linear layers with ReLU between them; two classes share one logit, more have one each.
+
+class Network(nn.Module):
+    """A network from encoded rows (N, E) to logits or standardised values (N, V).
+
+    Attributes:
+        outputs: V.
+    """
+
+    outputs: int
+
+
+class MLP(Network):
+    """Linear layers with an activation between them; two classes share one logit, more have one each.
 
     Args:
         features: F.
         classes: K, at least 2; 0 for a regression, which has one output.
         hidden: width of each hidden layer; () is logistic regression.
         dropout: probability of dropping an activation of the last hidden layer.
+        activation: function after each hidden layer.
+        batch_norm: whether each hidden layer is normalised by batch before its activation, in place of its bias.
     """
 
-    def __init__(self, features: int, classes: int, hidden: tuple[int, ...] = (), dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        hidden: tuple[int, ...] = (),
+        dropout: float = 0.0,
+        *,
+        activation: Activation = "relu",
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__()
-        self.widths = (features, *hidden, logits_of(classes))
+        self.outputs = logits_of(classes)
+        self.widths = (features, *hidden, self.outputs)
         layers: list[nn.Module] = []
         for inputs, outputs in zip(self.widths[:-2], self.widths[1:-1], strict=True):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+            norm = [nn.BatchNorm1d(outputs)] if batch_norm else []
+            layers += [nn.Linear(inputs, outputs, bias=not batch_norm), *norm, ACTIVATIONS[activation]()]
         if hidden and dropout:
             layers.append(nn.Dropout(dropout))
         self.layers = nn.Sequential(*layers, nn.Linear(self.widths[-2], self.widths[-1]))
@@ -36,6 +69,21 @@ class MLP(nn.Module):
         """Return logits (N, 1) for two classes, (N, K) for more, or standardised values (N, 1), from encoded rows."""
         logits: Tensor = self.layers(x)
         return logits
+
+
+def initialise(net: nn.Module, init: Init) -> None:
+    """Draw the weights of linear and convolution layers by a rule, with biases 0; torch's own rule changes nothing.
+
+    Source: he, normal with variance 2 / inputs: He et al., ICCV 2015, equation 10; xavier, uniform with variance
+    2 / (inputs + outputs): Glorot & Bengio, AISTATS 2010, equation 16.
+    """
+    if init == "torch":
+        return
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight) if init == "he" else nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 class BinaryLink(nn.Module):
@@ -49,12 +97,12 @@ class BinaryLink(nn.Module):
 class Classifier(nn.Module):
     """Cells to class probabilities: encoder, network and link as one function."""
 
-    def __init__(self, encoder: Encoder, net: MLP) -> None:
+    def __init__(self, encoder: Encoder, net: Network) -> None:
         super().__init__()
         self.expand = encoder.expand
         self.scaler = encoder.scaler
         self.net = net
-        self.link: nn.Module = BinaryLink() if net.widths[-1] == 1 else nn.Softmax(dim=1)
+        self.link: nn.Module = BinaryLink() if net.outputs == 1 else nn.Softmax(dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return probabilities, float32 (N, K), rows summing to 1, from cells, float32 (N, W)."""
@@ -86,7 +134,7 @@ class ValueLink(nn.Module):
 class Regressor(nn.Module):
     """Cells to values: encoder, network and link as one function."""
 
-    def __init__(self, encoder: Encoder, net: MLP, target: StandardScaler) -> None:
+    def __init__(self, encoder: Encoder, net: Network, target: StandardScaler) -> None:
         super().__init__()
         self.expand = encoder.expand
         self.scaler = encoder.scaler

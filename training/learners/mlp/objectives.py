@@ -16,7 +16,7 @@ from training.data.dataset import Dataset
 from training.errors import RecipeError
 from training.learners.mlp.batches import class_weights
 from training.learners.mlp.losses import CrossEntropy, Loss, SquaredError
-from training.learners.mlp.network import MLP, Classifier, Regressor
+from training.learners.mlp.network import Classifier, Network, Regressor
 from training.preprocessing.encoder import Encoder
 from training.preprocessing.scaler import fit_scaler
 
@@ -36,7 +36,7 @@ class Objective(Protocol):
         """Return the rows with targets as the loss wants them."""
         ...
 
-    def module(self, encoder: Encoder, net: MLP) -> nn.Module:
+    def module(self, encoder: Encoder, net: Network) -> nn.Module:
         """Return the module that is published, which shares the network's weights."""
         ...
 
@@ -53,7 +53,7 @@ class Classes:
         """Return the rows unchanged: class indices are what the loss wants."""
         return rows
 
-    def module(self, encoder: Encoder, net: MLP) -> nn.Module:
+    def module(self, encoder: Encoder, net: Network) -> nn.Module:
         """Return the classifier."""
         return Classifier(encoder, net)
 
@@ -78,7 +78,7 @@ class Values:
         mean, scale = float(self._target.mean), float(self._target.scale)
         return replace(rows, y=((rows.y - mean) / scale).astype(np.float32))
 
-    def module(self, encoder: Encoder, net: MLP) -> nn.Module:
+    def module(self, encoder: Encoder, net: Network) -> nn.Module:
         """Return the regressor, whose answers are in the unit of the target."""
         return Regressor(encoder, net, self._target)
 

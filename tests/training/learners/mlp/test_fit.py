@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,23 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelstore import EpochMetrics, Notice
-from tests.training.samples import clouds, collect, learnt, settings, shuffled_labels, slope
+from app.runtime import load as runtime
+from modelstore import EpochMetrics, ModelRepository, Notice
+from tests.training.samples import (
+    clouds,
+    collect,
+    ignore,
+    learnt,
+    recipe,
+    run,
+    settings,
+    shuffled_labels,
+    slope,
+    write_csv,
+)
+from training.artifact.reproduce import reproduce
 from training.config.recipe import TrainingSettings
+from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation
 from training.errors import Diverged
@@ -305,6 +320,83 @@ def test_seconds_and_time_left_fit_together() -> None:
     for metrics in history:
         assert metrics.remaining_s == pytest.approx(metrics.elapsed_s / metrics.epoch * (10 - metrics.epoch))
     assert history[-1].remaining_s == 0
+
+
+# Settings that need autograd
+
+EXTRAS: tuple[dict[str, Any], ...] = (
+    {"activation": "gelu", "dropout": 0.1, "l1": 0.001},
+    {"batch_norm": True, "batch_size": 89},  # the last batch of 90 rows has one
+    {"init": "he"},
+)
+
+
+@pytest.mark.parametrize("extra", EXTRAS, ids=str)
+def test_each_setting_learns_with_the_same_bytes_again_and_serves(extra: dict[str, Any], tmp_path: Path) -> None:
+    rows = clouds(120, classes=3)
+    write_csv(tmp_path / "data", rows)
+    chosen = {"epochs": 60, "lr": 0.05, **extra}
+
+    _, result = run(recipe(**chosen), tmp_path)
+    found = ModelRepository(tmp_path / "models").find("clouds", result.version or 0)
+    served = runtime.load(found, "cpu")
+
+    assert reproduce(found, tmp_path / "data", ignore).differing == 0
+    assert (served.infer(rows.x).argmax(axis=1) == rows.y).mean() > 0.95
+
+
+@pytest.mark.parametrize("extra", EXTRAS, ids=str)
+@pytest.mark.parametrize("rows", [clouds(60, classes=3), slope(60)], ids=["classes", "values"])
+def test_torch_export_takes_the_module_of_each_setting(extra: dict[str, Any], rows: Dataset) -> None:
+    module, x = learnt(rows, epochs=2, **extra).module, torch.from_numpy(rows.x)
+
+    with torch.no_grad():
+        exported = torch.export.export(module, (x[:7],), dynamic_shapes=({0: torch.export.Dim("rows", min=1)},))
+        torch.testing.assert_close(exported.module()(x), module(x), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [0, 16])
+def test_the_loop_is_torchs_own_with_batch_norm_and_another_activation(batch_size: int) -> None:
+    dataset = shuffled_labels(clouds(80, classes=3, features=3))
+    kind: dict[str, Any] = {"activation": "tanh", "batch_norm": True}
+    chosen = settings(optimizer="adamw", epochs=5, lr=0.01, hidden=(8, 5), seed=1, batch_size=batch_size, **kind)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(chosen.seed)
+        net = MLP(3, 3, chosen.hidden, **kind)
+    x = fit_scaler(dataset.x)(torch.from_numpy(dataset.x))
+    expected = torchs_own_loop(net.train(), x, torch.from_numpy(dataset.y), chosen)
+
+    history, classifier = learn(dataset, **chosen.model_dump())
+
+    assert [metrics.train_loss for metrics in history] == pytest.approx(expected, rel=1e-4)
+    for name, ours in classifier.net.state_dict().items():
+        torch.testing.assert_close(ours, net.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_best_epoch_comes_back_with_its_statistics() -> None:
+    train, validation = hold_out_validation(shuffled_labels(clouds(80)), 0.25, seed=0)
+    assert validation is not None
+    changes: dict[str, Any] = {"hidden": (64,), "epochs": 100, "patience": 10, "validation_fraction": 0.25}
+
+    history, classifier = learn(train, validation, **changes, batch_norm=True)
+
+    best = min(metrics.validation_loss or math.inf for metrics in history)
+    assert log_loss(predictor(classifier)(validation.x), validation.y) == pytest.approx(best, rel=1e-4)
+    assert len(history) < 100
+
+
+def test_the_l1_penalty_makes_weights_of_noise_vanish() -> None:
+    dataset = clouds(200, features=2)
+    noise = np.random.default_rng(1).standard_normal((200, 6)).astype(np.float32)
+    rows = replace(dataset, x=np.hstack([dataset.x, noise]), columns=tuple(Column(f"x{n}") for n in range(8)))
+    changes: dict[str, Any] = {"hidden": (), "epochs": 300, "lr": 0.05, "schedule": "cosine"}
+
+    plain, penalised = (
+        next(iter(learn(rows, l1=l1, **changes)[1].net.parameters())).detach().abs()[0] for l1 in (0, 0.05)
+    )
+
+    assert float(plain[2:].max()) > 0.05
+    assert float(penalised[2:].max()) < 0.1 * float(penalised[:2].min())
 
 
 # Regressions

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from app.runtime.verify.torchscript_scan import inspect
+from modelstore.overrides import Activation, Init
+from training.artifact.torchscript import to_torchscript
 from training.config.recipe import BUILT_IN, load_recipe
-from training.learners.mlp.network import MLP, BinaryLink, Classifier, Regressor, ValueLink
+from training.learners.mlp.network import ACTIVATIONS, MLP, BinaryLink, Classifier, Regressor, ValueLink, initialise
 from training.learners.protocol import predictor
 from training.preprocessing.encoder import Encoder
 from training.preprocessing.scaler import StandardScaler
@@ -38,6 +41,56 @@ def test_no_hidden_layer_is_logistic_regression() -> None:
     net = MLP(3, 4, (), 0.5)
 
     assert [type(layer) for layer in net.layers] == [nn.Linear]
+
+
+def test_batch_norm_comes_before_the_activation_of_each_hidden_layer() -> None:
+    kinds = [type(layer) for layer in MLP(9, 2, (15, 15), activation="gelu", batch_norm=True).layers]
+
+    assert kinds == [*[nn.Linear, nn.BatchNorm1d, nn.GELU] * 2, nn.Linear]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),  # at -1 and 1, by the formulas of the literature
+    [
+        ("relu", (0, 1)),
+        ("leaky_relu", (-0.01, 1)),
+        ("elu", (math.exp(-1) - 1, 1)),
+        ("gelu", (-0.158655, 0.841345)),
+        ("tanh", (-math.tanh(1), math.tanh(1))),
+        ("sigmoid", (1 / (1 + math.e), 1 / (1 + math.exp(-1)))),
+    ],
+)
+def test_activations_are_those_of_their_names(name: Activation, expected: tuple[float, float]) -> None:
+    assert ACTIVATIONS[name]()(torch.tensor([-1.0, 1.0])).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_services_admit_each_activation(activation: Activation) -> None:
+    net = MLP(3, 3, (8,), 0.5, activation=activation, batch_norm=True)
+
+    inspect(to_torchscript(Classifier(plain_encoder(3), net), np.zeros((1, 3))))
+
+
+@pytest.mark.parametrize(("init", "variance"), [("he", 2 / 300), ("xavier", 2 / (300 + 200))])
+def test_initial_weights_have_the_variance_of_their_rule(init: Init, variance: float) -> None:
+    torch.manual_seed(0)
+    net = MLP(300, 2, (200,))
+
+    initialise(net, init)
+
+    weight, bias, *_ = net.parameters()
+    assert float(weight.detach().var()) == pytest.approx(variance, rel=0.03)
+    assert not bias.any()
+
+
+def test_torchs_own_initial_weights_stay() -> None:
+    torch.manual_seed(0)
+    net = MLP(3, 2, (8,))
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+
+    initialise(net, "torch")
+
+    assert all(map(torch.equal, before, net.parameters()))
 
 
 def test_two_classes_get_two_columns_from_one_logit() -> None:
