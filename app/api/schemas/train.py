@@ -141,9 +141,11 @@ def _request_schema() -> Document:
     types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
     [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
+    images = overrides.pop("$defs")
     for field in overrides["properties"].values():
         without_null(field)
         del field["default"]
+    overrides["properties"]["image"] = images["Image"]
     return schema
 
 
