@@ -248,7 +248,7 @@ def test_the_same_seed_may_be_said_twice(trainer: TestClient, child: Callable[[s
 def test_only_recipes_named_like_their_model_can_be_trained(steady: TestClient, model: str) -> None:
     problem = assert_problem(steady.post("/train", json={"model": model}), 404)
 
-    assert problem["detail"].endswith("there are recipes for blobs, cancer, diabetes, iris")
+    assert problem["detail"].endswith("there are recipes for blobs, cancer, diabetes, digits, iris")
 
 
 @pytest.mark.slow  # the end-to-end test shows the same over a socket
