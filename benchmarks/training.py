@@ -29,7 +29,8 @@ from benchmarks.outcomes import Outcome, Results
 from benchmarks.progress import Progress
 from benchmarks.store import PROJECT
 from training.cli.progress import PlainLines
-from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import BUILT_IN, Recipe, load_recipe
 from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.data.splits import Splits, load_splits

@@ -11,7 +11,7 @@ from tests.training.learners.auto.fakes import BlendLearner
 from tests.training.samples import ignore, recipe, settings, typed
 from training.artifact.manifest import build_manifest, golden_rows
 from training.artifact.torchscript import to_torchscript
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.splits import Splits
 from training.evaluation.metrics import evaluate
 from training.learners.mlp.fit import MLPLearner
@@ -24,7 +24,7 @@ from training.learners.trees.boosting import TreesLearner
     [
         MLPLearner(settings(epochs=100)),
         TreesLearner(TrainingSettings(learner="trees")),
-        BlendLearner(TrainingSettings()),
+        pytest.param(BlendLearner(TrainingSettings()), marks=pytest.mark.slow),
     ],
     ids=["mlp", "trees", "blend"],
 )

@@ -10,15 +10,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from modelstore import (
-    GateReport,
-    JobResult,
-    ModelRepository,
-    ModelVersion,
-    Notice,
-    StoreError,
-    limit_warnings,
-)
+from modelstore import GateReport, JobResult, ModelRepository, ModelVersion, Notice, StoreError, limit_warnings
 from training.artifact import seen_rows, torchscript
 from training.artifact.attachments import make_attachments
 from training.artifact.features import columns_of, translate

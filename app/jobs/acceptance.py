@@ -20,10 +20,11 @@ from app.context import current_request_id, waiting
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
+from app.jobs.learner_settings import check_settings
 from app.jobs.outcome import may_write
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
-from app.jobs.trainable import check_model_name, check_settings, check_with_dataset, check_without_dataset
+from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset
 from app.settings import Settings
 from modelstore import ModelRepository
 from modelstore.overrides import LearnerName

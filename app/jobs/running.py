@@ -42,8 +42,7 @@ logger = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.25
 CONTROL_INTERVAL_S = 0.1
 BEATS_IN_A_LEASE = 5
-TERMINATE_GRACE_S = 1.0
-EXIT_GRACE_S = 5.0  # from the end of the output to the end of the process
+TERMINATE_GRACE_S, EXIT_GRACE_S = 1.0, 5.0  # from the signal, and from the end of the output, to that of the process
 MAX_LINES_WAITING = 200_000  # most events to buffer while the table cannot be written
 
 

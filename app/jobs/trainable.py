@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from app.errors import InvalidInput, Problem
+from app.jobs.learner_settings import wrong_field
 from app.jobs.records import TrainingRequest
 from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
 from modelstore.datasets import MAX_CLASSES
-from modelstore.overrides import (
-    DEFAULT_FILTERS,
-    SETTINGS,
-    LearnerName,
-    require_held_out_rows,
-    require_image,
-    require_own_settings,
-    require_validation_rows,
-)
 from modelstore.reading import column_name
 from modelstore.wording import nearest
 
@@ -39,49 +30,7 @@ def check_model_name(name: str) -> None:
     try:
         check_new_name(name)
     except InvalidName as error:
-        raise _wrong("model", f"must be {error.expected}; take another name than {name!r}") from error
-
-
-def check_settings(
-    request: TrainingRequest, learner: LearnerName, patience: int = 0, validation_fraction: float = 0.0
-) -> None:
-    """Check that the settings of a training do not contradict each other, as the training itself would.
-
-    Args:
-        request: with what it changes.
-        learner: what holds without its overrides.
-        patience: likewise, of an MLP.
-        validation_fraction: likewise, of an MLP.
-
-    Raises:
-        InvalidInput: naming the field.
-    """
-    overrides = request.overrides
-    chosen = overrides.learner_beside(learner)
-    for name in overrides.to_dict():
-        try:
-            require_own_settings(chosen, [name])
-        except ValueError as error:
-            raise _wrong(f"overrides.{name}", f"must be one of the {error}") from error
-    if overrides.image or chosen != learner:
-        try:
-            require_image(chosen, overrides.image, overrides.filters or DEFAULT_FILTERS)
-        except ValueError as error:
-            raise _wrong("overrides.image", f"needs {error}") from error
-    if "patience" not in SETTINGS[chosen]:
-        patience, validation_fraction = 0, 0.0
-    if overrides.validation_fraction is not None:
-        validation_fraction = overrides.validation_fraction
-    try:
-        require_validation_rows(patience if overrides.patience is None else overrides.patience, validation_fraction)
-    except ValueError as error:
-        field = "validation_fraction" if overrides.patience is None else "patience"
-        raise _wrong(f"overrides.{field}", f"needs {error}") from error
-    if request.decision and request.decision.maximise:
-        try:
-            require_held_out_rows(chosen, validation_fraction)
-        except ValueError as error:
-            raise _wrong("decision.maximise", f"needs {error}; set overrides.validation_fraction") from error
+        raise wrong_field("model", f"must be {error.expected}; take another name than {name!r}") from error
 
 
 def check_without_dataset(request: TrainingRequest) -> None:
@@ -92,9 +41,9 @@ def check_without_dataset(request: TrainingRequest) -> None:
     """
     for name in ("target", "features"):
         if getattr(request, name) is not None:
-            raise _wrong(name, "is for a data set; name one in `dataset`")
+            raise wrong_field(name, "is for a data set; name one in `dataset`")
     for name in request.to_dict():
-        raise _wrong(name, "is for a data set; name one in `dataset`")
+        raise wrong_field(name, "is for a data set; name one in `dataset`")
 
 
 def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tuple[LeftOut, ...]:
@@ -108,7 +57,7 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     """
     columns = {column_name(column.name): column for column in summary.columns}
     if request.target is None:
-        raise _wrong("target", f"must be the column to predict; the data set has {_list_some(columns)}")
+        raise wrong_field("target", f"must be the column to predict; the data set has {_list_some(columns)}")
     target = _require(columns, "target", request.target)
     features = _features(request, columns)
     _check_types(request, columns, features)
@@ -119,7 +68,7 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     left_out = _left_out(request, columns, features)
     if not set(features).difference(column.name for column in left_out):
         reasons = "".join(f"; {column.name} is left out ({column.reason})" for column in left_out[:SHOWN_NAMES])
-        raise _wrong("features", f"must be at least one column besides the target{reasons}")
+        raise wrong_field("features", f"must be at least one column besides the target{reasons}")
     return left_out
 
 
@@ -132,9 +81,9 @@ def _features(request: TrainingRequest, columns: Columns) -> Sequence[str]:
         field = f"features.{place}"
         _require(columns, field, name)
         if name == request.target:
-            raise _wrong(field, "is the target, which cannot be learnt from")
+            raise wrong_field(field, "is the target, which cannot be learnt from")
         if name in earlier:
-            raise _wrong(field, "is named twice")
+            raise wrong_field(field, "is named twice")
         earlier.add(name)
     return request.features
 
@@ -145,10 +94,12 @@ def _check_types(request: TrainingRequest, columns: Columns, features: Sequence[
     for place, (name, kind) in enumerate(request.types.items(), start=1):
         _require(columns, "types", name, f"column {place} of them")
         if name not in used:
-            raise _wrong("types", f"has column {name!r}, which is not among the features; name it there, or not here")
+            raise wrong_field(
+                "types", f"has column {name!r}, which is not among the features; name it there, or not here"
+            )
         if kind == "numeric" and _is_text(columns[name]) and request.missing_values is None:
             problem = f"says that column {name!r} is numeric, but it has other texts; are some `missing_values`?"
-            raise _wrong("types", problem)
+            raise wrong_field("types", problem)
 
 
 def _check_optional(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> None:
@@ -156,7 +107,7 @@ def _check_optional(request: TrainingRequest, columns: Columns, features: Sequen
     for place, name in enumerate(request.optional):
         _require(columns, field := f"optional.{place}", name)
         if name not in used:
-            raise _wrong(field, "is not among the features, so requests need not name it")
+            raise wrong_field(field, "is not among the features, so requests need not name it")
 
 
 def _check_split(request: TrainingRequest, columns: Columns) -> None:
@@ -164,31 +115,33 @@ def _check_split(request: TrainingRequest, columns: Columns) -> None:
         if name is not None:
             _require(columns, f"split.{field}", name)
             if name == request.target:
-                raise _wrong(f"split.{field}", "is the target; rows are held out by another column")
+                raise wrong_field(f"split.{field}", "is the target; rows are held out by another column")
 
 
 def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
     """Check that the target fits the task, as far as its values are known."""
     kind = request.types.get(column_name(target.name))
     if target.distinct is not None and target.distinct < MIN_CLASSES:
-        raise _wrong("target", "has one value only, so there is nothing to predict")
+        raise wrong_field("target", "has one value only, so there is nothing to predict")
     if kind == "datetime":
-        raise _wrong("types", "says that the target is a date, which cannot be predicted")
+        raise wrong_field("types", "says that the target is a date, which cannot be predicted")
     if request.task == "regression":
         if kind in ("categorical", "boolean"):
-            raise _wrong("task", f"is regression, but `types` says that the target is {kind}; drop one of the two")
+            raise wrong_field("task", f"is regression, but `types` says that the target is {kind}; drop one of the two")
         if _is_text(target) and kind is None:
-            raise _wrong("task", "is regression, but the target has texts that are no numbers")
+            raise wrong_field("task", "is regression, but the target has texts that are no numbers")
         if request.overrides.class_weights == "balanced":
-            raise _wrong("overrides.class_weights", "is for classes; a regression has none")
+            raise wrong_field("overrides.class_weights", "is for classes; a regression has none")
     elif _has_many_values(target) and (request.task or kind in ("categorical", "boolean") or _is_text(target)):
         hint = "" if _is_text(target) else "; is it a quantity? `task`: `regression` predicts numbers"
-        raise _wrong("target", f"has more than {MAX_CLASSES} different values, the most that can be classes{hint}")
+        raise wrong_field("target", f"has more than {MAX_CLASSES} different values, the most that can be classes{hint}")
     elif request.rare_classes == "refuse" and (request.task or kind or _is_text(target)):
         missing = MISSING_VALUES if request.missing_values is None else request.missing_values
         rare = [value for value, rows in target.classes.items() if rows < MIN_CLASS_ROWS and value not in missing]
         if rare:
-            raise _wrong("rare_classes", f"is refuse, and {len(rare)} classes have fewer than {MIN_CLASS_ROWS} rows")
+            raise wrong_field(
+                "rare_classes", f"is refuse, and {len(rare)} classes have fewer than {MIN_CLASS_ROWS} rows"
+            )
 
 
 def _check_decision(request: TrainingRequest, target: ColumnSummary) -> None:
@@ -196,12 +149,12 @@ def _check_decision(request: TrainingRequest, target: ColumnSummary) -> None:
     if request.decision is None:
         return
     if request.task == "regression":
-        raise _wrong("decision", "is for classes; a regression has none")
+        raise wrong_field("decision", "is for classes; a regression has none")
     missing = MISSING_VALUES if request.missing_values is None else request.missing_values
     rows = [count for value, count in target.classes.items() if value not in missing]
     known = len(rows) >= MIN_CLASSES and min(rows) >= MIN_CLASS_ROWS and len(rows) == target.distinct
     if known and (problem := request.decision.misfit(len(rows))):
-        raise _wrong("decision", f"must be {problem}")
+        raise wrong_field("decision", f"must be {problem}")
 
 
 def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> tuple[LeftOut, ...]:
@@ -252,14 +205,10 @@ def _require(columns: Columns, field: str, name: str, what: str = "") -> str:
     meant = nearest(name, columns, MOST_COMPARED)
     perhaps = f"; perhaps {meant!r} is meant" if meant else ""
     subject = f"has a column that does not exist, {what}" if what else "is no column of the data set"
-    raise _wrong(field, f"{subject}{perhaps}; the data set has {_list_some(columns)}")
+    raise wrong_field(field, f"{subject}{perhaps}; the data set has {_list_some(columns)}")
 
 
 def _list_some(columns: Columns) -> str:
     """Return the first column names for a message; they come from the stored data set, not from the request."""
     names = list(columns)
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _wrong(field: str, problem: str) -> InvalidInput:
-    return InvalidInput(f"{field} {problem}", (Problem(None, field, problem),))

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from modelstore import AnyEvaluation, EpochMetrics, Evaluation, JobResult, ModelRepository, Notice, RegressionEvaluation
-from training.config.recipe import Recipe, TrainingSettings, parse_recipe
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import Recipe, parse_recipe
 from training.config.run import TrainingRun
 from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset

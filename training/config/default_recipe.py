@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from modelstore import DataOptions, Dialect, Overrides, check_name
 from modelstore.overrides import DEFAULT_FILTERS, LearnerName
-from training.config.recipe import DataSource, GateRule, Recipe, TrainingSettings, recipe_error
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import DataSource, GateRule, Recipe, recipe_error
 from training.data.pieces import count_rows
 from training.errors import DatasetError
 

@@ -1,4 +1,4 @@
-"""Read and check recipes: data source, network and training settings.
+"""Read and check recipes: data source, learner, gate and decision.
 
 It must not know torch or the content of the data.
 """
@@ -15,35 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from modelstore import DataOptions, DecisionPolicy, Dialect, Overrides, Task, wording
 from modelstore.data_options import Column
-from modelstore.overrides import (
-    DEFAULT_FILTERS,
-    L1,
-    Activation,
-    BatchSize,
-    BudgetS,
-    ClassWeights,
-    Dropout,
-    Epochs,
-    Filters,
-    Hidden,
-    Image,
-    Init,
-    LearnerName,
-    LearningRate,
-    Noise,
-    Optimizer,
-    Patience,
-    Schedule,
-    Seed,
-    Shift,
-    ValidationFraction,
-    WeightDecay,
-    require_held_out_rows,
-    require_image,
-    require_own_settings,
-    require_validation_rows,
-)
+from modelstore.overrides import Seed, require_held_out_rows, require_own_settings
 from modelstore.records import Label, ModelName, Ratio, Record
+from training.config.learner_settings import TrainingSettings
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
@@ -96,45 +70,6 @@ class DataSource(DataOptions):
             raise ValueError("features that differ from each other and from the target")
         if self.target in self.optional:
             raise ValueError("optional columns without the target, which no request needs")
-        return self
-
-
-class TrainingSettings(Record):
-    """What is fitted and how; the same fields as `modelstore.Overrides`.
-
-    A setting that is not the learner's keeps its default.
-    """
-
-    learner: LearnerName = "mlp"
-    budget_s: BudgetS | None = None
-    hidden: Hidden = (64, 32)
-    dropout: Dropout = 0.0
-    epochs: Epochs = 100
-    batch_size: BatchSize = 0
-    optimizer: Optimizer = "adam"
-    lr: LearningRate = 0.003
-    weight_decay: WeightDecay = 0.0
-    schedule: Schedule = "constant"
-    patience: Patience = 0
-    class_weights: ClassWeights = "none"
-    validation_fraction: ValidationFraction = 0.0
-    activation: Activation = "relu"
-    batch_norm: bool = False
-    l1: L1 = 0.0
-    init: Init = "torch"
-    image: Image | None = None
-    filters: Filters = DEFAULT_FILTERS
-    shift: Shift = 0
-    flip: bool = False
-    noise: Noise = 0.0
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _settings_fit_together(self) -> Self:
-        fields = type(self).model_fields
-        require_own_settings(self.learner, [name for name in fields if getattr(self, name) != fields[name].default])
-        require_validation_rows(self.patience, self.validation_fraction)
-        require_image(self.learner, self.image, self.filters)
         return self
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from modelstore import Dialect, LeftOut, Target
-from training.config.recipe import DataSource, TrainingSettings
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import DataSource
 from training.data.dataset import Dataset
 from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled
 from training.data.quality import constant_features, find_suspicions

@@ -40,8 +40,8 @@ class Table:
         x: cells, float32, shape (N, W); NaN is missing.
         target: the column that is predicted.
         lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
-        marks: 64-bit mark of each row, shape (N,): of its cells in the columns `marked`, a number as its value, any
-            other cell as its text. It depends on nothing else, neither on other rows nor on what a column is used for.
+        marks: 64-bit mark of each row, shape (N,): of its cells in the columns `marked` alone, a number as its value,
+            any other cell as its text.
         warnings: sentences about suspicious columns.
         left_out: columns of the file that are not used, each with the reason.
         marked: names of the columns that count for `marks`, sorted: all but the target and those that label rows.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from training.config.recipe import Recipe, TrainingSettings
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation
 from training.evaluation import baselines

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modelstore import Notice
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut
 from training.evaluation.metrics import Floats, Ints, row_losses

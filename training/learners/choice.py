@@ -5,7 +5,7 @@ Each learner has a module or a folder of its own beside this one.
 
 from __future__ import annotations
 
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.holdout import HoldOut
 from training.learners.auto.fit import AutoLearner
 from training.learners.cnn.fit import CNNLearner

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 from torch import nn
 
 from modelstore import Notice
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.evaluation.metrics import Floats, Ints
 from training.learners.folds import folds_of

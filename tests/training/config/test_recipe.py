@@ -7,7 +7,8 @@ import pytest
 
 from modelstore import Overrides
 from tests.training.samples import recipe
-from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe, parse_recipe, recipe_names
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import BUILT_IN, Recipe, load_recipe, parse_recipe, recipe_names
 from training.errors import RecipeError, UnknownRecipe
 
 MINIMAL = """

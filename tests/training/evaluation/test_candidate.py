@@ -42,6 +42,7 @@ def test_test_rows_that_lie_elsewhere_change_nothing_of_what_was_learnt() -> Non
     assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.slow
 def test_the_members_of_a_model_stand_on_its_leader_board() -> None:
     auto = parse_recipe({**recipe().model_dump(mode="json"), "training": {"learner": "auto"}}, "clouds.toml")
 

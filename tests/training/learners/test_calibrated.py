@@ -10,7 +10,7 @@ from app.runtime.load import load
 from modelstore import ModelRepository
 from tests.training.samples import clouds, collect, ignore, recipe, run, settings, slope, write_csv
 from training.artifact.reproduce import reproduce
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation
@@ -50,6 +50,7 @@ def change(chosen: TrainingSettings, seed: int) -> float:
     return after - before
 
 
+@pytest.mark.slow
 def test_an_overfitted_network_is_better_calibrated_and_a_sound_one_is_left_alone() -> None:
     assert sum(change(OVERFITTED, seed) < 0 for seed in range(20)) >= 19
     assert max(change(SOUND, seed) for seed in range(20)) <= 0.002

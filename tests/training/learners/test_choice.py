@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from modelstore.overrides import Image, LearnerName
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.learners.choice import learner_for
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 
 from tests.training.samples import clouds, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.folds import folds_of
 from training.learners.linear import PENALTIES, LinearLearner

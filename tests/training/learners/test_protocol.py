@@ -11,7 +11,7 @@ from modelstore import EpochMetrics, Notice
 from tests.training.learners.auto.fakes import BlendLearner
 from tests.training.samples import clouds, collect, ignore, settings, typed
 from training.artifact.torchscript import load, to_torchscript
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.linear import LinearLearner
 from training.learners.mlp.fit import MLPLearner
@@ -66,7 +66,10 @@ def test_predicting_switches_dropout_off() -> None:
     assert np.array_equal(predict(x), x)
 
 
-@pytest.mark.parametrize("learner", [LinearLearner, MLPLearner, RealMLPLearner, TreesLearner, BlendLearner])
+@pytest.mark.parametrize(
+    "learner",
+    [LinearLearner, MLPLearner, RealMLPLearner, TreesLearner, pytest.param(BlendLearner, marks=pytest.mark.slow)],
+)
 def test_torch_export_takes_every_module_and_its_answers_agree(learner: Callable[[TrainingSettings], Learner]) -> None:
     rows = typed(100)
     module = learner(TrainingSettings(epochs=5)).fit(rows, typed(50, seed=1), ignore).module

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from modelstore import Notice
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, Shuffled
 from training.errors import TrainingError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from training.config.default_recipe import network_settings
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto.networks import NetworksLearner
 from training.learners.budget import default_budget_s

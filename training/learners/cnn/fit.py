@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from modelstore.overrides import Image
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.errors import RecipeError
 from training.learners.cnn.augmentation import Augmentation

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.mlp.autograd import AutogradNetwork
 from training.learners.mlp.batches import Batches

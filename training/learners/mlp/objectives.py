@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.errors import RecipeError
 from training.learners.mlp.batches import class_weights

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 

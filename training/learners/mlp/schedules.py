@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Generator
 
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 
 Rates = Generator[float, float, None]
 """Yields the rate of the first epoch; each sent loss yields the rate of the next epoch."""

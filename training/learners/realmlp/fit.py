@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from modelstore import EpochMetrics, Notice
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Ints

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from modelstore import Notice
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.evaluation.metrics import Ints
 from training.learners.folds import folds_of

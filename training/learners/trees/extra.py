@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from torch import nn
 
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.evaluation.metrics import Ints
 from training.evaluation.task import evaluation_of

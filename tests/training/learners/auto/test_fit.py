@@ -11,7 +11,7 @@ import pytest
 from modelstore import EpochMetrics, Notice
 from tests.training.learners.auto.fakes import OffLearner, fail
 from tests.training.samples import collect, ignore, slope, typed
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto import fit
 from training.learners.auto.fit import AutoLearner

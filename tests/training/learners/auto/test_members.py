@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.training.samples import clouds
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.learners.auto.members import candidates_for
 
 

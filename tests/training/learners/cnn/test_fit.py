@@ -14,7 +14,8 @@ from app.runtime import load as runtime
 from modelstore import ModelRepository
 from tests.training.samples import DATA, classified, clouds, ignore, run
 from training.artifact.reproduce import reproduce
-from training.config.recipe import BUILT_IN, Recipe, TrainingSettings, load_recipe, parse_recipe
+from training.config.learner_settings import TrainingSettings
+from training.config.recipe import BUILT_IN, Recipe, load_recipe, parse_recipe
 from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.errors import RecipeError
@@ -123,6 +124,7 @@ def digits(**changes: Any) -> Recipe:
     return parse_recipe({**found, "training": {**found["training"], **changes}}, "digits.toml")
 
 
+@pytest.mark.slow
 def test_a_version_keeps_all_pixels_serves_and_is_the_same_bits_again(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(DATA)
 

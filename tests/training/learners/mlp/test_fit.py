@@ -28,7 +28,7 @@ from tests.training.samples import (
     write_csv,
 )
 from training.artifact.reproduce import reproduce
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation

@@ -14,7 +14,7 @@ from app.runtime import load as runtime
 from modelstore import EpochMetrics, ModelRepository, Notice
 from tests.training.samples import clouds, collect, ignore, recipe, run, slope, typed, write_csv
 from training.artifact.torchscript import load, to_torchscript
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.learners.folds import folds_of
 from training.learners.protocol import Probe, predictor
 from training.learners.realmlp.fit import RealMLPLearner

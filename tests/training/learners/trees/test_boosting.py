@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from tests.training.samples import clouds, collect, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.learners.folds import folds_of
 from training.learners.protocol import predictor
 from training.learners.trees import boosting
