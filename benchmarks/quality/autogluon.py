@@ -19,6 +19,10 @@ SCRIPT = Path(__file__).with_name("autogluon_fit.py")
 TARGET = "y"
 
 
+class AutoGluonFailed(Exception):
+    """AutoGluon ended without answers."""
+
+
 def fit(
     splits: Splits, python: str, folder: Path, *, budget_s: float, threads: int
 ) -> tuple[npt.NDArray[Any], float, float, float]:
@@ -32,13 +36,16 @@ def fit(
         threads: cores that it may use.
 
     Raises:
-        subprocess.CalledProcessError: if it fails; what it said is on standard error.
+        AutoGluonFailed: with the last line that it said.
     """
     for name, rows in (("train", splits.train), ("test", splits.test)):
         to_frame(rows).to_csv(folder / f"{name}.csv", index=False)
     order = {"budget_s": budget_s, "threads": threads, "classes": len(splits.train.classes)}
     (folder / "order.json").write_text(json.dumps(order), "utf-8")
-    subprocess.run([python, str(SCRIPT), str(folder)], check=True)
+    # isolated, because this module beside the script has the name of the library
+    done = subprocess.run([python, "-I", str(SCRIPT), str(folder)], check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise AutoGluonFailed((done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1])
     figures = json.loads((folder / "figures.json").read_text("utf-8"))
     return np.load(folder / "answers.npy"), figures["train_s"], figures["cpu_s"], figures["row_us"]
 
