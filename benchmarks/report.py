@@ -146,6 +146,20 @@ def images(plots: Sequence[Path]) -> str:
     return "\n\n".join(f"![{CAPTIONS[path.stem]}]({path.parent.name}/{path.name})" for path in plots)
 
 
+def fill_place(document: str, name: str, text: str) -> str:
+    """Return a document with the text between two markers replaced.
+
+    Raises:
+        NoMarker: if one is not there.
+    """
+    begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
+    before, found, rest = document.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise NoMarker(f"the document has no {begin} ... {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
 def fill(document: str, results: Results, plots: Sequence[Path]) -> str:
     """Return a document with the text between its markers replaced.
 
@@ -155,12 +169,7 @@ def fill(document: str, results: Results, plots: Sequence[Path]) -> str:
     texts = (machine_text(results), goals_table(results), images(plots), tables(results))
     parts = dict(zip(MARKERS, texts, strict=True))
     for name in MARKERS:
-        begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
-        before, found, rest = document.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise NoMarker(f"the document has no {begin} ... {end}")
-        document = f"{before}{begin}\n\n{parts[name]}\n\n{end}{after}"
+        document = fill_place(document, name, parts[name])
     return document
 
 

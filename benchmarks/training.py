@@ -45,7 +45,7 @@ Tutorial = Callable[[Tensor, Tensor, Tensor, Tensor, int], nn.Module]
 
 DOCUMENT = PROJECT / "docs" / "performance.md"
 RESULTS = PROJECT / "benchmarks" / "results" / "training.json"
-BEGIN, END = "<!-- bench:training -->", "<!-- /bench:training -->"
+PLACE = "training"
 OURS, THEIRS, FORWARD = "tabserve", "the tutorial's loop", "NumPy, forward only"
 TUTORIALS: dict[str, Tutorial] = {"cancer": tutorials.cancer, "iris": tutorials.iris, "blobs": tutorials.blobs}
 SAME_LOSS = {"cancer": 0.02, "iris": 1e-4, "blobs": 1e-4}  # nats; cancer shuffles and drops by other draws
@@ -91,11 +91,7 @@ def fill(document: str, text: str) -> str:
     Raises:
         NoMarker: if a marker is not there.
     """
-    before, begins, rest = document.partition(BEGIN)
-    _, ends, after = rest.partition(END)
-    if not begins or not ends:
-        raise report.NoMarker(f"the document has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    return report.fill_place(document, PLACE, text)
 
 
 def beside_tutorial(name: str, rounds: int, say: Callable[[str], None]) -> Outcome:

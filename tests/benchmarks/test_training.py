@@ -53,9 +53,9 @@ def test_many_rows_are_timed_beside_a_forward_pass() -> None:
 
 
 def test_the_tables_go_between_the_markers() -> None:
-    document = f"before {training.BEGIN} old {training.END} after"
+    document = "before <!-- bench:training --> old <!-- /bench:training --> after"
 
-    assert fill(document, "new") == f"before {training.BEGIN}\n\nnew\n\n{training.END} after"
+    assert fill(document, "new") == "before <!-- bench:training -->\n\nnew\n\n<!-- /bench:training --> after"
     with pytest.raises(NoMarker):
         fill("nothing", "new")
 

@@ -71,15 +71,20 @@ class Hashed:
 
     Rows with equal values have one side. Shares vary by chance. The key is part of the hash, so test and validation
     rows are drawn independently of each other.
+
+    Attributes:
+        draw: number of the draw, which is added to the keys; recipes use draw 0.
     """
+
+    draw: int = 0
 
     def test(self, whole: Dataset, fraction: float) -> Sides:
         """Hold out rows by their marks."""
-        return _first(position(whole.marks, TEST_KEY), fraction)
+        return _first(position(whole.marks, TEST_KEY + self.draw), fraction)
 
     def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
         """Hold out rows by their marks, with another key."""
-        return _first(position(train.marks, VALIDATION_KEY), fraction)
+        return _first(position(train.marks, VALIDATION_KEY + self.draw), fraction)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def load_splits(
     folder: Path,
     settings: TrainingSettings | None = None,
     dialects: Mapping[str, Dialect] | None = None,
+    way: HoldOut | None = None,
 ) -> Splits:
     """Read, check and split the data of a recipe; splits of one file share the memory of its table.
 
@@ -77,6 +78,7 @@ def load_splits(
         settings: training settings; if given, the validation rows are arranged so that they need no extra memory. The
             features of images are numbers, unless the source says otherwise.
         dialects: how files are written, by name, where that is known better than the source says.
+        way: how rows are held out, by default as the source says.
 
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
@@ -87,7 +89,7 @@ def load_splits(
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     learnt = learn_target(table.target, table.lines, source)
-    whole, way = _dataset(table, learnt, learnt.classes), _way(source)
+    whole, way = _dataset(table, learnt, learnt.classes), way or _way(source)
     if all(constant_features(whole)):
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
     files, warnings = [table], (*table.warnings, *learnt.warnings)

@@ -10,7 +10,7 @@ import pytest
 from tests.training.samples import clouds
 from training.data.columns import Column
 from training.data.dataset import Dataset
-from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled, position, text_mark
+from training.data.holdout import TEST_KEY, Grouped, Hashed, HoldOut, Latest, Shuffled, position, text_mark
 
 WAYS = [Hashed(), Shuffled(), Shuffled(stratify=True), Latest("x0"), Grouped("x1")]
 
@@ -46,6 +46,16 @@ def test_test_and_validation_rows_are_drawn_independently() -> None:
     first, second = (position(marks, key) < 0.2 for key in (1, 2))
 
     assert (first & second).mean() == pytest.approx(0.04, abs=0.006)
+
+
+def test_each_draw_of_a_hash_holds_out_other_rows_and_the_first_is_that_of_recipes() -> None:
+    rows = with_marks(clouds(2000))
+
+    sides = [np.isin(np.arange(2000), Hashed(draw).test(rows, 0.2)[1]) for draw in range(3)]
+
+    assert np.array_equal(sides[0], position(rows.marks, TEST_KEY) < 0.2)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (sides[one] & sides[other]).mean() == pytest.approx(0.04, abs=0.02)
 
 
 def test_a_tiny_table_has_a_row_on_both_sides() -> None:

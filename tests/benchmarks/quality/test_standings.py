@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.findings import Cell, Finding
+from benchmarks.quality.standings import Gain, Standings, mean_gain, rank
+
+
+def finding(file: str, system: str, *losses: float, seed: int = 0, problem: str = "") -> Finding:
+    cell = Cell(file=file, system=system, seed=seed)
+    return Finding(cell=cell, task="regression" if file == "r" else "classification", losses=losses, problem=problem)
+
+
+def test_equal_figures_share_the_mean_of_their_ranks() -> None:
+    assert rank({"a": 0.3, "b": 0.1, "c": 0.3, "d": 0.7}) == {"a": 2.5, "b": 1, "c": 2.5, "d": 4}
+
+
+def test_figures_are_mean_loss_or_its_root_with_the_error_over_the_rows() -> None:
+    standings = Standings([finding("c", "a", 1, 2, 3), finding("r", "a", 1, 4, 4, 7)], ["a"])
+
+    loss, rmse = standings.figure("c", "a"), standings.figure("r", "a")
+    assert loss == pytest.approx((2, 1 / math.sqrt(3)))
+    assert rmse == pytest.approx((2, math.sqrt(6) / 2 / 4))  # d sqrt(m) = dm / (2 sqrt(m))
+
+
+def test_only_tables_where_all_systems_have_each_split_are_ranked() -> None:
+    findings = [
+        *(finding("whole", system, loss, loss, seed=seed) for system, loss in (("a", 2), ("b", 1)) for seed in (0, 1)),
+        *(finding("lacking", "a", 1, 1, seed=seed) for seed in (0, 1)),
+        finding("lacking", "b", 2, 2),
+        finding("failed", "a", 1, 1),
+        finding("failed", "b", problem="no memory"),
+    ]
+
+    standings = Standings(findings, ["a", "b"])
+
+    assert standings.files == ("whole", "lacking", "failed")
+    assert standings.ranks() == {"whole": {"a": 2, "b": 1}}
+    assert list(standings.mean_ranks().items()) == [("b", 1), ("a", 2)]
+    assert standings.figure("lacking", "b") is None
+    assert standings.gain("failed", "a", "b") is None
+
+
+def test_a_gain_pairs_rows_and_several_splits_do_not_shrink_its_error() -> None:
+    ours, theirs = np.array([1.0, 2, 3]), np.array([2.0, 2, 4])
+
+    one, three = (mean_gain([(ours, theirs)] * splits) for splits in (1, 3))
+
+    assert one == pytest.approx((2 / 3, 1 / 3))
+    assert three == pytest.approx(one)
+
+
+def test_within_errors_is_about_being_worse_only() -> None:
+    assert Gain(-0.9, 1).is_within(1)
+    assert not Gain(-1.1, 1).is_within(1)
+    assert Gain(5, 1).is_within(1)
+
+
+def test_the_gain_is_over_the_best_of_the_others_on_the_table() -> None:
+    standings = Standings([finding("c", "a", 2, 3), finding("c", "b", 2, 2), finding("c", "c", 9, 9)], ["a", "b", "c"])
+
+    assert standings.gain_over_best("c", "a", ("b", "c", "absent")) == ("b", Gain(-0.5, 0.5))
