@@ -23,7 +23,7 @@ from benchmarks.quality.findings import Cell, Finding
 from benchmarks.quality.systems import AUTOGLUON, FITS, OURS, Work
 from modelstore import Overrides
 from training.config.default_recipe import recipe_for_data
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.holdout import Hashed
 from training.data.splits import Splits, load_splits
 from training.evaluation.task import evaluation_of, pieces_of

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.quality import libraries
 from modelstore.overrides import LearnerName
 from training.artifact import torchscript
-from training.config.recipe import TrainingSettings
+from training.config.learner_settings import TrainingSettings
 from training.data.columns import cells_of
 from training.data.dataset import Dataset
 from training.data.splits import Splits

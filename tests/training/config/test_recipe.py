@@ -50,10 +50,6 @@ def test_a_tutorial_has_its_models_data(model: str) -> None:
     assert load_recipe(f"{model}-tutorial", BUILT_IN).data == load_recipe(model, BUILT_IN).data
 
 
-def test_settings_are_exactly_what_overrides_may_change() -> None:
-    assert list(TrainingSettings.model_fields) == list(Overrides.model_fields)
-
-
 def test_what_a_recipe_does_not_say_has_a_default(tmp_path: Path) -> None:
     loaded = load(tmp_path, MINIMAL)
 
