@@ -1,4 +1,4 @@
-"""The leader board of a training: its model, the members of it, and baselines, all on the same test rows.
+"""The leader board of a training: its model, members and baselines on the same rows.
 
 It must not know how they are measured.
 """

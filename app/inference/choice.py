@@ -1,4 +1,4 @@
-"""Choose a class from probabilities: the most probable one, or by a decision of the version or of the request.
+"""Choose a class from probabilities: the most probable one, or by a decision.
 
 This module must not know any body format. N is rows and K classes everywhere.
 """

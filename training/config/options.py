@@ -1,4 +1,4 @@
-"""Read the options of a table, the dialect of its file and the decision from the command line."""
+"""Read the options of a table, its dialect and the decision from the command line."""
 
 from __future__ import annotations
 

@@ -106,12 +106,17 @@ def load_splits(
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
     splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way)
+    return _with_categories(_arrange(splits, settings))
+
+
+def _arrange(splits: Splits, settings: TrainingSettings | None) -> Splits:
+    """Place the validation rows that the settings want at the end of the training rows, in place."""
     if settings is None or settings.validation_fraction == 0:
-        return _with_categories(splits)
+        return splits
     arranged = settings.validation_fraction, settings.seed
-    fit, validation = way.validation(train, *arranged)
-    train.reorder(np.concatenate([fit, validation]))
-    return _with_categories(replace(splits, arranged=arranged, held_back=len(validation)))
+    fit, validation = splits.way.validation(splits.train, *arranged)
+    splits.train.reorder(np.concatenate([fit, validation]))
+    return replace(splits, arranged=arranged, held_back=len(validation))
 
 
 def _read(source: DataSource, folder: Path, file: str, dialects: Mapping[str, Dialect] | None, **more: Any) -> Table:

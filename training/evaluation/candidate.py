@@ -90,24 +90,33 @@ def measure_candidate(
         name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
         for name, part in rows.items()
     }
-    settings = recipe.training
-    has_rate = "lr" in SETTINGS[settings.learner]  # advice on settings that a learner lacks would be useless
-    require_learnt(task.training_loss(metrics["train"]), guessing, settings.lr if has_rate else None)
-    for finding in find_problems(fitted.history, guessing, settings.patience) if has_rate else ():
-        report(Notice(level="warning", message=finding))
+    _diagnose(fitted, recipe, task.training_loss(metrics["train"]), guessing, report)
     fewer_rows = baselines.describe_sample(splits.train, splits.test)
     if fewer_rows:
         report(Notice(message=fewer_rows))
     simple = baselines.fit_all(splits.train)
     model = Rival(recipe.model, "model", predict, train_s)
     members = [Rival(part.name, "member", predictor(part.module), part.train_s, part.weight) for part in fitted.members]
-    board = make_board([model, *members, *simple.values()], splits.test, settings.learner, report)
+    board = make_board([model, *members, *simple.values()], splits.test, recipe.training.learner, report)
     scores = {leader.name: leader.figures for leader in board.leaders if leader.role == "baseline"}
     naive = simple[task.naive].predict
     scores[task.naive] = task.score(measure(naive, splits.test, "test"))  # on all rows, because the gate uses it
     skill = Skill(*mean_gain(predict, naive, splits.test), scores[task.naive], task.naive)
     found = fitted.temperature, decision
     return Candidate(fitted.module, predict, fitted.history, metrics, scores, board, skill, *found)
+
+
+def _diagnose(fitted: Fitted, recipe: Recipe, train_loss: float, guessing: float, report: Report) -> None:
+    """Report problems of the training.
+
+    Raises:
+        Diverged: if the loss is not finite, or ended far above the loss of guessing.
+    """
+    settings = recipe.training
+    has_rate = "lr" in SETTINGS[settings.learner]  # advice on settings that a learner lacks would be useless
+    require_learnt(train_loss, guessing, settings.lr if has_rate else None)
+    for finding in find_problems(fitted.history, guessing, settings.patience) if has_rate else ():
+        report(Notice(level="warning", message=finding))
 
 
 def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:

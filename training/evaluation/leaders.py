@@ -1,4 +1,4 @@
-"""Make the leader board: measure a model, its members and baselines on the same test rows, and say what it means.
+"""Make the leader board: a model, its members and baselines on the same test rows.
 
 It must not know learners or the model store.
 """

@@ -1,4 +1,4 @@
-"""Draw how far probabilities can be trusted: reliability, and recall and precision against the threshold, as PNG."""
+"""Draw how far probabilities can be trusted: reliability, recall and precision, as PNG."""
 
 from __future__ import annotations
 

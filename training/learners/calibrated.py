@@ -1,4 +1,4 @@
-"""Make the probabilities of a learner true: undo class weights, divide the logits by a temperature.
+"""Calibrate a learner's probabilities: undo class weights, divide the logits.
 
 It must not know any learner. N is rows and K classes everywhere; logits are logarithms of probabilities, which differ
 from a network's own by a constant a row.

@@ -1,4 +1,4 @@
-"""Folds of training rows, for choosing settings and for answers by models that have not seen a row.
+"""Folds of training rows: each is answered by a model that has not seen it.
 
 It must not know learners.
 """

@@ -1,4 +1,4 @@
-"""Logistic or ridge regression on the encoded rows, with the penalty chosen on held-out rows.
+"""Logistic or ridge regression, with the penalty chosen on held-out rows.
 
 It must not know the training loop of the networks.
 """
@@ -69,15 +69,19 @@ class _Inputs:
         self.x, self.y = self.of(train), self.target_of(train)
 
     def of(self, rows: Dataset) -> Floats:
+        """Return other rows, encoded likewise."""
         return predictor(self._encoder)(rows.x).astype(np.float64)
 
     def target_of(self, rows: Dataset) -> Any:
+        """Return their classes or standardised values."""
         return rows.y if self._target is None else (rows.y - float(self._target.mean)) / float(self._target.scale)
 
     def in_units(self, answers: Floats) -> Floats:
+        """Return probabilities unchanged, and standardised values in the unit of the target."""
         return answers if self._target is None else answers * float(self._target.scale) + float(self._target.mean)
 
     def module(self, model: Any) -> nn.Module:
+        """Return the module that is published for a fitted scikit-learn model."""
         net = _layer(model, self.x.shape[1], self.classes)
         module = Classifier(self._encoder, net) if self._target is None else Regressor(self._encoder, net, self._target)
         return module.eval()

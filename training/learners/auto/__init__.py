@@ -1,1 +1,1 @@
-"""The learner `auto`: several learners on one table, and the best blend of them or the best single one."""
+"""The learner `auto`: several learners on one table, blended; it knows no files."""

@@ -1,4 +1,4 @@
-"""Modules made of other modules: a weighted mean of answers, and probabilities with a temperature.
+"""Modules made of other modules: a weighted mean of answers, and a temperature.
 
 They must not know learners. N is rows and K outputs everywhere.
 """

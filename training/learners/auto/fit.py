@@ -1,4 +1,4 @@
-"""Train several learners, calibrate them, and blend them by their answers for rows that they have not seen."""
+"""Train several learners, calibrate them, and blend them by held-out rows."""
 
 from __future__ import annotations
 

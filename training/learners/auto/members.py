@@ -1,4 +1,4 @@
-"""The members of `auto`: which learners are tried on a table, in which order, with which settings."""
+"""The members of `auto`: which learners are tried on a table, and in which order."""
 
 from __future__ import annotations
 

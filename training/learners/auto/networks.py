@@ -1,4 +1,4 @@
-"""The plain network as a fold learner: one network for each fold, all of them answered by one product a layer.
+"""The plain network as a fold learner: all folds are answered by one product a layer.
 
 N is rows, E inputs of the networks, M networks and K classes.
 """

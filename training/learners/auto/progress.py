@@ -1,4 +1,4 @@
-"""Tell of a member's training as notices: epochs of several members in one list would be no history of a model."""
+"""Report a member's training as notices, because its epochs are not the model's history."""
 
 from __future__ import annotations
 

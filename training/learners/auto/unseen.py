@@ -1,4 +1,4 @@
-"""Let members answer rows that they have not seen: by folds of a small table, by a part of a large one.
+"""Hold rows out from members: by folds of a small table, by a part of a large one.
 
 It must not know which learners there are.
 """

@@ -1,4 +1,4 @@
-"""The learner of images: pixels standardised by channel, SimpleCNN, augmentation; the training loop is the MLP's.
+"""The learner of images: SimpleCNN with augmentation, in the MLP's training loop.
 
 It must not know files.
 """

@@ -1,1 +1,1 @@
-"""RealMLP: a network with tuned defaults for tables, several of them trained and answered at once."""
+"""RealMLP: networks with tuned defaults for tables; it knows no files."""

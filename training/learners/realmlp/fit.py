@@ -1,4 +1,4 @@
-"""The training loop of RealMLP: several networks at once, each on rows of its own, the best epoch of all kept.
+"""The training loop of RealMLP: several networks at once, the best epoch kept.
 
 The same seed on the same machine gives the same weights. This module must not know files, data sources or the console.
 
@@ -102,6 +102,7 @@ class RealMLPLearner:
         limits = None if target is None else (float(rows.y.min()), float(rows.y.max()))
 
         def publish() -> nn.Module:
+            """Return a copy of the networks as the module that is published."""
             published = copy.deepcopy(networks).requires_grad_(requires_grad=False)
             published.output.sharpen(held_out.sharpness)
             if target is None or limits is None:

@@ -1,4 +1,4 @@
-"""Cells to the inputs of a RealMLP, as a torch module, so that they are part of the published model.
+"""Cells to the inputs of a RealMLP, as a torch module of the published model.
 
 It must not know networks.
 """

@@ -1,4 +1,4 @@
-"""Several RealMLP networks of one shape that are computed together, and the modules that publish them.
+"""RealMLP networks of one shape, computed together, and the modules that publish them.
 
 All weights have a leading dimension of M networks, so one batched product does the work of M. It must not know data or
 training. N is rows and K classes everywhere.

@@ -1,4 +1,4 @@
-"""How many networks, of which width, in how many epochs: what a budget allows, as a function of the table alone.
+"""Plan networks, their width and epochs from the budget and the table alone.
 
 It must not know clocks: the same table, budget and seed give the same bits.
 """

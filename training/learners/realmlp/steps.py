@@ -1,4 +1,4 @@
-"""One step of the training of several networks: dropout, loss, gradient, AdamW with a rate for each kind of weight.
+"""One training step of several networks: dropout, loss, gradient, AdamW.
 
 It must not know data sets, epochs or reports.
 

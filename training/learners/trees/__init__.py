@@ -1,1 +1,1 @@
-"""Learners whose models are trees: boosted and extra-randomised ones, and the module that walks through them."""
+"""Learners whose models are trees, boosted and extra-randomised; they know no networks."""

@@ -1,4 +1,4 @@
-"""Boosted trees: scikit-learn's histogram gradient boosting, stopped early by rows that it has not seen."""
+"""Boosted trees: scikit-learn's histogram gradient boosting, stopped early."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ class _Rows(NamedTuple):
         return logits_of(self.classes)
 
     def at(self, places: Ints) -> _Rows:
+        """Return the rows at these positions."""
         return self._replace(x=self.x[places], y=self.y[places])
 
 
@@ -113,6 +114,7 @@ class TreesLearner:
         averaged = rows.outputs <= FEW_OUTPUTS
 
         def fit(setting: Setting, part: Part) -> _Model:
+            """Boost on a part's rows until its held rows gain nothing."""
             most = setting.iterations(rows.outputs, len(parts) if averaged else 1)
             return _boost(rows.at(part.rest), rows.at(part.held), setting.within(most), most, self._seed)
 

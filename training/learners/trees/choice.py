@@ -1,4 +1,4 @@
-"""Choose a setting by the rows that stop or judge a model, while fitting the models that are wanted anyway."""
+"""Choose a setting by the rows that stop or judge a model."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def fit_best(
     wanted = len(settings) * len(trial) + len(parts) - len(trial)
 
     def fitted(setting: S, part: Part) -> M:
+        """Fit one model, and report how many are done."""
         nonlocal last, done
         model, done = fit(setting, part), done + 1
         if time.monotonic() - last >= REPORT_S:

@@ -69,6 +69,7 @@ class ExtraTreesLearner:
         parts, losses = parts_of(len(train), folds), evaluation_of(train).row_losses
 
         def fit(setting: Setting, part: Part) -> _Forest:
+            """Fit a forest without the held rows of a part."""
             module = self._grow(train.rows(part.rest), setting)
             answers = predictor(module)(train.x[part.held])
             return _Forest(module, answers, float(losses(answers, train.y[part.held]).sum()))

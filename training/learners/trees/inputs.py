@@ -1,4 +1,4 @@
-"""Cells to the columns that trees test, as a torch module, so that it is part of the published model."""
+"""Cells to the columns that trees test, as a torch module of the published model."""
 
 from collections.abc import Sequence
 
