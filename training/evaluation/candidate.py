@@ -83,17 +83,12 @@ def measure_candidate(
     """
     task = evaluation_of(splits.train)
     predict, guessing = predictor(fitted.module), loss_of_guessing(len(splits.train.classes))
-    if len(rows["train"]) > MANY_ROWS:
-        sizes = f"{len(splits.train):,} training and {len(splits.test):,} test rows"
-        report(Notice(message=f"measuring the network on {sizes}"))
+    _announce(splits, rows["train"], report)
     metrics: dict[str, AnyEvaluation] = {
         name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
         for name, part in rows.items()
     }
     _diagnose(fitted, recipe, task.training_loss(metrics["train"]), guessing, report)
-    fewer_rows = baselines.describe_sample(splits.train, splits.test)
-    if fewer_rows:
-        report(Notice(message=fewer_rows))
     simple = baselines.fit_all(splits.train)
     model = Rival(recipe.model, "model", predict, train_s)
     members = [Rival(part.name, "member", predictor(part.module), part.train_s, part.weight) for part in fitted.members]
@@ -102,8 +97,17 @@ def measure_candidate(
     naive = simple[task.naive].predict
     scores[task.naive] = task.score(measure(naive, splits.test, "test"))  # on all rows, because the gate uses it
     skill = Skill(*mean_gain(predict, naive, splits.test), scores[task.naive], task.naive)
-    found = fitted.temperature, decision
-    return Candidate(fitted.module, predict, fitted.history, metrics, scores, board, skill, *found)
+    return Candidate(
+        fitted.module, predict, fitted.history, metrics, scores, board, skill, fitted.temperature, decision
+    )
+
+
+def _announce(splits: Splits, fitted_rows: Dataset, report: Report) -> None:
+    """Report what takes long, and whether the simple models use fewer rows."""
+    if len(fitted_rows) > MANY_ROWS:
+        report(Notice(message=f"measuring on {len(splits.train):,} training and {len(splits.test):,} test rows"))
+    if fewer_rows := baselines.describe_sample(splits.train, splits.test):
+        report(Notice(message=fewer_rows))
 
 
 def _diagnose(fitted: Fitted, recipe: Recipe, train_loss: float, guessing: float, report: Report) -> None:
