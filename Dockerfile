@@ -19,9 +19,10 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
     fi
 RUN pip --python /opt/tabserve/bin/python install --no-cache-dir --require-hashes --no-deps -r locks/image.txt
 RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps -r locks/build.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY modelstore modelstore
+COPY tabserve tabserve
 COPY training training
 RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/tabserve/bin/python install --no-deps --no-index /wheels/*.whl
@@ -49,4 +50,3 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 CMD ["python", "-m", "app.server.healthcheck"]
 ENTRYPOINT ["python", "-m", "app"]
-CMD ["--train-missing"]

@@ -1,4 +1,4 @@
-"""`python -m app`: read the settings, train missing models if asked to, and serve.
+"""`python -m app`: read the settings, train demonstration models if asked to, and serve.
 
 `python -m app keys` manages keys and `python -m app audit` checks audit files. Wrong settings end the process with exit
 code 3 and one line on standard error.
@@ -33,10 +33,12 @@ from app.security import keys_command
 from app.security.audit import command as auditcommand
 from app.security.hosts import check_exposure
 from app.server.listener import bind_listener, take_over_listener
+from app.server.rpc.port import require_grpc
 from app.server.run import WORKER, serve, work
 from app.server.scratch import use_scratch
 from app.settings import Settings
 from app.telemetry.logs.setup import configure, for_people, log_all
+from app.unknown_settings import describe_unknown_variables, require_known_flags
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +54,18 @@ def main() -> int:
     if sys.argv[1:2] == [WORKER]:
         return work(*map(int, sys.argv[2:]))
     try:
+        require_known_flags(sys.argv[1:])
         settings = _settings()
         check_exposure(settings)
+        require_grpc(settings)
         read_signing_key(settings)
         configure(settings)
+        for warning in describe_unknown_variables(os.environ):
+            logger.warning("%s", warning)
         use_scratch(settings)
         former = take_over_listener()
         with contextlib.closing(former or bind_listener(settings.host, settings.port)) as listener:
-            if settings.train_missing and not former and (code := _train_missing(settings)):
+            if settings.demo and not former and (code := _train_demo(settings)):
                 return code
             return serve(settings, listener)
     except ConfigurationError as error:
@@ -81,8 +87,8 @@ def _settings() -> Settings:
         raise ConfigurationError(f"TABSERVE_{name.upper()}={fault['input']!r}: {said[:1].lower()}{said[1:]}") from error
 
 
-def _train_missing(settings: Settings) -> int:
-    """Train missing models and return the exit code; a signal ends the training first, then this process."""
+def _train_demo(settings: Settings) -> int:
+    """Train demonstration models and return the exit code; a signal ends the training first, then this process."""
     received: list[int] = []
     running: list[subprocess.Popen[bytes]] = []
 

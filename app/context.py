@@ -126,7 +126,6 @@ class InProgress(Protocol):
 
     def waiting(self) -> AbstractContextManager[None]:
         """Count the request as waiting inside the returned context."""
-        ...
 
 
 @dataclass(slots=True)

@@ -1,64 +1,15 @@
-"""Errors that clients may see: the five families, and the errors that several rooms share.
+"""The base class and the five families of the errors that clients may see.
 
-The other errors are in the `errors.py` of their room. A class states only what differs from its family. A message says
-what was expected, what was received and what to do; it never repeats the client's input. Status, class and room:
+Each room keeps its own errors in its `errors.py`; here are those of several rooms and of the modules beside this one. A
+class states only what differs from its family. A message says what was expected, what was received and what to do; it
+never repeats the client's input. `tests/app/api/test_error_responses.py` lists every error with its response.
 
-    500  ServingError
-    500      InternalServerError
-    400      BadRequest: the request has to change
-    400          MalformedBody
-    422          InvalidInput
-    422              InvalidDataset            datasets
-    413          TooLarge
-    413              BodyTooLarge              api
-    413              DatasetTooLarge           datasets
-    413              TooManyRows               inference
-    415          UnsupportedMediaType
-    415              UnsupportedContentType    api
-    415              UnsupportedCharset        api
-    415              FileInForm                api
-    415              EncodedBody               security
-    422          IdempotencyKeyReused          jobs
-    400          MalformedRequest              security
-    403          AccessDenied                  security
-    401              NotAuthenticated          security
-    401                  KeyNotAccepted        security
-    403              ScopeMissing              security
-    403              CrossOrigin               security
-    405          MethodNotAllowed              security
-    408          ReceiveTimeout                security
-    421          HostNotServed                 security
-    431          HeadTooLarge                  security
-    404      NotFound: the request names something that does not exist
-    404          RouteNotFound                 security
-    404          ModelNotFound                 registry
-    404          VersionNotFound               registry
-    404          DatasetNotFound               datasets
-    404          JobNotFound                   jobs
-    404          RecipeNotFound                jobs
-    409      Conflict: its state does not allow the request
-    409          VersionRefused                runtime
-    409          VersionInUse                  registry
-    409          NotComparable                 registry
-    409          DatasetInUse                  datasets
-    409          JobConflict                   jobs
-    409          JobEnded                      jobs
-    429      Overloaded: a limit is reached; trying again helps
-    503          TooManyInFlight
-    503          TooManyBytesHeld
-    503          TooManyStreams
-    429          RowQueueFull                  inference
-    429          TooManyLoads                  registry
-    429          QueueFull                     jobs
-    429          RateLimited                   security
-    503      Unavailable: the service cannot do this now
-    503          StoreUnavailable
-    503              AuditUnavailable          security
-    503              RepositoryReadOnly        jobs
-    504          DeadlinePassed
-    503          ModelNotReady                 registry
-    503          DeviceLost                    runtime
-    507          StorageFull                   datasets
+    ServingError        500
+        BadRequest      400, 401, 403, 405, 408, 413, 415, 421, 422, 431: the request has to change
+        NotFound        404: the request names something that does not exist
+        Conflict        409: the state of what it names does not allow the request
+        Overloaded      429, 503: a limit is reached; trying again helps
+        Unavailable     503, 504, 507: the service cannot do this now
 """
 
 from __future__ import annotations
@@ -86,12 +37,17 @@ class Problem:
     feature: str | None
     problem: str
 
+    def __str__(self) -> str:
+        """Return it without the row."""
+        return f"{self.feature}: {self.problem}" if self.feature else self.problem
+
 
 class ServingError(Exception):
     """Base class of the errors that clients see; `str(error)` is safe to send.
 
     Attributes:
-        kind: stable name in the `type` of the response; by default made from the class name.
+        kind: name in the `type` of the response, by default made from the class name; clients rely on it, so a class
+            that gets another name states its former one.
         status: status of the response.
         outcome: how the metrics count a prediction request that ends with this error.
         meaning: what the status means, for the OpenAPI document.
@@ -225,6 +181,15 @@ class TooManyStreams(Overloaded):
 
 class StoreUnavailable(Unavailable):
     """The model store or the job table cannot be written now."""
+
+
+class ReceiptKeyUnavailable(Unavailable):
+    """The key of the receipts cannot be read or made."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"receipts cannot be given or checked now: {reason}; predictions without them are not affected"
+        )
 
 
 class DeadlinePassed(Unavailable):

@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 
 from modelstore import (
     MISSING_VALUES,
+    AbstainPolicy,
     BooleanFeature,
     DatetimeFeature,
     Decision,
+    Dialect,
     Feature,
     Manifest,
     NumericFeature,
     Task,
 )
-from modelstore.reading import column_name, repeated
+from modelstore.dialect import USUAL
+from modelstore.reading import column_name, find_repeated
 
 Float32 = NDArray[np.float32]
 AnswerKind = Literal["classification", "regression", "decision"]
@@ -56,13 +59,16 @@ class ModelSchema:
         missing_values: texts that stand for a missing value.
         optional: names of the features that a request need not name; their values are missing then.
         strict: whether rows with unusual values are refused, unless a request says otherwise.
+        receipts: whether each row of an answer has a receipt, unless a request says otherwise.
         ignored: names of columns that a request may carry though the model does not use them: those that were left out
             in training, and the target.
+        dialect: how the training file is written; rows of it are valid CSV requests as they stand there.
         task: what the model answers: a class or a quantity.
         classes: class names in output order, length K; empty for a quantity.
         all_numbers: whether all features are numbers, so that a row of values is its own row of cells.
         decision: how a class is chosen, where it is not the most probable one.
         kind: what an answer holds; known in advance, so that requests need not look.
+        abstain: when nothing is decided for a row, unless a request says otherwise.
     """
 
     name: str
@@ -78,12 +84,15 @@ class ModelSchema:
     missing_values: frozenset[str]
     optional: frozenset[str]
     strict: bool
+    receipts: bool
     ignored: frozenset[str]
+    dialect: Dialect
     task: Task
     classes: tuple[str, ...]
     all_numbers: bool
     decision: Decision | None
     kind: AnswerKind
+    abstain: AbstainPolicy | None
 
     @property
     def width(self) -> int:
@@ -100,7 +109,7 @@ class ModelSchema:
         """Description of a valid row, for error messages."""
         return f"{self.name} expects {len(self.features)} features per row; see GET /models/{self.name}"
 
-    def recognised(self, names: Iterable[str]) -> list[str]:
+    def spell_as_features(self, names: Iterable[str]) -> list[str]:
         """Return the names, with feature names in the model's spelling.
 
         A name matches a feature if they differ only in surrounding blanks or in the composition of accents. An exact
@@ -118,7 +127,7 @@ class ModelSchema:
         known = {feature.casefold(): feature for feature in self.features[:_MOST_COMPARED]}
         nearest = difflib.get_close_matches(name[:_SHOWN_CHARACTERS].casefold(), known, n=1, cutoff=_LIKENESS)
         meant = f"; did you mean {known[nearest[0]]!r}?" if nearest else ""
-        return shown(name), f"is not a column of the model{meant}"
+        return make_printable(name), f"is not a column of the model{meant}"
 
     @classmethod
     def of(cls, manifest: Manifest, version: int) -> Self:
@@ -133,8 +142,11 @@ class ModelSchema:
             takes_missing=manifest.takes_missing,
             missing_values=manifest.missing_values,
             strict=manifest.strict,
+            receipts=manifest.receipts,
             ignored=[*ignored, manifest.target.name] if manifest.target else ignored,
             decision=manifest.decision,
+            abstain=manifest.abstain,
+            dialect=manifest.dialect,
         )
 
     @classmethod
@@ -149,8 +161,11 @@ class ModelSchema:
         takes_missing: bool = True,
         missing_values: Iterable[str] = MISSING_VALUES,
         strict: bool = False,
+        receipts: bool = False,
         ignored: Iterable[str] = (),
         decision: Decision | None = None,
+        abstain: AbstainPolicy | None = None,
+        dialect: Dialect = USUAL,
     ) -> Self:
         """Create a schema from described features; see the attributes."""
         features = tuple(feature.name for feature in types)
@@ -169,12 +184,15 @@ class ModelSchema:
             missing_values=frozenset(missing_values),
             optional=frozenset(feature.name for feature in types if takes_missing and not feature.required),
             strict=strict,
+            receipts=receipts,
             ignored=frozenset(map(column_name, ignored)) - set(features),
+            dialect=dialect,
             task=task,
             classes=tuple(classes),
             all_numbers=all(feature.type == "numeric" for feature in types),
             decision=decision,
             kind=answer_kind(task, decision),
+            abstain=abstain,
         )
 
 
@@ -203,7 +221,7 @@ def _limits(feature: Feature) -> list[tuple[float, float, bool]]:
     return [(0, len(feature.categories) - 1, may_lack)]
 
 
-def shown(name: str) -> str:
+def make_printable(name: str) -> str:
     """Return a name that a client sent, cut and without characters that cannot be printed."""
     cut = name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "\N{HORIZONTAL ELLIPSIS}"
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
@@ -212,5 +230,5 @@ def shown(name: str) -> str:
 @functools.lru_cache(maxsize=256)
 def _by_column_name(schema: ModelSchema) -> dict[str, str]:
     names = [column_name(feature) for feature in schema.features]
-    unclear = repeated(names)
+    unclear = find_repeated(names)
     return {name: feature for name, feature in zip(names, schema.features, strict=True) if name not in unclear}

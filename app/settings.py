@@ -20,8 +20,9 @@ _SCOPE = "(predict|train|admin|metrics)"
 _ORIGIN = r"https?://[a-z0-9.-]+(:\d{1,5})?"
 
 _SERVICE_LINK = (
-    "input should be a number; Kubernetes sets this variable in every container beside a Service named tabserve: "
-    "put enableServiceLinks: false into the pod's spec, set TABSERVE_PORT there, or name the Service otherwise"
+    "input should be a number; Kubernetes sets this variable in every container beside a Service named tabserve or "
+    "tabserve-grpc: put enableServiceLinks: false into the pod's spec, set this variable there, or name the Service "
+    "otherwise"
 )
 
 
@@ -36,13 +37,15 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
         cli_kebab_case=True,
         cli_implicit_flags=True,
-        cli_prog_name="scripts/serve",
+        cli_prog_name="tabserve serve",
     )
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 listens on all interfaces."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """TCP port; 0 lets the system choose a free one, which is printed."""
+    grpc_port: Annotated[int | None, Field(ge=1, le=65535)] = None
+    """TCP port of the Open Inference Protocol over gRPC; by default it is served over HTTP alone."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Number of serving processes; each has its own copy of the models."""
     models_dir: Path = Path("models")
@@ -73,14 +76,28 @@ class Settings(BaseSettings):
     """Newest versions of a model to keep after a training, besides the active one and its predecessor."""
     keep_jobs: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Number of ended trainings to keep in the job table; the oldest are removed first."""
+    keep_feedback_days: Annotated[int, Field(ge=1, le=3650)] = 365
+    """Days after a prediction in which a label for it is taken, and after which it is removed."""
+    feedback_id_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Days in which a label is taken for an id that came with a predicted row; 0 keeps no ids and refuses them."""
+    keep_inputs_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the rows with a receipt whose inputs are kept, for trainings with their labels; 0 keeps none."""
+    keep_inputs_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days after a prediction in which its inputs are kept, if keep_inputs_share is above 0."""
+    keep_inputs_columns: str = ""
+    """Comma-separated names of the columns whose values may be kept; by default all."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = "auto"
     """Device that models run on: auto (cuda, else mps, else cpu), cpu, cuda, cuda:N or mps."""
+    onnx: bool = True
+    """Answer with ONNX Runtime, on the CPU, if a version has model.onnx and it is proved and quicker than model.pt."""
     poll_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """Seconds between two checks of the store for a new active version."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 32)] = 8 << 20
     """Largest request body in bytes."""
     max_rows: Annotated[int, Field(ge=1)] = 131_072
     """Most rows per request in JSON or the Open Inference Protocol; their responses are held in memory."""
+    max_explanation_rows: Annotated[int, Field(ge=1)] = 16_777_216
+    """Most rows to compute for the explanations of one request; to explain one row takes up to 131,072 of them."""
     max_stream_bytes: Annotated[int, Field(ge=1024)] = 1 << 40
     """Largest CSV, NDJSON, Arrow or float32 body in bytes; these are answered while they arrive."""
     max_dataset_bytes: Annotated[int, Field(ge=1024)] = 4 << 30
@@ -101,6 +118,10 @@ class Settings(BaseSettings):
     """Most rows of small requests in the queue of a model; further ones are answered 429."""
     max_batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Seconds that a small request waits for others to batch with; more than 0 helps only heavy models on a GPU."""
+    shadow_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Largest share of one processor that each process gives to shadow versions, from 0 to 1."""
+    shadow_queue_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 8192
+    """Most rows that wait for shadow versions in each process; further ones are dropped and counted."""
     hung_after_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
     """Seconds that the event loop of a process may be blocked before the process is killed and restarted."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
@@ -147,18 +168,18 @@ class Settings(BaseSettings):
     """Comma-separated addresses and networks of proxies whose X-Forwarded-Prefix header sets root_path per request."""
     cors_origins: Annotated[str, Field(pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$")] = ""
     """Comma-separated origins, such as https://app.example.org, whose pages may use the service from a browser."""
-    train_missing: bool = False
-    """Before serving, train every recipe whose model has no version yet."""
+    demo: bool = False
+    """Before serving, train the demonstration models (the recipes in recipes_dir) that have no version yet."""
 
     @field_validator("host")
     @classmethod
-    def _bare(cls, host: str) -> str:
+    def _strip_brackets(cls, host: str) -> str:
         """Strip the brackets that enclose an IPv6 address in a URL."""
         return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
-    @field_validator("port", mode="before")
+    @field_validator("port", "grpc_port", mode="before")
     @classmethod
-    def _no_link(cls, port: object) -> object:
+    def _reject_service_link(cls, port: object) -> object:
         """Reject a value such as `tcp://10.0.0.1:8000`, which a Kubernetes service link sets, and explain it."""
         if isinstance(port, str) and "://" in port:
             raise PydanticCustomError("service_link", _SERVICE_LINK)

@@ -87,7 +87,7 @@ def _outcome(name: str, bench: Bench) -> Outcome:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measures Tabserve beside a constant ASGI callable and two hand-written services on this machine. "
+        description="Measures Tabserve beside a constant ASGI callable and three hand-written services on this host. "
         "Let nothing else run meanwhile. Ratios count; absolute figures are those of this machine and this hour.",
     )
     parser.add_argument(

@@ -56,20 +56,27 @@ class Bench:
         """Return a system that runs from the first use to the end of the run, alone on the server's core."""
         if name == systems.CONSTANT and name not in self._servers:
             self._write_constant_answers(self.server(systems.TABSERVE))
+        if name == systems.ASGI_ONNX and not self.store.has_onnx:
+            raise Unsupported("the version has no model.onnx; train it again with the extra onnx")
         if name not in self._servers:
             self.progress.say(f"starting {name}")
             fresh = systems.running(name, self.store, self.work, self.cores.server)
             self._servers[name] = self._stack.enter_context(fresh)
-            if name in {systems.FASTAPI, systems.ASGI}:
+            if name in {systems.FASTAPI, systems.ASGI, systems.ASGI_ONNX}:
                 self._check_answers(name)
         return self._servers[name]
 
     def fresh(
-        self, name: str, *arguments: str, cores: frozenset[int] | None = None, ready: Request | None = None
+        self,
+        name: str,
+        *arguments: str,
+        cores: frozenset[int] | None = None,
+        ready: Request | None = None,
+        store: Store | None = None,
     ) -> systems.Running:
         """Return a context that runs a system of its own; the rest as in `systems.running`."""
         return systems.running(
-            name, self.store, self.work, cores or self.cores.server, arguments=arguments, ready=ready
+            name, store or self.store, self.work, cores or self.cores.server, arguments=arguments, ready=ready
         )
 
     def take_turns(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.outcomes import FAILED, Outcome, Results, Spread
 from benchmarks.scenarios import counting
 from benchmarks.scenarios.bulk import ARROW, FLOAT32, FORWARD_PASS
 from benchmarks.scenarios.inference import ONE_OUTPUT
 from benchmarks.scenarios.latency import ALONE
 from benchmarks.scenarios.starting import IMPORT_TORCH
 from benchmarks.scenarios.swaps import QUIET, SWAPPING
-from benchmarks.scenarios.throughput import COLUMNS
+from benchmarks.scenarios.throughput import ASGI_ONNX_COLUMNS, COLUMNS
 from benchmarks.scenarios.training import QUIET as QUIET_JOBS
 from benchmarks.scenarios.training import TRAINING
+from benchmarks.scenarios.trust import EXPLAINING, SHADOWED
 from benchmarks.scenarios.workers import ONE, TWO
-from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+from benchmarks.systems import ASGI, ASGI_ONNX, CONSTANT, FASTAPI, TABSERVE
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Goal:
 
     Attributes:
         number: of the issue's list, or its section; OIP for the Open Inference Protocol, training for issue 4,
-            metrics for issue 6.
+            metrics for issue 6, engines for issue 15, trust for issue 16.
         text: the comparison, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.
@@ -55,24 +55,6 @@ class Goal:
         if not self.bound:
             return "0"
         return f"{'>=' if self.at_least else '<='} {self.bound:g}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a goal stands; no measured spread if it was not measured, and then the reason."""
-
-    goal: Goal
-    measured: Spread | None
-    reason: str = ""
-
-    @property
-    def reached(self) -> bool | None:
-        """Tell whether the goal is reached; None if it was not measured."""
-        if self.measured is None:
-            return None
-        worst = self.measured.low if self.goal.at_least else self.measured.high
-        value = worst if self.goal.every_round else self.measured.median
-        return value >= self.goal.bound if self.goal.at_least else value <= self.goal.bound
 
 
 def _ratio(number: int | str, text: str, place: str, pair: tuple[str, str], bound: float) -> Goal:
@@ -137,6 +119,20 @@ GOALS = (
         (TABSERVE + ", float32 bulk", TABSERVE + ALONE),
         3,
     ),
+    _ratio(
+        "trust",
+        "1 row beside 5 explained rows a second: p99 over that without",
+        "beside_explained.p99_ms",
+        (EXPLAINING, TABSERVE + ALONE),
+        1.2,
+    ),
+    _ratio(
+        "trust",
+        "1 row with a shadow that computes it, too: p99 over that without",
+        "beside_shadow.p99_ms",
+        (SHADOWED, TABSERVE + ALONE),
+        1.2,
+    ),
     _ratio(6, "start to first 200 over `import torch`", "start.start_s", (TABSERVE, IMPORT_TORCH), 1.5),
     Goal(
         6,
@@ -166,6 +162,35 @@ GOALS = (
         None,
         5,
         at_least=False,
+    ),
+    _ratio(
+        "engines",
+        "1 row, 64 connections: requests/s over those of ASGI with ONNX Runtime",
+        "one_row_64.requests_per_s",
+        (TABSERVE, ASGI_ONNX),
+        2.5,
+    ),
+    _ratio(
+        "engines",
+        "1 row, 1 connection: requests/s over those of ASGI with ONNX Runtime",
+        "one_row_1.requests_per_s",
+        (TABSERVE, ASGI_ONNX),
+        1,
+    ),
+    _ratio(
+        "engines",
+        "10,000 rows, columns: rows/s over those of ASGI with ONNX Runtime",
+        "rows_10000.rows_per_s",
+        (COLUMNS, ASGI_ONNX_COLUMNS),
+        1,
+    ),
+    _ratio("engines", "100 rows, 8 connections: rows/s over bare ASGI's", "rows_100.rows_per_s", (TABSERVE, ASGI), 2),
+    _ratio(
+        "engines",
+        "1 row, 64 connections: requests/s over the constant's",
+        "one_row_64.requests_per_s",
+        (TABSERVE, CONSTANT),
+        0.8,
     ),
     _ratio(7, "2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
     Goal(
@@ -204,23 +229,3 @@ GOALS = (
         5 * 630_000,
     ),
 )
-
-
-def judge(goal: Goal, results: Results) -> Verdict:
-    """Return how a goal stands."""
-    outcome = results.outcomes.get(goal.scenario)
-    if outcome is None:
-        return Verdict(goal, None, f"{goal.scenario} was not run")
-    figure, over = goal.figure, goal.over
-    if over is None:
-        measured = outcome.spread(figure.system, figure.metric)
-    else:
-        measured = outcome.ratio(figure.system, over.system, figure.metric, over.metric)
-    return Verdict(goal, measured, "" if measured else _why(outcome, figure, over))
-
-
-def _why(outcome: Outcome, *figures: Figure | None) -> str:
-    if FAILED in outcome.skipped:
-        return outcome.skipped[FAILED]
-    reasons = [outcome.skipped[figure.system] for figure in figures if figure and figure.system in outcome.skipped]
-    return reasons[0] if reasons else "not measured"

@@ -42,12 +42,14 @@ class Beside:
 
     Attributes:
         next: gives the request of number 0, 1, ... as it travels; None ends it, and the open loop with it.
+        pause_s: seconds from one request to the next, at least.
         replies: number of 200 answers.
         failures: number of others.
     """
 
     address: Address
     next: Callable[[int], bytes | None]
+    pause_s: float = 0.0
     replies: int = 0
     failures: int = 0
 
@@ -81,14 +83,7 @@ class Arrivals:
 def open_loop(
     address: Address, request: Request, schedule: Schedule, *, beside: Beside | None = None, keep: bool = False
 ) -> Arrivals:
-    """Send a request at every moment of the schedule, and wait until all are answered.
-
-    Args:
-        address: of the server.
-        request: what to send.
-        schedule: seconds from the start, ascending.
-        beside: what else to ask meanwhile.
-        keep: keep the bodies of the answers.
+    """Send a request at every moment of the schedule, in ascending seconds, and wait until all are answered.
 
     Raises:
         Failed: if answers are missing half a minute after the last request.
@@ -106,11 +101,13 @@ class _Others:
         self._clients = clients
         self._beside = beside
         self._asked = 0
+        self._next_s = 0.0
+        self._waits = False
         self.over = False
         self._ask()
 
     def turn(self) -> None:
-        """Take an answer that has come, and ask again."""
+        """Take an answer that has come, and ask again when that is due."""
         done: list[Connection] = []
         self._clients.poll(done)
         for connection in done:
@@ -118,11 +115,13 @@ class _Others:
                 self._beside.replies += 1
             else:
                 self._beside.failures += 1
+            self._waits = True
+        if self._waits and time.perf_counter() >= self._next_s:
             self._ask()
 
     def _ask(self) -> None:
         wire = self._beside.next(self._asked)
-        self._asked += 1
+        self._asked, self._waits, self._next_s = self._asked + 1, False, time.perf_counter() + self._beside.pause_s
         if wire is None or not self._clients.free:
             self.over = True
         else:

@@ -8,10 +8,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.goals import GOALS, judge
+from benchmarks.goals import GOALS
 from benchmarks.outcomes import Outcome, Results
 from benchmarks.scenarios.throughput import COLUMNS
-from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+from benchmarks.systems import ASGI, ASGI_ONNX, CONSTANT, FASTAPI, TABSERVE
+from benchmarks.verdicts import judge
 
 # Okabe & Ito: told apart by colour-blind readers; markers for those who print in black and white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -127,7 +128,7 @@ def _goals(results: Results) -> Figure | None:
 
 def _colour(system: str) -> str:
     """Return the colour of a system, the same in all plots; variants of Tabserve have those that are left."""
-    order = (CONSTANT, FASTAPI, ASGI, TABSERVE, COLUMNS)
+    order = (CONSTANT, FASTAPI, ASGI, TABSERVE, COLUMNS, ASGI_ONNX)
     return COLOURS[order.index(system) if system in order else -1]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.goals import GOALS, Verdict, judge
+from benchmarks.goals import GOALS
 from benchmarks.outcomes import Outcome, Results, Spread
+from benchmarks.verdicts import Verdict, judge
 
 _HIDDEN = ("client_busy", "late_p99_ms")
 _TITLES = {

@@ -30,12 +30,13 @@ class Request:
     method: str = "POST"
     prefer: str | None = None
     json_bytes: int | None = None
+    receipt: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
         """Return the headers but those of the connection."""
         headers = {"content-type": self.content_type} if self.body else {}
-        wishes = {"accept": self.accept, "prefer": self.prefer}
+        wishes = {"accept": self.accept, "prefer": self.prefer, "x-prediction-receipt": self.receipt}
         if self.json_bytes is not None:
             wishes["inference-header-content-length"] = str(self.json_bytes)
         return {**headers, **{name: wish for name, wish in wishes.items() if wish}}

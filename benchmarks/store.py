@@ -35,9 +35,9 @@ class Store:
         return tuple(feature.name for feature in manifest.features)
 
     @property
-    def model_file(self) -> Path:
-        """Return the TorchScript file that all systems load."""
-        return self.folder / MODEL / str(VERSIONS[0]) / "model.pt"
+    def has_onnx(self) -> bool:
+        """Return whether the version that is measured has `model.onnx`."""
+        return (self.folder / MODEL / str(VERSIONS[0]) / "model.onnx").exists()
 
     def rows(self, n: int) -> Rows:
         """Return rows inside the training range, with one decimal as in the data set, float32, shape (n, F)."""
@@ -57,12 +57,17 @@ def prepare(folder: Path) -> Store:
     repository = ModelRepository(folder)
     for version in VERSIONS:
         if version not in repository.versions(MODEL):
-            _train(folder, seed=version)
+            fit(folder, MODEL, "--seed", str(version))
     repository.activate(MODEL, VERSIONS[0])
     return Store(folder)
 
 
-def _train(folder: Path, seed: int) -> None:
-    command = [sys.executable, "-m", "training", "fit", MODEL, "--seed", str(seed), "--activate", "always"]
+def fit(folder: Path, name: str, *options: str) -> None:
+    """Train a model and make it the serving one.
+
+    Raises:
+        subprocess.CalledProcessError: if training fails.
+    """
+    command = [sys.executable, "-m", "training", "fit", name, *options, "--activate", "always"]
     command += ["--models-dir", str(folder), "--data-dir", str(PROJECT / "data"), "--json-lines"]
     subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)

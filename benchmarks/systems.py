@@ -20,14 +20,14 @@ from benchmarks.cores import pinned
 from benchmarks.requests import Request, json_rows
 from benchmarks.store import PROJECT, Store
 
-CONSTANT, FASTAPI, ASGI, TABSERVE = "constant", "fastapi", "asgi", "tabserve"
+CONSTANT, FASTAPI, ASGI, ASGI_ONNX, TABSERVE = "constant", "fastapi", "asgi", "asgi onnx", "tabserve"
 MODULES = {
     CONSTANT: "benchmarks.baselines.constant",
     FASTAPI: "benchmarks.baselines.fastapi_service",
     ASGI: "benchmarks.baselines.asgi_service",
+    ASGI_ONNX: "benchmarks.baselines.asgi_onnx_service",
     TABSERVE: "app",
 }
-READS_MODEL = (FASTAPI, ASGI, TABSERVE)
 Running = contextlib.AbstractContextManager["Server"]
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 15.0
@@ -85,6 +85,7 @@ def start(name: str, store: Store, work: Path, cores: frozenset[int], arguments:
         "TABSERVE_STATE_DIR": str(work / f"state-{port}"),
         "TABSERVE_DATA_DIR": str(PROJECT / "data"),
         "TABSERVE_DEVICE": "cpu",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     with log.open("wb") as output, pinned(cores):
         process = subprocess.Popen(
@@ -133,15 +134,7 @@ def running(
     arguments: Sequence[str] = (),
     ready: Request | None = None,
 ) -> Iterator[Server]:
-    """Start a system, wait until it answers, and stop it in the end.
-
-    Args:
-        name: see `start`, as for the others.
-        store: likewise.
-        work: likewise.
-        cores: likewise.
-        arguments: likewise.
-        ready: request that it must answer to be ready; a prediction if not given.
+    """Start a system, see `start`, wait until it answers `ready` or else a prediction, and stop it in the end.
 
     Raises:
         DidNotStart: with the end of its log.

@@ -121,16 +121,20 @@ def _compare_classifiers(
     ours, theirs = read_predictions(first), read_predictions(second)
     _require_same_rows(first.name, ours, theirs)
     differing = [
-        Disagreement(line=line, truth=said.truth, first=said.predicted, second=theirs[line].predicted)
-        for line, said in sorted(ours.items())
-        if said.predicted != theirs[line].predicted
+        Disagreement(line=line, truth=prediction.truth, first=prediction.predicted, second=theirs[line].predicted)
+        for line, prediction in sorted(ours.items())
+        if prediction.predicted != theirs[line].predicted
     ]
     only_first = sum(row.first == row.truth for row in differing)
     only_second = sum(row.second == row.truth for row in differing)
     return ClassificationComparison(
         model=first.name,
         versions=(first.version, second.version),
-        metrics={version: test for version, test in _tests(first, second, manifests) if isinstance(test, Evaluation)},
+        metrics={
+            version: test
+            for version, test in _test_evaluations(first, second, manifests)
+            if isinstance(test, Evaluation)
+        },
         rows=len(ours),
         agreeing=len(ours) - len(differing),
         disagreeing=len(differing),
@@ -147,9 +151,9 @@ def _compare_regressors(
     ours, theirs = read_values(first), read_values(second)
     _require_same_rows(first.name, ours, theirs)
     differing = [
-        ValueDifference(line=line, truth=said.truth, first=said.predicted, second=theirs[line].predicted)
-        for line, said in sorted(ours.items())
-        if said.predicted != theirs[line].predicted
+        ValueDifference(line=line, truth=prediction.truth, first=prediction.predicted, second=theirs[line].predicted)
+        for line, prediction in sorted(ours.items())
+        if prediction.predicted != theirs[line].predicted
     ]
     distances = [(abs(row.first - row.truth), abs(row.second - row.truth)) for row in differing]
     first_closer = sum(our < their for our, their in distances)
@@ -159,7 +163,7 @@ def _compare_regressors(
         versions=(first.version, second.version),
         metrics={
             version: test
-            for version, test in _tests(first, second, manifests)
+            for version, test in _test_evaluations(first, second, manifests)
             if isinstance(test, RegressionEvaluation)
         },
         rows=len(ours),
@@ -192,11 +196,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def _require_same_rows(
     name: str, ours: Mapping[int, Prediction | ValuePrediction], theirs: Mapping[int, Prediction | ValuePrediction]
 ) -> None:
-    if {line: said.truth for line, said in ours.items()} != {line: said.truth for line, said in theirs.items()}:
+    if {line: prediction.truth for line, prediction in ours.items()} != {
+        line: prediction.truth for line, prediction in theirs.items()
+    }:
         raise NotComparable(name, "other rows of the data were held back for testing")
 
 
-def _tests(
+def _test_evaluations(
     first: ModelVersion, second: ModelVersion, manifests: tuple[Manifest, Manifest]
 ) -> Iterable[tuple[str, Evaluation | RegressionEvaluation]]:
     """Yield each version with its evaluation on the test split, if it has one."""
@@ -206,5 +212,5 @@ def _tests(
 
 
 def _rmse(predictions: Iterable[ValuePrediction]) -> float:
-    squares = [(said.predicted - said.truth) ** 2 for said in predictions]
+    squares = [(prediction.predicted - prediction.truth) ** 2 for prediction in predictions]
     return math.sqrt(math.fsum(squares) / max(1, len(squares)))

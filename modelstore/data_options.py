@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from modelstore.features import ColumnType, Task
+from modelstore.features import MISSING_VALUES, ColumnType, Task
 from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS, column_name
 from modelstore.records import Label, Record
 
@@ -50,6 +50,7 @@ class DataOptions(Record):
         optional: columns that a request need not name; their values are missing then. They get `required: false` in the
             manifest.
         strict: whether the version refuses unusual values, unless a request says otherwise.
+        receipts: whether each answer of the version has a receipt, unless a request says otherwise.
     """
 
     types: Annotated[dict[Column, ColumnType], Field(max_length=MAX_COLUMNS)] = Field(default_factory=dict)
@@ -59,12 +60,18 @@ class DataOptions(Record):
     missing_values: Annotated[tuple[MissingText, ...], Field(max_length=100)] | None = None
     optional: Annotated[tuple[Column, ...], Field(max_length=MAX_COLUMNS)] = ()
     strict: bool = False
+    receipts: bool = False
 
     @model_validator(mode="after")
     def _of_one_task(self) -> Self:
         if self.task == "regression" and self.rare_classes != "drop":
             raise ValueError("no rare_classes beside task = regression, which has no classes")
         return self
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """Return the cells that stand for a missing value: the usual ones, if none are said."""
+        return MISSING_VALUES if self.missing_values is None else self.missing_values
 
     def to_dict(self) -> dict[str, Any]:
         """Return only the options that differ from the defaults, as JSON values."""

@@ -13,6 +13,24 @@ from modelstore.records import Count, Finite, Record, Sha256
 MAX_CLASSES = 100
 
 
+class Histogram(Record):
+    """Rows of a column by value, in bins of equal width.
+
+    Attributes:
+        edges: ascending round numbers, or ISO 8601 texts of dates; a bin holds its lower edge and not its upper one.
+        rows: number of rows in each bin.
+    """
+
+    edges: tuple[Finite, ...] | tuple[str, ...]
+    rows: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _one_edge_more(self) -> Self:
+        if len(self.edges) != len(self.rows) + 1 or not self.rows:
+            raise ValueError("one edge more than bins")
+        return self
+
+
 class ColumnSummary(Record):
     """Summary of one column of a data file, over all rows.
 
@@ -24,6 +42,7 @@ class ColumnSummary(Record):
             are codes with leading zeros have it as numbers, which the type `numeric` makes of them.
         classes: number of rows of each value, by its text in the file: all in class order if there are at most 100, the
             most frequent texts if there are more, none of many numbers.
+        histogram: rows by value of numbers and dates; None of other columns, and in summaries of older releases.
         left_out: why a training does not use the column unless it is told to, if so; `detail` says it to people.
         note: how the cells are written, where that is not the usual way.
     """
@@ -35,6 +54,7 @@ class ColumnSummary(Record):
     minimum: Finite | str | None = None
     maximum: Finite | str | None = None
     classes: dict[str, Count] = Field(default_factory=dict)
+    histogram: Histogram | None = None
     left_out: LeftOutReason | None = None
     detail: str = ""
     note: str = ""

@@ -9,6 +9,7 @@ import re
 from datetime import date
 from functools import lru_cache
 
+DIGITS = "%Y%m%d"
 ISO = "default"  # the word of Frictionless Table Schema for ISO 8601
 
 FORMATS = {
@@ -24,8 +25,11 @@ FORMATS = {
     "%d %b %Y": "day, name of the month, year",
     "%d-%b-%Y": "day-name of the month-year",
     "%b %d, %Y": "name of the month, day, year",
+    DIGITS: "year, month and day as eight digits",
 }
 """Each pattern that is recognised, with its meaning for people. A time of day may follow in each of them."""
+
+FIRST_DIGITS, LAST_DIGITS = 19_000_101, 21_001_231  # most numbers of eight digits that are no dates lie outside
 
 EPOCH = date(1970, 1, 1).toordinal()
 PIVOT = 69  # years of two digits from here are of the 20th century, as `strptime` reads them
@@ -39,6 +43,7 @@ _PARTS = {
     "%d": r"(?P<day>\d\d?)",
 }
 _ISO_DATE = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
+_DIGITS_DATE = r"(?P<year>(?:19|20)\d\d|2100)(?P<month>\d\d)(?P<day>\d\d)(?:\.0)?"  # pandas writes .0 beside gaps
 _TIME = (
     r"(?:(?:t|,? +)(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?(?: ?(?P<half>[ap])\.?m\.?)?"
     r"(?: ?(?P<zone>z|utc|[+-]\d\d(?::?\d\d)?))?)?"
@@ -71,7 +76,8 @@ def parse_date(text: str, pattern: str = ISO) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=64)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    body = _ISO_DATE if pattern == ISO else re.escape(pattern).replace(r"\ ", " ")
+    fixed = {ISO: _ISO_DATE, DIGITS: _DIGITS_DATE}
+    body = fixed.get(pattern) or re.escape(pattern).replace(r"\ ", " ")
     for directive, part in _PARTS.items():
         body = body.replace(directive, part)
     return re.compile(body + _TIME, re.IGNORECASE | re.ASCII)

@@ -22,6 +22,7 @@ def _tab(given: object) -> object:
 
 Delimiter = Annotated[Literal[",", ";", "\t", "|"], BeforeValidator(_tab)]
 Quote = Literal['"', "'"]
+Escape = Literal["\\", ""]
 Decimal = Literal[".", ","]
 Encoding = Literal["utf-8", "utf-16", "cp1252"]
 Lines = Annotated[int, Field(ge=0, le=MAX_SKIPPED)]
@@ -36,6 +37,7 @@ class Dialect(Record):
     Attributes:
         delimiter: character between two cells; the word `tab` is taken for a tab.
         quote: character around cells that hold the delimiter or a line end; it is doubled inside them.
+        escape: a backslash if quotes inside quotes may also be written with one before them; else the empty string.
         decimal: decimal separator of numbers.
         encoding: `utf-16` by the byte order mark at the start, else little-endian.
         header: whether the first line that is not skipped holds the column names; if not, they are c1, c2 and so on.
@@ -47,6 +49,7 @@ class Dialect(Record):
 
     delimiter: Delimiter | None = None
     quote: Quote | None = None
+    escape: Escape | None = None
     decimal: Decimal | None = None
     encoding: Encoding | None = None
     header: bool | None = None
@@ -81,6 +84,7 @@ DETECTED = Dialect()
 USUAL = Dialect(
     delimiter=",",
     quote='"',
+    escape="",
     decimal=".",
     encoding="utf-8",
     header=True,

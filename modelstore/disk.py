@@ -6,9 +6,13 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+# Container runtimes mount secrets here, often readable by all users; the only process of a container is this one.
+SECRETS_FOLDER = Path("/run/secrets")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -38,7 +42,7 @@ def sync(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def staged(parent: Path, prefix: str, files: Mapping[str, bytes]) -> Iterator[Path]:
+def stage(parent: Path, prefix: str, files: Mapping[str, bytes]) -> Iterator[Path]:
     """Write files durably to a new folder in `parent`, which the caller renames; remove the folder on any error."""
     staging = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
@@ -60,3 +64,18 @@ def folders(parent: Path, pattern: re.Pattern[str]) -> list[str]:
             return sorted(e.name for e in fitting if e.is_dir(follow_symlinks=False) or e.is_symlink())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def is_exposed(path: Path, found: os.stat_result) -> bool:
+    """Return whether anyone but its owner and group may read a file, or anyone but its owner may write it."""
+    in_container = SECRETS_FOLDER in path.resolve().parents
+    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (found.st_mode & stat.S_IROTH and not in_container))
+
+
+def keep_owner(path: Path, descriptor: int) -> None:
+    """Copy owner, group and mode of an existing file to its replacement."""
+    with contextlib.suppress(FileNotFoundError):
+        present, new = path.stat(), os.fstat(descriptor)
+        if (present.st_uid, present.st_gid) != (new.st_uid, new.st_gid):
+            os.fchown(descriptor, present.st_uid, present.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(present.st_mode))

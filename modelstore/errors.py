@@ -87,6 +87,17 @@ class VersionInUse(StoreError):
         self.version = version
 
 
+class NotShadow(StoreError):
+    """The version is not the shadow of the active one."""
+
+    def __init__(self, name: str, version: int, shadow: int | None) -> None:
+        present = "there is none" if shadow is None else f"version {shadow} is"
+        super().__init__(f"{name} version {version} is not the shadow of the active version; {present}")
+        self.name = name
+        self.version = version
+        self.shadow = shadow
+
+
 class NotComparable(StoreError):
     """The two versions have no test rows in common.
 
@@ -106,3 +117,4 @@ class InvalidKey(StoreError):
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"the signing key {path} is of no use: {problem}")
         self.path = path
+        self.problem = problem

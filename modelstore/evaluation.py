@@ -9,7 +9,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from modelstore.features import Task
 from modelstore.records import Count, Finite, Label, Ratio, Record
+
+DECISIVE: dict[Task, str] = {"classification": "log_loss", "regression": "rmse"}
+"""The metric by which the gate decides, of each task."""
 
 
 class Metric(NamedTuple):
@@ -22,7 +26,7 @@ class Metric(NamedTuple):
     @property
     def text(self) -> str:
         """Return the value for people."""
-        return shown(self.value)
+        return format_figure(self.value)
 
     def is_better(self, other: Metric, margin: float = 0.0) -> bool:
         """Return whether this value is better than the other one by more than the margin."""
@@ -31,9 +35,14 @@ class Metric(NamedTuple):
         return self.value < other.value - margin
 
 
-def shown(value: float) -> str:
+def format_figure(value: float) -> str:
     """Return a figure with four decimals, or with four digits where these would say nothing."""
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
+def format_interval(interval: tuple[float, float] | None) -> str:
+    """Return an interval as `0.9000 to 0.9500`, or nothing if there is none."""
+    return " to ".join(map(format_figure, interval or ()))
 
 
 class ClassReport(Record):
@@ -122,11 +131,7 @@ class RegressionEvaluation(Record):
     @property
     def figures(self) -> tuple[Metric, ...]:
         """Return all single figures, in the order in which a report shows them."""
-        return (
-            *self.headline,
-            Metric("MAE", self.mae),
-            Metric("median absolute error", self.median_absolute_error),
-        )
+        return (*self.headline, Metric("MAE", self.mae), Metric("median absolute error", self.median_absolute_error))
 
     @property
     def headline(self) -> tuple[Metric, ...]:

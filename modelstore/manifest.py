@@ -11,66 +11,23 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
-from modelstore.dialect import Dialect
+from modelstore.card import CardStatements
+from modelstore.dialect import USUAL, Dialect
 from modelstore.evaluation import AnyBaseline, AnyEvaluation, Evaluation, RegressionEvaluation
 from modelstore.features import MISSING_VALUES, Feature, LeftOut, Target, Task, width_of
+from modelstore.feedback import FeedbackSummary
+from modelstore.gate import GateReport
 from modelstore.golden import GoldenRows
+from modelstore.importance import Importance
 from modelstore.leaders import LeaderBoard
-from modelstore.records import Count, Finite, Label, ModelName, Record, Sha256
-from modelstore.trust import Background, Conformal, Decision
+from modelstore.onnx_file import OnnxFile
+from modelstore.records import Count, Label, ModelName, Record, Sha256
+from modelstore.search import Search
+from modelstore.slices import Slices
+from modelstore.tensors import OUTPUTS, Signature
+from modelstore.trust import AbstainPolicy, Background, Conformal, Decision
 
 FORMAT_VERSION: Final = 2
-OUTPUTS: dict[Task, str] = {"classification": "probabilities", "regression": "value"}  # name of the output tensor
-
-Activation = Literal["if_better", "always", "never"]  # when a training makes its version the active one
-
-
-class TensorSpec(Record):
-    """Name, datatype (Open Inference Protocol spelling) and shape of a tensor; -1 is the batch."""
-
-    name: str
-    datatype: Literal["FP32"]
-    shape: tuple[int, ...]
-
-
-class Signature(Record):
-    """What goes into `model.pt` and what comes out of it."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    @classmethod
-    def for_output(cls, name: str, width: int, *, cells: int) -> Self:
-        """Return the signature of a model from cells (N, W) to one output (N, `width`)."""
-        return cls(
-            inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, cells)),),
-            outputs=(TensorSpec(name=name, datatype="FP32", shape=(-1, width)),),
-        )
-
-
-class GateReport(Record):
-    """Why a candidate was, or was not, made the active version.
-
-    Attributes:
-        policy: what was asked for.
-        passed: whether the candidate was good enough to become active.
-        reason: one sentence for people, with the figures compared.
-        active_version: the version that it was compared with on the same rows, if there was one.
-        rows: test rows by which it was judged.
-        seen_rows: test rows left out of the comparison because the active version was trained on them; None if there
-            was no comparison, or it is unknown.
-    """
-
-    policy: Activation
-    passed: bool
-    reason: str
-    active_version: int | None = None
-    candidate_log_loss: Finite | None = None
-    active_log_loss: Finite | None = None
-    candidate_rmse: Finite | None = None
-    active_rmse: Finite | None = None
-    rows: Count | None = None
-    seen_rows: Count | None = None
 
 
 class Lineage(Record):
@@ -84,6 +41,8 @@ class Lineage(Record):
         code: version of Tabserve that trained it.
         parent: the version that was active when it was trained.
         job: id of the training job, if a service started it.
+        stopped: whether the training was ended early, so that training again may give other weights; None if not.
+        feedback: rows of feedback that it was trained on beside its data; None if there were none.
     """
 
     recipe: dict[str, object]
@@ -94,6 +53,8 @@ class Lineage(Record):
     code: str
     parent: int | None = None
     job: str | None = None
+    stopped: bool | None = None
+    feedback: FeedbackSummary | None = None
 
 
 class Manifest(Record):
@@ -108,14 +69,20 @@ class Manifest(Record):
         left_out: columns of the table that it does not use, each with the reason.
         missing_values: texts that stand for a missing value, as `missingValues`.
         strict: whether rows with unusual values are refused, unless a request says otherwise.
+        receipts: whether each answer has a receipt, by which its label can be sent later, unless a request says
+            otherwise.
         leaders: the model beside its members and baselines on the same test rows; absent in versions of older releases.
+        search: the settings that were tried, if its settings were searched for.
         warnings: what the training found that a person should know.
         decision: how a class is chosen, where it is not the most probable one.
         temperature: divisor of the logits inside the model, for calibration.
-        conformal: scores for prediction sets.
+        conformal: scores for prediction sets, or intervals of a quantity.
+        abstain: when nothing is decided for a row.
         background: typical rows for explanations.
-        importance: importance of each feature, by name.
-        card: the model card, as JSON values.
+        importance: how much each column matters to the model, on test rows.
+        slices: how the model did on parts of the test rows; absent in versions of older releases.
+        card: what people stated about the model when it was trained.
+        onnx: the file `model.onnx`, if the version has one.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
@@ -135,22 +102,27 @@ class Manifest(Record):
     left_out: tuple[LeftOut, ...] = ()
     missing_values: Annotated[tuple[str, ...], Field(alias="missingValues")] = MISSING_VALUES
     strict: bool = False
+    receipts: bool = False
     golden: GoldenRows
     metrics: Annotated[dict[str, AnyEvaluation], Field(min_length=1)]
     baselines: dict[str, AnyBaseline] = Field(default_factory=dict)
     leaders: LeaderBoard | None = None
+    search: Search | None = None
     gate: GateReport | None = None
     warnings: tuple[str, ...] = ()
     lineage: Lineage
     decision: Decision | None = None
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     conformal: Conformal | None = None
+    abstain: AbstainPolicy | None = None
     background: Background | None = None
-    importance: dict[Label, Finite] | None = None
-    card: dict[str, object] | None = None
+    importance: Importance | None = None
+    slices: Slices | None = None
+    card: CardStatements | None = None
+    onnx: OnnxFile | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _require_consistent(self) -> Self:
         _require_distinct("feature", self.feature_names)
         for split, evaluation in self.metrics.items():
             if split != evaluation.split:
@@ -158,9 +130,20 @@ class Manifest(Record):
         self.golden.require_shape(self.width, self.outputs)
         if self.signature != Signature.for_output(OUTPUTS[self.task], self.outputs, cells=self.width):
             raise ValueError(f"signature does not fit {self.width} cells and {self.outputs} outputs")
+        if self.background and {len(row) for row in self.background.rows} != {self.width}:
+            raise ValueError(f"each background row needs {self.width} cells")
         if self.decision and (problem := self.decision.misfit(len(self.classes))):
             raise ValueError(f"the decision must have {problem}")
-        _require_classifier(self) if self.task == "classification" else _require_regressor(self)
+        if self.conformal and (problem := self.conformal.misfit(self.classes)):
+            raise ValueError(f"conformal must have {problem}")
+        if self.abstain and (problem := self.abstain.misfit(len(self.classes))):
+            raise ValueError(f"abstain must have {problem}")
+        if self.abstain and self.abstain.confidence and self.conformal is None:
+            raise ValueError("abstain needs conformal for a confidence")
+        if self.task == "classification":
+            _require_classifier(self)
+        else:
+            _require_regressor(self)
         return self
 
     @property
@@ -177,6 +160,13 @@ class Manifest(Record):
     def takes_missing(self) -> bool:
         """Return whether the model can answer rows with missing values; those of format 1 cannot."""
         return self.format_version > 1
+
+    @property
+    def dialect(self) -> Dialect:
+        """Return how the training file is written, with all fields; the usual way where that is not recorded."""
+        source = self.lineage.recipe.get("data")
+        found = self.lineage.dialects.get(str(source.get("file"))) if isinstance(source, dict) else None
+        return found.or_else(USUAL) if found else USUAL
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from modelstore.disk import folders, replace
-from modelstore.names import ACTIVE_FILE, LAST_VERSION_FILE, PREVIOUS_FILE, VERSION, check_version
+from modelstore.disk import folders, replace, sync
+from modelstore.names import ACTIVE_FILE, LAST_VERSION_FILE, PREVIOUS_FILE, SHADOW_FILE, VERSION, check_version
 
 
 def read_number(path: Path) -> int | None:
@@ -21,7 +21,7 @@ def read_number(path: Path) -> int | None:
 
 
 def mark_active(folder: Path, version: int) -> None:
-    """Record a version as the active one, and the one before as the previously active one.
+    """Record a version as the active one, and the one before as the previously active one; it is no shadow then.
 
     Raises:
         OSError.
@@ -30,6 +30,20 @@ def mark_active(folder: Path, version: int) -> None:
     if active not in (None, version):
         replace(folder / PREVIOUS_FILE, f"{active}\n".encode())
     replace(folder / ACTIVE_FILE, f"{version}\n".encode())
+    unmark_shadow(folder, version)
+
+
+def unmark_shadow(folder: Path, version: int) -> bool:
+    """Record that the active version has no shadow, if it is this version; return whether it was.
+
+    Raises:
+        OSError.
+    """
+    if read_number(folder / SHADOW_FILE) != version:
+        return False
+    (folder / SHADOW_FILE).unlink()
+    sync(folder)
+    return True
 
 
 def reserve(folder: Path) -> int:

@@ -11,10 +11,14 @@ from collections.abc import Iterable
 from modelstore.errors import InvalidName
 
 MODEL_FILE = "model.pt"
+ONNX_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
+OWN_FILES = frozenset({MODEL_FILE, ONNX_FILE, MANIFEST_FILE, SIGNATURE_FILE})  # all others are attachments
 ACTIVE_FILE = "ACTIVE"
 PREVIOUS_FILE = "PREVIOUS"
+SHADOW_FILE = "SHADOW"
+CARD_FILE = "CARD"
 LAST_VERSION_FILE = "LAST_VERSION"
 LOCK_FILE = ".lock"
 STAGING_PREFIX = ".staging-"
@@ -24,6 +28,8 @@ PERMITS_FOLDER = ".permits"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 RESERVED = frozenset({"stats"})  # GET /v2/models/stats is the statistics of all models and would hide this one
+PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}\.png")
+PLOT_DATA = re.compile(r"[a-z0-9][a-z0-9_-]{0,58}\.json")  # what a plot shows; a manifest is not among them
 _ATTACHMENT = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _JOB = re.compile(r"[0-9a-z]{1,64}")
 
@@ -79,5 +85,5 @@ def check_attachments(files: Iterable[str]) -> None:
         InvalidName: unless each is a bare lower-case file name that is not reserved for a version's own files.
     """
     for file in files:
-        if not _ATTACHMENT.fullmatch(file) or file in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE):
+        if not _ATTACHMENT.fullmatch(file) or file in OWN_FILES:
             raise InvalidName("an attachment", file, "a bare lower-case file name")

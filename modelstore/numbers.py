@@ -49,6 +49,15 @@ _BLANKS = str.maketrans("\u00a0\u202f\u2009\u2212", "   -")  # no-break and thin
 _LARGE = {"K": 1e3, "M": 1e6, "B": 1e9}  # after a number with a currency sign
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is a number as Python writes it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_number(text: str, reading: str = PLAIN) -> float | None:
     """Read a number as a column's reading says.
 

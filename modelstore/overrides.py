@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
@@ -15,7 +15,8 @@ from modelstore.records import Record
 
 LearnerName = Literal["auto", "mlp", "linear", "realmlp", "trees", "cnn"]
 BudgetS = Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)]
-Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=8)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Hidden = Annotated[tuple[Width, ...], Field(max_length=8)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 BatchSize = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -29,7 +30,10 @@ L1 = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Init = Literal["torch", "he", "xavier"]
 Filters = Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)]
 DEFAULT_FILTERS = (32, 64)
-Shift = Annotated[int, Field(ge=0, le=100)]
+SearchCount = Annotated[int, Field(ge=0, le=500)]
+Shift = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Rotate = Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
+Zoom = Annotated[float, Field(ge=0, le=0.9, allow_inf_nan=False)]
 Noise = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=1, le=MAX_COLUMNS)]
 ClassWeights = Literal["none", "balanced"]
@@ -41,13 +45,14 @@ _NETWORK = (
     *("hidden", "dropout", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "patience"),
     *("class_weights", "validation_fraction", "activation", "batch_norm", "l1", "init"),
 )
+_SEARCH = ("search", "budget_s")
 SETTINGS: Mapping[LearnerName, tuple[str, ...]] = {
     "auto": ("budget_s",),
-    "mlp": _NETWORK,
+    "mlp": (*_NETWORK, *_SEARCH),
     "linear": (),
-    "realmlp": ("budget_s", "validation_fraction"),
-    "trees": ("validation_fraction",),
-    "cnn": (*_NETWORK, "image", "filters", "shift", "flip", "noise"),
+    "realmlp": ("validation_fraction", "realmlp", *_SEARCH),
+    "trees": ("validation_fraction", "trees", *_SEARCH),
+    "cnn": (*_NETWORK, "image", "filters", "shift", "flip", "rotate", "zoom", "noise"),
 }
 """The settings of each learner, beside `learner` and `seed`, which all have."""
 
@@ -65,12 +70,52 @@ class Image(Record):
         return self.height * self.width * self.channels
 
 
+class RealMLPSettings(Record):
+    """What may be changed of the learner `realmlp`; by default it does what its paper found best.
+
+    Attributes:
+        hidden: width of each hidden layer; by default chosen by the number of rows.
+        lr: largest learning rate; by default 0.04 for classes, 0.2 for a quantity.
+        dropout: probability of dropping an activation, which falls to 0 in the training.
+        weight_decay: decoupled decay, which falls to 0 likewise.
+        frequency: standard deviation of the frequencies of the waves of each number.
+    """
+
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] | None = None
+    lr: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.15
+    weight_decay: WeightDecay = 0.02
+    frequency: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.1
+
+
+class TreesSettings(Record):
+    """How trees of the learner `trees` are boosted; without them, it tries a few settings and keeps the best.
+
+    Attributes:
+        lr: weight of each tree; at least so large that the trees that are allowed can learn enough.
+        leaves: most leaves of a tree.
+        depth: most decisions on the way to a leaf.
+        leaf_rows: fewest training rows of a leaf.
+        l2: penalty of the leaves' values.
+        columns: share of the columns that each decision may use, drawn anew for each.
+    """
+
+    lr: Annotated[float, Field(gt=0, le=1)] = 0.1
+    leaves: Annotated[int, Field(ge=2, le=256)] = 31
+    depth: Annotated[int, Field(ge=1, le=8)] = 8
+    leaf_rows: Annotated[int, Field(ge=1, le=100_000)] = 20
+    l2: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    columns: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
 class Overrides(Record):
     """Training settings that replace those of the recipe; absent fields keep the recipe's value.
 
     Attributes:
         learner: what is fitted; with another learner than the recipe's, the recipe's settings do not count.
-        budget_s: seconds that the training may take; by default they follow the number of rows.
+        search: how many settings are tried, these among them, before the best ones are trained; 0 tries none.
+        budget_s: seconds that the training or, if there is one, the search may take; by default they follow the
+            number of rows, and a search tries all of its settings.
         hidden: width of each hidden layer, first to last; () is logistic regression.
         dropout: probability of dropping an activation of the last hidden layer.
         epochs: passes over the training rows.
@@ -89,11 +134,15 @@ class Overrides(Record):
         filters: outputs of each convolution of it; after each, the image is halved.
         shift: the most pixels by which its images move at random in training.
         flip: whether half of them are mirrored.
+        rotate, zoom: the most degrees and the largest share by which they are turned and resized.
         noise: standard deviation of noise on them, in that of all pixels of a channel.
+        realmlp: what is changed of the learner `realmlp`.
+        trees: how the learner `trees` boosts.
         seed: seed of the validation split, initial weights, shuffling and dropout; not of the test split.
     """
 
     learner: LearnerName | None = None
+    search: SearchCount | None = None
     budget_s: BudgetS | None = None
     hidden: Hidden | None = None
     dropout: Dropout | None = None
@@ -114,7 +163,11 @@ class Overrides(Record):
     filters: Filters | None = None
     shift: Shift | None = None
     flip: bool | None = None
+    rotate: Rotate | None = None
+    zoom: Zoom | None = None
     noise: Noise | None = None
+    realmlp: RealMLPSettings | None = None
+    trees: TreesSettings | None = None
     seed: Seed | None = None
 
     @field_validator("*")
@@ -127,60 +180,15 @@ class Overrides(Record):
         return value
 
     def learner_beside(self, default: LearnerName) -> LearnerName:
-        """Return the learner that is meant: the named one, or an MLP if settings of it are named, or the default."""
+        """Return the learner that is meant: the named one, or an MLP if settings of it are named, or the default.
+
+        A search, which several learners have, names none.
+        """
         if self.learner is not None:
             return self.learner
-        named = self.to_dict().keys() - {"seed"}
+        named = self.to_dict().keys() - {"seed", *_SEARCH}
         return "mlp" if named - set(SETTINGS[default]) and named <= set(SETTINGS["mlp"]) else default
 
     def to_dict(self) -> dict[str, object]:
         """Return only the fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
-
-
-def require_own_settings(learner: LearnerName, names: Iterable[str]) -> None:
-    """Check that a learner has all settings with these names.
-
-    Raises:
-        ValueError: if it has not; names the setting and those that it has.
-    """
-    own = ("learner", "seed", *SETTINGS[learner])
-    for name in names:
-        if name not in own:
-            others = " and ".join(other for other, settings in SETTINGS.items() if name in settings)
-            raise ValueError(f"settings of learner {learner!r}, which are {', '.join(own)}; {name!r} is for {others}")
-
-
-def require_image(learner: LearnerName, image: Image | None, filters: tuple[int, ...]) -> None:
-    """Check that the learner of images knows their size, and that they can be halved after each convolution.
-
-    Raises:
-        ValueError: if not; says what was expected.
-    """
-    if learner != "cnn":
-        return
-    if image is None:
-        raise ValueError("image, the height, width and channels of a row, beside learner = cnn")
-    if min(image.height, image.width) >> len(filters) < 1:
-        smallest = 2 ** len(filters)
-        raise ValueError(f"an image of at least {smallest} x {smallest} pixels for {len(filters)} filters")
-
-
-def require_held_out_rows(learner: LearnerName, validation_fraction: float) -> None:
-    """Check that there are rows on which a decision can be chosen; learners without epochs hold rows out themselves.
-
-    Raises:
-        ValueError: if there are none; says what was expected.
-    """
-    if "epochs" in SETTINGS[learner] and not validation_fraction:
-        raise ValueError("a validation_fraction above 0 for a decision that maximises a figure")
-
-
-def require_validation_rows(patience: int, validation_fraction: float) -> None:
-    """Check that early stopping has validation rows.
-
-    Raises:
-        ValueError: if it has none; says what was expected.
-    """
-    if patience and not validation_fraction:
-        raise ValueError("a validation_fraction above 0 for early stopping, or patience = 0")

@@ -39,7 +39,7 @@ def give(folder: Path, job: str) -> str:
     return token
 
 
-def take_back(folder: Path, job: str) -> None:
+def revoke(folder: Path, job: str) -> None:
     """Revoke the permit of a job, if it has one.
 
     Raises:

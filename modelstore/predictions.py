@@ -51,13 +51,13 @@ P = TypeVar("P", Prediction, ValuePrediction)
 
 def write_predictions(predictions: Iterable[tuple[int, Prediction]]) -> bytes:
     """Return the content of `test_predictions.csv` for (line, prediction) pairs; at most 100,000 rows are kept."""
-    rows = ((line, said.truth, said.predicted, f"{said.probability:.6g}") for line, said in predictions)
+    rows = ((line, row.truth, row.predicted, f"{row.probability:.6g}") for line, row in predictions)
     return _write(CLASS_COLUMNS, rows)
 
 
 def write_values(predictions: Iterable[tuple[int, ValuePrediction]]) -> bytes:
     """Return the same file for a regression; predictions have the nine digits of float32, truths those of float64."""
-    rows = ((line, repr(said.truth), f"{said.predicted:.9g}") for line, said in predictions)
+    rows = ((line, repr(row.truth), f"{row.predicted:.9g}") for line, row in predictions)
     return _write(VALUE_COLUMNS, rows)
 
 
@@ -67,12 +67,14 @@ def read_predictions(found: ModelVersion) -> dict[int, Prediction]:
     Raises:
         NotComparable: if the version has no predictions file, or it cannot be read.
     """
-    return _read(found, CLASS_COLUMNS, lambda truth, said, probability: Prediction(truth, said, float(probability)))
+    return _read(
+        found, CLASS_COLUMNS, lambda truth, predicted, probability: Prediction(truth, predicted, float(probability))
+    )
 
 
 def read_values(found: ModelVersion) -> dict[int, ValuePrediction]:
     """Return the stored test predictions of a regressor, by line in the data file; otherwise as `read_predictions`."""
-    return _read(found, VALUE_COLUMNS, lambda truth, said: ValuePrediction(_finite(truth), _finite(said)))
+    return _read(found, VALUE_COLUMNS, lambda truth, predicted: ValuePrediction(_finite(truth), _finite(predicted)))
 
 
 def _write(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:

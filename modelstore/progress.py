@@ -8,20 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from modelstore.evaluation import AnyEvaluation
+from modelstore.gate import GateReport
 from modelstore.leaders import LeaderBoard
-from modelstore.manifest import GateReport
 from modelstore.records import Record
 
 Reason = Literal[
-    "succeeded",
-    "failed",
-    "diverged",
-    "bad_data",
-    "disk_full",
-    "out_of_memory",
-    "timed_out",
-    "cancelled",
-    "interrupted",
+    "succeeded", "failed", "diverged", "bad_data", "disk_full", "out_of_memory", "timed_out", "cancelled", "interrupted"
 ]
 
 

@@ -21,13 +21,17 @@ LINE_ENDS_LOST = "`curl -d` takes the line ends out of a file; send it with --da
 """Message if several rows arrived as one line."""
 
 
+CP1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
+"""The character of each byte; the five without one become control characters, as in browsers."""
+
+
 def column_name(text: str) -> str:
     """Normalise a column name: strip surrounding blanks and compose it (Unicode NFC)."""
     name = text.strip()
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def repeated(names: Sequence[str]) -> dict[str, tuple[int, int]]:
+def find_repeated(names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return each name that occurs more than once, with its first two positions, counted from 1."""
     found: dict[str, tuple[int, int]] = {}
     if len(set(names)) == len(names):

@@ -1,28 +1,29 @@
 """The versioned model repository on disk: list, publish, activate and remove versions.
 
 Layout: `<root>/<name>/<integer version>/{model.pt, manifest.json, ...}` and `<root>/<name>/ACTIVE`.
-A version appears whole or not at all, and a version number is never reused (see `publish`). The content of `model.pt`
-is not known here.
+A version appears whole or not at all; a number is never reused (see `publish`). It must not know what is in `model.pt`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from modelstore import permits
-from modelstore.disk import folders, replace, staged, sync
-from modelstore.errors import NotPermitted, PublishError, UnknownModel, UnknownVersion, VersionInUse
+from modelstore.card import CardStatements, read_statements
+from modelstore.disk import folders, replace, stage, sync
+from modelstore.errors import NotPermitted, NotShadow, UnknownModel, UnknownVersion, VersionInUse
+from modelstore.locking import writing
 from modelstore.manifest import Manifest
-from modelstore.markers import mark_active, read_number, reserve
+from modelstore.markers import mark_active, read_number, reserve, unmark_shadow
 from modelstore.names import (
     ACTIVE_FILE,
-    LOCK_FILE,
+    CARD_FILE,
     NAME,
     PERMITS_FOLDER,
     PREVIOUS_FILE,
+    SHADOW_FILE,
     SIGNATURE_FILE,
     STAGING_PREFIX,
     VERSION,
@@ -87,9 +88,44 @@ class ModelRepository:
             UnknownModel, UnknownVersion, InvalidName.
             PublishError: if the store cannot be written.
         """
-        self.find(name, version)
-        with self._writing(name) as folder:
-            self.find(name, version)  # it may have been removed before this process got the lock
+        with self._changing(name, version) as folder:
+            mark_active(folder, version)
+
+    def shadow(self, name: str) -> int | None:
+        """Return the version whose answers are only compared with those of the active one, or None."""
+        return read_number(self.root / check_name(name) / SHADOW_FILE)
+
+    def start_shadow(self, name: str, version: int) -> None:
+        """Make a published version the shadow of the active one, in place of another; durable when this returns.
+
+        Raises:
+            UnknownModel, UnknownVersion, InvalidName.
+            PublishError: if the store cannot be written.
+        """
+        with self._changing(name, version) as folder:
+            replace(folder / SHADOW_FILE, f"{version}\n".encode())
+
+    def end_shadow(self, name: str, version: int) -> None:
+        """Leave the active version without a shadow; durable when this returns.
+
+        Raises:
+            InvalidName, PublishError.
+            NotShadow: if this version is not the shadow.
+        """
+        with writing(self.root, name) as folder:
+            if not unmark_shadow(folder, version):
+                raise NotShadow(name, version, self.shadow(name))
+
+    def promote(self, name: str, version: int, active: int) -> None:
+        """Make the shadow of a version the active one, once, unless either has changed; durable when this returns.
+
+        Raises:
+            UnknownModel, UnknownVersion, InvalidName, PublishError.
+            NotShadow: if another version is active now, or has become the shadow.
+        """
+        with self._changing(name, version) as folder:
+            if (self.active(name), self.shadow(name)) != (active, version):
+                raise NotShadow(name, version, self.shadow(name))
             mark_active(folder, version)
 
     def sign(self, name: str, version: int) -> None:
@@ -104,13 +140,35 @@ class ModelRepository:
             raise ValueError("signing needs a key")
         found = self.find(name, version)
         document = found.manifest_bytes()
-        found.model_bytes(found.parse(document))
-        with self._writing(name):
+        manifest = found.parse(document)
+        found.model_bytes(manifest)
+        found.onnx_bytes(manifest)
+        with writing(self.root, name):
             replace(found.path / SIGNATURE_FILE, f"{self.key.sign(document)}\n".encode())
 
     def previous(self, name: str) -> int | None:
         """Return the previously active version, or None."""
         return read_number(self.root / check_name(name) / PREVIOUS_FILE)
+
+    def statements(self, name: str) -> CardStatements:
+        """Return what people stated about a model for the cards of all its versions.
+
+        Raises:
+            OSError: if the file cannot be read.
+        """
+        return read_statements(self.root / check_name(name) / CARD_FILE)
+
+    def set_statements(self, name: str, statements: CardStatements) -> None:
+        """Replace what people stated about a model; the change is durable when this returns.
+
+        Raises:
+            UnknownModel, InvalidName.
+            PublishError: if the store cannot be written.
+        """
+        if not self.versions(name):
+            raise UnknownModel(name, self.names())
+        with writing(self.root, name) as folder:
+            replace(folder / CARD_FILE, statements.model_dump_json(exclude_none=True).encode() + b"\n")
 
     def remove(self, name: str, version: int) -> None:
         """Remove a version permanently; its number is not reused.
@@ -120,9 +178,11 @@ class ModelRepository:
             VersionInUse: if it is the active one.
             PublishError: if the store cannot be written.
         """
-        self.find(name, version)
-        with self._writing(name):
-            self._remove(self.find(name, version))
+        with self._changing(name, version) as folder:
+            if version == self.active(name):
+                raise VersionInUse(name, version)
+            unmark_shadow(folder, version)
+            remove_entries(folder, (str(version),))
 
     def remove_model(self, name: str) -> tuple[int, ...]:
         """Remove all versions of a model permanently, and return their numbers, which are not reused.
@@ -135,14 +195,15 @@ class ModelRepository:
         """
         if not self.versions(name):
             raise UnknownModel(name, self.names())
-        with self._writing(name) as folder:
+        with writing(self.root, name) as folder:
             versions, active = self.versions(name), self.active(name)
             ordered = sorted(versions, key=lambda version: version == active)
-            remove_entries(folder, (PERMITS_FOLDER, PREVIOUS_FILE, *map(str, ordered), ACTIVE_FILE))
+            beside = (PERMITS_FOLDER, PREVIOUS_FILE, SHADOW_FILE, CARD_FILE)
+            remove_entries(folder, (*beside, *map(str, ordered), ACTIVE_FILE))
         return versions
 
     def prune(self, name: str, keep: int) -> tuple[int, ...]:
-        """Remove all but the newest versions, the active and the previously active one; return the removed versions.
+        """Remove all but the newest versions, the active one, its predecessor and its shadow; return the removed ones.
 
         Args:
             name: name of the model.
@@ -153,12 +214,12 @@ class ModelRepository:
         """
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        with self._writing(name):
-            spared = {self.active(name), self.previous(name)}
-            old = [version for version in self.versions(name)[:-keep] if version not in spared]
-            for version in old:
-                self._remove(self.find(name, version))
-        return tuple(old)
+        with writing(self.root, name) as folder:
+            spared = {self.active(name), self.previous(name), self.shadow(name)}
+            old = tuple(version for version in self.versions(name)[:-keep] if version not in spared)
+            if old:
+                remove_entries(folder, map(str, old))
+        return old
 
     def permit(self, name: str, job: str) -> str:
         """Give a job a permit to publish versions of a model, and return its token.
@@ -168,7 +229,7 @@ class ModelRepository:
             PublishError: if the store cannot be written.
         """
         check_job(job)
-        with self._writing(name) as folder:
+        with writing(self.root, name) as folder:
             return permits.give(folder, job)
 
     def revoke(self, name: str, job: str) -> None:
@@ -178,8 +239,8 @@ class ModelRepository:
             InvalidName, PublishError: as in `permit`.
         """
         check_job(job)
-        with self._writing(name) as folder:
-            permits.take_back(folder, job)
+        with writing(self.root, name) as folder:
+            permits.revoke(folder, job)
 
     def publish(
         self,
@@ -187,6 +248,7 @@ class ModelRepository:
         model: bytes,
         attachments: Mapping[str, bytes] | None = None,
         permit: Permit | None = None,
+        onnx: bytes | None = None,
     ) -> ModelVersion:
         """Add a version under the next free number; it appears whole or not at all.
 
@@ -199,15 +261,16 @@ class ModelRepository:
             model: bytes of `model.pt`.
             attachments: further files of the version, such as plots, by bare file name.
             permit: permit of the publishing job; a person needs none.
+            onnx: bytes of `model.onnx`, if the manifest has one.
 
         Raises:
             PublishError: if the store cannot be written, or a reader would refuse the version; the store is unchanged.
             NotPermitted: if the permit was revoked; the store is unchanged.
         """
-        files = files_of(manifest, model, attachments or {}, root=self.root, key=self.key)
-        with self._writing(manifest.name) as folder:
+        files = files_of(manifest, model, attachments or {}, onnx=onnx, root=self.root, key=self.key)
+        with writing(self.root, manifest.name) as folder:
             remove_abandoned(folder)
-            with staged(folder, STAGING_PREFIX, files) as staging:
+            with stage(folder, STAGING_PREFIX, files) as staging:
                 require_readable(ModelVersion(manifest.name, 0, staging, self.key), self.root)
                 if permit is not None and not permits.is_valid(folder, permit):
                     raise NotPermitted(manifest.name, permit.job)
@@ -218,27 +281,15 @@ class ModelRepository:
         return ModelVersion(manifest.name, version, folder / str(version), self.key)
 
     @contextlib.contextmanager
-    def _writing(self, name: str) -> Iterator[Path]:
-        """Hold the model's lock, which the kernel releases with the process; turn disk errors into PublishError."""
-        folder = self.root / check_name(name)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if folder.is_symlink():
-                raise PublishError(name, "the model's folder is a symbolic link", self.root)
-            with (folder / LOCK_FILE).open("wb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield folder
-        except OSError as error:
-            raise PublishError(name, error.strerror or type(error).__name__, self.root, error.errno) from error
+    def _changing(self, name: str, version: int) -> Iterator[Path]:
+        """Hold the lock of a model that has this version, and yield the model's folder."""
+        self.find(name, version)
+        with writing(self.root, name) as folder:
+            self.find(name, version)  # it may have been removed before this process got the lock
+            yield folder
 
     def _may_have_versions(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
         except OSError:  # the error is raised where its versions are used; other models stay listed
             return True
-
-    def _remove(self, found: ModelVersion) -> None:
-        """Remove a version; the caller must hold the lock."""
-        if found.version == self.active(found.name):
-            raise VersionInUse(found.name, found.version)
-        remove_entries(found.path.parent, (found.path.name,))

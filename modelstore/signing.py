@@ -1,7 +1,7 @@
 """Sign and verify manifests with a secret key (HMAC-SHA-256).
 
 With a key, only versions made by its holder are served, even if others can write to the store. The manifest contains
-the sha256 of `model.pt`, so its signature covers both. It must not know where they are stored.
+the sha256 of `model.pt` and `model.onnx`, so its signature covers them. It must not know where they are stored.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from modelstore import disk
 from modelstore.errors import InvalidKey
 
 MIN_KEY_BYTES = 32
 MAX_FILE_BYTES = 64 << 10
-_SECRETS_FOLDER = Path("/run/secrets")  # here the container runtime decides about file modes
 _PURPOSE = b"tabserve manifest v1\0"  # signatures made with the same key for another purpose are not valid here
 
 
@@ -67,20 +67,44 @@ class SigningKey:
             InvalidKey: if the file exists but is not a key file, or cannot be written.
         """
         known = cls.read(path) if path.exists() else None
-        older = (known.secret, *known.older) if known else ()
-        new = cls(secrets.token_hex(MIN_KEY_BYTES).encode(), older)
-        aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        new = cls._new((known.secret, *known.older) if known else ())
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                _keep_owner(path, descriptor)
-                file.write(b"".join(key + b"\n" for key in (new.secret, *older)))
-                file.flush()
-                os.fsync(descriptor)
-            aside.replace(path)
+            new._write_beside(path).replace(path)
         except OSError as error:
             raise InvalidKey(path, f"it cannot be written ({error.strerror})") from error
         return new
+
+    @classmethod
+    def read_or_create(cls, path: Path) -> Self:
+        """Read a key file, or make one with a new key; processes that do so at the same time get the same key.
+
+        Raises:
+            InvalidKey: as `read`, or if it cannot be written.
+        """
+        if not path.exists():
+            try:
+                aside = cls._new()._write_beside(path)
+                with contextlib.suppress(FileExistsError):
+                    path.hardlink_to(aside)
+                aside.unlink()
+            except OSError as error:
+                raise InvalidKey(path, f"it cannot be written ({error.strerror})") from error
+        return cls.read(path)
+
+    @classmethod
+    def _new(cls, older: tuple[bytes, ...] = ()) -> Self:
+        return cls(secrets.token_hex(MIN_KEY_BYTES).encode(), older)
+
+    def _write_beside(self, path: Path) -> Path:
+        """Write the keys, durable and readable by their owner only, into a new file beside `path`; return its path."""
+        aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            disk.keep_owner(path, descriptor)
+            file.write(b"".join(key + b"\n" for key in (self.secret, *self.older)))
+            file.flush()
+            os.fsync(descriptor)
+        return aside
 
     def sign(self, manifest: bytes) -> str:
         """Return the signature of a manifest's bytes, 64 hexadecimal digits."""
@@ -107,15 +131,5 @@ def _require_private(path: Path, found: os.stat_result) -> None:
     """
     if not stat.S_ISREG(found.st_mode):
         raise InvalidKey(path, "it is no file")
-    in_container = _SECRETS_FOLDER in path.resolve().parents
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (found.st_mode & stat.S_IROTH and not in_container):
+    if disk.is_exposed(path, found):
         raise InvalidKey(path, "others may read or write it; chmod 600 it, and make a new key if it was so for long")
-
-
-def _keep_owner(path: Path, descriptor: int) -> None:
-    """Copy owner, group and mode of an existing file to its replacement."""
-    with contextlib.suppress(FileNotFoundError):
-        present, new = path.stat(), os.fstat(descriptor)
-        if (present.st_uid, present.st_gid) != (new.st_uid, new.st_gid):
-            os.fchown(descriptor, present.st_uid, present.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(present.st_mode))

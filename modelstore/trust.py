@@ -1,14 +1,16 @@
-"""What a manifest holds for decisions, calibration and explanations; each part is optional.
+"""What a manifest holds for decisions, prediction sets, explanations and importance.
 
 It must not know how these are computed or used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from modelstore.conformal import STEPS
 from modelstore.datasets import MAX_CLASSES
 from modelstore.records import Count, Finite, Label, Ratio, Record
 
@@ -92,11 +94,120 @@ def _misfit(costs: Costs | None, threshold: float | None, classes: int) -> str |
     return None
 
 
-class Conformal(Record):
-    """Nonconformity scores of held-out rows, ascending, and the method that computed them."""
+class AbstainPolicy(Record):
+    """When nothing is decided for a row; its label and probabilities, or its value, are answered all the same.
 
-    method: Label
-    scores: Annotated[tuple[Finite, ...], Field(min_length=1)]
+    Attributes:
+        below: where the label has a smaller probability.
+        confidence: where the prediction set of this level does not hold exactly one class; of a quantity, the level of
+            the intervals that `wider` is for.
+        wider: where the interval of a quantity is wider than this, in the unit of the target.
+        out_of_range: whether where a value is missing, unseen or outside the training range, as in a warning.
+    """
+
+    below: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    confidence: Threshold | None = None
+    wider: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    out_of_range: bool = False
+
+    @model_validator(mode="after")
+    def _any_reason(self) -> Self:
+        if self.below is None and self.confidence is None and self.wider is None and not self.out_of_range:
+            raise ValueError("at least one of below, confidence, wider and out_of_range")
+        if self.wider is not None and self.confidence is None:
+            raise ValueError("a confidence beside wider: the level of the intervals")
+        return self
+
+    def misfit(self, classes: int) -> str | None:
+        """Return why the policy does not fit a number of classes, 0 of a quantity; see `DecisionPolicy.misfit`."""
+        if classes and self.wider is not None:
+            return "below, confidence or out_of_range, as wider is for a quantity and there are classes"
+        if not classes and (self.below is not None or (self.confidence is not None and self.wider is None)):
+            return "out_of_range, or wider with confidence, as below and sets are for classes and this is a quantity"
+        return None
+
+
+Scores = Annotated[tuple[Finite, ...], Field(min_length=1, max_length=512)]
+
+
+class ClassScores(Record):
+    """Ascending scores of the held-out rows of one class; see `Conformal`."""
+
+    rows: Annotated[int, Field(ge=1)]
+    scores: Scores
+
+    @model_validator(mode="after")
+    def _of_its_rows(self) -> Self:
+        _require_scores(self.scores, self.rows)
+        return self
+
+
+class Spread(Record):
+    """How far a model that answers a quantity usually is from the truth, by its answer.
+
+    Attributes:
+        values: ascending answers; between two of them, the spread is interpolated, beyond them it is constant.
+        spreads: mean absolute error of answers near each value, or a power of it below 1.
+    """
+
+    values: Annotated[tuple[Finite, ...], Field(min_length=2)]
+    spreads: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
+
+    @model_validator(mode="after")
+    def _one_spread_a_value(self) -> Self:
+        if len(self.values) != len(self.spreads) or list(self.values) != sorted(set(self.values)):
+            raise ValueError("a spread for each of ascending values")
+        return self
+
+
+class Conformal(Record):
+    """Scores of held-out rows, from which a prediction set or interval of any level follows.
+
+    Attributes:
+        score: what a score is: `lac`, 1 less the probability of the true class; `absolute`, the distance of the answer
+            from the true value; `scaled`, this distance divided by the spread.
+        rows: number of rows that had scores.
+        source: whose scores these are: `split`, rows of their own that had no other use; `out_of_fold`, training rows,
+            each answered by a model that was fitted without it; `validation`, rows that chose when to stop.
+        guarantee: `marginal`: sets hold the truth of a level's share of new rows like these at least, on average over
+            calibration rows; `class`: of the rows of each class; `approximate`: about that share, which nothing proves.
+        scores: ascending, all or as `modelstore.conformal.thin` keeps them; None if they are by class.
+        per_class: scores of the rows of each class, by its name.
+        spread: what scaled scores are divided by.
+        test_coverage: level to how many of how many test rows have their truth in the set.
+    """
+
+    score: Literal["lac", "absolute", "scaled"]
+    rows: Annotated[int, Field(ge=1)]
+    source: Literal["split", "out_of_fold", "validation"]
+    guarantee: Literal["marginal", "class", "approximate"]
+    scores: Scores | None = None
+    per_class: dict[Label, ClassScores] | None = None
+    spread: Spread | None = None
+    test_coverage: dict[str, tuple[Count, Count]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.scores is None) == (self.per_class is None) or (self.per_class is None) == (self.guarantee == "class"):
+            raise ValueError("either scores, or per_class with the guarantee class")
+        if (self.spread is None) == (self.score == "scaled"):
+            raise ValueError("a spread with scaled scores, and only with them")
+        if self.scores is not None:
+            _require_scores(self.scores, self.rows)
+        return self
+
+    def misfit(self, classes: Sequence[str]) -> str | None:
+        """Return what was expected instead, if the scores do not fit a model's classes; None if they do."""
+        if (self.score == "lac") != bool(classes):
+            return "scores lac for classes, and absolute or scaled for a quantity"
+        if self.per_class is not None and set(self.per_class) != set(classes):
+            return "scores for each class"
+        return None
+
+
+def _require_scores(scores: tuple[float, ...], rows: int) -> None:
+    if list(scores) != sorted(scores) or len(scores) != min(rows, STEPS):
+        raise ValueError(f"ascending scores, one for each row or {STEPS} of more")
 
 
 class Background(Record):

@@ -14,6 +14,7 @@ from typing import Any
 _KINDS = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
 _TEXT, _WHOLE, _TRUTH, _ARRAY, _OBJECT = "a string", "a whole number", "true or false", "an array", "an object"
 _TIME = "a time with its zone, such as 2026-11-26T12:00:00Z"
+_DAY = "a day, such as 2026-11-26"
 _EXPECTED = {
     "missing": "a value",
     "extra_forbidden": "a known field",
@@ -39,6 +40,10 @@ _EXPECTED = {
     "datetime_type": _TIME,
     "datetime_parsing": _TIME,
     "datetime_from_date_parsing": _TIME,
+    "date_type": _DAY,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
     "timezone_aware": _TIME,
     "json_invalid": "JSON",
     "literal_error": "{expected}",
@@ -60,6 +65,9 @@ _CAME = {
     "bool_parsing": "other text",
     "datetime_parsing": "other text",
     "datetime_from_date_parsing": "other text",
+    "date_parsing": "other text",
+    "date_from_datetime_parsing": "other text",
+    "date_from_datetime_inexact": "a time",
     "timezone_aware": "one without",
     "json_invalid": "something else",
     "greater_than": "{gt} or less",
@@ -84,7 +92,7 @@ _LIKENESS = 0.7  # at 0.6, `secret` would be `seed`
 _MOST_KNOWN = 200  # limit of names to compare with; each comparison takes some microseconds
 
 
-def expected(fault: Mapping[str, Any]) -> str:
+def describe_expected(fault: Mapping[str, Any]) -> str:
     """Return the expected value for one of pydantic's `errors()`."""
     kind, context = fault["type"], fault.get("ctx") or {}
     if kind == "value_error":
@@ -95,18 +103,18 @@ def expected(fault: Mapping[str, Any]) -> str:
     return re.sub(r"\b1 (character|item)s\b", r"1 \1", words)
 
 
-def problem(fault: Mapping[str, Any]) -> str:
+def describe_problem(fault: Mapping[str, Any]) -> str:
     """Return the problem for one of pydantic's `errors()`: the expected and the received kind of value."""
     kind = fault["type"]
     if kind in ("missing", "extra_forbidden"):
         return "is missing" if kind == "missing" else "is not known"
     if kind == "value_error":
-        return expected(fault)
+        return describe_expected(fault)
     came = _CAME.get(kind) or _kind_of(fault.get("input"), kind)
-    return f"must be {expected(fault)}, got {came.format_map(_Bounds(fault.get('ctx') or {}))}"
+    return f"must be {describe_expected(fault)}, got {came.format_map(_Bounds(fault.get('ctx') or {}))}"
 
 
-def misspelt(name: str, known: Iterable[str]) -> str | None:
+def closest_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is closest to a misspelt one, or None if none is close."""
     return nearest(name, known) if _HARMLESS.fullmatch(name) else None
 
@@ -126,7 +134,7 @@ def nearest(name: str, known: Iterable[str], most: int = _MOST_KNOWN) -> str | N
     return names[found[0]] if found else None
 
 
-def unknown(name: str, position: int, known: Iterable[str], noun: str = "field") -> tuple[str | None, str]:
+def describe_unknown(name: str, position: int, known: Iterable[str], noun: str = "field") -> tuple[str | None, str]:
     """Return the name to show for an unknown field, if it may be shown, and the problem.
 
     Args:
@@ -136,15 +144,15 @@ def unknown(name: str, position: int, known: Iterable[str], noun: str = "field")
         noun: word for such a field in the message.
     """
     known = tuple(known)
-    if meant := misspelt(name, known):
+    if meant := closest_name(name, known):
         return name, f"is not known, perhaps {meant} is meant"
     return None, f"{noun} {position} is not known; known are {', '.join(known) or 'none'}"
 
 
-def expected_field(name: str, known: Iterable[str]) -> str:
+def suggest_field(name: str, known: Iterable[str]) -> str:
     """Return the expected name in place of an unknown one, or all known names."""
     known = tuple(known)
-    meant = misspelt(name, known)
+    meant = closest_name(name, known)
     return f"{meant}, perhaps" if meant else f"one of the fields {', '.join(known)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as trainings of the service; tests beside each other fill the cores
     config.stash[PROMISES] = Promises(config.getoption("--measured-file"))
     config.pluginmanager.register(config.stash[PROMISES])
     if not config.getoption(

@@ -1,4 +1,4 @@
-"""The stack for tests, with the committed configuration; only addresses and folders are replaced."""
+"""The stack for tests, as committed; only addresses and folders are replaced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.processes import PROJECT, free_port, stop
 
 COMPOSE: Any = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SECRETS = tuple(name.removesuffix("-secrets") for name in COMPOSE["volumes"] if name.endswith("-secrets"))
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")  # compose's defaults for unset variables
 _OTHERWISE = {"TABSERVE_DEVICE", "TABSERVE_TRAIN_MEMORY_BYTES"}  # the first is chosen at start, the second is large
 
@@ -47,10 +47,17 @@ def environment_of(name: str, folder: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, upstream: str, *, conf: str = "nginx.conf", resolver: str = "127.0.0.1") -> Iterator[str]:
+def nginx(
+    folder: Path,
+    upstream: str = "http://hosts",
+    *,
+    conf: str = "nginx.conf",
+    resolver: str = "127.0.0.1",
+    hosts: Sequence[str] = (),
+) -> Iterator[str]:
     """Run nginx as deploy/nginx says, before `upstream` instead of the compose services; yields its address.
 
-    Started by root it stays root, so that it may write into folders of tests.
+    With hosts, hosts.conf names these. Started by root it stays root, so that it may write into folders of tests.
     """
     port = free_port()
     shutil.copytree(PROJECT / "deploy" / "nginx", folder / "nginx")
@@ -63,6 +70,9 @@ def nginx(folder: Path, upstream: str, *, conf: str = "nginx.conf", resolver: st
         "listen 3000;": f"listen 127.0.0.1:{free_port()};",
         "resolver 127.0.0.11 ": f"resolver {resolver} ",
     }
+    if hosts:
+        changes["include common.conf;"] = "include common.conf;\n    include hosts.conf;"
+        changes |= {f"server 10.0.0.{number}:": f"server {host}:" for number, host in enumerate(hosts, 1)}
     replace_in(folder / "nginx", changes)
     command = ["nginx", "-g", "daemon off; user root;", "-c", str(folder / "nginx" / conf)]
     with running(command, folder / "nginx.log", port):

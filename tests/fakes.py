@@ -1,7 +1,8 @@
-"""Models with predictions that are easy to compute by hand, published like those of a training."""
+"""Models whose predictions are easy to compute by hand, published as by a training."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import warnings
@@ -11,7 +12,10 @@ import numpy as np
 import torch
 
 from modelstore import (
+    AbstainPolicy,
+    Background,
     ClassReport,
+    Conformal,
     Decision,
     Evaluation,
     GateReport,
@@ -24,6 +28,7 @@ from modelstore import (
     Signature,
 )
 from modelstore.dialect import USUAL
+from modelstore.onnx_file import OnnxFile
 
 _DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -51,6 +56,12 @@ def script(model: torch.nn.Module) -> bytes:
         warnings.filterwarnings("ignore", message=r".torch\.jit\.")
         torch.jit.save(torch.jit.script(model.eval()), buffer)
     return buffer.getvalue()
+
+
+@functools.cache
+def mean_script(classes: int, shift: float) -> bytes:
+    """Return the TorchScript bytes of a MeanModel."""
+    return script(MeanModel(classes, shift))
 
 
 def manifest_for(
@@ -115,15 +126,21 @@ def publish(
     permit: Permit | None = None,
     takes_missing: bool = True,
     decision: Decision | None = None,
+    background: Background | None = None,
+    onnx: bytes | None = None,
+    conformal: Conformal | None = None,
+    abstain: AbstainPolicy | None = None,
+    receipts: bool = False,
 ) -> int:
     """Publish a MeanModel and return its version."""
     model = MeanModel(len(classes), shift)
-    data = script(model)
+    data = mean_script(len(classes), shift)
     manifest = manifest_for(model, data, name=name, features=features, classes=classes, gate=gate, job=job)
-    manifest = manifest.model_copy(update={"decision": decision})
+    update = {"decision": decision, "background": background, "onnx": onnx and OnnxFile.of(onnx, 18)}
+    manifest = manifest.model_copy(update=update | {"conformal": conformal, "abstain": abstain, "receipts": receipts})
     if not takes_missing:
         manifest = manifest.model_copy(update={"format_version": 1})
-    version = repository.publish(manifest, data, permit=permit).version
+    version = repository.publish(manifest, data, permit=permit, onnx=onnx).version
     if activate:
         repository.activate(name, version)
     return version

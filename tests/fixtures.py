@@ -1,8 +1,12 @@
-"""The fixtures of all tests; a plugin apart from `conftest.py`, because they import the whole service."""
+"""The fixtures of all tests.
+
+A plugin apart from `conftest.py`, because they import the whole service.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,11 +30,16 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_log_of_the_service_stays() -> Iterator[None]:
-    """Restore the logging of this process after a test that calls the service's `main`."""
+def _nothing_of_the_service_stays() -> Iterator[None]:
+    """Restore logging and settings of this process after a test that calls the service's `main`.
+
+    It puts its settings into the environment for its workers.
+    """
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, names = list(root.handlers), root.level, set(os.environ)
     yield
+    for name in [name for name in os.environ if name.startswith("TABSERVE_") and name not in names]:
+        del os.environ[name]
     root.setLevel(level)
     for handler in [handler for handler in root.handlers if isinstance(handler, BackgroundHandler)]:
         if handler not in handlers:

@@ -1,4 +1,4 @@
-"""A name server for tests: answers every question for an IPv4 address with the addresses that it holds now."""
+"""A name server for tests: answers every question with the addresses that it holds now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A private PostgreSQL cluster for tests: made in a temporary folder, run by a user who is not root, and removed."""
+"""A private PostgreSQL cluster for tests, in a temporary folder, removed afterwards.
+
+It runs as a user who is not root.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 # no durability, but the server's real rules for transactions and locks
-QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=200")
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
 
 def available() -> bool:
@@ -24,8 +27,11 @@ def available() -> bool:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[str]:
-    """Run a cluster on a socket in its folder; yields the URL of its database."""
+def cluster(address: str = "", subnet: str = "") -> Iterator[str]:
+    """Run a cluster on a socket in its folder; yields the URL of its database.
+
+    With an address, hosts of `subnet` reach it there, by the URL that is yielded then.
+    """
     with tempfile.TemporaryDirectory(prefix="tabserve-pg-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         data = folder / "data"
@@ -45,13 +51,17 @@ def cluster() -> Iterator[str]:
             "--no-sync",
             folder=folder,
         )
-        settings = [f"-c{setting}" for setting in (*QUICK, f"unix_socket_directories={folder}")]
+        places = (f"unix_socket_directories={folder}", f"listen_addresses={address}")
+        settings = [f"-c{setting}" for setting in (*QUICK, *places)]
+        if address:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host jobs tabserve {subnet} trust\n")
         log = str(folder / "log")
         start = ("pg_ctl", "start", "--wait", "--pgdata", str(data), "--log", log, "--options", " ".join(settings))
         _run(*start, folder=folder)
         try:
             _run("createdb", "--host", name, "--username", "tabserve", "jobs", folder=folder)
-            yield f"postgresql+psycopg://tabserve:secret@/jobs?host={name}"
+            yield f"postgresql+psycopg://tabserve:secret@{address}/jobs{'' if address else f'?host={name}'}"
         finally:
             _run("pg_ctl", "stop", "--wait", "--mode", "immediate", "--pgdata", str(data), folder=folder)
             shutil.rmtree(data, ignore_errors=True)
@@ -72,6 +82,6 @@ def _run(program: str, *arguments: str, folder: Path) -> None:
     # the server keeps what it inherits open: a pipe would never end
     done = subprocess.run(  # type: ignore[call-overload]
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
-        timeout=60, check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, **identity,
+        timeout=300, check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, **identity,
     )  # fmt: skip
     assert done.returncode == 0, f"{program} ended with {done.returncode}"

@@ -1,4 +1,4 @@
-"""What tests measured of the promises in docs/operations.md: kept, printed, written as JSON and into that page.
+"""Figures that tests measured of the promises: kept, printed, and written into the docs.
 
 `python -m tests.promises MEASURED.json` fills the table's last column from a file that `--measured-file` wrote; without
 a file it writes into docs/promises.md which tests measure which promise. Nothing here knows what is measured: a promise
@@ -8,6 +8,7 @@ is an id of the fault list (F-13, S-08, D-11), a figure is a text. With several 
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import os
 import re
@@ -29,6 +30,7 @@ PROOFS = PROJECT / "docs" / "promises.md"
 ID = re.compile(r"[A-Z]-\d\d")
 IDS = rf"{ID.pattern}(?:, {ID.pattern})*"
 ROW = re.compile(rf"^\| (?P<promise>[^|]+) \| (?P<ids>{IDS}) \| (?P<figure>[^|]*) \|$", re.MULTILINE)
+ID_HEAD = "| promise | test |\n|---|---|\n"
 ID_ROW = re.compile(rf"^\| {ID.pattern} \|.*\n", re.MULTILINE)
 MACHINE = re.compile(r"^Measured on .*$", re.MULTILINE)
 
@@ -91,6 +93,12 @@ def write(file: Path, texts: Texts) -> None:
     file.write_text(json.dumps(before, indent=1, sort_keys=True) + "\n")
 
 
+@functools.cache
+def parse(file: Path) -> ast.Module:
+    """Return what a file of tests consists of."""
+    return ast.parse(file.read_text())
+
+
 def measured_by(node: ast.AST) -> Iterator[str]:
     """Yield the ids that a test, or a file of tests, measures."""
     for call in ast.walk(node):
@@ -101,7 +109,7 @@ def measured_by(node: ast.AST) -> Iterator[str]:
 
 def find_tests(file: Path) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     """Return the tests of a file, as `path::name`."""
-    functions = [n for n in ast.parse(file.read_text()).body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [n for n in parse(file).body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     path = file.relative_to(PROJECT)
     return {f"{path}::{function.name}": function for function in functions if function.name.startswith("test_")}
 
@@ -110,7 +118,7 @@ def proofs() -> str:
     """Return the rows of docs/promises.md for the promises that have an id."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in sorted((PROJECT / "tests").rglob("test_*.py")):
-        for name, function in find_tests(file).items():
+        for name, function in find_tests(file).items() if "measured(" in file.read_text() else ():
             for promise in sorted(set(measured_by(function))):
                 found[promise].append(f"`{name}`")
     return "".join(f"| {promise} | {', '.join(tests)} |\n" for promise, tests in sorted(found.items()))
@@ -133,7 +141,7 @@ def machine(now: datetime, environment: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__" and len(sys.argv) == 1:
-    PROOFS.write_text(ID_ROW.sub("", PROOFS.read_text()) + proofs())
+    PROOFS.write_text(ID_ROW.sub("", PROOFS.read_text()).replace(ID_HEAD, ID_HEAD + proofs(), 1))
 elif __name__ == "__main__":
     measured: Texts = json.loads(Path(sys.argv[1]).read_text())
     PAGE.write_text(fill(PAGE.read_text(), measured, machine(datetime.now(UTC), os.environ)))

@@ -1,4 +1,4 @@
-"""The real tables in ../shared/tables, their targets, and the way of each to an answer; none is in the repository."""
+"""The real tables in ../shared/tables, which are not in the repository, and their targets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any
 
 import httpx
 
-from tests.app.waiting import until
+from tests.trainings import trained
 
-DEADLINE_S = 600.0
-FINAL = {"succeeded", "failed", "cancelled", "interrupted"}
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "tables"
 
 TARGETS = {
@@ -45,7 +43,7 @@ TARGETS = {
 """Target of each file; columns of files without a header are called c1, c2 and so on."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "sms_spam.csv": {"types": {"text": "categorical"}},  # its only other column is free text
+    "sms_spam.csv": {"types": {"text": "categorical"}}  # its only other column is free text
 }
 
 
@@ -85,20 +83,11 @@ def walk(client: httpx.Client, file: str, **overrides: object) -> Walk:
     """
     name = file.partition(".")[0].replace("_", "-").lower()
     began = time.monotonic()
-    put = client.put(f"/datasets/{name}", content=(FOLDER / file).read_bytes(), timeout=120)
+    put = client.put(f"/datasets/{name}", content=(FOLDER / file).read_bytes(), timeout=300)
     assert put.status_code in (200, 201), f"{file}: PUT {put.status_code} {put.text[:600]}"
     wanted = {"model": name, "dataset": name, "target": TARGETS[file], "seed": 1, "activate": "always"}
     if overrides:
         wanted["overrides"] = overrides
-    job = client.post("/train", json={**wanted, **OPTIONS.get(file, {})}, headers={"prefer": "wait=60"}, timeout=120)
-    assert job.status_code in (200, 202), f"{file}: POST /train {job.status_code} {job.text[:600]}"
-    shown = job.json()
-    if shown["status"] not in FINAL:
-        shown = until(lambda: _ended(client, shown["id"]), f"{file} is trained", DEADLINE_S)
+    shown = trained(client, wanted | OPTIONS.get(file, {}))
     assert shown["status"] == "succeeded", f"{file}: {shown.get('reason')}: {shown.get('detail')}"
     return Walk(put.json(), shown, time.monotonic() - began)
-
-
-def _ended(client: httpx.Client, job: str) -> dict[str, Any] | None:
-    shown: dict[str, Any] = client.get(f"/train/{job}").json()
-    return shown if shown["status"] in FINAL else None

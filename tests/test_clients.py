@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 import yaml
+from playwright.sync_api import BrowserContext
 from tritonclient.utils import InferenceServerException
 
 from app.inference.codecs.oip import OUTPUTS
@@ -23,15 +25,24 @@ from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.oip import NUMPY
 from tests.app.tables import rows
+from tests.console.conftest import browser, context
 from tests.fakes import publish
-from tests.processes import PROJECT, service
+from tests.processes import PROJECT, free_port, service
 
 pytestmark = pytest.mark.slow
+
+__all__ = ["browser", "context"]  # fixtures
 
 FEATURES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 CLASSES = ("setosa", "versicolor", "virginica")
 PAGE = (PROJECT / "docs" / "clients.md").read_text()
+GRPC_PORT = free_port()
 KSERVE = "kserve==0.21.0"
+KSERVE_FILES: list[Any] = [
+    yaml.safe_load((PROJECT / "deploy" / "kubernetes" / "kserve" / f"{name}.yaml").read_text())
+    for name in ("serving-runtime", "inference-service")
+]
+(CONTAINER,) = KSERVE_FILES[0]["spec"]["containers"]
 
 
 def blocks(language: str) -> list[str]:
@@ -45,7 +56,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     repository = ModelRepository(folder / "models")
     publish(repository, "iris", features=FEATURES, classes=CLASSES)
     publish(repository, "iris", features=FEATURES, classes=CLASSES, shift=0.5, activate=False)
-    with service(folder) as (client, _):
+    with service(folder, "--grpc-port", str(GRPC_PORT)) as (client, _):
         yield client
 
 
@@ -206,7 +217,7 @@ def kserve_python() -> Path:
     folder = PROJECT / ".venv" / KSERVE.replace("==", "-")
     python, installed = folder / "bin" / "python", folder / "installed"
     if not installed.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=120)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=300)
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", KSERVE]
         made = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
         if made.returncode:
@@ -260,7 +271,7 @@ def test_kserve_block_of_the_page_runs(live: httpx.Client, kserve_python: Path) 
 
 
 def run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -272,37 +283,65 @@ def test_curl_block_of_the_page_runs(live: httpx.Client, number: int) -> None:
     assert "iris" in printed
 
 
-PYTHON_BLOCKS = {next(word for word in ("httpx", "tritonclient", "kserve") if word in b): b for b in blocks("python")}
+PYTHON_BLOCKS = {
+    next(word for word in ("tabserve.Client", "httpx", "tritonclient.grpc", "tritonclient", "kserve") if word in b): b
+    for b in blocks("python")
+}
 
 
-@pytest.mark.parametrize("name", ["httpx", "tritonclient"])
+@pytest.mark.parametrize("name", ["tabserve.Client", "httpx", "tritonclient", "tritonclient.grpc"])
 def test_python_block_of_the_page_runs(live: httpx.Client, name: str) -> None:
-    printed = run([sys.executable, "-W", "error", "-c", PYTHON_BLOCKS[name].replace("localhost:8000", address(live))])
+    block = PYTHON_BLOCKS[name].replace("localhost:8000", address(live)).replace(":8001", f":{GRPC_PORT}")
+    printed = run([sys.executable, "-W", "error", "-c", block])
 
     assert "virginica" in printed
 
 
-def test_kserve_predictor_of_the_page_starts_the_service_as_it_should(live: httpx.Client) -> None:
-    (manifest,) = map(yaml.safe_load, blocks("yaml"))
-    (container,) = manifest["spec"]["predictor"]["containers"]
-    environment = {each["name"]: each["value"] for each in container["env"]}
+def test_javascript_block_of_the_page_runs_in_a_browser(live: httpx.Client, context: BrowserContext) -> None:
+    (block,) = blocks("js")
+    page = context.new_page()
+    printed: list[str] = []
+    page.on("console", lambda message: printed.append(message.text))
+    page.goto(str(live.base_url))
+
+    page.evaluate(f"async () => {{ {block.replace('localhost:8000', address(live))} }}")
+
+    assert [line.split()[0] for line in printed] == ["virginica", "virginica"]
+
+
+def test_excel_block_of_the_page_sends_and_reads_what_the_service_takes_and_gives(live: httpx.Client) -> None:
+    """Take the steps of the block in Python: Excel's own language runs nowhere else."""
+    (block,) = blocks("powerquery")
+    ((url, name, value),) = re.findall(r'Web\.Contents\("([^"]+)", \[Headers = \[#"([^"]+)" = "([^"]+)"\]', block)
+    (field,) = re.findall(r"Json\.FromValue\(\[(\w+) = rows\]\)", block)
+    (table,) = re.findall(r"Table\.FromRecords\(Json\.Document\(answer\)\[(\w+)\]\)", block)
+    ((nested, same),) = re.findall(r'ExpandRecordColumn\(predictions, "(\w+)", .*\{0\}\[(\w+)\]', block)
+    rows = [dict(zip(FEATURES, values, strict=True)) for values in ([5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3])]
+
+    answer = live.post(httpx.URL(url).path, headers={name: value}, content=json.dumps({field: rows}))
+
+    records = answer.raise_for_status().json()[table]
+    assert nested == same
+    wide = [{key: cell for key, cell in record.items() if key != nested} | record[nested] for record in records]
+    assert [list(record) for record in wide] == [["label", "probability", *CLASSES]] * 2, "one set of columns"
+    assert {type(cell) for record in wide for cell in record.values()} == {str, float}
+
+
+def test_kserve_runtime_starts_the_service_as_it_should(live: httpx.Client) -> None:
+    environment = {each["name"]: each["value"] for each in CONTAINER["env"]}
 
     settings = Settings(
-        _cli_parse_args=container["args"], **{k.removeprefix("TABSERVE_").lower(): v for k, v in environment.items()}
+        _cli_parse_args=CONTAINER["args"], **{k.removeprefix("TABSERVE_").lower(): v for k, v in environment.items()}
     )
 
-    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert str(settings.models_dir) in mounts
-    assert settings.port == container["ports"][0]["containerPort"]
-    assert {f"TABSERVE_{name.upper()}" for name in Settings.model_fields} >= environment.keys()
+    assert str(settings.models_dir) == "/mnt/models", "where KServe mounts what storageUri names"
+    assert settings.port == CONTAINER["ports"][0]["containerPort"]
     for probe in ("readinessProbe", "livenessProbe"):
-        assert live.get(container[probe]["httpGet"]["path"]).status_code == 200
+        assert live.get(CONTAINER[probe]["httpGet"]["path"]).status_code == 200
 
 
-def test_f14_probes_of_the_page_leave_the_other_models_serving_when_one_cannot(tmp_path: Path) -> None:
+def test_f14_probes_of_the_kserve_runtime_leave_the_other_models_serving_when_one_cannot(tmp_path: Path) -> None:
     """F14: a readiness probe of `/v2/health/ready` takes the whole pod out."""
-    (manifest,) = map(yaml.safe_load, blocks("yaml"))
-    (container,) = manifest["spec"]["predictor"]["containers"]
     repository = ModelRepository(tmp_path / "models")
     publish(repository)
     publish(repository, "broken")
@@ -310,7 +349,45 @@ def test_f14_probes_of_the_page_leave_the_other_models_serving_when_one_cannot(t
     with service(tmp_path) as (client, _):
         assert client.get("/v2/health/ready").status_code == 503
         for probe in ("readinessProbe", "livenessProbe"):
-            assert client.get(container[probe]["httpGet"]["path"]).status_code == 200
+            assert client.get(CONTAINER[probe]["httpGet"]["path"]).status_code == 200
+
+
+# What KServe's own package knows of its resources: every field of ours, and its type.
+KSERVE_MODELS_SCRIPT = """
+import json, sys
+import kserve
+
+def check(value, kind, place):
+    if kind.startswith("list["):
+        for number, item in enumerate(value):
+            check(item, kind[5:-1], f"{place}[{number}]")
+    elif hasattr(kserve, kind) or hasattr(kserve.models, kind):
+        model = getattr(kserve, kind, None) or getattr(kserve.models, kind)
+        known = {name: model.openapi_types[own] for own, name in model.attribute_map.items()}
+        assert value.keys() <= known.keys(), f"{place}: {sorted(value.keys() - known.keys())}"
+        for name, item in value.items():
+            check(item, known[name], f"{place}.{name}")
+        checked.append(kind)
+    elif kind in ("str", "bool", "int"):
+        assert type(value).__name__ == kind, f"{place}: {value!r} is no {kind}"
+
+checked = []
+for resource in json.load(sys.stdin):
+    version = resource["apiVersion"].rpartition("/")[2].capitalize()
+    check(resource, version + resource["kind"], resource["kind"])
+print(*checked)
+"""
+
+
+@pytest.mark.timeout(700)
+def test_kserve_files_have_fields_that_kserve_knows(kserve_python: Path) -> None:
+    command = [str(kserve_python), "-c", KSERVE_MODELS_SCRIPT]
+    done = subprocess.run(command, input=json.dumps(KSERVE_FILES), capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert {"V1alpha1ServingRuntimeSpec", "V1alpha1SupportedModelFormat", "V1beta1ModelSpec"} <= set(
+        done.stdout.split()
+    )
 
 
 def test_every_extension_is_described(live: httpx.Client) -> None:
@@ -328,6 +405,6 @@ def test_every_extension_is_described(live: httpx.Client) -> None:
 
 
 def test_every_block_of_the_page_is_tested() -> None:
-    assert len(re.findall(r"^```\w+$", PAGE, re.MULTILINE)) == len(blocks("sh")) + len(PYTHON_BLOCKS) + len(
-        blocks("yaml")
-    )
+    tested = [blocks(language) for language in ("sh", "js", "powerquery")]
+
+    assert len(re.findall(r"^```\w+$", PAGE, re.MULTILINE)) == len(PYTHON_BLOCKS) + sum(map(len, tested))

@@ -1,4 +1,4 @@
-"""From a user's CSV to an endpoint over a real socket: upload, train, follow, predict, and hostile input."""
+"""From a CSV to an endpoint over a socket: upload, train, follow, predict, hostile input."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.app.sockets import Connection, connected
 from tests.app.waiting import until
 from tests.processes import service
 from tests.promises import allowed
+from tests.trainings import trained
 
 pytestmark = pytest.mark.slow  # the default suite has the README's lines, and tests/app/api/routes/test_datasets.py
 
@@ -52,7 +53,6 @@ def left_over(folder: Path) -> list[str]:
     return [path.name for path in (folder / "datasets").iterdir() if path.name.startswith((".incoming", ".removed"))]
 
 
-@pytest.mark.timeout(180)
 def test_own_csv_becomes_a_model_that_no_file_of_the_project_knows(client: httpx.Client) -> None:
     put = client.put("/datasets/churn", content=churn(), headers=CSV)
     assert (put.status_code, put.headers["location"], put.json()["rows"]) == (201, "/datasets/churn", 400)
@@ -63,13 +63,13 @@ def test_own_csv_becomes_a_model_that_no_file_of_the_project_knows(client: httpx
     assert [found["name"] for found in client.get("/datasets").json()["datasets"]] == ["churn"]
 
     wanted = {"model": "leavers", "dataset": "churn", "target": "churned", "overrides": {"epochs": 60}, "seed": 1}
-    started = client.post("/train", json=wanted, headers={"prefer": "wait=60"})
 
-    job = started.json()
-    assert (started.status_code, job["status"], job["version"], job["activated"]) == (200, "succeeded", 1, True), job
+    job = trained(client, wanted | {"receipts": True})
+
+    assert (job["status"], job["version"], job["activated"]) == ("succeeded", 1, True), job
     assert job["data_sha256"] == put.json()["sha256"]
     answer = client.post("/predict/leavers", json={"instances": [[1, 9], {"calls": 1, "years": 9}]}).json()
-    assert [found["label"] for found in answer["predictions"]] == ["yes", "no"]
+    assert [(found["label"], "receipt" in found) for found in answer["predictions"]] == [("yes", True), ("no", True)]
     assert [model["name"] for model in client.get("/models").json()["models"]] == ["leavers"]
     described = client.get("/openapi.json").json()["paths"]["/predict/leavers"]["post"]
     example = described["requestBody"]["content"]["application/json"]["examples"]["a row by feature name"]["value"]
@@ -88,7 +88,6 @@ def test_own_csv_becomes_a_model_that_no_file_of_the_project_knows(client: httpx
     assert events.rstrip("\n").rpartition("event: ")[2].startswith("result")
 
 
-@pytest.mark.timeout(300)
 def test_f7_names_may_hold_anything_from_the_upload_to_the_prediction(client: httpx.Client) -> None:
     names = [
         "a,b",
@@ -114,7 +113,7 @@ def test_f7_names_may_hold_anything_from_the_upload_to_the_prediction(client: ht
     assert (put.status_code, [column["name"] for column in put.json()["columns"]][:-2]) == (201, names), put.text
 
     wanted = {"model": "names", "dataset": "names", "target": "-the=target", "overrides": {"epochs": 40}, "seed": 1}
-    job = client.post("/train", json={**wanted, "activate": "always"}, headers={"prefer": "wait=60"}).json()
+    job = trained(client, {**wanted, "activate": "always"})
 
     assert job["status"] == "succeeded", job
     rows = [{name: 1.5 * row + column for column, name in enumerate(names)} for row in (0, 59)]
@@ -266,7 +265,6 @@ def test_of_several_at_once_one_is_kept_whole(client: httpx.Client, folder: Path
     assert client.delete("/datasets/twin").status_code == 204
 
 
-@pytest.mark.timeout(400)
 def test_ten_thousand_columns_are_described_and_others_served_meanwhile(client: httpx.Client) -> None:
     names = [f"f{number}" for number in range(9_999)]
     row = ",".join(str(number % 7) for number in range(9_999))
@@ -312,14 +310,13 @@ def test_what_the_data_set_cannot_give_is_refused_at_once(
         assert answer.json()["errors"][0]["feature"] == place
 
 
-@pytest.mark.timeout(180)
 def test_data_set_in_use_is_not_deleted_and_its_training_ends_on_what_it_began_with(
     client: httpx.Client, folder: Path
 ) -> None:
     first = client.put("/datasets/used", content=churn(3000), headers=CSV).json()["sha256"]
     wanted = {"model": "user", "dataset": "used", "target": "churned", "overrides": {"epochs": 100_000, "patience": 0}}
     location = client.post("/train", json=wanted).headers["location"]
-    until(lambda: client.get(location).json()["progress"], "it trains", 60)
+    until(lambda: client.get(location).json()["progress"], "it trains")
 
     refused = client.delete("/datasets/used")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:tabserve:problem:dataset-in-use")
@@ -328,7 +325,7 @@ def test_data_set_in_use_is_not_deleted_and_its_training_ends_on_what_it_began_w
     assert client.get(location).json()["data_sha256"] == first
 
     assert client.delete(location).status_code == 202
-    assert until(lambda: client.get(location).json()["reason"], "it is cancelled", 5) == "cancelled"
+    assert until(lambda: client.get(location).json()["reason"], "it is cancelled") == "cancelled"
     assert client.delete("/datasets/used").status_code == 204
     assert not (folder / "datasets" / "used").exists()
     assert client.get("/models/user").status_code == 404
@@ -342,7 +339,6 @@ def test_huge_headers_are_refused_or_passed_over(client: httpx.Client, header: s
     assert client.get("/livez").status_code == 200
 
 
-@pytest.mark.timeout(120)
 def test_service_stops_soon_although_clients_follow_and_wait(tmp_path: Path) -> None:
     environment = {"TABSERVE_TRAIN_CONCURRENCY": "0"}
     with service(tmp_path, environment=environment, ready=False) as (client, process):

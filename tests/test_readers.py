@@ -23,18 +23,22 @@ from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.oip import read_request
 from app.inference.codecs.oip_tensors import read_rows
 from app.main import create_app
-from app.schema import Float32
+from app.schema import Float32, ModelSchema
 from app.settings import Settings
-from modelstore import JobResult, ModelRepository
+from modelstore import CategoricalFeature, JobResult, ModelRepository
 from tests.app.oip import body_of, tensor, whole
 from tests.app.problems import assert_problem
-from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, outcome, schema_of
+from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, outcome, read, schema_of
 from tests.fakes import publish
 from tests.properties import examples
+from tests.training.data.troubles import DIALECTS, HEADERS, Trouble
 from tests.training.samples import ignore
+from training.artifact.features import describe_features
 from training.config.default_recipe import recipe_for_data
 from training.config.run import TrainingRun
 from training.data.csv_blocks import CsvFile
+from training.data.splits import load_splits
+from training.data.table import read_table
 from training.pipeline import train
 
 NAMES = ("âge", "visits", "größe in cm")
@@ -99,6 +103,40 @@ def test_f5_f10_a_table_is_the_same_rows_in_every_reader(
     assert kept.read_header() == tuple(NAMES[at] for at in order)
     found = [row for block in kept.blocks(()) for row in block.cells.to_numpy(dtype=np.float32).tolist()]
     assert (found, bool(kept.faults), kept.blank_lines) == (np.array(listed, np.float32).tolist(), False, blank)
+
+
+RAW = {
+    **{name: trouble for name, trouble in DIALECTS.items() if name != "gzip"},
+    **{name: HEADERS[name] for name in ("no names", "a comma too many in each line", "quotes behind backslashes")},
+    **{name: HEADERS[name] for name in ("an index without a name", "data without a name")},
+}
+
+
+@pytest.mark.parametrize("trouble", RAW.values(), ids=RAW.keys())
+def test_lines_of_a_training_file_are_a_request_as_they_lie_on_the_disk(tmp_path: Path, trouble: Trouble) -> None:
+    (tmp_path / "mine.csv").write_bytes(trouble.content)
+    table = read_table(tmp_path, "mine.csv", trouble.target)
+    recipe = recipe_for_data(tmp_path / "mine.csv", trouble.target)
+    splits = load_splits(recipe.data, tmp_path, recipe.training)
+    features = describe_features(splits.train, {})
+    ignored = [*(column.name for column in splits.left_out), trouble.target]
+    schema = ModelSchema.of_features("m", 1, features, ("a", "b"), ignored=ignored, dialect=table.dialect)
+
+    x, wrong = tables_of(schema, trouble.content)
+
+    assert wrong == {}
+    assert len(x) == len(table.x)
+    for at, (column, feature) in enumerate(zip(table.columns, features, strict=True)):
+        if isinstance(feature, CategoricalFeature):
+            texts, known = np.array(column.texts), np.array(list(feature.categories))
+            assert known[x[:, at].astype(int)].tolist() == texts[table.x[:, at].astype(int)].tolist()
+        else:
+            assert x[:, at].tobytes() == np.ascontiguousarray(table.x[:, at]).tobytes()
+
+
+def tables_of(schema: ModelSchema, body: bytes) -> tuple[Float32, dict[int, str]]:
+    rows, wrong = read(formats.readers()[CSV](schema, BulkOptions()), body, 1000)
+    return np.array(rows, dtype=np.float32), wrong
 
 
 TWICE = ("âge", "visits", unicodedata.normalize("NFD", " âge"), "größe in cm")
@@ -170,7 +208,6 @@ def test_f5_versions_of_old_keep_their_names_and_take_them_as_they_would_be_now(
             assert answer.json()["predictions"] == expected
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.slow
 def test_f5_what_trains_is_answered_and_what_collides_is_refused_at_the_upload(tmp_path: Path) -> None:
     header = unicodedata.normalize("NFD", "âge, visits ,größe,churned ")

@@ -1,4 +1,4 @@
-"""Rows of typed columns: the same bits in every format, alone and in any batch; hostile cells are refused."""
+"""Rows of typed columns: the same bits in every format and batch; hostile cells refused."""
 
 from __future__ import annotations
 
@@ -72,10 +72,7 @@ def predict(client: TestClient, name: str, form: str, rows: list[Row]) -> bytes:
 def infer(client: TestClient, name: str, asked: Infer) -> bytes:
     headers = {"content-type": "application/json"}
     if asked.json_bytes is not None:
-        headers = {
-            "content-type": "application/octet-stream",
-            "inference-header-content-length": str(asked.json_bytes),
-        }
+        headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(asked.json_bytes)}
     answer = client.post(f"/v2/models/{name}/infer", content=asked.body, headers=headers)
     assert answer.status_code == 200, answer.text[:500]
     (found,) = (each for each in answer.json()["outputs"] if each["name"] == "probabilities")

@@ -1,4 +1,4 @@
-"""Models over typed columns whose answers follow from the cells, and rows of them in every format."""
+"""Models over typed columns whose answers follow from the cells, and rows in all formats."""
 
 from __future__ import annotations
 
@@ -106,13 +106,7 @@ def _typed(usual: Manifest, features: tuple[Feature, ...], golden: GoldenRows, w
     signature = Signature.for_output("probabilities", 2, cells=width)
     fields = {name: getattr(usual, name) for name in Manifest.model_fields}
     return Manifest(
-        **{
-            **fields,
-            "features": features,
-            "golden": golden,
-            "signature": signature,
-            "target": Target(name="level"),
-        }
+        **{**fields, "features": features, "golden": golden, "signature": signature, "target": Target(name="level")}
     )
 
 

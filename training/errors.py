@@ -45,8 +45,6 @@ class UnknownRecipe(TrainingError):
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         super().__init__(f"no recipe {name!r}; known recipes: {', '.join(known) or 'none'}")
-        self.name = name
-        self.known = known
 
 
 class WrongModel(TrainingError):
@@ -56,9 +54,6 @@ class WrongModel(TrainingError):
         super().__init__(
             f"recipe {recipe!r} trains the model {trains!r}, not {asked!r}; say: fit {trains} --recipe {recipe}"
         )
-        self.recipe = recipe
-        self.trains = trains
-        self.asked = asked
 
 
 class MissingExtra(TrainingError):
@@ -66,15 +61,19 @@ class MissingExtra(TrainingError):
 
     def __init__(self, option: str, extra: str) -> None:
         super().__init__(f"{option} needs an optional library; install it with: pip install 'tabserve[{extra}]'")
-        self.option = option
-        self.extra = extra
+
+
+class StudyUnavailable(TrainingError):
+    """The database of a search cannot be used."""
+
+    def __init__(self) -> None:
+        super().__init__("the database of tried settings cannot be used; can this process write there?")
 
 
 class DatasetError(TrainingError):
     """The data cannot be trained on.
 
     Attributes:
-        file: bare name of the data file.
         line: line of the first fault, counted as in an editor (the file's first line is 1), if it is in one row.
         column: name of the column of the first fault, if it is in one column.
         faults: all faults found, at most ten.
@@ -91,7 +90,6 @@ class DatasetError(TrainingError):
         column: str | None = None,
         others: Sequence[DatasetFault] = (),
     ) -> None:
-        self.file = file
         self.line = line
         self.column = column
         self.faults = (DatasetFault(line=line, column=column, problem=problem), *others)
@@ -119,7 +117,6 @@ class Diverged(TrainingError):
     def __init__(self, problem: str, learning_rate: float | None) -> None:
         smaller = f"a learning rate ten times smaller than {learning_rate:g}"
         super().__init__(f"{problem}; try {'another learner' if learning_rate is None else smaller}")
-        self.learning_rate = learning_rate
 
 
 class ExportError(TrainingError):
@@ -130,5 +127,3 @@ class ExportError(TrainingError):
             f"scripted and eager answers differ by {difference:.2g}, at most {tolerance:.2g} was expected; "
             "nothing was published, please report this"
         )
-        self.difference = difference
-        self.tolerance = tolerance

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from modelstore import GateReport, JobResult, ModelRepository, ModelVersion, Notice, StoreError, limit_warnings
-from training.artifact import seen_rows, torchscript
+from modelstore import GateReport, JobResult, ModelVersion, Notice, StoreError, limit_warnings
+from modelstore.search import Search
+from training.artifact import torchscript
 from training.artifact.attachments import make_attachments
-from training.artifact.features import columns_of, translate
 from training.artifact.manifest import build_manifest, golden_rows
+from training.artifact.onnx.make import make_onnx
+from training.champion import measure_champion
 from training.config.recipe import Recipe
 from training.config.run import TrainingRun
 from training.data.dataset import Dataset
@@ -23,10 +25,12 @@ from training.evaluation import gate
 from training.evaluation.candidate import MANY_ROWS, Candidate, make_probe, measure_candidate
 from training.evaluation.decisions import choose_decision, require_fitting
 from training.evaluation.metrics import Split
-from training.evaluation.task import mean_gain, measure
+from training.evaluation.sets import make_conformal
+from training.lazy import load_module
+from training.learners.budget import ShouldEnd, never
 from training.learners.calibrated import fit_calibrated
 from training.learners.mlp.network import logits_of
-from training.learners.protocol import Event, Predict, Report
+from training.learners.protocol import Event, Report
 from training.outcome import is_expected, reason_for, sentence
 
 NONE_ACTIVE = (
@@ -58,7 +62,7 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:
-        """Report an event; keep warnings for the result."""
+        """Report an event; warnings are kept for the result."""
         if isinstance(event, Notice) and event.level == "warning":
             warnings.append(event.message)
         try:
@@ -77,7 +81,7 @@ def train(run: TrainingRun, report: Report) -> JobResult:
         return JobResult(reason=reason_for(error), detail=sentence(error), model=name, warnings=known)
 
 
-def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate:
+def train_candidate(recipe: Recipe, splits: Splits, report: Report, should_end: ShouldEnd = never) -> Candidate:
     """Train on the training split and return the measured candidate.
 
     Raises:
@@ -88,58 +92,25 @@ def train_candidate(recipe: Recipe, splits: Splits, report: Report) -> Candidate
     train, validation = splits.hold_out(settings.validation_fraction, settings.seed)
     started_s = time.monotonic()
     probe = make_probe(recipe, splits.test)
-    fitted = fit_calibrated(settings, train, validation, report, probe, way=splits.way)
+    fitted = fit_calibrated(settings, train, validation, report, probe, way=splits.way, should_end=should_end)
     train_s = time.monotonic() - started_s
     decision = choose_decision(recipe, fitted, report)
     held_out: dict[Split, Dataset] = {"validation": validation} if validation else {}
     rows: dict[Split, Dataset] = {"train": train, **held_out, "test": splits.test}
-    return measure_candidate(fitted, recipe, splits, rows, report, train_s=train_s, decision=decision)
-
-
-def measure_champion(
-    repository: ModelRepository, name: str, splits: Splits, candidate: Predict
-) -> gate.Champion | None:
-    """Measure the active version beside a candidate on the test rows that it has not seen; None if none is active."""
-    version, test = repository.active(name), splits.test
-    if version is None:
-        return None
-    try:
-        found = repository.find(name, version)
-        manifest = found.manifest()
-        columns = columns_of(manifest.features)
-        kinds = [[(column.name, column.type) for column in side] for side in (columns, test.columns)]
-        other_target = manifest.target is not None and manifest.target.name != splits.target.name
-        if other_target or kinds[0] != kinds[1] or manifest.classes != test.classes:
-            problem = "has other features or classes, or another target; activate by hand if you mean it"
-            return gate.Champion(version, problem=problem)
-        if not manifest.takes_missing and np.isnan(test.x).any():
-            return gate.Champion(version, problem="cannot answer rows with missing values")
-        predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns)
-        unseen = seen_rows.find_unseen(found, test)
-        judged = test if unseen is None or len(unseen) == len(test) else test.rows(unseen)
-        if not len(judged):
-            return gate.Champion(version, problem="was trained on every test row of this table; add rows to it")
-        seen = None if unseen is None else len(test) - len(judged)
-        return gate.Champion(version, _contest(candidate, predict, judged, seen))
-    except (StoreError, RuntimeError) as error:
-        return gate.Champion(version, problem=f"is broken: {sentence(error)}", broken=True)
-
-
-def _contest(candidate: Predict, active: Predict, rows: Dataset, seen: int | None) -> gate.Contest:
-    """Measure both models on the same rows."""
-    ours, theirs = (measure(predict, rows, "test") for predict in (candidate, active))
-    return gate.Contest(ours, theirs, *mean_gain(candidate, active, rows), seen)
+    candidate = measure_candidate(fitted, recipe, splits, rows, report, train_s=train_s, decision=decision)
+    return replace(candidate, conformal=make_conformal(fitted, recipe, splits, report, should_end))
 
 
 def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResult:
     """Train and publish; `warnings` are those reported so far."""
     recipe = run.recipe
-    splits = load_splits(recipe.data, run.data_dir, recipe.training)
-    gate.require_metric(recipe.gate, splits.train.task, recipe.model)
-    require_fitting(recipe.decision, splits.train.classes, recipe.model)
+    splits = load_splits(recipe.data, run.data_dir, recipe.training, calibrate=True, feedback=run.feedback)
+    require_fitting(recipe, splits.train.classes)
     for file, dialect in splits.dialects.items():
         if written := dialect.describe():
             report(Notice(message=f"{file}: read with {written}"))
+    if splits.feedback:
+        report(Notice(message=f"{recipe.data.file}: and feedback, {splits.feedback.describe()}"))
     report(Notice(message=_introduce(recipe, splits)))
     left_out = [
         f"{recipe.data.file}, column {column.name!r}: left out ({column.reason}), {column.detail}"
@@ -148,12 +119,19 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
     ]
     for warning in (*left_out, *splits.warnings):
         report(Notice(level="warning", message=warning))
-    candidate = train_candidate(recipe, splits, report)
+    search = None
+    if recipe.training.search:
+        find = load_module("search.find")
+        recipe, search = find.find_settings(recipe, splits, run.studies, report, run.should_end)
+        if run.only_search:
+            return JobResult(reason="succeeded", detail="settings were tried; nothing is published", model=recipe.model)
+        run = replace(run, recipe=recipe)
+    candidate = train_candidate(recipe, splits, report, run.should_end)
     champion = measure_champion(run.repository, recipe.model, splits, candidate.predict)
     verdict = gate.decide(run.policy, recipe.gate, candidate.metrics["test"], candidate.skill, champion)
     if len(splits.train) > MANY_ROWS:
         report(Notice(message=f"describing {len(splits.train):,} rows for the manifest"))
-    published = _publish(run, splits, candidate, verdict=verdict, report=report, warnings=warnings)
+    published = _publish(run, splits, candidate, verdict=verdict, search=search, report=report, warnings=warnings)
     result = _conclude(run, candidate, verdict, published)
     for warning in result.warnings:
         report(Notice(level="warning", message=warning))
@@ -167,31 +145,32 @@ def _publish(
     candidate: Candidate,
     *,
     verdict: GateReport,
+    search: Search | None,
     report: Report,
     warnings: Sequence[str],
 ) -> ModelVersion:
-    files = make_attachments(candidate, run.recipe, splits, report)  # its warnings go into the manifest
+    files = make_attachments(candidate, run.recipe, splits, report, pictures=run.pictures)  # may warn in the manifest
     model = torchscript.to_torchscript(candidate.module, splits.train.x)
+    golden = golden_rows(candidate.predict, splits.train, splits.test)
+    onnx = make_onnx(candidate.module, torchscript.load(model), golden, splits.train, report)
     manifest = build_manifest(
+        candidate,
         run.recipe,
-        model,
         splits,
-        golden=golden_rows(candidate.predict, splits.train, splits.test),
-        metrics=candidate.metrics,
-        baselines=candidate.baselines,
-        leaders=candidate.leaders,
-        temperature=candidate.temperature,
-        decision=candidate.decision,
+        model,
+        golden=golden,
         gate=verdict,
         job=run.job,
+        search=search,
+        onnx=onnx,
         warnings=limit_warnings(warnings),
     )
     run.before_publishing()
-    return run.repository.publish(manifest, model, files, run.permit)
+    return run.repository.publish(manifest, model, files, run.permit, onnx)
 
 
 def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, published: ModelVersion) -> JobResult:
-    """Activate the published version if it passed the gate, and return the result of the training."""
+    """Activate the published version, or make it a shadow, as the gate decided; return the result of the training."""
     name = f"{published.name} version {published.version}"
     result = JobResult(
         reason="succeeded",
@@ -202,13 +181,17 @@ def _conclude(run: TrainingRun, candidate: Candidate, verdict: GateReport, publi
         metrics=dict(candidate.metrics),
         leaders=candidate.leaders,
     )
-    if not verdict.passed:
+    if not (verdict.passed or verdict.shadow):
         answers = run.repository.active(published.name) is None
         return result.model_copy(update={"warnings": (NONE_ACTIVE,) if answers else ()})
     try:
+        if verdict.shadow:
+            run.repository.start_shadow(published.name, published.version)
+            return result.model_copy(update={"detail": f"{name} is the shadow of the active version: {verdict.reason}"})
         run.repository.activate(published.name, published.version)
     except StoreError as error:
-        detail = f"{name} is published but could not be activated: {sentence(error)}"
+        what = "made the shadow" if verdict.shadow else "activated"
+        detail = f"{name} is published but could not be {what}: {sentence(error)}"
         return result.model_copy(update={"reason": reason_for(error), "detail": detail})
     return result.model_copy(update={"activated": True, "detail": f"{name} is active: {verdict.reason}"})
 
@@ -225,15 +208,14 @@ def _prune(run: TrainingRun, report: Report) -> None:
         report(Notice(level="warning", message=message))
         return
     if removed:
-        report(Notice(message=f"{name}: removed {_versions(removed)}; the newest {run.keep} are kept"))
-
-
-def _versions(numbers: tuple[int, ...]) -> str:
-    return f"version{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+        versions = f"version{'s' if len(removed) > 1 else ''} {', '.join(map(str, removed))}"
+        report(Notice(message=f"{name}: removed {versions}; the newest {run.keep} are kept"))
 
 
 def _introduce(recipe: Recipe, splits: Splits) -> str:
     settings, rows = recipe.training, f"{len(splits.train)} rows, {len(splits.test)} test rows held out"
+    if splits.calibration:
+        rows += f", {len(splits.calibration)} kept for prediction sets"
     if settings.learner != "mlp":
         return f"{recipe.model}: training {settings.learner} on {rows}"
     columns, all_numbers = splits.train.columns, all(column.type == "numeric" for column in splits.train.columns)

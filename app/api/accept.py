@@ -19,13 +19,13 @@ def choose_type(header: str | None, offers: Sequence[str]) -> str:
         header: value of `Accept`, if there is one.
         offers: content types without parameters, best first; the first is returned if the client accepts none.
     """
-    ranges = _ranges(header or "*/*")
-    marks = [_mark(offer, ranges) for offer in offers]
-    best = max(marks)
-    return offers[marks.index(best)] if best[0] > 0 else offers[0]
+    ranges = _parse_ranges(header or "*/*")
+    matches = [_match(offer, ranges) for offer in offers]
+    best = max(matches)
+    return offers[matches.index(best)] if best[0] > 0 else offers[0]
 
 
-def _ranges(header: str) -> list[Range]:
+def _parse_ranges(header: str) -> list[Range]:
     found = []
     for part in header.split(",", MAX_RANGES)[:MAX_RANGES]:
         kind, *parameters = (piece.strip() for piece in part.split(";"))
@@ -34,7 +34,7 @@ def _ranges(header: str) -> list[Range]:
     return found
 
 
-def _mark(offer: str, ranges: Iterable[Range]) -> tuple[float, int, int]:
+def _match(offer: str, ranges: Iterable[Range]) -> tuple[float, int, int]:
     """Return quality, specificity and negated position of the most specific range that matches the offer."""
     fitting = {"*/*": 1, offer.partition("/")[0] + "/*": 2, offer: 3}
     fits = [(fitting[kind], -place, quality) for place, (kind, quality) in enumerate(ranges) if kind in fitting]

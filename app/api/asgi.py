@@ -66,8 +66,8 @@ class BodyLimits:
 
     Attributes:
         whole: limit of a body that is held in memory.
-        streamed: limit of a body that is answered while it arrives.
-        streamed_types: content types of streamed bodies.
+        streamed: limit of a body that is handled while it arrives.
+        streamed_types: content types of bodies that are answered while they arrive.
         held: limit of all bodies and answers in memory together.
     """
 
@@ -77,10 +77,10 @@ class BodyLimits:
     held: int
 
     def is_streamed(self, route: Route | None, content_type: bytes) -> bool:
-        """Tell whether a body with this Content-Type header is answered while it arrives."""
-        if route is None or not route.streams:
+        """Tell whether a body with this Content-Type header is handled while it arrives."""
+        if route is None or route.streams is None:
             return False
-        return media_type(content_type.decode("latin-1")) in self.streamed_types
+        return route.streams == "all" or media_type(content_type.decode("latin-1")) in self.streamed_types
 
 
 class Edge:
@@ -140,7 +140,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         if self._prefixes is not None:
-            self._prefixes.place(scope)
+            self._prefixes.apply(scope)
         headers = dict(scope["headers"])
         context = RequestContext(self.request_ids.choose(headers.get(b"x-request-id")))
         CONTEXT.set(context)
@@ -155,7 +155,8 @@ class Edge:
     ) -> None:
         context.memory = memory = MemoryReservation(self.memory)
         context.flight = flight = Flight(self.metrics, self.admission.max_in_flight)
-        exchange = Exchange(context, scope["path"], send, self.admission.cors.headers(headers), flight)
+        added = self.admission.cors.headers(headers)
+        exchange = Exchange(context, scope["path"], send, added, flight, accept=headers.get(b"accept"))
         match = self.admission.table.match(scope["method"], scope["path"])
         handler = self._handlers.get(match.route) if match.route else None
         if match.route and handler:
@@ -211,7 +212,7 @@ class Edge:
         exchange.context.key_id = caller.key_id
         if route.action is not None:
             caller_details: dict[str, object] = {"scope": route.scope, "peer": peer}
-            await exchange.put_on_record(self._auditor, route.action, match.parameters, caller_details)
+            await exchange.begin_audit(self._auditor, route.action, match.parameters, caller_details)
         return route
 
     def _count(self, scope: Scope, exchange: Exchange, took_s: float) -> None:

@@ -12,7 +12,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from app.api.errors import BodyTooLarge, UnsupportedCharset, UnsupportedContentType
-from app.api.faults import invalid_input
+from app.api.validation_errors import make_invalid_input
 from app.errors import MalformedBody
 from app.inference.codecs import strict_json
 
@@ -97,4 +97,4 @@ def parse_json(body: bytes, kind: type[Body]) -> Body:
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
             raise MalformedBody("the body is not JSON; see GET /docs") from error
-        raise invalid_input(error.errors(include_url=False), kind, sent) from error
+        raise make_invalid_input(error.errors(include_url=False), kind, sent) from error

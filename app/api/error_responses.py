@@ -1,7 +1,7 @@
-"""Responses to errors: problem details (RFC 9457); below /v2 the form of its protocol.
+"""Responses to errors: problem details (RFC 9457), a page for browsers; OIP's below /v2.
 
 The errors state their status, text and headers themselves (`app/errors.py`); this module must not know any one of them
-but those that replace an exception of FastAPI or Starlette.
+but the internal error, nor FastAPI.
 """
 
 from __future__ import annotations
@@ -9,65 +9,65 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import NamedTuple
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
+from app.api import error_page
+from app.api.accept import choose_type
 from app.api.bodies import JSON
-from app.api.faults import invalid_input
-from app.api.query import query_model
 from app.api.schemas.common import PROBLEM_TYPE
-from app.context import current_request_id
-from app.errors import BadRequest, ClientGone, InternalServerError, ServingError, Unavailable
-from app.security.errors import MethodNotAllowed, RouteNotFound
+from app.errors import InternalServerError, ServingError, Unavailable
 
 logger = logging.getLogger(__name__)
 
+HTML = "text/html"
 CLIENT_CLOSED = 499  # not in HTTPStatus; nginx logs the same code
 
-Rendered = tuple[HTTPStatus, bytes, list[tuple[bytes, bytes]]]
 
-_FAMILY_IN_OIP = {
-    HTTPStatus.UNPROCESSABLE_ENTITY: BadRequest,
-    HTTPStatus.CONFLICT: Unavailable,  # a refused version is not ready
-}
+class ErrorResponse(NamedTuple):
+    """What is sent for an error; the names of headers are in lower case."""
 
-
-def install(app: FastAPI) -> None:
-    """Install handlers that render every error, FastAPI's and Starlette's own included."""
-    app.add_exception_handler(ServingError, _respond)
-    app.add_exception_handler(RequestValidationError, _respond_to_validation)
-    app.add_exception_handler(HTTPException, _respond_to_router)
-    app.add_exception_handler(ClientDisconnect, _close)
-    app.add_exception_handler(ClientGone, _close)
-    app.add_exception_handler(Exception, _respond)  # Starlette raises it again, and `Edge` reports it
+    status: HTTPStatus
+    body: bytes
+    headers: list[tuple[bytes, bytes]]
 
 
-def report(error: Exception, request_id: str, path: str = "") -> Rendered:
-    """Render an error that ends a request; if it is an internal error, log its traceback."""
+def log_and_render(error: Exception, request_id: str, path: str = "", accept: str | None = None) -> ErrorResponse:
+    """Render an error that ends a request, as `render` does; if it is an internal error, log its traceback."""
     if not isinstance(error, ServingError):
         logger.error("a request failed", exc_info=error, extra={"request_id": request_id})
-    return render(error, request_id, path)
+    return render(error, request_id, path, accept)
 
 
-def render(error: Exception, request_id: str, path: str = "") -> Rendered:
-    """Return status, body and headers of the response to an error; the path decides about the format.
+def render(error: Exception, request_id: str, path: str = "", accept: str | None = None) -> ErrorResponse:
+    """Return the response to an error; path and `Accept` header decide about the format.
 
     Of an exception that is no `ServingError`, the client learns only that it happened.
     """
     shown = error if isinstance(error, ServingError) else InternalServerError()
     if is_oip(path):
-        family = _FAMILY_IN_OIP.get(shown.status, shown)
-        return _encode(family.status, family.headers, JSON, {"error": str(shown)})
-    return _encode(shown.status, shown.headers, PROBLEM_TYPE, _problem_details(shown, request_id))
+        return _render_oip(shown)
+    details = _problem_details(shown, request_id)
+    if accept is not None and choose_type(accept, (PROBLEM_TYPE, JSON, HTML)) == HTML:
+        headers = {**shown.headers, "content-security-policy": error_page.POLICY}
+        return _encode(shown.status, headers, f"{HTML}; charset=utf-8", error_page.render_page(details, path))
+    return _encode(shown.status, shown.headers, PROBLEM_TYPE, orjson.dumps(details, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def is_oip(path: str) -> bool:
     """Tell whether a path is of the Open Inference Protocol, which has a form of errors of its own."""
     return path == "/v2" or path.startswith("/v2/")
+
+
+def _render_oip(error: ServingError) -> ErrorResponse:
+    """Return the protocol's own form; of the statuses 422 and 409, which it lacks, the one that comes nearest."""
+    status, headers = error.status, error.headers
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        status = HTTPStatus.BAD_REQUEST
+    elif status == HTTPStatus.CONFLICT:  # a refused version is not ready
+        status, headers = Unavailable.status, Unavailable.headers
+    return _encode(status, headers, JSON, orjson.dumps({"error": str(error)}))
 
 
 def _problem_details(error: ServingError, request_id: str) -> dict[str, object]:
@@ -81,39 +81,6 @@ def _problem_details(error: ServingError, request_id: str) -> dict[str, object]:
     }
 
 
-def _encode(status: HTTPStatus, headers: Mapping[str, str], media_type: str, document: dict[str, object]) -> Rendered:
+def _encode(status: HTTPStatus, headers: Mapping[str, str], media_type: str, body: bytes) -> ErrorResponse:
     named = {"content-type": media_type, **headers}
-    return status, orjson.dumps(document), [(name.lower().encode(), value.encode()) for name, value in named.items()]
-
-
-async def _respond(request: Request, error: Exception) -> Response:
-    request_id = current_request_id() or ""
-    status, body, headers = render(error, request_id, request.scope["path"])
-    return Response(body, status, headers={name.decode(): value.decode() for name, value in headers})
-
-
-async def _respond_to_validation(request: Request, error: Exception) -> Response:
-    """Return a response that names the wrong parameters; values are never repeated."""
-    assert isinstance(error, RequestValidationError)
-    faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors()]
-    sent = dict(request.query_params)
-    return await _respond(
-        request, invalid_input(faults, query_model(request.scope["endpoint"]), sent, "the query", "parameter")
-    )
-
-
-async def _respond_to_router(request: Request, error: Exception) -> Response:
-    """Return the response for a path or method that Starlette's router does not know."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        error = MethodNotAllowed(tuple((error.headers or {}).get("Allow", "").split(", ")))
-    elif error.status_code == HTTPStatus.NOT_FOUND:
-        error = RouteNotFound()
-    else:
-        raise error  # no route raises another one; the edge reports it
-    return await _respond(request, error)
-
-
-async def _close(_request: Request, _error: Exception) -> Response:
-    """Return a status for the metrics only; the client has disconnected."""
-    return Response(status_code=CLIENT_CLOSED)
+    return ErrorResponse(status, body, [(name.lower().encode(), value.encode()) for name, value in named.items()])

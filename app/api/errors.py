@@ -1,4 +1,7 @@
-"""Errors of request bodies, before their content is read."""
+"""Errors of request bodies, before their content is read.
+
+`error_responses` renders every error of the service, and `error_handlers` connects it with FastAPI.
+"""
 
 from __future__ import annotations
 

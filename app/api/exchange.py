@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from starlette.types import Message, Receive, Send
 
-from app.api.error_responses import CLIENT_CLOSED, report
+from app.api.error_responses import CLIENT_CLOSED, log_and_render
 from app.api.errors import BodyTooLarge
 from app.context import MemoryReservation, RequestContext
 from app.errors import MalformedBody
@@ -131,16 +131,24 @@ class Exchange:
     """
 
     def __init__(
-        self, context: RequestContext, path: str, send: Send, headers: list[tuple[bytes, bytes]], flight: Flight
+        self,
+        context: RequestContext,
+        path: str,
+        send: Send,
+        headers: list[tuple[bytes, bytes]],
+        flight: Flight,
+        *,
+        accept: bytes | None = None,
     ) -> None:
         """Prepare the response.
 
         Args:
             context: the request; its id is sent in a header.
-            path: path of the request, which determines the format of errors.
+            path: path of the request, which determines the format of errors, with the header `Accept`.
             send: the server's `send`.
             headers: other headers to add to the response.
             flight: paused while waiting for the client to send or to read.
+            accept: the request's header of this name, if it has one.
         """
         self.context = context
         self.status = CLIENT_CLOSED
@@ -148,6 +156,7 @@ class Exchange:
         self.sent_bytes = 0
         self.audited: AuditedRequest | None = None
         self._path = path
+        self._accept = accept
         self._send = send
         self._flight = flight
         self._headers = [(b"x-request-id", context.id.encode()), *headers]
@@ -181,7 +190,7 @@ class Exchange:
         finally:
             self._flight.resume()
 
-    async def put_on_record(
+    async def begin_audit(
         self, auditor: Auditor, action: str, names: Mapping[str, str], caller: dict[str, object]
     ) -> None:
         """Begin the request's audit entry; the outcome is added before the response is sent.
@@ -206,7 +215,8 @@ class Exchange:
         if isinstance(error, BrokenOff):
             logger.warning("an answer was broken off: %s", error)
             return
-        status, body, headers = report(error, self.context.id, self._path)
+        accept = None if self._accept is None else self._accept.decode("latin-1")
+        status, body, headers = log_and_render(error, self.context.id, self._path, accept)
         if not started:
             await self.answer(status, body, headers)
 

@@ -1,4 +1,4 @@
-"""Read the request headers Prefer, Idempotency-Key and Last-Event-ID."""
+"""Read the request headers Prefer, Idempotency-Key, Last-Event-ID and X-Prediction-Receipt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _EVENT_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-def preferred_wait_s(request: Request) -> int:
+def read_preferred_wait_s(request: Request) -> int:
     """Return how long the client is willing to wait for a result: 0 to 60 seconds; 0 if it does not say.
 
     A preference that cannot be parsed is ignored, as RFC 7240 requires.
@@ -27,7 +27,7 @@ def preferred_wait_s(request: Request) -> int:
     return 0
 
 
-def idempotency_key(request: Request) -> str | None:
+def read_idempotency_key(request: Request) -> str | None:
     """Return the client's idempotency key, if any; requests with the same key are carried out once.
 
     Raises:
@@ -42,7 +42,22 @@ def idempotency_key(request: Request) -> str | None:
     return given[0]
 
 
-def last_event_id(request: Request) -> int:
+def wants_receipts(request: Request) -> bool | None:
+    """Return whether the header X-Prediction-Receipt asks for a receipt a row: 1 for yes, 0 for no, None without it.
+
+    Raises:
+        InvalidInput: if it says anything else.
+    """
+    given = request.headers.getlist("x-prediction-receipt")
+    if given not in ([], ["0"], ["1"]):
+        problem = "must be given once, as 1 or 0"
+        raise InvalidInput(
+            f"the X-Prediction-Receipt header {problem}", (Problem(None, "X-Prediction-Receipt", problem),)
+        )
+    return given == ["1"] if given else None
+
+
+def read_last_event_id(request: Request) -> int:
     """Return the number of the last event that the client saw; 0 if the header is missing or not an event number."""
     given = request.headers.get("last-event-id", "")
     return int(given) if _EVENT_NUMBER.fullmatch(given) else 0

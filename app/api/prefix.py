@@ -50,10 +50,10 @@ class Prefixes:
                 "service's own"
             )
         self._networks = [_network(given) for given in trusted_proxies.split(",") if given]
-        self._is_trusted = functools.lru_cache(maxsize=1024)(self._look_up)
+        self._is_trusted = functools.lru_cache(maxsize=1024)(self._is_in_networks)
         self.none = not self._root and not self._networks
 
-    def place(self, scope: MutableMapping[str, Any]) -> None:
+    def apply(self, scope: MutableMapping[str, Any]) -> None:
         """Strip the prefix from the path of a request, and set `root_path` in its scope for links."""
         prefix = self._read_forwarded(scope) or self._root
         path = scope["path"]
@@ -75,7 +75,7 @@ class Prefixes:
     def _is_usable(self, prefix: str) -> bool:
         return _PREFIX.fullmatch(prefix) is not None and prefix.split("/")[1] not in self._own
 
-    def _look_up(self, peer: str) -> bool:
+    def _is_in_networks(self, peer: str) -> bool:
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:

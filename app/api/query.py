@@ -32,7 +32,7 @@ def require_distinct(query: bytes, known: Collection[str]) -> None:
         raise InvalidInput(f"{feature or 'the query'}: {problem}; see GET /docs", (Problem(None, feature, problem),))
 
 
-def query_model(endpoint: Callable[..., Any]) -> type[BaseModel] | None:
+def find_query_model(endpoint: Callable[..., Any]) -> type[BaseModel] | None:
     """Return the model of a route's query parameters, if it takes any."""
     hints = get_type_hints(endpoint)
     hints.pop("return", None)

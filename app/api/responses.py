@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import BinaryIO
 
 from fastapi import Response
 from starlette.requests import ClientDisconnect
@@ -32,6 +33,25 @@ class PartsResponse(Response):
         await send({"type": "http.response.body", "body": self._parts[-1]})
 
 
+class FileResponse(Response):
+    """An open file, which is read piece by piece while it is sent, and closed at the end."""
+
+    def __init__(self, stream: BinaryIO, size: int, headers: Mapping[str, str]) -> None:
+        super().__init__(media_type="application/octet-stream", headers=headers)
+        self._stream = stream
+        self.headers["content-length"] = str(size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the pieces."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while piece := await asyncio.to_thread(self._stream.read, _JOINED_BYTES):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._stream.close()
+
+
 class BlocksResponse(Response):
     """A body of unknown length that is produced while it is sent.
 
@@ -42,32 +62,32 @@ class BlocksResponse(Response):
     def __init__(self, media_type: str, blocks: AsyncIterator[bytes], max_waiting_bytes: int) -> None:
         super().__init__(media_type=media_type)
         self._blocks = blocks
-        self._waiting = _Waiting(max_waiting_bytes)
+        self._queue = _BlockQueue(max_waiting_bytes)
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the blocks as they come; after an exception the body stays unterminated, so that clients notice."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        making = asyncio.create_task(self._make())
+        producing = asyncio.create_task(self._produce())
         try:
-            while (block := await self._waiting.take()) is not None:
+            while (block := await self._queue.take()) is not None:
                 await send({"type": "http.response.body", "body": block, "more_body": True})
-            await making
+            await producing
         except ClientDisconnect:
             return  # the client has disconnected
         finally:
-            making.cancel()
+            producing.cancel()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _make(self) -> None:
+    async def _produce(self) -> None:
         try:
             async for block in self._blocks:
-                await self._waiting.add(block)
+                await self._queue.add(block)
         finally:
-            self._waiting.end()
+            self._queue.end()
 
 
-class _Waiting:
+class _BlockQueue:
     """A queue of blocks from one task to another, bounded in bytes."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -80,7 +100,7 @@ class _Waiting:
     async def add(self, block: bytes) -> None:
         """Add a block as soon as there is room."""
         while self._size and self._size + len(block) > self._limit_bytes:
-            await self._change()
+            await self._wait_for_change()
         self._blocks.append(block)
         self._size += len(block)
         self._changed.set()
@@ -88,7 +108,7 @@ class _Waiting:
     async def take(self) -> bytes | None:
         """Wait for data and return all buffered blocks as one; None at the end."""
         while not self._blocks and not self._ended:
-            await self._change()
+            await self._wait_for_change()
         if not self._blocks:
             return None
         taken, self._blocks, self._size = b"".join(self._blocks), [], 0
@@ -100,6 +120,6 @@ class _Waiting:
         self._ended = True
         self._changed.set()
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()

@@ -58,9 +58,9 @@ class Standstill:
         """Check once a second, forever."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Record whether every slot has been taken for `STANDSTILL_S` without an answer or a computed batch."""
         now, before = self._clock(), self._done
         if self._metrics.in_progress < self._max_in_flight:

@@ -19,10 +19,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def name_errors(doing: str = "written") -> Iterator[None]:
-    """Translate an `OSError` into the error that clients receive.
-
-    Args:
-        doing: participle for the message, such as "written" or "read".
+    """Translate an `OSError` into the error that clients receive; `doing` is a participle such as "written" or "read".
 
     Raises:
         StorageFull, StoreUnavailable.

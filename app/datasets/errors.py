@@ -27,7 +27,6 @@ class DatasetInUse(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"a training that has not ended needs data set {name}; wait for it or cancel it: GET /train")
-        self.name = name
 
 
 class DatasetTooLarge(TooLarge):
@@ -35,7 +34,6 @@ class DatasetTooLarge(TooLarge):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"a data set may have at most {limit_bytes} bytes (TABSERVE_MAX_DATASET_BYTES)")
-        self.limit_bytes = limit_bytes
 
 
 class StorageFull(Unavailable):

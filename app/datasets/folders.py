@@ -81,12 +81,7 @@ class DatasetFolders:
     def install(
         self, incoming: Incoming, stored: StoredDataset, used: Contents | None
     ) -> tuple[StoredDataset, bool, Folders]:
-        """Move a checked content into place and make it current.
-
-        Args:
-            incoming: the uploaded file, complete.
-            stored: its description.
-            used: contents that unfinished trainings need; None if unknown, in which case all contents are kept.
+        """Move a checked content into place and make it current; without knowing which are `used`, keep all contents.
 
         Returns:
             The stored data set, whether the name is new, and folders that the caller must delete.

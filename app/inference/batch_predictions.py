@@ -14,8 +14,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.inference.choice import choose, find_winners
+from app.inference.additions.added import Added
 from app.inference.codecs.columns import all_finite
+from app.inference.decision import choose, find_winners
 from app.schema import AnswerKind, Float32, ModelSchema
 from app.telemetry.version_counters import VersionCounts
 
@@ -38,9 +39,13 @@ class BatchPredictions:
         x: cells, float32, shape (N, W).
         outputs: the numbers that the model returned, float32, shape (N, K).
         timing: start of the computation on the clock of `time.perf_counter_ns`, and its duration in ns.
+        added: additional answers to the rows, if the request asks for any.
+        ids: the caller's own id of each row, None for a row without one; None if the request has none.
     """
 
     timing = (0, 0)
+    added: Added | None = None
+    ids: Sequence[str | None] | None = None
 
     def __init__(self, schema: ModelSchema, x: Float32, outputs: Float32) -> None:
         self.schema = schema
@@ -75,9 +80,13 @@ class BatchPredictions:
         return mask if mask.any() else None
 
     def count(self, counts: VersionCounts) -> None:
-        """Count missing and unseen values by column, and add some of the rows to the sample."""
+        """Count missing and unseen values by column and rows with a warning, and add some of the rows to the sample."""
         counts.count_sample(self.x, self.outputs)
-        if self.unusual is not None and self.schema.takes_missing:
+        if self.unusual is None:
+            return
+        if self.outside is not None:
+            counts.count_outside(int(self.outside.any(axis=1).sum()))
+        if self.schema.takes_missing:
             missing, beyond = np.isnan(self.x).sum(axis=0), (self.x > self.schema.high).sum(axis=0)
             for feature, start in zip(self.schema.types, self.schema.starts, strict=True):
                 counts.count_unusual(feature.name, "missing", int(missing[start]))

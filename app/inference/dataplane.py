@@ -1,4 +1,4 @@
-"""The data plane: resolve, batch, infer and check predictions for every protocol.
+"""The data plane: resolve versions, batch rows and infer, for every protocol.
 
 It must not know HTTP or body formats.
 """
@@ -15,11 +15,12 @@ from functools import partial
 import numpy as np
 
 from app.context import require_wanted
-from app.errors import MAX_PROBLEMS, DeadlinePassed, InvalidInput, Problem, ServingError
+from app.errors import DeadlinePassed, ServingError
 from app.inference.batch_predictions import batch_of
 from app.inference.batcher import Batcher, Done, Entry
 from app.inference.errors import RowQueueFull
 from app.inference.predictions import Predictions
+from app.inference.shadow import ShadowRunner
 from app.registry.registry import ModelRegistry
 from app.runtime.load import LoadedModel
 from app.schema import Float32
@@ -30,8 +31,6 @@ from app.telemetry.version_counters import VersionCounts
 # A forward pass of this many rows blocks the event loop for about a quarter of a millisecond (docs/performance.md).
 MAX_BATCH_ROWS = 1024
 STEP_ROWS = 2048  # rows in one step of a request that exceeds MAX_BATCH_ROWS
-
-OVERFLOW = "values are so far outside the training range that the model overflows"
 
 Rows = Batcher[Float32, Predictions]
 
@@ -45,16 +44,25 @@ class ModelQueue:
 
 
 class DataPlane:
-    """Compute predictions for rows; each request is answered by exactly one version."""
+    """Computes predictions for rows; each request is answered by exactly one version."""
 
     def __init__(
-        self, registry: ModelRegistry, metrics: ServingMetrics, *, max_queue_rows: int, max_wait_s: float
+        self,
+        registry: ModelRegistry,
+        metrics: ServingMetrics,
+        *,
+        max_queue_rows: int,
+        max_wait_s: float,
+        shadows: ShadowRunner | None = None,
     ) -> None:
+        """Create it; `max_queue_rows` rows at most wait for a version, and a small request `max_wait_s` for others."""
         self._registry = registry
         self._metrics = metrics
         self._max_queue_rows = max_queue_rows
         self._max_wait_s = max_wait_s
         self._queues: dict[LoadedModel, ModelQueue] = {}
+        self._shadows = shadows
+        self._shadow_of = registry.shadows  # empty if no model has a shadow; then a batch only looks at it
 
     def active(self, name: str) -> LoadedModel:
         """Return the version that serves a model now, without waiting.
@@ -81,7 +89,7 @@ class DataPlane:
             deadline_ns: deadline on the clock of `time.perf_counter_ns`; no computation starts after it.
 
         Returns:
-            The answer; `overflows` tells which of its rows are not finite.
+            The answer, of which rows may not be finite; see `find_overflows`.
 
         Raises:
             RowQueueFull: if too many rows wait.
@@ -132,7 +140,7 @@ class DataPlane:
         """Return the timer of a request; `name` is the model's name if the request names no version."""
         return Stages(lambda: self.counts_of_refused(name))
 
-    def queued(self) -> Mapping[str, int]:
+    def count_queued(self) -> Mapping[str, int]:
         """Return the number of waiting rows of small requests, by model."""
         rows: Counter[str] = Counter()
         for model, queue in self._queues.items():
@@ -142,18 +150,22 @@ class DataPlane:
     async def _infer_in_steps(
         self, model: LoadedModel, counts: VersionCounts, x: Float32, deadline_ns: int | None
     ) -> Predictions:
+        """Answer a large request in steps of `STEP_ROWS` rows; other requests run between two steps."""
         parts, took_ns, first_ns = [], 0, time.perf_counter_ns()
         for start in range(0, len(x), STEP_ROWS):
             began_ns = time.perf_counter_ns()
             if deadline_ns is not None and deadline_ns < began_ns:
                 raise DeadlinePassed
-            parts.append(_forward(model, counts, x[start : start + STEP_ROWS], requests=1))
+            step = x[start : start + STEP_ROWS]
+            parts.append(_forward(model, counts, step, requests=1))
+            if self._shadow_of and self._shadows:
+                self._shadows.offer(model, step, parts[-1])
             step_ns = time.perf_counter_ns() - began_ns
             took_ns += step_ns
             is_last = start + STEP_ROWS >= len(x)
             counts.ran(requests=is_last, rows=len(parts[-1]), times_ns=(0, step_ns, 0))
             if not is_last:
-                await asyncio.sleep(0)  # other requests run
+                await asyncio.sleep(0)
                 require_wanted()
         batch = batch_of(model.schema, x, np.concatenate(parts))
         batch.timing = first_ns, took_ns
@@ -177,9 +189,12 @@ class DataPlane:
         times_ns = (joined_ns - began_ns, inferred_ns - joined_ns, ended_ns - inferred_ns)
         counts.ran(requests=len(items), rows=len(x), times_ns=times_ns)
         batch.count(counts)
+        if self._shadow_of and self._shadows:
+            self._shadows.offer(model, x, outputs)
         return answers
 
     def _queue(self, model: LoadedModel) -> ModelQueue:
+        """Return the queue of a version, which is created with the first request."""
         queue = self._queues.get(model)
         if queue is None:
             self._forget_replaced()
@@ -200,36 +215,10 @@ class DataPlane:
 
 
 def _forward(model: LoadedModel, counts: VersionCounts, x: Float32, *, requests: int) -> Float32:
+    """Return the outputs of a version, (N, K); count its requests as failed if it raises."""
     began_ns = time.perf_counter_ns()
     try:
         return model.infer(x)
     except Exception:
         counts.count_failures(requests=requests, took_ns=time.perf_counter_ns() - began_ns)
         raise
-
-
-def overflows(predictions: Predictions, most: int | None = None) -> list[int]:
-    """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values.
-
-    Args:
-        predictions: those of one request.
-        most: number of rows to return at most; None for all.
-    """
-    if predictions.batch.finite:
-        return []
-    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1))[:most].tolist()
-    return rows
-
-
-def require_finite(predictions: Predictions) -> None:
-    """Refuse predictions that are not finite.
-
-    Args:
-        predictions: those of one request; other requests in the batch do not matter.
-
-    Raises:
-        InvalidInput: if a row overflowed; names the rows.
-    """
-    if rows := overflows(predictions, most=MAX_PROBLEMS):
-        problems = tuple(Problem(row, None, OVERFLOW) for row in rows)
-        raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)

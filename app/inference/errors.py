@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors import Overloaded, TooLarge
+from app.errors import InvalidInput, Overloaded, Problem, TooLarge
 
 
 class TooManyRows(TooLarge):
@@ -13,7 +13,17 @@ class TooManyRows(TooLarge):
             f"a request may have at most {limit_rows} rows (TABSERVE_MAX_ROWS); send them in several requests, or as "
             "CSV, NDJSON, Arrow or float32 to /predict/{model}, which are answered while they arrive"
         )
-        self.limit_rows = limit_rows
+
+
+class TooManyExplained(TooLarge):
+    """The explanations of a request would take more rows to compute than one request may."""
+
+    def __init__(self, most: int, version: str, rows_each: int, limit_rows: int) -> None:
+        super().__init__(
+            f"{version} computes {rows_each} rows to explain one, and one request may have {limit_rows} computed "
+            f"(TABSERVE_MAX_EXPLANATION_ROWS): explain at most {most} rows a request, or only those that need it, with "
+            "confidence_below"
+        )
 
 
 class RowQueueFull(Overloaded):
@@ -24,4 +34,8 @@ class RowQueueFull(Overloaded):
 
     def __init__(self, limit_rows: int) -> None:
         super().__init__(f"too many requests wait (at most {limit_rows} rows may); try again in a moment")
-        self.limit_rows = limit_rows
+
+
+def wrong_field(field: str, problem: str, between: str = ": ") -> InvalidInput:
+    """Return the error for one field or parameter of a request; `between` joins its name to the problem."""
+    return InvalidInput(f"{field}{between}{problem}", (Problem(None, field, problem),))

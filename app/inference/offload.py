@@ -52,7 +52,7 @@ class OffloadThread:
             return work(*arguments, **named)
         piece = _Piece(current_deadline(), functools.partial(work, *arguments, **named))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, _run_undisturbed, piece)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _run_without_collector, piece)
         finally:
             piece.work = None
 
@@ -65,7 +65,7 @@ class _Piece(Generic[T]):
         self.work: Callable[[], T] | None = work
 
 
-def _run_undisturbed(piece: _Piece[T]) -> T:
+def _run_without_collector(piece: _Piece[T]) -> T:
     """Do the work with the garbage collector off, which would traverse a million rows again and again without pause."""
     work = piece.work
     if work is None:

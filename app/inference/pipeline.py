@@ -6,36 +6,29 @@ know HTTP or the store.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
-from app.errors import InvalidInput
-from app.inference.batch_predictions import batch_of
+from app.inference.additions.added import AddedOutputs
+from app.inference.additions.choice import Shared, choose_additions, outputs_of
 from app.inference.batcher import Done, Entry
-from app.inference.choice import overridden
 from app.inference.codecs import json as json_codec
 from app.inference.codecs.blocks import BlockReader, BlockWriter, DocumentReader, Writer
-from app.inference.codecs.converters import example_row
-from app.inference.codecs.formats import BulkOptions
+from app.inference.codecs.formats import BulkOptions, MakeWriter
 from app.inference.codecs.json_answers import write_answer
-from app.inference.codecs.oip_reader import OipReader, example_body
-from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane, require_finite
+from app.inference.codecs.row_ids import give_ids
+from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
+from app.inference.decision import apply_override
 from app.inference.offload import OffloadThread
-from app.inference.predictions import Predictions
+from app.inference.predictions import Predictions, require_finite
 from app.inference.reading import DocumentReading, read_stream
 from app.inference.target import agree_on, require_name, resolve_version
 from app.inference.writing import AnswerWriting, stream_answer
-from app.runtime.load import LoadedModel
 from app.schema import Float32, ModelSchema
 from app.telemetry.stage_timer import outcome_of
 from app.telemetry.version_counters import VersionCounts
-
-WARM_UPS = 5
 
 Finish = Callable[[bytes | Exception], None]
 W = TypeVar("W", bound=Writer)
@@ -56,22 +49,17 @@ class BulkRequest:
     name: str | None
     version: int | None
     reader: Callable[[ModelSchema, BulkOptions], BlockReader]
-    writer: Callable[[ModelSchema, BulkOptions], BlockWriter]
+    writer: MakeWriter
     options: BulkOptions
 
 
 class Pipeline:
     """Answer predictions, for every route that needs them and for the fast path from the socket."""
 
-    def __init__(self, plane: DataPlane, offload: OffloadThread, max_rows: int) -> None:
-        """Create the pipeline.
-
-        Args:
-            plane: computes the predictions.
-            offload: reads large documents that cannot be read in steps.
-            max_rows: largest number of rows in a document.
-        """
+    def __init__(self, plane: DataPlane, offload: OffloadThread, shared: Shared, max_rows: int) -> None:
+        """Create it; `offload` reads large documents that cannot be read in steps, of at most `max_rows` rows."""
         self._plane = plane
+        self._shared = shared
         self._documents = DocumentReading(plane, offload, max_rows)
         self._max_soon_rows = min(max_rows, MAX_BATCH_ROWS)
 
@@ -85,50 +73,66 @@ class Pipeline:
             alone: no other request can arrive in this iteration.
 
         Returns:
-            The queued entry, for cancelling; None if the request names a version or has many rows and so needs
-            `answer_document` instead.
+            The queued entry, for cancelling; None if the request names a version, asks for more than predictions or has
+            many rows, or the version may abstain or gives receipts, and so `answer_document` is needed instead.
 
         Raises:
             ServingError: for any error of the request or the model.
         """
-        began_ns = time.perf_counter_ns()
+        began_ns, plane = time.perf_counter_ns(), self._plane
         try:
             request = json_codec.read_request(body)
-            if request.version is not None or len(request.instances) > self._max_soon_rows:
+            if request.version is not None or request.options or len(request.instances) > self._max_soon_rows:
                 return None
             if request.model is not None:
                 agree_on("model", name, request.model)
-            model = self._plane.active(name)
-            x = json_codec.read_rows(request, model.schema)
+            model = plane.active(name)
+            schema = model.schema
+            if schema.abstain is not None or schema.receipts:
+                return None
+            x = json_codec.read_rows(request, schema)
             parsed_ns = time.perf_counter_ns()
-            done = _finisher(self._plane.counts(model), finish, began_ns, parsed_ns)
-            return self._plane.submit(model, x, done, alone=alone)
+            done = _make_callback(plane.counts(model), finish, began_ns, parsed_ns)
+            return plane.submit(model, x, done, alone=alone)
         except Exception as error:
             if (counts := self._plane.counts_of_refused(name)) is not None:
                 counts.count_end(outcome_of(error))
             raise
 
     async def answer_document(
-        self, reader: DocumentReader, name: str | None, version: int | None, make_writer: Callable[[ModelSchema], W]
+        self,
+        reader: DocumentReader,
+        name: str | None,
+        version: int | None,
+        make_writer: Callable[[ModelSchema, AddedOutputs], W],
     ) -> tuple[W, list[bytes]]:
         """Return the writer of the answer to a document, and the answer in parts.
 
-        Args:
-            reader: reads the document.
-            name: model named by the path, if any; if the document names one too, they must agree.
-            version: version named by the path, if any; likewise.
-            make_writer: creates the writer; called after the document was read.
+        Name and version are those of the path, if any; if the document names them too, they must agree. `make_writer`
+        is called after the document was read.
 
         Raises:
             ServingError: for any error of the request or the model.
         """
         with self._plane.stages(name if version is None else None) as stages:
             model, blocks = await self._documents.read(stages, reader, name, version)
-            schema = overridden(model.schema, reader.override)
-            writer = make_writer(schema)
-            strict = schema.strict if reader.strict is None else reader.strict
+            options, deadline_ns = reader.options, reader.deadline_ns
+            if options.ids is not None:
+                give_ids(blocks, options.ids)
+            schema = apply_override(model.schema, options.override)
+            additions = choose_additions(
+                self._shared, model, schema, options, counts=self._plane.counts(model), deadline_ns=deadline_ns
+            )
+            writer = make_writer(schema, outputs_of(additions))
             writing = AnswerWriting(
-                self._plane, model, stages, writer, deadline_ns=reader.deadline_ns, strict=strict, schema=schema
+                self._plane,
+                model,
+                stages,
+                writer,
+                deadline_ns=deadline_ns,
+                strict=schema.strict if options.strict is None else options.strict,
+                schema=schema,
+                additions=additions,
             )
             return writer, await writing.collect(blocks)
 
@@ -155,49 +159,40 @@ class Pipeline:
         """
         writing, reader, writer = await self._prepare(request)
         parts = stream_answer(writing, writer, read_stream(writing.stages, reader, body, writing.block_rows))
-        return writer.content_type, _put_back(await anext(parts), parts)
-
-    def warm_up(self, model: LoadedModel) -> None:
-        """Answer typical requests and drop the answers, so that no client pays for first-call costs."""
-        schema = model.schema
-        row = example_row(schema, np.array(model.manifest.golden.features[0], dtype=np.float32))
-        body = json_codec.example_body([row])
-        for _ in range(WARM_UPS):
-            x = json_codec.read_rows(json_codec.read_request(body), schema)
-            predictions = Predictions(batch_of(schema, x, model.infer(x)), 0, len(x))
-            with contextlib.suppress(InvalidInput):  # a strict version refuses a row without values
-                write_answer(predictions)
-            for binary in (False, True):
-                reader = OipReader(example_body(schema, row, binary=binary), arrived_ns=0)
-                reader.parse(1)
-                reader.rows(schema)
-                writer = reader.writer(schema)
-                writer.rows(predictions)
-                writer.tail()
+        return writer.content_type, _prepend(await anext(parts), parts)
 
     async def _prepare(self, request: BulkRequest) -> tuple[AnswerWriting, BlockReader, BlockWriter]:
         """Resolve the version of a bulk request and create its reader and writer."""
         name = require_name(request.name)
         stages = self._plane.stages(name if request.version is None else None)
         model = await resolve_version(self._plane, stages, name, request.version)
-        schema = overridden(model.schema, request.options.override)
-        reader, writer = request.reader(schema, request.options), request.writer(schema, request.options)
-        skip = writer if request.options.skip else None
-        advice = f". {model.schema.expectation}"
-        strict = schema.strict if request.options.strict is None else request.options.strict
+        options = request.options.asked
+        schema = apply_override(model.schema, options.override)
+        additions = choose_additions(self._shared, model, schema, options, counts=self._plane.counts(model))
+        reader = request.reader(schema, request.options)
+        writer = request.writer(schema, request.options, outputs_of(additions))
         writing = AnswerWriting(
-            self._plane, model, stages, writer, skip, reader.unit, advice, strict=strict, schema=schema
+            self._plane,
+            model,
+            stages,
+            writer,
+            skip=writer if request.options.skip else None,
+            unit=reader.unit,
+            advice=f". {model.schema.expectation}",
+            strict=schema.strict if options.strict is None else options.strict,
+            schema=schema,
+            additions=additions,
         )
         return writing, reader, writer
 
 
-async def _put_back(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for part in rest:
         yield part
 
 
-def _finisher(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Predictions]:
+def _make_callback(counts: VersionCounts, finish: Finish, began_ns: int, parsed_ns: int) -> Done[Predictions]:
     """Return a callback that writes the answer to a small request and counts the request."""
 
     def done(result: Predictions | Exception) -> None:

@@ -13,8 +13,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import MAX_PROBLEMS, InvalidInput, Problem
+from app.inference.additions.added import Added
 from app.inference.batch_predictions import BatchClassification, BatchDecision, BatchPredictions, batch_of
 from app.schema import Float32, ModelSchema
+
+OVERFLOW = "values are so far outside the training range that the model overflows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,18 @@ class Predictions:
         arrays = self.batch.columns(slice(self.start, self.stop))
         return dict(zip(column_names(self.schema), arrays, strict=True))
 
+    @property
+    def added(self) -> Added:
+        """Return the additional answers; for a request that asks for any."""
+        assert self.batch.added is not None
+        return self.batch.added.part(self.start, self.stop)
+
     def cells(self, labels: Sequence[bytes]) -> list[list[bytes]]:
         """Return the same columns as text; `labels` holds the text of each class."""
         return self.batch.cells(self.start, self.stop, labels)
 
     def under(self, schema: ModelSchema) -> Predictions:
-        """Return the same rows as a batch of their own with another decision."""
+        """Return the same rows as a batch of their own, with this schema's decision."""
         place = slice(self.start, self.stop)
         return Predictions(batch_of(schema, self.batch.x[place], self.batch.outputs[place]), 0, self.rows)
 
@@ -82,7 +92,10 @@ class Predictions:
             return self
         batch, stop = self.batch, min(start + rows, self.rows)
         place = slice(self.start + start, self.start + stop)
-        return Predictions(type(batch)(batch.schema, batch.x[place], batch.outputs[place]), 0, stop - start)
+        part = type(batch)(batch.schema, batch.x[place], batch.outputs[place])
+        if batch.added is not None:
+            part.added = batch.added.part(place.start, place.stop)
+        return Predictions(part, 0, stop - start)
 
 
 @functools.lru_cache(maxsize=256)
@@ -91,3 +104,30 @@ def column_names(schema: ModelSchema) -> tuple[str, ...]:
     if schema.task == "regression":
         return ("value",)
     return ("label", "probability", *(f"probability_{label}" for label in schema.classes))
+
+
+def find_overflows(predictions: Predictions, most: int | None = None) -> list[int]:
+    """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values.
+
+    Args:
+        predictions: those of one request.
+        most: number of rows to return at most; None for all.
+    """
+    if predictions.batch.finite:
+        return []
+    rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1))[:most].tolist()
+    return rows
+
+
+def require_finite(predictions: Predictions) -> None:
+    """Refuse predictions that are not finite.
+
+    Args:
+        predictions: those of one request; other requests in the batch do not matter.
+
+    Raises:
+        InvalidInput: if a row overflowed; names the rows.
+    """
+    if rows := find_overflows(predictions, most=MAX_PROBLEMS):
+        problems = tuple(Problem(row, None, OVERFLOW) for row in rows)
+        raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)

@@ -31,14 +31,10 @@ class DocumentReading:
 
     async def read(
         self, stages: Stages, reader: DocumentReader, name: str | None, version: int | None
-    ) -> tuple[LoadedModel, Iterator[RowBlock]]:
+    ) -> tuple[LoadedModel, list[RowBlock]]:
         """Return the version that answers, and the rows in blocks for one computation each.
 
-        Args:
-            stages: measures the request.
-            reader: reader of the document.
-            name: model named by the path, if any; if the document names one too, they must agree.
-            version: version named by the path, if any; likewise.
+        Name and version are those of the path, if any; if the document names them too, they must agree.
 
         Raises:
             ServingError: for any error of the document, and if no version can answer it.
@@ -86,16 +82,17 @@ class DocumentReading:
         return x
 
 
-def _number_rows(found: list[Float32], *, at_once: bool) -> Iterator[RowBlock]:
-    """Yield the rows of a document in blocks: in one if they are computed at once, else in batches."""
+def _number_rows(found: list[Float32], *, at_once: bool) -> list[RowBlock]:
+    """Return the rows of a document in blocks: in one if they are computed at once, else in batches."""
     if at_once and len(found) > 1:
         found = [np.concatenate(found)]
-    first, size = 0, len(found[0]) if at_once else MAX_BATCH_ROWS
+    size = len(found[0]) if at_once else MAX_BATCH_ROWS
+    blocks, first = [], 0
     for x in found:
         for start in range(0, len(x), size):
-            block = RowBlock(x[start : start + size], first)
-            first += len(block.x)
-            yield block
+            blocks.append(RowBlock(x[start : start + size], first))
+            first += len(blocks[-1].x)
+    return blocks
 
 
 async def read_stream(

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from app.errors import InvalidInput, Problem
 from app.inference.dataplane import DataPlane
+from app.inference.errors import wrong_field
 from app.runtime.load import LoadedModel
 from app.telemetry.stage_timer import Stages
 
@@ -20,8 +21,7 @@ def agree_on(field: str, in_path: Named | None, in_body: Named | None) -> Named 
     """
     if in_path is None or in_body is None or in_path == in_body:
         return in_path if in_path is not None else in_body
-    problem = "path and body name different ones; say it in one place"
-    raise InvalidInput(f"{field}: {problem}", (Problem(None, field, problem),))
+    raise wrong_field(field, "path and body name different ones; say it in one place")
 
 
 def require_name(name: str | None) -> str:

@@ -7,21 +7,20 @@ particular format.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from app.context import reserve
 from app.errors import MAX_PROBLEMS, Problem, ServingError
+from app.inference.additions.choice import Addition, extend
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
 from app.inference.codecs.warnings import describe_warnings, refusal
-from app.inference.dataplane import OVERFLOW, DataPlane, overflows
-from app.inference.predictions import Predictions
+from app.inference.dataplane import DataPlane
+from app.inference.predictions import OVERFLOW, Predictions, find_overflows
 from app.runtime.load import LoadedModel
 from app.schema import ModelSchema
 from app.telemetry.stage_timer import Stages
-
-# Numbered rows are written one by one, at some microseconds each.
-NUMBERED_BLOCK_ROWS = 64
 
 
 class BrokenOff(Exception):
@@ -42,7 +41,8 @@ class AnswerWriting:
         advice: ends the message about a bad row.
         deadline_ns: no computation starts after it.
         strict: refuse rows with unusual values, which are answered with a warning otherwise.
-        schema: the version's, with the decision that the request wants; None for the version's own.
+        schema: the version's schema with the decision of the request; None for the schema as it is.
+        additions: what is added to the usual answer.
     """
 
     plane: DataPlane
@@ -55,18 +55,21 @@ class AnswerWriting:
     deadline_ns: int | None = None
     strict: bool = False
     schema: ModelSchema | None = None
+    additions: Sequence[Addition] = ()
 
     @property
     def block_rows(self) -> int:
         """Return the largest number of rows to write at a time."""
-        return NUMBERED_BLOCK_ROWS if self.skip else self.writer.block_rows
+        return self.skip.numbered_block_rows if self.skip else self.writer.block_rows
 
-    async def collect(self, blocks: Iterable[RowBlock]) -> list[bytes]:
+    async def collect(self, blocks: Sequence[RowBlock]) -> list[bytes]:
         """Return the whole answer to rows that have all been read, in parts, and reserve memory for it.
 
         Raises:
             ServingError: for any error.
         """
+        for addition in self.additions:
+            addition.expect(sum(len(block.x) for block in blocks))
         parts = [self.writer.head()]
         for block in blocks:
             parts.append(await self.answer(block))
@@ -97,20 +100,29 @@ class AnswerWriting:
         self.stages.record_compute(*predictions.batch.timing)
         if self.schema is not None and self.schema is not self.model.schema:
             predictions = predictions.under(self.schema)
-        found = overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
+        found = find_overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
         if self.strict:
             block.bad = describe_warnings(predictions, block.number) | block.bad
-        if self.skip is not None:
-            text = _write_numbered(self.skip, predictions, block)
-        elif block.bad:
+        if block.bad and self.skip is None:
             raise refusal(tuple(block.bad.values()), self.unit, self.advice)
+        if self.additions:
+            predictions = await self._extend(predictions, block)
+        if self.skip is not None:
+            text = self.skip.numbered_rows(predictions, block)
         elif predictions.rows <= self.writer.block_rows:
             text = self.writer.rows(predictions)
         else:
             text = await self._write_in_steps(predictions)
         self.stages.record_encode()
         return text
+
+    async def _extend(self, predictions: Predictions, block: RowBlock) -> Predictions:
+        """Return the predictions with what is added to them, and count its time as computing."""
+        began_ns = time.perf_counter_ns()
+        extended = await extend(predictions, self.additions, block.bad, block.ids)
+        self.stages.record_compute(began_ns, time.perf_counter_ns() - began_ns)
+        return extended
 
     async def _write_in_steps(self, predictions: Predictions) -> bytes:
         texts, size = [], self.writer.block_rows
@@ -144,13 +156,3 @@ async def stream_answer(
             yield writer.failure(error)
             raise BrokenOff(str(error)) from error
         yield writer.tail() if begun else writer.head() + writer.tail()
-
-
-def _write_numbered(writer: BlockWriter, predictions: Predictions, block: RowBlock) -> bytes:
-    texts = []
-    for row in range(predictions.rows):
-        problem: Problem | None = block.bad.get(row)
-        place = predictions.start + row
-        one = None if problem else Predictions(predictions.batch, place, place + 1)
-        texts.append(writer.numbered_row(block.number(row), one, problem))
-    return b"".join(texts)

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -20,11 +20,12 @@ from app.context import current_request_id, waiting
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
-from app.jobs.learner_settings import check_settings
+from app.jobs.labelled import LabelledRows
+from app.jobs.learner_settings import check_gate, check_settings
 from app.jobs.outcome import may_write
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
-from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset
+from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset, columns_learnt_from
 from app.settings import Settings
 from modelstore import ModelRepository
 from modelstore.overrides import LearnerName
@@ -42,7 +43,7 @@ _LEARNER: TypeAdapter[LearnerName] = TypeAdapter(LearnerName)
 
 
 class Acceptance:
-    """Accepts training requests, or refuses them with a reason."""
+    """Accepts training requests, or refuses them with a reason; calls `accepted` for each job that it added."""
 
     def __init__(
         self,
@@ -50,24 +51,15 @@ class Acceptance:
         repository: ModelRepository,
         datasets: DatasetStore,
         store: JobStore,
+        labelled: LabelledRows,
         *,
         ask: InThread,
         accepted: Callable[[], None],
     ) -> None:
-        """Create the validation of training requests.
-
-        Args:
-            settings: folders and limits of the trainings.
-            repository: the model store.
-            datasets: the data sets that trainings may name.
-            store: the jobs.
-            ask: runs queries of the job table in a thread.
-            accepted: called after a job was added.
-        """
         self._settings = settings
         self._repository = repository
         self._datasets = datasets
-        self._store = store
+        self._store, self._labelled = store, labelled
         self._ask = ask
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._accepted = accepted
@@ -76,11 +68,6 @@ class Acceptance:
         self, request: TrainingRequest, idempotency_key: str | None = None, retry_of: str | None = None
     ) -> TrainingJob:
         """Accept a training and return its job; for a repeated idempotency key, return the job created then.
-
-        Args:
-            request: the training.
-            idempotency_key: of the client, if it sent one.
-            retry_of: id of the job to repeat, if any.
 
         Raises:
             ServingError: as `JobRunner.start`.
@@ -131,8 +118,9 @@ class Acceptance:
         check_without_dataset(request)
         if request.model not in (known := await asyncio.to_thread(_list_recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
-        settings = await asyncio.to_thread(_read_settings, self._settings.recipes_dir, request.model)
-        check_settings(request, *settings)
+        recipe = await asyncio.to_thread(_read_recipe, self._settings.recipes_dir, request.model)
+        check_gate(recipe)
+        check_settings(request, *_settings_of(recipe))
         return await self._ask(add, request)
 
     async def _with_dataset(
@@ -143,28 +131,32 @@ class Acceptance:
             stored = await self._datasets.get(dataset)
             left_out = await asyncio.to_thread(check_with_dataset, request, stored.summary)
             check_settings(request, *SETTINGS_OF_DATA)
+            if request.include_feedback:
+                needed = columns_learnt_from(request, stored.summary, left_out)
+                await self._ask(self._labelled.require, request.model, request.target, needed)
             content = {"data_sha256": stored.summary.sha256, "dialect": stored.dialect}
             return await self._ask(partial(add, left_out=left_out, **content), request)
 
 
-def _read_settings(folder: Path, model: str) -> tuple[LearnerName, int, float]:
-    """Read `learner`, `patience` and `validation_fraction` from a model's recipe; defaults where it does not say."""
+def _read_recipe(folder: Path, model: str) -> dict[str, Any]:
+    """Read a model's recipe; empty if that is impossible, and then the training says what is wrong with it."""
     try:
-        training = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))["training"]
+        return tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _settings_of(recipe: dict[str, Any]) -> tuple[LearnerName, int, float]:
+    """Return `learner`, `patience` and `validation_fraction` of a recipe; defaults where it does not say."""
+    try:
+        training = recipe["training"]
         learner = _LEARNER.validate_python(training.get("learner", "mlp"))
         return learner, int(training.get("patience", 0)), float(training.get("validation_fraction", 0))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "mlp", 0, 0.0  # the training says what is wrong with it
 
 
 def _list_recipes(folder: Path) -> tuple[str, ...]:
     """Return the models with a recipe: files named like their model, not variants such as iris-tutorial."""
-    return tuple(sorted(path.stem for path in folder.glob("*.toml") if _read_model(path) in (path.stem, None)))
-
-
-def _read_model(recipe: Path) -> object:
-    """Return the model that a recipe names, or None if it cannot be read; the training reports the fault."""
-    try:
-        return tomllib.loads(recipe.read_text("utf-8")).get("model")
-    except (OSError, ValueError):
-        return None
+    names = [path.stem for path in folder.glob("*.toml")]
+    return tuple(sorted(name for name in names if _read_recipe(folder, name).get("model", name) == name))

@@ -12,12 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.jobs.database import Database
-from app.jobs.ownership import Claim, ClaimLost, Report, Running, Unfinished
+from app.jobs.ownership import Asked, Claim, ClaimLost, Report, Running, Unfinished
 from app.jobs.records import UNFINISHED, JobStatus
 from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, append, end, job_of, now
 from modelstore import JobResult
-
-__all__ = ["Claim", "ClaimLost", "Claims", "Report", "Running", "Unfinished"]
 
 KEEP_EVENTS_OF = 100  # newest ended jobs that keep their events; older ones keep only the result
 
@@ -71,23 +69,23 @@ class Claims:
         with self._database.writing(wait_ms=1):
             pass
 
-    def report(self, claim: Claim, report: Report) -> bool:
-        """Write the changes of a running job, and return whether its cancellation was requested.
+    def report(self, claim: Claim, report: Report) -> Asked:
+        """Write the changes of a running job, and return what clients asked of its owner.
 
         Raises:
             ClaimLost.
         """
-        mine = sa.select(JOBS.c.cancel_requested).where(_is_mine(claim))
+        mine = sa.select(JOBS.c.cancel_requested, JOBS.c.finish_requested).where(_is_mine(claim))
         if not (report.lines or report.values or report.alive):
             with self._database.reading() as connection:
-                asked = connection.execute(mine).scalar()
+                asked = connection.execute(mine).one_or_none()
         else:
             with self._database.writing() as connection:
                 self._write(connection, claim, report)
-                asked = connection.execute(mine).scalar()
+                asked = connection.execute(mine).one_or_none()
         if asked is None:
             raise ClaimLost
-        return bool(asked)
+        return Asked(*asked)
 
     def finish(self, claim: Claim, result: JobResult, report: Report | None = None) -> None:
         """Write the last changes of a job, and its result.
@@ -105,11 +103,11 @@ class Claims:
         Jobs older than the newest `KEEP_EVENTS_OF` ended ones keep only their last event, the result.
         """
         with self._database.writing() as connection:
-            connection.execute(EVENTS.delete().where(EVENTS.c.job_number.in_(_ended_but(keep_jobs))))
-            connection.execute(JOBS.delete().where(JOBS.c.number.in_(_ended_but(keep_jobs))))
+            connection.execute(EVENTS.delete().where(EVENTS.c.job_number.in_(_select_ended_but(keep_jobs))))
+            connection.execute(JOBS.delete().where(JOBS.c.number.in_(_select_ended_but(keep_jobs))))
             others = EVENTS.alias()
             last = sa.select(sa.func.max(others.c.seq)).where(others.c.job_number == EVENTS.c.job_number)
-            old = EVENTS.c.job_number.in_(_ended_but(KEEP_EVENTS_OF))
+            old = EVENTS.c.job_number.in_(_select_ended_but(KEEP_EVENTS_OF))
             connection.execute(EVENTS.delete().where(old, EVENTS.c.seq < last.scalar_subquery()))
 
     def _own(self, connection: sa.Connection, number: int, **values: Any) -> Claim:
@@ -129,7 +127,7 @@ def _is_mine(claim: Claim) -> sa.ColumnElement[bool]:
     return sa.and_(JOBS.c.number == claim.job.number, JOBS.c.token == claim.token, JOBS.c.status == JobStatus.RUNNING)
 
 
-def _ended_but(newest: int) -> sa.Select[tuple[int]]:
+def _select_ended_but(newest: int) -> sa.Select[tuple[int]]:
     """Build a query for the numbers of all ended jobs except the newest ones."""
     ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED)).order_by(JOBS.c.number.desc())
     last = ended.offset(newest).limit(1).scalar_subquery()

@@ -11,38 +11,48 @@ from pathlib import Path
 from app.jobs.process.commands import dialect_arguments, training_command
 from app.jobs.records import TrainingJob
 from app.settings import Settings
-from modelstore import DataOptions, Permit
+from modelstore import DataOptions, Feedback, Permit
 
 
 def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Settings) -> list[str]:
-    """Return the command line of a job's training.
-
-    Args:
-        job: the training.
-        data: file of its data set; None if it uses a recipe.
-        permit: to publish its version.
-        settings: folders of the service.
-    """
+    """Return the command line of a job's training; `data` is the file of its data set, None if it uses a recipe."""
     options: list[str] = []
     if data is not None:
         options = ["--data", str(data), "--target", str(job.target), *dialect_arguments(job.dialect)]
         options += ["--options", "-"] if job.options != DataOptions() else []
         options += ["--features", "-"] if job.features is not None else []
     options += ["--decision", "-"] if job.decision else []
+    options += ["--abstain", "-"] if job.abstain else []
+    options += ["--card", "-"] if job.card else []
+    options += ["--feedback", "-"] if job.include_feedback else []
+    options += ["--database", "-"] if _shares_search(job, settings) else []
     return training_command(
         settings,
         *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
-        *("--activate", job.activate, "--keep", str(settings.keep_versions)),
+        *(("--activate", job.activate) if job.activate else ()),
+        *("--keep", str(settings.keep_versions)),
         *("--overrides", json.dumps(job.overrides), *options),
     )
 
 
-def input_of(job: TrainingJob) -> bytes:
-    """Return the standard input of the process: lines with the options of the data, the decision and the features.
+def input_of(job: TrainingJob, settings: Settings, feedback: Feedback | None = None) -> bytes:
+    """Return the standard input of the process.
 
-    Each is there only if the request has such. They are no arguments, which Linux limits to 128 KiB.
+    It has a line each with database, rows of feedback, options of the data, policies, card and features.
+
+    Each is there only if the request has such. They are no arguments, which Linux limits to 128 KiB and shows to all
+    users. Only a search gets the database, in which it keeps what it tried.
     """
+    database = f"{settings.database_url}\n" if _shares_search(job, settings) else ""
     decision = job.decision and job.decision.model_dump(exclude_none=True)
     features = [job.features] if job.features is not None else []
-    lines = [*filter(None, (job.options.to_dict(), decision)), *features]
-    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    abstain = job.abstain and job.abstain.model_dump(exclude_none=True)
+    card = job.card and job.card.model_dump(mode="json", exclude_none=True)
+    lines = [*filter(None, (job.options.to_dict(), decision, abstain, card)), *features]
+    rows = f"{feedback.model_dump_json()}\n" if feedback else ""
+    return (database + rows + "".join(f"{json.dumps(line)}\n" for line in lines)).encode()
+
+
+def _shares_search(job: TrainingJob, settings: Settings) -> bool:
+    """Return whether the training is a search that shares what it tries with other hosts."""
+    return bool(job.overrides.get("search") and settings.database_url)

@@ -1,4 +1,4 @@
-"""Database access, SQLite or PostgreSQL: transactions and schema migrations.
+"""Database access, SQLite or PostgreSQL: connections and transactions.
 
 Every method blocks, so call it from a thread. Write transactions exclude each other, across all processes. This module
 must not know jobs.
@@ -6,27 +6,22 @@ must not know jobs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import ConfigurationError, StoreUnavailable
+from app.jobs.migration import migrate
 from app.jobs.tablefile import DATABASE_FILE, TableFile
-
-__all__ = ["BUSY_TIMEOUT_MS", "DATABASE_FILE", "HEAD", "UNAVAILABLE", "Database"]
 
 BUSY_TIMEOUT_MS = 5000
 UNAVAILABLE = "the job table cannot be used now; predictions are not affected"
-HEAD = "0002"  # the newest revision in app/jobs/migrations
-_BEFORE_ALEMBIC = "0001"
-_MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 _LOCK = 0x74616273  # key of the PostgreSQL advisory lock for writers: "tabs"
 _POOL = {"pool_size": 4, "max_overflow": 28, "hide_parameters": True}
 
@@ -58,7 +53,7 @@ class Database:
         if self._file:
             self._file.prepare()
         with _available(), self._engine.execution_options(wait_ms=BUSY_TIMEOUT_MS).begin() as connection:
-            _migrate(connection)
+            migrate(connection)
         self._opened = True
 
     def close(self) -> None:
@@ -91,6 +86,16 @@ class Database:
         with _available(), engine.begin() as connection:
             yield connection
 
+    def overwrite_removed(self) -> None:
+        """Overwrite what was removed, as far as the database can: in the file of SQLite and in its log.
+
+        Raises:
+            StoreUnavailable: if the database cannot be used now.
+        """
+        if self._file:
+            with _available(), contextlib.closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _require_opened(self) -> None:
         """Check that `open` has succeeded, so that the schema is the expected one."""
         if not self._opened:
@@ -99,9 +104,9 @@ class Database:
 
 def _sqlite(file: TableFile) -> sa.Engine:
     def configure(connection: Any, _record: object) -> None:
-        """Set up a new connection."""
+        """Set up a new connection: transactions are ours, and what was committed is on the disk."""
         connection.isolation_level = None  # the driver starts no transaction by itself: `begin` below does
-        for setting in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
+        for setting in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             connection.execute(f"PRAGMA {setting}")
 
     def begin(connection: sa.Connection) -> None:
@@ -137,29 +142,6 @@ def _postgresql(url: str) -> sa.Engine:
         raise ConfigurationError("TABSERVE_DATABASE_URL needs a driver: pip install 'tabserve[postgres]'") from error
     sa.event.listen(engine, "begin", begin)
     return engine
-
-
-def _migrate(connection: sa.Connection) -> None:
-    """Migrate the schema to the newest revision, in one transaction.
-
-    Raises:
-        StoreUnavailable: if the schema is newer than this program.
-    """
-    inspector = sa.inspect(connection)
-    known = inspector.has_table("alembic_version")
-    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if known else None
-    if revision == HEAD:
-        return
-    if revision is not None and revision > HEAD:
-        raise StoreUnavailable(
-            f"a newer Tabserve made the job table: it has revision {revision}, this one knows {HEAD}"
-        )
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    if not known and inspector.has_table("jobs"):
-        command.stamp(config, _BEFORE_ALEMBIC)
-    command.upgrade(config, HEAD)
 
 
 @contextmanager

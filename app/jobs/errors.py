@@ -12,7 +12,6 @@ class RecipeNotFound(NotFound):
 
     def __init__(self, known: tuple[str, ...]) -> None:
         super().__init__(f"no recipe for such a model; there are recipes for {', '.join(known) or 'no model'}")
-        self.known = known
 
 
 class JobNotFound(NotFound):
@@ -23,15 +22,10 @@ class JobNotFound(NotFound):
 
 
 class JobConflict(Conflict):
-    """The model has an unfinished training.
-
-    Attributes:
-        job_id: id of that training.
-    """
+    """The model has an unfinished training."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"training {job_id} of this model has not ended; wait for it or cancel it: /train/{job_id}")
-        self.job_id = job_id
 
 
 class JobEnded(Conflict):
@@ -39,7 +33,6 @@ class JobEnded(Conflict):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"training {job_id} has ended; see GET /train/{job_id}")
-        self.job_id = job_id
 
 
 class QueueFull(Overloaded):
@@ -47,7 +40,6 @@ class QueueFull(Overloaded):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} trainings wait, and no more may (TABSERVE_MAX_QUEUED_JOBS); try again later")
-        self.limit = limit
 
 
 class IdempotencyKeyReused(BadRequest):

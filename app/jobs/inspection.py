@@ -53,16 +53,12 @@ class Inspector:
         self._waiting: _Child | None = None
 
     async def keep_ready(self, first_s: float = FIRST_CHILD_S) -> None:
-        """Keep a child waiting for the next file, forever; `close` ends it.
-
-        Args:
-            first_s: seconds before the first one is started.
-        """
+        """Keep a child waiting for the next file, forever, the first after some seconds; `close` ends it."""
         await asyncio.sleep(first_s)
         while True:
             try:
                 self._waiting = child = await _Child.start(self._confine(waiting_command()))
-                await child.ended()
+                await child.wait()
                 if self._waiting is child:
                     logger.warning("the process that waits for data sets to check ended by itself")
                     await asyncio.sleep(NEXT_TRY_S)
@@ -142,7 +138,7 @@ class _Child:
         """Whether the process has not ended."""
         return self._process.returncode is None
 
-    async def ended(self) -> None:
+    async def wait(self) -> None:
         """Wait until the process has ended."""
         await self._process.wait()
 

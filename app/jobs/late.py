@@ -1,7 +1,7 @@
 """Lazy access to the job table: imported and created on first use.
 
-SQLAlchemy and alembic take half as long to import as torch, and a service that only predicts needs neither. This
-module must not know the contents of the table.
+SQLAlchemy takes a third of a second to import, and a service that only predicts does not need it. This module must
+not know the contents of the table.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from app.jobs.tablefile import DATABASE_FILE
 if TYPE_CHECKING:
     from app.jobs.claims import Claims
     from app.jobs.database import Database
+    from app.jobs.feedback import FeedbackStore
+    from app.jobs.kept import KeptStore
+    from app.jobs.shadow_answers import ShadowAnswers
     from app.jobs.store import JobStore
 
 
@@ -25,24 +28,16 @@ class _Made(NamedTuple):
     database: Database
     store: JobStore
     claims: Claims
+    feedback: FeedbackStore
+    shadow_answers: ShadowAnswers
+    kept: KeptStore
 
 
 class LateTable:
-    """The job database and both views of it, created on the first call of a method, which must be made in a thread.
-
-    Attributes:
-        database: the database itself.
-        store: view for requests.
-        claims: view for owners of jobs.
-    """
+    """The job database and its views, created on the first call of a method, which must be made in a thread."""
 
     def __init__(self, url: str | None, folder: Path, owner: str) -> None:
-        """Create the lazy table; with PostgreSQL it is created at once, because the URL may be wrong.
-
-        Args:
-            url: of a PostgreSQL database; None for a SQLite file in `folder`.
-            folder: for SQLite.
-            owner: name of this process.
+        """Create it, with PostgreSQL at once, because the URL may be wrong; without a URL it is a SQLite file.
 
         Raises:
             ConfigurationError: as `Database`.
@@ -53,6 +48,9 @@ class LateTable:
         self.database = cast("Database", _Late(lambda: self._parts().database))
         self.store = cast("JobStore", _Late(lambda: self._parts().store))
         self.claims = cast("Claims", _Late(lambda: self._parts().claims))
+        self.feedback = cast("FeedbackStore", _Late(lambda: self._parts().feedback))
+        self.shadow_answers = cast("ShadowAnswers", _Late(lambda: self._parts().shadow_answers))
+        self.kept = cast("KeptStore", _Late(lambda: self._parts().kept))
         if url is not None:
             self._parts()
 
@@ -76,7 +74,9 @@ class LateTable:
             if self._made is None:
                 database: Database = _import("database").Database(self._url, self._folder)
                 store, claims = _import("store").JobStore(database), _import("claims").Claims(database, self._owner)
-                self._made = _Made(database, store, claims)
+                feedback, kept = _import("feedback").FeedbackStore(database), _import("kept").KeptStore(database)
+                answers = _import("shadow_answers").ShadowAnswers(database)
+                self._made = _Made(database, store, claims, feedback, answers, kept)
             return self._made
 
 
@@ -88,7 +88,7 @@ class _Late:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: object, **named: object) -> Any:
-            """Call the method of the object, which is created if need be."""
+            """Call the method of the object, which is created if it is not there."""
             try:
                 made = self._made()
             except Exception as error:  # too few files or too little memory for the import, which is tried again

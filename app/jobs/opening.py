@@ -35,9 +35,7 @@ class TableOpening:
     async def open(self, call: InThread, absent: Callable[[], None]) -> None:
         """Open the table once a request needs it or another process has created it; return when it can be used.
 
-        Args:
-            call: runs a blocking function in a thread.
-            absent: called whenever there is no table and no request needs one.
+        `absent` is called whenever there is no table and no request needs one.
         """
         try:
             while not (self._needed.is_set() or await asyncio.to_thread(self._table.is_there)):

@@ -21,14 +21,7 @@ def end_result(job: TrainingJob, reason: Reason, detail: str) -> JobResult:
 
 
 def outcome(job: TrainingJob, child: Child, said: JobResult | None, memory_bytes: int) -> JobResult:
-    """Return the result of a training whose process ended by itself.
-
-    Args:
-        job: the training.
-        child: its process, which has ended.
-        said: the result that it reported, if any.
-        memory_bytes: its memory limit.
-    """
+    """Return the result of a training whose process ended by itself; `said` is what it reported, if anything."""
     if said is not None:
         return said
     if child.ran_out_of_memory():

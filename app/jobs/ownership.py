@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.jobs.records import TrainingJob
 
@@ -22,6 +22,18 @@ class Claim:
 
     job: TrainingJob
     token: str
+
+
+class Asked(NamedTuple):
+    """What clients asked of the owner of a running job.
+
+    Attributes:
+        cancel: to end it without a version.
+        finish: to end it early, and to publish what it has learnt by then.
+    """
+
+    cancel: bool
+    finish: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Training requests and jobs as values; this module must not know tables, processes or HTTP."""
+"""Training requests, jobs and labelled rows as values.
+
+It must not know tables, processes or HTTP.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,22 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import ConfigDict, Field
 
 from app.errors import InvalidInput, Problem
 from app.settings import LEAST_TRAIN_MEMORY_BYTES
-from modelstore import Activation, DataOptions, DecisionPolicy, Dialect, LeftOut, Overrides
+from modelstore import (
+    AbstainPolicy,
+    Activation,
+    CardStatements,
+    DataOptions,
+    DecisionPolicy,
+    Dialect,
+    LeftOut,
+    Overrides,
+)
 from modelstore.data_options import Column
 from modelstore.dialect import DETECTED
 from modelstore.overrides import Seed
@@ -49,7 +61,13 @@ class TrainingRequest(DataOptions):
         overrides: settings for this training that replace those of the recipe, or the defaults with `dataset`.
         seed: shorthand for `overrides.seed`.
         decision: how a class is chosen from the probabilities, where it is not the most probable one.
-        activate: whether to make the new version active: only if it is better than the active one, always, or never.
+        abstain: when nothing is decided for a row.
+        card: what people state about the model, for its card.
+        include_feedback: whether to train also on rows that versions of this model predicted, where their inputs were
+            kept and their labels came; only with `dataset`.
+        activate: whether to make the new version active: only if it is better than the active one on test rows, once
+            labels of live rows show that it is better, always, or never; by default what the recipe says, else
+            `if_better`.
         timeout_s: seconds after which the training is ended as `timed_out`; at most the service's own limit.
         memory_bytes: memory that the training may use; at most the service's own limit.
     """
@@ -63,7 +81,10 @@ class TrainingRequest(DataOptions):
     overrides: Overrides = Overrides()
     seed: Seed | None = None
     decision: DecisionPolicy | None = None
-    activate: Activation = "if_better"
+    abstain: AbstainPolicy | None = None
+    card: CardStatements | None = None
+    include_feedback: bool = False
+    activate: Activation | None = None
     timeout_s: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] | None = None
     memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
 
@@ -85,8 +106,12 @@ class TrainingRequest(DataOptions):
         """Return the request as JSON values, without model and data set, which have columns of their own."""
         kept = self.model_dump(mode="json", include={"target", "features", "activate", "timeout_s", "memory_bytes"})
         options = self.to_dict()
-        decision = {"decision": self.decision.model_dump(mode="json", exclude_none=True)} if self.decision else {}
-        return kept | {"overrides": self.overrides.to_dict()} | decision | ({"options": options} if options else {})
+        given = {"decision": self.decision, "abstain": self.abstain, "card": self.card}
+        documents = {name: one.model_dump(mode="json", exclude_none=True) for name, one in given.items() if one}
+        said: dict[str, Any] = {name: document for name, document in documents.items() if document}
+        said |= {"options": options} if options else {}
+        said |= {"include_feedback": True} if self.include_feedback else {}
+        return kept | {"overrides": self.overrides.to_dict()} | said
 
     def digest(self) -> str:
         """Return a sha256 of the request; equal requests have equal digests."""
@@ -115,8 +140,12 @@ class TrainingJob:
         version_before: the version that was active when the training began.
         retry_of: id of the job that this one repeats.
         cancel_requested: whether cancellation was requested.
+        finish_requested: whether an early end was requested that keeps what has been learnt.
         request_id: id of the HTTP request that created the job.
         decision: how a class is chosen, if the request says it.
+        abstain: when nothing is decided, if the request says it.
+        card: what the request states about the model.
+        include_feedback: whether rows of feedback are trained on, too.
     """
 
     number: int
@@ -128,7 +157,7 @@ class TrainingJob:
     features: tuple[str, ...] | None
     options: DataOptions
     left_out: tuple[LeftOut, ...]
-    activate: Activation
+    activate: Activation | None
     overrides: dict[str, Any]
     timeout_s: float | None
     memory_bytes: int | None
@@ -142,12 +171,16 @@ class TrainingJob:
     version_before: int | None
     retry_of: str | None
     cancel_requested: bool
+    finish_requested: bool
     created: datetime
     started: datetime | None
     finished: datetime | None
     request_id: str | None = None
     dialect: Dialect = DETECTED
     decision: DecisionPolicy | None = None
+    abstain: AbstainPolicy | None = None
+    card: CardStatements | None = None
+    include_feedback: bool = False
 
     @property
     def ended(self) -> bool:
@@ -156,18 +189,9 @@ class TrainingJob:
 
     def request(self) -> TrainingRequest:
         """Return the request that created the job."""
-        return TrainingRequest.model_construct(
-            model=self.model,
-            dataset=self.dataset,
-            target=self.target,
-            features=self.features,
-            **dict(self.options),
-            overrides=Overrides.model_validate(self.overrides, strict=False),
-            decision=self.decision,
-            activate=self.activate,
-            timeout_s=self.timeout_s,
-            memory_bytes=self.memory_bytes,
-        )
+        said = {name: getattr(self, name) for name in TrainingRequest.model_fields if hasattr(self, name)}
+        overrides = Overrides.model_validate(self.overrides, strict=False)
+        return TrainingRequest.model_construct(**said | dict(self.options) | {"overrides": overrides})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +206,23 @@ class Ending:
     reason: str
     job: TrainingJob | None = None
     ran_s: float | None = None
+
+
+class LabelledRow(NamedTuple):
+    """What is kept of a row whose label came: no value of the row itself.
+
+    Attributes:
+        mac: of its receipt, the key.
+        time_s: seconds since 1970 when the row was predicted.
+        answer: index of the class that was answered, or the quantity.
+        confidence: probability of that class; None for a quantity.
+        label: index of the true class, or the true quantity.
+    """
+
+    mac: bytes
+    model: str
+    version: int
+    time_s: int
+    answer: float
+    confidence: float | None
+    label: float

@@ -45,11 +45,7 @@ class Recovery:
     """Watches the running jobs of other processes; every method blocks and may raise StoreUnavailable."""
 
     def __init__(
-        self,
-        claims: Claims,
-        repository: ModelRepository,
-        lease_s: float,
-        clock: Callable[[], float] = time.monotonic,
+        self, claims: Claims, repository: ModelRepository, lease_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._claims = claims
         self._repository = repository

@@ -11,12 +11,15 @@ import asyncio
 import builtins
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
 from app.datasets.folders import Contents
 from app.datasets.store import DatasetStore
+from app.errors import StoreUnavailable
 from app.jobs.acceptance import Acceptance
+from app.jobs.labelled import LabelledRows
 from app.jobs.late import LateTable
 from app.jobs.opening import TableOpening
 from app.jobs.process.identity import this_process
@@ -28,11 +31,19 @@ from app.jobs.worker import JobWorker
 from app.settings import Settings
 from modelstore import ModelRepository
 
+EXPIRY_INTERVAL_S = 3600.0
 LOOK_INTERVAL_S = 0.25  # poll interval for a job that may run in another process
 
 
 class JobRunner:
-    """Accepts trainings, runs its share of them, and reports on all of them."""
+    """Accepts trainings, runs its share of them, and reports on all of them.
+
+    Attributes:
+        ask: runs a query of the job table for a request, see `TableThreads.ask`.
+        feedback: labels that came later, in the same database.
+        shadow_answers: what shadow versions answered for rows with a receipt, likewise.
+        kept: what is kept of predicted rows, likewise.
+    """
 
     def __init__(
         self,
@@ -46,37 +57,36 @@ class JobRunner:
     ) -> None:
         """Create a runner; `open` starts it.
 
-        Args:
-            settings: folders and limits of the trainings, and the location of their table.
-            repository: the model store.
-            datasets: the data sets that trainings may name.
-            published: awaited before the end of a job that published a version.
-            ended: called for every job that this process ended.
-            may_begin: returns whether another job may start here; if not, it is only accepted.
+        `published` is awaited before the end of a job that published a version, `ended` is called for every job that
+        this process ended, and `may_begin` returns whether another job may start here; if not, it is only accepted.
 
         Raises:
             ConfigurationError: if the settings name no usable kind of database.
         """
         self._table = LateTable(settings.database_url, settings.state_dir, this_process())
-        self._store = self._table.store
+        self._store = store = self._table.store
+        self.feedback, self.kept = self._table.feedback, self._table.kept
+        self.shadow_answers = self._table.shadow_answers
         self._count = ended
         self._opening = TableOpening(self._table)
         self._changed = asyncio.Event()
         self._threads = TableThreads(self._opening.wait_for_attempt)
-        self._ask = self._threads.ask
+        self.ask = self._threads.ask
         self._watches = Watches(self._wait_for_end)
+        labelled = LabelledRows(self.kept, repository)
         context = JobContext(
             settings=settings,
             claims=self._table.claims,
             repository=repository,
             datasets=datasets,
+            labelled=labelled,
             call=self._threads.call,
             published=published,
             changed=self._notify,
         )
         self._worker = JobWorker(context, ended, may_begin)
         self._acceptance = Acceptance(
-            settings, repository, datasets, self._store, ask=self._ask, accepted=self._worker.wake
+            settings, repository, datasets, store, labelled, ask=self.ask, accepted=self._worker.wake
         )
         self._working: asyncio.Task[None] | None = None
 
@@ -123,7 +133,7 @@ class JobRunner:
         Raises:
             JobConflict, StoreUnavailable.
         """
-        await self._ask(self._store.require_idle, model)
+        await self.ask(self._store.require_idle, model)
 
     async def get(self, job_id: str) -> TrainingJob:
         """Return a job.
@@ -131,29 +141,24 @@ class JobRunner:
         Raises:
             JobNotFound, StoreUnavailable.
         """
-        return await self._ask(self._store.get, job_id)
+        return await self.ask(self._store.get, job_id)
 
     async def list(
         self, *, model: str | None = None, status: JobStatus | None = None, before: int | None = None, limit: int = 50
     ) -> tuple[builtins.list[TrainingJob], int | None]:
-        """Return the newest jobs, newest first, and `before` for the next page, None on the last one.
+        """Return the newest jobs, newest first, and `before` for the next page; see `JobStore.page`."""
+        return await self.ask(partial(self._store.page, model=model, status=status, before=before, limit=limit))
 
-        Args:
-            model: only jobs of this model.
-            status: only jobs with this status.
-            before: only jobs with a lower number.
-            limit: most jobs to return, at least 1.
-        """
-        return await self._ask(partial(self._store.page, model=model, status=status, before=before, limit=limit))
-
-    async def cancel(self, job_id: str) -> TrainingJob:
+    async def cancel(self, job_id: str, *, keep: bool = False) -> TrainingJob:
         """Cancel a job: a queued one ends at once, a running one within 2 s, in whichever process it runs.
+
+        With `keep`, a running one ends early instead, and publishes what it has learnt by then.
 
         Raises:
             JobNotFound, JobEnded, StoreUnavailable.
         """
-        job = await self._ask(self._store.cancel, job_id)
-        self._worker.cancel(job_id)
+        job = await self.ask(partial(self._store.cancel, keep=keep), job_id)
+        self._worker.cancel(job_id, keep=keep)
         self._notify()
         if job.ended:
             self._count(Ending(job.reason or "cancelled"))
@@ -168,18 +173,14 @@ class JobRunner:
         return await self._watches.wait_for_end(job_id, seconds) or await self.get(job_id)
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[tuple[int, str]]:
-        """Yield the events of a job as number, from 1, and JSON line, until its result or, without one, its end.
-
-        Args:
-            job_id: of the job.
-            after: only events with a higher number; such an event may never occur.
+        """Yield the events of a job as number, above `after`, and JSON line, until its result or, without one, its end.
 
         Raises:
             JobNotFound, StoreUnavailable.
         """
         job = await self.get(job_id)
         while True:
-            lines, ended = await self._ask(self._store.events, job.number, after)
+            lines, ended = await self.ask(self._store.events, job.number, after)
             for after, line in lines:  # noqa: PLR1704 - the next look goes on behind the last
                 yield after, line
             if lines and json.loads(lines[-1][1]).get("event") == "result":
@@ -198,7 +199,7 @@ class JobRunner:
 
     async def datasets_in_use(self) -> Contents:
         """Return name and content id of the data sets that unfinished jobs need."""
-        return await self._ask(self._store.datasets_in_use)
+        return await self.ask(self._store.datasets_in_use)
 
     async def _wait_for_end(self, job_id: str) -> TrainingJob:
         while not (job := await self.get(job_id)).ended:
@@ -206,9 +207,19 @@ class JobRunner:
         return job
 
     async def _work(self) -> None:
-        """Open the table, then run jobs."""
+        """Open the table, then run jobs, and remove what has expired."""
         await self._opening.open(self._threads.call, self._count_none)
-        await self._worker.work()
+        removing = asyncio.create_task(self._remove_expired(), name="expired ids and inputs")
+        try:
+            await self._worker.work()
+        finally:
+            removing.cancel()
+
+    async def _remove_expired(self) -> None:
+        while True:
+            with contextlib.suppress(StoreUnavailable):  # the next hour does it
+                await self._threads.call(self.kept.remove_expired, int(time.time()))
+            await asyncio.sleep(EXPIRY_INTERVAL_S)
 
     def _count_none(self) -> None:
         self._worker.unfinished = {"queued": 0, "running": 0}

@@ -12,27 +12,25 @@ import contextlib
 import errno
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
+from app.jobs.changes import Changes
 from app.jobs.command import command_of, input_of
+from app.jobs.labelled import LabelledRows
 from app.jobs.outcome import end_result, find_published, outcome
-from app.jobs.ownership import Claim, ClaimLost, Report
+from app.jobs.ownership import Asked, Claim, ClaimLost, Report
 from app.jobs.process.child import Child
 from app.jobs.process.commands import confine, training_environment
 from app.jobs.process.processor import ProcessorWatch, read_usage
 from app.jobs.threads import InThread
 from app.settings import Settings
-from modelstore import EpochMetrics, JobResult, ModelRepository, Notice, Permit, PublishError, Reason, from_line
-from modelstore.progress import limit_warnings, to_line
+from modelstore import JobResult, ModelRepository, Notice, Permit, PublishError, Reason, limit_warnings
 
 if TYPE_CHECKING:
     from app.jobs.claims import Claims
@@ -42,8 +40,8 @@ logger = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.25
 CONTROL_INTERVAL_S = 0.1
 BEATS_IN_A_LEASE = 5
+CANCELLED: tuple[Reason, str] = ("cancelled", "cancelled while it ran")
 TERMINATE_GRACE_S, EXIT_GRACE_S = 1.0, 5.0  # from the signal, and from the end of the output, to that of the process
-MAX_LINES_WAITING = 200_000  # most events to buffer while the table cannot be written
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class JobContext:
     claims: Claims
     repository: ModelRepository
     datasets: DatasetStore
+    labelled: LabelledRows
     call: InThread
     published: Callable[[], Awaitable[None]]
     changed: Callable[[], None]
@@ -75,16 +74,16 @@ class RunningJob:
         self._done = asyncio.Event()
         self._stop: tuple[Reason, str] | None = None
         self._child: Child | None = None
-        self._reported: JobResult | None = None
-        self._warnings: list[str] = []
-        self._lines: deque[str] = deque(maxlen=MAX_LINES_WAITING)
-        self._values: dict[str, Any] = {}
-        self._progress: dict[str, Any] | None = None
-        self._log: list[str] = []
+        self._changes = Changes(claim.job.id)
+        self._finishing = False
 
     def stop(self, reason: Reason, detail: str) -> None:
         """Request the end of the training; the first reason counts, unless it ends by itself."""
         self._stop = self._stop or (reason, detail)
+
+    def finish(self) -> None:
+        """Request that the training ends early, and publishes what it has learnt by then."""
+        self._finishing = True
 
     async def run(self) -> JobResult:
         """Run the training and return its result.
@@ -103,9 +102,7 @@ class RunningJob:
 
     def report(self, *, alive: bool = False) -> Report:
         """Return the changes since the last report."""
-        log = list(self._child.log) if self._child else []
-        values = dict(self._values) if log == self._log else {**self._values, "log": log}
-        return Report(tuple(self._lines), values, alive)
+        return self._changes.report(self._child.log if self._child else (), alive=alive)
 
     async def _keep_reporting(self) -> None:
         """Report until the job is done or lost; a report that cannot be written is repeated later."""
@@ -115,29 +112,26 @@ class RunningJob:
             alive = time.monotonic() >= next_beat
             report = self.report(alive=alive)
             try:
-                if await self._context.call(self._context.claims.report, self.claim, report):
-                    self.stop("cancelled", "cancelled while it ran")
+                asked = await self._context.call(self._context.claims.report, self.claim, report)
             except StoreUnavailable:
                 pass  # an owner that cannot write is not declared dead, see app/jobs/recovery.py
             except ClaimLost:
                 self.lost = True
                 logger.error("training job %s was taken away from this process", self.claim.job.id)
             else:
-                self._forget(report)
+                self._obey(asked)
+                if self._changes.forget(report):
+                    self._context.changed()
                 next_beat = time.monotonic() + beat_s if alive else next_beat
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._done.wait(), min(REPORT_INTERVAL_S, beat_s))
 
-    def _forget(self, report: Report) -> None:
-        """Drop the changes that have been written; newer ones may have arrived meanwhile."""
-        for _ in report.lines:
-            self._lines.popleft()
-        for name, value in report.values.items():
-            if self._values.get(name) is value:
-                del self._values[name]
-        self._log = report.values.get("log", self._log)
-        if report.lines or report.values:
-            self._context.changed()
+    def _obey(self, asked: Asked) -> None:
+        """Do what clients asked for in the table."""
+        if asked.cancel:
+            self.stop(*CANCELLED)
+        elif asked.finish:
+            self.finish()
 
     async def _train(self) -> JobResult:
         """Run the training process and return its result."""
@@ -152,7 +146,11 @@ class RunningJob:
             logger.exception("training job %s could not be followed", job.id)
             result = end_result(job, "failed", "the training process could not be run or followed")
         result = await self._context.call(self._settle, result)
-        return result if result.warnings else result.model_copy(update={"warnings": limit_warnings(self._warnings)})
+        return (
+            result
+            if result.warnings
+            else result.model_copy(update={"warnings": limit_warnings(self._changes.warnings)})
+        )
 
     async def _serve_version(self, version: int) -> None:
         try:
@@ -165,14 +163,14 @@ class RunningJob:
         job = self.claim.job
         active = self._context.repository.active(job.model)
         if active is not None:
-            self._values["version_before"] = active
+            self._changes.set_version_before(active)
         return Permit(job.id, self._context.repository.permit(job.model, job.id))
 
     def _settle(self, result: JobResult) -> JobResult:
         """Return the final result after the process has ended: a version that it published counts as success."""
         job = self.claim.job
         try:
-            if result.reason != "succeeded" and (self._stop or not self._reported):
+            if result.reason != "succeeded" and (self._stop or not self._changes.result):
                 result = find_published(self._context.repository, job) or result
             self._context.repository.revoke(job.model, job.id)  # the process that could use it has ended
         except (PublishError, OSError):
@@ -182,9 +180,14 @@ class RunningJob:
     async def _run(self, permit: Permit) -> JobResult:
         job, settings = self.claim.job, self._context.settings
         memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
+        feedback = None
+        if job.include_feedback:
+            feedback = await self._context.call(self._context.labelled.find, job.model, job.target)
         command = confine(command_of(job, self._data(), permit, settings), memory_bytes, settings.train_niceness)
-        self._child = child = await Child.start(command, training_environment(), self._log_output, input_of(job))
-        listening = asyncio.create_task(child.listen(self._handle_event), name=f"events of {job.id}")
+        self._child = child = await Child.start(
+            command, training_environment(), self._log_output, input_of(job, settings, feedback)
+        )
+        listening = asyncio.create_task(child.listen(self._changes.hear), name=f"events of {job.id}")
         grace_s = 0.0
         try:
             await self._control(child, listening)
@@ -193,23 +196,27 @@ class RunningJob:
         finally:
             listening.cancel()
             await child.end(grace_s)
-        if self._stop and not (self._reported and self._reported.reason == "succeeded"):
+        reported = self._changes.result
+        if self._stop and not (reported and reported.reason == "succeeded"):
             return end_result(job, *self._stop)
-        return outcome(job, child, self._reported, memory_bytes)
+        return outcome(job, child, reported, memory_bytes)
 
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
         """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
         settings, job = self._context.settings, self.claim.job
         timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
-        deadline, kill_at = time.monotonic() + timeout_s, None
+        deadline, kill_at, interrupted = time.monotonic() + timeout_s, None, False
         processor = ProcessorWatch(partial(read_usage, child.pid), time.monotonic())
         while not listening.done():
             await asyncio.wait({listening}, timeout=CONTROL_INTERVAL_S)
             now = time.monotonic()
             if said := processor.look(now):
-                self._tell(Notice(message=said), starving=processor.starving)
+                self._changes.tell(Notice(message=said), starving=processor.starving)
             if now >= deadline:
                 self.stop("timed_out", f"it ran longer than the {timeout_s:g} s that it may")
+            if self._finishing and self._changes.heard and not interrupted:
+                child.interrupt()
+                interrupted = True  # a second signal would cancel it
             if self._stop and kill_at is None:
                 child.terminate()
                 kill_at = now + TERMINATE_GRACE_S
@@ -221,30 +228,6 @@ class RunningJob:
         if job.dataset is None or job.data_sha256 is None:
             return None
         return self._context.datasets.path(job.dataset, job.data_sha256, job.dialect)
-
-    def _handle_event(self, line: bytes) -> None:
-        try:
-            event = from_line(line)
-        except ValidationError:
-            logger.warning("training job %s said something that is no event", self.claim.job.id)
-            return
-        if isinstance(event, JobResult):
-            self._reported = event
-            return
-        if isinstance(event, EpochMetrics):
-            self._values["progress"] = self._progress = event.model_dump(mode="json")
-        elif isinstance(event, Notice):
-            if self._progress is None or self._progress["event"] == "notice":  # a learner without epochs
-                self._values["progress"] = self._progress = event.model_dump(mode="json")
-            self._warnings += [event.message] if event.level == "warning" else []
-            logger.info("training job %s: %s", self.claim.job.id, event.message)
-        self._lines.append(line.decode().strip())
-
-    def _tell(self, notice: Notice, *, starving: bool) -> None:
-        """Add a notice of this process to the events, and show it as the progress while the training starves."""
-        logger.info("training job %s: %s", self.claim.job.id, notice.message)
-        self._lines.append(to_line(notice))
-        self._values["progress"] = notice.model_dump(mode="json") if starving else self._progress
 
     def _log_output(self, line: str) -> None:
         logger.info("training job %s: %s", self.claim.job.id, line)

@@ -42,15 +42,7 @@ class JobStore:
     ) -> TrainingJob:
         """Add a queued job and return it; for a repeated idempotency key, return the job created then.
 
-        Args:
-            request: the training.
-            limit: most jobs in the queue.
-            left_out: columns that the training will leave out.
-            data_sha256: of the data set's file.
-            dialect: how that file is written.
-            idempotency_key: at most 255 characters.
-            retry_of: id of the job to repeat.
-            request_id: id of the HTTP request.
+        The queue holds at most `limit` jobs; `data_sha256` and `dialect` are those of the data set's file.
 
         Raises:
             IdempotencyKeyReused, JobConflict, QueueFull.
@@ -119,8 +111,10 @@ class JobStore:
             jobs = [job_of(row) for row in connection.execute(query)]
         return jobs[:limit], jobs[limit - 1].number if len(jobs) > limit else None
 
-    def cancel(self, job_id: str) -> TrainingJob:
+    def cancel(self, job_id: str, *, keep: bool = False) -> TrainingJob:
         """Cancel a job: end it if it is queued; if it runs, ask its owner to end it.
+
+        With `keep`, a running one publishes what it has learnt by then.
 
         Raises:
             JobNotFound, JobEnded.
@@ -133,8 +127,8 @@ class JobStore:
                 detail = "cancelled before it began"
                 end(connection, job, JobResult(reason="cancelled", detail=detail, model=job.model))
             else:
-                asked = JOBS.update().where(JOBS.c.number == job.number)
-                connection.execute(asked.values(cancel_requested=True))
+                asked = JOBS.c.finish_requested if keep else JOBS.c.cancel_requested
+                connection.execute(JOBS.update().where(JOBS.c.number == job.number).values({asked: True}))
             return _get(connection, job_id)
 
     def events(self, number: int, after: int, limit: int = 1000) -> tuple[list[tuple[int, str]], bool]:

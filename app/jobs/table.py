@@ -1,16 +1,16 @@
-"""Tables of the training jobs, as of the newest migration, and shared functions."""
+"""Tables of training jobs, feedback and what is kept of rows, as of the newest revision."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
-from modelstore import DataOptions, DecisionPolicy, Dialect, JobResult, LeftOut, to_line
+from modelstore import AbstainPolicy, CardStatements, DataOptions, DecisionPolicy, Dialect, JobResult, LeftOut, to_line
 
 _STATUS_AT_END = {
     "succeeded": JobStatus.SUCCEEDED,
@@ -46,6 +46,7 @@ JOBS = sa.Table(
     sa.Column("created", sa.DateTime(timezone=True), nullable=False),
     sa.Column("started", sa.DateTime(timezone=True)),
     sa.Column("finished", sa.DateTime(timezone=True)),
+    sa.Column("finish_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("jobs_model", "model"),
     sa.Index("jobs_status", "status"),
     sa.Index("jobs_one_unfinished", "model", unique=True, sqlite_where=_ONE, postgresql_where=_ONE),
@@ -60,6 +61,59 @@ EVENTS = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("line", sa.Text, nullable=False),
 )
+
+# A label for each receipt that got one, as `app.jobs.records.LabelledRow`; no value of a row is kept.
+FEEDBACK = sa.Table(
+    "feedback",
+    METADATA,
+    sa.Column("mac", sa.LargeBinary(12), primary_key=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("answer", sa.Double, nullable=False),
+    sa.Column("confidence", sa.Double),
+    sa.Column("label", sa.Double, nullable=False),
+    sa.Index("feedback_version", "model", "version", "time_s"),
+    sa.Index("feedback_time", "time_s"),
+)
+
+# What the shadow of the active version answered for a row with a receipt, as `app.receipts.ShadowAnswer`.
+SHADOW_ANSWERS = sa.Table(
+    "shadow_answers",
+    METADATA,
+    sa.Column("mac", sa.LargeBinary(12), primary_key=True),
+    sa.Column("shadow", sa.Integer, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("answer", sa.Double, nullable=False),
+    sa.Index("shadow_answers_time", "time_s"),
+)
+
+# The newest receipt under each id that a caller gave to a row, as `app.jobs.kept_rows.KeptId`.
+KEPT_IDS = sa.Table(
+    "kept_ids",
+    METADATA,
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("receipt", sa.String(52), nullable=False),
+    sa.Column("expires_s", sa.BigInteger, nullable=False),
+    sa.Index("kept_ids_id", "id"),
+    sa.Index("kept_ids_expiry", "expires_s"),
+)
+
+# The inputs of predicted rows, as `app.jobs.kept_rows.KeptInput`: the only table that holds values of rows.
+KEPT_INPUTS = sa.Table(
+    "kept_inputs",
+    METADATA,
+    sa.Column("mac", sa.LargeBinary(12), primary_key=True),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("expires_s", sa.BigInteger, nullable=False),
+    sa.Column("row", sa.Text, nullable=False),
+    sa.Index("kept_inputs_model", "model", "time_s"),
+    sa.Index("kept_inputs_expiry", "expires_s"),
+)
+_AT_ONCE = 500  # parameters of a query; SQLite takes 32,766
 
 _OTHERS = JOBS.alias()
 # 1 for the oldest queued job; NULL unless queued
@@ -82,18 +136,20 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
     """Convert a row of `SELECT_JOB` to a job."""
     values = dict(row._mapping)
     request = values.pop("request")
-    features = _names(request.pop("features"))
+    features = request.pop("features")
     request.pop("columns", None)  # older releases stored which columns they would learn from
     values["options"] = DataOptions.model_validate(request.pop("options", {}), strict=False)
     values["left_out"] = tuple(LeftOut.model_validate(one, strict=False) for one in request.pop("left_out", ()))
-    decision = request.pop("decision", None)
-    values["decision"] = decision and DecisionPolicy.model_validate_json(json.dumps(decision))
+    for name, record in (("decision", DecisionPolicy), ("abstain", AbstainPolicy), ("card", CardStatements)):
+        said = request.pop(name, None)
+        values[name] = record.model_validate_json(json.dumps(said)) if said else None
     values["dialect"] = dialect_of(request)
+    values["include_feedback"] = request.pop("include_feedback", False)
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
     values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}
-    return TrainingJob(**values, **request, features=features)
+    return TrainingJob(**values, **request, features=None if features is None else tuple(features))
 
 
 def dialect_of(request: dict[str, Any]) -> Dialect:
@@ -101,8 +157,10 @@ def dialect_of(request: dict[str, Any]) -> Dialect:
     return Dialect.model_validate(request.pop("dialect", {}))
 
 
-def _names(listed: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if listed is None else tuple(listed)
+def are_among(column: sa.Column[Any], values: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield conditions that together hold where a column has one of the values, each small enough for a query."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield column.in_(values[start : start + _AT_ONCE])
 
 
 def now() -> datetime:

@@ -30,11 +30,7 @@ class TableThreads:
     """Separate threads for requests and running trainings, so that requests cannot delay heartbeats."""
 
     def __init__(self, opened: Callable[[], Awaitable[None]]) -> None:
-        """Create the thread pools; threads start on demand.
-
-        Args:
-            opened: waits until an attempt to open the table was made; awaited before each query of a request.
-        """
+        """Create the pools; `opened` waits for an attempt to open the table, before each query of a request."""
         self._opened = opened
         self._requests = ThreadPoolExecutor(REQUEST_THREADS, "job-requests")
         self._owners = ThreadPoolExecutor(OWNER_THREADS, "job-owner")

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from app.jobs.learner_settings import wrong_field
 from app.jobs.records import TrainingRequest
-from modelstore import MISSING_VALUES, ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
+from modelstore import ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
 from modelstore.datasets import MAX_CLASSES
+from modelstore.numbers import is_number
 from modelstore.reading import column_name
 from modelstore.wording import nearest
 
@@ -39,10 +40,8 @@ def check_without_dataset(request: TrainingRequest) -> None:
     Raises:
         InvalidInput: if the request names one of them.
     """
-    for name in ("target", "features"):
-        if getattr(request, name) is not None:
-            raise wrong_field(name, "is for a data set; name one in `dataset`")
-    for name in request.to_dict():
+    named = (name for name in ("target", "features", "include_feedback") if getattr(request, name))
+    for name in (*named, *request.to_dict()):
         raise wrong_field(name, "is for a data set; name one in `dataset`")
 
 
@@ -64,12 +63,21 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
     _check_optional(request, columns, features)
     _check_split(request, columns)
     _check_target(request, columns[target])
-    _check_decision(request, columns[target])
+    _check_policies(request, columns[target])
     left_out = _left_out(request, columns, features)
     if not set(features).difference(column.name for column in left_out):
         reasons = "".join(f"; {column.name} is left out ({column.reason})" for column in left_out[:SHOWN_NAMES])
         raise wrong_field("features", f"must be at least one column besides the target{reasons}")
     return left_out
+
+
+def columns_learnt_from(
+    request: TrainingRequest, summary: DatasetSummary, left_out: Sequence[LeftOut]
+) -> tuple[str, ...]:
+    """Return the columns that the training learns from, as far as the inspection of the data set tells."""
+    columns = {column_name(column.name): column for column in summary.columns}
+    unused = {column.name for column in left_out}
+    return tuple(name for name in _features(request, columns) if name not in unused)
 
 
 def _features(request: TrainingRequest, columns: Columns) -> Sequence[str]:
@@ -132,26 +140,29 @@ def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
             raise wrong_field("task", "is regression, but the target has texts that are no numbers")
         if request.overrides.class_weights == "balanced":
             raise wrong_field("overrides.class_weights", "is for classes; a regression has none")
-    elif _has_many_values(target) and (request.task or kind in ("categorical", "boolean") or _is_text(target)):
+    elif (target.distinct is None or target.distinct > MAX_CLASSES) and (
+        request.task or kind in ("categorical", "boolean") or _is_text(target)
+    ):
         hint = "" if _is_text(target) else "; is it a quantity? `task`: `regression` predicts numbers"
         raise wrong_field("target", f"has more than {MAX_CLASSES} different values, the most that can be classes{hint}")
     elif request.rare_classes == "refuse" and (request.task or kind or _is_text(target)):
-        missing = MISSING_VALUES if request.missing_values is None else request.missing_values
-        rare = [value for value, rows in target.classes.items() if rows < MIN_CLASS_ROWS and value not in missing]
-        if rare:
+        rare = [value for value, rows in target.classes.items() if rows < MIN_CLASS_ROWS]
+        if rare := [value for value in rare if value not in request.missing_texts]:
             raise wrong_field(
                 "rare_classes", f"is refuse, and {len(rare)} classes have fewer than {MIN_CLASS_ROWS} rows"
             )
 
 
-def _check_decision(request: TrainingRequest, target: ColumnSummary) -> None:
+def _check_policies(request: TrainingRequest, target: ColumnSummary) -> None:
     """Check that the decision fits the classes, as far as they are known: rare ones may be left out or merged."""
+    classes = 0 if request.task == "regression" else MIN_CLASSES
+    if request.abstain and request.task and (problem := request.abstain.misfit(classes)):
+        raise wrong_field("abstain", f"must have {problem}")
     if request.decision is None:
         return
     if request.task == "regression":
         raise wrong_field("decision", "is for classes; a regression has none")
-    missing = MISSING_VALUES if request.missing_values is None else request.missing_values
-    rows = [count for value, count in target.classes.items() if value not in missing]
+    rows = [count for value, count in target.classes.items() if value not in request.missing_texts]
     known = len(rows) >= MIN_CLASSES and min(rows) >= MIN_CLASS_ROWS and len(rows) == target.distinct
     if known and (problem := request.decision.misfit(len(rows))):
         raise wrong_field("decision", f"must be {problem}")
@@ -179,19 +190,7 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
 def _is_text(column: ColumnSummary) -> bool:
     if isinstance(column.minimum, int | float):  # codes with leading zeros too
         return False
-    return column.type != "numeric" and not all(map(_is_number, column.classes or ("",)))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _has_many_values(column: ColumnSummary) -> bool:
-    return column.distinct is None or column.distinct > MAX_CLASSES
+    return column.type != "numeric" and not all(map(is_number, column.classes or ("",)))
 
 
 def _require(columns: Columns, field: str, name: str, what: str = "") -> str:

@@ -16,7 +16,7 @@ from app.errors import StoreUnavailable
 from app.jobs.ownership import Claim, ClaimLost
 from app.jobs.records import Ending
 from app.jobs.recovery import Recovery
-from app.jobs.running import JobContext, RunningJob
+from app.jobs.running import CANCELLED, JobContext, RunningJob
 from modelstore import JobResult, Reason
 
 logger = logging.getLogger(__name__)
@@ -93,11 +93,16 @@ class JobWorker:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def cancel(self, job_id: str) -> None:
-        """End a job at once if it runs here; otherwise its owner finds the request in the table."""
+    def cancel(self, job_id: str, *, keep: bool = False) -> None:
+        """End a job at once if it runs here; otherwise its owner finds the request in the table.
+
+        With `keep`, it ends early, and publishes what it has learnt by then.
+        """
         for running in self._running.values():
-            if running.claim.job.id == job_id:
-                running.stop("cancelled", "cancelled while it ran")
+            if running.claim.job.id == job_id and keep:
+                running.finish()
+            elif running.claim.job.id == job_id:
+                running.stop(*CANCELLED)
 
     async def _poll(self) -> None:
         claims, concurrency = self._context.claims, self._context.settings.train_concurrency

@@ -12,7 +12,6 @@ class ModelNotFound(NotFound):
 
     def __init__(self, known: tuple[str, ...]) -> None:
         super().__init__(f"no such model; known models: {', '.join(known) or 'none yet'}; see GET /models")
-        self.known = known
 
 
 class VersionNotFound(NotFound):
@@ -21,8 +20,19 @@ class VersionNotFound(NotFound):
     def __init__(self, name: str, known: tuple[int, ...]) -> None:
         listed = ", ".join(map(str, known)) or "none"
         super().__init__(f"model {name} has no such version; published: {listed}; see GET /models/{name}")
-        self.name = name
-        self.known = known
+
+
+class PictureNotFound(NotFound):
+    """The version exists, but has no picture, or data of a plot, of that name."""
+
+    meaning = "No such model, version or plot"
+
+    def __init__(self, name: str, version: int, known: tuple[str, ...]) -> None:
+        listed = ", ".join(known) or "none"
+        super().__init__(
+            f"{name} version {version} has no such plot; there are: {listed}; "
+            f"see GET /models/{name}/versions/{version}/plots"
+        )
 
 
 class ModelNotReady(Unavailable):
@@ -32,8 +42,6 @@ class ModelNotReady(Unavailable):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"model {name} cannot serve now: {reason}; see GET /models/{name}")
-        self.name = name
-        self.reason = reason
 
 
 class VersionInUse(Conflict):
@@ -41,8 +49,21 @@ class VersionInUse(Conflict):
 
     def __init__(self, name: str, version: int) -> None:
         super().__init__(f"{name} version {version} is active or serves; activate another before deleting it")
-        self.name = name
-        self.version = version
+
+
+class UnfitShadow(Conflict):
+    """The version cannot be the shadow of the active one."""
+
+    def __init__(self, name: str, version: int, reason: str) -> None:
+        super().__init__(f"{name} version {version} cannot be a shadow: {reason}")
+
+
+class NotShadow(Conflict):
+    """The version is not the shadow of the active one."""
+
+    def __init__(self, name: str, version: int, shadow: int | None) -> None:
+        present = "there is none" if shadow is None else f"version {shadow} is"
+        super().__init__(f"{name} version {version} is not the shadow of the active version; {present}")
 
 
 class NotComparable(Conflict):

@@ -1,8 +1,8 @@
 """Load model versions in one background thread and cache the recent ones.
 
 The loader must not know which version serves. Slow work runs in a single thread with a lower scheduling priority than
-the event loop. Only one operation at a time may change the cache, and it trims the cache when it finishes; `recent`
-may be called at any time.
+the event loop. Only one operation at a time may change the cache, and it trims the cache when it finishes.
+`find_cached` may be called at any time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from app.registry.state import Refusal
+from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelVersion
 
@@ -73,6 +75,15 @@ class Loader:
             self._recent[key] = recent
         return recent.loaded
 
+    def try_load(self, found: ModelVersion) -> LoadedModel | Refusal:
+        """Load a version as `load` does, or return and log why it may not be used."""
+        fingerprint = found.fingerprint()
+        try:
+            return self.load(found)
+        except VersionRefused as error:
+            logger.error("%s", error)
+            return Refusal(error.reason, error.detail, fingerprint)
+
     def drop_outdated(self, name: str, stored: Mapping[int, ModelVersion]) -> tuple[int, ...]:
         """Drop cached versions of a model that the store removed or replaced by another version of the same number.
 
@@ -118,7 +129,7 @@ class Loader:
         for key in others[: max(0, len(others) - self._max_versions)]:
             del self._recent[key]
 
-    def recent(self, name: str, version: int) -> LoadedModel | None:
+    def find_cached(self, name: str, version: int) -> LoadedModel | None:
         """Return a version if it is cached, and mark it as used."""
         found = self._recent.get((name, version))
         if found is None:
@@ -127,7 +138,7 @@ class Loader:
             self._recent.move_to_end((name, version))
         return found.loaded
 
-    def cached(self) -> tuple[LoadedModel, ...]:
+    def list_cached(self) -> tuple[LoadedModel, ...]:
         """Return all cached versions."""
         return tuple(recent.loaded for recent in self._recent.values())
 

@@ -34,12 +34,7 @@ class OnDemandLoads:
     """Bounded, shared loads of requested versions; use it from the event loop only."""
 
     def __init__(self, load: Load, lock: PriorityLock) -> None:
-        """Create an empty set of loads.
-
-        Args:
-            load: loads a version, given model name and version number; called while `lock` is held.
-            lock: the lock of the loader.
-        """
+        """Create it; `load` loads a version, by name and number, while `lock` is held, the lock of the loader."""
         self._load = load
         self._lock = lock
         self._pending: dict[tuple[str, int], _Pending] = {}

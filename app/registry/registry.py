@@ -12,14 +12,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.registry.errors import ModelNotFound, ModelNotReady, VersionInUse
+from app.registry.errors import VersionInUse
 from app.registry.loader import Loader
 from app.registry.on_demand import OnDemandLoads
 from app.registry.priority_lock import PriorityLock
 from app.registry.selection import VersionSelector
+from app.registry.self_test import SelfTest
+from app.registry.served import ServedModels
+from app.registry.shadow import require_fit
 from app.registry.state import Refusal, ServedModel
 from app.registry.store import ModelStore
-from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
 from modelstore import ModelRepository
 from modelstore.names import RESERVED
@@ -32,7 +34,11 @@ class ModelRegistry:
 
     Attributes:
         stored: the versions on disk of the models that the registry knows.
-        swapped: set after each swap; whoever waits for it clears it.
+        get: returns the state of a model, see `ServedModels.get`.
+        models: returns all models of the store, by name.
+        active: returns the version that serves a model now; `ServedModels.active` itself, for the hot path.
+        shadows: see `ServedModels`, as for `swapped`.
+        swapped: set after each swap; the task that waits for it clears it.
     """
 
     def __init__(
@@ -54,16 +60,15 @@ class ModelRegistry:
             note: called with the result of each swap: `served`, `refused` or `withdrawn`; and with `replaced` for a
                 loaded version whose number now means another version in the store.
         """
+        self._served = served = ServedModels(loader, note)
+        self.get, self.models, self.active = served.get, served.models, served.active
+        self.shadows, self.swapped = served.shadows, served.swapped
         self.stored = ModelStore(repository, known=self.get)
-        self._loader = loader
+        self._loader, self._strict, self._note = loader, strict, note
         self._selector = VersionSelector(repository, loader, note)
-        self._check = check
-        self._strict = strict
-        self._note = note
-        self._served: dict[str, ServedModel] = {}
         self._lock = PriorityLock()
         self._on_demand = OnDemandLoads(self._load_on_demand, self._lock)
-        self.swapped = asyncio.Event()
+        self._self_test = SelfTest(served, loader, self._selector, self._lock, check=check, note=note)
 
     def close(self) -> None:
         """Cancel the loads on request and stop the loader thread."""
@@ -73,38 +78,13 @@ class ModelRegistry:
     @property
     def complete(self) -> bool:
         """Whether there is at least one model and every model has a serving version."""
-        return bool(self._served) and all(model.loaded for model in self._served.values())
+        models = self.models()
+        return bool(models) and all(model.loaded for model in models)
 
     @property
     def ready(self) -> bool:
         """Whether the service should receive requests: one serving model is enough, unless `strict` requires all."""
-        return self.complete or (not self._strict and any(model.loaded for model in self._served.values()))
-
-    def models(self) -> tuple[ServedModel, ...]:
-        """Return all models of the store, by name."""
-        return tuple(self._served[name] for name in sorted(self._served))
-
-    def get(self, name: str) -> ServedModel:
-        """Return the state of a model.
-
-        Raises:
-            ModelNotFound.
-        """
-        try:
-            return self._served[name]
-        except KeyError:
-            raise ModelNotFound(tuple(sorted(self._served))) from None
-
-    def active(self, name: str) -> LoadedModel:
-        """Return the version that serves a model now; on the hot path, so without disk access or waiting.
-
-        Raises:
-            ModelNotFound, ModelNotReady.
-        """
-        model = self.get(name)
-        if model.loaded is None:
-            raise ModelNotReady(name, model.reason or "it is being loaded")
-        return model.loaded
+        return self.complete or (not self._strict and any(model.loaded for model in self.models()))
 
     async def resolve(self, name: str, version: int) -> LoadedModel:
         """Return a version by its number; load it first if necessary.
@@ -114,7 +94,7 @@ class ModelRegistry:
             VersionRefused: if it fails verification, or failed it before and its files are unchanged.
         """
         self.get(name)
-        if (recent := self._loader.recent(name, version)) is not None:
+        if (recent := self._loader.find_cached(name, version)) is not None:
             return recent
         self._on_demand.require_room(name, version)
         files = await asyncio.to_thread(self.stored.fingerprint, name, version)
@@ -130,14 +110,14 @@ class ModelRegistry:
         """Synchronise with the store: install newly active versions, forget removed or replaced ones."""
         async with self._lock.for_change():
             names = await self._loader.run(self.stored.names)
-            for name in RESERVED.intersection(names).difference(self._served):
+            for name in RESERVED.intersection(names).difference(self._served.names()):
                 logger.warning("GET /v2/models/%s cannot show the model %s; publish it under another name", name, name)
             for name in names:
-                known = self._served.get(name, ServedModel(name))
+                known = self._served.find(name) or ServedModel(name)
                 if model := await self._loader.run(self._selector.try_refresh, known):
-                    self._put(model)
-            for name in set(self._served).difference(names):
-                self._forget(name)
+                    self._served.put(model)
+            for name in set(self._served.names()).difference(names):
+                self._served.forget(name)
 
     async def activate(self, name: str, version: int) -> ServedModel:
         """Verify a version, make it the active one on disk, and serve it; also used to roll back.
@@ -146,16 +126,45 @@ class ModelRegistry:
             ModelNotFound, VersionNotFound, StoreUnavailable.
             VersionRefused: if it fails verification; the version that serves now keeps serving.
         """
+        return await self._activate(name, version, self.stored.activate)
+
+    async def promote(self, name: str, version: int, active: int) -> ServedModel:
+        """Activate the shadow of a version in its place, as `activate` does, unless another process was quicker.
+
+        Raises:
+            NotShadow: if another version is active now, or has become the shadow; otherwise as `activate`.
+        """
+        return await self._activate(name, version, lambda *_: self.stored.promote(name, version, active))
+
+    async def start_shadow(self, name: str, version: int) -> ServedModel:
+        """Verify a version and make it the shadow of the active one, in place of another.
+
+        Raises:
+            ModelNotFound, VersionNotFound, StoreUnavailable.
+            VersionRefused: if it fails verification.
+            UnfitShadow: if it is active, takes other columns or answers something else, or no active version serves.
+        """
         self.get(name)
         async with self._lock.for_change():
             outcome = await self._loader.run(self._find_and_load, name, version)
             if isinstance(outcome, Refusal):
-                self._note("refused")
                 raise outcome.error(name, version)
-            await self._loader.run(self.stored.activate, name, version)
-            model = replace(self._served[name], active=version).with_version(outcome)
-            self._put(model)
-            return model
+            model = self.get(name)
+            require_fit(model, outcome)
+            await self._loader.run(self.stored.start_shadow, name, version)
+            self._served.put(await self._loader.run(self._selector.with_shadow, model))
+            return self.get(name)
+
+    async def end_shadow(self, name: str, version: int) -> None:
+        """Leave the active version without a shadow.
+
+        Raises:
+            ModelNotFound, NotShadow, StoreUnavailable.
+        """
+        self.get(name)
+        async with self._lock.for_change():
+            await self._loader.run(self.stored.end_shadow, name, version)
+            self._served.put(await self._loader.run(self._selector.with_shadow, self.get(name)))
 
     async def remove(self, name: str, version: int) -> None:
         """Remove a version from the store permanently.
@@ -170,6 +179,7 @@ class ModelRegistry:
                 raise VersionInUse(name, version)
             await self._loader.run(self.stored.remove, name, version)
             self._loader.forget(name, version)
+            self._served.put(await self._loader.run(self._selector.with_shadow, self.get(name)))
 
     async def remove_model(self, name: str) -> None:
         """Remove a model with all its versions from the store permanently; it stops serving.
@@ -180,70 +190,31 @@ class ModelRegistry:
         self.get(name)
         async with self._lock.for_change():
             await self._loader.run(self.stored.remove_model, name)
-            self._forget(name)
+            self._served.forget(name)
 
     async def self_test(self) -> None:
-        """Check every loaded version against its golden rows again; withdraw a version that fails.
+        """Check every loaded version against its golden rows again; withdraw a version that fails, see `SelfTest`."""
+        await self._self_test.run()
 
-        Another version that passes verification takes its place. If none does, the model stops serving: no answer is
-        better than a wrong one.
-        """
-        for loaded in self._serving_versions().union(self._loader.cached()):
-            async with self._lock.for_change():  # one lock per version: an activation waits for one test at most
-                if loaded in self._serving_versions().union(self._loader.cached()):
-                    await self._test(loaded)
-
-    async def _test(self, loaded: LoadedModel) -> None:
-        try:
-            await self._loader.run(self._check, loaded)
-        except VersionRefused as error:
-            await self._withdraw(loaded, error)
-        except Exception:  # an error is not a wrong answer, and predictions report it too
-            logger.exception("version %d of %s could not be tested", loaded.schema.version, loaded.schema.name)
-
-    async def _withdraw(self, loaded: LoadedModel, error: VersionRefused) -> None:
-        """Withdraw a version that answers wrongly, until its files change or it is activated again."""
-        name, version = error.name, error.version
-        logger.error("%s; it had proved itself before", error)
-        files = self._loader.forget(name, version)
-        model = self._served.get(name)
-        if model is None or (model.serving == version and model.loaded is not loaded):  # loaded from other files
-            return
-        self._served[name] = model.with_withdrawal(version, Refusal(error.reason, error.detail, files))
-        if model.loaded is loaded:
-            self._note("withdrawn")
-            self._put(await self._loader.run(self._selector.refresh, self._served[name]))
-
-    def _forget(self, name: str) -> None:
-        """Stop serving a model that has left the store; if the name returns, its numbers may mean other versions."""
-        del self._served[name]
-        self._loader.forget_all_but(frozenset(self._served))
-        logger.warning("model %s left the store", name)
-
-    def _put(self, model: ServedModel) -> None:
-        """Install the new state of a model by one assignment, so that every request sees one version."""
-        known = self._served.get(model.name, ServedModel(model.name))
-        self._served[model.name] = model
-        self._loader.trim(self._serving_versions())
-        for version, refusal in model.refused.items():
-            if known.refused.get(version) != refusal:
+    async def _activate(self, name: str, version: int, record: Callable[[str, int], None]) -> ServedModel:
+        """Verify a version, record that it is active, and serve it."""
+        self.get(name)
+        async with self._lock.for_change():
+            outcome = await self._loader.run(self._find_and_load, name, version)
+            if isinstance(outcome, Refusal):
                 self._note("refused")
-        if (loaded := model.loaded) and loaded is not known.loaded:
-            what = (model.name, loaded.schema.version, loaded.device, loaded.load_s)
-            logger.info("%s serves version %d on %s, loaded in %.2f s", *what)
-            self._note("served")
-            self.swapped.set()
+                raise outcome.error(name, version)
+            await self._loader.run(record, name, version)
+            model = replace(self.get(name), active=version).with_version(outcome)
+            self._served.put(await self._loader.run(self._selector.with_shadow, model))
+            return self.get(name)
 
     async def _load_on_demand(self, name: str, version: int) -> LoadedModel | Refusal:
         """Load a requested version, or record why it is refused."""
         model = self.get(name)
         outcome = await self._loader.run(self._find_and_load, name, version)
-        self._served[name] = model.with_trial_result(version, outcome)
-        self._loader.trim(self._serving_versions())
+        self._served.record(model.with_trial_result(version, outcome))
         return outcome
 
-    def _serving_versions(self) -> frozenset[LoadedModel]:
-        return frozenset(model.loaded for model in self._served.values() if model.loaded)
-
     def _find_and_load(self, name: str, version: int) -> LoadedModel | Refusal:
-        return self._selector.try_load(self.stored.find(name, version))
+        return self._loader.try_load(self.stored.find(name, version))

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from app.registry.loader import Loader
+from app.registry.shadow import ShadowSelector
 from app.registry.state import Refusal, ServedModel
-from app.runtime.errors import VersionRefused
-from app.runtime.load import LoadedModel
 from modelstore import BrokenVersion, ModelRepository, ModelVersion, StoreError
 
 logger = logging.getLogger(__name__)
@@ -23,17 +22,12 @@ class VersionSelector:
     """Select and load the version that should serve; every method blocks, so call it in the loader thread."""
 
     def __init__(self, repository: ModelRepository, loader: Loader, note: Callable[[str], None]) -> None:
-        """Create a selector.
-
-        Args:
-            repository: the store.
-            loader: loads and caches versions.
-            note: called with `replaced` for each loaded version whose number now means another version in the store.
-        """
+        """Create it; `note` gets `replaced` for a loaded version whose number now means another one in the store."""
         self._repository = repository
         self._loader = loader
         self._note = note
         self._complaints: dict[str, str] = {}
+        self._shadows = ShadowSelector(repository, loader)
 
     def try_refresh(self, known: ServedModel) -> ServedModel | None:
         """Return the result of `refresh`, or None if the model's folder cannot be read.
@@ -56,6 +50,14 @@ class VersionSelector:
         Versions that were removed from the store or replaced there are forgotten; one that serves continues until
         another passes verification.
         """
+        return self._shadows.with_shadow(self._with_serving(known))
+
+    def with_shadow(self, model: ServedModel) -> ServedModel:
+        """Return the model with the shadow that the store asks for, see `ShadowSelector`."""
+        return self._shadows.with_shadow(model)
+
+    def _with_serving(self, known: ServedModel) -> ServedModel:
+        """Return the model served by the version that the store asks for, else by the best that passes verification."""
         stored = {
             version: self._repository.find(known.name, version) for version in self._repository.versions(known.name)
         }
@@ -73,15 +75,6 @@ class VersionSelector:
             model = self._try(model, stored[active])
         return model if model.loaded and model.loaded is not outdated else self._use_stand_in(model, stored)
 
-    def try_load(self, found: ModelVersion) -> LoadedModel | Refusal:
-        """Load a version, or return and log why it may not serve."""
-        fingerprint = found.fingerprint()
-        try:
-            return self._loader.load(found)
-        except VersionRefused as error:
-            logger.error("%s", error)
-            return Refusal(error.reason, error.detail, fingerprint)
-
     def _use_stand_in(self, model: ServedModel, stored: Mapping[int, ModelVersion]) -> ServedModel:
         """Return the model served by the first version that passes verification; else add the refusals only."""
         before = model.loaded
@@ -94,7 +87,7 @@ class VersionSelector:
         """Return the model served by this version, or with its refusal added."""
         if found.version in model.refused:
             return model
-        outcome = self.try_load(found)
+        outcome = self._loader.try_load(found)
         if isinstance(outcome, Refusal):
             return model.with_refusal(found.version, outcome)
         return model.with_version(outcome)
@@ -103,7 +96,7 @@ class VersionSelector:
 def _newest_first(stored: Iterable[ModelVersion]) -> list[ModelVersion]:
     """Order the fallback versions: newest first, but those that a gate held back come last."""
 
-    def held_back(found: ModelVersion) -> bool:
+    def was_held_back(found: ModelVersion) -> bool:
         """Return whether a gate held this version back; one that cannot be read has no gate."""
         try:
             gate = found.manifest().gate
@@ -111,4 +104,4 @@ def _newest_first(stored: Iterable[ModelVersion]) -> list[ModelVersion]:
             return False
         return gate is not None and not gate.passed
 
-    return sorted(stored, key=lambda found: (held_back(found), -found.version))
+    return sorted(stored, key=lambda found: (was_held_back(found), -found.version))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from app.runtime.errors import VersionRefused
 from app.runtime.load import LoadedModel
-from app.telemetry.metric_families import ModelState, ServingVersion
+from app.telemetry.model_metrics import ModelState, ServingVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,25 @@ class ServedModel:
     Attributes:
         active: the version that the store calls active.
         loaded: the version that serves, if any can.
+        shadow: the version whose answers are only compared with those of the active one, if it has one and serves.
         refused: the versions that failed verification.
     """
 
     name: str
     active: int | None = None
     loaded: LoadedModel | None = None
+    shadow: LoadedModel | None = None
     refused: dict[int, Refusal] = field(default_factory=dict)
 
     @property
     def serving(self) -> int | None:
         """Return the number of the version that serves."""
         return self.loaded.schema.version if self.loaded else None
+
+    @property
+    def shadow_version(self) -> int | None:
+        """Return the number of the shadow."""
+        return self.shadow.schema.version if self.shadow else None
 
     @property
     def reason(self) -> str | None:
@@ -63,9 +70,12 @@ class ServedModel:
         """Return the state as metrics and the audit trail show it."""
         serving = None
         if loaded := self.loaded:
-            serving = ServingVersion(loaded.manifest, loaded.schema.version, loaded.device, loaded.load_s)
+            engines = tuple((choice.rows, choice.engine.name) for choice in loaded.engine.choices)
+            unused = (loaded.unused.file, loaded.unused.reason) if loaded.unused else None
+            version = loaded.schema.version
+            serving = ServingVersion(loaded.manifest, version, loaded.device, loaded.load_s, engines, unused)
         refused = {version: refusal.reason for version, refusal in self.refused.items()}
-        return ModelState(self.name, self.active, serving, refused)
+        return ModelState(self.name, self.active, serving, refused, self.shadow_version)
 
     def with_version(self, loaded: LoadedModel) -> ServedModel:
         """Return the state with this version serving."""
@@ -83,5 +93,7 @@ class ServedModel:
         return replace(self, refused={**self.refused, version: refusal})
 
     def with_withdrawal(self, version: int, refusal: Refusal) -> ServedModel:
-        """Return the state with a version refused and no longer serving."""
-        return replace(self.with_refusal(version, refusal), loaded=None if version == self.serving else self.loaded)
+        """Return the state with a version refused, no longer serving, and no shadow."""
+        loaded = None if version == self.serving else self.loaded
+        shadow = None if version == self.shadow_version else self.shadow
+        return replace(self.with_refusal(version, refusal), loaded=loaded, shadow=shadow)

@@ -7,88 +7,75 @@ among other rows. A warm-up then takes TorchScript's compilation off the first r
 
 from __future__ import annotations
 
-import contextlib
-import io
+import functools
 import logging
 import time
-import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from app.errors import ConfigurationError
-from app.runtime.backends import Engine, QuickestEngine, ScriptEngine, device_is_lost, graph_engine, quickest
-from app.runtime.errors import DeviceLost, VersionRefused
-from app.runtime.verify import graph_scan, torchscript_scan
-from app.runtime.verify.golden_rows import prove, prove_independence
-from app.runtime.verify.zip_archive import Forbidden
+from app.runtime.engines import onnx
+from app.runtime.engines.choice import Engine, QuickestEngine, quickest
+from app.runtime.engines.torchscript import ScriptEngine, graph_engine, read_script
+from app.runtime.errors import VersionRefused
+from app.runtime.trial import (
+    Lost,
+    Trial,
+    no_trial,
+    not_told,
+    prove_alone_and_together,
+    read_onnx,
+    refuse_on_error,
+    require_admitted,
+    require_device,
+)
+from app.runtime.verify.golden_rows import prove
 from app.schema import Float32, ModelSchema
 from modelstore import BrokenVersion, Manifest, ModelVersion
+from modelstore.names import MODEL_FILE, ONNX_FILE
 
 logger = logging.getLogger(__name__)
 
-_WHY = {
-    "load_failed": "torch cannot load model.pt",
-    "run_failed": "it cannot answer rows with the features of its manifest",
-}
 
+@dataclass(frozen=True, slots=True)
+class UnusedFile:
+    """A file of a version that no engine uses, because it failed its checks.
 
-def choose_device(wanted: str) -> str:
-    """Return the device to run on: the requested one, or for `auto` the best of cuda, mps and cpu.
-
-    Raises:
-        ConfigurationError: if the requested device is not available.
+    Attributes:
+        reason: stable code, such as `golden_mismatch`.
+        detail: one sentence for people to read.
     """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if wanted == "auto":
-        return available[0]
-    if wanted not in available:
-        raise ConfigurationError(
-            f"TABSERVE_DEVICE={wanted} is not available here; choose auto or {', '.join(available)}"
-        )
-    return wanted
 
+    file: str
+    reason: str
+    detail: str
 
-def describe_device(device: str) -> str:
-    """Return the device with the name of its hardware, for people to read."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
-
-
-def use_one_thread() -> None:
-    """Limit torch to one thread in this process: with small models, more threads only wait for each other."""
-    torch.set_num_threads(1)
-
-
-def use_full_float32() -> None:
-    """Disable TF32, whose mantissa has 10 bits: answers of a GPU may differ from the CPU's by rounding only."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-
-
-Lost = Callable[[], None]
-"""Callback for a lost device; called before the error is raised."""
-
-
-def _nobody_told() -> None:
-    pass
+    def __str__(self) -> str:
+        """Return the whole in one sentence."""
+        return f"{self.file} is not used ({self.reason}): {self.detail}; model.pt answers"
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A version that is loaded on a device and passed verification."""
+    """A version that is loaded on a device and passed verification; `unused` is `model.onnx` if it failed its own."""
 
     manifest: Manifest
     schema: ModelSchema
     device: str
     load_s: float
     engine: QuickestEngine
-    lost: Lost = _nobody_told
+    lost: Lost = not_told
+    unused: UnusedFile | None = None
+
+    @functools.cached_property
+    def background(self) -> tuple[Float32, NDArray[np.float64]] | None:
+        """Return the rows that explanations compare with, (B, W), and their weights of sum 1, (B,), if there are."""
+        found = self.manifest.background
+        if found is None:
+            return None
+        weights = np.array(found.weights, dtype=np.float64)
+        return np.array(found.rows, dtype=np.float32), weights / weights.sum()
 
     def infer(self, x: Float32) -> Float32:
         """Return class probabilities, or values of a quantity.
@@ -106,19 +93,19 @@ class LoadedModel:
         try:
             return self.engine.infer(x)
         except RuntimeError as error:
-            _require_device(error, self.lost)
+            require_device(error, self.lost)
             raise
 
 
-Trial = Callable[[Manifest, int, bytes], None]
-"""Loads a model elsewhere on trial; raises VersionRefused."""
-
-
-def no_trial(_manifest: Manifest, _version: int, _model: bytes) -> None:
-    """Skip the trial, for trusted models."""
-
-
-def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost = _nobody_told) -> LoadedModel:
+def load(
+    found: ModelVersion,
+    device: str,
+    trial: Trial = no_trial,
+    lost: Lost = not_told,
+    *,
+    use_onnx: bool = True,
+    engine: str | None = None,
+) -> LoadedModel:
     """Load a published version and verify it.
 
     Args:
@@ -126,69 +113,35 @@ def load(found: ModelVersion, device: str, trial: Trial = no_trial, lost: Lost =
         device: the device to run it on.
         trial: loads it first where a crash does no harm.
         lost: called if the device is lost, during loading or later.
+        use_onnx: whether `model.onnx` may answer where it is quicker, if the version has it.
+        engine: name of the one engine that may answer, such as `cpu`; None for the quickest.
 
     Raises:
-        VersionRefused: with a reason code, if the version does not match its manifest.
+        VersionRefused: with a reason code, if the version does not match its manifest, or lacks that engine.
         DeviceLost.
     """
     started = time.perf_counter()
     try:
         manifest = found.manifest()
-        data = found.model_bytes(manifest)
-        torchscript_scan.inspect(data)
+        data, onnx_data = found.model_bytes(manifest), found.onnx_bytes(manifest)
     except BrokenVersion as error:
         raise VersionRefused(found.name, found.version, error.reason, error.detail) from error
-    except Forbidden as error:
-        raise VersionRefused(found.name, found.version, error.reason, str(error)) from error
-    trial(manifest, found.version, data)
-    with _refuse_on_error(manifest, found.version, "load_failed", lost):
-        candidates = _engines(data, manifest.width, device)
-    with _refuse_on_error(manifest, found.version, "run_failed", lost):
-        for engine in candidates:
-            prove(engine, manifest, found.version)
-            prove_independence(engine, manifest, found.version)
-        best = quickest(candidates, np.array(manifest.golden.features[:1], dtype=np.float32))
+    require_admitted(manifest, found.version, data)
+    trial(manifest, found.version, data, MODEL_FILE)
+    with refuse_on_error(manifest, found.version, "load_failed", lost):
+        groups = _engines(data, manifest.width, device)
+    prove_alone_and_together([engine for group in groups for engine in group], manifest, found.version, lost)
+    unused = None
+    if use_onnx and onnx_data is not None and groups[0][0].name == "cpu" and onnx.runtime():
+        unused = _add_onnx(groups[0], manifest, found.version, onnx_data, trial)
+    if engine is not None:
+        groups = [named for group in groups if (named := [each for each in group if each.name == engine])]
+        if not groups:
+            raise VersionRefused(found.name, found.version, "engine_missing", f"the engine {engine!r} is not here")
+    with refuse_on_error(manifest, found.version, "run_failed", lost):
+        best = quickest(groups, np.array(manifest.golden.features[:1], dtype=np.float32))
     schema = ModelSchema.of(manifest, found.version)
-    return LoadedModel(manifest, schema, device, time.perf_counter() - started, best, lost)
-
-
-def try_out(manifest: Manifest, version: int, model: bytes) -> None:
-    """Load a model on the CPU, verify it and discard it: the body of a trial.
-
-    Raises:
-        VersionRefused: with a reason code, if the model does not match its manifest.
-    """
-    with _refuse_on_error(manifest, version, "load_failed"):
-        engine = ScriptEngine("cpu", _script(model, "cpu"))
-        before = engine.image()
-    with _refuse_on_error(manifest, version, "run_failed"):
-        prove(engine, manifest, version)
-        prove_independence(engine, manifest, version)
-        changed = engine.image() != before
-    if changed:
-        detail = (
-            "answering changed what it keeps: buffers, lists or other attributes; it must compute from its rows alone"
-        )
-        raise VersionRefused(manifest.name, version, "state_changed", detail)
-
-
-@contextlib.contextmanager
-def _refuse_on_error(manifest: Manifest, version: int, reason: str, lost: Lost = _nobody_told) -> Iterator[None]:
-    """Turn every exception into VersionRefused; for a damaged file, torch may raise almost anything."""
-    try:
-        yield
-    except VersionRefused:
-        raise
-    except Forbidden as error:
-        raise VersionRefused(manifest.name, version, error.reason, str(error)) from error
-    except Exception as error:
-        _require_device(error, lost)
-        logger.warning("%s version %d cannot run", manifest.name, version, exc_info=error)
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            raise VersionRefused(
-                manifest.name, version, "out_of_memory", "it needs more memory than it gets"
-            ) from error
-        raise VersionRefused(manifest.name, version, reason, _WHY[reason]) from error
+    return LoadedModel(manifest, schema, device, time.perf_counter() - started, best, lost, unused)
 
 
 def prove_again(loaded: LoadedModel) -> None:
@@ -202,35 +155,29 @@ def prove_again(loaded: LoadedModel) -> None:
         for engine in dict.fromkeys(choice.engine for choice in loaded.engine.choices):
             prove(engine, loaded.manifest, loaded.schema.version)
     except RuntimeError as error:
-        _require_device(error, loaded.lost)
+        require_device(error, loaded.lost)
         raise
 
 
-def _require_device(error: Exception, lost: Lost) -> None:
-    """Call `lost` and raise DeviceLost if an error means that the device is lost.
+def _engines(data: bytes, cells: int, device: str) -> list[list[Engine]]:
+    """Return the candidate engines in groups, those of the CPU first.
 
-    Raises:
-        DeviceLost.
+    On a CUDA device there are also CUDA graphs and the CPU, which is quicker for few rows.
     """
-    if isinstance(error, RuntimeError) and device_is_lost(error):
-        lost()
-        raise DeviceLost from error
-
-
-def _engines(data: bytes, cells: int, device: str) -> list[Engine]:
-    """Return the candidate engines; on a CUDA device also CUDA graphs and the CPU, which is quicker for few rows."""
-    here = ScriptEngine(device, _script(data, device))
+    here = ScriptEngine(device, read_script(data, device))
     if not device.startswith("cuda"):
-        return [here]
-    graphs = graph_engine(here.module, cells, device)
-    return [ScriptEngine("cpu", _script(data, "cpu")), *([graphs] if graphs else []), here]
+        return [[here]]
+    near, graphs = ScriptEngine("cpu", read_script(data, "cpu")), graph_engine(here.module, cells, device)
+    return [[near], [graphs], [here]] if graphs else [[near], [here]]
 
 
-def _script(data: bytes, device: str) -> torch.jit.ScriptModule:
-    with warnings.catch_warnings():
-        # torch 2.13 raises DeprecationWarning, 2.14 and later FutureWarning (docs/decisions.md, TorchScript)
-        warnings.filterwarnings("ignore", message=r".torch\.jit\.")
-        module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
-        frozen: torch.jit.ScriptModule = torch.jit.freeze(module)
-    graph_scan.require_harmless(frozen.graph)
-    return frozen
+def _add_onnx(engines: list[Engine], manifest: Manifest, version: int, data: bytes, trial: Trial) -> UnusedFile | None:
+    """Add the engine of `model.onnx`; if it fails a check, the version serves without, and the reason is returned."""
+    try:
+        trial(manifest, version, data, ONNX_FILE)
+        engines.append(read_onnx(manifest, version, data))
+    except VersionRefused as error:
+        unused = UnusedFile(ONNX_FILE, error.reason, error.detail)
+        logger.warning("%s version %d: %s", manifest.name, version, unused)
+        return unused
+    return None

@@ -10,7 +10,7 @@ import asyncio
 
 from app.security.errors import KeyNotAccepted, NotAuthenticated, RateLimited, ScopeMissing
 from app.security.keyring import Caller, Keyring
-from app.security.keys import Scope
+from app.security.keys import Key, Scope
 from app.security.rate_limit import TokenBuckets, site_of
 
 _SCHEME = b"bearer "
@@ -65,12 +65,12 @@ class Authenticator:
         """Return the generation of the keys, and whether they match their file."""
         return self.generation, self.keys_current
 
-    def identify(self, authorization: bytes | None, peer: str) -> Caller:
-        """Identify the caller of a request.
+    def accepted_keys(self) -> tuple[tuple[Key, ...] | None, bool]:
+        """Return the keys that are accepted now, None if there are no keys, and whether they match their file."""
+        return (None if self._keyring is None else self._keyring.accepted_keys()), self.keys_current
 
-        Args:
-            authorization: the header of that name.
-            peer: address of the other end of the connection.
+    def identify(self, authorization: bytes | None, peer: str) -> Caller:
+        """Identify the caller of a request by its header `Authorization`; `peer` is the client's address.
 
         Raises:
             NotAuthenticated: if callers without a key have no scope, or the key is not accepted.

@@ -9,7 +9,7 @@ from app.security.errors import CrossOrigin
 Headers = list[tuple[bytes, bytes]]
 
 _METHODS = b"GET, POST, PUT, DELETE"
-_REQUEST_HEADERS = b"authorization, content-type, x-request-id, x-request-timeout-ms"
+_REQUEST_HEADERS = b"authorization, content-type, x-prediction-receipt, x-request-id, x-request-timeout-ms"
 _MAX_AGE_S = b"600"
 _OWN_SITES = (b"same-origin", b"none")  # `none`: not from a page, a person typed the address
 

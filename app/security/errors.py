@@ -51,7 +51,6 @@ class ScopeMissing(AccessDenied):
 
     def __init__(self, scope: str, key_id: str) -> None:
         super().__init__(f"this key lacks the scope {scope}, which is needed here")
-        self.scope = scope
         self.key_id = key_id
 
 
@@ -68,17 +67,12 @@ class CrossOrigin(AccessDenied):
 
 
 class RateLimited(Overloaded):
-    """The client exceeds its rate limit.
-
-    Attributes:
-        retry_after_s: seconds until it may send another request.
-    """
+    """The client exceeds its rate limit."""
 
     meaning = "Too many requests"
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("too many requests of this client; slow down, and try again after Retry-After seconds")
-        self.retry_after_s = retry_after_s
         self.headers = {"Retry-After": str(math.ceil(retry_after_s))}
 
 
@@ -92,17 +86,12 @@ class RouteNotFound(NotFound):
 
 
 class MethodNotAllowed(BadRequest):
-    """The path does not accept this method.
-
-    Attributes:
-        allowed: the methods that it accepts.
-    """
+    """The path does not accept this method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
         super().__init__("this route does not take this method; the Allow header lists those it takes")
-        self.allowed = allowed
         self.headers = {"Allow": ", ".join(allowed)}
 
 

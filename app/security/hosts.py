@@ -68,7 +68,6 @@ class Hosts:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Create the check for the given settings."""
         self._named = frozenset(name.lower().encode() for name in settings.allowed_hosts.split(",") if name)
         self._last: bytes | None = None  # the last accepted header: most requests send the same one
         self._all = not self._named and (settings.keys_file is not None or not is_loopback(settings.host))

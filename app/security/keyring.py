@@ -50,6 +50,7 @@ class Keyring:
         self._file = file
         self._seen: object = None
         self._told: str | None = None  # the last error that was logged
+        self._keys: tuple[Key, ...] = ()
         self._accepted: tuple[_Accepted, ...] = ()
         self._remembered: dict[bytes, _Accepted] = {}  # by digest; at most as many as there are keys
 
@@ -80,6 +81,11 @@ class Keyring:
         else:  # only now: after a lack of memory or descriptors, the next refresh tries again
             self._seen, self.current, self._told = seen, True, None
 
+    def accepted_keys(self) -> tuple[Key, ...]:
+        """Return the keys that are accepted now."""
+        accepted = {key.caller.key_id for key in self._accepted if key.until > time.monotonic()}
+        return tuple(key for key in self._keys if key.id in accepted)
+
     def find(self, presented: bytes) -> Caller | None:
         """Return the caller that a key belongs to, or None; digests are compared in constant time."""
         digest = digest_of(presented)
@@ -109,6 +115,7 @@ class Keyring:
             if left > 0:
                 caller = Caller(key.id, frozenset(key.scopes))
                 accepted.append(_Accepted(bytes.fromhex(key.sha256), caller, now + left))
+        self._keys = keys
         self._replace(tuple(accepted))
         logger.info("%d keys are accepted, %d have expired", len(accepted), len(keys) - len(accepted))
 

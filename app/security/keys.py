@@ -23,12 +23,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
+from modelstore import disk
 
 MAX_KEYS = 1000
 MAX_FILE_BYTES = 1 << 20
 SECRET_BYTES = 32
-# Container runtimes mount secrets here, often readable by all users; the only process of a container is this one.
-SECRETS_FOLDER = Path("/run/secrets")
 
 FORM = re.compile(rb"tabserve_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 
@@ -145,8 +144,7 @@ class KeyFile:
     def _require_private(self, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
             raise self._error("is not a file")
-        secret = SECRETS_FOLDER in self.path.resolve().parents
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (found.st_mode & stat.S_IROTH and not secret):
+        if disk.is_exposed(self.path, found):
             raise self._error("may be read or written by others; chmod 600 it")
 
     def _write(self, keys: tuple[Key, ...]) -> None:
@@ -156,7 +154,7 @@ class KeyFile:
             descriptor, aside = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # mode 0600
             try:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    self._keep_owner(file.fileno())
+                    disk.keep_owner(self.path, file.fileno())
                     file.write(document + "\n")
                     file.flush()
                     os.fsync(file.fileno())
@@ -166,14 +164,6 @@ class KeyFile:
                 raise
         except OSError as error:
             raise self._error(f"cannot be written: {error.strerror or error}") from error
-
-    def _keep_owner(self, descriptor: int) -> None:
-        """Copy owner and mode of the present file to its replacement."""
-        with contextlib.suppress(FileNotFoundError):
-            present, new = self.path.stat(), os.fstat(descriptor)
-            if (present.st_uid, present.st_gid) != (new.st_uid, new.st_gid):
-                os.fchown(descriptor, present.st_uid, present.st_gid)
-            os.fchmod(descriptor, stat.S_IMODE(present.st_mode))
 
     @contextlib.contextmanager
     def _lock_for_change(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return int(asked.run(asked))
     except ConfigurationError as error:
-        print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
+        print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return BAD_SETTINGS
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from app.errors import ConfigurationError
 from app.security.errors import MethodNotAllowed, RouteNotFound
@@ -25,9 +25,9 @@ class Route:
     Attributes:
         method: HTTP method.
         template: path with its parameters in braces.
-        scope: scope that a caller needs; None admits everybody and is for health probes only.
+        scope: scope that a caller needs; None admits everybody and is for health probes and the console's files only.
         action: name in the audit file, for a request that changes something with scope `train` or `admin`; else None.
-        streams: whether a body in a streaming format is handled while it arrives.
+        streams: which bodies are handled while they arrive: those in a streaming format, or all, whatever their type.
         alias_of: template of the route that does the same, under which requests are counted too.
     """
 
@@ -35,7 +35,7 @@ class Route:
     template: str
     scope: Scope | None
     action: str | None = None
-    streams: bool = False
+    streams: Literal["formats", "all"] | None = None
     alias_of: str | None = None
 
     @property
@@ -48,14 +48,14 @@ PROBES = ("/livez", "/readyz", "/healthz", "/ping", "/v2/health/live", "/v2/heal
 _ALIASES = {"/healthz": "/livez", "/ping": "/livez"}
 
 # The routes that are answered without FastAPI.
-PREDICT = Route("POST", "/predict/{model}", Scope.PREDICT, streams=True)
+PREDICT = Route("POST", "/predict/{model}", Scope.PREDICT, streams="formats")
 INFER = Route("POST", "/v2/models/{model}/infer", Scope.PREDICT)
 INFER_VERSION = Route("POST", "/v2/models/{model}/versions/{version}/infer", Scope.PREDICT)
 
 ROUTES: tuple[Route, ...] = (
     PREDICT,
-    Route("POST", "/predict/{model}/versions/{version}", Scope.PREDICT, streams=True),
-    Route("POST", "/predict", Scope.PREDICT, streams=True),
+    Route("POST", "/predict/{model}/versions/{version}", Scope.PREDICT, streams="formats"),
+    Route("POST", "/predict", Scope.PREDICT, streams="formats"),
     INFER,
     INFER_VERSION,
     Route("GET", "/v2", Scope.PREDICT),
@@ -70,20 +70,35 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v2/models/{model}/stats", Scope.METRICS),
     Route("GET", "/v2/models/{model}/versions/{version}/stats", Scope.METRICS),
     *(Route(method, path, None, alias_of=_ALIASES.get(path)) for path in PROBES for method in ("GET", "HEAD")),
+    Route("GET", "/", None),
+    Route("GET", "/console/{file}", None),
     Route("GET", "/health", Scope.PREDICT),
     Route("HEAD", "/health", Scope.PREDICT),
     Route("GET", "/metrics", Scope.METRICS),
+    Route("GET", "/operations", Scope.ADMIN),
     Route("GET", "/openapi.json", Scope.PREDICT),
-    Route("GET", "/docs", Scope.PREDICT),
-    Route("GET", "/docs/{asset}", Scope.PREDICT),
+    Route("GET", "/docs", None),
+    Route("GET", "/docs/{asset}", None),
     Route("GET", "/models", Scope.PREDICT),
     Route("GET", "/models/{model}", Scope.PREDICT),
     Route("DELETE", "/models/{model}", Scope.ADMIN, "model.delete"),
     Route("GET", "/models/{model}/compare", Scope.PREDICT),
+    Route("GET", "/models/{model}/drift", Scope.METRICS),
     Route("GET", "/models/{model}/versions", Scope.PREDICT),
     Route("GET", "/models/{model}/versions/{version}", Scope.PREDICT),
     Route("DELETE", "/models/{model}/versions/{version}", Scope.ADMIN, "model.remove"),
     Route("POST", "/models/{model}/versions/{version}/activate", Scope.ADMIN, "model.activate"),
+    Route("POST", "/models/{model}/versions/{version}/shadow", Scope.ADMIN, "model.shadow"),
+    Route("DELETE", "/models/{model}/versions/{version}/shadow", Scope.ADMIN, "model.shadow_end"),
+    Route("POST", "/models/{model}/versions/{version}/promote", Scope.ADMIN, "model.promote"),
+    Route("PUT", "/models/{model}/card", Scope.ADMIN, "model.card"),
+    Route("GET", "/models/{model}/versions/{version}/card", Scope.PREDICT),
+    Route("GET", "/models/{model}/versions/{version}/plots", Scope.PREDICT),
+    Route("GET", "/models/{model}/versions/{version}/plots/{plot}.png", Scope.PREDICT),
+    Route("GET", "/models/{model}/versions/{version}/plots/{plot}.json", Scope.PREDICT),
+    Route("GET", "/models/{model}/versions/{version}/model.pt", Scope.ADMIN),
+    Route("GET", "/models/{model}/versions/{version}/live", Scope.PREDICT),
+    Route("POST", "/feedback", Scope.PREDICT),
     Route("GET", "/train", Scope.TRAIN),
     Route("POST", "/train", Scope.TRAIN, "train.submit"),
     Route("GET", "/train/{job_id}", Scope.TRAIN),
@@ -92,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/train/{job_id}/retry", Scope.TRAIN, "train.retry"),
     Route("GET", "/datasets", Scope.TRAIN),
     Route("GET", "/datasets/{name}", Scope.TRAIN),
-    Route("PUT", "/datasets/{name}", Scope.TRAIN, "dataset.put", streams=True),
+    Route("PUT", "/datasets/{name}", Scope.TRAIN, "dataset.put", streams="all"),
     Route("DELETE", "/datasets/{name}", Scope.TRAIN, "dataset.delete"),
 )
 
@@ -112,24 +127,18 @@ class AccessTable:
     """
 
     def __init__(self, routes: Iterable[Route] = ROUTES) -> None:
-        """Index the routes by path and method."""
         self.routes: dict[str, dict[str, Route]] = {}
         for route in routes:
             self.routes.setdefault(route.template, {})[route.method] = route
         self._fixed = {template: found for template, found in self.routes.items() if "{" not in template}
         self._patterns = [
-            (re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", template)), found)
+            (re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", template.replace(".", r"\."))), found)
             for template, found in self.routes.items()
             if "{" in template
         ]
 
     def match(self, method: str, path: str) -> Match:
-        """Return the route of a request, if there is one, with its path parameters.
-
-        Args:
-            method: as the client sent it.
-            path: of the ASGI scope.
-        """
+        """Return the route of a request, if there is one, with its path parameters; `path` is of the ASGI scope."""
         by_method, parameters = self._look_up(path)
         return Match(by_method.get(method), parameters)
 

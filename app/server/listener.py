@@ -46,8 +46,13 @@ def take_over_listener() -> socket.socket | None:
     return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
-def bind_listener(host: str, port: int) -> socket.socket:
+def bind_listener(host: str, port: int, setting: str = "TABSERVE_PORT") -> socket.socket:
     """Return a bound socket that child processes can inherit; it does not listen yet.
+
+    Args:
+        host: address of this machine.
+        port: TCP port; 0 for any free one.
+        setting: where the port comes from, for the error.
 
     Raises:
         ConfigurationError: naming the settings, if the address does not exist on this machine or is in use.
@@ -59,7 +64,7 @@ def bind_listener(host: str, port: int) -> socket.socket:
     except (OSError, TypeError) as error:  # a TypeError for what cannot be written as a name
         listener.close()
         why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
-        raise ConfigurationError(f"TABSERVE_HOST={host}, TABSERVE_PORT={port}: {why}; choose another") from error
+        raise ConfigurationError(f"TABSERVE_HOST={host}, {setting}={port}: {why}; choose another") from error
     listener.set_inheritable(True)
     return listener
 

@@ -13,12 +13,13 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from pydantic_settings import SecretsSettingsSource
 
 from app.server import listener
-from app.server.shutdown import DrainingServer
+from app.server.shutdown import DrainingServer, ServerBeside
 from app.server.signals import NotedSignals
 from app.server.supervisor import Supervisor
 from app.server.watchdog import Watchdog, start_again
@@ -55,12 +56,7 @@ def serve(settings: Settings, bound: socket.socket) -> int:
 
 
 def work(descriptor: int, supervisor: int) -> int:
-    """Run one of several workers and return the exit code.
-
-    Args:
-        descriptor: descriptor of the listener.
-        supervisor: descriptor of the pipe on which this worker sends its heartbeat to the supervisor.
-    """
+    """Run one of several workers and return the exit code, given the descriptors of listener and heartbeat pipe."""
     with socket.socket(fileno=descriptor) as bound:
         os.set_inheritable(supervisor, False)
         bound.set_inheritable(False)
@@ -86,8 +82,22 @@ def _server(settings: Settings, *, supervisor: int | None = None, watchdog: Watc
     config.load()
     lifetime = config.loaded_app.lifetime
     return DrainingServer(
-        config, lifetime, drain_s=settings.drain_s, grace_s=SHUTDOWN_GRACE_S, supervisor=supervisor, watchdog=watchdog
+        config,
+        lifetime,
+        drain_s=settings.drain_s,
+        grace_s=SHUTDOWN_GRACE_S,
+        supervisor=supervisor,
+        watchdog=watchdog,
+        beside=_grpc_server(settings, config.loaded_app),
     )
+
+
+def _grpc_server(settings: Settings, app: Any) -> ServerBeside | None:
+    if settings.grpc_port is None:
+        return None
+    from app.server.rpc.server import GrpcServer  # noqa: PLC0415 - an extra, and not before the app's last fork
+
+    return GrpcServer(app, settings, settings.grpc_port, app.admission.recognise)
 
 
 def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None]) -> int:
@@ -97,7 +107,7 @@ def _supervise(settings: Settings, bound: socket.socket, welcome: partial[None])
         return subprocess.Popen([sys.executable, "-m", "app", WORKER, *map(str, descriptors)], pass_fds=descriptors)
 
     def refuse() -> None:
-        """Refuse new connections."""
+        """Refuse new connections from now on."""
         listener.refuse_new(bound)
         bound.close()
 

@@ -53,7 +53,7 @@ def _needs_folder(settings: Settings) -> bool:
     With SQLite no training can run, because the job table lies in the state folder, which cannot be written.
     """
     trains = bool(settings.train_concurrency) and settings.database_url is not None
-    return settings.workers > 1 or settings.train_missing or trains
+    return settings.workers > 1 or settings.demo or trains
 
 
 def _create_writable(folder: Path) -> Path:

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
@@ -31,6 +31,16 @@ _TICK_S = 0.05
 _ACCEPT_S = 1.0  # upper bound, because other workers may go on accepting from the same socket
 
 
+class ServerBeside(Protocol):
+    """A server of another protocol for the same app, in the same event loop."""
+
+    async def start(self) -> None:
+        """Accept calls."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new calls at once, and cut what is not answered after `grace_s`."""
+
+
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with a shutdown in stages; see the module docstring."""
 
@@ -43,6 +53,7 @@ class DrainingServer(uvicorn.Server):
         grace_s: float,
         supervisor: int | None = None,
         watchdog: Watchdog | None = None,
+        beside: ServerBeside | None = None,
     ) -> None:
         """Configure the server.
 
@@ -54,6 +65,7 @@ class DrainingServer(uvicorn.Server):
             supervisor: descriptor of a pipe to the process that started this one and owns the listener. A byte is
                 written to it every second; if the pipe is closed, this server stops. None if there is no supervisor.
             watchdog: checks that the event loop runs, where there is no supervisor to do so.
+            beside: starts once the app has started, and stops with this server.
         """
         super().__init__(config)
         self._lifetime = lifetime
@@ -61,6 +73,7 @@ class DrainingServer(uvicorn.Server):
         self._grace_s = grace_s
         self._supervisor = supervisor
         self._watchdog = watchdog
+        self._beside = beside
         self._leave_at: float | None = None
         self._told: set[Any] = set()
 
@@ -103,6 +116,12 @@ class DrainingServer(uvicorn.Server):
             return False
         return time.monotonic() >= self._leave_at
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, then accept connections."""
+        await super().startup(sockets)
+        if self._beside and self.started:
+            await self._beside.start()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new connections, finish accepted requests and close the app."""
         logger.info("no more connections are taken; what was asked is answered")
@@ -110,6 +129,7 @@ class DrainingServer(uvicorn.Server):
         await self._stop_listening(listeners)
         self._lifetime.stopping.set()
         self._told.clear()
+        stopping = asyncio.create_task(self._stop_beside())
         try:
             async with asyncio.timeout(self._grace_s):
                 while self.server_state.connections or self.server_state.tasks:
@@ -120,7 +140,12 @@ class DrainingServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()  # else their requests would be answered 500
             await asyncio.sleep(_TICK_S)
+        await stopping
         await self.lifespan.shutdown()
+
+    async def _stop_beside(self) -> None:
+        if self._beside:
+            await self._beside.stop(self._grace_s)
 
     def _begin(self, delay_s: float) -> None:
         """Fail readiness and schedule the stop after `delay_s`; may run between any two steps of the event loop."""

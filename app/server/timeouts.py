@@ -44,15 +44,12 @@ class TimedConnection(Protocol):
 
     def close_if_silent(self) -> None:
         """Close the connection, unless received data is still unread."""
-        ...
 
     def has_left(self) -> bool:
         """Tell whether the client closed the connection while nothing is read from it."""
-        ...
 
     def give_up(self) -> None:
         """Close the connection, because the client is too slow."""
-        ...
 
 
 class Pace:

@@ -12,7 +12,7 @@ from pathlib import Path
 from app.api.asgi import Edge
 from app.errors import ConfigurationError, ServingError
 from app.main import create_app
-from app.runtime.load import try_out
+from app.runtime.trial import try_out
 from app.runtime.verify.sandbox import TrialProcess
 from app.settings import Settings
 from app.telemetry.logs.setup import configure

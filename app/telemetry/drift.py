@@ -21,14 +21,13 @@ BINS = DECILES + 1  # bins between the deciles
 PLACES = 2 + 2 * DECILES  # of a feature: rows with a value, those below and up to each decile, rows without a value
 CONFIDENCE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_FEATURES = 100  # models with more features are not sampled
-SAMPLED_ROWS = 64  # rows sampled from one forward pass, evenly spread; all if there are fewer
+SAMPLED_ROWS = 256  # rows to sort in one go, as each NumPy call costs microseconds; at most so many of one forward pass
 WINDOW_ROWS = 10_000  # beyond this number of rows in a process, all counts are halved
 LEAST_ROWS = 1000  # with fewer rows, chance alone could look like drift
 
 PAUSE_S = 0.1  # between two sorts that a request waits for; rows that find the buffer full earlier are not sampled
 
 _CODED = (CategoricalFeature, BooleanFeature)
-_HELD_ROWS = 256  # rows to sort in one go: each NumPy call costs microseconds
 _LEAST_SHARE = 1e-4  # share of an empty bin, whose logarithm would be infinite
 _BOUNDS = np.array(CONFIDENCE_BUCKETS, dtype=np.float32)
 
@@ -77,23 +76,18 @@ class RowSample:
         self._pause_s = pause_s
         self._sort_from_s = 0.0
         self._held = 0
-        self._x = np.empty((_HELD_ROWS, sum(feature.width for feature in features)), dtype=np.float32)
-        self._probabilities = np.empty((_HELD_ROWS, classes), dtype=np.float32)
+        self._x = np.empty((SAMPLED_ROWS, sum(feature.width for feature in features)), dtype=np.float32)
+        self._probabilities = np.empty((SAMPLED_ROWS, classes), dtype=np.float32)
 
     def add(self, x: Float32, probabilities: Float32) -> None:
-        """Add rows and their answers to the sample.
-
-        Args:
-            x: cells, float32, shape (N, W).
-            probabilities: float32, shape (N, K); rows that are not finite are left out of the confidence counts.
-        """
+        """Add rows (N, W) and answers (N, K), float32; confidence is counted only of those that are finite."""
         rows = len(x)
         if rows > SAMPLED_ROWS:
             step = -(-rows // SAMPLED_ROWS)
             x, probabilities = x[::step], probabilities[::step]
             rows = len(x)
         start, stop = self._held, self._held + rows
-        if stop > _HELD_ROWS:
+        if stop > SAMPLED_ROWS:
             now_s = time.monotonic()
             if now_s < self._sort_from_s:
                 return

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from app.telemetry.metric_families import FAMILIES, ModelState, of_models, of_versions
+from app.telemetry.metric_families import DRIFT, FAMILIES
 from app.telemetry.metrics import COUNTED, OF_NOW, Snapshot
+from app.telemetry.model_metrics import ModelState, of_models, of_versions
 from app.telemetry.multiprocess import WorkerFigures
-from app.telemetry.prometheus import Samples, lines, process_lines
+from app.telemetry.prometheus import Labels, Samples, lines, process_lines
 
 
 class Exposition:
@@ -25,15 +26,7 @@ class Exposition:
         keys_current: Callable[[], bool],
         queue_limit_rows: int,
     ) -> None:
-        """Create the page; its sources are read for every request.
-
-        Args:
-            figures: of all workers.
-            models: returns the state of each model.
-            trainings: returns the number of queued and running trainings, by status.
-            keys_current: returns whether the keys in use are those of the key file.
-            queue_limit_rows: largest number of rows that wait for a version.
-        """
+        """Create the page; its sources are read for every request."""
         self._figures = figures
         self._models = models
         self._trainings = trainings
@@ -45,6 +38,11 @@ class Exposition:
         samples = self._samples()
         shown = [line for name, family in FAMILIES.items() for line in lines(name, family, samples.get(name, {}))]
         return "\n".join([*shown, *process_lines(), ""]).encode()
+
+    def drift(self) -> dict[Labels, float]:
+        """Return the drift index of each model and column with enough rows."""
+        total = _sum(self._figures.of_all_workers())
+        return {labels: index for labels, (index,) in of_models(self._models(), total).get(DRIFT, {}).items()}
 
     def _samples(self) -> dict[str, Samples]:
         total = _sum(self._figures.of_all_workers())

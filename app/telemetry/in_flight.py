@@ -17,7 +17,6 @@ class Flight:
     """One request from its headers to its response; it counts as in progress except while it waits."""
 
     def __init__(self, metrics: ServingMetrics, max_in_flight: int) -> None:
-        """Create a request that is not counted until `begin`."""
         self._metrics = metrics
         self._max_in_flight = max_in_flight
         self._waits = 0

@@ -5,26 +5,10 @@ This module counts nothing itself.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-
-from app.telemetry.drift import CONFIDENCE_BUCKETS, drift_of, places_of
-from app.telemetry.prometheus import Family, Labels, Samples
-from app.telemetry.version_counters import (
-    BATCHES,
-    CONFIDENCE,
-    ENDS,
-    PREDICTED,
-    SAMPLED,
-    SIZES,
-    TIME_BUCKETS_S,
-    TIMES,
-    UNUSUAL,
-    VALUES,
-    Figures,
-)
-from modelstore import Manifest, Task
+from app.telemetry.drift import CONFIDENCE_BUCKETS
+from app.telemetry.prometheus import Family
+from app.telemetry.version_counters import SIZES, TIME_BUCKETS_S
+from modelstore import Task
 
 JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -42,7 +26,19 @@ _OF_A_QUANTITY = {
     "r2": "Coefficient of determination on the split, at most 1.",
     "median_absolute_error": "Median absolute error on the split, in the unit of the target.",
 }
-_EVALUATION_OF: dict[Task, dict[str, str]] = {"classification": _EVALUATION, "regression": _OF_A_QUANTITY}
+COVERAGE = {
+    "": "Share of test rows whose truth is in the prediction set, or interval, of a confidence.",
+    "_low": "Low end of the 95 % interval of that share.",
+    "_high": "High end of the 95 % interval of that share.",
+}
+AGREEMENT = {
+    "": "Share of rows for which the serving version and its shadow answer the same class.",
+    "_low": "Low end of the 95 % interval of that share.",
+    "_high": "High end of the 95 % interval of that share.",
+}
+EVALUATION_OF: dict[Task, dict[str, str]] = {"classification": _EVALUATION, "regression": _OF_A_QUANTITY}
+
+DRIFT = "tabserve_feature_drift_psi"
 
 FAMILIES = {
     "tabserve_http_requests_total": Family(
@@ -74,7 +70,7 @@ FAMILIES = {
         ("model", "version"),
         CONFIDENCE_BUCKETS,
     ),
-    "tabserve_feature_drift_psi": Family(
+    DRIFT: Family(
         "gauge",
         "Population stability index of recent rows against the training split of the serving version.",
         ("model", "feature"),
@@ -87,6 +83,33 @@ FAMILIES = {
     "tabserve_predicted_value_mean": Family(
         "gauge", "Mean of the quantities that were answered, in the unit of the target.", ("model", "version")
     ),
+    "tabserve_outside_rows_total": Family(
+        "counter", "Rows with a missing, unseen or out-of-range value.", ("model", "version")
+    ),
+    "tabserve_receipts_total": Family("counter", "Receipts given with predictions.", ("model", "version")),
+    "tabserve_feedback_total": Family("counter", "Items of feedback, by what became of them.", ("result",)),
+    "tabserve_kept_inputs_total": Family("counter", "Rows whose inputs were to be kept, by result.", ("result",)),
+    "tabserve_feedback_labels_total": Family("counter", "Labels taken for predictions.", ("model", "version")),
+    "tabserve_feedback_right_total": Family(
+        "counter", "Labels that were the class that was answered.", ("model", "version")
+    ),
+    "tabserve_feedback_squared_error_total": Family(
+        "counter", "Sum of the squared errors of labelled quantities.", ("model", "version")
+    ),
+    "tabserve_shadow_rows_total": Family(
+        "counter",
+        "Rows of a version for its shadow: compared, failed in the shadow, or dropped since it had no time.",
+        ("model", "version", "shadow", "result"),
+    ),
+    **{
+        f"tabserve_shadow_agreement{part}": Family("gauge", text, ("model", "version", "shadow"))
+        for part, text in AGREEMENT.items()
+    },
+    "tabserve_shadow_mean_absolute_difference": Family(
+        "gauge",
+        "Mean absolute difference of the quantities of a version and its shadow, in the unit of the target.",
+        ("model", "version", "shadow"),
+    ),
     "tabserve_queue_rows": Family("gauge", "Rows of small requests in the queue.", ("model",)),
     "tabserve_queue_limit_rows": Family("gauge", "Most rows in the queue of a version in one worker."),
     "tabserve_train_jobs_total": Family("counter", "Ended trainings, by reason.", ("reason",)),
@@ -97,6 +120,16 @@ FAMILIES = {
     "tabserve_keys_file_ok": Family("gauge", "1 if this worker uses the keys of the key file, 0 if the previous ones."),
     "tabserve_model_swaps_total": Family("counter", "Model version swaps, by result.", ("result",)),
     "tabserve_model_info": Family("gauge", "The serving version.", ("model", "version", "digest", "engine", "device")),
+    "tabserve_model_engine_info": Family(
+        "gauge",
+        "The engine of the serving version for batches of up to so many rows, and of more in the last.",
+        ("model", "version", "up_to_rows", "engine"),
+    ),
+    "tabserve_model_unused_file": Family(
+        "gauge",
+        "A file of the serving version that failed its checks, so no engine uses it.",
+        ("model", "version", "file", "reason"),
+    ),
     "tabserve_model_ready": Family(
         "gauge", "1 for the serving version, 0 for an active version that does not serve.", ("model", "version")
     ),
@@ -107,91 +140,11 @@ FAMILIES = {
         "gauge", "Versions in the store that failed their checks.", ("model", "reason")
     ),
     **{
+        f"tabserve_model_coverage{part}": Family("gauge", text, ("model", "version", "confidence"))
+        for part, text in COVERAGE.items()
+    },
+    **{
         f"tabserve_model_{name}": Family("gauge", text, ("model", "version", "split"))
         for name, text in (_EVALUATION | _OF_A_QUANTITY).items()
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ServingVersion:
-    """A serving version; `load_s` is the time that loading and verifying it took."""
-
-    manifest: Manifest
-    version: int
-    device: str
-    load_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """State of one model, as far as metrics and the audit trail show it.
-
-    Attributes:
-        active: the version that should serve.
-        serving: the version that serves, if any can.
-        refused: versions that failed verification, each with its reason code.
-    """
-
-    name: str
-    active: int | None = None
-    serving: ServingVersion | None = None
-    refused: Mapping[int, str] = field(default_factory=dict)
-
-
-def of_versions(total: Figures) -> dict[str, Samples]:
-    """Return the metrics that are derived from the counts of versions."""
-    rows: dict[Labels, list[float]] = {}
-    batches: dict[Labels, list[float]] = {}
-    sizes: dict[Labels, list[float]] = {}
-    for (model, version, size), (count, of_rows, *_) in total[BATCHES].items():
-        rows.setdefault((model, version), [0.0])[0] += of_rows
-        batches.setdefault((model, version), [0.0])[0] += count
-        histogram = sizes.setdefault((model,), [0.0] * (len(SIZES) + 1))
-        histogram[SIZES.index(int(size))] += count
-        histogram[-1] += of_rows
-    return {
-        "tabserve_inference_requests_total": total[ENDS],
-        "tabserve_inference_stage_duration_seconds": {
-            labels: [*counts, sum_ns / 1e9] for labels, (*counts, sum_ns) in total[TIMES].items()
-        },
-        "tabserve_inference_rows_total": rows,
-        "tabserve_inference_batches_total": batches,
-        "tabserve_batch_rows": sizes,
-        "tabserve_predictions_total": total[PREDICTED],
-        "tabserve_prediction_confidence": total[CONFIDENCE],
-        "tabserve_unusual_values_total": total.get(UNUSUAL, {}),
-        "tabserve_predicted_value_mean": {
-            labels: [sum_ / rows] for labels, (rows, sum_) in total.get(VALUES, {}).items() if rows
-        },
-    }
-
-
-def of_models(models: Iterable[ModelState], total: Figures) -> dict[str, Samples]:
-    """Return the metrics that are derived from the serving versions, their manifests and their sampled rows."""
-    shown: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
-    for model in models:
-        if model.active is not None:
-            shown["tabserve_model_ready"][model.name, str(model.active)] = [0.0]
-        for reason, versions in Counter(model.refused.values()).items():
-            shown["tabserve_model_refused_versions"][model.name, reason] = [float(versions)]
-        if model.serving is None:
-            continue
-        manifest, labels = model.serving.manifest, (model.name, str(model.serving.version))
-        shown["tabserve_model_info"][*labels, manifest.sha256, manifest.platform, model.serving.device] = [1.0]
-        shown["tabserve_model_ready"][labels] = [1.0]
-        shown["tabserve_model_load_duration_seconds"][labels] = [model.serving.load_s]
-        rows = _training_rows(manifest)
-        for feature in manifest.features:
-            index = drift_of(feature, total[SAMPLED].get((*labels, feature.name), [0.0] * places_of(feature)), rows)
-            if index is not None:
-                shown["tabserve_feature_drift_psi"][model.name, feature.name] = [index]
-        for split, figures in manifest.metrics.items():
-            for name in _EVALUATION_OF[manifest.task]:
-                shown[f"tabserve_model_{name}"][*labels, split] = [float(getattr(figures, name))]
-    return dict(shown)
-
-
-def _training_rows(manifest: Manifest) -> int | None:
-    """Return the rows that the statistics of the features describe, those of validation among them, if known."""
-    return sum(manifest.metrics[split].rows for split in ("train", "validation") if split in manifest.metrics) or None

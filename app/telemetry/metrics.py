@@ -12,9 +12,10 @@ from bisect import bisect_left
 from collections.abc import Container, Mapping
 from typing import get_args
 
+from app.telemetry.counts_by_version import CountsByVersion
 from app.telemetry.metric_families import FAMILIES
 from app.telemetry.prometheus import Labels
-from app.telemetry.version_counters import BATCHES, TIME_BUCKETS_S, CountsByVersion, Figures
+from app.telemetry.version_counters import BATCHES, LABELLED, TIME_BUCKETS_S, Figures
 from modelstore import Reason
 
 REQUESTS = "tabserve_http_requests_total"
@@ -22,15 +23,19 @@ DURATIONS = "tabserve_http_request_duration_seconds"
 JOBS = "tabserve_train_jobs_total"
 JOB_DURATIONS = "tabserve_train_job_duration_seconds"
 SWAPS = "tabserve_model_swaps_total"
+FEEDBACK = "tabserve_feedback_total"
+KEPT_INPUTS = "tabserve_kept_inputs_total"
 IN_PROGRESS = "tabserve_http_requests_in_progress"
 WAITING = "tabserve_http_requests_waiting"
 QUEUE = "tabserve_queue_rows"
 
-COUNTED = (REQUESTS, DURATIONS, JOBS, JOB_DURATIONS, SWAPS)
+COUNTED = (REQUESTS, DURATIONS, JOBS, JOB_DURATIONS, SWAPS, FEEDBACK, KEPT_INPUTS)
 # Exported from the start: Prometheus sees no increase in a series that begins with its first event.
 FROM_ZERO: Mapping[str, tuple[str, ...]] = {
     SWAPS: ("served", "refused", "withdrawn", "replaced"),
     JOBS: get_args(Reason),
+    FEEDBACK: ("taken", "repeated", "refused"),
+    KEPT_INPUTS: ("kept", "lost"),
 }
 OF_NOW = (IN_PROGRESS, WAITING, QUEUE)  # gauges, which do not outlive their worker
 
@@ -100,6 +105,19 @@ class ServingMetrics:
     def count_swap(self, result: str) -> None:
         """Count a swap by its result: `served`, `refused`, `withdrawn` or `replaced`; see `ModelRegistry`."""
         self._counter(SWAPS, (result,))[0] += 1
+
+    def count_feedback(self, result: str, items: int) -> None:
+        """Count items of feedback by what became of them: `taken`, `repeated` or `refused`."""
+        self._counter(FEEDBACK, (result,))[0] += items
+
+    def count_inputs(self, result: str, rows: int) -> None:
+        """Count rows whose inputs were to be kept: `kept`, or `lost` as the database could not be written in time."""
+        self._counter(KEPT_INPUTS, (result,))[0] += rows
+
+    def count_label(self, name: str, version: int, *, right: bool = False, squared_error: float = 0.0) -> None:
+        """Count a label: whether it is the class that was answered, or the squared error of a quantity."""
+        counts = self.statistics.figures[LABELLED].setdefault((name, str(version)), [0.0] * 3)
+        counts[:] = [counts[0] + 1, counts[1] + right, counts[2] + squared_error]
 
     def snapshot(self) -> Snapshot:
         """Return all that this process has counted; the figures may change independently while they are read."""

@@ -22,12 +22,6 @@ class WorkerFigures:
     """The figures of the only worker of a service."""
 
     def __init__(self, metrics: ServingMetrics, queued: Callable[[], Mapping[str, int]]) -> None:
-        """Create the view.
-
-        Args:
-            metrics: what this process has counted.
-            queued: returns the number of rows that wait in this process, by model.
-        """
         self._metrics = metrics
         self._queued = queued
 
@@ -38,6 +32,10 @@ class WorkerFigures:
     def of_all_workers(self) -> list[Snapshot]:
         """Return the figures of each worker, this one first."""
         return [self.own()]
+
+    def processes(self) -> list[int]:
+        """Return the process ids of all workers, ascending."""
+        return [os.getpid()]
 
 
 class SharedFigures(WorkerFigures):
@@ -92,6 +90,10 @@ class SharedFigures(WorkerFigures):
                 return [self.own(), *others]
             except FileNotFoundError:  # a new worker took it over and renamed it
                 continue
+
+    def processes(self) -> list[int]:
+        """Return the process ids of all workers that run, ascending."""
+        return sorted({os.getpid(), *(int(path.stem) for path in self._folder.glob("*.json") if _is_alive(path))})
 
 
 def _read(path: Path) -> Snapshot:

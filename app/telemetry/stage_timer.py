@@ -30,11 +30,7 @@ class Stages:
     __slots__ = ("_of_refused", "_since_ns", "began_ns", "counts", "outcome", "took_ns")
 
     def __init__(self, of_refused: Callable[[], VersionCounts | None]) -> None:
-        """Start the clock.
-
-        Args:
-            of_refused: returns the counts for a request that was refused before its version was known.
-        """
+        """Start the clock; `of_refused` returns the counts for a request refused before its version was known."""
         self.began_ns = self._since_ns = time.perf_counter_ns()
         self.took_ns = [0, 0, 0, 0]
         self.counts: VersionCounts | None = None

@@ -57,9 +57,7 @@ class Tracing:
     def request(self, scope: Mapping[str, Any], context: RequestContext) -> RequestSpan:
         """Return the span of a new request, a context manager to enter while the request is handled.
 
-        Args:
-            scope: the ASGI scope.
-            context: the request; after the response, it has the route and the stages.
+        After the response, the context has the route and the stages.
         """
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         path = scope["path"][:MAX_PATH]
@@ -67,11 +65,12 @@ class Tracing:
         span = self._tracer.start_span(method, _parent(scope), trace.SpanKind.SERVER, attributes)
         return RequestSpan(self._tracer, span, context, method)
 
-    def record_training(self, ran_s: float, attributes: Mapping[str, str]) -> None:
-        """Create the span of a training that ended now."""
+    def record_training(self, ran_s: float, **details: str) -> None:
+        """Create the span of a training that ended now, with its details as attributes."""
         now_ns = time.time_ns()
         began_ns = now_ns - int(ran_s * 1e9)
-        span = self._tracer.start_span("training", Context(), attributes=dict(attributes), start_time=began_ns)
+        attributes = {f"tabserve.{name}": value for name, value in details.items()}
+        span = self._tracer.start_span("training", Context(), attributes=attributes, start_time=began_ns)
         span.end(now_ns)
 
 

@@ -6,7 +6,6 @@ clock. This module must not know HTTP or torch.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -26,8 +25,6 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # a batch counts un
 TIME_BUCKETS_S = (50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 3.2e-3, 6.4e-3, 12.8e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 5)
 STAGES: tuple[Stage, ...] = ("parse", "queue", "compute", "encode")
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "rejected", "timeout", "cancelled", "error")
-MAX_VERSIONS = 10  # versions of a model that are counted separately; the least recently used are dropped
-MAX_CLASSES = 100  # largest number of classes for which predictions are counted by class
 
 REQUESTS = "statistics_requests"  # model, version -> success, its ns, failures, their ns, ns in the queue
 BATCHES = "statistics_batches"  # model, version, size -> batches, rows, ns of input, infer and output
@@ -38,9 +35,16 @@ CONFIDENCE = "statistics_confidence"  # model, version -> sampled rows by bucket
 SAMPLED = "statistics_sampled"  # model, version, feature -> counts of sampled rows, see `drift.places_of`
 UNUSUAL = "statistics_unusual"  # model, version, feature, missing or unseen -> values
 VALUES = "statistics_values"  # model, version -> rows with a quantity as answer, and the sum of their values
+OUTSIDE = "statistics_outside"  # model, version -> rows with a missing, unseen or out-of-range value
+RECEIPTS = "statistics_receipts"  # model, version, process -> receipts given, and seconds since 1970 of the first
+LABELLED = "statistics_labelled"  # model, version -> labels, those that are the answer, sum of squared errors
+SHADOWED = "statistics_shadow"  # model, version, shadow -> the numbers of `ShadowCounts`
+OF_A_VERSION = (
+    *(REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, SAMPLED),
+    *(UNUSUAL, VALUES, OUTSIDE, RECEIPTS, LABELLED, SHADOWED),
+)
 TIMES = "statistics_stages"  # model, stage -> requests by bucket, and the sum of their ns
 
-_OF_A_VERSION = (REQUESTS, BATCHES, LAST, ENDS, PREDICTED, CONFIDENCE, SAMPLED, UNUSUAL, VALUES)
 _BOUNDS_NS = np.array([round(bound * 1e9) for bound in TIME_BUCKETS_S])
 # Number of times to collect before they are sorted into buckets. NumPy sorts those of a thousand requests at once, in
 # 0.1 us for each; one by one it would take over a microsecond.
@@ -60,7 +64,10 @@ class VersionCounts:
         "_batches",
         "_last",
         "_outcomes",
+        "_outside",
         "_predicted",
+        "_process",
+        "_receipts",
         "_requests",
         "_sample",
         "_stages",
@@ -85,15 +92,17 @@ class VersionCounts:
         self.classes = classes
         self.features = tuple(features)
         self._sample = _sample(figures, key, classes, features)
-        self._unusual = figures[UNUSUAL]
-        self._values = figures[VALUES]
+        self._unusual, self._values = figures[UNUSUAL], figures[VALUES]
+        self._outside = figures[OUTSIDE].setdefault(key, [0.0])
+        self._receipts, self._process = figures[RECEIPTS], process
+        figures[LABELLED].setdefault(key, [0.0] * 3)
         self._requests = figures[REQUESTS].setdefault(key, [0.0] * 5)
         self._batches = [figures[BATCHES].setdefault((*key, str(size)), [0.0] * 5) for size in SIZES]
         self._last = figures[LAST].setdefault((*key, process), [0.0])
         self._outcomes = {outcome: figures[ENDS].setdefault((*key, outcome), [0.0]) for outcome in OUTCOMES}
         self._predicted = [figures[PREDICTED].setdefault((*key, name), [0.0]) for name in classes]
-        empty = len(TIME_BUCKETS_S) + 2
-        self._stages = [figures[TIMES].setdefault((key[0], stage), [0.0] * empty) for stage in STAGES]
+        none = [0.0] * (len(TIME_BUCKETS_S) + 2)
+        self._stages = [figures[TIMES].setdefault((key[0], stage), [*none]) for stage in STAGES]
         self._unsorted_ns: list[int] = []
 
     def ran(self, *, requests: int, rows: int, times_ns: tuple[int, int, int]) -> None:
@@ -135,6 +144,14 @@ class VersionCounts:
         counts[0] += rows
         counts[1] += total
 
+    def count_outside(self, rows: int) -> None:
+        """Count rows with a value that gets a warning."""
+        self._outside[0] += rows
+
+    def count_receipts(self, rows: int) -> None:
+        """Count receipts that were given."""
+        self._receipts.setdefault((*self.key, self._process), [0.0, float(int(time.time()))])[0] += rows
+
     def count_failures(self, *, requests: int, took_ns: int) -> None:
         """Count requests that were refused because of a full queue or a passed deadline, or whose batch failed."""
         self._requests[2] += requests
@@ -160,14 +177,35 @@ class VersionCounts:
             for place, count in enumerate(np.bincount(places).tolist()):
                 counts[place] += count
             counts[-1] += sum_ns
-        queued_ns = sums_ns[STAGES.index("queue")]
-        self._requests[1] += queued_ns
-        self._requests[4] += queued_ns
+        for place in (1, 4):
+            self._requests[place] += sums_ns[STAGES.index("queue")]
         self._outcomes["ok"][0] += len(times_ns)
 
     def count_end(self, outcome: Outcome) -> None:
         """Count a request that ended with another outcome than an answer."""
         self._outcomes[outcome][0] += 1
+
+
+class ShadowCounts:
+    """Counts of a version and its shadow in this process: rows compared, the same answer, distance, failed, dropped."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self, counts: list[float]) -> None:
+        self._counts = counts
+
+    def count_compared(self, rows: int, same: int, distance: float) -> None:
+        """Count compared rows, those with the same answer, and the sum of the absolute differences of quantities."""
+        counts = self._counts
+        counts[:3] = [counts[0] + rows, counts[1] + same, counts[2] + distance]
+
+    def count_failed(self, rows: int) -> None:
+        """Count rows that the shadow could not answer."""
+        self._counts[3] += rows
+
+    def count_dropped(self, rows: int) -> None:
+        """Count rows for which the queue had no room."""
+        self._counts[4] += rows
 
 
 def _sample(
@@ -181,58 +219,3 @@ def _sample(
         return RowSample(features, 0, by_decile, [])
     by_confidence = figures[CONFIDENCE].setdefault(key, [0.0] * (len(CONFIDENCE_BUCKETS) + 2))
     return RowSample(features, len(classes), by_decile, by_confidence)
-
-
-class CountsByVersion:
-    """Counts of all versions in one process."""
-
-    def __init__(self) -> None:
-        self._figures: Figures = {name: {} for name in (*_OF_A_VERSION, TIMES)}
-        self._process = str(os.getpid())
-        self._known: dict[tuple[str, str], VersionCounts] = {}
-
-    @property
-    def figures(self) -> Figures:
-        """Return all counts, for other workers to read; each figure may change independently while they are read."""
-        for counts in self._known.values():
-            counts.sort()
-        return self._figures
-
-    def version(
-        self, name: str, version: int, classes: Sequence[str] = (), features: Sequence[Feature] = ()
-    ) -> VersionCounts:
-        """Return the counts of a version; callers that keep them must ask again for each new version.
-
-        Args:
-            name: name of the model.
-            version: version number.
-            classes: its labels, to count its predictions by class.
-            features: its features, to compare its rows with the training split.
-        """
-        key, named = (name, str(version)), tuple(classes) if len(classes) <= MAX_CLASSES else ()
-        counts = self._known.get(key)
-        if counts and features and counts.features not in ((), tuple(features)):  # another version now has this number
-            self._forget(key)
-        counts = self._known.pop(key, None)
-        if counts is None or counts.classes != named:
-            older = [known for known in self._known if known[0] == name]
-            for forgotten in older[: max(0, len(older) - MAX_VERSIONS + 1)]:
-                self._forget(forgotten)
-            counts = VersionCounts(self._figures, key, self._process, named, features)
-        self._known[key] = counts  # moved to the end: the most recently used is dropped last
-        return counts
-
-    def inherit(self, figures: Figures) -> None:
-        """Add the counts of a process that has ended."""
-        for family in self._figures:
-            for labels, values in figures.get(family, {}).items():
-                own = self._figures[family].setdefault(labels, [0.0] * len(values))
-                own[:] = [a + b for a, b in zip(own, values, strict=True)]
-        for name, version in [*self._figures[REQUESTS]]:
-            self.version(name, int(version))
-
-    def _forget(self, key: tuple[str, str]) -> None:
-        self._known.pop(key).sort()  # the stage times of its model stay
-        for family in _OF_A_VERSION:
-            for labels in [labels for labels in self._figures[family] if labels[:2] == key]:
-                del self._figures[family][labels]

@@ -47,9 +47,7 @@ def create_app() -> FastAPI:
         return Answer(
             predictions=[
                 Prediction(
-                    label=model.classes[k],
-                    probability=row[k],
-                    probabilities=dict(zip(model.classes, row, strict=True)),
+                    label=model.classes[k], probability=row[k], probabilities=dict(zip(model.classes, row, strict=True))
                 )
                 for k, row in zip(best, probabilities.tolist(), strict=True)
             ]

@@ -1,0 +1,1 @@
+"""Quality of answers on many tables, beside other libraries; see docs/quality.md."""

@@ -1,4 +1,4 @@
-"""Compare our learners with other libraries on many tables, and write the tables of docs/quality.md.
+"""Compare our learners with other libraries, and write the tables of docs/quality.md.
 
 Entry point: `python -m benchmarks.quality`.
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from benchmarks import cores, report
 from benchmarks.progress import Progress
-from benchmarks.quality import document, runner, systems, tables
+from benchmarks.quality import document, published, runner, systems, tables
 from benchmarks.quality.findings import Cell, Findings
 from benchmarks.quality.standings import Standings
 from benchmarks.store import PROJECT
 
 DOCUMENT = PROJECT / "docs" / "quality.md"
 FINDINGS = PROJECT / "benchmarks" / "results" / "quality.jsonl"
-PLACE = "quality"
+PLACE, PUBLISHED_PLACE = "quality", "published"
 STOPPED = 130  # as a shell says it of SIGINT
 
 
@@ -28,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        files, findings = tables.names(options.only), Findings(options.results)
+        files, findings = (
+            tables.names(published.available() if options.published else options.only),
+            Findings(options.results),
+        )
     except (tables.UnknownTable, ValueError) as error:
         parser.error(str(error))
     reasons = {name: systems.missing(name, options.autogluon) for name in options.systems}
@@ -39,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = [each for each in findings.all() if each.cell in wanted]
     skipped = [f"`{name}` is not measured: {reason}." for name, reason in reasons.items() if reason]
     skipped += [f"`{f.cell.system}` on {f.cell.file}, split {f.cell.seed}: {f.problem}." for f in found if f.problem]
-    text = document.write(Standings(found, known), skipped)
+    standings = Standings(found, known)
+    text = published.write(standings) if options.published else document.write(standings, skipped)
+    place = PUBLISHED_PLACE if options.published else PLACE
     sys.stdout.write(f"{text}\n")
     if options.write_docs:
-        DOCUMENT.write_text(report.fill_place(DOCUMENT.read_text("utf-8"), PLACE, text), "utf-8")
+        DOCUMENT.write_text(report.fill_place(DOCUMENT.read_text("utf-8"), place, text), "utf-8")
     return code
 
 
@@ -76,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--only", nargs="+", default=(), metavar="FILE", help="tables; by default all, small ones first"
+    )
+    parser.add_argument(
+        "--published", action="store_true", help=f"tables with published figures instead, from {published.FOLDER}"
     )
     parser.add_argument("--systems", nargs="+", default=systems.NAMES, choices=systems.NAMES, metavar="SYSTEM",
                         help=f"by default all of {', '.join(systems.NAMES)}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""AutoGluon in an environment of its own: rows go there as CSV files, answers come back as an array."""
+"""AutoGluon in an environment of its own: rows go there as CSV, answers come back as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Train AutoGluon on the files of a folder; runs in an environment of its own, which has nothing of this project.
+"""Train AutoGluon on the files of a folder.
+
+It runs in an environment of its own, which has nothing of this project.
 
 Reads `train.csv`, `test.csv` (target `y`) and `order.json`; writes `answers.npy` and `figures.json`.
 """

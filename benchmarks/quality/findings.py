@@ -1,4 +1,4 @@
-"""What is measured, what came out, and the file that keeps it, so that a run can be stopped and goes on later."""
+"""What was measured, in a file, so that a run can be stopped and continued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boosting libraries with their defaults, each imported only when it is measured: the extra `bench`."""
+"""Boosting libraries with their defaults, each imported when it is measured (extra `bench`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure one cell in a process of its own, so that memory and threads of one system do not disturb another.
+"""Measure one cell in a process of its own, with memory and threads of one system alone.
 
 Entry point: `python -m benchmarks.quality.measure CELL`, with the cell as JSON. It writes the finding as its last line.
 """
@@ -55,14 +55,7 @@ def main() -> None:
 
 
 def measure_cell(cell: Cell, folder: Path, threads: int = 1, python: str = "") -> Finding:
-    """Return the finding of a cell.
-
-    Args:
-        cell: what is measured.
-        folder: an empty folder for files.
-        threads: number of threads that the system may use.
-        python: the Python of an environment with AutoGluon.
-    """
+    """Return the finding of a cell, measured in an empty folder; `python` is that of an environment with AutoGluon."""
     splits, settings = load(cell, folder)
     work = Work(splits, settings, threads)
     if cell.system == AUTOGLUON:
@@ -83,7 +76,7 @@ def load(cell: Cell, folder: Path) -> tuple[Splits, TrainingSettings]:
     budget = {"budget_s": cell.budget_s} if learner in ("auto", "realmlp") and cell.budget_s else {}
     overrides = Overrides.model_validate({"learner": learner, "seed": cell.seed, **budget})
     recipe = recipe_for_data(table.path, table.target, options=table.options, overrides=overrides)
-    splits = load_splits(recipe.data, table.path.parent, recipe.training, way=Hashed(cell.seed))
+    splits = load_splits(recipe.data, table.path.parent, recipe.training, way=Hashed(cell.seed), calibrate=True)
     return splits, recipe.training
 
 

@@ -1,4 +1,4 @@
-"""Measure cells, a few at a time, each in a process of its own; what is found is kept at once.
+"""Measure cells, a few at a time, each in a process of its own; findings are kept at once.
 
 It must not know what a system is.
 """

@@ -1,4 +1,4 @@
-"""Compare systems: figures with errors, ranks, and by how much one is better on the same rows.
+"""Compare systems: figures with errors, ranks, and differences on the same rows.
 
 It must not know how systems work or how a document looks.
 """

@@ -1,4 +1,4 @@
-"""The systems: our learners, and those of other libraries, each on the columns and rows that ours get."""
+"""The systems that are compared, each on the columns and rows that our learners get."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def fit_boosting(work: Work) -> Answer:
 def fit_tuned_boosting(work: Work) -> Answer:
     """Fit the best of some drawn settings of boosting, chosen on a part of the training rows, on all of them."""
     train = work.splits.train
-    fit, chosen_on = work.splits.way.validation(train, TRIAL_FRACTION, work.settings.seed)
+    fit, chosen_on = work.splits.way.hold_out(train, TRIAL_FRACTION, "validation", work.settings.seed)
     draw = np.random.default_rng(work.settings.seed)
     drawn = [{}, *(_draw_settings(draw) for _ in range(TRIALS - 1))]
     losses = [_loss(_fit(_boosting(train, **settings), train.rows(fit)), train.rows(chosen_on)) for settings in drawn]

@@ -1,4 +1,4 @@
-"""The tables: the real ones in ../shared/tables, and those that come with scikit-learn."""
+"""The tables: of ../shared/tables, with published figures, and of scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
+from benchmarks.quality import published
 from modelstore import DataOptions
 from tests.realtables import FOLDER, OPTIONS, TARGETS
 
@@ -41,21 +42,28 @@ class UnknownTable(Exception):
 
 
 def names(wanted: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the names of the tables, small files first.
+    """Return the names of the tables, small files first; by default those of ../shared/tables and of scikit-learn.
 
     Raises:
         UnknownTable: if one is wanted that is not there.
     """
     sizes = {name: len(_content(name)) for name in LOADERS}
     sizes |= {name: (FOLDER / name).stat().st_size for name in TARGETS if (FOLDER / name).is_file()}
+    usual = tuple(sizes)
+    sizes |= {name: (published.FOLDER / name).stat().st_size for name in published.available() if name not in sizes}
     for name in wanted:
         if name not in sizes:
-            raise UnknownTable(f"{name!r} is no table here; there are {', '.join(sizes)}; files are read from {FOLDER}")
-    return tuple(sorted(tuple(wanted) or sizes, key=lambda name: (sizes[name], name)))
+            raise UnknownTable(
+                f"{name!r} is no table here; there are {', '.join(sizes)}; files are read from {FOLDER} and "
+                f"{published.FOLDER}"
+            )
+    return tuple(sorted(tuple(wanted) or usual, key=lambda name: (sizes[name], name)))
 
 
 def find(name: str, folder: Path) -> Table:
     """Return the table of a name; one of scikit-learn is written into the folder."""
+    if name in published.GOALS and name not in TARGETS:
+        return Table(published.FOLDER / name, published.GOALS[name].target, DataOptions())
     if name not in LOADERS:
         return Table(FOLDER / name, TARGETS[name], DataOptions.model_validate(OPTIONS.get(name, {})))
     path = folder / f"{name}.csv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks.bench import Bench, Measure, Unsupported, answer
@@ -20,6 +20,17 @@ CHUNK = 1024
 def binary_10000(bench: Bench) -> Outcome:
     """Ten thousand rows in binary, 1 and 2 connections, against calling the module and nothing else."""
     outcome = Outcome(scenario="binary_10000", title="10,000 rows, binary, 2 connections", reference=FORWARD_PASS)
+    x = bench.store.rows(LARGE_ROWS)
+    cases: dict[str, Measure] = {
+        FLOAT32: partial(_binary, bench, partial(float32_rows, x), 2),
+        ARROW: partial(_binary, bench, partial(_arrow, bench, x), 2),
+    }
+    take_turns_with_forward_pass(bench, outcome, cases)
+    return outcome
+
+
+def take_turns_with_forward_pass(bench: Bench, outcome: Outcome, cases: Mapping[str, Measure]) -> None:
+    """Measure cases of ten thousand rows beside calling the module and nothing else."""
     with bench.forward_pass() as forward_pass:
 
         def bare(seconds: float) -> dict[str, float]:
@@ -27,13 +38,8 @@ def binary_10000(bench: Bench) -> Outcome:
             chunked = forward_pass(LARGE_ROWS, CHUNK, seconds / 2)
             return {"rows_per_s": max(whole, chunked)}
 
-        x = bench.store.rows(LARGE_ROWS)
-        cases: dict[str, Measure] = {FORWARD_PASS: bare}
-        cases[FLOAT32] = partial(_binary, bench, partial(float32_rows, x), 2)
-        cases[ARROW] = partial(_binary, bench, partial(_arrow, bench, x), 2)
-        bench.take_turns(outcome, cases)
+        bench.take_turns(outcome, {FORWARD_PASS: bare, **cases})
     outcome.notes.append("The forward pass is the better of one call and chunks of 1,024 rows, on the server's core.")
-    return outcome
 
 
 def curve(bench: Bench) -> Outcome:

@@ -7,7 +7,7 @@ from functools import partial
 from benchmarks.bench import Bench, Measure, answer
 from benchmarks.outcomes import Outcome
 from benchmarks.requests import Request, infer_json, infer_tensor, json_rows
-from benchmarks.scenarios.bulk import CHUNK, FORWARD_PASS
+from benchmarks.scenarios.bulk import FORWARD_PASS, take_turns_with_forward_pass
 from benchmarks.scenarios.throughput import LARGE_ROWS, rows_load
 from benchmarks.systems import TABSERVE
 
@@ -20,18 +20,11 @@ def oip_10000(bench: Bench) -> Outcome:
     title = "10,000 rows, Open Inference Protocol, binary, 2 connections"
     outcome = Outcome(scenario="oip_10000", title=title, reference=FORWARD_PASS)
     x = bench.store.rows(LARGE_ROWS)
-    with bench.forward_pass() as forward_pass:
-
-        def bare(seconds: float) -> dict[str, float]:
-            whole = forward_pass(LARGE_ROWS, LARGE_ROWS, seconds / 2)
-            chunked = forward_pass(LARGE_ROWS, CHUNK, seconds / 2)
-            return {"rows_per_s": max(whole, chunked)}
-
-        cases: dict[str, Measure] = {FORWARD_PASS: bare}
-        cases[ONE_OUTPUT] = partial(_load, bench, infer_tensor(x, "probabilities"), 2)
-        cases[ALL_OUTPUTS] = partial(_load, bench, infer_tensor(x), 2)
-        bench.take_turns(outcome, cases)
-    outcome.notes.append("The forward pass is the better of one call and chunks of 1,024 rows, on the server's core.")
+    cases: dict[str, Measure] = {
+        ONE_OUTPUT: partial(_load, bench, infer_tensor(x, "probabilities"), 2),
+        ALL_OUTPUTS: partial(_load, bench, infer_tensor(x), 2),
+    }
+    take_turns_with_forward_pass(bench, outcome, cases)
     return outcome
 
 

@@ -11,7 +11,7 @@ from benchmarks.closed_loop import closed_loop
 from benchmarks.open_loop import Arrivals, Beside, Schedule, at_random, evenly, open_loop
 from benchmarks.outcomes import Outcome
 from benchmarks.requests import Request, float32_rows, json_rows
-from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE, Server
 
 BULK_ROWS = 100_000
 LEAST_BULKS = 3
@@ -43,9 +43,10 @@ def beside_bulk(bench: Bench) -> Outcome:
     x = bench.store.rows(BULK_ROWS)
     cases: dict[str, Measure] = {}
     for name in (ASGI, TABSERVE):
-        cases[name + ALONE] = partial(_beside, bench, name, None)
-        cases[f"{name}, JSON bulk"] = partial(_beside, bench, name, json_rows(x))
-    cases["tabserve, float32 bulk"] = partial(_beside, bench, TABSERVE, float32_rows(x))
+        server, one = bench.server(name), single(name, bench)
+        cases[name + ALONE] = partial(beside, bench, server, one, None)
+        cases[f"{name}, JSON bulk"] = partial(beside, bench, server, one, json_rows(x))
+    cases["tabserve, float32 bulk"] = partial(beside, bench, server, one, float32_rows(x))
     bench.take_turns(outcome, cases)
     return outcome
 
@@ -65,16 +66,23 @@ def figures_of(arrivals: Arrivals) -> dict[str, float]:
     }
 
 
-def _half(bench: Bench, name: str, seconds: float, *, random: bool) -> dict[str, float]:
-    address, request = bench.server(name).address, single(name, bench)
-    capacity = closed_loop(address, request, 64, seconds / 2).requests_per_s
-    schedule: Schedule = at_random(capacity / 2, seconds, seed=1) if random else evenly(capacity / 2, seconds)
-    figures = figures_of(open_loop(address, request, schedule))
-    return {"rate_per_s": capacity / 2, **figures, "p99_over_p50": figures["p99_ms"] / figures["p50_ms"]}
+def beside(
+    bench: Bench, server: Server, one: Request, bulk: Request | None, seconds: float, *, pause_s: float = 0.0
+) -> dict[str, float]:
+    """Measure one row at a modest fixed rate, beside other requests if there are any.
 
+    Args:
+        bench: the run of the benchmark.
+        server: what is asked.
+        one: the request that is measured.
+        bulk: what is asked beside, one after the other.
+        seconds: half of the length of the measurement.
+        pause_s: from the start of a request beside to that of the next one, at least.
 
-def _beside(bench: Bench, name: str, bulk: Request | None, seconds: float) -> dict[str, float]:
-    server, one, wanted_s = bench.server(name), single(name, bench), 2 * seconds
+    Raises:
+        Failed: if a request beside is not answered 200.
+    """
+    wanted_s = 2 * seconds
     if bulk is None:
         return figures_of(open_loop(server.address, one, evenly(MODEST_RATE_PER_S, wanted_s)))
     if seconds < bench.plan.seconds:  # the warm-up: is it understood?
@@ -86,8 +94,16 @@ def _beside(bench: Bench, name: str, bulk: Request | None, seconds: float) -> di
         elapsed_s = time.perf_counter() - began
         return wire if asked < LEAST_BULKS or elapsed_s < wanted_s else None
 
-    beside = Beside(server.address, again)
-    arrivals = open_loop(server.address, one, evenly(MODEST_RATE_PER_S, LONGEST_S), beside=beside)
-    if beside.failures:
+    others = Beside(server.address, again, pause_s=pause_s)
+    arrivals = open_loop(server.address, one, evenly(MODEST_RATE_PER_S, LONGEST_S), beside=others)
+    if others.failures:
         raise Failed("bulk requests fail")
-    return {**figures_of(arrivals), "bulk_rows_per_s": beside.replies * BULK_ROWS / elapsed_s}
+    return {**figures_of(arrivals), "bulk_rows_per_s": others.replies * bulk.rows / elapsed_s}
+
+
+def _half(bench: Bench, name: str, seconds: float, *, random: bool) -> dict[str, float]:
+    address, request = bench.server(name).address, single(name, bench)
+    capacity = closed_loop(address, request, 64, seconds / 2).requests_per_s
+    schedule: Schedule = at_random(capacity / 2, seconds, seed=1) if random else evenly(capacity / 2, seconds)
+    figures = figures_of(open_loop(address, request, schedule))
+    return {"rate_per_s": capacity / 2, **figures, "p99_over_p50": figures["p99_ms"] / figures["p50_ms"]}

@@ -8,10 +8,10 @@ from benchmarks.bench import Bench, Measure, Unsupported, answer
 from benchmarks.closed_loop import closed_loop
 from benchmarks.outcomes import Outcome
 from benchmarks.requests import Request, json_rows
-from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+from benchmarks.systems import ASGI, ASGI_ONNX, CONSTANT, FASTAPI, TABSERVE
 
-SYSTEMS = (CONSTANT, FASTAPI, ASGI, TABSERVE)
-COLUMNS = "tabserve, columns"
+SYSTEMS = (CONSTANT, FASTAPI, ASGI, ASGI_ONNX, TABSERVE)
+COLUMNS, ASGI_ONNX_COLUMNS = "tabserve, columns", "asgi onnx, columns"
 LARGE_ROWS = 10_000
 
 
@@ -50,11 +50,12 @@ def rows_100(bench: Bench) -> Outcome:
 
 
 def rows_10000(bench: Bench) -> Outcome:
-    """Ten thousand rows, 2 connections; Tabserve also with columns instead of objects in the answer."""
+    """Ten thousand rows, 2 connections; two systems also with columns instead of objects in the answer."""
     outcome = Outcome(scenario="rows_10000", title="10,000 rows, 2 connections", reference=ASGI)
     cases = {name: _case(bench, name, LARGE_ROWS, 2) for name in SYSTEMS}
     columns = json_rows(bench.store.rows(LARGE_ROWS), query="?layout=columns")
-    cases[COLUMNS] = partial(_columns, bench, columns)
+    cases[COLUMNS] = partial(_columns, bench, TABSERVE, columns)
+    cases[ASGI_ONNX_COLUMNS] = partial(_columns, bench, ASGI_ONNX, columns)
     bench.take_turns(outcome, cases)
     return outcome
 
@@ -74,8 +75,8 @@ def _case(bench: Bench, name: str, rows: int, connections: int) -> Measure:
     return partial(rows_load, bench, name, request, connections)
 
 
-def _columns(bench: Bench, request: Request, seconds: float) -> dict[str, float]:
-    body = answer(bench.server(TABSERVE), request)
+def _columns(bench: Bench, name: str, request: Request, seconds: float) -> dict[str, float]:
+    body = answer(bench.server(name), request)
     if b'"columns"' not in body[:4096] and body.count(b"{") > LARGE_ROWS:
         raise Unsupported("answers objects to ?layout=columns")
-    return rows_load(bench, TABSERVE, request, 2, seconds)
+    return rows_load(bench, name, request, 2, seconds)

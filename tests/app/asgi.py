@@ -1,4 +1,7 @@
-"""Requests as a server passes them to the app, message by message, for what a client cannot be made to send."""
+"""Requests as a server passes them to the app, message by message.
+
+For what no client can be made to send.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector for tests: takes spans over OTLP/HTTP and decodes them with OpenTelemetry's messages."""
+"""An OpenTelemetry collector for tests: takes spans over OTLP/HTTP and decodes them."""
 
 from __future__ import annotations
 

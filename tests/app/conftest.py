@@ -30,6 +30,16 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="session")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Return a client that tests share, of an app with the model `means` that takes bodies of 1,024 bytes."""
+    folder = tmp_path_factory.mktemp("narrow")
+    publish(ModelRepository(folder / "models"))
+    app = create_app(settings_in(folder, max_body_bytes=1024))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """Return the URL of a database in a PostgreSQL cluster that runs for the tests only."""
     if not postgres.available():

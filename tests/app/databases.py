@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from app.jobs.claims import Claim, Claims
+from app.jobs.claims import Claims
 from app.jobs.database import Database
+from app.jobs.ownership import Claim
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from modelstore import DataOptions, JobResult
@@ -38,5 +39,6 @@ def failure(model: str = "iris", detail: str = "so it is") -> JobResult:
 def job(job_id: str = "j1", **more: object) -> TrainingJob:
     """Return a job that is in no table; what is not given is None."""
     values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
-    known = {"id": job_id, "model": "iris", "overrides": {}, "options": DataOptions(), "left_out": ()}
+    known: dict[str, Any] = {"id": job_id, "model": "iris", "overrides": {}, "options": DataOptions(), "left_out": ()}
+    known["include_feedback"] = False
     return TrainingJob(**(values | known | more))

@@ -1,4 +1,4 @@
-"""Archives that no store should serve: made by torch itself from hostile programs, or by hand from a good one."""
+"""Archives that a store must refuse, made by torch from hostile programs or by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference requests in every spelling, and answers of both kinds as arrays, by the rules of the protocol."""
+"""Inference requests in every spelling, and answers of both kinds as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one claim about every error: problem details (RFC 9457), and nothing in them that is not for the client."""
+"""The one claim about every error: problem details (RFC 9457), with nothing internal."""
 
 from __future__ import annotations
 

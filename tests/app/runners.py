@@ -1,4 +1,4 @@
-"""A job runner without HTTP, in an event loop of its own, and a training process that does what a test wants.
+"""A job runner without HTTP, in an event loop of its own, and scripted training processes.
 
 The process is a package called `training` in the current folder, which `python -m training` prefers.
 """
@@ -20,7 +20,7 @@ from app.jobs.runner import JobRunner
 from app.jobs.tablefile import DATABASE_FILE
 from app.settings import Settings
 from modelstore import Dialect, Inspection, ModelRepository
-from tests.app.waiting import until
+from tests.app.waiting import DEADLINE_S, until
 from tests.fakes import MeanModel, manifest_for, script
 
 Returned = TypeVar("Returned")
@@ -92,8 +92,8 @@ class Trainings:
     def get(self, job: TrainingJob) -> TrainingJob:
         return self.call(self.runner.get, job.id)
 
-    def ended(self, job: TrainingJob, deadline_s: float = 20) -> TrainingJob:
-        job = self.call(self.runner.wait, job.id, deadline_s)
+    def ended(self, job: TrainingJob) -> TrainingJob:
+        job = self.call(self.runner.wait, job.id, DEADLINE_S)
         assert job.ended, job
         return job
 

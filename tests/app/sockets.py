@@ -1,4 +1,4 @@
-"""A client that decides about every byte and packet, for what no HTTP library can be made to send."""
+"""A client with control of every byte and packet, for what no HTTP library sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 GOOD = b'{"instances": [[0.25, 0.5, 0.75, 1.0]]}'
 JSON = {"content-type": "application/json"}
 

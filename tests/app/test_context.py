@@ -1,4 +1,4 @@
-"""The state of a request: until when its answer is wanted, and how much memory all requests may occupy together."""
+"""The state of a request: its deadline, and the memory that all requests may occupy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole app as an object: made without side effects, alone in its process or not, and closed cleanly."""
+"""The app as an object: made without side effects, alone or beside others, closed cleanly."""
 
 from __future__ import annotations
 

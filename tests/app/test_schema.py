@@ -23,13 +23,13 @@ def test_schema_is_that_of_the_manifest() -> None:
 def test_names_are_recognised_whatever_blanks_and_accents() -> None:
     schema = schema_of(("\u00e9tat", " width"))
 
-    assert schema.recognised(["e\u0301tat ", "width", "height "]) == ["\u00e9tat", " width", "height"]
+    assert schema.spell_as_features(["e\u0301tat ", "width", "height "]) == ["\u00e9tat", " width", "height"]
 
 
 def test_exact_name_wins_and_one_that_may_be_either_is_neither() -> None:
     schema = schema_of(("width", " width"))  # of an old version, which was trained before such names were one
 
-    assert schema.recognised(["width", " width", "width  "]) == ["width", " width", "width"]
+    assert schema.spell_as_features(["width", " width", "width  "]) == ["width", " width", "width"]
 
 
 def test_expectation_says_how_many_features_and_where_they_are_listed() -> None:

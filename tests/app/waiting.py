@@ -8,7 +8,7 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 
 
 def until(look: Callable[[], Found | None], what: str, deadline_s: float = DEADLINE_S) -> Found:

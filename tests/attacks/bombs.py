@@ -1,4 +1,4 @@
-"""Archives that are small on disk and large in memory, or that two readers interpret differently."""
+"""Archives that are small on disk and large in memory, or read differently by two readers."""
 
 from __future__ import annotations
 
@@ -55,10 +55,7 @@ def lying_about_its_directory() -> bytes:
 
 
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
-    "200 MiB of zeros as a tensor": (
-        lambda: with_members("data/0", content=ZEROS, compressed=True),
-        "archive_invalid",
-    ),
+    "200 MiB of zeros as a tensor": (lambda: with_members("data/0", content=ZEROS, compressed=True), "archive_invalid"),
     "200 MiB of zeros as code": (
         lambda: with_members("code/__torch__/z.py", content=ZEROS, compressed=True),
         "code_too_large",

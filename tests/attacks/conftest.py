@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
 from tests.fakes import publish
-from tests.processes import service
+from tests.processes import PROJECT, service
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 
@@ -37,6 +38,14 @@ class Guarded:
 
 def store_in(folder: Path) -> None:
     publish(ModelRepository(folder / "models"), "iris", features=FEATURES, classes=("setosa", "virginica"))
+
+
+@contextlib.contextmanager
+def keyless(folder: Path, environment: Mapping[str, str] | None = None, cwd: Path = PROJECT) -> Iterator[Guarded]:
+    """Run a service with the model `iris` and without keys, under these settings."""
+    store_in(folder)
+    with service(folder, environment=environment, cwd=cwd) as (client, process):
+        yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Requests at a rate that does not wait for answers, in a process of their own so that they slow no measurement down.
+"""Requests at a rate that does not wait for answers, in a process of their own.
 
 `python -m tests.attacks.crowd PORT RATE CLIENTS SECONDS` reads the request from standard input and prints as JSON what
 became of it. With rate 0 that many clients ask one after the other instead, which is what the service can do.

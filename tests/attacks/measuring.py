@@ -6,12 +6,10 @@ import re
 import statistics
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-import httpx
-
+from tests.app.sockets import Connection
 from tests.app.waiting import until
 
 
@@ -55,27 +53,17 @@ def threads_of(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-def in_progress(client: httpx.Client) -> float:
-    """Return the number of requests in flight, including this one."""
-    found = re.search(r"^tabserve_http_requests_in_progress (\S+)$", client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])
-
-
-def waiting(client: httpx.Client) -> float:
-    """Return the number of requests that wait for their client or for a training."""
-    found = re.search(r"^tabserve_http_requests_waiting (\S+)$", client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])
+def serves(connection: Connection, message: bytes) -> bool:
+    """Send a request, and return whether it is answered 200."""
+    connection.send(message)
+    return connection.answer().status == 200
 
 
 class Asking:
-    """Consecutive requests in a thread beside other work; each must be answered correctly."""
+    """One request again and again on a connection, in a thread beside other work; each must be answered 200."""
 
-    def __init__(self, ask: Callable[[], bool], pause_s: float = 0.005) -> None:
-        """`ask` sends one request and returns whether its response was right."""
-        self._ask = ask
-        self._pause_s = pause_s
+    def __init__(self, connection: Connection, message: bytes) -> None:
+        self._connection, self._message = connection, message
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.took_s: list[float] = []
@@ -85,11 +73,11 @@ class Asking:
         while not self._done.is_set():
             began = time.perf_counter()
             try:
-                self.wrong += not self._ask()
+                self.wrong += not serves(self._connection, self._message)
             except (OSError, EOFError):
                 self.wrong += 1
             self.took_s.append(time.perf_counter() - began)
-            self._done.wait(self._pause_s)
+            self._done.wait(0.005)
 
     def go_on(self, answers: int) -> None:
         """Wait for this number of further responses."""

@@ -1,4 +1,4 @@
-"""Programs by which one client's request could harm another: they remember, look at other rows or may never end.
+"""Programs by which one request could harm another: with memory, with looks, or endless.
 
 Each is a good classifier, the mean of two features, with some lines before it.
 """

@@ -1,4 +1,4 @@
-"""Hooks for schemathesis about this API's formats, loaded by its command line and never by a test."""
+"""Hooks for schemathesis about this API's formats, loaded by its command line only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that send or read too slowly, by the hundred, in a process of their own so that they disturb no measurement.
+"""Clients that send or read too slowly, by the hundred, in a process of their own.
 
 `python -m tests.attacks.swarm PORT IDLE SLOW DEAF SECONDS` prints as JSON how many connections there were, how many
 were cut off, and what was the longest that one lasted.

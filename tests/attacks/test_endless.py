@@ -1,4 +1,4 @@
-"""Parts of a message that do not end: bounded by the limit of heads wherever they stand (X-03, X-08)."""
+"""Parts of a message that do not end: bounded by the limit of heads (X-03, X-08)."""
 
 from __future__ import annotations
 
@@ -167,19 +167,14 @@ def test_endless_parts_cost_others_nothing(guarded: Guarded, measured: Measured)
             tried += 1
 
     with connected(guarded.url) as golden:
-
-        def predicted() -> bool:
-            golden.send(good)
-            return golden.answer().status == 200
-
-        with Asking(predicted) as alone:
+        with Asking(golden, good) as alone:
             alone.go_on(300)
         reset_peak(guarded.pid)
         before = resident_bytes(guarded.pid)
         attackers = [threading.Thread(target=attack, args=[list(ENDLESS)[first::4]]) for first in range(4)]
         for attacker in attackers:
             attacker.start()
-        with Asking(predicted) as beside:
+        with Asking(golden, good) as beside:
             time.sleep(20 if LONG else 4)  # so long it is measured
         done.set()
         for attacker in attackers:

@@ -1,4 +1,4 @@
-"""What strangers invent does not make figures grow, and a scrape stays quick and small while they try (S-22)."""
+"""Invented names make no figures grow, and a scrape stays quick and small (S-22)."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_ten_thousand_inventions_of_strangers_make_no_series(guarded: Guarded, m
 def test_promtool_finds_nothing_wrong_after_traffic_of_all_kinds(guarded: Guarded) -> None:
     send(guarded, itertools.islice(every_answer(guarded), 0, None, 37))
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=scrape(guarded).encode(), capture_output=True, timeout=60, check=False
+        ["promtool", "check", "metrics"], input=scrape(guarded).encode(), capture_output=True, timeout=300, check=False
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -1,4 +1,4 @@
-"""Heads that are too large, or say one thing twice: refused or cut off, before they cost memory (S-13, S-14, S-18)."""
+"""Heads that are too large or contradict themselves are refused (S-13, S-14, S-18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers that a guard and the routing could interpret differently: none opens a protected route (S-06)."""
+"""Headers that guard and routing could read differently open no protected route (S-06)."""
 
 from __future__ import annotations
 
@@ -75,4 +75,4 @@ def test_no_head_opens_a_protected_route(guarded: Guarded, measured: Measured) -
 def test_probe_with_a_strange_query_is_a_probe(head: str, guarded: Guarded) -> None:
     with connected(guarded.url) as connection:
         connection.send(head.encode("latin-1"))
-        assert connection.answer().body == b'{"live":true}'
+        assert connection.answer().body == b'{"live":true}\n'

@@ -1,4 +1,4 @@
-"""JSON that is deep, long, ambiguous or no JSON: refused quickly, and nobody else waits (S-15 to S-17)."""
+"""Deep, long, ambiguous or broken JSON is refused quickly; others go on (S-15 to S-17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of a running service: bad files stop the start, changes apply, guessing is slow (S-11, S-24)."""
+"""Keys of a running service: bad files, changes, slow guessing (S-11, S-24)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors describe the client's mistake, and reveal nothing about the machine, the program or keys (S-12)."""
+"""Errors describe the client's mistake, and nothing of machine, program or keys (S-12)."""
 
 from __future__ import annotations
 

@@ -1,19 +1,20 @@
-"""Requests that occupy much memory: refused when the budget is used up, while small ones go on."""
+"""Requests with much memory: refused beyond the budget, while small ones go on."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.app.sockets import GOOD, JSON, Answer, Connection, connected, request
+from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
-from tests.attacks.conftest import Guarded, store_in
-from tests.attacks.measuring import Asking, in_progress, peak_bytes, reset_peak, resident_bytes
+from tests.attacks.conftest import Guarded, keyless, store_in
+from tests.attacks.measuring import Asking, peak_bytes, reset_peak, resident_bytes
 from tests.attacks.messages import CAP
 from tests.processes import service
 from tests.promises import Measured
@@ -29,10 +30,8 @@ CLIENTS = 60
 @pytest.fixture(scope="module")
 def frugal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Run a service with a memory budget of four of the largest bodies."""
-    folder = tmp_path_factory.mktemp("frugal")
-    store_in(folder)
-    with service(folder, environment={"TABSERVE_MAX_BYTES_HELD": str(HELD)}) as (client, process):
-        yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
+    with keyless(tmp_path_factory.mktemp("frugal"), {"TABSERVE_MAX_BYTES_HELD": str(HELD)}) as frugal:
+        yield frugal
 
 
 def is_answered(connection: Connection) -> bool:
@@ -52,14 +51,6 @@ def answers_to(connections: list[Connection], least: int) -> list[Answer]:
     """Wait for this number of responses, and return all of them."""
     until(lambda: sum(map(is_answered, connections)) >= least, f"{least} have an answer")
     return [connection.answer() for connection in connections if is_answered(connection)]
-
-
-def predicts(connection: Connection, path: str) -> Callable[[], bool]:
-    def ask() -> bool:
-        connection.send(request(path=path))
-        return connection.answer().status == 200
-
-    return ask
 
 
 FIRST = "/predict/iris"
@@ -91,7 +82,7 @@ def test_unfinished_large_requests_are_refused_once_all_hold_what_they_may(
     reset_peak(frugal.pid)
     with contextlib.ExitStack() as stack:
         direct, long = (stack.enter_context(connected(frugal.url)) for _ in range(2))
-        with Asking(predicts(direct, "/predict/iris")) as small, Asking(predicts(long, "/predict/iris?")) as other:
+        with Asking(direct, request()) as small, Asking(long, request(path="/predict/iris?")) as other:
             connections = [stack.enter_context(connected(frugal.url)) for _ in range(CLIENTS)]
             for connection in connections:
                 send_unfinished(connection, message)

@@ -1,4 +1,4 @@
-"""Pages in a browser on this machine cannot use a service without keys, over real sockets (S-25)."""
+"""Pages in a browser on this machine cannot use a service without keys (S-25)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that reads what strangers or files say, given damaged and made-up bytes: a refusal it knows, or sense.
+"""All parsers of foreign text, given damaged and invented bytes: a known refusal, or sense.
 
 Good bodies are damaged here and there, which gets deeper into a parser than noise does; noise is tried as well. The
 long form (TABSERVE_FAULTS=long) tries fifty times as often.
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from app.api.bodies import declared_length, media_type
-from app.api.preferences import MAX_WAIT_S, idempotency_key, last_event_id, preferred_wait_s
+from app.api.preferences import MAX_WAIT_S, read_idempotency_key, read_last_event_id, read_preferred_wait_s
 from app.context import RequestContext
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs import formats, oip_blocks, strict_json
@@ -235,12 +235,12 @@ def test_headers_mean_something_or_nothing(values: list[str]) -> None:
     sent = [(name.encode(), value.encode("latin-1")) for name in named for value in values]
     request = Request({"type": "http", "headers": sent})
 
-    assert 0 <= preferred_wait_s(request) <= MAX_WAIT_S
-    assert 0 <= last_event_id(request) < 10**18
+    assert 0 <= read_preferred_wait_s(request) <= MAX_WAIT_S
+    assert 0 <= read_last_event_id(request) < 10**18
     assert (declared_length(request) or 0) < 10**18
     assert not set(media_type(request.headers.get("content-type"))) & set(";,")
     try:
-        key = idempotency_key(request)
+        key = read_idempotency_key(request)
     except InvalidInput:
         return
     assert key is None or (key.isascii() and key.isprintable() and " " not in key)

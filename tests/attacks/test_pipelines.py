@@ -1,4 +1,4 @@
-"""Requests in a row whose last one is broken, beside healthy neighbours of the same moment (X-01)."""
+"""Pipelined requests whose last one is broken, beside healthy neighbours (X-01)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from tests.app.sockets import JSON, Connection, chunked, connected, request
+from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
 from tests.attacks.conftest import store_in
-from tests.attacks.measuring import in_progress
 from tests.processes import service
 from tests.promises import LONG, Measured
 

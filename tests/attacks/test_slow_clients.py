@@ -1,4 +1,4 @@
-"""Clients that are too slow or disconnect: they are disconnected, and others are not affected (S-19, F-18)."""
+"""Clients that are too slow or leave: disconnected, without effect on others (S-19, F-18)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.app.sockets import GOOD, Connection, connected, request
+from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
-from tests.attacks.conftest import Guarded, store_in
-from tests.attacks.measuring import Asking, in_progress, inspector_of, open_files, resident_bytes, threads_of
+from tests.attacks.conftest import Guarded, keyless, store_in
+from tests.attacks.measuring import Asking, inspector_of, open_files, resident_bytes, threads_of
 from tests.faults.scenes import rounds
 from tests.processes import service
 from tests.promises import Measured, allowed
@@ -34,12 +34,10 @@ HEAD = b"POST /predict/iris HTTP/1.1\r\nhost: localhost\r\ncontent-type: applica
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Run a service that waits a second for slow clients, without keys."""
-    folder = tmp_path_factory.mktemp("hasty")
-    store_in(folder)
-    environment = {"TABSERVE_RECEIVE_TIMEOUT_S": f"{TIMEOUT_S}", "TABSERVE_SEND_TIMEOUT_S": f"{TIMEOUT_S}"}
-    with service(folder, environment=environment) as (client, process):
-        until(lambda: inspector_of(process.pid), "all files are open that stay open")
-        yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
+    settings = {"TABSERVE_RECEIVE_TIMEOUT_S": f"{TIMEOUT_S}", "TABSERVE_SEND_TIMEOUT_S": f"{TIMEOUT_S}"}
+    with keyless(tmp_path_factory.mktemp("hasty"), settings) as hasty:
+        until(lambda: inspector_of(hasty.pid), "all files are open that stay open")
+        yield hasty
 
 
 def seconds_until_closed(connection: Connection, *, send: bytes = b"") -> tuple[float, bytes]:
@@ -117,7 +115,7 @@ def test_client_that_does_not_read_its_answer_is_cut_off(hasty: Guarded) -> None
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with contextlib.suppress(OSError):
             connection.send(head + b"content-length: %d\r\n\r\n" % len(rows), rows)
-        until(lambda: open_files(hasty.pid) <= files, "the service lets the connection go", 20)
+        until(lambda: open_files(hasty.pid) <= files, "the service lets the connection go")
 
 
 @pytest.mark.slow
@@ -148,14 +146,9 @@ def test_healthy_clients_do_not_notice_hundreds_of_slow_ones(hasty: Guarded, mea
 @contextlib.contextmanager
 def predicting(service: Guarded, clients: int) -> Iterator[list[Asking]]:
     """Run clients that predict, each on its own connection."""
-
-    def ask(connection: Connection) -> bool:
-        connection.send(request())
-        return connection.answer().status == 200
-
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(service.url)) for _ in range(clients)]
-        yield [stack.enter_context(Asking(partial(ask, connection))) for connection in connections]
+        yield [stack.enter_context(Asking(connection, request())) for connection in connections]
 
 
 def p99_ms(clients: list[Asking]) -> float:
@@ -192,8 +185,8 @@ def test_thousands_of_clients_that_go_away_leave_nothing(hasty: Guarded, measure
                     connection.send(message[: chance.randrange(1, len(message) + 1)])
                     if number % 2:
                         connection.reset()
-    until(lambda: open_files(hasty.pid) <= files + 5, "the connections are gone", 5)
-    until(lambda: in_progress(hasty.client) == 1, "nothing is in progress but the request that asks", 5)
+    until(lambda: open_files(hasty.pid) <= files + 5, "the connections are gone")
+    until(lambda: in_progress(hasty.client) == 1, "nothing is in progress but the request that asks")
     grown = max(resident_bytes(hasty.pid) - memory, 0)
 
     assert sum(client.wrong for client in healthy) == 0

@@ -1,4 +1,4 @@
-"""Messages that two parsers read differently: one answer at most, and nothing hidden in them is answered (S-20)."""
+"""Messages that two parsers read differently: one answer at most (S-20)."""
 
 from __future__ import annotations
 

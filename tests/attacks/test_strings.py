@@ -1,4 +1,4 @@
-"""Addresses and paths in every text field: the service opens no connection and reads no file (S-01)."""
+"""Addresses and paths in every text field: no connection, no file is opened (S-01)."""
 
 from __future__ import annotations
 

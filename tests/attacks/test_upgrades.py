@@ -182,7 +182,7 @@ def test_client_of_the_jdk_is_answered_as_it_comes(guarded: Guarded, tmp_path: P
     key = guarded.bearer(Scope.PREDICT)["authorization"]
     asked = ["java", str(source), str(guarded.url.join("/predict/iris")), key, GOOD.decode()]
 
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
 
     assert said.returncode == 0, said.stderr
     assert [line.split(" ")[:2] for line in said.stdout.splitlines()] == [["200", "HTTP_1_1"]] * 3
@@ -201,7 +201,7 @@ def test_curl_that_offers_http_2_is_answered(guarded: Guarded) -> None:
         ["curl", *one, "--next", *one[:-3], "-H", "transfer-encoding: chunked", *one[-3:]],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
 

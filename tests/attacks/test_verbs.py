@@ -1,4 +1,4 @@
-"""Methods that a route does not accept (S-26), and the browser headers of every response (S-25)."""
+"""Methods that a route does not accept (S-26); browser headers of all responses (S-25)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many clients that wait, for the rest of a body or a training, do not block others (X-06, X-07)."""
+"""Many clients that wait for a body or a training do not block others (X-06, X-07)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from app.api.routes.train import MAX_WAITS
 from app.jobs.threads import OWNER_THREADS, REQUEST_THREADS
 from tests.app.runners import write_training
 from tests.app.sockets import DEADLINE_S, GOOD, JSON, Answer, Connection, connected, request
+from tests.app.telemetry.figures import held_up, in_progress
 from tests.app.waiting import until
-from tests.attacks.conftest import Guarded, store_in
-from tests.attacks.measuring import Asking, in_progress, resident_bytes, threads_of, waiting
+from tests.attacks.conftest import Guarded, keyless, store_in
+from tests.attacks.measuring import Asking, resident_bytes, serves, threads_of
 from tests.processes import service
 from tests.promises import Measured
 
 pytestmark = pytest.mark.slow
 
 CLIENTS = 1100  # more than are answered at a time
+PART = 200
+AT_ONCE = 3  # the requests of `others_are_served`, and the one that asks how many are in progress
 CSV = {"content-type": "text/csv"}
 TENSOR = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0.25, 0.5, 0.75, 1.0]}]}
 LINES = b"sepal_length,sepal_width,petal_length,petal_width\n1,2,3,4\n"
@@ -44,20 +47,8 @@ UNFINISHED: dict[str, bytes] = {
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Run a service without keys that gives bodies a minute: none is cut off while a busy machine sends others."""
-    folder = tmp_path_factory.mktemp("plain")
-    store_in(folder)
-    with service(folder, environment={"TABSERVE_RECEIVE_TIMEOUT_S": "60"}) as (client, process):
-        yield Guarded(client, process.pid, {}, None, folder / "service.log")  # type: ignore[arg-type] # no keys
-
-
-def predicts(connection: Connection, path: str) -> Callable[[], bool]:
-    """Return a function that requests a prediction on a connection and returns whether it was answered."""
-
-    def ask() -> bool:
-        connection.send(request(path=path))
-        return connection.answer().status == 200
-
-    return ask
+    with keyless(tmp_path_factory.mktemp("plain"), {"TABSERVE_RECEIVE_TIMEOUT_S": "60"}) as plain:
+        yield plain
 
 
 @contextlib.contextmanager
@@ -66,13 +57,21 @@ def others_are_served(service: Guarded) -> Iterator[Asking]:
     with (
         connected(service.url) as short,
         connected(service.url) as long,
-        Asking(predicts(short, "/predict/iris")) as first,
-        Asking(predicts(long, "/predict/iris?")) as second,
+        Asking(short, request()) as first,
+        Asking(long, request(path="/predict/iris?")) as second,
     ):
         yield first
         first.go_on(50)
         second.go_on(50)
     assert (first.wrong, second.wrong) == (0, 0)
+
+
+def send_in_parts(connections: list[Connection], message: bytes, settled: Callable[[int], bool]) -> None:
+    """Send a message on each connection; of so many at once, some would be refused before they can wait."""
+    for sent in range(0, len(connections), PART):
+        for connection in connections[sent : sent + PART]:
+            connection.send(message)
+        until(lambda sent=sent: settled(min(sent + PART, len(connections))), "they wait")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("kind", UNFINISHED)
@@ -82,13 +81,11 @@ def test_x7_half_bodies_keep_nobody_from_being_served(kind: str, plain: Guarded,
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(plain.url)) for _ in range(CLIENTS)]
         with others_are_served(plain) as asking:
-            for connection in connections:
-                connection.send(UNFINISHED[kind])
-            until(lambda: waiting(plain.client) >= CLIENTS, "all wait for their clients")
+            send_in_parts(connections, UNFINISHED[kind], lambda sent: held_up(plain.client) >= sent)
             with connected(plain.url) as fresh:
-                assert predicts(fresh, "/predict/iris")()
+                assert serves(fresh, request())
         grown = max(resident_bytes(plain.pid) - memory, 0)
-    until(lambda: waiting(plain.client) == 0, "nobody waits any more")
+    until(lambda: held_up(plain.client) == 0, "nobody waits any more")
     until(lambda: in_progress(plain.client) == 1, "nothing is in progress but the request that asks")
 
     assert grown < 64 << 20
@@ -121,7 +118,7 @@ def test_x7_bodies_that_are_not_whole_are_bounded_in_bytes(path: str, tmp_path: 
         for connection in connections:
             with contextlib.suppress(ConnectionError):
                 connection.send(message[:-10])
-        until(lambda: waiting(client) == (1 << 20) // 60_000, "as many wait as there is room for")
+        until(lambda: held_up(client) == (1 << 20) // 60_000, "as many wait as there is room for")
         whole = stack.enter_context(connected(client.base_url))
         whole.send(request(GOOD.ljust(1000), path))
         assert whole.answer().status == 200
@@ -141,7 +138,7 @@ def test_x7_half_bodies_make_room_for_new_connections(tmp_path: Path) -> None:
 
     def answered() -> bool:
         with connected(client.base_url) as connection, contextlib.suppress(OSError, EOFError):
-            return predicts(connection, "/predict/iris")()
+            return serves(connection, request())
         return False
 
     environment = {"TABSERVE_MAX_CONNECTIONS": "20", "TABSERVE_RECEIVE_TIMEOUT_S": "600"}
@@ -156,10 +153,9 @@ def test_x7_half_bodies_make_room_for_new_connections(tmp_path: Path) -> None:
 @pytest.fixture
 def training(tmp_path: Path) -> Iterator[Guarded]:
     """Run a service whose trainings never end."""
-    store_in(tmp_path)
     write_training(tmp_path / "cwd", "signal.pause()")
-    with service(tmp_path, cwd=tmp_path / "cwd") as (client, process):
-        yield Guarded(client, process.pid, {}, None, tmp_path / "service.log")  # type: ignore[arg-type] # no keys
+    with keyless(tmp_path, cwd=tmp_path / "cwd") as training:
+        yield training
 
 
 def test_x6_clients_that_wait_for_a_training_keep_nobody_from_being_served(
@@ -173,11 +169,10 @@ def test_x6_clients_that_wait_for_a_training_keep_nobody_from_being_served(
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(training.url)) for _ in range(CLIENTS)]
         with others_are_served(training) as asking:
-            for connection in connections:
-                connection.send(message)
+            send_in_parts(connections, message, lambda _: in_progress(client) <= AT_ONCE)
             at_once = answered(connections, CLIENTS - MAX_WAITS)
             asking.go_on(50)
-            assert waiting(client) == MAX_WAITS
+            assert held_up(client) == MAX_WAITS
             assert threads_of(training.pid) <= threads + REQUEST_THREADS + OWNER_THREADS
         job = client.get("/train").json()["jobs"][0]
         assert client.delete(f"/train/{job['id']}").status_code == 202
@@ -218,10 +213,10 @@ def test_x6_client_that_goes_away_leaves_its_place_to_another(training: Guarded)
             ((refused, answer),) = answered(connections, 1).items()
             assert answer.status == 202
             connections.remove(refused)
-            until(lambda: waiting(training.client) == MAX_WAITS, "all places are taken")
+            until(lambda: held_up(training.client) == MAX_WAITS, "all places are taken")
             assert in_progress(training.client) == 1
             connections.pop().reset()
-            until(lambda: waiting(training.client) == MAX_WAITS - 1, "a place is left")
+            until(lambda: held_up(training.client) == MAX_WAITS - 1, "a place is left")
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in one packet", "later"])
@@ -238,10 +233,10 @@ def test_x6_client_that_goes_away_leaves_its_place_whatever_it_asked_behind(
     for _ in range(2):
         with connected(training.url) as connection:
             connection.send(message if late else message + BEHIND * 2)
-            until(lambda: waiting(training.client) == 1, "it waits")
+            until(lambda: held_up(training.client) == 1, "it waits")
             if late:
                 connection.send(BEHIND)
-        until(lambda: waiting(training.client) == 0, "its place is left")
+        until(lambda: held_up(training.client) == 0, "its place is left")
 
 
 def test_x6_clients_that_follow_a_training_do_not_count_as_being_answered(training: Guarded) -> None:
@@ -253,7 +248,7 @@ def test_x6_clients_that_follow_a_training_do_not_count_as_being_answered(traini
         for connection in connections:
             connection.send(message)
         assert [connection.head()[0] for connection in connections] == [200] * MAX_STREAMS
-        until(lambda: (waiting(training.client), in_progress(training.client)) == (MAX_STREAMS, 1), "all follow")
+        until(lambda: (held_up(training.client), in_progress(training.client)) == (MAX_STREAMS, 1), "all follow")
         with connected(training.url) as late:
             late.send(message)
             assert late.answer().status == 503

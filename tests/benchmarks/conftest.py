@@ -15,6 +15,7 @@ from benchmarks.progress import Progress
 from benchmarks.store import MODEL, VERSIONS, Store
 from modelstore import ModelRepository
 from tests import fakes
+from tests.onnx_models import mean_onnx
 
 A_SECOND = Plan(
     name="test",
@@ -36,7 +37,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("store")
     repository = ModelRepository(folder)
     for version in VERSIONS:
-        fakes.publish(repository, MODEL, shift=0.1 * version, features=("a", "b", "c", "d"), classes=("x", "y", "z"))
+        shift = 0.1 * version
+        onnx = mean_onnx(shift, cells=4, classes=3)
+        fakes.publish(repository, MODEL, shift=shift, features=tuple("abcd"), classes=("x", "y", "z"), onnx=onnx)
     repository.activate(MODEL, VERSIONS[0])
     return Store(folder)
 

@@ -56,7 +56,7 @@ def test_answer_that_begins_before_the_body_ends_is_seen_to(address: Address) ->
 
     def parts() -> Iterator[bytes]:
         yield b"x\n"
-        assert answered.wait(10)  # set below, by the answer to this part
+        assert answered.wait(120)  # set below, by the answer to this part
         yield b"x\n"
 
     found = stream(address, request("/"), parts(), begun=answered.set)

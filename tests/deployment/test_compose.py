@@ -1,4 +1,4 @@
-"""The deployment files against the published schema and our own policy: who may do what, D-03 to D-10 without D-07."""
+"""The deployment files against the published schema and our policy (D-03 to D-10)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_stop_grace_is_longer_than_the_service_takes_to_stop(entry: Any) -> None
 
 def test_our_services_are_asked_whether_they_are_ready() -> None:
     assert {tuple(SERVICES[name]["healthcheck"]["test"]) for name in OURS} == {
-        ("CMD", "python", "-m", "app.server.healthcheck"),
+        ("CMD", "python", "-m", "app.server.healthcheck")
     }
 
 
@@ -161,7 +161,10 @@ def test_only_the_trainer_writes_the_store_and_trains() -> None:
     assert mounts(SERVICES["trainer"])["/srv/models"] == ("models", True)
     assert SERVICES["api"]["environment"]["TABSERVE_TRAIN_CONCURRENCY"] == 0
     assert SERVICES["trainer"]["environment"]["TABSERVE_TRAIN_CONCURRENCY"] == 1
-    assert SERVICES["api"]["command"] == ["--no-train-missing"]
+    assert "TABSERVE_DEMO" not in SERVICES["api"]["environment"]
+    assert [SERVICES[name]["environment"]["TABSERVE_DEMO"] for name in ("trainer", "bare")] == [
+        "${TABSERVE_DEMO:-false}"
+    ] * 2
     assert mounts(SERVICES["postgres"])["/var/lib/postgresql/data"] == ("database", True)
 
 

@@ -1,4 +1,4 @@
-"""nginx with the committed configuration before a real service: accepted and refused requests, timeouts."""
+"""nginx as committed before a real service: accepted and refused requests, timeouts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Clien
     with (
         service(folder) as (upstream, _),
         nginx(folder, str(upstream.base_url).rstrip("/")) as address,
-        httpx.Client(base_url=address, timeout=20) as client,
+        httpx.Client(base_url=address, timeout=300) as client,
     ):
         yield client, folder
 
@@ -49,7 +49,7 @@ def client(door: tuple[httpx.Client, Path]) -> httpx.Client:
 
 def send_raw(client: httpx.Client, *parts: bytes) -> bytes:
     """Send raw bytes and return the first bytes of the response."""
-    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=300) as connection:
         for part in parts:
             connection.sendall(part)
         return read(connection)
@@ -177,7 +177,7 @@ def test_a_head_out_of_bounds_is_refused(client: httpx.Client, request_bytes: by
 
 def test_a_client_that_does_not_finish_its_head_is_closed(client: httpx.Client) -> None:
     started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=300) as connection:
         connection.sendall(b"POST /predict/means HTTP/1.1\r\nHost: here\r\nX-Slow: ")
         answer = read(connection)
 
@@ -228,7 +228,7 @@ def test_the_operators_door_leads_to_every_route(tmp_path: Path) -> None:
     with (
         service(tmp_path) as (upstream, _),
         nginx(tmp_path, str(upstream.base_url).rstrip("/"), conf="operator.conf") as address,
-        httpx.Client(base_url=address, timeout=20) as client,
+        httpx.Client(base_url=address, timeout=300) as client,
     ):
         for path in ("/metrics", "/models/means", "/train", "/openapi.json"):
             assert client.get(path).status_code == 200

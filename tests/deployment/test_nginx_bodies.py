@@ -1,4 +1,4 @@
-"""Bodies at nginx with the committed configuration: their size limits, and unfinished bodies of one address."""
+"""Bodies at nginx as committed: size limits, and unfinished bodies of one address."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from app.api.routes.predict import MAX_WHOLE_BYTES
 from app.settings import Settings
 from modelstore import ModelRepository
+from tests.app.telemetry.figures import held_up
 from tests.app.waiting import until
-from tests.attacks.measuring import waiting
 from tests.deployed import COMPOSE, nginx
 from tests.deployment.test_nginx import CSV, ROWS, send_raw
 from tests.fakes import publish
@@ -61,7 +61,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     with (
         service(folder, environment={"TABSERVE_RECEIVE_TIMEOUT_S": f"{RECEIVE_TIMEOUT_S}"}) as (upstream, _),
         nginx(folder, str(upstream.base_url).rstrip("/")) as address,
-        httpx.Client(base_url=address, timeout=20) as client,
+        httpx.Client(base_url=address, timeout=300) as client,
     ):
         yield Door(client, upstream, folder / "nginx")
 
@@ -69,7 +69,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 def begin(client: httpx.Client, kind: str) -> socket.socket:
     """Send only the beginning of a body."""
     path, content_type, length = KINDS[kind]
-    connection = socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=300)
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: {content_type}\r\n{length}\r\n\r\n"
     first = f"{BEGUN_BYTES:x}\r\n" if "chunked" in length else ""
     with contextlib.suppress(ConnectionError):  # it is refused already
@@ -110,7 +110,7 @@ def test_an_address_begins_so_many_large_bodies_and_fills_no_disk(door: Door, ki
         if kind in KEPT:
             until(lambda: kept_bytes(folder) >= LARGE * (BEGUN_BYTES - (128 << 10)), "the bodies on the disk")
         else:
-            until(lambda: waiting(door.upstream) == LARGE, "all bodies at the service")
+            until(lambda: held_up(door.upstream) == LARGE, "all bodies at the service")
             assert kept_bytes(folder) == 0
 
     until(lambda: kept_bytes(folder) == 0, "the end of what was kept")

@@ -1,4 +1,4 @@
-"""Three replicas behind nginx, as `docker compose up --scale api=3` starts them: found, followed, and passed over."""
+"""Three replicas behind nginx, as compose scales them: found, followed, and skipped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         started.enter_context(names.answering())
         upstream, resolver = f"http://api:{port}", names.address
         address = started.enter_context(nginx(folder, upstream, resolver=resolver))
-        door = started.enter_context(httpx.Client(base_url=address, timeout=20))
+        door = started.enter_context(httpx.Client(base_url=address, timeout=300))
         yield Stack(folder, door, names, replicas)
 
 

@@ -1,4 +1,4 @@
-"""The secrets of the stack: created once, visible only where needed, and accepted by the service (D-07)."""
+"""The secrets of the stack: created once, visible only where needed, accepted (D-07)."""
 
 from __future__ import annotations
 

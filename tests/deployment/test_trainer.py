@@ -1,4 +1,4 @@
-"""Three replicas that may only read the store, trainer, both doors and PostgreSQL, as compose has it (D-09, D-10)."""
+"""Read-only replicas, trainer, both doors and PostgreSQL, as in compose (D-09, D-10)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -23,10 +22,10 @@ from tests.fakes import publish
 from tests.nameserver import NameServer
 from tests.processes import free_port, service
 from tests.promises import allowed
+from tests.trainings import DEADLINE_S, ended
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not postgres.available(), reason="PostgreSQL is not installed; scripts/packages does it"),
     pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed; scripts/packages does it"),
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting the store read-only needs root"),
@@ -34,7 +33,6 @@ pytestmark = [
 
 HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 ROW = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
-JOB_DEADLINE_S = 90.0
 SWAP_DEADLINE_S = 2.0
 
 
@@ -57,17 +55,9 @@ class Stack:
         """Return how long it takes until every replica answers with a version."""
         began = time.monotonic()
         while self.served() != {version}:
-            assert time.monotonic() - began < JOB_DEADLINE_S
+            assert time.monotonic() - began < DEADLINE_S
             time.sleep(0.02)
         return time.monotonic() - began
-
-    def result(self, client: httpx.Client, job: str) -> dict[str, Any]:
-        """Return a training when it has ended."""
-        deadline = time.monotonic() + JOB_DEADLINE_S
-        while not (found := client.get(job, headers=self.key).json())["finished"]:
-            assert time.monotonic() < deadline, found
-            time.sleep(0.05)
-        return dict(found)
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -100,8 +90,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         operator = started.enter_context(nginx(folder / "operator", upstream, conf="operator.conf"))
         yield Stack(
             folder,
-            started.enter_context(httpx.Client(base_url=door, timeout=20)),
-            started.enter_context(httpx.Client(base_url=operator, timeout=20)),
+            started.enter_context(httpx.Client(base_url=door, timeout=300)),
+            started.enter_context(httpx.Client(base_url=operator, timeout=300)),
             replicas,
             bearer(make_secrets(secrets, "show")),
             bearer((secrets / "prometheus" / "metrics_key").read_text()),
@@ -129,7 +119,7 @@ def test_a_training_that_any_replica_accepts_is_run_by_the_trainer_and_served_by
         wanted = {"model": "iris", "overrides": {"hidden": [8], "epochs": 5}, "seed": number, "activate": "always"}
         accepted = client.post("/train", json=wanted, headers=stack.key)
         assert accepted.status_code == 202, accepted.text
-        job = stack.result(client, accepted.headers["location"])
+        job = ended(client, accepted.headers["location"], headers=stack.key)
         assert (job["status"], job["activated"]) == ("succeeded", True), job
         assert stack.operator.get(accepted.headers["location"], headers=stack.key).json()["version"] == job["version"]
 

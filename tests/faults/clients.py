@@ -1,17 +1,19 @@
-"""Many clients in one event loop that send requests continuously and record every failure."""
+"""Many clients that send requests, on and on or at a fixed rate, and record every failure."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import httpx
 
 from tests.app.sockets import request
+from tests.faults.scenes import ROW
 
 ANSWER = b"0.5"
 ASKED = request(b'{"instances": [[0.25, 0.75]]}', "/predict/means")
@@ -95,3 +97,54 @@ class Clients:
             self.advice[headers.get("retry-after")] += 1
         self.workers.setdefault(worker, time.monotonic())
         return worker
+
+
+@dataclass
+class Load:
+    """Clients that keep their connections and together send requests at a fixed rate, whatever the latency."""
+
+    address: str
+    rate_per_s: float
+    clients: int = 16
+    timeout_s: float = 30.0
+    answered: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    slowest_s: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Send requests until the block ends."""
+        threads = [
+            threading.Thread(target=self._ask, args=(number / self.rate_per_s,)) for number in range(self.clients)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            for thread in threads:
+                thread.join()
+
+    def _ask(self, offset_s: float) -> None:
+        due = time.monotonic() + offset_s
+        with httpx.Client(base_url=self.address, timeout=self.timeout_s) as client:
+            while not self._done.wait(max(0.0, due - time.monotonic())):
+                due += self.clients / self.rate_per_s
+                sent = time.monotonic()
+                try:
+                    answer = client.post("/predict/means", json=ROW)
+                    wrong = "" if answer.status_code == 200 else f"{answer.status_code} {answer.text}"
+                except httpx.TransportError as error:
+                    wrong = repr(error)
+                self._note(sent, wrong)
+
+    def _note(self, sent: float, wrong: str) -> None:
+        ended = time.monotonic()
+        with self._lock:
+            self.answered += 1
+            self.slowest_s = max(self.slowest_s, ended - sent)
+            if wrong:
+                self.failures.append(Failure(sent, ended, None, wrong))

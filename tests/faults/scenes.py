@@ -1,4 +1,4 @@
-"""What the fault tests share: services on one store, a client that never stops asking, and how much of it all to do.
+"""Services on one store, a client that never stops asking, and how often to repeat.
 
 A test names its fault (F-04) and what the long form asks for; TABSERVE_FAULTS=long runs that form.
 """
@@ -26,8 +26,6 @@ from tests.fakes import publish
 from tests.processes import service
 from tests.promises import LONG
 
-FINAL = ("succeeded", "failed", "cancelled", "interrupted")
-START_S = 60  # a training is niced: on a busy machine its start takes long
 ROW = {"instances": [[0.25, 0.75]]}
 
 
@@ -62,7 +60,7 @@ class Scene:
     def noted(self, file: str = "pid") -> int:
         """Return the process id that a training wrote, when it has."""
         path = self.cwd / file
-        return until(lambda: path.exists() and int(path.read_text() or 0), f"an id in {file}", START_S)
+        return until(lambda: path.exists() and int(path.read_text() or 0), f"an id in {file}")
 
     def forget(self, file: str = "pid") -> None:
         """Remove a note, in order to wait for that of the next training."""
@@ -76,24 +74,14 @@ def start(client: httpx.Client, model: str = "iris", **fields: object) -> str:
     return str(answer.json()["id"])
 
 
-def ended(client: httpx.Client, job_id: str, deadline_s: float = 60) -> dict[str, Any]:
-    """Return a training when it has ended."""
-
-    def look() -> dict[str, Any] | None:
-        job: dict[str, Any] = client.get(f"/train/{job_id}").json()
-        return job if job.get("status") in FINAL else None
-
-    return until(look, f"the end of training {job_id}", deadline_s)
-
-
 def begun(client: httpx.Client, job_id: str) -> None:
     """Wait until the table has the first epoch of a training."""
-    until(lambda: client.get(f"/train/{job_id}").json()["progress"], "the first epoch", START_S)
+    until(lambda: client.get(f"/train/{job_id}").json()["progress"], "the first epoch")
 
 
-def gone(*pids: int, deadline_s: float = 5) -> None:
+def gone(*pids: int) -> None:
     """Wait until none of some processes runs."""
-    until(lambda: not any(map(alive, pids)), "the end of all processes", deadline_s)
+    until(lambda: not any(map(alive, pids)), "the end of all processes")
 
 
 def results(client: httpx.Client, job_id: str) -> int:
@@ -111,7 +99,7 @@ class Asking:
     """Consecutive predictions in a thread beside other work."""
 
     def __init__(self, client: httpx.Client, pause_s: float) -> None:
-        self._client = httpx.Client(base_url=client.base_url, timeout=30)
+        self._client = httpx.Client(base_url=client.base_url, timeout=300)
         self._pause_s = pause_s
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._ask)

@@ -55,7 +55,7 @@ class Operators:
 
     def _ask(self, url: httpx.URL, most: int, alive: Callable[[], bool]) -> None:
         while alive() and len(self.answered) < most:
-            with suppress(httpx.TransportError), httpx.Client(base_url=url, timeout=30) as client:
+            with suppress(httpx.TransportError), httpx.Client(base_url=url, timeout=300) as client:
                 while len(self.answered) < most:
                     number = self._next()
                     method, path, body = ASKED[number % len(ASKED)]
@@ -129,7 +129,7 @@ def test_whatever_was_answered_is_on_record_although_the_service_is_killed(tmp_p
                 return process.poll() is None
 
             with operators.at_work(client.base_url, ACTIONS, alive):
-                until(lambda most=most: len(operators.answered) >= most, f"{most} answers", 120)  # type: ignore[misc]
+                until(lambda most=most: len(operators.answered) >= most, f"{most} answers")  # type: ignore[misc]
                 if kill <= KILLS:
                     process.kill()
 
@@ -156,9 +156,9 @@ def test_workers_that_are_killed_leave_one_chain(tmp_path: Path, measured: Measu
         with operators.at_work(client.base_url, ACTIONS, lambda: process.poll() is None):
             for kill in range(1, KILLS + 1):
                 most = ACTIONS * kill // (KILLS + 1)
-                until(lambda most=most: len(operators.answered) >= most, f"{most} answers", 120)  # type: ignore[misc]
+                until(lambda most=most: len(operators.answered) >= most, f"{most} answers")  # type: ignore[misc]
                 os.kill(until(lambda: next(iter(workers()), None), "a worker runs"), signal.SIGKILL)
-            until(lambda: len(operators.answered) >= ACTIONS, "all answers", 120)
+            until(lambda: len(operators.answered) >= ACTIONS, "all answers")
 
     measured("D-13", f"{KILLS} kill -9 of one of two workers: {check(tmp_path, operators, key)}")
 

@@ -18,10 +18,11 @@ import pytest
 
 from tests.app.sockets import connected, request
 from tests.app.waiting import until
-from tests.faults.scenes import ROW, Scene, begun, ended, rounds, start
+from tests.faults.scenes import ROW, Scene, begun, rounds, start
 from tests.promises import Measured, allowed
+from tests.trainings import ended
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 CLIENTS = 64
 DRAIN_S = 0.5
@@ -97,7 +98,7 @@ async def unready_s(client: httpx.AsyncClient) -> float:
 async def stopped(client: httpx.Client, process: subprocess.Popen[bytes], pause_s: float) -> tuple[Load, float, float]:
     """Stop a service under load; return the load, and the seconds until it was unready and until it was gone."""
     load = Load(client.base_url)
-    async with httpx.AsyncClient(base_url=client.base_url, timeout=20) as asker, load.running():
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=300) as asker, load.running():
         await asyncio.sleep(pause_s)
         process.terminate()
         began = time.monotonic()
@@ -137,13 +138,10 @@ def test_stops_under_load_break_no_connection_and_fail_no_request(
 
 def test_stop_with_the_default_delay_is_told_at_once(scene: Scene, measured: Measured) -> None:
     """F-13: the delay of 5 s, without load."""
-    with (
-        scene.service(environment={"TABSERVE_DRAIN_S": "5"}) as (client, process),
-        ThreadPoolExecutor() as pool,
-    ):
+    with scene.service(environment={"TABSERVE_DRAIN_S": "5"}) as (client, process), ThreadPoolExecutor() as pool:
         process.terminate()
         began = time.monotonic()
-        gone = pool.submit(lambda: (process.wait(30), time.monotonic() - began))
+        gone = pool.submit(lambda: (process.wait(120), time.monotonic() - began))
         until(lambda: client.get("/readyz").status_code == 503, "the drain")
         told_s = time.monotonic() - began
         while time.monotonic() - began < 4.5:
@@ -182,7 +180,7 @@ def test_what_is_under_way_ends_in_order_when_the_service_stops(scene: Scene, wo
             answer = slow.answer()
             events = b"".join(iter(following.chunk, b""))
             ends = idle.rest(), silent.rest(), slow.rest()
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
     with scene.service() as (client, _):
         job = client.get(f"/train/{job_id}").json()
 
@@ -202,7 +200,7 @@ def test_training_that_is_asked_for_after_the_signal_begins_in_the_next_process(
         while process.poll() is None and not refuses(client.base_url):
             with contextlib.suppress(httpx.TransportError):
                 statuses.add(client.get(f"/train/{job_id}").json()["status"])
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
     with scene.service() as (client, _):
         job = ended(client, job_id)
 
@@ -229,7 +227,7 @@ def test_second_signal_ends_the_service_at_once(scene: Scene, measured: Measured
         until(lambda: client.get("/readyz").status_code == 503, "the drain")
         began = time.monotonic()
         process.terminate()
-        code = process.wait(20)
+        code = process.wait(120)
         took_s = time.monotonic() - began
 
     assert code == 128 + signal.SIGTERM
@@ -242,6 +240,6 @@ def test_ctrl_c_ends_the_service_without_the_delay(scene: Scene) -> None:
     with scene.service(environment={"TABSERVE_DRAIN_S": "30"}) as (_, process):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(25) == 0
+        assert process.wait(120) == 0
         assert time.monotonic() - began < allowed(2)
     assert "Traceback" not in (scene.folder / "service.log").read_text()

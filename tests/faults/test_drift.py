@@ -1,4 +1,4 @@
-"""M-12: drift is reported for the feature that moved and no other, on real data with repeated values."""
+"""M-12: drift is reported for the feature that moved and no other, on real data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F-05, F-06, F-07, F-22, F-28: files that are damaged, exchanged, incomplete, or contain a bad model."""
+"""F-05, F-06, F-07, F-22, F-28: damaged, exchanged or incomplete files, and bad models."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_model_that_prepares_rows_otherwise_than_training_did_is_refused(tmp_pat
 
 def refused_for(client: httpx.Client, version: int) -> str:
     """Activate a version, and return the reason why it is refused."""
-    answer = client.post(f"/models/means/versions/{version}/activate", timeout=60)
+    answer = client.post(f"/models/means/versions/{version}/activate", timeout=300)
     assert answer.status_code == 409, answer.text
     found = re.search(r"was refused \((\w+)\): ", answer.json()["detail"])
     assert found

@@ -1,4 +1,4 @@
-"""F-11: a job table that is missing, corrupt, from the future, or cannot be written: predictions go on."""
+"""F-11: a job table that is missing, corrupt, too new or read-only: predictions go on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import httpx
 import pytest
 
 from tests.app.waiting import until
-from tests.faults.scenes import Scene, asking, ended, mounted, start
+from tests.faults.scenes import Scene, asking, mounted, start
 from tests.processes import service
 from tests.promises import Measured
+from tests.trainings import ended
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 TABLE = "jobs.sqlite3"
 

@@ -1,4 +1,4 @@
-"""F-08, F-10, F-24: several services on one job table, of which some are killed, stopped, or kept from writing."""
+"""F-08, F-10, F-24: services on one job table; some are killed, stopped or cannot write."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ import pytest
 
 from tests.app.runners import alive
 from tests.app.waiting import until
-from tests.faults.scenes import Scene, asking, begun, ended, gone, results, rounds, start
+from tests.faults.scenes import Scene, asking, begun, gone, results, rounds, start
 from tests.promises import LONG, Measured, allowed
+from tests.trainings import ended
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -82,7 +83,7 @@ def test_training_that_was_paused_past_its_lease_cannot_publish(scene: Scene, me
             for process in (owner.pid, pid):
                 os.kill(process, signal.SIGSTOP)
 
-            job = ended(there, job_id, LEASE_S + 5)
+            job = ended(there, job_id)
             for wakes in (signal.SIGUSR1, signal.SIGCONT):
                 os.kill(pid, wakes)
             outcome = until(lambda: (scene.cwd / "outcome").exists() and _text(scene), "the attempt to publish")
@@ -130,7 +131,7 @@ def test_job_of_a_killed_service_is_interrupted_by_another_and_its_training_is_g
                 began = time.monotonic()
                 owner.kill()
                 gone(pid)
-                job = ended(there, job_id, 5)
+                job = ended(there, job_id)
                 took_s.append(time.monotonic() - began)
 
             assert (job["status"], job["reason"]) == ("interrupted", "interrupted")
@@ -188,7 +189,7 @@ def test_locked_table_costs_no_prediction_and_no_end_of_a_job(scene: Scene, meas
                             assert answer.headers["retry-after"] == "1"
                             assert took_s < allowed(6)
                 assert here.get(f"/train/{job_id}").json()["status"] == "running"
-            job = ended(there, job_id, 30)
+            job = ended(there, job_id)
 
             assert (job["status"], job["reason"]) == ("succeeded", "succeeded")
             assert results(there, job_id) == 1
@@ -237,7 +238,7 @@ def test_four_trainings_end_soon_after_a_lock_of_13_s(scene: Scene, measured: Me
             while time.monotonic() < until_s:
                 list(pool.map(post, [there] * 4))
         released_s = time.monotonic()
-        reasons = {ended(there, job_id, allowed(10))["reason"] for job_id in jobs}
+        reasons = {ended(there, job_id)["reason"] for job_id in jobs}
         took_s = time.monotonic() - released_s
 
         assert reasons == {"interrupted" if owner_dies else "succeeded"}

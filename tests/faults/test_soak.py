@@ -1,4 +1,4 @@
-"""F-30: all loads together for a long time; memory, open files and threads do not grow, no answer is wrong."""
+"""F-30: all loads together for long: bounded memory, files and threads, no wrong answer."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from tests.app.runners import threads_of
 from tests.app.sockets import request
 from tests.attacks.measuring import open_files, resident_bytes
 from tests.fakes import publish
-from tests.faults.scenes import FINAL, Scene, rounds
+from tests.faults.scenes import Scene, rounds
 from tests.promises import Measured
+from tests.trainings import FINAL
 
 SOAK_S = int(os.environ.get("TABSERVE_SOAK_S") or rounds(40, 1800))
 WARM_UP_S = min(300, SOAK_S // 2)
@@ -60,7 +61,7 @@ class Soak:
     wrong: list[str] = field(default_factory=list)
 
     def again_and_again(self, act: Callable[[httpx.Client], None], pause_s: float) -> None:
-        with httpx.Client(base_url=self.base_url, timeout=30) as client:
+        with httpx.Client(base_url=self.base_url, timeout=300) as client:
             while not self.over.wait(pause_s):
                 try:
                     act(client)

@@ -11,10 +11,11 @@ import httpx
 import pytest
 
 from tests.app.waiting import until
-from tests.faults.scenes import ROW, Scene, begun, children_of, ended, gone, start
+from tests.faults.scenes import ROW, Scene, begun, children_of, gone, start
 from tests.promises import Measured
+from tests.trainings import ended
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 SILENT_S = 2.0
 ENVIRONMENT = {
@@ -40,7 +41,7 @@ def test_only_process_whose_event_loop_stands_still_is_started_again(
         began = time.monotonic()
         until(lambda: stands_still(client), "a standstill")
 
-        answer = httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=90)  # while the loop is blocked
+        answer = httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=300)  # while the loop is blocked
 
         took_s = time.monotonic() - began
         assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""F-23, F-26 and F-27: workers that are killed, lose their device, or have no descriptors left."""
+"""F-23, F-26, F-27: workers that are killed, lose their device, or lack descriptors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def survive_kills(client: httpx.Client, launcher: int, times: int) -> tupl
     """Kill one worker after the other under load; return the clients, respawn times, and failures per kill at most."""
     load, choice, seen = Clients(client.base_url, 20, 0.1), random.Random(26), list[float]()
     respawns, most = [], 0
-    async with httpx.AsyncClient(base_url=client.base_url, timeout=20) as scraper, load.asking():
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=300) as scraper, load.asking():
         watching = asyncio.create_task(watch(scraper, seen))
         while len(load.workers) < WORKERS:
             await until_new(load, set(load.workers))
@@ -104,7 +104,7 @@ def test_killed_workers_take_only_their_own_requests_with_them(scene: Scene, mea
 
 def answering(client: httpx.Client) -> set[str]:
     """Return which workers answer, by the beginning of their request ids."""
-    answers = [httpx.get(f"{client.base_url}/livez", timeout=20) for _ in range(10)]  # on a connection each
+    answers = [httpx.get(f"{client.base_url}/livez", timeout=300) for _ in range(10)]  # on a connection each
     return {answer.headers["x-request-id"][:8] for answer in answers if answer.is_success}
 
 
@@ -116,10 +116,10 @@ def two_workers(launcher: int) -> set[int] | None:
 def test_workers_stop_when_their_launcher_is_killed(scene: Scene) -> None:
     """F-26: a worker notices it by its heartbeats, hence not before it serves."""
     with scene.service(environment={"TABSERVE_WORKERS": "2"}) as (client, process):
-        until(lambda: len(answering(client)) == 2, "two workers", 60)
+        until(lambda: len(answering(client)) == 2, "two workers")
         workers = children_of(process.pid)
         process.kill()
-        gone(*workers, deadline_s=20)
+        gone(*workers)
 
 
 def test_worker_that_hangs_is_replaced(scene: Scene) -> None:
@@ -128,7 +128,7 @@ def test_worker_that_hangs_is_replaced(scene: Scene) -> None:
         workers = until(lambda: two_workers(process.pid), "two workers")
         hung = min(workers)
         os.kill(hung, signal.SIGSTOP)
-        until(lambda: hung not in children_of(process.pid), "its end", 60)
+        until(lambda: hung not in children_of(process.pid), "its end")
         until(lambda: len(children_of(process.pid)) == 2, "a new one")
 
 
@@ -139,17 +139,17 @@ def test_worker_that_cannot_start_again_is_tried_while_the_other_serves(scene: S
     create = [sys.executable, "-m", "app", "keys", "create", "--file", str(keys), "--scopes", "predict"]
     subprocess.run(create, cwd=PROJECT, check=True, capture_output=True)
     with scene.service(environment={"TABSERVE_WORKERS": "2", "TABSERVE_KEYS_FILE": str(keys)}) as (client, process):
-        until(lambda: len(answering(client)) == 2, "two workers", 60)
+        until(lambda: len(answering(client)) == 2, "two workers")
         workers = children_of(process.pid)
         whole = keys.read_bytes()
         keys.write_text("{")
         os.kill(min(workers), signal.SIGKILL)
-        until(lambda: log.read_text().count("a worker ended with exit code 3") >= 2, "two tries", 60)
+        until(lambda: log.read_text().count("a worker ended with exit code 3") >= 2, "two tries")
         assert max(workers) in children_of(process.pid)
         assert len(answering(client)) == 1
 
         keys.write_bytes(whole)
-        until(lambda: len(answering(client)) == 2, "a new worker", 60)
+        until(lambda: len(answering(client)) == 2, "a new worker")
     assert "TABSERVE_KEYS_FILE" in log.read_text()
     measured("F-26", "a worker that cannot start again is tried again, the other serves on")
 
@@ -158,24 +158,24 @@ def test_launcher_without_a_descriptor_for_a_new_worker_keeps_those_that_serve(s
     """F-26: the limit falls to what the launcher has open."""
     log = scene.folder / "service.log"
     with scene.service(environment={"TABSERVE_WORKERS": "2"}) as (client, process):
-        until(lambda: len(answering(client)) == 2, "two workers", 60)
+        until(lambda: len(answering(client)) == 2, "two workers")
         workers = children_of(process.pid)
         limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         os.kill(min(workers), signal.SIGKILL)
-        until(lambda: "cannot be started now" in log.read_text(), "the first try", 60)
+        until(lambda: "cannot be started now" in log.read_text(), "the first try")
         assert children_of(process.pid) == {max(workers)}
         assert client.post("/predict/means", json=ROW).status_code == 200
 
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
-        until(lambda: len(answering(client)) == 2, "a new worker", 60)
+        until(lambda: len(answering(client)) == 2, "a new worker")
         assert max(workers) in children_of(process.pid)
 
 
 async def lose_device(client: httpx.Client) -> tuple[Clients, float, httpx.Response]:
     """Lose the device of whoever answers; return the clients, seconds until unready or refused, and the answer."""
     load = Clients(client.base_url, 8, 0.01)
-    async with httpx.AsyncClient(base_url=client.base_url, timeout=20) as asker, load.asking():
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=300) as asker, load.asking():
         await asyncio.sleep(0.2)
         answer = await asker.post("/predict/means", json=LOSING, headers={"connection": "close"})
         began = time.monotonic()
@@ -191,7 +191,7 @@ def test_lost_device_is_answered_503_and_ends_the_process_with_70(scene: Scene, 
     """F-23, on the CPU."""
     with scene.service(environment=LOST_DEVICE) as (client, process):
         load, unready_s, answer = asyncio.run(lose_device(client))
-        code = process.wait(30)
+        code = process.wait(120)
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["type"] == "urn:tabserve:problem:device-lost"
@@ -213,7 +213,7 @@ def test_worker_that_loses_its_device_is_started_again_while_the_other_serves(sc
 
     async def lose_one() -> tuple[Clients, float]:
         load = Clients(client.base_url, 8, 0.01)
-        async with httpx.AsyncClient(base_url=client.base_url, timeout=20) as asker, load.asking():
+        async with httpx.AsyncClient(base_url=client.base_url, timeout=300) as asker, load.asking():
             while len(load.workers) < 2:
                 await until_new(load, set(load.workers))
             known, began = set(load.workers), time.monotonic()
@@ -279,7 +279,7 @@ def test_service_that_can_open_nothing_more_answers_as_soon_as_it_can(scene: Sce
             until(lambda: sum(map(ended, held)) >= 100, "the end of those that are too many")
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
         began = time.monotonic()
-        until(lambda: answers(client), "an answer", 30)
+        until(lambda: answers(client), "an answer")
         took_s = time.monotonic() - began
         assert process.poll() is None
 

@@ -1,4 +1,4 @@
-"""What is asked of a service with stores of format 1; `answers.json` has what the service of then answered."""
+"""Requests to a service with stores of format 1; `answers.json` has its answers of then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores of manifest format 1 load, serve, roll back, compare, drift and are measured as they were when written."""
+"""Stores of manifest format 1 load, serve, roll back, compare and drift as when written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.format1.asking import FOLDER, ROWS, VERSIONS, comparison, drift, probabilities, rows_of
-from tests.training.samples import DATA
+from tests.training.samples import DATA, draw_nothing
 from training.artifact import torchscript
 from training.cli.commands import app as command
 
@@ -141,8 +141,11 @@ def test_command_line_measures_it_as_then(models: Path, tmp_path: Path, argument
     assert expected in " ".join(done.output.split())
 
 
-def test_next_version_is_measured_against_one_of_format_1(models: Path, tmp_path: Path) -> None:
+def test_next_version_is_measured_against_one_of_format_1(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A training of today finds its champion in the store of then, and leaves a good version in place."""
+    draw_nothing(monkeypatch)
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
     settings = ["--set", "hidden=2", "--set", "epochs=1", "--set", "patience=0", "--seed", "3"]

@@ -1,4 +1,6 @@
-"""Kill a publisher at each of its steps: `python -m tests.modelstore.crashes <how> <scenario> <template> <folder>`.
+"""Kill a publisher at each of its steps.
+
+Run `python -m tests.modelstore.crashes <how> <scenario> <template> <folder>`.
 
 Each attempt is a forked child with its own copy of the template store, `<folder>/<n>`, killed by SIGKILL just before
 the n-th thing that it does to the disk. What is counted depends on `how`: `operations` counts what Python reports to

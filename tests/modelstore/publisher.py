@@ -1,4 +1,4 @@
-"""A process that publishes when it is told to: `python -m tests.modelstore.publisher <root> <count>`.
+"""A process that publishes on command: `python -m tests.modelstore.publisher ROOT COUNT`.
 
 It writes `ready`, waits for a line, publishes, and writes the numbers it was given.
 """

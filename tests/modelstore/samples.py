@@ -27,6 +27,7 @@ from modelstore import (
 )
 
 MODEL = b"these bytes stand for a TorchScript file"
+ONNX = b"and these bytes stand for an ONNX file"
 GOLDEN_FILE = Path(__file__).with_name("manifest.golden.json")
 CLASSES = ("versicolor", "virginica")
 

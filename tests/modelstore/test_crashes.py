@@ -93,6 +93,7 @@ def test_publisher_killed_before_any_operation_leaves_the_store_whole(template: 
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", [used_store], indirect=True)
 def test_activation_killed_before_any_operation_leaves_the_old_or_the_new_version_active(template: Path) -> None:
     before = whole_versions(template)
@@ -105,6 +106,7 @@ def test_activation_killed_before_any_operation_leaves_the_old_or_the_new_versio
     assert (seen[0], seen[-1]) == (1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", [used_store], indirect=True)
 def test_removal_killed_before_any_operation_leaves_the_version_whole_or_gone(template: Path) -> None:
     before = whole_versions(template)
@@ -130,7 +132,6 @@ def test_publisher_killed_at_any_system_call_leaves_the_store_whole(template: Pa
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_publisher_killed_at_200_system_calls_and_more_leaves_the_store_whole(
     tmp_path: Path, measured: Measured
 ) -> None:

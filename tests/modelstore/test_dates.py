@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from modelstore.dates import FORMATS, parse_date
 from tests.properties import examples
 
-MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda moment: moment.replace(microsecond=0))
+
+def moments(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
+    return st.datetimes(first, last).map(lambda moment: moment.replace(microsecond=0))
+
+
+MOMENTS = moments(datetime(1, 1, 2), datetime(9999, 12, 30))
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
@@ -32,7 +37,7 @@ def test_iso_times_are_days_and_seconds_in_utc(moment: datetime, offset: timezon
 
 
 @examples(35)
-@hypothesis.given(MOMENTS.filter(lambda moment: moment.year >= 1970 and moment.year <= 2068))
+@hypothesis.given(moments(datetime(1970, 1, 1), datetime(2068, 12, 31)))
 def test_each_format_reads_what_strftime_writes_and_iso_as_well(moment: datetime) -> None:
     for pattern in FORMATS:
         written = moment.date().isoformat() if pattern == "default" else moment.strftime(pattern)
@@ -55,6 +60,16 @@ def test_each_format_reads_what_strftime_writes_and_iso_as_well(moment: datetime
         ("2020-01-02T03:04:05.999", "default", (18263, 11045)),
         ("٢٠٢٠-01-02", "default", None),
         ("", "default", None),
+        ("20240131", "%Y%m%d", (19753, 0)),
+        ("20240131 10:30", "%Y%m%d", (19753, 37800)),
+        ("20240131.0", "%Y%m%d", (19753, 0)),
+        ("20240131.5", "%Y%m%d", None),
+        ("1850-01-02", "%Y%m%d", (-43828, 0)),
+        ("18991231", "%Y%m%d", None),
+        ("21010101", "%Y%m%d", None),
+        ("20230229", "%Y%m%d", None),
+        ("2024131", "%Y%m%d", None),
+        ("20240131", "default", None),
     ],
 )
 def test_what_is_no_date_of_the_format_is_none(text: str, pattern: str, expected: tuple[int, int] | None) -> None:

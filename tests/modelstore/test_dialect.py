@@ -36,7 +36,7 @@ def test_what_cannot_be_is_refused_in_words(fields: dict[str, object], expected:
     with pytest.raises(ValidationError) as refused:
         Dialect.model_validate(fields)
 
-    assert expected in wording.expected(refused.value.errors()[0])
+    assert expected in wording.describe_expected(refused.value.errors()[0])
 
 
 def test_what_is_left_open_is_taken_from_what_was_found() -> None:

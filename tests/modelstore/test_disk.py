@@ -31,7 +31,7 @@ def test_written_file_takes_the_place_of_no_other(tmp_path: Path) -> None:
 
 
 def test_staged_folder_holds_all_files_and_can_be_read_by_others(tmp_path: Path) -> None:
-    with disk.staged(tmp_path, ".staging-", {"a": b"1", "b": b"2"}) as staging:
+    with disk.stage(tmp_path, ".staging-", {"a": b"1", "b": b"2"}) as staging:
         staging.rename(tmp_path / "1")
 
     assert {file.name: file.read_bytes() for file in (tmp_path / "1").iterdir()} == {"a": b"1", "b": b"2"}
@@ -39,7 +39,7 @@ def test_staged_folder_holds_all_files_and_can_be_read_by_others(tmp_path: Path)
 
 
 def test_staged_folder_is_removed_on_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), disk.staged(tmp_path, ".staging-", {"a": b"1"}):
+    with pytest.raises(KeyboardInterrupt), disk.stage(tmp_path, ".staging-", {"a": b"1"}):
         raise KeyboardInterrupt
 
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from modelstore import Metric
-from modelstore.evaluation import shown
+from modelstore.evaluation import format_figure
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_an_equal_value_and_no_number_are_not_better() -> None:
     [(0.0, "0.0000"), (0.96666, "0.9667"), (-54.12345, "-54.1234"), (1.19e-7, "1.19e-07"), (2.5e9, "2.5e+09")],
 )
 def test_a_figure_is_shown_with_digits_that_say_something(value: float, text: str) -> None:
-    assert shown(value) == text
+    assert format_figure(value) == text
     assert Metric("figure", value).text == text

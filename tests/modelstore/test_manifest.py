@@ -1,8 +1,8 @@
-"""The manifest: what it keeps, what it refuses, and that its bytes do not change by accident."""
+"""The manifest: what it keeps and refuses, and that its bytes do not change by accident."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,15 +11,20 @@ from pydantic import ValidationError
 from modelstore import (
     MIN_GOLDEN_ROWS,
     BooleanFeature,
+    CardStatements,
     CategoricalFeature,
     DatetimeFeature,
     GoldenRows,
     LeftOut,
     Manifest,
+    OnnxFile,
     Signature,
+    Slice,
+    Slices,
     Target,
-    TensorSpec,
 )
+from modelstore.dialect import USUAL, Dialect
+from modelstore.importance import ColumnImportance, Importance, JointImportance
 from modelstore.trust import Background, Conformal, Decision
 from tests.modelstore.samples import EVALUATION, GOLDEN_FILE, petal, sample_manifest, sample_regression, sample_with
 
@@ -62,6 +67,8 @@ def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -
         DatetimeFeature(name="found", min="2019-01-01", max="2020-12-31T23:59:59", quantiles=(18000.0,) * 9),
     )
     rows = tuple((n / 4, None, 1.0, 18000.0, 59.0) for n in range(MIN_GOLDEN_ROWS))
+    share = ColumnImportance(mean=0.4, interval=(0.3, 0.5))
+    both = JointImportance(columns=("soil", "wild"), mean=0.5, interval=(0.3, 0.7))
     whole = sample_manifest(
         features=features,
         signature=Signature.for_output("probabilities", 2, cells=5),
@@ -71,10 +78,14 @@ def test_a_manifest_keeps_every_type_of_column_and_all_that_later_steps_need() -
         decision=Decision(threshold=0.3, maximise="f1", rows=80),
         temperature=1.25,
         metrics={"test": EVALUATION.model_copy(update={"calibration_band": (0.0, 0.1), "roc_auc": 0.9})},
-        conformal=Conformal(method="aps", scores=(0.1, 0.7)),
+        conformal=Conformal(score="lac", rows=2, source="split", guarantee="marginal", scores=(0.1, 0.7)),
         background=Background(rows=rows[:1], weights=(1.0,)),
-        importance={"soil": 0.4},
-        card={"use": "herbaria"},
+        importance=Importance(figure="log_loss", rows=30, repeats=30, columns={"soil": share}, together=(both,)),
+        card=CardStatements(intended_use="herbaria", review_date=date(2027, 1, 2)),
+        slices=Slices(
+            figure="accuracy", rows=8, columns={"species": (Slice(values="virginica", rows=4, figure=0.75),)}
+        ),
+        onnx=OnnxFile.of(b"a graph", opset=20),
     )
 
     assert Manifest.from_json(whole.to_json()) == whole
@@ -99,13 +110,6 @@ def test_manifest_cannot_be_changed() -> None:
 
 def test_feature_names_keep_the_column_order() -> None:
     assert sample_manifest().feature_names == ("petal length", "petal width")
-
-
-def test_signature_of_a_classifier_is_raw_features_to_probabilities() -> None:
-    assert Signature.for_output("probabilities", 3, cells=4) == Signature(
-        inputs=(TensorSpec(name="features", datatype="FP32", shape=(-1, 4)),),
-        outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
-    )
 
 
 NAN = float("nan")
@@ -172,3 +176,15 @@ def test_rules_hold_for_objects_as_for_json() -> None:
         sample_manifest(created=datetime(2026, 1, 2))
     with pytest.raises(ValidationError, match="metrics"):
         sample_manifest(metrics={"train": EVALUATION})
+
+
+def test_dialect_is_that_of_the_training_file_and_the_usual_one_where_none_is_recorded() -> None:
+    usual = sample_manifest()
+    recipe = {**usual.lineage.recipe, "data": {"file": "rows.csv", "test_file": "more.csv"}}
+    dialects = {"more.csv": USUAL, "rows.csv": Dialect(quote="'", delimiter=";")}
+    lineage = usual.lineage.model_copy(update={"recipe": recipe, "dialects": dialects})
+
+    found = usual.model_copy(update={"lineage": lineage}).dialect
+
+    assert found == USUAL.model_copy(update={"quote": "'", "delimiter": ";"})
+    assert usual.dialect == USUAL

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelstore.markers import mark_active, read_number, reserve
+from modelstore.markers import mark_active, read_number, reserve, unmark_shadow
 
 
 @pytest.mark.parametrize("content", [b"", b"0", b"-1", b"1 2", b"\xff", b"9" * 10])
@@ -26,3 +26,12 @@ def test_reserved_number_is_above_all_folders_and_all_reserved_ones(tmp_path: Pa
     assert reserve(tmp_path) == 8
     (tmp_path / "7").rmdir()
     assert reserve(tmp_path) == 9
+
+
+def test_shadow_ends_with_its_activation_and_not_with_that_of_another(tmp_path: Path) -> None:
+    (tmp_path / "SHADOW").write_text("3\n")
+    assert not unmark_shadow(tmp_path, 2)
+    mark_active(tmp_path, 2)
+    assert read_number(tmp_path / "SHADOW") == 3
+    mark_active(tmp_path, 3)
+    assert read_number(tmp_path / "SHADOW") is None

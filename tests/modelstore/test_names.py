@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelstore import (
-    InvalidName,
-    ModelRepository,
-    check_name,
-    check_version,
-)
+from modelstore import InvalidName, ModelRepository, check_name, check_version
 from tests.modelstore.samples import MODEL, publish_sample, sample_manifest
 
 
@@ -102,6 +97,7 @@ def test_nothing_else_is_a_version(version: int | str) -> None:
         "Loss.png",
         "a\0",
         "model.pt",
+        "model.onnx",
         "manifest.json",
     ],
 )

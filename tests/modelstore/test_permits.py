@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -10,12 +9,8 @@ from tests.modelstore.samples import MODEL, publish_sample, sample_manifest, who
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> ModelRepository:
-    """Return a store with versions 1 to 4, of which none is active."""
-    repository = ModelRepository(tmp_path / "models")
-    for _ in range(4):
-        publish_sample(repository)
-    return repository
+def repository(four_versions: ModelRepository) -> ModelRepository:
+    return four_versions
 
 
 def publish_as(repository: ModelRepository, job: str, token: str) -> int:

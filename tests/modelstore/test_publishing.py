@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from modelstore import (
-    ModelRepository,
-    PublishError,
-)
+from modelstore import ModelRepository, OnnxFile, PublishError
 from modelstore.versions import MAX_MANIFEST_BYTES
-from tests.modelstore.samples import MODEL, publish_sample, sample_manifest
+from tests.modelstore.samples import MODEL, ONNX, publish_sample, sample_manifest
 
 
 def test_manifest_of_other_bytes_is_not_published(repository: ModelRepository) -> None:
@@ -18,9 +15,19 @@ def test_manifest_of_other_bytes_is_not_published(repository: ModelRepository) -
     assert not repository.root.exists()
 
 
-def test_f3_manifest_too_large_for_readers_is_not_published_and_the_limit_is_named(
-    repository: ModelRepository,
+@pytest.mark.parametrize(("named", "given"), [(ONNX, None), (ONNX, b"another"), (None, ONNX)])
+def test_manifest_of_another_onnx_file_is_not_published(
+    repository: ModelRepository, named: bytes | None, given: bytes | None
 ) -> None:
+    manifest = sample_manifest(onnx=named and OnnxFile.of(named, opset=20))
+
+    with pytest.raises(PublishError, match=r"the manifest is not that of this model\.onnx"):
+        repository.publish(manifest, MODEL, onnx=given)
+
+    assert not repository.root.exists()
+
+
+def test_f3_manifest_too_large_for_readers_is_not_published_and_the_limit_is_named(repository: ModelRepository) -> None:
     """F3: what could never be read again is no version; the writers' bound is the readers'."""
     large = sample_manifest(description="x" * MAX_MANIFEST_BYTES)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelstore.reading import column_name, repeated
+from modelstore.reading import column_name, find_repeated
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ def test_column_name_has_no_blanks_around_it_and_composed_accents(text: str, nam
 
 
 def test_names_that_differ_are_not_repeated() -> None:
-    assert repeated(("a", "A", "b")) == {}
+    assert find_repeated(("a", "A", "b")) == {}
 
 
 def test_repeated_name_has_its_first_two_positions() -> None:
-    assert repeated(("a", "b", "a", "b", "a")) == {"a": (1, 3), "b": (2, 4)}
+    assert find_repeated(("a", "b", "a", "b", "a")) == {"a": (1, 3), "b": (2, 4)}

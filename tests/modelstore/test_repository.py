@@ -17,6 +17,7 @@ from modelstore import (
     ModelRepository,
     ModelVersion,
     NotPermitted,
+    NotShadow,
     Permit,
     PublishError,
     UnknownModel,
@@ -174,6 +175,7 @@ def test_no_version_is_published_under_a_number_that_could_not_be_read(repositor
     assert repository.versions("petals") == (1,)
 
 
+@pytest.mark.slow
 def test_two_processes_publish_at_once_without_a_lost_or_shared_number(repository: ModelRepository) -> None:
     command = [sys.executable, "-m", "tests.modelstore.publisher", str(repository.root), "20"]
     processes = [
@@ -187,7 +189,7 @@ def test_two_processes_publish_at_once_without_a_lost_or_shared_number(repositor
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    given = [[int(number) for number in process.communicate(timeout=60)[0].split()] for process in processes]
+    given = [[int(number) for number in process.communicate(timeout=300)[0].split()] for process in processes]
     assert sorted(given[0] + given[1]) == list(range(1, 41))
     assert whole_versions(repository.root) == dict.fromkeys(range(1, 41), MODEL)
     assert all(numbers == sorted(numbers) for numbers in given)
@@ -278,7 +280,7 @@ def test_read_only_store_is_read_and_not_written(repository: ModelRepository) ->
             env={**os.environ, "STORE": str(repository.root)},
             stdout=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=300,
         )
     finally:
         repository.root.chmod(0o755)
@@ -292,15 +294,6 @@ def test_root_that_is_a_file_is_reported_with_its_errno(repository: ModelReposit
         publish_sample(repository)
     assert (caught.value.name, caught.value.errno) == ("petals", errno.ENOTDIR)
     assert repository.names() == ()
-
-
-@pytest.fixture
-def four_versions(tmp_path: Path) -> ModelRepository:
-    """Return a store with versions 1 to 4, of which none is active."""
-    repository = ModelRepository(tmp_path / "models")
-    for _ in range(4):
-        publish_sample(repository)
-    return repository
 
 
 def test_previous_is_the_version_that_was_active_before(four_versions: ModelRepository) -> None:
@@ -378,3 +371,35 @@ def test_pruning_keeps_the_newest_the_active_one_and_the_one_before(
 def test_keeping_none_is_refused(four_versions: ModelRepository) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         four_versions.prune("petals", 0)
+
+
+def test_shadow_is_kept_through_pruning_and_ends_with_its_removal(four_versions: ModelRepository) -> None:
+    four_versions.activate("petals", 4)
+    four_versions.start_shadow("petals", 2)
+    assert four_versions.prune("petals", 1) == (1, 3)
+    assert (four_versions.shadow("petals"), 2 in four_versions.versions("petals")) == (2, True)
+    with pytest.raises(NotShadow, match=r"version 4 is not the shadow of the active version; version 2 is"):
+        four_versions.end_shadow("petals", 4)
+
+    four_versions.remove("petals", 2)
+
+    assert four_versions.shadow("petals") is None
+    with pytest.raises(NotShadow, match="there is none"):
+        four_versions.end_shadow("petals", 2)
+
+
+def test_shadow_is_promoted_once_and_only_in_place_of_the_version_it_was_compared_with(
+    four_versions: ModelRepository,
+) -> None:
+    active, shadow = 1, 3
+    four_versions.activate("petals", active)
+    four_versions.start_shadow("petals", shadow)
+    with pytest.raises(NotShadow):
+        four_versions.promote("petals", shadow, shadow)
+
+    four_versions.promote("petals", shadow, active)
+
+    found = (four_versions.active("petals"), four_versions.previous("petals"), four_versions.shadow("petals"))
+    assert found == (shadow, active, None)
+    with pytest.raises(NotShadow):
+        four_versions.promote("petals", shadow, active)

@@ -1,16 +1,17 @@
-"""Signed manifests: what the holder of the key did not make is broken, whatever else is right about it."""
+"""Signed manifests: without the holder's signature a version is broken."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from modelstore import BrokenVersion, InvalidKey, ModelRepository, SigningKey
-from tests.modelstore.samples import MODEL, publish_sample, sample_manifest, whole_versions
+from modelstore import BrokenVersion, InvalidKey, ModelRepository, OnnxFile, SigningKey
+from tests.modelstore.samples import MODEL, ONNX, publish_sample, sample_manifest, whole_versions
 
 KEY = SigningKey(b"k" * 32)
 CHANGED = sample_manifest(description="another").to_json()
@@ -73,10 +74,11 @@ def test_version_published_without_the_key_can_be_signed_later(tmp_path: Path) -
     assert repository.find("petals", 1).manifest() == sample_manifest()
 
 
-def test_damaged_version_is_not_signed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["model.pt", "model.onnx"])
+def test_damaged_version_is_not_signed(file: str, tmp_path: Path) -> None:
     repository = ModelRepository(tmp_path, KEY)
-    publish_sample(ModelRepository(tmp_path))
-    (tmp_path / "petals" / "1" / "model.pt").write_bytes(b"another")
+    ModelRepository(tmp_path).publish(sample_manifest(onnx=OnnxFile.of(ONNX, 20)), MODEL, onnx=ONNX)
+    (tmp_path / "petals" / "1" / file).write_bytes(b"another")
     with pytest.raises(BrokenVersion, match="integrity"):
         repository.sign("petals", 1)
     assert not (tmp_path / "petals" / "1" / "manifest.sig").exists()
@@ -129,6 +131,16 @@ def test_made_key_file_is_private_and_a_new_key_comes_before_the_old_ones(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
     with pytest.raises(InvalidKey, match="cannot be written"):
         SigningKey.create(tmp_path / "nowhere" / "key")
+
+
+def test_a_key_file_that_many_read_or_create_has_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(SigningKey.read_or_create, [tmp_path / "key"] * 40))
+
+    assert set(made) == {SigningKey.read(tmp_path / "key")}
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("key", 0o600)]
+    with pytest.raises(InvalidKey, match="cannot be written"):
+        SigningKey.read_or_create(tmp_path / "nowhere" / "key")
 
 
 @pytest.mark.parametrize(

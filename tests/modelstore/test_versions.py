@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from modelstore import (
-    BrokenVersion,
-    ModelRepository,
-)
-from tests.modelstore.samples import MODEL, publish_sample, sample_manifest, sample_with
+from modelstore import BrokenVersion, ModelRepository, OnnxFile
+from tests.modelstore.samples import MODEL, ONNX, publish_sample, sample_manifest, sample_with
 
 
 def link(file: Path) -> None:
@@ -63,6 +60,32 @@ def test_damaged_model_file_is_refused(
     assert caught.value.detail == f"model.pt {detail}"
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"), [(case[1], case[2]) for case in DAMAGE], ids=[case[0] for case in DAMAGE]
+)
+def test_damaged_onnx_file_is_refused_and_breaks_the_version(
+    repository: ModelRepository, damage: Callable[[Path], object], reason: str
+) -> None:
+    found = repository.publish(sample_manifest(onnx=OnnxFile.of(ONNX, 20)), MODEL, onnx=ONNX)
+    before = found.fingerprint()
+    damage(found.path / "model.onnx")
+
+    for read in (lambda: found.onnx_bytes(found.manifest()), found.verify):
+        with pytest.raises(BrokenVersion) as caught:
+            read()
+        assert (caught.value.reason, caught.value.detail.startswith("model.onnx ")) == (reason, True)
+    assert found.model_bytes(found.manifest()) == MODEL
+    assert found.fingerprint() != before
+
+
+def test_onnx_file_that_the_manifest_does_not_name_is_ignored(repository: ModelRepository) -> None:
+    publish_sample(repository)
+    found = repository.find("petals", 1)
+    (found.path / "model.onnx").write_bytes(ONNX)
+
+    assert found.onnx_bytes(found.verify()) is None
+
+
 BAD_MANIFESTS: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("truncated", lambda file: file.write_bytes(file.read_bytes()[:-9]), "manifest_invalid", "the whole: must be JSON"),
     ("inconsistent", lambda file: file.write_bytes(sample_with("size_bytes", 0)), "manifest_invalid", "size_bytes: "),
@@ -110,3 +133,36 @@ def test_absurd_size_in_a_manifest_costs_no_memory(repository: ModelRepository) 
     with pytest.raises(BrokenVersion) as caught:
         repository.find("petals", 1).model_bytes(sample_manifest(size_bytes=1 << 60))
     assert caught.value.reason == "integrity_size"
+
+
+def test_pictures_are_the_png_files_that_were_published(repository: ModelRepository) -> None:
+    files = {"loss.png": b"1", "confusion.png": b"2", "history.jsonl": b"3", "residuals.json": b"{}"}
+    found = repository.publish(sample_manifest(), MODEL, files)
+    (found.path / "linked.png").symlink_to("history.jsonl")
+    (found.path / "folder.png").mkdir()
+    (found.path / "Strange name.png").touch()
+
+    assert found.pictures() == ("confusion.png", "loss.png")
+    assert found.plot_data() == ("residuals.json",)
+
+
+def test_model_is_opened_at_its_beginning_once_its_hash_was_checked(repository: ModelRepository) -> None:
+    found = repository.find("petals", publish_sample(repository))
+
+    with found.open_model(found.manifest()) as stream:
+        assert stream.read() == MODEL
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"), [(flip, "integrity_sha256"), (link, "symbolic_link"), (pipe, "file_unreadable")]
+)
+def test_damaged_model_is_not_opened(
+    damage: Callable[[Path], object], reason: str, repository: ModelRepository
+) -> None:
+    found = repository.find("petals", publish_sample(repository))
+    damage(found.path / "model.pt")
+
+    with pytest.raises(BrokenVersion) as caught:
+        found.open_model(found.manifest())
+
+    assert caught.value.reason == reason

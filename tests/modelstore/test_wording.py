@@ -71,14 +71,14 @@ def test_what_was_expected_and_what_came_is_said(field: str, value: str, problem
     with pytest.raises(ValidationError) as caught:
         Sample.model_validate_json(f'{{"{field}": {value}}}')
 
-    assert wording.problem(caught.value.errors()[0]) == problem
+    assert wording.describe_problem(caught.value.errors()[0]) == problem
 
 
 def test_every_kind_of_error_has_words_of_ours() -> None:
     for kind in typing.get_args(core_schema.ErrorType):
         fault: dict[str, Any] = {"type": kind, "loc": ("x",), "msg": "Input should be another", "input": 1}
-        assert not PYDANTICS.search(wording.problem(fault) + wording.expected(fault)), kind
-        assert "{" not in wording.problem(fault)
+        assert not PYDANTICS.search(wording.describe_problem(fault) + wording.describe_expected(fault)), kind
+        assert "{" not in wording.describe_problem(fault)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_every_kind_of_error_has_words_of_ours() -> None:
     ],
 )
 def test_a_name_is_taken_for_a_known_one_only_if_that_is_plain(name: str, meant: str | None) -> None:
-    assert wording.misspelt(name, ("layout", "seed", "on_error")) == meant
+    assert wording.closest_name(name, ("layout", "seed", "on_error")) == meant
 
 
 def test_a_name_that_is_like_none_is_not_repeated() -> None:
-    assert wording.unknown("verbose", 2, ("layout", "seed"), "parameter") == (
+    assert wording.describe_unknown("verbose", 2, ("layout", "seed"), "parameter") == (
         None,
         "parameter 2 is not known; known are layout, seed",
     )
-    assert wording.unknown("sead", 2, ("layout", "seed")) == ("sead", "is not known, perhaps seed is meant")
+    assert wording.describe_unknown("sead", 2, ("layout", "seed")) == ("sead", "is not known, perhaps seed is meant")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,15 +11,38 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pytest
+from torch import nn
 
-from modelstore import AnyEvaluation, EpochMetrics, Evaluation, JobResult, ModelRepository, Notice, RegressionEvaluation
+from modelstore import (
+    AnyEvaluation,
+    Baseline,
+    EpochMetrics,
+    Evaluation,
+    GateReport,
+    JobResult,
+    Leader,
+    LeaderBoard,
+    Manifest,
+    ModelRepository,
+    Notice,
+    RegressionEvaluation,
+    Target,
+)
+from training.artifact.manifest import build_manifest, golden_rows
+from training.artifact.torchscript import to_torchscript
 from training.config.learner_settings import TrainingSettings
 from training.config.recipe import Recipe, parse_recipe
 from training.config.run import TrainingRun
 from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
+from training.data.splits import Splits
+from training.evaluation import importance_plots, plots, trust_plots
+from training.evaluation.candidate import Candidate
+from training.evaluation.gate import Skill
+from training.evaluation.metrics import evaluate
 from training.learners.mlp.fit import MLPLearner
-from training.learners.protocol import Fitted
+from training.learners.protocol import Fitted, predictor
 from training.pipeline import train
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -117,6 +141,31 @@ def learnt(dataset: Dataset, **changes: Any) -> Fitted:
     return MLPLearner(settings(**changes)).fit(dataset, None, ignore)
 
 
+def splits(train: Dataset, test: Dataset) -> Splits:
+    """Return the splits of `clouds.csv`."""
+    return Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
+
+
+def describe(
+    module: nn.Module, train: Dataset, test: Dataset, *, job: str | None = None, parent: int | None = None
+) -> tuple[Manifest, bytes]:
+    """Return the manifest of a classifier that was fitted to rows, and its `model.pt`."""
+    predict, model, naive = predictor(module), to_torchscript(module, train.x), Baseline(accuracy=0.5, log_loss=0.7)
+    leader = Leader(name="clouds", role="model", figures=naive, train_s=1, row_us=1)
+    candidate = Candidate(
+        module,
+        predict,
+        (),
+        {"test": evaluate(predict(test.x), test.y, test.classes, "test")},
+        {"majority": naive},
+        LeaderBoard(rows=len(test), leaders=(leader,), conclusion="It is the only one."),
+        Skill(0.1, 0.1, naive),
+    )
+    golden = golden_rows(predict, train, test)
+    gate = GateReport(policy="always", passed=True, reason="because", active_version=parent)
+    return build_manifest(candidate, recipe(), splits(train, test), model, golden=golden, gate=gate, job=job), model
+
+
 def write_csv(folder: Path, dataset: Dataset, file: str = "clouds.csv") -> Path:
     """Write a data set with its class names in the column `cloud`."""
     lines = [",".join((*dataset.features, "cloud"))]
@@ -135,6 +184,14 @@ def recipe(model: str = "clouds", *, data: dict[str, Any] | None = None, **train
     source = {"file": "clouds.csv", "target": "cloud", "test_fraction": 0.25, **(data or {})}
     fields = settings(**training).model_dump(mode="json")
     return parse_recipe({"model": model, "network": "CloudNet", "data": source, "training": fields}, "clouds.toml")
+
+
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave plots empty: drawing them is most of a short training, and the tests of plots draw them."""
+    for module in (plots, trust_plots, importance_plots):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__annotations__.get("return") == "bytes":
+                monkeypatch.setattr(module, name, lambda *_, **__: b"")
 
 
 def run(recipe: Recipe, folder: Path, **changes: Any) -> tuple[list[EpochMetrics | Notice], JobResult]:

@@ -24,10 +24,7 @@ def test_fault_of_the_data_is_told_with_its_place(line: int | None, column: str 
 
 
 def test_several_faults_are_one_error_whose_place_is_that_of_the_first() -> None:
-    faults = [
-        DatasetFault(line=2, column="x", problem="is empty"),
-        DatasetFault(line=9, column=None, problem="is big"),
-    ]
+    faults = [DatasetFault(line=2, column="x", problem="is empty"), DatasetFault(line=9, column=None, problem="is big")]
 
     error = DatasetError.of("a.csv", faults)
 

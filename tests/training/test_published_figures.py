@@ -47,6 +47,7 @@ def test_iris_reports_its_test_accuracy_every_20_epochs() -> None:
     assert classified(candidate.metrics["test"]).accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_blobs_separates_the_two_clouds() -> None:
     candidate = trained("blobs-tutorial")
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
 
-from modelstore import Notice, to_line
+from modelstore import Importance, Notice, to_line
 from modelstore.predictions import PREDICTIONS_FILE
 from training.artifact import seen_rows
 from training.config.recipe import Recipe
 from training.data.splits import Splits
-from training.evaluation import plots
+from training.evaluation import importance_plots, plots
 from training.evaluation.candidate import Candidate
+from training.evaluation.dependence import Dependence, measure_dependence, to_json
 from training.evaluation.task import evaluation_of
 from training.learners.protocol import Report
 from training.outcome import sentence
@@ -19,8 +21,10 @@ from training.outcome import sentence
 logger = logging.getLogger(__name__)
 
 
-def make_attachments(candidate: Candidate, recipe: Recipe, splits: Splits, report: Report) -> Mapping[str, bytes]:
-    """Return the attachments of a version by file name.
+def make_attachments(
+    candidate: Candidate, recipe: Recipe, splits: Splits, report: Report, *, pictures: bool = True
+) -> Mapping[str, bytes]:
+    """Return the attachments of a version by file name, without its plots if these are not wanted.
 
     None of them is needed to serve the version, so a file that cannot be made is only a warning.
     """
@@ -34,11 +38,36 @@ def make_attachments(candidate: Candidate, recipe: Recipe, splits: Splits, repor
     if candidate.history:  # a learner without epochs has no losses
         title = f"{recipe.network}: loss while training"
         makers["loss.png"] = lambda: plots.loss_curves(candidate.history, title, task.loss_unit)
+    if candidate.importance:
+        makers |= _of_columns(candidate, candidate.importance, recipe, splits)
     files = {}
     for name, make in makers.items():
+        if name.endswith(".png") and not pictures:
+            continue
         try:
             files[name] = make()
         except Exception as error:
             logger.warning("%s could not be made", name, exc_info=True)
             report(Notice(level="warning", message=f"{name} could not be made and is left out: {sentence(error)}"))
     return files
+
+
+def _of_columns(
+    candidate: Candidate, found: Importance, recipe: Recipe, splits: Splits
+) -> dict[str, Callable[[], bytes]]:
+    """Return functions that make the files about columns, by file name."""
+    test = splits.test
+    outputs = test.classes or (splits.target.name,)
+
+    @functools.cache
+    def depend() -> list[Dependence]:
+        return measure_dependence(candidate.predict, splits.train, test, list(found.columns))
+
+    made: dict[str, Callable[[], bytes]] = {
+        "importance.png": lambda: importance_plots.importance(found, f"{recipe.network}: {found.rows} test rows"),
+        "partial_dependence.json": lambda: to_json(depend(), outputs),
+    }
+    if len(test) > 1 and depend():
+        title = f"{recipe.network}: mean answer and {len(depend()[0].lines)} test rows"
+        made["partial_dependence.png"] = lambda: importance_plots.dependence(depend(), outputs, title)
+    return made

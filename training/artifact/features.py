@@ -19,7 +19,7 @@ from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
 from training.learners.protocol import Predict
 from training.preprocessing.categories import recode
-from training.preprocessing.scaler import moments
+from training.preprocessing.scaler import compute_moments
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -35,7 +35,7 @@ def describe_features(train: Dataset, units: Mapping[str, str], optional: Collec
     Range and deciles are the shortest decimals that read back as the same float32: 4.3, not 4.300000190734863. A column
     without any value in the training rows has zeros, or the first day of 1970.
     """
-    mean, variance = moments(train.x)  # (W,)
+    mean, variance = compute_moments(train.x)  # (W,)
     features = []
     for column, cells in zip(train.columns, cells_of(train.columns), strict=True):
         present = train.x[~np.isnan(train.x[:, cells.start]), cells]  # (n, 1) or (n, 2)

@@ -8,32 +8,23 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import (
-    MISSING_VALUES,
-    AnyBaseline,
-    AnyEvaluation,
-    Decision,
-    GateReport,
-    GoldenRows,
-    LeaderBoard,
-    Lineage,
-    Manifest,
-    Signature,
-    golden_row_limits,
-)
-from modelstore.manifest import OUTPUTS
+from modelstore import GateReport, GoldenRows, Lineage, Manifest, OnnxFile, Signature, golden_row_limits
+from modelstore.search import Search
+from modelstore.tensors import OUTPUTS
+from training.artifact.background import make_background
 from training.artifact.features import describe_features
+from training.artifact.onnx.opset import OPSET
 from training.config.recipe import Recipe
 from training.data.columns import cells_of
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, evenly_spread
 from training.data.splits import Splits
+from training.evaluation.candidate import Candidate
 from training.learners.protocol import Predict
 
 GOLDEN_SPREAD = 16
@@ -43,46 +34,60 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas")
 
 
 def build_manifest(
+    candidate: Candidate,
     recipe: Recipe,
-    model: bytes,
     splits: Splits,
+    model: bytes,
     *,
     golden: GoldenRows,
-    metrics: Mapping[str, AnyEvaluation],
-    baselines: Mapping[str, AnyBaseline],
     gate: GateReport,
-    job: str | None,
-    leaders: LeaderBoard | None = None,
-    temperature: float | None = None,
-    decision: Decision | None = None,
+    job: str | None = None,
+    search: Search | None = None,
+    onnx: bytes | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Manifest:
-    """Return the manifest of a version whose `model.pt` holds exactly the bytes of `model`."""
-    train = splits.train
+    """Return the manifest of a candidate whose files hold exactly the bytes of `model` and, if it has one, `onnx`."""
     return Manifest(
         name=recipe.model,
         description=recipe.description,
         created=datetime.now(UTC),
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
-        task=train.task,
-        signature=Signature.for_output(OUTPUTS[train.task], len(train.classes) or 1, cells=train.x.shape[1]),
-        features=describe_features(train, recipe.data.units, recipe.data.optional),
-        target=splits.target,
-        classes=train.classes,
-        left_out=splits.left_out,
-        missing_values=MISSING_VALUES if recipe.data.missing_values is None else recipe.data.missing_values,
-        strict=recipe.data.strict,
+        **_describe_table(recipe, splits),
         golden=golden,
-        metrics=dict(metrics),
-        baselines=dict(baselines),
-        leaders=leaders,
+        metrics=dict(candidate.metrics),
+        baselines=dict(candidate.baselines),
+        leaders=candidate.leaders,
+        search=search,
         gate=gate,
         warnings=warnings,
-        temperature=temperature,
-        decision=decision,
-        lineage=describe_lineage(recipe, splits, parent=gate.active_version, job=job),
+        temperature=candidate.temperature,
+        decision=candidate.decision,
+        conformal=candidate.conformal,
+        abstain=recipe.abstain,
+        background=make_background(splits.train),
+        importance=candidate.importance,
+        slices=candidate.slices,
+        card=recipe.card,
+        onnx=None if onnx is None else OnnxFile.of(onnx, OPSET),
+        lineage=_describe_lineage(recipe, splits, parent=gate.active_version, job=job, stopped=candidate.stopped),
     )
+
+
+def _describe_table(recipe: Recipe, splits: Splits) -> dict[str, Any]:
+    """Return the fields of the manifest that say what goes into the model and what comes out of it."""
+    train = splits.train
+    return {
+        "task": train.task,
+        "signature": Signature.for_output(OUTPUTS[train.task], len(train.classes) or 1, cells=train.x.shape[1]),
+        "features": describe_features(train, recipe.data.units, recipe.data.optional),
+        "target": splits.target,
+        "classes": train.classes,
+        "left_out": splits.left_out,
+        "missing_values": recipe.data.missing_texts,
+        "strict": recipe.data.strict,
+        "receipts": recipe.data.receipts,
+    }
 
 
 def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
@@ -97,12 +102,13 @@ def golden_rows(predict: Predict, train: Dataset, test: Dataset) -> GoldenRows:
     extremes = np.unique([place for column in train.x.T for place in _extremes(column)])
     spread = min(GOLDEN_SPREAD, most // 3)
     made = _made_rows(train)[: max(0, most - 2 * spread - 1)]
-    kinds = (made, train.x[_evenly(extremes, most - 2 * spread - len(made))], _evenly(train.x, spread))
-    chosen = np.concatenate((*kinds, _evenly(test.x, spread)))
+    kinds = (made, train.x[extremes[evenly_spread(len(extremes), most - 2 * spread - len(made))]], train.thin(spread).x)
+    chosen = np.concatenate((*kinds, test.thin(spread).x))
     chosen = np.resize(chosen, (max(least, len(chosen)), train.x.shape[1]))  # (G, W)
     outputs = predict(chosen)
     features = tuple(tuple(None if math.isnan(cell) else cell for cell in row) for row in chosen.tolist())
-    return GoldenRows(features=features, outputs=_nest(outputs), tolerance=_tolerance(train, outputs))
+    answers = tuple(map(tuple, outputs.tolist()))
+    return GoldenRows(features=features, outputs=answers, tolerance=_tolerance(train, outputs))
 
 
 def _extremes(column: npt.NDArray[np.float32]) -> list[int]:
@@ -131,7 +137,7 @@ def _tolerance(train: Dataset, outputs: npt.NDArray[np.floating[Any]]) -> float:
     return float(TOLERANCE * train.y.std() + ROUNDING * np.abs(outputs).max()) or TOLERANCE
 
 
-def describe_lineage(recipe: Recipe, splits: Splits, *, parent: int | None, job: str | None) -> Lineage:
+def _describe_lineage(recipe: Recipe, splits: Splits, *, parent: int | None, job: str | None, stopped: bool) -> Lineage:
     """Return the lineage: everything needed to train the version again."""
     return Lineage(
         recipe=recipe.model_dump(mode="json"),
@@ -142,16 +148,9 @@ def describe_lineage(recipe: Recipe, splits: Splits, *, parent: int | None, job:
         code=_code_version(),
         parent=parent,
         job=job,
+        stopped=stopped or None,
+        feedback=splits.feedback,
     )
-
-
-def _evenly(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
-    """Return at most `most` values, evenly spread along the first axis."""
-    return values[np.unique(np.linspace(0, len(values) - 1, most).astype(np.int64))]
-
-
-def _nest(values: npt.NDArray[np.floating[Any]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in values.tolist())
 
 
 def _code_version() -> str:

@@ -18,6 +18,8 @@ from training.errors import DatasetError
 from training.learners.calibrated import fit_calibrated
 from training.learners.protocol import Report
 
+STOPPED = "the training of this version was ended early; this one is not, and gives other weights"
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -37,22 +39,25 @@ class Reproduction:
 def reproduce(found: ModelVersion, folder: Path, report: Report, file: str | None = None) -> Reproduction:
     """Train a version again and compare its weights with the stored ones.
 
-    Args:
-        found: the version.
-        folder: folder of its data files.
-        report: receives the events of the training.
-        file: name of the data file in that folder, if it differs from the original name.
+    `file` is the name of the data file in that folder, if it differs from the original name.
 
     Raises:
         BrokenVersion: if the version cannot be read.
-        DatasetError: if the data differs from the data that the version was trained on.
+        DatasetError: if the data is not that of the version, or the version was trained on rows of feedback, too.
         Diverged: if the loss is not finite.
     """
     manifest = found.manifest()
     stored = torchscript.weights(found.model_bytes(manifest))
     recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
+    if feedback := manifest.lineage.feedback:
+        problem = (
+            f"is not all that version {found.version} was trained on: feedback ({feedback.describe()}) is not kept"
+        )
+        raise DatasetError(recipe.data.file, f"{problem} with a version, so its weights cannot be reproduced")
     source = recipe.data if file is None else recipe.data.model_copy(update={"file": file})
-    splits = load_splits(source, folder, recipe.training, dialects_of(manifest, source, folder))
+    dialects = dialects_of(manifest, source, folder)
+    calibrate = manifest.conformal is not None and manifest.conformal.source == "split"
+    splits = load_splits(source, folder, recipe.training, dialects, calibrate=calibrate)
     for name, sha256 in manifest.lineage.data_sha256.items():
         here = source.file if name == recipe.data.file else name
         if splits.sha256.get(here) != sha256:
@@ -82,13 +87,7 @@ def data_folder(source: DataSource, sha256: Mapping[str, str], data_dir: Path, d
 
 
 def dialects_of(manifest: Manifest, source: DataSource, folder: Path) -> dict[str, Dialect]:
-    """Return how the data files of a version were read when it was trained; those with other bytes are detected anew.
-
-    Args:
-        manifest: of the version.
-        source: its data source, whose file may have another name now.
-        folder: folder of the files.
-    """
+    """Return how a version's data files were read when it was trained; those with other bytes are detected anew."""
     lineage = manifest.lineage
     here = {name: name if name == source.test_file else source.file for name in lineage.dialects}
     same = [name for name, file in here.items() if _sha256(folder / file) == lineage.data_sha256.get(name)]
@@ -106,8 +105,9 @@ def differences(stored: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> Re
 
 
 def _changes(manifest: Manifest) -> list[str]:
-    """Return a sentence for each library whose version differs from that of the training."""
-    return [
+    """Return a sentence for each reason why the weights may differ: an early end, other libraries."""
+    stopped = [STOPPED] if manifest.lineage.stopped else []
+    return stopped + [
         f"{name} is {importlib.metadata.version(name)}, the version was trained with {version}; weights may differ"
         for name, version in manifest.lineage.libraries.items()
         if importlib.metadata.version(name) != version

@@ -1,4 +1,4 @@
-"""Stop a training by SIGTERM or Ctrl-C, until publication begins."""
+"""Stop a training by SIGTERM, or end it early by Ctrl-C, until publication begins."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ class Cancelled(BaseException):  # passes `except Exception`, like KeyboardInter
 
 
 class Cancellation:
-    """Context in which the first SIGTERM or SIGINT raises Cancelled in the main thread.
+    """Context in which SIGTERM, and the second SIGINT, raises Cancelled in the main thread.
 
+    The first SIGINT (Ctrl-C) only sets `end_requested`: the training ends early, and publishes what it has learnt by
+    then.
     After `too_late`, signals are ignored, so that a publication that has begun is completed and reported.
+
+    Attributes:
+        end_requested: whether there was a first SIGINT.
     """
 
     def __init__(self) -> None:
-        self._armed = True
+        self._armed, self.end_requested = True, False
         self._before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def __enter__(self) -> Self:
@@ -37,6 +42,8 @@ class Cancellation:
         self._armed = False
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self._armed:
+        if self._armed and number == signal.SIGINT and not self.end_requested:
+            self.end_requested = True
+        elif self._armed:
             self._armed = False
             raise Cancelled(signal.Signals(number).name)

@@ -14,14 +14,14 @@ WIDE = 100_000
 def confusion_table(console: Console, evaluation: Evaluation) -> Table:
     """Return the counts by true and predicted class, in the fullest form that fits the console."""
     unlimited = console.options.update(width=WIDE, markup=False)
-    for table in (_bordered(evaluation), _dense(evaluation)):
+    for table in (_build_matrix(evaluation), _dense(evaluation)):
         if console.measure(table, options=unlimited).maximum <= console.width:
             return table
     return _mistakes(evaluation)
 
 
-def _bordered(evaluation: Evaluation) -> Table:
-    table = _titled("confusion matrix")
+def _build_matrix(evaluation: Evaluation) -> Table:
+    table = _new_table("confusion matrix")
     table.add_column("true \\ predicted", overflow="fold")
     for name in evaluation.per_class:
         table.add_column(name, justify="right", overflow="fold")
@@ -38,7 +38,7 @@ def _dense(evaluation: Evaluation) -> Table:
         names = [f"{name} {head}" for name, head in zip(names, heads, strict=True)]
     else:
         heads = names
-    table = _titled("confusion matrix: a line for each true class, a column for each predicted one", plain=True)
+    table = _new_table("confusion matrix: a line for each true class, a column for each predicted one", plain=True)
     table.add_column("", justify="right", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
@@ -50,7 +50,7 @@ def _dense(evaluation: Evaluation) -> Table:
 def _mistakes(evaluation: Evaluation) -> Table:
     """Return for each class how many of its rows are right, and which classes the others are taken for."""
     names = list(evaluation.per_class)
-    table = _titled("confusion matrix, by true class")
+    table = _new_table("confusion matrix, by true class")
     for title in ("true", "rows", "right", "predicted instead (rows)"):
         table.add_column(title, overflow="fold")
     for true, counts in enumerate(evaluation.confusion):
@@ -63,7 +63,7 @@ def _mistakes(evaluation: Evaluation) -> Table:
     return table
 
 
-def _titled(title: str, *, plain: bool = False) -> Table:
+def _new_table(title: str, *, plain: bool = False) -> Table:
     if plain:
         return Table(title=title, title_justify="left", box=None, padding=(0, 0, 0, 1), pad_edge=False)
     return Table(title=title, title_justify="left")

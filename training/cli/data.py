@@ -14,7 +14,6 @@ import typer
 
 from modelstore import Inspection
 from training.cli import fit
-from training.cli.lazy import load_module
 from training.cli.options import (
     DATA,
     CommentText,
@@ -23,6 +22,7 @@ from training.cli.options import (
     DelimiterText,
     DialectJson,
     EncodingName,
+    EscapeText,
     HasHeader,
     MissingValues,
     QuoteText,
@@ -35,6 +35,7 @@ from training.cli.options import (
     failures_in_one_line,
 )
 from training.config.options import DialectTexts, OptionTexts
+from training.lazy import load_module
 
 
 def install(app: typer.Typer) -> None:
@@ -58,6 +59,7 @@ def inspect(
     missing_values: MissingValues = None,
     delimiter: DelimiterText = None,
     quote: QuoteText = None,
+    escape: EscapeText = None,
     decimal: DecimalText = None,
     encoding: EncodingName = None,
     header: HasHeader = None,
@@ -71,7 +73,7 @@ def inspect(
     with failures_in_one_line():
         options = OptionTexts(types=types or (), missing_values=missing_values).read()
         known = DialectTexts(
-            dialect, delimiter, quote, decimal, encoding, header, skip_rows, skip_below, skip_footer, comment
+            dialect, delimiter, quote, escape, decimal, encoding, header, skip_rows, skip_below, skip_footer, comment
         ).read()
     inspection = load_module("data.inspection")
     found: Inspection = inspection.inspect_file(file, options, known)

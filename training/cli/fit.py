@@ -6,15 +6,17 @@ torch and scikit-learn are imported only when a training begins.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from modelstore import (
+    AbstainPolicy,
     Activation,
-    DataOptions,
+    CardStatements,
+    DecisionPolicy,
     Dialect,
     InvalidKey,
     InvalidName,
@@ -25,15 +27,18 @@ from modelstore import (
     check_new_name,
 )
 from training.cli.cancellation import Cancellation, Cancelled
-from training.cli.lazy import load_module
 from training.cli.progress import Event, Reporter, reporter
-from training.cli.report import print_comparison, print_evaluation, split_title
-from training.config.options import DialectTexts, OptionTexts, read_decision
+from training.cli.recording import recorder_for
+from training.cli.report import print_comparison, print_coverage, print_evaluation, print_search, split_title
+from training.config.options import DialectTexts, OptionTexts, read_feedback, read_record
 from training.config.recipe import Recipe, load_recipe, recipe_names
 from training.config.run import Folders, TrainingRun, read_names, read_overrides, recipe_for
-from training.errors import MissingExtra, RecipeError, TrainingError
+from training.errors import RecipeError, TrainingError
+from training.lazy import load_module
 from training.outcome import reason_for, sentence
+from training.search.workers import run_workers
 
+FINISHING = "Ctrl-C: the training ends soon with what it has learnt; again, and it stops without a version"
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
 
 
@@ -50,15 +55,22 @@ class FitRequest:
     options: OptionTexts = field(default_factory=OptionTexts)
     dialect: DialectTexts = field(default_factory=DialectTexts)
     decision: str | None = None
+    abstain: str | None = None
+    card: str | None = None
+    feedback: str | None = None
     assignments: Sequence[str] = ()
     overrides: str | None = None
     seed: int | None = None
-    policy: Activation = "if_better"
+    policy: Activation | None = None
     job: str | None = None
     permit: str | None = None
     keep: int | None = None
     json_lines: bool = False
     tensorboard: Path | None = None
+    search: int | None = None
+    workers: int = 1
+    only_search: bool = False
+    database: str | None = None
 
     @property
     def name(self) -> str:
@@ -72,10 +84,7 @@ class FitRequest:
 def fit(request: FitRequest, console: Console, errors: Console) -> int:
     """Train, publish, report, and return the exit code.
 
-    Args:
-        request: the arguments of the command.
-        console: receives events and the report; with JSON lines, the last line is always a JobResult.
-        errors: receives one line about a failure.
+    Events and the report go to `console`, where the last of JSON lines is always a JobResult; a failure to `errors`.
     """
     with Cancellation() as cancellation:
         result, code = _attempt(request, cancellation, console)
@@ -133,43 +142,72 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         TrainingError, InvalidKey, InvalidName, OSError: if the request is wrong; after the training has begun, failures
             are results.
     """
+    database = sys.stdin.readline().strip() if request.database == "-" else request.database
+    feedback = read_feedback(sys.stdin.readline() if request.feedback == "-" else request.feedback)
     recipe = _recipe(request)
     check_new_name(recipe.model)
     data_dir = request.data.parent if request.data else request.folders.data
     view.show(Notice(message=f"{recipe.model}: loading PyTorch and scikit-learn"))
-    record = _recorder(request, recipe, view)
+    record = recorder_for(request.tensorboard, recipe, view)
     run = TrainingRun(
         recipe=recipe,
         data_dir=data_dir,
         repository=request.folders.repository(),
-        policy=request.policy,
+        policy=request.policy or recipe.activate,
         job=request.job,
         permit=_permit(request),
         keep=request.keep,
+        database=database,
+        feedback=feedback,
+        only_search=request.only_search,
         before_publishing=cancellation.too_late,
+        should_end=lambda: cancellation.end_requested,
     )
+    told = False
 
     def report(event: Event) -> None:
-        """Record an event and show it."""
+        """Record an event and show it; after Ctrl-C, say once what it does."""
+        nonlocal told
+        if cancellation.end_requested and not told:
+            told = True
+            view.show(Notice(message=FINISHING))
         record(event)
         view.show(event)
 
-    result: JobResult = load_module("pipeline").train(run, report)
+    with run_workers(_count_workers(request, recipe), sys.argv[1:]):
+        result: JobResult = load_module("pipeline").train(run, report)
     record(result)
     return result, SUCCEEDED if result.reason == "succeeded" else FAILED
 
 
+def _count_workers(request: FitRequest, recipe: Recipe) -> int:
+    """Return how many further processes the search has.
+
+    Raises:
+        RecipeError: if there is no search, or a value comes from standard input, which they do not have.
+    """
+    if not recipe.training.search and (request.workers > 1 or request.only_search):
+        raise RecipeError("--workers" if request.workers > 1 else "--only-search", "", "--search N beside it", None)
+    read = (request.features, request.options.document, request.decision, request.abstain, request.card)
+    if request.workers > 1 and "-" in (*read, request.database):
+        raise RecipeError("--workers", "", "all values in the command, none from standard input", "-")
+    return request.workers - 1
+
+
 def _recipe(request: FitRequest) -> Recipe:
-    overrides = read_overrides(request.overrides, request.assignments, request.seed)
-    options, dialect = _options(request), request.dialect.read()
-    decision = read_decision(sys.stdin.readline() if request.decision == "-" else request.decision)
+    overrides = read_overrides(request.overrides, request.assignments, request.seed, request.search)
+    options = replace(request.options, document=_line(request.options.document)).read()
+    dialect = request.dialect.read()
+    decision = read_record("decision", _line(request.decision), DecisionPolicy)
+    abstain = read_record("abstain", _line(request.abstain), AbstainPolicy)
+    card = read_record("card", _line(request.card), CardStatements)
     if request.data is None:
         told = request.target or request.features or options.to_dict() or dialect != Dialect()
         if told or request.model is None:
             expected = "the NAME of a recipe, or --data FILE --target COLUMN with its options"
             raise RecipeError("fit", "", expected, request.model)
         known = recipe_for(check_name(request.model), request.recipe, overrides, request.folders.recipes)
-        return known.with_decision(decision)
+        return known.with_policies(decision, abstain, card)
     if request.target is None or request.recipe:
         raise RecipeError("--data", "", "--target COLUMN beside it, and no --recipe", request.target)
     features = read_names(sys.stdin.read() if request.features == "-" else request.features or "")
@@ -177,12 +215,12 @@ def _recipe(request: FitRequest) -> Recipe:
     made: Recipe = load_module("config.default_recipe").recipe_for_data(
         request.data, request.target, model=request.model, **said
     )
-    return made.with_decision(decision)
+    return made.with_policies(decision, abstain, card)
 
 
-def _options(request: FitRequest) -> DataOptions:
-    texts = request.options
-    return replace(texts, document=sys.stdin.readline() if texts.document == "-" else texts.document).read()
+def _line(document: str | None) -> str | None:
+    """Return a document, or the next line of standard input in place of `-`."""
+    return sys.stdin.readline() if document == "-" else document
 
 
 def _permit(request: FitRequest) -> Permit | None:
@@ -193,41 +231,15 @@ def _permit(request: FitRequest) -> Permit | None:
     return Permit(request.job, request.permit)
 
 
-class _Optional:
-    """Records events for TensorBoard until the first failure, which is only a warning: the training goes on."""
-
-    def __init__(self, record: Callable[[Event], None], view: Reporter) -> None:
-        self._record: Callable[[Event], None] | None = record
-        self._view = view
-
-    def __call__(self, event: Event) -> None:
-        if self._record is None:
-            return
-        try:
-            self._record(event)
-        except Exception as error:
-            self._record = None
-            message = f"TensorBoard's files could not be written and end here: {sentence(error)}"
-            self._view.show(Notice(level="warning", message=message))
-
-
-def _recorder(request: FitRequest, recipe: Recipe, view: Reporter) -> Callable[[Event], None]:
-    """Return a function that writes TensorBoard files, or one that does nothing if they are not requested."""
-    if request.tensorboard is None:
-        return lambda event: None
-    try:
-        module = load_module("cli.tensorboard")
-    except ModuleNotFoundError as error:
-        raise MissingExtra("--tensorboard", "tensorboard") from error
-    return _Optional(module.recorder(request.tensorboard, recipe), view)
-
-
 def _print_report(console: Console, folders: Folders, result: JobResult) -> None:
     if result.version is None:
         return
     found = folders.repository().find(result.model, result.version)
     manifest = found.manifest()
     print_evaluation(console, manifest.metrics["test"], split_title(found, manifest))
+    print_coverage(console, manifest.conformal)
+    if manifest.search:
+        print_search(console, manifest.search)
     print_comparison(console, manifest)
     pictures = ", ".join(sorted(path.name for path in found.path.glob("*.png")))
     console.print(f"in {found.path}: {pictures}", highlight=False, soft_wrap=True)

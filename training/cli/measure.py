@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
-from rich.progress import track
 
-from modelstore import Manifest, ModelRepository, ModelVersion
+from modelstore import Dialect, Manifest, ModelRepository, ModelVersion
 from training.artifact import torchscript
 from training.artifact.features import columns_of, translate
 from training.artifact.reproduce import data_folder, dialects_of, reproduce
-from training.cli.progress import reporter
+from training.cli.progress import fold_bar, reporter
 from training.cli.report import print_comparison, print_cross_validation, print_evaluation, split_title
 from training.config.recipe import DataSource, Recipe, parse_recipe
 from training.config.run import DataPlaces
-from training.data.splits import load_splits
+from training.data.holdout import Latest
+from training.data.splits import Splits, load_splits
 from training.errors import DatasetError
-from training.evaluation.cross_validation import FOLDS, cross_validate, methods
+from training.evaluation.cross_validation import LONG, cross_validate, folds_for
 from training.evaluation.scores import summarise
 from training.evaluation.task import measure
+from training.learners.budget import default_budget_s
 
 
 def report_version(
@@ -34,13 +37,7 @@ def report_version(
 ) -> None:
     """Measure a stored version on the test split of its own lineage, and print the report.
 
-    Args:
-        console: receives the report.
-        repository: the model store.
-        places: folders to search for the data.
-        name: name of the model.
-        version: version to measure; None for the active one, or else the newest.
-        data: the data file, if it is elsewhere or has another name.
+    Without a version it is the active one, or else the newest; `data` is the data file, if it is elsewhere.
 
     Raises:
         StoreError: if there is no such version, or it is broken.
@@ -49,10 +46,12 @@ def report_version(
     torch.set_num_threads(1)
     found = _find(repository, name, version)
     manifest = found.manifest()
-    recipe, folder = _lineage(found, manifest, places, data)
-    splits = load_splits(recipe.data, folder, recipe.training, dialects_of(manifest, recipe.data, folder))
+    splits = _lineage(found, manifest, places, data).load()
     if set(splits.sha256.values()) != set(manifest.lineage.data_sha256.values()):
         console.print("warning: the data files have changed since this version was trained", highlight=False)
+    if feedback := manifest.lineage.feedback:
+        kept = f"rows of feedback ({feedback.describe()}) are not kept; the test rows are those of the file alone"
+        console.print(f"warning: {kept}", highlight=False, soft_wrap=True)
     test = splits.test
     predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns_of(manifest.features))
     print_evaluation(console, measure(predict, test, "test", manifest.decision), split_title(found, manifest))
@@ -70,13 +69,7 @@ def report_reproduction(
 ) -> bool:
     """Train a stored version again, print the comparison, and return whether the weights are bit-identical.
 
-    Args:
-        console: receives events and the outcome.
-        repository: the model store.
-        places: folders to search for the data.
-        name: name of the model.
-        version: version to reproduce.
-        data: the data file, if it is elsewhere or has another name.
+    `data` is the data file, if it is elsewhere or has another name.
 
     Raises:
         StoreError: if there is no such version, or it is broken.
@@ -92,17 +85,35 @@ def report_reproduction(
     if not outcome.differing:
         console.print(f"{name} version {version}: all {outcome.weights} weights are the same bits", highlight=False)
         return True
+    stopped = manifest.lineage.stopped
+    cause = "its training was ended early" if stopped else "another processor rounds otherwise"
     console.print(
         f"{name} version {version}: {outcome.differing} of {outcome.weights} weights differ, "
-        f"by {outcome.largest_difference:.3g} at most; another processor rounds otherwise",
+        f"by {outcome.largest_difference:.3g} at most; {cause}",
         highlight=False,
         soft_wrap=True,
     )
     return False
 
 
-def stored_recipe(repository: ModelRepository, places: DataPlaces, name: str, data: Path | None) -> tuple[Recipe, Path]:
-    """Return the recipe in the lineage of a model's active or newest version, and the folder of its data.
+class Origin(NamedTuple):
+    """What is trained or measured: a recipe, the folder of its data, and how its files are written, if it is known."""
+
+    recipe: Recipe
+    folder: Path
+    dialects: Mapping[str, Dialect] | None = None
+
+    def load(self) -> Splits:
+        """Read the data.
+
+        Raises:
+            DatasetError: if it cannot be used.
+        """
+        return load_splits(self.recipe.data, self.folder, self.recipe.training, self.dialects)
+
+
+def find_origin(repository: ModelRepository, places: DataPlaces, name: str, data: Path | None) -> Origin:
+    """Return the recipe in the lineage of a model's active or newest version, with its data as that version read it.
 
     Raises:
         StoreError: if there is no version of the model, or it is broken.
@@ -112,18 +123,30 @@ def stored_recipe(repository: ModelRepository, places: DataPlaces, name: str, da
     return _lineage(found, found.manifest(), places, data)
 
 
-def report_comparison(console: Console, recipe: Recipe, data_dir: Path, fold_seed: int) -> None:
+def report_comparison(console: Console, origin: Origin, fold_seed: int) -> None:
     """Cross-validate a recipe and the baselines on the training split, and print the table.
 
     Raises:
         TrainingError: if the data cannot be used, or a training diverges.
     """
     torch.set_num_threads(1)
-    train = load_splits(recipe.data, data_dir, recipe.training).train
-    compared = len(methods(train, 0)) + 1
-    running = cross_validate(recipe, train, fold_seed)
-    scores = track(running, f"{FOLDS} folds, {compared} methods", FOLDS * compared, console=console)
-    title = f"{recipe.model}: {FOLDS}-fold cross-validation on {len(train)} training rows, mean ± std over folds"
+    recipe, splits = origin.recipe, origin.load()
+    learner, rows = recipe.training.learner, len(splits.train)
+    folds = folds_for(recipe, splits, fold_seed)
+    if learner in LONG:
+        budget_s = recipe.training.budget_s or default_budget_s(rows)
+        cost = f"{learner} is trained {len(folds)} times, for at most about {budget_s:.0f} s each"
+        console.print(cost, highlight=False, soft_wrap=True)
+    scores = []
+    with fold_bar(console, len(folds)) as bar:
+        for score in cross_validate(recipe, splits, folds, bar.show):
+            scores.append(score)
+            if score.method == learner:
+                bar.advance(score)
+    in_time = ", each fitted to the rows before it" if isinstance(splits.way, Latest) else ""
+    title = (
+        f"{recipe.model}: {len(folds)}-fold cross-validation on {rows} training rows{in_time}, mean ± std over folds"
+    )
     print_cross_validation(console, summarise(scores), title)
 
 
@@ -134,20 +157,21 @@ def _find(repository: ModelRepository, name: str, version: int | None) -> ModelV
     return repository.find(name, version)
 
 
-def _lineage(found: ModelVersion, manifest: Manifest, places: DataPlaces, data: Path | None) -> tuple[Recipe, Path]:
-    """Return the recipe of a version and the folder of its data file, which `data` replaces.
+def _lineage(found: ModelVersion, manifest: Manifest, places: DataPlaces, data: Path | None) -> Origin:
+    """Return the recipe of a version with its data file, which `data` replaces.
 
     Raises:
         DatasetError: if no folder has the file.
     """
     recipe = parse_recipe(manifest.lineage.recipe, f"manifest of {found.name} {found.version}")
     if data is not None:
-        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"file": data.name})}), data.parent
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"file": data.name})})
+        return Origin(recipe, data.parent, dialects_of(manifest, recipe.data, data.parent))
     folder = _folder(manifest, recipe.data, places)
     if not (folder / recipe.data.file).is_file():
         problem = f"it is not in {places.data}, nor unchanged in {places.datasets}; name it with --data FILE"
         raise DatasetError(recipe.data.file, problem)
-    return recipe, folder
+    return Origin(recipe, folder, dialects_of(manifest, recipe.data, folder))
 
 
 def _folder(manifest: Manifest, source: DataSource, places: DataPlaces) -> Path:

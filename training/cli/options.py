@@ -55,10 +55,35 @@ DecisionJson = Annotated[
         help='How a class is chosen: {"threshold": 0.3}, {"costs": [[0, 1], [5, 0]]}, {"maximise": "f1"}.',
     ),
 ]
+AbstainJson = Annotated[
+    str | None,
+    typer.Option(
+        "--abstain",
+        metavar="JSON",
+        help='When nothing is decided: {"below": 0.8}, {"confidence": 0.9}, {"out_of_range": true}, or several; of a '
+        'quantity {"wider": 5000, "confidence": 0.9}.',
+    ),
+]
+CardJson = Annotated[
+    str | None,
+    typer.Option("--card", metavar="JSON", help='What people state for the model card: {"owner": "Credit team", ...}.'),
+]
+FeedbackJson = Annotated[
+    str | None,
+    typer.Option(
+        "--feedback",
+        metavar="JSON",
+        help="Rows with labels that came later, to train on as well; - reads a line of stdin.",
+    ),
+]
 DelimiterText = Annotated[
     str | None, typer.Option("--delimiter", metavar="TEXT", help="Between cells: , ; | or tab; default: detected.")
 ]
 QuoteText = Annotated[str | None, typer.Option("--quote", metavar="TEXT", help="Around cells: \" or '.")]
+EscapeText = Annotated[
+    str | None,
+    typer.Option("--escape", metavar="TEXT", help="Before quotes inside quotes: a backslash, or '' for none."),
+]
 DecimalText = Annotated[str | None, typer.Option("--decimal", metavar="TEXT", help="In numbers: . or a comma.")]
 EncodingName = Annotated[str | None, typer.Option("--encoding", help="utf-8, utf-16 or cp1252.")]
 HasHeader = Annotated[
@@ -71,9 +96,10 @@ CommentText = Annotated[
     str | None, typer.Option("--comment", metavar="TEXT", help="Lines that begin with it are no rows; '' for none.")
 ]
 DialectJson = Annotated[
-    str | None, typer.Option("--dialect", metavar="JSON", help="The nine options of the file above as one object.")
+    str | None, typer.Option("--dialect", metavar="JSON", help="The ten options of the file above as one object.")
 ]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="Recipe to use, such as cancer-tutorial.")]
 Version = Annotated[int, typer.Argument(help="A published version.")]
 
 MODELS, DATA, DATASETS = Path("models"), Path("data"), Path("datasets")

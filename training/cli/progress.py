@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from modelstore import EpochMetrics, JobResult, Notice, to_line
-from modelstore.evaluation import shown
+from modelstore.evaluation import format_figure
+from training.evaluation.scores import FoldScore
 
 Event = EpochMetrics | Notice | JobResult
 
@@ -58,7 +59,7 @@ class PlainLines:
 
     def _due(self, event: EpochMetrics) -> bool:
         tenth = math.ceil(event.epochs / 10)
-        milestone = event.epoch == 1 or event.epoch % tenth == 0 or probed(event)
+        milestone = event.epoch == 1 or event.epoch % tenth == 0 or was_probed(event)
         return milestone or event.elapsed_s - self._shown_at_s >= 1
 
     def _line(self, text: str) -> None:
@@ -79,7 +80,7 @@ class ProgressBar:
         if not isinstance(event, EpochMetrics):
             self._progress.console.print(sentence(event), markup=False, highlight=False)
             return
-        if probed(event):
+        if was_probed(event):
             self._progress.console.print(epoch_line(event), markup=False, highlight=False)
         if self._task is None:
             self._task = self._progress.add_task("", total=event.epochs)
@@ -99,6 +100,32 @@ def reporter(console: Console, *, json_lines: bool) -> Iterator[Reporter]:
         yield PlainLines(console)
 
 
+class FoldBar:
+    """Shows how far a cross-validation is: a line for each fold, and on a terminal a bar with the latest notice."""
+
+    def __init__(self, progress: Progress, folds: int) -> None:
+        self._progress, self._task = progress, progress.add_task("", total=folds)
+
+    def show(self, event: Event) -> None:
+        """Show a notice beside the bar."""
+        if isinstance(event, Notice):
+            self._progress.update(self._task, description=event.message)
+
+    def advance(self, score: FoldScore) -> None:
+        """Advance the bar by a fold, and print the figures of its model."""
+        figures = ", ".join(f"{name} {format_figure(value)}" for name, value in score.figures.items())
+        self._progress.console.print(f"fold {score.fold}: {score.method}, {figures}", markup=False, highlight=False)
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def fold_bar(console: Console, folds: int) -> Iterator[FoldBar]:
+    """Yield a view of a cross-validation of so many folds."""
+    columns = (BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        yield FoldBar(progress, folds)
+
+
 def epoch_line(event: EpochMetrics) -> str:
     """Return epoch, losses, seconds and time left as one line."""
     width = len(str(event.epochs))
@@ -108,7 +135,7 @@ def epoch_line(event: EpochMetrics) -> str:
     )
 
 
-def probed(event: EpochMetrics) -> bool:
+def was_probed(event: EpochMetrics) -> bool:
     """Return whether the model was measured on the test rows in this epoch."""
     return event.test_accuracy is not None or event.test_rmse is not None
 
@@ -121,7 +148,7 @@ def losses(event: EpochMetrics) -> str:
     if event.test_accuracy is not None:
         parts.append(f"test accuracy {event.test_accuracy:.4f}")
     if event.test_rmse is not None:
-        parts.append(f"test RMSE {shown(event.test_rmse)}")
+        parts.append(f"test RMSE {format_figure(event.test_rmse)}")
     if event.rows_per_s:
         parts.append(f"{event.rows_per_s:,.0f} rows/s")
     return "  ".join(parts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,21 +13,23 @@ from rich.text import Text
 from modelstore import (
     AnyBaseline,
     AnyEvaluation,
-    BrokenVersion,
+    Conformal,
     Evaluation,
-    Leader,
+    Importance,
+    LeaderBoard,
     Manifest,
-    ModelRepository,
     ModelVersion,
     RegressionComparison,
     VersionComparison,
 )
-from modelstore.evaluation import shown
+from modelstore.evaluation import format_figure, format_interval
+from modelstore.intervals import wilson
+from modelstore.search import Search
 from training.cli.confusion import confusion_table
-from training.config.recipe import Recipe
 from training.evaluation.scores import MethodScore
 
-MAX_EXAMPLES = 20
+MAX_EXAMPLES = MAX_TRIALS = 20
+MAX_COLUMNS = 10  # of the table of important columns
 
 
 def split_title(found: ModelVersion, manifest: Manifest) -> str:
@@ -45,6 +49,20 @@ def print_evaluation(console: Console, evaluation: AnyEvaluation, title: str) ->
         console.print(confusion_table(console, evaluation), _per_class(evaluation), markup=False)
 
 
+def print_coverage(console: Console, conformal: Conformal | None) -> None:
+    """Print how often prediction sets, or intervals, hold the truth of test rows, beside what was wanted."""
+    if conformal is None or not conformal.test_coverage:
+        return
+    kind = "prediction sets" if conformal.score == "lac" else "prediction intervals"
+    said = []
+    for level, (hit, rows) in conformal.test_coverage.items():
+        low, high = wilson(hit / rows, rows)
+        said.append(f"{hit / rows:.3f} for {level} (95 % interval {low:.3f} to {high:.3f})")
+    source = conformal.source.replace("_", "-")
+    scored = f"{conformal.guarantee}, from {conformal.rows:,} {source} rows"
+    console.print(f"{kind} hold the truth of test rows: {', '.join(said)}; {scored}", highlight=False, soft_wrap=True)
+
+
 def print_comparison(console: Console, manifest: Manifest) -> None:
     """Print the leader board or, of a version that has none, test metrics of the model and the baselines."""
     test, board = manifest.metrics["test"], manifest.leaders
@@ -56,42 +74,66 @@ def print_comparison(console: Console, manifest: Manifest) -> None:
             table.add_row(name, *(metric.text for metric in score.headline))
         console.print(table, markup=False)
         return
-    columns = (*names, "±", "weight", "trained, s", "a row, µs")
-    table = _table(f"on the same {board.rows} test rows, the best first", "method", *columns)
-    for leader in board.leaders:
-        table.add_row(*_leader_cells(leader))
-    console.print(table, markup=False)
+    console.print(_leader_table(board, names), markup=False)
     console.print(board.conclusion, highlight=False, soft_wrap=True, markup=False)
+    if manifest.importance:
+        _print_importance(console, manifest.importance)
 
 
-def _leader_cells(leader: Leader) -> tuple[str, ...]:
-    name = "this model" if leader.role == "model" else leader.name
-    figures = (metric.text for metric in leader.figures.headline)
-    error = "" if leader.error is None else shown(leader.error)
-    weight = "" if leader.weight is None else f"{leader.weight:.2f}"
-    return name, *figures, error, weight, f"{leader.train_s:.1f}", f"{leader.row_us:,.0f}"
+def _print_importance(console: Console, found: Importance) -> None:
+    """Print the most important columns, and those that say nearly the same."""
+    figure = found.figure.replace("_", " ").replace("rmse", "RMSE")
+    table = _table(f"{figure} that shuffling a column adds, {found.rows} test rows", "column", "mean", "95 % interval")
+    for name, column in list(found.columns.items())[:MAX_COLUMNS]:
+        table.add_row(name, format_figure(column.mean), format_interval(column.interval))
+    console.print(table, markup=False)
+    if (left := len(found.columns) - MAX_COLUMNS) > 0:
+        console.print(f"and {left} more columns; GET /models/{{model}} and the manifest have them", highlight=False)
+    for group in found.together:
+        names = ", ".join(group.columns)
+        console.print(
+            f"shuffled together: {format_figure(group.mean)} for {names}", highlight=False, soft_wrap=True, markup=False
+        )
 
 
-def print_versions(console: Console, repository: ModelRepository) -> None:
-    """Print all versions of all models with their test metrics, and mark the active ones."""
-    table = _table("", "model", "version", "active", "test metrics", "rows", "created (UTC)")
-    for name in repository.names():
-        active = repository.active(name)
-        for version in repository.versions(name):
-            table.add_row(
-                name, str(version), "active" if version == active else "", *_figures(repository, name, version)
-            )
-    if table.row_count:
-        console.print(table, markup=False)
-    else:
-        console.print(f"no models in {repository.root} yet; `python -m training ensure` trains the built-in ones")
+def print_search(console: Console, search: Search) -> None:
+    """Print the settings that a search tried, the best first; of many, the first twenty."""
+    table = _table(f"{len(search.trials)} settings tried, judged by {search.judged_by}", "settings", search.metric)
+    ordered = sorted(search.trials, key=lambda trial: math.inf if trial.loss is None else trial.loss)
+    for trial in ordered[:MAX_TRIALS]:
+        loss = "failed" if trial.loss is None else format_figure(trial.loss)
+        table.add_row(trial.text, loss)
+    console.print(table, markup=False)
+    if (more := len(ordered) - MAX_TRIALS) > 0:
+        console.print(f"and {more} worse ones, in the manifest", highlight=False)
+
+
+def _leader_table(board: LeaderBoard, names: Sequence[str]) -> Table:
+    """Return the leader board, narrow enough for a terminal of 80 characters: no lines, no column without a figure."""
+    blends = any(leader.weight is not None for leader in board.leaders)
+    columns = (*names[:-1], f"{names[-1]} ± error", *(("weight",) if blends else ()), "train s", "row µs")
+    table = Table(title=Text(f"on the same {board.rows} test rows, the best first"), title_justify="left")
+    table.box, table.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
+    table.add_column("method", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for leader in board.leaders:
+        name = "this model" if leader.role == "model" else leader.name
+        figures = [metric.text for metric in leader.figures.headline]
+        figures[-1] += "" if leader.error is None else f" ± {format_figure(leader.error)}"
+        weight = "" if leader.weight is None else f"{leader.weight:.2f}"
+        times = (f"{leader.train_s:.1f}", f"{leader.row_us:,.0f}")
+        table.add_row(name, *figures, *((weight,) if blends else ()), *times)
+    return table
 
 
 def print_cross_validation(console: Console, scores: Sequence[MethodScore], title: str) -> None:
     """Print mean and standard deviation over the folds, one line per method; there is at least one."""
     table = _table(title, "method", *scores[0].figures)
     for score in scores:
-        table.add_row(score.method, *(f"{shown(mean)} ± {shown(std)}" for mean, std in score.figures.values()))
+        table.add_row(
+            score.method, *(f"{format_figure(mean)} ± {format_figure(std)}" for mean, std in score.figures.values())
+        )
     console.print(table, markup=False)
 
 
@@ -121,38 +163,12 @@ def _difference(comparison: VersionComparison) -> str:
         return (
             f"{differing}, the largest differences below; version {ours} is closer to the truth in "
             f"{comparison.first_closer}, version {theirs} in {comparison.second_closer} (sign test: p = "
-            f"{comparison.p_value:.3g}); RMSE on these rows {shown(first)} and {shown(second)}"
+            f"{comparison.p_value:.3g}); RMSE on these rows {format_figure(first)} and {format_figure(second)}"
         )
     return (
         f"{differing}; only version {ours} is right about {comparison.only_first_right}, only version {theirs} about "
         f"{comparison.only_second_right} (McNemar: p = {comparison.p_value:.3g})"
     )
-
-
-def print_recipes(console: Console, recipes: Iterable[tuple[str, Recipe]]) -> None:
-    """Print the recipes, each with its model and main settings."""
-    table = _table("", "recipe", "model", "network", "hidden", "optimiser", "lr", "epochs", "batch")
-    for name, recipe in recipes:
-        settings = recipe.training
-        if settings.learner != "mlp":
-            table.add_row(name, recipe.model, settings.learner)
-            continue
-        hidden = ",".join(map(str, settings.hidden)) or "none"
-        figures = (f"{settings.lr:g}", str(settings.epochs), str(settings.batch_size or "full"))
-        table.add_row(name, recipe.model, recipe.network, hidden, settings.optimizer, *figures)
-    console.print(table, markup=False)
-
-
-def _figures(repository: ModelRepository, name: str, version: int) -> tuple[str, ...]:
-    try:
-        manifest = repository.find(name, version).manifest()
-    except BrokenVersion as error:
-        return ("broken", error.reason)
-    test = manifest.metrics.get("test")
-    created = f"{manifest.created:%Y-%m-%d %H:%M}"
-    if test is None:
-        return ("", "", created)
-    return (", ".join(f"{metric.name} {metric.text}" for metric in test.headline), str(test.rows), created)
 
 
 def _column(test: AnyEvaluation | None) -> dict[str, str]:
@@ -166,20 +182,22 @@ def _labels(evaluation: Evaluation) -> Iterator[str]:
     """Yield how many labels are right, where a decision makes that another figure than the accuracy."""
     right = sum(counts[k] for k, counts in enumerate(evaluation.confusion)) / evaluation.rows
     if abs(right - evaluation.accuracy) > 0.5 / evaluation.rows:
-        yield f"labels as decided: {shown(right)} of them are right; accuracy is that of the most probable classes"
+        share = format_figure(right)
+        yield f"labels as decided: {share} of them are right; accuracy is that of the most probable classes"
 
 
 def _certainty(evaluation: Evaluation) -> Iterator[str]:
     """Yield how far figures may be chance; old manifests do not say."""
     if evaluation.intervals:
-        named = ((name.replace("_", " "), limits) for name, limits in evaluation.intervals.items())
-        yield "95 % intervals: " + ", ".join(f"{name} {shown(low)} to {shown(high)}" for name, (low, high) in named)
+        named = (f"{name.replace('_', ' ')} {format_interval(pair)}" for name, pair in evaluation.intervals.items())
+        yield f"95 % intervals: {', '.join(named)}"
     if evaluation.calibration_band:
-        error, most = evaluation.calibration_error, evaluation.calibration_band[1]
-        if error <= most:
-            yield f"calibration: cannot be told from a calibrated one, whose error is up to {shown(most)} by chance"
+        limit = evaluation.calibration_band[1]
+        most = format_figure(limit)
+        if evaluation.calibration_error <= limit:
+            yield f"calibration: cannot be told from a calibrated one, whose error is up to {most} by chance"
         else:
-            yield f"calibration: the probabilities are off, as the error of a calibrated one is at most {shown(most)}"
+            yield f"calibration: the probabilities are off, as the error of a calibrated one is at most {most}"
 
 
 def _per_class(evaluation: Evaluation) -> Table:

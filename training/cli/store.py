@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from modelstore import SigningKey, UnknownModel, check_name
+from training.cli.lists import print_versions
 from training.cli.options import (
     KEEP_VERSIONS,
     MODELS,
@@ -20,7 +21,6 @@ from training.cli.options import (
     failures_in_one_line,
     store,
 )
-from training.cli.report import print_versions
 
 
 def install(app: typer.Typer) -> None:
@@ -93,9 +93,7 @@ def sign(
             console().print(f"{name} version {version} is signed", highlight=False)
 
 
-def signing_key(
-    file: Annotated[Path, typer.Option(metavar="FILE", help="File of the key; keep it secret.")],
-) -> None:
+def signing_key(file: Annotated[Path, typer.Option(metavar="FILE", help="File of the key; keep it secret.")]) -> None:
     """Make a key, or add a new one before those in the file: the first signs, all are trusted."""
     with failures_in_one_line():
         older = len(SigningKey.create(file).older)

@@ -22,7 +22,6 @@ def recorder(folder: Path, recipe: Recipe) -> Callable[[Event], None]:
     writer = SummaryWriter(str(folder / run_name))
 
     def record(event: Event) -> None:
-        """Write the figures of an epoch or of the result."""
         if isinstance(event, EpochMetrics):
             for name, value in _scalars(event).items():
                 writer.add_scalar(name, value, event.epoch)

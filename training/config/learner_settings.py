@@ -27,16 +27,19 @@ from modelstore.overrides import (
     Noise,
     Optimizer,
     Patience,
+    RealMLPSettings,
+    Rotate,
     Schedule,
+    SearchCount,
     Seed,
     Shift,
+    TreesSettings,
     ValidationFraction,
     WeightDecay,
-    require_image,
-    require_own_settings,
-    require_validation_rows,
+    Zoom,
 )
 from modelstore.records import Record
+from modelstore.settings_rules import require_image, require_own_settings, require_search, require_validation_rows
 
 
 class TrainingSettings(Record):
@@ -46,6 +49,7 @@ class TrainingSettings(Record):
     """
 
     learner: LearnerName = "mlp"
+    search: SearchCount = 0
     budget_s: BudgetS | None = None
     hidden: Hidden = (64, 32)
     dropout: Dropout = 0.0
@@ -64,9 +68,13 @@ class TrainingSettings(Record):
     init: Init = "torch"
     image: Image | None = None
     filters: Filters = DEFAULT_FILTERS
-    shift: Shift = 0
+    shift: Shift = 0.0
     flip: bool = False
+    rotate: Rotate = 0.0
+    zoom: Zoom = 0.0
     noise: Noise = 0.0
+    realmlp: RealMLPSettings | None = None
+    trees: TreesSettings | None = None
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -74,5 +82,6 @@ class TrainingSettings(Record):
         fields = type(self).model_fields
         require_own_settings(self.learner, [name for name in fields if getattr(self, name) != fields[name].default])
         require_validation_rows(self.patience, self.validation_fraction)
+        require_search(self.learner, self.search, self.budget_s)
         require_image(self.learner, self.image, self.filters)
         return self

@@ -1,4 +1,4 @@
-"""Read the options of a table, its dialect and the decision from the command line."""
+"""Read options of a table, its dialect, policies and model card from the command line."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from modelstore import DataOptions, DecisionPolicy, Dialect
+from modelstore import DataOptions, Dialect, Feedback
+from modelstore.records import Record
 from training.config.recipe import recipe_error
 from training.errors import RecipeError
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class OptionTexts:
         Raises:
             RecipeError: naming the option, the expected and the actual value.
         """
-        fields = _object("--options", self.document)
+        fields = read_object("--options", self.document)
         if self.types:
             fields["types"] = dict(
                 _assignment("--type", text, "COLUMN=TYPE, as in zip=categorical") for text in self.types
@@ -49,10 +53,7 @@ class OptionTexts:
             fields["missing_values"] = next(csv.reader([self.missing_values]), [""])
         single = {"task": self.task, "rare_classes": self.rare_classes}
         fields |= {name: value for name, value in single.items() if value is not None}
-        try:
-            return DataOptions.model_validate_json(json.dumps(fields))
-        except ValidationError as error:
-            raise recipe_error("options", error, DataOptions) from error
+        return make_record("options", fields, DataOptions)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class DialectTexts:
     document: str | None = None
     delimiter: str | None = None
     quote: str | None = None
+    escape: str | None = None
     decimal: str | None = None
     encoding: str | None = None
     header: bool | None = None
@@ -81,27 +83,52 @@ class DialectTexts:
             RecipeError: naming the field, the expected and the actual value.
         """
         single = {name: value for name, value in asdict(self).items() if name != "document" and value is not None}
-        try:
-            return Dialect.model_validate_json(json.dumps(_object("--dialect", self.document) | single))
-        except ValidationError as error:
-            raise recipe_error("dialect", error, Dialect) from error
+        return make_record("dialect", read_object("--dialect", self.document) | single, Dialect)
 
 
-def read_decision(document: str | None) -> DecisionPolicy | None:
-    """Return how a class is chosen, from a JSON object; None if there is none.
+def read_record(name: str, document: str | None, record: type[R]) -> R | None:
+    """Return a policy or a card from the JSON object that the option of this name holds; None if there is none.
 
     Raises:
         RecipeError: naming the field, the expected and the actual value.
     """
+    return None if document is None else make_record(name, read_object(f"--{name}", document), record)
+
+
+def make_record(name: str, fields: dict[str, object], record: type[R]) -> R:
+    """Return a record with these fields.
+
+    Raises:
+        RecipeError: naming the field, the expected and the actual value.
+    """
+    try:
+        return record.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        raise recipe_error(name, error, record) from error
+
+
+def read_feedback(document: str | None) -> Feedback | None:
+    """Return rows of feedback, from a JSON object; None if there is none.
+
+    Raises:
+        RecipeError: if it is none of such rows; the message repeats no value.
+    """
     if document is None:
         return None
     try:
-        return DecisionPolicy.model_validate_json(json.dumps(_object("--decision", document)))
+        return Feedback.model_validate_json(document)
     except ValidationError as error:
-        raise recipe_error("decision", error, DecisionPolicy) from error
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RecipeError("--feedback", place, f"rows of feedback ({first['msg']})", {}) from None
 
 
-def _object(option: str, document: str | None) -> dict[str, object]:
+def read_object(option: str, document: str | None) -> dict[str, object]:
+    """Return the JSON object that an option holds; an empty one without it.
+
+    Raises:
+        RecipeError: if it holds anything else.
+    """
     try:
         fields = json.loads(document) if document else {}
     except ValueError as error:

@@ -13,17 +13,25 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from modelstore import DataOptions, DecisionPolicy, Dialect, Overrides, Task, wording
+from modelstore import (
+    AbstainPolicy,
+    Activation,
+    CardStatements,
+    DataOptions,
+    DecisionPolicy,
+    Dialect,
+    Overrides,
+    wording,
+)
 from modelstore.data_options import Column
-from modelstore.overrides import Seed, require_held_out_rows, require_own_settings
+from modelstore.evaluation import DECISIVE
+from modelstore.overrides import Seed
 from modelstore.records import Label, ModelName, Ratio, Record
+from modelstore.settings_rules import require_held_out_rows, require_own_settings
 from training.config.learner_settings import TrainingSettings
 from training.errors import RecipeError, UnknownRecipe
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
-
-DECISIVE: dict[Task, str] = {"classification": "log_loss", "regression": "rmse"}
-"""The metric by which the gate decides, of each task."""
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,254}$")]
 
@@ -101,6 +109,9 @@ class Recipe(Record):
         network: display name of the network, for reports.
         report_every: epochs between reports of the test accuracy; 0 reports none.
         decision: how a class is chosen, if it is not the most probable one.
+        abstain: when nothing is decided for a row.
+        card: what people state about the model.
+        activate: when a version becomes the active one, unless the training is told otherwise.
     """
 
     model: ModelName
@@ -110,13 +121,19 @@ class Recipe(Record):
     data: DataSource
     training: TrainingSettings
     gate: GateRule = GateRule()
+    activate: Activation = "if_better"
     decision: DecisionPolicy | None = None
+    abstain: AbstainPolicy | None = None
+    card: CardStatements | None = None
 
     @model_validator(mode="after")
     def _can_decide(self) -> Self:
         settings, maximise = self.training, self.decision and self.decision.maximise
-        if self.decision and self.data.task == "regression":
-            raise ValueError("no decision beside task = regression, which has no classes")
+        if self.data.task == "regression":
+            if self.decision:
+                raise ValueError("no decision beside task = regression, which has no classes")
+            if self.abstain and (problem := self.abstain.misfit(0)):
+                raise ValueError(f"abstain of {problem}")
         if maximise:
             require_held_out_rows(settings.learner, settings.validation_fraction)
         return self
@@ -146,17 +163,22 @@ class Recipe(Record):
             raise RecipeError("overrides", "", str(error), overrides.to_dict()) from error
         if self.data.task == "regression" and settings.class_weights != "none":
             raise RecipeError("overrides", "class_weights", "none beside task = regression", settings.class_weights)
-        return self._changed("overrides", training=settings)
+        return self._replace("overrides", training=settings)
 
-    def with_decision(self, decision: DecisionPolicy | None) -> Recipe:
-        """Return this recipe with another decision, or itself if there is none.
+    def with_policies(
+        self, decision: DecisionPolicy | None, abstain: AbstainPolicy | None, card: CardStatements | None = None
+    ) -> Recipe:
+        """Return this recipe with another decision, policy to abstain, or statements for the card, where there are any.
 
         Raises:
-            RecipeError: if it does not fit the recipe.
+            RecipeError: if one does not fit the recipe.
         """
-        return self if decision is None else self._changed("decision", decision=decision)
+        recipe = self
+        for name, said in {"decision": decision, "abstain": abstain, "card": card}.items():
+            recipe = recipe if said is None else recipe._replace(name, **{name: said})
+        return recipe
 
-    def _changed(self, source: str, **fields: Record) -> Recipe:
+    def _replace(self, source: str, **fields: Record) -> Recipe:
         try:
             return Recipe.model_validate({**dict(self), **fields})
         except ValidationError as error:
@@ -194,9 +216,18 @@ def parse_recipe(content: dict[str, object], source: str) -> Recipe:
     """
     try:
         # through JSON, because strict mode converts arrays to tuples only there
-        return Recipe.model_validate_json(json.dumps(content, default=str))
+        return Recipe.model_validate_json(json.dumps(_tell_task(content), default=str))
     except ValidationError as error:
         raise recipe_error(source, error, Recipe) from error
+
+
+def _tell_task(content: dict[str, object]) -> dict[str, object]:
+    """Return a recipe with the task of its gate's metric, if it tells none; values could decide another one."""
+    data, gate = content.get("data"), content.get("gate")
+    if not (isinstance(data, dict) and isinstance(gate, dict)) or data.get("task") or data.get("classes"):
+        return content
+    task = next((task for task, metric in DECISIVE.items() if metric == gate.get("metric")), None)
+    return {**content, "data": {**data, "task": task}} if task else content
 
 
 def recipe_error(source: str, error: ValidationError, record: type[Record]) -> RecipeError:
@@ -206,8 +237,10 @@ def recipe_error(source: str, error: ValidationError, record: type[Record]) -> R
     *parents, name = fault["loc"] or ("",)
     field = ".".join(map(str, fault["loc"]))
     if fault["type"] == "extra_forbidden":
-        return RecipeError(source, field, wording.expected_field(str(name), _field_names(record, parents)), name)
-    return RecipeError(source, field, wording.expected(fault), None if fault["type"] == "missing" else fault["input"])
+        return RecipeError(source, field, wording.suggest_field(str(name), _field_names(record, parents)), name)
+    return RecipeError(
+        source, field, wording.describe_expected(fault), None if fault["type"] == "missing" else fault["input"]
+    )
 
 
 def _field_names(record: Any, path: Sequence[int | str]) -> Sequence[str]:

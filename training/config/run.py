@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from modelstore import Activation, ModelRepository, Overrides, Permit, SigningKey
-from training.config.recipe import Recipe, load_recipe, recipe_error
+from modelstore import Activation, Feedback, ModelRepository, Overrides, Permit, SigningKey
+from training.config.options import make_record, read_object
+from training.config.recipe import Recipe, load_recipe
 from training.errors import RecipeError, WrongModel
+
+SEARCHES_FILE = "searches.sqlite"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,13 @@ class TrainingRun:
         job: id of the job, if a service started the training.
         permit: the job's permit to publish; a person needs none.
         keep: how many versions of the model to keep afterwards; None keeps all.
+        database: URL of the PostgreSQL database of searches; None is a file beside the models.
+        feedback: rows of feedback to train on beside the data; None for none.
+        only_search: whether to try settings of the search alone, and publish nothing.
+        pictures: whether the version gets its plots.
         before_publishing: called once, just before publication, from when on it is too late to cancel; may raise to
             stop the training.
+        should_end: whether to end the training soon, and publish what it has learnt by then.
     """
 
     recipe: Recipe
@@ -65,17 +71,21 @@ class TrainingRun:
     job: str | None = None
     permit: Permit | None = None
     keep: int | None = None
+    database: str | None = None
+    feedback: Feedback | None = None
+    only_search: bool = False
+    pictures: bool = True
     before_publishing: Callable[[], None] = lambda: None
+    should_end: Callable[[], bool] = lambda: False
+
+    @property
+    def studies(self) -> str | Path:
+        """Return where settings that searches have tried are kept."""
+        return self.database or self.repository.root / SEARCHES_FILE
 
 
 def recipe_for(model: str, recipe: str | None, overrides: Overrides, folder: Path) -> Recipe:
-    """Return the recipe that trains a model, overrides applied.
-
-    Args:
-        model: name of the model, and of the recipe unless another is given.
-        recipe: name of a variant of the model's recipe.
-        overrides: settings that replace those of the recipe.
-        folder: folder of the recipes.
+    """Return the recipe that trains a model, or the variant with the name of `recipe`, overrides applied.
 
     Raises:
         UnknownRecipe, RecipeError, WrongModel.
@@ -87,7 +97,9 @@ def recipe_for(model: str, recipe: str | None, overrides: Overrides, folder: Pat
     return loaded.with_overrides(overrides)
 
 
-def read_overrides(document: str | None, assignments: Sequence[str], seed: int | None) -> Overrides:
+def read_overrides(
+    document: str | None, assignments: Sequence[str], seed: int | None, search: int | None = None
+) -> Overrides:
     """Return the overrides of a command line; for a field named twice, the later of these arguments wins.
 
     Args:
@@ -95,17 +107,15 @@ def read_overrides(document: str | None, assignments: Sequence[str], seed: int |
         assignments: `key=value` texts; a list has commas, as in `hidden=32,16` and
             `image=8,8,1`, and `hidden=` is the empty list.
         seed: the training seed.
+        search: the number of settings to try.
 
     Raises:
         RecipeError: names the field, the expected and the actual value.
     """
-    fields: dict[str, object] = {**_object(document), **dict(map(_assignment, assignments))}
-    if seed is not None:
-        fields["seed"] = seed
-    try:
-        return Overrides.model_validate_json(json.dumps(fields))
-    except ValidationError as error:
-        raise recipe_error("overrides", error, Overrides) from error
+    fields = read_object("--overrides", document) | dict(map(_assignment, assignments))
+    single = {"seed": seed, "search": search}
+    fields |= {name: value for name, value in single.items() if value is not None}
+    return make_record("overrides", fields, Overrides)
 
 
 def read_names(text: str) -> tuple[str, ...]:
@@ -122,16 +132,6 @@ def read_names(text: str) -> tuple[str, ...]:
         return tuple(next(csv.reader([text], strict=True), ()))
     except csv.Error as error:
         raise RecipeError("--features", "", f"A,B,C or a JSON array of names ({error})", text) from error
-
-
-def _object(document: str | None) -> dict[str, object]:
-    try:
-        fields = json.loads(document) if document else {}
-    except ValueError as error:
-        raise RecipeError("--overrides", "", f"a JSON object ({error})", document) from error
-    if not isinstance(fields, dict):
-        raise RecipeError("--overrides", "", "a JSON object", document)
-    return fields
 
 
 def _assignment(text: str) -> tuple[str, object]:

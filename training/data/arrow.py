@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from training.data.sources import PieceReader
 from training.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -29,15 +30,11 @@ class ArrowTable:
         except ModuleNotFoundError as error:
             raise MissingExtra("a Parquet or Arrow file", "arrow") from error
         self.problem = ""
-        self._pieces = self._read(stream, parquet=parquet)
-        self._ready = b""
+        self._text = PieceReader(self._read(stream, parquet=parquet))
 
     def read(self, size: int) -> bytes:
         """Return the next bytes."""
-        while len(self._ready) < size and (piece := next(self._pieces, b"")):
-            self._ready += piece
-        out, self._ready = self._ready[:size], self._ready[size:]
-        return out
+        return self._text.read(size)
 
     def _read(self, stream: BinaryIO, *, parquet: bool) -> Iterator[bytes]:
         import pyarrow as pa  # noqa: PLC0415

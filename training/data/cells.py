@@ -7,10 +7,13 @@ import re
 import string
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from modelstore.dates import DIGITS, FIRST_DIGITS, LAST_DIGITS, parse_date
 
 LARGEST = float(np.finfo(np.float32).max)
 WORDS = frozenset(string.ascii_letters) - frozenset("nNiI")  # first letters, but for those of nan and inf
@@ -51,6 +54,14 @@ def parse(cells: list[str], decimal: str = ".") -> npt.NDArray[np.float64]:
         return np.array([float(cell) if cell else math.nan for cell in cells], dtype=np.float64)  # gaps are common
     except ValueError:
         return np.array([math.nan if (value := _number(cell)) is None else value for cell in cells], dtype=np.float64)
+
+
+def are_days(values: npt.NDArray[Any]) -> bool:
+    """Return whether all numbers, none of them NaN, are days as eight digits, as 20240131 is."""
+    if not len(values) or values.min() < FIRST_DIGITS or values.max() > LAST_DIGITS:
+        return not len(values)
+    days = np.unique(values).tolist()
+    return all(day == int(day) and parse_date(str(int(day)), DIGITS) for day in days)
 
 
 def wrong_number(cell: str) -> str:

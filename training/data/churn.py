@@ -59,7 +59,7 @@ class Draws:
         """Return one of the texts, each as likely as the others."""
         return texts[self.below(len(texts))]
 
-    def weighted(self, weights: dict[str, int]) -> str:
+    def draw(self, weights: dict[str, int]) -> str:
         """Return one of the texts, as likely as its weight."""
         rest = self.below(sum(weights.values()))
         for text, weight in weights.items():
@@ -90,11 +90,6 @@ def customers(rows: int = CHURN_ROWS, seed: int = 14) -> list[Customer]:
     return [_customer(draws, number) for number in range(rows)]
 
 
-def best_accuracy(rows: Sequence[Customer]) -> float:
-    """Return the expected accuracy, 0 to 1, of the best rule on these rows: it knows the chance of each."""
-    return sum(max(row.chance, 100 - row.chance) for row in rows) / (100 * len(rows))
-
-
 def churn_csv(rows: int = CHURN_ROWS, seed: int = 14) -> bytes:
     """Return the file: UTF-8, commas, a cell quoted where it must be."""
     found = customers(rows, seed)
@@ -109,7 +104,7 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _customer(draws: Draws, number: int) -> Customer:
-    plan, contract = draws.weighted(PLANS), draws.weighted(CONTRACTS)
+    plan, contract = draws.draw(PLANS), draws.draw(CONTRACTS)
     joined = FIRST_DAY + timedelta(draws.below((LAST_DAY - FIRST_DAY).days))
     days = (LAST_DAY - joined).days
     called = LAST_DAY - timedelta(draws.below(min(365, days) + 1))
@@ -124,8 +119,8 @@ def _customer(draws: Draws, number: int) -> Customer:
         "last_contact": "" if draws.happens(10) else called.strftime("%d/%m/%Y"),
         "plan": plan,
         "contract": contract,
-        "payment": draws.weighted(PAYMENTS),
-        "region": draws.weighted(REGIONS),
+        "payment": draws.draw(PAYMENTS),
+        "region": draws.draw(REGIONS),
         "auto_renew": "yes" if draws.happens(60) else "no",
         "monthly_charges": f"${cents // 100:,}.{cents % 100:02}",
         "discount": f"{5 * draws.below(6)} %",

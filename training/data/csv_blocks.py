@@ -23,6 +23,7 @@ from training.data.dialect import Syntax, detect
 from training.data.faults import Faults, describe_ragged
 from training.data.header import names_are_right
 from training.data.layout import Row, find_footer, find_layout
+from training.data.names_again import NamesAgain
 from training.data.opening import comment_of, dialect_of, find_decimal, first_rows
 from training.data.pieces import Pieces, count, line_count, split_lines
 from training.data.sources import name_markup
@@ -53,8 +54,7 @@ class CsvFile:
         self._pieces = Pieces(stream, self.faults, dialect.encoding)
         self._syntax = Syntax()
         self._width = 0
-        self._names = b""  # the header's line, which may be repeated among the rows
-        self._cells: list[str] = []
+        self._again = NamesAgain()
         self._left: dict[str, list[int]] = {}  # lines that are left out, by what they are
         self._line = 1  # line at which the next block begins
         self._first = b""
@@ -103,10 +103,7 @@ class CsvFile:
         self._leave_out_comments(*(line for line in comments if line < self._line + start))
         self.blank_lines = sum(not line.strip(BLANKS + "\r\n") for line in lines[:start])
         if layout.header:
-            place = next(at for at, row in enumerate(rows) if row[1] == layout.line)
-            self._cells = rows[place][0]
-            begin = layout.line - self._line
-            self._names = "".join(lines[begin : rows[place][2]]).strip("\r\n").encode()
+            self._again = NamesAgain.of(layout, rows, lines, self._line)
         self._first = "".join(lines[start:]).encode()
         self._line += start
         self._pieces.line = self._line
@@ -178,7 +175,7 @@ class CsvFile:
             (b"\r" in raw and count(raw, b"\r") != raw.count(b"\r\n"))
             or (not quoted and count(raw, delimiter) != rows * (columns - 1))
             or (self._found.comment and self._found.comment.encode() in raw)
-            or (columns > 1 and self._names and self._names in raw)
+            or self._again.may_be_in(raw)
         ):
             return None
         widths = columns, len(self.header)
@@ -221,7 +218,7 @@ class CsvFile:
         for cells, line, end in rows:
             beyond = cells[columns:]
             if len(cells) == self._width == columns:
-                if columns > 1 and cells == self._cells:
+                if self._again.is_one(cells):
                     self._leave_out("the line of names again, which is no row", line)
                     continue
             elif len(cells) < columns or any(map(str.strip, beyond)):

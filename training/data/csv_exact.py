@@ -39,10 +39,7 @@ class ExactRows:
     def __iter__(self) -> Iterator[tuple[list[str], int]]:
         syntax = self._syntax
         reader = csv.reader(
-            self._feed(),
-            delimiter=syntax.delimiter,
-            quotechar=syntax.quote,
-            skipinitialspace=syntax.spaced,
+            self._feed(), delimiter=syntax.delimiter, quotechar=syntax.quote, skipinitialspace=syntax.spaced
         )
         while True:
             self.line = self._first_line + self.consumed

@@ -18,6 +18,11 @@ from training.data.repeats import Marks
 SPARE_BYTES = 64 << 20
 
 
+def evenly_spread(rows: int, most: int) -> npt.NDArray[np.int64]:
+    """Return the ascending positions of at most `most` of so many rows, evenly spread from the first to the last."""
+    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Rows with their classes or values.
@@ -56,6 +61,10 @@ class Dataset:
     def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
         """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
         return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
+
+    def thin(self, most: int) -> Dataset:
+        """Return at most so many rows, evenly spread."""
+        return self.rows(evenly_spread(len(self), most))
 
     def reorder(self, order: npt.NDArray[np.int64]) -> None:
         """Reorder the rows in place, a few columns at a time to bound memory."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from modelstore import ColumnType, LeftOut
-from modelstore.dates import FORMATS, ISO
+from modelstore.dates import DIGITS, FORMATS, ISO
 from modelstore.features import LeftOutReason
 from modelstore.numbers import PLAIN, describe_reading, parse_number
 from training.data.cells import alike
@@ -18,6 +18,7 @@ from training.data.profile import MAX_TEXTS, Profile
 
 LISTED = 20  # columns that were not chosen, each by name
 UNIQUE = 0.95  # share of distinct values from which a column identifies rows
+FEW_DAYS = 3  # fewer different numbers of eight digits are hardly dates
 TRUE, FALSE = ("true", "yes", "y", "t", "on", "1"), ("false", "no", "n", "f", "off", "0")
 
 
@@ -89,7 +90,7 @@ def _of_its_cells(profile: Profile) -> Decision:
     truth = truth_of(texts) or (profile.examples if len(profile.examples) == 2 and _zero_one(profile) else None)
     if truth:
         return Decision(Column(name, "boolean", texts=tuple(truth)))
-    if profile.formats:
+    if profile.formats and not _are_numbers(profile):
         return _date(profile)
     if profile.padded:
         return _codes(profile)
@@ -104,6 +105,11 @@ def _zero_one(profile: Profile) -> bool:
     return profile.low == 0 and profile.high == 1 and profile.whole
 
 
+def _are_numbers(profile: Profile) -> bool:
+    """Return whether digits that fit dates are rather numbers: ids by their name, or very few different ones."""
+    return profile.formats[0] == DIGITS and (profile.named_as_id or (profile.distinct() or 0) < FEW_DAYS)
+
+
 def _date(profile: Profile) -> Decision:
     formats = profile.formats
     column = Column(profile.name, "datetime", format=formats[0])
@@ -113,7 +119,8 @@ def _date(profile: Profile) -> Decision:
         detail = f"can be read as {both}, such as {first!r}; write its dates as year-month-day"
         return _leave_out(column, "ambiguous_date", detail)
     note = "" if formats[0] == ISO else f"dates written as {FORMATS[formats[0]]}"
-    return Decision(column, note=note)
+    said = f"holds {note}, in all cells; the type numeric reads them as numbers"
+    return Decision(column, note=note, warnings=(said,) if formats[0] == DIGITS else ())
 
 
 def _text(profile: Profile) -> Decision:

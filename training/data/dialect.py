@@ -50,7 +50,8 @@ class Syntax:
         if self.wrapped:
             lines = text.splitlines(keepends=True)
             text = b"".join(map(_unwrap, lines))
-        return text.replace(b'\\"', b'""') if self.escaped else text
+        mark = self.quote.encode()
+        return text.replace(b"\\" + mark, mark + mark) if self.escaped else text
 
 
 COMMAS = Syntax()
@@ -79,11 +80,16 @@ def detect(text: str, given: Dialect) -> Syntax:
         lines = [_unwrap(line.encode()).decode() for line in lines]
         text = "\n".join(lines)
     found = _best(text, len(lines), given)
-    if '\\"' in text and found.quote == '"':
-        mended = text.replace('\\"', '""')
-        if ESCAPED.search(text) or _evenness(mended, found) > _evenness(text, found):
-            found = Syntax(found.delimiter, found.quote, found.spaced, wrapped, escaped=True)
-    return Syntax(found.delimiter, found.quote, found.spaced, wrapped, found.escaped)
+    escaped = _is_escaped(text, found) if given.escape is None else bool(given.escape)
+    return Syntax(found.delimiter, found.quote, found.spaced, wrapped, escaped)
+
+
+def _is_escaped(text: str, syntax: Syntax) -> bool:
+    """Return whether quotes inside quotes have a backslash before them: so more rows have the same width."""
+    if syntax.quote != '"' or '\\"' not in text:
+        return False
+    mended = text.replace('\\"', '""')
+    return bool(ESCAPED.search(text)) or _evenness(mended, syntax) > _evenness(text, syntax)
 
 
 def _best(text: str, lines: int, given: Dialect) -> Syntax:

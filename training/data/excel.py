@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from training.data.sources import PieceReader
 from training.errors import MissingExtra
 
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -38,15 +39,11 @@ class Sheet:
             raise MissingExtra("an Excel sheet", "excel") from error
         self.problem = _find_problem(stream)
         self.note = ""
-        self._pieces = self._read(stream) if not self.problem else iter(())
-        self._ready = b""
+        self._text = PieceReader(self._read(stream) if not self.problem else iter(()))
 
     def read(self, size: int) -> bytes:
         """Return the next bytes."""
-        while len(self._ready) < size and (piece := next(self._pieces, b"")):
-            self._ready += piece
-        out, self._ready = self._ready[:size], self._ready[size:]
-        return out
+        return self._text.read(size)
 
     def _read(self, stream: BinaryIO) -> Iterator[bytes]:
         import python_calamine  # noqa: PLC0415

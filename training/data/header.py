@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS, SAME_NAME, repeated
+from modelstore.reading import MAX_COLUMNS, MAX_NAME_CHARACTERS, SAME_NAME, find_repeated
 from modelstore.wording import nearest
 from training.data.faults import Faults
 
 SHOWN_NAMES = 20
+ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
 
 
 def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
@@ -23,7 +25,7 @@ def names_are_right(names: tuple[str, ...], line: int, faults: Faults) -> bool:
         if len(name) > MAX_NAME_CHARACTERS:
             problem = f"expected names of 1 to {MAX_NAME_CHARACTERS} characters, got {name[:40]!r}..."
             faults.add(problem, line=line)
-    for name, (first, second) in repeated(names).items():
+    for name, (first, second) in find_repeated(names).items():
         problem = f"expected column names that differ, got this one twice, in columns {first} and {second}; {SAME_NAME}"
         if name:
             faults.add(problem, line=line, column=name)
@@ -50,3 +52,8 @@ def require_columns(faults: Faults, header: tuple[str, ...], names: Iterable[str
 def list_names(header: tuple[str, ...]) -> str:
     """Return the first names, quoted."""
     return ", ".join(map(repr, header[:SHOWN_NAMES])) + (", ..." if len(header) > SHOWN_NAMES else "")
+
+
+def names_ids(name: str) -> bool:
+    """Return whether a column of this name identifies rows, as `customerID` does."""
+    return bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))

@@ -5,36 +5,36 @@ Each way gives positions of the remaining and of the held-out rows. It must not 
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from training.config.recipe import DataSource
 from training.data.columns import cells_of
 from training.data.dataset import Dataset
-from training.data.repeats import Marks, mark
+from training.data.repeats import Marks, mark, text_mark
 
 Ints = npt.NDArray[np.int64]
 Sides = tuple[Ints, Ints]
 """Positions of the remaining and of the held-out rows."""
 
-TEST_KEY = 0x7E57
-VALIDATION_KEY = 0x7A11D
+Purpose = Literal["test", "validation", "calibration"]
+"""What rows are held out for: of the whole table for testing, of the training rows for early stopping or for the scores
+of prediction sets."""
+
+KEYS: dict[Purpose, int] = {"test": 0x7E57, "validation": 0x7A11D, "calibration": 0xCA11B}
+"""Keys of hashes, so that rows for different purposes are held out independently of each other."""
 
 
 class HoldOut(Protocol):
     """A way to hold rows out."""
 
-    def test(self, whole: Dataset, fraction: float) -> Sides:
-        """Hold out about this share of the rows for testing."""
-        ...
-
-    def validation(self, train: Dataset, fraction: float, seed: int) -> Sides:
-        """Hold out about this share of the training rows for early stopping; `seed` is for ways that draw."""
-        ...
+    def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, seed: int = 0) -> Sides:
+        """Hold out about this share of the rows; `seed` is for validation rows that are drawn."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +49,26 @@ class Shuffled:
     split_seed: int = 42
     stratify: bool = False
 
-    def test(self, whole: Dataset, fraction: float) -> Sides:
-        """Hold out rows as the tutorials do, unless stratified."""
-        if self.stratify and whole.classes:
-            return stratify(whole.y, fraction, self.split_seed)
-        try:
-            train, test = train_test_split(np.arange(len(whole)), test_size=fraction, random_state=self.split_seed)
-        except ValueError:
-            return _sides(np.ones(len(whole), dtype=np.bool_))  # the caller says that no rows are left
-        return train, test
+    def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, seed: int = 0) -> Sides:
+        """Hold out rows stratified by class, of a regression at random; test rows as the tutorials, unless stratified.
 
-    def validation(self, train: Dataset, fraction: float, seed: int) -> Sides:
-        """Hold out rows stratified by class; of a regression at random."""
-        classes = train.y if train.classes else np.zeros(len(train), dtype=np.int64)
-        return stratify(classes, fraction, seed)
+        The seed of the test rows draws calibration rows, too.
+        """
+        if purpose != "test" or (self.stratify and rows.classes):
+            classes = rows.y if rows.classes else np.zeros(len(rows), dtype=np.int64)
+            return stratify(classes, fraction, seed if purpose == "validation" else self.split_seed)
+        try:
+            train, test = train_test_split(np.arange(len(rows)), test_size=fraction, random_state=self.split_seed)
+        except ValueError:
+            return _sides(np.ones(len(rows), dtype=np.bool_))  # the caller says that no rows are left
+        return train, test
 
 
 @dataclass(frozen=True)
 class Hashed:
     """Take rows by a hash of their content: a row keeps its side in a grown, shuffled or shortened table.
 
-    Rows with equal values have one side. Shares vary by chance. The key is part of the hash, so test and validation
-    rows are drawn independently of each other.
+    Rows with equal values have one side. Shares vary by chance.
 
     Attributes:
         draw: number of the draw, which is added to the keys; recipes use draw 0.
@@ -78,13 +76,9 @@ class Hashed:
 
     draw: int = 0
 
-    def test(self, whole: Dataset, fraction: float) -> Sides:
+    def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, _seed: int = 0) -> Sides:
         """Hold out rows by their marks."""
-        return _first(position(whole.marks, TEST_KEY + self.draw), fraction)
-
-    def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
-        """Hold out rows by their marks, with another key."""
-        return _first(position(train.marks, VALIDATION_KEY + self.draw), fraction)
+        return _first(position(rows.marks, KEYS[purpose] + self.draw), fraction)
 
 
 @dataclass(frozen=True)
@@ -96,18 +90,31 @@ class Latest:
 
     column: str
 
-    def test(self, whole: Dataset, fraction: float) -> Sides:
+    def hold_out(self, rows: Dataset, fraction: float, _purpose: Purpose, _seed: int = 0) -> Sides:
         """Hold out the latest rows."""
-        times = self._times(whole)
+        times = self._times(rows)
         known = np.sort(times[~np.isnan(times)])
         if not len(known):
-            return _sides(np.zeros(len(whole), dtype=np.bool_))
+            return _sides(np.zeros(len(rows), dtype=np.bool_))
         first = known[min(len(known) - 1, int(np.ceil(len(known) * (1 - fraction))))]
         return _sides(times >= first)
 
-    def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
-        """Hold out the latest of the training rows."""
-        return self.test(train, fraction)
+    def windows(self, rows: Dataset, folds: int) -> list[Sides]:
+        """Return folds in time: a stretch of rows is held out, and all that are earlier, or have no time, remain.
+
+        There are as many rows in each stretch, of which the first is never held out; where rows of one time are more
+        than that, there are fewer stretches.
+        """
+        times = self._times(rows)
+        known = np.sort(times[~np.isnan(times)])
+        if not len(known):
+            return []
+        firsts = np.unique(known[np.arange(1, folds + 1) * len(known) // (folds + 1)])
+        firsts = firsts[firsts > known[0]]
+        return [
+            (np.flatnonzero(~(times >= first)), np.flatnonzero((times >= first) & (times < end)))
+            for first, end in itertools.pairwise([*firsts, np.inf])
+        ]
 
     def _times(self, rows: Dataset) -> npt.NDArray[np.float64]:
         cells = rows.x[:, _cells(rows, self.column)].astype(np.float64)  # (N, 1 or 2)
@@ -121,13 +128,9 @@ class Grouped:
 
     column: str
 
-    def test(self, whole: Dataset, fraction: float) -> Sides:
+    def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, _seed: int = 0) -> Sides:
         """Hold out groups by a hash of their value."""
-        return _first(position(self.groups(whole), TEST_KEY), fraction)
-
-    def validation(self, train: Dataset, fraction: float, _seed: int) -> Sides:
-        """Hold out groups of the training rows, with another key."""
-        return _first(position(self.groups(train), VALIDATION_KEY), fraction)
+        return _first(position(self.groups(rows), KEYS[purpose]), fraction)
 
     def groups(self, rows: Dataset) -> Marks:
         """Return a mark of each row, equal for the rows of one group, (N,)."""
@@ -153,11 +156,6 @@ def position(marks: Marks, key: int) -> npt.NDArray[np.float64]:
     bits ^= bits >> np.uint64(31)
     places: npt.NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return places
-
-
-def text_mark(text: str) -> int:
-    """Return a 64-bit hash of a text that is the same in every process."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def stratify(y: npt.NDArray[Any], fraction: float, seed: int) -> Sides:
@@ -194,3 +192,12 @@ def _sides(held_out: npt.NDArray[np.bool_]) -> Sides:
 
 def _cells(rows: Dataset, column: str) -> slice:
     return cells_of(rows.columns)[rows.features.index(column)]
+
+
+def way_of(source: DataSource) -> HoldOut:
+    """Return how a data source wants rows held out."""
+    if source.split and source.split.time:
+        return Latest(source.split.time)
+    if source.split and source.split.group:
+        return Grouped(source.split.group)
+    return Hashed() if source.assign == "hash" else Shuffled(source.split_seed, source.stratify)

@@ -12,15 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Dialect, Inspection
+from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Dialect, Histogram, Inspection
 from modelstore.datasets import MAX_CLASSES
 from training.data.cells import LARGEST, alike, in_class_order, parse
+from training.data.columns import Column
 from training.data.csv_blocks import CsvFile
 from training.data.decide import Decision, decide
-from training.data.header import require_columns
+from training.data.header import names_ids, require_columns
+from training.data.histogram import RunningHistogram, days_in, number_in
 from training.data.precision import Merging, exact
-from training.data.profile import Profile, names_ids
-from training.data.scan import NeedsText, add_block, missing_of, profiles_of, read_missing
+from training.data.profile import Profile
+from training.data.scan import NeedsText, add_block, profiles_of, read_missing, require_texts
 from training.data.target import MANY_VALUES
 from training.errors import MissingExtra
 
@@ -80,16 +82,20 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
     header = file.read_header()
     if header:
         require_columns(file.faults, header, options.types, ", to which `--type` gives a type")
-    missing = missing_of(options)
+    missing = frozenset(options.missing_texts)
     as_text = set(range(len(header)))
     kept = kept if read_missing(file, missing) else frozenset(as_text)
     profiles, merging = profiles_of(header, options, file.unnamed), [Merging() for _ in header]
+    for profile in profiles:
+        profile.histogram = RunningHistogram()
     hashes: list[npt.NDArray[np.int64]] = []
     for block in file.blocks(as_text) if header and not file.faults else ():
         hashes.append(np.fromiter(map(hash, block.rows), dtype=np.int64, count=len(block)))
         for position, values in add_block(profiles, block, as_text, range(len(header)), missing).items():
             merging[position].add(values[np.isfinite(values)])
         as_text -= {at for at in as_text - kept if _many_numbers(profiles[at])}
+    if not file.faults:
+        require_texts(profiles, as_text, range(len(header)))
     rows = sum(map(len, hashes))
     if not (rows or file.faults):
         file.faults.add("expected data rows below the header, got none")
@@ -117,7 +123,7 @@ def _inspect(file: CsvFile, size_bytes: int, options: DataOptions, kept: frozens
 
 def _many_numbers(profile: Profile) -> bool:
     """Return whether a column so far is numbers of more values than are shown."""
-    is_number = "plain" in profile.readings and profile.odd is None and not profile.padded
+    is_number = "plain" in profile.readings and profile.odd is None and not (profile.padded or profile.formats)
     return len(profile.counts or ()) > MAX_CLASSES and is_number
 
 
@@ -135,10 +141,25 @@ def _summary(profile: Profile, decision: Decision) -> ColumnSummary:
         minimum=_iso(profile.earliest) if dates else low,
         maximum=_iso(profile.latest) if dates else high,
         classes=_classes(profile),
+        histogram=_histogram(profile, column),
         left_out=left.reason if left else None,
         detail=f"{left.detail}" if left else "",
         note=decision.note,
     )
+
+
+def _histogram(profile: Profile, column: Column) -> Histogram | None:
+    """Return the rows by value of numbers and dates; None of other columns."""
+    known = profile.formats if column.type == "datetime" else profile.readings if column.type == "numeric" else ()
+    if not known:
+        return None
+    dates, running = column.type == "datetime", profile.histogram
+    if profile.counts is not None:
+        running = RunningHistogram()
+        running.add_texts(profile.counts, days_in(known[0]) if dates else number_in(known[0]))
+    elif dates and profile.readings:  # they were counted as numbers
+        return None
+    return running.result(whole=profile.whole and not dates, dates=dates) if running else None
 
 
 def _classes(profile: Profile) -> dict[str, int]:

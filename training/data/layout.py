@@ -158,14 +158,7 @@ def _count_below(names: Sequence[str], rows: Sequence[Row], columns: Sequence[Se
 def name_columns(
     cells: Sequence[str], width: int, columns: Sequence[Sequence[str]], line: int
 ) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]:
-    """Return the names of the kept columns, the name given to a row number without one, and notes.
-
-    Args:
-        cells: the header.
-        width: cells of most rows.
-        columns: their first cells.
-        line: of the header.
-    """
+    """Return the names of the kept columns, the name given to a row number without one, and notes."""
     names, notes = list(map(column_name, cells)), []
     while columns and len(names) > max(width, 1) and not names[-1]:
         names.pop()

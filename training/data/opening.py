@@ -54,6 +54,7 @@ def dialect_of(layout: Layout, comment: str, syntax: Syntax, decimal: str) -> tu
     found = Dialect(
         delimiter=cast(Any, syntax.delimiter),
         quote=cast(Any, syntax.quote),
+        escape="\\" if syntax.escaped else "",
         decimal=cast(Any, decimal),
         header=layout.header,
         skip_rows=layout.skip_rows,
@@ -64,7 +65,7 @@ def dialect_of(layout: Layout, comment: str, syntax: Syntax, decimal: str) -> tu
     if syntax.wrapped:
         notes.append("each line is quoted as a whole; it is read without these quotes")
     if syntax.escaped:
-        notes.append('a quote inside quotes is written as \\" and read as a quote')
+        notes.append(f"a quote inside quotes is written as \\{syntax.quote} and read as a quote")
     return found, notes
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from modelstore import Dialect
 from modelstore.dialect import Encoding
-from modelstore.reading import LINE_ENDS_LOST
+from modelstore.reading import CP1252, LINE_ENDS_LOST
 from training.data import arrow, excel
 from training.data.arrow import ArrowTable
 from training.data.excel import Sheet
@@ -29,7 +29,6 @@ MAX_LINE_BYTES = 1 << 24
 TAIL_BYTES = 1 << 16  # a shorter last piece is joined to the one before, so that the end is seen as a whole
 
 BOM = b"\xef\xbb\xbf"
-CP1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 WORD = re.compile(r"\w*[^\x00-\x7f]\w*")
 
 

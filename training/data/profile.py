@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelstore.dates import DIGITS as DATE_DIGITS
 from modelstore.dates import FORMATS, parse_date
 from modelstore.numbers import PLAIN, READINGS, SIGNS, WRITINGS, parse_number
 from training.data.block import PADDED, Block
-from training.data.cells import parse
+from training.data.cells import are_days, parse
+from training.data.header import names_ids
+from training.data.histogram import RunningHistogram, days_in, number_in
 
 MAX_TEXTS = 10_000
 MAX_SHAPES = 1_000
 FEW_ROWS = 10  # fewer may ascend by chance
 POINTED = ("grouped_comma", "grouped_space")  # readings with a decimal point, but for plain
 LEADING = re.compile(r"\D*[1-9]", re.ASCII)
-ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid|key|index|unnamed)(?:$|[^a-z])|[a-z](?:ID|Id)$", re.ASCII)
 DIGITS = re.compile(r"\d+", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
@@ -40,7 +42,7 @@ class Profile:
         rows: rows seen; `missing` of them have no value.
         counts: rows of each text, in order of its first row; None beyond the limit, or if cells came as numbers.
         readings: readings of numbers that fit every present cell; empty if the cells are no numbers.
-        formats: patterns of dates that fit every present cell.
+        formats: patterns of dates that fit every present cell; of a column read as numbers, that of digits at most.
         low: smallest number; `high` is the largest.
         whole: whether all numbers are whole.
         infinite: rows of numbers that are not finite.
@@ -48,6 +50,7 @@ class Profile:
         padded: the first text that begins with a zero and another digit; empty if there is none, or if not all texts
             are digits. Such columns hold codes, as `01234`.
         pointed: the first text with a point in a file with decimal commas; empty if there is none.
+        named_as_id: whether the name, or that there is none, says that the column identifies rows.
     """
 
     def __init__(self, name: str, limit: float = MAX_TEXTS, *, unnamed: bool = False) -> None:
@@ -63,13 +66,14 @@ class Profile:
         self.number_rows = self.infinite = 0
         self.odd: tuple[int, str] | None = None
         self.padded = self.pointed = ""
+        self.histogram: RunningHistogram | None = None  # of values beyond `counts`, if wanted
         self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
         self._limit = limit
         self._numeric = False  # whether cells came as numbers
         self._digits = True  # whether all texts are digits
         self._shapes: set[str] = set()
         self._hashes: list[npt.NDArray[np.int64]] = []
-        self._named = unnamed or names_ids(name)
+        self.named_as_id = unnamed or names_ids(name)
         self._ascending, self._steps, self._last = True, 0, math.nan
         self._sums = 0.0, 0.0  # of whole numbers, and of their squares
 
@@ -77,11 +81,6 @@ class Profile:
     def present(self) -> int:
         """Return the rows with a value."""
         return self.rows - self.missing
-
-    @property
-    def named_as_id(self) -> bool:
-        """Return whether the name, or that there is none, says that the column identifies rows."""
-        return self._named
 
     @property
     def counts_rows(self) -> bool:
@@ -102,8 +101,8 @@ class Profile:
 
         These are ids by their name, row numbers, and whole numbers that ascend from row to row.
         """
-        if self._named or self.present < FEW_ROWS:
-            return self._named
+        if self.named_as_id or self.present < FEW_ROWS or self.formats:
+            return self.named_as_id
         return self.counts_rows or (self._ascending and self.whole and self.number_rows == self.present)
 
     def distinct(self) -> int | None:
@@ -112,27 +111,31 @@ class Profile:
             return len(self.counts)
         if self._ascending and self.number_rows == self.present:
             return self.present
-        if self._numeric and not self._named:
+        if self._numeric and not self.named_as_id:
             return None
         return len(np.unique(np.concatenate(self._hashes))) if self._hashes else None
 
     def add_numbers(self, values: npt.NDArray[Any], block: Block, position: int) -> None:
         """Add the cells of a block that were read as plain numbers, NaN if missing, shape (n,)."""
         self.rows += len(values)
-        self.formats, self._numeric = (), True
+        self._numeric = True
         self.readings = self.readings if self.counts else READINGS
         right = values[~np.isnan(values)] if values.dtype.kind == "f" else values
         self.missing += len(values) - len(right)
         self._range(right)
+        if self.histogram:
+            self.histogram.add_texts(self.counts or {}, number_in(PLAIN))
+            self.histogram.add(right)
+        self.formats = (DATE_DIGITS,) if DATE_DIGITS in self.formats and are_days(right) else ()
         if len(self.examples) < 2 and self.low >= 0 and self.high <= 1:
             rows = [int((values == want).argmax()) for want in (0, 1) if (values == want).any()]
             if len(rows) == 2:
                 self.examples = tuple(text.strip() for text in block.texts(position, rows))
         if self.counts:
-            self._hashes.append(_hashed(map(float, self.counts)))
+            self._hashes.append(_hash_all(map(float, self.counts)))
         self.counts = None
-        if self._named:
-            self._hashes.append(_hashed(np.unique(right).tolist()))
+        if self.named_as_id:
+            self._hashes.append(_hash_all(np.unique(right).tolist()))
 
     def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64], decimal: str = ".") -> None:
         """Add the cells of a block as distinct texts and the code of each row, -1 if missing.
@@ -148,7 +151,7 @@ class Profile:
         self.rows += len(codes)
         self.missing += len(codes) - int(rows.sum())
         new = texts if self.counts is None else [text for text in texts if text not in self.counts]
-        self._count(texts, rows.tolist())
+        uncounted = self._count(texts, rows.tolist())
         values = parse(texts)
         plain = ~np.isnan(values)
         self.number_rows += int(rows[plain].sum())
@@ -158,20 +161,26 @@ class Profile:
         self._narrow(new)
         if self.readings:
             if not plain.all():
-                values = np.array([_value(text, self.readings[0]) for text in texts], dtype=np.float64)
+                values = np.array([*map(number_in(self.readings[0]), texts)], dtype=np.float64)
             self._range(values[codes[codes >= 0]], counted=True)
         if self.formats:
             self._span(new)
+        if self.histogram and (self.readings or self.formats):
+            value = number_in(self.readings[0]) if self.readings else days_in(self.formats[0])
+            self.histogram.add_texts(uncounted, value)
 
-    def _count(self, texts: list[str], rows: list[int]) -> None:
+    def _count(self, texts: list[str], rows: list[int]) -> dict[str, int]:
+        """Count texts, and return those with their rows that are no longer in `counts`."""
         if self.counts is None:
-            self._hashes.append(_hashed(texts))
-            return
+            self._hashes.append(_hash_all(texts))
+            return dict(zip(texts, rows, strict=True))
         for text, count in zip(texts, rows, strict=True):
             self.counts[text] = self.counts.get(text, 0) + count
         if len(self.counts) > self._limit:
-            self._hashes.append(_hashed(self.counts))
-            self.counts = None
+            self._hashes.append(_hash_all(self.counts))
+            uncounted, self.counts = self.counts, None
+            return uncounted
+        return {}
 
     def _narrow(self, new: list[str]) -> None:
         """Keep the readings and formats that fit these texts too."""
@@ -215,12 +224,7 @@ class Profile:
             self.latest = max(found) if self.latest is None else max(self.latest, *found)
 
 
-def names_ids(name: str) -> bool:
-    """Return whether a column of this name identifies rows, as `customerID` does."""
-    return bool(ID_NAME.search(name.lower())) or bool(ID_NAME.search(name))
-
-
-def _hashed(values: Iterable[Hashable]) -> npt.NDArray[np.int64]:
+def _hash_all(values: Iterable[Hashable]) -> npt.NDArray[np.int64]:
     return np.fromiter(map(hash, values), dtype=np.int64)
 
 
@@ -238,8 +242,3 @@ def _fitting(shape: str, readings: tuple[str, ...]) -> tuple[str, ...]:
     sign = next((sign for sign in SIGNS if sign in shape), None)
     tried = readings if sign is None else tuple(reading for reading in readings if reading in _SIGNED[sign])
     return tuple(reading for reading in tried if parse_number(shape, reading) is not None)
-
-
-def _value(text: str, reading: str) -> float:
-    value = parse_number(text, reading)
-    return math.inf if value is None else value  # it fits the reading, so it is beyond float64 or infinite

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from training.data.columns import cells_of
 from training.data.dataset import Dataset
 from training.data.repeats import count_duplicates
-from training.preprocessing.scaler import CHUNK_ROWS, constant_columns
+from training.preprocessing.scaler import CHUNK_ROWS, find_constant_columns
 
 TELLING = 0.999  # share of rows whose class a column of categories tells, from which on it is suspected
 NEARLY_ONE_CLASS = 0.99  # with a class of this share, telling it is easy
@@ -28,10 +28,7 @@ Ints = npt.NDArray[np.int64]
 def find_suspicions(train: Dataset, test: Dataset, *, images: bool = False) -> Iterator[str]:
     """Yield warnings about the columns and rows of a table; each begins with what follows the name of the file.
 
-    Args:
-        train: the training split.
-        test: the test split.
-        images: whether the columns are pixels, of which some are always the same.
+    Of `images`, the columns are pixels, of which some are always the same.
     """
     for name, flat in zip(train.features, constant_features(train), strict=True):
         if flat and not images:
@@ -52,7 +49,7 @@ def constant_features(rows: Dataset) -> Iterator[bool]:
         cells = rows.x[:, place]
         present = cells[~np.isnan(cells[:, 0])]
         if column.type == "numeric" and len(present):
-            yield bool(constant_columns(present).all())
+            yield bool(find_constant_columns(present).all())
         else:
             yield not len(present) or bool((present == present[0]).all())
 
@@ -60,7 +57,7 @@ def constant_features(rows: Dataset) -> Iterator[bool]:
 def suspect_leaks(train: Dataset) -> Iterator[tuple[str, str]]:
     """Yield the name of each feature that alone tells the target of the training rows, and how well."""
     if not train.classes:
-        yield from _ranked_alike(train)
+        yield from _find_ranked_alike(train)
         return
     numeric = [column.type in ("numeric", "datetime") for column in train.columns for _ in range(column.width)]
     apart = set(leaking_columns(train.x, train.y, len(train.classes)))
@@ -68,11 +65,11 @@ def suspect_leaks(train: Dataset) -> Iterator[tuple[str, str]]:
         if numeric[place.start]:
             if place.start in apart:
                 yield column.name, "it alone tells every class of the training rows"
-        elif (share := _told(train.x[:, place.start], train.y, len(train.classes))) is not None:
+        elif (share := _measure_leak(train.x[:, place.start], train.y, len(train.classes))) is not None:
             yield column.name, f"it alone tells the class of {share:.2%} of the training rows"
 
 
-def _told(codes: Floats, y: Ints, classes: int) -> float | None:
+def _measure_leak(codes: Floats, y: Ints, classes: int) -> float | None:
     """Return the share of rows whose class a column of codes tells, if that is suspicious."""
     groups = np.nan_to_num(codes, nan=-1).astype(np.int64) + 1
     table = np.bincount(groups * classes + y, minlength=classes * (groups.max() + 1)).reshape(-1, classes)  # (V, K)
@@ -81,7 +78,7 @@ def _told(codes: Floats, y: Ints, classes: int) -> float | None:
     return share if share >= TELLING and not easy else None
 
 
-def _ranked_alike(train: Dataset) -> Iterator[tuple[str, str]]:
+def _find_ranked_alike(train: Dataset) -> Iterator[tuple[str, str]]:
     """Yield numeric columns whose order is that of the target."""
     step = -(-len(train) // MOST_RANKED)
     for column, place in zip(train.columns, cells_of(train.columns), strict=True):

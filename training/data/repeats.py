@@ -64,25 +64,22 @@ def text_bits(texts: Sequence[str], decimal: str = ".") -> Marks:
     return np.fromiter((_bits(text, decimal) for text in texts), dtype=np.uint64, count=len(texts))
 
 
+def text_mark(text: str) -> int:
+    """Return a 64-bit hash of a text that is the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
 @lru_cache(maxsize=65_536)  # texts of categories come again in each block
 def _bits(text: str, decimal: str) -> int:
     value = parse([text], decimal)
     if np.isnan(value[0]):
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+        return text_mark(text)
     is_exact = abs(value[0]) > EXACT_IN_FLOAT64 and WHOLE.fullmatch(text) and abs(int(text)) < 1 << 63
     return int(number_bits(np.array([int(text)]) if is_exact else value)[0])
 
 
 def count_duplicates(train: Marks, test: Marks) -> tuple[int, int]:
-    """Count rows whose marks equal those of another row.
-
-    Args:
-        train: marks of the training rows, (N,).
-        test: marks of the test rows, (M,).
-
-    Returns:
-        The number of rows that repeat an earlier one, and the number of test rows that are also training rows.
-    """
+    """Return how many rows, by their marks, repeat an earlier one, and how many test rows are also training rows."""
     known, unseen = np.sort(train), np.sort(test)
     shared = known[np.searchsorted(known, unseen).clip(max=len(known) - 1)] == unseen  # (M,)
     repeated = _repeats(known) + _repeats(unseen[~shared]) + int(shared.sum())

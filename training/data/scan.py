@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import pandas as pd
 
-from modelstore import MISSING_VALUES
 from modelstore.data_options import DataOptions
 from training.data.block import Block
 from training.data.cells import finite, parse
@@ -24,11 +23,6 @@ class NeedsText(Exception):
 
     def __init__(self, positions: Collection[int]) -> None:
         self.positions = frozenset(positions)
-
-
-def missing_of(options: DataOptions) -> frozenset[str]:
-    """Return the texts that stand for a missing value."""
-    return frozenset(MISSING_VALUES if options.missing_values is None else options.missing_values)
 
 
 def read_missing(file: CsvFile, missing: frozenset[str]) -> bool:
@@ -78,6 +72,17 @@ def add_block(
     if failed:
         raise NeedsText(failed)
     return found
+
+
+def require_texts(profiles: list[Profile], as_text: Collection[int], wanted: Iterable[int]) -> None:
+    """Require that columns whose numbers may be days, as 20240131, have been read as text, which alone tells.
+
+    Raises:
+        NeedsText: naming those that were not.
+    """
+    days = [at for at in wanted if at not in as_text and profiles[at].present and profiles[at].formats]
+    if days:
+        raise NeedsText(days)
 
 
 def numbers_of(block: Block, position: int, missing: frozenset[str]) -> Values | None:

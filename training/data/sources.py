@@ -9,6 +9,7 @@ import codecs
 import hashlib
 import re
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 PEEKED = 512
@@ -174,3 +175,18 @@ def name_markup(text: str) -> str:
     return (
         "JSON, not a table; write it as CSV, with a line of names and one line for each row" if JSON.match(text) else ""
     )
+
+
+class PieceReader:
+    """Reads the pieces of an iterator as one stream."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ready = b""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+        while len(self._ready) < size and (piece := next(self._pieces, b"")):
+            self._ready += piece
+        out, self._ready = self._ready[:size], self._ready[size:]
+        return out

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from modelstore import Dialect, LeftOut, Target
+from modelstore import Dialect, Feedback, FeedbackSummary, LeftOut, Target
 from training.config.learner_settings import TrainingSettings
 from training.config.recipe import DataSource
 from training.data.dataset import Dataset
-from training.data.holdout import Grouped, Hashed, HoldOut, Latest, Shuffled
+from training.data.feedback import append_feedback
+from training.data.holdout import HoldOut, Shuffled, way_of
 from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
 from training.data.table import Table, read_table
@@ -25,6 +26,8 @@ from training.errors import DatasetError
 from training.preprocessing.categories import fit_categories, recode
 
 MIN_ROWS = 5
+CALIBRATED_ROWS = 2_000  # from so many training rows on, some are kept for the scores of prediction sets only
+CALIBRATION_FRACTION, MOST_CALIBRATION_ROWS = 0.1, 5_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class Splits:
         arranged: fraction and seed of the validation rows placed at the end of `train`, if there are any.
         held_back: number of these rows.
         way: how rows are held out.
+        calibration: rows for the scores of prediction sets, which nothing else is learnt from; None if they would be
+            too few.
+        feedback: rows of feedback among them; None if there are none.
     """
 
     train: Dataset
@@ -54,6 +60,8 @@ class Splits:
     arranged: tuple[float, int] | None = None
     held_back: int = 0
     way: HoldOut = field(default_factory=Shuffled)
+    calibration: Dataset | None = None
+    feedback: FeedbackSummary | None = None
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Dataset, Dataset | None]:
         """Return the rows to fit on and the validation rows, without copying if they are already arranged so."""
@@ -69,6 +77,9 @@ def load_splits(
     settings: TrainingSettings | None = None,
     dialects: Mapping[str, Dialect] | None = None,
     way: HoldOut | None = None,
+    *,
+    calibrate: bool = False,
+    feedback: Feedback | None = None,
 ) -> Splits:
     """Read, check and split the data of a recipe; splits of one file share the memory of its table.
 
@@ -79,44 +90,76 @@ def load_splits(
             features of images are numbers, unless the source says otherwise.
         dialects: how files are written, by name, where that is known better than the source says.
         way: how rows are held out, by default as the source says.
+        calibrate: whether rows are kept for the scores of prediction sets, if there are enough.
+        feedback: rows of feedback that stand below those of the file.
 
     Raises:
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
     images = settings is not None and settings.image is not None
-    unless_said = "numeric" if images else None  # pixels that are always the same belong to an image, too
-    table = _read(source, folder, source.file, dialects, features=source.features, unless_said=unless_said)
-    if len(table.lines) < MIN_ROWS:
-        raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
+    table, summary = _read_rows(source, folder, dialects, feedback, images=images)
     learnt = learn_target(table.target, table.lines, source)
-    whole, way = _dataset(table, learnt, learnt.classes), way or _way(source)
+    whole, way = _dataset(table, learnt), way or way_of(source)
     if all(constant_features(whole)):
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
-    files, warnings = [table], (*table.warnings, *learnt.warnings)
+    files = [table]
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
-        held_out = _read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked)
-        warnings += held_out.warnings
-        files.append(held_out)
-        train, test = whole, _test_dataset(held_out, whole, source)
+        files.append(_read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked))
+        train, test = whole, _test_dataset(files[-1], whole, source)
     train, test, lost = _require_classes(train, test, source)
-    warnings += lost
+    warnings = (*table.warnings, *learnt.warnings, *(said for more in files[1:] for said in more.warnings), *lost)
     warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
-    splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way)
-    return _with_categories(_arrange(splits, settings))
+    splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way, feedback=summary)
+    return _with_categories(_arrange(_keep_calibration_rows(splits) if calibrate else splits, settings))
+
+
+def _read_rows(
+    source: DataSource, folder: Path, dialects: Mapping[str, Dialect] | None, feedback: Feedback | None, *, images: bool
+) -> tuple[Table, FeedbackSummary | None]:
+    """Read the file of a data source, with rows of feedback below its own, and return these in short.
+
+    Raises:
+        DatasetError: if the rows cannot be used, or are too few.
+    """
+    unless_said = "numeric" if images else None  # pixels that are always the same belong to an image, too
+    table = _read(source, folder, source.file, dialects, features=source.features, unless_said=unless_said)
+    table, summary = (table, None) if feedback is None else append_feedback(table, feedback)
+    if len(table.lines) < MIN_ROWS:
+        raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
+    return table, summary
+
+
+def _keep_calibration_rows(splits: Splits) -> Splits:
+    """Place calibration rows at the end of the training rows, in place, and take them from these.
+
+    A class keeps its training rows if all of them would be taken.
+    """
+    train = splits.train
+    if len(train) < CALIBRATED_ROWS:
+        return splits
+    fraction = min(CALIBRATION_FRACTION, MOST_CALIBRATION_ROWS / len(train))
+    rest, kept = splits.way.hold_out(train, fraction, "calibration")
+    if train.classes:
+        is_learnt = np.bincount(train.y[rest], minlength=len(train.classes)) > 0
+        rest, kept = np.append(rest, kept[~is_learnt[train.y[kept]]]), kept[is_learnt[train.y[kept]]]
+    if not len(rest) or not len(kept):
+        return splits
+    train.reorder(np.concatenate([rest, kept]))
+    return replace(splits, train=train.rows(slice(len(rest))), calibration=train.rows(slice(len(rest), None)))
 
 
 def _arrange(splits: Splits, settings: TrainingSettings | None) -> Splits:
     """Place the validation rows that the settings want at the end of the training rows, in place."""
     if settings is None or settings.validation_fraction == 0:
         return splits
-    arranged = settings.validation_fraction, settings.seed
-    fit, validation = splits.way.validation(splits.train, *arranged)
+    fraction, seed = settings.validation_fraction, settings.seed
+    fit, validation = splits.way.hold_out(splits.train, fraction, "validation", seed)
     splits.train.reorder(np.concatenate([fit, validation]))
-    return replace(splits, arranged=arranged, held_back=len(validation))
+    return replace(splits, arranged=(fraction, seed), held_back=len(validation))
 
 
 def _read(source: DataSource, folder: Path, file: str, dialects: Mapping[str, Dialect] | None, **more: Any) -> Table:
@@ -127,10 +170,16 @@ def _read(source: DataSource, folder: Path, file: str, dialects: Mapping[str, Di
 
 def _with_categories(splits: Splits) -> Splits:
     """Fit categories on the training rows, and give all rows their codes in place; rows are held out before this."""
-    columns = fit_categories(splits.train.columns, splits.train.x)
-    for rows in (splits.train, splits.test):
-        recode(rows.x, rows.columns, columns)
-    return replace(splits, train=replace(splits.train, columns=columns), test=replace(splits.test, columns=columns))
+    columns, calibration = fit_categories(splits.train.columns, splits.train.x), splits.calibration
+    for rows in (splits.train, splits.test, calibration):
+        if rows is not None:
+            recode(rows.x, rows.columns, columns)
+    return replace(
+        splits,
+        train=replace(splits.train, columns=columns),
+        test=replace(splits.test, columns=columns),
+        calibration=calibration and replace(calibration, columns=columns),
+    )
 
 
 def hold_out_validation(
@@ -146,16 +195,8 @@ def hold_out_validation(
     """
     if fraction == 0:
         return train, None
-    fit, validation = (way or Shuffled()).validation(train, fraction, seed)
+    fit, validation = (way or Shuffled()).hold_out(train, fraction, "validation", seed)
     return train.rows(fit), train.rows(validation)
-
-
-def _way(source: DataSource) -> HoldOut:
-    if source.split and source.split.time:
-        return Latest(source.split.time)
-    if source.split and source.split.group:
-        return Grouped(source.split.group)
-    return Hashed() if source.assign == "hash" else Shuffled(source.split_seed, source.stratify)
 
 
 def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, Dataset]:
@@ -165,7 +206,7 @@ def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, D
         there = ", ".join(map(repr, whole.features[:20]))
         raise DatasetError(source.file, f"split expects a column that is used, one of {there}", column=named)
     assert source.test_fraction is not None
-    train, test = way.test(whole, source.test_fraction)
+    train, test = way.hold_out(whole, source.test_fraction, "test")
     if not len(train) or not len(test):
         lacking = "train on" if not len(train) else "test on"
         share = f"{source.test_fraction} of {len(whole)} rows are for testing"
@@ -174,19 +215,19 @@ def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, D
     return whole.rows(slice(len(train))), whole.rows(slice(len(train), None))
 
 
-def _dataset(table: Table, learnt: Learnt, classes: tuple[str, ...]) -> Dataset:
+def _dataset(table: Table, learnt: Learnt) -> Dataset:
     """Convert a table to a data set of the rows that have a target."""
     x, lines, marks, kept = table.x, table.lines, table.marks, learnt.kept
     if len(kept) < len(lines):
         x, lines, marks = x[kept], lines[kept], marks[kept]
     mix(marks, text_bits(table.target.values, table.dialect.decimal or ".")[table.target.codes[kept]])
-    return Dataset(x, learnt.y, table.columns, classes, lines, marks, table.marked)
+    return Dataset(x, learnt.y, table.columns, learnt.classes, lines, marks, table.marked)
 
 
 def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
     """Convert the table of a test file to a data set with the columns and classes of the training rows."""
     learnt = learn_target(table.target, table.lines, source.model_copy(update={"task": train.task}))
-    test = _dataset(table, learnt, learnt.classes)
+    test = _dataset(table, learnt)
     places = np.array([train.classes.index(name) if name in train.classes else -1 for name in learnt.classes])
     if (places < 0).any():
         raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")

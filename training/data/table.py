@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import ColumnType, DataOptions, Dialect, LeftOut
-from modelstore.reading import MAX_NAME_CHARACTERS
 from training.data.columns import Column, TargetColumn
 from training.data.convert import Cells
 from training.data.csv_blocks import CsvFile
@@ -22,11 +21,9 @@ from training.data.decide import Decision, decide, not_chosen
 from training.data.faults import Faults
 from training.data.header import list_names, require_columns
 from training.data.repeats import Marks
-from training.data.scan import NeedsText, add_block, marked_of, missing_of, profiles_of, read_missing
+from training.data.scan import NeedsText, add_block, marked_of, profiles_of, read_missing, require_texts
 from training.data.target_cells import TargetCells
 from training.errors import DatasetError
-
-MAX_LABEL_CHARACTERS = MAX_NAME_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ class _Reading:
         self._target = target
         self._features = features
         self._options = options or DataOptions()
-        self._missing = missing_of(self._options)
+        self._missing = frozenset(self._options.missing_texts)
         self._as_text = {name for name, asked in self._options.types.items() if asked != "numeric"} | {target}
         self._chosen: tuple[LeftOut, ...] = ()
         self._cells: Cells | None = None  # of a table of numbers, once its only reading is done
@@ -192,14 +189,14 @@ class _Reading:
                 if cells:
                     cells.add(block, self._path.stat().st_size, found)
             self._end(source)
+            types = {**dict.fromkeys(names, self._unless_said), **self._options.types}
+            require_texts(profiles, as_text, [place[name] for name in names if types[name] != "numeric"])
         expected, self._marked = self._marked, marked_of(profiles[position] for position in others)
         self._cells = cells if self._marked == expected else None
-        types = {**dict.fromkeys(names, self._unless_said), **self._options.types}
         decisions = tuple(decide(profiles[place[name]], types[name]) for name in names)
         faults = Faults()
-        for decision in decisions:
-            if decision.fault:
-                faults.add(decision.fault, column=decision.column.name)
+        for decision in filter(lambda decision: decision.fault, decisions):
+            faults.add(decision.fault, column=decision.column.name)
         if faults:
             raise DatasetError.of(self._path.name, faults.sorted())
         return decisions

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from modelstore import DatasetFault, Distribution, Target, Task
 from modelstore.datasets import MAX_CLASSES
+from modelstore.numbers import is_number
 from modelstore.reading import MAX_NAME_CHARACTERS
 from training.config.recipe import DataSource
 from training.data.cells import alike, in_class_order
@@ -63,11 +64,6 @@ def choose_task(target: TargetColumn, source: DataSource) -> Task:
 def learn_target(target: TargetColumn, lines: Ints, source: DataSource) -> Learnt:
     """Return what is learnt: values of a regression, or classes of a classification.
 
-    Args:
-        target: the target column, N rows.
-        lines: line of each row, (N,).
-        source: the recipe's data source: task, class names, and what happens to rare classes.
-
     Raises:
         DatasetError: if the target does not fit the task.
     """
@@ -108,9 +104,10 @@ def require_labels(target: TargetColumn, lines: Ints, names: Mapping[str, str], 
 
 def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Learnt:
     if target.numbers is None:
-        words = [code for code, value in enumerate(target.values) if in_class_order([value]) and not _is_number(value)]
+        words = [code for code, value in enumerate(target.values) if in_class_order([value]) and not is_number(value)]
         row = int(np.isin(target.codes, words).argmax())
-        problem = f"a regression expects numbers, got {target.values[target.codes[row]]!r:.60}; or leave `task` out"
+        found = f"{target.values[target.codes[row]]!r:.60}"
+        problem = f"a regression expects numbers, got {found}; or leave `task` and `gate.metric` out"
         raise DatasetError(source.file, problem, line=int(lines[row]), column=source.target)
     kept = np.flatnonzero(~np.isnan(target.numbers))
     _require_quantity(target.numbers[kept], lines[kept], source)
@@ -135,14 +132,6 @@ def _require_quantity(values: npt.NDArray[np.float64], lines: Ints, source: Data
     if len(values) and values.min() == values.max():
         problem = f"expected values that vary, got only {values[0]:g}"
         raise DatasetError(source.file, problem, column=source.target)
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _learn_classes(target: TargetColumn, lines: Ints, source: DataSource) -> Learnt:

@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -36,7 +34,7 @@ def fit(model: Any, train: Dataset) -> Answer:
     Boosting takes gaps and categories as they are. At most `MAX_ROWS` training rows, evenly spread, are used: with
     more, KNN takes longer than the network.
     """
-    task, sample = evaluation_of(train), train.rows(_spread(len(train)))
+    task, sample = evaluation_of(train), train.thin(MAX_ROWS)
     boosts = "categorical_features" in model.get_params()
     encode = predictor(inputs_of(sample.columns) if boosts else fit_encoder(sample))
     if boosts:
@@ -49,10 +47,10 @@ def fit(model: Any, train: Dataset) -> Answer:
 
 def fit_all(train: Dataset) -> dict[str, Rival]:
     """Fit each quick baseline on the training rows."""
-    return {name: _timed(name, model, train) for name, model in evaluation_of(train).baselines().items()}
+    return {name: _fit_timed(name, model, train) for name, model in evaluation_of(train).baselines().items()}
 
 
-def _timed(name: str, model: Any, train: Dataset) -> Rival:
+def _fit_timed(name: str, model: Any, train: Dataset) -> Rival:
     started_s = time.monotonic()
     answer = fit(model, train)
     return Rival(name, "baseline", answer, time.monotonic() - started_s)
@@ -66,7 +64,3 @@ def describe_sample(train: Dataset, test: Dataset) -> str | None:
         f"the simple models beside it learn from {min(len(train), MAX_ROWS):,} training rows "
         f"and are measured on {min(len(test), MAX_ROWS):,} test rows"
     )
-
-
-def _spread(rows: int) -> npt.NDArray[np.int64]:
-    return np.linspace(0, rows - 1, min(rows, MAX_ROWS)).astype(np.int64)

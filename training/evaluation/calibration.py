@@ -52,27 +52,27 @@ def calibration_error(bins: Bins) -> float:
     Source: Kumar, Liang & Ma, Verified Uncertainty Calibration, NeurIPS 2019, section 4.1; equal mass as in Roelofs,
     Cain, Shlens & Mozer, Mitigating Bias in Calibration Error Estimation, AISTATS 2022.
     """
-    return float(_error(bins, bins.accuracy))
+    return float(_compute_errors(bins, bins.accuracy))
 
 
 def chance_limit(bins: Bins) -> float:
     """Return the calibration error below which 95 % of perfectly calibrated models with this confidence would stay."""
-    return float(np.quantile(_error(bins, _draws(bins)), CHANCE))
+    return float(np.quantile(_compute_errors(bins, _draw_accuracies(bins)), CHANCE))
 
 
 def accuracy_band(bins: Bins) -> tuple[Floats64, Floats64]:
     """Return the lowest and highest accuracy of each bin, both (B,), that a calibrated model shows in 95 % of draws."""
-    low, high = np.quantile(_draws(bins), [(1 - CHANCE) / 2, (1 + CHANCE) / 2], axis=0)
+    low, high = np.quantile(_draw_accuracies(bins), [(1 - CHANCE) / 2, (1 + CHANCE) / 2], axis=0)
     return low, high
 
 
-def _draws(bins: Bins) -> Floats64:
+def _draw_accuracies(bins: Bins) -> Floats64:
     """Return accuracies (DRAWS, B) of calibrated models: a row is right as often as its bin's confidence says."""
     shape = (DRAWS, len(bins.rows))
     return np.random.default_rng(0).binomial(bins.rows, bins.confidence.clip(0, 1), shape) / bins.rows
 
 
-def _error(bins: Bins, accuracy: Floats64) -> Floats64:
+def _compute_errors(bins: Bins, accuracy: Floats64) -> Floats64:
     """Return the errors of accuracies (..., B)."""
     chance = accuracy * (1 - accuracy) / np.maximum(bins.rows - 1, 1)
     squares = ((accuracy - bins.confidence) ** 2 - chance) @ (bins.rows / bins.rows.sum())

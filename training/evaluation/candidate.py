@@ -9,20 +9,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from modelstore import AnyBaseline, AnyEvaluation, Decision, EpochMetrics, LeaderBoard, Notice
+from modelstore import (
+    AnyBaseline,
+    AnyEvaluation,
+    Conformal,
+    Decision,
+    EpochMetrics,
+    Importance,
+    LeaderBoard,
+    Notice,
+    Slices,
+)
 from modelstore.overrides import SETTINGS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
-from training.errors import DatasetError
 from training.evaluation import baselines
 from training.evaluation.gate import Skill
+from training.evaluation.importance import LEAST_S, SHARE, measure_importance
 from training.evaluation.leaders import Rival, make_board
 from training.evaluation.metrics import Floats, Split
-from training.evaluation.task import evaluation_of, mean_gain, measure, pieces_of
+from training.evaluation.slices import measure_slices
+from training.evaluation.task import evaluation_of, mean_gain, measure, pieces_of, require_finite
 from training.learners.mlp.diagnostics import find_problems, loss_of_guessing, require_learnt
 from training.learners.protocol import Fitted, Predict, Probe, Report, predictor
 
@@ -39,6 +49,10 @@ class Candidate:
         history: metrics of its epochs, first to last.
         temperature: divisor of its logits, if there is one.
         decision: how it chooses a class, if not the most probable one.
+        conformal: scores for prediction sets, if there are any.
+        importance: how much each column matters to it on the test rows, if that was measured.
+        slices: how it did on parts of the test rows.
+        stopped: whether its training was ended early, so that the same seed may give another model.
         metrics: evaluation on each split, by the name of the split.
         baselines: scores of simple models on the test rows, by name.
         leaders: it beside its members and baselines on the same test rows.
@@ -54,6 +68,10 @@ class Candidate:
     skill: Skill
     temperature: float | None = None
     decision: Decision | None = None
+    conformal: Conformal | None = None
+    importance: Importance | None = None
+    slices: Slices | None = None
+    stopped: bool = False
 
 
 def measure_candidate(
@@ -68,38 +86,57 @@ def measure_candidate(
 ) -> Candidate:
     """Measure a trained model on every split, and report findings about its training.
 
-    Args:
-        fitted: the result of the learner.
-        recipe: the recipe that it was trained with.
-        splits: the training and the test split.
-        rows: the rows of each split; those of the training split without the validation rows.
-        report: receives notices and warnings.
-        train_s: seconds that the training took.
-        decision: how it chooses a class, if not the most probable one.
+    `rows` are those of each split, without the validation rows; `train_s` the seconds that the training took.
 
     Raises:
         DatasetError: if a row overflows the network.
         Diverged: if the loss is not finite, or ended far above the loss of guessing.
     """
-    task = evaluation_of(splits.train)
-    predict, guessing = predictor(fitted.module), loss_of_guessing(len(splits.train.classes))
+    predict = predictor(fitted.module)
     _announce(splits, rows["train"], report)
-    metrics: dict[str, AnyEvaluation] = {
+    metrics = _evaluate(predict, rows, splits.train, decision)
+    _diagnose(fitted, recipe, splits.train, metrics["train"], report)
+    scores, board, skill = _compare(fitted, predict, recipe, splits, report, train_s=train_s)
+    importance = measure_importance(predict, splits.test, report, budget_s=max(LEAST_S, SHARE * train_s))
+    return Candidate(
+        fitted.module,
+        predict,
+        fitted.history,
+        metrics,
+        scores,
+        board,
+        skill,
+        temperature=fitted.temperature,
+        decision=decision,
+        importance=importance,
+        slices=measure_slices(predict, splits.test, splits.target.name, decision=decision, importance=importance),
+        stopped=fitted.stopped,
+    )
+
+
+def _evaluate(
+    predict: Predict, rows: Mapping[Split, Dataset], train: Dataset, decision: Decision | None
+) -> dict[str, AnyEvaluation]:
+    """Evaluate the model on each split, by the task of the training split."""
+    task = evaluation_of(train)
+    return {
         name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
         for name, part in rows.items()
     }
-    _diagnose(fitted, recipe, task.training_loss(metrics["train"]), guessing, report)
-    simple = baselines.fit_all(splits.train)
+
+
+def _compare(
+    fitted: Fitted, predict: Predict, recipe: Recipe, splits: Splits, report: Report, *, train_s: float
+) -> tuple[dict[str, AnyBaseline], LeaderBoard, Skill]:
+    """Return the scores of simple models, the leader board, and how much the model improves on the naive one."""
+    task, simple = evaluation_of(splits.train), baselines.fit_all(splits.train)
     model = Rival(recipe.model, "model", predict, train_s)
     members = [Rival(part.name, "member", predictor(part.module), part.train_s, part.weight) for part in fitted.members]
     board = make_board([model, *members, *simple.values()], splits.test, recipe.training.learner, report)
     scores = {leader.name: leader.figures for leader in board.leaders if leader.role == "baseline"}
     naive = simple[task.naive].predict
     scores[task.naive] = task.score(measure(naive, splits.test, "test"))  # on all rows, because the gate uses it
-    skill = Skill(*mean_gain(predict, naive, splits.test), scores[task.naive], task.naive)
-    return Candidate(
-        fitted.module, predict, fitted.history, metrics, scores, board, skill, fitted.temperature, decision
-    )
+    return scores, board, Skill(*mean_gain(predict, naive, splits.test), scores[task.naive], task.naive)
 
 
 def _announce(splits: Splits, fitted_rows: Dataset, report: Report) -> None:
@@ -110,15 +147,15 @@ def _announce(splits: Splits, fitted_rows: Dataset, report: Report) -> None:
         report(Notice(message=fewer_rows))
 
 
-def _diagnose(fitted: Fitted, recipe: Recipe, train_loss: float, guessing: float, report: Report) -> None:
+def _diagnose(fitted: Fitted, recipe: Recipe, train: Dataset, measured: AnyEvaluation, report: Report) -> None:
     """Report problems of the training.
 
     Raises:
         Diverged: if the loss is not finite, or ended far above the loss of guessing.
     """
-    settings = recipe.training
+    settings, guessing = recipe.training, loss_of_guessing(len(train.classes))
     has_rate = "lr" in SETTINGS[settings.learner]  # advice on settings that a learner lacks would be useless
-    require_learnt(train_loss, guessing, settings.lr if has_rate else None)
+    require_learnt(evaluation_of(train).training_loss(measured), guessing, settings.lr if has_rate else None)
     for finding in find_problems(fitted.history, guessing, settings.patience) if has_rate else ():
         report(Notice(level="warning", message=finding))
 
@@ -139,9 +176,6 @@ def _finite_pieces(predict: Predict, rows: Dataset, split: Split) -> Iterator[tu
     """
     seen = 0
     for answers, y in pieces_of(predict, rows):
-        lost = ~np.isfinite(answers).all(axis=1)  # (n,)
-        if lost.any():
-            problem = "values so far outside the training range that the network overflows"
-            raise DatasetError(f"{split} split", problem, line=int(rows.lines[seen + lost.argmax()]))
+        require_finite(answers, rows.lines[seen:], split)
         seen += len(y)
         yield answers, y

@@ -5,6 +5,7 @@ It must not know any network. N is rows and K classes everywhere.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,7 +14,6 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
@@ -21,9 +21,8 @@ from modelstore import AnyEvaluation, Baseline, Decision, Evaluation, Prediction
 from modelstore.predictions import MAX_ROWS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
-from training.errors import DatasetError
 from training.evaluation import metrics, plots, trust_plots
-from training.evaluation.decisions import labels
+from training.evaluation.decisions import choose_labels
 from training.evaluation.metrics import NEIGHBOURS, Answers, Floats, Ints, Pieces, Split
 from training.learners.protocol import Predict, ProbedFigure
 
@@ -80,16 +79,6 @@ class Classification:
         assert isinstance(evaluation, Evaluation)
         return Baseline(accuracy=evaluation.accuracy, log_loss=evaluation.log_loss)
 
-    def folds(self, train: Dataset, folds: int, seed: int, file: str) -> Iterator[tuple[Ints, Ints]]:
-        """Return folds stratified by class.
-
-        Raises:
-            DatasetError: if a class has fewer rows than there are folds.
-        """
-        if np.bincount(train.y).min() < folds:
-            raise DatasetError(file, f"expected at least {folds} training rows of each class for {folds} folds")
-        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(train.x, train.y)
-
     def predictions(self, predict: Predict, test: Dataset, decision: Decision | None = None) -> bytes:
         """Return truth, chosen class and its probability of the first test rows."""
         return write_predictions(_predictions(predict, test, decision))
@@ -104,18 +93,21 @@ class Classification:
         *,
         decision: Decision | None = None,
     ) -> dict[str, Callable[[], bytes]]:
-        """Return confusion matrix, reliability, the thresholds of two classes and the boundary of two numbers."""
+        """Return confusion matrix, reliability (as data, too), thresholds of two classes, boundary of two numbers."""
         assert isinstance(measured, Evaluation)
         shown = f"{measured.rows} test rows"
-        some = test.rows(np.linspace(0, len(test) - 1, min(len(test), MAX_DRAWN_ROWS)).astype(np.int64))
+        some = test.thin(MAX_DRAWN_ROWS)
+        answers = functools.cache(lambda: predict(some.x))
         made: dict[str, Callable[[], bytes]] = {
             "confusion.png": partial(plots.confusion_matrix, measured, f"{recipe.network}: {shown}"),
-            "reliability.png": lambda: trust_plots.reliability(predict(some.x), some.y, f"{recipe.network}: {shown}"),
+            "reliability.png": lambda: trust_plots.reliability(answers(), some.y, f"{recipe.network}: {shown}"),
+            "reliability.json": lambda: trust_plots.reliability_json(answers(), some.y),
+            "abstaining.png": lambda: trust_plots.abstaining(answers(), some.y, f"{recipe.network}: {shown}"),
         }
         if len(test.classes) == 2 and len(np.unique(some.y)) == 2:
             title = f"{recipe.network}: choosing a class, {shown}"
             made["thresholds.png"] = lambda: trust_plots.thresholds(
-                predict(some.x)[:, 1], some.y, test.classes[1], title, decision
+                answers()[:, 1], some.y, test.classes[1], title, decision
             )
         if [column.type for column in test.columns] == ["numeric", "numeric"]:
             units = [recipe.data.units.get(name, "") for name in test.features]
@@ -128,7 +120,7 @@ def _predictions(predict: Predict, test: Dataset, decision: Decision | None) -> 
     """Yield the line and the prediction of each test row, at most the first `MAX_ROWS`."""
     first = slice(MAX_ROWS)
     probabilities = predict(test.x[first])  # (N, K)
-    chosen = labels(probabilities, decision)
+    chosen = choose_labels(probabilities, decision)
     likely = probabilities[np.arange(len(chosen)), chosen]
     for line, truth, predicted, probability in zip(test.lines[first], test.y[first], chosen, likely, strict=True):
         yield int(line), Prediction(test.classes[truth], test.classes[predicted], float(probability))

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import Decision, DecisionPolicy, Notice
+from modelstore import Decision, Notice
 from modelstore.trust import Maximised
 from training.config.recipe import Recipe
+from training.data.dataset import evenly_spread
 from training.errors import RecipeError
 from training.learners.protocol import Fitted, HeldOut, Report
 
@@ -27,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
 
 
-def labels(probabilities: npt.NDArray[np.floating[Any]], decision: Decision | None) -> Ints:
+def choose_labels(probabilities: npt.NDArray[np.floating[Any]], decision: Decision | None) -> Ints:
     """Return the class chosen for each row, (N,): the most probable one unless there is a decision.
 
     Among classes of equal cost (to nine digits of the largest one), the first is chosen.
@@ -44,7 +45,7 @@ def labels(probabilities: npt.NDArray[np.floating[Any]], decision: Decision | No
 
 
 def threshold_of(decision: Decision | None) -> float | None:
-    """Return the least probability of the second of two classes with which it is chosen; None if there is no such.
+    """Return the least probability of the second of two classes with which it is chosen; None if it never is.
 
     Source: Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, equation 2.
     """
@@ -55,17 +56,20 @@ def threshold_of(decision: Decision | None) -> float | None:
     return (false_alarm - right_no) / regret if regret > 0 else None
 
 
-def require_fitting(policy: DecisionPolicy | None, classes: Sequence[str], recipe: str) -> None:
-    """Check that a policy fits the classes of a recipe's data; a regression has none.
+def require_fitting(recipe: Recipe, classes: Sequence[str]) -> None:
+    """Check that a recipe's policies fit the classes of its data; a regression has none, and so no decision.
 
     Raises:
-        RecipeError: if it does not.
+        RecipeError: if one does not.
     """
+    policy, abstain = recipe.decision, recipe.abstain
+    if abstain and (problem := abstain.misfit(len(classes))):
+        raise RecipeError(recipe.model, "abstain", problem, ", ".join(abstain.model_dump(exclude_defaults=True)))
     if policy is None:
         return
     problem = policy.misfit(len(classes)) if classes else "none, as a regression has no classes"
     if problem:
-        raise RecipeError(recipe, "decision", problem, next(iter(policy.model_dump(exclude_none=True))))
+        raise RecipeError(recipe.model, "decision", problem, next(iter(policy.model_dump(exclude_none=True))))
 
 
 def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision | None:
@@ -85,7 +89,7 @@ def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision 
         raise RecipeError(recipe.model, "training.validation_fraction", "more than 0, to choose the decision", 0)
     decision = maximise(policy.maximise, held_out)
     before, after = (
-        figure_of(policy.maximise, labels(held_out.answers, rule), held_out.y, held_out.answers.shape[1])
+        figure_of(policy.maximise, choose_labels(held_out.answers, rule), held_out.y, held_out.answers.shape[1])
         for rule in (None, decision)
     )
     name, rows = policy.maximise.replace("_", " "), len(held_out.y)
@@ -101,8 +105,8 @@ def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision 
 def maximise(figure: Maximised, held_out: HeldOut) -> Decision:
     """Return the decision with the best figure on held-out rows, of which at most 20,000, evenly spread, are used."""
     rows = len(held_out.y)
-    some = np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(np.int64)
-    weights = _best_weights(held_out.answers[some].astype(np.float64), held_out.y[some], figure)
+    some = evenly_spread(rows, MOST_ROWS)
+    weights = _find_weights(held_out.answers[some].astype(np.float64), held_out.y[some], figure)
     if len(weights) == 2:
         threshold = float(f"{weights[0] / weights.sum():.4g}")  # the weighted probabilities are equal there
         return Decision(threshold=min(max(threshold, LEAST), 1 - LEAST), maximise=figure, rows=rows)
@@ -120,7 +124,7 @@ def figure_of(maximised: Maximised, chosen: Ints, y: Ints, classes: int) -> floa
     return float(f1[1] if classes == 2 else f1.mean())
 
 
-def _best_weights(probabilities: Weights, y: Ints, maximised: Maximised) -> Weights:
+def _find_weights(probabilities: Weights, y: Ints, maximised: Maximised) -> Weights:
     """Return weights (K,) by which the weighted most probable class has the best figure, found class by class.
 
     Source: Lipton, Elkan & Naryanaswamy, Optimal Thresholding of Classifiers to Maximize F1 Measure, ECML 2014: the
@@ -130,25 +134,25 @@ def _best_weights(probabilities: Weights, y: Ints, maximised: Maximised) -> Weig
     weights = np.ones(classes)
     for _ in range(SWEEPS if classes > 2 else 1):
         for k in range(1 if classes == 2 else 0, classes):
-            weights[k] = _best_weight(k, probabilities, y, weights, maximised)
+            weights[k] = _find_weight(k, probabilities, y, weights, maximised)
     scaled: Weights = weights / weights.max()
     return scaled
 
 
-def _best_weight(k: int, probabilities: Weights, y: Ints, weights: Weights, maximised: Maximised) -> float:
+def _find_weight(k: int, probabilities: Weights, y: Ints, weights: Weights, maximised: Maximised) -> float:
     """Return the best weight of a class beside the others': the middle of equal ones, or its own if none is better."""
     others = probabilities * weights
     others[:, k] = -1
     rival, strongest = others.argmax(axis=1), others.max(axis=1)
     odds = strongest / probabilities[:, k].clip(min=1e-12)  # the class wins with a weight above it
-    tried = np.unique(np.append(_between(odds, y == k, len(weights)), weights[k]))
+    tried = np.unique(np.append(_propose_weights(odds, y == k, len(weights)), weights[k]))
     chosen = (np.where(weight * probabilities[:, k] > strongest, k, rival) for weight in tried)
     figures = [figure_of(maximised, one, y, len(weights)) for one in chosen]
     best = tried[np.isclose(figures, max(figures), rtol=0, atol=1e-12)]
     return float(weights[k] if weights[k] in best else best[len(best) // 2])
 
 
-def _between(odds: Weights, positive: npt.NDArray[np.bool_], classes: int) -> Weights:
+def _propose_weights(odds: Weights, positive: npt.NDArray[np.bool_], classes: int) -> Weights:
     """Return weights with which the class wins some of its own rows, evenly spread, each between two rows' odds."""
     own, every = np.sort(odds[positive]), np.sort(odds)
     if not len(own):

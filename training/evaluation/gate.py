@@ -6,11 +6,13 @@ It must not know the model store.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from modelstore import Activation, AnyBaseline, AnyEvaluation, Evaluation, GateReport, Metric, Task
-from modelstore.evaluation import shown
-from training.config.recipe import DECISIVE, GateRule
-from training.errors import RecipeError
+from modelstore import Activation, AnyBaseline, AnyEvaluation, Evaluation, GateReport, Metric
+from modelstore.evaluation import format_figure
+from training.config.recipe import GateRule
+
+Verdict = Literal["active", "shadow", "stored"]  # a stored candidate neither serves nor is compared
 
 _FIELDS = {"log loss": "log_loss", "RMSE": "rmse"}  # field of the report for each deciding metric
 _NAIVE = {  # what the naive baseline is called, and which of its losses a candidate must undercut
@@ -66,22 +68,14 @@ class Champion:
         contest: the comparison on the candidate's test rows; None if it cannot be measured on them.
         problem: why it cannot be measured, as the end of a sentence.
         broken: whether its files are damaged or missing, so that any sound candidate may replace it.
+        other: whether it takes other columns or answers something else, so that it has no such candidate as its shadow.
     """
 
     version: int
     contest: Contest | None = None
     problem: str = ""
     broken: bool = False
-
-
-def require_metric(rule: GateRule, task: Task, recipe: str) -> None:
-    """Check that a rule names the metric by which the gate decides for a task that the target's values decided.
-
-    Raises:
-        RecipeError: if it names another.
-    """
-    if rule.metric not in (None, DECISIVE[task]):
-        raise RecipeError(recipe, "gate.metric", f"{DECISIVE[task]!r} for a {task}, or none", rule.metric)
+    other: bool = False
 
 
 def decide(
@@ -93,7 +87,8 @@ def decide(
     with a broken one, it must be at least as accurate as the naive baseline. With a sound active version, it must be
     more accurate than the naive baseline, not less accurate than the active version, and its deciding metric must be
     better than the active version's by more than the rule's margin and margin of error. Of a regression, accuracy is
-    R2.
+    R2. With `if_better_live`, a candidate with skill beside a sound active version becomes its shadow, whatever the
+    comparison says.
 
     Args:
         policy: `always` and `never` decide regardless of the metrics, which are reported all the same.
@@ -102,11 +97,12 @@ def decide(
         skill: its improvement on the naive baseline on the same rows.
         champion: the version to replace, measured on the same rows; None if none is active.
     """
-    passed, reason = _judge(policy, rule, candidate, skill, champion)
+    verdict, reason = _judge(policy, rule, candidate, skill, champion)
     contest = champion.contest if champion else None
     report = GateReport(
         policy=policy,
-        passed=passed,
+        passed=verdict == "active",
+        shadow=verdict == "shadow" or None,
         reason=reason,
         active_version=champion.version if champion else None,
         rows=contest.candidate.rows if contest else candidate.rows,
@@ -119,43 +115,47 @@ def decide(
 
 def _judge(
     policy: Activation, rule: GateRule, candidate: AnyEvaluation, skill: Skill, champion: Champion | None
-) -> tuple[bool, str]:
-    """Return whether the candidate passes, and why."""
-    if policy != "if_better":
-        return policy == "always", f"the policy is {policy!r}, whatever the figures"
-    nothing_to_lose = champion is None or champion.broken
-    weakness = _find_weakness(rule, candidate, skill, may_equal_naive=nothing_to_lose)
+) -> tuple[Verdict, str]:
+    """Return the verdict and its reason."""
+    if policy in ("always", "never"):
+        return "active" if policy == "always" else "stored", f"the policy is {policy!r}, whatever the figures"
+    may_equal_naive = champion is None or champion.broken
+    weakness = _find_weakness(rule, candidate, skill, may_equal_naive=may_equal_naive)
     if weakness:
-        return False, weakness
+        return "stored", weakness
     if champion is None:
-        return True, f"no version is active yet, and {_beside_naive(candidate, skill)}"
+        return "active", f"no version is active yet, and {_describe_naive(candidate, skill)}"
     if champion.contest is None:
-        return champion.broken, f"version {champion.version}, the active one, {champion.problem}"
-    return _compare(rule, champion.version, champion.contest)
+        passed, compared = champion.broken, f"version {champion.version}, the active one, {champion.problem}"
+    else:
+        passed, compared = _compare(rule, champion.version, champion.contest)
+    if policy == "if_better_live" and not (champion.broken or champion.other):
+        return "shadow", f"labels must show first that it is better than version {champion.version}; {compared}"
+    return "active" if passed else "stored", compared
 
 
 def _find_weakness(rule: GateRule, candidate: AnyEvaluation, skill: Skill, *, may_equal_naive: bool) -> str | None:
     """Return why a candidate is unfit regardless of the active version, or None."""
     if not skill.mean > rule.min_skill * skill.standard_error:
         weaker, _ = _NAIVE[skill.naive]
-        gain = f"{shown(skill.mean)} ± {shown(skill.standard_error)}"
+        gain = f"{format_figure(skill.mean)} ± {format_figure(skill.standard_error)}"
         return f"{weaker} lower by {gain}, the recipe wants {rule.min_skill:g} standard errors"
     ours, theirs = candidate.headline[0], skill.score.headline[0]
     if not ours.is_better(theirs) and not (ours.value == theirs.value and may_equal_naive):
         _, named = _NAIVE[skill.naive]
-        return f"no better than {named}: {_beside_naive(candidate, skill)}"
+        return f"no better than {named}: {_describe_naive(candidate, skill)}"
     for name, report in candidate.per_class.items() if isinstance(candidate, Evaluation) else ():
         if report.support and report.recall < rule.min_recall:
             return f"recall of class {name!r} is {report.recall:.3f}, the recipe wants {rule.min_recall:.3f}"
     return None
 
 
-def _beside_naive(candidate: AnyEvaluation, skill: Skill) -> str:
+def _describe_naive(candidate: AnyEvaluation, skill: Skill) -> str:
     _, named = _NAIVE[skill.naive]
-    return f"{_against(candidate.headline[0], skill.score.headline[0])} of {named}"
+    return f"{_format_pair(candidate.headline[0], skill.score.headline[0])} of {named}"
 
 
-def _against(ours: Metric, theirs: Metric) -> str:
+def _format_pair(ours: Metric, theirs: Metric) -> str:
     return f"{ours.name} {ours.text} against {theirs.text}"
 
 
@@ -164,7 +164,8 @@ def _compare(rule: GateRule, version: int, contest: Contest) -> tuple[bool, str]
     candidate, champion = contest.candidate, contest.active
     ours, theirs = candidate.decisive, champion.decisive
     accuracies = candidate.headline[0], champion.headline[0]
-    figures = f"{_against(ours, theirs)} of version {version}, {_against(*accuracies)}" + _say_seen(contest, version)
+    figures = f"{_format_pair(ours, theirs)} of version {version}, {_format_pair(*accuracies)}"
+    figures += _describe_seen(contest, version)
     if accuracies[1].is_better(accuracies[0]):
         return False, f"less accurate: {figures}"
     if not ours.is_better(theirs, rule.margin):
@@ -172,16 +173,13 @@ def _compare(rule: GateRule, version: int, contest: Contest) -> tuple[bool, str]
         margin = f" by more than {rule.margin:g}" if rule.margin else ""
         return False, f"{ours.name} is not {direction}{margin}: {figures}"
     if rule.margin_errors and not contest.mean > rule.margin_errors * contest.standard_error:
-        gain = f"{shown(contest.mean)} ± {shown(contest.standard_error)}"
+        gain = f"{format_figure(contest.mean)} ± {format_figure(contest.standard_error)}"
         loss = "mean squared error" if ours.name == "RMSE" else ours.name
-        return (
-            False,
-            f"{loss} is not better by more than {rule.margin_errors:g} standard errors, {gain}: {figures}",
-        )
+        return (False, f"{loss} is not better by more than {rule.margin_errors:g} standard errors, {gain}: {figures}")
     return True, f"better: {figures}"
 
 
-def _say_seen(contest: Contest, version: int) -> str:
+def _describe_seen(contest: Contest, version: int) -> str:
     if contest.seen is None:
         return f"; on which rows version {version} was trained is unknown, so it may have seen some of these"
     if contest.seen:

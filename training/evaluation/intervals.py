@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-TWO_SIDED = 1.96  # standard errors on each side of a figure
-DRAWS = 200
+from modelstore.intervals import TWO_SIDED, Limits, interval
 
-Limits = tuple[float, float]
+DRAWS = 200
 
 
 class Sums:
@@ -43,23 +42,6 @@ class Sums:
             return None
         variance = max(0.0, self._squares / self.rows - self.mean**2) * self.rows / (self.rows - 1)
         return interval(self.mean, math.sqrt(variance / self.rows))
-
-
-def interval(value: float, standard_error: float, most: float = math.inf) -> Limits:
-    """Return the interval of 95 % of a figure with this standard error, between 0 and `most`."""
-    reach = TWO_SIDED * standard_error
-    return max(0.0, value - reach), min(most, value + reach)
-
-
-def wilson(share: float, rows: int) -> Limits:
-    """Return the interval of 95 % of a share of rows.
-
-    Source: Wilson, J. Am. Stat. Assoc. 22, 1927; it is not empty for shares of 0 and 1.
-    """
-    weight = TWO_SIDED**2 / rows
-    middle = (share + weight / 2) / (1 + weight)
-    reach = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def logit_interval(share: float, rows: int) -> Limits | None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from modelstore import Leader, LeaderBoard, Notice, RegressionBaseline
-from modelstore.evaluation import shown
+from modelstore.evaluation import format_figure
 from modelstore.overrides import LearnerName
 from training.data.dataset import Dataset
 from training.evaluation.metrics import Floats
-from training.evaluation.task import evaluation_of, pieces_of
+from training.evaluation.task import evaluation_of, mean_with_error, pieces_of
 from training.learners.protocol import Report
 
 MAX_ROWS = 20_000  # with more, KNN takes longer than the training
@@ -53,14 +54,11 @@ class _Measured(NamedTuple):
 def make_board(rivals: Sequence[Rival], test: Dataset, learner: LearnerName, report: Report) -> LeaderBoard:
     """Measure rivals on at most `MAX_ROWS` test rows, evenly spread; one with an answer that is not finite is left out.
 
-    Args:
-        rivals: the model first, the naive baseline among the others.
-        test: the test rows.
-        learner: what the model was fitted by.
-        report: receives a warning about each rival that is left out.
+    The model comes first, and the naive baseline is among the others. A warning is reported of each that is left out.
     """
-    rows = test.rows(np.linspace(0, len(test) - 1, min(len(test), MAX_ROWS)).astype(np.int64))
-    measured = [found for rival in rivals if (found := _measure(rival, rows, report))]
+    rows = test.thin(MAX_ROWS)
+    with threadpool_limits(1, "openmp"):  # threads of boosting wait for each other a hundred times a call
+        measured = [found for rival in rivals if (found := _measure(rival, rows, report))]
     is_linear = learner == "linear" or any(rival.name == "linear" and rival.weight == 1 for rival in rivals)
     ordered = sorted(measured, key=lambda found: found.losses.mean())
     return LeaderBoard(
@@ -83,7 +81,7 @@ def _measure(rival: Rival, rows: Dataset, report: Report) -> _Measured | None:
         name=rival.name,
         role=rival.role,
         figures=figures,
-        error=_error(losses, figures.rmse if isinstance(figures, RegressionBaseline) else None),
+        error=_compute_error(losses, figures.rmse if isinstance(figures, RegressionBaseline) else None),
         weight=rival.weight,
         train_s=round(rival.train_s, 3),
         row_us=_time_row(rival.predict, rows),
@@ -91,7 +89,7 @@ def _measure(rival: Rival, rows: Dataset, report: Report) -> _Measured | None:
     return _Measured(leader, losses)
 
 
-def _error(losses: Floats, rmse: float | None) -> float | None:
+def _compute_error(losses: Floats, rmse: float | None) -> float | None:
     """Return the standard error of the mean loss or, by the delta method, of its root; None for a single row."""
     if len(losses) < 2:
         return None
@@ -114,7 +112,7 @@ def _conclude(model: _Measured, others: Sequence[_Measured], naive: str, *, is_l
     """Return what the board means: whether something simpler is as good within the error, or better."""
     simple = [other for other in others if other.leader.role == "baseline" or other.leader.name in LINEAR]
     simple = [other for other in simple if not is_linear or other.leader.name not in LINEAR]
-    gains = [(*_gain(model, other), other.leader) for other in simple]
+    gains = [(*_measure_gain(model, other), other.leader) for other in simple]
     as_good = [leader for mean, error, leader in gains if mean <= error]
     better = [(mean, leader) for mean, error, leader in gains if mean < -error]
     ours = model.leader
@@ -122,28 +120,26 @@ def _conclude(model: _Measured, others: Sequence[_Measured], naive: str, *, is_l
         return f"{naive}, which ignores the columns, is as good within the error: they tell next to nothing here"
     if better:
         best = min(better, key=lambda pair: pair[0])[1]
-        return f"{best.name} is better by more than the error{_figures(best, ours)}{_advice(best, ours)}"
+        return f"{best.name} is better by more than the error{_format_figures(best, ours)}{_advise(best, ours)}"
     if as_good:
         found = next((leader for leader in as_good if leader.name in LINEAR), as_good[0])
         what = "a linear model" if found.name in LINEAR else found.name
-        return f"{what} is as good within the error{_figures(found, ours)}{_advice(found, ours)}"
+        return f"{what} is as good within the error{_format_figures(found, ours)}{_advise(found, ours)}"
     following = min(gains, key=lambda gain: gain[0])[2]
-    return f"no simple model is as good: {following.name}, the next, is worse{_figures(following, ours)}"
+    return f"no simple model is as good: {following.name}, the next, is worse{_format_figures(following, ours)}"
 
 
-def _gain(model: _Measured, other: _Measured) -> tuple[float, float]:
+def _measure_gain(model: _Measured, other: _Measured) -> tuple[float, float]:
     """Return by how much the model's loss per row is smaller on average, and the standard error of that mean."""
-    gains = other.losses - model.losses
-    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-    return float(gains.mean()), float(error)
+    return mean_with_error(other.losses - model.losses)
 
 
-def _figures(other: Leader, model: Leader) -> str:
+def _format_figures(other: Leader, model: Leader) -> str:
     deciding, ours = other.figures.headline[-1], model.figures.headline[-1]
-    return f" ({deciding.name} {shown(deciding.value)}, the model's {shown(ours.value)})"
+    return f" ({deciding.name} {format_figure(deciding.value)}, the model's {format_figure(ours.value)})"
 
 
-def _advice(other: Leader, model: Leader) -> str:
+def _advise(other: Leader, model: Leader) -> str:
     """Return what to do about a simpler model that is as good or better, if a learner does the same."""
     learner = "linear" if other.name in LINEAR else LEARNERS.get(other.name)
     if learner is None:

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import ClassReport, Decision, Evaluation
+from modelstore.intervals import wilson
 from training.evaluation.calibration import bins_of, calibration_error, chance_limit
-from training.evaluation.decisions import labels
-from training.evaluation.intervals import Sums, f1_interval, wilson
+from training.evaluation.decisions import choose_labels
+from training.evaluation.intervals import Sums, f1_interval
 from training.evaluation.ranking import ranking_of
 from training.evaluation.sampling import EvenRows
 
@@ -67,7 +68,7 @@ def evaluate_chunks(
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     spread = EvenRows(max(LEAST_SORTED_ROWS, MOST_SORTED // len(classes)))
     for probabilities, y in pieces:
-        confusion += confusion_matrix(labels(probabilities, decision), y, len(classes))
+        confusion += confusion_matrix(choose_labels(probabilities, decision), y, len(classes))
         hits.add(probabilities.argmax(axis=1) == y)
         losses.add(row_losses(probabilities, y))
         distances.add(_squared_distances(probabilities, y))

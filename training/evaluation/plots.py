@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import orjson
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
@@ -17,12 +18,12 @@ from matplotlib.figure import Figure
 
 from modelstore import Decision, EpochMetrics, Evaluation
 from training.data.dataset import Dataset
-from training.evaluation.decisions import labels, threshold_of
+from training.evaluation.decisions import choose_labels, threshold_of
 from training.learners.protocol import Predict
 
 DPI = 120
 GRID_POINTS = 300
-MAX_POINTS = 5000
+MAX_POINTS, MAX_LISTED = 5000, 300  # rows in a picture, and in the data of one
 MAX_NAME, MAX_TICK = 60, 24
 MARKERS = "os^DvPX*"
 MANY_CLASSES = 12  # with more, names are written upwards and zeros are left out
@@ -62,7 +63,7 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> bytes:
     names = list(evaluation.per_class)
     shown = [shorten(name, MAX_TICK) for name in names]
     axes.set_xticks(
-        range(len(names)), shown, rotation=90 if len(names) > MANY_CLASSES else 30 if _longest(names) > 12 else 0
+        range(len(names)), shown, rotation=90 if len(names) > MANY_CLASSES else 30 if max(map(len, names)) > 12 else 0
     )
     axes.set_yticks(range(len(names)), shown)
     for (row, column), count in np.ndenumerate(counts) if len(names) <= MAX_COUNTED_CLASSES else ():
@@ -89,7 +90,7 @@ def decision_boundary(
     names = [f"{name} [{unit}]" if unit else name for name, unit in zip(rows.features, units, strict=True)]
     figure, axes = new_figure(title, names[0], names[1])
     _shade(axes, predict, rows.x, len(rows.classes), decision)
-    shown = rows.rows(_spread(len(rows)))
+    shown = rows.thin(MAX_POINTS)
     for number in range(len(rows.classes)):
         points = shown.x[shown.y == number].astype(np.float64)  # matplotlib computes in the type of its input
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
@@ -121,14 +122,18 @@ def residuals(predict: Predict, rows: Dataset, target: str, title: str) -> bytes
     return to_png(figure)
 
 
-def _values(predict: Predict, rows: Dataset) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def residuals_json(predict: Predict, rows: Dataset) -> bytes:
+    """Return predicted and true values of at most 300 evenly spread rows, as the content of `residuals.json`."""
+    truth, predicted = _values(predict, rows, MAX_LISTED)
+    return orjson.dumps({"rows": len(rows), "predicted": predicted.tolist(), "truth": truth.tolist()}) + b"\n"
+
+
+def _values(
+    predict: Predict, rows: Dataset, most: int = MAX_POINTS
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return true and predicted values of evenly spread rows, both (n,)."""
-    shown = rows.rows(_spread(len(rows)))
+    shown = rows.thin(most)
     return shown.y.astype(np.float64), predict(shown.x)[:, 0].astype(np.float64)
-
-
-def _spread(rows: int) -> npt.NDArray[np.int64]:
-    return np.linspace(0, rows - 1, min(rows, MAX_POINTS)).astype(np.int64)
 
 
 def _shade(
@@ -140,7 +145,7 @@ def _shade(
     first, second = (np.linspace(low[i] - space[i], high[i] + space[i], GRID_POINTS) for i in range(2))
     grid = np.stack(np.meshgrid(first, second), axis=-1).clip(-LARGEST, LARGEST)  # (GRID, GRID, 2)
     answers = np.nan_to_num(predict(grid.reshape(-1, 2)), nan=1 / classes)  # far from the rows, a network may overflow
-    winner = labels(answers, decision).reshape(GRID_POINTS, GRID_POINTS)
+    winner = choose_labels(answers, decision).reshape(GRID_POINTS, GRID_POINTS)
     probabilities = answers.reshape(GRID_POINTS, GRID_POINTS, classes)
     palette = ListedColormap([COLOURS[number % len(COLOURS)] for number in range(classes)])
     extent = (first[0], first[-1], second[0], second[-1])
@@ -166,10 +171,6 @@ def _shade(
 def _scale(counts: npt.NDArray[np.int64]) -> float:
     """Return the factor by which the figure must grow so that every count fits into its cell."""
     return max(1.0, len(counts) * (1 + len(str(counts.max()))) / 42)
-
-
-def _longest(names: Sequence[str]) -> int:
-    return max(map(len, names))
 
 
 def shorten(name: str, most: int = MAX_NAME) -> str:

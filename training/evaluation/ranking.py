@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
-from training.evaluation.intervals import Limits, interval, logit_interval
+from modelstore.intervals import Limits, interval
+from training.evaluation.intervals import logit_interval
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
 
 class Ranking(NamedTuple):
-    """How well the rows of a class are told from the others by its probability.
+    """How well the probability of a class separates its rows from the others.
 
     Attributes:
         roc_auc: share of the pairs of a row of the class and another in which the former has the larger probability.
@@ -36,7 +37,7 @@ class Ranking(NamedTuple):
 
     @property
     def intervals(self) -> dict[str, Limits | None]:
-        """Return the intervals of 95 %, by name; None where the rows do not tell."""
+        """Return the intervals of 95 %, by name; None where it cannot be computed."""
         area = interval(self.roc_auc, self.standard_error, most=1) if self.standard_error else None
         precision = None if self.positives is None else logit_interval(self.average_precision, self.positives)
         return {"roc_auc": area, "average_precision": precision}

@@ -5,7 +5,7 @@ It must not know any network. N is rows everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,6 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
@@ -31,9 +30,8 @@ from modelstore import (
 from modelstore.predictions import MAX_ROWS
 from training.config.recipe import Recipe
 from training.data.dataset import Dataset
-from training.errors import DatasetError
 from training.evaluation import plots
-from training.evaluation.metrics import NEIGHBOURS, Answers, Floats, Ints, Pieces, Split
+from training.evaluation.metrics import NEIGHBOURS, Answers, Floats, Pieces, Split
 from training.learners.protocol import Predict, ProbedFigure
 
 
@@ -88,16 +86,6 @@ class Regression:
         assert isinstance(evaluation, RegressionEvaluation)
         return RegressionBaseline(rmse=evaluation.rmse, r2=evaluation.r2)
 
-    def folds(self, train: Dataset, folds: int, seed: int, file: str) -> Iterator[tuple[Ints, Ints]]:
-        """Return shuffled folds.
-
-        Raises:
-            DatasetError: if there are fewer rows than folds.
-        """
-        if len(train) < folds:
-            raise DatasetError(file, f"expected at least {folds} training rows for {folds} folds")
-        yield from KFold(folds, shuffle=True, random_state=seed).split(train.x)
-
     def predictions(self, predict: Predict, test: Dataset, decision: Decision | None = None) -> bytes:
         """Return truth and prediction of the first test rows."""
         first = slice(MAX_ROWS)
@@ -116,12 +104,13 @@ class Regression:
         *,
         decision: Decision | None = None,
     ) -> dict[str, Callable[[], bytes]]:
-        """Return predicted against true values, and the residuals over the predicted ones."""
+        """Return predicted against true values, and the residuals over the predicted ones, these as data, too."""
         name = f"{target.name} [{target.unit}]" if target.unit else target.name
         title = f"{recipe.network}: {measured.rows} test rows"
         return {
             "predicted.png": partial(plots.predicted_values, predict, test, name, title),
             "residuals.png": partial(plots.residuals, predict, test, name, title),
+            "residuals.json": partial(plots.residuals_json, predict, test),
         }
 
 

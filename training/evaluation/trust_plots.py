@@ -1,4 +1,4 @@
-"""Draw how far probabilities can be trusted: reliability, recall and precision, as PNG."""
+"""Draw how far probabilities can be trusted: reliability, abstaining, recall and precision."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
@@ -16,6 +17,7 @@ from training.evaluation.metrics import Floats, Ints
 from training.evaluation.plots import COLOURS, DPI, MAX_TICK, new_figure, shorten, to_png
 
 CONFIDENCE_BINS = 20
+MARKED = (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # values of `abstain.below`
 
 
 def reliability(probabilities: Floats, y: Ints, title: str) -> bytes:
@@ -41,6 +43,63 @@ def reliability(probabilities: Floats, y: Ints, title: str) -> bytes:
         axes.set_xlim(max(0.0, 1 / probabilities.shape[1] - 0.05), 1.02)
         axes.grid(alpha=0.25)
     return to_png(figure)
+
+
+def reliability_json(probabilities: Floats, y: Ints) -> bytes:
+    """Return what `reliability` draws, as the content of `reliability.json`.
+
+    `bins` are those of `bins_of`, each with the 95 % band of a calibrated model (`low`, `high`); `histogram` counts the
+    rows by confidence, in 20 bins of equal width from 0 to 1.
+
+    Args:
+        probabilities: (N, K).
+        y: true classes, (N,).
+    """
+    bins = bins_of(probabilities, y)
+    counts, _ = np.histogram(probabilities.max(axis=1), CONFIDENCE_BINS, range=(0, 1))
+    names = ("rows", "confidence", "accuracy", "low", "high")
+    shown = zip(*(column.tolist() for column in (*bins, *accuracy_band(bins))), strict=True)
+    listed = [dict(zip(names, one, strict=True)) for one in shown]
+    return orjson.dumps({"rows": len(y), "bins": listed, "histogram": counts.tolist()}) + b"\n"
+
+
+def abstaining(probabilities: Floats, y: Ints, title: str) -> bytes:
+    """Draw which share of the rows are wrong among those that are decided, against the share that is decided.
+
+    Args:
+        probabilities: (N, K), N >= 1.
+        y: true classes, (N,).
+        title: title, which names the split.
+    """
+    confidence = probabilities.max(axis=1)
+    decided, risk, at = risk_by_coverage(confidence, probabilities.argmax(axis=1) == y)
+    figure, axes = new_figure(title, "coverage: share of rows that are decided", "risk: share of these that are wrong")
+    axes.plot(decided, risk, color=COLOURS[0])
+    for threshold in MARKED:
+        place = int(np.count_nonzero(at >= threshold)) - 1
+        if 0 <= place < len(at) - 1:
+            axes.plot(decided[place], risk[place], "o", color=COLOURS[1], markersize=4)
+            axes.annotate(f"below {threshold:g}", (decided[place], risk[place]), fontsize=8, rotation=30)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.01 * max(risk), 1.15 * max(*risk, 0.01)))
+    axes.grid(alpha=0.25)
+    return to_png(figure)
+
+
+def risk_by_coverage(confidence: Floats, right: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Return shares of rows that are decided, of these that are wrong, and the least confidence among them.
+
+    There is one entry for each confidence that occurs, from the largest on.
+
+    Source: El-Yaniv & Wiener, "On the Foundations of Noise-free Selective Classification", JMLR 11, 2010.
+
+    Args:
+        confidence: of each row, (N,).
+        right: whether its label is right, (N,).
+    """
+    order = np.argsort(-confidence, kind="stable")
+    sure, wrong = confidence[order], np.cumsum(~right[order])
+    last = np.append(np.flatnonzero(np.diff(sure)), len(sure) - 1)  # of the rows of one confidence
+    return (last + 1) / len(sure), wrong[last] / (last + 1), sure[last]
 
 
 def thresholds(

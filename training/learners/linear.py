@@ -5,14 +5,16 @@ It must not know the training loop of the networks.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from scipy.linalg import solve
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_squared_error
 from torch import nn
 
@@ -29,6 +31,8 @@ from training.preprocessing.scaler import fit_scaler
 PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001)  # of the squared coefficients of standardised inputs, strong to weak
 ITERATIONS = 200
 
+T = TypeVar("T")
+
 
 class LinearLearner:
     """Fits one linear layer; see `FoldLearner`. The penalty is chosen on validation rows, or without them by folds."""
@@ -42,21 +46,34 @@ class LinearLearner:
             return self.fit_folds(train, folds_of(train, self._seed), report)
         inputs = _Inputs(train)
         x, y = inputs.of(validation), inputs.target_of(validation)
-        models = [_fit(inputs.x, inputs.y, inputs.classes, penalty) for penalty in PENALTIES]
-        losses = [_loss(_answers(model, x, inputs.classes), y, inputs.classes) for model in models]
-        best = int(np.argmin(losses))
-        report(Notice(message=f"linear: penalty {PENALTIES[best]:g} of {len(PENALTIES)}, by the validation rows"))
-        return Fitted(inputs.module(models[best]))
+        fit = _make_fit(inputs.x, inputs.y, inputs.classes)
+
+        def try_penalty(penalty: float) -> tuple[float, Any]:
+            """Return the loss on the validation rows, and the model."""
+            model = fit(penalty)
+            return _loss(_answers(model, x, inputs.classes), y, inputs.classes), model
+
+        penalty, model = _choose(try_penalty)
+        report(Notice(message=f"linear: penalty {penalty:g} of {len(PENALTIES)}, by the validation rows"))
+        return Fitted(inputs.module(model))
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
         """Choose the penalty by these folds and fit one layer with it to all rows; see `FoldLearner.fit_folds`."""
         inputs = _Inputs(train)
-        answers = [_cross_fit(inputs, folds, penalty) for penalty in PENALTIES]
-        losses = [_loss(found, inputs.y, inputs.classes) for found in answers]
-        best = int(np.argmin(losses))
-        report(Notice(message=f"linear: penalty {PENALTIES[best]:g} of {len(PENALTIES)}, by {len(folds)} folds"))
-        module = inputs.module(_fit(inputs.x, inputs.y, inputs.classes, PENALTIES[best]))
-        return Fitted(module, held_out=HeldOut(inputs.in_units(answers[best]), train.y))
+        rests = [np.setdiff1d(np.arange(len(train)), held_out) for held_out in folds]
+        fits = [_make_fit(inputs.x[rest], inputs.y[rest], inputs.classes) for rest in rests]
+
+        def try_penalty(penalty: float) -> tuple[float, Floats]:
+            """Return the loss on all rows, and the answers for them by the models of the other folds."""
+            answers = np.zeros((len(train), max(1, inputs.classes)))
+            for held_out, fit in zip(folds, fits, strict=True):
+                answers[held_out] = _answers(fit(penalty), inputs.x[held_out], inputs.classes)
+            return _loss(answers, inputs.y, inputs.classes), answers
+
+        penalty, answers = _choose(try_penalty)
+        report(Notice(message=f"linear: penalty {penalty:g} of {len(PENALTIES)}, by {len(folds)} folds"))
+        module = inputs.module(_make_fit(inputs.x, inputs.y, inputs.classes)(penalty))
+        return Fitted(module, held_out=HeldOut(inputs.in_units(answers), train.y))
 
 
 class _Inputs:
@@ -87,12 +104,51 @@ class _Inputs:
         return module.eval()
 
 
-def _fit(x: Floats, y: Any, classes: int, penalty: float) -> Any:
-    """Return a fitted scikit-learn model; both penalise half the sum of squares against the sum of losses."""
+class _Layer(NamedTuple):
+    """A fitted ridge regression, with scikit-learn's names: coefficients (E,) and what is added."""
+
+    coef_: Floats
+    intercept_: float
+
+
+def _choose(try_penalty: Callable[[float], tuple[float, T]]) -> tuple[float, T]:
+    """Return the penalty of the least loss, and what came with it; the first weaker one that is worse is the last."""
+    best_loss, penalty, best = math.inf, PENALTIES[0], None
+    for weaker in PENALTIES:
+        loss, found = try_penalty(weaker)
+        if best is not None and loss >= best_loss:
+            break
+        best_loss, penalty, best = loss, weaker, found
+    assert best is not None
+    return penalty, best
+
+
+def _make_fit(x: Floats, y: Any, classes: int) -> Callable[[float], Any]:
+    """Return the function from a penalty to a model; it is of half the sum of squares against the sum of losses."""
     if not classes:
-        return Ridge(alpha=penalty).fit(x, y)
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        return LogisticRegression(C=1 / penalty, max_iter=ITERATIONS).fit(x, y)
+        return _make_ridge_fit(x, y)
+
+    def fit(penalty: float) -> Any:
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            return LogisticRegression(C=1 / penalty, max_iter=ITERATIONS).fit(x, y)
+
+    return fit
+
+
+def _make_ridge_fit(x: Floats, y: Floats) -> Callable[[float], _Layer]:
+    """Return the function from a penalty to a ridge regression; the products of the columns are summed once for all.
+
+    Source: Hoerl & Kennard, "Ridge Regression", Technometrics 12(1), 1970, equation 2.1, of centred columns.
+    """
+    mean, level = x.mean(axis=0), float(y.mean())
+    centred = x - mean
+    products, moments = centred.T @ centred, centred.T @ (y - level)  # (E, E), (E,)
+
+    def fit(penalty: float) -> _Layer:
+        coefficients = solve(products + penalty * np.eye(len(products)), moments, assume_a="pos")
+        return _Layer(coefficients, level - float(mean @ coefficients))
+
+    return fit
 
 
 def _answers(model: Any, x: Floats, classes: int) -> Floats:
@@ -101,17 +157,7 @@ def _answers(model: Any, x: Floats, classes: int) -> Floats:
     if classes:
         answers[:, model.classes_] = model.predict_proba(x)
     else:
-        answers[:, 0] = model.predict(x)
-    return answers
-
-
-def _cross_fit(inputs: _Inputs, folds: Sequence[Ints], penalty: float) -> Floats:
-    """Return answers for each row by a model that was fitted to the other folds: (N, K), or standardised (N, 1)."""
-    answers = np.zeros((len(inputs.x), max(1, inputs.classes)))
-    for held_out in folds:
-        rest = np.setdiff1d(np.arange(len(inputs.x)), held_out)
-        model = _fit(inputs.x[rest], inputs.y[rest], inputs.classes, penalty)
-        answers[held_out] = _answers(model, inputs.x[held_out], inputs.classes)
+        answers[:, 0] = x @ model.coef_ + model.intercept_
     return answers
 
 

@@ -16,7 +16,9 @@ from torch import nn
 
 from modelstore import EpochMetrics, Notice
 from training.data.dataset import Dataset
+from training.errors import TrainingError
 
+FAILURES = (TrainingError, ArithmeticError, ValueError, RuntimeError, MemoryError)  # of learners and their libraries
 CHUNK_ROWS = 8_192  # five networks of 256 units take 42 MB for the activations of a layer
 CHUNK_CELLS = 1 << 20  # the activations of a network for images are some hundred times as large
 
@@ -80,6 +82,7 @@ class Fitted:
             cross-validation; None if the learner has none, where the validation rows are those.
         members: the models that were tried as parts of this one, also those of weight 0; empty if it has no parts.
         temperature: divisor of the logits inside the module, if it has one.
+        stopped: whether it was ended early, by a request or the clock; the same seed may then give another module.
     """
 
     module: nn.Module
@@ -87,6 +90,7 @@ class Fitted:
     held_out: HeldOut | None = None
     members: tuple[Member, ...] = ()
     temperature: float | None = None
+    stopped: bool = False
 
 
 class Learner(Protocol):
@@ -104,7 +108,6 @@ class Learner(Protocol):
         Raises:
             Diverged: if a loss is not finite or beyond all bounds.
         """
-        ...
 
 
 class FoldLearner(Learner, Protocol):
@@ -125,7 +128,6 @@ class FoldLearner(Learner, Protocol):
         Raises:
             Diverged: if a loss is not finite or beyond all bounds.
         """
-        ...
 
 
 def predictor(module: nn.Module) -> Predict:

@@ -56,7 +56,7 @@ def recode(x: Cells, before: tuple[Column, ...], after: tuple[Column, ...]) -> N
             cell[present] = lookup[cell[present].astype(np.int64)]
 
 
-def teach_other(columns: tuple[Column, ...], x: Cells, seed: int) -> Cells:
+def add_other(columns: tuple[Column, ...], x: Cells, seed: int) -> Cells:
     """Return cells in which every categorical column has some "other", so that its weights are trained.
 
     Where no row has it, 1 % of the column's present cells, at least 5, become "other" in a copy.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
-from training.preprocessing.scaler import StandardScaler, fit_scaler, is_constant, moments, scaler_of
+from training.preprocessing.scaler import StandardScaler, compute_moments, find_constant, fit_scaler, make_scaler
 
 PARTS = 7  # of a date: see `calendar`
 
@@ -125,10 +125,10 @@ def fit_encoder(train: Dataset) -> Encoder:
     days = [cells.start for column, cells in columns if column.type == "datetime"]
     texts = [(cells.start, code) for column, cells in columns for code in _codes(column)]
     values = Expand(numbers, days, range(PARTS * len(days)))
-    mean, variance = moments(train.x, lambda rows: values(torch.from_numpy(rows)).numpy())  # (A + 7 D,)
-    varies = ~is_constant(mean, variance, len(train))
+    mean, variance = compute_moments(train.x, lambda rows: values(torch.from_numpy(rows)).numpy())  # (A + 7 D,)
+    varies = ~find_constant(mean, variance, len(train))
     varies[: len(numbers)] = True  # a number is kept, constant or not, a part of a date only if it varies
-    fitted = scaler_of(mean[varies], variance[varies], rows=len(train))
+    fitted = make_scaler(mean[varies], variance[varies], rows=len(train))
     fitted.mean[booleans] = fitted.scale[booleans] = 0.5
     parts = np.flatnonzero(varies[len(numbers) :]).tolist()
     rest = torch.zeros(len(texts) + len(gaps))

@@ -49,21 +49,21 @@ def fit_scaler(x: npt.NDArray[np.floating[Any]]) -> StandardScaler:
         Scaler with float32 buffers of shape (F,), rounded from float64 statistics of the present values. Constant
         columns get scale 1.
     """
-    return scaler_of(*moments(x), rows=len(x))
+    return make_scaler(*compute_moments(x), rows=len(x))
 
 
-def scaler_of(mean: Floats, variance: Floats, *, rows: int) -> StandardScaler:
+def make_scaler(mean: Floats, variance: Floats, *, rows: int) -> StandardScaler:
     """Return the scaler of columns with these moments, both (F,), over `rows` rows."""
-    scale = np.where(is_constant(mean, variance, rows), 1.0, np.sqrt(variance))
+    scale = np.where(find_constant(mean, variance, rows), 1.0, np.sqrt(variance))
     return StandardScaler(torch.from_numpy(mean).float(), torch.from_numpy(scale).float())
 
 
-def constant_columns(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+def find_constant_columns(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
     """Return which columns of raw values (N, F) are constant except for rounding and gaps, shape (F,)."""
-    return is_constant(*moments(x), len(x))
+    return find_constant(*compute_moments(x), len(x))
 
 
-def moments(x: npt.NDArray[np.floating[Any]], view: View = np.asarray) -> tuple[Floats, Floats]:
+def compute_moments(x: npt.NDArray[np.floating[Any]], view: View = np.asarray) -> tuple[Floats, Floats]:
     """Return mean and variance (ddof = 0) of each column's present values, float64 (F,), in one pass over the rows.
 
     Needs the memory of one chunk in float64. Each chunk is centred before it is squared, and chunks are merged by their
@@ -95,7 +95,7 @@ def moments(x: npt.NDArray[np.floating[Any]], view: View = np.asarray) -> tuple[
     return mean, squares / np.maximum(rows, 1)
 
 
-def is_constant(mean: Floats, variance: Floats, rows: int) -> npt.NDArray[np.bool_]:
+def find_constant(mean: Floats, variance: Floats, rows: int) -> npt.NDArray[np.bool_]:
     """Compare the variance with the bound that rounding alone can reach.
 
     Source: the bound of `sklearn.preprocessing._data._is_constant_feature`; in addition, a scale that float32 would

@@ -1,21 +1,15 @@
-"""Serve the OpenAPI document, which describes the models now serving, and its Swagger page.
+"""Serve the OpenAPI document, which describes the models now serving.
 
 Every model gets a path of its own with its real feature names, units and ranges, and an example request that works
-unchanged. The page loads nothing from other machines.
+unchanged.
 """
 
 from __future__ import annotations
 
-import base64
 import copy
-import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator
-from importlib import resources
 
-import fastapi_offline
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 
@@ -23,9 +17,10 @@ from app.api.openapi.responses import add_refusals
 from app.api.openapi.rows import row_schema
 from app.api.openapi.security import add_security
 from app.api.prefix import prefix_of
-from app.api.query import query_model
-from app.api.schemas.common import COMPONENTS, Document, instances, json_body
+from app.api.query import find_query_model
+from app.api.schemas.common import COMPONENTS, Document, json_body
 from app.api.schemas.models import example_of
+from app.api.schemas.predict import instances, options_of
 from app.security.keys import Scope
 from app.security.permissions import AccessTable
 from modelstore import Manifest
@@ -36,11 +31,6 @@ DESCRIPTION = (
     "object by feature name; the response has a label and a probability for every class, or a value for a quantity. "
     "Errors are RFC 9457 problem details."
 )
-
-_ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
-_PAGE = "/docs"
-_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
-_DOCUMENT = "/openapi.json"
 
 
 def install(
@@ -80,52 +70,21 @@ def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
 def query_names(app: FastAPI) -> Iterator[str]:
     """Yield the names of the query parameters of every route."""
     for route in iter_route_contexts(app.routes):
-        if route.endpoint and (model := query_model(route.endpoint)):
+        if route.endpoint and (model := find_query_model(route.endpoint)):
             yield from model.model_fields
 
 
 def router(app: FastAPI) -> APIRouter:
-    """Create the routes of the document and its page; the page's script and style come from an installed package."""
+    """Create the route of the document."""
     routes = APIRouter(include_in_schema=False)
-    static = resources.files(fastapi_offline) / "static"
 
-    @routes.get(_DOCUMENT)
+    @routes.get("/openapi.json")
     async def document(request: Request) -> Document:
         """Return the current OpenAPI 3.1 document of this API."""
         prefix = prefix_of(request)
         return app.openapi() | ({"servers": [{"url": prefix}]} if prefix else {})
 
-    @routes.get(_PAGE)
-    async def page() -> Response:
-        """Show the document as a web page."""
-        shown = get_swagger_ui_html(
-            openapi_url=_DOCUMENT.removeprefix("/"),
-            title=app.title,
-            swagger_js_url="docs/swagger-ui-bundle.js",
-            swagger_css_url="docs/swagger-ui.css",
-            swagger_favicon_url="docs/favicon.png",
-        )
-        shown.headers["content-security-policy"] = _policy(bytes(shown.body))
-        return shown
-
-    @routes.get(_PAGE + "/{asset}")
-    async def asset(asset: str) -> Response:
-        """Return a script, style sheet or image of the page."""
-        if asset not in _ASSETS:
-            raise HTTPException(404)
-        return Response((static / asset).read_bytes(), media_type=_ASSETS[asset])
-
     return routes
-
-
-def _policy(page: bytes) -> str:
-    """Return the page's Content-Security-Policy: own files and its inline scripts, and Swagger UI's inline styles."""
-    digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _INLINE_SCRIPT.findall(page)]
-    scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
-    return (
-        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
 
 
 def _with_models(document: Document, manifests: list[Manifest]) -> Document:
@@ -151,7 +110,7 @@ def _operation(general: Document, manifest: Manifest) -> Document:
         "summary": f"Predict {predicted}",
         "description": manifest.description,
         "operationId": f"predict_{manifest.name}",
-        **json_body(instances(row_schema(manifest)), **examples),
+        **json_body(instances(row_schema(manifest), options_of(manifest)), **examples),
         "responses": general["responses"],
         **({"security": general["security"]} if "security" in general else {}),
     }

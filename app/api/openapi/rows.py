@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.api.schemas.common import NUMBER, Document
+from app.api.schemas.common import Document
+from app.api.schemas.predict import NUMBER
 from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, Manifest, NumericFeature
+from modelstore.dates import DIGITS
 from modelstore.typical import typical_row
 
 SHOWN_CATEGORIES = 20
@@ -35,12 +37,7 @@ def row_schema(manifest: Manifest) -> Document:
                 "minItems": len(columns),
                 "maxItems": len(columns),
             },
-            {
-                "type": "object",
-                "properties": ignored | columns,
-                "required": required,
-                "additionalProperties": False,
-            },
+            {"type": "object", "properties": ignored | columns, "required": required, "additionalProperties": False},
         ]
     }
 
@@ -73,7 +70,10 @@ def _truth(feature: BooleanFeature) -> tuple[Document, str]:
 
 
 def _time(feature: DatetimeFeature) -> tuple[Document, str]:
-    return {"type": "string"}, f"in ISO 8601, training range {feature.min} to {feature.max}"
+    span = f"training range {feature.min} to {feature.max}"
+    if feature.format == DIGITS:
+        return {"type": ["string", "integer"]}, f"in ISO 8601 or as eight digits (20240131), {span}"
+    return {"type": "string"}, f"in ISO 8601, {span}"
 
 
 _SCHEMAS: dict[str, Callable[[Any], tuple[Document, str]]] = {

@@ -103,7 +103,7 @@ class DatasetRoutes:
         self._datasets = datasets
         self._in_use = in_use
 
-    async def put(self, name: DatasetPath, request: Request, asked: Annotated[DialectQuery, Query()]) -> Response:
+    async def put(self, name: DatasetPath, request: Request, query: Annotated[DialectQuery, Query()]) -> Response:
         """Store a file as a data set: a table with one line per row, as it lies on the disk.
 
         How it is written (delimiter, encoding, header and so on) is detected, whatever its content type says; the query
@@ -114,7 +114,7 @@ class DatasetRoutes:
             raise FileInForm
         async with _receive_to_the_end(request) as body:
             length = declared_length(request)
-            stored, is_new = await self._datasets.put(name, body, self._in_use, length, asked.dialect())
+            stored, is_new = await self._datasets.put(name, body, self._in_use, length, query.dialect())
         response = await asyncio.to_thread(_show, stored)
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = link(request, f"/datasets/{stored.name}")
@@ -183,17 +183,5 @@ async def _receive_to_the_end(request: Request) -> AsyncIterator[AsyncIterator[b
 
 def _show(stored: StoredDataset) -> Response:
     """Return the response that shows a data set; slow with thousands of columns, so call it from a thread."""
-    summary = stored.summary
-    info = DatasetInfo(
-        name=stored.name,
-        created=stored.created,
-        rows=summary.rows,
-        size_bytes=summary.size_bytes,
-        sha256=summary.sha256,
-        dialect=summary.dialect,
-        duplicate_rows=summary.duplicate_rows,
-        blank_lines=summary.blank_lines,
-        columns=summary.columns,
-        warnings=summary.warnings,
-    )
+    info = DatasetInfo(name=stored.name, created=stored.created, **dict(stored.summary))
     return Response(info.model_dump_json(), media_type="application/json")

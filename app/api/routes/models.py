@@ -15,7 +15,8 @@ from app.api.parameters import ModelPath, VersionPath
 from app.api.prefix import prefix_of
 from app.api.schemas.common import problems
 from app.api.schemas.model_views import history_json, model_info, version_info
-from app.api.schemas.models import CompareQuery, HistoryQuery, ModelInfo, ModelList, VersionHistory, VersionInfo
+from app.api.schemas.models import ModelInfo, ModelList
+from app.api.schemas.versions import CompareQuery, HistoryQuery, VersionHistory, VersionInfo
 from app.registry.registry import ModelRegistry
 from modelstore import VersionComparison
 
@@ -53,9 +54,9 @@ class ModelRoutes:
         )
         return Response(found, media_type="application/json")
 
-    async def compare(self, model: ModelPath, asked: Annotated[CompareQuery, Query()]) -> VersionComparison:
+    async def compare(self, model: ModelPath, query: Annotated[CompareQuery, Query()]) -> VersionComparison:
         """Compare two versions, `versions=3,7`, on the test rows of both: metrics, differing rows, McNemar's test."""
-        first, second = map(int, asked.versions.split(","))
+        first, second = map(int, query.versions.split(","))
         return await asyncio.to_thread(self._registry.stored.compare, model, (first, second))
 
     async def show_version(self, model: ModelPath, version: VersionPath) -> VersionInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -25,8 +26,6 @@ from app.telemetry.version_counters import Figures
 # Only extensions that work; docs/clients.md says which parts of each.
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "schedule_policy", "statistics")
 
-_MODEL, _VERSION = "/models/{model}", "/versions/{version}"
-
 
 class IndexQuery(BaseModel):
     """Body of a request for the repository index."""
@@ -37,42 +36,95 @@ class IndexQuery(BaseModel):
 
 
 class OipRoutes:
-    """Implementation of the routes."""
+    """Route handlers, one method each; their docstrings appear in the OpenAPI document."""
 
-    def __init__(self, registry: ModelRegistry, figures: WorkerFigures, version: str) -> None:
+    def __init__(self, registry: ModelRegistry, figures: WorkerFigures, version: str, lifetime: Lifetime) -> None:
         self._registry = registry
         self._figures = figures
         self._version = version
+        self._lifetime = lifetime
 
-    def server(self) -> schemas.ServerMetadata:
-        """Return name, version and extensions of this server."""
+    async def server_metadata(self) -> schemas.ServerMetadata:
+        """Show the server's name, version and supported protocol extensions."""
         return schemas.ServerMetadata(name="tabserve", version=self._version, extensions=list(EXTENSIONS))
 
-    async def loaded(self, name: str, version: int | None) -> LoadedModel:
+    async def server_live(self) -> schemas.ServerLive:
+        """Check that the process answers at all; for liveness probes."""
+        return schemas.ServerLive()
+
+    async def server_ready(self, response: Response) -> schemas.ServerReady:
+        """Check that every model can answer, with status 503 if not; for readiness probes."""
+        complete = self._registry.complete
+        reason = self._lifetime.unready or (None if complete else "not every model can answer; see GET /readyz")
+        response.status_code = 503 if reason else 200
+        return schemas.ServerReady(ready=reason is None, error=reason)
+
+    async def list_models(self) -> schemas.ModelNames:
+        """List the names of all models; a KServe addition to the protocol."""
+        return schemas.ModelNames(models=[model.name for model in self._registry.models()])
+
+    async def repository_index(self, request: Request) -> list[schemas.IndexEntry]:
+        """List all published versions, or with `{"ready": true}` only those that serve."""
+        require_utf8(request.headers.get("content-type"))
+        query = parse_json(await read_small(request) or b"{}", IndexQuery)
+        return await asyncio.to_thread(self._index, ready=query.ready)
+
+    async def all_statistics(self) -> schemas.Statistics:
+        """Show inference statistics of all models."""
+        return self._statistics(self._registry.models())
+
+    async def model_statistics(self, model: ModelPath) -> schemas.Statistics:
+        """Show inference statistics of a model, version by version."""
+        return self._statistics((self._registry.get(model),))
+
+    async def version_statistics(self, model: ModelPath, version: VersionPath) -> schemas.Statistics:
+        """Show inference statistics of one version."""
+        await asyncio.to_thread(self._registry.stored.find, model, version)
+        return self._statistics((self._registry.get(model),), version)
+
+    async def model_metadata(self, model: ModelPath) -> schemas.ModelMetadata:
+        """Show names, datatypes and shapes of a model's tensors."""
+        return await self._metadata(model, None)
+
+    async def version_metadata(self, model: ModelPath, version: VersionPath) -> schemas.ModelMetadata:
+        """Show names, datatypes and shapes of the tensors of one version."""
+        return await self._metadata(model, version)
+
+    async def model_ready(self, model: ModelPath, response: Response) -> schemas.ModelReady:
+        """Check whether a model can answer, with status 503 if not."""
+        return await self._ready(model, None, response)
+
+    async def version_ready(self, model: ModelPath, version: VersionPath, response: Response) -> schemas.ModelReady:
+        """Check whether a version can answer, with status 503 if not."""
+        return await self._ready(model, version, response)
+
+    def infer(self, model: ModelPath) -> None:
+        """Predict with the active version of a model."""
+        # Never called: it documents what `InferRoute.serve` answers, as the next one does.
+
+    def infer_version(self, model: ModelPath, version: VersionPath) -> None:
+        """Predict with one version of a model."""
+
+    async def _loaded(self, name: str, version: int | None) -> LoadedModel:
         """Return the version that would answer an inference request, and load it first if necessary."""
         return self._registry.active(name) if version is None else await self._registry.resolve(name, version)
 
-    async def model(self, name: str, version: int | None) -> schemas.ModelMetadata:
-        """Return names, datatypes and shapes of a model's tensors."""
-        loaded = await self.loaded(name, version)
+    async def _metadata(self, name: str, version: int | None) -> schemas.ModelMetadata:
+        loaded = await self._loaded(name, version)
         published = await asyncio.to_thread(self._registry.stored.versions, name)
         return schemas.model_metadata(loaded, published)
 
-    async def model_ready(self, name: str, version: int | None, response: Response) -> schemas.ModelReady:
-        """Report whether an inference request would be answered; sets status 503 if not."""
+    async def _ready(self, name: str, version: int | None, response: Response) -> schemas.ModelReady:
         try:
-            await self.loaded(name, version)
+            await self._loaded(name, version)
         except (ModelNotReady, VersionRefused) as error:
             response.status_code = 503
             return schemas.ModelReady(name=name, ready=False, error=str(error))
         return schemas.ModelReady(name=name, ready=True)
 
-    async def stats(self, name: str | None = None, version: int | None = None) -> schemas.Statistics:
-        """Return the statistics of one version, of a model's used or serving versions, or of all models."""
-        if name is not None and version is not None:
-            await asyncio.to_thread(self._registry.stored.find, name, version)
+    def _statistics(self, models: Iterable[ServedModel], version: int | None = None) -> schemas.Statistics:
+        """Return the statistics of one version, or of the models' used or serving versions."""
         parts = self._figures.of_all_workers()
-        models = self._registry.models() if name is None else (self._registry.get(name),)
         keys = [
             (model.name, number)
             for model in models
@@ -80,7 +132,7 @@ class OipRoutes:
         ]
         return schemas.Statistics(model_stats=[schemas.statistics_of(version_report.of(parts, *key)) for key in keys])
 
-    def index(self, *, ready: bool) -> list[schemas.IndexEntry]:
+    def _index(self, *, ready: bool) -> list[schemas.IndexEntry]:
         """Return all published versions, or only those that serve; reads the disk."""
         entries = [entry for model in self._registry.models() for entry in self._entries(model)]
         return [entry for entry in entries if entry.state == "READY" or not ready]
@@ -105,102 +157,34 @@ class OipRoutes:
 def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifetime: Lifetime) -> APIRouter:
     """Create the routes below /v2."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    oip = OipRoutes(registry, figures, version)
-
-    @routes.get("/", include_in_schema=False)
-    @routes.get("")
-    async def server_metadata() -> schemas.ServerMetadata:
-        """Show the server's name, version and supported protocol extensions."""
-        return oip.server()
-
-    @routes.get("/health/live")
-    async def server_live() -> schemas.ServerLive:
-        """Check that the process answers at all; for liveness probes."""
-        return schemas.ServerLive()
-
-    @routes.get(
-        "/health/ready", responses={503: {"model": schemas.ServerReady, "description": "Not every model can answer"}}
-    )
-    async def server_ready(response: Response) -> schemas.ServerReady:
-        """Check that every model can answer, with status 503 if not; for readiness probes."""
-        reason = lifetime.unready or (None if registry.complete else "not every model can answer; see GET /readyz")
-        response.status_code = 503 if reason else 200
-        return schemas.ServerReady(ready=reason is None, error=reason)
-
-    @routes.get("/models")
-    async def list_models() -> schemas.ModelNames:
-        """List the names of all models; a KServe addition to the protocol."""
-        return schemas.ModelNames(models=[model.name for model in registry.models()])
-
-    @routes.post(
-        "/repository/index", openapi_extra=documents.INDEX_BODY, responses=documents.failures(400, 413, 415, 503)
-    )
-    async def repository_index(request: Request) -> list[schemas.IndexEntry]:
-        """List all published versions, or with `{"ready": true}` only those that serve."""
-        require_utf8(request.headers.get("content-type"))
-        query = parse_json(await read_small(request) or b"{}", IndexQuery)
-        return await asyncio.to_thread(oip.index, ready=query.ready)
-
-    _add_statistics(routes, oip)
-    _add_models(routes, oip)
-    return routes
-
-
-def _add_models(routes: APIRouter, oip: OipRoutes) -> None:
+    answer = OipRoutes(registry, figures, version, lifetime)
+    failures, one, number = documents.failures, "/models/{model}", "/models/{model}/versions/{version}"
+    not_all: dict[int | str, Any] = {503: {"model": schemas.ServerReady, "description": "Not every model can answer"}}
     unready: dict[int | str, Any] = {
         503: {"model": schemas.ModelReady | schemas.Failure, "description": "The model or version cannot answer"}
     }
     documented: dict[str, Any] = {
         "response_class": Response,
-        "responses": documents.INFER_ANSWER | documents.failures(400, 404, 413, 415, 429, 503, 504),
+        "responses": documents.INFER_ANSWER | failures(400, 404, 413, 415, 429, 503, 504),
         "openapi_extra": documents.INFER_BODY,
     }
-
-    @routes.get(_MODEL, responses=documents.failures(404, 503))
-    async def model_metadata(model: ModelPath) -> schemas.ModelMetadata:
-        """Show names, datatypes and shapes of a model's tensors."""
-        return await oip.model(model, None)
-
-    @routes.get(_MODEL + _VERSION, responses=documents.failures(400, 404, 503))
-    async def version_metadata(model: ModelPath, version: VersionPath) -> schemas.ModelMetadata:
-        """Show names, datatypes and shapes of the tensors of one version."""
-        return await oip.model(model, version)
-
-    @routes.get(_MODEL + "/ready", responses=documents.failures(404) | unready)
-    async def model_ready(model: ModelPath, response: Response) -> schemas.ModelReady:
-        """Check whether a model can answer, with status 503 if not."""
-        return await oip.model_ready(model, None, response)
-
-    @routes.get(_MODEL + _VERSION + "/ready", responses=documents.failures(400, 404) | unready)
-    async def version_ready(model: ModelPath, version: VersionPath, response: Response) -> schemas.ModelReady:
-        """Check whether a version can answer, with status 503 if not."""
-        return await oip.model_ready(model, version, response)
-
-    @routes.post(_MODEL + "/infer", **documented)
-    def infer(model: ModelPath) -> None:
-        """Predict with the active version of a model."""
-        # Never called: it documents what `InferRoute.serve` answers, as the next one does.
-
-    @routes.post(_MODEL + _VERSION + "/infer", **documented)
-    def infer_version(model: ModelPath, version: VersionPath) -> None:
-        """Predict with one version of a model."""
-
-
-def _add_statistics(routes: APIRouter, oip: OipRoutes) -> None:
-    @routes.get("/models/stats", responses=documents.failures())
-    async def all_statistics() -> schemas.Statistics:
-        """Show inference statistics of all models."""
-        return await oip.stats()
-
-    @routes.get(_MODEL + "/stats", responses=documents.failures(404))
-    async def model_statistics(model: ModelPath) -> schemas.Statistics:
-        """Show inference statistics of a model, version by version."""
-        return await oip.stats(model)
-
-    @routes.get(_MODEL + _VERSION + "/stats", responses=documents.failures(400, 404, 503))
-    async def version_statistics(model: ModelPath, version: VersionPath) -> schemas.Statistics:
-        """Show inference statistics of one version."""
-        return await oip.stats(model, version)
+    routes.get("")(answer.server_metadata)
+    routes.get("/", include_in_schema=False)(answer.server_metadata)
+    routes.get("/health/live")(answer.server_live)
+    routes.get("/health/ready", responses=not_all)(answer.server_ready)
+    routes.get("/models")(answer.list_models)
+    indexed = failures(400, 413, 415, 503)
+    routes.post("/repository/index", openapi_extra=documents.INDEX_BODY, responses=indexed)(answer.repository_index)
+    routes.get("/models/stats", responses=failures())(answer.all_statistics)
+    routes.get(one + "/stats", responses=failures(404))(answer.model_statistics)
+    routes.get(number + "/stats", responses=failures(400, 404, 503))(answer.version_statistics)
+    routes.get(one, responses=failures(404, 503))(answer.model_metadata)
+    routes.get(number, responses=failures(400, 404, 503))(answer.version_metadata)
+    routes.get(one + "/ready", responses=failures(404) | unready)(answer.model_ready)
+    routes.get(number + "/ready", responses=failures(400, 404) | unready)(answer.version_ready)
+    routes.post(one + "/infer", **documented)(answer.infer)
+    routes.post(number + "/infer", **documented)(answer.infer_version)
+    return routes
 
 
 def _find_versions(model: ServedModel, parts: list[Figures]) -> set[int]:

@@ -11,12 +11,14 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.bodies import JSON, media_type, require_utf8
 from app.api.errors import UnsupportedContentType
-from app.api.faults import invalid_input
 from app.api.parameters import Version
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.api.preferences import wants_receipts
+from app.api.validation_errors import make_invalid_input
+from app.errors import MalformedBody
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.codecs.oip_answers import BINARY
 from app.inference.codecs.oip_reader import OipReader
+from app.inference.errors import wrong_field
 from app.inference.pipeline import Pipeline
 
 JSON_BYTES = "inference-header-content-length"
@@ -48,9 +50,14 @@ class InferRoute:
         try:
             path = InferPath.model_validate(parameters)
         except ValidationError as error:
-            raise invalid_input(error.errors(include_url=False), InferPath, parameters) from error
+            raise make_invalid_input(error.errors(include_url=False), InferPath, parameters) from error
         request = Request(scope, receive, send)
-        reader = OipReader(await _read(request), arrived_ns, strict=_is_strict(request.query_params.get("strict")))
+        reader = OipReader(
+            await _read(request),
+            arrived_ns,
+            strict=_is_strict(request.query_params.get("strict")),
+            receipt=wants_receipts(request),
+        )
         writer, parts = await self._pipeline.answer_document(reader, path.model, path.version, reader.writer)
         headers = {} if writer.json_bytes is None else {JSON_BYTES: str(writer.json_bytes)}
         response = Response(b"".join(filter(None, parts)), media_type=writer.content_type, headers=headers)
@@ -81,8 +88,7 @@ async def _read(request: Request) -> InferBody:
 def _is_strict(given: str | None) -> bool | None:
     """Read the query parameter `strict`; unknown parameters are ignored, as by other servers of the protocol."""
     if given not in (None, "true", "false"):
-        problem = "must be true or false"
-        raise InvalidInput(f"strict: {problem}", (Problem(None, "strict", problem),))
+        raise wrong_field("strict", "must be true or false")
     return None if given is None else given == "true"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,18 +13,22 @@ from starlette.types import Receive, Scope, Send
 from app.api.accept import choose_type
 from app.api.bodies import media_type, require_utf8
 from app.api.errors import UnsupportedContentType
-from app.api.faults import invalid_input
 from app.api.parameters import ModelPath, VersionPath
+from app.api.preferences import wants_receipts
 from app.api.responses import BlocksResponse, PartsResponse
-from app.api.schemas.common import ANY_ROW, PREDICT_ANSWER, instances, json_body, problems, rows_body, without_null
-from app.errors import InvalidInput, Problem
-from app.inference.choice import Override
+from app.api.schemas.common import PREDICT_ANSWER, RECEIPT, json_body, problems, rows_body, without_null
+from app.api.schemas.predict import ANY_ROW, instances
+from app.api.validation_errors import make_invalid_input
 from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.json import CONTENT_TYPE as JSON
 from app.inference.codecs.json import JsonReader
 from app.inference.codecs.json_answers import columns_writer
+from app.inference.decision import Override
+from app.inference.errors import wrong_field
+from app.inference.options import MOST_TOP, PredictionOptions, read_flat
 from app.inference.pipeline import BulkRequest, Pipeline
+from modelstore.reading import column_name
 
 MAX_WHOLE_BYTES = 1 << 20
 """A body with a declared length up to this is checked completely before it is answered; others are streamed."""
@@ -42,6 +47,18 @@ class PredictQuery(BaseModel, extra="forbid"):
             default as the version says.
         decision: `argmax` answers the most probable class, whatever the decision of the version.
         threshold: answer the second of two classes from this probability on, in place of the version's decision.
+        explain: answer also what each column contributes; a JSON body may say it instead.
+        explain_class: explain the probability of this class, instead of that of the label.
+        explain_top: answer only so many contributions, the largest ones, and the sum of the others.
+        explain_confidence_below: explain only rows whose label has a smaller probability.
+        confidence: answer also the set of classes, or the interval, that holds the truth of this share of rows.
+        abstain: `false` decides every row, whatever the version says.
+        abstain_below: decide no class where the label has a smaller probability.
+        abstain_confidence: decide no class where the set of this level does not hold exactly one class.
+        abstain_wider: decide no value where the interval of the level `abstain_confidence` is wider than this.
+        abstain_out_of_range: decide nothing where a value is missing, unseen or outside the training range.
+        id_column: column of a table, or name in each NDJSON object, with your own id of each row, by which its label
+            can be sent later; in JSON, `ids` beside the rows.
         on_error: for bodies in streaming formats: end the response at a bad row, or put its error in its place.
     """
 
@@ -51,9 +68,29 @@ class PredictQuery(BaseModel, extra="forbid"):
     strict: Annotated[bool | None, Field(json_schema_extra=without_null)] = None
     decision: Annotated[Literal["argmax"] | None, Field(json_schema_extra=without_null)] = None
     threshold: Annotated[float | None, Field(gt=0, lt=1, json_schema_extra=without_null)] = None
+    explain: Annotated[bool | None, Field(json_schema_extra=without_null)] = None
+    explain_class: Annotated[str | None, Field(json_schema_extra=without_null)] = None
+    explain_top: Annotated[int | None, Field(ge=1, le=MOST_TOP, json_schema_extra=without_null)] = None
+    explain_confidence_below: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=without_null)] = None
+    confidence: Annotated[float | None, Field(gt=0, lt=1, json_schema_extra=without_null)] = None
+    abstain: Annotated[bool | None, Field(json_schema_extra=without_null)] = None
+    abstain_below: Annotated[float | None, Field(gt=0, le=1, json_schema_extra=without_null)] = None
+    abstain_confidence: Annotated[float | None, Field(gt=0, lt=1, json_schema_extra=without_null)] = None
+    abstain_wider: Annotated[float | None, Field(gt=0, json_schema_extra=without_null)] = None
+    abstain_out_of_range: Annotated[bool | None, Field(json_schema_extra=without_null)] = None
+    id_column: Annotated[str | None, Field(min_length=1, max_length=256, json_schema_extra=without_null)] = None
+
+    def options(self) -> PredictionOptions:
+        """Return what the request asks for in place of, or beside, the usual answer.
+
+        Raises:
+            InvalidInput: if it contradicts itself.
+        """
+        id_column = None if self.id_column is None else column_name(self.id_column)
+        return replace(read_flat(dict(self)), strict=self.strict, override=self.override(), id_column=id_column)
 
     def override(self) -> Override | None:
-        """Return the decision that the request wants in place of the version's own.
+        """Return the decision of the query, which replaces the version's own.
 
         Raises:
             InvalidInput: if it wants two.
@@ -61,8 +98,7 @@ class PredictQuery(BaseModel, extra="forbid"):
         if self.threshold is None:
             return Override() if self.decision else None
         if self.decision:
-            problem = "is said twice, by decision and threshold; say one of them"
-            raise InvalidInput(f"decision: {problem}", (Problem(None, "decision", problem),))
+            raise wrong_field("decision", "is said twice, by decision and threshold; say one of them")
         return Override(self.threshold)
 
 
@@ -87,7 +123,7 @@ class Negotiation:
             query = PredictQuery.model_validate(sent)
         except ValidationError as error:
             faults = error.errors(include_url=False)
-            raise invalid_input(faults, PredictQuery, sent, "the query", "parameter") from error
+            raise make_invalid_input(faults, PredictQuery, sent, "the query", "parameter") from error
         response = await self.answer(request, query, parameters["model"], None)
         await response(scope, receive, send)
 
@@ -96,28 +132,37 @@ class Negotiation:
         given = media_type(request.headers.get("content-type"))
         if given == JSON or given in formats.TEXT:
             require_utf8(request.headers.get("content-type"))
-        override = query.override()
-        options = BulkOptions(query.ignore_extra, query.on_error == "skip", query.strict, override)
+        options = replace(query.options(), receipt=wants_receipts(request))
         own = csv.CONTENT_TYPE if given == csv.TAB_SEPARATED else given if given in self._writers else JSON
         answered = choose_type(request.headers.get("accept"), (own, JSON, *self._writers))
         writer = self._writers[answered]
         if given == JSON:
+            _require_no_column(options)
             columns = query.layout == "columns" and answered == JSON
-            make_writer = columns_writer if columns else lambda schema: writer(schema, BulkOptions())
-            reader = JsonReader(
-                await request.body(), ignore_extra=query.ignore_extra, strict=query.strict, override=override
-            )
+            make_writer = columns_writer if columns else lambda schema, added: writer(schema, BulkOptions(), added)
+            reader = JsonReader(await request.body(), ignore_extra=query.ignore_extra, options=options)
             _, parts = await self._pipeline.answer_document(reader, name, version, make_writer)
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
             raise UnsupportedContentType((JSON, *self._readers), given)
-        asked = BulkRequest(name, version, self._readers[given], writer, options)
+        bulk_options = BulkOptions(query.ignore_extra, query.on_error == "skip", options)
+        bulk = BulkRequest(name, version, self._readers[given], writer, bulk_options)
         if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
-            content_type, parts, blank_lines = await self._pipeline.answer_whole(asked, request.stream())
+            content_type, parts, blank_lines = await self._pipeline.answer_whole(bulk, request.stream())
             passed_over = {BLANK_LINES_HEADER: str(blank_lines)} if blank_lines else {}
             return PartsResponse(parts, media_type=content_type, headers=passed_over)
-        content_type, blocks = await self._pipeline.answer_stream(asked, request.stream())
+        content_type, blocks = await self._pipeline.answer_stream(bulk, request.stream())
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
+
+
+def _require_no_column(options: PredictionOptions) -> None:
+    """Refuse a column of ids for JSON.
+
+    Raises:
+        InvalidInput.
+    """
+    if options.id_column is not None:
+        raise wrong_field("id_column", "is for CSV, NDJSON and Arrow; in JSON, send `ids` beside the rows", " ")
 
 
 def router(negotiate: Negotiation) -> APIRouter:
@@ -127,8 +172,8 @@ def router(negotiate: Negotiation) -> APIRouter:
         "response_class": Response,
         "responses": {200: PREDICT_ANSWER, **problems(400, 404, 409, 413, 415, 422, 429, 503)},
     }
-    named_in_path = rows_body(instances(ANY_ROW))
-    named_in_body = json_body(instances(ANY_ROW, model={"type": "string"}))
+    named_in_path = rows_body(instances(ANY_ROW)) | {"parameters": [RECEIPT]}
+    named_in_body = json_body(instances(ANY_ROW, model={"type": "string"})) | {"parameters": [RECEIPT]}
 
     @routes.post("/predict/{model}", openapi_extra=named_in_path, **documented)
     def predict(model: ModelPath, options: Annotated[PredictQuery, Query()]) -> None:

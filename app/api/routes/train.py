@@ -15,11 +15,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.bodies import read_json
 from app.api.parameters import JobPath
-from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
+from app.api.preferences import read_idempotency_key, read_last_event_id, read_preferred_wait_s
 from app.api.prefix import link
 from app.api.routes.events import EventStream, EventStreams, close
 from app.api.schemas.common import Document, header, json_body, links, problems
-from app.api.schemas.train import EVENT, EXAMPLES, REQUEST, JobBrief, JobInfo, JobList, JobsQuery
+from app.api.schemas.train import EVENT, EXAMPLES, REQUEST, CancelQuery, JobBrief, JobInfo, JobList, JobsQuery
 from app.context import waiting
 from app.errors import ServingError, StoreUnavailable
 from app.jobs.errors import JobNotFound
@@ -50,7 +50,7 @@ _ACCEPTED: dict[int | str, Document] = {
     202: {"description": "Accepted; the training is queued or running", "links": _NEXT},
 }
 _NEVER_RAN: dict[int | str, Document] = {
-    200: {"description": "The training was queued and will not run", "model": JobInfo},
+    200: {"description": "The training was queued and will not run", "model": JobInfo}
 }
 _EVENTS: dict[int | str, Document] = {
     200: {
@@ -75,16 +75,16 @@ class TrainRoutes:
 
         Only one training per model at a time; another is answered 409. Trainings of several models are queued in order.
         """
-        key = idempotency_key(request)
+        key = read_idempotency_key(request)
         training = (await read_json(request, TrainingRequest)).with_seed_in_overrides()
         return await self._respond_with_job(await self._runner.start(training, key), request, response)
 
-    async def list_jobs(self, request: Request, asked: Annotated[JobsQuery, Query()]) -> Response:
+    async def list_jobs(self, request: Request, query: Annotated[JobsQuery, Query()]) -> Response:
         """List trainings, newest first, optionally of one model or status; `next` links to older ones."""
-        jobs, older = await self._runner.list(**asked.model_dump())
-        query = urlencode(asked.model_copy(update={"before": older}).model_dump(exclude_none=True))
+        jobs, older = await self._runner.list(**query.model_dump())
+        older_query = urlencode(query.model_copy(update={"before": older}).model_dump(exclude_none=True))
         return await asyncio.to_thread(
-            _write_list, jobs, link(request, f"/train?{query}") if older is not None else None
+            _write_list, jobs, link(request, f"/train?{older_query}") if older is not None else None
         )
 
     async def show(self, job_id: JobPath) -> JobInfo:
@@ -94,7 +94,7 @@ class TrainRoutes:
     async def events(self, job_id: JobPath, request: Request) -> Response:
         """Follow a training by server-sent events, from the beginning or from the last event that the client saw."""
         job = await self._runner.get(_check_job_id(job_id))
-        coming = self._runner.events(job_id, last_event_id(request))
+        coming = self._runner.events(job_id, read_last_event_id(request))
         first = None
         if job.status not in UNFINISHED:
             first = await anext(coming, None)
@@ -106,9 +106,12 @@ class TrainRoutes:
             await close(coming)
             raise
 
-    async def cancel(self, job_id: JobPath, response: Response) -> JobInfo:
-        """Cancel a training: its process ends within 2 seconds, and nothing is published; 409 if it has ended."""
-        job = await self._runner.cancel(_check_job_id(job_id))
+    async def cancel(self, job_id: JobPath, query: Annotated[CancelQuery, Query()], response: Response) -> JobInfo:
+        """Cancel a training: its process ends within 2 seconds, and nothing is published; 409 if it has ended.
+
+        With `keep=true`, a running one ends early, publishes what it has learnt by then, and succeeds.
+        """
+        job = await self._runner.cancel(_check_job_id(job_id), keep=query.keep)
         if job.status not in UNFINISHED:
             response.status_code = 200
         return JobInfo.of(job)
@@ -120,7 +123,7 @@ class TrainRoutes:
     async def _respond_with_job(self, job: TrainingJob, request: Request, response: Response) -> JobInfo:
         """Return an accepted job, or its result if the client wants to wait and fewer than `MAX_WAITS` others do."""
         response.headers["Location"] = link(request, f"/train/{job.id}")
-        wait_s = preferred_wait_s(request)
+        wait_s = read_preferred_wait_s(request)
         if wait_s and self._waits < MAX_WAITS:
             job = await self._wait(job, wait_s, request)
             if job.status not in UNFINISHED:
@@ -152,9 +155,9 @@ class TrainRoutes:
 def router(runner: JobRunner, stopping: asyncio.Event) -> APIRouter:
     """Create the training routes; waiting requests and event streams end when `stopping` is set."""
     routes, answer = APIRouter(tags=["train"]), TrainRoutes(runner, stopping)
-    asked: Document = {**json_body(REQUEST, **EXAMPLES), "parameters": [_PREFER, _IDEMPOTENCY]}
+    documented: Document = {**json_body(REQUEST, **EXAMPLES), "parameters": [_PREFER, _IDEMPOTENCY]}
     accepted = _ACCEPTED | problems(400, 404, 409, 413, 415, 422, 429, 503)
-    routes.post("/train", status_code=202, openapi_extra=asked, responses=accepted)(answer.start)
+    routes.post("/train", status_code=202, openapi_extra=documented, responses=accepted)(answer.start)
     routes.get("/train", response_model=JobList, responses=problems(422, 503))(answer.list_jobs)
     routes.get("/train/{job_id}", responses=problems(404, 422, 503))(answer.show)
     routes.get(

@@ -68,6 +68,13 @@ def header(name: str, description: str, pattern: str | None = None) -> Document:
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
+RECEIPT = header(
+    "X-Prediction-Receipt",
+    "`1`: each row gets a receipt, by which its label can be sent later; `0`: none does; else as the version says",
+    "^[01]$",
+)
+
+
 def links(parameter: str, value: str, **operations: str) -> Document:
     """Return the `links` of a response to operations on the object that it describes.
 
@@ -87,32 +94,6 @@ def file_body(**examples: str) -> Document:
     content = {"*/*": _BYTES, "text/csv": {"schema": {"type": "string"}, "examples": named}}
     return {"requestBody": {"required": True, "content": content}}
 
-
-def instances(row: Document, **fields: Document) -> Document:
-    """Return the schema of a prediction request whose rows have the schema `row`."""
-    rows = {"type": "array", "minItems": 1, "items": row}
-    version = {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": 999_999_999,
-        "description": "version to use instead of the active one",
-    }
-    return {
-        "type": "object",
-        "required": ["instances", *(name for name in fields if name == "model")],
-        "additionalProperties": False,
-        "properties": {"instances": rows, "version": version, **fields},
-    }
-
-
-_TOO_LARGE = 3.4028235677973366e38  # the smallest number that rounds to infinity in float32
-NUMBER: Document = {"type": "number", "exclusiveMinimum": -_TOO_LARGE, "exclusiveMaximum": _TOO_LARGE}
-ANY_ROW: Document = {
-    "oneOf": [
-        {"type": "array", "items": NUMBER, "minItems": 1, "description": "values in feature order"},
-        {"type": "object", "additionalProperties": NUMBER, "minProperties": 1, "description": "values by feature name"},
-    ]
-}
 
 COMPONENTS: Document = {
     "Problem": {
@@ -161,7 +142,39 @@ COMPONENTS: Document = {
             "label": {"type": "string"},
             "probability": {"type": "number", "minimum": 0, "maximum": 1},
             "probabilities": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
-            "decision": {"type": "string", "description": "what chose the label, if it is not the most probable class"},
+            "decision": {
+                "type": ["string", "number", "null"],
+                "description": "what chose the label, if it is not the most probable class; of a request or version "
+                "that may abstain, the class or value that is decided, null if none is",
+            },
+            "abstained": {
+                "enum": ["out_of_range", "low_confidence", "empty_set", "ambiguous_set", "wide_interval"],
+                "description": "why nothing is decided",
+            },
+            "set": {"type": "array", "items": {"type": "string"}, "description": "classes, if a confidence is wanted"},
+            "interval": {
+                "type": "array",
+                "items": {"type": ["number", "null"]},
+                "minItems": 2,
+                "maxItems": 2,
+                "description": "ends of the interval of a quantity, null if it has none",
+            },
+            "receipt": {"type": "string", "description": "for `POST /feedback`, if `X-Prediction-Receipt` asks for it"},
+            "explanation": {"$ref": "#/components/schemas/Explanation"},
+        },
+    },
+    "Explanation": {
+        "type": "object",
+        "description": "Shapley values, if the request wants them; base and contributions add up to the probability",
+        "required": ["method", "base", "contributions"],
+        "properties": {
+            "method": {"enum": ["shapley-exact", "shapley-permutation"]},
+            "class": {"type": "string", "description": "class whose probability is explained"},
+            "value": {"type": "number", "description": "the quantity that is explained"},
+            "base": {"type": "number", "description": "mean answer over the background rows"},
+            "contributions": {"type": "object", "additionalProperties": {"type": "number"}},
+            "other_contributions": {"type": "number", "description": "sum of those that are not among the largest"},
+            "standard_errors": {"type": "object", "additionalProperties": {"type": "number"}},
         },
     },
     "PredictAnswer": {
@@ -170,6 +183,12 @@ COMPONENTS: Document = {
         "properties": {
             "model": {"type": "string"},
             "version": {"type": "integer"},
+            "guarantee": {
+                "enum": ["marginal", "class", "approximate"],
+                "description": "what is known of how often sets or intervals hold the truth, see docs/trust.md",
+            },
+            "reason": {"type": "string", "description": "why sets leave out no class, or intervals have no ends"},
+            "policy": {"type": "string", "description": "how the version chooses labels, where it may abstain"},
             "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
             "warnings": {"type": "array", "items": {"$ref": "#/components/schemas/Warning"}},
             "warnings_omitted": {"type": "integer", "description": "number of further warnings"},

@@ -9,17 +9,8 @@ from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import urlencode
 
-from app.api.schemas.models import (
-    EngineInfo,
-    Figures,
-    ModelInfo,
-    State,
-    ValueFigures,
-    VersionBrief,
-    VersionHistory,
-    VersionInfo,
-    example_of,
-)
+from app.api.schemas.models import ConformalInfo, EngineInfo, ModelInfo, State, example_of
+from app.api.schemas.versions import Figures, ValueFigures, VersionBrief, VersionHistory, VersionInfo
 from app.errors import StoreUnavailable
 from app.registry.errors import VersionNotFound
 from app.registry.registry import ModelRegistry
@@ -60,6 +51,7 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         reason=model.reason,
         active_version=model.active,
         serving_version=model.serving,
+        shadow_version=model.shadow_version,
         versions=versions or (),
         device=model.loaded.device if model.loaded else None,
         engines=_engines(model.loaded) if model.loaded else [],
@@ -70,11 +62,15 @@ def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> Mode
         left_out=manifest.left_out if manifest else (),
         missing_values=manifest.missing_values if manifest else (),
         strict=manifest.strict if manifest else False,
+        receipts=manifest.receipts if manifest else False,
         dialects=manifest.lineage.dialects if manifest else {},
         metrics=manifest.metrics if manifest else {},
         leaders=manifest.leaders if manifest else None,
         decision=manifest.decision if manifest else None,
         temperature=manifest.temperature if manifest else None,
+        conformal=ConformalInfo.of(manifest.conformal) if manifest else None,
+        abstain=manifest.abstain if manifest else None,
+        importance=manifest.importance if manifest else None,
         warnings=(*_standing(model, versions), *(manifest.warnings if manifest else ())),
         example=example_of(manifest, prefix) if manifest else None,
     )
@@ -88,10 +84,12 @@ def _standing(model: ServedModel, versions: tuple[int, ...] | None) -> Iterator[
         yield f"GET /v2/models/{model.name} shows the statistics of all models instead; publish it under another name"
     if model.loaded is None:
         return
+    if model.loaded.unused:
+        yield str(model.loaded.unused)
     gate = model.loaded.manifest.gate
     if model.active is None:
-        said = f"; its gate said: {gate.reason}" if gate and not gate.passed else ""
-        yield f"no version is active, so version {model.serving} answers until one is activated{said}"
+        verdict = f"; its gate said: {gate.reason}" if gate and not gate.passed else ""
+        yield f"no version is active, so version {model.serving} answers until one is activated{verdict}"
     if versions is not None and model.serving not in versions:
         yield f"version {model.serving}, which answers, has left the store; it will not be there after a restart"
 
@@ -130,6 +128,7 @@ def _version_brief(
         "active": version == model.active,
         "previous": version == previous,
         "serving": version == model.serving,
+        "shadow": version == model.shadow_version,
         "reason": f"{refusal.reason}: {refusal.detail}" if refusal else None,
     }
     try:
@@ -178,24 +177,5 @@ def _manifest_fields(found: ModelVersion) -> dict[str, object]:
         manifest = found.manifest()
     except BrokenVersion as error:
         return {"state": "refused", "reason": f"{error.reason}: {error.detail}"}
-    shown = (
-        "created",
-        "description",
-        "sha256",
-        "size_bytes",
-        "task",
-        "target",
-        "classes",
-        "features",
-        "left_out",
-        "missing_values",
-        "strict",
-        "metrics",
-        "baselines",
-        "leaders",
-        "decision",
-        "temperature",
-        "gate",
-        "warnings",
-    )
-    return {name: getattr(manifest, name) for name in (*shown, "lineage")}
+    fields = {name: getattr(manifest, name) for name in VersionInfo.model_fields if name in Manifest.model_fields}
+    return fields | {"conformal": ConformalInfo.of(manifest.conformal)}

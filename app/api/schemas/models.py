@@ -5,45 +5,31 @@ This module must not know where the data come from.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import without_null
 from modelstore import (
-    AnyBaseline,
+    AbstainPolicy,
     AnyEvaluation,
+    Conformal,
     Decision,
     Dialect,
     Feature,
-    GateReport,
+    Importance,
     LeaderBoard,
     LeftOut,
-    Lineage,
     Manifest,
     Target,
     Task,
 )
+from modelstore.intervals import wilson
 from modelstore.typical import RawValue, typical_row
 
 MAX_VERSION = 999_999_999
 
 MissingValues = Annotated[tuple[str, ...], Field(serialization_alias="missingValues")]
 State = Literal["ready", "degraded", "unavailable"]
-
-
-class HistoryQuery(BaseModel, extra="forbid"):
-    """The requested part of a history; unknown parameters are refused."""
-
-    before: Annotated[int | None, Field(ge=1, le=MAX_VERSION, json_schema_extra=without_null)] = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 100
-
-
-class CompareQuery(BaseModel, extra="forbid"):
-    """The two versions to compare."""
-
-    versions: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8},[1-9][0-9]{0,8}$", examples=["3,7"])]
 
 
 class Example(BaseModel):
@@ -63,6 +49,50 @@ class EngineInfo(BaseModel):
     measured_us: float | None
 
 
+class Coverage(BaseModel):
+    """How many test rows have their truth in the set, or interval, of one level.
+
+    Attributes:
+        share: share of the rows.
+        interval: 95 % interval of the share.
+    """
+
+    share: float
+    rows: int
+    interval: tuple[float, float]
+
+
+class ConformalInfo(BaseModel):
+    """Whose scores sets and intervals follow from.
+
+    Attributes:
+        score: `lac` of classes; `absolute` or `scaled` by a spread, of a quantity.
+        rows: number of rows with scores.
+        source: `split`: rows that had no other use; `out_of_fold`: training rows, each answered by a model that was
+            fitted without it; `validation`: rows that chose when to stop.
+        guarantee: `marginal`, `class` or `approximate`, see docs/trust.md.
+        test_coverage: coverage of test rows by level.
+    """
+
+    score: Literal["lac", "absolute", "scaled"]
+    rows: int
+    source: Literal["split", "out_of_fold", "validation"]
+    guarantee: Literal["marginal", "class", "approximate"]
+    test_coverage: dict[str, Coverage]
+
+    @classmethod
+    def of(cls, conformal: Conformal | None) -> Self | None:
+        """Return what a manifest's scores are, without the scores."""
+        if conformal is None:
+            return None
+        coverage = {
+            level: Coverage(share=hit / rows, rows=rows, interval=wilson(hit / rows, rows))
+            for level, (hit, rows) in conformal.test_coverage.items()
+        }
+        shared = conformal.model_dump(include={"score", "rows", "source", "guarantee"})
+        return cls(**shared, test_coverage=coverage)
+
+
 class ModelInfo(BaseModel):
     """One model.
 
@@ -72,16 +102,21 @@ class ModelInfo(BaseModel):
         reason: why the model is not ready.
         active_version: version marked as active in the store.
         serving_version: version that answers predictions now.
+        shadow_version: version whose answers are only compared with those of the active one, if there is one.
         target: column that it predicts, in versions from format 2 on.
         features: columns of a row in their order, each with its type, range, and values with the number of training
             rows; the position of a category is its code in float32 bodies.
         left_out: columns of the training file that are not used and are ignored in requests, each with the reason.
         missing_values: texts that stand for a missing value.
         strict: whether rows with unusual values are refused, unless a request says otherwise.
+        receipts: whether each row of an answer has a receipt, unless `X-Prediction-Receipt: 0` says otherwise.
         dialects: how each file of its training is written, by file name.
         leaders: the serving version beside its members and baselines on the same test rows.
         decision: how the label is chosen, if it is not the most probable class.
         temperature: divisor of the logits inside the model, if it was calibrated.
+        conformal: what prediction sets and intervals follow from, and how often they held the truth of test rows.
+        abstain: when nothing is decided for a row, unless a request says otherwise.
+        importance: by how much the model is worse on test rows where a column is shuffled, the most important first.
         warnings: warnings of its training, and anything unusual about how it serves, for people.
     """
 
@@ -91,6 +126,7 @@ class ModelInfo(BaseModel):
     reason: str | None
     active_version: int | None
     serving_version: int | None
+    shadow_version: int | None
     versions: tuple[int, ...]
     device: str | None
     engines: list[EngineInfo]
@@ -101,103 +137,17 @@ class ModelInfo(BaseModel):
     left_out: tuple[LeftOut, ...]
     missing_values: MissingValues
     strict: bool
+    receipts: bool
     dialects: dict[str, Dialect]
     metrics: dict[str, AnyEvaluation]
     leaders: LeaderBoard | None
     decision: Decision | None
     temperature: float | None
+    conformal: ConformalInfo | None
+    abstain: AbstainPolicy | None
+    importance: Importance | None
     warnings: tuple[str, ...]
     example: Example | None
-
-
-class VersionInfo(BaseModel):
-    """One version: its manifest without the golden rows, and its state in this service."""
-
-    name: str
-    version: int
-    state: Literal["serving", "stored", "refused"]
-    reason: str | None
-    active: bool
-    created: datetime | None = None
-    description: str = ""
-    sha256: str | None = None
-    size_bytes: int | None = None
-    task: Task | None = None
-    target: Target | None = None
-    classes: tuple[str, ...] = ()
-    features: tuple[Feature, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    missing_values: MissingValues = ()
-    strict: bool = False
-    metrics: dict[str, AnyEvaluation] = {}
-    baselines: dict[str, AnyBaseline] = {}
-    leaders: LeaderBoard | None = None
-    decision: Decision | None = None
-    temperature: float | None = None
-    gate: GateReport | None = None
-    warnings: tuple[str, ...] = ()
-    lineage: Lineage | None = None
-
-
-class Figures(BaseModel):
-    """Metrics of a version of a classification on one split; log loss in nats."""
-
-    rows: int
-    accuracy: float
-    macro_f1: float
-    log_loss: float
-    brier: float
-    calibration_error: float
-    calibration_band: tuple[float, float] | None = None
-    roc_auc: float | None = None
-    average_precision: float | None = None
-
-
-class ValueFigures(BaseModel):
-    """Metrics of a version of a regression on one split, in the unit of the target."""
-
-    rows: int
-    rmse: float
-    mae: float
-    r2: float
-    median_absolute_error: float
-
-
-class VersionBrief(BaseModel):
-    """One version in the history of a model.
-
-    Attributes:
-        active: whether the store marks this version as active.
-        previous: whether this version was active before the present one.
-        serving: whether this version answers predictions now.
-        reason: why it cannot serve, if known.
-        metrics: metrics by split, as in the manifest but without confusion matrix and per-class report.
-        parent: version that was active when this one was trained.
-        job: id of the training that published it.
-        data_sha256: hash of each file that it was trained on, by file name.
-        seed: random seed of its training.
-    """
-
-    version: int
-    created: datetime | None
-    active: bool
-    previous: bool
-    serving: bool
-    reason: str | None
-    metrics: dict[str, Figures | ValueFigures]
-    gate: GateReport | None
-    parent: int | None
-    job: str | None
-    data_sha256: dict[str, str]
-    seed: int | None
-
-
-class VersionHistory(BaseModel):
-    """Versions of a model, newest first; `next` links to older versions, if there are any."""
-
-    model: str
-    versions: list[VersionBrief]
-    next: str | None
 
 
 class ModelList(BaseModel):

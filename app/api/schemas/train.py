@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field
 from app.api.schemas.common import Document, without_null
 from app.jobs.records import MAX_NUMBER, JobStatus, TrainingJob, TrainingRequest
 from modelstore import (
+    AbstainPolicy,
+    CardStatements,
     ColumnType,
     DecisionPolicy,
     Dialect,
@@ -35,6 +37,16 @@ class JobsQuery(BaseModel, extra="forbid"):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
+class CancelQuery(BaseModel, extra="forbid"):
+    """How to end a training; unknown parameters are refused.
+
+    Attributes:
+        keep: whether a running one is to publish what it has learnt by then.
+    """
+
+    keep: bool = False
+
+
 class JobBrief(BaseModel):
     """One training in a list, without the fields that may be long.
 
@@ -42,12 +54,14 @@ class JobBrief(BaseModel):
         number: sequence number; later trainings have higher numbers.
         dataset: data set that it trains on; None if it uses a recipe.
         data_sha256: hash of the content of the data set when the training was accepted.
+        activate: when its version becomes active; null: as the recipe says, else `if_better`.
         status: queued, running, or the outcome: succeeded, failed, cancelled, interrupted.
         reason: stable code of the outcome: succeeded, bad_data, diverged, timed_out, out_of_memory, disk_full,
             cancelled, interrupted, failed.
         detail: one sentence about the outcome.
         queue_position: position in the queue; 1 is next; None unless queued.
         cancel_requested: whether its cancellation was requested.
+        finish_requested: whether an early end was requested that keeps what has been learnt.
         progress: the latest epoch: losses, rows per second, seconds left; a notice before the first,
             of a learner without epochs, and while it gets no processor.
         version_before: version that was active when the training began.
@@ -63,7 +77,7 @@ class JobBrief(BaseModel):
     data_sha256: str | None
     target: str | None
     overrides: dict[str, object]
-    activate: str
+    activate: str | None
     timeout_s: float | None
     memory_bytes: int | None
     status: JobStatus
@@ -71,6 +85,7 @@ class JobBrief(BaseModel):
     detail: str | None
     queue_position: int | None
     cancel_requested: bool
+    finish_requested: bool
     created: datetime
     started: datetime | None
     finished: datetime | None
@@ -86,9 +101,9 @@ class JobBrief(BaseModel):
         """Return the response body of a job."""
         result = job.result or {}
         own = dict(job.options) | {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
-        said: dict[str, object] = {"version": None, "activated": False, "gate": None, "leaders": None}
-        said |= {"metrics": {}, "warnings": ()}
-        shown = own | {name: result.get(name, default) for name, default in said.items()}
+        defaults: dict[str, object] = {"version": None, "activated": False, "gate": None, "leaders": None}
+        defaults |= {"metrics": {}, "warnings": ()}
+        shown = own | {name: result.get(name, default) for name, default in defaults.items()}
         return cls.model_validate(shown, strict=False)
 
 
@@ -97,14 +112,17 @@ class JobInfo(JobBrief):
 
     Attributes:
         features: columns to learn from, if the request named them.
-        types: types of columns that the request set; `task`, `split`, `rare_classes`, `missing_values`, `optional` and
-            `strict` likewise.
+        types: types of columns that the request set; `task`, `split`, `rare_classes`, `missing_values`, `optional`,
+            `strict` and `receipts` likewise.
         dialect: how the data set's file is written, as far as that was said when it was sent; null is detected.
         left_out: columns that the training leaves out, each with the reason; known when it is accepted.
         metrics: metrics of the published version on each split.
         leaders: the published version beside its members and baselines on the same test rows.
         warnings: warnings for people, available once it has ended; only the first if there are very many.
         decision: how a class is chosen, if the request said it.
+        abstain: when nothing is decided, if the request said it.
+        card: what the request stated about the model.
+        include_feedback: whether rows of feedback are trained on, too.
         log: last lines that its process wrote to standard error.
     """
 
@@ -116,12 +134,16 @@ class JobInfo(JobBrief):
     missing_values: tuple[str, ...] | None
     optional: tuple[str, ...]
     strict: bool
+    receipts: bool
     dialect: Dialect
     left_out: tuple[LeftOut, ...]
     metrics: dict[str, AnyEvaluation]
     leaders: LeaderBoard | None
     warnings: tuple[str, ...]
     decision: DecisionPolicy | None
+    abstain: AbstainPolicy | None
+    card: CardStatements | None
+    include_feedback: bool
     log: tuple[str, ...]
 
 
@@ -136,16 +158,20 @@ def _request_schema() -> Document:
     """Return the schema of a training request without references, as `#/$defs` does not resolve in OpenAPI."""
     schema = TrainingRequest.model_json_schema()
     records = schema.pop("$defs")
-    for field, record in (("split", "Split"), ("decision", "DecisionPolicy")):
+    policies = (("decision", "DecisionPolicy"), ("abstain", "AbstainPolicy"))
+    for field, record in (("split", "Split"), *policies, ("card", "CardStatements")):
         schema["properties"][field] = {"anyOf": [records[record], {"type": "null"}], "default": None}
     types = schema["properties"]["types"]  # the names are restricted, too, where `patternProperties` lets others pass
     [(types["propertyNames"]["pattern"], types["additionalProperties"])] = types.pop("patternProperties").items()
     schema["properties"]["overrides"] = overrides = Overrides.model_json_schema()
-    images = overrides.pop("$defs")
+    nested = overrides.pop("$defs")
     for field in overrides["properties"].values():
         without_null(field)
         del field["default"]
-    overrides["properties"]["image"] = images["Image"]
+    overrides["properties"] |= {
+        name: nested[record]
+        for name, record in (("image", "Image"), ("realmlp", "RealMLPSettings"), ("trees", "TreesSettings"))
+    }
     return schema
 
 

@@ -6,26 +6,24 @@ must not know HTTP or torch; `arrow_columns.py` converts the columns.
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import MalformedBody
 from app.inference.codecs import arrow_columns
 from app.inference.codecs.arrow_messages import is_compressed
-from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
-from app.inference.codecs.headers import name_problems, places_of
+from app.inference.codecs.arrow_schema import DAMAGE, StreamSchema, read_schema
+from app.inference.codecs.blocks import BINARY_PIECE_BYTES, RowBlock
+from app.inference.codecs.row_ids import read_cell_id
 from app.schema import ModelSchema
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 MAX_MESSAGE_BYTES = 64 << 20
 
 _CONTINUATION = b"\xff\xff\xff\xff"
-_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-_KEPT_SCHEMA_BYTES = 16 << 10  # larger schemas are not cached, to bound the memory that clients can occupy
 
 
 class ArrowReader:
@@ -35,13 +33,14 @@ class ArrowReader:
     piece_bytes = BINARY_PIECE_BYTES
     blank_lines = 0
 
-    def __init__(self, model_schema: ModelSchema, *, ignore_extra: bool) -> None:
+    def __init__(self, model_schema: ModelSchema, *, ignore_extra: bool, id_column: str | None = None) -> None:
+        self._id_column = id_column
         self._model_schema = model_schema
         self._ignore_extra = ignore_extra
         self._parts: list[bytes] = []
         self._size = 0
         self._enough = 0
-        self._source: _Source | None = None
+        self._schema: StreamSchema | None = None
         self._dictionaries: list[bytes] = []
         self._ended = False
         self._row = 0
@@ -60,7 +59,7 @@ class ArrowReader:
             MalformedBody: if the body ends within the stream.
         """
         yield from self._complete()
-        if self._source is None or (self._size and not self._ended):
+        if self._schema is None or (self._size and not self._ended):
             raise MalformedBody("the body ends before the Arrow stream does")
 
     def _complete(self) -> Iterator[RowBlock]:
@@ -87,12 +86,12 @@ class ArrowReader:
 
     def _rows_of(self, message: pa.ipc.Message) -> Iterator[RowBlock]:
         if message.type == "schema":
-            self._source = _source(self._model_schema, message, ignore_extra=self._ignore_extra)
+            self._schema = read_schema(self._model_schema, message, self._id_column, ignore_extra=self._ignore_extra)
             self._dictionaries = []
-        elif message.type == "record batch" and self._source is not None:
-            yield from self._blocks(message, self._source)
-        elif message.type == "dictionary" and self._source is not None and self._source.has_dictionaries:
-            if self._source.reads_dictionaries:
+        elif message.type == "record batch" and self._schema is not None:
+            yield from self._blocks(message, self._schema)
+        elif message.type == "dictionary" and self._schema is not None and self._schema.has_dictionaries:
+            if self._schema.reads_dictionaries:
                 self._keep_dictionary(message)
         else:
             raise MalformedBody("the Arrow stream holds a message that is neither schema nor record batch")
@@ -112,115 +111,49 @@ class ArrowReader:
             return pa.ipc.read_message(source)
         except EOFError:
             self._ended = source.tell() > start  # the end-of-stream marker, not just the end of the data so far
-        except _DAMAGE as error:
+        except DAMAGE as error:
             source.seek(start)
             if not _CONTINUATION.startswith(source.read(len(_CONTINUATION))):
                 raise MalformedBody("the body is not an Arrow IPC stream") from error
         return None
 
-    def _blocks(self, message: pa.ipc.Message, source: _Source) -> Iterator[RowBlock]:
+    def _blocks(self, message: pa.ipc.Message, schema: StreamSchema) -> Iterator[RowBlock]:
         try:
             if is_compressed(message):
                 raise MalformedBody("the record batches of the Arrow stream are compressed; send them uncompressed")
-            columns, rows = self._columns(message, source)
-        except (*_DAMAGE, struct.error) as error:
+            columns, ids, rows = self._columns(message, schema)
+        except (*DAMAGE, struct.error) as error:
             raise MalformedBody("a record batch of the Arrow stream is damaged") from error
-        for start in range(0, rows, BINARY_BLOCK_ROWS):
-            parts = [column.slice(start, BINARY_BLOCK_ROWS) for column in columns]
-            first, self._row = self._row, self._row + len(parts[0])
-            x, bad = arrow_columns.rows(parts, self._model_schema, first)
-            yield RowBlock(x, first, bad)
+        first, self._row = self._row, self._row + rows
+        start = 0
+        for block in arrow_columns.blocks_of(columns, self._model_schema, first):
+            if self._id_column is not None:
+                block.identify(read_cell_id, ids[start : start + len(block.x)], self._id_column)
+            start += len(block.x)
+            yield block
 
-    def _columns(self, message: pa.ipc.Message, source: _Source) -> tuple[list[pa.Array], int]:
-        """Return the validated columns of the features, and the number of rows.
+    def _columns(self, message: pa.ipc.Message, schema: StreamSchema) -> tuple[list[pa.Array], list[Any], int]:
+        """Return the validated columns of the features, the ids if there are any, and the number of rows.
 
         pyarrow reads dictionaries only as part of a stream, so one is made of the messages that belong to the batch.
         """
-        if not source.reads_dictionaries:
-            batch = pa.ipc.read_record_batch(message, source.schema)
+        if not schema.reads_dictionaries:
+            batch = pa.ipc.read_record_batch(message, schema.stored)
             batch.validate()
-            columns = [_column(batch, place) for place in source.places]
+            columns = [_column(batch, place) for place in (*schema.places, schema.ids)]
         else:
-            stream = b"".join((source.message, *self._dictionaries, message.serialize().to_pybytes()))
-            there = sorted(place for place in source.places if place is not None)
+            stream = b"".join((schema.message, *self._dictionaries, message.serialize().to_pybytes()))
+            places = (*schema.places, schema.ids)
+            there = sorted({place for place in places if place is not None})
             wanted = pa.ipc.IpcReadOptions(included_fields=there, use_threads=False)
             batch = pa.ipc.open_stream(stream, options=wanted).read_next_batch()
-            columns = [_column(batch, None if place is None else there.index(place)) for place in source.places]
+            columns = [_column(batch, None if place is None else there.index(place)) for place in places]
         for column in columns:
             if not arrow_columns.is_number(column.type):
                 column.validate(full=True)
-        return columns, batch.num_rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A validated schema.
-
-    Attributes:
-        schema: schema to read record batches with.
-        places: column index of each feature, in feature order; None for an optional one that is not there.
-        has_dictionaries: whether any column has a dictionary, whose messages come before the record batches.
-        reads_dictionaries: whether that of a feature has one.
-        message: the schema as a message.
-    """
-
-    schema: pa.Schema
-    places: list[int | None]
-    has_dictionaries: bool
-    reads_dictionaries: bool
-    message: bytes
-
-
-def _source(model_schema: ModelSchema, message: pa.ipc.Message, *, ignore_extra: bool) -> _Source:
-    """Return the validated schema of a message.
-
-    Raises:
-        MalformedBody: if it cannot be read.
-        InvalidInput: if its columns do not fit the model.
-    """
-    text = message.serialize().to_pybytes()
-    make = _check_schema if len(text) <= _KEPT_SCHEMA_BYTES else _check_schema.__wrapped__
-    return make(model_schema, text, ignore_extra)
-
-
-@functools.lru_cache(maxsize=64)
-def _check_schema(model_schema: ModelSchema, text: bytes, ignore_extra: bool) -> _Source:
-    schema = _schema(text)
-    names = model_schema.recognised(schema.names)
-    if problems := _problems(model_schema, names, schema.types, ignore_extra=ignore_extra):
-        where = f"column {problems[0].feature!r} " if problems[0].feature else ""
-        raise InvalidInput(f"{where}{problems[0].problem}. {model_schema.expectation}", tuple(problems))
-    # a dictionary column is stored in a record batch as its indices; unless it is a feature, it is never read
-    places = places_of(names, model_schema)
-    kinds = [kind.index_type if pa.types.is_dictionary(kind) else kind for kind in schema.types]
-    return _Source(
-        pa.schema(list(zip(schema.names, kinds, strict=True))),
-        places,
-        kinds != schema.types,
-        any(place is not None and pa.types.is_dictionary(schema.types[place]) for place in places),
-        text,
-    )
+        ids = columns.pop()
+        return columns, ids.to_pylist() if schema.ids is not None else [], batch.num_rows
 
 
 def _column(batch: pa.RecordBatch, place: int | None) -> pa.Array:
     return pa.nulls(batch.num_rows) if place is None else batch.column(place)
-
-
-def _schema(text: bytes) -> pa.Schema:
-    try:
-        schema = pa.ipc.read_schema(pa.py_buffer(text))
-        return pa.schema(list(zip(schema.names, schema.types, strict=True)))  # decodes the names, perhaps not UTF-8
-    except _DAMAGE as error:
-        raise MalformedBody("the schema of the Arrow stream is damaged") from error
-
-
-def _problems(
-    model_schema: ModelSchema, names: list[str], kinds: list[pa.DataType], *, ignore_extra: bool
-) -> list[Problem]:
-    named = dict(zip(names, kinds, strict=True))
-    problems = name_problems(names, model_schema, ignore_extra=ignore_extra)
-    for name, feature in zip(model_schema.features, model_schema.types, strict=True):
-        expected = arrow_columns.unfit(named[name], feature, model_schema) if name in named else None
-        if expected:
-            problems.append(Problem(None, name, f"must be {expected}, got {named[name]}"))
-    return problems

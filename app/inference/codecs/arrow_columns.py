@@ -5,18 +5,20 @@ Texts are converted once for each distinct one, as in the column's dictionary. T
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from app.errors import Problem
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, RowBlock
 from app.inference.codecs.columns import rows_of_arrays
 from app.inference.codecs.converters import Converter, DateConverter, NumberConverter
 from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells, take
 from app.schema import SECONDS_OF_A_DAY, Float32, ModelSchema
 from modelstore import DatetimeFeature, Feature, NumericFeature
+from modelstore.dates import DIGITS
 from modelstore.numbers import PLAIN
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
@@ -44,6 +46,7 @@ def unfit(kind: pa.DataType, feature: Feature, schema: ModelSchema) -> str | Non
         )
     if isinstance(feature, DatetimeFeature):
         is_time = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+        is_time |= feature.format == DIGITS and _is_exact(kind)
         return None if is_time or _is_text(values) else "a column of dates, times or texts"
     if _is_text(values) or is_number(kind) or pa.types.is_boolean(kind):
         return None
@@ -75,6 +78,14 @@ def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[
     return x, dict(sorted(problems.items()))
 
 
+def blocks_of(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> Iterator[RowBlock]:
+    """Yield columns in feature order as blocks of rows; `first` is the number of the first row."""
+    for start in range(0, len(columns[0]), BINARY_BLOCK_ROWS):
+        parts = [column.slice(start, BINARY_BLOCK_ROWS) for column in columns]
+        x, bad = rows(parts, schema, first + start)
+        yield RowBlock(x, first + start, bad)
+
+
 def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, str]]:
     """Return the cells of a column, shape (N, width), and what is wrong with some, by index."""
     kind = column.type
@@ -85,14 +96,15 @@ def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, s
         values = encoded.dictionary.to_pylist()
         places = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         return take([converter.cell(value) for value in (*values, None)], places, converter.width)
-    if isinstance(converter, DateConverter):
+    is_date = isinstance(converter, DateConverter)
+    if is_date and not is_number(kind):
         return _times(column), {}
     if isinstance(converter, NumberConverter) and is_number(kind):
         x = rows_of_arrays((_numbers(column),), (len(column), 1))
         return x, dict.fromkeys(np.flatnonzero(np.isinf(x[:, 0])).tolist(), converter.expected)
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(kind) and not is_date:
         return cells_of_array(converter, _numbers(column))
-    places = np.arange(len(column))  # truth values or whole numbers
+    places = np.arange(len(column))  # truth values, whole numbers, or days as numbers
     return take([converter.cell(value) for value in column.to_pylist()], places, converter.width)
 
 
@@ -115,6 +127,11 @@ def _times(column: pa.Array) -> Float32:
     x[:, 0], x[:, 1] = days, seconds
     x[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
     return x
+
+
+def _is_exact(kind: pa.DataType) -> bool:
+    """Return whether numbers of this type are exact up to eight digits; those of float32 are not."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_float64(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:

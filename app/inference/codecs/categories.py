@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.inference.codecs.columns import NAN, OUT_OF_RANGE, Cells, json_type, one_by_one
+from app.inference.codecs.columns import NAN, OUT_OF_RANGE, Cells, convert_one_by_one, json_type
 from app.schema import Float32, ModelSchema
 from modelstore import BooleanFeature, CategoricalFeature
 
@@ -20,7 +20,7 @@ _WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 
 class _KnownValues:
-    """Look up values in a table; a value that is not in it is judged on its own.
+    """Look up values in a table; a value that is not in it is converted on its own.
 
     Attributes:
         table: cell of each known value. Of numbers, only 0 and 1 may be keys, as they are equal to false and true.
@@ -51,15 +51,15 @@ class _KnownValues:
         """Return the cells of fields of text, shape (N, 1); None if any is invalid."""
         return self._look_up(texts, self.cell_of_text)
 
-    def _look_up(self, values: Sequence[Any], judge: Any) -> Float32 | None:
+    def _look_up(self, values: Sequence[Any], convert: Any) -> Float32 | None:
         try:
             found = list(map(self.table.get, values))
         except TypeError:  # arrays and objects have no hash
-            return one_by_one(judge, values, 1)
+            return convert_one_by_one(convert, values, 1)
         if None in found:
             for place, cell in enumerate(found):
                 if cell is None:
-                    judged = judge(values[place])
+                    judged = convert(values[place])
                     if isinstance(judged, str):
                         return None
                     (found[place],) = judged

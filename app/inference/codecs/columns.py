@@ -16,7 +16,6 @@ from typing import Any, cast
 import numpy as np
 import orjson
 
-from app.errors import Problem
 from app.schema import Float32
 
 Cells = tuple[float, ...]
@@ -80,9 +79,7 @@ NUMBERS = ValueColumn("a number", _NUMBERS)
 
 
 def find_problems(
-    values: Sequence[Any],
-    together: Callable[[Sequence[Any]], Float32 | None],
-    alone: Callable[[Any], object],
+    values: Sequence[Any], together: Callable[[Sequence[Any]], Float32 | None], alone: Callable[[Any], object]
 ) -> Iterator[tuple[int, str]]:
     """Yield the index of each invalid value and what is wrong with it; skip valid stretches quickly.
 
@@ -204,30 +201,11 @@ def all_finite(values: Float32) -> bool:
     return b"\0" not in np.isfinite(values).tobytes()
 
 
-def clear_bad_rows(x: Float32, first: int, features: Sequence[str], problem: str) -> dict[int, Problem]:
-    """Set rows with a value that is not finite to 0, and return the first problem of each, by index.
-
-    Args:
-        x: rows, float32, shape (N, F), changed in place.
-        first: number of the first row.
-        features: feature names, length F.
-        problem: what is wrong with such a value.
-    """
-    if all_finite(x):
-        return {}
-    bad = {
-        row: Problem(first + row, features[column], problem)
-        for row, column in reversed(np.argwhere(~np.isfinite(x)).tolist())
-    }
-    x[list(bad)] = 0
-    return dict(sorted(bad.items()))
-
-
-def one_by_one(judge: Callable[[Any], Cells | str], values: Sequence[Any], width: int) -> Float32 | None:
-    """Return the cells of values that are judged one by one, shape (N, width); None if any is invalid."""
+def convert_one_by_one(convert: Callable[[Any], Cells | str], values: Sequence[Any], width: int) -> Float32 | None:
+    """Return the cells of values that are converted one by one, shape (N, width); None if any is invalid."""
     found = []
     for value in values:
-        cells = judge(value)
+        cells = convert(value)
         if isinstance(cells, str):
             return None
         found.append(cells)

@@ -18,16 +18,16 @@ from app.inference.codecs.columns import (
     NAN,
     NUMBERS,
     Cells,
+    convert_one_by_one,
     float_of_text,
     floats_of_fields,
     floats_with_gaps,
     json_type,
-    one_by_one,
     round_number,
 )
 from app.schema import Float32, ModelSchema
 from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature
-from modelstore.dates import ISO, parse_date
+from modelstore.dates import DIGITS, ISO, parse_date
 from modelstore.numbers import PLAIN, parse_number
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -57,19 +57,15 @@ class Converter(Protocol):
 
     def cell(self, value: object) -> Cells | str:
         """Return the cells of a value parsed from JSON, or what is wrong with it."""
-        ...
 
     def cell_of_text(self, text: str) -> Cells | str:
         """Return the cells of a field of text, or what is wrong with it."""
-        ...
 
     def cells(self, values: Sequence[Any]) -> Float32 | None:
         """Return the cells of values parsed from JSON, shape (N, width); None if any is invalid."""
-        ...
 
     def cells_of_texts(self, texts: Sequence[str]) -> Float32 | None:
         """Return the cells of fields of text, shape (N, width); None if any is invalid."""
-        ...
 
 
 class NumberConverter:
@@ -84,6 +80,7 @@ class NumberConverter:
         self._missing = schema.missing_values if schema.takes_missing else frozenset[str]()
         self._takes_missing = schema.takes_missing
         self._reading = feature.reading
+        self._has_commas = feature.reading == PLAIN and schema.dialect.decimal == ","
         self.expected = "must be a finite number" + (" or missing" if schema.takes_missing else "")
         self._advice = "; send numbers without quotes" + (", and null where one is missing" * schema.takes_missing)
 
@@ -111,7 +108,7 @@ class NumberConverter:
         elif self._reading.startswith(_AMBIGUOUS_POINT):
             return "must be a number with a decimal comma, as in the training file, got other text"
         else:
-            found = float_of_text(text)
+            found = float_of_text(self._with_point(text))
         return found if isinstance(found, str) else (found,)
 
     def cells(self, values: Sequence[Any]) -> Float32 | None:
@@ -120,16 +117,20 @@ class NumberConverter:
         if x is None and self._takes_missing:
             x = floats_with_gaps(values)
             if x is None and str in set(map(type, values)):
-                return one_by_one(self.cell, values, 1)
+                return convert_one_by_one(self.cell, values, 1)
         return None if x is None else x.reshape(-1, 1)
 
     def cells_of_texts(self, texts: Sequence[str]) -> Float32 | None:
         """Return the cells of fields of text, shape (N, 1); None if any is invalid."""
-        if self._reading == PLAIN:
+        if self._reading == PLAIN and not self._has_commas:
             x = floats_of_fields(texts, self._missing)
             if x is not None:
                 return x.reshape(-1, 1)
-        return one_by_one(self.cell_of_text, texts, 1)
+        return convert_one_by_one(self.cell_of_text, texts, 1)
+
+    def _with_point(self, text: str) -> str:
+        """Return a number as text with a decimal point, where the training file has decimal commas."""
+        return text.replace(",", ".") if self._has_commas and "." not in text else text
 
 
 class DateConverter:
@@ -151,6 +152,8 @@ class DateConverter:
         """Return the cells of a value parsed from JSON, or what is wrong with it."""
         if isinstance(value, str):
             return self.cell_of_text(value)
+        if type(value) in (int, float) and self._format == DIGITS:  # pandas has floats beside gaps
+            return self.cell_of_text(str(value))
         return (NAN, NAN) if value is None else f"{self._must}, got {json_type(value)}"
 
     def cell_of_text(self, text: str) -> Cells | str:
@@ -163,11 +166,11 @@ class DateConverter:
 
     def cells(self, values: Sequence[Any]) -> Float32 | None:
         """Return the cells of values parsed from JSON, shape (N, 2); None if any is invalid."""
-        return one_by_one(self.cell, values, 2)
+        return convert_one_by_one(self.cell, values, 2)
 
     def cells_of_texts(self, texts: Sequence[str]) -> Float32 | None:
         """Return the cells of fields of text, shape (N, 2); None if any is invalid."""
-        return one_by_one(self.cell_of_text, texts, 2)
+        return convert_one_by_one(self.cell_of_text, texts, 2)
 
 
 def converter_of(feature: Feature, schema: ModelSchema) -> Converter:

@@ -9,25 +9,29 @@ import csv
 import io
 
 from app.errors import Problem, ServingError
+from app.inference.additions.added import Added, AddedOutputs, facts_of, has_decision, texts_of
+from app.inference.additions.added import column_names as names_of_added
 from app.inference.codecs import frames
-from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, RowByRow
 from app.inference.predictions import Predictions, column_names
 from app.schema import ModelSchema
 
 
-class CsvWriter:
+class CsvWriter(RowByRow):
     """Write `label`, `probability` and one column `probability_<class>` for each class, or `value` for a quantity.
 
-    With a decision, the column `decision` follows: the policy where the label is not the most probable class.
+    With a decision, the column `decision` follows: the policy where the label is not the most probable class. Then
+    come the columns of additional answers, empty where a row has none, and what holds for all rows.
     """
 
     content_type = "text/csv; charset=utf-8"
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, schema: ModelSchema, *, numbered: bool) -> None:
-        self._names = column_names(schema) if schema.decision is None else (*column_names(schema), "decision")
+    def __init__(self, schema: ModelSchema, added: AddedOutputs = (), *, numbered: bool) -> None:
+        decision = () if schema.decision is None or has_decision(added) else ("decision",)
+        self._names = (*column_names(schema), *decision, *names_of_added(added), *facts_of(added))
         self._numbered = numbered
-        self._frame = _frame(schema)
+        self._frame = _frame(schema, added)
 
     def head(self) -> bytes:
         """Return the header line; numbered answers have a first column for the line and a last one for the error."""
@@ -41,27 +45,32 @@ class CsvWriter:
         """Return one row with its line number in the request: its answer or its problem."""
         if predictions is not None:
             return b"%d,%b,\n" % (number, self.rows(predictions)[:-1])
-        place = f"{problem.feature}: " if problem and problem.feature else ""
-        text = place + problem.problem if problem else ""
-        return _line([str(number), *[""] * len(self._names), text])
+        return _line([str(number), *[""] * len(self._names), str(problem or "")])
 
     def failure(self, error: ServingError) -> bytes:
         """Return a last line that no CSV reader mistakes for a row."""
         return b"# error: %b\n" % str(error).replace("\n", " ").encode()
 
-    def tail(self) -> bytes:
-        """Return nothing: CSV has no end marker."""
-        return b""
 
-
-def _frame(schema: ModelSchema) -> frames.Frame:
+def _frame(schema: ModelSchema, added: AddedOutputs) -> frames.Frame:
+    more, cells = [b","] * len(names_of_added(added)), _added_cells if added else None
+    end = b"".join(b"," + _line([text])[:-1] for text in facts_of(added).values()) + b"\n"
     labels = [_line([label])[:-1] for label in schema.classes]
     if schema.task == "regression":
-        return frames.Frame([], [b""], b"\n", b"")
+        return frames.Frame([], [b"", *more], end, b"", added=cells)
     begin, before = [label + b"," for label in labels], [b"", b"", *[b","] * len(labels)]
-    if schema.decision is None:
-        return frames.Frame(begin, before, b"\n", b"")
-    return frames.Frame(begin, [*before, b","], b"\n", b"", _line([schema.decision.policy])[:-1])
+    if schema.decision is None or has_decision(added):
+        return frames.Frame(begin, [*before, *more], end, b"", added=cells)
+    policy = _line([schema.decision.policy])[:-1]
+    return frames.Frame(begin, [*before, b",", *more], end, b"", policy, cells)
+
+
+def _added_cells(added: Added) -> list[list[bytes]]:
+    """Return the columns of additional answers as cells."""
+    return [
+        [_line([text])[:-1] if text and column.dtype == object else text.encode() for text in texts_of(column)]
+        for column in added.columns()
+    ]
 
 
 def _line(fields: list[str]) -> bytes:

@@ -54,18 +54,22 @@ def join_lines(lines: list[str]) -> bytes:
     return "".join(lines).encode(errors="surrogateescape")
 
 
-def read_records(lines: list[str], delimiter: str, *, ended: bool) -> Records:
+def read_records(lines: list[str], delimiter: str, quote: str = '"', *, ended: bool) -> Records:
     """Return the records of lines, in time linear in their characters.
 
     Args:
         lines: with their ends.
         delimiter: between two fields.
+        quote: around fields.
         ended: whether no line follows, so that a record that is not complete is wrong.
     """
     found, at_end = Records(), list[bool]()
-    source = itertools.chain(lines, _note(at_end))
+    source = itertools.chain(lines, _mark_end(at_end))
     while not at_end:
-        reader, before = csv.reader(source, delimiter=delimiter, strict=True), found.lines
+        reader, before = (
+            csv.reader(source, delimiter=delimiter, quotechar=quote, skipinitialspace=True, strict=True),
+            found.lines,
+        )
         try:
             for fields in reader:
                 if lines[found.lines].strip(_BLANK_LINE):
@@ -98,7 +102,7 @@ def is_utf8(fields: list[str]) -> bool:
     return True
 
 
-def _note(at_end: list[bool]) -> Iterator[str]:
+def _mark_end(at_end: list[bool]) -> Iterator[str]:
     """Note that the lines before have all been read."""
     at_end.append(True)
     yield from ()

@@ -6,7 +6,7 @@
     {"columns": [...], "data": [[...]]}                    the same, as pandas writes it with orient="split"
     {"inputs": {"name": [...]}}                            columns by name
 
-`model` and `version` may stand beside each of them. This module must not know what the values mean.
+`model`, `version` and options may stand beside each of them. This module must not know what the values mean.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.headers import name_problems, places_of
-from app.inference.codecs.json_rows import wrong_length
-from app.schema import ModelSchema, shown
+from app.inference.codecs.json_rows import describe_wrong_length
+from app.inference.errors import wrong_field
+from app.inference.options import BODY_FIELDS
+from app.schema import ModelSchema, make_printable
 from modelstore import wording
 
 INSTANCES, RECORDS, SPLIT, INPUTS = "instances", "dataframe_records", "dataframe_split", "inputs"
 
-_BESIDE = ("model", "version")
+_BESIDE = ("model", "version", *BODY_FIELDS)
 _SPLIT_FIELDS = ("columns", "data", "index")
 FIELDS = (INSTANCES, *_BESIDE, RECORDS, SPLIT, INPUTS, *_SPLIT_FIELDS)
 _FORMS = (INSTANCES, RECORDS, SPLIT, INPUTS, "data")
@@ -78,11 +80,15 @@ def in_feature_order(
     Raises:
         InvalidInput: if the names do not fit the model, or a row has another number of values.
     """
-    known = schema.recognised(names)
+    known = schema.spell_as_features(names)
     problems = name_problems(known, schema, ignore_extra=ignore_extra, where=" among the columns")
     for index, row in enumerate(rows):
         if type(row) is not list or len(row) != len(names):
-            got = wrong_length(len(row), len(names)) if type(row) is list else f"must be an array, got {json_type(row)}"
+            got = (
+                describe_wrong_length(len(row), len(names))
+                if type(row) is list
+                else f"must be an array, got {json_type(row)}"
+            )
             problems.append(Problem(index, None, got))
             if len(problems) >= MAX_PROBLEMS:
                 break
@@ -97,8 +103,7 @@ def in_feature_order(
 def invalid_field(field: str, expected: str, got: object) -> InvalidInput:
     """Return the error for a field of the envelope."""
     kind = "an empty array" if got == [] else "nothing" if got is None else json_type(got)
-    problem = f"{expected}, got {kind}"
-    return InvalidInput(f"{field} {problem}", (Problem(None, field, problem),))
+    return wrong_field(field, f"{expected}, got {kind}", " ")
 
 
 def _split(split: dict[str, Any], prefix: str, above: int) -> Rows:
@@ -116,11 +121,11 @@ def _columns(columns: object, above: int) -> Rows:
         raise invalid_field(INPUTS, "must be an object with an array of values for each column", columns)
     for name, values in columns.items():
         if type(values) is not list or not values:
-            raise invalid_field(f"{INPUTS}.{shown(name)}", "must be an array of at least one value", values)
+            raise invalid_field(f"{INPUTS}.{make_printable(name)}", "must be an array of at least one value", values)
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         problem = f"the columns must have the same number of values, got {min(lengths)} to {max(lengths)}"
-        raise InvalidInput(f"{INPUTS}: {problem}", (Problem(None, INPUTS, problem),))
+        raise wrong_field(INPUTS, problem)
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     return Rows(rows, tuple(columns), above + len(columns))
 
@@ -130,8 +135,8 @@ def _require_known(document: dict[str, Any], known: Sequence[str], prefix: str =
     unknown = [name for name in document if name not in known][:MAX_PROBLEMS]
     problems = []
     for name in unknown:
-        meant = wording.misspelt(name, known)
+        meant = wording.closest_name(name, known)
         hint = f", perhaps {meant} is meant" if meant else f"; known are {', '.join(known)}"
-        problems.append(Problem(None, prefix + shown(name), f"is not known{hint}"))
+        problems.append(Problem(None, prefix + make_printable(name), f"is not known{hint}"))
     if problems:
         raise InvalidInput(f"{problems[0].feature}: {problems[0].problem}", tuple(problems))

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from app.errors import MalformedBody, Problem, ServingError
-from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock
+from app.errors import InvalidInput, MalformedBody, Problem, ServingError
+from app.inference.additions.added import AddedOutputs
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock, RowByRow
 from app.inference.codecs.rows import converter_for
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
@@ -62,18 +63,22 @@ class Float32Reader:
         return RowBlock(x, first, converter_for(self._schema).clear_bad_rows(x, first))
 
 
-class Float32Writer:
+class Float32Writer(RowByRow):
     """Write (N, K) outputs, row-major, classes in the model's order; a skipped row is all NaN."""
 
     content_type = CONTENT_TYPE
     block_rows = BINARY_BLOCK_ROWS
 
-    def __init__(self, schema: ModelSchema) -> None:
-        self._outputs = schema.outputs
+    def __init__(self, schema: ModelSchema, added: AddedOutputs = ()) -> None:
+        """Create a writer.
 
-    def head(self) -> bytes:
-        """Return nothing."""
-        return b""
+        Raises:
+            InvalidInput: if the request wants additional answers, for which the format has no place.
+        """
+        if added:
+            problem = f"holds no {added[-1].name}; ask for another format with Accept, such as text/csv"
+            raise InvalidInput(f"an answer as {CONTENT_TYPE} {problem}", (Problem(None, "Accept", problem),))
+        self._outputs = schema.outputs
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of an answer."""
@@ -85,8 +90,4 @@ class Float32Writer:
 
     def failure(self, _error: ServingError) -> bytes:
         """Return nothing: the connection is closed, and the log has the reason."""
-        return b""
-
-    def tail(self) -> bytes:
-        """Return nothing."""
         return b""

@@ -5,8 +5,10 @@ This module must not know any particular format.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.inference.additions.added import Added
 from app.inference.predictions import Predictions
 
 
@@ -21,6 +23,7 @@ class Frame:
         note: the last cell of a row whose label is not the most probable class; that of other rows is empty. None
             without a decision.
         between: text between two rows.
+        added: returns the cells of the additional answers, column by column; None without any.
     """
 
     labels: list[bytes]
@@ -28,6 +31,7 @@ class Frame:
     end: bytes
     between: bytes
     note: bytes | None = None
+    added: Callable[[Added], list[list[bytes]]] | None = None
 
 
 def write(predictions: Predictions, frame: Frame) -> bytes:
@@ -38,6 +42,8 @@ def write(predictions: Predictions, frame: Frame) -> bytes:
     rows, cells = predictions.rows, predictions.cells(frame.labels)
     if frame.note is not None:
         cells.append([frame.note if departs else b"" for departs in predictions.departs])
+    if frame.added is not None:
+        cells += frame.added(predictions.added)
     width = 1 + len(cells) + sum(map(bool, frame.before))
     parts = [frame.end + frame.between] * (rows * width)
     place = 0

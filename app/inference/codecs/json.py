@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from app.inference.choice import Override
 from app.inference.codecs.blocks import Envelope, Unusual, require_few
 from app.inference.codecs.envelopes import INSTANCES, find_rows, in_feature_order, invalid_field
 from app.inference.codecs.json_rows import plain_rows, precise_rows, quick_rows, rows_have_unique_names
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, parse
+from app.inference.options import PLAIN, PredictionOptions, read_options
 from app.schema import Float32, ModelSchema
 
 CONTENT_TYPE = "application/json"
@@ -30,13 +29,13 @@ _BETWEEN_ARRAYS = re.compile(rb"\]\s*,")
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*,")
 
 
-@dataclass(frozen=True, slots=True)
-class PredictRequest:
+class PredictRequest(NamedTuple):
     """The envelope of a prediction request; its rows are not validated yet.
 
     Attributes:
         plain: whether the fast parser accepted the body, so that the fast reader may be tried.
         names: names of the values of each row, if the document states them once; None for other forms.
+        options: what the document asks for beside its rows; None for nothing.
     """
 
     model: str | None
@@ -44,6 +43,7 @@ class PredictRequest:
     instances: list[Any]
     plain: bool
     names: tuple[str, ...] | None = None
+    options: PredictionOptions | None = None
 
 
 def example_body(rows: Sequence[Sequence[object]]) -> bytes:
@@ -52,9 +52,9 @@ def example_body(rows: Sequence[Sequence[object]]) -> bytes:
 
 
 def read_request(body: bytes) -> PredictRequest:
-    """Read the envelope `{"instances": [...], "model": "...", "version": 3}`; the last two are optional.
+    """Read the envelope `{"instances": [...], "model": "...", "version": 3, "explain": true}`; only rows must be there.
 
-    The rows may stand in another form instead, see `envelopes.py`.
+    They may stand in another form instead, see `envelopes.py`.
 
     Raises:
         MalformedBody: if the body is not JSON, or an object in it has a duplicate name.
@@ -66,9 +66,11 @@ def read_request(body: bytes) -> PredictRequest:
     except orjson.JSONDecodeError:
         document, plain = parse(body), False
     if type(document) is dict and _FIELDS.issuperset(document):
-        instances, names, strings = document.get(INSTANCES), None, len(document)
+        instances, names, strings, options = document.get(INSTANCES), None, len(document), None
     else:
         instances, names, strings = find_rows(document)
+        options = read_options(document)
+        strings += sum(type(own) is str for own in document.get("ids") or ())
     model = document.get("model")
     version = document.get("version")
     if type(instances) is not list or not instances:
@@ -79,7 +81,7 @@ def read_request(body: bytes) -> PredictRequest:
         raise invalid_field("version", "must be a whole number from 1", version)
     if plain and not rows_have_unique_names(body, instances, strings + (model is not None)):
         parse(body)  # refuses duplicate names; accepts escapes and strings as values
-    return PredictRequest(model, version, instances, plain, names)
+    return PredictRequest(model, version, instances, plain, names, options)
 
 
 def read_rows(request: PredictRequest, schema: ModelSchema, *, ignore_extra: bool = False) -> Float32:
@@ -107,11 +109,8 @@ class JsonReader:
     is_one_computation = False
     deadline_ns = None
 
-    def __init__(
-        self, body: bytes, *, ignore_extra: bool = False, strict: bool | None = None, override: Override | None = None
-    ) -> None:
-        self.strict = strict
-        self.override = override
+    def __init__(self, body: bytes, *, ignore_extra: bool = False, options: PredictionOptions = PLAIN) -> None:
+        self.options = options
         self.size_bytes = len(body)
         self.has_steps = len(body) > BLOCK_BYTES
         self._body = body
@@ -126,6 +125,7 @@ class JsonReader:
         """Read the envelope."""
         request = read_request(self._body)
         require_few(len(request.instances), max_rows)
+        self.options = self.options.merge(request.options)
         self._request = request
         return Envelope(request.model, request.version)
 

@@ -11,8 +11,9 @@ import numpy as np
 import orjson
 
 from app.errors import Problem, ServingError
+from app.inference.additions.added import Added, AddedOutputs, column_names, fact_fields, has_decision, json_of
 from app.inference.codecs import frames
-from app.inference.codecs.blocks import TEXT_BLOCK_ROWS
+from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, RowByRow
 from app.inference.codecs.warnings import Warnings, describe_warnings, refusal
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
@@ -22,19 +23,29 @@ CONTENT_TYPE = "application/json"
 
 
 @functools.lru_cache(maxsize=256)
-def frame(schema: ModelSchema, between: bytes) -> frames.Frame:
+def frame(schema: ModelSchema, between: bytes, added: AddedOutputs = (), *, alone: bool = False) -> frames.Frame:
     """Return the frame of `{"label": ..., "probability": ..., "probabilities": {...}}`, or `{"value": ...}`.
 
-    A row whose label is not the most probable class ends with the field `decision`, the policy that chose it.
+    A row whose label is not the most probable class has also the field `decision`, the policy that chose it; fields
+    of additional answers come last, and behind them what holds for all rows, if each row stands `alone`.
     """
+    more, cells = ([b""], _added_fields) if added else ([], None)
+    end = fact_fields(added) + b"}" if alone else b"}"
     if schema.task == "regression":
-        return frames.Frame([], [b'{"value":'], b"}", between)
+        return frames.Frame([], [b'{"value":', *more], end, between, added=cells)
     labels = [orjson.dumps(label) for label in schema.classes]
     begin = [b'{"label":%b,"probability":' % label for label in labels]
     before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
-    if schema.decision is None:
-        return frames.Frame(begin, [b"", b"", *before], b"}}", between)
-    return frames.Frame(begin, [b"", b"", *before, b"}"], b"}", between, _policy(schema.decision))
+    if schema.decision is not None and not has_decision(added):
+        return frames.Frame(begin, [b"", b"", *before, b"}", *more], end, between, _policy(schema.decision), cells)
+    if added:
+        return frames.Frame(begin, [b"", b"", *before, b"}"], end, between, added=cells)
+    return frames.Frame(begin, [b"", b"", *before], b"}}", between)
+
+
+def _added_fields(added: Added) -> list[list[bytes]]:
+    """Return the fields of additional answers as one column of cells."""
+    return [added.fields]
 
 
 def _policy(decision: Decision) -> bytes:
@@ -46,21 +57,22 @@ def _head(schema: ModelSchema) -> bytes:
     return b'{"model":"%s","version":%d,' % (schema.name.encode(), schema.version)
 
 
-class RowsWriter:
+class RowsWriter(RowByRow):
     """Write `{"model", "version", "predictions": [...], "warnings": [...]}`, the last only if there are any."""
 
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, schema: ModelSchema) -> None:
+    def __init__(self, schema: ModelSchema, added: AddedOutputs = ()) -> None:
         self._schema = schema
-        self._frame = frame(schema, b",")
+        self._frame = frame(schema, b",", added)
+        self._facts = fact_fields(added)
         self._warnings = Warnings()
         self._started = False
 
     def head(self) -> bytes:
         """Return the bytes before the first row."""
-        return _head(self._schema) + b'"predictions":['
+        return _head(self._schema)[:-1] + self._facts + b',"predictions":['
 
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of a block."""
@@ -91,17 +103,20 @@ class RowsWriter:
 class ColumnsWriter:
     """Write `{"model", "version", "classes", "probabilities": (N, K), "labels": (N,), "warnings"}`; much smaller.
 
-    If any label is not the most probable class, `decision` is the policy that chose the labels.
+    If any label is not the most probable class, `decision` is the policy that chose the labels. Each column of
+    additional answers is a field, as is what holds for all rows.
     """
 
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, schema: ModelSchema) -> None:
+    def __init__(self, schema: ModelSchema, added: AddedOutputs = ()) -> None:
         self._schema = schema
+        self._added = AddedColumns(added)
         self._quoted = [orjson.dumps(label) for label in schema.classes]
         self._labels: list[bytes] = []
-        self._policy = b""
+        self._policy = fact_fields(added)
+        self._writes_policy = schema.decision is not None and not has_decision(added)
         self._warnings = Warnings()
 
     def head(self) -> bytes:
@@ -113,14 +128,16 @@ class ColumnsWriter:
         self._warnings.note(predictions)
         comma = b"," if self._labels else b""
         self._labels.append(b",".join([self._quoted[k] for k in predictions.best]))
-        if self._schema.decision is not None and any(predictions.departs):
-            self._policy = _policy(self._schema.decision)
+        if self._writes_policy and self._schema.decision is not None and any(predictions.departs):
+            self._policy, self._writes_policy = self._policy + _policy(self._schema.decision), False
+        self._added.note(predictions)
         matrix = np.ascontiguousarray(predictions.outputs)
         return comma + orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
     def tail(self) -> bytes:
         """Return the bytes after the last row."""
-        return b'],"labels":[%b]' % b",".join(self._labels) + self._policy + self._warnings.json() + b"}"
+        labels = b'],"labels":[%b]' % b",".join(self._labels)
+        return labels + self._policy + self._added.json() + self._warnings.json() + b"}"
 
 
 class ValuesWriter:
@@ -129,8 +146,10 @@ class ValuesWriter:
     content_type = CONTENT_TYPE
     block_rows = TEXT_BLOCK_ROWS
 
-    def __init__(self, schema: ModelSchema) -> None:
+    def __init__(self, schema: ModelSchema, added: AddedOutputs = ()) -> None:
         self._schema = schema
+        self._added = AddedColumns(added)
+        self._facts = fact_fields(added)
         self._started = False
         self._warnings = Warnings()
 
@@ -141,17 +160,35 @@ class ValuesWriter:
     def rows(self, predictions: Predictions) -> bytes:
         """Return the rows of a block."""
         self._warnings.note(predictions)
+        self._added.note(predictions)
         comma, self._started = b"," if self._started else b"", True
         return comma + b",".join(predictions.digits)
 
     def tail(self) -> bytes:
         """Return the bytes after the last row."""
-        return b"]" + self._warnings.json() + b"}"
+        return b"]" + self._facts + self._added.json() + self._warnings.json() + b"}"
 
 
-def columns_writer(schema: ModelSchema) -> ColumnsWriter | ValuesWriter:
+class AddedColumns:
+    """The columns of additional answers, kept until all rows are known."""
+
+    def __init__(self, outputs: AddedOutputs) -> None:
+        self._texts: dict[str, list[bytes]] = {name: [] for name in column_names(outputs)}
+
+    def note(self, predictions: Predictions) -> None:
+        """Keep those of a block."""
+        if self._texts:
+            for texts, column in zip(self._texts.values(), predictions.added.columns(), strict=True):
+                texts.append(json_of(column)[1:-1])
+
+    def json(self) -> bytes:
+        """Return a field for each column, with a comma before it."""
+        return b"".join(b",%b:[%b]" % (orjson.dumps(name), b",".join(texts)) for name, texts in self._texts.items())
+
+
+def columns_writer(schema: ModelSchema, added: AddedOutputs = ()) -> ColumnsWriter | ValuesWriter:
     """Return the writer of answers by columns for the schema's task."""
-    return ValuesWriter(schema) if schema.task == "regression" else ColumnsWriter(schema)
+    return ValuesWriter(schema, added) if schema.task == "regression" else ColumnsWriter(schema, added)
 
 
 @functools.lru_cache(maxsize=256)

@@ -64,7 +64,7 @@ def quick_rows(instances: list[Any], schema: ModelSchema) -> Float32 | None:
     if kinds == {list} and set(map(len, instances)) == {features}:
         rows: Sequence[Sequence[Any]] = instances
     elif kinds == {dict} and all(row.keys() == schema.columns.keys() or _is_raw(row, schema) for row in instances):
-        rows = list(map(_picker(schema), instances))
+        rows = list(map(_make_picker(schema), instances))
     else:
         return None
     return converter_for(schema).row(rows[0]) if len(rows) == 1 else converter_for(schema).rows(rows)
@@ -77,7 +77,7 @@ def _is_raw(row: dict[str, Any], schema: ModelSchema) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _picker(schema: ModelSchema) -> Callable[[dict[str, Any]], Sequence[Any]]:
+def _make_picker(schema: ModelSchema) -> Callable[[dict[str, Any]], Sequence[Any]]:
     if schema.optional:
         return lambda row: [row.get(name) for name in schema.features]
     if len(schema.features) == 1:
@@ -95,7 +95,7 @@ def precise_rows(instances: Sequence[Any], schema: ModelSchema, *, ignore_extra:
     found: list[Float32] = []
     for first in range(0, len(instances), _BLOCK_ROWS):
         reading = _Reading(schema, [], ignore_extra=ignore_extra)
-        x = reading.block(first, instances[first : first + _BLOCK_ROWS])
+        x = reading.read_block(first, instances[first : first + _BLOCK_ROWS])
         problems += sorted(reading.faults, key=lambda fault: fault.row or 0)
         if len(problems) >= MAX_PROBLEMS:
             break
@@ -114,36 +114,38 @@ class _Reading:
     faults: list[Problem]
     ignore_extra: bool
 
-    def block(self, first: int, instances: Sequence[Any]) -> Float32 | None:
+    def read_block(self, first: int, instances: Sequence[Any]) -> Float32 | None:
         """Return some rows as cells, shape (n, W); if one is invalid, add its problems and return None."""
         read = {
-            first + place: values for place, row in enumerate(instances) if (values := self._values(first + place, row))
+            first + place: values
+            for place, row in enumerate(instances)
+            if (values := self._read_values(first + place, row))
         }
         rows = list(read.values())
         x = converter_for(self.schema).rows(rows) if rows else None
         if x is None and rows:  # checks single values only if one is invalid, since that takes a hundred times as long
-            self.faults.extend(converter_for(self.schema).faults(list(read), rows))
+            self.faults.extend(converter_for(self.schema).find_faults(list(read), rows))
         return None if self.faults else x
 
-    def _values(self, index: int, row: object) -> Sequence[Any]:
+    def _read_values(self, index: int, row: object) -> Sequence[Any]:
         """Return the values of a row in feature order; if it is not a row, add a problem and return no values."""
         if isinstance(row, dict):
-            return self._named(index, row)
+            return self._order_fields(index, row)
         if isinstance(row, list):
-            return self._positional(index, row)
+            return self._check_positional(index, row)
         kind = f"must be an array of {len(self.schema.features)} values or an object by feature name"
         self.faults.append(Problem(index, None, f"{kind}, got {json_type(row)}"))
         return ()
 
-    def _positional(self, index: int, row: list[Any]) -> list[Any]:
+    def _check_positional(self, index: int, row: list[Any]) -> list[Any]:
         if len(row) != len(self.schema.features):
-            self.faults.append(Problem(index, None, wrong_length(len(row), len(self.schema.features))))
+            self.faults.append(Problem(index, None, describe_wrong_length(len(row), len(self.schema.features))))
             return []
         return row
 
-    def _named(self, index: int, row: dict[str, Any]) -> list[Any]:
+    def _order_fields(self, index: int, row: dict[str, Any]) -> list[Any]:
         if row.keys() != self.schema.columns.keys():
-            names = self.schema.recognised(row)
+            names = self.schema.spell_as_features(row)
             if wrong := name_problems(names, self.schema, ignore_extra=self.ignore_extra, row=index):
                 self.faults.extend(wrong)
                 return []
@@ -151,8 +153,8 @@ class _Reading:
         return [row.get(name) for name in self.schema.features]
 
 
-def wrong_length(got: int, expected: int) -> str:
-    """Say that a row has another number of values than expected."""
+def describe_wrong_length(got: int, expected: int) -> str:
+    """Return that a row has another number of values than expected."""
     return f"has {'1 value' if got == 1 else f'{got} values'}, {expected} are expected"
 
 

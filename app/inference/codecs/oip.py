@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from app.errors import InvalidInput, MalformedBody
-from app.inference.choice import Override
+from app.inference.additions.added import AddedOutputs
 from app.inference.codecs import strict_json
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.oip_fields import (
@@ -23,13 +23,14 @@ from app.inference.codecs.oip_fields import (
     read_id,
     read_number,
     read_objects,
-    read_override,
+    read_options,
     read_parameters,
     read_shape,
     read_text,
-    wrong,
 )
 from app.inference.codecs.strict_json import has_unique_names
+from app.inference.errors import wrong_field
+from app.inference.options import PLAIN, PredictionOptions
 from app.schema import ModelSchema
 from modelstore import Task
 
@@ -37,7 +38,14 @@ Bytes = bytes | bytearray
 
 OUTPUTS = ("probabilities", "label", "class_index")
 OUTPUTS_OF: dict[Task, tuple[str, ...]] = {"classification": OUTPUTS, "regression": ("value",)}
-_KNOWN_OUTPUTS = tuple(name for names in OUTPUTS_OF.values() for name in names)
+ADDED_OUTPUTS = {  # with what asks for each
+    **dict.fromkeys(("base", "contributions", "other_contributions", "standard_errors"), "parameter explain"),
+    **dict.fromkeys(("set", "interval"), "parameter confidence"),
+    **dict.fromkeys(("decision", "abstained"), "parameter abstain_out_of_range"),
+    "receipt": "header X-Prediction-Receipt",
+}
+_KNOWN_OUTPUTS = (*(name for names in OUTPUTS_OF.values() for name in names), *ADDED_OUTPUTS)
+_TEXTS = ("label", "set", "decision", "abstained", "receipt")
 CLASSIFIED = "probabilities"  # the only output that the classification extension applies to
 ALIGNMENT_BYTES = 16
 RAW_TENSOR = "features"
@@ -74,7 +82,7 @@ class Output:
     @property
     def is_quick(self) -> bool:
         """Whether the output is written as it is in memory, so quickly for any number of rows."""
-        return self.binary and not self.top and self.name != "label"
+        return self.binary and not self.top and self.name not in _TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,7 @@ class InferRequest:
     Attributes:
         outputs: the requested outputs in the order of the answer; empty for all that the model has.
         binary: whether outputs that are not requested by name are sent as binary data.
-        strict: whether rows with unusual values are refused; None as the version says.
-        override: the decision that is wanted in place of the version's own.
+        options: what is asked for in place of, or beside, the usual answer.
         timeout_us: how long the request may wait for its computation, from its arrival; 0 for no limit.
     """
 
@@ -94,19 +101,20 @@ class InferRequest:
     outputs: tuple[Output, ...]
     timeout_us: int = 0
     binary: bool = False
-    strict: bool | None = None
-    override: Override | None = None
+    options: PredictionOptions = PLAIN
 
-    def outputs_for(self, schema: ModelSchema) -> tuple[Output, ...]:
-        """Return the outputs of the answer.
+    def outputs_for(self, schema: ModelSchema, added: AddedOutputs = ()) -> tuple[Output, ...]:
+        """Return the outputs of the answer, additional ones included.
 
         Raises:
             InvalidInput: if the model has no such output.
         """
-        known = OUTPUTS_OF[schema.task]
+        known = (*OUTPUTS_OF[schema.task], *(output.name for output in added))
         for place, output in enumerate(self.outputs):
             if output.name not in known:
-                raise wrong(f"outputs.{place}.name", f"must be one of {', '.join(known)}")
+                asks = ADDED_OUTPUTS.get(output.name)
+                unasked = f"; the {asks} asks for it" if asks else ""
+                raise wrong_field(f"outputs.{place}.name", f"must be one of {', '.join(known)}{unasked}")
         return self.outputs or tuple(Output(name, self.binary) for name in known)
 
 
@@ -167,7 +175,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
     parameters = read_parameters(document, "parameters")
     inputs = read_objects(document, "inputs")
     if not inputs:
-        raise wrong("inputs", f"must be an array of at least one tensor{hint(document, 'inputs')}")
+        raise wrong_field("inputs", f"must be an array of at least one tensor{hint(document, 'inputs')}")
     wants_binary = read_flag(parameters, "binary_data_output", default=False)
     read_number(parameters, "priority")  # validated, but ignored: nothing waits long enough to be overtaken
     return InferRequest(
@@ -176,8 +184,7 @@ def _envelope(document: Any, binary: memoryview) -> InferRequest:
         outputs=_outputs(read_objects(document, "outputs"), binary=wants_binary),
         timeout_us=read_number(parameters, "timeout"),
         binary=wants_binary,
-        strict=read_flag(parameters, "strict", default=False) if "strict" in parameters else None,
-        override=read_override(parameters),
+        options=read_options(parameters),
     )
 
 
@@ -192,19 +199,23 @@ def _tensors(inputs: list[Any], binary: memoryview) -> tuple[Tensor, ...]:
         if size is None:
             if type(data) is not list:
                 problem = "must be an array, or parameters.binary_data_size must say what follows"
-                raise wrong(f"{field}.data", problem + hint(described, "data"))
+                raise wrong_field(f"{field}.data", problem + hint(described, "data"))
             tensors.append(Tensor(name, datatype, shape, data=data))
             continue
         if type(size) is not int or size < 0 or data is not None:
-            raise wrong(f"{field}.parameters", "binary_data_size must be a number of bytes, and then there is no data")
+            raise wrong_field(
+                f"{field}.parameters", "binary_data_size must be a number of bytes, and then there is no data"
+            )
         if size > len(binary) - used:
-            raise wrong(f"{field}.parameters", f"binary_data_size says more than the {len(binary)} bytes that follow")
+            raise wrong_field(
+                f"{field}.parameters", f"binary_data_size says more than the {len(binary)} bytes that follow"
+            )
         tensors.append(Tensor(name, datatype, shape, part=binary[used : used + size]))
         used += size
     if used != len(binary):
-        raise wrong("inputs", f"{len(binary)} bytes follow the JSON, but binary_data_size accounts for {used}")
+        raise wrong_field("inputs", f"{len(binary)} bytes follow the JSON, but binary_data_size accounts for {used}")
     if len({tensor.name for tensor in tensors}) != len(tensors):
-        raise wrong("inputs", "two tensors have the same name")
+        raise wrong_field("inputs", "two tensors have the same name")
     return tuple(tensors)
 
 
@@ -215,13 +226,13 @@ def _outputs(wanted: list[Any], *, binary: bool) -> tuple[Output, ...]:
         field = f"outputs.{place}"
         name = read_text(described, "name", field)
         if name not in _KNOWN_OUTPUTS:
-            raise wrong(f"{field}.name", f"must be one of {', '.join(_KNOWN_OUTPUTS)}")
+            raise wrong_field(f"{field}.name", f"must be one of {', '.join(_KNOWN_OUTPUTS)}")
         if name in outputs:
-            raise wrong(f"{field}.name", f"{name} is asked for twice")
+            raise wrong_field(f"{field}.name", f"{name} is asked for twice")
         parameters = read_parameters(described, f"{field}.parameters")
         top = read_number(parameters, "classification")
         if top and name != CLASSIFIED:
-            raise wrong(f"{field}.parameters", f"classification is of {CLASSIFIED} only")
+            raise wrong_field(f"{field}.parameters", f"classification is of {CLASSIFIED} only")
         outputs[name] = Output(name, read_flag(parameters, "binary_data", default=binary), top)
     return tuple(outputs.values())
 

@@ -9,10 +9,13 @@ import functools
 import struct
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
+from app.inference.additions.added import AddedOutput, AddedOutputs, facts_of, json_of
 from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
@@ -34,10 +37,12 @@ class InferWriter:
         json_bytes: number of bytes that are JSON, if binary outputs follow; else None. Known after `tail`.
     """
 
-    def __init__(self, request: InferRequest, schema: ModelSchema) -> None:
+    def __init__(self, request: InferRequest, schema: ModelSchema, added: AddedOutputs = ()) -> None:
         self._id = request.id
         self._schema = schema
-        self._outputs = request.outputs_for(schema)
+        self._facts = facts_of(added)
+        self._added = {output.name: (place, output) for place, output in enumerate(added)}
+        self._outputs = request.outputs_for(schema, added)
         self._blocks: list[list[Buffer]] = [[] for _ in self._outputs]
         self._rows = 0
         self._is_binary = any(output.binary for output in self._outputs)
@@ -53,7 +58,11 @@ class InferWriter:
         """Keep the rows of a block for the end."""
         self._rows += predictions.rows
         for output, blocks in zip(self._outputs, self._blocks, strict=True):
-            blocks.append(_block(predictions, output))
+            if output.name in self._added:
+                place, found = self._added[output.name]
+                blocks.append(_added_block(predictions.added.values[place], found, output))
+            else:
+                blocks.append(_block(predictions, output))
         return b""
 
     def tail(self) -> bytes:
@@ -61,7 +70,8 @@ class InferWriter:
         described = b",".join(map(self._describe, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
         decision = self._schema.decision
-        policy = b'"parameters":{"decision":%b},' % orjson.dumps(decision.policy) if decision else b""
+        facts = ({"decision": decision.policy} if decision else {}) | self._facts
+        policy = b'"parameters":%b,' % orjson.dumps(facts) if facts else b""
         text = b'%b%b%b"outputs":[%b]}' % (_head(self._schema), name, policy, described)
         binary = [
             block
@@ -76,7 +86,12 @@ class InferWriter:
 
     def _describe(self, output: Output, blocks: list[Buffer]) -> bytes:
         shape = b"%d" % self._rows
-        datatype = b"BYTES" if output.top else _DATATYPES[output.name]
+        if output.name in self._added:
+            found = self._added[output.name][1]
+            datatype = b"BYTES" if found.is_text else b"FP32"
+            shape += b",%d" % len(found.columns)
+        else:
+            datatype = b"BYTES" if output.top else _DATATYPES[output.name]
         if output.name == CLASSIFIED:
             classes = len(self._schema.classes)
             shape += b",%d" % (min(output.top, classes) if output.top else classes)
@@ -104,6 +119,15 @@ def _block(predictions: Predictions, output: Output) -> Buffer:
     if predictions.rows <= _FEW_ROWS:
         return b",".join(predictions.digits)
     return orjson.dumps(predictions.outputs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+
+def _added_block(values: NDArray[Any], found: AddedOutput, output: Output) -> Buffer:
+    """Return additional values (n, columns) as `_block` does: null where a row has none, as bytes NaN or no text."""
+    if not output.binary:
+        return json_of(values.ravel())[1:-1]
+    if found.is_text:
+        return _elements([(text or "").encode() for text in values.ravel().tolist()])
+    return values.astype("<f4", copy=False).tobytes()
 
 
 def _rank(predictions: Predictions, top: int) -> list[bytes]:

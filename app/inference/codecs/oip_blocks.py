@@ -74,7 +74,7 @@ def blocks(request: InferRequest, values: bytes, schema: ModelSchema) -> Iterato
     nested, left = _ROW.match(values) is not None, shape[0] * features
     rest = np.empty(0, dtype=np.float32)  # the beginning of a row, after flat values
     for text in pieces(values, _BETWEEN_ROWS if nested else _BETWEEN_NUMBERS, 0, len(values)):
-        x = _nested(text, features) if nested else floats_of_text(text)
+        x = _parse_nested(text, features) if nested else floats_of_text(text)
         if x is None or (left := left - len(x)) < 0:
             raise Unusual
         x = np.concatenate((rest, x)) if len(rest) else x
@@ -96,7 +96,7 @@ def _end(text: bytes, begin: int) -> int:
     return end.end() - 1
 
 
-def _nested(text: bytes, columns: int) -> Float32 | None:
+def _parse_nested(text: bytes, columns: int) -> Float32 | None:
     """Return the numbers of a piece of rows with `columns` values; None if anything is not plain."""
     try:
         rows = orjson.loads(b"[%b]" % text)

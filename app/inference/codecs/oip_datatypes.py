@@ -28,12 +28,7 @@ BINARY: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
 }
 DATATYPES = tuple(BINARY)  # accepted for numbers
-DATATYPE_OF: dict[ColumnType, str] = {
-    "numeric": "FP32",
-    "categorical": "BYTES",
-    "boolean": "BOOL",
-    "datetime": "BYTES",
-}
+DATATYPE_OF: dict[ColumnType, str] = {"numeric": "FP32", "categorical": "BYTES", "boolean": "BOOL", "datetime": "BYTES"}
 """Datatype in which the values of a feature are described and best sent."""
 
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import orjson
 
-from app.inference.choice import Override
+from app.inference.additions.added import AddedOutputs
 from app.inference.codecs import oip_blocks
 from app.inference.codecs.blocks import Envelope
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
 from app.inference.codecs.oip_answers import InferWriter
 from app.inference.codecs.oip_datatypes import DATATYPE_OF
 from app.inference.codecs.oip_tensors import read_rows
+from app.inference.options import PredictionOptions
 from app.schema import Float32, ModelSchema
 
 _UNREAD = InferRequest(None, (), ())
@@ -28,30 +29,30 @@ class OipReader:
     may_name_model = False
     is_one_computation = True
 
-    def __init__(self, body: InferBody, arrived_ns: int, *, strict: bool | None = None) -> None:
+    def __init__(
+        self, body: InferBody, arrived_ns: int, *, strict: bool | None = None, receipt: bool | None = None
+    ) -> None:
         """Create a reader.
 
         Args:
             body: the request's bytes.
             arrived_ns: arrival on the clock of `time.perf_counter_ns`; the request's timeout starts there.
             strict: what the query says about unusual values; if nothing, the request's parameters may say it.
+            receipt: whether the header asks for receipts.
         """
         self.size_bytes = len(body.data) if body.json_bytes is None else body.json_bytes
         self.has_steps = oip_blocks.is_large(body)
         self._body = body
         self._arrived_ns = arrived_ns
         self._strict = strict
+        self._receipt = receipt
         self._request = _UNREAD
 
     @property
-    def strict(self) -> bool | None:
-        """Return whether rows with unusual values are refused; None if the request does not say."""
-        return self._request.strict if self._strict is None else self._strict
-
-    @property
-    def override(self) -> Override | None:
-        """Return the decision that the request wants in place of the version's own."""
-        return self._request.override
+    def options(self) -> PredictionOptions:
+        """Return what the request asks for; of unusual values, what the query says."""
+        options = replace(self._request.options, receipt=self._receipt)
+        return options if self._strict is None else replace(options, strict=self._strict)
 
     @property
     def deadline_ns(self) -> int | None:
@@ -74,9 +75,9 @@ class OipReader:
         request, self._request = self._request, replace(self._request, inputs=())
         return read_rows(request, schema)
 
-    def writer(self, schema: ModelSchema) -> InferWriter:
-        """Return a writer of the outputs that the request wants."""
-        return InferWriter(self._request, schema)
+    def writer(self, schema: ModelSchema, added: AddedOutputs = ()) -> InferWriter:
+        """Return a writer of the outputs that the request asks for."""
+        return InferWriter(self._request, schema, added)
 
 
 def example_body(schema: ModelSchema, row: Sequence[object], *, binary: bool) -> InferBody:

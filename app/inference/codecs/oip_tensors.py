@@ -25,8 +25,8 @@ from app.inference.codecs.converters import Converter, NumberConverter
 from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
-from app.inference.codecs.oip_fields import wrong
 from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells
+from app.inference.errors import wrong_field
 from app.schema import Float32, ModelSchema
 
 
@@ -44,7 +44,7 @@ def read_rows(request: InferRequest, schema: ModelSchema) -> Float32:
 def _is_a_column(tensor: Tensor, schema: ModelSchema) -> bool:
     """Return whether a tensor is that of one feature, beside which all others may be absent."""
     one = tensor.shape is not None and tensor.shape[1:] in {(), (1,)} and len(schema.features) > 1
-    return bool(schema.optional) and one and schema.recognised([tensor.name])[0] in schema.columns
+    return bool(schema.optional) and one and schema.spell_as_features([tensor.name])[0] in schema.columns
 
 
 def _matrix(tensor: Tensor, schema: ModelSchema) -> Float32:
@@ -67,7 +67,7 @@ def _raw_shape(tensor: Tensor, features: int) -> tuple[int, ...]:
 
 def _columns(tensors: Sequence[Tensor], schema: ModelSchema) -> Float32:
     """Read one tensor for each feature, in any order."""
-    names = schema.recognised(tensor.name for tensor in tensors)
+    names = schema.spell_as_features(tensor.name for tensor in tensors)
     if problems := name_problems(names, schema, ignore_extra=False, hint="leave it out"):
         first = problems[0]
         what = "must be one tensor for each feature by name"
@@ -104,7 +104,7 @@ def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: 
     else:
         values = _flat(tensor, (rows, 1), schema)
         if _floats(_in_json(tensor, schema), values, schema) is None:
-            return _from_json(tensor, (rows, 1), (name,), schema)  # says what is wrong
+            return _from_json(tensor, (rows, 1), (name,), schema)  # its error names the wrong value
         if tensor.datatype == "BOOL":
             values = [value if value is None else bool(value) for value in values]
     x = converter.cells(values)
@@ -224,7 +224,7 @@ def _at(place: int, features: Sequence[str], problem: str, schema: ModelSchema) 
 
 
 def _unfit(schema: ModelSchema, field: str, problem: str) -> InvalidInput:
-    error = wrong(field, problem)
+    error = wrong_field(field, problem)
     return InvalidInput(f"{error}. {_expectation(schema)}", error.problems)
 
 

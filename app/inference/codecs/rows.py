@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from app.errors import MAX_PROBLEMS, Problem
-from app.inference.codecs.columns import NUMBERS, Cells, clear_bad_rows, find_problems
+from app.inference.codecs.columns import NUMBERS, Cells, all_finite, find_problems
 from app.inference.codecs.converters import Converter, DateConverter, NumberConverter, converter_of
 from app.schema import Float32, ModelSchema
 
@@ -117,13 +117,8 @@ class RowConverter:
             row += cells
         return np.array([row], dtype=np.float32)
 
-    def faults(self, numbers: Sequence[int], rows: Sequence[Sequence[Any]]) -> list[Problem]:
-        """Return the first problems of rows of values parsed from JSON, which are looked for column by column.
-
-        Args:
-            numbers: number of each row.
-            rows: the rows, each of length F.
-        """
+    def find_faults(self, numbers: Sequence[int], rows: Sequence[Sequence[Any]]) -> list[Problem]:
+        """Return the first problems of numbered rows (N, F) of values parsed from JSON, looked for column by column."""
         found: list[tuple[int, int, str]] = []
         for place, (converter, column) in enumerate(self._by_column(rows)):
             wrong = itertools.islice(find_problems(column, converter.cells, converter.cell), MAX_PROBLEMS)
@@ -138,9 +133,12 @@ class RowConverter:
             x: rows, float32, shape (N, W), changed in place.
             first: number of the first row.
         """
-        if not self._schema.takes_missing:
-            return clear_bad_rows(x, first, self._schema.features, "must be a finite number")
-        good = (x >= self._least) & (x <= self._most) & (self._may_be_broken | (np.floor(x) == x)) | np.isnan(x)
+        if not self._schema.takes_missing:  # all features are numbers
+            if all_finite(x):
+                return {}
+            good = np.isfinite(x)
+        else:
+            good = (x >= self._least) & (x <= self._most) & (self._may_be_broken | (np.floor(x) == x)) | np.isnan(x)
         for place, converter in enumerate(self.converters):
             if converter.width > 1:  # a day without seconds, or the other way round
                 day = self._schema.starts[place]

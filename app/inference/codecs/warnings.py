@@ -96,9 +96,7 @@ def _on_day(template: bytes, row: int, digits: bytes) -> bytes:
 def describe_warnings(predictions: Predictions, number: Callable[[int], int]) -> dict[int, Problem]:
     """Return the first unusual value of each row as a problem, by index, for requests that allow none.
 
-    Args:
-        predictions: those of a block.
-        number: returns the number of a row in the request.
+    `number` returns the number of a row in the request.
     """
     outside, schema = predictions.batch.outside, predictions.schema
     found: dict[int, Problem] = {}

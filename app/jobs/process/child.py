@@ -40,12 +40,7 @@ class Child:
     """
 
     def __init__(self, process: asyncio.subprocess.Process, say: Callable[[str], None]) -> None:
-        """Wrap a running process.
-
-        Args:
-            process: with pipes for standard output and error.
-            say: called with every line of standard error.
-        """
+        """Wrap a process with pipes for standard output and error; `say` gets every line of standard error."""
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self._process = process
         self._say = say
@@ -56,13 +51,7 @@ class Child:
     async def start(
         cls, command: list[str], environment: dict[str, str], say: Callable[[str], None], told: bytes = b""
     ) -> Child:
-        """Start a command with the given environment only.
-
-        Args:
-            command: program and arguments.
-            environment: of the process.
-            say: called with every line of standard error.
-            told: its standard input, which it need not read.
+        """Start a command with this environment only; `say` gets each line of standard error, `told` is standard input.
 
         Raises:
             OSError: if the system cannot start a process now.
@@ -126,6 +115,11 @@ class Child:
     def has_ended(self) -> bool:
         """Whether the process itself has ended; its descendants may still run."""
         return self._process.returncode is not None
+
+    def interrupt(self) -> None:
+        """Ask the process itself to finish early (SIGINT), as Ctrl-C does."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
 
     def terminate(self) -> None:
         """Ask the process and its descendants to end (SIGTERM)."""

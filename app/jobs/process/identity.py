@@ -16,7 +16,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def this_process() -> str:
     """Return the name of this process: boot id, pid namespace, pid, start time and number of execs."""
-    return f"{_boot()}:{_namespace()}:{os.getpid()}:{_started(os.getpid())}:{_life()}"
+    return f"{_boot()}:{_namespace()}:{os.getpid()}:{_read_start(os.getpid())}:{_life()}"
 
 
 def note_next_life() -> None:
@@ -38,7 +38,7 @@ def is_provably_dead(name: str) -> bool:
         return False
     if number == str(os.getpid()) and life != str(_life()):
         return True  # this process has replaced its program since then, which keeps the start time
-    return started != _started(int(number))
+    return started != _read_start(int(number))
 
 
 def _life() -> int:
@@ -60,11 +60,16 @@ def _namespace() -> str:
         return _UNKNOWN
 
 
-def _started(number: int) -> str:
+def _read_start(number: int) -> str:
     """Return when a process started, in clock ticks since boot; "gone" if no such process runs."""
+    fields = read_stat(number)
+    return "gone" if not fields or fields[0] in _ENDED else fields[19]
+
+
+def read_stat(number: int) -> list[str]:
+    """Return the fields of proc(5) behind the name of a process; none if it has ended, or the system does not tell."""
     try:
         # the second field, the program's name in parentheses, may contain any characters
-        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "gone"
-    return "gone" if fields[0] in _ENDED else fields[19]
+        return []

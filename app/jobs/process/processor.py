@@ -8,18 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+
+from app.jobs.process.identity import read_stat
 
 WINDOW_S = 10.0
 LEAST_SHARE = (
     0.02  # of one processor; a training always computes, and at niceness 19 it gets 0.015 beside another process
 )
 LOOK_INTERVAL_S = 1.0
-_CAUSES = {
-    "R": "other processes need all processors",
-    "D": "it waits for a disk",
-    "T": "it was stopped by a signal",
-}
+_CAUSES = {"R": "other processes need all processors", "D": "it waits for a disk", "T": "it was stopped by a signal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +29,7 @@ class Usage:
 
 def read_usage(pid: int) -> Usage | None:
     """Return the usage of a process; None if it has ended, or the system does not tell."""
-    try:
-        # the second field, the program's name in parentheses, may contain any characters
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    if not (fields := read_stat(pid)):
         return None
     user, system = map(int, fields[11:13])
     return Usage((user + system) / os.sysconf("SC_CLK_TCK"), fields[0])
@@ -45,12 +39,7 @@ class ProcessorWatch:
     """Watches one process: says once that it gets almost no processor, and again when it gets some."""
 
     def __init__(self, read: Callable[[], Usage | None], now: float) -> None:
-        """Begin to watch.
-
-        Args:
-            read: returns the usage of the process.
-            now: seconds of a monotonic clock.
-        """
+        """Begin to watch; `read` returns the usage of the process, `now` is in seconds of a monotonic clock."""
         self._read = read
         self._looked = self._begin = self._starving_since = now
         self._used_s = 0.0

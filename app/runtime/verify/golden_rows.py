@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from app.runtime.backends import Engine
+from app.runtime.engines.choice import Engine
 from app.runtime.errors import VersionRefused
 from app.schema import Float32
 from modelstore import Manifest, Task

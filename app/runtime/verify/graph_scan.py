@@ -82,7 +82,7 @@ def _require_one_way(node: Any) -> None:
 def _require_no_state(graph: torch.Graph, nodes: list[Any], aliases: Any) -> None:
     """Refuse in-place functions on values that outlive the call, also through views, lists and other names."""
     _, *rows = graph.inputs()  # the first is the module
-    kept = [value for node in nodes for value in _outliving(node) if _is_mutable(value)]
+    kept = [value for node in nodes for value in _outliving(node) if value.type().kind() not in _IMMUTABLE]
     for node in nodes:
         if node.kind() == "prim::SetAttr" or node.kind() in _OPAQUE:
             _refuse_state(node, "an attribute")
@@ -122,10 +122,6 @@ def _find_written(node: Any) -> list[Any]:
     schema: Any = torch._C.parse_schema(node.schema())
     arguments = zip(schema.arguments, node.inputs(), strict=True)
     return [value for argument, value in arguments if argument.alias_info and argument.alias_info.is_write]
-
-
-def _is_mutable(value: Any) -> bool:
-    return value.type().kind() not in _IMMUTABLE
 
 
 def _has_tensors(value: Any) -> bool:

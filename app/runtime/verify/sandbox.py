@@ -29,14 +29,15 @@ DEADLINE_S = 20.0
 MEMORY_BYTES = 2 << 30
 MAX_OPEN_FILES = 64
 
-Attempt = Callable[[Manifest, int, bytes], None]
-"""Loads a model as the service would, on the CPU; raises VersionRefused."""
+Attempt = Callable[[Manifest, int, bytes, str], None]
+"""Loads the named file of a version as the service would, on the CPU; raises VersionRefused."""
 
 
 class _Asked(NamedTuple):
     manifest: Manifest
     version: int
     model: bytes
+    file: str
 
 
 _LENGTH = struct.Struct("<Q")
@@ -62,14 +63,14 @@ class TrialProcess:
         with ours:
             return cls(ours.makefile("rwb"), pid)
 
-    def __call__(self, manifest: Manifest, version: int, model: bytes) -> None:
-        """Load the model in that process; return normally if it is accepted.
+    def __call__(self, manifest: Manifest, version: int, model: bytes, file: str) -> None:
+        """Load the file in that process; return normally if it is accepted.
 
         Raises:
             VersionRefused: with the attempt's reason, or `trial_crashed`, `trial_timed_out`, `trial_unavailable`.
         """
         try:
-            for part in (str(version).encode(), manifest.to_json(), model):
+            for part in (str(version).encode(), manifest.to_json(), model, file.encode()):
                 _write(self._stream, part)
             self._stream.flush()
             answer = _read(self._stream)
@@ -106,10 +107,11 @@ def _attend(connection: socket.socket, attempt: Attempt, service: int) -> NoRetu
         os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
         stream = connection.makefile("rwb")
         while (version := _read(stream)) is not None:
-            manifest, model = _read(stream), _read(stream)
-            if manifest is None or model is None:
+            manifest, model, file = _read(stream), _read(stream), _read(stream)
+            if manifest is None or model is None or file is None:
                 break
-            _write(stream, _try_load(attempt, _Asked(Manifest.from_json(manifest), int(version), model)))
+            asked = _Asked(Manifest.from_json(manifest), int(version), model, file.decode())
+            _write(stream, _try_load(attempt, asked))
             stream.flush()
         code = 0
     finally:

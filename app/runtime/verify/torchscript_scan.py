@@ -52,10 +52,7 @@ _GRAMMAR = (
 
 
 def inspect(model: bytes) -> None:
-    """Check every member of the archive.
-
-    Args:
-        model: the very bytes that are loaded afterwards.
+    """Check every member of the archive: the very bytes that are loaded afterwards.
 
     Raises:
         Forbidden: if the archive holds anything that a classifier does not need.

@@ -64,9 +64,6 @@ class Forbidden(Exception):
 def members(model: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members that torch reads as code or pickles; tensors are skipped.
 
-    Args:
-        model: the whole file.
-
     Raises:
         Forbidden: if it is not the archive of a scripted module.
     """

@@ -19,6 +19,7 @@ from pathlib import Path
 START = "0" * 64
 SEALED = "log.sealed"  # record after a line that was torn by a crash or a full disk
 END_BYTES = 16 << 10  # longer than the last two lines usually are
+READ_BYTES = 64 << 10  # of a file whose last records are shown
 UNKNOWN = -1
 LOCK_DEADLINE_S = 5.0
 LOCK_INTERVAL_S = 0.005
@@ -135,6 +136,21 @@ class AuditFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def last_entries(path: Path, most: int) -> list[dict[str, object]]:
+    """Return the last records of a file, oldest first, in at most `READ_BYTES`; none if there is no file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return []
+    try:
+        size = os.fstat(descriptor).st_size
+        end = os.pread(descriptor, READ_BYTES, max(0, size - READ_BYTES))
+    finally:
+        os.close(descriptor)
+    records = (record_of(line) for line in end.splitlines()[-most - 1 :])  # the first may lack its beginning
+    return [record for record in records if record is not None][-most:]
 
 
 def record_of(line: bytes) -> dict[str, object] | None:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         found = verify(asked.files, asked.after)
     except BrokenChain as error:
-        print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
+        print(f"tabserve: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return BROKEN
     except OSError as error:
         print(f"tabserve: {error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201

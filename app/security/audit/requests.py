@@ -45,14 +45,6 @@ class AuditedRequest:
     """One audited request; an ASGI `send` that wraps the server's."""
 
     def __init__(self, trail: AuditTrail, action: str, fields: dict[str, object], send: Send) -> None:
-        """Wrap the `send` of a request.
-
-        Args:
-            trail: the audit trail.
-            action: name of the requested action.
-            fields: the caller, and the object of the action.
-            send: of the server.
-        """
         self._trail = trail
         self._action = action
         self._fields = fields
@@ -117,13 +109,7 @@ class Auditor:
     """Interface of the audit trail for the HTTP edge."""
 
     def __init__(self, trail: AuditTrail, watch: Watch, digest_of: Callable[[str, str], str | None]) -> None:
-        """Create an auditor that writes to a trail.
-
-        Args:
-            trail: the audit trail.
-            watch: counts refused requests.
-            digest_of: returns the sha256 of a version's artifact, given model and version; reads the disk.
-        """
+        """Create it; `digest_of` returns the sha256 of a version's artifact, by model and version; reads the disk."""
         self._trail = trail
         self._watch = watch
         self._digest_of = digest_of
@@ -137,11 +123,7 @@ class Auditor:
     ) -> AuditedRequest:
         """Record a request and return it; its response must be sent through the returned object.
 
-        Args:
-            action: name of the requested action.
-            send: of the server.
-            names: path parameters of the request.
-            caller: fields about the caller: `request_id`, `key`, `scope`, `peer`.
+        `names` are the path parameters, and `caller` has `request_id`, `key`, `scope` and `peer`.
 
         Raises:
             AuditUnavailable: if it cannot be recorded; it must not be carried out then.

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.security.audit.chain import AuditFile, Entry
+from app.errors import StoreUnavailable
+from app.security.audit.chain import AuditFile, Entry, last_entries
 from app.security.errors import AuditUnavailable
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class AuditTrail:
     """Audit trail of one process; other processes write to the same file."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = AuditFile(path)
         self._thread = ThreadPoolExecutor(1, "audit")
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
@@ -51,6 +53,17 @@ class AuditTrail:
                 await self._append(action, outcome, fields)
         except OSError as error:  # includes TimeoutError
             raise AuditUnavailable from error
+
+    def read_last(self, most: int) -> list[dict[str, object]]:
+        """Return the last records of all processes, oldest first; reads the file, so call it from a thread.
+
+        Raises:
+            StoreUnavailable: if the file cannot be read.
+        """
+        try:
+            return last_entries(self._path, most)
+        except OSError as error:
+            raise StoreUnavailable(f"the audit file cannot be read now: {error.strerror or error}") from error
 
     def note(self, action: str, outcome: str, **fields: object) -> None:
         """Write a record without waiting for it; a failure is logged."""

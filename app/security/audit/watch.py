@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from app.security.audit.trail import AuditTrail
-from app.telemetry.metric_families import ModelState
+from app.telemetry.model_metrics import ModelState
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +25,7 @@ class Watch:
     """Looks for changes once a second and records them."""
 
     def __init__(
-        self,
-        trail: AuditTrail,
-        models: Callable[[], Iterable[ModelState]],
-        keys: Callable[[], tuple[int, bool]],
+        self, trail: AuditTrail, models: Callable[[], Iterable[ModelState]], keys: Callable[[], tuple[int, bool]]
     ) -> None:
         """Create a watch; `keep` runs it.
 
@@ -55,13 +52,7 @@ class Watch:
             await asyncio.sleep(LOOK_S)
 
     def count(self, peer: str, reason: str, key_id: str | None) -> None:
-        """Count a request that was refused because of its key.
-
-        Args:
-            peer: address of the client.
-            reason: code of the refusal.
-            key_id: id of a valid key that lacks the scope; otherwise None.
-        """
+        """Count a request that was refused because of its key; `key_id` is of a valid key that lacks the scope."""
         client = (peer, reason, key_id)
         if client not in self._failures and len(self._failures) >= MAX_CLIENTS:
             client = ("others", reason, None)
@@ -90,6 +81,8 @@ class Watch:
             for version in now.refused.keys() - before.refused.keys():
                 reason = now.refused[version]
                 self._trail.note("model.refused", "refused", model=name, version=version, reason=reason)
+            if now.shadow != before.shadow:
+                self._trail.note("model.shadowed", "ok", model=name, version=now.shadow, version_before=before.shadow)
             if (artifact := _artifact(now)) != (artifact_before := _artifact(before)):
                 told = {"version": artifact[0], "sha256": artifact[1], "version_before": artifact_before[0]}
                 self._trail.note("model.swapped", "ok", model=name, **told)

@@ -26,7 +26,9 @@ MAX_DIRECT_BYTES = 64 << 10
 _PREFIX = PREDICT.template.removesuffix("{model}").encode()
 _JSON_TYPES = frozenset((b"application/json", b"application/json; charset=utf-8"))
 _ACCEPTING_JSON = frozenset((b"*/*", b"application/json", b"application/json, text/plain, */*"))  # the last is axios'
-_UNUSUAL_HEADERS = frozenset((b"expect", b"transfer-encoding", b"upgrade")) | HEADERS_NEEDING_FULL_CHECKS
+_UNUSUAL_HEADERS = (
+    frozenset((b"expect", b"transfer-encoding", b"upgrade", b"x-prediction-receipt")) | HEADERS_NEEDING_FULL_CHECKS
+)
 _UNUSUAL_IN_PATH = frozenset(b"/?%#;")
 _SMALL_LENGTH = re.compile(rb"[0-9]{1,6}")
 _COMMON = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)

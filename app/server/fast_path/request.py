@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.api.asgi import RequestIds
-from app.api.error_responses import CLIENT_CLOSED, report
+from app.api.error_responses import CLIENT_CLOSED, log_and_render
 from app.context import MemoryBudget, MemoryReservation
 from app.errors import ClientGone
 from app.inference.batcher import Entry
@@ -31,19 +31,15 @@ class DirectConnection(Protocol):
     @property
     def peer(self) -> str:
         """Return the client's address."""
-        ...
 
     def write_answer(self, status: int, headers: bytes, body: bytes, request_id: str, *, keep_alive: bool) -> None:
         """Write a complete response."""
-        ...
 
     def linger(self) -> None:
         """Close the connection after the client had time to read the response."""
-        ...
 
     def on_response_complete(self) -> None:
         """Read the next request of the connection after a response was written."""
-        ...
 
 
 @dataclass(slots=True)
@@ -235,6 +231,6 @@ class IncompleteBody:
 
 
 def problem_bytes(error: Exception, request_id: str) -> tuple[int, bytes, bytes]:
-    """Report an error; return status, body and header lines of its response."""
-    status, body, headers = report(error, request_id)
+    """Render an error, and log an internal one; return status, body and header lines of its response."""
+    status, body, headers = log_and_render(error, request_id)
     return status.value, body, b"".join(b"%b: %b\r\n" % header for header in headers)

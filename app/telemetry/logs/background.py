@@ -21,12 +21,7 @@ class BackgroundHandler(logging.Handler):
     """Write records in the background; synchronously before `start` and in forked processes, which have no thread."""
 
     def __init__(self, descriptor: int = STDERR, max_waiting: int = MAX_WAITING) -> None:
-        """Create a handler that writes synchronously.
-
-        Args:
-            descriptor: file descriptor to write to.
-            max_waiting: largest number of waiting lines.
-        """
+        """Create a handler that writes synchronously, and later keeps at most `max_waiting` lines."""
         super().__init__()
         self._descriptor = descriptor
         self._waiting: queue.Queue[bytes] = queue.Queue(max_waiting)
@@ -75,7 +70,7 @@ class BackgroundHandler(logging.Handler):
         with self._counting:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            text = "log records were lost: nobody took them"
+            text = "log records were lost: they were not read in time"
             said = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text, "lost": dropped}
             try:
                 self._write(self._line(logging.makeLogRecord(said)))

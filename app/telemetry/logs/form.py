@@ -25,7 +25,7 @@ MAX_EXCEPTIONS = 4  # exceptions of a chain
 # Exceptions whose text describes files, memory, databases and this program. Others, above all ValueError and its
 # subclasses, often repeat the offending value.
 _TELLING = (OSError, MemoryError, ImportError, RuntimeError, sqlite3.Error)
-_TELLING_PACKAGES = ("app", "modelstore", "sqlalchemy", "alembic", "psycopg")
+_TELLING_PACKAGES = ("app", "modelstore", "sqlalchemy", "psycopg")
 
 _PROJECT = str(Path(__file__).resolve().parent.parent.parent.parent) + "/"
 _LIBRARIES = "/site-packages/"

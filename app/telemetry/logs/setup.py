@@ -14,7 +14,7 @@ from app.telemetry.logs.form import JsonFormatter, TextFormatter
 
 logger = logging.getLogger(__name__)
 
-CHATTERING = ("alembic", "httpx", "httpx2")  # libraries that log every step
+CHATTERING = ("httpx", "httpx2")  # libraries that log every step
 
 
 def configure(settings: Settings) -> BackgroundHandler:
@@ -61,13 +61,13 @@ def _uncaught(kind: type[BaseException], error: BaseException, place: TracebackT
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, place)
         return
-    logger.critical("the process ends by an exception that nobody caught", exc_info=(kind, error, place))
+    logger.critical("the process ends by an uncaught exception", exc_info=(kind, error, place))
 
 
 def _uncaught_in_thread(what: threading.ExceptHookArgs) -> None:
     if what.exc_value is not None and what.exc_type is not SystemExit:
         error = (what.exc_type, what.exc_value, what.exc_traceback)
-        logger.critical("a thread ended by an exception that nobody caught", exc_info=error)
+        logger.critical("a thread ended by an uncaught exception", exc_info=error)
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:

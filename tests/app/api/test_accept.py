@@ -1,4 +1,4 @@
-"""What a client gets that says what it likes: qualities count, then exactness, then the order."""
+"""What a client gets for its Accept header: quality first, then exactness, then order."""
 
 from __future__ import annotations
 

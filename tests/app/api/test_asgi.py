@@ -122,9 +122,7 @@ def test_every_answer_is_counted_once_by_its_status(fresh: TestClient) -> None:
     assert counted(fresh, "unmatched") == {"404": 1}
 
 
-def test_refused_request_is_counted_by_name_only_on_routes_that_are_answered_without_fastapi(
-    fresh: TestClient,
-) -> None:
+def test_refused_request_is_counted_by_name_only_on_routes_that_are_answered_without_fastapi(fresh: TestClient) -> None:
     late = {"x-request-timeout-ms": "soon"}
     fresh.post("/predict/means", content=GOOD, headers={"content-type": "application/json", **late})
     fresh.post("/v2/models/means/versions/x/infer", json={}, headers=late)

@@ -14,15 +14,7 @@ from app.api.errors import BodyTooLarge, UnsupportedContentType
 from app.api.routes.oip import IndexQuery
 from app.errors import InvalidInput, MalformedBody
 from tests.app.problems import assert_failure, assert_problem
-from tests.app.tables import (
-    CSV,
-    JSON,
-    NDJSON,
-    TWO,
-    as_csv,
-    post,
-    rows,
-)
+from tests.app.tables import CSV, JSON, NDJSON, TWO, as_csv, post, rows
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])

@@ -1,11 +1,23 @@
-"""Every way to fail, in the one shape of error; `problems.py` says what that shape is."""
+"""Every way to fail, in the one shape of error (problem details, RFC 9457):
+
+    {
+        "type": "urn:tabserve:problem:<name of the error>",
+        "title": "<phrase of the HTTP status>",
+        "status": <the HTTP status>,
+        "detail": "<what was expected, what came, what to do>",
+        "errors": [{"row": <number or null>, "feature": "<name>" or null, "problem": "<text>"}, ...],
+        "request_id": "<as in the header X-Request-ID>"
+    }
+
+`assert_problem` checks it, and that the client learns nothing internal. Below /v2 the shape is {"error": "<detail>"}.
+`FAILURES` are requests that fail, `RESPONSES` all errors with their statuses.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +35,15 @@ from app.errors import (
     MalformedBody,
     Outcome,
     Problem,
+    ReceiptKeyUnavailable,
     ServingError,
     StoreUnavailable,
     TooManyBytesHeld,
     TooManyInFlight,
     TooManyStreams,
 )
-from app.inference.errors import RowQueueFull, TooManyRows
-from app.jobs.database import DATABASE_FILE
+from app.feedback.errors import NotBetter, TooManyLabels
+from app.inference.errors import RowQueueFull, TooManyExplained, TooManyRows
 from app.jobs.errors import (
     IdempotencyKeyReused,
     JobConflict,
@@ -40,12 +53,16 @@ from app.jobs.errors import (
     RecipeNotFound,
     RepositoryReadOnly,
 )
+from app.jobs.tablefile import DATABASE_FILE
 from app.main import create_app
 from app.registry.errors import (
     ModelNotFound,
     ModelNotReady,
     NotComparable,
+    NotShadow,
+    PictureNotFound,
     TooManyLoads,
+    UnfitShadow,
     VersionInUse,
     VersionNotFound,
 )
@@ -151,52 +168,19 @@ def test_every_failure_has_the_one_shape(steady: TestClient, failure: Failure) -
     assert document["type"] == f"urn:tabserve:problem:{failure.kind}"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("POST", "/models", "GET"),
-        ("GET", "/predict/means", "POST"),
-        ("PUT", "/predict", "POST"),
-        ("GET", "/models/means/versions/1/activate", "POST"),
-        ("POST", "/readyz", "GET, HEAD"),
-    ],
-)
-def test_wrong_method_lists_the_right_ones(steady: TestClient, method: str, path: str, allowed: str) -> None:
-    answer = steady.request(method, path)
-
-    assert_problem(answer, 405)
-    assert answer.headers["allow"] == allowed
-
-
-@pytest.mark.parametrize("feature", ["version", "limit"])
-def test_wrong_part_of_the_address_is_named(steady: TestClient, feature: str) -> None:
-    answer = steady.get({"version": "/models/means/versions/one", "limit": "/train?limit=0"}[feature])
-
-    assert assert_problem(answer, 422)["errors"][0]["feature"] == feature
-
-
 def test_ten_problems_are_listed_of_many(steady: TestClient) -> None:
     answer = steady.post("/predict/means", json={"instances": [["a", "b"]] * 40})
 
     assert len(assert_problem(answer, 422)["errors"]) == 10
 
 
-@pytest.fixture
-def small(settings: Settings, repository: ModelRepository) -> Iterator[TestClient]:
-    """Return a client of an app that takes bodies of 1,024 bytes."""
-    publish(repository)
-    app = create_app(settings.model_copy(update={"max_body_bytes": 1024}))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
-
-
 @pytest.mark.parametrize("path", ["/predict/means", "/predict", "/train"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "streamed"])
-def test_too_large_body_is_refused_with_the_limit(small: TestClient, path: str, streamed: bool) -> None:
+def test_too_large_body_is_refused_with_the_limit(narrow: TestClient, path: str, streamed: bool) -> None:
     body = GOOD.ljust(1025)
     content = iter((body[:1000], body[1000:])) if streamed else body
 
-    answer = small.post(path, content=content, headers=JSON)
+    answer = narrow.post(path, content=content, headers=JSON)
 
     assert ("content-length" in answer.request.headers) != streamed
     document = assert_problem(answer, 413)
@@ -364,6 +348,8 @@ RESPONSES: tuple[tuple[ServingError, str, int, int, dict[str, str], Outcome], ..
     (IdempotencyKeyReused(), "idempotency-key-reused", 422, 400, {}, "client_error"),
     (BodyTooLarge(7), "body-too-large", 413, 413, {}, "client_error"),
     (DatasetTooLarge(7), "dataset-too-large", 413, 413, {}, "client_error"),
+    (TooManyExplained(3, "iris version 1", 512, 2000), "too-many-explained", 413, 413, {}, "client_error"),
+    (TooManyLabels(7), "too-many-labels", 413, 413, {}, "client_error"),
     (TooManyRows(7), "too-many-rows", 413, 413, {}, "client_error"),
     (UnsupportedContentType(("a/b",)), "unsupported-content-type", 415, 415, {}, "client_error"),
     (UnsupportedCharset(), "unsupported-charset", 415, 415, {}, "client_error"),
@@ -380,6 +366,7 @@ RESPONSES: tuple[tuple[ServingError, str, int, int, dict[str, str], Outcome], ..
     (HeadTooLarge(9, 8), "head-too-large", 431, 431, {}, "client_error"),
     (RouteNotFound(), "not-found", 404, 404, {}, "client_error"),
     (ModelNotFound(("means",)), "model-not-found", 404, 404, {}, "client_error"),
+    (PictureNotFound("means", 1, ("loss",)), "picture-not-found", 404, 404, {}, "client_error"),
     (VersionNotFound("means", (1, 2)), "version-not-found", 404, 404, {}, "client_error"),
     (DatasetNotFound(), "dataset-not-found", 404, 404, {}, "client_error"),
     (JobNotFound(), "job-not-found", 404, 404, {}, "client_error"),
@@ -387,6 +374,9 @@ RESPONSES: tuple[tuple[ServingError, str, int, int, dict[str, str], Outcome], ..
     (VersionRefused("means", 2, "golden_mismatch", "row 3"), "version-refused", 409, 503, {}, "error"),
     (VersionInUse("means", 1), "version-in-use", 409, 503, {}, "client_error"),
     (NotComparable("no rows in common"), "not-comparable", 409, 503, {}, "client_error"),
+    (UnfitShadow("means", 2, "it is the active version"), "unfit-shadow", 409, 503, {}, "client_error"),
+    (NotShadow("means", 2, None), "not-shadow", 409, 503, {}, "client_error"),
+    (NotBetter("means", 2, "no pairs"), "not-better", 409, 503, {}, "client_error"),
     (DatasetInUse("flowers"), "dataset-in-use", 409, 503, {}, "client_error"),
     (JobConflict("j1"), "job-conflict", 409, 503, {}, "client_error"),
     (JobEnded("j1"), "job-ended", 409, 503, {}, "client_error"),
@@ -398,6 +388,7 @@ RESPONSES: tuple[tuple[ServingError, str, int, int, dict[str, str], Outcome], ..
     (TooManyBytesHeld(3), "too-many-bytes-held", 503, 503, SOON, "rejected"),
     (TooManyStreams("uploads", 4), "too-many-streams", 503, 503, SOON, "rejected"),
     (StoreUnavailable("no store"), "store-unavailable", 503, 503, SOON, "error"),
+    (ReceiptKeyUnavailable("no such folder"), "receipt-key-unavailable", 503, 503, SOON, "error"),
     (AuditUnavailable(), "audit-unavailable", 503, 503, SOON, "error"),
     (RepositoryReadOnly(), "repository-read-only", 503, 503, SOON, "error"),
     (ModelNotReady("means", "it is being loaded"), "model-not-ready", 503, 503, SOON, "error"),
@@ -424,7 +415,7 @@ def test_every_error_has_its_response_in_both_formats(
         "request_id": "abc",
     }
     assert native[0] == status
-    assert native[1] == json.dumps(problem, separators=(",", ":")).encode()
+    assert native[1] == json.dumps(problem, separators=(",", ":")).encode() + b"\n"
     assert plain(native[2]) == {"content-type": "application/problem+json", **headers}
     assert oip[0] == status_in_oip
     assert oip[1] == json.dumps({"error": str(error)}, separators=(",", ":")).encode()

@@ -1,11 +1,11 @@
-"""Headers by which clients say how they want to be served, and everything that is no such header."""
+"""The Prefer and priority headers, and everything that is none."""
 
 from __future__ import annotations
 
 import pytest
 from starlette.requests import Request
 
-from app.api.preferences import idempotency_key, last_event_id, preferred_wait_s
+from app.api.preferences import read_idempotency_key, read_last_event_id, read_preferred_wait_s, wants_receipts
 from app.errors import InvalidInput
 
 
@@ -35,22 +35,22 @@ PREFER = {
 
 @pytest.mark.parametrize(("headers", "seconds"), PREFER.values(), ids=PREFER.keys())
 def test_wait_is_found_and_what_makes_no_sense_is_passed_over(headers: list[str], seconds: int) -> None:
-    assert preferred_wait_s(request(*(("prefer", header) for header in headers))) == seconds
+    assert read_preferred_wait_s(request(*(("prefer", header) for header in headers))) == seconds
 
 
 @pytest.mark.parametrize("key", ["a", "8e03978e-40d5-43e8-bc93-6894a57f9324", '"quoted"', "~" * 255])
 def test_key_is_taken_as_it_is(key: str) -> None:
-    assert idempotency_key(request(("idempotency-key", key))) == key
+    assert read_idempotency_key(request(("idempotency-key", key))) == key
 
 
 def test_no_key_is_none() -> None:
-    assert idempotency_key(request()) is None
+    assert read_idempotency_key(request()) is None
 
 
 @pytest.mark.parametrize("keys", [[""], ["a b"], ["a" * 256], ["\xe4"], ["a\x00"], ["a", "a"]])
 def test_other_keys_are_refused_by_name(keys: list[str]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        idempotency_key(request(*(("idempotency-key", key) for key in keys)))
+        read_idempotency_key(request(*(("idempotency-key", key) for key in keys)))
 
     assert caught.value.problems[0].feature == "Idempotency-Key"
 
@@ -59,4 +59,11 @@ def test_other_keys_are_refused_by_name(keys: list[str]) -> None:
     ("given", "number"), [("7", 7), ("0", 0), ("", 0), ("-1", 0), ("1.5", 0), ("abc", 0), ("9" * 400, 0), ("\xb2", 0)]
 )
 def test_event_that_was_never_sent_means_from_the_beginning(given: str, number: int) -> None:
-    assert last_event_id(request(("last-event-id", given))) == number
+    assert read_last_event_id(request(("last-event-id", given))) == number
+
+
+@pytest.mark.parametrize(("given", "wanted"), [([], None), (["0"], False), (["1"], True)])
+def test_receipts_are_wanted_if_the_header_says_so(given: list[str], wanted: bool | None) -> None:
+    assert wants_receipts(request(*(("x-prediction-receipt", one) for one in given))) is wanted
+    with pytest.raises(InvalidInput):
+        wants_receipts(request(("x-prediction-receipt", "true")))

@@ -1,11 +1,11 @@
-"""A parameter that is given twice is refused by every route, and named as errors name what a client sent."""
+"""A parameter that is given twice is refused by every route, and the error names it."""
 
 from __future__ import annotations
 
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.query import query_model, require_distinct
+from app.api.query import find_query_model, require_distinct
 from app.api.routes.predict import PredictQuery
 from app.errors import InvalidInput
 from tests.app.problems import assert_problem
@@ -58,5 +58,5 @@ def test_model_of_the_parameters_is_found_by_the_handler() -> None:
 
     def other(name: str) -> None: ...
 
-    assert query_model(handler) is PredictQuery
-    assert query_model(other) is None
+    assert find_query_model(handler) is PredictQuery
+    assert find_query_model(other) is None

@@ -1,16 +1,17 @@
-"""Responses in several parts: complete ones say their length, and others are produced while they are sent."""
+"""Responses in several parts: complete ones say their length, others are sent as they come."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from app.api.responses import BlocksResponse, PartsResponse
+from app.api.responses import BlocksResponse, FileResponse, PartsResponse
 
 
 async def receive() -> Message:
@@ -105,3 +106,29 @@ def test_client_that_goes_away_stops_what_is_made_for_it() -> None:
     asyncio.run(BlocksResponse("text/csv", blocks(1000, made), 100)({"type": "http"}, receive, send))
 
     assert len(made) < 100
+
+
+def test_file_is_sent_in_pieces_with_its_length_and_closed(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4096
+    (tmp_path / "file").write_bytes(data)
+    stream = (tmp_path / "file").open("rb")
+
+    first, *rest = sent(FileResponse(stream, len(data), {"etag": '"x"'}))
+
+    assert (headers_of(first)[b"content-length"], headers_of(first)[b"etag"]) == (b"1048576", b'"x"')
+    assert b"".join(message["body"] for message in rest) == data
+    assert [message.get("more_body", False) for message in rest] == [True] * 4 + [False]
+    assert stream.closed
+
+
+def test_file_is_closed_if_the_client_goes_away(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    stream = (tmp_path / "file").open("rb")
+
+    async def send(message: Message) -> None:
+        raise ClientDisconnect
+
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(FileResponse(stream, 7, {})({"type": "http"}, receive, send))
+
+    assert stream.closed

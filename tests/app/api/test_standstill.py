@@ -29,9 +29,9 @@ class Scene:
 
     def pass_time(self, seconds: float) -> bool:
         """Look, let time pass, and look again; tell whether nothing is answered."""
-        self._standstill.look()
+        self._standstill.check()
         self.now_s += seconds
-        self._standstill.look()
+        self._standstill.check()
         return self.lifetime.stands_still
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.datasets.store import DatasetStore
-from tests.app.datasets.uploads import (
-    look,
-)
+from tests.app.datasets.uploads import look
 
 
 @pytest.fixture

@@ -10,18 +10,7 @@ from app.datasets.errors import DatasetNotFound
 from app.datasets.folders import Contents
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
-from tests.app.datasets.uploads import (
-    NONE,
-    ONE,
-    TWO,
-    files,
-    files_of,
-    put,
-    run,
-    sha256,
-    store_file,
-    used,
-)
+from tests.app.datasets.uploads import NONE, ONE, TWO, files, files_of, put, run, sha256, store_file, used
 
 
 def test_replaced_content_is_removed(store: DatasetStore, root: Path) -> None:

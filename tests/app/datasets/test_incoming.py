@@ -16,18 +16,7 @@ import pytest
 
 from app.datasets.errors import StorageFull
 from app.datasets.store import BUFFER_BYTES, DatasetStore
-from tests.app.datasets.uploads import (
-    NONE,
-    ONE,
-    TWO,
-    broken_off,
-    files,
-    files_of,
-    look,
-    put,
-    run,
-    sha256,
-)
+from tests.app.datasets.uploads import NONE, ONE, TWO, broken_off, files, files_of, look, put, run, sha256
 from tests.processes import PROJECT
 
 

@@ -1,4 +1,4 @@
-"""Data sets for tests: what is sent, what an inspection finds in it, and what lies on the disk."""
+"""Data sets for tests: what is sent, what an inspection finds, and what lies on the disk."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ import pytest
 
 from app.inference.batch_predictions import BatchClassification
 from app.schema import Float32
-from app.telemetry.version_counters import PREDICTED, CountsByVersion
+from app.telemetry.counts_by_version import CountsByVersion
+from app.telemetry.version_counters import OUTSIDE, PREDICTED
 from tests.app.tables import schema_of
 
 
@@ -63,3 +64,13 @@ def counted(probabilities: Float32) -> list[float]:
     batch_of(probabilities).count(statistics.version("means", 1, labels))
     figures = statistics.figures[PREDICTED]
     return [figures["means", "1", label][0] for label in labels]
+
+
+def test_rows_with_a_warning_are_counted_once_each() -> None:
+    counted = CountsByVersion()
+    x = np.array([[0.5, 0.5], [9, 9], [np.nan, 0.5], [1, 0]], np.float32)
+    schema = schema_of(("x", "y"), ["a", "b"])
+
+    BatchClassification(schema, x, np.full((4, 2), 0.5, np.float32)).count(counted.version("means", 1, ("a", "b")))
+
+    assert counted.figures[OUTSIDE] == {("means", "1"): [2]}

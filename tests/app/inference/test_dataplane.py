@@ -1,4 +1,4 @@
-"""The data plane with real models: parts of a batch, sizes, versions, bounds, and answers that are not finite."""
+"""The data plane with real models: batches, sizes, versions, bounds, non-finite answers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.errors import MAX_PROBLEMS, InvalidInput
-from app.inference.dataplane import MAX_BATCH_ROWS, OVERFLOW, DataPlane, overflows, require_finite
+from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
 from app.inference.errors import RowQueueFull
-from app.inference.predictions import Predictions
+from app.inference.predictions import Predictions, find_overflows
 from app.registry.errors import ModelNotFound, VersionNotFound
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
@@ -139,36 +138,7 @@ def test_overflow_of_one_request_is_its_own(repository: ModelRepository) -> None
     assert isinstance(third, Predictions)
     assert high(first) == high(third) == [0.5]
     assert isinstance(second, Predictions)
-    assert [overflows(answer) for answer in (first, second, third)] == [[], [1], []]
-
-
-def test_overflow_names_rows_of_the_whole_request_and_at_most_as_many_as_asked(repository: ModelRepository) -> None:
-    publish_as_means(repository, Overflows(2, 0.0))
-    x = np.full((2000, 2), 0.5, dtype=np.float32)
-    x[[3, 1999]] = 3e38
-
-    async def scene(plane: DataPlane) -> Predictions:
-        return await plane.infer(plane.active("means"), x)
-
-    answer, _ = with_plane(repository, scene)
-    assert overflows(answer) == [3, 1999]
-    assert overflows(answer, most=1) == [3]
-    with pytest.raises(InvalidInput) as refused:
-        require_finite(answer)
-    assert [problem.row for problem in refused.value.problems] == [3, 1999]
-
-
-def test_many_overflows_are_cut(repository: ModelRepository) -> None:
-    publish_as_means(repository, Overflows(2, 0.0))
-
-    async def scene(plane: DataPlane) -> Predictions:
-        return await plane.infer(plane.active("means"), np.full((50, 2), 3e38, dtype=np.float32))
-
-    answer, _ = with_plane(repository, scene)
-    with pytest.raises(InvalidInput) as refused:
-        require_finite(answer)
-    assert [problem.row for problem in refused.value.problems] == list(range(MAX_PROBLEMS))
-    assert {problem.problem for problem in refused.value.problems} == {OVERFLOW}
+    assert [find_overflows(answer) for answer in (first, second, third)] == [[], [1], []]
 
 
 def test_failure_of_the_model_reaches_all_of_its_batch_and_no_other(repository: ModelRepository) -> None:

@@ -1,4 +1,4 @@
-"""Formats, lengths and spellings of bodies through the real app: the same rows give the same answer."""
+"""Formats, lengths and spellings of bodies through the app: same rows, same answer."""
 
 from __future__ import annotations
 
@@ -38,10 +38,7 @@ from tests.app.tables import (
 )
 from tests.app.typed import publish_typed
 
-MODELS = {
-    "means": (("left", "right"), ("low", "high")),
-    "thirds": (("x", "y", "z"), ("none", "some", "all")),
-}
+MODELS = {"means": (("left", "right"), ("low", "high")), "thirds": (("x", "y", "z"), ("none", "some", "all"))}
 LATE = 20_000  # rows: the answer has begun long before the last of them
 MANY = 3000  # rows: several blocks of every format, and more than one forward pass takes
 

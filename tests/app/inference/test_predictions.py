@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.inference.predictions import Predictions
+from app.errors import MAX_PROBLEMS, InvalidInput
+from app.inference.predictions import OVERFLOW, Predictions, find_overflows, require_finite
 from tests.app.inference.test_batch_predictions import batch_of, with_ties
 
 
@@ -47,3 +48,29 @@ def test_answer_that_is_small_enough_is_its_only_part() -> None:
     answer = Predictions(batch_of(with_ties(20, 3)), 5, 15)
 
     assert answer.part(0, 10) is answer
+
+
+def test_overflows_are_rows_of_the_request_and_at_most_as_many_as_wanted() -> None:
+    probabilities = with_ties(2000, 3)
+    probabilities[[3, 503, 1400], 1] = np.inf, np.nan, -np.inf
+    answer = Predictions(batch_of(probabilities), 500, 1500)
+
+    assert find_overflows(answer) == [3, 900]
+    assert find_overflows(answer, most=1) == [3]
+    with pytest.raises(InvalidInput) as refused:
+        require_finite(answer)
+    assert [(problem.row, problem.problem) for problem in refused.value.problems] == [(3, OVERFLOW), (900, OVERFLOW)]
+
+
+def test_overflows_of_other_requests_do_not_matter() -> None:
+    probabilities = with_ties(20, 3)
+    probabilities[0] = np.inf
+
+    require_finite(Predictions(batch_of(probabilities), 1, 20))
+
+
+def test_many_overflows_are_cut() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        require_finite(Predictions(batch_of(np.full((50, 3), np.inf, np.float32)), 0, 50))
+
+    assert [problem.row for problem in refused.value.problems] == list(range(MAX_PROBLEMS))

@@ -1,4 +1,4 @@
-"""How many rows a request may have, and large requests that cannot be read in steps: the same answers, to the byte."""
+"""How many rows a request may have; bodies that must be read whole: the same answers."""
 
 from __future__ import annotations
 

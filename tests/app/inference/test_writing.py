@@ -1,4 +1,4 @@
-"""Bad rows through the real app; what only a socket shows of answers that break off, over a real one."""
+"""Bad rows through the real app; answers that break off, over a real socket."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ from tests.app.tables import (
     probabilities,
     rows,
 )
+from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import service
@@ -376,12 +377,6 @@ def test_client_that_goes_away_in_the_middle_leaves_nothing_behind(live: Live) -
 
     until(lambda: in_progress(live.client) == 1, "only the scrape is in progress")
     assert live.client.post("/predict/means", json={"instances": [[0.5, 0.5]]}).status_code == 200
-
-
-def in_progress(client: httpx.Client) -> float:
-    found = re.search(r"^tabserve_http_requests_in_progress (\S+)$", client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])
 
 
 WRONG_AT_THE_END = {

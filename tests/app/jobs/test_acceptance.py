@@ -15,6 +15,8 @@ from app.jobs import acceptance
 from app.jobs.acceptance import Acceptance
 from app.jobs.database import Database
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
+from app.jobs.kept import KeptStore
+from app.jobs.labelled import LabelledRows
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.jobs.threads import InThread
@@ -37,7 +39,7 @@ class Scene:
         for name in ("iris", "blobs"):
             self.write(name, f'model = "{name}"\n{RECIPE.format(name)}')
         self.accepted = 0
-        self.store = JobStore(database)
+        self.store, self.database = JobStore(database), database
 
     def write(self, name: str, text: str) -> None:
         (self.settings.recipes_dir / f"{name}.toml").write_text(text)
@@ -48,7 +50,8 @@ class Scene:
     def made(self, ask: InThread = ask) -> Acceptance:
         repository, folder = ModelRepository(self.settings.models_dir), self.settings.datasets_dir
         datasets = DatasetStore(folder, 1 << 20, self._inspect)
-        return Acceptance(self.settings, repository, datasets, self.store, ask=ask, accepted=self._count)
+        labelled = LabelledRows(KeptStore(self.database), repository)
+        return Acceptance(self.settings, repository, datasets, self.store, labelled, ask=ask, accepted=self._count)
 
     def _count(self) -> None:
         self.accepted += 1
@@ -79,10 +82,10 @@ def test_model_without_a_recipe_is_told_those_with_one(scene: Scene) -> None:
     scene.write("iris-tutorial", f'model = "iris"\n{RECIPE}')  # a variant, not a model
     scene.write("broken", "no TOML")  # its training says what is wrong
 
-    with pytest.raises(RecipeNotFound) as caught:
+    with pytest.raises(RecipeNotFound, match=r"there are recipes for blobs, broken, iris$"):
         scene.accept("cancer")
 
-    assert (caught.value.known, scene.accepted) == (("blobs", "broken", "iris"), 0)
+    assert scene.accepted == 0
 
 
 def test_settings_that_contradict_the_recipe_are_refused(scene: Scene) -> None:
@@ -134,3 +137,13 @@ def test_a_figure_that_is_to_be_largest_needs_rows_on_which_it_is_measured(scene
 
     assert scene.accept("iris", decision=wanted, overrides=Overrides(learner="linear")).decision == wanted
     assert scene.accept("blobs", decision=wanted).decision == wanted
+
+
+def test_recipe_with_the_gate_metric_of_another_task_is_refused(scene: Scene) -> None:
+    recipe = RECIPE.format("iris").replace("[data]", '[gate]\nmetric = "rmse"\n[data]\ntask = "classification"')
+    scene.write("iris", f'model = "iris"\n{recipe}')
+
+    with pytest.raises(InvalidInput, match=r"gate\.metric must be log_loss, since its task is classification"):
+        scene.accept("iris")
+
+    assert scene.accepted == 0

@@ -1,4 +1,4 @@
-"""The job table as owners see it: each job is claimed once, and only who holds the claim writes."""
+"""The job table as owners see it: each job is claimed once; only its claim holder writes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.jobs import claims as claiming
-from app.jobs.claims import Claim, ClaimLost, Claims, Report
+from app.jobs.claims import Claims
 from app.jobs.database import Database
+from app.jobs.ownership import Asked, Claim, ClaimLost, Report
 from app.jobs.records import JobStatus
 from app.jobs.store import JobStore
 from modelstore import JobResult, from_line
@@ -77,9 +78,11 @@ def test_owner_learns_that_the_end_was_asked_for(store: JobStore, claims: Claims
     add(store)
     claim = claimed(claims)
 
-    assert claims.report(claim, report) is False
+    assert claims.report(claim, report) == Asked(cancel=False, finish=False)
+    store.cancel(claim.job.id, keep=True)
+    assert claims.report(claim, report) == Asked(cancel=False, finish=True)
     store.cancel(claim.job.id)
-    assert claims.report(claim, report) is True
+    assert claims.report(claim, report) == Asked(cancel=True, finish=True)
 
 
 WRITES: dict[str, Callable[[Claims, Claim], object]] = {

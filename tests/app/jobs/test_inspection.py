@@ -1,4 +1,4 @@
-"""The child that looks at a data file: believed only when it says what it should, and gone in every case.
+"""The child that inspects a data file: believed only for a valid result, and always ended.
 
 A child that goes wrong is a package called `training` in the current folder, which `python -m training` prefers.
 """
@@ -166,20 +166,25 @@ def test_small_file_is_given_to_the_child_that_waits_and_each_child_sees_one_fil
     assert gone()
 
 
+async def inspect_beside_a_waiting_child(settings: Settings, *, kill: bool = False) -> int:
+    """Inspect a file while a child waits, which may be killed before; return the child's id."""
+    inspector = Inspector(settings)
+    ready = asyncio.create_task(inspector.keep_ready(0))
+    waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
+    if kill:
+        os.kill(waiting, 9)
+        await asyncio.to_thread(until, gone, "its end")
+    await inspector(Path("some.csv"), Dialect())
+    ready.cancel()
+    await inspector.close()
+    return waiting
+
+
 def test_large_file_gets_a_child_of_its_own(settings: Settings, child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     child(ONE_FILE_EACH)
     monkeypatch.setattr(inspection, "SMALL_BYTES", 3)
 
-    async def scene() -> int:
-        inspector = Inspector(settings)
-        ready = asyncio.create_task(inspector.keep_ready(0))
-        waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
-        await inspector(Path("some.csv"), Dialect())
-        ready.cancel()
-        await inspector.close()
-        return waiting
-
-    waiting = asyncio.run(scene())
+    waiting = asyncio.run(inspect_beside_a_waiting_child(settings))
 
     assert not Path("seen").read_text().startswith(f"{waiting} ")
 
@@ -187,17 +192,6 @@ def test_large_file_gets_a_child_of_its_own(settings: Settings, child: Child, mo
 def test_waiting_child_that_was_killed_is_replaced_by_a_new_one(settings: Settings, child: Child) -> None:
     child(ONE_FILE_EACH)
 
-    async def scene() -> int:
-        inspector = Inspector(settings)
-        ready = asyncio.create_task(inspector.keep_ready(0))
-        waiting = await asyncio.to_thread(until, lambda: noted() or None, "a child waits")
-        os.kill(waiting, 9)
-        await asyncio.to_thread(until, gone, "its end")
-        await inspector(Path("some.csv"), Dialect())
-        ready.cancel()
-        await inspector.close()
-        return waiting
-
-    waiting = asyncio.run(scene())
+    waiting = asyncio.run(inspect_beside_a_waiting_child(settings, kill=True))
 
     assert not Path("seen").read_text().startswith(f"{waiting} ")

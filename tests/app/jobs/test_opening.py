@@ -1,11 +1,10 @@
-"""Opening of the job table: tried again until it can be used, whatever kept it from being opened."""
+"""Opening of the job table: tried again until it succeeds, after any failure."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,9 @@ from app.settings import Settings
 from tests.app.runners import Trainings, trainings
 from tests.app.waiting import until
 
-BROKEN: dict[str, Callable[[pytest.MonkeyPatch, Path], None]] = {
-    "migrations gone": lambda patch, folder: patch.setattr(databases, "_MIGRATIONS", folder / "none"),
-    "import fails": lambda patch, _: patch.setitem(sys.modules, "app.jobs.database", None),
+BROKEN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "migration fails": lambda patch: patch.setattr(databases, "migrate", None),
+    "import fails": lambda patch: patch.setitem(sys.modules, "app.jobs.database", None),
 }
 
 
@@ -28,16 +27,15 @@ def test_whatever_keeps_the_table_from_being_opened_is_logged_and_tried_again(
     settings: Settings,
     child: Callable[[str], None],
     caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    broken: Callable[[pytest.MonkeyPatch, Path], None],
+    broken: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     """Nobody ran trainings any more after the first fault that no database had reported."""
     monkeypatch.setattr(opening, "OPEN_INTERVAL_S", 0.05)
     child("end('failed', 'enough')")
     with trainings(settings) as here:
         with monkeypatch.context() as patch:
-            broken(patch, tmp_path)
+            broken(patch)
             for _ in range(3):
                 with pytest.raises(StoreUnavailable, match="cannot be used now"):
                     here.start()

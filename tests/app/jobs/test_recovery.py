@@ -12,28 +12,20 @@ from pathlib import Path
 import pytest
 
 from app.jobs import database as databases
-from app.jobs.claims import Claim, ClaimLost, Claims, Report
+from app.jobs.claims import Claims
 from app.jobs.database import Database
+from app.jobs.ownership import Claim, ClaimLost, Report
 from app.jobs.process.identity import this_process
 from app.jobs.records import JobStatus, TrainingJob
 from app.jobs.recovery import Recovery
 from app.jobs.store import JobStore
 from modelstore import JobResult, ModelRepository, NotPermitted, Permit
+from tests.app.clock import Clock
 from tests.app.databases import add, claimed, opened
 from tests.fakes import publish
 
 LEASE_S = 15.0
 ELSEWHERE = "another-machine:7:42:1000"
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

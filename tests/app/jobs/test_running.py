@@ -1,4 +1,7 @@
-"""A job that runs: how its training process is supervised, ended and reported, with real processes."""
+"""A running job: how its training process is supervised, ended and reported.
+
+With real processes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,7 +86,7 @@ def test_cancelled_training_and_all_that_it_started_are_gone_within_two_seconds(
     asker = here if asks == "here" else there
 
     asked = asker.call(asker.runner.cancel, job.id)
-    until(lambda: not any(map(alive, pids)), "the end of both processes", 2.0)
+    until(lambda: not any(map(alive, pids)), "the end of both processes")
 
     assert asked.cancel_requested
     ended = asker.ended(job)
@@ -90,6 +94,46 @@ def test_cancelled_training_and_all_that_it_started_are_gone_within_two_seconds(
     with pytest.raises(JobEnded):
         here.call(here.runner.cancel, job.id)
     assert here.reasons == ["cancelled"]
+
+
+COUNTS = """
+asked = []
+def finish(*_): asked.append(1); end('succeeded', f'asked {len(asked)} time', version=None); epoch(2)
+signal.signal(signal.SIGINT, finish)
+pathlib.Path('ready').touch()
+while not os.path.exists('enough'): time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("asks", ["here", "there"])
+def test_training_is_asked_once_to_finish_wherever_it_runs_and_then_succeeds(
+    here: Trainings, there: Trainings, child: Callable[[str], None], asks: str
+) -> None:
+    child(COUNTS)
+    job = here.start()
+    until(Path("ready").exists, "its handler")
+    asker = here if asks == "here" else there
+
+    for _ in range(2):
+        asked = asker.call(partial(asker.runner.cancel, keep=True), job.id)
+    until(lambda: (here.get(job).progress or {}).get("epoch") == 2, "its answer")
+    Path("enough").touch()
+
+    assert (asked.finish_requested, asked.cancel_requested) == (True, False)
+    ended = asker.ended(job)
+    assert (ended.status, ended.detail) == (JobStatus.SUCCEEDED, "asked 1 time")
+
+
+@pytest.mark.slow
+def test_training_that_is_to_finish_can_be_cancelled(here: Trainings, child: Callable[[str], None]) -> None:
+    child("signal.signal(signal.SIGINT, signal.SIG_IGN)\npathlib.Path('ready').touch()\nsignal.pause()")
+    job = here.start()
+    until(Path("ready").exists, "its handler")
+
+    here.call(partial(here.runner.cancel, keep=True), job.id)
+    here.call(here.runner.cancel, job.id)
+
+    assert here.ended(job).reason == "cancelled"
 
 
 @pytest.mark.slow
@@ -109,7 +153,13 @@ def test_training_that_published_before_it_was_cancelled_has_succeeded(
     assert repository.versions("iris") == (1,)
 
 
-@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(1)"], ids=["killed", "exit code"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", id="killed"),
+        pytest.param("sys.exit(1)", id="exit code", marks=pytest.mark.slow),
+    ],
+)
 def test_training_that_published_without_a_word_has_succeeded_and_serves(
     settings: Settings, child: Callable[[str], None], end: str
 ) -> None:
@@ -136,7 +186,7 @@ def test_process_that_the_training_left_behind_does_not_keep_it_from_ending(
     ended = here.ended(here.start())
 
     assert ended.detail == "enough"
-    until(lambda: not alive(noted("helper")), "the end of the process that was left behind", 2.0)
+    until(lambda: not alive(noted("helper")), "the end of the process that was left behind")
 
 
 @pytest.mark.slow
@@ -153,7 +203,7 @@ def test_training_that_takes_too_long_is_killed_and_has_timed_out(
     assert ended.started is not None
     assert ended.finished is not None
     assert 0.5 < (ended.finished - ended.started).total_seconds() < 2.5
-    assert not alive(noted())
+    until(lambda: not alive(noted()), "the end of the process")
 
 
 def test_no_request_gets_more_time_than_the_service_allows(settings: Settings, child: Callable[[str], None]) -> None:
@@ -164,6 +214,12 @@ def test_no_request_gets_more_time_than_the_service_allows(settings: Settings, c
         ended = here.ended(job)
     assert (ended.status, ended.reason) == (JobStatus.FAILED, "timed_out")
     assert ended.detail == "it ran longer than the 0.4 s that it may"
+
+
+def test_training_is_as_nice_as_the_setting_says(settings: Settings, child: Callable[[str], None]) -> None:
+    child("end('failed', str(os.nice(0)))")
+    with trainings(settings.model_copy(update={"train_niceness": 3})) as here:
+        assert here.ended(here.start()).detail == str(min(19, os.nice(0) + 3))
 
 
 def test_training_without_a_processor_says_so_and_that_it_runs_again(
@@ -245,7 +301,7 @@ def test_owner_that_was_taken_for_dead_kills_its_training_and_writes_nothing(
         return claims.take_over(claims.find_unfinished().running[0]) is not None
 
     until(take_over, "a heartbeat between two looks")
-    until(lambda: not alive(pid), "the end of the process", 2.0)
+    until(lambda: not alive(pid), "the end of the process")
 
     assert here.get(job).status == JobStatus.RUNNING
     assert here.reasons == []
@@ -273,7 +329,8 @@ def test_training_on_a_data_set_is_told_file_target_and_features(
         "-",
         ['a "b", c', "d"],
     )
-    assert (options["--job"], options["--keep"], options["--activate"]) == (job.id, "20", "if_better")
+    assert (options["--job"], options["--keep"]) == (job.id, "20")
+    assert "--activate" not in options  # the recipe says when
     assert len(options["--permit"]) == 32
 
 

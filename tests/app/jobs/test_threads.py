@@ -43,7 +43,7 @@ def test_x6_request_waits_for_a_locked_table_no_longer_than_the_deadline_and_is_
             here.call(ask, here.runner)
         assert not [line for line in caplog.records if line.message.startswith("no training")]  # it is still opening
         locked.close()
-        until(lambda: here.runner.count_unfinished() or None, "the table")  # alembic makes one at a time in a process
+        until(lambda: here.runner.count_unfinished() or None, "the table")
 
 
 async def _opened() -> None:

@@ -9,7 +9,7 @@ import pytest
 from app.errors import InvalidInput
 from app.jobs.records import TrainingRequest
 from app.jobs.trainable import check_with_dataset, check_without_dataset
-from modelstore import ColumnSummary, DatasetSummary, DecisionPolicy, Overrides, Split
+from modelstore import AbstainPolicy, ColumnSummary, DatasetSummary, DecisionPolicy, Overrides, Split
 
 
 def summary(*columns: ColumnSummary) -> DatasetSummary:
@@ -139,6 +139,16 @@ WRONG = {
         {"target": "town", "rare_classes": "refuse"},
         "rare_classes",
         "is refuse, and 2 classes have fewer than 5 rows",
+    ),
+    "abstaining by the probability of a quantity": (
+        {"target": "age", "task": "regression", "abstain": AbstainPolicy(below=0.8)},
+        "abstain",
+        "must have out_of_range, or wider with confidence",
+    ),
+    "abstaining by the width of classes": (
+        {**LEARNT, "task": "classification", "abstain": AbstainPolicy(wider=1, confidence=0.9)},
+        "abstain",
+        "must have below, confidence or out_of_range",
     ),
     "decision about a quantity": (
         {"target": "age", "task": "regression", "decision": DecisionPolicy(threshold=0.3)},

@@ -1,4 +1,7 @@
-"""The job worker: which jobs it claims, and how it ends them, with real processes and tables."""
+"""The job worker: which jobs it claims and how it ends them.
+
+With real processes and tables.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def test_shutdown_interrupts_what_runs_and_the_next_process_runs_what_waits(
     with trainings(settings) as here:
         running, waiting = here.start("iris"), here.start("blobs")
         pid = noted()
-    assert not alive(pid)
+    until(lambda: not alive(pid), "the end of the process")
 
     with trainings(settings) as here:
         assert here.ended(waiting).detail == "enough"

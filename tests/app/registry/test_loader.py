@@ -86,12 +86,12 @@ def test_unchanged_version_is_loaded_once_and_a_forgotten_one_again(
 
     first = loader.load(found)
     assert loader.load(found) is first
-    assert loader.recent("means", 1) is first
+    assert loader.find_cached("means", 1) is first
     assert loader.caches(first)
 
     assert loader.forget("means", 1) == found.fingerprint()
     assert loader.forget("means", 1) == ()
-    assert loader.recent("means", 1) is None
+    assert loader.find_cached("means", 1) is None
     assert not loader.caches(first)
     assert loader.load(found) is not first
 
@@ -100,11 +100,11 @@ def test_trimming_keeps_what_serves_and_what_was_used_last(loader: Loader, repos
     for _ in range(3):
         publish(repository)
     one, two, three = (loader.load(repository.find("means", version)) for version in (1, 2, 3))
-    assert loader.recent("means", 2) is two
+    assert loader.find_cached("means", 2) is two
 
     loader.trim(frozenset({one}))
 
-    assert loader.cached() == (one, two)
+    assert loader.list_cached() == (one, two)
     assert not loader.caches(three)
 
 
@@ -115,7 +115,7 @@ def test_versions_of_models_that_left_the_store_are_dropped(loader: Loader, repo
 
     loader.forget_all_but(frozenset({"others"}))
 
-    assert [loaded.schema.name for loaded in loader.cached()] == ["others"]
+    assert [loaded.schema.name for loaded in loader.list_cached()] == ["others"]
 
 
 def test_work_runs_in_one_thread_of_low_priority_with_the_context_of_its_caller(loader: Loader) -> None:

@@ -1,4 +1,4 @@
-"""Loads that were asked for by number: shared, bounded, and given up when nobody waits for them."""
+"""Loads that were asked for by number: shared, bounded, and dropped without a waiter."""
 
 from __future__ import annotations
 

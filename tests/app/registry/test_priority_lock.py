@@ -1,4 +1,4 @@
-"""Whose turn it is: changes go before loads that were asked for, and wait for one of them at most."""
+"""The order of turns: changes go before loads that were asked for, after one at most."""
 
 from __future__ import annotations
 

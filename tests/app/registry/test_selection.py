@@ -1,4 +1,7 @@
-"""Versions that leave the store, or are replaced in it under their number, while they are loaded; the real app."""
+"""Versions that leave the store, or are replaced under their number, while loaded.
+
+Through the real app.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions that proved themselves are asked again, and one that answers otherwise by then serves no more."""
+"""Versions that proved themselves are tested again; one with other answers stops serving."""
 
 from __future__ import annotations
 
@@ -101,9 +101,7 @@ def test_without_another_version_no_answer_is_better_than_a_wrong_one(
 
 
 def with_registry(
-    repository: ModelRepository,
-    check: Callable[[Any], None],
-    scene: Callable[[ModelRegistry], Awaitable[None]],
+    repository: ModelRepository, check: Callable[[Any], None], scene: Callable[[ModelRegistry], Awaitable[None]]
 ) -> list[str]:
     """Play a scene with a registry over the store, and return what became of versions that were to serve."""
     noted: list[str] = []
@@ -128,7 +126,7 @@ def test_every_swap_is_followed_by_a_test_of_what_serves(repository: ModelReposi
         testing = asyncio.create_task(watcher.keep_tested(registry, 0))
         for version in (1, 2, 1):
             await registry.activate("means", version)
-            while await asyncio.to_thread(tested.get, timeout=20) != version:
+            while await asyncio.to_thread(tested.get, timeout=300) != version:
                 pass
         testing.cancel()
 

@@ -1,9 +1,9 @@
-"""The state of one model: which version is active, which serves, and why a version may not serve."""
+"""The state of a model: which version is active, which serves, and refusals."""
 
 from __future__ import annotations
 
 from app.registry.state import Refusal, ServedModel
-from app.telemetry.metric_families import ModelState
+from app.telemetry.model_metrics import ModelState
 
 REFUSAL = Refusal("integrity_sha256", "model.pt is not the file that was published", (1,))
 

@@ -54,10 +54,11 @@ def test_key_file_of_no_use_is_a_bad_setting(signing: Settings, settings: Settin
         read_signing_key(signing)
 
 
+@pytest.mark.slow
 def test_key_file_of_no_use_ends_the_start_with_3_and_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app", "--signing-key-file", str(tmp_path / "none"), "--models-dir", str(tmp_path)],
-        cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
     assert done.returncode == 3

@@ -66,9 +66,7 @@ class Unwell:
             raise error
 
 
-def test_trouble_is_logged_when_it_begins_or_changes_and_not_while_it_lasts(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_trouble_is_logged_when_it_begins_or_changes_and_not_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     registry: Any = Unwell(OSError("gone"), OSError("gone"), OSError("forbidden"), None, OSError("gone"))
 
     async def scene() -> list[str | None]:

@@ -1,4 +1,4 @@
-"""What a version must prove before it serves, and that what serves is the model that was trained."""
+"""What a version must prove before it serves, and that it is the model that was trained."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from app.errors import ConfigurationError
 from app.runtime.errors import VersionRefused
-from app.runtime.load import choose_device, describe_device, load
-from modelstore import ModelRepository, ModelVersion
+from app.runtime.load import load
+from modelstore import Manifest, ModelRepository, ModelVersion
 from tests.app import broken
 from tests.app.broken import publish_as_means
 from tests.fakes import MeanModel, manifest_for, publish, script
+from tests.onnx_models import mean_onnx
 
 # One rounding of a float32 near 1 is 6e-8; a handful of them may differ between kernels.
 TOLERANCE = 1e-6
@@ -274,21 +274,58 @@ def test_damage_before_publishing_is_refused_whatever_torch_makes_of_it(tmp_path
             assert answers.tolist() == [[0.5, 0.5]]
 
 
-def test_best_device_is_chosen() -> None:
-    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+def test_proved_onnx_answers_where_it_is_quicker(repository: ModelRepository) -> None:
+    publish(repository, onnx=mean_onnx())
 
-    assert choose_device("auto") == best
-    assert choose_device("cpu") == "cpu"
-    assert describe_device("cpu") == "cpu"
+    loaded = load(repository.find("means", 1), "cpu")
+
+    assert {choice.engine.name for choice in loaded.engine.choices} == {"cpu onnx"}  # by far, in every size
+    assert all(choice.measured_us for choice in loaded.engine.choices)
+    assert str(loaded.engine) == "cpu onnx"
+    assert loaded.unused is None
+    assert loaded.infer(np.array([[0.25, 0.75]], dtype=np.float32)).tolist() == [[0.5, 0.5]]
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "mps:1", "tpu"])
-def test_device_that_is_not_there_is_named_with_those_that_are(device: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        choose_device(device)
+def test_onnx_is_not_used_if_it_is_switched_off(repository: ModelRepository) -> None:
+    publish(repository, onnx=mean_onnx())
 
-    assert str(refused.value).startswith(f"TABSERVE_DEVICE={device} is not available here; choose auto or ")
-    assert str(refused.value).endswith("cpu")
+    assert str(load(repository.find("means", 1), "cpu", use_onnx=False).engine) == "cpu"
+
+
+def test_onnx_that_is_not_the_model_is_left_out_and_the_version_serves(
+    repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(repository, onnx=mean_onnx(shift=0.25))
+
+    loaded = load(repository.find("means", 1), "cpu")
+
+    assert str(loaded.engine) == "cpu"
+    assert loaded.unused
+    assert (loaded.unused.file, loaded.unused.reason) == ("model.onnx", "golden_mismatch")
+    assert "model.onnx is not used (golden_mismatch): golden rows differ by 0.25" in caplog.text
+
+
+def test_crash_in_the_trial_of_onnx_leaves_it_out(repository: ModelRepository) -> None:
+    def trial(_manifest: Manifest, _version: int, _model: bytes, file: str) -> None:
+        if file == "model.onnx":
+            raise VersionRefused("means", 1, "trial_crashed", "the process ended with SIGSEGV")
+
+    publish(repository, onnx=mean_onnx())
+
+    loaded = load(repository.find("means", 1), "cpu", trial)
+
+    assert (str(loaded.engine), loaded.unused and loaded.unused.reason) == ("cpu", "trial_crashed")
+
+
+def test_damaged_onnx_refuses_the_version(repository: ModelRepository) -> None:
+    publish(repository, onnx=mean_onnx())
+    (repository.find("means", 1).path / "model.onnx").write_bytes(mean_onnx(0.25))
+
+    with pytest.raises(VersionRefused) as refused:
+        load(repository.find("means", 1), "cpu")
+
+    assert refused.value.reason == "integrity_sha256"
+    assert "model.onnx" in refused.value.detail
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

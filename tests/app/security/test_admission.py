@@ -1,4 +1,4 @@
-"""Requests are admitted or refused by their headers alone, and known callers without most of the checks."""
+"""Requests are admitted by their headers alone; known callers skip most of the checks."""
 
 from __future__ import annotations
 

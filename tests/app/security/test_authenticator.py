@@ -58,7 +58,6 @@ def test_stranger_is_asked_for_a_key_and_a_key_for_its_scope(key: str, keyring: 
         authenticator.require(stranger, Scope.TRAIN)
     with pytest.raises(ScopeMissing) as missing:
         authenticator.require(known, Scope.TRAIN)
-    assert missing.value.scope == "train"
     assert "train" in str(missing.value)
 
 
@@ -107,7 +106,7 @@ def test_requests_are_counted_by_key_and_by_address_only_without_one() -> None:
     for caller, peer in ((stranger, HERE), (one, "192.0.2.3")):
         with pytest.raises(RateLimited) as refused:
             authenticator.count(caller, peer)
-        assert 0 < refused.value.retry_after_s <= 1000
+        assert 0 < int(refused.value.headers["Retry-After"]) <= 1000
     assert not authenticator.open
 
 

@@ -1,9 +1,8 @@
-"""What a page of another origin can and cannot do from a browser, and what every answer says to one (S-25)."""
+"""What a page of another origin can do from a browser, and what answers say to it (S-25)."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,19 +45,9 @@ def test_every_answer_tells_browsers_to_keep_and_guess_nothing(method: str, path
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert path == "/docs" or "default-src 'none'" in headers["content-security-policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
     assert "server" not in headers
     assert not [name for name in headers if name.startswith("access-control-")]
-
-
-def test_page_of_the_documentation_runs_its_own_script_and_nothing_else(steady: TestClient) -> None:
-    page = steady.get("/docs")
-    policy = page.headers["content-security-policy"]
-
-    assert re.search(r"script-src 'self' 'sha256-[A-Za-z0-9+/]{43}='", policy)
-    assert "unsafe-eval" not in policy
-    assert "script-src 'unsafe-inline'" not in policy
-    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page.text)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])

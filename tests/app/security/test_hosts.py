@@ -1,4 +1,4 @@
-"""Whom a service is open to: nobody beyond this machine unless somebody said so, and only under names it goes by."""
+"""To whom a service is open: this machine alone by default, under its own names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys that are accepted: found by constant work, and kept or dropped as the file changes and time passes."""
+"""Accepted keys: found in constant time, and reread as the file changes and time passes."""
 
 from __future__ import annotations
 
@@ -243,3 +243,10 @@ def test_file_that_is_replaced_while_it_is_read_is_never_half_seen(file: KeyFile
         assert ring.current
         assert ring.find(key.encode()) is not None
     assert len(json.loads(file.path.read_text())["keys"]) == 51
+
+
+def test_accepted_keys_are_those_that_have_not_expired(file: KeyFile) -> None:
+    file.create(BOTH, datetime.now(UTC) - timedelta(days=1), "expired")
+    file.create(BOTH, datetime.now(UTC) + timedelta(days=1), "valid")
+
+    assert [key.note for key in ring_of(file).accepted_keys()] == ["valid"]

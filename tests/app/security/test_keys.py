@@ -1,4 +1,4 @@
-"""The key file: what is stored of a key, who may read it, and that a bad file never opens the door."""
+"""The key file: what is stored of a key, who may read it, and that a bad one opens nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from app.errors import ConfigurationError
 from app.security import keys
 from app.security.keys import FORM, KeyFile, Scope, UnreadableKeys
+from modelstore import disk
 
 PREDICT = frozenset((Scope.PREDICT,))
 
@@ -133,7 +134,7 @@ def test_file_that_others_may_read_or_write_is_refused(mode: int, file: KeyFile)
 
 def test_secret_of_a_container_may_be_readable_but_not_writable(file: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
     file.create(PREDICT, None, "")
-    monkeypatch.setattr(keys, "SECRETS_FOLDER", file.path.parent.resolve())
+    monkeypatch.setattr(disk, "SECRETS_FOLDER", file.path.parent.resolve())
 
     file.path.chmod(0o444)
     assert len(file.read()) == 1

@@ -70,6 +70,7 @@ def test_command_tells_in_one_line_what_is_wrong_with_the_file(
     assert line.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_program_takes_the_file_from_the_environment_and_imports_no_torch(file: KeyFile) -> None:
     environment = {**os.environ, "TABSERVE_KEYS_FILE": str(file.path), "PYTHONPROFILEIMPORTTIME": "1"}
 
@@ -78,7 +79,7 @@ def test_program_takes_the_file_from_the_environment_and_imports_no_torch(file: 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
 

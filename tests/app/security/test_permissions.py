@@ -33,6 +33,15 @@ def table() -> AccessTable:
         ("GET", "/models/iris/versions/3", "/models/{model}/versions/{version}", Scope.PREDICT),
         ("GET", "/metrics", "/metrics", Scope.METRICS),
         ("GET", "/v2/models/stats", "/v2/models/stats", Scope.METRICS),
+        ("PUT", "/models/iris/card", "/models/{model}/card", Scope.ADMIN),
+        ("GET", "/models/iris/versions/3/card", "/models/{model}/versions/{version}/card", Scope.PREDICT),
+        (
+            "GET",
+            "/models/iris/versions/3/plots/loss.png",
+            "/models/{model}/versions/{version}/plots/{plot}.png",
+            Scope.PREDICT,
+        ),
+        ("GET", "/models/iris/versions/3/model.pt", "/models/{model}/versions/{version}/model.pt", Scope.ADMIN),
         ("POST", "/train", "/train", Scope.TRAIN),
         ("GET", "/livez", "/livez", None),
     ],
@@ -63,7 +72,6 @@ def test_alias_is_counted_as_the_route_that_it_stands_for(path: str, label: str,
     "path",
     [
         "",
-        "/",
         "predict/iris",
         "//livez",
         "/livez/",
@@ -80,6 +88,8 @@ def test_alias_is_counted_as_the_route_that_it_stands_for(path: str, label: str,
         "http://x/livez",
         "*",
         "/docs/a/b",
+        "/console",
+        "/console/a/b",
         "@host/livez",
     ],
 )
@@ -94,13 +104,14 @@ def test_other_methods_are_refused_with_those_that_are_taken(method: str, table:
     refused = table.why_unmatched("/datasets/iris")
 
     assert isinstance(refused, MethodNotAllowed)
-    assert refused.allowed == ("GET", "PUT", "DELETE")
+    assert refused.headers == {"Allow": "GET, PUT, DELETE"}
 
 
-def test_only_health_probes_are_for_everybody() -> None:
+def test_only_health_probes_and_files_of_pages_are_for_everybody() -> None:
     public = {(route.method, route.template) for route in ROUTES if route.scope is None}
+    pages = {("GET", path) for path in ("/", "/console/{file}", "/docs", "/docs/{asset}")}
 
-    assert public == {(method, path) for method in ("GET", "HEAD") for path in PROBES}
+    assert public == {(method, path) for method in ("GET", "HEAD") for path in PROBES} | pages
 
 
 def test_no_route_is_in_the_table_twice() -> None:

@@ -1,4 +1,4 @@
-"""Token buckets: exact counts on a clock that the test sets, bounded memory, and whom an address stands for."""
+"""Token buckets: exact counts on a test's clock, bounded memory, addresses of clients."""
 
 from __future__ import annotations
 
@@ -7,16 +7,7 @@ import tracemalloc
 import pytest
 
 from app.security.rate_limit import TokenBuckets, site_of
-
-
-class Clock:
-    """Time that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.app.clock import Clock
 
 
 @pytest.fixture
@@ -89,6 +80,7 @@ def test_number_of_buckets_is_bounded_and_those_in_use_are_kept(clock: Clock) ->
     assert len(buckets) == 100
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_clients_take_less_than_16_mib() -> None:
     addresses = [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(100_000)]
     tracemalloc.start()

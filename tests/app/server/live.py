@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -74,15 +73,3 @@ def part(kind: str, value: float) -> bytes:
         "e": request(b"{}"),
         "b": request(b"nonsense"),
     }[kind]
-
-
-def in_progress(live: Live) -> float:
-    found = re.search(r"^tabserve_http_requests_in_progress (\S+)$", live.client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])
-
-
-def held_up(live: Live) -> float:
-    found = re.search(r"^tabserve_http_requests_waiting (\S+)$", live.client.get("/metrics").text, re.MULTILINE)
-    assert found
-    return float(found[1])

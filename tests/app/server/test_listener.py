@@ -23,7 +23,7 @@ def test_address_in_use_ends_the_start_with_3(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         starts = [start(tmp_path / workers, "--port", port, "--workers", workers) for workers in ("1", "2")]
-        errors = [process.communicate(timeout=60)[1].decode() for process in starts]
+        errors = [process.communicate(timeout=300)[1].decode() for process in starts]
 
     assert [process.returncode for process in starts] == [3, 3]
     assert all("Address already in use" in error for error in errors)

@@ -12,12 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.app.problems import FIELDS
-from tests.app.server.live import (
-    Live,
-    ask,
-    high,
-    mean,
-)
+from tests.app.server.live import Live, ask, high, mean
 from tests.app.sockets import GOOD, JSON, Connection, chunked, connected, request
 from tests.properties import examples
 

@@ -1,4 +1,4 @@
-"""Connections: pipelined requests in order, refusals behind the answers before them, and a graceful close."""
+"""Connections: pipelined requests and refusals in order, and a graceful close."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import socket
 
 import pytest
 
-from tests.app.server.live import (
-    LIVEZ,
-    Live,
-    high,
-    in_progress,
-    mean,
-    part,
-)
+from tests.app.server.live import LIVEZ, Live, high, mean, part
 from tests.app.sockets import GOOD, JSON, Connection, connected, request
+from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -116,12 +110,12 @@ def test_client_that_goes_away_with_pipelined_requests_leaves_its_neighbours_ser
     with connected(patient.url) as leaver, connected(patient.url) as neighbour:
         leaver.send(request(mean(0.25)) + request(mean(0.5)) + LIVEZ)
         neighbour.send(request(mean(0.75)))
-        until(lambda: in_progress(patient) == 3, "both wait")
+        until(lambda: in_progress(patient.client) == 3, "both wait")
         leaver.reset()
 
         assert high(neighbour.answer()) == 0.75
 
-    until(lambda: in_progress(patient) == 1, "only the scrape is in progress")
+    until(lambda: in_progress(patient.client) == 1, "only the scrape is in progress")
 
 
 def test_garbage_behind_a_request_that_waits_does_not_come_before_its_answer(patient: Live) -> None:

@@ -16,7 +16,7 @@ def test_service_says_where_it_listens_and_ends_with_0_when_it_is_told_to(tmp_pa
     with service(tmp_path, ready=False) as (client, process):
         process.terminate()
 
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert f"listening on http://127.0.0.1:{client.base_url.port}" in (tmp_path / "service.log").read_text()
 
 

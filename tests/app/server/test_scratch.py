@@ -1,4 +1,4 @@
-"""Where caches and temporary files go: the state folder, else the system's own, else nowhere if nobody needs one."""
+"""Where caches and temporary files go: the state folder, else the system's, else nowhere."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_f17_without_it_everything_stays_as_the_system_has_it(tmp_path: Path) ->
 
 @pytest.mark.usefixtures("without_temporary")
 @pytest.mark.parametrize(
-    "more", [{"workers": 2}, {"train_missing": True}, {"database_url": "postgresql+psycopg://u@h/d"}], ids=str
+    "more", [{"workers": 2}, {"demo": True}, {"database_url": "postgresql+psycopg://u@h/d"}], ids=str
 )
 def test_f17_who_needs_a_folder_and_has_none_does_not_start(more: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match=r"^TABSERVE_STATE_DIR=/proc/nowhere: .*TMPDIR"):

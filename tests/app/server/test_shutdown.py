@@ -12,16 +12,9 @@ import uvicorn
 
 from app.lifecycle import DEVICE_LOST, Lifetime
 from app.server.shutdown import DrainingServer
-from tests.app.server.live import (
-    Live,
-    held_up,
-    high,
-    in_progress,
-    mean,
-    rows_body,
-    store_in,
-)
+from tests.app.server.live import Live, high, mean, rows_body, store_in
 from tests.app.sockets import Connection, request
+from tests.app.telemetry.figures import held_up, in_progress
 from tests.app.waiting import until
 from tests.processes import service
 
@@ -36,7 +29,7 @@ def test_requests_in_flight_are_answered_before_the_end(tmp_path: Path) -> None:
         connections = {raw: Connection(live.url) for raw in (sending, other_way, waiting)}
         for raw, connection in connections.items():
             connection.send(raw[: cut[raw]])
-        until(lambda: (in_progress(live), held_up(live)) == (2, 2), "one and the scrape are answered, two are sent")
+        until(lambda: (in_progress(live.client), held_up(live.client)) == (2, 2), "two are answered, two sent")
         process.send_signal(signal.SIGTERM)
         until(lambda: "no more connections" in live.log.read_text(), "the service ends")
         for raw, connection in connections.items():

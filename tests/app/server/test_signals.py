@@ -38,7 +38,7 @@ print("nothing is left to stop")
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=300, check=False)
 
 
 @pytest.mark.parametrize("number", STOPPING)

@@ -1,4 +1,4 @@
-"""The launcher's workers: when a process that ended is started again; with real processes that do nothing."""
+"""The supervisor: when an ended worker is started again; with real, idle processes."""
 
 from __future__ import annotations
 
@@ -138,13 +138,13 @@ def test_worker_whose_place_cannot_be_filled_is_tried_again_while_the_other_serv
         os.kill(first, 0)  # it was left alone
         assert process.poll() is None
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert third not in (first, second)
 
 
 def test_first_worker_that_cannot_start_ends_it_all_with_3() -> None:
     with launched("3") as process:
-        assert process.wait(20) == 3
+        assert process.wait(120) == 3
 
 
 def test_first_worker_that_cannot_be_forked_is_tried_again() -> None:

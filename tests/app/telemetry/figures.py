@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.telemetry.counts_by_version import CountsByVersion
 from app.telemetry.exposition import Exposition
-from app.telemetry.metric_families import ModelState
 from app.telemetry.metrics import ServingMetrics
+from app.telemetry.model_metrics import ModelState
 from app.telemetry.multiprocess import WorkerFigures
-from app.telemetry.version_counters import CountsByVersion, VersionCounts
+from app.telemetry.version_counters import VersionCounts
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 REQUESTS = "tabserve_http_requests_total"
@@ -31,6 +33,21 @@ def parsed(page: str) -> Figures:
 
 def figures(source: ServingMetrics | WorkerFigures) -> Figures:
     return parsed(text(source))
+
+
+def scraped(client: Any) -> Figures:
+    """Return the figures of a service, of which this may be any client."""
+    return parsed(client.get("/metrics").text)
+
+
+def in_progress(client: Any) -> float:
+    """Return the number of requests in flight, including this one."""
+    return scraped(client)["tabserve_http_requests_in_progress", frozenset()]
+
+
+def held_up(client: Any) -> float:
+    """Return the number of requests that wait for their client or for a training."""
+    return scraped(client)["tabserve_http_requests_waiting", frozenset()]
 
 
 def count(source: ServingMetrics | WorkerFigures, name: str, **labels: str) -> float:

@@ -1,4 +1,4 @@
-"""The sample of rows by itself: the population stability index, confidence, and what is forgotten."""
+"""The sample of rows: the population stability index, confidence, and what is forgotten."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import entropy
 
 from app.schema import Float32
+from app.telemetry.counts_by_version import MAX_CLASSES, CountsByVersion
 from app.telemetry.drift import (
     CONFIDENCE_BUCKETS,
     DECILES,
@@ -21,7 +22,6 @@ from app.telemetry.drift import (
     places_of,
     population_stability_index,
 )
-from app.telemetry.version_counters import MAX_CLASSES, CountsByVersion
 from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature
 from tests.app.telemetry.figures import parsed
 

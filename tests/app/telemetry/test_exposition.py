@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.telemetry.metric_families import ModelState
 from app.telemetry.metrics import ServingMetrics
+from app.telemetry.model_metrics import ModelState
 from tests.app.telemetry.figures import parsed, text
 
 

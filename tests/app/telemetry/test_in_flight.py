@@ -1,4 +1,4 @@
-"""Which requests count as being answered: those that do not wait, and no more of them than may."""
+"""Which requests count as in flight: those that do not wait, within the limit."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.version_counters import TIME_BUCKETS_S
-from tests.app.telemetry.figures import REQUESTS, SECONDS, count
+from tests.app.telemetry.figures import REQUESTS, SECONDS, count, figures
 
 
 def test_requests_are_counted_by_route_method_and_code() -> None:
@@ -90,6 +90,22 @@ def test_handle_of_a_route_is_kept() -> None:
 
     assert source.requests("/a", "GET") is source.requests("/a", "GET")
     assert source.requests("/a", "GET") is not source.requests("/a", "POST")
+
+
+def test_labels_are_counted_by_version_and_items_by_result() -> None:
+    source = ServingMetrics()
+    source.count_feedback("taken", 3)
+    source.statistics.version("means", 5)
+    source.count_label("means", 4, right=True)
+    source.count_label("means", 4, right=False)
+    source.count_label("house", 1, squared_error=2.25)
+
+    assert count(source, "tabserve_feedback_total", result="taken") == 3
+    assert count(source, "tabserve_feedback_total", result="refused") == 0
+    assert count(source, "tabserve_feedback_labels_total", model="means", version="4") == 2
+    assert count(source, "tabserve_feedback_right_total", model="means", version="4") == 1
+    assert figures(source)["tabserve_feedback_labels_total", frozenset({"model": "means", "version": "5"}.items())] == 0
+    assert count(source, "tabserve_feedback_squared_error_total", model="house", version="1") == 2.25
 
 
 def test_rare_events_are_counted_from_zero_so_that_the_first_one_is_an_increase() -> None:

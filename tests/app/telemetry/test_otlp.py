@@ -30,7 +30,7 @@ def test_collector_that_takes_nothing_costs_a_line_in_the_log(
     async def scene() -> None:
         tracing = opened()
         for _ in range(3):
-            tracing.record_training(1.0, {})
+            tracing.record_training(1.0)
             await asyncio.sleep(0.05)
         await tracing.close()
 
@@ -56,7 +56,7 @@ def test_collector_that_takes_its_time_does_not_hold_up_the_end(
 
         async def scene() -> float:
             tracing = opened()
-            tracing.record_training(1.0, {})
+            tracing.record_training(1.0)
             began = time.perf_counter()
             await tracing.close()
             return time.perf_counter() - began

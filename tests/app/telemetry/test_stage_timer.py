@@ -1,4 +1,4 @@
-"""How requests for predictions end and where their time goes, as /metrics tells it, for every way to ask."""
+"""Outcomes and stage times of predictions in /metrics, for every way of asking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces as a collector gets them: spans of requests with their stages, and the context that comes and goes."""
+"""Traces as a collector gets them: spans with stages, and the context in and out."""
 
 from __future__ import annotations
 
@@ -182,7 +182,6 @@ def test_without_a_collector_there_is_no_context(steady: TestClient) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_running_service_traces_what_comes_the_short_way_and_its_trainings(
     tmp_path: Path, collector: Collector
 ) -> None:
@@ -196,7 +195,7 @@ def test_running_service_traces_what_comes_the_short_way_and_its_trainings(
             traces.append(told(answer.headers)[0])
         job = client.post("/train", json={"model": "iris", "overrides": {"epochs": 1}})
         assert job.status_code in {200, 202}, job.text
-        until(lambda: client.get(job.headers["location"]).json()["status"] == "succeeded", "it is trained", 100)
+        until(lambda: client.get(job.headers["location"]).json()["status"] == "succeeded", "it is trained")
 
     for trace in traces:  # the last were sent when the service stopped
         assert [child.name for child in collector.inside(collector.named(ROUTE, trace))] == [*STAGES]
@@ -215,7 +214,7 @@ def test_wrong_configuration_ends_the_start_with_3_and_one_line(tmp_path: Path) 
         env={ENDPOINT: "collector"},
         cwd=PROJECT,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.telemetry import version_report
+from app.telemetry.counts_by_version import CountsByVersion
 from app.telemetry.metrics import ServingMetrics
 from app.telemetry.multiprocess import SharedFigures
-from app.telemetry.version_counters import (
-    SIZES,
-    CountsByVersion,
-)
+from app.telemetry.version_counters import SIZES
 from app.telemetry.version_report import BatchTotals
 from tests.app.telemetry.figures import counts, ran, text
 

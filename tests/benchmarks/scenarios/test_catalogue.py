@@ -1,4 +1,4 @@
-"""Each kind of scenario runs against real processes; what the figures are is nobody's claim here."""
+"""Each kind of scenario runs against real processes; figures are not judged here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import pytest
 
 from benchmarks.bench import Bench
 from benchmarks.clients import Reply
+from benchmarks.scenarios import learners
 from benchmarks.scenarios.catalogue import SCENARIOS
+from benchmarks.scenarios.latency import ALONE
 from benchmarks.scenarios.swaps import SWAPPING, is_from_one
-from benchmarks.systems import ASGI, CONSTANT, FASTAPI, TABSERVE
+from benchmarks.scenarios.trust import SHADOWED
+from benchmarks.systems import ASGI, ASGI_ONNX, CONSTANT, FASTAPI, TABSERVE
 
 EXPECTED = {1: {"x": 0.25, "y": 0.75}, 2: {"x": 0.5, "y": 0.5}}
 BODY = b'{"version":%d,"predictions":[{"probabilities":{"x":%.3f,"y":%.3f}}]}'
@@ -24,7 +27,7 @@ def test_an_answer_is_of_one_version_or_mixed(version: int, x: float, one: bool)
 @pytest.mark.slow
 def test_all_systems_give_the_same_answers_and_are_measured_in_turns(bench: Bench) -> None:
     outcome = SCENARIOS["one_row_1"](bench)
-    assert list(outcome.figures) == [CONSTANT, FASTAPI, ASGI, TABSERVE]
+    assert list(outcome.figures) == [CONSTANT, FASTAPI, ASGI, ASGI_ONNX, TABSERVE]
     assert all(len(outcome.values(system, "p50_ms")) == bench.plan.rounds for system in outcome.figures)
 
 
@@ -58,9 +61,18 @@ def test_large_body_is_answered_while_it_is_made(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["oip_10000", "oip_one_row"])
-def test_scenario_runs(bench: Bench, name: str) -> None:
+@pytest.mark.parametrize("name", ["learners", "oip_10000", "oip_one_row", "trust", "beside_explained"])
+def test_scenario_runs(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learners, "BUDGET_S", 2)
     outcome = SCENARIOS[name](bench)
 
     assert outcome.skipped == {}
     assert len(outcome.figures) >= 2
+
+
+@pytest.mark.slow
+def test_a_shadow_computes_rows_in_its_turns_only(bench: Bench) -> None:
+    outcome = SCENARIOS["beside_shadow"](bench)
+
+    assert min(outcome.values(SHADOWED, "compared_rows")) > 0
+    assert max(outcome.values(TABSERVE + ALONE, "compared_rows")) == 0

@@ -1,4 +1,4 @@
-"""Loses the device of every service that is started with this folder in PYTHONPATH, at a batch with a row of LOSES.
+"""Lose the device of services started with this folder in PYTHONPATH, at a row of LOSES.
 
 Python imports this by its name at its start, in launcher and workers alike. From that row on every call fails, as those
 of CUDA do after an error that sticks (https://github.com/pytorch/pytorch/issues/2300).
@@ -24,7 +24,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "app.runtime.backends":
+        if fullname != "app.runtime.engines.torchscript":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)

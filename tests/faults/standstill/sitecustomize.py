@@ -1,4 +1,4 @@
-"""Lets the event loop of every service that is started with this folder in PYTHONPATH stand still when it is told.
+"""Stop the event loop of services started with this folder in PYTHONPATH, on a signal.
 
 Python imports this by its name at its start. SIGUSR1 puts the main thread into a loop of Python, SIGUSR2 into one of a
 program of torch, which runs without the interpreter's lock, as a version's would.

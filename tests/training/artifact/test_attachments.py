@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from modelstore import Overrides, Target, from_line
-from tests.training.samples import clouds, collect, ignore, recipe
+from modelstore import Overrides, from_line
+from tests.training.samples import clouds, collect, ignore, recipe, splits
 from training.artifact.attachments import make_attachments
-from training.data.dataset import Dataset
-from training.data.splits import Splits
 from training.pipeline import train_candidate
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 
-def splits(train: Dataset, test: Dataset) -> Splits:
-    return Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
+OF_COLUMNS = {"importance.png", "partial_dependence.png", "partial_dependence.json"}
 
 
 @pytest.mark.parametrize(("features", "boundary"), [(2, True), (3, False)])
@@ -28,11 +26,24 @@ def test_attachments_are_history_and_pictures(features: int, *, boundary: bool) 
         "test_predictions.csv",
         "loss.png",
         "confusion.png",
+        "reliability.json",
         "reliability.png",
+        "abstaining.png",
         "thresholds.png",
         "training_rows.bin",
+        *OF_COLUMNS,
     }
     assert [from_line(line) for line in files["history.jsonl"].splitlines()] == list(candidate.history)
+
+
+def test_without_pictures_the_other_attachments_are_the_same() -> None:
+    data = splits(clouds(100), clouds(40, seed=1))
+    candidate = train_candidate(recipe(epochs=5), data, ignore)
+
+    drawn, plain = (make_attachments(candidate, recipe(), data, ignore, pictures=wanted) for wanted in (True, False))
+
+    assert plain == {name: content for name, content in drawn.items() if not name.endswith(".png")}
+    assert len(plain) < len(drawn)
 
 
 def test_a_learner_without_epochs_has_no_picture_of_losses() -> None:
@@ -43,7 +54,8 @@ def test_a_learner_without_epochs_has_no_picture_of_losses() -> None:
     events, files = collect(lambda report: make_attachments(candidate, linear, data, report))
 
     assert events == []
-    assert {name for name in files if name.endswith(".png")} == {"confusion.png", "reliability.png", "boundary.png"}
+    pictures = {name for name in files if name.endswith(".png")}
+    assert pictures - OF_COLUMNS == {"confusion.png", "reliability.png", "abstaining.png", "boundary.png"}
     assert files["history.jsonl"] == b""
 
 

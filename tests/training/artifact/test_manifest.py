@@ -6,14 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modelstore import MIN_GOLDEN_ROWS, Baseline, GateReport, Manifest, Signature, Target
+from modelstore import MIN_GOLDEN_ROWS, Manifest, Signature
 from modelstore.golden import MAX_GOLDEN_VALUES
-from tests.training.samples import clouds, learnt, recipe, typed
-from training.artifact.manifest import build_manifest, golden_rows
-from training.artifact.torchscript import to_torchscript
+from tests.training.samples import clouds, describe, learnt, recipe, typed
+from training.artifact.manifest import golden_rows
 from training.data.dataset import Dataset
-from training.data.splits import Splits
-from training.evaluation.metrics import evaluate
 from training.learners.protocol import Predict, predictor
 
 
@@ -106,19 +103,7 @@ def test_f3_golden_rows_of_a_wide_table_are_bounded_and_of_every_kind() -> None:
 
 
 def test_the_manifest_is_written_and_read_back(train: Dataset, test: Dataset) -> None:
-    module = learnt(train).module
-    predict, model = predictor(module), to_torchscript(module, train.x)
-
-    manifest = build_manifest(
-        recipe(),
-        model,
-        Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud")),
-        golden=golden_rows(predict, train, test),
-        metrics={"test": evaluate(predict(test.x), test.y, test.classes, "test")},
-        baselines={"majority": Baseline(accuracy=0.5, log_loss=0.7)},
-        gate=GateReport(policy="always", passed=True, reason="because", active_version=4),
-        job="job-1",
-    )
+    manifest, model = describe(learnt(train).module, train, test, job="job-1", parent=4)
 
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert (manifest.sha256, manifest.size_bytes) == (hashlib.sha256(model).hexdigest(), len(model))

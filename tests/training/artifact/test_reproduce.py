@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from modelstore import EpochMetrics, ModelRepository, Notice
+from modelstore import EpochMetrics, Feedback, FeedbackRow, ModelRepository, Notice
+from modelstore.feedback import Value
 from tests.training.samples import clouds, collect, ignore, recipe, run, write_csv
 from training.artifact.reproduce import Reproduction, data_folder, dialects_of, differences, reproduce
 from training.errors import DatasetError
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "changes",
     [{}, {"batch_size": 16, "dropout": 0.3, "validation_fraction": 0.2, "patience": 3, "seed": 7}],
@@ -39,6 +41,22 @@ def test_other_data_is_refused(two_versions: Path) -> None:
 
     with pytest.raises(DatasetError, match="expected the data that version 2 was trained on, got other bytes"):
         reproduce(ModelRepository(two_versions / "models").find("clouds", 2), two_versions / "data", ignore)
+
+
+def test_a_version_with_rows_of_feedback_cannot_be_reproduced_and_says_so(tmp_path: Path) -> None:
+    write_csv(tmp_path / "data", clouds(200, features=3))
+    values: dict[str, Value] = {"x0": 0.5, "x1": 0.25, "x2": None}
+    row = FeedbackRow(version=4, time_s=1_800_000_000, values=values, label="cloud 1")
+    said, _ = run(recipe(), tmp_path, feedback=Feedback(rows=(row,), left_out=2))
+    found = ModelRepository(tmp_path / "models").find("clouds", 1)
+
+    summary = found.manifest().lineage.feedback
+    assert summary is not None
+    words = "1 row, predicted 2027-01-15 to 2027-01-15 by version 4; 2 more could not be used"
+    assert summary.describe() == words
+    assert f"clouds.csv: and feedback, {words}" in [one.message for one in said if isinstance(one, Notice)]
+    with pytest.raises(DatasetError, match=r"feedback \(1 row.* is not kept with a version, so its weights cannot"):
+        reproduce(found, tmp_path / "data", ignore)
 
 
 def test_the_data_may_have_moved_and_have_another_name(two_versions: Path) -> None:

@@ -66,10 +66,8 @@ def test_an_unfaithful_copy_is_not_published() -> None:
     dataset = clouds()
     classifier = trained(dataset)
 
-    with pytest.raises(ExportError) as caught:
+    with pytest.raises(ExportError, match="scripted and eager answers differ by"):
         to_torchscript(_Unfaithful(Encoder(classifier.expand, classifier.scaler), classifier.net), dataset.x)
-
-    assert caught.value.difference > TOLERANCE
 
 
 class _Rounded(torch.nn.Module):

@@ -8,10 +8,18 @@ import pytest
 from training.cli.cancellation import SIGNALS, Cancellation, Cancelled
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_raises_cancelled_and_says_which(number: signal.Signals) -> None:
-    with Cancellation(), pytest.raises(Cancelled, match=number.name):
-        os.kill(os.getpid(), number)
+def test_a_request_to_terminate_raises_cancelled_and_says_which_signal_it_was() -> None:
+    with Cancellation(), pytest.raises(Cancelled, match="SIGTERM"):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_first_interrupt_asks_to_finish_and_the_second_cancels() -> None:
+    with Cancellation() as cancellation:
+        before = cancellation.end_requested
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (before, cancellation.end_requested) == (False, True)
+        with pytest.raises(Cancelled, match="SIGINT"):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_second_signal_does_not_disturb_the_way_out() -> None:

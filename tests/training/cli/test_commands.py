@@ -7,20 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
-from tests.training.samples import DATA, PROJECT, classified, clouds, command, write_csv
+from tests.training.cli.consoles import invoke
+from tests.training.samples import DATA, PROJECT, command
 from training.cli.commands import app
-
-
-def invoke(*arguments: str | int | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def models(two_versions: Path) -> Path:
-    return two_versions / "models"
 
 
 @pytest.mark.slow
@@ -92,6 +84,7 @@ def test_a_users_mistake_is_one_line_and_code_2(models: Path, arguments: list[st
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_name_that_an_address_would_hide_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     """Issue 12, small: also where the file gives the name."""
     (tmp_path / "stats.csv").write_text("x,y\n1,a\n2,b\n")
@@ -110,25 +103,6 @@ def test_a_missing_data_file_is_one_line_and_code_1(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: iris.csv: no such file")
 
 
-def test_two_versions_stand_side_by_side(models: Path) -> None:
-    shown = invoke("compare", "clouds", 1, 2, "--models-dir", models)
-
-    lines = shown.stdout.splitlines()
-    store = ModelRepository(models)
-    first, second = (classified(store.find("clouds", version).manifest().metrics["test"]) for version in (1, 2))
-    assert (shown.exit_code, shown.stderr) == (0, "")
-    assert any(f"{first.accuracy:.4f}" in line and f"{second.accuracy:.4f}" in line for line in lines)
-    assert "of 50 test rows are answered differently; only version 1 is right about " in shown.stdout
-
-
-@pytest.mark.parametrize("versions", [[1], [1, 2, 2], [1, 9]], ids=str)
-def test_versions_that_cannot_be_compared_are_a_users_mistake(models: Path, versions: list[int]) -> None:
-    shown = invoke("compare", "clouds", *map(str, versions), "--models-dir", models)
-
-    assert shown.exit_code == 2
-    assert len(shown.stderr.splitlines()) == 1
-
-
 def test_waiting_process_inspects_the_file_that_it_is_told(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("x,y\n1,a\n2,b\n")
     told = json.dumps(["inspect", str(tmp_path / "table.csv"), "--json"]) + "\n"
@@ -143,30 +117,6 @@ def test_old_versions_are_pruned_on_request(models: Path) -> None:
     shown = invoke("prune", "clouds", "--keep", 1, "--models-dir", models)
 
     assert (shown.exit_code, shown.stdout) == (0, "clouds: versions removed: none\n")  # 2 is active, 1 was before it
-
-
-def test_a_version_is_reproduced(models: Path) -> None:
-    shown = invoke("reproduce", "clouds", 2, "--models-dir", models, "--data-dir", models.parent / "data")
-
-    assert (shown.exit_code, shown.stderr) == (0, "")
-    assert shown.stdout.splitlines()[-1] == "clouds version 2: all 47 weights are the same bits"
-
-
-def test_changed_data_cannot_reproduce_a_version(models: Path) -> None:
-    write_csv(models.parent / "data", clouds(200, features=3, seed=1))
-
-    shown = invoke("reproduce", "clouds", 2, "--models-dir", models, "--data-dir", models.parent / "data")
-
-    assert shown.exit_code == 1
-    assert "got other bytes" in shown.stderr
-
-
-@pytest.mark.slow
-def test_a_version_is_reproduced_in_another_process(models: Path) -> None:
-    done = command("reproduce", "clouds", "2", "--models-dir", models, "--data", models.parent / "data" / "clouds.csv")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "clouds version 2: all 47 weights are the same bits"
 
 
 def test_a_permit_without_a_job_is_wrong_usage(tmp_path: Path) -> None:

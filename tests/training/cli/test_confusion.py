@@ -1,4 +1,4 @@
-"""The confusion matrix in the terminal: no count is cut off, whatever the width and the number of classes."""
+"""The confusion matrix in the terminal: no count is cut off, at any width."""
 
 from __future__ import annotations
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from modelstore import ColumnSummary, Dialect, Inspection, ModelRepository
-from training.cli.commands import app
+from tests.training.cli.consoles import invoke
 from training.config.recipe import parse_recipe
 
 ROWS = "".join(f"{row % 4},{row % 9};{'ab'[row % 2]};{row % 3 or 'n.a.'}\n" for row in range(60))
@@ -20,10 +19,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "mine.csv"
     path.write_bytes(f"M\u00e4rz;-;-\n{ROWS}!no row\nno; row; either\n".encode("cp1252"))
     return path
-
-
-def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def columns(*arguments: str | Path) -> dict[str, ColumnSummary]:
@@ -50,6 +45,7 @@ def test_inspect_reads_a_file_as_it_is_told(file: Path, options: tuple[str, ...]
     assert (found["c3"].missing, found["c3"].classes) == (20, {"1": 20, "2": 20})
 
 
+@pytest.mark.slow
 def test_fit_reads_a_file_as_it_is_told_and_the_recipe_says_so(file: Path, tmp_path: Path) -> None:
     told = ("--data", file, "--target", "c2", "--missing-values", "n.a.", "--set", "epochs=1", *SINGLE)
 

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from rich.console import Console
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
-from tests.training.samples import DATA
+from tests.training.cli.consoles import new_console, text
+from tests.training.samples import DATA, collect
+from training.artifact.reproduce import reproduce
 from training.cli.fit import CANCELLED, FAILED, SUCCEEDED, WRONG_USAGE, FitRequest, ensure, fit
 from training.config.recipe import BUILT_IN
 from training.config.run import Folders
@@ -22,17 +25,8 @@ FEW_EPOCHS = ("epochs=3",)
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> Folders:
+def folders(tmp_path: Path, undrawn: None) -> Folders:
     return Folders(models=tmp_path / "models", data=DATA, recipes=BUILT_IN)
-
-
-def console() -> Console:
-    return Console(file=io.StringIO(), width=120)
-
-
-def text(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
 
 
 def request(folders: Folders, **changes: Any) -> FitRequest:
@@ -46,7 +40,7 @@ def last_event(output: Console) -> JobResult:
 
 
 def test_a_person_sees_epochs_confusion_matrix_report_and_knn(folders: Folders) -> None:
-    output, errors = console(), console()
+    output, errors = new_console(), new_console()
 
     code = fit(request(folders), output, errors)
 
@@ -57,7 +51,7 @@ def test_a_person_sees_epochs_confusion_matrix_report_and_knn(folders: Folders) 
 
 
 def test_a_program_sees_events_and_a_result(folders: Folders) -> None:
-    output, errors = console(), console()
+    output, errors = new_console(), new_console()
 
     code = fit(request(folders, json_lines=True, job="job-9", seed=5), output, errors)
 
@@ -91,7 +85,7 @@ def test_a_program_sees_events_and_a_result(folders: Folders) -> None:
     ids=str,
 )
 def test_wrong_usage_ends_in_one_line_and_a_result(folders: Folders, changes: dict[str, Any]) -> None:
-    output, errors = console(), console()
+    output, errors = new_console(), new_console()
 
     code = fit(request(folders, json_lines=True, **changes), output, errors)
 
@@ -104,7 +98,7 @@ def test_wrong_usage_ends_in_one_line_and_a_result(folders: Folders, changes: di
 def test_a_decision_is_published(folders: Folders) -> None:
     costs = [[0, 1, 1], [1, 0, 1], [9, 9, 0]]
 
-    code = fit(request(folders, decision=json.dumps({"costs": costs})), console(), console())
+    code = fit(request(folders, decision=json.dumps({"costs": costs})), new_console(), new_console())
 
     decision = ModelRepository(folders.models).find("iris", 1).manifest().decision
     assert code == SUCCEEDED
@@ -113,34 +107,24 @@ def test_a_decision_is_published(folders: Folders) -> None:
 
 
 def test_a_decision_for_other_classes_fails(folders: Folders) -> None:
-    errors = console()
+    errors = new_console()
 
-    code = fit(request(folders, decision='{"threshold": 0.3}'), console(), errors)
+    code = fit(request(folders, decision='{"threshold": 0.3}'), new_console(), errors)
 
     assert code == FAILED
     assert "expected costs or maximise, as a threshold is for two classes and there are 3" in text(errors)
 
 
-def test_tensorboard_without_its_extra_says_what_to_install(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "training.cli.tensorboard", None)  # as if the library were not there
-    errors = console()
-
-    code = fit(request(folders, tensorboard=folders.models), console(), errors)
-
-    assert code == WRONG_USAGE
-    assert "pip install 'tabserve[tensorboard]'" in text(errors)
-
-
 def test_tensorboard_in_a_folder_that_cannot_be_is_one_line(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    errors = console()
+    errors = new_console()
 
-    assert fit(request(folders, tensorboard=tmp_path / "file"), console(), errors) == WRONG_USAGE
+    assert fit(request(folders, tensorboard=tmp_path / "file"), new_console(), errors) == WRONG_USAGE
     assert len(text(errors).splitlines()) == 1
 
 
 def test_a_training_that_fails_says_so_once(folders: Folders) -> None:
-    output, errors = console(), console()
+    output, errors = new_console(), new_console()
 
     code = fit(request(folders, assignments=("lr=1e6", "optimizer=sgd")), output, errors)
 
@@ -151,25 +135,47 @@ def test_a_training_that_fails_says_so_once(folders: Folders) -> None:
 
 
 def test_a_diverging_job_ends_in_a_result(folders: Folders) -> None:
-    output = console()
+    output = new_console()
 
-    assert fit(request(folders, assignments=("lr=1e6",), json_lines=True), output, console()) == FAILED
+    assert fit(request(folders, assignments=("lr=1e6",), json_lines=True), output, new_console()) == FAILED
     assert last_event(output).reason == "diverged"
 
 
-def test_ctrl_c_in_the_middle_publishes_nothing(folders: Folders) -> None:
-    class Interrupting(io.StringIO):
-        """A listener at whose second epoch somebody presses Ctrl-C."""
+class Interrupting(io.StringIO):
+    """A listener at whose second epoch somebody presses Ctrl-C so many times."""
 
-        def write(self, line: str) -> int:
-            written = super().write(line)
-            if '"epoch":2' in line:
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._times = times
+
+    def write(self, line: str) -> int:
+        written = super().write(line)
+        if '"epoch":2,' in line:
+            for _ in range(self._times):
                 signal.raise_signal(signal.SIGINT)
-            return written
+        return written
 
-    output = Console(file=Interrupting())
 
-    code = fit(request(folders, json_lines=True, assignments=("epochs=50",)), output, console())
+def test_ctrl_c_ends_the_training_early_and_publishes_what_it_has_learnt(folders: Folders) -> None:
+    output = Console(file=Interrupting(times=1))
+
+    code = fit(request(folders, json_lines=True, policy="always", assignments=("epochs=50",)), output, new_console())
+
+    assert code == SUCCEEDED
+    found = ModelRepository(folders.models).find("iris", 1)
+    manifest = found.manifest()
+    assert manifest.lineage.stopped
+    assert any("stopped after epoch 2 of 50, as requested" in warning for warning in manifest.warnings)
+    assert text(output).count("the training ends soon with what it has learnt") == 1
+    events, outcome = collect(lambda report: reproduce(found, folders.data, report))
+    assert outcome.differing
+    assert any("ended early" in str(event) for event in events)
+
+
+def test_ctrl_c_twice_publishes_nothing(folders: Folders) -> None:
+    output = Console(file=Interrupting(times=2))
+
+    code = fit(request(folders, json_lines=True, assignments=("epochs=50",)), output, new_console())
 
     assert code == CANCELLED
     assert last_event(output).reason == "cancelled"
@@ -177,7 +183,7 @@ def test_ctrl_c_in_the_middle_publishes_nothing(folders: Folders) -> None:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Folders:
+def small(tmp_path: Path, undrawn: None) -> Folders:
     """Return folders with iris and its tutorial as the only recipes."""
     recipes = tmp_path / "recipes"
     recipes.mkdir()
@@ -187,19 +193,28 @@ def small(tmp_path: Path) -> Folders:
 
 
 def test_ensure_trains_and_activates_default_recipes_once(small: Folders) -> None:
-    repository, first, second = ModelRepository(small.models), console(), console()
+    repository, first, second = ModelRepository(small.models), new_console(), new_console()
 
-    codes = [ensure(small, output, console()) for output in (first, second)]
+    codes = [ensure(small, output, new_console()) for output in (first, second)]
 
     assert codes == [SUCCEEDED, SUCCEEDED]
     assert (repository.names(), repository.versions("iris"), repository.active("iris")) == (("iris",), (1,), 1)
     assert text(second) == "all 1 models are trained: iris\n"
 
 
-def test_ensure_fails_with_the_first_training_that_does(small: Folders, tmp_path: Path) -> None:
-    errors = console()
+def test_recipe_says_when_a_version_becomes_active_unless_the_command_does(small: Folders) -> None:
+    recipe = small.recipes / "iris.toml"
+    recipe.write_text(f'activate = "never"\n{recipe.read_text()}')
 
-    code = ensure(Folders(small.models, tmp_path / "nowhere", small.recipes), console(), errors)
+    for policy, active in ((None, None), ("always", 2)):
+        assert fit(request(small, policy=policy), new_console(), new_console()) == SUCCEEDED
+        assert ModelRepository(small.models).active("iris") == active
+
+
+def test_ensure_fails_with_the_first_training_that_does(small: Folders, tmp_path: Path) -> None:
+    errors = new_console()
+
+    code = ensure(Folders(small.models, tmp_path / "nowhere", small.recipes), new_console(), errors)
 
     assert code == FAILED
     assert text(errors).startswith("bad_data: iris.csv: no such file")
@@ -209,4 +224,50 @@ def test_ensure_refuses_a_broken_recipe(small: Folders) -> None:
     (small.recipes / "iris.toml").write_text("model = 1")
 
     with pytest.raises(RecipeError, match=r"iris\.toml: model"):
-        ensure(small, console(), console())
+        ensure(small, new_console(), new_console())
+
+
+def test_search_alone_tries_settings_and_publishes_nothing(folders: Folders) -> None:
+    output, errors = new_console(), new_console()
+
+    code = fit(request(folders, search=2, only_search=True), output, errors)
+
+    assert (code, text(errors)) == (SUCCEEDED, "")
+    assert "settings were tried; nothing is published" in text(output)
+    assert folders.repository().names() == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"workers": 2}, "--search N beside it"),
+        ({"only_search": True}, "--search N beside it"),
+        ({"workers": 2, "search": 2, "card": "-"}, "none from standard input"),
+    ],
+)
+def test_workers_without_a_search_or_without_their_values_are_refused(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{}\n"))
+    errors = new_console()
+
+    code = fit(request(folders, **changes), new_console(), errors)
+
+    assert (code, said in text(errors)) == (WRONG_USAGE, True)
+
+
+@pytest.mark.slow
+def test_processes_share_a_search_and_only_one_publishes(folders: Folders) -> None:
+    command = ["fit", "iris", "--set", "epochs=40", "--search", "12", "--workers", "2", "--models-dir"]
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *command, str(folders.models), "--data-dir", str(DATA)],
+        check=False, capture_output=True, text=True, cwd=DATA.parent,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert folders.repository().versions("iris") == (1,)
+    found = folders.repository().find("iris", 1).manifest().search
+    assert found is not None
+    losses = [trial.loss for trial in found.trials if trial.loss is not None]
+    assert len(found.trials) == len({str(trial.settings) for trial in found.trials}) == 12
+    assert found.trials[found.best].loss == min(losses) <= losses[0]  # the first are those of the recipe

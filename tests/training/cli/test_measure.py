@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from modelstore import InvalidName, ModelRepository, UnknownModel, UnknownVersion
+from modelstore import Dialect, InvalidName, ModelRepository, UnknownModel, UnknownVersion
 from tests.training.samples import classified, clouds, recipe, write_csv
-from training.cli.measure import report_comparison, report_reproduction, report_version, stored_recipe
+from training.cli.measure import Origin, find_origin, report_comparison, report_reproduction, report_version
 from training.config.run import DataPlaces
 from training.errors import DatasetError
 
@@ -71,9 +71,10 @@ def test_recipe_of_a_model_without_one_comes_from_its_lineage_and_its_data_from_
     home.mkdir(parents=True)
     (folder / "data" / "clouds.csv").rename(home / "clouds.csv")
 
-    chosen, data_dir = stored_recipe(repository, places(folder), "clouds", None)
+    chosen, data_dir, dialects = find_origin(repository, places(folder), "clouds", None)
 
     assert (chosen.model, chosen.data.target, data_dir) == ("clouds", "cloud", home)
+    assert dialects == repository.find("clouds", 2).manifest().lineage.dialects
     assert chosen.training.epochs == repository.find("clouds", 2).manifest().lineage.recipe["training"]["epochs"]  # type: ignore[index]
 
 
@@ -97,12 +98,14 @@ def test_a_reproduction_says_that_the_weights_are_the_same(folder: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_comparison_shows_every_method(folder: Path) -> None:
+def test_a_comparison_reads_the_file_as_the_version_did_and_shows_every_method(folder: Path) -> None:
+    dialect = Dialect(skip_footer=90)
     console = Console(file=io.StringIO(), width=120)
 
-    report_comparison(console, recipe(epochs=2), folder / "data", fold_seed=0)
+    report_comparison(console, Origin(recipe(epochs=2), folder / "data", {"clouds.csv": dialect}), fold_seed=0)
 
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "10-fold cross-validation on 150 training rows" in text
-    assert all(name in text for name in ("CloudNet", "knn", "logistic_regression", "majority", "mlp_classifier"))
+    assert "10-fold cross-validation on 82 training rows" in text
+    assert "fold 10: mlp, accuracy" in text
+    assert all(name in text for name in ("mlp ", "knn", "logistic_regression", "majority", "mlp_classifier"))

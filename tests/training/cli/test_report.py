@@ -1,51 +1,35 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
-import pytest
 from rich.console import Console
 
-from modelstore import Decision, ModelRepository, ValuePrediction, compare_versions, write_values
+from modelstore import (
+    ColumnImportance,
+    Conformal,
+    Decision,
+    Importance,
+    JointImportance,
+    ModelRepository,
+    ValuePrediction,
+    compare_versions,
+    write_values,
+)
 from tests.modelstore.samples import MODEL, sample_regression
+from tests.training.cli.consoles import row, text
 from tests.training.samples import classified
+from training.cli.lists import print_versions
 from training.cli.report import (
     print_comparison,
+    print_coverage,
     print_cross_validation,
     print_evaluation,
-    print_recipes,
     print_two_versions,
-    print_versions,
     split_title,
 )
-from training.config.recipe import BUILT_IN, load_recipe
 from training.evaluation.metrics import evaluate
 from training.evaluation.scores import MethodScore, Spread
-
-
-@pytest.fixture
-def console() -> Console:
-    return Console(file=io.StringIO(), width=120)
-
-
-def text(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def row(console: Console, start: str) -> list[str]:
-    """Return the cells of the table row whose first cell is this."""
-    for line in text(console).splitlines():
-        cells = [cell.strip() for cell in line.strip("│").split("│")]
-        if cells[0] == start:
-            return cells[1:]
-    raise AssertionError(f"no row {start!r} in\n{text(console)}")
-
-
-@pytest.fixture
-def store(two_versions: Path) -> ModelRepository:
-    return ModelRepository(two_versions / "models")
 
 
 def test_an_evaluation_shows_counts_and_figures(console: Console, store: ModelRepository) -> None:
@@ -81,18 +65,54 @@ def test_an_evaluation_says_what_may_be_chance(console: Console, store: ModelRep
     assert said.count("the probabilities are off, as the error of a calibrated one is at most 0.0300") == 1
 
 
-def test_the_leader_board_puts_the_model_beside_knn_and_says_what_it_means(
-    console: Console, store: ModelRepository
-) -> None:
+def test_coverage_of_test_rows_is_said_with_what_it_is_worth(console: Console) -> None:
+    conformal = Conformal(score="lac", rows=1, source="out_of_fold", guarantee="approximate", scores=(0.5,))
+    measured = conformal.model_copy(update={"test_coverage": {"0.9": (81, 263)}})
+
+    print_coverage(console, None)
+    print_coverage(console, conformal)
+    print_coverage(console, measured)
+
+    assert text(console).strip() == (
+        "prediction sets hold the truth of test rows: 0.308 for 0.9 (95 % interval 0.255 to 0.366); approximate, "
+        "from 1 out-of-fold rows"
+    )
+
+
+def test_the_leader_board_puts_the_model_beside_knn_and_says_what_it_means(store: ModelRepository) -> None:
     manifest = store.find("clouds", 2).manifest()
+    console = Console(file=io.StringIO(), width=80)
 
     print_comparison(console, manifest)
 
     assert manifest.leaders
-    knn = manifest.baselines["knn"]
-    assert row(console, "knn")[:2] == [metric.text for metric in knn.headline]
-    assert row(console, "this model")[1] == manifest.metrics["test"].decisive.text
+    rows = {cells[0]: cells[1:] for line in reversed(text(console).splitlines()) if (cells := line.split())}
+    assert rows["knn"][:2] == [metric.text for metric in manifest.baselines["knn"].headline]
+    assert rows["logistic_regression"][:2] == [
+        metric.text for metric in manifest.baselines["logistic_regression"].headline
+    ]
+    assert manifest.metrics["test"].decisive.text in rows["this"]
+    assert "weight" not in rows["method"]
     assert manifest.leaders.conclusion in text(console)
+
+
+def test_the_most_important_columns_are_printed_and_those_that_are_alike(
+    console: Console, store: ModelRepository
+) -> None:
+    manifest = store.find("clouds", 2).manifest()
+    columns = {
+        f"x{place}": ColumnImportance(mean=0.5 - place / 100, interval=(0.25, 0.75 - place / 100))
+        for place in range(12)
+    }
+    both = JointImportance(columns=("x1", "x2"), mean=0.875, interval=(0.5, 1.25))
+    found = Importance(figure="log_loss", rows=50, repeats=30, columns=columns, together=(both,))
+
+    print_comparison(console, manifest.model_copy(update={"importance": found}))
+
+    assert row(console, "x0") == ["0.5000", "0.2500 to 0.7500"]
+    assert "x10" not in text(console)
+    assert "and 2 more columns" in text(console)
+    assert "shuffled together: 0.8750 for x1, x2" in text(console)
 
 
 def test_a_version_without_a_leader_board_is_put_beside_its_baselines(console: Console, store: ModelRepository) -> None:
@@ -131,29 +151,6 @@ def test_two_regressors_are_shown_with_their_largest_differences(console: Consol
 
     assert "version 1 is closer to the truth in 1, version 2 in 1 (sign test: p = 1)" in " ".join(text(console).split())
     assert row(console, "3") == ["20", "20", "26.125"]
-
-
-def test_the_list_marks_the_active_version_and_names_a_broken_one(console: Console, store: ModelRepository) -> None:
-    (store.root / "clouds" / "1" / "manifest.json").write_text("{")
-
-    print_versions(console, store)
-
-    lines = [line for line in text(console).splitlines() if "clouds" in line]
-    assert "broken" in lines[0]
-    assert "manifest_invalid" in lines[0]
-    assert "active" in lines[1]
-
-
-def test_an_empty_store_says_what_to_do(console: Console, tmp_path: Path) -> None:
-    print_versions(console, ModelRepository(tmp_path))
-
-    assert "`python -m training ensure`" in text(console)
-
-
-def test_recipes_show_their_settings(console: Console) -> None:
-    print_recipes(console, [("cancer-tutorial", load_recipe("cancer-tutorial", BUILT_IN))])
-
-    assert row(console, "cancer-tutorial") == ["cancer", "CancerNet", "15,15", "sgd", "0.01", "60", "128"]
 
 
 def test_a_cross_validation_shows_mean_and_spread(console: Console) -> None:

@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from training.cli.tensorboard import recorder
 
 
+@pytest.mark.slow
 def test_scalars_and_hyper_parameters_are_written(tmp_path: Path) -> None:
     write_csv(tmp_path / "data", clouds(200))
     chosen = recipe(epochs=4, validation_fraction=0.2)
@@ -37,6 +38,7 @@ def test_scalars_and_hyper_parameters_are_written(tmp_path: Path) -> None:
     assert "_hparams_/session_start_info" in written.summary_metadata
 
 
+@pytest.mark.slow
 def test_f6_files_that_cannot_be_written_fail_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

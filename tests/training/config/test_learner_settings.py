@@ -20,7 +20,9 @@ def test_settings_are_exactly_what_overrides_may_change() -> None:
     ("fields", "problem"),
     [
         ({"learner": "trees", "dropout": 0.5}, "settings of learner 'trees'.*'dropout' is for mlp"),
-        ({"learner": "linear", "budget_s": 5.0}, "'budget_s' is for auto and realmlp"),
+        ({"learner": "linear", "budget_s": 5.0}, "'budget_s' is for auto and mlp and realmlp and trees"),
+        ({"learner": "auto", "search": 20}, "'search' is for mlp and realmlp and trees"),
+        ({"learner": "mlp", "budget_s": 60.0}, "search beside budget_s"),
         ({"patience": 5}, "a validation_fraction above 0 for early stopping"),
         ({"learner": "cnn"}, "image, the height, width and channels of a row"),
         ({"learner": "cnn", "image": Image(height=3, width=8)}, "an image of at least 4 x 4 pixels for 2 filters"),

@@ -1,13 +1,14 @@
-"""The options of a table and the dialect of its file on the command line: one by one, or as one document."""
+"""Options and dialect of a table on the command line: one by one, or as one document."""
 
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 
-from modelstore import DataOptions, DecisionPolicy, Dialect, Split
-from training.config.options import DialectTexts, OptionTexts, read_decision
+from modelstore import CardStatements, DataOptions, DecisionPolicy, Dialect, Split
+from training.config.options import DialectTexts, OptionTexts, read_feedback, read_record
 from training.errors import RecipeError
 
 
@@ -87,9 +88,11 @@ def test_wrong_dialect_is_named(texts: DialectTexts, problem: str) -> None:
 
 
 def test_a_decision_is_read_from_json() -> None:
-    assert read_decision(None) is None
-    assert read_decision('{"threshold": 0.3}') == DecisionPolicy(threshold=0.3)
-    assert read_decision('{"costs": [[0, 1], [5, 0]]}') == DecisionPolicy(costs=((0, 1), (5, 0)))
+    assert read_record("decision", None, DecisionPolicy) is None
+    assert read_record("decision", '{"threshold": 0.3}', DecisionPolicy) == DecisionPolicy(threshold=0.3)
+    assert read_record("decision", '{"costs": [[0, 1], [5, 0]]}', DecisionPolicy) == DecisionPolicy(
+        costs=((0, 1), (5, 0))
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,4 +112,27 @@ def test_a_decision_is_read_from_json() -> None:
 )
 def test_a_wrong_decision_is_named(document: str, message: str) -> None:
     with pytest.raises(RecipeError, match=re.escape(message)):
-        read_decision(document)
+        read_record("decision", document, DecisionPolicy)
+
+
+def test_a_card_is_read_from_json_and_a_wrong_one_is_named() -> None:
+    document = '{"owner": "team", "sensitive_columns": ["age"], "review_date": "2027-01-02"}'
+    wanted = CardStatements(owner="team", sensitive_columns=("age",), review_date=date(2027, 1, 2))
+
+    assert read_record("card", document, CardStatements) == wanted
+    with pytest.raises(RecipeError, match=r"card.*ownr"):
+        read_record("card", '{"ownr": "team"}', CardStatements)
+
+
+def test_rows_of_feedback_are_read_from_json_and_a_wrong_value_is_not_repeated() -> None:
+    document = '{"rows": [{"version": 1, "time_s": 2, "values": {"a": 1, "b": true}, "label": "x"}], "left_out": 3}'
+
+    feedback = read_feedback(document)
+
+    assert feedback is not None
+    assert (feedback.rows[0].values, feedback.left_out) == ({"a": 1.0, "b": True}, 3)
+    assert read_feedback(None) is None
+    for wrong in ("[]", "{", document.replace('"x"', '["secret"]')):
+        with pytest.raises(RecipeError, match="--feedback") as refused:
+            read_feedback(wrong)
+        assert "secret" not in str(refused.value)

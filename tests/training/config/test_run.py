@@ -69,7 +69,9 @@ def test_a_wrong_value_names_its_field(text: str, field: str) -> None:
 
 
 def test_an_unknown_field_lists_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="expected one of the fields learner, budget_s, hidden, dropout, epochs"):
+    with pytest.raises(
+        RecipeError, match="expected one of the fields learner, search, budget_s, hidden, dropout, epochs"
+    ):
         assigned("momentum=0.9")
 
 

@@ -24,3 +24,8 @@ def test_reordering_moves_whole_rows() -> None:
 
     for name in ("x", "y", "lines", "marks"):
         assert np.array_equal(getattr(rows, name), getattr(expected, name))
+
+
+def test_a_part_of_the_rows_is_spread_from_the_first_to_the_last() -> None:
+    assert clouds(10).thin(4).lines.tolist() == [2, 5, 8, 11]
+    assert np.array_equal(clouds(10).thin(11).lines, clouds(10).lines)

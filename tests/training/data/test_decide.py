@@ -1,4 +1,4 @@
-"""The type of a column, or why it is left out, from its cells: the table of real columns, line by line."""
+"""The type of a column, or why it is left out, by the table of real columns."""
 
 from __future__ import annotations
 

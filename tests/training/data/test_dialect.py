@@ -29,6 +29,13 @@ def test_it_is_found_from_the_rows(text: str, syntax: Syntax) -> None:
 
 def test_what_is_given_is_not_questioned() -> None:
     assert detect("a;b\n1;2\n", Dialect(delimiter=",")).delimiter == ","
+    backslashes = 'a,b\n1,"say \\"x\\", y"\n2,"z"\n'
+    assert not detect(backslashes, Dialect(escape="")).escaped
+    assert detect("a,b\n1,2\n", Dialect(escape="\\")).escaped
+
+
+def test_backslash_before_the_quote_of_the_file_is_mended() -> None:
+    assert Syntax(quote="'", escaped=True).mend(b"'it\\'s',\\\"x\n") == b"'it''s',\\\"x\n"
 
 
 def test_comma_is_decimal_only_where_it_cannot_separate_thousands() -> None:

@@ -1,4 +1,4 @@
-"""Broken data sets, each refused with the right reason and place, by a training and nothing left behind."""
+"""Broken data sets: refused with the right reason and place, and nothing left behind."""
 
 from __future__ import annotations
 

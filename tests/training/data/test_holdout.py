@@ -10,7 +10,8 @@ import pytest
 from tests.training.samples import clouds
 from training.data.columns import Column
 from training.data.dataset import Dataset
-from training.data.holdout import TEST_KEY, Grouped, Hashed, HoldOut, Latest, Shuffled, position, text_mark
+from training.data.holdout import KEYS, Grouped, Hashed, HoldOut, Latest, Shuffled, position
+from training.data.repeats import text_mark
 
 WAYS = [Hashed(), Shuffled(), Shuffled(stratify=True), Latest("x0"), Grouped("x1")]
 
@@ -24,7 +25,7 @@ def with_marks(rows: Dataset) -> Dataset:
 def test_every_row_is_on_one_side(way: HoldOut) -> None:
     rows = with_marks(clouds(200))
 
-    for rest, held_out in (way.test(rows, 0.2), way.validation(rows, 0.2, 3)):
+    for rest, held_out in (way.hold_out(rows, 0.2, purpose, 3) for purpose in KEYS):
         assert sorted((*rest, *held_out)) == list(range(200))
         assert len(held_out) == pytest.approx(40, abs=24)
 
@@ -51,9 +52,9 @@ def test_test_and_validation_rows_are_drawn_independently() -> None:
 def test_each_draw_of_a_hash_holds_out_other_rows_and_the_first_is_that_of_recipes() -> None:
     rows = with_marks(clouds(2000))
 
-    sides = [np.isin(np.arange(2000), Hashed(draw).test(rows, 0.2)[1]) for draw in range(3)]
+    sides = [np.isin(np.arange(2000), Hashed(draw).hold_out(rows, 0.2, "test")[1]) for draw in range(3)]
 
-    assert np.array_equal(sides[0], position(rows.marks, TEST_KEY) < 0.2)
+    assert np.array_equal(sides[0], position(rows.marks, KEYS["test"]) < 0.2)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert (sides[one] & sides[other]).mean() == pytest.approx(0.04, abs=0.02)
 
@@ -62,7 +63,7 @@ def test_a_tiny_table_has_a_row_on_both_sides() -> None:
     rows = with_marks(clouds(5))
 
     for share in (1e-9, 1 - 1e-9):
-        assert all(map(len, Hashed().test(rows, share)))
+        assert all(map(len, Hashed().hold_out(rows, share, "test")))
 
 
 def test_groups_of_text_are_told_apart_by_their_text_and_not_by_their_code() -> None:
@@ -73,7 +74,7 @@ def test_groups_of_text_are_told_apart_by_their_text_and_not_by_their_code() -> 
     backwards = replace(rows, columns=(Column("who", "categorical", groups[::-1]), Column("x1")))
 
     def named(data: Dataset) -> set[str]:
-        _, held_out = Grouped("who").test(data, 0.3)
+        _, held_out = Grouped("who").hold_out(data, 0.3, "test")
         return {data.columns[0].texts[int(code)] for code in data.x[held_out, 0]}
 
     assert 0 < len(named(here)) < 20
@@ -85,7 +86,7 @@ def test_rows_without_a_time_are_never_held_out() -> None:
     rows.x[:, 0] = np.arange(100)
     rows.x[::2] = np.nan
 
-    rest, held_out = Latest("x0").test(rows, 0.2)
+    rest, held_out = Latest("x0").hold_out(rows, 0.2, "test")
 
     assert held_out.tolist() == list(range(81, 100, 2))
     assert len(rest) == 90

@@ -3,16 +3,17 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from modelstore import DatasetSummary, Dialect, Inspection
+from modelstore import DatasetSummary, Dialect, Histogram, Inspection
 from modelstore.dialect import USUAL
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
-from training.data import pieces
+from training.data import pieces, profile, scan
 from training.data.inspection import inspect_file
 
 
@@ -131,6 +132,7 @@ def test_the_command_prints_one_line_of_json_and_its_exit_code_says_whether_all_
     assert (bad.exit_code, bad.stdout) == (1, "bad.csv, line 2: expected 2 cells as in the header, got 1\n")
 
 
+@pytest.mark.slow
 def test_a_look_imports_neither_torch_nor_scikit_learn() -> None:
     script = (
         "import sys, training.cli.commands, training.data.inspection; print({'torch', 'sklearn'} & set(sys.modules))"
@@ -221,3 +223,29 @@ def test_a_number_that_a_training_refuses_is_named(tmp_path: Path, cell: str) ->
         assert found is not None
         assert any(said.startswith("column 'a': holds numbers beyond float32") for said in found.warnings)
         assert not any("'b'" in warning for warning in found.warnings)
+
+
+def test_numbers_and_dates_of_any_number_have_a_histogram_of_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "FIRST_BYTES", 512)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(profile, "MAX_TEXTS", 150)
+    monkeypatch.setattr(scan, "MAX_TEXTS", 150)
+    first = datetime(2024, 1, 1)
+    rows = [
+        f'{row},{row % 4},"{row},{row % 1000:03}",{(first + timedelta(hours=8 * row)).isoformat()},{"ab"[row % 2]}\n'
+        for row in range(2, 602)
+    ]
+
+    many, few, grouped, moments, text = summary(tmp_path, "x,few,grouped,at,kind\n" + "".join(rows) + ",,,,a\n").columns
+
+    assert many.histogram == Histogram(edges=(0, 100, 200, 300, 400, 500, 600, 700), rows=(98, *[100] * 5, 2))
+    assert few.histogram == Histogram(edges=(0, 1, 2, 3, 4), rows=(150,) * 4)
+    assert grouped.histogram is not None
+    assert (grouped.distinct, sum(grouped.histogram.rows), grouped.histogram.edges[1]) == (600, 600, 100_000)
+    assert moments.histogram is not None
+    assert moments.histogram.edges[0] == "2023-12-29", "986 times 20 days after 1970"
+    assert sum(moments.histogram.rows) == 600
+    assert moments.histogram.rows[1:-1] == (60,) * (len(moments.histogram.rows) - 2)
+    assert text.histogram is None

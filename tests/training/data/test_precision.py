@@ -1,4 +1,4 @@
-"""F13: values that differ in the file and become equal in float32 are told by column, with a count and an example."""
+"""F13: values that become equal in float32 are reported by column, with an example."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pytest
 
-from modelstore import MISSING_VALUES, DataOptions
+from modelstore import DataOptions
 from training.data.block import Block
 from training.data.csv_blocks import CsvFile
 from training.data.profile import MAX_TEXTS, Profile
-from training.data.scan import NeedsText, add_block, missing_of, numbers_of, profiles_of, read_missing
+from training.data.scan import NeedsText, add_block, numbers_of, profiles_of, read_missing, require_texts
 
 
 def block(text: str, as_text: set[int], missing: frozenset[str] = frozenset({"", "NA"})) -> Block:
@@ -80,11 +80,6 @@ def test_a_number_that_means_missing_is_compared_as_text() -> None:
     assert read_missing(file, frozenset({"", "none"}))
 
 
-def test_missing_texts_are_the_usual_ones_unless_they_are_given() -> None:
-    assert missing_of(DataOptions()) == set(MISSING_VALUES)
-    assert missing_of(DataOptions(missing_values=("", "-99"))) == {"", "-99"}
-
-
 def test_all_texts_are_kept_of_a_column_that_shall_be_categorical() -> None:
     texts = [f"t{number}" for number in range(MAX_TEXTS + 1)]
     profiles = profiles_of(("a", "b"), DataOptions(types={"a": "categorical"}))
@@ -92,3 +87,15 @@ def test_all_texts_are_kept_of_a_column_that_shall_be_categorical() -> None:
         profile.add_texts(np.arange(len(texts)), texts, np.arange(len(texts)))
 
     assert [profile.counts is None for profile in profiles] == [False, True]
+
+
+def test_numbers_that_may_be_days_must_be_read_as_text() -> None:
+    text = "day,gap,number,bad\n20240131,20240131,1,20240132\n20240201,,2,20240201\n"
+    profiles = profiles_of(("day", "gap", "number", "bad"), DataOptions())
+    add_block(profiles, block(text, set()), set(), range(4), frozenset({"", "NA"}))
+
+    with pytest.raises(NeedsText) as needed:
+        require_texts(profiles, set(), range(4))
+
+    assert needed.value.positions == {0, 1}
+    require_texts(profiles, {0, 1}, range(4))

@@ -13,6 +13,7 @@ from modelstore import Split, Target
 from tests.training.samples import DATA, clouds, settings, write_csv
 from training.config.recipe import BUILT_IN, DataSource, load_recipe
 from training.data.dataset import Dataset
+from training.data.holdout import Purpose, Shuffled, Sides
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
 
@@ -346,3 +347,48 @@ def test_a_split_by_an_unknown_column_is_refused_by_name(tmp_path: Path) -> None
 
     with pytest.raises(DatasetError, match="column 'day': split expects a column that is used, one of 'x0'"):
         load_splits(source(split=Split(time="day")), tmp_path)
+
+
+def test_a_tenth_of_many_training_rows_is_kept_for_prediction_sets_only(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(2700))
+    whole, kept = (
+        load_splits(source(assign="hash"), tmp_path, settings(validation_fraction=0.2), calibrate=calibrate)
+        for calibrate in (False, True)
+    )
+
+    assert (whole.calibration, kept.test.lines.tolist()) == (None, whole.test.lines.tolist())
+    assert kept.calibration is not None
+    assert len(kept.calibration) == pytest.approx(len(whole.train) / 10, abs=60)
+    fit, validation = kept.hold_out(0.2, 0)
+    assert validation is not None
+    parts = [part.lines for part in (fit, validation, kept.calibration)]
+    assert np.sort(np.concatenate(parts)).tolist() == np.sort(whole.train.lines).tolist()
+    again = dict(zip(whole.train.lines.tolist(), whole.train.x.tolist(), strict=True))
+    assert kept.calibration.x.tolist() == [again[line] for line in kept.calibration.lines.tolist()]
+
+
+def test_few_training_rows_are_all_learnt_from(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(2500))
+
+    assert load_splits(source(test_fraction=0.25), tmp_path, settings(), calibrate=True).calibration is None
+
+
+class AllOfTheLastClass(Shuffled):
+    """Keeps every row of the last class, and a hundred of the first, for calibration."""
+
+    def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, seed: int = 0) -> Sides:
+        if purpose != "calibration":
+            return super().hold_out(rows, fraction, purpose, seed)
+        kept = np.concatenate([np.flatnonzero(rows.y == 0)[:100], np.flatnonzero(rows.y == 2)])
+        return np.setdiff1d(np.arange(len(rows)), kept), kept
+
+
+def test_a_class_that_would_have_calibration_rows_only_is_learnt(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(3000, classes=3))
+
+    splits = load_splits(source(), tmp_path, settings(), way=AllOfTheLastClass(), calibrate=True)
+
+    assert splits.calibration is not None
+    assert set(splits.calibration.y.tolist()) == {0}
+    assert set(splits.train.y.tolist()) == {0, 1, 2}
+    assert len(splits.calibration) == 100

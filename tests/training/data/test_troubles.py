@@ -1,4 +1,4 @@
-"""Every trouble of real tables: what a column becomes, what is left out and why, what is said, what is refused."""
+"""Every trouble of real tables: types, columns left out, notices, refusals."""
 
 from __future__ import annotations
 

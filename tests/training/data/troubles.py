@@ -1,4 +1,4 @@
-"""Small files, each with one trouble of real tables, and what must happen to it; the data of test_troubles.py.
+"""Small files, each with one trouble of real tables, and what must happen to it.
 
 The rows are made by rule: `size` and `width` are numbers, and `kind`, the target, depends on `size` alone.
 """
@@ -121,6 +121,13 @@ COLUMNS: dict[str, Trouble] = {
     "dates with the day first": one(lambda row: f"{day(row):02}/0{1 + row % 9}/2024", "datetime"),
     "dates with the month first": one(lambda row: f"0{1 + row % 9}/{day(row):02}/2024", "datetime"),
     "dates of both orders": out(lambda row: f"0{1 + row % 9}/0{1 + row * 5 % 9}/2024", "ambiguous_date"),
+    "dates of eight digits": one(
+        lambda row: f"20{10 + row % 13}0{1 + row % 9}{day(row):02}", "datetime", said=("numeric reads them as numbers",)
+    ),
+    "dates of eight digits with gaps": one(some(lambda row: f"2024010{1 + row % 9}", "", "NA"), "datetime"),
+    "dates of eight digits as pandas writes them": one(some(lambda row: f"2024010{1 + row % 9}.0", ""), "datetime"),
+    "eight digits that are no dates": one(lambda row: f"2024{row * row % 17}{day(row):02}".ljust(8, "9"), "numeric"),
+    "eight digits of two values": one(lambda row: f"2024010{1 + row % 2}", "numeric"),
     "thousands separators": one(lambda row: f"{price(row):,.2f}", "numeric"),
     "spaces between thousands": one(lambda row: f"{price(row) * 10:,.0f}".replace(",", " "), "numeric"),
     "dollars": one(lambda row: f"${price(row):,.2f}", "numeric"),
@@ -158,6 +165,9 @@ UNNAMED = [["", *table()[0]], *([str(row), *cells] for row, cells in enumerate(t
 NAMELESS = [["size", "width", "", "kind"], *table(it=either("red", "green"))[1:]]
 TWICE = [["size", "width", "size ", "kind"], *table(it=width)[1:]]
 ODD_NAMES = ["Größe in mm", "a.b \N{GRINNING FACE}", "n" * 200, "kind"]
+
+SECTIONS = [["group", "size", "code", "kind"], ["group", "size", "id", "kind"]]
+SECTIONS += [["Winter", size(row), width(row), kind(row)] for row in range(ROWS)]
 
 HEADERS: dict[str, Trouble] = {
     "a name twice": Trouble(text(TWICE).encode(), said=("column 'size'", "columns 1 and 3"), fails=True),
@@ -207,6 +217,13 @@ HEADERS: dict[str, Trouble] = {
         text([*table()[:41], table()[0], *table()[41:]]).encode(),
         types=NUMBERS,
         said=("line 42: the line of names again, which is no row",),
+        rows=ROWS,
+    ),
+    "names above each section": Trouble(
+        text([*SECTIONS[:2], *SECTIONS[2:42], ["Spring", *SECTIONS[1][1:]], *SECTIONS[42:]]).encode(),
+        types={"size": "numeric", "code": "numeric"},
+        said=("line 2 (group,", "line 43: the line of names again, which is no row"),
+        left_out={"group": ("constant",)},
         rows=ROWS,
     ),
     "a total below": Trouble(

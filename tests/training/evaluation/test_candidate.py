@@ -7,17 +7,13 @@ import numpy as np
 import pytest
 
 from modelstore import Baseline, EpochMetrics, Notice, Target
-from tests.training.samples import classified, clouds, collect, ignore, recipe, shuffled_labels, slope, valued
+from tests.training.samples import classified, clouds, collect, ignore, recipe, shuffled_labels, slope, splits, valued
 from training.config.recipe import GateRule, parse_recipe
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.errors import DatasetError
 from training.evaluation.leaders import MAX_ROWS
 from training.pipeline import train_candidate
-
-
-def splits(train: Dataset, test: Dataset) -> Splits:
-    return Splits(train, test, {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
 
 
 def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:
@@ -105,7 +101,7 @@ def test_skill_is_the_gain_over_the_class_frequencies_with_its_standard_error() 
     assert candidate.skill.standard_error == pytest.approx(gains.std(ddof=1) / math.sqrt(40), rel=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))])
 def test_shuffled_labels_show_no_skill(seed: int) -> None:
     train, test = (shuffled_labels(clouds(rows), seed) for rows in (100, 40))
 
@@ -145,7 +141,7 @@ def test_a_test_row_whose_value_overflows_is_named() -> None:
         train_candidate(recipe(), values(train, test), ignore)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 def test_shuffled_values_show_no_skill(seed: int) -> None:
     train, test = (shuffled_labels(slope(rows), seed) for rows in (100, 40))
 

@@ -9,7 +9,7 @@ from training.evaluation.classification import Classification
 from training.evaluation.metrics import evaluate, log_loss
 
 CLASSIFICATION = Classification()
-ALWAYS = {"confusion.png", "reliability.png", "thresholds.png"}
+ALWAYS = {"confusion.png", "reliability.json", "reliability.png", "abstaining.png", "thresholds.png"}
 
 
 def hesitant(x: np.ndarray) -> np.ndarray:

@@ -1,20 +1,32 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import TunedThresholdClassifierCV
 
-from modelstore import Decision, DecisionPolicy, ModelRepository, Notice
+from modelstore import AbstainPolicy, Decision, DecisionPolicy, ModelRepository, Notice
 from modelstore.trust import Maximised
-from tests.training.samples import classified, clouds, recipe, run, write_csv
+from tests.training.samples import classified, clouds, ignore, recipe, run, write_csv
+from training.config.learner_settings import TrainingSettings
 from training.config.recipe import Recipe, parse_recipe
 from training.errors import RecipeError
-from training.evaluation.decisions import choose_decision, figure_of, labels, maximise, require_fitting, threshold_of
-from training.learners.protocol import Fitted, HeldOut
+from training.evaluation.decisions import (
+    choose_decision,
+    choose_labels,
+    figure_of,
+    maximise,
+    require_fitting,
+    threshold_of,
+)
+from training.learners.choice import learner_for
+from training.learners.protocol import Fitted, HeldOut, predictor
 
 Case = tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]]]
 
@@ -34,25 +46,25 @@ def deciding(policy: dict[str, Any], **changes: Any) -> Recipe:
 def test_without_a_decision_the_most_probable_class_is_chosen() -> None:
     probabilities, _ = drawn(50, classes=3)
 
-    assert np.array_equal(labels(probabilities, None), probabilities.argmax(axis=1))
+    assert np.array_equal(choose_labels(probabilities, None), probabilities.argmax(axis=1))
 
 
 def test_a_threshold_is_the_least_probability_of_the_second_class_in_the_precision_of_the_answers() -> None:
     probabilities = np.array([[0.7, 0.3], [0.71, 0.29], [0.1, 0.9]], dtype=np.float32)
 
-    assert labels(probabilities, Decision(threshold=0.3)).tolist() == [1, 0, 1]
+    assert choose_labels(probabilities, Decision(threshold=0.3)).tolist() == [1, 0, 1]
 
 
 def test_costs_choose_the_class_of_the_least_expected_cost() -> None:
     probabilities, _ = drawn(500, classes=3)
     costs = ((0, 1, 5), (3, 0, 1), (20, 2, -1))
 
-    chosen = labels(probabilities, Decision(costs=costs))
+    chosen = choose_labels(probabilities, Decision(costs=costs))
 
     by_hand = [min(range(3), key=lambda k: sum(row[j] * costs[j][k] for j in range(3))) for row in probabilities]
     assert chosen.tolist() == by_hand
     assert np.array_equal(
-        labels(probabilities, Decision(costs=((0, 1, 1), (1, 0, 1), (1, 1, 0)))), probabilities.argmax(axis=1)
+        choose_labels(probabilities, Decision(costs=((0, 1, 1), (1, 0, 1), (1, 1, 0)))), probabilities.argmax(axis=1)
     )
 
 
@@ -65,7 +77,7 @@ def test_costs_of_two_classes_have_a_threshold(costs: tuple[tuple[float, ...], .
 
     assert threshold_of(decision) == (expected and pytest.approx(expected))
     if expected:
-        chosen = labels(np.column_stack((1 - second, second)), decision)
+        chosen = choose_labels(np.column_stack((1 - second, second)), decision)
         assert second[chosen == 1].min() == pytest.approx(expected, abs=2e-3)
 
 
@@ -88,12 +100,12 @@ def test_the_threshold_is_as_good_as_any(figure: Maximised) -> None:
 def test_of_several_classes_the_costs_of_missing_one_are_chosen(figure: Maximised) -> None:
     probabilities, y = drawn(600, classes=3)
     found = maximise(figure, HeldOut(probabilities, y))
-    chosen = labels(probabilities, found)
+    chosen = choose_labels(probabilities, found)
 
     average = {"average": "macro"} if figure == "f1" else {}
     score = metrics.f1_score if figure == "f1" else metrics.balanced_accuracy_score
     assert figure_of(figure, chosen, y, 3) == pytest.approx(score(y, chosen, **average))
-    grid = np.geomspace(0.1, 10, 15)
+    grid = np.geomspace(0.1, 10, 9)
     rivals = ((probabilities * (1, *weights)).argmax(axis=1) for weights in itertools.product(grid, grid))
     assert score(y, chosen, **average) >= max(score(y, rival, **average) for rival in rivals) - 0.01
 
@@ -133,12 +145,46 @@ def test_a_rare_class_is_found() -> None:
     ],
 )
 def test_a_policy_must_fit_the_classes(policy: dict[str, Any], classes: int, expected: str | None) -> None:
-    names = clouds(classes=3).classes[:classes]
+    names, asked = (
+        clouds(classes=3).classes[:classes],
+        recipe().model_copy(update={"decision": DecisionPolicy(**policy)}),
+    )
     if expected is None:
-        require_fitting(DecisionPolicy(**policy), names, "clouds")
+        require_fitting(asked, names)
         return
     with pytest.raises(RecipeError, match=expected):
-        require_fitting(DecisionPolicy(**policy), names, "clouds")
+        require_fitting(asked, names)
+
+
+@pytest.mark.slow
+def test_costs_of_5_to_1_cost_no_more_than_a_threshold_that_scikit_learn_tunes() -> None:
+    """A missed second class costs 5, a false alarm 1; the class is rare, and its cloud is wider than a line divides."""
+    decision, ours, tuned = Decision(costs=((0, 1), (5, 0))), 0.0, 0.0
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        y = (draw.random(6000) < 0.25).astype(np.int64)
+        x = draw.standard_normal((6000, 4)) * (1 + 0.5 * y[:, None]) + y[:, None] * (1.2, 0.6, 0, 0)
+        train = replace(clouds(1000, features=4), x=x.astype(np.float32)[:1000], y=y[:1000])
+        module = learner_for(TrainingSettings(learner="linear")).fit(train, None, ignore).module
+        ours += cost(choose_labels(predictor(module)(x[1000:].astype(np.float32)), decision), y[1000:])
+        scorer = metrics.make_scorer(lambda truth, chosen: -cost(chosen, truth))
+        rival = TunedThresholdClassifierCV(LogisticRegression(), scoring=scorer, cv=5).fit(x[:1000], y[:1000])
+        tuned += cost(rival.predict(x[1000:]), y[1000:])
+
+    assert ours <= 1.03 * tuned
+
+
+def cost(chosen: Any, y: Any) -> float:
+    """Return the mean cost of chosen classes (N,), of which missing the second costs 5 and a false alarm 1."""
+    return float(np.where(y == 1, 5 * (chosen == 0), chosen == 1).mean())
+
+
+def test_a_policy_to_abstain_must_fit_the_classes() -> None:
+    asked = recipe().model_copy(update={"abstain": AbstainPolicy(wider=5, confidence=0.9)})
+
+    require_fitting(asked, ())
+    with pytest.raises(RecipeError, match=r"abstain: expected below, confidence or out_of_range, .* wider"):
+        require_fitting(asked, ("no", "yes"))
 
 
 def test_few_rows_are_a_warning_and_none_an_error() -> None:
@@ -156,6 +202,7 @@ def test_few_rows_are_a_warning_and_none_an_error() -> None:
         choose_decision(wanted, Fitted(module=None), events.append)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("policy", [{"maximise": "f1"}, {"costs": [[0, 1], [20, 0]]}], ids=["maximise", "costs"])
 def test_a_version_is_published_with_its_decision_which_its_figures_follow(
     policy: dict[str, Any], tmp_path: Path

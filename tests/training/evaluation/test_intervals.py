@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.intervals import Sums, f1_interval, interval, logit_interval, wilson
+from training.evaluation.intervals import Sums, f1_interval, logit_interval
 from training.evaluation.metrics import evaluate
 
 
@@ -18,17 +18,6 @@ def test_the_interval_of_a_mean_is_that_of_its_values_however_they_come() -> Non
     assert sums.rows == 50
     assert sums.mean == pytest.approx(values.mean())
     assert sums.interval == pytest.approx((values.mean() - reach, values.mean() + reach))
-
-
-def test_an_interval_ends_where_the_figure_must() -> None:
-    assert interval(0.9, 0.1, most=1) == pytest.approx((0.704, 1))
-    assert interval(0.1, 0.1)[0] == 0
-
-
-def test_wilsons_interval_is_the_published_one() -> None:
-    # Newcombe, Statistics in Medicine 17, 1998, table I: 81 of 263 and 0 of 20
-    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
 
 
 def test_the_interval_of_average_precision_is_symmetric_in_logits() -> None:

@@ -79,6 +79,7 @@ def test_order_of_probabilities_is_scikit_learns(case: Case, evaluation: Evaluat
     assert evaluation.average_precision == pytest.approx(metrics.average_precision_score(truth, scores), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_in_19_of_20_samples() -> None:
     # the true figures of these probabilities are those of very many rows
     names_of_figures = ("accuracy", "log_loss", "brier", "macro_f1", "roc_auc", "average_precision")

@@ -112,7 +112,7 @@ def test_a_confusion_matrix_of_26_classes_has_room_for_its_counts_and_one_of_100
 
 
 @pytest.mark.parametrize("draw", [predicted_values, residuals])
-@pytest.mark.parametrize("scale", [1.0, 0.0, 1e30])
+@pytest.mark.parametrize("scale", [0.0, 1e30])
 def test_values_of_any_size_are_a_picture(draw: Callable[..., bytes], scale: float) -> None:
     rows = slope(200)
     rows.y[:] = rows.y * scale

@@ -20,6 +20,7 @@ def test_area_and_error_are_those_of_all_pairs() -> None:
     assert found.standard_error == pytest.approx(np.sqrt(variance))
 
 
+@pytest.mark.slow
 def test_the_error_of_several_classes_is_that_of_repeated_samples() -> None:
     def sample(seed: int) -> tuple[float, float]:
         generator = np.random.default_rng(seed)

@@ -58,5 +58,5 @@ def test_pictures_are_predicted_values_and_residuals() -> None:
         lambda x: np.full((len(x), 1), 1000, np.float32), measured, test, Target(name="y", unit="g"), recipe()
     )
 
-    assert sorted(plots) == ["predicted.png", "residuals.png"]
-    assert all(draw().startswith(b"\x89PNG") for draw in plots.values())
+    assert sorted(plots) == ["predicted.png", "residuals.json", "residuals.png"]
+    assert all(plots[name]().startswith(b"\x89PNG") for name in ("predicted.png", "residuals.png"))

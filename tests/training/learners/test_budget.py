@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.learners.budget import PATIENCE, Deadline, default_budget_s
+from training.learners.budget import PATIENCE, REQUESTED, TOO_SLOW, Deadline, default_budget_s
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,15 @@ def test_the_clock_ends_a_training_after_three_times_its_budget(monkeypatch: pyt
     deadline = Deadline(10)
 
     now_s += PATIENCE * 10
-    assert not deadline.is_over()
+    assert deadline.why_over() == ""
     now_s += 0.1
-    assert deadline.is_over()
+    assert deadline.why_over() == TOO_SLOW
+
+
+def test_a_request_to_finish_ends_a_training_at_once() -> None:
+    requested: list[bool] = []
+    deadline = Deadline(10, lambda: bool(requested))
+
+    assert deadline.why_over() == ""
+    requested.append(True)
+    assert deadline.why_over() == REQUESTED

@@ -15,8 +15,9 @@ from training.data.columns import Column
 from training.data.dataset import Dataset
 from training.data.splits import hold_out_validation
 from training.evaluation.metrics import log_loss
-from training.learners.calibrated import COLDEST, Calibrated, fit_calibrated, fit_temperature
+from training.learners.calibrated import fit_calibrated
 from training.learners.protocol import Fitted, predictor
+from training.learners.temperature import Calibrated
 
 OVERFITTED = settings(hidden=(64, 64), epochs=150, lr=0.01, validation_fraction=0.2)
 SOUND = settings(
@@ -54,30 +55,6 @@ def change(chosen: TrainingSettings, seed: int) -> float:
 def test_an_overfitted_network_is_better_calibrated_and_a_sound_one_is_left_alone() -> None:
     assert sum(change(OVERFITTED, seed) < 0 for seed in range(20)) >= 19
     assert max(change(SOUND, seed) for seed in range(20)) <= 0.002
-
-
-def test_the_temperature_is_that_by_which_the_logits_were_sharpened() -> None:
-    generator = np.random.default_rng(0)
-    logits = generator.standard_normal((20_000, 3))
-    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    y = (true.cumsum(axis=1) < generator.random((20_000, 1))).sum(axis=1)
-
-    found, none = (fit_temperature(factor * logits, y, seed=0) for factor in (2.5, 1.0))
-
-    assert found is not None
-    assert none is not None
-    assert (found.helps, none.helps) == (True, False)
-    assert (found.divisor, none.divisor) == pytest.approx((2.5, 1), rel=0.05)
-
-
-def test_being_right_about_every_row_is_no_reason_to_be_as_sure_as_can_be() -> None:
-    logits = np.log([[0.9, 0.1], [0.1, 0.9]] * 20)
-
-    found = fit_temperature(logits, np.array([0, 1] * 20), seed=0)
-
-    assert found is not None
-    assert COLDEST + 0.1 < found.divisor < 1
-    assert fit_temperature(logits[:29], np.array([0, 1] * 15)[:29], seed=0) is None  # too few rows
 
 
 @pytest.mark.parametrize("learner", ["validation rows", "folds", "neither"])
@@ -125,6 +102,7 @@ def test_a_regression_has_no_temperature_but_held_out_answers() -> None:
     assert found.held_out.answers.shape == (50, 1)
 
 
+@pytest.mark.slow
 def test_the_module_can_be_exported_by_torch_export() -> None:
     rows = noisy(1, 400)
     module = fitted(OVERFITTED, 0, rows).module
@@ -136,6 +114,7 @@ def test_the_module_can_be_exported_by_torch_export() -> None:
     torch.testing.assert_close(exported(example[:7]), module(example[:7]), atol=1e-6, rtol=0)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_calibrated_version_is_published_proved_by_the_service_and_reproduced(tmp_path: Path) -> None:
     write_csv(tmp_path / "data", clouds(400, features=4, spread=8.0))
     chosen = recipe(hidden=(64, 64), epochs=150, lr=0.01, validation_fraction=0.3, class_weights="balanced")

@@ -36,7 +36,11 @@ class PriorLearner:
 REALMLP = RealMLPLearner(TrainingSettings(learner="realmlp", budget_s=1))
 
 
-@pytest.mark.parametrize("learner", [PriorLearner(), MLPLearner(settings()), REALMLP], ids=["prior", "mlp", "realmlp"])
+@pytest.mark.parametrize(
+    "learner",
+    [PriorLearner(), MLPLearner(settings()), pytest.param(REALMLP, marks=pytest.mark.slow)],
+    ids=["prior", "mlp", "realmlp"],
+)
 def test_whatever_learns_returns_a_module_that_can_be_published(learner: Learner) -> None:
     rows = clouds(60, classes=3)
 
@@ -68,7 +72,13 @@ def test_predicting_switches_dropout_off() -> None:
 
 @pytest.mark.parametrize(
     "learner",
-    [LinearLearner, MLPLearner, RealMLPLearner, TreesLearner, pytest.param(BlendLearner, marks=pytest.mark.slow)],
+    [
+        MLPLearner,
+        *(
+            pytest.param(slow, marks=pytest.mark.slow)
+            for slow in (LinearLearner, RealMLPLearner, TreesLearner, BlendLearner)
+        ),
+    ],
 )
 def test_torch_export_takes_every_module_and_its_answers_agree(learner: Callable[[TrainingSettings], Learner]) -> None:
     rows = typed(100)

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.training.samples import typed
 from training.data.columns import Column
-from training.preprocessing.categories import fit_categories, recode, teach_other
+from training.preprocessing.categories import add_other, fit_categories, recode
 
 
 def texts(*values: str | None) -> tuple[tuple[Column, ...], np.ndarray]:
@@ -58,18 +58,18 @@ def test_other_is_taught_where_no_row_has_it() -> None:
     rows = typed(1000)
     before = rows.x.copy()
 
-    taught = teach_other(rows.columns, rows.x, seed=1)
+    taught = add_other(rows.columns, rows.x, seed=1)
 
     assert np.array_equal(rows.x, before, equal_nan=True)
     changed = (taught != before) & ~np.isnan(before)
     assert changed.sum(axis=0).tolist() == [0, 9, 0, 0, 0, 0]  # 1 % of the present cells of "plan"
     assert (taught[changed] == 3).all()
-    assert np.array_equal(teach_other(rows.columns, rows.x, seed=1), taught, equal_nan=True)
-    assert not np.array_equal(teach_other(rows.columns, rows.x, seed=2), taught, equal_nan=True)
+    assert np.array_equal(add_other(rows.columns, rows.x, seed=1), taught, equal_nan=True)
+    assert not np.array_equal(add_other(rows.columns, rows.x, seed=2), taught, equal_nan=True)
 
 
 def test_few_rows_teach_other_with_five_and_numbers_are_not_copied() -> None:
     rows = typed(40, gaps=0)
 
-    assert (teach_other(rows.columns, rows.x, seed=0)[:, 1] == 3).sum() == 5
-    assert teach_other((), rows.x, seed=0) is rows.x
+    assert (add_other(rows.columns, rows.x, seed=0)[:, 1] == 3).sum() == 5
+    assert add_other((), rows.x, seed=0) is rows.x

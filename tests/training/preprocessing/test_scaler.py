@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler as Reference
 from tests.training.samples import DATA
 from training.config.recipe import BUILT_IN, load_recipe
 from training.data.splits import load_splits
-from training.preprocessing.scaler import CHUNK_ROWS, constant_columns, fit_scaler, moments
+from training.preprocessing.scaler import CHUNK_ROWS, compute_moments, find_constant_columns, fit_scaler
 
 # both are float64 statistics, ours then rounded once to float32: half a unit in its last place
 FLOAT32_ROUNDING = 2**-24
@@ -29,14 +29,14 @@ def test_mean_and_scale_are_scikit_learns(name: str) -> None:
 def test_a_constant_column_gets_scale_one_as_in_scikit_learn(value: float) -> None:
     x = np.column_stack([np.full(1000, value), np.arange(1000.0)])
 
-    assert constant_columns(x).tolist() == [True, False]
+    assert find_constant_columns(x).tolist() == [True, False]
     assert fit_scaler(x).scale[0] == Reference().fit(x).scale_[0] == 1.0
 
 
 def test_a_column_constant_but_for_rounding_is_constant() -> None:
     x = np.where(np.arange(1000) % 2, 0.3, 0.1 + 0.2)[:, None]
 
-    assert constant_columns(x).tolist() == [True]
+    assert find_constant_columns(x).tolist() == [True]
     assert Reference().fit(x).scale_[0] == 1.0
 
 
@@ -62,7 +62,7 @@ def test_one_pass_in_chunks_gives_scikit_learns_figures(mean: float, spread: flo
 def test_chunks_of_very_different_levels_are_merged_exactly() -> None:
     x = np.concatenate([np.full((CHUNK_ROWS, 1), 1e6), np.full((CHUNK_ROWS, 1), -1e6), np.full((5, 1), 7.0)])
 
-    mean, variance = moments(x.astype(np.float32))
+    mean, variance = compute_moments(x.astype(np.float32))
 
     assert mean[0] == pytest.approx(x.mean(), rel=1e-12)
     assert variance[0] == pytest.approx(x.var(), rel=1e-12)
@@ -89,7 +89,7 @@ def test_moments_are_those_of_the_present_values() -> None:
     x[:CHUNK_ROWS, 2] = np.nan  # a whole chunk
     x[:, 3] = np.nan
 
-    mean, variance = moments(x)
+    mean, variance = compute_moments(x)
 
     np.testing.assert_allclose(mean[:3], np.nanmean(x[:, :3], axis=0), rtol=1e-12)
     np.testing.assert_allclose(variance[:3], np.nanvar(x[:, :3], axis=0), rtol=1e-9)

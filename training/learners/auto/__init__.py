@@ -1,1 +1,1 @@
-"""The learner `auto`: several learners on one table, blended; it knows no files."""
+"""The learner `auto`: several learners on one table, blended; it must not know files."""

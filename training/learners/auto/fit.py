@@ -14,23 +14,21 @@ from modelstore import Notice
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, Shuffled
-from training.errors import TrainingError
 from training.evaluation.metrics import Floats
 from training.evaluation.task import evaluation_of
-from training.learners.auto.blend import Blend, Tempered
+from training.learners.auto.blend import Blend
 from training.learners.auto.members import Candidate, candidates_for
 from training.learners.auto.progress import MemberReport
-from training.learners.auto.temperature import fit_temperature
 from training.learners.auto.unseen import Part, Unseen, hold_out
 from training.learners.auto.weights import choose_weights, mix
-from training.learners.budget import Deadline, default_budget_s
-from training.learners.protocol import Fitted, HeldOut, Member, Probe, Report
+from training.learners.budget import Deadline, ShouldEnd, default_budget_s, never
+from training.learners.protocol import FAILURES, Fitted, HeldOut, Member, Probe, Report
+from training.learners.temperature import Calibrated, fit_temperature, to_logits, to_probabilities
 from training.outcome import sentence
 
 logger = logging.getLogger(__name__)
 
 MOST_ROWS = 500_000
-FAILURES = (TrainingError, ArithmeticError, ValueError, RuntimeError, MemoryError)  # of learners and their libraries
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ class AutoLearner:
         self,
         settings: TrainingSettings,
         way: HoldOut | None = None,
-        candidates: Callable[[Dataset, TrainingSettings], Sequence[Candidate]] = candidates_for,
+        candidates: Callable[[Dataset, TrainingSettings, Deadline], Sequence[Candidate]] = candidates_for,
+        should_end: ShouldEnd = never,
     ) -> None:
         """Create the learner.
 
@@ -58,8 +57,10 @@ class AutoLearner:
             settings: seed and `budget_s`.
             way: how rows are held out to choose by; by default drawn.
             candidates: returns the learners to try.
+            should_end: whether to end with the members that are done by then.
         """
         self._settings, self._way, self._candidates = settings, way or Shuffled(), candidates
+        self._should_end = should_end
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit the members, choose weights and return one module; see `Learner.fit`.
@@ -71,7 +72,8 @@ class AutoLearner:
         """
         settings, train = self._settings, _thin(train, report)
         unseen = Part(train, validation) if validation else hold_out(train, self._way, settings.seed)
-        members = _train(self._candidates(train, settings), unseen, settings, report)
+        deadline = Deadline(settings.budget_s or default_budget_s(len(train)), self._should_end)
+        members = _train(self._candidates(train, settings, deadline), unseen, settings.seed, deadline, report)
         task, answers = evaluation_of(train), [member.answers for member in members]
         weights = choose_weights(answers, lambda found: task.row_losses(found, unseen.y))
         report(Notice(message=f"auto: {_describe(members, weights)}"))
@@ -84,6 +86,7 @@ class AutoLearner:
                 Member(member.name, member.module, weight, member.train_s)
                 for member, weight in zip(members, weights, strict=True)
             ),
+            stopped=bool(deadline.why_over()),
         )
 
 
@@ -92,30 +95,27 @@ def _thin(train: Dataset, report: Report) -> Dataset:
     if len(train) <= MOST_ROWS:
         return train
     report(Notice(level="warning", message=f"auto: learns from {MOST_ROWS:,} of {len(train):,} rows, evenly spread"))
-    return train.rows(np.linspace(0, len(train) - 1, MOST_ROWS).astype(np.int64))
+    return train.thin(MOST_ROWS)
 
 
 def _train(
-    candidates: Sequence[Candidate], unseen: Unseen, settings: TrainingSettings, report: Report
+    candidates: Sequence[Candidate], unseen: Unseen, seed: int, deadline: Deadline, report: Report
 ) -> list[_Trained]:
     """Fit and calibrate the candidates in turn.
 
     Raises:
         Exception: that of the last candidate, if none can be fitted.
     """
-    rows = len(unseen.y)
-    deadline = Deadline(settings.budget_s or default_budget_s(rows))
     trained: list[_Trained] = []
     failure: Exception | None = None
     for number, candidate in enumerate(candidates, start=1):
         place = f"auto: {candidate.name}, member {number} of {len(candidates)}"
-        if trained and deadline.is_over():
-            late = "is left out, as the time is over; another machine, or another run, may find the time"
-            report(Notice(level="warning", message=f"{place} {late}"))
+        if trained and (why := deadline.why_over()):
+            report(Notice(level="warning", message=f"{place} is left out, {why}; another run may give another model"))
             continue
         report(Notice(message=place))
         try:
-            trained.append(_train_one(candidate, unseen, MemberReport(report, place)))
+            trained.append(_train_one(candidate, unseen, seed, MemberReport(report, place)))
         except FAILURES as error:
             failure = error
             logger.info("%s failed", place, exc_info=True)
@@ -125,11 +125,12 @@ def _train(
     return trained
 
 
-def _train_one(candidate: Candidate, unseen: Unseen, report: Report) -> _Trained:
+def _train_one(candidate: Candidate, unseen: Unseen, seed: int, report: Report) -> _Trained:
     started_s = time.monotonic()
     module, answers = unseen.fit(candidate.learner, report)
-    inverse, answers = fit_temperature(answers, unseen.y) if answers.shape[1] > 1 else (1.0, answers)
-    module = module if inverse == 1 else Tempered(module, inverse)
+    classes = answers.shape[1]
+    if classes > 1 and (found := fit_temperature(logits := to_logits(answers), unseen.y, seed)) and found.helps:
+        module, answers = Calibrated(module, np.zeros(classes), found.divisor), to_probabilities(logits / found.divisor)
     return _Trained(candidate.name, module.eval(), answers, time.monotonic() - started_s)
 
 

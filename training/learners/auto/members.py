@@ -8,7 +8,7 @@ from training.config.default_recipe import network_settings
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto.networks import NetworksLearner
-from training.learners.budget import default_budget_s
+from training.learners.budget import Deadline, default_budget_s
 from training.learners.linear import LinearLearner
 from training.learners.protocol import FoldLearner
 from training.learners.realmlp.fit import RealMLPLearner
@@ -16,7 +16,7 @@ from training.learners.trees.boosting import TreesLearner
 from training.learners.trees.extra import ExtraTreesLearner
 
 SMALL_ROWS = 3_000  # up to so many rows, the plain network is tried: it is cheap, and sometimes the best
-NETWORK_SHARE = 0.6  # of the budget, of RealMLP; the others take what their trees and iterations take
+NETWORK_SHARE, TREES_SHARE, EXTRA_SHARE = 0.45, 0.2, 0.15  # of the budget; the rest is for what needs no bound
 LEAST_S, ROW_S = 4.0, 4e-3  # RealMLP needs no more: so a table of 1,000 rows is done in 20 s
 
 
@@ -28,23 +28,26 @@ class Candidate:
     learner: FoldLearner
 
 
-def candidates_for(train: Dataset, settings: TrainingSettings) -> tuple[Candidate, ...]:
+def candidates_for(train: Dataset, settings: TrainingSettings, deadline: Deadline) -> tuple[Candidate, ...]:
     """Return the learners to try on these rows, the quickest to train first.
 
     Args:
         train: the rows.
         settings: the settings of `auto`; the members have its seed and shares of its budget.
+        deadline: the deadline of all members together.
     """
     rows, seed = len(train), settings.seed
-    share_s = NETWORK_SHARE * (settings.budget_s or default_budget_s(rows))
-    network_s = max(1.0, min(share_s, LEAST_S + ROW_S * rows))
+    budget_s = settings.budget_s or default_budget_s(rows)
+    network_s = max(1.0, min(NETWORK_SHARE * budget_s, LEAST_S + ROW_S * rows))
     network = network_settings(rows).model_copy(update={"seed": seed})
-    trees = TrainingSettings(learner="trees", seed=seed)
+    trees = TrainingSettings(learner="trees", budget_s=max(1.0, TREES_SHARE * budget_s), seed=seed)
+    extra = trees.model_copy(update={"budget_s": max(1.0, EXTRA_SHARE * budget_s)})
+    realmlp = TrainingSettings(learner="realmlp", budget_s=network_s, seed=seed)
     plain = (Candidate("mlp", NetworksLearner(network)),) if rows <= SMALL_ROWS else ()
     return (
         Candidate("linear", LinearLearner(TrainingSettings(learner="linear", seed=seed))),
         Candidate("trees", TreesLearner(trees)),
-        Candidate("extra trees", ExtraTreesLearner(trees)),
+        Candidate("extra trees", ExtraTreesLearner(extra)),
         *plain,
-        Candidate("realmlp", RealMLPLearner(TrainingSettings(learner="realmlp", budget_s=network_s, seed=seed))),
+        Candidate("realmlp", RealMLPLearner(realmlp, deadline=lambda _seconds: deadline)),
     )

@@ -28,11 +28,9 @@ class Unseen(Protocol):
     @property
     def y(self) -> Any:
         """Return the truths of these rows, (n,), class indices or values."""
-        ...
 
     def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
         """Return the fitted module, and its answers for the rows, (n, K) or (n, 1)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Folds:
     def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
         """See `Unseen.fit`."""
         fitted = learner.fit_folds(self.train, self.folds, report)
-        assert fitted.held_out is not None  # says `FoldLearner.fit_folds`
+        assert fitted.held_out is not None  # by the contract of `FoldLearner.fit_folds`
         return fitted.module, fitted.held_out.answers
 
 
@@ -84,7 +82,7 @@ def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
         seed: seed of what is drawn.
     """
     if len(train) > SOME_ROWS or train.x.size > SOME_CELLS or isinstance(way, Latest):
-        fit, validation = way.validation(train, min(FRACTION, MOST_VALIDATION_ROWS / len(train)), seed)
+        fit, validation = way.hold_out(train, min(FRACTION, MOST_VALIDATION_ROWS / len(train)), "validation", seed)
         if len(fit) and len(validation):
             return Part(train.rows(fit), train.rows(validation))
     groups = way.groups(train) if isinstance(way, Grouped) else None

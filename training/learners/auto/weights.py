@@ -5,15 +5,16 @@ It must not know learners. M is members, N rows and K outputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from training.evaluation.metrics import Floats
-from training.learners.auto.temperature import is_beyond_chance
 
 ROUNDS = 25
 MOST_MEMBERS = 3
+SINGLE_ERRORS, BLEND_ERRORS = 2.0, 1.0  # standard errors by which a member, and a blend, must be better
 
 RowLosses = Callable[[Floats], Floats]
 """Function from answers (N, K) to the loss of each row, (N,)."""
@@ -22,8 +23,9 @@ RowLosses = Callable[[Floats], Floats]
 def choose_weights(answers: Sequence[Floats], row_losses: RowLosses) -> tuple[float, ...]:
     """Return the share of each member: a single one, unless a blend is better by more than one standard error.
 
-    Of several single members, it is the one with the least loss; a single one answers faster than a blend. Of equal
-    losses, the earlier member's counts.
+    The single one is the first that is not worse than the best by more than two standard errors: the same rows stopped
+    the training of most members, so the least of their losses is too small by chance, and what is stopped less comes
+    first. A single one answers faster than a blend.
 
     Args:
         answers: answers of each member for the same rows, (N, K).
@@ -31,16 +33,22 @@ def choose_weights(answers: Sequence[Floats], row_losses: RowLosses) -> tuple[fl
     """
     weights = _select(answers, row_losses)
     losses = [row_losses(answer) for answer in answers]
-    best = int(np.argmin([loss.mean() for loss in losses]))
-    if is_beyond_chance(losses[best] - row_losses(mix(answers, weights))):
+    best = losses[int(np.argmin([loss.mean() for loss in losses]))]
+    single = next(member for member, loss in enumerate(losses) if not _is_beyond_chance(loss - best, SINGLE_ERRORS))
+    if _is_beyond_chance(losses[single] - row_losses(mix(answers, weights)), BLEND_ERRORS):
         return weights
-    return tuple(float(member == best) for member in range(len(answers)))
+    return tuple(float(member == single) for member in range(len(answers)))
 
 
 def mix(answers: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """Return the weighted mean of the members' answers, (N, K)."""
     mixed: Floats = np.einsum("m,mnk->nk", np.asarray(weights), np.stack(answers))
     return mixed
+
+
+def _is_beyond_chance(gains: Floats, errors: float) -> bool:
+    """Return whether the mean of the rows' gains is above zero by more than so many of its standard errors."""
+    return bool(len(gains) > 1 and gains.mean() > errors * gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
 def _select(answers: Sequence[Floats], row_losses: RowLosses) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ from training.learners.mlp.fit import NetworkLearner, Untrained
 from training.learners.mlp.network import initialise
 from training.learners.mlp.objectives import Objective
 from training.preprocessing.encoder import Encoder
-from training.preprocessing.scaler import StandardScaler, moments, scaler_of
+from training.preprocessing.scaler import StandardScaler, compute_moments, make_scaler
 
 
 class CNNLearner(NetworkLearner):
@@ -47,9 +47,16 @@ class CNNLearner(NetworkLearner):
         )
         initialise(net, settings.init)
         generator = torch.Generator().set_state(torch.default_generator.get_state())
-        augment = Augmentation(image, shift=settings.shift, flip=settings.flip, noise=settings.noise)
-        model = AutogradNetwork(net, generator, objective.loss, l1=settings.l1, augment=augment)
-        return Untrained(Encoder(nn.Identity(), _scaler(train, image)), net, model)
+        augment = Augmentation(
+            image,
+            shift=settings.shift,
+            flip=settings.flip,
+            rotate=settings.rotate,
+            zoom=settings.zoom,
+            noise=settings.noise,
+        )
+        flat = AutogradNetwork(net, generator, objective.loss, l1=settings.l1, augment=augment)
+        return Untrained(Encoder(nn.Identity(), _scaler(train, image)), net, flat)
 
 
 def _image_of(train: Dataset, settings: TrainingSettings) -> Image:
@@ -65,8 +72,8 @@ def _image_of(train: Dataset, settings: TrainingSettings) -> Image:
 
 def _scaler(train: Dataset, image: Image) -> StandardScaler:
     """Return the scaler by mean and deviation of all pixels of a channel; those of one pixel say where it lies."""
-    means, variances = (each.reshape(image.channels, -1) for each in moments(train.x))
+    means, variances = (each.reshape(image.channels, -1) for each in compute_moments(train.x))
     mean = means.mean(axis=1)  # (C,); each pixel has as many values, but for gaps
     variance = (variances + (means - mean[:, None]) ** 2).mean(axis=1)
     area = image.height * image.width
-    return scaler_of(np.repeat(mean, area), np.repeat(variance, area), rows=len(train) * area)
+    return make_scaler(np.repeat(mean, area), np.repeat(variance, area), rows=len(train) * area)

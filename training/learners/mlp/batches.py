@@ -45,7 +45,7 @@ class Batches:
     """The batches of one epoch, reshuffled at each iteration.
 
     Args:
-        dataset: the rows, with targets as the loss wants them.
+        dataset: the rows, with targets in the form that the loss takes.
         encoder: encodes the rows, exactly as in the published model.
         weights: weight of each class, (K,); None weights all rows equally.
         batch_size: rows per batch; 0 is the full batch, unshuffled.

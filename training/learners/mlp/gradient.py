@@ -30,11 +30,7 @@ class FlatMLP:
     """
 
     def __init__(
-        self,
-        net: MLP,
-        dropout: float = 0.0,
-        generator: torch.Generator | None = None,
-        loss: type[Loss] = CrossEntropy,
+        self, net: MLP, dropout: float = 0.0, generator: torch.Generator | None = None, loss: type[Loss] = CrossEntropy
     ) -> None:
         self._linears = [layer for layer in net.layers if isinstance(layer, nn.Linear)]
         layers = [torch.cat((linear.weight, linear.bias[:, None]), dim=1).detach() for linear in self._linears]
@@ -76,7 +72,7 @@ class FlatMLP:
 
         Args:
             answers: from `forward`.
-            y: targets as the loss wants them, (1, n).
+            y: targets in the form that the loss takes, (1, n).
             share: weight of each row, float32 (n,).
         """
         return self._last.loss.mean(answers, y, share)

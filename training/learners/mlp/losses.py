@@ -24,15 +24,12 @@ class Loss(Protocol):
 
     def answers(self) -> Tensor:
         """Return what the loss compares with the targets, valid until the outputs are written again."""
-        ...
 
     def mean(self, answers: Tensor, y: Tensor, share: Tensor) -> Tensor:
         """Return the loss of the answers, weighted by the shares of the rows, float32 (n,)."""
-        ...
 
     def gradient(self, y: Tensor, share: Tensor) -> Tensor:
         """Return the gradient of that loss by the outputs, (V, n); it uses the answers up."""
-        ...
 
 
 class CrossEntropy:

@@ -33,12 +33,10 @@ class Objective(Protocol):
     weights: Tensor | None
 
     def prepare(self, rows: Dataset) -> Dataset:
-        """Return the rows with targets as the loss wants them."""
-        ...
+        """Return the rows with targets in the form that the loss takes."""
 
     def module(self, encoder: Encoder, net: Network) -> nn.Module:
         """Return the module that is published, which shares the network's weights."""
-        ...
 
 
 class Classes:
@@ -50,7 +48,7 @@ class Classes:
         self.weights = class_weights(train) if settings.class_weights == "balanced" else None
 
     def prepare(self, rows: Dataset) -> Dataset:
-        """Return the rows unchanged: class indices are what the loss wants."""
+        """Return the rows unchanged: class indices are the form that the loss takes."""
         return rows
 
     def module(self, encoder: Encoder, net: Network) -> nn.Module:

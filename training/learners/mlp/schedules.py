@@ -1,53 +1,69 @@
 """Learning rate schedules: constant, cosine decay, or division by ten on a plateau.
 
 They give the same rates as `torch.optim.lr_scheduler`: CosineAnnealingLR over all epochs, ReduceLROnPlateau with its
-defaults. They must not know networks.
+defaults. The attribute `rate` is that of the present epoch, and `step` ends the epoch. They must not know networks.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Generator
 
 from training.config.learner_settings import TrainingSettings
-
-Rates = Generator[float, float, None]
-"""Yields the rate of the first epoch; each sent loss yields the rate of the next epoch."""
 
 PLATEAU_EPOCHS = 10
 PLATEAU_FACTOR = 0.1
 PLATEAU_GAIN = 1e-4
 
 
-def rates(settings: TrainingSettings) -> Rates:
-    """Return the learning rates of the epochs of a training."""
+class Constant:
+    """The same rate in every epoch."""
+
+    def __init__(self, lr: float) -> None:
+        self.rate = lr
+
+    def step(self, loss: float) -> None:
+        """End an epoch, which changes nothing."""
+
+
+class Cosine:
+    """From `lr` along half a cosine to 0, which would be the rate of the epoch after the last."""
+
+    def __init__(self, lr: float, epochs: int) -> None:
+        self.rate = self._lr = lr
+        self._epochs, self._ended = epochs, 0
+
+    def step(self, loss: float) -> None:
+        """End an epoch; the loss does not matter."""
+        self._ended += 1
+        self.rate = self._lr * (1 + math.cos(math.pi * self._ended / self._epochs)) / 2
+
+
+class Plateau:
+    """A tenth of the rate after each `PLATEAU_EPOCHS` epochs without a better loss."""
+
+    def __init__(self, lr: float) -> None:
+        self.rate = lr
+        self._best, self._worse_epochs = math.inf, 0
+
+    def step(self, loss: float) -> None:
+        """End an epoch with this loss."""
+        if loss < self._best * (1 - PLATEAU_GAIN):
+            self._best, self._worse_epochs = loss, 0
+        else:
+            self._worse_epochs += 1
+        if self._worse_epochs > PLATEAU_EPOCHS:
+            self.rate, self._worse_epochs = self.rate * PLATEAU_FACTOR, 0
+
+
+Schedule = Constant | Cosine | Plateau
+
+
+def schedule_for(settings: TrainingSettings) -> Schedule:
+    """Return the schedule of the settings, in its first epoch."""
     match settings.schedule:
         case "constant":
-            return _constant(settings.lr)
+            return Constant(settings.lr)
         case "cosine":
-            return _cosine(settings.lr, settings.epochs)
+            return Cosine(settings.lr, settings.epochs)
         case "plateau":
-            return _plateau(settings.lr)
-
-
-def _constant(lr: float) -> Rates:
-    while True:
-        yield lr
-
-
-def _cosine(lr: float, epochs: int) -> Rates:
-    for epoch in itertools.count():
-        yield lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-
-def _plateau(lr: float) -> Rates:
-    best, worse_epochs = math.inf, 0
-    while True:
-        loss = yield lr
-        if loss < best * (1 - PLATEAU_GAIN):
-            best, worse_epochs = loss, 0
-        else:
-            worse_epochs += 1
-        if worse_epochs > PLATEAU_EPOCHS:
-            lr, worse_epochs = lr * PLATEAU_FACTOR, 0
+            return Plateau(settings.lr)

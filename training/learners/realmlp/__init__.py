@@ -1,1 +1,1 @@
-"""RealMLP: networks with tuned defaults for tables; it knows no files."""
+"""RealMLP: networks with tuned defaults for tables; it must not know files."""

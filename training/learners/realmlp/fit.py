@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from modelstore import EpochMetrics, Notice
+from modelstore.overrides import RealMLPSettings
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, Shuffled
@@ -38,10 +40,7 @@ FIRST_ROWS = 2_048  # rows of each network on which its first weights are scaled
 MOST_HELD = 20_000  # rows that choose the epoch, evenly spread
 BEYOND_BEST, MORE_EPOCHS = 3, 40  # stop after 3 x the best epoch + 40, as AutoGluon does
 
-TOO_SLOW = (
-    "stopped after epoch {epoch} of {epochs}, because three times budget_s is over: this machine is slower or "
-    "busier than planned for, and the same seed may give another model"
-)
+STOPPED = "stopped after epoch {epoch} of {epochs}, {why}; the same seed may give another model"
 
 Publish = Callable[[], nn.Module]
 
@@ -67,18 +66,26 @@ class RealMLPLearner:
     all but a part; the other rows choose the epoch, and the answers for them are `held_out`.
     """
 
-    def __init__(self, settings: TrainingSettings, way: HoldOut | None = None) -> None:
-        """Create the learner; `way` is how rows are held out to choose the epoch by, by default drawn."""
-        self._settings, self._way = settings, way or Shuffled()
+    def __init__(
+        self, settings: TrainingSettings, way: HoldOut | None = None, deadline: Callable[[float], Deadline] = Deadline
+    ) -> None:
+        """Create the learner.
+
+        Args:
+            settings: seed, `budget_s` and `validation_fraction`.
+            way: how rows are held out to choose the epoch by, by default drawn.
+            deadline: returns when a training of so many seconds must end; another one if this is a part of it.
+        """
+        self._settings, self._way, self._deadline = settings, way or Shuffled(), deadline
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit networks; see `Learner.fit`."""
         if validation is not None:
-            fitted = self._fit(train, _chosen_by(train, validation), report, probe)
-            return Fitted(fitted.module, fitted.history)
+            fitted = self._fit(train, _share_rows(train, validation), report, probe)
+            return replace(fitted, held_out=None)
         unseen = hold_out(train, self._way, self._settings.seed)
         if isinstance(unseen, Part):
-            return self._fit(unseen.train, _chosen_by(unseen.train, unseen.validation), report, probe)
+            return self._fit(unseen.train, _share_rows(unseen.train, unseen.validation), report, probe)
         return self.fit_folds(unseen.train, unseen.folds, report, probe)
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report, probe: Probe | None = None) -> Fitted:
@@ -111,19 +118,21 @@ class RealMLPLearner:
 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self._settings.seed)
-            networks = Networks(inputs, len(seen.parts), len(train.classes), hidden_for(len(train), len(seen.parts)))
+            own, models = self._settings.realmlp or RealMLPSettings(), len(seen.parts)
+            hidden = own.hidden or hidden_for(len(train), models)
+            networks = Networks(inputs, models, len(train.classes), hidden, own.frequency)
             plan = plan_for(networks, min(map(len, seen.parts)), budget_s)
             held_out = HeldOutRows(networks, prepare(inputs, seen.held, target), seen.folds, limits)
-            training = _Training(networks, rows, seen.parts, plan, len(train.classes))
-            history = training.run(held_out, Deadline(budget_s), report, probe, publish)
+            training = _Training(networks, rows, seen.parts, plan, classes=len(train.classes), settings=own)
+            history = training.run(held_out, self._deadline(budget_s), report, probe, publish)
         answered = np.unique(np.concatenate(list(seen.folds)))
         answers = held_out.best[answered]
         answers = answers if target is None else answers * float(target.scale) + float(target.mean)
-        return Fitted(publish(), history, HeldOut(answers, seen.held.y[answered]))
+        return Fitted(publish(), history, HeldOut(answers, seen.held.y[answered]), stopped=training.stopped)
 
 
-def _chosen_by(train: Dataset, validation: Dataset) -> _Seen:
-    """Return that each network learns from all training rows; at most `MOST_HELD` validation rows choose the epoch."""
+def _share_rows(train: Dataset, validation: Dataset) -> _Seen:
+    """Let each network learn from all training rows; at most `MOST_HELD` validation rows choose the epoch."""
     models, some = networks_for(len(train)), np.arange(0, len(validation), -(-len(validation) // MOST_HELD))
     return _Seen([np.arange(len(train))] * models, validation, [some] * models)
 
@@ -137,15 +146,28 @@ class _Training:
         parts: positions of those that each network learns from.
         plan: number and size of steps.
         classes: K; 0 for a regression.
+        settings: how steps are taken.
+
+    Attributes:
+        stopped: whether it was ended early, by a request or the clock.
     """
 
-    def __init__(self, networks: Networks, rows: Rows, parts: Sequence[Ints], plan: Plan, classes: int) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        rows: Rows,
+        parts: Sequence[Ints],
+        plan: Plan,
+        *,
+        classes: int,
+        settings: RealMLPSettings,
+    ) -> None:
         self._networks, self._rows, self._plan = networks, rows, plan
         self._parts = [torch.from_numpy(part) for part in parts]
-        self._guessing = loss_of_guessing(classes)
+        self._guessing, self.stopped = loss_of_guessing(classes), False
         first = rows.take(self._draw(min(FIRST_ROWS, *map(len, parts))))
         initialise(networks, first.dense, first.codes)
-        self._steps = Steps(networks, classes, plan.epochs * plan.steps)
+        self._steps = Steps(networks, classes, plan.epochs * plan.steps, settings)
 
     def run(
         self, held_out: HeldOutRows, deadline: Deadline, report: Report, probe: Probe | None, publish: Publish
@@ -173,8 +195,9 @@ class _Training:
             report(metrics)
             if epoch >= BEYOND_BEST * best_epoch + MORE_EPOCHS:
                 break
-            if deadline.is_over():
-                report(Notice(level="warning", message=TOO_SLOW.format(epoch=epoch, epochs=plan.epochs)))
+            if epoch < plan.epochs and (why := deadline.why_over()):
+                self.stopped = True
+                report(Notice(level="warning", message=STOPPED.format(epoch=epoch, epochs=plan.epochs, why=why)))
                 break
         self._networks.load_state_dict(best)
         held_out.sharpness = sharpness

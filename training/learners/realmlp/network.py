@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from training.learners.realmlp.inputs import EMBEDDED, Inputs
 from training.preprocessing.scaler import StandardScaler
 
+FREQUENCY = 0.1
 WAVES = 16  # periodic functions of each number
 MIXED = 3  # linear combinations of them, beside the number itself
 
@@ -26,6 +27,9 @@ class Embedding(nn.Module):
 
     Of a number x, waves cos(2 pi w x + b) are mixed linearly and put beside it ("PBLD"). Categories of up to 8 values
     are one-hot; longer ones have learnt vectors.
+
+    Args:
+        frequency: deviation of the frequencies at first.
 
     Attributes:
         frequency, phase: w and b, (M, C, 1, 16).
@@ -38,10 +42,10 @@ class Embedding(nn.Module):
 
     offset: Tensor
 
-    def __init__(self, inputs: Inputs, models: int) -> None:
+    def __init__(self, inputs: Inputs, models: int, frequency: float) -> None:
         super().__init__()
         self.numbers = inputs.numbers
-        self.frequency = nn.Parameter(0.1 * torch.randn(models, self.numbers, 1, WAVES))
+        self.frequency = nn.Parameter(frequency * torch.randn(models, self.numbers, 1, WAVES))
         self.phase = nn.Parameter(math.pi * (2 * torch.rand(models, self.numbers, 1, WAVES) - 1))
         self.mix = nn.Parameter((2 * torch.rand(models, self.numbers, WAVES, MIXED) - 1) / math.sqrt(WAVES))
         self.shift = nn.Parameter((2 * torch.rand(models, self.numbers, 1, MIXED) - 1) / math.sqrt(WAVES))
@@ -110,13 +114,18 @@ class Output(nn.Module):
 class Networks(nn.Module):
     """M networks: embedding, hidden layers, outputs. Two classes have two outputs; a regression has one.
 
+    Args:
+        frequency: as of `Embedding`.
+
     Attributes:
         scale: learnt factor of each input, (M, 1, E).
     """
 
-    def __init__(self, inputs: Inputs, models: int, classes: int, hidden: tuple[int, ...]) -> None:
+    def __init__(
+        self, inputs: Inputs, models: int, classes: int, hidden: tuple[int, ...], frequency: float = FREQUENCY
+    ) -> None:
         super().__init__()
-        self.embedding = Embedding(inputs, models)
+        self.embedding = Embedding(inputs, models, frequency)
         self.scale = nn.Parameter(torch.ones(models, 1, self.embedding.width))
         widths = (self.embedding.width, *hidden)
         shapes = itertools.pairwise(widths)

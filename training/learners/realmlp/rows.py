@@ -98,7 +98,7 @@ class HeldOutRows:
         """Return the mean loss of the answers, nats or squared standardised error; keep the answers of the lowest."""
         outputs = self._outputs()  # (M, n, K)
         if self._limits is None:
-            self.sharpness = lowest(lambda sharpness: self._regularised(outputs, sharpness), SOFTEST, SHARPEST)
+            self.sharpness = find_minimum(lambda sharpness: self._penalised_loss(outputs, sharpness), SOFTEST, SHARPEST)
             loss = self._log_loss(outputs, self.sharpness)
             answers = (outputs * self.sharpness).softmax(dim=2)
         else:
@@ -118,7 +118,7 @@ class HeldOutRows:
         right = (outputs * sharpness).log_softmax(dim=2).gather(2, truths).exp()  # (M, n, 1)
         return -float(self._mean(right)[self._seen].clamp(min=LEAST_PROBABILITY).log().mean())
 
-    def _regularised(self, outputs: Tensor, sharpness: float) -> float:
+    def _penalised_loss(self, outputs: Tensor, sharpness: float) -> float:
         """Return the log loss and a prior for 1, as few rows that are all answered rightly would ask for infinity."""
         return self._log_loss(outputs, sharpness) + math.log(sharpness) ** 2 / len(self._seen)
 
@@ -128,7 +128,7 @@ class HeldOutRows:
         return total.index_add_(0, self._index.flatten(), (answers * self._shares[:, :, None]).flatten(0, 1))
 
 
-def lowest(function: Callable[[float], float], low: float, high: float) -> float:
+def find_minimum(function: Callable[[float], float], low: float, high: float) -> float:
     """Return where a function with one minimum between two positive numbers is lowest, by golden sections.
 
     Source: J. Kiefer, "Sequential Minimax Search for a Maximum", Proc. AMS 4, 1953.

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from modelstore.overrides import RealMLPSettings
 from training.learners.realmlp.network import Layer, Networks, Output
 from training.learners.realmlp.schedule import coslog4, flat_cos
 
 RATE_OF_CLASSES, RATE_OF_VALUES = 0.04, 0.2
 BETAS = (0.9, 0.95)
-WEIGHT_DECAY = 0.02
-DROPOUT = 0.15
 SCALE_RATE, EMBEDDING_RATE, BIAS_RATE, BLEND_RATE = 6.0, 0.1, 0.1, 0.1  # factors of the learning rate
 LEAST_DEVIATION = 0.05  # of a first output, where hardly any row differs
 SIMPLEX = 5  # outputs that are mixed for a first bias
@@ -58,12 +57,14 @@ class Steps:
         networks: the networks, initialised.
         classes: K; 0 for a regression.
         total: number of steps.
+        settings: learning rate, dropout and weight decay.
     """
 
-    def __init__(self, networks: Networks, classes: int, total: int) -> None:
+    def __init__(self, networks: Networks, classes: int, total: int, settings: RealMLPSettings) -> None:
         self._networks, self._classes, self._total, self._done = networks, classes, total, 0
-        self._rate = RATE_OF_CLASSES if classes else RATE_OF_VALUES
-        self._optimizer = torch.optim.AdamW(_groups(networks), lr=self._rate, betas=BETAS, fused=True)
+        self._rate = settings.lr or (RATE_OF_CLASSES if classes else RATE_OF_VALUES)
+        self._dropout, self._decay = settings.dropout, settings.weight_decay
+        self._optimizer = torch.optim.AdamW(_make_groups(networks), lr=self._rate, betas=BETAS, fused=True)
 
     @property
     def rate(self) -> float:
@@ -79,7 +80,7 @@ class Steps:
             y: class indices (M, B), or standardised values (M, B).
         """
         t = self._done / self._total
-        losses = self._losses(self._forward(dense, codes, DROPOUT * flat_cos(t)), y)
+        losses = self._losses(self._forward(dense, codes, self._dropout * flat_cos(t)), y)
         self._optimizer.zero_grad()
         losses.sum().backward()  # type: ignore[no-untyped-call]
         table = self._networks.embedding.table
@@ -87,7 +88,7 @@ class Steps:
             table.grad[:, : self._networks.embedding.fixed] = 0
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * group["rate"] * coslog4(t)
-            group["weight_decay"] = WEIGHT_DECAY * group["decay"] * flat_cos(t)
+            group["weight_decay"] = self._decay * group["decay"] * flat_cos(t)
         self._optimizer.step()
         self._done += 1
         return losses.detach()
@@ -102,7 +103,7 @@ class Steps:
         for layer in self._networks.hidden:
             x = layer(x)
             if dropout:
-                x = x * _mask(x.shape, dropout)
+                x = x * _draw_mask(x.shape, dropout)
         outputs: Tensor = self._networks.output(x)
         return outputs
 
@@ -113,7 +114,7 @@ class Steps:
         return losses.view(y.shape).mean(dim=1)
 
 
-def _mask(shape: torch.Size, dropout: float) -> Tensor:
+def _draw_mask(shape: torch.Size, dropout: float) -> Tensor:
     """Return 0 for dropped activations, else 1 / (1 - p): eight of them for each random number, as drawing is slow."""
     count = math.prod(shape)
     drawn = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[:count]
@@ -121,7 +122,7 @@ def _mask(shape: torch.Size, dropout: float) -> Tensor:
     return (drawn >= dropped).view(shape).to(torch.float32) * (256 / (256 - dropped))
 
 
-def _groups(networks: Networks) -> list[dict[str, Any]]:
+def _make_groups(networks: Networks) -> list[dict[str, Any]]:
     """Return the weights with factors of learning rate and weight decay.
 
     The paper divides the product of a layer of I inputs by sqrt(I). Here the weights are smaller by that factor

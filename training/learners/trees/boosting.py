@@ -15,47 +15,22 @@ from modelstore import Notice
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.evaluation.metrics import Ints
+from training.learners.budget import default_budget_s
 from training.learners.folds import folds_of
 from training.learners.mlp.network import BinaryLink, logits_of
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
-from training.learners.trees.choice import Part, fit_best, parts_of
+from training.learners.trees.choice import Part, fit_best, parts_of, trials_of
 from training.learners.trees.inputs import Inputs, codes_of, inputs_of
 from training.learners.trees.model import TreeModel
+from training.learners.trees.plan import Setting, Work, plan_for, settings_for
 from training.learners.trees.scikit import Boosted, read_boosting
 from training.learners.trees.walker import Walker, constant_tree
 
 FOLD_ROWS = 20_000  # with at most so many training rows, one model a fold
 STOPPING_SHARE = 10  # with more, one part of so many stops the one model
 FEW_OUTPUTS = 7  # with more, there would be too few iterations for the model of each fold
-MOST_STEPS = 10_000  # of a row through all trees of a model: some 20,000 rows a second on one core
-LEAST_ITERATIONS = 20
 PATIENCE = 30  # iterations
-ENOUGH = 5.0  # learning rate times iterations
-FEW_CELLS = 1_000_000  # of the training rows, times outputs; with more, only the settings for many rows are tried
 PARALLEL_ROWS = 20_000  # with fewer, threads wait for each other most of the time
-
-
-class Setting(NamedTuple):
-    """What is varied of `HistGradientBoosting...`."""
-
-    learning_rate: float
-    max_leaf_nodes: int
-    max_depth: int
-    min_samples_leaf: int
-    l2_regularization: float
-    max_features: float
-
-    def iterations(self, outputs: int, models: int) -> int:
-        """Return how many iterations of so many models fit into the limit of steps."""
-        return max(LEAST_ITERATIONS, MOST_STEPS // (self.max_depth * outputs * models))
-
-    def within(self, iterations: int) -> Setting:
-        """Return the setting that learns enough in so many iterations."""
-        return self._replace(learning_rate=max(self.learning_rate, ENOUGH / iterations))
-
-
-FOR_MANY_ROWS = (Setting(0.1, 31, 8, 20, 0.0, 1.0), Setting(0.1, 31, 8, 5, 1.0, 0.5))
-SETTINGS = (*FOR_MANY_ROWS, Setting(0.05, 15, 6, 5, 1.0, 0.5), Setting(0.05, 6, 4, 10, 1.0, 0.5))
 
 
 class _Rows(NamedTuple):
@@ -92,7 +67,7 @@ class TreesLearner:
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
-        self._seed = settings.seed
+        self._seed, self._budget_s, self._own = settings.seed, settings.budget_s, settings.trees
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit the trees; see `Learner.fit`."""
@@ -111,25 +86,37 @@ class TreesLearner:
     def _fit(self, train: Dataset, x: Any, y: Any, parts: Sequence[Part], report: Report) -> Fitted:
         inputs = inputs_of(train.columns)
         rows = _Rows(predictor(inputs)(x), y, codes_of(train.columns), len(train.classes))
-        averaged = rows.outputs <= FEW_OUTPUTS
+        again = len(parts) > 1 and rows.outputs > FEW_OUTPUTS
+        budget_s = self._budget_s or default_budget_s(len(x))
+        plan = plan_for(_describe_work(rows, parts, again=again), budget_s, settings_for(self._own))
 
         def fit(setting: Setting, part: Part) -> _Model:
             """Boost on a part's rows until its held rows gain nothing."""
-            most = setting.iterations(rows.outputs, len(parts) if averaged else 1)
+            most = plan[setting]
             return _boost(rows.at(part.rest), rows.at(part.held), setting.within(most), most, self._seed)
 
-        settings = SETTINGS if rows.x.size * rows.outputs <= FEW_CELLS else FOR_MANY_ROWS
-        setting, models = fit_best("trees", settings, parts, fit, report)
+        setting, models = fit_best("trees", tuple(plan), parts, fit, report)
         report(Notice(message=_describe(setting, models)))
         answers = np.zeros((len(x), max(1, rows.classes)), dtype=np.float32)
         for part, model in zip(parts, models, strict=True):
-            answers[part.held] = predictor(_module(inputs, rows, [model]))(x[part.held])
+            answers[part.held] = predictor(_make_module(inputs, rows, [model]))(x[part.held])
         places = np.sort(np.concatenate([part.held for part in parts]))
-        if len(models) > 1 and not averaged:
-            again = setting.within(setting.iterations(rows.outputs, 1))
+        if again:
             iterations = round(float(np.mean([model.iterations for model in models])))
-            models = [_boost(rows, None, again, max(1, iterations), self._seed)]
-        return Fitted(_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
+            models = [_boost(rows, None, setting.within(plan[setting]), max(1, iterations), self._seed)]
+        return Fitted(_make_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
+
+
+def _describe_work(rows: _Rows, parts: Sequence[Part], *, again: bool) -> Work:
+    """Return what is fitted; `again` says that one model is fitted to all rows after those of the parts."""
+    return Work(
+        rows=len(parts[0].rest),
+        columns=rows.x.shape[1],
+        outputs=rows.outputs,
+        trials=len(trials_of(parts)),
+        models=len(parts) + again,
+        averaged=1 if again else len(parts),
+    )
 
 
 def _boost(rows: _Rows, held: _Rows | None, setting: Setting, most: int, seed: int) -> _Model:
@@ -139,7 +126,7 @@ def _boost(rows: _Rows, held: _Rows | None, setting: Setting, most: int, seed: i
     """
     present = np.unique(rows.y) if rows.classes else np.empty(0, dtype=np.int64)
     if len(present) == 1:
-        return _Model(_placed(Boosted([[]], np.empty(0)), present, rows), 0, 0.0)
+        return _Model(_extend_to_all(Boosted([[]], np.empty(0)), present, rows), 0, 0.0)
     known = held and held.at(np.flatnonzero(np.isin(held.y, present) | (rows.classes == 0)))
     stopping = {"X_val": known.x, "y_val": known.y} if known and len(known.y) else {}
     kind = HistGradientBoostingClassifier if rows.classes else HistGradientBoostingRegressor
@@ -154,13 +141,13 @@ def _boost(rows: _Rows, held: _Rows | None, setting: Setting, most: int, seed: i
     with threadpool_limits(limits=1 if len(rows.y) < PARALLEL_ROWS else None, user_api="openmp"):
         model.fit(rows.x, rows.y, **stopping)
     if not stopping:
-        return _Model(_placed(read_boosting(model, most, rows.codes), present, rows), most, 0.0)
+        return _Model(_extend_to_all(read_boosting(model, most, rows.codes), present, rows), most, 0.0)
     losses = -model.validation_score_ * len(stopping["y_val"])  # before the first iteration, and after each
     best = max(1, int(np.argmin(losses)))
-    return _Model(_placed(read_boosting(model, best, rows.codes), present, rows), best, float(losses[best]))
+    return _Model(_extend_to_all(read_boosting(model, best, rows.codes), present, rows), best, float(losses[best]))
 
 
-def _placed(model: Boosted, present: Ints, rows: _Rows) -> Boosted:
+def _extend_to_all(model: Boosted, present: Ints, rows: _Rows) -> Boosted:
     """Return a model of the present classes as one of all classes; of two classes, the second has the one output.
 
     The sum of an absent class lies below that of the first present one as if it had half a row.
@@ -181,7 +168,7 @@ def _placed(model: Boosted, present: Ints, rows: _Rows) -> Boosted:
     return Boosted([outputs[1:] for outputs in trees], base[1:] - base[:1])
 
 
-def _module(inputs: Inputs, rows: _Rows, models: Sequence[_Model]) -> TreeModel:
+def _make_module(inputs: Inputs, rows: _Rows, models: Sequence[_Model]) -> TreeModel:
     """Return the module whose sums are the means of the models' sums."""
     iterations = [iteration for model in models for iteration in model.boosted.trees]
     trees = [tree._replace(values=tree.values / len(models)) for iteration in iterations for tree in iteration]

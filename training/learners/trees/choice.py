@@ -29,7 +29,6 @@ class Judged(Protocol):
     @property
     def loss(self) -> float:
         """Return the sum of the losses."""
-        ...
 
 
 S = TypeVar("S")
@@ -40,6 +39,11 @@ def parts_of(rows: int, folds: Sequence[Ints]) -> list[Part]:
     """Return one part for each fold; its rest is all other rows."""
     every = np.arange(rows)
     return [Part(np.setdiff1d(every, held, assume_unique=True), held) for held in folds]
+
+
+def trials_of(parts: Sequence[Part]) -> Sequence[Part]:
+    """Return the parts to which every setting is fitted: all of few rows, else the first one."""
+    return parts if len(parts[0].rest) + len(parts[0].held) <= THOROUGH_ROWS else parts[:1]
 
 
 def fit_best(
@@ -54,11 +58,10 @@ def fit_best(
         fit: fits one model.
         report: receives a notice every two seconds at most.
     """
-    few = len(parts[0].rest) + len(parts[0].held) <= THOROUGH_ROWS
-    trial, last, done = parts if few else parts[:1], time.monotonic(), 0
+    trial, last, done = trials_of(parts), time.monotonic(), 0
     wanted = len(settings) * len(trial) + len(parts) - len(trial)
 
-    def fitted(setting: S, part: Part) -> M:
+    def fit_one(setting: S, part: Part) -> M:
         """Fit one model, and report how many are done."""
         nonlocal last, done
         model, done = fit(setting, part), done + 1
@@ -67,7 +70,7 @@ def fit_best(
             report(Notice(message=f"{name}: {done} of {wanted} models fitted"))
         return model
 
-    tried = [[fitted(setting, part) for part in trial] for setting in settings]
+    tried = [[fit_one(setting, part) for part in trial] for setting in settings]
     best = int(np.argmin([sum(model.loss for model in models) for models in tried]))
-    models = tried[best] + [fitted(settings[best], part) for part in parts[len(trial) :]]
+    models = tried[best] + [fit_one(settings[best], part) for part in parts[len(trial) :]]
     return settings[best], models

@@ -22,6 +22,7 @@ class Inputs(nn.Module):
         texts: cells of codes, int64 (T,).
         numbers: all other cells, int64.
         days: first cell of each date, int64 (D,).
+        width: number of columns.
     """
 
     texts: Tensor
@@ -34,6 +35,7 @@ class Inputs(nn.Module):
             self.register_buffer(name, torch.tensor(cells, dtype=torch.int64))
         self.has_texts, self.last_code = len(texts) > 0, MOST_CODES - 1
         self.dates, self.parts = len(days), DATE_PARTS * len(days)
+        self.width = len(texts) + len(numbers) + self.parts
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the columns, float32 (N, C), of cells, float32 (N, W)."""

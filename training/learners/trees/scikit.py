@@ -35,11 +35,11 @@ def read_boosting(model: Any, iterations: int, codes: Sequence[int]) -> Boosted:
         codes: number of codes of each categorical column.
     """
     known = _categories(model, codes)
-    trees = [[_boosted(predictor, known) for predictor in one] for one in model._predictors[:iterations]]
+    trees = [[_convert_boosted(predictor, known) for predictor in one] for one in model._predictors[:iterations]]
     return Boosted(trees, np.ravel(model._baseline_prediction))
 
 
-def _boosted(predictor: Any, known: list[Floats]) -> Tree:
+def _convert_boosted(predictor: Any, known: list[Floats]) -> Tree:
     nodes = predictor.nodes
     inner = nodes["is_leaf"] == 0
     missing_left = nodes["missing_go_to_left"] == 1
@@ -84,10 +84,10 @@ def read_forest(model: Any, outputs: int) -> list[Tree]:
         outputs: number of classes, of which the model may have seen fewer; 1 for a regression.
     """
     places = getattr(model, "classes_", [0])
-    return [_grown(each.tree_, places, outputs, len(model.estimators_)) for each in model.estimators_]
+    return [_convert_grown(each.tree_, places, outputs, len(model.estimators_)) for each in model.estimators_]
 
 
-def _grown(tree: Any, places: Any, outputs: int, trees: int) -> Tree:
+def _convert_grown(tree: Any, places: Any, outputs: int, trees: int) -> Tree:
     values = np.zeros((tree.node_count, outputs))
     values[:, places] = tree.value[:, 0, :] / trees  # shares of the classes (M, K'), or means (M, 1)
     return Tree(

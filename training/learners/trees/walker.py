@@ -108,7 +108,8 @@ class Walker(nn.Module):
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)))
-        self.trees, self.outputs, self.depth, self.has_sets = len(trees), len(base), nodes.depth, len(sets) > 0
+        self.trees, self.columns, self.outputs = len(trees), columns, len(base)
+        self.depth, self.has_sets = nodes.depth, len(sets) > 0
         self.group = max(1, GROUP // self.outputs) * self.outputs  # so that each begins with the first output
 
     def forward(self, x: Tensor) -> Tensor:

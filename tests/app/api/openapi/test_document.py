@@ -1,4 +1,4 @@
-"""The API's own description: valid, true of the models that serve, and shown without another machine."""
+"""The API's own description: valid, and true of the models that serve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
-from modelstore import ModelRepository
+from modelstore import Conformal, ModelRepository
 from modelstore.names import RESERVED
 from tests.app.openapi import contents, operations, responses, walk
 from tests.app.waiting import until
@@ -106,6 +106,25 @@ def test_each_model_has_a_path_with_its_own_features_and_ranges(
     assert named["properties"][features[0]]["description"].startswith("training range 0 to 1 cm")
 
 
+def test_a_model_is_described_with_the_options_that_it_can_answer(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    scores = Conformal(score="lac", rows=1, source="split", guarantee="marginal", scores=(0.5,))
+    publish(repository, "scored", conformal=scores)
+
+    def options(name: str) -> dict[str, Any]:
+        """Return what a request may say beside its rows."""
+        body = client.get("/openapi.json").json()["paths"][f"/predict/{name}"]["post"]["requestBody"]
+        found: dict[str, Any] = body["content"]["application/json"]["schema"]["properties"]
+        return found
+
+    until(lambda: "/predict/scored" in client.get("/openapi.json").json()["paths"], "the new model is described")
+    assert set(options("means")) == {"instances", "version", "ids", "abstain"}
+    assert set(options("scored")) == {"instances", "version", "ids", "abstain", "confidence"}
+    abstain = [options(name)["abstain"]["oneOf"][1]["properties"] for name in ("means", "scored")]
+    assert ["confidence" in one for one in abstain] == [False, True]
+
+
 def test_file_of_a_data_set_may_have_any_content_type(document: dict[str, Any]) -> None:
     content = document["paths"]["/datasets/{name}"]["put"]["requestBody"]["content"]
 
@@ -158,29 +177,6 @@ def test_newly_published_model_appears_and_a_removed_feature_set_goes(
     publish(repository, "later", features=("width",))
 
     until(lambda: "/predict/later" in client.get("/openapi.json").json()["paths"], "the new model is described")
-
-
-def test_page_needs_no_other_machine(steady: TestClient) -> None:
-    page = steady.get("/docs")
-
-    assert page.headers["content-type"].startswith("text/html")
-    addresses = [*re.findall(r'(?:src|href)="([^"]+)"', page.text), *re.findall(r"url: '([^']+)'", page.text)]
-    assert len(addresses) == 4
-    for address in addresses:
-        asset = steady.get("/" + address)
-        assert (asset.status_code, len(asset.content) > 500) == (200, True), address
-    assert not re.search(r"https?://|//cdn", page.text)
-
-
-@pytest.mark.parametrize(
-    ("asset", "content_type"),
-    [("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css"), ("favicon.png", "image/png")],
-)
-def test_assets_are_of_the_type_that_browsers_want(steady: TestClient, asset: str, content_type: str) -> None:
-    answer = steady.get(f"/docs/{asset}")
-
-    assert answer.headers["content-type"].partition(";")[0] == content_type
-    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_names_that_a_route_would_hide_are_reserved(document: dict[str, Any]) -> None:

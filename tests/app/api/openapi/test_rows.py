@@ -1,4 +1,4 @@
-"""The schema of a typed row: what it accepts, what it refuses, and what it says about each column."""
+"""The schema of a typed row: what it accepts, refuses, and says about each column."""
 
 from __future__ import annotations
 
@@ -82,3 +82,12 @@ def test_a_version_of_format_1_takes_no_null() -> None:
 
     assert accepts([1.0, 2.0], old)
     assert not accepts([1.0, None], old)
+
+
+def test_date_of_eight_digits_may_be_a_whole_number() -> None:
+    days = DatetimeFeature(name="found", min="2019-01-01", max="2020-12-31", quantiles=(1,) * 9, format="%Y%m%d")
+    manifest = TYPED.model_copy(update={"features": (*TYPED.features[:-1], days)})
+
+    assert accepts({**ROW, "found": 20190414}, manifest)
+    assert accepts({**ROW, "found": "20190414"}, manifest)
+    assert not accepts({**ROW, "found": 2019.5}, manifest)

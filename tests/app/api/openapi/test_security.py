@@ -1,4 +1,4 @@
-"""Keys in the API's own description: only where there are any, and as the access table has them."""
+"""Keys in the OpenAPI document: only where there are any, and as the access table has them."""
 
 from __future__ import annotations
 

@@ -1,13 +1,19 @@
-"""The routes about data sets through the real app and its real check; tests/test_own_data.py has the socket."""
+"""The routes of data sets through the real app and its real check.
+
+tests/test_own_data.py has the socket.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from app.main import create_app
@@ -88,7 +94,17 @@ def test_form_that_holds_a_file_is_refused_with_advice(client: TestClient) -> No
 
 
 GERMAN = "Jahr;Betr\xe4ge;St\xe4dte\n2019;1,5;K\xf6ln\n2021;2,5;Bonn\n2022;3,5;K\xf6ln\n2024;4,75;Bonn\n"
+
+
+def as_parquet() -> bytes:
+    stream = io.BytesIO()
+    table = pa.table({"day": ["2019-01-02", None, "2022-05-06", "2024-07-08"], "sum": [1.5, None, 3.5, 4.75]})
+    parquet.write_table(table, stream, store_schema=False)
+    return stream.getvalue()
+
+
 FILES = {
+    "Parquet": (as_parquet(), {}, ("day", "sum"), 4.75),
     "semicolons with decimal comma": (GERMAN.encode(), {}, ("Jahr", "Betr\xe4ge", "St\xe4dte"), 4.75),
     "cp1252": (GERMAN.encode("cp1252"), {"encoding": "cp1252"}, ("Jahr", "Betr\xe4ge", "St\xe4dte"), 4.75),
     "no header": (b"2019,1.5,a\n2021,2,b\n2022,3,a\n", {"header": "false"}, ("c1", "c2", "c3"), 3),
@@ -108,7 +124,14 @@ FILES = {
 }
 
 
-SLOW = ("semicolons with decimal comma", "gzip", "tabs")  # a process each; tests of the readers have them, too
+SLOW = (
+    "Parquet",
+    "semicolons with decimal comma",
+    "cp1252",
+    "no header",
+    "gzip",
+    "tabs",
+)  # a process each; tests of the readers have them, too
 
 
 @pytest.mark.parametrize(
@@ -128,6 +151,7 @@ def test_file_is_read_as_the_options_say(
     assert client.delete("/datasets/dialects").status_code == 204
 
 
+@pytest.mark.slow
 def test_same_bytes_with_other_options_replace_the_data_set(client: TestClient, settings: Settings) -> None:
     body = b"1;1,5\n2;2,5\n3;3,5\n"
 
@@ -163,13 +187,18 @@ def test_wrong_option_is_named_before_the_file_is_read(
     assert said in problem["errors"][0]["problem"]
 
 
-def test_limit_is_that_of_data_sets_and_not_of_other_bodies(client: TestClient, settings: Settings) -> None:
+@pytest.mark.parametrize("type_", [None, "text/csv", "application/vnd.apache.parquet", "application/json"])
+def test_limit_is_that_of_data_sets_and_not_of_other_bodies(
+    client: TestClient, settings: Settings, type_: str | None
+) -> None:
+    """`curl -T` sends no type; such a body was held to the limit of bodies in memory."""
+    headers = {"content-type": type_} if type_ else {}
     longer = GOOD + b"5,5,no\n" * 200  # than a body that is held in memory may be
     assert len(longer) > settings.max_body_bytes
-    assert client.put("/datasets/longer", content=longer, headers=CSV).status_code == 201
+    assert client.put("/datasets/longer", content=longer, headers=headers).status_code == 201
     assert client.delete("/datasets/longer").status_code == 204
 
-    problem = assert_problem(client.put("/datasets/big", content=GOOD + b"x" * 2000, headers=CSV), 413)
+    problem = assert_problem(client.put("/datasets/big", content=GOOD + b"x" * 2000, headers=headers), 413)
 
     assert "TABSERVE_MAX_DATASET_BYTES" in problem["detail"]
     assert kept(settings) == []

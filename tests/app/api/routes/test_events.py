@@ -1,11 +1,10 @@
-"""Server-sent events: their form and heartbeat, when a stream ends, and following a training through the real app."""
+"""Server-sent events: form, heartbeat, end of a stream, and a training through the real app."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from app.api.routes import events
 from app.api.routes.events import EventStreams
 from app.errors import StoreUnavailable, TooManyStreams
 from app.main import create_app
-from app.settings import Settings
 from tests.app.problems import assert_problem
+from tests.settings import settings_in
 
 EPOCH = '{"event":"epoch","epoch":1}'
 RESULT = '{"event":"result","detail":"\\u2028 and \\n"}'
@@ -164,16 +163,18 @@ say(event="result", reason="diverged", detail="the loss is not finite", model="i
 """
 
 
-@pytest.fixture
-def trainer(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Return a client of an app whose trainings say three epochs, a notice and the end."""
-    package = tmp_path / "cwd" / "training"
+    folder = tmp_path_factory.mktemp("events")
+    package = folder / "cwd" / "training"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(SAYS)
-    monkeypatch.chdir(tmp_path / "cwd")
-    with TestClient(create_app(settings)) as client:
-        yield client
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder / "cwd")
+        with TestClient(create_app(settings_in(folder))) as client:
+            yield client
 
 
 def start(client: TestClient) -> str:
@@ -195,7 +196,7 @@ def parsed(stream: str) -> list[Event]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def followed(trainer: TestClient) -> tuple[TestClient, str, list[Event]]:
     """Return a client, where its training is, and what it saw while following that from the start."""
     location = start(trainer)

@@ -1,4 +1,4 @@
-"""Every error below /v2 is `{"error": ...}` with the right status, and hostile bodies are refused for little memory."""
+"""Errors below /v2 are `{"error": ...}` with the right status; hostile bodies cost little."""
 
 from __future__ import annotations
 

@@ -57,27 +57,27 @@ def test_length_of_the_json_that_is_no_number_or_too_large_is_400(steady: TestCl
 
 @pytest.fixture
 def small(settings: Settings, repository: ModelRepository) -> Iterator[TestClient]:
-    """Return a client of an app that takes bodies of 1,024 bytes and lets two rows wait."""
+    """Return a client of an app that lets two rows wait."""
     publish_as_means(repository, RaisesLater(2, 0.0))
-    app = create_app(settings.model_copy(update={"max_body_bytes": 1024, "max_queue_rows": 2}))
+    app = create_app(settings.model_copy(update={"max_queue_rows": 2}))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.mark.parametrize("path", [INFER, "/v2/models/means/versions/1/infer", "/v2/repository/index"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "streamed"])
-def test_body_that_is_too_large_is_413(small: TestClient, path: str, streamed: bool) -> None:
+def test_body_that_is_too_large_is_413(narrow: TestClient, path: str, streamed: bool) -> None:
     content = GOOD.ljust(1025)
 
-    answer = small.post(path, content=iter((content,)) if streamed else content)
+    answer = narrow.post(path, content=iter((content,)) if streamed else content)
 
     assert "1024 bytes" in assert_failure(answer, 413)
 
 
-def test_malformed_content_length_is_400(small: TestClient) -> None:
-    assert small.portal is not None
+def test_malformed_content_length_is_400(narrow: TestClient) -> None:
+    assert narrow.portal is not None
 
-    exchange = small.portal.call(ask, small.app, INFER, (GOOD,), ((b"content-length", b"x"),))
+    exchange = narrow.portal.call(ask, narrow.app, INFER, (GOOD,), ((b"content-length", b"x"),))
 
     assert (exchange.status, list(json.loads(exchange.body))) == (400, ["error"])
 

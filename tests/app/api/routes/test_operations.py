@@ -12,24 +12,17 @@ from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means
+from tests.app.telemetry.figures import scraped
 from tests.app.waiting import until
 from tests.fakes import publish
 
-Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def figures(client: TestClient) -> Figures:
-    """Return every sample of a scrape by name and labels."""
-    families = text_string_to_metric_families(client.get("/metrics").text)
-    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
-
 
 def count(client: TestClient, name: str, **labels: str) -> float:
-    return figures(client).get((name, frozenset(labels.items())), 0.0)
+    return scraped(client).get((name, frozenset(labels.items())), 0.0)
 
 
 def label_values(client: TestClient, label: str) -> set[str]:
-    return {value for _, labels in figures(client) for name, value in labels if name == label}
+    return {value for _, labels in scraped(client) for name, value in labels if name == label}
 
 
 def test_live_as_soon_as_the_event_loop_answers(settings: Settings) -> None:

@@ -1,4 +1,7 @@
-"""Labels that follow a decision, of the version or of the request; `means` answers the mean of its row for `high`."""
+"""Labels that follow a decision, of the version or of the request.
+
+`means` answers the mean of its row for `high`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests with typed values through the whole service: warnings, strict, answers of a quantity, metrics."""
+"""Requests with typed values through the app: warnings, strict, quantities, metrics."""
 
 from __future__ import annotations
 
@@ -29,35 +29,54 @@ WARNINGS = [
 ]
 
 
-@pytest.fixture(params=["classification", "regression"])
+@pytest.fixture(scope="module", params=["classification", "regression"])
 def task(request: pytest.FixtureRequest) -> Task:
     found: Task = request.param
     return found
 
 
-@pytest.fixture
-def typed(task: Task, tmp_path: Path) -> Iterator[TestClient]:
-    repository = ModelRepository(tmp_path / "models")
-    publish_typed(repository, task)
-    with TestClient(create_app(settings_in(tmp_path)), raise_server_exceptions=False) as client:
+def client_of(folder: Path, task: Task = "classification", **fields: Any) -> TestClient:
+    """Return a client of a service whose model `typed` has these fields in its manifest."""
+    publish_typed(ModelRepository(folder / "models"), task, **fields)
+    return TestClient(create_app(settings_in(folder)), raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def typed(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with client_of(tmp_path_factory.mktemp(task), task) as client:
         yield client
 
 
-def test_raw_lines_of_the_training_file_are_answered_with_warnings(typed: TestClient) -> None:
-    answer = post(typed, RAW, CSV, JSON, PATH)
+@pytest.fixture
+def counting(task: Task, tmp_path: Path) -> Iterator[TestClient]:
+    """Return a client of a service that has counted nothing yet."""
+    with client_of(tmp_path, task) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def by_strictness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, TestClient]]:
+    """Return a client of a service whose version is strict, and one of a service whose version is not."""
+    folder = tmp_path_factory.mktemp("strictness")
+    with client_of(folder / "strict", strict=True) as strict, client_of(folder / "other", strict=False) as other:
+        yield {True: strict, False: other}
+
+
+def test_raw_lines_of_the_training_file_are_answered_with_warnings(counting: TestClient) -> None:
+    answer = post(counting, RAW, CSV, JSON, PATH)
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["warnings"] == WARNINGS
-    metrics = typed.get("/metrics").text
+    metrics = counting.get("/metrics").text
     assert 'tabserve_unusual_values_total{model="typed",version="1",feature="plan",value="unseen"} 1' in metrics
 
 
-def test_missing_values_are_counted_by_column_even_where_training_lacked_some(typed: TestClient) -> None:
+def test_missing_values_are_counted_by_column_even_where_training_lacked_some(counting: TestClient) -> None:
     body = b"age,plan,paid,since,sum\n,basic,YES,2020-01-01,5\n?,,NO,,5\n"
-    assert post(typed, body, CSV, JSON, PATH).status_code == 200
-    assert post(typed, body, CSV, FLOAT32, PATH).status_code == 200
+    assert post(counting, body, CSV, JSON, PATH).status_code == 200
+    assert post(counting, body, CSV, FLOAT32, PATH).status_code == 200
 
-    shown = parsed(typed.get("/metrics").text)
+    shown = parsed(counting.get("/metrics").text)
 
     counted = {
         dict(labels)["feature"]: value
@@ -68,14 +87,14 @@ def test_missing_values_are_counted_by_column_even_where_training_lacked_some(ty
 
 
 @pytest.mark.parametrize("task", ["regression"], indirect=True)
-def test_mean_of_the_answered_quantities_is_that_of_all_requests(typed: TestClient) -> None:
+def test_mean_of_the_answered_quantities_is_that_of_all_requests(counting: TestClient) -> None:
     answers = [
-        typed.post(PATH, json={"instances": [[age, "basic", True, "1970-01-01", 9]] * rows}).json()["predictions"]
+        counting.post(PATH, json={"instances": [[age, "basic", True, "1970-01-01", 9]] * rows}).json()["predictions"]
         for age, rows in ((30, 1), (80, 3))
     ]
     values = [row["value"] for predictions in answers for row in predictions]
 
-    shown = parsed(typed.get("/metrics").text)
+    shown = parsed(counting.get("/metrics").text)
 
     labels = frozenset({("model", "typed"), ("version", "1")})
     assert values == [20.0, 45.0, 45.0, 45.0]
@@ -142,13 +161,6 @@ def test_output_of_the_protocol_is_a_value(typed: TestClient) -> None:
     assert (refused.status_code, "must be one of value" in refused.text) == (400, True)
 
 
-def client_of(tmp_path: Path, **fields: Any) -> TestClient:
-    """Return a client of a service whose model `typed` has these fields in its manifest."""
-    repository = ModelRepository(tmp_path / "models")
-    publish_typed(repository, **fields)
-    return TestClient(create_app(settings_in(tmp_path)), raise_server_exceptions=False)
-
-
 UNSEEN = {"age": 30, "plan": "gold", "paid": True, "since": "2020-01-01", "sum": 5}
 PROBLEM = "has a value that is not among the categories: not in the training rows, or too rare there"
 
@@ -192,13 +204,12 @@ def test_strict_version_refuses_unusual_values_unless_the_request_takes_them(tmp
     ],
 )
 def test_query_decides_before_the_parameters_and_these_before_the_version(
-    tmp_path: Path, version: bool, query: str | None, parameter: bool | None, status: int
+    by_strictness: dict[bool, TestClient], version: bool, query: str | None, parameter: bool | None, status: int
 ) -> None:
     body = infer_body(UNSEEN, **({} if parameter is None else {"strict": parameter}))
     path = "/v2/models/typed/infer" + (f"?strict={query}" if query else "")
 
-    with client_of(tmp_path, strict=version) as client:
-        assert client.post(path, json=body).status_code == status
+    assert by_strictness[version].post(path, json=body).status_code == status
 
 
 def test_optional_column_may_be_absent_by_name_and_gets_the_warning_of_a_missing_value(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trainings through the real app: the routes, the real training process, and processes that go wrong.
+"""Trainings through the real app: routes, the real training process, and broken processes.
 
 A process that goes wrong is a package called `training` in the current folder, which `python -m training` prefers.
 """
@@ -25,13 +25,13 @@ from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository, Overrides
 from tests.app.problems import assert_problem
+from tests.app.runners import alive, noted
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.settings import settings_in
+from tests.trainings import ended
 
 PROJECT = Path(__file__).resolve().parent.parent.parent.parent.parent
-REAL_DEADLINE_S = 100.0
-FINAL = {"succeeded", "failed", "cancelled", "interrupted"}
 
 SAYS_AN_EPOCH = """
 import json, os, pathlib, signal, sys, time
@@ -39,6 +39,7 @@ def say(**event): print(json.dumps(event), flush=True)
 def epoch(n): say(event="epoch", epoch=n, epochs=9, train_loss=0.5, learning_rate=0.1, gradient_norm=1.0,
                   elapsed_s=0.1, remaining_s=0.1)
 def end(reason, detail, **more): say(event="result", reason=reason, detail=detail, model=sys.argv[2], **more)
+if sys.argv[1] == "wait": sys.exit()  # for a data set to check, which no test sends
 epoch(1)
 pathlib.Path("pid").write_text(str(os.getpid()))
 """
@@ -81,28 +82,10 @@ def start(client: TestClient, **fields: object) -> str:
     return str(answer.headers["location"])
 
 
-def ended(client: TestClient, location: str, deadline_s: float = 20.0) -> dict[str, Any]:
-    """Wait for the end of a training and return what is shown of it."""
-
-    def look() -> dict[str, Any] | None:
-        shown: dict[str, Any] = client.get(location).json()
-        return shown if shown["status"] in FINAL else None
-
-    return until(look, "the end of the training", deadline_s)
-
-
 def pid_of_child(client: TestClient, location: str) -> int:
     """Wait until the child has said its first epoch and noted its id."""
     until(lambda: client.get(location).json()["progress"], "the first epoch")
-    return until(lambda: Path("pid").exists() and int(Path("pid").read_text() or 0), "the id of the child")
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return noted()
 
 
 def test_training_is_accepted_with_its_place_and_listed(trainer: TestClient, child: Callable[[str], None]) -> None:
@@ -255,7 +238,7 @@ def test_only_recipes_named_like_their_model_can_be_trained(steady: TestClient, 
 def test_real_training_publishes_a_version_that_serves(settings: Settings, repository: ModelRepository) -> None:
     with TestClient(create_app(settings.model_copy(update={"data_dir": PROJECT / "data"}))) as client:
         location = start(client, overrides={"epochs": 3}, seed=1, activate="always")
-        job = ended(client, location, REAL_DEADLINE_S)
+        job = ended(client, location)
         answer = client.post("/predict/iris", json={"instances": [[5.1, 3.5, 1.4, 0.2]]})
         version = client.get("/models/iris/versions/1").json()
 
@@ -277,7 +260,7 @@ def test_data_without_settings_is_trained_by_auto_whose_leader_board_is_shown(se
     with TestClient(create_app(settings)) as client:
         assert client.put("/datasets/churn", content=churn).status_code == 201
         body = {"model": "churn", "dataset": "churn", "target": "churned", "overrides": {"budget_s": 5}}
-        job = ended(client, client.post("/train", json=body).headers["location"], REAL_DEADLINE_S)
+        job = ended(client, client.post("/train", json=body).headers["location"])
         events = client.get(f"/train/{job['id']}/events").text
         model = client.get("/models/churn").json()
         version = client.get("/models/churn/versions/1").json()
@@ -301,7 +284,7 @@ def test_data_without_settings_is_trained_by_auto_whose_leader_board_is_shown(se
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        pytest.param(b"model = ", "broken.toml", id="no TOML"),
+        pytest.param(b"model = ", "broken.toml", id="no TOML", marks=pytest.mark.slow),
         pytest.param(b"\xff\xfe", "broken.toml", id="no text", marks=pytest.mark.slow),
         pytest.param(b'model = "broken"\nepochs = "x"', "broken.toml", id="no recipe", marks=pytest.mark.slow),
     ],
@@ -313,7 +296,7 @@ def test_broken_recipe_ends_in_a_failure_that_names_the_file(
     recipes.mkdir()
     (recipes / "broken.toml").write_bytes(recipe)
     with TestClient(create_app(settings.model_copy(update={"recipes_dir": recipes}))) as client:
-        job = ended(client, start(client, model="broken"), REAL_DEADLINE_S)
+        job = ended(client, start(client, model="broken"))
 
     assert (job["status"], job["reason"], job["version"]) == ("failed", "failed", None)
     assert said in job["detail"]
@@ -360,7 +343,7 @@ def test_child_that_ends_without_a_result_has_failed(
 
     assert (job["status"], job["reason"]) == ("failed", "failed")
     assert detail in job["detail"]
-    assert not alive(int(Path("pid").read_text()))
+    until(lambda: not alive(noted()), "the end of the process")
 
 
 def test_what_is_no_event_is_passed_over(trainer: TestClient, child: Callable[[str], None]) -> None:
@@ -376,6 +359,7 @@ def test_what_is_no_event_is_passed_over(trainer: TestClient, child: Callable[[s
     assert job["progress"]["epoch"] == 9
 
 
+@pytest.mark.slow
 def test_much_on_standard_error_does_not_hold_up_the_child(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("for n in range(10_000): print('warning', n, file=sys.stderr)\nend('failed', 'enough')")
 
@@ -441,6 +425,7 @@ def test_second_training_of_a_model_is_refused_with_the_id_of_the_first(
     assert location in problem["detail"]
 
 
+@pytest.mark.slow
 def test_list_comes_in_parts_and_by_model_and_status(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('succeeded' if sys.argv[2] == 'iris' else 'failed', 'enough')")
     for model in ("iris", "cancer", "iris", "blobs", "iris"):
@@ -568,10 +553,30 @@ def test_queued_training_is_cancelled_at_once_and_a_running_one_soon(
 
     assert (at_once.status_code, at_once.json()["status"], at_once.json()["reason"]) == (200, "cancelled", "cancelled")
     assert (soon.status_code, soon.json()["cancel_requested"]) == (202, True)
-    assert ended(trainer, running, 2.0)["status"] == "cancelled"
-    assert not alive(pid)
+    assert ended(trainer, running)["status"] == "cancelled"
+    until(lambda: not alive(pid), "the end of the process")
     for location in (running, queued):
         assert assert_problem(trainer.delete(location), 409)["type"] == "urn:tabserve:problem:job-ended"
+
+
+@pytest.mark.slow  # a real training
+def test_training_that_is_ended_early_publishes_what_it_has_learnt(trainer: TestClient, settings: Settings) -> None:
+    """Issue 15: a stop in the middle keeps what is done; the process is asked before it can take the signal."""
+    location = start(trainer, overrides={"epochs": 100_000, "patience": 0})
+    until(lambda: trainer.get(location).json()["status"] == "running", "its start")
+
+    asked = trainer.delete(f"{location}?keep=true")
+
+    assert (asked.status_code, asked.json()["finish_requested"], asked.json()["cancel_requested"]) == (202, True, False)
+    job = ended(trainer, location)
+    assert (job["status"], job["version"]) == ("succeeded", 1)
+    assert [warning for warning in job["warnings"] if "of 100000, as requested" in warning]
+    assert ModelRepository(settings.models_dir).find("iris", 1).manifest().lineage.stopped
+
+
+@pytest.mark.parametrize("query", ["keep=perhaps", "kept=true"])
+def test_training_is_not_ended_by_an_unknown_parameter(steady: TestClient, query: str) -> None:
+    assert_problem(steady.delete(f"/train/0123456789abcdef?{query}"), 422)
 
 
 def test_warnings_of_a_training_are_shown_with_it_however_it_ended(
@@ -681,6 +686,7 @@ def test_all_columns_that_an_upload_accepts_are_learnt_from_however_long_their_n
     assert job["detail"] == hashlib.sha256(f"{json.dumps(names)}\n".encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -696,6 +702,7 @@ def test_options_of_the_data_reach_the_training_are_shown_and_repeated(
         "missing_values": ["", "?"],
         "optional": ["age"],
         "strict": True,
+        "receipts": True,
     }
 
     first = ended(trainer, location := start(trainer, model="churn", dataset="churn", target="churned", **options))
@@ -774,7 +781,7 @@ def test_shutdown_interrupts_what_runs_and_keeps_what_waits(
         pid = pid_of_child(client, running)
         until(Path("ready").exists, "the child is ready")
 
-    assert not alive(pid)
+    until(lambda: not alive(pid), "the end of the process")
     child("end('failed', 'enough')")
     with TestClient(create_app(settings)) as client:
         assert client.get(running).json()["reason"] == "interrupted"
@@ -799,6 +806,7 @@ def test_published_version_serves_by_the_time_the_job_has_ended(
     assert (job["version"], job["activated"], answer["version"]) == (2, True, 2)
 
 
+@pytest.mark.slow
 def test_ended_trainings_are_counted_by_their_reason(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end(pathlib.Path('reason').read_text(), 'so it is')")
     for reason in ("diverged", "bad_data", "diverged"):

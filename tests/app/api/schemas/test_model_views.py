@@ -11,6 +11,7 @@ from modelstore.dialect import USUAL
 from tests.app.broken import damage
 from tests.app.problems import assert_problem
 from tests.fakes import MeanModel, manifest_for, publish, script
+from tests.onnx_models import mean_onnx
 
 
 def test_model_shows_what_its_manifest_says(steady: TestClient) -> None:
@@ -26,6 +27,23 @@ def test_model_shows_what_its_manifest_says(steady: TestClient) -> None:
     assert shown["metrics"]["test"]["confusion"] == [[5, 0], [0, 5]]
     assert shown["dialects"] == {"means.csv": USUAL.model_dump()}
     assert (shown["versions"], shown["active_version"], shown["serving_version"], shown["reason"]) == ([1], 1, 1, None)
+
+
+def test_model_shows_the_engine_of_each_size_and_why_its_onnx_is_not_used(
+    client: TestClient, repository: ModelRepository
+) -> None:
+    def shown(shift: float) -> tuple[set[str], list[str]]:
+        version = publish(repository, onnx=mean_onnx(shift))
+        answer = client.post(f"/models/means/versions/{version}/activate").json()
+        sizes = [engine["up_to_rows"] for engine in answer["engines"]]
+        assert sizes == sorted(sizes)
+        assert sizes[-1] == 1024
+        return {engine["engine"] for engine in answer["engines"]}, answer["warnings"]
+
+    assert shown(0.0) == ({"cpu onnx"}, [])
+    reason = "model.onnx is not used (golden_mismatch): golden rows differ by 0.25, allowed is 1e-05; model.pt answers"
+    assert shown(0.25) == ({"cpu"}, [reason])
+    assert client.get("/models/means").json()["warnings"] == [reason]
 
 
 def test_version_shows_where_it_comes_from_but_no_golden_rows(client: TestClient, repository: ModelRepository) -> None:

@@ -7,7 +7,6 @@ from starlette.testclient import TestClient
 
 from app.api.schemas.models import example_of
 from modelstore import CategoricalFeature
-from tests.app.problems import assert_problem
 from tests.modelstore.samples import sample_manifest
 
 
@@ -31,8 +30,3 @@ def test_example_is_a_row_of_medians_and_of_names_where_a_column_is_no_number() 
     assert example_of(numeric).model_dump()["body"] == {"instances": [[3.0, 1.5]]}
     assert example_of(typed).model_dump()["body"] == {"instances": [{"petal length": 3.0, "soil": "clay"}]}
     assert numeric.golden.features[0] != (3.0, 1.5)
-
-
-@pytest.mark.parametrize("query", ["", "versions=1", "versions=1,2,3", "versions=a,b", "versions=0,1", "versions=1,-2"])
-def test_comparison_wants_two_versions(steady: TestClient, query: str) -> None:
-    assert_problem(steady.get(f"/models/means/compare?{query}"), 422)

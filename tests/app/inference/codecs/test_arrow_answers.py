@@ -1,4 +1,4 @@
-"""Arrow answers: what pyarrow reads, byte for byte what it would write, and nulls for skipped rows."""
+"""Arrow answers: what pyarrow reads and would write, byte for byte; nulls for skipped rows."""
 
 from __future__ import annotations
 

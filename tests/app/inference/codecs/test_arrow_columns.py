@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from app.inference.codecs.arrow_columns import rows, unfit
+from app.schema import ModelSchema
+from modelstore import DatetimeFeature
 from tests.app.typed import FEATURES, typed_schema
 
 SCHEMA = typed_schema()
@@ -48,3 +50,18 @@ def test_bad_texts_are_named_by_row_and_the_row_is_cleared() -> None:
     assert {row: (problem.row, problem.feature) for row, problem in bad.items()} == {1: (11, "paid")}
     assert x[1].tolist() == [0] * SCHEMA.width
     assert unfit(pa.string(), FEATURES[0], SCHEMA) == "a column of numbers (pandas.to_numeric makes one)"
+
+
+def test_whole_numbers_are_days_where_the_training_file_has_eight_digits() -> None:
+    day = DatetimeFeature(name="day", min="2024-01-01", max="2024-12-31", quantiles=(1,) * 9, format="%Y%m%d")
+    schema = ModelSchema.of_features("one", 1, [day], ("a", "b"))
+    for kind in (pa.int64(), pa.float64()):  # pandas makes floats of whole numbers with gaps
+        column = pa.array([20240131, None, 20240230], kind)
+
+        x, bad = rows([column], schema, 0)
+
+        assert unfit(column.type, day, schema) is None
+        np.testing.assert_array_equal(x, [[19753, 0], [np.nan, np.nan], [0, 0]])
+        assert list(bad) == [2]
+    assert unfit(pa.float32(), day, schema) == "a column of dates, times or texts"  # it has no odd number that large
+    assert unfit(pa.int64(), FEATURES[3], SCHEMA) == "a column of dates, times or texts"

@@ -1,4 +1,4 @@
-"""One converter a feature: the quick way and the precise way hold to each other, in values and in text."""
+"""One converter a feature: the quick and the precise way agree, in values and in text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 from hypothesis import strategies as st
 
 from app.inference.codecs.columns import find_problems
-from app.inference.codecs.converters import converter_of, example_row
+from app.inference.codecs.converters import Converter, converter_of, example_row
+from app.schema import ModelSchema
+from modelstore import DatetimeFeature, Dialect, Feature, NumericFeature
+from modelstore.dialect import USUAL
 from tests.app.typed import FEATURES, NAMES, typed_schema
 from tests.properties import examples
 
@@ -106,3 +109,33 @@ def test_example_row_stands_for_its_cells() -> None:
     row = example_row(SCHEMA, cells)
 
     assert row == [None, "plus, or more", False, "1970-01-04T01:00:00", 5.0]
+
+
+def trained_on(feature: Feature, **dialect: Any) -> Converter:
+    """Return the converter of the only feature of a version whose training file is written in this way."""
+    schema = ModelSchema.of_features("one", 1, [feature], ("a", "b"), dialect=Dialect(**dialect).or_else(USUAL))
+    return converter_of(feature, schema)
+
+
+def test_date_of_eight_digits_is_taken_as_text_as_number_and_in_iso() -> None:
+    days = DatetimeFeature(name="day", min="2024-01-01", max="2024-12-31", quantiles=(1,) * 9, format="%Y%m%d")
+    converter = trained_on(days)
+
+    forms = [converter.cell(20240131), converter.cell("20240131"), converter.cell("2024-01-31")]
+    forms += [converter.cell_of_text(" 20240131 "), converter.cell(20240131.0), converter.cell_of_text("20240131.0")]
+    assert forms == [(19753, 0)] * 6
+    for wrong in (20240132, 20240131.5, True):
+        assert "or as %Y%m%d" in str(converter.cell(wrong)), wrong
+
+
+def test_decimal_commas_of_the_training_file_are_taken_in_text_alone() -> None:
+    number = NumericFeature(name="n", mean=0, std=1, min=0, max=9, quantiles=(1,) * 9)
+    commas, points = trained_on(number, decimal=","), trained_on(number)
+
+    assert [commas.cell_of_text(text) for text in ("1,5", "1.5", "-2", "NA")][:3] == [(1.5,), (1.5,), (-2,)]
+    found = commas.cells_of_texts(["1,5", " 0,125", "3"])
+    assert found is not None
+    assert found.tolist() == [[1.5], [0.125], [3]]
+    assert "must be a number" in str(commas.cell_of_text("1.234,5"))
+    assert "must be a number" in str(commas.cell("1,5"))
+    assert "must be a number" in str(points.cell_of_text("1,5"))

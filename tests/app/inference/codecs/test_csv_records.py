@@ -1,4 +1,4 @@
-"""Records of CSV by themselves: where each begins, what is wrong with it, which one is not complete."""
+"""Records of CSV alone: where each begins, what is wrong with it, which is incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows below a CSV header: quoted cells may hold line ends, and only pieces with quotes are read record by record."""
+"""Rows below a CSV header: quoted line ends; record by record only where there are quotes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs.csv import CsvReader
-from app.inference.codecs.csv_rows import CsvRows
+from app.inference.codecs.csv_rows import CsvRows, Quotes
 from app.inference.codecs.lines import MAX_LINE_BYTES
 from app.schema import ModelSchema
-from modelstore import CategoricalFeature, NumericFeature
-from tests.app.tables import read, schema_of
+from modelstore import CategoricalFeature, Dialect, NumericFeature
+from modelstore.dialect import USUAL
+from tests.app.tables import pieces, read, schema_of
+from tests.properties import examples
 
 TEXTS = ("one", "two\nlines", "three\r\nlines\r\nof them", 'a "quote"', "comma, and\rCR")
 
@@ -96,13 +100,13 @@ def test_header_whose_quote_is_never_closed_is_refused() -> None:
 def test_lines_of_numbers_are_read_at_once_and_others_declined() -> None:
     rows = CsvRows(schema_of(("left", "right")), ["right", "left"], ";")
 
-    x = rows.of_lines(b"1;2\n3;4")
+    x = rows.convert_lines(b"1;2\n3;4")
     assert x is not None
     assert x.tolist() == [[2, 1], [4, 3]]
-    assert rows.of_lines(b"1;2\n3") is None
-    assert rows.of_lines(b"1;2\n3;x") is None
+    assert rows.convert_lines(b"1;2\n3") is None
+    assert rows.convert_lines(b"1;2\n3;x") is None
     with pytest.raises(InvalidInput, match="must be a number"):
-        rows.of_line(b"1;x")
+        rows.convert_line(b"1;x")
 
 
 def test_optional_column_of_numbers_may_be_absent() -> None:
@@ -116,3 +120,47 @@ def test_optional_column_of_numbers_may_be_absent() -> None:
 
     assert np.array_equal(blocks[0].x, np.array([[np.nan, 1], [np.nan, 2]], dtype=np.float32), equal_nan=True)
     assert not blocks[0].bad
+
+
+WORDS = ("it's", "'x'", '"y"', "a, 'b'", 'say "no"', "two\n'lines'", "plain", "''")
+
+
+def trained_on(dialect: Dialect) -> ModelSchema:
+    """Return a schema of a version whose training file is written in this way."""
+    note = CategoricalFeature(name="note", categories=dict.fromkeys(WORDS, 9))
+    number = NumericFeature(name="n", mean=0, std=1, min=0, max=9, quantiles=(1,) * 9)
+    return ModelSchema.of_features("texts", 1, (number, note), ("a", "b"), dialect=dialect.or_else(USUAL))
+
+
+@examples(60)
+@given(
+    st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 9)), min_size=1, max_size=6),
+    st.sampled_from([csv.QUOTE_NONNUMERIC, csv.QUOTE_ALL]),
+    st.sampled_from(["'", '"', "\\"]),
+    st.integers(1, 60),
+)
+def test_rows_are_the_same_in_the_quotes_of_the_training_file_and_in_double_ones(
+    table: list[tuple[str, int]], quoting: int, mark: str, step: int
+) -> None:
+    quote, escape = ('"', mark) if mark == "\\" else (mark, None)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quotechar=quote, quoting=quoting, escapechar=escape, doublequote=escape is None)  # type: ignore[arg-type]
+    writer.writerows([("note", "n"), *table])
+    dialect = Dialect(escape="\\") if escape else Dialect(quote="'")
+    rows = CsvReader(trained_on(dialect), ignore_extra=False)
+
+    blocks = [block for piece in pieces(text.getvalue().encode(), step) for block in rows.feed(piece)]
+    blocks += rows.finish()
+
+    found = np.concatenate([block.x for block in blocks])
+    assert [problem for block in blocks for problem in block.bad.values()] == []
+    assert found.tolist() == [[n, WORDS.index(word)] for word, n in table]
+
+
+def test_first_cell_that_begins_with_a_quote_decides() -> None:
+    quotes = Quotes("'")
+    quotes.detect(b'O\'Brien,say "x"', ",", begins=True)
+    assert (quotes.mark, quotes.are_open) == ('"', True)
+    quotes.detect(b"1, 'x', \"y\"", ",", begins=False)
+    assert (quotes.mark, quotes.are_open) == ("'", False)
+    assert not Quotes('"').are_open

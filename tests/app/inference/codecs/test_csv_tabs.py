@@ -1,4 +1,4 @@
-"""Rows with tabs between the fields: read as those with commas, and never with fields that a comma parts."""
+"""Rows with tabs between the fields are read as those with commas."""
 
 from __future__ import annotations
 

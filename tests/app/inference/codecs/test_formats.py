@@ -1,4 +1,4 @@
-"""Every format alike: rows come as they were sent and probabilities as they were computed, bit for bit."""
+"""Every format: rows arrive as sent, and probabilities as computed, bit for bit."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def not_json(constant: str) -> NoReturn:
 def test_probabilities_are_written_as_they_were_computed(kind: str, answered: tuple[list[str], Float32]) -> None:
     classes, matrix = answered
     schema = schema_of(("left", "right"), classes)
-    writer = formats.writers()[kind](schema, BulkOptions())
+    writer = formats.writers()[kind](schema, BulkOptions(), ())
 
     body = b"".join([writer.head(), *map(writer.rows, blocks(schema, matrix)), writer.tail()])
 

@@ -1,4 +1,4 @@
-"""Large JSON bodies, which are read in blocks if they are plain: the same answer as if they were read as a whole."""
+"""Large JSON bodies, read in blocks if they are plain: the same answer as read whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of JSON documents: the quick way declines what the precise way refuses, and problems come in order."""
+"""Rows of JSON: the quick way declines what the precise way refuses; problems in order."""
 
 from __future__ import annotations
 

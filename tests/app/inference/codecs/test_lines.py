@@ -1,4 +1,4 @@
-"""Lines, whatever ends them and however they come: read together or, where that is declined, one by one."""
+"""Lines with any ends and in any pieces: read together or, where declined, one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The NDJSON reader and writer by themselves: a row a line, and how the body came does not matter."""
+"""The NDJSON reader and writer alone: a row a line, in whatever pieces the body came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference requests as documents: binary parts, the raw form, and nothing but refusals of what is damaged."""
+"""Inference requests as documents: binary parts and the raw form; damage is refused."""
 
 from __future__ import annotations
 

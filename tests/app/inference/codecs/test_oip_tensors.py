@@ -1,4 +1,4 @@
-"""Tensors to rows: every spelling gives the same bits, every datatype is cast, misfits are refused."""
+"""Tensors to rows: every spelling gives the same bits, datatypes are cast, misfits refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of typed values: the same bits in every format, and cells that no value stands for are refused."""
+"""Rows of typed values: the same bits in every format; cells without a value are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from app.errors import Problem
 from app.inference.codecs.rows import converter_for
+from tests.app.tables import schema_of
 from tests.app.typed import NAMES, cells_by_format, typed_schema
 from tests.properties import examples
 
@@ -66,3 +68,13 @@ def test_cells_that_no_value_stands_for_are_refused(cells: list[float], feature:
 
     assert {row: (problem.row, problem.feature) for row, problem in bad.items()} == {1: (6, feature)}
     assert x[1].tolist() == [0] * 6
+
+
+def test_numbers_that_are_not_finite_are_cleared_with_the_first_problem_of_each_row() -> None:
+    x = np.array([[1, 2], [np.inf, np.nan], [3, 4], [5, -np.inf]], dtype=np.float32)
+
+    bad = converter_for(schema_of(("left", "right"))).clear_bad_rows(x, 10)
+
+    problem = "must be a finite number"
+    assert list(bad.items()) == [(1, Problem(11, "left", problem)), (3, Problem(13, "right", problem))]
+    assert x.tolist() == [[1, 2], [0, 0], [3, 4], [0, 0]]

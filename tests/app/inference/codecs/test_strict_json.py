@@ -1,4 +1,4 @@
-"""Strict JSON: what is refused, with its place, and when a lenient parser's document may be believed."""
+"""Strict JSON: what is refused, with its place, and when a lenient parser may be trusted."""
 
 from __future__ import annotations
 

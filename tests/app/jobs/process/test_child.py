@@ -53,7 +53,7 @@ def test_tables_of_the_trainings_before_a_start_are_plain_lines_in_a_json_log(tm
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "__init__.py").touch()
     (tmp_path / "training" / "__main__.py").write_text(TABLE)
-    command = [sys.executable, "-m", "app", "--train-missing", "--port", "0", "--log-format", "json"]
+    command = [sys.executable, "-m", "app", "--demo", "--port", "0", "--log-format", "json"]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 

@@ -1,4 +1,4 @@
-"""What is said about a process that gets no processor, with times made up, and the times of a real process."""
+"""What is said about a process that gets no processor, with given and with real times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What no classifier needs is refused before torch sees it; hostile archives are made by torch itself, or by hand."""
+"""What no classifier needs is refused before torch reads it.
+
+Hostile archives are made by torch itself, or by hand.
+"""
 
 from __future__ import annotations
 

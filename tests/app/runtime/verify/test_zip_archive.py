@@ -9,10 +9,7 @@ import pytest
 
 from app.runtime.verify.torchscript_scan import inspect
 from app.runtime.verify.zip_archive import MAX_CODE_BYTES, MAX_MEMBERS, Forbidden, members
-from tests.app.hostile import (
-    GOOD,
-    rebuilt,
-)
+from tests.app.hostile import GOOD, rebuilt
 
 
 def test_two_members_of_one_name_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""What changes something is on record before it is done and again before it is answered, or it is not done (D-13)."""
+"""A change is on record before it is done and before it is answered, or not done (D-13)."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Changes that no request asks for are on record once, and refused clients take bounded room."""
+"""Changes without a request are on record once; refused clients take bounded room."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from app.security.audit.trail import AuditTrail
 from app.security.audit.watch import Watch
-from app.telemetry.metric_families import ModelState, ServingVersion
+from app.telemetry.model_metrics import ModelState, ServingVersion
 from tests.app.security.audit.files import records
 from tests.modelstore.samples import sample_manifest
 
@@ -27,7 +28,7 @@ def test_watch_puts_versions_keys_and_refusals_on_record_once(tmp_path: Path) ->
         watch = Watch(trail, lambda: serving, lambda: keys[0])
         watch.look()
         watch.look()
-        serving[0] = state(2, {3: "golden_mismatch"})
+        serving[0] = replace(state(2, {3: "golden_mismatch"}), shadow=4)
         keys[0] = (2, True)
         watch.look()
         keys[0] = (2, False)
@@ -43,15 +44,14 @@ def test_watch_puts_versions_keys_and_refusals_on_record_once(tmp_path: Path) ->
     asyncio.run(main())
 
     assert [(r["version"], r.get("version_before")) for r in records(path, "model.swapped")] == [(1, None), (2, 1)]
+    (shadow,) = records(path, "model.shadowed")
+    assert shadow["version"] == 4
     (refused,) = records(path, "model.refused")
     assert (refused["version"], refused["reason"]) == (3, "golden_mismatch")
     assert [r["outcome"] for r in records(path, "keys.reload")] == ["ok", "failed"]
     assert len(records(path, "model.gone")) == 1
     failures = [(r["peer"], r.get("key"), r["reason"], r["count"]) for r in records(path, "auth.fail")]
-    assert failures == [
-        ("192.0.2.1", None, "key-not-accepted", 100),
-        ("192.0.2.1", "0123456789ab", "scope-missing", 1),
-    ]
+    assert failures == [("192.0.2.1", None, "key-not-accepted", 100), ("192.0.2.1", "0123456789ab", "scope-missing", 1)]
 
 
 def test_refusals_of_very_many_clients_take_bounded_room(tmp_path: Path) -> None:

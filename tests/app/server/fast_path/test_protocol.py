@@ -1,4 +1,4 @@
-"""The short way from socket to answer, over real sockets: never to be told from uvicorn's own way, and never a 5xx."""
+"""The fast path over real sockets: the same answers as uvicorn's own way, never a 5xx."""
 
 from __future__ import annotations
 
@@ -20,16 +20,9 @@ from app.server.fast_path.protocol import MAX_DIRECT_BYTES, DirectProtocol
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.problems import FIELDS
-from tests.app.server.live import (
-    LIVEZ,
-    Live,
-    ask,
-    high,
-    in_progress,
-    mean,
-    rows_body,
-)
+from tests.app.server.live import LIVEZ, Live, ask, high, mean, rows_body
 from tests.app.sockets import GOOD, JSON, Answer, Connection, chunked, connected, request
+from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.properties import examples
@@ -116,6 +109,8 @@ HEADERS = {
     "other type": {"content-type": "text/plain"},
     "no type": {},
     "accepts csv": {**JSON, "accept": "text/csv"},
+    "no receipt": {**JSON, "x-prediction-receipt": "0"},
+    "wrong receipt": {**JSON, "x-prediction-receipt": "yes"},
     "origin": {**JSON, "origin": "http://example.org", "cookie": "a=b"},
 }
 
@@ -125,6 +120,12 @@ def test_both_ways_give_the_same_answer_whatever_the_headers(live: Live, headers
     short, by_query = (ask(live.url, request(GOOD, path, headers)) for path in ("/predict/iris", "/predict/iris?"))
 
     assert comparable(short) == comparable(by_query)
+
+
+def test_a_request_for_receipts_gets_them(live: Live) -> None:
+    answer = ask(live.url, request(GOOD, "/predict/iris", {**JSON, "x-prediction-receipt": "1"}))
+
+    assert all(len(one["receipt"]) == 52 for one in json.loads(answer.body)["predictions"])
 
 
 def test_both_ways_refuse_a_row_that_overflows_inside_the_model(live: Live) -> None:
@@ -234,7 +235,7 @@ def test_client_that_goes_away_while_sending_leaves_nothing_in_progress(live: Li
         connection.send(raw[:cut])
         connection.reset()
 
-    until(lambda: in_progress(live) == 1, "only the scrape is in progress")
+    until(lambda: in_progress(live.client) == 1, "only the scrape is in progress")
     assert high(ask(live.url, request())) == 0.625
 
 
@@ -246,14 +247,14 @@ def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patien
         connections = [a, b, c]
         for place, connection in enumerate(connections):
             connection.send(request(mean(place / 4)))
-        until(lambda: in_progress(patient) == 4, "all wait")
+        until(lambda: in_progress(patient.client) == 4, "all wait")
         connections[position].reset()
 
         for place, connection in enumerate(connections):
             if place != position:
                 assert high(connection.answer()) == place / 4
 
-    until(lambda: in_progress(patient) == 1, "only the scrape is in progress")
+    until(lambda: in_progress(patient.client) == 1, "only the scrape is in progress")
     assert answered(patient, "499") == before + 1
     assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
 
@@ -268,7 +269,7 @@ def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> 
 
 
 def test_service_is_well_after_all_of_this(live: Live) -> None:
-    until(lambda: in_progress(live) == 1, "only the scrape is in progress")
+    until(lambda: in_progress(live.client) == 1, "only the scrape is in progress")
     assert live.process.poll() is None
     assert high(ask(live.url, request())) == 0.625
     assert "Traceback" not in live.log.read_text()

@@ -1,4 +1,4 @@
-"""One request on the short way whose answer cannot be written: it is over all the same, and counted once."""
+"""A request of the fast path whose answer cannot be written ends, and is counted once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged: one record a line whatever strangers sent, no values of theirs, and nobody waits for the reader."""
+"""What is logged: a record a line for any input, without clients' values, never blocking."""
 
 from __future__ import annotations
 

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
-from training.learners.auto.blend import Blend, Tempered
+from training.learners.auto.blend import Blend
 from training.learners.auto.networks import NetworksLearner
 from training.learners.folds import folds_of
 from training.learners.linear import LinearLearner
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
+from training.learners.temperature import Calibrated
 from training.learners.trees.boosting import TreesLearner
 
 
@@ -58,8 +59,9 @@ class BlendLearner:
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Return the blend."""
         network = NetworksLearner(TrainingSettings(hidden=(8,), epochs=30, lr=0.03, seed=self._seed))
+        linear = LinearLearner(TrainingSettings(learner="linear"))
         members = [
-            Tempered(LinearLearner(TrainingSettings(learner="linear")).fit(train, None, report).module, 0.8),
+            Calibrated(linear.fit(train, None, report).module, np.zeros(len(train.classes)), 1.25),
             network.fit_folds(train, folds_of(train, self._seed, 2), report).module,
             TreesLearner(TrainingSettings(learner="trees")).fit(train, None, report).module,
         ]

@@ -1,13 +1,12 @@
-"""Blends and temperatures as modules that can be published."""
+"""Blends as modules that can be published."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from tests.training.samples import clouds, learnt, slope
 from training.artifact.torchscript import load, to_torchscript
-from training.learners.auto.blend import Blend, Tempered, temper
+from training.learners.auto.blend import Blend
 from training.learners.protocol import predictor
 
 
@@ -30,19 +29,3 @@ def test_values_are_blended_alike() -> None:
 
     expected = 0.25 * predictor(members[0])(rows.x) + 0.75 * predictor(members[1])(rows.x)
     np.testing.assert_allclose(answers, expected, rtol=1e-6)
-
-
-def test_a_temperature_divides_the_logits_and_can_be_published() -> None:
-    rows = clouds(60)
-    member = learnt(rows, epochs=3).module
-
-    answers = load(to_torchscript(Tempered(member, 0.5), rows.x))(rows.x)
-
-    roots = np.sqrt(predictor(member)(rows.x))
-    np.testing.assert_allclose(answers, roots / roots.sum(axis=1, keepdims=True), atol=1e-6)
-
-
-def test_probabilities_of_zero_and_one_stay_finite() -> None:
-    certain = temper(torch.tensor([[1.0, 0.0]]), torch.tensor(4.0))
-
-    np.testing.assert_allclose(certain.numpy(), [[1.0, 2.0**-92]], rtol=1e-4)

@@ -17,13 +17,14 @@ from training.learners.auto import fit
 from training.learners.auto.fit import AutoLearner
 from training.learners.auto.members import Candidate
 from training.learners.auto.networks import NetworksLearner
+from training.learners.budget import Deadline
 from training.learners.linear import LinearLearner
 from training.learners.protocol import Event, Fitted, Report, predictor
 
 AUTO = TrainingSettings(learner="auto", seed=3)
 
 
-def quick(train: Dataset, settings: TrainingSettings) -> tuple[Candidate, ...]:
+def quick(train: Dataset, settings: TrainingSettings, deadline: Deadline) -> tuple[Candidate, ...]:
     """Return two real learners that are quick."""
     network = TrainingSettings(hidden=(8,), epochs=20, lr=0.03, seed=settings.seed)
     linear = LinearLearner(TrainingSettings(learner="linear", seed=settings.seed))
@@ -33,7 +34,7 @@ def quick(train: Dataset, settings: TrainingSettings) -> tuple[Candidate, ...]:
 def trained(rows: Dataset, *candidates: Candidate, budget_s: float = 60) -> tuple[list[str], Fitted]:
     """Return the messages of a training with these candidates, and its result."""
     settings = TrainingSettings(learner="auto", budget_s=budget_s)
-    learner = AutoLearner(settings, candidates=lambda train, settings: candidates)
+    learner = AutoLearner(settings, candidates=lambda *_: candidates)
     events, fitted = collect(lambda report: learner.fit(rows, None, report))
     return [event.message for event in events if isinstance(event, Notice)], fitted
 
@@ -99,7 +100,21 @@ def test_members_whose_turn_comes_after_three_times_the_budget_are_left_out(monk
     messages, fitted = trained(slope(100), *candidates, budget_s=10)
 
     assert [member.name for member in fitted.members] == ["first"]
-    assert any("second, member 2 of 2 is left out, as the time is over" in message for message in messages)
+    assert any(
+        "second, member 2 of 2 is left out, because three times budget_s is over" in message for message in messages
+    )
+
+
+def test_a_request_to_finish_leaves_out_the_members_that_have_not_begun() -> None:
+    requested: list[Report] = []
+    candidates = [Candidate("first", OffLearner(1, requested.append)), Candidate("second", OffLearner(0))]
+    learner = AutoLearner(AUTO, candidates=lambda *_: candidates, should_end=lambda: bool(requested))
+
+    events, fitted = collect(lambda report: learner.fit(slope(100), None, report))
+
+    assert [member.name for member in fitted.members] == ["first"]
+    assert fitted.stopped
+    assert any("second, member 2 of 2 is left out, as requested" in str(event) for event in events)
 
 
 def test_of_very_many_rows_some_are_learnt_from_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Greedy weights, held to sums that can be done by hand: answers are values, the truth is 0, the loss the square."""
+"""Greedy weights against sums done by hand: the truth is 0, the loss the square."""
 
 from __future__ import annotations
 
@@ -52,5 +52,18 @@ def test_a_single_member_is_taken_if_the_blend_is_better_by_less_than_one_standa
     assert choose_weights([first, close], squares) in ((1.0, 0.0), (0.0, 1.0))
 
 
+@pytest.mark.parametrize(("spread", "weights"), [(0.05, (1.0, 0.0)), (0.5, (0.0, 1.0))], ids=["chance", "beyond it"])
+def test_the_first_member_answers_alone_unless_what_is_better_is_so_beyond_chance(
+    spread: float, weights: tuple[float, float]
+) -> None:
+    first, second = 1 + spread * np.resize([1.0, -1.0], (400, 1)), np.ones((400, 1))  # losses 1 + spread^2 and 1
+
+    assert choose_weights([first, second], squares) == weights
+
+
 def test_the_mix_is_the_weighted_mean() -> None:
     assert mix(constant(1, -3), (0.75, 0.25)) == pytest.approx(np.zeros((10, 1)))
+
+
+def test_a_single_row_says_nothing_for_a_blend() -> None:
+    assert choose_weights([np.full((1, 1), 1.0), np.full((1, 1), -1.0)], squares) == (1.0, 0.0)

@@ -56,7 +56,7 @@ def learner(**changes: Any) -> CNNLearner:
     "changes",
     [
         {},
-        {"channels": 3, "batch_norm": True, "activation": "gelu"},
+        pytest.param({"channels": 3, "batch_norm": True, "activation": "gelu"}, marks=pytest.mark.slow),
         {"shift": 1, "flip": True, "noise": 0.1, "dropout": 0.2},
     ],
     ids=str,
@@ -110,6 +110,7 @@ def test_columns_that_are_no_such_images_are_refused(columns: tuple[Column, ...]
         learner().fit(rows, None, ignore)
 
 
+@pytest.mark.slow
 def test_torch_export_takes_the_module() -> None:
     rows = stripes(30)
     module, x = learner(epochs=1, batch_norm=True).fit(rows, None, ignore).module, torch.from_numpy(rows.x)

@@ -104,10 +104,10 @@ def test_a_validation_loss_that_wobbles_is_no_overfitting() -> None:
     ids=["loss nan", "loss inf", "validation nan", "gradient inf", "loss beyond all bounds"],
 )
 def test_a_lost_training_is_stopped(metrics: EpochMetrics) -> None:
-    with pytest.raises(Diverged, match="after epoch 7") as caught:
+    with pytest.raises(Diverged, match=r"after epoch 7.*smaller than 0\.5$") as caught:
         require_converging(metrics, GUESSING, 0.5)
 
-    assert (caught.value.reason, caught.value.learning_rate) == ("diverged", 0.5)
+    assert caught.value.reason == "diverged"
 
 
 def test_an_ordinary_epoch_goes_on() -> None:

@@ -331,11 +331,14 @@ EXTRAS: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.mark.parametrize("extra", EXTRAS, ids=str)
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    "extra", [EXTRAS[0], *(pytest.param(extra, marks=pytest.mark.slow) for extra in EXTRAS[1:])], ids=str
+)
 def test_each_setting_learns_with_the_same_bytes_again_and_serves(extra: dict[str, Any], tmp_path: Path) -> None:
     rows = clouds(120, classes=3)
     write_csv(tmp_path / "data", rows)
-    chosen = {"epochs": 60, "lr": 0.05, **extra}
+    chosen = {"epochs": 40, "lr": 0.05, **extra}
 
     _, result = run(recipe(**chosen), tmp_path)
     found = ModelRepository(tmp_path / "models").find("clouds", result.version or 0)
@@ -345,6 +348,7 @@ def test_each_setting_learns_with_the_same_bytes_again_and_serves(extra: dict[st
     assert (served.infer(rows.x).argmax(axis=1) == rows.y).mean() > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", EXTRAS, ids=str)
 @pytest.mark.parametrize("rows", [clouds(60, classes=3), slope(60)], ids=["classes", "values"])
 def test_torch_export_takes_the_module_of_each_setting(extra: dict[str, Any], rows: Dataset) -> None:

@@ -6,14 +6,17 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from tests.training.samples import settings
-from training.learners.mlp.schedules import rates
+from training.learners.mlp.schedules import schedule_for
 
 EPOCHS = 60
 
 
 def ours(schedule: str, losses: list[float]) -> list[float]:
-    chosen = rates(settings(schedule=schedule, lr=0.3, epochs=len(losses)))
-    return [next(chosen), *(chosen.send(loss) for loss in losses[:-1])]
+    chosen, rates = schedule_for(settings(schedule=schedule, lr=0.3, epochs=len(losses))), []
+    for loss in losses:
+        rates.append(chosen.rate)
+        chosen.step(loss)
+    return rates
 
 
 def optimizer() -> torch.optim.Optimizer:

@@ -33,6 +33,7 @@ def learner() -> RealMLPLearner:
     return RealMLPLearner(SETTINGS)
 
 
+@pytest.mark.slow
 def test_what_no_line_separates_is_learnt_and_published_with_gaps_and_categories() -> None:
     rows, unseen = typed(400, gaps=0.05), typed(200, seed=1, gaps=0)
 
@@ -81,6 +82,7 @@ def test_validation_rows_choose_the_epoch() -> None:
     assert fitted.held_out is None
 
 
+@pytest.mark.slow
 def test_of_many_rows_a_part_chooses_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.learners.auto.unseen.SOME_ROWS", 500)
 
@@ -130,6 +132,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
     assert not torch.equal(first["networks.output.weight"], other["networks.output.weight"])
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_version_is_published_and_proved_by_the_service(tmp_path: Path) -> None:
     rows = clouds(120, classes=3, features=3)
     write_csv(tmp_path / "data", rows)
@@ -146,6 +150,7 @@ def test_a_version_is_published_and_proved_by_the_service(tmp_path: Path) -> Non
 def test_of_very_many_held_out_rows_some_choose_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.learners.auto.unseen.SOME_ROWS", 500)
     monkeypatch.setattr("training.learners.realmlp.fit.MOST_HELD", 40)
+    monkeypatch.setattr("training.learners.realmlp.plan.EPOCHS", 3)
 
     fitted = learner().fit(clouds(600), None, ignore)
 

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from tests.training.samples import clouds, shuffled_labels, slope
 from training.learners.realmlp.inputs import fit_inputs
 from training.learners.realmlp.network import Networks
-from training.learners.realmlp.rows import SHARPEST, SOFTEST, HeldOutRows, Rows, lowest, prepare
+from training.learners.realmlp.rows import SHARPEST, SOFTEST, HeldOutRows, Rows, find_minimum, prepare
 from training.preprocessing.scaler import fit_scaler
 
 FOLDS = [np.array([0, 3]), np.array([1, 2, 4])]
@@ -79,7 +79,9 @@ def test_a_few_rows_that_are_all_right_do_not_ask_for_certainty() -> None:
 
 @pytest.mark.parametrize("place", [0.06, 0.7, 2.9])
 def test_the_lowest_place_of_a_function_is_found(place: float) -> None:
-    assert lowest(lambda x: (np.log(x) - np.log(place)) ** 2, SOFTEST, SHARPEST) == pytest.approx(place, rel=0.005)
+    assert find_minimum(lambda x: (np.log(x) - np.log(place)) ** 2, SOFTEST, SHARPEST) == pytest.approx(
+        place, rel=0.005
+    )
 
 
 def test_a_row_that_several_have_not_seen_is_answered_by_their_mean_and_others_do_not_count() -> None:

@@ -1,4 +1,4 @@
-"""Rates of a RealMLP's training, at points where the paper's formulas can be computed by hand."""
+"""Rates of a RealMLP's training, at points computed by hand from the paper's formulas."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from modelstore.overrides import RealMLPSettings
 from tests.training.samples import typed
 from training.learners.realmlp.inputs import fit_inputs
 from training.learners.realmlp.network import Layer, Networks
@@ -42,7 +43,7 @@ def test_first_weights_give_every_unit_a_deviation_of_1_and_a_zero_among_the_row
 
 def test_steps_lower_the_loss_of_each_network() -> None:
     torch.manual_seed(0)
-    rows, steps = batch(2), Steps(initialised(), 2, total=60)
+    rows, steps = batch(2), Steps(initialised(), 2, total=60, settings=RealMLPSettings())
 
     losses = [steps.step(rows.dense, rows.codes, rows.y) for _ in range(60)]
 
@@ -54,7 +55,7 @@ def test_steps_lower_the_loss_of_each_network() -> None:
 def test_one_hot_vectors_and_the_vector_of_missing_values_are_not_learnt() -> None:
     networks, rows = initialised(), batch(2)
     before = networks.embedding.table.detach().clone()
-    steps = Steps(networks, 2, total=5)
+    steps = Steps(networks, 2, total=5, settings=RealMLPSettings())
 
     for _ in range(5):
         steps.step(rows.dense, rows.codes, rows.y)
@@ -69,7 +70,7 @@ def test_networks_that_are_trained_together_learn_nothing_from_each_other() -> N
         torch.manual_seed(0)
         with torch.no_grad():
             networks.output.bias[1] += 3.0 * (networks is both)  # only the second network differs
-        steps.append(Steps(networks, 2, total=3))
+        steps.append(Steps(networks, 2, total=3, settings=RealMLPSettings()))
     rows = batch(2)
 
     torch.manual_seed(1)

@@ -13,13 +13,15 @@ from training.artifact.torchscript import load, to_torchscript
 from training.config.learner_settings import TrainingSettings
 from training.learners.folds import folds_of
 from training.learners.protocol import predictor
-from training.learners.trees import boosting
+from training.learners.trees import boosting, plan
 from training.learners.trees.boosting import TreesLearner
 from training.learners.trees.model import TreeModel
+from training.learners.trees.plan import LEAST_ITERATIONS
 
 TREES = TrainingSettings(learner="trees", seed=3)
 
 
+@pytest.mark.slow
 def test_rows_of_every_type_are_learnt_and_published() -> None:
     rows, others = typed(400), typed(400, seed=1)
 
@@ -30,6 +32,7 @@ def test_rows_of_every_type_are_learnt_and_published() -> None:
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_regression_answers_in_the_unit_of_the_target() -> None:
     rows, others = slope(300), slope(300, seed=1)
 
@@ -39,9 +42,10 @@ def test_a_regression_answers_in_the_unit_of_the_target() -> None:
     assert np.sqrt(np.mean(errors**2)) < 0.3 * others.y.std()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [3, 9], ids=["averaged models", "one model of many classes"])
 def test_all_trees_together_take_at_most_so_many_steps(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boosting, "MOST_STEPS", 4_000)
+    monkeypatch.setattr(plan, "MOST_STEPS", 4_000)
     rows = clouds(180, classes=classes)
 
     fitted = TreesLearner(TREES).fit_folds(rows, folds_of(rows, 0, 2), ignore)
@@ -53,6 +57,7 @@ def test_all_trees_together_take_at_most_so_many_steps(classes: int, monkeypatch
     assert accuracy_score(rows.y, fitted.held_out.answers.argmax(axis=1)) > 0.8
 
 
+@pytest.mark.slow
 def test_a_class_may_be_absent_from_a_fold() -> None:
     rows = clouds(60)
     rows = replace(rows, y=np.where(np.arange(60) == 59, 2, rows.y), classes=("first", "second", "rare"))
@@ -84,6 +89,7 @@ def test_every_row_is_answered_by_the_model_that_has_not_seen_it() -> None:
     assert log_loss(rows.y, fitted.held_out.answers) > log_loss(rows.y, predictor(fitted.module)(rows.x)) + 0.02
 
 
+@pytest.mark.slow
 def test_validation_rows_stop_the_model() -> None:
     rows, validation = typed(200), typed(100, seed=1)
 
@@ -106,9 +112,19 @@ def test_of_many_rows_a_tenth_stops_the_model(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
-    rows = typed(200)
+    rows = typed(100)
 
-    first, second = (TreesLearner(TREES).fit(rows, typed(100, seed=1), ignore).module.state_dict() for _ in range(2))
+    first, second = (TreesLearner(TREES).fit(rows, typed(50, seed=1), ignore).module.state_dict() for _ in range(2))
 
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name].numpy(), second[name].numpy()) for name in first)
+
+
+def test_the_budget_bounds_the_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "LEAF_S", 1e-3)  # an iteration of 31 leaves takes 31 ms
+    settings = TREES.model_copy(update={"budget_s": 1.0})
+
+    module = TreesLearner(settings).fit(slope(300, noise=0), slope(100, noise=0), ignore).module
+
+    assert isinstance(module, TreeModel)
+    assert LEAST_ITERATIONS < module.walker.trees <= 32

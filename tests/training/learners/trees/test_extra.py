@@ -14,7 +14,9 @@ from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.folds import folds_of
 from training.learners.protocol import predictor
-from training.learners.trees.extra import ExtraTreesLearner
+from training.learners.trees import extra
+from training.learners.trees.extra import LEAST_TREES, TREES, ExtraTreesLearner
+from training.learners.trees.model import TreeModel
 
 SETTINGS = TrainingSettings(learner="trees", seed=3)
 
@@ -38,6 +40,7 @@ def test_a_regression_answers_in_the_unit_of_the_target() -> None:
     assert np.sqrt(np.mean(errors**2)) < 0.5 * others.y.std()
 
 
+@pytest.mark.slow
 def test_every_row_is_answered_by_a_forest_that_has_not_seen_it() -> None:
     rows = shuffled_labels(typed(200))
 
@@ -48,6 +51,7 @@ def test_every_row_is_answered_by_a_forest_that_has_not_seen_it() -> None:
     assert log_loss(rows.y, fitted.held_out.answers) > log_loss(rows.y, predictor(fitted.module)(rows.x)) + 0.02
 
 
+@pytest.mark.slow
 def test_a_class_may_be_absent_from_a_fold() -> None:
     rows = clouds(60, classes=3)
     rows = replace(rows, y=np.where(np.arange(60) == 59, 2, np.arange(60) % 2))
@@ -63,3 +67,15 @@ def test_the_same_seed_gives_the_same_bits(rows: Dataset) -> None:
     first, second = (ExtraTreesLearner(SETTINGS).fit(rows, rows, ignore).module.state_dict() for _ in range(2))
 
     assert all(np.array_equal(first[name].numpy(), second[name].numpy()) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("tested_s", "trees"), [pytest.param(1e-7, TREES, marks=pytest.mark.slow), (5e-5, 33), (1.0, LEAST_TREES)]
+)
+def test_the_budget_bounds_the_trees(tested_s: float, trees: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extra, "TESTED_S", tested_s)  # 100 rows, 2 columns, a setting for 5 folds and all rows
+
+    module = ExtraTreesLearner(SETTINGS.model_copy(update={"budget_s": 1.0})).fit(slope(100), None, ignore).module
+
+    assert isinstance(module, TreeModel)
+    assert module.walker.trees == trees

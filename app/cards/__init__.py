@@ -1,0 +1,1 @@
+"""Model cards: what is known about a version, as HTML, Markdown and CycloneDX."""

@@ -1,0 +1,1 @@
+"""Labels that come after the prediction: their checks, and the live figures of a version."""

@@ -1,0 +1,1 @@
+"""What a request adds to the usual answer: sets, decisions, explanations, receipts."""

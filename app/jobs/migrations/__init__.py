@@ -1,1 +1,0 @@
-"""Changes to the schema of the job table, run by alembic."""

@@ -1,8 +1,0 @@
-"""Alembic environment: run the migrations on the caller's connection and transaction."""
-
-from __future__ import annotations
-
-from alembic import context
-
-context.configure(connection=context.config.attributes["connection"], render_as_batch=True)
-context.run_migrations()

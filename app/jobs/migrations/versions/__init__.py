@@ -1,1 +1,0 @@
-"""One module for each change, in the order of its number."""

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol over gRPC, as requests to the app; it must not know models."""

@@ -1,0 +1,1 @@
+"""The command line `tabserve ...`; a command imports what serves or trains on demand."""

@@ -1,0 +1,94 @@
+"""Files of rows as bodies of requests: CSV and lines of JSON, of any size.
+
+A body ends where a record does. This module must not know HTTP, or what the records say.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from tabserve.errors import WrongInput
+from tabserve.tables import CSV, MAX_BODY_BYTES, ROWS, TABS, Body
+
+_FILES = {".csv": CSV, ".tsv": TABS, ".tab": TABS, ".ndjson": ROWS, ".jsonl": ROWS}
+PIECE_CHARACTERS = 1 << 19  # to read at a time
+SMALL_PIECE_CHARACTERS = 1 << 12
+
+
+def file_bodies(path: Path, encoding: str = "utf-8", *, few: bool = False) -> Iterator[Body]:
+    """Yield a CSV file (`.csv`, `.tsv`; also `.gz`) or lines of JSON (`.ndjson`, `.jsonl`) in bodies.
+
+    A body ends where a record does: a quoted cell may hold line ends. Each body of a CSV file has its header. `few`
+    makes the bodies small, because each row takes long.
+
+    Raises:
+        WrongInput: for a file of another kind, one that is not in this encoding, or a record above 1 MiB.
+    """
+    bare = path.with_suffix("") if path.suffix == ".gz" else path
+    content_type = _FILES.get(bare.suffix.lower())
+    if content_type is None:
+        known = ", ".join(_FILES)
+        raise WrongInput(
+            f"{path.name}: expected a file ending in {known}, or one of them with .gz; read others with pandas"
+        )
+    try:
+        with _open(path, encoding) as text:
+            header = "" if content_type == ROWS else _first_record(text, path.name)
+            yield from _pieces(
+                text, header, content_type, path.name, SMALL_PIECE_CHARACTERS if few else PIECE_CHARACTERS
+            )
+    except UnicodeDecodeError as error:
+        raise WrongInput(f"{path.name} is not written in {encoding}; name its encoding, such as cp1252") from error
+
+
+def _open(path: Path, encoding: str) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
+
+
+def _first_record(text: IO[str], name: str) -> str:
+    """Return the header with blank lines above it, which the service ignores, too."""
+    header = text.readline()
+    while (not header.strip() or header.count('"') % 2) and (more := text.readline()):
+        header += more
+        if len(header) > MAX_BODY_BYTES:
+            raise WrongInput(f"{name}: the header is longer than 1 MiB; is a quote not closed?")
+    return header
+
+
+def _pieces(text: IO[str], header: str, content_type: str, name: str, piece_characters: int) -> Iterator[Body]:
+    """Yield what follows the header in bodies of whole records."""
+    before, rest, quotes = 0, "", content_type != ROWS
+    while piece := text.read(piece_characters):
+        rest += piece
+        end = _last_end(rest, quotes=quotes)
+        if end:
+            body, rest = rest[:end], rest[end:]
+            yield Body(f"{header}{body}".encode(), content_type, before)
+            before += _lines(body)
+        elif len(rest) > MAX_BODY_BYTES:
+            raise WrongInput(f"{name}: a record after line {before + 1} is longer than 1 MiB; is a quote not closed?")
+    if rest or not before:
+        yield Body(f"{header}{rest}".encode(), content_type, before)
+
+
+def _last_end(text: str, *, quotes: bool) -> int:
+    """Return the length of the records that are complete: those before the last line end outside of quotes."""
+    pieces = text.split('"') if quotes else [text]  # every other one is within quotes
+    stop = len(text)
+    for place in range(len(pieces) - 1, -1, -1):
+        start = stop - len(pieces[place])
+        if place % 2 == 0:
+            last = max(text.rfind("\n", start, stop), text.rfind("\r", start, min(stop, len(text) - 1)))
+            if last >= 0:
+                return last + 1
+        stop = start - 1
+    return 0
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")

@@ -1,0 +1,39 @@
+"""Commands start as a user starts them."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from typer.testing import CliRunner
+
+from tabserve.cli.commands import app
+from tests.processes import PROJECT
+
+MOST_CPU_S = 0.3
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tabserve", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=300)
+
+
+def test_version_is_shown_at_once() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = run("--version")
+
+    assert done.stdout == f"tabserve {metadata.version('tabserve')}\n"
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < MOST_CPU_S
+    assert CliRunner().invoke(app, ["--version"]).stdout == done.stdout
+
+
+@pytest.mark.slow
+def test_commands_of_the_service_are_passed_on_with_their_exit_codes() -> None:
+    assert "--models-dir" in run("serve", "--help").stdout
+    wrong = run("serve", "--port", "99999")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (3, 1)
+    assert "create" in run("keys", "--help").stdout
+    assert run("audit", "verify", "/nothing/there").returncode == 3

@@ -1,0 +1,63 @@
+"""Files of any size become bodies of whole records."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+
+from tabserve import WrongInput, files, tables
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_is_split_between_records_though_quoted_cells_hold_line_ends(
+    tmp_path: Path, end: str, *, zipped: bool
+) -> None:
+    rows = [[str(row), f'say "{end}{row}"{end}' if row % 3 == 0 else "plain" * 9] for row in range(40_000)]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows([["x", "t"], *rows])
+    path = tmp_path / ("rows.csv.gz" if zipped else "rows.csv")
+    path.write_bytes(gzip.compress(text.getvalue().encode()) if zipped else text.getvalue().encode())
+
+    bodies = list(files.file_bodies(path))
+
+    assert len(bodies) > 1
+    assert max(len(body.content) for body in bodies) <= tables.MAX_BODY_BYTES
+    read = [list(csv.reader(io.StringIO(body.content.decode(), newline=""))) for body in bodies]
+    assert all(part[0] == ["x", "t"] for part in read)
+    assert [row for part in read for row in part[1:]] == rows
+    lines = text.getvalue().count(end) - 1
+    assert bodies[-1].before + bodies[-1].content.decode().count(end) - 1 == lines
+
+
+def test_lines_of_json_and_other_encodings_are_read(tmp_path: Path) -> None:
+    lines = tmp_path / "rows.ndjson"
+    lines.write_bytes(b'{"t": "say \\"x"}\n' * 3)
+    french = tmp_path / "rows.tsv"
+    french.write_bytes("x\tt\n1\tété\n".encode("cp1252"))
+
+    assert [body.content for body in files.file_bodies(lines)] == [lines.read_bytes()]
+    (body,) = files.file_bodies(french, "cp1252")
+    assert (body.content.decode(), body.content_type, body.answered) == ("x\tt\n1\tété\n", tables.TABS, tables.CSV)
+    with pytest.raises(WrongInput, match="not written in utf-8; name its encoding, such as cp1252"):
+        list(files.file_bodies(french))
+    with pytest.raises(WrongInput, match=r"rows.xlsx: expected a file ending in .csv"):
+        list(files.file_bodies(tmp_path / "rows.xlsx"))
+
+
+def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('x,t\n1,"' + "a\n" * 2_000_000)
+
+    with pytest.raises(WrongInput, match="is a quote not closed"):
+        list(files.file_bodies(path))
+
+
+def test_rows_that_take_long_are_sent_in_small_bodies(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x\n" + "1.5\n" * 3000)
+
+    assert len(list(files.file_bodies(tmp_path / "rows.csv", few=True))) == 3

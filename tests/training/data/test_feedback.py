@@ -1,0 +1,106 @@
+"""Rows of feedback stand below those of the file, with the types of its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelstore import DataOptions, Feedback, FeedbackRow
+from training.config.recipe import DataSource
+from training.data.feedback import append_feedback
+from training.data.splits import load_splits
+from training.data.table import Table, read_table
+from training.errors import DatasetError
+
+HEADER = "age,plan,paid,day,gone\n"
+LINES = ("20.5,basic,no,2024-01-31,yes\n", "31.25,plus,yes,2024-02-29,no\n", ",basic,yes,,no\n")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    (tmp_path / "mine.csv").write_text(HEADER + "".join(LINES * 5))
+    return read_table(tmp_path, "mine.csv", "gone", options=DataOptions(types={"day": "datetime"}))
+
+
+def row(label: str = "yes", version: int = 1, **values: Any) -> FeedbackRow:
+    known = {"age": 20.5, "plan": "basic", "paid": False, "day": "2024-01-31T00:00:00", **values}
+    return FeedbackRow(version=version, time_s=86_400, values=known, label=label)
+
+
+def test_rows_have_the_cells_of_equal_rows_of_the_file(table: Table) -> None:
+    second = row("no", 2, age=31.25, plan="plus", paid=True, day="2024-02-29T00:00:00")
+    third = row("maybe", 1, age=None, plan="gold", paid=True, day=None)
+
+    longer, summary = append_feedback(table, Feedback(rows=(row(), second, third), left_out=4))
+
+    assert np.array_equal(longer.x[:15], table.x, equal_nan=True)
+    assert np.array_equal(longer.x[15:17], table.x[:2])
+    plan = [column.name for column in table.columns].index("plan")
+    expected = table.x[2].copy()
+    expected[plan] = 2  # a text that the file does not have
+    assert np.array_equal(longer.x[17], expected, equal_nan=True)
+    assert [longer.target.values[code] for code in longer.target.codes[15:]] == ["yes", "no", "maybe"]
+    assert (longer.lines[15:].tolist(), longer.sha256) == ([0, 0, 0], table.sha256)
+    assert (summary.rows, summary.versions, summary.left_out) == (3, (1, 2), 4)
+
+
+def test_equal_rows_have_equal_marks_so_that_they_are_held_out_together(tmp_path: Path) -> None:
+    lines = "20.1,basic,no,31.01.2024,CA,0.1\n31.25,,yes,,CA,2\n" + "1,b,no,25.02.2024,CA,3\n1,b,no,1.3.2024,CA,4\n" * 4
+    (tmp_path / "mine.csv").write_text("age,plan,paid,day,country,n\n" + lines)
+    table = read_table(tmp_path, "mine.csv", "n")
+    assert [column.name for column in table.columns] == ["age", "plan", "paid", "day"]  # the country is constant
+    rows: list[dict[str, Any]] = [
+        {"age": 20.1, "plan": "basic", "paid": False, "day": "2024-01-31T00:00:00"},
+        {"age": 31.25, "plan": None, "paid": True, "day": None},
+        {"age": 31.25, "plan": None, "paid": True, "day": "2024-01-31T00:00:00"},
+    ]
+
+    given = tuple(FeedbackRow(version=1, time_s=0, values=values, label="5.0") for values in rows)
+    longer, _ = append_feedback(table, Feedback(rows=given))
+
+    assert longer.marks[10:12].tolist() == table.marks[:2].tolist()
+    assert longer.marks[12] not in table.marks
+    assert longer.target.numbers is not None
+    assert longer.target.numbers[9:].tolist() == [4.0, 5.0, 5.0, 5.0]
+
+
+def test_rows_without_a_column_are_left_out_and_counted(table: Table) -> None:
+    short = FeedbackRow(version=1, time_s=0, values={"age": 1.0}, label="yes")
+
+    longer, summary = append_feedback(table, Feedback(rows=(short, row(other=3.0), short)))
+
+    assert (len(longer.x), summary.rows, summary.left_out) == (16, 1, 2)
+    with pytest.raises(DatasetError, match="rows of feedback with all columns; they lack 'day', 'paid', 'plan'"):
+        append_feedback(table, Feedback(rows=(short,)))
+    with pytest.raises(DatasetError, match="all columns, got no row"):
+        append_feedback(table, Feedback(rows=()))
+
+
+@pytest.mark.parametrize(
+    "values", [{"age": "secret"}, {"age": True}, {"plan": 4.5}, {"paid": "yes"}, {"day": 3.0}, {"day": "secret"}]
+)
+def test_values_of_another_type_than_the_column_are_refused_without_repeating_them(
+    values: dict[str, Any], table: Table
+) -> None:
+    with pytest.raises(DatasetError, match="rows of version 7 have another type: say the column's type") as refused:
+        append_feedback(table, Feedback(rows=(row(), row(version=7, **values))))
+
+    assert f"column '{next(iter(values))}'" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_rows_are_split_with_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("a,b\n" + "".join(f"{n * n},{'xy'[n % 2]}\n" for n in range(40)))
+    source = DataSource(file="mine.csv", target="b", test_fraction=0.25, assign="hash")
+    rows = tuple(FeedbackRow(version=1, time_s=0, values={"a": n + 0.5}, label="xy"[n % 2]) for n in range(40))
+
+    splits = load_splits(source, tmp_path, feedback=Feedback(rows=rows))
+
+    assert len(splits.train) + len(splits.test) == 80
+    assert all((part.lines == 0).any() for part in (splits.train, splits.test))
+    assert splits.feedback is not None
+    assert splits.feedback.rows == 40
+    assert load_splits(source, tmp_path).feedback is None

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelstore import ModelRepository, Notice, Target
+from modelstore.search import Search
+from tests.training.samples import PROJECT, clouds, collect, recipe, run, shuffled_labels, write_csv
+from training.config.recipe import Recipe
+from training.data.splits import Splits
+from training.errors import Diverged
+from training.search.find import find_settings
+
+SPLITS = Splits(clouds(60, spread=2.0), clouds(20), {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
+
+
+def found(folder: Path, **training: Any) -> tuple[list[str], Recipe, Search]:
+    fields = {"epochs": 3, "batch_size": 20, "search": 4, **training}
+    events, (best, search) = collect(
+        lambda report: find_settings(recipe(**fields), SPLITS, folder / "searches.sqlite", report)
+    )
+    return [event.message for event in events if isinstance(event, Notice)], best, search
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Recipe, Search]:
+    folder = tmp_path_factory.mktemp("four")
+    return folder, *found(folder)
+
+
+Four = tuple[Path, list[str], Recipe, Search]
+
+
+def test_the_best_settings_are_kept_and_every_one_is_shown(four: Four) -> None:
+    _, messages, best, search = four
+
+    losses = [trial.loss for trial in search.trials]
+    assert len(losses) == 4
+    assert losses[search.best] == min(loss for loss in losses if loss is not None)
+    assert losses[search.best] <= losses[0]  # type: ignore[operator]
+    assert search.trials[0].settings == {}
+    drawn = best.training.model_dump(mode="json")
+    assert drawn | search.trials[search.best].settings == drawn
+    assert (best.training.search, best.training.epochs) == (0, 3)
+    assert messages[0] == "search: 4 settings, each judged by 5 folds of 60 rows"
+    assert [message.split(",")[0] for message in messages[1:-1]] == [f"search: {n} of 4" for n in (1, 2, 3, 4)]
+
+
+def test_what_was_tried_before_is_not_tried_again(four: Four) -> None:
+    folder, _, _, first = four
+
+    messages, _, more = found(folder, search=5)
+    _, _, other = found(folder, seed=1, search=2)
+
+    assert messages[0] == "search: 5 settings, 4 of which are known, each judged by 5 folds of 60 rows"
+    assert more.trials[:4] == first.trials
+    assert other.trials != first.trials[:2]
+
+
+def test_a_budget_bounds_the_number_of_settings_by_their_planned_cost(tmp_path: Path) -> None:
+    stopped = {"epochs": 10_000, "patience": 1, "validation_fraction": 0.2}  # at once, which no plan can know
+
+    messages, _, search = found(tmp_path, search=50, budget_s=40.0, **stopped)
+
+    assert 2 <= len(search.trials) < 10
+    assert messages[-2] == f"search: ends after {len(search.trials)} settings: budget_s = 40 allows no more"
+
+
+@pytest.mark.slow
+def test_networks_planned_by_seconds_get_equal_shares_of_the_budget(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"hidden": (64, 32), "lr": 0.003, "epochs": 100, "batch_size": 0}
+
+    _, best, search = found(tmp_path, learner="realmlp", search=2, budget_s=3.3, **fields)
+
+    assert best.training.budget_s == pytest.approx(1.1)
+    assert len(search.trials) == 2
+
+
+def test_settings_of_which_none_can_be_trained_fail_as_the_training_would(tmp_path: Path) -> None:
+    with pytest.raises(Diverged):
+        found(tmp_path, lr=1e9, search=1, epochs=50)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_searched_version_keeps_the_trials_and_is_reproduced_by_its_recipe(tmp_path: Path) -> None:
+    write_csv(tmp_path / "data", shuffled_labels(clouds(80)))
+
+    _, result = run(recipe(epochs=2, batch_size=20, search=2), tmp_path)
+
+    assert result.version == 1, result.detail
+    manifest = ModelRepository(tmp_path / "models").find("clouds", 1).manifest()
+    assert manifest.search
+    assert len(manifest.search.trials) == 2
+    training = manifest.lineage.recipe["training"]
+    assert isinstance(training, dict)
+    assert training["search"] == 0
+    assert training | manifest.search.trials[manifest.search.best].settings == training
+
+
+@pytest.mark.slow
+def test_two_processes_share_forty_settings_and_the_best_is_no_worse_than_the_default(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib; from tests.training.search.test_find import found;"
+        "print(found(pathlib.Path(sys.argv[1]), search=40)[2].model_dump_json())"
+    )
+    command, one_thread = [sys.executable, "-c", program, str(tmp_path)], {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, env=one_thread) for _ in range(2)]
+    first, second = (Search.model_validate_json(process.communicate()[0]) for process in both)
+
+    assert first == second
+    settings = {str(trial.settings) for trial in first.trials}
+    assert len(first.trials) == len(settings) == 40
+    best, default = first.trials[first.best].loss, first.trials[0].loss
+    assert best is not None
+    assert default is not None
+    assert best <= default

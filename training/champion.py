@@ -1,0 +1,50 @@
+"""Measure the active version beside a candidate, on test rows that it has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelstore import ModelRepository, StoreError
+from training.artifact import seen_rows, torchscript
+from training.artifact.features import columns_of, translate
+from training.data.dataset import Dataset
+from training.data.splits import Splits
+from training.evaluation import gate
+from training.evaluation.task import mean_gain, measure
+from training.learners.protocol import Predict
+from training.outcome import sentence
+
+
+def measure_champion(
+    repository: ModelRepository, name: str, splits: Splits, candidate: Predict
+) -> gate.Champion | None:
+    """Measure the active version beside a candidate on the test rows that it has not seen; None if none is active."""
+    version, test = repository.active(name), splits.test
+    if version is None:
+        return None
+    try:
+        found = repository.find(name, version)
+        manifest = found.manifest()
+        columns = columns_of(manifest.features)
+        kinds = [[(column.name, column.type) for column in side] for side in (columns, test.columns)]
+        other_target = manifest.target is not None and manifest.target.name != splits.target.name
+        if other_target or kinds[0] != kinds[1] or manifest.classes != test.classes:
+            problem = "has other features or classes, or another target; activate by hand if you mean it"
+            return gate.Champion(version, problem=problem, other=True)
+        if not manifest.takes_missing and np.isnan(test.x).any():
+            return gate.Champion(version, problem="cannot answer rows with missing values")
+        predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns)
+        unseen = seen_rows.find_unseen(found, test)
+        judged = test if unseen is None or len(unseen) == len(test) else test.rows(unseen)
+        if not len(judged):
+            return gate.Champion(version, problem="was trained on every test row of this table; add rows to it")
+        seen = None if unseen is None else len(test) - len(judged)
+        return gate.Champion(version, _contest(candidate, predict, judged, seen))
+    except (StoreError, RuntimeError) as error:
+        return gate.Champion(version, problem=f"is broken: {sentence(error)}", broken=True)
+
+
+def _contest(candidate: Predict, active: Predict, rows: Dataset, seen: int | None) -> gate.Contest:
+    """Measure both models on the same rows."""
+    ours, theirs = (measure(predict, rows, "test") for predict in (candidate, active))
+    return gate.Contest(ours, theirs, *mean_gain(candidate, active, rows), seen)

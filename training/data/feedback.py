@@ -1,0 +1,114 @@
+"""Append rows of feedback to a table, with the types of its columns.
+
+It must not know files, or where the rows come from. N is rows everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelstore import Feedback, FeedbackRow, FeedbackSummary
+from modelstore.dates import ISO, parse_date
+from modelstore.feedback import Value
+from modelstore.numbers import parse_number
+from training.data.columns import Column, TargetColumn
+from training.data.repeats import Marks, mix, number_bits
+from training.data.table import Table
+from training.errors import DatasetError
+
+_KINDS = {"numeric": "a number", "boolean": "true or false", "categorical": "a text", "datetime": "a date"}
+
+
+Floats = npt.NDArray[np.float32]
+
+
+def append_feedback(table: Table, feedback: Feedback) -> tuple[Table, FeedbackSummary]:
+    """Return a table with the rows of feedback at its end, and what they are; their line is 0.
+
+    Rows that lack a column are left out and counted. A text that is none of a column's has the cell `len(texts)`. Rows
+    with equal cells have equal marks, so that they are held out together.
+
+    Raises:
+        DatasetError: if no row has all columns, or a column has values of another type than in the table.
+    """
+    names = {column.name for column in table.columns}
+    rows = [row for row in feedback.rows if names <= row.values.keys()]
+    if not rows:
+        raise DatasetError(table.file, f"expected rows of feedback with all columns{_lacking(feedback.rows, names)}")
+    for column in table.columns:
+        _require_type(table, column, rows)
+    read = [_cells(column, [row.values[column.name] for row in rows]) for column in table.columns]
+    cells = np.concatenate(read, axis=1).astype(np.float32)
+    longer = replace(
+        table,
+        x=np.concatenate([table.x, cells]),
+        target=_with_labels(table.target, [row.label for row in rows]),
+        lines=np.concatenate([table.lines, np.zeros(len(rows), dtype=np.int64)]),
+        marks=np.concatenate([table.marks, _marks(table, cells)]),
+    )
+    left_out = feedback.left_out + len(feedback.rows) - len(rows)
+    return longer, FeedbackSummary.of(tuple(rows), left_out)
+
+
+def _lacking(rows: Sequence[FeedbackRow], names: set[str]) -> str:
+    if not rows:
+        return ", got no row"
+    lacking = sorted(names - set().union(*(row.values for row in rows)))
+    return f"; they lack {', '.join(map(repr, lacking[:10]))}" if lacking else "; each lacks another"
+
+
+def _require_type(table: Table, column: Column, rows: Sequence[FeedbackRow]) -> None:
+    """Refuse a column whose values are of another type; the message repeats no value."""
+    for row in rows:
+        value = row.values[column.name]
+        if value is not None and not _fits(column, value):
+            problem = (
+                f"expected {_KINDS[column.type]} in all rows of feedback; rows of version {row.version} have another"
+            )
+            raise DatasetError(table.file, f"{problem} type: say the column's type in `types`", column=column.name)
+
+
+def _fits(column: Column, value: Value) -> bool:
+    if column.type == "datetime":
+        return isinstance(value, str) and parse_date(value, ISO) is not None
+    return type(value) is {"numeric": float, "boolean": bool, "categorical": str}[column.type]
+
+
+def _cells(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Return the cells of a column, shape (N, its width); NaN if missing."""
+    if column.type == "datetime":
+        days = [(np.nan, np.nan) if value is None else parse_date(value, ISO) for value in values]
+        return np.array(days, dtype=np.float64).reshape(-1, 2)
+    ranks = {text: rank for rank, text in enumerate(column.texts)}
+    if column.type == "categorical":
+        values = [None if value is None else ranks.get(value, len(ranks)) for value in values]
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64).reshape(-1, 1)
+
+
+def _marks(table: Table, cells: Floats) -> Marks:
+    """Return the marks of rows of feedback, given as cells: that of a row of the table with equal cells, if any."""
+    known, own = _marks_of_cells(table.x), _marks_of_cells(cells)
+    order = np.argsort(known, kind="stable")
+    found = order[np.searchsorted(known[order], own).clip(max=len(known) - 1)]
+    return np.where(known[found] == own, table.marks[found], own)
+
+
+def _marks_of_cells(x: Floats) -> Marks:
+    marks = np.zeros(len(x), dtype=np.uint64)
+    for cells in x.T:
+        mix(marks, number_bits(cells.astype(np.float64)))
+    return marks
+
+
+def _with_labels(target: TargetColumn, labels: Sequence[str]) -> TargetColumn:
+    """Return the target with labels at its end."""
+    ranks = {text: rank for rank, text in enumerate(target.values)}
+    codes = np.array([ranks.setdefault(label, len(ranks)) for label in labels], dtype=np.int32)
+    numbers = [parse_number(label) for label in labels]
+    known = None if target.numbers is None or None in numbers else np.concatenate([target.numbers, np.array(numbers)])
+    return TargetColumn(np.concatenate([target.codes, codes]), tuple(ranks), known)
