@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from modelstore import ModelRepository
+from tests.app.waiting import until
 from tests.processes import service
 from tests.promises import allowed
 from tests.trainings import ended
@@ -61,10 +62,12 @@ def probabilities(answer: Any) -> dict[str, float]:
     return found
 
 
-def wait_for_version(client: httpx.Client, version: int) -> None:
+def wait_for_version(client: httpx.Client, version: int, caller: Caller) -> None:
+    """Wait until a version answers within the promised seconds, and until the other caller has seen it too."""
     deadline = time.monotonic() + SWAP_DEADLINE_S
     while time.monotonic() < deadline:
         if client.post("/predict/iris", json=SETOSA).json()["version"] == version:
+            until(lambda: (200, version) in caller.answers[-1:], f"an answer of version {version} to the other caller")
             return
     raise AssertionError(f"version {version} did not serve within {SWAP_DEADLINE_S} s")
 
@@ -81,7 +84,7 @@ def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: P
             assert started.status_code == 202
             job = ended(client, started.headers["location"])
             assert (job["status"], job["version"], job["activated"]) == ("succeeded", 2, True)
-            wait_for_version(client, 2)
+            wait_for_version(client, 2, caller)
 
             worse = client.post("/train", json={"model": "iris", "overrides": {"epochs": 1}, "activate": "if_better"})
             job = ended(client, worse.headers["location"])
@@ -90,12 +93,13 @@ def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: P
 
             rolled_back = client.post("/models/iris/versions/1/activate")
             assert rolled_back.json()["serving_version"] == 1
+            wait_for_version(client, 1, caller)
             again = client.post("/predict/iris", json=SETOSA).json()
             # alone and in a batch with the caller's rows sums run in another order: float32's last digit may differ
             assert probabilities(again) == pytest.approx(probabilities(first), abs=1e-6)
 
             ModelRepository(tmp_path / "models").activate("iris", 2)  # like `python -m training activate iris 2`
-            wait_for_version(client, 2)
+            wait_for_version(client, 2, caller)
 
     assert {status for status, _ in caller.answers} == {200}
     versions = [version for _, version in caller.answers]
