@@ -1,24 +1,25 @@
 # The service and the trainer in one image. Build: docker compose build
 #
-# BASE         the Python image; `scripts/pin-images` prints it with its digest, for .env
-# TORCH_INDEX  selects the PyTorch build, like TABSERVE_TORCH_INDEX for scripts/install: the address after --index-url on
-#              PyTorch's "Start Locally" page (its CPU build makes the smallest image). Empty: the build
-#              of the package index, verified by the hashes in deploy/locks like all packages.
+# BASE           the Python image; `scripts/pin-images` prints it with its digest, for .env
+# TORCH_BACKEND  the PyTorch build, as uv's --torch-backend names it: cpu, cu128, rocm7.2, ..., by version from PyTorch's
+#                own index. Empty: the CUDA build of the package index, verified by its hash like all other packages.
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS build
-ARG TORCH_INDEX=""
+ARG TORCH_BACKEND=cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 RUN python -m venv /opt/build && python -m venv --without-pip /opt/tabserve
 WORKDIR /src
 COPY constraints.txt ./
 COPY deploy/locks locks
-RUN if [ -n "$TORCH_INDEX" ]; then \
-        pip --python /opt/tabserve/bin/python install --constraint constraints.txt --index-url "$TORCH_INDEX" torch; \
+RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps -r locks/build.txt
+RUN pip --python /opt/tabserve/bin/python install --no-cache-dir --require-hashes --no-deps -r locks/image.txt
+# After all others, which so keep what their hashes have verified.
+RUN if [ -n "$TORCH_BACKEND" ]; then \
+        /opt/build/bin/uv pip install --no-cache --only-binary :all: --python /opt/tabserve/bin/python \
+            --constraint constraints.txt --torch-backend "$TORCH_BACKEND" torch; \
     else \
         pip --python /opt/tabserve/bin/python install --no-cache-dir --require-hashes --no-deps -r locks/torch.txt; \
     fi
-RUN pip --python /opt/tabserve/bin/python install --no-cache-dir --require-hashes --no-deps -r locks/image.txt
-RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps -r locks/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY modelstore modelstore

@@ -14,7 +14,7 @@ from app.settings import Settings
 
 PREFIX = "TABSERVE_"
 
-_ELSEWHERE = frozenset(("TABSERVE_API_KEY", "TABSERVE_LISTENER", "TABSERVE_PYTHON", "TABSERVE_TORCH_INDEX"))
+_ELSEWHERE = frozenset(("TABSERVE_API_KEY", "TABSERVE_LISTENER", "TABSERVE_PYTHON", "TABSERVE_TORCH_BACKEND"))
 """Of the command line, the listener that a service inherits, and `scripts/install`."""
 
 _OF_KUBERNETES = re.compile(r"TABSERVE_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP)\w*)")

@@ -64,6 +64,19 @@ def test_image_installs_by_hash_and_nothing_is_built_or_kept_in_it() -> None:
     assert not re.search(r"\b(pip|apt-get|apk|gcc|curl)\b", LAST_STAGE.partition("\n")[2])
 
 
+def test_the_build_of_pytorch_is_the_small_one_unless_another_is_chosen() -> None:
+    compose = (PROJECT / "docker-compose.yml").read_text()
+    chosen = re.search(
+        r'uv pip install [^;]*--constraint constraints.txt --torch-backend "\$TORCH_BACKEND" torch', DOCKERFILE
+    )
+
+    assert "\nARG TORCH_BACKEND=cpu\n" in DOCKERFILE
+    assert "      TORCH_BACKEND: ${TABSERVE_TORCH_BACKEND-cpu}\n" in compose
+    assert chosen is not None
+    assert chosen.start() > DOCKERFILE.index("-r locks/image.txt"), "what hashes verified is there first, and stays"
+    assert "uv" in pinned(LOCKS["build"])
+
+
 def test_every_image_is_pinned_and_may_be_pinned_by_digest() -> None:
     compose = (PROJECT / "docker-compose.yml").read_text()
     references = re.findall(r"\$\{(TABSERVE_\w+_IMAGE):-([^}]+)\}", compose)
