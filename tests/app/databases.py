@@ -40,5 +40,5 @@ def job(job_id: str = "j1", **more: object) -> TrainingJob:
     """Return a job that is in no table; what is not given is None."""
     values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
     known: dict[str, Any] = {"id": job_id, "model": "iris", "overrides": {}, "options": DataOptions(), "left_out": ()}
-    known["include_feedback"] = False
+    known |= {"include_feedback": False, "workers": 1}
     return TrainingJob(**(values | known | more))
