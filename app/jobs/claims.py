@@ -149,5 +149,5 @@ def _is_mine(claim: Claim) -> sa.ColumnElement[bool]:
 def _select_ended_but(newest: int) -> sa.Select[tuple[int]]:
     """Build a query for the numbers of all ended jobs except the newest trainings and the search jobs since then."""
     ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), IS_TRAINING)
-    last = ended.order_by(JOBS.c.number.desc()).offset(newest).limit(1).scalar_subquery()
-    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.number <= last)
+    oldest_kept = ended.order_by(JOBS.c.number.desc()).offset(newest - 1).limit(1).scalar_subquery()
+    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.number < oldest_kept)
