@@ -102,7 +102,9 @@ def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) ->
 
 def count_trials(scene: Scene, state: str) -> int:
     """Return how many trials of the study have a state, without those that were given back untried."""
-    given_back = "SELECT trial_id FROM trial_user_attributes WHERE key = 'given_back'"
-    query = f"SELECT count(*) FROM trials WHERE state = ? AND trial_id NOT IN ({given_back})"
+    query = (
+        "SELECT count(*) FROM trials WHERE state = ? "
+        "AND trial_id NOT IN (SELECT trial_id FROM trial_user_attributes WHERE key = 'given_back')"
+    )
     with contextlib.closing(sqlite3.connect(scene.folder / "models" / "searches.sqlite")) as study:
         return int(study.execute(query, (state,)).fetchone()[0])
