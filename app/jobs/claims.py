@@ -150,4 +150,5 @@ def _select_ended_but(newest: int) -> sa.Select[tuple[int]]:
     """Build a query for the numbers of all ended jobs except the newest trainings and the search jobs since then."""
     ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), IS_TRAINING)
     oldest_kept = ended.order_by(JOBS.c.number.desc()).offset(newest - 1).limit(1).scalar_subquery()
-    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.number < oldest_kept)
+    is_older = JOBS.c.number < oldest_kept if newest else sa.true()
+    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), is_older)

@@ -182,7 +182,7 @@ def test_search_job_is_claimed_while_its_training_runs_and_no_training_waits(sto
     assert claims.claim(3) is None
     unfinished = claims.find_unfinished()
     assert (unfinished.queued, unfinished.queued_searches) == (0, 1)
-    assert [job.search_of for job in unfinished.running] == [None, training.id, None]
+    assert {job.number: job.search_of for job in unfinished.running} == {1: None, 2: training.id, 4: None}
 
 
 @pytest.mark.parametrize("keep", [False, True])
