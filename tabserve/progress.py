@@ -44,6 +44,8 @@ def following(job: dict[str, Any], *, shown: bool, console: Console | None = Non
 def sentence(job: dict[str, Any]) -> str:
     """Return how a training stands in a line."""
     name = job["model"]
+    if job.get("search_of"):  # which a service of an older release does not say
+        return f"{name}: search job of training {job['search_of']}, {job['status']}"
     if job["status"] == "queued":
         return f"{name}: waits, position {job['queue_position']} of the queue"
     if job["status"] == "succeeded":

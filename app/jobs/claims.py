@@ -14,10 +14,19 @@ import sqlalchemy as sa
 from app.jobs.database import Database
 from app.jobs.ownership import Asked, Claim, ClaimLost, Report, Running, Unfinished
 from app.jobs.records import UNFINISHED, JobStatus
-from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, append, end, job_of, now
+from app.jobs.table import EVENTS, IS_TRAINING, IS_UNFINISHED, JOBS, SELECT_JOB, append, end, job_of, now
 from modelstore import JobResult
 
-KEEP_EVENTS_OF = 100  # newest ended jobs that keep their events; older ones keep only the result
+KEEP_EVENTS_OF = 100  # newest ended trainings that keep their events; older ones keep only the result
+
+_TRAINING = JOBS.alias()
+# A search job whose training runs on.
+_CAN_HELP = sa.exists().where(
+    _TRAINING.c.id == JOBS.c.search_of,
+    _TRAINING.c.status == JobStatus.RUNNING,
+    _TRAINING.c.cancel_requested.is_(False),
+    _TRAINING.c.finish_requested.is_(False),
+)
 
 
 class Claims:
@@ -28,21 +37,31 @@ class Claims:
         self._owner = owner
 
     def find_unfinished(self) -> Unfinished:
-        """Return the number of queued jobs, and the running jobs."""
-        query = sa.select(JOBS.c.status, JOBS.c.number, JOBS.c.model, JOBS.c.owner, JOBS.c.token, JOBS.c.heartbeat)
+        """Return the numbers of queued trainings and search jobs, and the running jobs."""
+        columns = (JOBS.c.number, JOBS.c.model, JOBS.c.owner, JOBS.c.token, JOBS.c.heartbeat, JOBS.c.search_of)
         with self._database.reading() as connection:
-            rows = connection.execute(query.where(IS_UNFINISHED)).all()
+            rows = connection.execute(sa.select(JOBS.c.status, *columns).where(IS_UNFINISHED)).all()
         running = tuple(Running(*row[1:]) for row in rows if row.status == JobStatus.RUNNING)
-        return Unfinished(len(rows) - len(running), running)
+        trainings = sum(row.status == JobStatus.QUEUED and row.search_of is None for row in rows)
+        return Unfinished(trainings, len(rows) - len(running) - trainings, running)
 
-    def claim(self, concurrency: int) -> Claim | None:
-        """Claim the oldest queued job; None if there is none, or `concurrency` jobs run over all processes."""
+    def claim(self, concurrency: int, *, searches: bool = True) -> Claim | None:
+        """Claim the oldest queued training, or else a search job; None if `concurrency` jobs run over all processes.
+
+        A search job can be claimed while its training runs, and is not to end soon.
+
+        Args:
+            concurrency: most jobs that may run.
+            searches: whether to claim a search job if no training waits.
+        """
         with self._database.writing() as connection:
             running = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.RUNNING)
             if connection.execute(running).scalar_one() >= concurrency:
                 return None
-            oldest = sa.select(sa.func.min(JOBS.c.number)).where(JOBS.c.status == JobStatus.QUEUED)
-            number = connection.execute(oldest).scalar()
+            queued = sa.select(JOBS.c.number).where(
+                JOBS.c.status == JobStatus.QUEUED, sa.or_(IS_TRAINING, _CAN_HELP) if searches else IS_TRAINING
+            )
+            number = connection.execute(queued.order_by(JOBS.c.search_of.is_not(None), JOBS.c.number)).scalar()
             if number is None:
                 return None
             return self._own(connection, number, status=JobStatus.RUNNING, started=now())
@@ -98,7 +117,7 @@ class Claims:
             end(connection, claim.job, result)
 
     def retain(self, keep_jobs: int) -> None:
-        """Remove all but the newest `keep_jobs` ended jobs, and old events.
+        """Remove all but the newest `keep_jobs` ended trainings and the search jobs since then, and old events.
 
         Jobs older than the newest `KEEP_EVENTS_OF` ended ones keep only their last event, the result.
         """
@@ -128,7 +147,8 @@ def _is_mine(claim: Claim) -> sa.ColumnElement[bool]:
 
 
 def _select_ended_but(newest: int) -> sa.Select[tuple[int]]:
-    """Build a query for the numbers of all ended jobs except the newest ones."""
-    ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED)).order_by(JOBS.c.number.desc())
-    last = ended.offset(newest).limit(1).scalar_subquery()
-    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.number <= last)
+    """Build a query for the numbers of all ended jobs except the newest trainings and the search jobs since then."""
+    ended = sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), IS_TRAINING)
+    oldest_kept = ended.order_by(JOBS.c.number.desc()).offset(newest - 1).limit(1).scalar_subquery()
+    is_older = JOBS.c.number < oldest_kept if newest else sa.true()
+    return sa.select(JOBS.c.number).where(JOBS.c.status.not_in(UNFINISHED), is_older)

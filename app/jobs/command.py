@@ -26,6 +26,7 @@ def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Se
     options += ["--card", "-"] if job.card else []
     options += ["--feedback", "-"] if job.include_feedback else []
     options += ["--database", "-"] if _shares_search(job, settings) else []
+    options += ["--only-search"] if job.search_of else []
     return training_command(
         settings,
         *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),

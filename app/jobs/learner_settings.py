@@ -41,6 +41,10 @@ def check_settings(
         require_search(chosen, overrides.search or 0, overrides.budget_s)
     except ValueError as error:
         raise wrong_field("overrides.budget_s", f"needs {error}") from error
+    if request.workers > 1 and not overrides.search:
+        raise wrong_field("workers", "needs overrides.search, the number of settings that they try")
+    if request.workers > 1 and request.include_feedback:
+        raise wrong_field("workers", "must be 1 beside include_feedback, whose rows differ from one moment to the next")
     if overrides.image or chosen != learner:
         try:
             require_image(chosen, overrides.image, overrides.filters or DEFAULT_FILTERS)

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from app.errors import StoreUnavailable
 from app.jobs.records import JobStatus
-from app.jobs.table import EVENTS, JOBS, METADATA, now
+from app.jobs.table import EVENTS, JOBS, METADATA, ONE_UNFINISHED, now
 
-REVISION = "0004"
+REVISION = "0005"
 _BEFORE_CLAIMS = (None, "0001")  # has no claims, data sets or events; its first databases have no table of revisions
-# 0002 has neither feedback nor `finish_requested`, 0003 neither answers of shadows nor kept ids and inputs. Alembic
-# kept the revision until 0002, hence the names.
+# 0002 has neither feedback nor `finish_requested`, 0003 neither answers of shadows nor kept ids and inputs, 0004 no
+# search jobs. Alembic kept the revision until 0002, hence the names.
 _REVISIONS = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
 
 
@@ -38,14 +38,22 @@ def migrate(connection: sa.Connection) -> None:
         )
     is_first = revision in _BEFORE_CLAIMS and sa.inspect(connection).has_table(JOBS.name)
     if revision == "0002":
-        column = sa.schema.CreateColumn(JOBS.c.finish_requested).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {column}")
+        _add_column(connection, JOBS.c.finish_requested)
+    if revision in ("0002", "0003", "0004"):
+        _add_column(connection, JOBS.c.search_of)
+        ONE_UNFINISHED.drop(connection)  # it did not know search jobs
+        ONE_UNFINISHED.create(connection)
     older = _take_jobs(connection) if is_first else []
     METADATA.create_all(connection)
     if is_first:
         _add_jobs(connection, older)
     connection.execute(_REVISIONS.delete())
     connection.execute(_REVISIONS.insert().values(version_num=REVISION))
+
+
+def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
+    definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {definition}")
 
 
 def _take_jobs(connection: sa.Connection) -> list[dict[str, Any]]:

@@ -53,18 +53,25 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running job as other processes see it; `heartbeat` grows as long as the owner lives."""
+    """A running job as other processes see it.
+
+    Attributes:
+        heartbeat: grows as long as the owner lives.
+        search_of: training for which it only tries settings; None of a training.
+    """
 
     number: int
     model: str
     owner: str
     token: str
     heartbeat: int
+    search_of: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Number of queued jobs, and the running jobs, over all processes."""
+    """Numbers of queued trainings and search jobs, and the running jobs, over all processes."""
 
     queued: int
+    queued_searches: int
     running: tuple[Running, ...]

@@ -33,6 +33,7 @@ from modelstore.reading import MAX_COLUMNS
 from modelstore.records import ModelName
 
 MAX_NUMBER = (1 << 63) - 1  # largest integer that the job table can hold
+MAX_WORKERS = 64  # of a search; each but the training itself is a row of the job table
 
 
 class JobStatus(enum.StrEnum):
@@ -70,6 +71,8 @@ class TrainingRequest(DataOptions):
             `if_better`.
         timeout_s: seconds after which the training is ended as `timed_out`; at most the service's own limit.
         memory_bytes: memory that the training may use; at most the service's own limit.
+        workers: processes that try settings of a search at once, on all hosts that share the job table: the training
+            and `workers` - 1 search jobs; each of them runs where and when a trainer has nothing else to do.
     """
 
     model_config = ConfigDict(title="TrainRequest")
@@ -87,6 +90,7 @@ class TrainingRequest(DataOptions):
     activate: Activation | None = None
     timeout_s: Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)] | None = None
     memory_bytes: Annotated[int, Field(ge=LEAST_TRAIN_MEMORY_BYTES, le=MAX_NUMBER)] | None = None
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
 
     def with_seed_in_overrides(self) -> Self:
         """Return the request with `seed` moved into the overrides.
@@ -111,6 +115,7 @@ class TrainingRequest(DataOptions):
         said: dict[str, Any] = {name: document for name, document in documents.items() if document}
         said |= {"options": options} if options else {}
         said |= {"include_feedback": True} if self.include_feedback else {}
+        said |= {"workers": self.workers} if self.workers > 1 else {}
         return kept | {"overrides": self.overrides.to_dict()} | said
 
     def digest(self) -> str:
@@ -121,7 +126,7 @@ class TrainingRequest(DataOptions):
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """An accepted training.
+    """An accepted training, or a search job: one that only tries settings for a training, and publishes nothing.
 
     Attributes:
         number: sequence number in the table; a later job has a higher one.
@@ -136,7 +141,7 @@ class TrainingJob:
             epochs, and while the training gets no processor.
         result: the last event, a `JobResult` as JSON values.
         log: the last lines of the training process's standard error, oldest first.
-        queue_position: 1 for the next job to run; None unless queued.
+        queue_position: 1 for the next training to run; None unless queued, and of a search job.
         version_before: the version that was active when the training began.
         retry_of: id of the job that this one repeats.
         cancel_requested: whether cancellation was requested.
@@ -146,6 +151,8 @@ class TrainingJob:
         abstain: when nothing is decided, if the request says it.
         card: what the request states about the model.
         include_feedback: whether rows of feedback are trained on, too.
+        workers: processes that try settings at once, if the training is a search.
+        search_of: id of the training for which a search job tries settings; None of a training.
     """
 
     number: int
@@ -181,6 +188,8 @@ class TrainingJob:
     abstain: AbstainPolicy | None = None
     card: CardStatements | None = None
     include_feedback: bool = False
+    workers: int = 1
+    search_of: str | None = None
 
     @property
     def ended(self) -> bool:

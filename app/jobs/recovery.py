@@ -55,12 +55,13 @@ class Recovery:
         self._taken: dict[str, tuple[Claim, bool]] = {}  # ends not written yet, and whether the owner is certainly dead
 
     def look(self, running: Collection[Running]) -> list[JobResult]:
-        """Check the running jobs of other processes, end those of dead owners, and return their results."""
+        """Check the running jobs of other processes, end those of dead owners, and return the trainings' results."""
         self._watched = {job.token: self._seen(job) for job in running}
         self._taken = {token: taken for token, taken in self._taken.items() if token in self._watched}
         results = []
         for job in running:
-            if (taken := self._taken.get(job.token) or self._take(job)) and (result := self._end(*taken)):
+            taken = self._taken.get(job.token) or self._take(job)
+            if taken and (result := self._end(*taken)) and job.search_of is None:
                 results.append(result)
         return results
 

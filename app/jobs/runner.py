@@ -57,8 +57,8 @@ class JobRunner:
     ) -> None:
         """Create a runner; `open` starts it.
 
-        `published` is awaited before the end of a job that published a version, `ended` is called for every job that
-        this process ended, and `may_begin` returns whether another job may start here; if not, it is only accepted.
+        `published` is awaited before the end of a job that published a version, `ended` is called for every training
+        that this process ended, and `may_begin` returns whether a job may start here; if not, it is only accepted.
 
         Raises:
             ConfigurationError: if the settings name no usable kind of database.
@@ -160,7 +160,7 @@ class JobRunner:
         job = await self.ask(partial(self._store.cancel, keep=keep), job_id)
         self._worker.cancel(job_id, keep=keep)
         self._notify()
-        if job.ended:
+        if job.ended and job.search_of is None:
             self._count(Ending(job.reason or "cancelled"))
         return job
 
@@ -191,7 +191,7 @@ class JobRunner:
                 await self._wait_for_change(LOOK_INTERVAL_S)
 
     def count_unfinished(self) -> Mapping[str, int]:
-        """Return the number of queued and running jobs, over all processes; at most about a second old.
+        """Return the number of unfinished jobs as `JobWorker.unfinished`; at most about a second old.
 
         The mapping is empty before the first poll.
         """
@@ -222,7 +222,7 @@ class JobRunner:
             await asyncio.sleep(EXPIRY_INTERVAL_S)
 
     def _count_none(self) -> None:
-        self._worker.unfinished = {"queued": 0, "running": 0}
+        self._worker.unfinished = {"queued": 0, "running": 0, "searching": 0}
 
     def _notify(self) -> None:
         """Wake all tasks that wait for a change."""

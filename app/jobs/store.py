@@ -15,7 +15,7 @@ from app.datasets.folders import Contents, content_id
 from app.jobs.database import Database
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
-from app.jobs.table import EVENTS, IS_UNFINISHED, JOBS, SELECT_JOB, dialect_of, end, job_of, now
+from app.jobs.table import EVENTS, IS_TRAINING, IS_UNFINISHED, JOBS, SELECT_JOB, dialect_of, end, job_of, now
 from modelstore import Dialect, JobResult, LeftOut
 from modelstore.dialect import DETECTED
 
@@ -40,9 +40,10 @@ class JobStore:
         retry_of: str | None = None,
         request_id: str | None = None,
     ) -> TrainingJob:
-        """Add a queued job and return it; for a repeated idempotency key, return the job created then.
+        """Add a queued training with its search jobs, and return it.
 
-        The queue holds at most `limit` jobs; `data_sha256` and `dialect` are those of the data set's file.
+        For a repeated idempotency key, return the training created then. The queue holds at most `limit`
+        trainings; `data_sha256` and `dialect` are those of the data set's file.
 
         Raises:
             IdempotencyKeyReused, JobConflict, QueueFull.
@@ -63,6 +64,8 @@ class JobStore:
                 return earlier
             _require_room(connection, request.model, limit)
             connection.execute(JOBS.insert().values(**values, created=now()))
+            for _ in range(request.workers - 1):
+                connection.execute(JOBS.insert().values(**values | _search_job_of(values["id"]), created=now()))
             return _get(connection, values["id"])
 
     def earlier(self, idempotency_key: str | None, digest: str) -> TrainingJob | None:
@@ -112,7 +115,7 @@ class JobStore:
         return jobs[:limit], jobs[limit - 1].number if len(jobs) > limit else None
 
     def cancel(self, job_id: str, *, keep: bool = False) -> TrainingJob:
-        """Cancel a job: end it if it is queued; if it runs, ask its owner to end it.
+        """Cancel a job: end it if it is queued; if it runs, ask its owner to end it. Its search jobs get the same.
 
         With `keep`, a running one publishes what it has learnt by then.
 
@@ -128,7 +131,9 @@ class JobStore:
                 end(connection, job, JobResult(reason="cancelled", detail=detail, model=job.model))
             else:
                 asked = JOBS.c.finish_requested if keep else JOBS.c.cancel_requested
-                connection.execute(JOBS.update().where(JOBS.c.number == job.number).values({asked: True}))
+                it = sa.or_(JOBS.c.number == job.number, JOBS.c.search_of == job.id)
+                running = JOBS.c.status == JobStatus.RUNNING
+                connection.execute(JOBS.update().where(it, running).values({asked: True}))
             return _get(connection, job_id)
 
     def events(self, number: int, after: int, limit: int = 1000) -> tuple[list[tuple[int, str]], bool]:
@@ -149,6 +154,10 @@ class JobStore:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return frozenset((row.dataset, content_id(row.data_sha256, dialect_of(row.request))) for row in rows)
+
+
+def _search_job_of(job_id: str) -> dict[str, Any]:
+    return {"id": secrets.token_hex(8), "search_of": job_id, "idempotency_key": None, "retry_of": None}
 
 
 def _document(
@@ -180,13 +189,13 @@ def _require_room(connection: sa.Connection, model: str, limit: int) -> None:
         JobConflict, QueueFull.
     """
     _require_idle(connection, model)
-    waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED)
+    waiting = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.QUEUED, IS_TRAINING)
     if connection.execute(waiting).scalar_one() >= limit:
         raise QueueFull(limit)
 
 
 def _require_idle(connection: sa.Connection, model: str) -> None:
-    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED)
+    other = sa.select(JOBS.c.id).where(JOBS.c.model == model, IS_UNFINISHED, IS_TRAINING)
     if unfinished := connection.execute(other).scalar():
         raise JobConflict(unfinished)
 

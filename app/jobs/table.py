@@ -18,7 +18,7 @@ _STATUS_AT_END = {
     "interrupted": JobStatus.INTERRUPTED,
 }
 METADATA = sa.MetaData()
-_ONE = sa.text("status IN ('queued', 'running')")
+_ONE = sa.text("status IN ('queued', 'running') AND search_of IS NULL")
 
 JOBS = sa.Table(
     "jobs",
@@ -47,11 +47,12 @@ JOBS = sa.Table(
     sa.Column("started", sa.DateTime(timezone=True)),
     sa.Column("finished", sa.DateTime(timezone=True)),
     sa.Column("finish_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("search_of", sa.String(32)),
     sa.Index("jobs_model", "model"),
     sa.Index("jobs_status", "status"),
-    sa.Index("jobs_one_unfinished", "model", unique=True, sqlite_where=_ONE, postgresql_where=_ONE),
     sqlite_autoincrement=True,
 )
+ONE_UNFINISHED = sa.Index("jobs_one_unfinished", JOBS.c.model, unique=True, sqlite_where=_ONE, postgresql_where=_ONE)
 
 # Every event of a job, as one JSON line each; the last event of an ended job is its result.
 EVENTS = sa.Table(
@@ -116,17 +117,18 @@ KEPT_INPUTS = sa.Table(
 _AT_ONCE = 500  # parameters of a query; SQLite takes 32,766
 
 _OTHERS = JOBS.alias()
-# 1 for the oldest queued job; NULL unless queued
+# 1 for the oldest queued training; NULL unless queued, and of search jobs, which no training waits for
 POSITION = sa.case(
     (
-        JOBS.c.status == JobStatus.QUEUED,
+        sa.and_(JOBS.c.status == JobStatus.QUEUED, JOBS.c.search_of.is_(None)),
         sa.select(sa.func.count())
-        .where(_OTHERS.c.status == JobStatus.QUEUED, _OTHERS.c.number <= JOBS.c.number)
+        .where(_OTHERS.c.status == JobStatus.QUEUED, _OTHERS.c.search_of.is_(None), _OTHERS.c.number <= JOBS.c.number)
         .scalar_subquery(),
     )
 ).label("queue_position")
 
 IS_UNFINISHED = JOBS.c.status.in_(UNFINISHED)
+IS_TRAINING = JOBS.c.search_of.is_(None)
 _HIDDEN = ("request_digest", "idempotency_key", "owner", "token", "heartbeat")
 _SHOWN = [column for column in JOBS.c if column.name not in _HIDDEN]
 SELECT_JOB: sa.Select[Any] = sa.select(*_SHOWN, POSITION)
@@ -145,6 +147,7 @@ def job_of(row: sa.Row[Any]) -> TrainingJob:
         values[name] = record.model_validate_json(json.dumps(said)) if said else None
     values["dialect"] = dialect_of(request)
     values["include_feedback"] = request.pop("include_feedback", False)
+    values["workers"] = request.pop("workers", 1)
     values["request_id"] = request.pop("request_id", None)
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
@@ -176,12 +179,28 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def end(connection: sa.Connection, job: TrainingJob, result: JobResult) -> None:
-    """Write the end of a job and its last event; the caller has checked that the job may be ended."""
+    """Write the end of a job and its last event; the caller has checked that the job may be ended.
+
+    Search jobs of a training end with it: those that wait at once, those that run are asked to.
+    """
     document = result.model_dump(mode="json", exclude_none=True)
     values = {"status": _STATUS_AT_END.get(result.reason, JobStatus.FAILED), "finished": now(), "token": None}
     values |= {"reason": result.reason, "detail": result.detail, "result": document}
     connection.execute(JOBS.update().where(JOBS.c.number == job.number).values(**values))
     append(connection, job.number, [to_line(result)])
+    if job.workers > 1 and job.search_of is None:
+        _end_search_jobs(connection, job, succeeded=result.reason == "succeeded")
+
+
+def _end_search_jobs(connection: sa.Connection, training: TrainingJob, *, succeeded: bool) -> None:
+    """End the search jobs of a training; one that runs ends by itself if the training has succeeded."""
+    mine = JOBS.c.search_of == training.id
+    asked = JOBS.c.finish_requested if succeeded else JOBS.c.cancel_requested
+    connection.execute(JOBS.update().where(mine, JOBS.c.status == JobStatus.RUNNING).values({asked: True}))
+    detail = f"training {training.id} ended before this began"
+    result = JobResult(reason="succeeded" if succeeded else "cancelled", detail=detail, model=training.model)
+    for row in connection.execute(SELECT_JOB.where(mine, JOBS.c.status == JobStatus.QUEUED)).all():
+        end(connection, job_of(row), result)
 
 
 def append(connection: sa.Connection, number: int, lines: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from app.context import CONTEXT, RequestContext
 from app.errors import StoreUnavailable
@@ -32,7 +33,8 @@ class JobWorker:
     """Runs the trainings of one process.
 
     Attributes:
-        unfinished: number of queued and running jobs, by status, over all processes, at the last poll.
+        unfinished: number of queued and running trainings, and of running search jobs (`searching`), over all
+            processes, at the last poll.
     """
 
     def __init__(self, context: JobContext, ended: Callable[[Ending], None], may_begin: Callable[[], bool]) -> None:
@@ -40,7 +42,7 @@ class JobWorker:
 
         Args:
             context: services that every running job needs.
-            ended: called for every job that this process ended.
+            ended: called for every training that this process ended.
             may_begin: returns whether another job may start here; otherwise queued jobs are left to other processes
                 or a later poll.
         """
@@ -107,15 +109,18 @@ class JobWorker:
     async def _poll(self) -> None:
         claims, concurrency = self._context.claims, self._context.settings.train_concurrency
         unfinished = await self._context.call(claims.find_unfinished)
-        self.unfinished = {"queued": unfinished.queued, "running": len(unfinished.running)}
+        searching = sum(job.search_of is not None for job in unfinished.running)
+        running = len(unfinished.running) - searching
+        self.unfinished = {"queued": unfinished.queued, "running": running, "searching": searching}
         others = [job for job in unfinished.running if job.token not in self._running]
         for result in await self._context.call(self._recovery.look, others):
             self._ended(Ending(result.reason))
             self._context.changed()
-        for _ in range(min(unfinished.queued, concurrency)):
+        for place in range(min(unfinished.queued + unfinished.queued_searches, concurrency)):
             if self._closing or not self._may_begin():
                 return
-            claim = await self._context.call(claims.claim, concurrency)
+            # At most one search job a poll, and none beside its training: idle processes are the first to get some.
+            claim = await self._context.call(partial(claims.claim, searches=place == 0), concurrency)
             if claim is None:
                 break
             self._begin(claim)
@@ -161,7 +166,8 @@ class JobWorker:
                 if self._closing:
                     return
                 await asyncio.sleep(RETRY_INTERVAL_S)
-        self._ended(Ending(result.reason, job, ran_s))
+        if job.search_of is None:
+            self._ended(Ending(result.reason, job, ran_s))
         logger.info("training job %s of %s ended: %s, %s", job.id, job.model, result.reason, result.detail)
         with contextlib.suppress(StoreUnavailable):  # the next job that ends does it
             await self._context.call(self._context.claims.retain, settings.keep_jobs)

@@ -116,7 +116,9 @@ FAMILIES = {
     "tabserve_train_job_duration_seconds": Family(
         "histogram", "Running time of ended trainings.", ("reason",), JOB_BUCKETS_S
     ),
-    "tabserve_train_jobs_unfinished": Family("gauge", "Queued and running trainings, over all processes.", ("status",)),
+    "tabserve_train_jobs_unfinished": Family(
+        "gauge", "Queued and running trainings, and search jobs that run (searching), over all processes.", ("status",)
+    ),
     "tabserve_keys_file_ok": Family("gauge", "1 if this worker uses the keys of the key file, 0 if the previous ones."),
     "tabserve_model_swaps_total": Family("counter", "Model version swaps, by result.", ("result",)),
     "tabserve_model_info": Family("gauge", "The serving version.", ("model", "version", "digest", "engine", "device")),

@@ -11,7 +11,7 @@ from app.jobs.database import Database
 from app.jobs.ownership import Claim
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
-from modelstore import DataOptions, JobResult
+from modelstore import DataOptions, JobResult, Overrides
 
 LIMIT = 100
 
@@ -24,6 +24,17 @@ def opened(url: str | None, folder: Path) -> Database:
 
 def add(store: JobStore, model: str = "iris", **more: object) -> TrainingJob:
     return store.add(TrainingRequest(model=model), limit=LIMIT, **more)  # type: ignore[arg-type]
+
+
+def add_search(store: JobStore, workers: int = 3, model: str = "iris") -> tuple[TrainingJob, list[TrainingJob]]:
+    """Add a training that is a search, and return it with its search jobs, the oldest first."""
+    training = store.add(searching(workers, model), limit=LIMIT)
+    jobs = [job for job in store.page()[0] if job.search_of == training.id]
+    return training, jobs[::-1]
+
+
+def searching(workers: int = 3, model: str = "iris") -> TrainingRequest:
+    return TrainingRequest(model=model, overrides=Overrides(search=40), workers=workers)
 
 
 def claimed(claims: Claims, concurrency: int = 100) -> Claim:
@@ -40,5 +51,5 @@ def job(job_id: str = "j1", **more: object) -> TrainingJob:
     """Return a job that is in no table; what is not given is None."""
     values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
     known: dict[str, Any] = {"id": job_id, "model": "iris", "overrides": {}, "options": DataOptions(), "left_out": ()}
-    known["include_feedback"] = False
+    known |= {"include_feedback": False, "workers": 1}
     return TrainingJob(**(values | known | more))

@@ -15,9 +15,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
-from tests.console.conftest import CSV, Console, Watched, train
+from tests.console.conftest import CSV, QUICK, Console, Watched, train
 from tests.fakes import MeanModel, manifest_for, publish, script
 from tests.processes import service
+from tests.trainings import trained
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +131,21 @@ def test_training_shows_its_curves_and_the_verdict(watched: Watched, console: Co
     expect(page.get_by_role("img", name="Loss by epoch")).to_be_visible()
     expect(page.locator(".verdict")).to_contain_text("Version 1 is live.")
     expect(page.get_by_role("heading", name=re.compile("Leader board"))).to_be_visible()
+
+
+def test_search_job_is_shown_with_its_training_and_not_as_a_version(watched: Watched, console: Console) -> None:
+    body = {"model": "found", "dataset": "churn", "target": "churned", "workers": 2}
+    training = trained(console.client, body | {"overrides": {**QUICK, "search": 1}})
+    (job,) = (job["id"] for job in console.client.get("/train").json()["jobs"] if job["search_of"] == training["id"])
+
+    home = watched.open()
+    expect(home.locator(f"#job-{job}")).to_have_text("Search for found")
+    console.client.delete("/models/found").raise_for_status()  # the other tests have two models
+    page = watched.open(f"#/training/{job}")
+
+    expect(page.get_by_role("link", name="a training")).to_have_attribute("href", f"#/training/{training['id']}")
+    expect(page.locator(".verdict")).to_contain_text("ended before this began")
+    expect(page.locator("#try")).to_have_count(0)
 
 
 def test_model_is_compared_activated_and_rolled_back(watched: Watched, console: Console) -> None:

@@ -36,6 +36,8 @@ JOB: dict[str, Any] = {
             "churn: version 4 is the shadow of the active one",
         ),
         ({"status": "cancelled"}, "churn: cancelled"),
+        ({"status": "queued", "search_of": "f00"}, "churn: search job of training f00, queued"),
+        ({"status": "succeeded", "search_of": "f00"}, "churn: search job of training f00, succeeded"),
     ],
 )
 def test_a_line_says_how_it_stands(changes: dict[str, Any], said: str) -> None:

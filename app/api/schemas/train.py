@@ -48,7 +48,7 @@ class CancelQuery(BaseModel, extra="forbid"):
 
 
 class JobBrief(BaseModel):
-    """One training in a list, without the fields that may be long.
+    """One training or search job in a list, without the fields that may be long.
 
     Attributes:
         number: sequence number; later trainings have higher numbers.
@@ -59,7 +59,7 @@ class JobBrief(BaseModel):
         reason: stable code of the outcome: succeeded, bad_data, diverged, timed_out, out_of_memory, disk_full,
             cancelled, interrupted, failed.
         detail: one sentence about the outcome.
-        queue_position: position in the queue; 1 is next; None unless queued.
+        queue_position: position in the queue; 1 is next; None unless queued, and of a search job.
         cancel_requested: whether its cancellation was requested.
         finish_requested: whether an early end was requested that keeps what has been learnt.
         progress: the latest epoch: losses, rows per second, seconds left; a notice before the first,
@@ -68,6 +68,8 @@ class JobBrief(BaseModel):
         version: version that it published.
         activated: whether the published version was made active; `gate` has the reason.
         retry_of: id of the training that this one repeats.
+        search_of: id of the training for which this search job tries settings; None of a training.
+        workers: processes that try settings at once, if it is a search: the training and its search jobs.
     """
 
     number: int
@@ -95,6 +97,8 @@ class JobBrief(BaseModel):
     activated: bool
     gate: GateReport | None
     retry_of: str | None
+    search_of: str | None
+    workers: int
 
     @classmethod
     def of(cls, job: TrainingJob) -> Self:

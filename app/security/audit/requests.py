@@ -32,6 +32,7 @@ _RECORDED_FIELDS = {
     "sha256": "sha256",
     "data_sha256": "data_sha256",
     "retry_of": "retry_of",
+    "search_of": "search_of",
 }
 _NAMED = {"name": "dataset", "job_id": "job"}  # path parameters
 _NUMBER = re.compile(r"[0-9]{1,9}")

@@ -14,7 +14,7 @@ from app.jobs.ownership import Asked, Claim, ClaimLost, Report
 from app.jobs.records import JobStatus
 from app.jobs.store import JobStore
 from modelstore import JobResult, from_line
-from tests.app.databases import add, claimed, failure
+from tests.app.databases import add, add_search, claimed, failure
 
 
 def test_oldest_job_is_claimed_first(store: JobStore, claims: Claims) -> None:
@@ -169,3 +169,40 @@ def test_old_jobs_are_removed_and_of_older_ones_only_the_result_stays(
     assert [job.number for job in jobs] == [6, 5, 4, 3, 2]
     assert [[seq for seq, _ in store.events(job.number, 0)[0]] for job in jobs] == [[1], [1, 2, 3], [1, 2, 3], [3], [3]]
     assert store.events(1, 0) == ([], True)
+
+
+def test_search_job_is_claimed_while_its_training_runs_and_no_training_waits(store: JobStore, claims: Claims) -> None:
+    training, (first, _) = add_search(store, 3, "churn")
+    add(store, "blobs")
+
+    assert claimed(claims).job.id == training.id
+    assert claimed(claims).job.model == "blobs"
+    assert claims.claim(100, searches=False) is None
+    assert claimed(claims).job.id == first.id
+    assert claims.claim(3) is None
+    unfinished = claims.find_unfinished()
+    assert (unfinished.queued, unfinished.queued_searches) == (0, 1)
+    assert {job.number: job.search_of for job in unfinished.running} == {1: None, 2: training.id, 4: None}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_search_job_of_a_training_that_is_to_end_is_not_claimed(store: JobStore, claims: Claims, keep: bool) -> None:
+    training, _ = add_search(store)
+    claimed(claims)
+
+    store.cancel(training.id, keep=keep)
+
+    assert claims.claim(100) is None
+
+
+def test_search_jobs_do_not_push_trainings_out_of_the_table(store: JobStore, claims: Claims) -> None:
+    trainings = []
+    for _ in range(3):
+        trainings.append(add_search(store, 4)[0].id)
+        claims.finish(claimed(claims), failure())
+
+    claims.retain(2)
+
+    kept, _ = store.page()
+    assert [job.id for job in kept if job.search_of is None] == trainings[:0:-1]
+    assert [job.search_of for job in kept if job.search_of] == [trainings[2]] * 3 + [trainings[1]] * 3

@@ -14,7 +14,7 @@ from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.settings import Settings
 from modelstore import CardStatements, DecisionPolicy, Dialect, Feedback, FeedbackRow, Overrides, Permit
-from tests.app.databases import LIMIT
+from tests.app.databases import LIMIT, add_search, searching
 
 PERMIT = Permit("f00", "secret")
 
@@ -131,3 +131,18 @@ def test_rows_of_feedback_are_sent_on_standard_input_before_the_options(store: J
     assert job.request().include_feedback
     without = request.model_copy(update={"include_feedback": False})
     assert "include_feedback" not in without.document()  # so that requests of older releases keep their digests
+
+
+def test_search_job_only_tries_settings_for_its_training_in_the_same_study(store: JobStore) -> None:
+    shared = Settings(database_url="postgresql+psycopg://tabserve:secret@db/jobs")
+    training, (search,) = add_search(store, 2)
+
+    own, other = (command_of(job, None, PERMIT, shared) for job in (training, search))
+
+    assert "--only-search" in other
+    assert "--only-search" not in own
+    assert option(own, "--overrides") == option(other, "--overrides")
+    assert option(own, "--database") == option(other, "--database") == "-"
+    assert input_of(search, shared) == input_of(training, shared)
+    assert search.request() == training.request() == searching(2)
+    assert "workers" not in searching(1).document()  # so that requests of older releases keep their digests

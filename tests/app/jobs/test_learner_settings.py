@@ -36,6 +36,24 @@ def test_settings_that_contradict_each_other_are_refused_by_name(
     assert problem in caught.value.problems[0].problem
 
 
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({}, "needs overrides.search"),
+        ({"overrides": {"search": 0}}, "needs overrides.search"),
+        ({"overrides": {"search": 9}, "include_feedback": True}, "must be 1 beside include_feedback"),
+    ],
+)
+def test_workers_need_a_search_whose_rows_stay_the_same(more: dict[str, Any], problem: str) -> None:
+    request = TrainingRequest.model_validate({"model": "clouds", "workers": 2, **more})
+
+    with pytest.raises(InvalidInput, match=f"^workers {problem}") as caught:
+        check_settings(request, "mlp")
+
+    assert caught.value.problems[0].feature == "workers"
+    check_settings(request.model_copy(update={"workers": 1}), "mlp")
+
+
 def test_what_is_maximised_needs_rows_that_the_model_has_not_seen() -> None:
     fields = {"model": "clouds", "dataset": "clouds", "decision": {"maximise": "f1"}}
     request = TrainingRequest.model_validate(fields)

@@ -14,10 +14,10 @@ from app.jobs.database import Database
 from app.jobs.migration import REVISION
 from app.jobs.records import JobStatus
 from app.jobs.store import JobStore
-from app.jobs.table import FEEDBACK, KEPT_IDS, KEPT_INPUTS, METADATA, SHADOW_ANSWERS
+from app.jobs.table import FEEDBACK, KEPT_IDS, KEPT_INPUTS, METADATA, ONE_UNFINISHED, SHADOW_ANSWERS
 from app.jobs.tablefile import DATABASE_FILE
 from modelstore import from_line
-from tests.app.databases import add, opened
+from tests.app.databases import add, add_search, opened
 
 # revision 0001, as SQLAlchemy made it in commit 25d2724
 FIRST = sa.Table(
@@ -72,6 +72,14 @@ def write_old_table(database_url: str, revision: str | None) -> None:
             connection.exec_driver_sql(REVISIONS)
             connection.execute(NOTE, {"revision": revision})
     engine.dispose()
+
+
+def forget_search_jobs(connection: sa.Connection) -> None:
+    """Make the table of jobs that of revision 0004."""
+    ONE_UNFINISHED.drop(connection)
+    connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN search_of")
+    index = "CREATE UNIQUE INDEX jobs_one_unfinished ON jobs (model) WHERE status IN ('queued', 'running')"
+    connection.exec_driver_sql(index)
 
 
 def shape(connection: sa.Connection) -> dict[str, object]:
@@ -138,6 +146,7 @@ def test_jobs_of_the_second_revision_stay_and_get_what_came_later(url: str | Non
     with first.writing() as connection:  # what 0002 had, which alembic made with the same text
         FEEDBACK.drop(connection)
         SHADOW_ANSWERS.drop(connection)
+        forget_search_jobs(connection)
         connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN finish_requested")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
     first.close()
@@ -159,6 +168,7 @@ def test_tables_of_the_third_revision_get_those_of_ids_and_inputs(url: str | Non
     with first.writing() as connection:
         for table in (KEPT_IDS, KEPT_INPUTS):
             table.drop(connection)
+        forget_search_jobs(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     first.close()
 
@@ -167,6 +177,25 @@ def test_tables_of_the_third_revision_get_those_of_ids_and_inputs(url: str | Non
     with again.reading() as connection:
         assert shape(connection) == expected
     assert [kept.id for kept in JobStore(again).page()[0]] == [job.id]
+    again.close()
+
+
+def test_table_of_the_fourth_revision_takes_search_jobs(url: str | None, tmp_path: Path) -> None:
+    first = opened(url, tmp_path)
+    job = add(JobStore(first), "blobs")
+    with first.reading() as connection:
+        expected = shape(connection)
+    with first.writing() as connection:
+        forget_search_jobs(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    first.close()
+
+    again = opened(url, tmp_path)
+
+    with again.reading() as connection:
+        assert shape(connection) == expected
+    training, jobs = add_search(JobStore(again), 3)
+    assert [kept.id for kept in JobStore(again).page()[0]] == [*(one.id for one in jobs[::-1]), training.id, job.id]
     again.close()
 
 

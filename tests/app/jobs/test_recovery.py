@@ -21,7 +21,7 @@ from app.jobs.recovery import Recovery
 from app.jobs.store import JobStore
 from modelstore import JobResult, ModelRepository, NotPermitted, Permit
 from tests.app.clock import Clock
-from tests.app.databases import add, claimed, opened
+from tests.app.databases import add, add_search, claimed, opened
 from tests.fakes import publish
 
 LEASE_S = 15.0
@@ -40,7 +40,7 @@ class Scene:
     """A running job of some owner, and a process that looks at it."""
 
     def __init__(self, database: Database, repository: ModelRepository, owner: str) -> None:
-        self.store = JobStore(database)
+        self.database, self.store = database, JobStore(database)
         self.clock = Clock()
         self.owner = Claims(database, owner)
         self.claims = Claims(database, this_process())
@@ -222,3 +222,17 @@ def test_heir_that_dies_as_well_is_inherited_from(scene: Callable[[str], Scene],
 
     assert len(here.look()) == 1
     assert here.job.status == JobStatus.INTERRUPTED
+
+
+def test_search_job_of_a_dead_process_ends_alone_and_is_no_training_that_ended(
+    scene: Callable[[str], Scene], dead: str
+) -> None:
+    here = scene(this_process())
+    training, (search,) = add_search(here.store, 2)
+    claimed(here.owner)
+    claimed(Claims(here.database, dead))
+
+    assert here.look() == []
+
+    assert here.store.get(search.id).status == JobStatus.INTERRUPTED
+    assert here.store.get(training.id).status == JobStatus.RUNNING

@@ -13,11 +13,12 @@ from app.errors import StoreUnavailable
 from app.jobs import database as databases
 from app.jobs.claims import Claims
 from app.jobs.errors import IdempotencyKeyReused, JobConflict, JobEnded, JobNotFound, QueueFull
+from app.jobs.ownership import Asked, Report
 from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.jobs.tablefile import DATABASE_FILE
 from modelstore import Dialect, JobResult, LeftOut, Overrides, Split, from_line
-from tests.app.databases import LIMIT, add, claimed, failure, opened
+from tests.app.databases import LIMIT, add, add_search, claimed, failure, opened, searching
 
 ASKED = TrainingRequest(
     model="churn",
@@ -220,3 +221,58 @@ def test_locked_database_makes_the_store_unavailable_until_it_is_free(
     add(store, "after")
     assert [job.model for job in store.page()[0]] == ["after", "before"]
     database.close()
+
+
+def test_search_jobs_are_added_with_their_training_and_take_no_place_of_another(store: JobStore) -> None:
+    training, jobs = add_search(store, 3)
+
+    assert (training.search_of, training.workers, len(jobs)) == (None, 3, 2)
+    assert {(job.search_of, job.model, job.overrides["search"]) for job in jobs} == {(training.id, "iris", 40)}
+    assert [job.queue_position for job in (training, *jobs)] == [1, None, None]
+    assert store.add(TrainingRequest(model="blobs"), limit=2).queue_position == 2
+    with pytest.raises(QueueFull):
+        store.add(TrainingRequest(model="cancer"), limit=2)
+
+
+def test_key_of_a_search_names_its_training(store: JobStore) -> None:
+    first = store.add(searching(3), limit=LIMIT, idempotency_key="key")
+
+    assert store.add(searching(3), limit=LIMIT, idempotency_key="key") == first
+    with pytest.raises(IdempotencyKeyReused):
+        store.add(searching(2), limit=LIMIT, idempotency_key="key")
+    assert len(store.page()[0]) == 3
+
+
+def test_running_search_job_does_not_hold_up_the_next_training_of_its_model(store: JobStore, claims: Claims) -> None:
+    add_search(store, 2)
+    training, search = claimed(claims), claimed(claims)
+
+    claims.finish(training, failure())
+
+    store.require_idle("iris")
+    assert add(store).status == JobStatus.QUEUED
+    assert store.get(search.job.id).status == JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_search_jobs_are_asked_to_end_with_their_training(store: JobStore, claims: Claims, keep: bool) -> None:
+    training, (first, second) = add_search(store, 3)
+    claimed(claims)
+    search = claimed(claims)
+
+    store.cancel(training.id, keep=keep)
+
+    assert claims.report(search, Report()) == Asked(cancel=not keep, finish=keep)
+    assert [store.get(job.id).status for job in (first, second)] == [JobStatus.RUNNING, JobStatus.QUEUED]
+
+
+def test_search_job_is_cancelled_alone(store: JobStore, claims: Claims) -> None:
+    training, (first, second) = add_search(store, 3)
+    claim = claimed(claims)
+
+    store.cancel(first.id)
+
+    assert store.get(first.id).status == JobStatus.CANCELLED
+    assert store.get(second.id).status == JobStatus.QUEUED
+    assert claims.report(claim, Report()) == Asked(cancel=False, finish=False)
+    assert store.get(training.id).status == JobStatus.RUNNING

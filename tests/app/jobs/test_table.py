@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from app.jobs.claims import Claims
 from app.jobs.database import Database
+from app.jobs.ownership import Asked, Report
 from app.jobs.records import JobStatus
 from app.jobs.store import JobStore
 from modelstore import JobResult
-from tests.app.databases import add, claimed, failure
+from tests.app.databases import add, add_search, claimed, failure
 
 
 def test_moments_are_in_utc_and_in_order(store: JobStore, claims: Claims) -> None:
@@ -54,3 +57,20 @@ def test_numbers_of_removed_jobs_are_not_used_again(database: Database) -> None:
 
     assert store.page() == ([], None)
     assert add(store).number == last.number + 1
+
+
+@pytest.mark.parametrize("reason", ["succeeded", "failed", "cancelled", "interrupted"])
+def test_search_jobs_end_with_their_training(store: JobStore, claims: Claims, reason: str) -> None:
+    training, (running, waiting) = add_search(store, 3)
+    claim, search = claimed(claims), claimed(claims)
+
+    claims.finish(claim, JobResult.model_validate({"reason": reason, "detail": "so", "model": "iris"}))
+
+    good = reason == "succeeded"
+    ended = store.get(waiting.id)
+    assert (ended.reason, ended.started, ended.queue_position) == ("succeeded" if good else "cancelled", None, None)
+    assert ended.detail == f"training {training.id} ended before this began"
+    assert "version" not in (ended.result or {})
+    assert len(store.events(waiting.number, 0)[0]) == 1
+    assert claims.report(search, Report()) == Asked(cancel=not good, finish=good)
+    assert store.get(running.id).status == JobStatus.RUNNING

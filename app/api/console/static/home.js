@@ -106,7 +106,7 @@ function listTrainings(jobs) {
       el(
         "a",
         { id: `job-${job.id}`, href: `#/training/${job.id}` },
-        `${job.model}${job.version ? ` version ${job.version}` : ""}`,
+        `${job.search_of ? "Search for " : ""}${job.model}${job.version ? ` version ${job.version}` : ""}`,
       ),
       ` ${job.status}. `,
       running

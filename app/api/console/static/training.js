@@ -33,6 +33,7 @@ export async function show(body, { name: id, signal, announce, problem }) {
       model: job.model,
       target: job.target,
       dataset: job.dataset,
+      search_of: job.search_of,
       status: job.status,
       queue_position: job.queue_position,
       progress: job.progress,
@@ -63,6 +64,9 @@ function top(job, stop) {
   const what = `${job.model}${job.target ? `: predicts ${job.target}` : ""}${job.dataset ? ` from ${job.dataset}` : ""}.`;
   const bar = el("progress", { max: "1", ...(done === null ? {} : { value: done }), "aria-label": "Progress" });
   return [
+    job.search_of
+      ? el("p", {}, "It only tries settings for ", el("a", { href: `#/training/${job.search_of}` }, "a training"), ".")
+      : null,
     el("p", {}, what, " ", el("span", { class: `badge ${job.status}` }, job.status)),
     running ? el("p", {}, bar, " ", progress(job)) : null,
     running
@@ -170,9 +174,9 @@ function end(job, { act, path, announce }) {
       "p",
       { class: "actions" },
       good && job.version && !job.activated ? activate : null,
-      good ? el("a", { class: "button", id: "try", href: `#/try/${to}` }, "Try it") : null,
-      good ? el("a", { class: "button", href: `#/model/${to}` }, "About this model") : null,
-      el("button", { type: "button", onclick: repeat }, "Repeat on the current data"),
+      good && job.version ? el("a", { class: "button", id: "try", href: `#/try/${to}` }, "Try it") : null,
+      good && job.version ? el("a", { class: "button", href: `#/model/${to}` }, "About this model") : null,
+      job.search_of ? null : el("button", { type: "button", onclick: repeat }, "Repeat on the current data"),
     ),
     job.leaders ? board(job.leaders) : null,
     notes(

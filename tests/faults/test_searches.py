@@ -1,0 +1,110 @@
+"""Trainers on one job table share a search; one of them is killed while it tries settings."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from modelstore.search import Search
+from tests import postgres
+from tests.app.waiting import until
+from tests.faults.scenes import Scene, start
+from tests.trainings import DEADLINE_S, ended
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+# A trial takes half a second of a core, so what is left after the start of the second trainer is enough for both.
+ITS: dict[str, Any] = {"activate": "never", "workers": 2, "overrides": {"search": 40, "epochs": 40, "batch_size": 16}}
+TRIED = re.compile(r"search: \d+ of \d+, log_loss")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Return the setting that names the job table: a file, or a database of PostgreSQL."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    if not postgres.available():
+        pytest.skip(f"no PostgreSQL 15 in {postgres.PROGRAMS}")
+    with postgres.cluster() as url:
+        yield {"TABSERVE_DATABASE_URL": url}
+
+
+def trainer(scene: Scene, concurrency: int, shared: dict[str, str]) -> contextlib.AbstractContextManager[Any]:
+    environment = {**shared, "TABSERVE_TRAIN_CONCURRENCY": str(concurrency)}
+    return scene.service(real_training=True, environment=environment)
+
+
+def search_job(client: httpx.Client, training: str) -> str:
+    """Return the id of the search job of a training, once it has tried settings."""
+    (job,) = (job for job in client.get("/train").json()["jobs"] if job["search_of"] == training)
+    path, what = f"/train/{job['id']}", "settings that the second trainer has tried"
+    until(lambda: TRIED.search(str(client.get(path).json()["progress"])), what, DEADLINE_S)
+    return str(job["id"])
+
+
+def count_tried(client: httpx.Client, job: str) -> int:
+    """Return how many settings a job has tried when it has ended, as its events tell."""
+    return len(TRIED.findall(client.get(f"/train/{job}/events").text))
+
+
+def search_of(scene: Scene) -> Search:
+    found = scene.repository.find("iris", 1).manifest().search
+    assert found
+    return found
+
+
+def require_complete(search: Search) -> None:
+    """Check that each of the settings was tried once, and that the best are no worse than those of the recipe."""
+    assert len({str(trial.settings) for trial in search.trials}) == len(search.trials) == search.wanted
+    best, default = search.trials[search.best].loss, search.trials[0].loss
+    assert best is not None
+    assert default is not None
+    assert best <= default
+
+
+def test_two_trainers_share_a_search_and_try_nothing_twice(scene: Scene, shared: dict[str, str]) -> None:
+    with trainer(scene, 1, shared) as (here, _):
+        training = start(here, **ITS)
+        until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
+        with trainer(scene, 2, shared) as (there, _):
+            search = search_job(there, training)
+            jobs = [ended(there, job) for job in (training, search)]
+
+            assert [(job["status"], job["version"]) for job in jobs] == [("succeeded", 1), ("succeeded", None)]
+            counts = [count_tried(here, job["id"]) for job in jobs]
+            assert min(counts) > 0
+            assert sum(counts) == 40
+    require_complete(search_of(scene))
+
+
+def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) -> None:
+    with trainer(scene, 1, {}) as (here, _):
+        training = start(here, **{**ITS, "overrides": {"search": 16, "epochs": 120, "batch_size": 16}})
+        until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
+        with trainer(scene, 2, {}) as (there, process):
+            search = search_job(there, training)
+            until(lambda: count_trials(scene, "RUNNING") == 2, "both to try settings", DEADLINE_S)
+            process.kill()
+            process.wait()
+
+            assert ended(here, search)["reason"] == "interrupted"
+        assert ended(here, training)["status"] == "succeeded"
+    assert count_trials(scene, "FAIL") == 1
+    require_complete(search_of(scene))
+
+
+def count_trials(scene: Scene, state: str) -> int:
+    """Return how many trials of the study have a state, without those that were given back untried."""
+    query = (
+        "SELECT count(*) FROM trials WHERE state = ? "
+        "AND trial_id NOT IN (SELECT trial_id FROM trial_user_attributes WHERE key = 'given_back')"
+    )
+    with contextlib.closing(sqlite3.connect(scene.folder / "models" / "searches.sqlite")) as study:
+        return int(study.execute(query, (state,)).fetchone()[0])
