@@ -132,6 +132,11 @@ class InvalidInput(BadRequest):
         self.problems = problems[:MAX_PROBLEMS]
 
 
+def wrong_field(field: str, problem: str, subject: str = "") -> InvalidInput:
+    """Return the error for one field, header or parameter; `subject` opens the sentence instead of its name."""
+    return InvalidInput(f"{subject or f'{field}:'} {problem}", (Problem(None, field, problem),))
+
+
 class TooLarge(BadRequest):
     """The body exceeds a limit."""
 

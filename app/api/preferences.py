@@ -6,7 +6,7 @@ import re
 
 from fastapi import Request
 
-from app.errors import InvalidInput, Problem
+from app.errors import wrong_field
 
 MAX_WAIT_S = 60
 
@@ -37,8 +37,7 @@ def read_idempotency_key(request: Request) -> str | None:
     if not given:
         return None
     if len(given) > 1 or not _IDEMPOTENCY_KEY.fullmatch(given[0]):
-        problem = "must be given once, as 1 to 255 visible ASCII characters"
-        raise InvalidInput(f"the Idempotency-Key header {problem}", (Problem(None, "Idempotency-Key", problem),))
+        raise wrong_field("Idempotency-Key", "must be given once, as 1 to 255 visible ASCII characters")
     return given[0]
 
 
@@ -50,10 +49,7 @@ def wants_receipts(request: Request) -> bool | None:
     """
     given = request.headers.getlist("x-prediction-receipt")
     if given not in ([], ["0"], ["1"]):
-        problem = "must be given once, as 1 or 0"
-        raise InvalidInput(
-            f"the X-Prediction-Receipt header {problem}", (Problem(None, "X-Prediction-Receipt", problem),)
-        )
+        raise wrong_field("X-Prediction-Receipt", "must be given once, as 1 or 0")
     return given == ["1"] if given else None
 
 

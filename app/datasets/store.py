@@ -19,7 +19,7 @@ from app.datasets import disk
 from app.datasets.errors import DatasetInUse, DatasetTooLarge, InvalidDataset
 from app.datasets.folders import Contents, DatasetFolders, StoredDataset, content_id
 from app.datasets.incoming import Incoming, remove_leftovers
-from app.errors import InvalidInput, Problem, StoreUnavailable, TooManyStreams
+from app.errors import Problem, StoreUnavailable, TooManyStreams, wrong_field
 from modelstore import DatasetFault, DatasetSummary, Dialect, Inspection, InvalidName, check_name
 from modelstore.dialect import DETECTED
 
@@ -212,5 +212,4 @@ def _require_legal(name: str) -> None:
     try:
         check_name(name)
     except InvalidName as error:
-        problem = f"must be {error.expected}"
-        raise InvalidInput(f"the name of a data set {problem}", (Problem(None, "name", problem),)) from error
+        raise wrong_field("name", f"must be {error.expected}", "the name of a data set") from error

@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from app.errors import InvalidInput, MalformedBody, Problem
+from app.errors import InvalidInput, MalformedBody, wrong_field
 from app.feedback.errors import TooManyLabels
 from app.inference.codecs import strict_json
 from app.inference.codecs.csv import CONTENT_TYPE as CSV
@@ -96,7 +96,7 @@ def _read_item(row: int, item: Any) -> FeedbackItem:
 
 
 def _wrong(problem: str) -> InvalidInput:
-    return InvalidInput(f"the body {problem}", (Problem(None, "feedback", problem),))
+    return wrong_field("feedback", problem, "the body")
 
 
 READERS: Mapping[str, Callable[[bytes], Iterator[FeedbackItem]]] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.errors import wrong_field
+from app.errors import wrong_field
 from app.schema import Float32, ModelSchema, answer_kind
 from modelstore import Decision
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors import InvalidInput, Overloaded, Problem, TooLarge
+from app.errors import Overloaded, TooLarge
 
 
 class TooManyRows(TooLarge):
@@ -34,8 +34,3 @@ class RowQueueFull(Overloaded):
 
     def __init__(self, limit_rows: int) -> None:
         super().__init__(f"too many requests wait (at most {limit_rows} rows may); try again in a moment")
-
-
-def wrong_field(field: str, problem: str, between: str = ": ") -> InvalidInput:
-    """Return the error for one field or parameter of a request; `between` joins its name to the problem."""
-    return InvalidInput(f"{field}{between}{problem}", (Problem(None, field, problem),))

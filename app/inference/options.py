@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from app.errors import wrong_field
 from app.inference.decision import Override
-from app.inference.errors import wrong_field
 from app.receipts import ID_FORM, read_id
 from modelstore import AbstainPolicy, wording
 

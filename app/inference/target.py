@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from app.errors import InvalidInput, Problem
+from app.errors import wrong_field
 from app.inference.dataplane import DataPlane
-from app.inference.errors import wrong_field
 from app.runtime.load import LoadedModel
 from app.telemetry.stage_timer import Stages
 
@@ -31,8 +30,7 @@ def require_name(name: str | None) -> str:
         InvalidInput: if there is none.
     """
     if name is None:
-        problem = 'must be named, in the path (POST /predict/{model}) or in the body ("model": "...")'
-        raise InvalidInput(f"the model {problem}", (Problem(None, "model", problem),))
+        raise wrong_field("model", 'must be named, in the path (POST /predict/{model}) or in the body ("model": "...")')
     return name
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from app.jobs.learner_settings import wrong_field
+from app.errors import wrong_field
 from modelstore import Feedback, FeedbackRow, Manifest, ModelRepository, StoreError
 from modelstore.reading import column_name
 

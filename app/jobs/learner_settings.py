@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.errors import InvalidInput, Problem
+from app.errors import wrong_field
 from app.jobs.records import TrainingRequest
 from modelstore.evaluation import DECISIVE
 from modelstore.overrides import DEFAULT_FILTERS, SETTINGS, LearnerName
@@ -87,8 +87,3 @@ def check_gate(recipe: dict[str, Any]) -> None:
         known = " and ".join(f"{metric} of a {of}" for of, metric in DECISIVE.items())
         expected = f"must be {' or '.join(right)}" + (f", since its task is {task}" if task in DECISIVE else "")
         raise wrong_field("model", f"has a recipe whose gate.metric {expected}; the metrics are {known}")
-
-
-def wrong_field(field: str, problem: str) -> InvalidInput:
-    """Return the error for one field of a training request."""
-    return InvalidInput(f"{field} {problem}", (Problem(None, field, problem),))

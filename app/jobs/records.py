@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import ConfigDict, Field
 
-from app.errors import InvalidInput, Problem
+from app.errors import wrong_field
 from app.settings import LEAST_TRAIN_MEMORY_BYTES
 from modelstore import (
     AbstainPolicy,
@@ -101,8 +101,7 @@ class TrainingRequest(DataOptions):
         if self.seed is None:
             return self
         if self.overrides.seed not in (None, self.seed):
-            problem = "is given twice and differs; say it once"
-            raise InvalidInput(f"seed {problem}", (Problem(None, "seed", problem),))
+            raise wrong_field("seed", "is given twice and differs; say it once")
         overrides = self.overrides.model_copy(update={"seed": self.seed})
         return self.model_copy(update={"overrides": overrides, "seed": None})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from app.jobs.learner_settings import wrong_field
+from app.errors import wrong_field
 from app.jobs.records import TrainingRequest
 from modelstore import ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
 from modelstore.datasets import MAX_CLASSES

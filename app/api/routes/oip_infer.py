@@ -14,11 +14,10 @@ from app.api.errors import UnsupportedContentType
 from app.api.parameters import Version
 from app.api.preferences import wants_receipts
 from app.api.validation_errors import make_invalid_input
-from app.errors import MalformedBody
+from app.errors import MalformedBody, wrong_field
 from app.inference.codecs.oip import InferBody, padding
 from app.inference.codecs.oip_answers import BINARY
 from app.inference.codecs.oip_reader import OipReader
-from app.inference.errors import wrong_field
 from app.inference.pipeline import Pipeline
 
 JSON_BYTES = "inference-header-content-length"

@@ -19,13 +19,13 @@ from app.api.responses import BlocksResponse, PartsResponse
 from app.api.schemas.common import PREDICT_ANSWER, RECEIPT, json_body, problems, rows_body, without_null
 from app.api.schemas.predict import ANY_ROW, instances
 from app.api.validation_errors import make_invalid_input
+from app.errors import wrong_field
 from app.inference.codecs import csv, formats
 from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.json import CONTENT_TYPE as JSON
 from app.inference.codecs.json import JsonReader
 from app.inference.codecs.json_answers import columns_writer
 from app.inference.decision import Override
-from app.inference.errors import wrong_field
 from app.inference.options import MOST_TOP, PredictionOptions, read_flat
 from app.inference.pipeline import BulkRequest, Pipeline
 from modelstore.reading import column_name
@@ -162,7 +162,7 @@ def _require_no_column(options: PredictionOptions) -> None:
         InvalidInput.
     """
     if options.id_column is not None:
-        raise wrong_field("id_column", "is for CSV, NDJSON and Arrow; in JSON, send `ids` beside the rows", " ")
+        raise wrong_field("id_column", "is for CSV, NDJSON and Arrow; in JSON, send `ids` beside the rows", "id_column")
 
 
 def router(negotiate: Negotiation) -> APIRouter:

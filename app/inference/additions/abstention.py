@@ -11,9 +11,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from app.errors import wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs, json_of
 from app.inference.additions.sets import Levels, choose_classes, reach_of, steps
-from app.inference.errors import wrong_field
 from app.inference.predictions import Predictions
 from modelstore import AbstainPolicy
 

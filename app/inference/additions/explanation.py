@@ -14,10 +14,10 @@ import orjson
 from numpy.typing import NDArray
 
 from app.context import require_wanted
-from app.errors import DeadlinePassed
+from app.errors import DeadlinePassed, wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs
 from app.inference.additions.shapley import Floats, Values, plan_for
-from app.inference.errors import TooManyExplained, wrong_field
+from app.inference.errors import TooManyExplained
 from app.inference.options import Explain
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from app.errors import wrong_field
 from app.inference.codecs.converters import example_row
-from app.inference.errors import wrong_field
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
 from modelstore import NumericFeature
@@ -83,7 +83,7 @@ def require_ids(keeper: Keeper, field: str) -> None:
     """
     if not keeper.keeps_ids:
         problem = "is not possible: this service keeps no ids (TABSERVE_FEEDBACK_ID_DAYS is 0); use receipts instead"
-        raise wrong_field(field, problem, " ")
+        raise wrong_field(field, problem, field)
 
 
 def rows_to_keep(

@@ -14,8 +14,8 @@ import orjson
 from numpy.typing import NDArray
 
 from app.context import require_wanted
+from app.errors import wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs
-from app.inference.errors import wrong_field
 from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
 from modelstore import Conformal

@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from app.errors import MAX_PROBLEMS, InvalidInput, Problem
+from app.errors import MAX_PROBLEMS, InvalidInput, Problem, wrong_field
 from app.inference.codecs.columns import json_type
 from app.inference.codecs.headers import name_problems, places_of
 from app.inference.codecs.json_rows import describe_wrong_length
-from app.inference.errors import wrong_field
 from app.inference.options import BODY_FIELDS
 from app.schema import ModelSchema, make_printable
 from modelstore import wording
@@ -103,7 +102,7 @@ def in_feature_order(
 def invalid_field(field: str, expected: str, got: object) -> InvalidInput:
     """Return the error for a field of the envelope."""
     kind = "an empty array" if got == [] else "nothing" if got is None else json_type(got)
-    return wrong_field(field, f"{expected}, got {kind}", " ")
+    return wrong_field(field, f"{expected}, got {kind}", field)
 
 
 def _split(split: dict[str, Any], prefix: str, above: int) -> Rows:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from app.errors import InvalidInput, MalformedBody, Problem, ServingError
+from app.errors import MalformedBody, Problem, ServingError, wrong_field
 from app.inference.additions.added import AddedOutputs
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, BINARY_PIECE_BYTES, RowBlock, RowByRow
 from app.inference.codecs.rows import converter_for
@@ -77,7 +77,7 @@ class Float32Writer(RowByRow):
         """
         if added:
             problem = f"holds no {added[-1].name}; ask for another format with Accept, such as text/csv"
-            raise InvalidInput(f"an answer as {CONTENT_TYPE} {problem}", (Problem(None, "Accept", problem),))
+            raise wrong_field("Accept", problem, f"an answer as {CONTENT_TYPE}")
         self._outputs = schema.outputs
 
     def rows(self, predictions: Predictions) -> bytes:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from app.errors import wrong_field
 from app.inference.additions.added import AddedOutputs
 from app.inference.codecs import csv, csv_answers, float32, json_answers, ndjson
 from app.inference.codecs.blocks import BlockReader, BlockWriter
-from app.inference.errors import wrong_field
 from app.inference.options import PLAIN, PredictionOptions
 from app.schema import ModelSchema
 
@@ -69,7 +69,7 @@ def _require_no_ids(schema: ModelSchema, options: BulkOptions) -> ModelSchema:
         InvalidInput: if the request names one, which float32 values do not have.
     """
     if options.asked.id_column is not None:
-        raise wrong_field("id_column", "is for CSV, NDJSON and Arrow; float32 values have no names", " ")
+        raise wrong_field("id_column", "is for CSV, NDJSON and Arrow; float32 values have no names", "id_column")
     return schema
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from app.errors import MAX_PROBLEMS, Problem
-from app.inference.errors import wrong_field
+from app.errors import MAX_PROBLEMS, Problem, wrong_field
 from app.schema import ModelSchema
 from modelstore.reading import SAME_NAME, find_repeated
 
@@ -30,7 +29,7 @@ def id_place(names: Sequence[str], id_column: str) -> int:
     """
     if id_column in names:
         return names.index(id_column)
-    raise wrong_field("id_column", "names no column of the table", " ")
+    raise wrong_field("id_column", "names no column of the table", "id_column")
 
 
 def name_problems(

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from app.errors import InvalidInput, MalformedBody
+from app.errors import InvalidInput, MalformedBody, wrong_field
 from app.inference.additions.added import AddedOutputs
 from app.inference.codecs import strict_json
 from app.inference.codecs.columns import json_type
@@ -29,7 +29,6 @@ from app.inference.codecs.oip_fields import (
     read_text,
 )
 from app.inference.codecs.strict_json import has_unique_names
-from app.inference.errors import wrong_field
 from app.inference.options import PLAIN, PredictionOptions
 from app.schema import ModelSchema
 from modelstore import Task

@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from app.errors import wrong_field
 from app.inference.decision import Override
-from app.inference.errors import wrong_field
 from app.inference.options import PredictionOptions, read_flat
 from modelstore import wording
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import InvalidInput, Problem
+from app.errors import InvalidInput, Problem, wrong_field
 from app.inference.codecs.columns import (
     OUT_OF_RANGE,
     ValueColumn,
@@ -26,7 +26,6 @@ from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
 from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells
-from app.inference.errors import wrong_field
 from app.schema import Float32, ModelSchema
 
 

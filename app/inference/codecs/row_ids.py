@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from app.errors import InvalidInput
+from app.errors import InvalidInput, wrong_field
 from app.inference.codecs.blocks import RowBlock
-from app.inference.errors import wrong_field
 from app.receipts import ID_FORM, read_id
 
 
@@ -49,6 +48,6 @@ def give_ids(blocks: Sequence[RowBlock], ids: Sequence[str | None]) -> None:
     """
     rows = sum(len(block.x) for block in blocks)
     if len(ids) != rows:
-        raise wrong_field("ids", f"must have one id for each row, {rows}, got {len(ids)}", " ")
+        raise wrong_field("ids", f"must have one id for each row, {rows}, got {len(ids)}", "ids")
     for block in blocks:
         block.ids, ids = ids[: len(block.x)], ids[len(block.x) :]

@@ -47,7 +47,7 @@ def test_settings_that_contradict_each_other_are_refused_by_name(
 def test_workers_need_a_search_whose_rows_stay_the_same(more: dict[str, Any], problem: str) -> None:
     request = TrainingRequest.model_validate({"model": "clouds", "workers": 2, **more})
 
-    with pytest.raises(InvalidInput, match=f"^workers {problem}") as caught:
+    with pytest.raises(InvalidInput, match=f"^workers: {problem}") as caught:
         check_settings(request, "mlp")
 
     assert caught.value.problems[0].feature == "workers"

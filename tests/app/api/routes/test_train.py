@@ -202,7 +202,7 @@ def test_settings_that_contradict_each_other_are_refused_at_once(stocked: TestCl
 
     assert problem["errors"][0]["feature"] == "overrides.patience"
     assert problem["detail"].startswith(
-        "overrides.patience needs a validation_fraction above 0 for early stopping, or patience = 0"
+        "overrides.patience: needs a validation_fraction above 0 for early stopping, or patience = 0"
     )
     assert stocked.get("/train").json() == {"jobs": [], "next": None}
 
