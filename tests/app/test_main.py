@@ -78,6 +78,7 @@ def test_two_apps_may_share_a_store_and_follow_each_other(settings: Settings, re
         until(lambda: two.get("/models/means").json()["serving_version"] == 2, "the other app follows")
 
 
+@pytest.mark.slow
 def test_app_closes_cleanly_and_may_be_started_again(tmp_path: Path) -> None:
     publish(ModelRepository(tmp_path / "models"))
     before = set(threading.enumerate())

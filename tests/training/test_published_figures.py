@@ -23,6 +23,7 @@ def reported(candidate: Candidate) -> list[EpochMetrics]:
     return [metrics for metrics in candidate.history if metrics.test_accuracy is not None]
 
 
+@pytest.mark.slow
 def test_cancer_gives_the_published_losses_and_confusion_matrix() -> None:
     candidate = trained("cancer-tutorial")
 

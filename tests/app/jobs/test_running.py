@@ -153,6 +153,7 @@ def test_training_that_published_before_it_was_cancelled_has_succeeded(
     assert repository.versions("iris") == (1,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [

@@ -86,6 +86,7 @@ def test_end_that_cannot_be_written_is_written_when_it_can(
     assert [number for number, _ in here.lines(job)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_old_jobs_go_when_new_ones_end(settings: Settings, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     with trainings(settings.model_copy(update={"keep_jobs": 2})) as here:

@@ -192,6 +192,7 @@ def small(tmp_path: Path, undrawn: None) -> Folders:
     return Folders(models=tmp_path / "models", data=DATA, recipes=recipes)
 
 
+@pytest.mark.slow
 def test_ensure_trains_and_activates_default_recipes_once(small: Folders) -> None:
     repository, first, second = ModelRepository(small.models), new_console(), new_console()
 
@@ -202,6 +203,7 @@ def test_ensure_trains_and_activates_default_recipes_once(small: Folders) -> Non
     assert text(second) == "all 1 models are trained: iris\n"
 
 
+@pytest.mark.slow
 def test_recipe_says_when_a_version_becomes_active_unless_the_command_does(small: Folders) -> None:
     recipe = small.recipes / "iris.toml"
     recipe.write_text(f'activate = "never"\n{recipe.read_text()}')
@@ -227,6 +229,7 @@ def test_ensure_refuses_a_broken_recipe(small: Folders) -> None:
         ensure(small, new_console(), new_console())
 
 
+@pytest.mark.slow
 def test_search_alone_tries_settings_and_publishes_nothing(folders: Folders) -> None:
     output, errors = new_console(), new_console()
 

@@ -85,6 +85,7 @@ def test_x5_names_are_compared_with_few_others(monkeypatch: pytest.MonkeyPatch) 
     assert Counted.comparisons < 10 * MAX_COLUMNS
 
 
+@pytest.mark.slow
 def test_f11_more_columns_than_the_limit_are_one_fault_and_no_row_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "wide.csv", MAX_COLUMNS + 1, lambda row, column: "nonsense")
 

@@ -31,6 +31,7 @@ def summary(recipe: Recipe, train: Dataset) -> dict[str, MethodScore]:
     return {score.method: score for score in summarise(validated(recipe, train, 3))}
 
 
+@pytest.mark.slow
 def test_every_method_is_measured_on_every_fold_and_the_learner_gives_its_name() -> None:
     splits = splits_of(clouds(60))
 

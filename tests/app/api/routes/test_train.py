@@ -333,6 +333,7 @@ WRONG_ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "detail"), WRONG_ENDS.values(), ids=WRONG_ENDS.keys())
 def test_child_that_ends_without_a_result_has_failed(
     trainer: TestClient, child: Callable[[str], None], source: str, detail: str
@@ -579,6 +580,7 @@ def test_training_is_not_ended_by_an_unknown_parameter(steady: TestClient, query
     assert_problem(steady.delete(f"/train/0123456789abcdef?{query}"), 422)
 
 
+@pytest.mark.slow
 def test_warnings_of_a_training_are_shown_with_it_however_it_ended(
     trainer: TestClient, child: Callable[[str], None]
 ) -> None:
@@ -613,6 +615,7 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
         assert again[name] == before[name], name
 
 
+@pytest.mark.slow
 def test_decision_reaches_the_training_is_shown_and_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', ' '.join(sys.argv[-2:]) + sys.stdin.read())")
     costs = [[0, 1, 1], [2, 0, 1], [9, 1, 0]]
