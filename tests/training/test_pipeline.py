@@ -172,6 +172,7 @@ def test_if_better_live_makes_a_shadow_of_what_has_skill_and_activates_a_first_v
     assert weak.gate.shadow is None
 
 
+@pytest.mark.slow
 def test_never_publishes_without_activating(folder: Path) -> None:
     _, result = run(recipe(), folder, policy="never")
 
@@ -179,6 +180,7 @@ def test_never_publishes_without_activating(folder: Path) -> None:
     assert repository(folder).active("clouds") is None
 
 
+@pytest.mark.slow
 def test_warnings_are_in_the_result_and_in_the_manifest(folder: Path) -> None:
     """Issue 12: they were events only, which nobody sees who asks later."""
     write_csv(
@@ -292,6 +294,7 @@ def test_a_store_that_cannot_be_written_is_a_result(folder: Path) -> None:
     assert "cannot write model 'clouds'" in result.detail
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_be_activated_is_still_named(two_versions: Path) -> None:
     (two_versions / "models" / "clouds" / ".ACTIVE.new").mkdir()  # lies where the store writes aside
 
@@ -325,6 +328,7 @@ def test_caller_that_cannot_take_an_event_gets_its_own_error_and_nothing_is_publ
     assert repository(folder).names() == ()
 
 
+@pytest.mark.slow
 def test_a_job_whose_permit_was_taken_back_publishes_nothing(folder: Path) -> None:
     store = repository(folder)
     permit = Permit("j1", store.permit("clouds", "j1"))

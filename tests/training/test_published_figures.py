@@ -41,6 +41,7 @@ def test_cancers_published_losses_lie_within_the_spread_of_ordinary_seeds() -> N
     assert (deviation < 1.5 * curves.std(axis=0)).all()
 
 
+@pytest.mark.slow
 def test_iris_reports_its_test_accuracy_every_20_epochs() -> None:
     candidate = trained("iris-tutorial")
 

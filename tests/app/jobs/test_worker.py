@@ -20,6 +20,7 @@ from tests.app.runners import Trainings, alive, lock, noted, trainings
 from tests.app.waiting import until
 
 
+@pytest.mark.slow
 def test_shutdown_interrupts_what_runs_and_the_next_process_runs_what_waits(
     settings: Settings, child: Callable[[str], None]
 ) -> None:

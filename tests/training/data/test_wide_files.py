@@ -129,6 +129,7 @@ def test_x5_cells_with_line_feeds_at_the_end_of_every_block_make_no_block_large(
     )  # the last piece is joined to the one before
 
 
+@pytest.mark.slow
 def test_x5_a_row_that_does_not_end_is_a_fault_and_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "BLOCK_BYTES", 1 << 12)
     monkeypatch.setattr(pieces, "MAX_LINE_BYTES", 1 << 14)

@@ -118,6 +118,7 @@ def test_too_few_groups_or_times_are_refused(way: HoldOut, what: str) -> None:
         folds_for(recipe(), splits_of(same, way), 0)
 
 
+@pytest.mark.slow
 def test_a_regression_is_cross_validated_beside_its_own_baselines() -> None:
     found = summary(recipe(epochs=60), slope(120))
 
