@@ -15,6 +15,7 @@ from training.learners.protocol import Learner
 from training.learners.trees.boosting import TreesLearner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "learner",
     [

@@ -50,6 +50,7 @@ def test_device_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
         create_app(settings_in(tmp_path).model_copy(update={"device": "cuda:99"}))
 
 
+@pytest.mark.slow
 def test_two_apps_in_one_process_do_not_meet(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     publish(ModelRepository(first / "models"))
@@ -68,6 +69,7 @@ def test_two_apps_in_one_process_do_not_meet(tmp_path: Path) -> None:
     assert ['code="404"' in each for each in figures] == [False, True]
 
 
+@pytest.mark.slow
 def test_two_apps_may_share_a_store_and_follow_each_other(settings: Settings, repository: ModelRepository) -> None:
     publish(repository)
     publish(repository, shift=0.5, activate=False)
@@ -78,6 +80,7 @@ def test_two_apps_may_share_a_store_and_follow_each_other(settings: Settings, re
         until(lambda: two.get("/models/means").json()["serving_version"] == 2, "the other app follows")
 
 
+@pytest.mark.slow
 def test_app_closes_cleanly_and_may_be_started_again(tmp_path: Path) -> None:
     publish(ModelRepository(tmp_path / "models"))
     before = set(threading.enumerate())

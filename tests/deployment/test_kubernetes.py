@@ -101,6 +101,7 @@ def mounts_of(pod: Any) -> dict[str, bool]:
     return {mount["mountPath"]: not mount.get("readOnly") for mount in container_of(pod)["volumeMounts"]}
 
 
+@pytest.mark.slow
 @every_overlay
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_makes_the_same_of_the_overlay(overlay: str) -> None:

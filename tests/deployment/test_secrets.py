@@ -86,6 +86,7 @@ def test_who_uses_secrets_waits_until_they_are_made() -> None:
             assert entry["depends_on"]["secrets"] == {"condition": "service_completed_successfully"}, name
 
 
+@pytest.mark.slow
 def test_secrets_are_made_once_and_only_their_group_may_read_them(made: Path) -> None:
     before = files(made)
     make_secrets(made)

@@ -95,6 +95,7 @@ def test_versions_are_compared(client: TestClient, model: str) -> None:
     assert comparison(client, model) == ANSWERS["comparison"][model]
 
 
+@pytest.mark.slow
 def test_drift_is_measured_against_the_training_rows_of_then(models: Path, tmp_path: Path) -> None:
     with service(models, tmp_path) as unasked:
         found = drift(unasked)
@@ -157,6 +158,7 @@ def test_version_of_then_is_reproduced_to_the_rounding_of_this_processor(models:
         assert (done.exit_code, "iris version 1: all " in said) == (0, True), said
 
 
+@pytest.mark.slow
 def test_next_version_is_measured_against_one_of_format_1(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def schema() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_bytes()))
 
 
+@pytest.mark.slow
 def test_schema_file_is_what_the_command_prints() -> None:
     """To renew it: python -m modelstore schema > docs/manifest.schema.json."""
     command = [sys.executable, "-m", "modelstore", "schema"]

@@ -151,6 +151,7 @@ def test_publisher_killed_at_200_system_calls_and_more_leaves_the_store_whole(
     measured("F-01", f"a publisher killed at {points} system calls: {points} whole stores")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", [empty_store], indirect=True)
 def test_everything_is_on_the_disk_before_the_next_step_relies_on_it(template: Path, measured: Measured) -> None:
     """F-03: the order of PostgreSQL's durable_rename: fsync files, fsync folder, rename, fsync parents."""

@@ -267,6 +267,7 @@ for write in (
 """
 
 
+@pytest.mark.slow
 def test_read_only_store_is_read_and_not_written(repository: ModelRepository) -> None:
     publish_sample(repository)
     repository.activate("petals", 1)

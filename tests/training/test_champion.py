@@ -19,6 +19,7 @@ def test_a_damaged_active_version_is_replaced(two_versions: Path) -> None:
     assert "version 2, the active one, is broken" in result.detail
 
 
+@pytest.mark.slow
 def test_an_active_version_with_other_classes_is_kept(two_versions: Path) -> None:
     write_csv(two_versions / "data", clouds(200, classes=3, features=3))
 

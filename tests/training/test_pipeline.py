@@ -99,6 +99,7 @@ def test_the_published_bytes_answer_the_golden_rows(trained: Trained) -> None:
     np.testing.assert_allclose(answers, manifest.golden.outputs, atol=manifest.golden.tolerance)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics_and_golden_answers(folder: Path) -> None:
     for _ in range(2):
         run(recipe(batch_size=16, dropout=0.2, validation_fraction=0.2, patience=5), folder)
@@ -151,6 +152,7 @@ def test_shuffled_labels_never_become_active(two_versions: Path, seed: int) -> N
     assert repository(two_versions).active("clouds") == 2
 
 
+@pytest.mark.slow
 def test_if_better_live_makes_a_shadow_of_what_has_skill_and_activates_a_first_version(folder: Path) -> None:
     _, first = run(recipe(), folder, policy="if_better_live")
     assert first.activated
@@ -170,6 +172,7 @@ def test_if_better_live_makes_a_shadow_of_what_has_skill_and_activates_a_first_v
     assert weak.gate.shadow is None
 
 
+@pytest.mark.slow
 def test_never_publishes_without_activating(folder: Path) -> None:
     _, result = run(recipe(), folder, policy="never")
 
@@ -177,6 +180,7 @@ def test_never_publishes_without_activating(folder: Path) -> None:
     assert repository(folder).active("clouds") is None
 
 
+@pytest.mark.slow
 def test_warnings_are_in_the_result_and_in_the_manifest(folder: Path) -> None:
     """Issue 12: they were events only, which nobody sees who asks later."""
     write_csv(
@@ -204,6 +208,7 @@ def test_warnings_are_in_the_result_of_a_training_that_failed(folder: Path) -> N
     assert "column 'flat': left out (constant)" in result.warnings[0]
 
 
+@pytest.mark.slow
 def test_first_training_that_the_gate_refuses_says_what_services_answer_with(folder: Path) -> None:
     """Issue 12: "not active", and yet a service answers with it."""
     write_csv(folder / "data", shuffled_labels(clouds(200, features=3)))
@@ -289,6 +294,7 @@ def test_a_store_that_cannot_be_written_is_a_result(folder: Path) -> None:
     assert "cannot write model 'clouds'" in result.detail
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_be_activated_is_still_named(two_versions: Path) -> None:
     (two_versions / "models" / "clouds" / ".ACTIVE.new").mkdir()  # lies where the store writes aside
 
@@ -322,6 +328,7 @@ def test_caller_that_cannot_take_an_event_gets_its_own_error_and_nothing_is_publ
     assert repository(folder).names() == ()
 
 
+@pytest.mark.slow
 def test_a_job_whose_permit_was_taken_back_publishes_nothing(folder: Path) -> None:
     store = repository(folder)
     permit = Permit("j1", store.permit("clouds", "j1"))
@@ -378,6 +385,7 @@ def test_f6_a_picture_that_cannot_be_drawn_is_a_notice_and_the_version_is_publis
     }
 
 
+@pytest.mark.slow
 def test_f6_classes_and_columns_with_dollars_and_values_near_the_largest_are_trained_with_all_pictures(
     tmp_path: Path,
 ) -> None:

@@ -23,6 +23,7 @@ def reported(candidate: Candidate) -> list[EpochMetrics]:
     return [metrics for metrics in candidate.history if metrics.test_accuracy is not None]
 
 
+@pytest.mark.slow
 def test_cancer_gives_the_published_losses_and_confusion_matrix() -> None:
     candidate = trained("cancer-tutorial")
 
@@ -40,6 +41,7 @@ def test_cancers_published_losses_lie_within_the_spread_of_ordinary_seeds() -> N
     assert (deviation < 1.5 * curves.std(axis=0)).all()
 
 
+@pytest.mark.slow
 def test_iris_reports_its_test_accuracy_every_20_epochs() -> None:
     candidate = trained("iris-tutorial")
 

@@ -148,6 +148,7 @@ def test_last_of_several_request_ids_does_not_smuggle_another_header(client: Tes
     assert len(answer.headers.get_list("x-request-id")) == 1
 
 
+@pytest.mark.slow
 def test_no_browser_may_guess_the_type_of_an_answer(client: TestClient) -> None:
     for path in ("/livez", "/nowhere", "/docs", "/openapi.json", "/metrics"):
         assert client.get(path).headers["x-content-type-options"] == "nosniff"

@@ -80,6 +80,7 @@ def test_cancelled_upload_leaves_nothing(store: DatasetStore, root: Path) -> Non
     assert list(root.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_dead_process_are_removed_and_those_of_a_living_one_not(store: DatasetStore, root: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "tests.app.datasets.test_incoming", str(root)], cwd=PROJECT, check=False

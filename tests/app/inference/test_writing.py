@@ -209,6 +209,7 @@ def late(kind: str, count: int = LATE) -> bytes:
     return BODIES[kind](x, TWO) + (b"0.5,x\n" if kind == CSV else b"[0.5,true]\n")
 
 
+@pytest.mark.slow
 def test_last_words_name_line_and_column(steady: TestClient) -> None:
     in_csv = post_streamed(steady, late(CSV), CSV).text.splitlines()[-1]
     in_ndjson = json.loads(post_streamed(steady, late(NDJSON), NDJSON).content.splitlines()[-1])["error"]["detail"]

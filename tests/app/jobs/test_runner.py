@@ -89,6 +89,7 @@ def test_second_training_of_the_model_names_the_first(here: Trainings, child: Ca
         here.start()
 
 
+@pytest.mark.slow
 def test_job_is_told_apart_from_its_repetition(here: Trainings, child: Callable[[str], None]) -> None:
     child("end('failed', option('--overrides'))")
     request = TrainingRequest(model="iris", overrides=Overrides(epochs=3), activate="never", timeout_s=60)

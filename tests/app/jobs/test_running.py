@@ -153,6 +153,7 @@ def test_training_that_published_before_it_was_cancelled_has_succeeded(
     assert repository.versions("iris") == (1,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [
@@ -308,6 +309,7 @@ def test_owner_that_was_taken_for_dead_kills_its_training_and_writes_nothing(
     database.close()
 
 
+@pytest.mark.slow
 def test_training_on_a_data_set_is_told_file_target_and_features(
     here: Trainings, child: Callable[[str], None], settings: Settings
 ) -> None:

@@ -21,6 +21,7 @@ from tests.app.runners import Trainings, alive, lock, noted, trainings
 from tests.app.waiting import until
 
 
+@pytest.mark.slow
 def test_shutdown_interrupts_what_runs_and_the_next_process_runs_what_waits(
     settings: Settings, child: Callable[[str], None]
 ) -> None:
@@ -88,6 +89,7 @@ def test_end_that_cannot_be_written_is_written_when_it_can(
     assert [number for number, _ in here.lines(job)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_old_jobs_go_when_new_ones_end(settings: Settings, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     with trainings(settings.model_copy(update={"keep_jobs": 2})) as here:

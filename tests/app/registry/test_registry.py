@@ -262,6 +262,7 @@ def test_version_that_was_refused_when_it_was_to_serve_is_not_tried_again_by_num
     assert refusals(caplog, 2) == 1
 
 
+@pytest.mark.slow
 def test_more_versions_asked_for_at_once_than_may_wait_are_answered_429(
     settings: Settings, repository: ModelRepository
 ) -> None:

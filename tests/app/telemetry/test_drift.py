@@ -209,6 +209,7 @@ def test_rows_of_very_many_features_and_the_confidence_of_very_many_classes_are_
     assert (not counted.figures["statistics_sampled"]) == (features > 100)
 
 
+@pytest.mark.slow
 def test_service_shows_drift_and_confidence_of_what_it_was_asked(client: TestClient) -> None:
     rows = [[place % 2 / 2, place / 50] for place in range(50)]
     for _ in range(LEAST_ROWS // len(rows)):

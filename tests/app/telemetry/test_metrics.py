@@ -55,6 +55,7 @@ def test_rows_and_batches_are_counted() -> None:
     assert count(source, "tabserve_batch_rows_sum", model="means") == 2091
 
 
+@pytest.mark.slow
 def test_stages_are_shown_in_seconds_over_all_versions() -> None:
     source = ServingMetrics()
     for version in (3, 4):

@@ -223,6 +223,7 @@ def test_how_an_error_counts() -> None:
     assert outcome_of(broken) == "client_error"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deadline", "expected"),
     [(Deadline(at_ns=1), "timeout"), (Deadline(gone=lambda: True), "cancelled")],

@@ -63,6 +63,7 @@ def test_large_body_is_answered_while_it_is_made(bench: Bench) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["learners", "oip_10000", "oip_one_row", "trust", "beside_explained"])
 def test_scenario_runs(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learners, "LEARNERS", ("linear", "trees"))
     monkeypatch.setattr(learners, "BUDGET_S", 2)
     outcome = SCENARIOS[name](bench)
 

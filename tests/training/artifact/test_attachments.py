@@ -46,6 +46,7 @@ def test_without_pictures_the_other_attachments_are_the_same() -> None:
     assert len(plain) < len(drawn)
 
 
+@pytest.mark.slow
 def test_a_learner_without_epochs_has_no_picture_of_losses() -> None:
     data = splits(clouds(100, classes=3), clouds(40, classes=3, seed=1))
     linear = recipe().with_overrides(Overrides(learner="linear"))

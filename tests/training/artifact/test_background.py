@@ -65,6 +65,7 @@ def test_a_few_extreme_rows_have_no_centre_of_their_own() -> None:
     assert max(row[0] or 0 for row in found.rows) < 1e6
 
 
+@pytest.mark.slow
 def test_few_equal_or_very_wide_rows_have_fewer_centres() -> None:
     assert make_background(clouds(4)) is None
     assert len(made(clouds(11))[0].rows) <= 2

@@ -36,6 +36,7 @@ def test_a_version_comes_out_again_bit_for_bit(changes: dict[str, Any], tmp_path
     assert store.versions("clouds") == (1,)
 
 
+@pytest.mark.slow
 def test_other_data_is_refused(two_versions: Path) -> None:
     write_csv(two_versions / "data", clouds(200, features=3, seed=1))
 
@@ -43,6 +44,7 @@ def test_other_data_is_refused(two_versions: Path) -> None:
         reproduce(ModelRepository(two_versions / "models").find("clouds", 2), two_versions / "data", ignore)
 
 
+@pytest.mark.slow
 def test_a_version_with_rows_of_feedback_cannot_be_reproduced_and_says_so(tmp_path: Path) -> None:
     write_csv(tmp_path / "data", clouds(200, features=3))
     values: dict[str, Value] = {"x0": 0.5, "x1": 0.25, "x2": None}

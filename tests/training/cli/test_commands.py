@@ -126,6 +126,7 @@ def test_a_permit_without_a_job_is_wrong_usage(tmp_path: Path) -> None:
     assert "--job beside it" in shown.stderr
 
 
+@pytest.mark.slow
 def test_data_is_written_and_checked(tmp_path: Path) -> None:
     missing = invoke("data", "--check", "--data-dir", tmp_path)
     written = invoke("data", "--data-dir", tmp_path)

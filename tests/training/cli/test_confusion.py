@@ -59,6 +59,7 @@ def test_classes_with_long_names_are_numbered_in_a_matrix_without_borders() -> N
     assert cells(text, "class-of-d") == ["class-of-d", "4", "·", "·", "·", "·", "60", *["·"] * 10]
 
 
+@pytest.mark.slow
 def test_too_many_classes_become_a_list_of_their_mistakes() -> None:
     text = shown(letters(tuple(f"c{number}" for number in range(60))), 80)
 
@@ -66,6 +67,7 @@ def test_too_many_classes_become_a_list_of_their_mistakes() -> None:
     assert cells(text, "c3") == ["c3", "60", "0", "c4", "(60)"]
 
 
+@pytest.mark.slow
 def test_many_mistakes_of_a_class_are_summed_up() -> None:
     y = np.arange(60 * 60) % 60
     test = evaluate(np.eye(60)[np.arange(60 * 60) // 60], y, tuple(f"c{number}" for number in range(60)), "test")

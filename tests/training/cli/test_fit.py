@@ -39,6 +39,7 @@ def last_event(output: Console) -> JobResult:
     return event
 
 
+@pytest.mark.slow
 def test_a_person_sees_epochs_confusion_matrix_report_and_knn(folders: Folders) -> None:
     output, errors = new_console(), new_console()
 
@@ -50,6 +51,7 @@ def test_a_person_sees_epochs_confusion_matrix_report_and_knn(folders: Folders) 
         assert part in shown
 
 
+@pytest.mark.slow
 def test_a_program_sees_events_and_a_result(folders: Folders) -> None:
     output, errors = new_console(), new_console()
 
@@ -95,6 +97,7 @@ def test_wrong_usage_ends_in_one_line_and_a_result(folders: Folders, changes: di
     assert not folders.models.exists()
 
 
+@pytest.mark.slow
 def test_a_decision_is_published(folders: Folders) -> None:
     costs = [[0, 1, 1], [1, 0, 1], [9, 9, 0]]
 
@@ -156,6 +159,7 @@ class Interrupting(io.StringIO):
         return written
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_training_early_and_publishes_what_it_has_learnt(folders: Folders) -> None:
     output = Console(file=Interrupting(times=1))
 
@@ -192,6 +196,7 @@ def small(tmp_path: Path, undrawn: None) -> Folders:
     return Folders(models=tmp_path / "models", data=DATA, recipes=recipes)
 
 
+@pytest.mark.slow
 def test_ensure_trains_and_activates_default_recipes_once(small: Folders) -> None:
     repository, first, second = ModelRepository(small.models), new_console(), new_console()
 
@@ -202,6 +207,7 @@ def test_ensure_trains_and_activates_default_recipes_once(small: Folders) -> Non
     assert text(second) == "all 1 models are trained: iris\n"
 
 
+@pytest.mark.slow
 def test_recipe_says_when_a_version_becomes_active_unless_the_command_does(small: Folders) -> None:
     recipe = small.recipes / "iris.toml"
     recipe.write_text(f'activate = "never"\n{recipe.read_text()}')
@@ -227,6 +233,7 @@ def test_ensure_refuses_a_broken_recipe(small: Folders) -> None:
         ensure(small, new_console(), new_console())
 
 
+@pytest.mark.slow
 def test_search_alone_tries_settings_and_publishes_nothing(folders: Folders) -> None:
     output, errors = new_console(), new_console()
 

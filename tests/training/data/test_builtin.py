@@ -19,6 +19,7 @@ def test_the_committed_files_are_exactly_scikit_learns() -> None:
     assert find_differences(DATA) == ()
 
 
+@pytest.mark.slow
 def test_a_missing_file_and_a_changed_digit_differ(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "iris.csv").unlink()

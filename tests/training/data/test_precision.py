@@ -116,6 +116,7 @@ def test_f13_inspection_and_training_name_the_column_and_no_row_is_called_repeat
         assert not any("repeat" in warning for warning in warnings)
 
 
+@pytest.mark.slow
 def test_f13_two_values_far_apart_in_a_large_file_are_found_where_there_are_few(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.csv", [16777216] * 40_000 + [16777217] * 40_000)
 

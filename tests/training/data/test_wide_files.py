@@ -85,6 +85,7 @@ def test_x5_names_are_compared_with_few_others(monkeypatch: pytest.MonkeyPatch) 
     assert Counted.comparisons < 10 * MAX_COLUMNS
 
 
+@pytest.mark.slow
 def test_f11_more_columns_than_the_limit_are_one_fault_and_no_row_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "wide.csv", MAX_COLUMNS + 1, lambda row, column: "nonsense")
 
@@ -128,6 +129,7 @@ def test_x5_cells_with_line_feeds_at_the_end_of_every_block_make_no_block_large(
     )  # the last piece is joined to the one before
 
 
+@pytest.mark.slow
 def test_x5_a_row_that_does_not_end_is_a_fault_and_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "BLOCK_BYTES", 1 << 12)
     monkeypatch.setattr(pieces, "MAX_LINE_BYTES", 1 << 14)

@@ -37,6 +37,7 @@ def test_bins_have_equally_many_rows() -> None:
     assert bins_of(np.array([[0.8, 0.2]]), np.array([0])).rows.tolist() == [1]
 
 
+@pytest.mark.slow
 def test_the_error_does_not_depend_on_the_number_of_rows() -> None:
     """Without the subtracted variance, a calibrated model of 300 rows has a mean squared error of 0.04 ** 2."""
     errors = [calibration_error(bins_of(sharpened(p, 1.5), y)) for p, y in (calibrated(s, 300) for s in range(200))]

@@ -29,6 +29,7 @@ def test_a_candidate_is_measured_on_every_split_and_beside_baselines() -> None:
     assert {leader.name for leader in candidate.leaders.leaders} == {"clouds", *candidate.baselines}
 
 
+@pytest.mark.slow
 def test_test_rows_that_lie_elsewhere_change_nothing_of_what_was_learnt() -> None:
     test = clouds(40, seed=1)
     shifted = replace(test, x=test.x + 1e6)
@@ -49,6 +50,7 @@ def test_the_members_of_a_model_stand_on_its_leader_board() -> None:
     assert sum(weight or 0 for weight in members.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_of_many_test_rows_the_majority_is_measured_on_all_and_the_board_on_some() -> None:
     test = clouds(MAX_ROWS + 1000, spread=0.1)
     test.y[::2] = 1  # all of the second cloud's class

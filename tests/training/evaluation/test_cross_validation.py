@@ -31,6 +31,7 @@ def summary(recipe: Recipe, train: Dataset) -> dict[str, MethodScore]:
     return {score.method: score for score in summarise(validated(recipe, train, 3))}
 
 
+@pytest.mark.slow
 def test_every_method_is_measured_on_every_fold_and_the_learner_gives_its_name() -> None:
     splits = splits_of(clouds(60))
 
@@ -117,6 +118,7 @@ def test_too_few_groups_or_times_are_refused(way: HoldOut, what: str) -> None:
         folds_for(recipe(), splits_of(same, way), 0)
 
 
+@pytest.mark.slow
 def test_a_regression_is_cross_validated_beside_its_own_baselines() -> None:
     found = summary(recipe(epochs=60), slope(120))
 

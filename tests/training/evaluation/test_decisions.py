@@ -81,6 +81,7 @@ def test_costs_of_two_classes_have_a_threshold(costs: tuple[tuple[float, ...], .
         assert second[chosen == 1].min() == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["f1", "balanced_accuracy"])
 def test_the_threshold_is_as_good_as_any(figure: Maximised) -> None:
     probabilities, y = drawn(3000)

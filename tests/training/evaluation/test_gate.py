@@ -262,6 +262,7 @@ def test_shuffled_labels_are_never_promoted(name: str, seeds: int) -> None:
     assert promoted == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["iris", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cancer", "blobs"))]
 )
@@ -269,6 +270,7 @@ def test_an_honest_first_version_is_promoted(name: str) -> None:
     assert judge_trained(built_in(name)[0], first(name), None).passed
 
 
+@pytest.mark.slow
 def test_an_equal_model_is_promoted_only_if_the_policy_says_always() -> None:
     recipe, splits = built_in("iris")
     again = trained(recipe, splits)
@@ -280,6 +282,7 @@ def test_an_equal_model_is_promoted_only_if_the_policy_says_always() -> None:
     assert [report.passed for report in reports] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_worse_by_five_points_is_not_promoted_however_sure_it_is() -> None:
     recipe, splits = built_in("blobs")
     candidate = first("blobs")

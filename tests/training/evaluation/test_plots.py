@@ -74,6 +74,7 @@ def test_drawing_never_imports_pyplot() -> None:
 HOSTILE = ("$0_$100", "$", "$\\frac{", "_hidden", "a\nb", "\N{GRINNING FACE} \N{HIRAGANA LETTER A}", "\\$", "x" * 200)
 
 
+@pytest.mark.slow
 def test_f6_names_are_never_taken_as_mathematics_or_left_out() -> None:
     rows = replace(clouds(160, classes=8), classes=HOSTILE, columns=(Column("cost_$_per_$_unit"), Column("$x^{")))
     y = np.arange(80) % 8

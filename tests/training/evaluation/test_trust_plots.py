@@ -38,6 +38,7 @@ def test_data_of_reliability_are_the_rows_by_confidence_with_the_band_of_a_calib
     assert last["accuracy"] < last["low"] < 0.92, "half of those rows are wrong, which no calibrated model shows"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decision", [None, Decision(threshold=0.3), Decision(costs=((0, -1), (0, 0)))])
 def test_thresholds_are_a_picture(decision: Decision | None) -> None:
     generator = np.random.default_rng(0)

@@ -114,6 +114,7 @@ def test_the_module_can_be_exported_by_torch_export() -> None:
     torch.testing.assert_close(exported(example[:7]), module(example[:7]), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_calibrated_version_is_published_proved_by_the_service_and_reproduced(tmp_path: Path) -> None:
     write_csv(tmp_path / "data", clouds(400, features=4, spread=8.0))

@@ -51,6 +51,7 @@ def test_the_best_settings_are_kept_and_every_one_is_shown(four: Four) -> None:
     assert [message.split(",")[0] for message in messages[1:-1]] == [f"search: {n} of 4" for n in (1, 2, 3, 4)]
 
 
+@pytest.mark.slow
 def test_what_was_tried_before_is_not_tried_again(four: Four) -> None:
     folder, _, _, first = four
 
@@ -62,6 +63,7 @@ def test_what_was_tried_before_is_not_tried_again(four: Four) -> None:
     assert other.trials != first.trials[:2]
 
 
+@pytest.mark.slow
 def test_a_budget_bounds_the_number_of_settings_by_their_planned_cost(tmp_path: Path) -> None:
     stopped = {"epochs": 10_000, "patience": 1, "validation_fraction": 0.2}  # at once, which no plan can know
 
@@ -86,6 +88,7 @@ def test_settings_of_which_none_can_be_trained_fail_as_the_training_would(tmp_pa
         found(tmp_path, lr=1e9, search=1, epochs=50)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_searched_version_keeps_the_trials_and_is_reproduced_by_its_recipe(tmp_path: Path) -> None:
     write_csv(tmp_path / "data", shuffled_labels(clouds(80)))

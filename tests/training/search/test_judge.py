@@ -23,6 +23,7 @@ def test_settings_that_learn_have_the_smaller_loss() -> None:
     assert judge.describe() == "5 folds of 60 rows"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

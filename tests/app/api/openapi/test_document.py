@@ -106,6 +106,7 @@ def test_each_model_has_a_path_with_its_own_features_and_ranges(
     assert named["properties"][features[0]]["description"].startswith("training range 0 to 1 cm")
 
 
+@pytest.mark.slow
 def test_a_model_is_described_with_the_options_that_it_can_answer(
     client: TestClient, repository: ModelRepository
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_misspelt_query_parameter_is_refused(steady: TestClient, path: str) ->
     assert answer.json()["errors"][0]["feature"] == re.findall(r"\?(\w+)", path)[0]
 
 
+@pytest.mark.slow
 def test_newly_published_model_appears_and_a_removed_feature_set_goes(
     client: TestClient, repository: ModelRepository
 ) -> None:

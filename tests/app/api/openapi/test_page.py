@@ -59,6 +59,7 @@ def test_what_is_no_file_of_the_page_is_not_found(steady: TestClient, asset: str
     assert steady.get(f"/docs/{asset}").status_code == 404
 
 
+@pytest.mark.slow
 def test_with_keys_the_page_opens_without_one_and_the_document_does_not(settings: Settings, tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "keys.json")
     key = keys.create(frozenset({Scope.PREDICT}), None, "reader")

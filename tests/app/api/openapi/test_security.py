@@ -41,6 +41,7 @@ def test_every_operation_names_the_scope_that_opens_it(
             assert scope is None or {"401", "403", "429"} <= operation["responses"].keys()
 
 
+@pytest.mark.slow
 def test_what_strangers_may_do_needs_no_key_but_takes_one(settings: Settings, tmp_path: Path) -> None:
     document = described(settings, tmp_path, anonymous="predict")
 

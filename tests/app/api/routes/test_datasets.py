@@ -187,6 +187,7 @@ def test_wrong_option_is_named_before_the_file_is_read(
     assert said in problem["errors"][0]["problem"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("type_", [None, "text/csv", "application/vnd.apache.parquet", "application/json"])
 def test_limit_is_that_of_data_sets_and_not_of_other_bodies(
     client: TestClient, settings: Settings, type_: str | None
@@ -238,6 +239,7 @@ def test_hostile_names_are_refused_and_touch_nothing(client: TestClient, setting
     assert sorted(settings.datasets_dir.parent.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_full_disk_is_a_507(client: TestClient, settings: Settings, tmp_path: Path) -> None:
     app = create_app(settings.model_copy(update={"datasets_dir": tmp_path, "max_dataset_bytes": 1 << 60}))
     headers = [(b"content-type", b"text/csv"), (b"content-length", b"%d" % (1 << 39))]  # half a terabyte

@@ -214,6 +214,7 @@ def test_model_with_an_unfinished_training_is_not_deleted(settings: Settings, re
         assert client.delete("/models/iris").status_code == 204
 
 
+@pytest.mark.slow
 def test_deleted_model_stops_serving_in_every_process(settings: Settings, repository: ModelRepository) -> None:
     publish(repository)
     with TestClient(create_app(settings)) as client, TestClient(create_app(settings)) as other:

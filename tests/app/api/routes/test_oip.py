@@ -224,6 +224,7 @@ def test_models_are_neither_loaded_nor_unloaded_from_here(steady: TestClient, wh
 # Figures
 
 
+@pytest.mark.slow
 def test_requests_are_counted_by_route_template(client: TestClient) -> None:
     infer(client)
     infer(client, path="/v2/models/means/versions/1/infer")

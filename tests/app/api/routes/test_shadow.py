@@ -128,6 +128,7 @@ def test_quantities_have_a_mean_absolute_difference(settings: Settings, reposito
         assert page["tabserve_shadow_mean_absolute_difference", pair] == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 def test_a_shadow_survives_a_restart_and_ends_when_it_is_asked_to(
     client: TestClient, settings: Settings, repository: ModelRepository
 ) -> None:

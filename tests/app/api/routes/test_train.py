@@ -223,6 +223,7 @@ def test_number_that_is_not_finite_is_refused(steady: TestClient) -> None:
     assert assert_problem(answer, 422)["errors"][0]["feature"] == "overrides.lr"
 
 
+@pytest.mark.slow
 def test_the_same_seed_may_be_said_twice(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
 
@@ -315,6 +316,7 @@ def test_missing_recipe_folder_means_that_nothing_can_be_trained(settings: Setti
     assert "recipes for no model" in problem["detail"]
 
 
+@pytest.mark.slow
 def test_killed_child_ends_as_failed_with_the_signal_named(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("signal.pause()")
     location = start(trainer)
@@ -337,6 +339,7 @@ WRONG_ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "detail"), WRONG_ENDS.values(), ids=WRONG_ENDS.keys())
 def test_child_that_ends_without_a_result_has_failed(
     trainer: TestClient, child: Callable[[str], None], source: str, detail: str
@@ -373,6 +376,7 @@ def test_much_on_standard_error_does_not_hold_up_the_child(trainer: TestClient, 
     assert job["log"] == [f"warning {n}" for n in range(9980, 10_000)]
 
 
+@pytest.mark.slow
 def test_child_does_not_inherit_keys(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +454,7 @@ def test_list_comes_in_parts_and_by_model_and_status(trainer: TestClient, child:
     assert trainer.get("/train?model=nobody").json() == {"jobs": [], "next": None}
 
 
+@pytest.mark.slow
 def test_job_and_list_fit_the_described_shape(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     location = start(trainer, overrides={"epochs": 3})
@@ -523,6 +528,7 @@ def test_accepted_training_stays_accepted_when_the_table_cannot_be_looked_at_whi
     assert "preference-applied" not in answer.headers
 
 
+@pytest.mark.slow
 def test_request_with_the_same_key_is_the_same_training(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     key = {"idempotency-key": "8e03978e-40d5-43e8"}
@@ -546,6 +552,7 @@ def test_key_that_is_none_is_refused(steady: TestClient, key: str) -> None:
     assert problem["errors"][0]["feature"] == "Idempotency-Key"
 
 
+@pytest.mark.slow
 def test_queued_training_is_cancelled_at_once_and_a_running_one_soon(
     trainer: TestClient, child: Callable[[str], None]
 ) -> None:
@@ -583,6 +590,7 @@ def test_training_is_not_ended_by_an_unknown_parameter(steady: TestClient, query
     assert_problem(steady.delete(f"/train/0123456789abcdef?{query}"), 422)
 
 
+@pytest.mark.slow
 def test_warnings_of_a_training_are_shown_with_it_however_it_ended(
     trainer: TestClient, child: Callable[[str], None]
 ) -> None:
@@ -604,6 +612,7 @@ def test_model_that_an_address_would_hide_is_not_trained(steady: TestClient, bod
     assert [error["feature"] for error in problem["errors"]] == ["model"]
 
 
+@pytest.mark.slow
 def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', 'enough')")
     first = start(trainer, overrides={"epochs": 7}, activate="never", timeout_s=60, memory_bytes=1 << 30)
@@ -617,6 +626,7 @@ def test_retry_asks_for_the_same_once_more(trainer: TestClient, child: Callable[
         assert again[name] == before[name], name
 
 
+@pytest.mark.slow
 def test_decision_reaches_the_training_is_shown_and_repeated(trainer: TestClient, child: Callable[[str], None]) -> None:
     child("end('failed', ' '.join(sys.argv[-2:]) + sys.stdin.read())")
     costs = [[0, 1, 1], [2, 0, 1], [9, 1, 0]]

@@ -60,6 +60,7 @@ def bits(values: Sequence[Any] | Float32) -> bytes:
     return np.array(values, dtype=np.float32).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS.keys())
 @examples(40)
 @hypothesis.given(st.lists(numbers | others, max_size=6) | st.lists(numbers, max_size=6) | st.lists(st.integers(-1, 2)))

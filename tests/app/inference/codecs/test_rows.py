@@ -27,6 +27,7 @@ rows = st.tuples(
 ).map(list)
 
 
+@pytest.mark.slow
 @examples(50)
 @hypothesis.given(st.lists(rows, min_size=1, max_size=7))
 def test_row_has_the_same_bits_in_every_format_alone_and_among_others(listed: list[list[Any]]) -> None:
@@ -38,6 +39,7 @@ def test_row_has_the_same_bits_in_every_format_alone_and_among_others(listed: li
     assert b"".join(each["arrays"] for each in alone) == together["arrays"]
 
 
+@pytest.mark.slow
 @examples(100)
 @hypothesis.given(st.lists(rows, min_size=1, max_size=5), st.sets(st.sampled_from(NAMES), max_size=4))
 def test_optional_names_that_are_absent_are_missing_in_every_format(listed: list[list[Any]], absent: set[str]) -> None:

@@ -132,6 +132,7 @@ def parent() -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_child_dies_with_its_parent_also_in_the_middle_of_c_code(
     parent: subprocess.Popen[str], how: signal.Signals

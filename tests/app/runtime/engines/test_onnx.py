@@ -38,6 +38,7 @@ def test_rows_are_answered_as_by_torch_and_bit_for_bit_the_same_in_any_company(l
         np.testing.assert_array_equal(np.concatenate(parts), together)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "load",
     [

@@ -63,6 +63,7 @@ for number in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 def test_processes_write_one_chain(path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(path), "40"]
     writers = [subprocess.Popen([*command, str(who)], cwd=PROJECT) for who in range(4)]

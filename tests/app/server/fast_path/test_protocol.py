@@ -259,6 +259,7 @@ def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patien
     assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
 
 
+@pytest.mark.slow
 @examples(35)
 @hypothesis.given(st.binary(max_size=100))
 def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> None:
@@ -268,6 +269,7 @@ def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> 
     assert short.status in (400, 422)
 
 
+@pytest.mark.slow
 def test_service_is_well_after_all_of_this(live: Live) -> None:
     until(lambda: in_progress(live.client) == 1, "only the scrape is in progress")
     assert live.process.poll() is None

@@ -52,6 +52,7 @@ def learner(**changes: Any) -> CNNLearner:
     return CNNLearner(TrainingSettings.model_validate({**fields, **changes}, strict=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -81,6 +82,7 @@ def test_pixels_are_standardised_by_channel() -> None:
     np.testing.assert_allclose(module.scaler.scale, np.repeat(channels.std(axis=(0, 2)), 24), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_quantity_is_learnt_in_its_unit() -> None:
     train = stripes(200)
     train = replace(train, classes=(), y=500 + 100 * train.x.sum(axis=1).astype(np.float64))

@@ -331,6 +331,7 @@ EXTRAS: tuple[dict[str, Any], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "extra", [EXTRAS[0], *(pytest.param(extra, marks=pytest.mark.slow) for extra in EXTRAS[1:])], ids=str

@@ -38,6 +38,7 @@ def by_hand(model: FlatMLP, x: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor
     return loss, model.gradient
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),

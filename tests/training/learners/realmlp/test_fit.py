@@ -44,6 +44,7 @@ def test_what_no_line_separates_is_learnt_and_published_with_gaps_and_categories
     assert (answers.argmax(axis=1) == unseen.y).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_regression_answers_in_the_unit_of_the_target() -> None:
     rows = slope(300)
 
@@ -72,6 +73,7 @@ def test_held_out_answers_are_by_networks_that_have_not_seen_the_row(monkeypatch
     assert np.ptp(ratio[folds[1]]) > 0.01
 
 
+@pytest.mark.slow
 def test_validation_rows_choose_the_epoch() -> None:
     rows, validation = typed(200), typed(100, seed=1)
 

@@ -101,6 +101,7 @@ def test_validation_rows_stop_the_model() -> None:
     assert noisy[-1] != events[-1]
 
 
+@pytest.mark.slow
 def test_of_many_rows_a_tenth_stops_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "FOLD_ROWS", 150)
     rows = typed(200)
