@@ -93,7 +93,7 @@ from app.server.signals import NotedSignals
 
 supervisor.BACKOFF_S = (0.01,)
 supervisor.STEADY_S = 0.0
-serves = "import os, sys, time; os.write(int(sys.argv[1]), b'.'); print(os.getpid(), flush=True); time.sleep(60)"
+serves = "import os, sys, time; os.write(int(sys.argv[1]), b'.'); print(os.getpid(), flush=True); time.sleep(600)"
 words = itertools.chain(sys.argv[1:], itertools.repeat("serves"))
 
 def start(pipe):
@@ -105,7 +105,7 @@ def start(pipe):
 
 with NotedSignals() as signals:
     launcher = supervisor.Supervisor(
-        start, 2, first_serves=lambda: None, refuse=lambda: None, drain_s=0, grace_s=0, silent_s=30
+        start, 2, first_serves=lambda: None, refuse=lambda: None, drain_s=0, grace_s=0, silent_s=600
     )
     sys.exit(launcher.run(signals))
 """
