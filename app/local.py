@@ -1,7 +1,7 @@
 """One published version as an ASGI app, for programs that predict without a service.
 
 It answers `GET /models/...` and `POST /predict/...` of that version with the code of the service, so with the same
-bits if the same engine is quickest. It must not know sockets.
+bits if the same engine answers. It must not know sockets.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class LocalService:
         version: number of the version.
     """
 
-    def __init__(self, folder: Path, key_file: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, key_file: Path | None = None, device: str = "cpu", engine: str | None = None
+    ) -> None:
         """Find a version; nothing is loaded yet.
 
         Args:
@@ -39,6 +41,7 @@ class LocalService:
                 is used then.
             key_file: file of the signing keys, if the version must be signed.
             device: where the model runs: `cpu`, `cuda`, `mps` or `auto`.
+            engine: name of the one engine that may answer, such as `cpu`; None for the quickest.
 
         Raises:
             FileNotFoundError: if there is no version.
@@ -46,7 +49,7 @@ class LocalService:
         """
         self._found = find_version(folder, key_file)
         self.name, self.version = self._found.name, self._found.version
-        self._load = partial(runtime.load, device=devices.choose_device(device))
+        self._load = partial(runtime.load, device=devices.choose_device(device), engine=engine)
 
     async def open(self) -> None:
         """Load and verify the version.

@@ -46,11 +46,13 @@ class LocalModel:
         version: number of the version.
     """
 
-    def __init__(self, folder: Path, *, key_file: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, *, key_file: Path | None = None, device: str = "cpu", engine: str | None = None
+    ) -> None:
         load_optional("torch", "tabserve[serve]", "loading a version")
         local = load_optional("app.local", "tabserve[serve]", "loading a version")
         try:
-            self._transport = _InProcess(local.LocalService(folder, key_file, device))
+            self._transport = _InProcess(local.LocalService(folder, key_file, device, engine))
         except OSError:
             raise
         except Exception as error:

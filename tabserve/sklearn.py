@@ -27,12 +27,13 @@ from sklearn.utils.validation import (
 )
 
 from tabserve.late import load_name, load_optional
-from tabserve.local import LocalModel, load
+from tabserve.local import LocalModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NAME = "estimator"
+_ENGINE = "cpu"  # whichever is quickest would round the last bits otherwise after the next load
 _TARGET = "target"
 _TABLE = "rows.csv"
 _LEAST_ROWS = 10
@@ -118,7 +119,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 version.mkdir(parents=True)
                 for name, content in self.files_.items():
                     (version / name).write_bytes(content)
-                self._loaded = load(version)
+                self._loaded = LocalModel(version, engine=_ENGINE)
             weakref.finalize(self, self._loaded.close)
         return self._loaded
 

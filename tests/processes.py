@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 START_DEADLINE_S = 300.0
-STOP_DEADLINE_S = 60.0
+STOP_DEADLINE_S = 300.0
 PROJECT = Path(__file__).resolve().parent.parent
 
 

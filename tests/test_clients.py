@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import shlex
@@ -216,13 +217,15 @@ def test_triton_reads_statistics_and_index(client: triton.InferenceServerClient)
 def kserve_python() -> Path:
     folder = PROJECT / ".venv" / KSERVE.replace("==", "-")
     python, installed = folder / "bin" / "python", folder / "installed"
-    if not installed.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=300)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", KSERVE]
-        made = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
-        if made.returncode:
-            pytest.skip(f"{KSERVE} cannot be installed here: {made.stderr.strip().splitlines()[-1]}")
-        installed.touch()
+    with folder.with_suffix(".lock").open("w") as lock:  # the tests of several processes make it but once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not installed.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=300)
+            command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", KSERVE]
+            made = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+            if made.returncode:
+                pytest.skip(f"{KSERVE} cannot be installed here: {made.stderr.strip().splitlines()[-1]}")
+            installed.touch()
     return python
 
 

@@ -50,7 +50,7 @@ class Caller:
         self._thread.join()
 
     def _run(self) -> None:
-        with httpx.Client(base_url=self._base_url) as client:
+        with httpx.Client(base_url=self._base_url, timeout=300) as client:
             while not self._stopped.is_set():
                 answer = client.post("/predict/iris", json=SETOSA)
                 self.answers.append((answer.status_code, answer.json().get("version")))
@@ -79,6 +79,7 @@ def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: P
         assert (first["version"], first["predictions"][0]["label"]) == (1, "setosa")
 
         with Caller(client.base_url) as caller:
+            wait_for_version(client, 1, caller)
             wanted = {"model": "iris", "overrides": {"hidden": [8], "epochs": 60}, "seed": 5, "activate": "always"}
             started = client.post("/train", json=wanted)
             assert started.status_code == 202

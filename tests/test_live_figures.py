@@ -68,6 +68,12 @@ def all_given(client: httpx.Client, path: str) -> dict[str, Any] | None:
     return shown if shown["receipts"]["given"] == ROWS else None
 
 
+def said_right(client: httpx.Client) -> float:
+    """Return how many labels were right, as counted for all workers."""
+    page = parsed(client.get("/metrics").text)
+    return sum(value for (name, _), value in page.items() if name == "tabserve_feedback_right_total")
+
+
 @pytest.mark.slow
 def test_figures_of_ten_thousand_receipts_are_exact_over_two_workers(tmp_path: Path) -> None:
     repository = ModelRepository(tmp_path / "models")
@@ -89,9 +95,9 @@ def test_figures_of_ten_thousand_receipts_are_exact_over_two_workers(tmp_path: P
             assert shown["figures"]["accuracy"] == 1 - WRONG[:LABELLED].mean()
             mean = np.mean([row.probability for row in rows[:LABELLED]])
             assert shown["figures"]["mean_confidence"] == pytest.approx(mean, rel=1e-6)
+        right = 2 * (LABELLED - WRONG[:LABELLED].sum())
+        until(lambda: said_right(client) == right, "the figures of both workers are in")
         page = client.get("/metrics").text
-        right = sum(value for (name, _), value in parsed(page).items() if name == "tabserve_feedback_right_total")
-        assert right == 2 * (LABELLED - WRONG[:LABELLED].sum())
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file() and "models" not in file.parts)
     for planted in (str(PLANTED), "0.12345679"):
         assert planted.encode() not in kept

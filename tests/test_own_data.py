@@ -37,7 +37,7 @@ def client(folder: Path) -> Iterator[httpx.Client]:
     """Return a client of a service without models and recipes that accepts 4 MB."""
     settings = {"TABSERVE_RECIPES_DIR": str(folder / "none"), "TABSERVE_MAX_DATASET_BYTES": "4000000"}
     with service(folder, environment=settings, ready=False) as (client, _):
-        client.timeout = httpx.Timeout(90)
+        client.timeout = httpx.Timeout(300)
         yield client
 
 
@@ -60,7 +60,7 @@ def test_own_csv_becomes_a_model_that_no_file_of_the_project_knows(client: httpx
     assert [column["type"] for column in columns.values()] == ["numeric", "numeric", "boolean"]
     assert set(columns["churned"]["classes"]) == {"yes", "no"}
     assert client.get("/datasets/churn").json() == put.json()
-    assert [found["name"] for found in client.get("/datasets").json()["datasets"]] == ["churn"]
+    assert "churn" in [found["name"] for found in client.get("/datasets").json()["datasets"]]
 
     wanted = {"model": "leavers", "dataset": "churn", "target": "churned", "overrides": {"epochs": 60}, "seed": 1}
 
@@ -70,7 +70,7 @@ def test_own_csv_becomes_a_model_that_no_file_of_the_project_knows(client: httpx
     assert job["data_sha256"] == put.json()["sha256"]
     answer = client.post("/predict/leavers", json={"instances": [[1, 9], {"calls": 1, "years": 9}]}).json()
     assert [(found["label"], "receipt" in found) for found in answer["predictions"]] == [("yes", True), ("no", True)]
-    assert [model["name"] for model in client.get("/models").json()["models"]] == ["leavers"]
+    assert "leavers" in [model["name"] for model in client.get("/models").json()["models"]]
     described = client.get("/openapi.json").json()["paths"]["/predict/leavers"]["post"]
     example = described["requestBody"]["content"]["application/json"]["examples"]["a row by feature name"]["value"]
     assert set(example["instances"][0]) == {"years", "calls"}
@@ -169,6 +169,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hostile_names_are_refused_and_touch_nothing(client: httpx.Client, folder: Path, name: str) -> None:
+    assert client.get("/datasets/nobody").status_code == 404  # the first request of a service makes files of its state
     before = sorted(path.name for path in folder.rglob("*"))
     with connected(client.base_url) as connection:
         answers = []
@@ -179,7 +180,7 @@ def test_hostile_names_are_refused_and_touch_nothing(client: httpx.Client, folde
     assert [answer.status for answer in answers[1:]] == [404, 404]
     assert answers[0].status in (404, 422)
     assert all(json.loads(answer.body)["request_id"] for answer in answers)
-    assert sorted(path.name for path in folder.rglob("*")) == before
+    until(lambda: sorted(path.name for path in folder.rglob("*")) == before, "nothing but what was there")
 
 
 def raw(method: str, path: str, body: bytes, *headers: str, length: int | None = None) -> bytes:

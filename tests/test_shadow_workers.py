@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from modelstore import ModelRepository
-from tests.app.api.routes.test_shadow import DIFFERENT, LIVE, SAME
+from tests.app.api.routes.test_shadow import DIFFERENT, LIVE, SAME, kept_answers
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import service
@@ -56,10 +56,12 @@ def test_two_workers_compare_a_shadow_together_and_promote_it_once(tmp_path: Pat
             return found
 
         receipts = answered(url)
-        until(lambda: compared()["agreement"]["rows"] == 2 * ROWS * REQUESTS, "all rows are compared")
-        assert compared()["agreement"]["share"] == 0.5
+        rows = 2 * ROWS * REQUESTS
+        agreement = until(lambda: found if (found := compared()["agreement"])["rows"] == rows else None, "all rows")
+        assert agreement["share"] == 0.5
+        until(lambda: kept_answers(repository) == rows, "the answers of the shadow are kept")
         labelled(url, receipts[:3])
-        until(lambda: compared()["test"]["shadow_better"] == 3, "the answers of the shadow are kept")
+        until(lambda: compared()["test"]["shadow_better"] == 3, "either worker shows them")
         assert compared()["test"]["verdict"] == "undecided"
         for receipt in receipts[3:20]:
             labelled(url, [receipt])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import os
@@ -14,8 +15,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Error, Locator, Page, expect
 
+from tests.app.waiting import until
 from tests.console.conftest import Watched, browser, context
 from tests.processes import PROJECT
 
@@ -81,13 +83,24 @@ def test_pages_load_nothing_from_another_host(site: Path) -> None:
     assert [page for page, text in pages.items() if 'class="mermaid"' in text] == [], "its script is on another host"
 
 
+def typed(page: Page, found: Locator) -> bool:
+    """Type what is searched for, and return whether it is found soon: what is typed too early is lost."""
+    box = page.get_by_role("textbox", name="Search")
+    box.fill("")
+    box.fill("excel workbook")
+    with contextlib.suppress(Error):
+        found.wait_for(timeout=10_000)
+    return found.is_visible()
+
+
 def test_search_finds_a_page_and_nothing_else_is_asked(address: str, context: BrowserContext) -> None:
     watched = Watched(context.new_page(), address)
     page = watched.page
     for name in ("index.html", "docs/clients.html"):
         page.goto(f"{address}/{name}")
-    page.get_by_role("textbox", name="Search").fill("excel workbook")
-    page.locator(".md-search-result a[href*='clients.html#excel']").click()
+    found = page.locator(".md-search-result a[href*='clients.html#excel']")
+    until(lambda: typed(page, found), "the page is found")
+    found.click()
     expect(page).to_have_url(re.compile(r"/docs/clients\.html.*#excel$"))
 
     assert (watched.faults, watched.strange) == ([], [])

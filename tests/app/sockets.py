@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import signal
 import socket
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
+
+from tests.app.waiting import until
 
 DEADLINE_S = 120.0
 GOOD = b'{"instances": [[0.25, 0.5, 0.75, 1.0]]}'
@@ -99,6 +105,26 @@ def connected(base_url: httpx.URL) -> Iterator[Connection]:
         yield connection
     finally:
         connection.socket.close()
+
+
+def answered_first(*connections: Connection) -> bool:
+    """Return whether something has come on one of these connections."""
+    return bool(select.select([connection.socket for connection in connections], [], [], 0)[0])
+
+
+@contextlib.contextmanager
+def held_still(pid: int) -> Iterator[None]:
+    """Stop a process as long as the block lasts: it finds all that is sent meanwhile at once, in this order.
+
+    So requests meet in a batch or a queue however slowly this machine lets their clients send. Connections that have
+    been answered before are known to the process; it accepts others first.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: "\nState:\tT" in Path(f"/proc/{pid}/status").read_text(), "the process has stopped")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def request(

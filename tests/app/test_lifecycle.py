@@ -41,7 +41,7 @@ def test_work_that_fails_is_logged_at_once_and_the_other_goes_on(caplog: pytest.
             done.set()
 
         async with run_in_background({"first": fail(), "second": go_on()}):
-            await asyncio.wait_for(done.wait(), 20)
+            await asyncio.wait_for(done.wait(), 120)
             await asyncio.sleep(0)
             assert "the background task 'first' failed" in caplog.text
 
@@ -61,7 +61,7 @@ def test_work_ends_with_its_context_and_that_is_no_failure(caplog: pytest.LogCap
 
         async with run_in_background({"waits": wait()}):
             await began.wait()
-        await asyncio.wait_for(ended.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 120)
         return ended.is_set()
 
     assert asyncio.run(scene())

@@ -12,11 +12,10 @@ DEADLINE_S = 120.0
 
 
 def until(look: Callable[[], Found | None], what: str, deadline_s: float = DEADLINE_S) -> Found:
-    """Look again and again until there is something to see; `None` and `False` mean not yet."""
+    """Look again and again until there is something to see; what is false or empty means not yet."""
     last, pause_s = time.monotonic() + deadline_s, 0.005
     while time.monotonic() < last:
-        found = look()
-        if found is not None and found is not False:
+        if found := look():
             return found
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, 0.05)  # a look may be a request, which takes longer than a short pause

@@ -57,6 +57,7 @@ def test_body_in_small_chunks_is_a_body(count: int, size: int, guarded: Guarded)
     assert post(guarded, head(guarded, "transfer-encoding: chunked") + body) == 200
 
 
+@pytest.mark.alone
 def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> None:
     """S-13: all chunks of a packet are parsed at once, so their number is limited."""
     good = whole(guarded, GOOD)
@@ -72,6 +73,7 @@ def test_tiny_chunks_hold_up_nobody(guarded: Guarded, measured: Measured) -> Non
     measured("S-13", f"100,000s of one-byte chunks: 400, p99 of others beside {beside.p99_ms:.1f} ms")
 
 
+@pytest.mark.alone
 def test_stranger_is_answered_before_the_body_is_read(guarded: Guarded, measured: Measured) -> None:
     """S-13: the key is checked first, before any body; other clients are not affected."""
     good = whole(guarded, GOOD)
@@ -138,6 +140,7 @@ def compressed_bodies() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.alone
 def test_compressed_bodies_are_refused_unread(guarded: Guarded, measured: Measured) -> None:
     """S-14: each encoding on each path, including bombs of 100 MiB, and an empty body."""
     before, took_s = resident_bytes(guarded.pid), list[float]()

@@ -151,6 +151,7 @@ def test_long_body_in_chunks_with_small_extensions_is_a_body(guarded: Guarded) -
     assert answer_to(guarded.url, chunked_head(guarded) + raw + b"0\r\n\r\n").status == 200
 
 
+@pytest.mark.alone
 def test_endless_parts_cost_others_nothing(guarded: Guarded, measured: Measured) -> None:
     """X-03: four clients try one kind after the other; they share a processor with those who are measured."""
     good, tried = whole(guarded, GOOD), 0

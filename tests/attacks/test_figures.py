@@ -107,6 +107,7 @@ def scrapes(guarded: Guarded) -> Iterator[list[float]]:
         thread.join()
 
 
+@pytest.mark.alone
 def test_ten_thousand_inventions_of_strangers_make_no_series(guarded: Guarded, measured: Measured) -> None:
     send(guarded, every_answer(guarded))
     send(guarded, itertools.islice(junk(0, guarded), FIRST))

@@ -56,6 +56,7 @@ HOSTILE: dict[str, bytes] = {
 }  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("path", [PREDICT, INFER])
 def test_hostile_json_is_refused_quickly(name: str, path: str, guarded: Guarded) -> None:
@@ -76,6 +77,7 @@ def sweep() -> Iterator[bytes]:
     yield b'{"instances": [[' + b"1," * 1_000_000 + b"1]]}"
 
 
+@pytest.mark.alone
 def test_every_depth_and_length_is_answered_or_refused_and_quickly(guarded: Guarded, measured: Measured) -> None:
     """S-15, on one connection that stays open after every body."""
     took_s, counts = list[float](), dict[int, int]()
@@ -247,6 +249,7 @@ def large_bodies() -> dict[str, tuple[str, bytes]]:
     }
 
 
+@pytest.mark.alone
 def test_large_bodies_that_are_wrong_at_the_end_hold_up_nobody_else(guarded: Guarded, measured: Measured) -> None:
     """A14: each holds one thread for a second or two, and the event loop for no longer than one of its pieces."""
     large, stop, took_s = large_bodies(), threading.Event(), list[float]()

@@ -19,11 +19,11 @@ from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, store_in
 from tests.faults.scenes import rounds
 from tests.processes import service
-from tests.promises import Measured
+from tests.promises import Measured, allowed
 
 pytestmark = pytest.mark.slow
 
-REVOKED_IN_S = 5.0
+REVOKED_IN_S = allowed(5)
 PREDICT = frozenset((Scope.PREDICT,))
 
 
@@ -154,29 +154,28 @@ def test_guessing_is_slowed_down_and_good_keys_are_not(tmp_path: Path) -> None:
     with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(file.path)}) as (client, process):
         here = Guarded(client, process.pid, {}, file, tmp_path)
         wrong = {"authorization": f"Bearer tabserve_{'0' * 12}_{'A' * 43}"}
-        answers: list[httpx.Response] = []
+        answers, began = list[httpx.Response](), time.monotonic()
         for _ in range(50):
             answers.append(client.get("/models", headers=wrong))
             assert predicts(here, key) == 200
+        took_s = time.monotonic() - began
 
     statuses = [answer.status_code for answer in answers]
     assert statuses[:10] == [401] * 10
-    assert statuses.count(429) > 30
+    assert 10 <= statuses.count(401) <= 11 + took_s  # one more a second
+    assert set(statuses) <= {401, 429}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers if answer.status_code == 429)
 
 
 def test_rate_of_a_client_is_held_whatever_it_says_it_is(tmp_path: Path, measured: Measured) -> None:
-    """D-12."""
+    """D-12: 20 a second, which also a busy machine is asked; long: 50."""
     store_in(tmp_path)
-    environment = {"TABSERVE_RATE_PER_S": "50", "TABSERVE_RATE_BURST": "100"}
+    rate, burst = rounds(20, 50), rounds(40, 100)
+    environment = {"TABSERVE_RATE_PER_S": f"{rate}", "TABSERVE_RATE_BURST": f"{burst}"}
     with service(tmp_path, environment=environment) as (client, _), contextlib.ExitStack() as stack:
         short, long = (stack.enter_context(connected(client.base_url)) for _ in range(2))
-        statuses: list[int] = []
-        seconds = rounds(3, 10)
-        began = threading.Event()
-        threading.Timer(seconds, began.set).start()
-        number = 0
-        while not began.is_set():
+        statuses, number, began = list[int](), 0, time.monotonic()
+        while time.monotonic() < began + rounds(3, 10) or statuses[-1] == 200:  # in the end none is left
             number += 1
             headers = {"content-type": "application/json", "x-forwarded-for": f"192.0.2.{number % 1000}"}
             for connection, path in ((short, "/predict/iris"), (long, "/predict/iris?")):
@@ -184,13 +183,14 @@ def test_rate_of_a_client_is_held_whatever_it_says_it_is(tmp_path: Path, measure
                 answer = connection.answer()
                 statuses.append(answer.status)
                 assert answer.status == 200 or int(answer.headers["retry-after"]) >= 1
+        took_s = time.monotonic() - began
         assert client.get("/livez").status_code == 200
 
-    accepted, due = statuses.count(200), 100 + 50 * seconds
-    assert due - 10 <= accepted <= due + 20
+    accepted, due = statuses.count(200), burst + rate * took_s
+    assert due - 10 <= accepted <= due + 2
     assert set(statuses) == {200, 429}
-    figures = f"{accepted} of {len(statuses)} accepted in {seconds} s, {due} are due"
-    measured("D-12", f"50 a second, burst 100, under 1,000 addresses in X-Forwarded-For: {figures}")
+    figures = f"{accepted} of {len(statuses)} accepted in {took_s:.1f} s, {due:.0f} are due"
+    measured("D-12", f"{rate} a second, burst {burst}, under 1,000 addresses in X-Forwarded-For: {figures}")
 
 
 def test_no_key_is_in_the_logs_nor_in_the_command_line(guarded: Guarded) -> None:

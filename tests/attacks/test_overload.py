@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.sockets import GOOD, JSON, connected, request
-from tests.app.telemetry.figures import in_progress
+from tests.app.server.live import LIVEZ
+from tests.app.sockets import GOOD, JSON, Connection, connected, held_still, request
+from tests.app.telemetry.figures import held_up, in_progress
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, keyless, store_in
 from tests.attacks.measuring import resident_bytes
@@ -52,14 +53,23 @@ def rows_answered(client: httpx.Client) -> float:
     return float(found[1]) if found else 0.0
 
 
+def known(connections: list[Connection]) -> list[Connection]:
+    """Have each answered once, so that the service reads what comes on them next in the order in which it comes."""
+    for connection in connections:
+        connection.send(LIVEZ)
+        assert connection.answer().status == 200
+    return connections
+
+
 @pytest.mark.parametrize("path", ["/predict/iris", "/predict/iris?"])
 def test_queue_of_eight_refuses_exactly_the_two_that_are_too_many(
     path: str, patient: Guarded, measured: Measured
 ) -> None:
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(connected(patient.url)) for _ in range(10)]
-        for connection in connections:
-            connection.send(request(path=path))
+        connections = known([stack.enter_context(connected(patient.url)) for _ in range(10)])
+        with held_still(patient.pid):
+            for connection in connections:
+                connection.send(request(path=path))
         answers = [connection.answer() for connection in connections]
 
     assert sorted(answer.status for answer in answers) == [200] * 8 + [429] * 2
@@ -72,19 +82,21 @@ def test_queue_of_eight_refuses_exactly_the_two_that_are_too_many(
 def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, late: int, crowded: Guarded) -> None:
     message, crowd = request(GOOD.ljust(100), path), 12
     with contextlib.ExitStack() as stack:
-        last, *others = (stack.enter_context(connected(crowded.url)) for _ in range(crowd + 1))
+        last, probe, *others = known([stack.enter_context(connected(crowded.url)) for _ in range(crowd + 2)])
         last.send(message[: len(message) - late] if late else b"")  # below the limit now, but not when it is complete
-        for connection in others:
-            connection.send(request(path=path))
-        until(lambda: in_progress(crowded.client) == crowd + 1, "all are in flight, and the scrape")
-        probe = crowded.client.get("/livez")
+        if late:
+            until(lambda: held_up(crowded.client) == 1, "the first packet has come")
+        with held_still(crowded.pid):
+            for connection in others:
+                connection.send(request(path=path))
+            probe.send(LIVEZ)
+            last.send(message[-late:])
         began = time.perf_counter()
-        last.send(message[-late:])
-        answer = last.answer()
+        probed, answer = probe.answer(), last.answer()
         took_s = time.perf_counter() - began
         accepted = [connection.answer().status for connection in others]
 
-    assert probe.status_code == 200
+    assert probed.status == 200
     assert accepted == [200] * crowd
     assert answer.status == 503
     assert json.loads(answer.body)["type"] == "urn:tabserve:problem:too-many-in-flight"
@@ -95,11 +107,12 @@ def test_requests_beyond_those_in_flight_are_refused_at_once(path: str, late: in
 def test_work_past_its_deadline_is_not_computed(patient: Guarded) -> None:
     before = rows_answered(patient.client)
     hasty = {**JSON, "x-request-timeout-ms": "50"}
-    began = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(connected(patient.url)) for _ in range(6)]
-        for connection in connections:
-            connection.send(request(headers=hasty))
+        connections = known([stack.enter_context(connected(patient.url)) for _ in range(6)])
+        began = time.perf_counter()
+        with held_still(patient.pid):
+            for connection in connections:
+                connection.send(request(headers=hasty))
         answers = [connection.answer() for connection in connections]
     took_s = time.perf_counter() - began
 

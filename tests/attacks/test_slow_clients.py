@@ -118,6 +118,7 @@ def test_client_that_does_not_read_its_answer_is_cut_off(hasty: Guarded) -> None
         until(lambda: open_files(hasty.pid) <= files, "the service lets the connection go")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_healthy_clients_do_not_notice_hundreds_of_slow_ones(hasty: Guarded, measured: Measured) -> None:
     """S-19: a fifth of a minute with half of the connections; long: a minute with all of them."""

@@ -46,8 +46,8 @@ UNFINISHED: dict[str, bytes] = {
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Run a service without keys that gives bodies a minute: none is cut off while a busy machine sends others."""
-    with keyless(tmp_path_factory.mktemp("plain"), {"TABSERVE_RECEIVE_TIMEOUT_S": "60"}) as plain:
+    """Run a service without keys that gives bodies ten minutes: none is cut off while a busy machine sends others."""
+    with keyless(tmp_path_factory.mktemp("plain"), {"TABSERVE_RECEIVE_TIMEOUT_S": "600"}) as plain:
         yield plain
 
 
@@ -111,7 +111,9 @@ def test_x7_bodies_that_are_not_whole_are_bounded_in_bytes(path: str, tmp_path: 
     store_in(tmp_path)
     message = request(GOOD.ljust(60_000), path)
     with (
-        service(tmp_path, environment={"TABSERVE_MAX_BYTES_HELD": f"{1 << 20}"}) as (client, _),
+        service(
+            tmp_path, environment={"TABSERVE_MAX_BYTES_HELD": f"{1 << 20}", "TABSERVE_RECEIVE_TIMEOUT_S": "600"}
+        ) as (client, _),
         contextlib.ExitStack() as stack,
     ):
         connections = [stack.enter_context(connected(client.base_url)) for _ in range(40)]

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 from tests.processes import service
 from tests.trainings import trained
 
 ROWS = [(20 + 37 * row % 61, 500 * (row % 7), "blue" if row % 3 else "red") for row in range(120)]
 CSV = "age,income,colour,churned\n" + "".join(f"{a},{i},{c},{'yes' if a > 50 else 'no'}\n" for a, i, c in ROWS)
+DEADLINE_MS = 120_000
 QUICK = {"learner": "mlp", "epochs": 20, "hidden": [4]}
 
 
@@ -37,6 +38,7 @@ class Watched:
     strange: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.page.set_default_timeout(DEADLINE_MS)
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("dialog", self._dismiss)
@@ -80,6 +82,7 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("no chromium; scripts/packages installs it")
+    expect.set_options(timeout=DEADLINE_MS)  # it waits for 5 s otherwise
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
@@ -115,7 +118,7 @@ def train(client: httpx.Client, table: str, target: str) -> str:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(DEADLINE_MS)
     yield context
     context.close()
 

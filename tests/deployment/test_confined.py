@@ -206,11 +206,11 @@ def test_f17_the_state_folder_is_all_that_workers_and_trainings_need_besides_the
         ended = until(
             lambda: found if (found := client.get(f"/train/{job['id']}").json())["finished"] else None, "", 300
         )
-        workers = list((tmp_path / "state" / "scratch" / "tmp").glob("tabserve-metrics-*/*.json"))
+        figures = (tmp_path / "state" / "scratch" / "tmp").glob
+        until(lambda: len(list(figures("tabserve-metrics-*/*.json"))) == 2, "both workers write their figures")
 
     assert ended["reason"] == "succeeded", ended
     assert not [line for line in ended["log"] if "atplotlib" in line]
-    assert len(workers) == 2
     assert list((tmp_path / "state" / "scratch" / "matplotlib").iterdir())
     assert list((tmp_path / "state" / "scratch" / "tmp").iterdir()) == []
 

@@ -17,6 +17,7 @@ import yaml
 from modelstore import ModelRepository
 from modelstore.signing import SigningKey
 from tests.app.runners import write_training
+from tests.app.waiting import until
 from tests.deployed import environment_of, eventually, make_secrets, running
 from tests.deployment.test_dashboards import DASHBOARD, PANELS, PROMETHEUS, RULES, needs_prometheus, promtool
 from tests.fakes import publish
@@ -59,7 +60,7 @@ class Scraped:
         self.operator.post("/v2/models/means/infer", json={"inputs": inputs})
         self.operator.post("/predict/means", content=b"left,right\n0.25,0.25\n", headers={"content-type": "text/csv"})
         assert self.operator.post("/predict/nobody", json=ROWS).status_code == 404
-        training = self.operator.post("/train", json={"model": "iris"}, headers={"prefer": "wait=20"})
+        training = self.operator.post("/train", json={"model": "iris"}, headers={"prefer": "wait=60"})
         assert training.json()["reason"] == "bad_data", training.text
 
 
@@ -99,30 +100,30 @@ def configure(folder: Path, target: str) -> None:
         if authorization := job.get("authorization"):
             assert authorization["credentials_file"] == "/run/secrets/metrics_key"
             authorization["credentials_file"] = str(folder / "secrets" / "prometheus" / "metrics_key")
-    config["global"] |= {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "200ms"}
+    config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "200ms"}
     (folder / "etc" / "prometheus.yml").write_text(yaml.safe_dump(config))
 
 
 def test_prometheus_scrapes_every_job_of_the_committed_configuration_with_its_key(scraped: Scraped) -> None:
     eventually(scraped.prometheus, "/query", '"1"', query='sum(up{job="tabserve"})')
     eventually(scraped.prometheus, "/query", '"1"', query='sum(up{job="trainer"})')
-    targets = scraped.prometheus.get("/targets").json()["data"]["activeTargets"]
-    without_key = httpx.get(scraped.operator.base_url.join("/metrics"))
 
-    assert {target["labels"]["job"] for target in targets} == {"tabserve", "trainer", "prometheus"}
-    assert [target for target in targets if target["lastError"] and target["labels"]["job"] != "prometheus"] == []
+    def all_well() -> bool:
+        """Return whether no target of ours failed at its latest scrape; a busy machine may fail one."""
+        targets = scraped.prometheus.get("/targets").json()["data"]["activeTargets"]
+        assert {target["labels"]["job"] for target in targets} == {"tabserve", "trainer", "prometheus"}
+        return not [each for each in targets if each["lastError"] and each["labels"]["job"] != "prometheus"]
+
+    until(all_well, "no scrape fails")
+    without_key = httpx.get(scraped.operator.base_url.join("/metrics"), timeout=300)
+
     assert without_key.status_code == 401
 
 
 def test_prometheus_knows_the_alerts_and_can_evaluate_them(scraped: Scraped) -> None:
-    deadline = time.monotonic() + 20
-    rules = of_prometheus(scraped)
-    while {rule["health"] for rule in rules} != {"ok"}:
-        assert time.monotonic() < deadline, rules
-        time.sleep(0.1)
-        rules = of_prometheus(scraped)
+    until(lambda: {rule["health"] for rule in of_prometheus(scraped)} == {"ok"}, "all are evaluated")
 
-    assert [rule["name"] for rule in rules] == [rule["alert"] for rule in RULES]
+    assert [rule["name"] for rule in of_prometheus(scraped)] == [rule["alert"] for rule in RULES]
 
 
 def of_prometheus(scraped: Scraped) -> list[dict[str, Any]]:

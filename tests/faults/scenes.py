@@ -22,6 +22,7 @@ import pytest
 from modelstore import ModelRepository
 from tests.app.runners import alive, write_training
 from tests.app.waiting import until
+from tests.attacks.measuring import inspector_of
 from tests.fakes import publish
 from tests.processes import service
 from tests.promises import LONG
@@ -93,6 +94,14 @@ def children_of(pid: int) -> set[int]:
     """Return the processes that a process started and that are not gone, zombies included."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return {int(child) for task in tasks for child in (task / "children").read_text().split()}
+
+
+def working_for(pid: int) -> set[int]:
+    """Return the processes that a service started, without the one that is ready to check the next data set.
+
+    That one comes some seconds after the start of the service, and goes and comes again when it likes.
+    """
+    return children_of(pid) - {inspector_of(pid)}
 
 
 class Asking:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.scenes import Scene, asking, children_of, mounted, rounds, start, strace
+from tests.faults.scenes import Scene, asking, mounted, rounds, start, strace, working_for
 from tests.promises import Measured
 from tests.trainings import ended
 
@@ -134,7 +134,7 @@ def test_read_only_store_refuses_trainings_before_a_process_runs_and_serves_on(
     scene.training("publish()")
     models = scene.folder / "models"
     with scene.service() as (client, process):
-        before = children_of(process.pid)
+        before = working_for(process.pid)
         with mounted(models, "--bind", str(models)):
             subprocess.run(["mount", "-o", "remount,bind,ro", str(models)], check=True)
             answers = [client.post("/train", json={"model": model}) for model in ("iris", "blobs", "cancer")]
@@ -144,6 +144,6 @@ def test_read_only_store_refuses_trainings_before_a_process_runs_and_serves_on(
             for _ in range(1000):
                 assert client.post("/predict/means", json={"instances": [[0.5, 0.5]]}).status_code == 200
         assert client.get("/train").json()["jobs"] == []
-        assert children_of(process.pid) == before
+        assert working_for(process.pid) == before
         assert not (scene.cwd / "pid").exists()
     measured("F-12", f"{len(answers)} trainings refused with 503, 0 processes started, 1000 of 1000 predictions")

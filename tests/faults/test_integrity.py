@@ -113,7 +113,7 @@ def test_what_is_loaded_is_what_was_hashed_however_the_file_is_exchanged_meanwhi
     exchanging.start()
     try:
         until(lambda: (found.path / "model.pt").stat().st_ino != first, "the first exchange")
-        while loaded + refused < 1000:
+        while loaded + refused < 1000 or not (loaded and refused):
             try:
                 data = found.model_bytes(found.manifest())
                 if loaded % 50 == 0:
@@ -127,8 +127,10 @@ def test_what_is_loaded_is_what_was_hashed_however_the_file_is_exchanged_meanwhi
     finally:
         exchanging.kill()
         exchanging.join()
-    assert min(loaded, refused) > 0
-    measured("F-06", f"1,000 reads while the file is exchanged: {loaded} of the hashed bytes, {refused} refused")
+    measured(
+        "F-06",
+        f"{loaded + refused:,} reads while the file is exchanged: {loaded} of the hashed bytes, {refused} refused",
+    )
 
 
 class Endless(MeanModel):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.app.waiting import until
-from tests.faults.scenes import ROW, Scene, begun, children_of, gone, start
+from tests.faults.scenes import ROW, Scene, begun, gone, start, working_for
 from tests.promises import Measured
 from tests.trainings import ended
 
@@ -51,7 +51,8 @@ def test_only_process_whose_event_loop_stands_still_is_started_again(
         gone(training)
         assert ended(client, running)["status"] == "interrupted"
         begun(client, waiting)
-        assert len(children_of(process.pid)) == 2, "the trial process and the training, nothing of the former life"
+        left = working_for(process.pid)
+        assert len(left) == 2, "the trial process and the training, nothing of the former life"
     measured(
         "X-04", f"an event loop that stood still for {SILENT_S:g} s: answering again {took_s - SILENT_S:.1f} s later"
     )

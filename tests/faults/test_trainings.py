@@ -14,7 +14,7 @@ import pytest
 
 from tests.app.runners import alive
 from tests.app.waiting import until
-from tests.faults.scenes import Scene, asking, children_of, gone, results, rounds, start
+from tests.faults.scenes import Scene, asking, gone, results, rounds, start, working_for
 from tests.promises import LONG, Measured, allowed
 from tests.trainings import ended
 
@@ -100,17 +100,20 @@ def test_training_that_never_ends_is_timed_out_within_two_seconds_of_its_limit(
     """F-15: twice; long: 10 times."""
     scene, client, _ = running
     scene.training("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: sum(range(10 ** 9))")
-    took_s = []
+    limit_s, took_s = 5, []  # within which a process begins also on a busy machine
     with asking(client) as asker:
         for _ in range(rounds(2, 10)):
             scene.forget()
             began = time.monotonic()
-            job = ended(client, start(client, timeout_s=1))
+            job = ended(client, start(client, timeout_s=limit_s))
             assert (job["status"], job["reason"]) == ("failed", "timed_out")
             took_s.append(time.monotonic() - began)
-            assert took_s[-1] < 1 + allowed(2 + 1)  # the last second is the start of the process
+            assert took_s[-1] < limit_s + allowed(2 + 1)  # the last second is the start of the process
             assert not alive(scene.noted())
-    measured("F-15", f"{len(took_s)} times timed_out within {max(took_s):.1f} s of a limit of 1 s, {asker.all_right()}")
+    measured(
+        "F-15",
+        f"{len(took_s)} times timed_out within {max(took_s):.1f} s of a limit of {limit_s} s, {asker.all_right()}",
+    )
 
 
 FORKS = """
@@ -128,7 +131,7 @@ def test_cancelled_trainings_leave_no_process_behind(
     """F-25: 3 trainings with three processes each; long: 50. None is left, not even as a zombie."""
     scene, client, service = running
     scene.training(FORKS)
-    before = children_of(service)
+    before = working_for(service)
     files = ("pid", "helper0", "helper1", "helper2", "ready")
     took_s = []
     for _ in range(rounds(3, 50)):
@@ -145,7 +148,7 @@ def test_cancelled_trainings_leave_no_process_behind(
         gone(*pids)
         took_s.append(time.monotonic() - began)
         assert ended(client, job_id)["reason"] == "cancelled"
-        until(lambda: children_of(service) == before, "the end of zombies")
+        until(lambda: working_for(service) == before, "the end of zombies")
     measured(
         "F-25",
         f"{len(took_s)} cancelled trainings with {len(pids) - 1} helpers: gone within {max(took_s):.1f} s, 0 zombies",

@@ -51,7 +51,7 @@ async def watch(client: httpx.AsyncClient, seen: list[float]) -> None:
 
 async def until_new(load: Clients, known: set[str]) -> float:
     """Return the time of the first response of a new worker."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not (new := set(load.workers) - known):
             await load.ask_anew()
             await asyncio.sleep(0.02)
@@ -181,7 +181,7 @@ async def lose_device(client: httpx.Client) -> tuple[Clients, float, httpx.Respo
         began = time.monotonic()
         with contextlib.suppress(httpx.ConnectError):
             while (await asker.get("/readyz", headers={"connection": "close"})).is_success:
-                assert time.monotonic() - began < 20, answer.text
+                assert time.monotonic() - began < 120, answer.text
         unready_s = time.monotonic() - began
         await asyncio.sleep(0.5)
     return load, unready_s, answer
@@ -259,7 +259,7 @@ def test_service_with_few_descriptors_serves_beside_many_connections(scene: Scen
     with service(scene.folder, prefix=("prlimit", "--nofile=64")) as (client, process):
         with connections(client, 200) as held:
             until(lambda: sum(map(ended, held)) >= 200 - 64, "the end of those that are too many")
-            assert answers(client)
+            until(lambda: answers(client), "an answer beside them")
         assert process.poll() is None
         assert client.post("/predict/means", json=ROW).status_code == 200
 
@@ -291,7 +291,7 @@ def test_service_that_can_open_nothing_more_answers_as_soon_as_it_can(scene: Sce
 
 def answers(client: httpx.Client) -> bool:
     try:
-        return httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=5).status_code == 200
+        return httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=30).status_code == 200
     except httpx.TransportError:
         return False
 

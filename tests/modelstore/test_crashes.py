@@ -41,7 +41,7 @@ def template(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return root
 
 
-def kill_everywhere(how: str, scenario: str, template: Path, timeout_s: float = 100) -> dict[Path, str]:
+def kill_everywhere(how: str, scenario: str, template: Path) -> dict[Path, str]:
     """Return the store that each attempt left, and where the attempt was killed."""
     folder = template.with_name(f"attempts on {template.name}")
     folder.mkdir()
@@ -52,7 +52,7 @@ def kill_everywhere(how: str, scenario: str, template: Path, timeout_s: float = 
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=timeout_s,
+        timeout=500,
     )
     if child.returncode == NOT_PERMITTED:
         pytest.skip("strace may not attach to a process here")
@@ -141,7 +141,7 @@ def test_publisher_killed_at_200_system_calls_and_more_leaves_the_store_whole(
         template = tmp_path / make.__name__
         make(template)
         before, active = whole_versions(template), ModelRepository(template).active("petals")
-        attempts = kill_everywhere("every_syscall", "publish_all", template, 180)
+        attempts = kill_everywhere("every_syscall", "publish_all", template)
         for root, where in attempts.items():
             check_publish(root, where, before, active)
         assert list(attempts.values()).count("completed") == 1, "strace did not kill where it should"

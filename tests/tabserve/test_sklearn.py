@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
+from app.runtime.engines.choice import Engine, QuickestEngine, quickest
+from app.schema import Float32
 from tabserve.sklearn import TabserveClassifier, TabserveRegressor
 from tests.processes import PROJECT
 
@@ -61,6 +64,21 @@ def test_classes_are_those_of_the_target_and_copies_predict_the_same() -> None:
 
 
 @pytest.mark.slow
+def test_the_same_engine_answers_after_every_load_however_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = []
+
+    def seen(groups: Sequence[Sequence[Engine]], row: Float32) -> QuickestEngine:
+        offered.append([engine.name for group in groups for engine in group])
+        return quickest(groups, row)
+
+    monkeypatch.setattr("app.runtime.load.quickest", seen)
+    fitted = TabserveClassifier(learner="linear").fit(*load_iris(return_X_y=True))
+    pickle.loads(pickle.dumps(fitted)).predict([[1.0] * 4])  # noqa: S301 - our own bytes
+
+    assert offered[-1] == ["cpu"]
+    assert "model.onnx" in fitted.files_, "another engine could answer"
+
+
 def test_tools_of_scikit_learn_take_them_and_columns_have_any_type() -> None:
     churn = pd.read_csv(PROJECT / "data" / "churn.csv").drop(columns=["customer_id"]).head(600)
     scores = cross_val_score(

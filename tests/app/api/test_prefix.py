@@ -181,7 +181,7 @@ def test_f16_clients_follow_links_through_nginx(tmp_path: Path) -> None:
         command = ["nginx", "-c", str(tmp_path / "nginx.conf")]
         with (
             running(command, tmp_path / "nginx.log", port),
-            httpx.Client(base_url=f"http://127.0.0.1:{port}") as outside,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as outside,
         ):
             for below, model in (("/off", "iris"), ("/left", "cancer")):
                 location = outside.post(f"{below}/train", json={"model": model}).headers["location"]

@@ -124,7 +124,7 @@ def test_cancelled_task_is_not_computed_and_leaves_neighbours_and_the_next_batch
     run = Doubler()
 
     async def scene() -> tuple[list[int | BaseException], int]:
-        rows = batcher(run, wait_s=0.01)
+        rows = batcher(run, wait_s=0.2)
         tasks = [asyncio.ensure_future(rows.result(item, 1)) for item in (10, 20, 30)]
         await turn()
         assert rows.queued_rows == 3
@@ -173,7 +173,7 @@ def test_batch_of_cancelled_entries_does_not_run() -> None:
 
 def test_timeout_of_one_caller_is_its_own() -> None:
     async def scene() -> tuple[bool, int]:
-        rows = batcher(Doubler(), wait_s=0.02)
+        rows = batcher(Doubler(), wait_s=0.2)
         patient = asyncio.ensure_future(rows.result(1, 1))
         try:
             await asyncio.wait_for(rows.result(2, 1), timeout=0)
@@ -297,7 +297,7 @@ def test_positive_wait_gathers_items_of_several_turns(alone: bool) -> None:
     run = Doubler()
 
     async def scene() -> None:
-        rows, all_answered, answered = batcher(run, wait_s=0.02), asyncio.Event(), list[int | Exception]()
+        rows, all_answered, answered = batcher(run, wait_s=0.2), asyncio.Event(), list[int | Exception]()
 
         def done(result: int | Exception) -> None:
             answered.append(result)

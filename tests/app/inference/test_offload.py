@@ -120,7 +120,7 @@ async def test_collector_rests_while_work_goes_on() -> None:
 async def test_work_that_was_given_up_lets_go_of_what_it_was_about_while_it_still_stands_in_the_queue() -> None:
     offload, release, held = OffloadThread(), threading.Event(), Held()
     seen = weakref.ref(held)
-    first = asyncio.create_task(offload.run(LARGE, release.wait, 10))
+    first = asyncio.create_task(offload.run(LARGE, release.wait, 120))
     second = asyncio.create_task(offload.run(LARGE, id, held))
     await asyncio.sleep(0)
     second.cancel()
@@ -157,7 +157,7 @@ async def test_only_a_few_large_requests_hold_what_was_read_of_them_and_small_on
 @in_a_loop
 async def test_work_that_was_given_up_before_it_began_is_never_done() -> None:
     offload, release, done = OffloadThread(), threading.Event(), list[int]()
-    first = asyncio.create_task(offload.run(LARGE, release.wait, 10))
+    first = asyncio.create_task(offload.run(LARGE, release.wait, 120))
     second = asyncio.create_task(offload.run(LARGE, done.append, 2))
     await asyncio.sleep(0)
     second.cancel()

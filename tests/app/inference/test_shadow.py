@@ -51,7 +51,7 @@ class Scene:
 
         async def run() -> None:
             task = asyncio.create_task(self.runner.keep_computing())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while self.counted()[0] + self.counted()[3] + len(self.kept) < rows:  # noqa: ASYNC110 - counts only
                     await asyncio.sleep(0)
             task.cancel()

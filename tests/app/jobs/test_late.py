@@ -68,4 +68,4 @@ def test_folder_that_cannot_be_searched_is_told_at_once_to_all_who_ask(settings:
     with trainings(beyond) as here:
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="cannot be used now"):
-                here.call(lambda: asyncio.wait_for(here.runner.list(), 20))
+                here.call(lambda: asyncio.wait_for(here.runner.list(), 120))

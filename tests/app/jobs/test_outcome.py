@@ -22,7 +22,7 @@ def ended(source: str, said: JobResult | None = None) -> JobResult:
     async def run() -> JobResult:
         child = await Child.start([sys.executable, "-c", source], dict(os.environ), lambda _: None)
         await child.listen(lambda _: None)
-        await child.end(20)
+        await child.end(120)
         return outcome(job(), child, said, 1 << 30)
 
     return asyncio.run(run())

@@ -25,7 +25,9 @@ from modelstore import ModelRepository
 from tests.app.databases import LIMIT, opened
 from tests.app.runners import Trainings, alive, noted, trainings
 from tests.app.waiting import until
+from tests.promises import allowed
 
+LIMIT_S = 5.0  # within which a process begins also on a busy machine
 IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 
@@ -93,7 +95,7 @@ def test_cancelled_training_and_all_that_it_started_are_gone_within_two_seconds(
     assert (ended.status, ended.reason, ended.detail) == (JobStatus.CANCELLED, "cancelled", "cancelled while it ran")
     with pytest.raises(JobEnded):
         here.call(here.runner.cancel, job.id)
-    assert here.reasons == ["cancelled"]
+    until(lambda: here.reasons == ["cancelled"], "its end is counted")
 
 
 COUNTS = """
@@ -195,15 +197,15 @@ def test_training_that_takes_too_long_is_killed_and_has_timed_out(
     here: Trainings, child: Callable[[str], None]
 ) -> None:
     child(f"{IGNORES}sum(range(10 ** 12))")
-    job = here.call(here.runner.start, TrainingRequest(model="iris", timeout_s=0.5))
+    job = here.call(here.runner.start, TrainingRequest(model="iris", timeout_s=LIMIT_S))
 
     ended = here.ended(job)
 
     assert (ended.status, ended.reason) == (JobStatus.FAILED, "timed_out")
-    assert ended.detail == "it ran longer than the 0.5 s that it may"
+    assert ended.detail == "it ran longer than the 5 s that it may"
     assert ended.started is not None
     assert ended.finished is not None
-    assert 0.5 < (ended.finished - ended.started).total_seconds() < 2.5
+    assert LIMIT_S < (ended.finished - ended.started).total_seconds() < LIMIT_S + 1 + allowed(1)
     until(lambda: not alive(noted()), "the end of the process")
 
 

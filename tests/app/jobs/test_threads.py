@@ -55,7 +55,7 @@ def test_running_trainings_do_not_wait_for_requests() -> None:
         table, free = threads.TableThreads(_opened), threading.Event()
         requests = [asyncio.create_task(table.ask(free.wait)) for _ in range(2 * threads.REQUEST_THREADS)]
         try:
-            return await asyncio.wait_for(table.call(lambda: "a heartbeat"), 20)
+            return await asyncio.wait_for(table.call(lambda: "a heartbeat"), 120)
         finally:
             free.set()
             await asyncio.gather(*requests)

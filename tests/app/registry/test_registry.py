@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from app.main import create_app
 from app.settings import Settings
 from modelstore import GateReport, ModelRepository
+from tests.app.asgi import Exchange, ask
 from tests.app.broken import Logits, damage, publish_as_means
 from tests.app.exchange import exchange
 from tests.app.registry.questions import predicted, shown
@@ -262,19 +266,26 @@ def test_version_that_was_refused_when_it_was_to_serve_is_not_tried_again_by_num
     assert refusals(caplog, 2) == 1
 
 
+async def each_version_at_once(app: ASGIApp, versions: Iterable[int]) -> list[Exchange]:
+    """Ask for predictions of these versions in the same turn of the event loop."""
+    body = b'{"instances": [[0.25, 0.75]]}'
+    return await asyncio.gather(*(ask(app, f"/predict/means/versions/{version}", (body,)) for version in versions))
+
+
 @pytest.mark.slow
 def test_more_versions_asked_for_at_once_than_may_wait_are_answered_429(
     settings: Settings, repository: ModelRepository
 ) -> None:
     for _ in range(30):
         publish(repository)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client, ThreadPoolExecutor(29) as pool:
-        answers = list(pool.map(lambda version: predicted(client, f"/predict/means/versions/{version}"), range(1, 30)))
-        refused = [answer for answer in answers if answer.status_code != 200]
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        assert client.portal is not None
+        answers = client.portal.call(each_version_at_once, client.app, range(1, 30))
+        refused = [answer for answer in answers if answer.status != 200]
 
         assert refused
-        assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
-        assert {answer.json()["type"] for answer in refused} == {"urn:tabserve:problem:too-many-loads"}
+        assert {(answer.status, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
+        assert {json.loads(answer.body)["type"] for answer in refused} == {"urn:tabserve:problem:too-many-loads"}
         assert predicted(client, "/predict/means/versions/99").status_code == 404
 
 
@@ -291,8 +302,11 @@ def test_folder_of_a_model_that_cannot_be_listed_hides_no_other_model(
     until(lambda: said in caplog.text, "the trouble is noticed")
 
     assert predicted(client).status_code == 200
-    models = {model["name"]: model["warnings"] for model in client.get("/models").json()["models"]}
-    assert models == {"means": ["its folder in the store cannot be listed now"], "thirds": [], "zeros": []}
+    warned = {"means": ["its folder in the store cannot be listed now"], "thirds": [], "zeros": []}
+    until(
+        lambda: {model["name"]: model["warnings"] for model in client.get("/models").json()["models"]} == warned,
+        "it is shown, too",
+    )
     for path in ("/models/means/versions", "/models/means/versions/1", "/v2/models/means"):
         assert client.get(path).status_code == 503, path
 

@@ -24,7 +24,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Run a service that waits for company, so that requests can be caught waiting, and takes small bodies only."""
     folder = tmp_path_factory.mktemp("patient")
     store_in(folder)
-    environment = {"TABSERVE_MAX_BATCH_WAIT_S": "0.4", "TABSERVE_MAX_BODY_BYTES": "1024"}
+    environment = {"TABSERVE_MAX_BATCH_WAIT_S": "1", "TABSERVE_MAX_BODY_BYTES": "1024"}
     with service(folder, environment=environment) as (client, process):
         yield Live(client, process, folder / "service.log")
 

@@ -12,7 +12,8 @@ import httpx
 from modelstore import ModelRepository
 from tests.app.broken import publish_as_means
 from tests.app.overflow import Overflows
-from tests.app.sockets import Answer, chunked, connected, request
+from tests.app.sockets import Answer, Connection, answered_first, chunked, connected, request
+from tests.app.telemetry.figures import in_progress
 from tests.fakes import publish
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
@@ -45,6 +46,14 @@ def ask(url: httpx.URL, *packets: bytes) -> Answer:
     with connected(url) as connection:
         connection.send(*packets)
         return connection.answer()
+
+
+def all_wait(live: Live, *connections: Connection, requests: int) -> bool:
+    """Return whether so many requests on these connections were seen waiting, before the first answer came."""
+    while not answered_first(*connections):
+        if in_progress(live.client) == requests + 1:  # and the scrape
+            return True
+    return False
 
 
 def rows_body(*rows: tuple[float, ...], **fields: object) -> bytes:

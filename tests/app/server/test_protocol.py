@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.app.server.live import LIVEZ, Live, high, mean, part
+from tests.app.server.live import LIVEZ, Live, all_wait, high, mean, part
 from tests.app.sockets import GOOD, JSON, Connection, connected, request
 from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
@@ -107,14 +107,17 @@ def test_expect_100_continue_of_a_body_that_is_too_large_is_refused_without_it(c
 
 
 def test_client_that_goes_away_with_pipelined_requests_leaves_its_neighbours_served(patient: Live) -> None:
-    with connected(patient.url) as leaver, connected(patient.url) as neighbour:
-        leaver.send(request(mean(0.25)) + request(mean(0.5)) + LIVEZ)
-        neighbour.send(request(mean(0.75)))
-        until(lambda: in_progress(patient.client) == 3, "both wait")
-        leaver.reset()
+    def leaves() -> bool:
+        with connected(patient.url) as leaver, connected(patient.url) as neighbour:
+            leaver.send(request(mean(0.25)) + request(mean(0.5)) + LIVEZ)
+            neighbour.send(request(mean(0.75)))
+            both_waited = all_wait(patient, leaver, neighbour, requests=2)
+            leaver.reset()
 
-        assert high(neighbour.answer()) == 0.75
+            assert high(neighbour.answer()) == 0.75
+            return both_waited
 
+    until(leaves, "one left while both waited")
     until(lambda: in_progress(patient.client) == 1, "only the scrape is in progress")
 
 

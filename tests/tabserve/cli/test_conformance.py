@@ -104,7 +104,7 @@ def mlserver(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
         def ready() -> bool:
             try:
-                return httpx.get(f"http://127.0.0.1:{http}/v2/models/means/ready").is_success
+                return httpx.get(f"http://127.0.0.1:{http}/v2/models/means/ready", timeout=300).is_success
             except httpx.TransportError:
                 return False
 

@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelstore import Dialect
+from tests.properties import examples
 from training.data import pieces
 from training.data.cells import number
 from training.data.csv_blocks import CsvFile
@@ -57,7 +58,7 @@ def written(rows: list[list[str]], line_end: str) -> bytes:
 
 
 @pytest.mark.slow
-@settings(max_examples=50)
+@examples(50)
 @given(rows=st.lists(st.lists(CELL, min_size=3, max_size=3), max_size=12), line_end=st.sampled_from(["\n", "\r\n"]))
 def test_quick_and_exact_reading_give_what_the_csv_module_gives(rows: list[list[str]], line_end: str) -> None:
     content = written([["a", "b", "c"], *rows], line_end)
@@ -77,6 +78,7 @@ def test_quick_and_exact_reading_give_what_the_csv_module_gives(rows: list[list[
 
 
 @pytest.mark.slow
+@examples(100)
 @given(cells=st.lists(CELL.filter(lambda cell: cell.isprintable() and '"' not in cell), min_size=1, max_size=5))
 def test_a_column_is_numeric_only_if_every_cell_is_a_number_and_then_to_the_last_bit(cells: list[str]) -> None:
     content = written([["a", "b"], *([cell, "x"] for cell in cells)], "\n")

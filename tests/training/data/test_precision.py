@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties import examples
 from training.config.recipe import DataSource
 from training.data.inspection import inspect_file
 from training.data.precision import Merging, Values, _surely_distinct, exact
@@ -70,6 +71,7 @@ def test_a_few_neighbours_among_many_decimals_are_no_problem_but_two_identifiers
     assert problem(ids) is not None
 
 
+@examples(100)
 @given(st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 3)) | st.integers(-(2**30), 2**30), max_size=30))
 def test_what_is_told_apart_without_sorting_is_apart(values: list[float]) -> None:
     numbers = np.array(values, dtype=np.float64)

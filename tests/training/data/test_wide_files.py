@@ -51,7 +51,7 @@ def test_x5_processor_time_is_linear_in_the_columns(
     narrow, wide = (write(tmp_path / f"{columns}.csv", columns, cell) for columns in (500, 4000))
     take(narrow)  # imports and caches
 
-    took = [_seconds(take, path) for path in (narrow, wide)]
+    took = [min(_seconds(take, path) for _ in range(3)) for path in (narrow, wide)]  # others may slow one down
 
     # 8 times if linear, 16 where the file becomes two blocks, 64 if quadratic
     assert took[1] < 32 * max(took[0], 0.03), took

@@ -16,6 +16,7 @@ from app.api.routes.events import EventStreams
 from app.errors import StoreUnavailable, TooManyStreams
 from app.main import create_app
 from tests.app.problems import assert_problem
+from tests.app.waiting import until
 from tests.settings import settings_in
 
 EPOCH = '{"event":"epoch","epoch":1}'
@@ -108,7 +109,7 @@ def test_stream_ends_when_its_client_or_the_service_goes(who: str) -> None:
         reading = client.read(EventStreams(stopping).respond(None, silent.events()))
         await client.came.wait()
         (client.leave if who == "client" else stopping).set()
-        await asyncio.wait_for(reading, 5)
+        await asyncio.wait_for(reading, 120)
         return silent.closed
 
     assert asyncio.run(scene())
@@ -241,6 +242,8 @@ def test_client_that_has_seen_the_end_is_told_to_stay_away(
 def test_too_many_streams_are_sent_away(trainer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MAX_STREAMS", 0)
 
-    problem = assert_problem(trainer.get(f"{start(trainer)}/events"), 503)
+    location = start(trainer)
+    problem = assert_problem(trainer.get(f"{location}/events"), 503)
+    until(lambda: trainer.get(location).json()["reason"], "it ends, and the next test may train")
 
     assert problem["type"] == "urn:tabserve:problem:too-many-streams"

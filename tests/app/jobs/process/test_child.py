@@ -38,7 +38,7 @@ def test_child_that_does_not_read_what_it_is_told_ends_as_any_other() -> None:
         command = [sys.executable, "-I", "-S", "-c", "print('enough')"]
         child = await Child.start(command, {}, heard_nothing, b"x" * (4 << 20))
         await child.listen(heard.append)
-        await child.end(20.0)
+        await child.end(120.0)
         return heard, child.last_words()
 
     def heard_nothing(line: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from modelstore import ModelRepository
 from tests.fakes import publish
-from tests.faults.scenes import children_of, gone
+from tests.faults.scenes import gone, working_for
 from tests.processes import service
 from tests.promises import Measured
 
@@ -88,7 +88,7 @@ def test_version_that_kills_its_process_is_refused_and_the_next_is_tried_all_the
                 while True:
                     pass
 
-        trial.DEADLINE_S = 1.0
+        trial.DEADLINE_S = 5.0  # for the endless one; the others end long before
         process = trial.TrialProcess.fork(attempt)
         for model in (b"kill", b"leave", b"loop", b"good"):
             print(ask(process, model))
@@ -172,7 +172,7 @@ def test_the_process_that_tries_versions_shares_the_memory_of_the_service(tmp_pa
     """Issue 12, memory: what both resident sizes count is there once."""
     publish(ModelRepository(tmp_path / "models"))
     with service(tmp_path) as (_, process):
-        (trial,) = children_of(process.pid)
+        (trial,) = working_for(process.pid)
         ours, theirs = memory_mb(process.pid), memory_mb(trial)
 
     assert theirs["Private_Dirty"] < theirs["Rss"] / 3

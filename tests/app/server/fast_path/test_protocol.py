@@ -20,7 +20,7 @@ from app.server.fast_path.protocol import MAX_DIRECT_BYTES, DirectProtocol
 from app.settings import Settings
 from modelstore import ModelRepository
 from tests.app.problems import FIELDS
-from tests.app.server.live import LIVEZ, Live, ask, high, mean, rows_body
+from tests.app.server.live import LIVEZ, Live, all_wait, ask, high, mean, rows_body
 from tests.app.sockets import GOOD, JSON, Answer, Connection, chunked, connected, request
 from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
@@ -242,21 +242,26 @@ def test_client_that_goes_away_while_sending_leaves_nothing_in_progress(live: Li
 @pytest.mark.slow
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["first", "middle", "last"])
 def test_client_that_goes_away_while_waiting_leaves_its_neighbours_served(patient: Live, position: int) -> None:
-    before, answers, cancelled = answered(patient, "499"), ended(patient, "ok"), ended(patient, "cancelled")
-    with connected(patient.url) as a, connected(patient.url) as b, connected(patient.url) as c:
-        connections = [a, b, c]
-        for place, connection in enumerate(connections):
-            connection.send(request(mean(place / 4)))
-        until(lambda: in_progress(patient.client) == 4, "all wait")
-        connections[position].reset()
+    def counted() -> tuple[float, float, float]:
+        until(lambda: in_progress(patient.client) == 1, "only the scrape is in progress")
+        return answered(patient, "499"), ended(patient, "ok"), ended(patient, "cancelled")
 
-        for place, connection in enumerate(connections):
-            if place != position:
-                assert high(connection.answer()) == place / 4
+    def leaves() -> bool:
+        left, answers, cancelled = counted()
+        with connected(patient.url) as a, connected(patient.url) as b, connected(patient.url) as c:
+            connections = [a, b, c]
+            for place, connection in enumerate(connections):
+                connection.send(request(mean(place / 4)))
+            all_waited = all_wait(patient, *connections, requests=3)
+            connections[position].reset()
 
-    until(lambda: in_progress(patient.client) == 1, "only the scrape is in progress")
-    assert answered(patient, "499") == before + 1
-    assert (ended(patient, "ok"), ended(patient, "cancelled")) == (answers + 2, cancelled + 1)
+            for place, connection in enumerate(connections):
+                if place != position:
+                    assert high(connection.answer()) == place / 4
+        now = counted()
+        return all_waited and now == (left + 1, answers + 2, cancelled + 1)  # else all were answered before it left
+
+    until(leaves, "one left while all waited, and is counted so")
 
 
 @pytest.mark.slow
@@ -322,6 +327,7 @@ def test_requests_leave_nothing_to_the_garbage_collector(
 ) -> None:
     publish(repository)
 
-    left = asyncio.run(asked_meanwhile(settings, connections, 200))
+    seldom = settings.model_copy(update={"poll_interval_s": 60.0})  # a look at the store leaves something, too
+    left = asyncio.run(asked_meanwhile(seldom, connections, 200))
 
     assert left < 100 * connections  # some for each connection, none for each request

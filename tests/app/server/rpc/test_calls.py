@@ -22,6 +22,7 @@ from app.server.rpc.translation import InferBody
 from modelstore import ModelRepository
 from tests.app.oip import INFER, announced, outputs_of, whole
 from tests.app.server.rpc.conftest import served
+from tests.app.waiting import until
 from tests.fakes import publish
 from tests.settings import settings_in
 
@@ -32,7 +33,7 @@ ROWS = np.array([[0.25, 0.25], [0.5, 1.0]], "<f4")
 def call(channel: Any, name: str, request: Any, **options: Any) -> Any:
     answer = getattr(published, f"{name}Response")
     return channel.unary_unary(f"/{SERVICE}/{name}", type(request).SerializeToString, answer.FromString)(
-        request, timeout=options.pop("timeout", 20), **options
+        request, timeout=options.pop("timeout", 120), **options
     )
 
 
@@ -149,9 +150,9 @@ def begun(channel: Any, end: threading.Event, *messages: bytes, **options: Any) 
 
     def send() -> Iterator[bytes]:
         yield from messages
-        end.wait(20)
+        end.wait(120)
 
-    return channel.stream_unary(f"/{SERVICE}/ModelInfer").future(send(), timeout=20, **options)
+    return channel.stream_unary(f"/{SERVICE}/ModelInfer").future(send(), timeout=120, **options)
 
 
 def test_caller_without_a_key_is_refused_before_a_message_arrives(tmp_path: Path) -> None:
@@ -159,14 +160,14 @@ def test_caller_without_a_key_is_refused_before_a_message_arrives(tmp_path: Path
     file, end = KeyFile(tmp_path / "keys.json"), threading.Event()
     file.create(frozenset((Scope.PREDICT,)), None, "")
     with served(settings_in(tmp_path, keys_file=file.path)) as (_, channel):
-        assert begun(channel, end).exception(10).code().name == "UNAUTHENTICATED"
+        assert begun(channel, end).exception(120).code().name == "UNAUTHENTICATED"
         end.set()
 
 
 @pytest.mark.parametrize("message", [b"\xff" * 50, b"\x0a\x02\xff\xfe"])
 def test_message_that_is_none_of_the_protocol_is_refused(both: Both, message: bytes) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        both[1].unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=20)
+        both[1].unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=120)
     assert caught.value.code().name == "INVALID_ARGUMENT"
     assert "ModelInferRequest" in caught.value.details()
 
@@ -175,7 +176,9 @@ def test_body_of_a_refused_call_is_not_kept(both: Both) -> None:
     for _ in range(3):
         refusal(both[1], "ModelInfer", infer_request(model_name="unknown"))
 
-    assert not [each for each in gc.get_objects() if isinstance(each, InferBody)]
+    until(  # the answer is sent before the last of the call is let go
+        lambda: not [each for each in gc.get_objects() if isinstance(each, InferBody)], "no body is kept"
+    )
 
 
 def test_id_and_receipts_pass_through_metadata_and_calls_count_as_requests(both: Both) -> None:
@@ -191,7 +194,7 @@ def test_id_and_receipts_pass_through_metadata_and_calls_count_as_requests(both:
     assert ("x-request-id", "from-grpc") in [(each.key, each.value) for each in info.trailing_metadata()]
     assert "receipt" in [output.name for output in answer.outputs]
     counted = 'tabserve_http_requests_total{route="/v2/models/{model}/infer",method="POST",code="200"}'
-    assert counted in client.get("/metrics").text
+    until(lambda: counted in client.get("/metrics").text, "it is counted, which comes after the answer")
 
 
 def test_deadline_of_the_call_is_that_of_the_request_and_its_end_cancels_it(tmp_path: Path) -> None:

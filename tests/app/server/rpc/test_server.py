@@ -60,9 +60,9 @@ def test_tritons_client_is_answered_by_each_of_two_workers_and_refused_after_the
         counted = 'tabserve_http_requests_total{route="/v2/models/{model}/infer",method="POST",code="200"} 12'
         until(lambda: counted in client.get("/metrics").text, "both workers' counts")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
-            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=5)
+            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=120)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -81,10 +81,10 @@ def test_call_in_flight_is_answered_before_the_end_and_new_ones_are_refused(tmp_
             live = channel.unary_unary(f"/{SERVICE}/ServerLive")
             first = live(b"")
             await arrived.wait()
-            stopping = asyncio.create_task(server.stop(20))
+            stopping = asyncio.create_task(server.stop(120))
             await asyncio.sleep(0)
             try:
-                await live(b"", timeout=5)
+                await live(b"", timeout=120)
             except grpc.aio.AioRpcError as error:
                 refused = error.code()
             released.set()

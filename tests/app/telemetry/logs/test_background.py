@@ -41,7 +41,7 @@ def test_reader_that_is_stuck_holds_nobody_up_and_what_was_lost_is_counted() -> 
         began = time.perf_counter()
         for number in range(5000):  # a pipe holds 64 KiB, about 600 of these
             handler.handle(record("x" * 20, number=number))
-        assert time.perf_counter() - began < 5  # it would be for ever
+        assert time.perf_counter() - began < 120  # it would be for ever
 
         written: list[int] = []
         lost = 0

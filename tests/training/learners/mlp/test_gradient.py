@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.properties import examples
 from training.learners.mlp.gradient import FlatMLP
 from training.learners.mlp.losses import SquaredError
 from training.learners.mlp.network import MLP
@@ -39,7 +40,7 @@ def by_hand(model: FlatMLP, x: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor
 
 
 @pytest.mark.slow
-@settings(deadline=None)
+@examples(100)
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(1, 50),
