@@ -20,7 +20,7 @@ from tests.app.sockets import Answer, connected
 from tests.app.waiting import until
 from tests.deployed import nginx
 from tests.fakes import publish
-from tests.processes import service
+from tests.processes import free_port, service
 from tests.promises import allowed
 
 pytestmark = [
@@ -217,22 +217,24 @@ def test_the_log_is_json_without_queries_or_values(door: tuple[httpx.Client, Pat
     assert not any(word in "".join(lines) for word in ("1234", "k-e-y", "[0.25"))
 
 
-def test_an_address_that_sends_too_many_requests_is_told_to_wait(client: httpx.Client) -> None:
-    def refused() -> list[Answer]:
+def test_an_address_that_sends_too_many_requests_is_told_to_wait(tmp_path: Path) -> None:
+    """Nobody is behind the door: so nginx says at once, and takes more than 200 a second on a busy machine, too."""
+
+    def refused(door: str) -> list[Answer]:
         """Send 1,600 requests as fast as they are taken, and return the refusals."""
         with contextlib.ExitStack() as stack:
-            connections = [stack.enter_context(connected(client.base_url)) for _ in range(8)]
+            connections = [stack.enter_context(connected(httpx.URL(door))) for _ in range(8)]
             for connection in connections:
                 connection.send(LIVEZ * 200)
             answers = [connection.answer() for connection in connections for _ in range(200)]
-        assert {answer.status for answer in answers} <= {200, 429}
-        assert answers[0].status == 200
+        assert {answer.status for answer in answers} <= {502, 503, 504, 429}
+        assert answers[0].status != 429
         return [answer for answer in answers if answer.status == 429]
 
-    first, *_ = until(refused, "it is told to wait")
+    with nginx(tmp_path, f"http://127.0.0.1:{free_port()}") as address:
+        first, *_ = until(lambda: refused(address), "it is told to wait")
     assert first.headers["retry-after"] == "1"
     assert json.loads(first.body)["title"] == "Too Many Requests"
-    until(lambda: all(client.get("/livez").status_code == 200 for _ in range(100)), "it has waited enough")
 
 
 def test_the_operators_door_leads_to_every_route(tmp_path: Path) -> None:
