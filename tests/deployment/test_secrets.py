@@ -101,6 +101,7 @@ def test_secrets_are_made_once_and_only_their_group_may_read_them(made: Path) ->
     assert set(modes.values()) == {0o440}
 
 
+@pytest.mark.slow
 def test_secrets_are_long_and_no_two_are_alike(made: Path) -> None:
     found = files(made)
     born = [text for name, text in found.items() if name not in {KEYS, "database/tabserve_database_url"}]
@@ -112,6 +113,7 @@ def test_secrets_are_long_and_no_two_are_alike(made: Path) -> None:
     assert not any(text in found[KEYS] for text in born)
 
 
+@pytest.mark.slow
 def test_the_operators_key_opens_everything_and_prometheus_reads_figures_only(made: Path) -> None:
     shown = make_secrets(made, "show")
 

@@ -79,6 +79,7 @@ def test_the_same_engine_answers_after_every_load_however_busy_the_machine_is(mo
     assert "model.onnx" in fitted.files_, "another engine could answer"
 
 
+@pytest.mark.slow
 def test_tools_of_scikit_learn_take_them_and_columns_have_any_type() -> None:
     churn = pd.read_csv(PROJECT / "data" / "churn.csv").drop(columns=["customer_id"]).head(600)
     scores = cross_val_score(

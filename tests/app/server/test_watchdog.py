@@ -70,6 +70,7 @@ except ProcessLookupError:
 """
 
 
+@pytest.mark.slow
 def test_x4_children_are_gone_when_they_were_ended() -> None:
     done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True)
 

@@ -274,7 +274,6 @@ def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> 
     assert short.status in (400, 422)
 
 
-@pytest.mark.slow
 def test_service_is_well_after_all_of_this(live: Live) -> None:
     until(lambda: in_progress(live.client) == 1, "only the scrape is in progress")
     assert live.process.poll() is None
