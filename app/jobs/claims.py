@@ -46,21 +46,19 @@ class Claims:
         return Unfinished(trainings, len(rows) - len(running) - trainings, running)
 
     def claim(self, concurrency: int, *, searches: bool = True) -> Claim | None:
-        """Claim the oldest queued training, or else a search job; None if `concurrency` jobs run over all processes.
+        """Claim the oldest queued training, or else a search job; None if there is none that may begin.
 
         A search job can be claimed while its training runs, and is not to end soon.
 
         Args:
-            concurrency: most jobs that may run.
-            searches: whether to claim a search job if no training waits.
+            concurrency: most trainings that may run, over all processes.
+            searches: whether to claim a search job if no training may begin.
         """
         with self._database.writing() as connection:
-            running = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.RUNNING)
-            if connection.execute(running).scalar_one() >= concurrency:
-                return None
-            queued = sa.select(JOBS.c.number).where(
-                JOBS.c.status == JobStatus.QUEUED, sa.or_(IS_TRAINING, _CAN_HELP) if searches else IS_TRAINING
-            )
+            running = sa.select(sa.func.count()).where(JOBS.c.status == JobStatus.RUNNING, IS_TRAINING)
+            full = connection.execute(running).scalar_one() >= concurrency
+            may_begin = sa.or_(sa.false() if full else IS_TRAINING, _CAN_HELP if searches else sa.false())
+            queued = sa.select(JOBS.c.number).where(JOBS.c.status == JobStatus.QUEUED, may_begin)
             number = connection.execute(queued.order_by(JOBS.c.search_of.is_not(None), JOBS.c.number)).scalar()
             if number is None:
                 return None

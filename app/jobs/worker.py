@@ -116,7 +116,8 @@ class JobWorker:
         for result in await self._context.call(self._recovery.look, others):
             self._ended(Ending(result.reason))
             self._context.changed()
-        for place in range(min(unfinished.queued + unfinished.queued_searches, concurrency)):
+        free = concurrency - len(self._running)
+        for place in range(min(unfinished.queued + unfinished.queued_searches, free)):
             if self._closing or not self._may_begin():
                 return
             # At most one search job a poll, and none beside its training: idle processes are the first to get some.

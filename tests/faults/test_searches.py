@@ -36,9 +36,8 @@ def shared(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         yield {"TABSERVE_DATABASE_URL": url}
 
 
-def trainer(scene: Scene, concurrency: int, shared: dict[str, str]) -> contextlib.AbstractContextManager[Any]:
-    environment = {**shared, "TABSERVE_TRAIN_CONCURRENCY": str(concurrency)}
-    return scene.service(real_training=True, environment=environment)
+def trainer(scene: Scene, shared: dict[str, str]) -> contextlib.AbstractContextManager[Any]:
+    return scene.service(real_training=True, environment=shared)
 
 
 def search_job(client: httpx.Client, training: str) -> str:
@@ -70,10 +69,10 @@ def require_complete(search: Search) -> None:
 
 
 def test_two_trainers_share_a_search_and_try_nothing_twice(scene: Scene, shared: dict[str, str]) -> None:
-    with trainer(scene, 1, shared) as (here, _):
+    with trainer(scene, shared) as (here, _):
         training = start(here, **ITS)
         until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
-        with trainer(scene, 2, shared) as (there, _):
+        with trainer(scene, shared) as (there, _):
             search = search_job(there, training)
             jobs = [ended(there, job) for job in (training, search)]
 
@@ -85,10 +84,10 @@ def test_two_trainers_share_a_search_and_try_nothing_twice(scene: Scene, shared:
 
 
 def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) -> None:
-    with trainer(scene, 1, {}) as (here, _):
+    with trainer(scene, {}) as (here, _):
         training = start(here, **{**ITS, "overrides": {"search": 16, "epochs": 120, "batch_size": 16}})
         until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
-        with trainer(scene, 2, {}) as (there, process):
+        with trainer(scene, {}) as (there, process):
             search = search_job(there, training)
             until(lambda: count_trials(scene, "RUNNING") == 2, "both to try settings", DEADLINE_S)
             process.kill()

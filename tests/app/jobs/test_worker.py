@@ -149,7 +149,7 @@ def test_cancellation_of_a_training_ends_its_search_jobs_in_all_processes(
     settings: Settings, child: Callable[[str], None]
 ) -> None:
     child(SEARCHES)
-    with trainings(settings.model_copy(update={"train_concurrency": 2})) as here, trainings(settings) as there:
+    with trainings(settings) as here, trainings(settings) as there:  # one training and one search job each at most
         training, *searches = search(here)
         until(Path("searches").exists, "a search job")
         until(lambda: here.runner.count_unfinished() == {"queued": 0, "running": 1, "searching": 1}, "the figures")
