@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from modelstore.conformal import STEPS
+from modelstore.conformal import STEPS, score_at
 from modelstore.datasets import MAX_CLASSES
 from modelstore.records import Count, Finite, Label, Ratio, Record
 
@@ -203,6 +203,16 @@ class Conformal(Record):
         if self.per_class is not None and set(self.per_class) != set(classes):
             return "scores for each class"
         return None
+
+    def limits(self, classes: Sequence[str], level: float) -> list[float]:
+        """Return the largest score with which each class is in the set of a level, K; infinity if rows are too few.
+
+        A quantity has one limit, whatever name `classes` gives it.
+        """
+        if self.per_class is None:
+            return [score_at(level, self.scores or (), self.rows)] * len(classes)
+        own = [self.per_class[name] for name in classes]
+        return [score_at(level, one.scores, one.rows) for one in own]
 
 
 def _require_scores(scores: tuple[float, ...], rows: int) -> None:

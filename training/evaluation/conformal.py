@@ -114,15 +114,7 @@ def find_covered(
         inside: npt.NDArray[np.bool_] = errors / spread_at(conformal.spread, values) <= limit
         return inside
     scores = 1 - held_out.answers[np.arange(len(held_out.y)), held_out.y].astype(np.float64)
-    return scores <= np.array(limits_of(conformal, classes, level))[held_out.y]  # type: ignore[no-any-return]
-
-
-def limits_of(conformal: Conformal, classes: Sequence[str], level: float) -> list[float]:
-    """Return the largest score with which each class is in the set of a level, K; infinity if the rows are too few."""
-    if conformal.per_class is None:
-        return [score_at(level, conformal.scores or (), conformal.rows)] * len(classes)
-    own = [conformal.per_class[name] for name in classes]
-    return [score_at(level, one.scores, one.rows) for one in own]
+    return scores <= np.array(conformal.limits(classes, level))[held_out.y]  # type: ignore[no-any-return]
 
 
 def measure_coverage(conformal: Conformal, test: HeldOut, classes: Sequence[str]) -> Conformal:

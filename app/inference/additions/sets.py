@@ -19,7 +19,7 @@ from app.inference.additions.added import Added, AddedOutput, AddedOutputs
 from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
 from modelstore import Conformal
-from modelstore.conformal import rows_for, score_at
+from modelstore.conformal import rows_for
 from modelstore.trust import Spread
 
 STEP_ROWS = 1024  # written in some half a millisecond, after which other requests run
@@ -48,11 +48,7 @@ class Levels:
 
     def limits(self, level: float, field: str) -> list[float]:
         """Return the largest score that is admitted of each class, K, or of a quantity, 1; infinity if all are."""
-        conformal, outputs = self.require(field), self.schema.outputs
-        if conformal.per_class is None:
-            return [score_at(level, conformal.scores or (), conformal.rows)] * outputs
-        own = [conformal.per_class[name] for name in self.schema.classes]
-        return [score_at(level, one.scores, one.rows) for one in own]
+        return self.require(field).limits(self.schema.classes or ("value",), level)
 
     def facts(self, level: float, field: str) -> tuple[tuple[str, str], ...]:
         """Return the guarantee of a level and, where rows are too few for it, the reason why nothing is left out."""

@@ -12,7 +12,6 @@ from training.evaluation.conformal import (
     LEVELS,
     find_covered,
     learn_spread,
-    limits_of,
     measure_coverage,
     score_classes,
     score_values,
@@ -60,7 +59,7 @@ def test_intervals_that_follow_the_spread_are_narrower_and_cover_small_and_large
 
     assert (scaled.score, plain.score) == ("scaled", "absolute")
     values = fresh.answers[:, 0]
-    (limit,), (plain_limit,) = limits_of(scaled, ("value",), 0.9), limits_of(plain, ("value",), 0.9)
+    (limit,), (plain_limit,) = scaled.limits(("value",), 0.9), plain.limits(("value",), 0.9)
     assert 2 * limit * spread_at(scaled.spread, values).mean() < 0.9 * 2 * plain_limit
     inside, plainly = find_covered(scaled, fresh, (), 0.9), find_covered(plain, fresh, (), 0.9)
     assert inside.mean() == pytest.approx(0.9, abs=0.02)
@@ -75,9 +74,9 @@ def test_no_spread_is_learnt_that_makes_intervals_wider_by_a_tenth(seed: int) ->
     scaled, plain = (score_values(scored, one, "split", exact=True) for one in (learnt, None))
 
     width = spread_at(scaled.spread, fresh.answers[:, 0]).mean() * np.array(
-        [limits_of(scaled, ("value",), c)[0] for c in LEVELS]
+        [scaled.limits(("value",), c)[0] for c in LEVELS]
     )
-    assert (width <= 1.1 * np.array([limits_of(plain, ("value",), c)[0] for c in LEVELS])).all()
+    assert (width <= 1.1 * np.array([plain.limits(("value",), c)[0] for c in LEVELS])).all()
 
 
 def test_rare_large_errors_make_no_interval_wider_by_a_tenth_at_any_level() -> None:
@@ -91,9 +90,7 @@ def test_rare_large_errors_make_no_interval_wider_by_a_tenth_at_any_level() -> N
     scaled, plain = (score_values(scored, one, "split", exact=True) for one in (learnt, None))
 
     width = spread_at(scaled.spread, fresh.answers[:, 0]).mean()
-    ratios = [
-        width * limits_of(scaled, ("value",), level)[0] / limits_of(plain, ("value",), level)[0] for level in LEVELS
-    ]
+    ratios = [width * scaled.limits(("value",), level)[0] / plain.limits(("value",), level)[0] for level in LEVELS]
     assert scaled.spread is not None
     assert max(ratios) <= 1.1
     assert min(ratios) < 0.7
