@@ -69,7 +69,7 @@ async def read_small(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > MAX_SMALL_BYTES:
-            raise BodyTooLarge(MAX_SMALL_BYTES, "it only says what to do; rows go to PUT /datasets/{name}")
+            raise BodyTooLarge(MAX_SMALL_BYTES, advice="it only says what to do; rows go to PUT /datasets/{name}")
     return bytes(body)
 
 

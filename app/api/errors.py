@@ -36,6 +36,9 @@ class FileInForm(UnsupportedMediaType):
 class BodyTooLarge(TooLarge):
     """The body is larger than the limit of the route."""
 
-    def __init__(self, limit_bytes: int, advice: str = "send the rows in several requests") -> None:
-        super().__init__(f"the body may have at most {limit_bytes} bytes; {advice}")
+    def __init__(
+        self, limit_bytes: int, setting: str | None = None, advice: str = "send the rows in several requests"
+    ) -> None:
+        named = f" ({setting})" if setting else ""
+        super().__init__(f"the body may have at most {limit_bytes} bytes{named}; {advice}")
         self.limit_bytes = limit_bytes

@@ -83,7 +83,7 @@ class CountedBody:
             TooManyInFlight: if the body is complete and too many other requests are being answered by now.
         """
         if self._too_much:
-            raise BodyTooLarge(self._limit_bytes)
+            raise self._too_large()
         self._flight.pause()
         try:
             message = await self._receive()
@@ -92,7 +92,7 @@ class CountedBody:
         size, more = len(message.get("body", b"")), message.get("more_body", False)
         self._left -= size
         if self._left < 0:
-            raise BodyTooLarge(self._limit_bytes)
+            raise self._too_large()
         if message["type"] == "http.request":
             if self._memory is not None:
                 _reserve(self._memory, size, more=more)
@@ -100,6 +100,10 @@ class CountedBody:
         if not more:
             self.much_is_left = False
         return message
+
+    def _too_large(self) -> BodyTooLarge:
+        setting = "TABSERVE_MAX_STREAM_BYTES" if self._memory is None else "TABSERVE_MAX_BODY_BYTES"
+        return BodyTooLarge(self._limit_bytes, setting)
 
     def _require_room(self, size: int, *, more: bool) -> None:
         """Require room once, when a body is complete; an empty one, such as that of a GET, took no time."""

@@ -176,7 +176,7 @@ def test_ten_problems_are_listed_of_many(steady: TestClient) -> None:
 
 @pytest.mark.parametrize("path", ["/predict/means", "/predict", "/train"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "streamed"])
-def test_too_large_body_is_refused_with_the_limit(narrow: TestClient, path: str, streamed: bool) -> None:
+def test_too_large_body_is_refused_with_the_limit_and_its_setting(narrow: TestClient, path: str, streamed: bool) -> None:
     body = GOOD.ljust(1025)
     content = iter((body[:1000], body[1000:])) if streamed else body
 
@@ -184,7 +184,7 @@ def test_too_large_body_is_refused_with_the_limit(narrow: TestClient, path: str,
 
     assert ("content-length" in answer.request.headers) != streamed
     document = assert_problem(answer, 413)
-    assert "1024 bytes" in document["detail"]
+    assert "1024 bytes (TABSERVE_MAX_BODY_BYTES)" in document["detail"]
     assert document["type"] == "urn:tabserve:problem:body-too-large"
 
 

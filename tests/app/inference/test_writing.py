@@ -242,7 +242,7 @@ def test_body_that_grows_too_large_is_told_so_in_the_last_words(
 
     *answers, words = exchange.body.splitlines()
     assert (exchange.status, len(answers)) == (200, 11)
-    assert words.startswith(b"# error: the body may have at most 1024 bytes")
+    assert words.startswith(b"# error: the body may have at most 1024 bytes (TABSERVE_MAX_STREAM_BYTES)")
 
 
 # Over a socket
