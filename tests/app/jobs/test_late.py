@@ -54,7 +54,11 @@ def test_a_table_that_another_process_makes_is_worked_on_although_nobody_asks_he
     monkeypatch.chdir(tmp_path / "cwd")
     write_training(tmp_path / "cwd", "end('failed', 'enough')")
     with trainings(settings) as here, trainings(settings.model_copy(update={"train_concurrency": 0})) as there:
-        assert until(lambda: here.runner.count_unfinished() or None, "a look") == {"queued": 0, "running": 0}
+        assert until(lambda: here.runner.count_unfinished() or None, "a look") == {
+            "queued": 0,
+            "running": 0,
+            "searching": 0,
+        }
         assert not (settings.state_dir / "jobs.sqlite3").exists()
         job = there.start()
 
