@@ -176,7 +176,7 @@ def test_ten_problems_are_listed_of_many(steady: TestClient) -> None:
 
 @pytest.mark.parametrize("path", ["/predict/means", "/predict", "/train"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["declared", "streamed"])
-def test_too_large_body_is_refused_with_the_limit_and_its_setting(narrow: TestClient, path: str, streamed: bool) -> None:
+def test_too_large_body_is_refused_with_limit_and_setting(narrow: TestClient, path: str, streamed: bool) -> None:
     body = GOOD.ljust(1025)
     content = iter((body[:1000], body[1000:])) if streamed else body
 
