@@ -61,6 +61,7 @@ def test_a_version_with_rows_of_feedback_cannot_be_reproduced_and_says_so(tmp_pa
         reproduce(found, tmp_path / "data", ignore)
 
 
+@pytest.mark.slow
 def test_the_data_may_have_moved_and_have_another_name(two_versions: Path) -> None:
     moved = two_versions / "elsewhere" / "moved.csv"
     moved.parent.mkdir()

@@ -49,6 +49,7 @@ def test_loss_curves_are_a_picture(*, validation: bool) -> None:
     require_picture(loss_curves(history(validation=validation), "loss"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 9])
 def test_a_confusion_matrix_is_a_picture(classes: int) -> None:
     y = np.arange(50) % classes
@@ -57,6 +58,7 @@ def test_a_confusion_matrix_is_a_picture(classes: int) -> None:
     require_picture(confusion_matrix(evaluate(np.eye(classes)[y], y, names, "test"), "confusion"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 9])
 def test_a_decision_boundary_is_a_picture(classes: int) -> None:
     rows = clouds(90, classes=classes)
@@ -65,6 +67,7 @@ def test_a_decision_boundary_is_a_picture(classes: int) -> None:
     require_picture(decision_boundary(predictor(module), rows, ("cm", ""), "boundary"))
 
 
+@pytest.mark.slow
 def test_drawing_never_imports_pyplot() -> None:
     loss_curves(history(validation=True), "loss")
 

@@ -50,6 +50,7 @@ def test_predictions_name_line_truth_and_answer() -> None:
     assert lines == [f"{line},{truth!r},0.5" for line, truth in zip((2, 3, 4), test.y.tolist(), strict=True)]
 
 
+@pytest.mark.slow
 def test_pictures_are_predicted_values_and_residuals() -> None:
     test = slope(30)
     measured = evaluate_errors(np.zeros(30), test.y, "test")

@@ -16,6 +16,7 @@ def require_picture(png: bytes) -> None:
     assert 5_000 < len(png) < 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "classes"), [(1, 2), (40, 3), (3000, 2)])
 def test_reliability_is_a_picture(rows: int, classes: int) -> None:
     generator = np.random.default_rng(0)

@@ -77,6 +77,7 @@ def test_values_are_judged_alike_together_and_alone(column: ValueColumn, values:
         assert together.tobytes() == bits(alone)
 
 
+@pytest.mark.slow
 @examples(100)
 @hypothesis.given(numbers)
 def test_number_is_the_nearest_float32_in_every_form(value: float) -> None:

@@ -108,6 +108,7 @@ def test_hostile_archive_is_refused_unrun(kind: str, tmp_path: Path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_any_damage_is_refused_or_harmless_but_never_an_error() -> None:
     archive = GOOD
     for place in range(0, len(archive), 7):

@@ -8,7 +8,11 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.processes import PROJECT
+
+pytestmark = pytest.mark.slow
 
 SOURCE = """
 import logging, os, sys, threading, warnings

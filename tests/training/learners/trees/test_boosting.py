@@ -79,6 +79,7 @@ def test_a_fold_of_one_class_answers_that_class(only: int) -> None:
     np.testing.assert_allclose(fitted.held_out.answers[:, only], 1 - 0.5 / 30.5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_row_is_answered_by_the_model_that_has_not_seen_it() -> None:
     rows = shuffled_labels(typed(200))
 

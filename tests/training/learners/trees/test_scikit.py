@@ -50,6 +50,7 @@ def test_classes_agree_on_rows_with_gaps_dates_and_unseen_codes(classes: int) ->
     np.testing.assert_allclose(ours / ours.sum(axis=1, keepdims=True), model.predict_proba(inputs(rows.x)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_values_agree() -> None:
     train, rows = typed(1000), typed(ROWS, seed=1, gaps=0.2)
     inputs = predictor(inputs_of(train.columns))
