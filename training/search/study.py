@@ -28,6 +28,10 @@ LOCK_S = 60
 OPENINGS, ATTEMPTS_APART_S = 10, 0.3
 SCHEMA = "tabserve_search"  # the tables are Optuna's; one of them has the name of one of the job table's
 SETTINGS, GIVEN_BACK = "settings", "given_back"
+_UNHEARD = sa.text(
+    "SELECT trials.number FROM trials JOIN studies USING (study_id) LEFT JOIN trial_heartbeats USING (trial_id) "
+    "WHERE study_name = :name AND trials.state = 'RUNNING' AND trial_heartbeats.trial_id IS NULL"
+)
 
 JSONObject = dict[str, object]
 
@@ -80,6 +84,7 @@ class Study:
         except ModuleNotFoundError as error:
             raise MissingExtra("search", "search") from error
         self._optuna, self._seed, self._failed = optuna, seed, optuna.trial.TrialState.FAIL
+        self._unheard: dict[int, float] = {}  # trials that have had no heartbeat yet, and since when
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with self._available():
             self._storage = _open(database)
@@ -98,6 +103,7 @@ class Study:
         """
         with self._available():
             self._optuna.storages.fail_stale_trials(self._study)
+            self._fail_unheard_trials()
             states = [trial.state for trial in self._taken()]
         ended = sum(state.is_finished() for state in states)
         return Standing(ended, len(states) - ended)
@@ -130,6 +136,17 @@ class Study:
         with self._available():
             self._study.optimize(run, n_trials=1, catch=(_GivenBack,))
         return not refused
+
+    def _fail_unheard_trials(self) -> None:
+        """Fail trials whose process ended before their first heartbeat, which Optuna never gives up."""
+        with self._storage.engine.connect() as connection:
+            numbers = connection.execute(_UNHEARD, {"name": self._study.study_name}).scalars().all()
+        now = time.monotonic()
+        self._unheard = {number: self._unheard.get(number, now) for number in numbers}
+        for number, since in self._unheard.items():
+            if now - since > GRACE_S:
+                with contextlib.suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # another process did
+                    self._study.tell(number, state=self._failed, skip_if_finished=True)
 
     def _run(self, trial: optuna.Trial, wanted: int, attempt: Attempt, refused: list[JSONObject]) -> float:
         """Try the settings of one trial; add them to `refused` if they are too many for the budget."""

@@ -109,6 +109,22 @@ study.Study(Path(sys.argv[1]), "parabola", 0).try_next(4, kill)
     assert search(tmp_path / "cut.sqlite", 4).trials() == whole
 
 
+def test_settings_of_a_process_that_ended_before_its_first_heartbeat_are_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search(tmp_path / "whole.sqlite", 3).trials()
+    search(tmp_path / "cut.sqlite", 2)
+    optuna.load_study(study_name="parabola", storage=f"sqlite:///{tmp_path / 'cut.sqlite'}").ask()
+    study = Study(tmp_path / "cut.sqlite", "parabola", 0)
+    assert study.standing() == Standing(2, 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study_module, "GRACE_S", 0)
+        assert study.standing() == Standing(2, 0)
+
+    assert search(tmp_path / "cut.sqlite", 3).trials() == whole
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not postgres.available(), reason="PostgreSQL is not installed")
 def test_two_processes_share_a_study_beside_the_job_table_and_try_nothing_twice() -> None:
