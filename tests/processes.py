@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.preloaded import ForkedService
+
 START_DEADLINE_S = 300.0
 STOP_DEADLINE_S = 300.0
 PROJECT = Path(__file__).resolve().parent.parent
@@ -41,8 +43,13 @@ def service(
     cwd: Path = PROJECT,
     ready: bool = True,
     address: tuple[str, int] | None = None,
+    anew: bool = False,
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-    """Run `python -m app` on a free port with store and state under `folder`; yields a client and the process."""
+    """Run `python -m app` on a free port with store and state under `folder`; yields a client and the process.
+
+    It is forked from a process that has made its imports, unless it is wanted `anew`, with a prefix, with several
+    workers, which an empty process starts, or with variables that the interpreter or its libraries may read.
+    """
     host, port = address or ("127.0.0.1", free_port())
     settings = {
         "TABSERVE_HOST": host,
@@ -58,13 +65,19 @@ def service(
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
     log = folder / "service.log"
+    env = {**inherited, **settings, **(environment or {})}
+    others = {name for name in environment or () if not name.startswith("TABSERVE_")}
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "app", *arguments],
-            cwd=cwd,
-            env={**inherited, **settings, **(environment or {})},
-            stdout=output,
-            stderr=subprocess.STDOUT,
+        process = (
+            subprocess.Popen(
+                [*prefix, sys.executable, "-m", "app", *arguments],
+                cwd=cwd,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            if anew or prefix or others or "TABSERVE_WORKERS" in env or "--workers" in arguments
+            else ForkedService(arguments, cwd, env, output)
         )
     try:
         with httpx.Client(base_url=f"http://{host}:{port}", timeout=300) as client:

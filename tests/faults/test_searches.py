@@ -19,8 +19,8 @@ from tests.trainings import DEADLINE_S, ended
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-# A trial takes half a second of a core, so what is left after the start of the second trainer is enough for both.
-ITS: dict[str, Any] = {"activate": "never", "workers": 2, "overrides": {"search": 40, "epochs": 40, "batch_size": 16}}
+# Trials are so slow that those that are left when the second trainer begins are enough for both.
+ITS: dict[str, Any] = {"activate": "never", "workers": 2, "overrides": {"search": 40, "epochs": 15, "batch_size": 16}}
 TRIED = re.compile(r"search: \d+ of \d+, log_loss")
 
 
@@ -85,7 +85,7 @@ def test_two_trainers_share_a_search_and_try_nothing_twice(scene: Scene, shared:
 
 def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) -> None:
     with trainer(scene, {}) as (here, _):
-        training = start(here, **{**ITS, "overrides": {"search": 16, "epochs": 120, "batch_size": 16}})
+        training = start(here, **{**ITS, "overrides": {"search": 16, "epochs": 50, "batch_size": 16}})
         until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
         with trainer(scene, {}) as (there, process):
             search = search_job(there, training)
