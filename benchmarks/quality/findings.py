@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field
@@ -64,23 +66,25 @@ class Finding(Record):
 class Findings:
     """The findings in a file of JSON lines, one a line; of a cell measured twice the later counts."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept: Iterable[Path] = ()) -> None:
         """Read the file; a last line that a stop has cut short is removed.
+
+        Args:
+            path: JSON lines, to which findings are added.
+            kept: compressed files of earlier findings, which stay as they are.
 
         Raises:
             ValueError: if another line is no finding; names the line.
         """
         self._path, self._all = path, dict[Cell, Finding]()
         path.parent.mkdir(parents=True, exist_ok=True)
+        for earlier in kept:
+            self._read(earlier, gzip.decompress(earlier.read_bytes()))
         content = path.read_bytes() if path.exists() else b""
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
-        for number, line in enumerate(content[:whole].splitlines(), 1):
-            try:
-                self._keep(Finding.model_validate_json(line))
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: expected a finding of scripts/bench-quality") from error
+        self._read(path, content[:whole])
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, and write it to the file at once."""
@@ -96,6 +100,13 @@ class Findings:
     def all(self) -> tuple[Finding, ...]:
         """Return all findings, those with a problem included."""
         return tuple(self._all.values())
+
+    def _read(self, path: Path, content: bytes) -> None:
+        for number, line in enumerate(content.splitlines(), 1):
+            try:
+                self._keep(Finding.model_validate_json(line))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: expected a finding of scripts/bench-quality") from error
 
     def _keep(self, finding: Finding) -> None:
         self._all[finding.cell] = finding

@@ -30,7 +30,7 @@ from training.evaluation.task import evaluation_of, pieces_of
 from training.learners.budget import default_budget_s
 
 TIMED_CALLS, TIMED_S = 51, 3.0
-DIGITS = 6
+DIGITS = 4
 
 
 class Answered(NamedTuple):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def test_another_budget_is_another_cell(tmp_path: Path) -> None:
     findings.add(Finding(cell=CELLS[0]))
 
     assert findings.of(CELLS[0].model_copy(update={"budget_s": 5.0})) is None
+
+
+def test_kept_findings_count_unless_they_are_measured_again_and_stay_as_they_are(tmp_path: Path) -> None:
+    earlier = Findings(tmp_path / "earlier.jsonl")
+    for cell in CELLS[:2]:
+        earlier.add(Finding(cell=cell, losses=(0.5,)))
+    kept = tmp_path / "kept.jsonl.gz"
+    kept.write_bytes(gzip.compress((tmp_path / "earlier.jsonl").read_bytes()))
+    before = kept.read_bytes()
+
+    findings = Findings(tmp_path / "found.jsonl", [kept])
+    findings.add(Finding(cell=CELLS[0], losses=(0.25,)))
+
+    again = Findings(tmp_path / "found.jsonl", [kept])
+    assert [found.losses if (found := again.of(cell)) else None for cell in CELLS] == [(0.25,), (0.5,), None]
+    assert kept.read_bytes() == before
 
 
 def test_another_file_is_refused_by_its_line(tmp_path: Path) -> None:
