@@ -304,7 +304,8 @@ def test_nothing_in_a_training_request_is_run(watched: Watched, sender: Sender, 
     assert not made.exists()
     measured(
         "S-03",
-        f"{len(bodies)} train bodies with commands: all 422, 0 processes; {trainings} trainings: one process each, 0 shells",
+        f"{len(bodies)} train bodies with commands: all 422, 0 processes; {trainings} trainings: one process each, "
+        "0 shells",
     )
 
 
