@@ -111,3 +111,8 @@ class Draws(nn.Module):
 
 HOSTILE_PICKLE = b"cos\nmkdir\n(Vcanary\ntR."
 STACK_PICKLE = pickle.dumps(Path, protocol=4)
+
+
+def code_bomb() -> bytes:
+    """Return a program of a few kB whose last type has 2^40 parts."""
+    return with_code("\n".join(["a0 = (x, x)", *(f"    a{n} = (a{n - 1}, a{n - 1})" for n in range(1, 40))]))

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
+from modelstore import ModelRepository
+from modelstore.names import MANIFEST_FILE, MODEL_FILE, ONNX_FILE
 from tests.processes import service
 from tests.trainings import trained
 
@@ -92,8 +94,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """Return a service with `price`, a quantity, and `churn` in two versions, of which the first is active."""
-    with service(tmp_path_factory.mktemp("console"), ready=False) as (client, _):
-        job = train(client, CSV, "churned")
+    folder = tmp_path_factory.mktemp("console")
+    with service(folder, ready=False) as (client, _):
+        job = train(client, folder, CSV, "churned")
         header, *rows = CSV.splitlines()
         prices = "".join(f"{row},{3 * int(row.split(',')[0]) + at % 17}\n" for at, row in enumerate(rows))
         client.put("/datasets/price", content=f"{header},price\n{prices}".encode()).raise_for_status()
@@ -103,16 +106,20 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         yield Console(client, "churn", job)
 
 
-def train(client: httpx.Client, table: str, target: str) -> str:
-    """Train two versions of `churn` on a table, the second never active; return the id of the first training."""
+def train(client: httpx.Client, folder: Path, table: str, target: str) -> str:
+    """Train `churn` on a table and publish it again, as if with another seed; return the id of the training."""
     client.put("/datasets/churn", content=table.encode()).raise_for_status()
-    ids = []
-    for seed, activate in enumerate(("always", "never")):
-        body = {"model": "churn", "dataset": "churn", "target": target, "activate": activate, "seed": seed}
-        job = trained(client, body | {"overrides": QUICK})
-        assert job["status"] == "succeeded", job
-        ids.append(job["id"])
-    return str(ids[0])
+    body = {"model": "churn", "dataset": "churn", "target": target, "activate": "always", "seed": 0}
+    job = trained(client, body | {"overrides": QUICK})
+    assert job["status"] == "succeeded", job
+    repository = ModelRepository(folder / "models")
+    first = repository.find("churn", 1)
+    manifest = first.manifest()
+    lineage = manifest.lineage.model_copy(update={"seed": 1})
+    files = {path.name: path.read_bytes() for path in first.path.iterdir() if path.name != MANIFEST_FILE}
+    model, onnx = files.pop(MODEL_FILE), files.pop(ONNX_FILE, None)
+    repository.publish(manifest.model_copy(update={"lineage": lineage}), model, files, onnx=onnx)
+    return str(job["id"])
 
 
 @pytest.fixture

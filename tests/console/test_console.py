@@ -222,7 +222,7 @@ def test_names_that_look_like_markup_stay_text(context: BrowserContext, tmp_path
     lines = CSV.replace("red", f"<b>{EVIL}</b>").replace("yes", EVIL).splitlines()
     lines[0] = f"age,income,{EVIL},churned"
     with service(tmp_path, ready=False) as (client, _):
-        job = train(client, "\n".join(lines), "churned")
+        job = train(client, tmp_path, "\n".join(lines), "churned")
         watched = Watched(context.new_page(), str(client.base_url).rstrip("/"))
         pages = {"#/data/churn": EVIL, f"#/training/{job}": "is live", "#/try/churn": EVIL, "#/quality": EVIL}
         for address, text in (pages | {"#/model/churn?compare=1,2": EVIL}).items():

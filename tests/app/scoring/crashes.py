@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd  # noqa: F401 - else pyarrow imports it in each of the processes, which is most of what they do
+
 from modelstore import ModelRepository
 from tests.app.scoring.samples import score
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +47,12 @@ sys.exit(code)
 """
 
 
-def groups_of(number: int) -> Iterator[pa.Table]:
-    drawn = np.random.default_rng(0)
-    for _ in range(number):
-        yield pa.table({name: drawn.random(GROUP_ROWS, dtype=np.float32) for name in "abcdefghi"})
-
-
 def write_large(path: Path, groups: int, *, at_once: bool) -> None:
-    """Write as many million rows, in row groups of a million, or in a single one."""
-    with pq.ParquetWriter(path, next(groups_of(1)).schema, compression="zstd", use_dictionary=False) as writer:
-        for table in [pa.concat_tables(groups_of(groups))] if at_once else groups_of(groups):
+    """Write the same million rows as often, in row groups of a million, or in a single one."""
+    drawn = np.random.default_rng(0)
+    million = pa.table({name: drawn.random(GROUP_ROWS, dtype=np.float32) for name in "abcdefghi"})
+    with pq.ParquetWriter(path, million.schema, compression="zstd", use_dictionary=False) as writer:
+        for table in [pa.concat_tables([million] * groups)] if at_once else [million] * groups:
             writer.write_table(table, row_group_size=len(table))
 
 

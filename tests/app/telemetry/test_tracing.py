@@ -19,6 +19,7 @@ from app.telemetry.version_counters import STAGES
 from modelstore import ModelRepository
 from tests.app.broken import POISON, RaisesLater, publish_as_means
 from tests.app.collector import ENDPOINT, Collector, collecting
+from tests.app.runners import write_training
 from tests.app.sockets import JSON, connected, request
 from tests.app.tables import CSV, as_csv, rows
 from tests.app.waiting import until
@@ -186,7 +187,12 @@ def test_running_service_traces_what_comes_the_short_way_and_its_trainings(
     tmp_path: Path, collector: Collector
 ) -> None:
     publish(ModelRepository(tmp_path / "models"))
-    with service(tmp_path, environment={ENDPOINT: collector.url}) as (client, _), connected(client.base_url) as direct:
+    cwd = tmp_path / "cwd"
+    write_training(cwd, "time.sleep(0.1); end('succeeded', 'enough', version=publish(), activated=True)")
+    with (
+        service(tmp_path, environment={ENDPOINT: collector.url}, cwd=cwd) as (client, _),
+        connected(client.base_url) as direct,
+    ):
         traces = []
         for _ in range(3):
             direct.send(request(b'{"instances": [[0.25, 0.25]]}', PREDICT, JSON))

@@ -212,7 +212,7 @@ def test_cards_of_a_built_in_and_of_an_uploaded_model_are_complete(tmp_path: Pat
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     with TestClient(create_app(settings_in(tmp_path))) as client:
         client.put("/datasets/churn", content=f"<script>age</script>,plan,usage,left\n{rows}")
-        for request in ({"model": "iris"}, own):
+        for request in ({"model": "iris", "overrides": {"epochs": 3}}, own):
             said = request | {"card": {"owner": "tests", "review_date": "2027-01-02"}}
             job = trained(client, said)
             assert (job["status"], job["card"]["owner"]) == ("succeeded", "tests"), job
