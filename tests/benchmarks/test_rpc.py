@@ -9,12 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import rpc
 from benchmarks.rpc import calls_per_s, empty, tabserve
+from modelstore import ModelRepository
+from tests import fakes
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("h2load") is None, reason="needs h2load (nghttp2-client)"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish a model that answers at once in place of a training."""
+    monkeypatch.setattr(rpc, "fit", publish_iris)
+
+
+def publish_iris(folder: Path, name: str, *_options: str) -> None:
+    fakes.publish(ModelRepository(folder), name, features=tuple("abcd"), classes=("x", "y", "z"))
 
 
 @pytest.mark.parametrize("start", [tabserve, empty])

@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_metrics_and_golden_answers(folder: Path) -
 @pytest.mark.slow
 def test_f3_a_training_on_800_columns_publishes_what_can_be_read(tmp_path: Path) -> None:
     """F3: its manifest had 18 MB, more than any reader takes, and yet it was active."""
-    write_csv(tmp_path / "data", clouds(900, features=800))
+    write_csv(tmp_path / "data", clouds(300, features=800))
 
     _, result = run(recipe(epochs=2), tmp_path)
 

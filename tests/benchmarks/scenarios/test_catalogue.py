@@ -10,11 +10,25 @@ from benchmarks.scenarios import learners
 from benchmarks.scenarios.catalogue import SCENARIOS
 from benchmarks.scenarios.latency import ALONE
 from benchmarks.scenarios.swaps import SWAPPING, is_from_one
-from benchmarks.scenarios.trust import SHADOWED
+from benchmarks.scenarios.trust import NAME, SHADOWED
+from benchmarks.store import PROJECT
 from benchmarks.systems import ASGI, ASGI_ONNX, CONSTANT, FASTAPI, TABSERVE
+from modelstore import Background, Conformal, ModelRepository
+from tests import fakes
 
+TENTHS = tuple(place / 10 for place in range(1, 10))
 EXPECTED = {1: {"x": 0.25, "y": 0.75}, 2: {"x": 0.5, "y": 0.5}}
 BODY = b'{"version":%d,"predictions":[{"probabilities":{"x":%.3f,"y":%.3f}}]}'
+
+
+@pytest.fixture
+def twice_published(bench: Bench) -> None:
+    """Publish what the scenarios about trust would train: two versions with explanations, sets and receipts."""
+    repository = ModelRepository(bench.store.folder.parent / "trust")
+    background = Background(rows=((0.2, 0.4), (0.6, 0.4)), weights=(0.75, 0.25))
+    conformal = Conformal(score="lac", rows=9, source="split", guarantee="marginal", scores=TENTHS)
+    for shift in (0.0, 0.1) if NAME not in repository.names() else ():
+        fakes.publish(repository, NAME, shift=shift, background=background, conformal=conformal, receipts=True)
 
 
 @pytest.mark.parametrize(
@@ -44,11 +58,34 @@ def test_the_open_loop_at_half_of_capacity_runs(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-def test_swaps_under_load_lose_nothing(bench: Bench) -> None:
-    outcome = SCENARIOS["swaps"](bench)
-    assert sum(outcome.values(SWAPPING, "swaps")) == bench.plan.swaps
-    for metric in ("failures", "failed_swaps", "mixed_answers"):
-        assert sum(outcome.values(SWAPPING, metric)) == 0
+@pytest.mark.parametrize("name", ["oip_10000", "oip_one_row", "trust", "beside_explained"])
+@pytest.mark.usefixtures("twice_published")
+def test_scenario_runs(bench: Bench, name: str) -> None:
+    outcome = SCENARIOS[name](bench)
+
+    assert outcome.skipped == {}
+    assert len(outcome.figures) >= 2
+
+
+@pytest.mark.slow
+def test_a_learner_is_trained_and_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learners, "LEARNERS", ("trees",))
+    monkeypatch.setattr(learners, "TABLE", PROJECT / "data" / "iris.csv")
+    monkeypatch.setattr(learners, "TARGET", "species")
+    monkeypatch.setattr(learners, "BUDGET_S", 1)
+
+    outcome = SCENARIOS["learners"](bench)
+
+    assert all(len(outcome.values("trees", f"p50_ms@{rows}")) == bench.plan.rounds for rows in learners.SIZES)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("twice_published")
+def test_a_shadow_computes_rows_in_its_turns_only(bench: Bench) -> None:
+    outcome = SCENARIOS["beside_shadow"](bench)
+
+    assert sum(outcome.values(SHADOWED, "compared_rows")) > 0  # a busy machine leaves a short round no turn
+    assert max(outcome.values(TABSERVE + ALONE, "compared_rows")) == 0
 
 
 @pytest.mark.slow
@@ -61,19 +98,8 @@ def test_large_body_is_answered_while_it_is_made(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["learners", "oip_10000", "oip_one_row", "trust", "beside_explained"])
-def test_scenario_runs(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learners, "LEARNERS", ("linear", "trees"))
-    monkeypatch.setattr(learners, "BUDGET_S", 2)
-    outcome = SCENARIOS[name](bench)
-
-    assert outcome.skipped == {}
-    assert len(outcome.figures) >= 2
-
-
-@pytest.mark.slow
-def test_a_shadow_computes_rows_in_its_turns_only(bench: Bench) -> None:
-    outcome = SCENARIOS["beside_shadow"](bench)
-
-    assert sum(outcome.values(SHADOWED, "compared_rows")) > 0  # a busy machine leaves a short round no turn
-    assert max(outcome.values(TABSERVE + ALONE, "compared_rows")) == 0
+def test_swaps_under_load_lose_nothing(bench: Bench) -> None:
+    outcome = SCENARIOS["swaps"](bench)
+    assert sum(outcome.values(SWAPPING, "swaps")) == bench.plan.swaps
+    for metric in ("failures", "failed_swaps", "mixed_answers"):
+        assert sum(outcome.values(SWAPPING, metric)) == 0

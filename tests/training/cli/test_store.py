@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from modelstore import BrokenVersion, ModelRepository, SigningKey
-from tests.training.samples import command
 from training.cli.commands import app
 
 
@@ -125,10 +124,11 @@ def test_key_file_of_no_use_is_one_line_and_code_2_before_anything_is_trained(tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_training_signs_what_it_publishes(tmp_path: Path, key_file: Path) -> None:
     models = tmp_path / "signed"
 
-    done = command("fit", "blobs", "--set", "epochs=2", "--models-dir", models, "--signing-key-file", key_file)
+    done = invoke("fit", "blobs", "--set", "epochs=2", "--models-dir", models, "--signing-key-file", key_file)
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     ModelRepository(models, SigningKey.read(key_file)).find("blobs", 1).verify()

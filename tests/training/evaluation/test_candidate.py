@@ -41,7 +41,8 @@ def test_test_rows_that_lie_elsewhere_change_nothing_of_what_was_learnt() -> Non
 
 @pytest.mark.slow
 def test_the_members_of_a_model_stand_on_its_leader_board() -> None:
-    auto = parse_recipe({**recipe().model_dump(mode="json"), "training": {"learner": "auto"}}, "clouds.toml")
+    training = {"learner": "auto", "budget_s": 2}
+    auto = parse_recipe({**recipe().model_dump(mode="json"), "training": training}, "clouds.toml")
 
     candidate = train_candidate(auto, splits(clouds(100), clouds(40, seed=1)), ignore)
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +7,7 @@ import pytest
 
 from modelstore import ModelRepository, Notice, Target
 from modelstore.search import Search
-from tests.training.samples import PROJECT, clouds, collect, recipe, run, shuffled_labels, write_csv
+from tests.training.samples import clouds, collect, recipe, run, shuffled_labels, write_csv
 from training.config.recipe import Recipe
 from training.data.splits import Splits
 from training.errors import Diverged
@@ -103,22 +100,3 @@ def test_a_searched_version_keeps_the_trials_and_is_reproduced_by_its_recipe(tmp
     assert isinstance(training, dict)
     assert training["search"] == 0
     assert training | manifest.search.trials[manifest.search.best].settings == training
-
-
-@pytest.mark.slow
-def test_two_processes_share_forty_settings_and_the_best_is_no_worse_than_the_default(tmp_path: Path) -> None:
-    program = (
-        "import sys, pathlib; from tests.training.search.test_find import found;"
-        "print(found(pathlib.Path(sys.argv[1]), search=40)[2].model_dump_json())"
-    )
-    command, one_thread = [sys.executable, "-c", program, str(tmp_path)], {**os.environ, "OMP_NUM_THREADS": "1"}
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, env=one_thread) for _ in range(2)]
-    first, second = (Search.model_validate_json(process.communicate()[0]) for process in both)
-
-    assert first == second
-    settings = {str(trial.settings) for trial in first.trials}
-    assert len(first.trials) == len(settings) == 40
-    best, default = first.trials[first.best].loss, first.trials[0].loss
-    assert best is not None
-    assert default is not None
-    assert best <= default

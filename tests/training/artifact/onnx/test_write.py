@@ -62,7 +62,7 @@ def test_the_same_module_gives_the_same_bytes() -> None:
 def test_every_learner_agrees_on_10_000_rows_with_gaps_and_unseen_texts(
     learner: Callable[[TrainingSettings], Learner],
 ) -> None:
-    settings = TrainingSettings(learner="realmlp", budget_s=3) if learner is RealMLPLearner else SETTINGS
+    settings = TrainingSettings(learner="realmlp", budget_s=1) if learner is RealMLPLearner else SETTINGS
     module = learner(settings).fit(typed(300), typed(60, seed=2), ignore).module
 
     answers, expected = both(module, typed(10_000, seed=1, gaps=0.2).x)
@@ -74,7 +74,7 @@ def test_every_learner_agrees_on_10_000_rows_with_gaps_and_unseen_texts(
 def test_images_and_what_auto_makes_agree() -> None:
     pixels = clouds(200, classes=3, features=64)
     image = TrainingSettings(learner="cnn", image=Image(height=8, width=8), filters=(4,), hidden=(8,), epochs=3)
-    auto = TrainingSettings(learner="auto", budget_s=5)
+    auto = TrainingSettings(learner="auto", budget_s=2)
     far = replace(typed(2000, seed=1), x=typed(2000, seed=1).x * np.float32(3))
 
     for module, x in (
