@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -75,6 +76,9 @@ class ForkedService(subprocess.Popen[bytes]):
         self.stdin = self.stdout = self.stderr = None
         request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
         self._connection, self._reading = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET), threading.Lock()
+        weakref.finalize(
+            self, self._connection.close
+        )  # not at the end of the process, for which other threads may wait
         self._connection.connect(_preload("app"))
         with Path(os.devnull).open("rb") as nothing:
             streams = [nothing.fileno(), output.fileno(), output.fileno()]

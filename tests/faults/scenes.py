@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +23,8 @@ from tests.app.runners import alive, write_training
 from tests.app.waiting import until
 from tests.attacks.measuring import inspector_of
 from tests.fakes import publish
-from tests.processes import service
+from tests.preloaded import forked_trainings
+from tests.processes import PLAIN, service
 from tests.promises import LONG
 
 ROW = {"instances": [[0.25, 0.75]]}
@@ -54,8 +54,8 @@ class Scene:
     ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
         """Run a service on the folder."""
         self.cwd.mkdir(exist_ok=True)
-        place: dict[str, Any] = {} if real_training else {"cwd": self.cwd}
-        with service(self.folder, environment=environment, ready=ready, **place) as (client, process):
+        cwd = forked_trainings() if real_training else self.cwd
+        with service(self.folder, environment=environment, cwd=cwd, ready=ready) as (client, process):
             yield client, process
 
     def noted(self, file: str = "pid") -> int:
@@ -108,7 +108,7 @@ class Asking:
     """Consecutive predictions in a thread beside other work."""
 
     def __init__(self, client: httpx.Client, pause_s: float) -> None:
-        self._client = httpx.Client(base_url=client.base_url, timeout=300)
+        self._client = httpx.Client(base_url=client.base_url, timeout=300, verify=PLAIN)
         self._pause_s = pause_s
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._ask)
