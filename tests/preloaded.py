@@ -19,6 +19,8 @@ import select
 import socket
 import subprocess
 import sys
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -41,12 +43,13 @@ class ForkedService(subprocess.Popen[bytes]):
             socket.send_fds(_preloaded(), [request], [output.fileno(), write])
         finally:
             os.close(write)
-        self._told = os.fdopen(read, "rb", buffering=0)
+        self._told, self._reading = read, threading.Lock()
+        weakref.finalize(self, os.close, read)  # not at the end of the process, when another thread may wait for it
         self.pid = self._read()
 
     def _read(self) -> int:
         """Return the next number that the parent of the process tells: its id, then its exit code."""
-        told = self._told.read(4)
+        told = os.read(self._told, 4)
         assert told, "the process that forks services has ended"
         return int.from_bytes(told, sys.byteorder, signed=True)
 
@@ -61,8 +64,9 @@ class ForkedService(subprocess.Popen[bytes]):
         if self.returncode is None:
             if not select.select([self._told], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            self.returncode = self._read()
-            self._told.close()
+            with self._reading:
+                if self.returncode is None:
+                    self.returncode = self._read()
         return self.returncode
 
 
