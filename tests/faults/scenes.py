@@ -24,7 +24,7 @@ from tests.app.runners import alive, write_training
 from tests.app.waiting import until
 from tests.attacks.measuring import inspector_of
 from tests.fakes import publish
-from tests.processes import service
+from tests.processes import PLAIN, service
 from tests.promises import LONG
 
 ROW = {"instances": [[0.25, 0.75]]}
@@ -108,7 +108,7 @@ class Asking:
     """Consecutive predictions in a thread beside other work."""
 
     def __init__(self, client: httpx.Client, pause_s: float) -> None:
-        self._client = httpx.Client(base_url=client.base_url, timeout=300)
+        self._client = httpx.Client(base_url=client.base_url, timeout=300, verify=PLAIN)
         self._pause_s = pause_s
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._ask)

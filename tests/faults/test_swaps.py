@@ -24,7 +24,7 @@ from tests.app.waiting import until
 from tests.attacks.measuring import resident_bytes
 from tests.fakes import MeanModel, publish
 from tests.faults.scenes import ROW, Scene, asking, mounted, rounds
-from tests.processes import PROJECT
+from tests.processes import PLAIN, PROJECT
 from tests.promises import LONG, Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -231,7 +231,7 @@ def test_many_who_activate_at_once_do_no_harm(scene: Scene, measured: Measured) 
     with scene.service() as (client, process):
 
         def change(number: int) -> set[int]:
-            with httpx.Client(base_url=client.base_url, timeout=300) as own:
+            with httpx.Client(base_url=client.base_url, timeout=300, verify=PLAIN) as own:
                 return {activate(own, 1 + (number + turn) % 2).status_code for turn in range(calls)}
 
         with ThreadPoolExecutor(32) as pool:

@@ -10,8 +10,6 @@ import resource
 import signal
 import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +18,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.security.keys import KeyFile, Scope
 from tests.app.waiting import until
 from tests.faults.clients import Clients
 from tests.faults.lostdevice.sitecustomize import LOSES
 from tests.faults.scenes import ROW, Scene, children_of, gone, rounds
-from tests.processes import PROJECT, service
+from tests.processes import PLAIN, service
 from tests.promises import Measured, allowed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -104,7 +103,8 @@ def test_killed_workers_take_only_their_own_requests_with_them(scene: Scene, mea
 
 def answering(client: httpx.Client) -> set[str]:
     """Return which workers answer, by the beginning of their request ids."""
-    answers = [httpx.get(f"{client.base_url}/livez", timeout=300) for _ in range(10)]  # on a connection each
+    with httpx.Client(headers={"connection": "close"}, timeout=300, verify=PLAIN) as own:
+        answers = [own.get(f"{client.base_url}/livez") for _ in range(10)]  # on a connection each
     return {answer.headers["x-request-id"][:8] for answer in answers if answer.is_success}
 
 
@@ -113,63 +113,71 @@ def two_workers(launcher: int) -> set[int] | None:
     return found if len(found) == 2 else None
 
 
-def test_workers_stop_when_their_launcher_is_killed(scene: Scene) -> None:
-    """F-26: a worker notices it by its heartbeats, hence not before it serves."""
-    with scene.service(environment={"TABSERVE_WORKERS": "2"}) as (client, process):
-        until(lambda: len(answering(client)) == 2, "two workers")
-        workers = children_of(process.pid)
-        process.kill()
-        gone(*workers)
-
-
-def test_worker_that_hangs_is_replaced(scene: Scene) -> None:
-    """F-26."""
-    with scene.service(environment={"TABSERVE_WORKERS": "2", "TABSERVE_HUNG_AFTER_S": "2"}) as (_, process):
+def test_worker_that_hangs_is_replaced_and_all_stop_when_their_launcher_is_killed(scene: Scene) -> None:
+    """F-26: a worker notices the end of its launcher by its heartbeats, hence not before it serves."""
+    with scene.service(environment={"TABSERVE_WORKERS": "2", "TABSERVE_HUNG_AFTER_S": "2"}) as (client, process):
         workers = until(lambda: two_workers(process.pid), "two workers")
         hung = min(workers)
         os.kill(hung, signal.SIGSTOP)
         until(lambda: hung not in children_of(process.pid), "its end")
         until(lambda: len(children_of(process.pid)) == 2, "a new one")
 
-
-def test_worker_that_cannot_start_again_is_tried_while_the_other_serves(scene: Scene, measured: Measured) -> None:
-    """F-26: the key file is invalid at that moment."""
-    keys = scene.folder / "keys.json"
-    log = scene.folder / "service.log"
-    create = [sys.executable, "-m", "app", "keys", "create", "--file", str(keys), "--scopes", "predict"]
-    subprocess.run(create, cwd=PROJECT, check=True, capture_output=True)
-    with scene.service(environment={"TABSERVE_WORKERS": "2", "TABSERVE_KEYS_FILE": str(keys)}) as (client, process):
-        until(lambda: len(answering(client)) == 2, "two workers")
+        until(lambda: len(answering(client)) == 2, "two workers that serve")
         workers = children_of(process.pid)
-        whole = keys.read_bytes()
-        keys.write_text("{")
-        os.kill(min(workers), signal.SIGKILL)
-        until(lambda: log.read_text().count("a worker ended with exit code 3") >= 2, "two tries")
-        assert max(workers) in children_of(process.pid)
-        assert len(answering(client)) == 1
+        process.kill()
+        gone(*workers)
 
-        keys.write_bytes(whole)
-        until(lambda: len(answering(client)) == 2, "a new worker")
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, httpx.Client, int]]:
+    """Return the folder of two workers with a key file, a client with a key, and the launcher."""
+    scene = Scene(tmp_path_factory.mktemp("pair"))
+    keys = KeyFile(scene.folder / "keys.json")
+    key = keys.create(frozenset({Scope.PREDICT}), None, "")
+    environment = {"TABSERVE_WORKERS": "2", "TABSERVE_KEYS_FILE": str(keys.path)}
+    with scene.service(environment=environment) as (client, process):
+        client.headers["authorization"] = f"Bearer {key}"
+        yield scene, client, process.pid
+
+
+def test_worker_that_cannot_start_again_is_tried_while_the_other_serves(
+    pair: tuple[Scene, httpx.Client, int], measured: Measured
+) -> None:
+    """F-26: the key file is invalid at that moment."""
+    scene, client, launcher = pair
+    keys, log = scene.folder / "keys.json", scene.folder / "service.log"
+    until(lambda: len(answering(client)) == 2, "two workers")
+    workers = children_of(launcher)
+    whole = keys.read_bytes()
+    keys.write_text("{")
+    os.kill(min(workers), signal.SIGKILL)
+    until(lambda: log.read_text().count("a worker ended with exit code 3") >= 2, "two tries")
+    assert max(workers) in children_of(launcher)
+    assert len(answering(client)) == 1
+
+    keys.write_bytes(whole)
+    until(lambda: len(answering(client)) == 2, "a new worker")
     assert "TABSERVE_KEYS_FILE" in log.read_text()
     measured("F-26", "a worker that cannot start again is tried again, the other serves on")
 
 
-def test_launcher_without_a_descriptor_for_a_new_worker_keeps_those_that_serve(scene: Scene) -> None:
+def test_launcher_without_a_descriptor_for_a_new_worker_keeps_those_that_serve(
+    pair: tuple[Scene, httpx.Client, int],
+) -> None:
     """F-26: the limit falls to what the launcher has open."""
-    log = scene.folder / "service.log"
-    with scene.service(environment={"TABSERVE_WORKERS": "2"}) as (client, process):
-        until(lambda: len(answering(client)) == 2, "two workers")
-        workers = children_of(process.pid)
-        limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
-        os.kill(min(workers), signal.SIGKILL)
-        until(lambda: "cannot be started now" in log.read_text(), "the first try")
-        assert children_of(process.pid) == {max(workers)}
-        assert client.post("/predict/means", json=ROW).status_code == 200
+    scene, client, launcher = pair
+    until(lambda: len(answering(client)) == 2, "two workers")
+    workers = children_of(launcher)
+    limits = resource.prlimit(launcher, resource.RLIMIT_NOFILE)
+    resource.prlimit(launcher, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(min(workers), signal.SIGKILL)
+    until(lambda: "cannot be started now" in (scene.folder / "service.log").read_text(), "the first try")
+    assert children_of(launcher) == {max(workers)}
+    until(lambda: answers(client), "an answer")  # the connection of the client may have been the killed worker's
 
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
-        until(lambda: len(answering(client)) == 2, "a new worker")
-        assert max(workers) in children_of(process.pid)
+    resource.prlimit(launcher, resource.RLIMIT_NOFILE, limits)
+    until(lambda: len(answering(client)) == 2, "a new worker")
+    assert max(workers) in children_of(launcher)
 
 
 async def lose_device(client: httpx.Client) -> tuple[Clients, float, httpx.Response]:
@@ -291,7 +299,8 @@ def test_service_that_can_open_nothing_more_answers_as_soon_as_it_can(scene: Sce
 
 def answers(client: httpx.Client) -> bool:
     try:
-        return httpx.post(f"{client.base_url}/predict/means", json=ROW, timeout=30).status_code == 200
+        with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=30, verify=PLAIN) as own:
+            return own.post("/predict/means", json=ROW).status_code == 200
     except httpx.TransportError:
         return False
 
