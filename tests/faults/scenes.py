@@ -23,8 +23,7 @@ from tests.app.runners import alive, write_training
 from tests.app.waiting import until
 from tests.attacks.measuring import inspector_of
 from tests.fakes import publish
-from tests.preloaded import forked_trainings
-from tests.processes import PLAIN, service
+from tests.processes import PLAIN, PROJECT, service
 from tests.promises import LONG
 
 ROW = {"instances": [[0.25, 0.75]]}
@@ -54,7 +53,7 @@ class Scene:
     ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
         """Run a service on the folder."""
         self.cwd.mkdir(exist_ok=True)
-        cwd = forked_trainings() if real_training else self.cwd
+        cwd = PROJECT if real_training else self.cwd
         with service(self.folder, environment=environment, cwd=cwd, ready=ready) as (client, process):
             yield client, process
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import signal
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,13 +17,18 @@ import pytest
 from modelstore.search import Search
 from tests import postgres
 from tests.app.waiting import until
-from tests.faults.scenes import Scene, start
+from tests.faults.scenes import Scene, children_of, start
 from tests.trainings import DEADLINE_S, ended
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-# Trials are so slow that those that are left when the second trainer begins are enough for both.
-ITS: dict[str, Any] = {"activate": "never", "workers": 2, "overrides": {"search": 40, "epochs": 15, "batch_size": 16}}
+# Trials are so slow that those that are left when the process of the second trainer begins are enough for both.
+WANTED = 24
+ITS: dict[str, Any] = {
+    "activate": "never",
+    "workers": 2,
+    "overrides": {"search": WANTED, "epochs": 15, "batch_size": 16},
+}
 TRIED = re.compile(r"search: \d+ of \d+, log_loss")
 
 
@@ -41,10 +49,8 @@ def trainer(scene: Scene, shared: dict[str, str]) -> contextlib.AbstractContextM
 
 
 def search_job(client: httpx.Client, training: str) -> str:
-    """Return the id of the search job of a training, once it has tried settings."""
+    """Return the id of the search job of a training."""
     (job,) = (job for job in client.get("/train").json()["jobs"] if job["search_of"] == training)
-    path, what = f"/train/{job['id']}", "settings that the second trainer has tried"
-    until(lambda: TRIED.search(str(client.get(path).json()["progress"])), what, DEADLINE_S)
     return str(job["id"])
 
 
@@ -69,34 +75,51 @@ def require_complete(search: Search) -> None:
 
 
 def test_two_trainers_share_a_search_and_try_nothing_twice(scene: Scene, shared: dict[str, str]) -> None:
-    with trainer(scene, shared) as (here, _):
+    with trainer(scene, shared) as (here, _), trainer(scene, shared) as (there, _):
         training = start(here, **ITS)
-        until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
-        with trainer(scene, shared) as (there, _):
-            search = search_job(there, training)
-            jobs = [ended(there, job) for job in (training, search)]
+        jobs = [ended(there, job) for job in (training, search_job(here, training))]
 
-            assert [(job["status"], job["version"]) for job in jobs] == [("succeeded", 1), ("succeeded", None)]
-            counts = [count_tried(here, job["id"]) for job in jobs]
-            assert min(counts) > 0
-            assert sum(counts) == 40
+        assert [(job["status"], job["version"]) for job in jobs] == [("succeeded", 1), ("succeeded", None)]
+        counts = [count_tried(here, job["id"]) for job in jobs]
+        assert min(counts) > 0
+        assert sum(counts) == WANTED
     require_complete(search_of(scene))
 
 
 def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) -> None:
-    with trainer(scene, {}) as (here, _):
-        training = start(here, **{**ITS, "overrides": {"search": 16, "epochs": 50, "batch_size": 16}})
-        until(lambda: here.get(f"/train/{training}").json()["status"] == "running", "the training")
-        with trainer(scene, {}) as (there, process):
-            search = search_job(there, training)
-            until(lambda: count_trials(scene, "RUNNING") == 2, "both to try settings", DEADLINE_S)
-            process.kill()
-            process.wait()
+    with trainer(scene, {}) as (here, first), trainer(scene, {}) as (there, second):
+        training = start(here, **ITS)
+        search = search_job(here, training)
+        searching = until(lambda: only_searching(first.pid, second.pid), "the search job")
+        until(lambda: both_try(scene, searching), "both to try settings", DEADLINE_S)
+        killed, client = (first, there) if searching in children_of(first.pid) else (second, here)
+        killed.kill()
+        os.kill(searching, signal.SIGKILL)  # it was stopped while it tried
+        killed.wait()
 
-            assert ended(here, search)["reason"] == "interrupted"
-        assert ended(here, training)["status"] == "succeeded"
+        assert ended(client, search)["reason"] == "interrupted"
+        assert ended(client, training)["status"] == "succeeded"
     assert count_trials(scene, "FAIL") == 1
     require_complete(search_of(scene))
+
+
+def only_searching(*services: int) -> int | None:
+    """Return the process of a search job, if one of the services runs it."""
+    for process in set[int]().union(*map(children_of, services)):
+        with contextlib.suppress(OSError):
+            if b"\0--only-search\0" in Path(f"/proc/{process}/cmdline").read_bytes():
+                return process
+    return None
+
+
+def both_try(scene: Scene, searching: int) -> bool:
+    """Stop the process of a search job; let it go on if it, or the training, tries nothing at this moment."""
+    os.kill(searching, signal.SIGSTOP)
+    with contextlib.suppress(sqlite3.OperationalError):  # it has locked the study, or not made its tables yet
+        if count_trials(scene, "RUNNING") == 2:
+            return True
+    os.kill(searching, signal.SIGCONT)
+    return False
 
 
 def count_trials(scene: Scene, state: str) -> int:
