@@ -13,6 +13,7 @@ import pytest
 
 from modelstore.features import MISSING_VALUES
 from modelstore.numbers import parse_number
+from tests.forked_trainings import forked_trainings
 from tests.processes import service
 from tests.realtables import FOLDER, TARGETS, raw_row, walk
 from training.data.csv_blocks import CsvFile
@@ -27,7 +28,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("real")
-    with service(folder, environment={"TABSERVE_RECIPES_DIR": str(folder / "none")}, ready=False) as (client, _):
+    environment = {"TABSERVE_RECIPES_DIR": str(folder / "none")}
+    with service(folder, environment=environment, cwd=forked_trainings(), ready=False) as (client, _):
         yield client
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.app.oip import outputs_of
 from tests.app.tables import ARROW, CSV, NDJSON
+from tests.forked_trainings import forked_trainings
 from tests.processes import service
 from tests.trainings import trained
 
@@ -39,7 +40,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("sets")
     x, names, prices = table(0, ROWS)
     lines = [f"{a},{b},{name},{price:.3f}" for (a, b), name, price in zip(x, names, prices, strict=True)]
-    with service(folder, environment={"TABSERVE_RECIPES_DIR": str(folder / "none")}, ready=False) as (client, _):
+    settings = {"TABSERVE_RECIPES_DIR": str(folder / "none")}
+    with service(folder, environment=settings, cwd=forked_trainings(), ready=False) as (client, _):
         put = client.put(
             "/datasets/own", content="\n".join(["a,b,left,price", *lines, ""]), headers={"content-type": CSV}
         )

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tabserve import AsyncClient, ServiceError, ServiceUnreachable
+from tests.forked_trainings import forked_trainings
 from tests.processes import free_port, service
 from tests.tabserve.conftest import ToApp
 from tests.tabserve.test_client import customers
@@ -62,5 +63,5 @@ def test_a_file_becomes_a_model_over_a_real_socket(tmp_path: Path) -> None:
             assert (await training.wait()).status == "succeeded"
             assert (await client.training(training.id)).job["version"] == 1
 
-    with service(tmp_path, ready=False) as (http, _):
+    with service(tmp_path, cwd=forked_trainings(), ready=False) as (http, _):
         asyncio.run(talk(str(http.base_url)))
