@@ -221,7 +221,16 @@ def kserve_python() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not installed.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=300)
-            command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", KSERVE]
+            command = [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-compile",
+                "--disable-pip-version-check",
+                KSERVE,
+            ]
             made = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
             if made.returncode:
                 pytest.skip(f"{KSERVE} cannot be installed here: {made.stderr.strip().splitlines()[-1]}")

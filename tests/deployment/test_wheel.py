@@ -40,7 +40,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "env" / "bin" / "python"
     constraints = ("--constraint", PROJECT / "constraints.txt")
     done = run(
-        python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *constraints, wheel, cwd=folder
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--disable-pip-version-check",
+        *constraints,
+        wheel,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return python.parent
