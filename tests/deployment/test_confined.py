@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,20 +52,21 @@ needs_strace = pytest.mark.skipif(
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder with a store that the image's user may read, and a state folder that it may write."""
+def folder() -> Iterator[Path]:
+    """Return a folder with a store that the image's user may read, and a state folder that it may write.
+
+    It is not one of pytest's, which are closed to other users again whenever another run begins.
+    """
     if subprocess.call([*AS_IMAGE_USER, sys.executable, "-c", "import app.settings"], cwd="/"):
         pytest.skip("the image's user may not read this checkout or its Python")
-    above = [parent for parent in (tmp_path, *tmp_path.parents[:3]) if not parent.stat().st_mode & 0o001]
-    for parent in above:
-        parent.chmod(parent.stat().st_mode | 0o011)
-    publish(ModelRepository(tmp_path / "models"))
-    for name in ("state", "datasets", "tmp"):
-        (tmp_path / name).mkdir()
-        os.chown(tmp_path / name, USER, USER)
-    yield tmp_path
-    for parent in above:
-        parent.chmod(parent.stat().st_mode & ~0o011)
+    with tempfile.TemporaryDirectory(prefix="tabserve-image-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        publish(ModelRepository(folder / "models"))
+        for own in ("state", "datasets", "tmp"):
+            (folder / own).mkdir()
+            os.chown(folder / own, USER, USER)
+        yield folder
 
 
 def environment_of_the_image() -> dict[str, str]:
