@@ -121,6 +121,7 @@ def _become(output: int, arguments: list[str], cwd: str, environment: dict[str, 
     os.environ.update(environment)
     sys.argv, sys.path[0] = arguments, cwd
     sys.orig_argv = [sys.executable, "-m", *arguments]
+    del sys.modules["app.__main__"]  # runpy warns of a module that is there before it runs
     runpy.run_module("app", run_name="__main__", alter_sys=True)
 
 
