@@ -202,6 +202,7 @@ def test_training_that_is_asked_for_after_the_signal_begins_in_the_next_process(
         while process.poll() is None and not refuses(client.base_url):
             with contextlib.suppress(httpx.TransportError):
                 statuses.add(client.get(f"/train/{job_id}").json()["status"])
+            time.sleep(0.1)  # the pace of the looks
         assert process.wait(120) == 0
     with scene.service() as (client, _):
         job = ended(client, job_id)

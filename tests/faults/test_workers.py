@@ -220,7 +220,7 @@ def test_worker_that_loses_its_device_is_started_again_while_the_other_serves(sc
     """F-23."""
 
     async def lose_one() -> tuple[Clients, float]:
-        load = Clients(client.base_url, 8, 0.01)
+        load = Clients(client.base_url, 8, 0.05)
         async with httpx.AsyncClient(base_url=client.base_url, timeout=300) as asker, load.asking():
             while len(load.workers) < 2:
                 await until_new(load, set(load.workers))
