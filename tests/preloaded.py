@@ -76,9 +76,8 @@ class ForkedService(subprocess.Popen[bytes]):
         self.stdin = self.stdout = self.stderr = None
         request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
         self._connection, self._reading = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET), threading.Lock()
-        weakref.finalize(
-            self, self._connection.close
-        )  # not at the end of the process, for which other threads may wait
+        # not when the process has ended, as other threads may wait for that
+        weakref.finalize(self, self._connection.close)
         self._connection.connect(_preload("app"))
         with Path(os.devnull).open("rb") as nothing:
             streams = [nothing.fileno(), output.fileno(), output.fileno()]
