@@ -79,6 +79,12 @@ def nginx(
         yield f"http://127.0.0.1:{port}"
 
 
+def access_log(folder: Path) -> list[str]:
+    """Return the records that nginx has written whole; the last one may be on its way."""
+    lines = (folder / "nginx.log").read_text().splitlines(keepends=True)
+    return [line for line in lines if line.startswith("{") and line.endswith("\n")]
+
+
 def replace_in(folder: Path, changes: Mapping[str, str]) -> None:
     """Replace the keys of `changes` with their values in every file of a folder."""
     for file in folder.iterdir():

@@ -19,7 +19,7 @@ from modelstore import ModelRepository
 from modelstore.signing import SigningKey
 from tests import postgres
 from tests.app.waiting import until
-from tests.deployed import environment_of, make_secrets, nginx
+from tests.deployed import access_log, environment_of, make_secrets, nginx
 from tests.fakes import publish
 from tests.faults.clients import Load
 from tests.faults.scenes import ROW
@@ -91,8 +91,7 @@ class Cluster:
 
     def upstreams(self) -> list[str]:
         """Return the addresses that nginx tried for each request, in order; those that failed come first."""
-        lines = (self.folder / "nginx.log").read_text().splitlines()
-        return [json.loads(line)["upstream"] for line in lines if line.startswith("{")]
+        return [json.loads(line)["upstream"] for line in access_log(self.folder)]
 
 
 @dataclass(frozen=True)

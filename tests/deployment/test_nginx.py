@@ -18,7 +18,7 @@ from modelstore import ModelRepository
 from tests.app.server.live import LIVEZ
 from tests.app.sockets import Answer, connected
 from tests.app.waiting import until
-from tests.deployed import nginx
+from tests.deployed import access_log, nginx
 from tests.fakes import publish
 from tests.processes import free_port, service
 from tests.promises import allowed
@@ -70,7 +70,7 @@ def logged(folder: Path, request_id: str) -> dict[str, object]:
     """Return the one line of nginx's log about a request; it is written after the answer."""
 
     def lines() -> list[str] | None:
-        return [line for line in (folder / "nginx.log").read_text().splitlines() if request_id in line] or None
+        return [line for line in access_log(folder) if request_id in line] or None
 
     (line,) = until(lines, f"a line about {request_id}")
     return dict(json.loads(line))
@@ -213,7 +213,7 @@ def test_the_log_is_json_without_queries_or_values(door: tuple[httpx.Client, Pat
         "request_id": "asked-for",
     }  # the service refuses unknown parameters
     assert refused.items() <= event.items()
-    lines = [line for line in (folder / "nginx.log").read_text().splitlines() if line.startswith("{")]
+    lines = access_log(folder)
     assert not any(word in "".join(lines) for word in ("q-u-e-r-y", "k-e-y", "[0.25"))
 
 

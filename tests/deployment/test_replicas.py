@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from modelstore import ModelRepository
-from tests.deployed import nginx
+from tests.deployed import access_log, nginx
 from tests.fakes import publish
 from tests.nameserver import NameServer
 from tests.processes import PROJECT, free_port, service
@@ -43,8 +43,7 @@ class Stack:
 
     def upstreams(self) -> list[str]:
         """Return the hosts that nginx tried for each request, including those that failed."""
-        lines = (self.folder / "nginx.log").read_text().splitlines()
-        tried = [json.loads(line)["upstream"] for line in lines if line.startswith("{")]
+        tried = [json.loads(line)["upstream"] for line in access_log(self.folder)]
         return [address.partition(":")[0] for addresses in tried for address in addresses.split(", ")]
 
 
