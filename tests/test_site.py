@@ -84,7 +84,8 @@ def test_pages_load_nothing_from_another_host(site: Path) -> None:
 
 
 def typed(page: Page, found: Locator) -> bool:
-    """Type what is searched for, and return whether it is found soon: what is typed too early is lost."""
+    """Load the page again, search, and return whether it is found soon: what is typed too early is lost."""
+    page.reload()
     box = page.get_by_role("textbox", name="Search")
     box.fill("")
     box.fill("excel workbook")

@@ -51,6 +51,7 @@ def test_x4_who_shows_life_or_never_did_is_left_alone(noticed: threading.Event) 
     watchdog.rest()
 
 
+@pytest.mark.slow
 def test_x4_who_was_told_to_stop_is_left_alone(watchdog: Watchdog, noticed: threading.Event) -> None:
     watchdog.show_life()
     watchdog.rest()

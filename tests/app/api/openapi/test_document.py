@@ -44,6 +44,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
             place = place[step.replace("~1", "/").replace("~0", "~")]
 
 
+@pytest.mark.slow
 def test_every_schema_is_a_valid_schema(document: dict[str, Any]) -> None:
     schemas = [
         *document["components"]["schemas"].values(),

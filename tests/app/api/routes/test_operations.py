@@ -148,6 +148,7 @@ def strangers() -> Iterator[tuple[str, str]]:
         yield "PUT", f"/train/stranger-{number}"
 
 
+@pytest.mark.slow
 def test_strangers_cannot_make_new_label_values(client: TestClient) -> None:
     client.get("/metrics")
     templates = {str(path) for path in client.get("/openapi.json").json()["paths"]}

@@ -44,6 +44,7 @@ def run(form: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", SOURCE, form], cwd=PROJECT, timeout=300, check=False, **more)
 
 
+@pytest.mark.slow
 def test_warnings_threads_and_what_nobody_caught_are_records_too_and_the_last_is_written() -> None:
     done = run("json", capture_output=True)
 
@@ -62,6 +63,7 @@ def test_lines_for_people_have_a_traceback_below_them() -> None:
     assert any(line.startswith("  <string>:") for line in said)
 
 
+@pytest.mark.slow
 def test_standard_error_that_was_closed_is_nobody_elses_number() -> None:
     def close() -> None:
         os.close(2)

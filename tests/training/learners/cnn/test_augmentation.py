@@ -45,6 +45,7 @@ def moves(count: int, **settings: float) -> torch.Tensor:
     return torch.stack([torch.rad2deg(torch.atan2(right_by, along)), size, *solved[2].reshape(count, 2).T])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "least", "most"),
     [

@@ -248,6 +248,7 @@ def torchs_loss(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits[:, 0], y.float(), row_weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize(
     "changes",
