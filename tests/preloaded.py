@@ -112,7 +112,8 @@ def forked_trainings() -> Path:
     """Return a folder in which `python -m training` has a training forked, for a service that runs there.
 
     It is a small program that passes arguments, environment, streams and signals on and ends as the training does. Only
-    limits of memory and niceness do not reach the training.
+    limits of memory and niceness do not reach the training, and the service, which sees that the small program uses no
+    processor, says after ten seconds that the training gets none: that notice is then the progress of the job.
     """
     folder = tempfile.TemporaryDirectory(prefix="tabserve-trainings-")
     atexit.register(folder.cleanup)
