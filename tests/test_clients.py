@@ -28,7 +28,7 @@ from tests.app.oip import NUMPY
 from tests.app.tables import rows
 from tests.console.conftest import browser, context
 from tests.fakes import publish
-from tests.processes import PROJECT, free_port, service
+from tests.processes import PIP_INSTALL, PROJECT, free_port, service
 
 pytestmark = pytest.mark.slow
 
@@ -221,17 +221,9 @@ def kserve_python() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not installed.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=300)
-            command = [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-compile",
-                "--disable-pip-version-check",
-                KSERVE,
-            ]
-            made = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+            made = subprocess.run(
+                [python, *PIP_INSTALL, KSERVE], capture_output=True, text=True, timeout=500, check=False
+            )
             if made.returncode:
                 pytest.skip(f"{KSERVE} cannot be installed here: {made.stderr.strip().splitlines()[-1]}")
             installed.touch()

@@ -14,7 +14,7 @@ import pytest
 
 from modelstore import ModelRepository
 from tests.fakes import publish
-from tests.processes import PROJECT, service
+from tests.processes import PIP_INSTALL, PROJECT, service
 
 pytestmark = pytest.mark.slow
 
@@ -39,18 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("tabserve-*.whl")
     python = folder / "env" / "bin" / "python"
     constraints = ("--constraint", PROJECT / "constraints.txt")
-    done = run(
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        "--disable-pip-version-check",
-        *constraints,
-        wheel,
-        cwd=folder,
-    )
+    done = run(python, *PIP_INSTALL, *constraints, wheel, cwd=folder)
     assert done.returncode == 0, done.stderr
     return python.parent
 
