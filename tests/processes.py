@@ -20,7 +20,7 @@ from tests.preloaded import ForkedService
 START_DEADLINE_S = 300.0
 STOP_DEADLINE_S = 300.0
 PROJECT = Path(__file__).resolve().parent.parent
-PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")  # few files are imported
+PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for `verify` of clients without TLS: the default takes 30 ms to make
 
 
