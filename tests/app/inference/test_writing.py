@@ -51,6 +51,7 @@ from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import service
+from tests.settings import settings_in
 
 LATE = 20_000  # rows: the answer has begun long before the last of them
 LARGE = 140_000  # rows: more than a mebibyte in every format
@@ -177,24 +178,25 @@ def test_warnings_name_the_place_of_a_row_after_skipped_ones(steady: TestClient)
 HUGE = np.array([[0.25, 0.25], [3e38, 3e38], [0.75, 0.75]], np.float32)
 
 
-@pytest.mark.parametrize("kind", BODIES, ids=IDS.get)
-def test_row_that_overflows_inside_the_model_is_the_clients_mistake(
-    client: TestClient, repository: ModelRepository, kind: str
-) -> None:
-    publish_as_means(repository, Overflows(2, 0.0), activate=False)
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Return a client of an app whose model `means` overflows on the second row of `HUGE`."""
+    folder = tmp_path_factory.mktemp("overflowing")
+    publish_as_means(ModelRepository(folder / "models"), Overflows(2, 0.0))
+    with TestClient(create_app(settings_in(folder)), raise_server_exceptions=False) as client:
+        yield client
 
-    answer = post(client, BODIES[kind](HUGE, TWO), kind, path="/predict/means/versions/2")
+
+@pytest.mark.parametrize("kind", BODIES, ids=IDS.get)
+def test_row_that_overflows_inside_the_model_is_the_clients_mistake(overflowing: TestClient, kind: str) -> None:
+    answer = post(overflowing, BODIES[kind](HUGE, TWO), kind)
 
     assert assert_problem(answer, 422)["errors"][0]["row"] == 1 + FIRST_NUMBER.get(kind, 0)
 
 
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
-def test_row_that_overflows_inside_the_model_may_be_skipped(
-    client: TestClient, repository: ModelRepository, kind: str
-) -> None:
-    publish_as_means(repository, Overflows(2, 0.0), activate=False)
-
-    answer = post(client, BODIES[kind](HUGE, TWO), kind, JSON, "/predict/means/versions/2?on_error=skip").json()
+def test_row_that_overflows_inside_the_model_may_be_skipped(overflowing: TestClient, kind: str) -> None:
+    answer = post(overflowing, BODIES[kind](HUGE, TWO), kind, JSON, "/predict/means?on_error=skip").json()
 
     assert ["error" in row for row in answer["predictions"]] == [False, True, False]
     assert "overflows" in answer["predictions"][1]["error"]["problem"]

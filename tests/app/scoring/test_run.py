@@ -45,12 +45,13 @@ def answered(client: TestClient, table: pa.Table, query: str = "") -> pa.Table:
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_each_format_is_answered_with_the_bits_of_a_request(
-    client: TestClient, repository: ModelRepository, tmp_path: Path, name: str
+    steady: TestClient, repository: ModelRepository, tmp_path: Path, name: str
 ) -> None:
+    publish(repository)
     rows = write_rows(tmp_path / name)
     record = score(repository, rows, tmp_path / "out.parquet")
 
-    assert pq.read_table(tmp_path / "out.parquet").equals(answered(client, table_of(400)))
+    assert pq.read_table(tmp_path / "out.parquet").equals(answered(steady, table_of(400)))
     assert (record["rows"], record["rows_with_error"]) == (400, 0)
     assert record["parts"] > 3
 
@@ -58,26 +59,28 @@ def test_each_format_is_answered_with_the_bits_of_a_request(
 @pytest.mark.parametrize(("name", "kind"), [("out.csv", "text/csv"), ("out.ndjson", "application/x-ndjson")])
 @pytest.mark.parametrize("skip", [False, True])
 def test_lines_are_those_of_a_request(
-    client: TestClient, repository: ModelRepository, tmp_path: Path, name: str, kind: str, skip: bool
+    steady: TestClient, repository: ModelRepository, tmp_path: Path, name: str, kind: str, skip: bool
 ) -> None:
+    publish(repository)
     rows = write_rows(tmp_path / name.replace("out", "rows"))
     if skip:
         rows.write_bytes(rows.read_bytes().replace(b"0.25", b'"oops"'))
     record = score(repository, rows, tmp_path / name, skip=skip)
 
     query = "?on_error=skip" if skip else ""
-    assert (tmp_path / name).read_bytes() == asked_of(client, rows.read_bytes(), kind, query)
+    assert (tmp_path / name).read_bytes() == asked_of(steady, rows.read_bytes(), kind, query)
     assert (record["rows_with_error"] > 0) == skip
 
 
 def test_arrow_and_what_is_added_are_those_of_a_request(
-    client: TestClient, repository: ModelRepository, tmp_path: Path
+    steady: TestClient, repository: ModelRepository, tmp_path: Path
 ) -> None:
+    publish(repository)
     rows = write_rows(tmp_path / "rows.parquet")
     score(repository, rows, tmp_path / "out.arrow", threshold=0.25)
 
     found = pa.ipc.open_file(str(tmp_path / "out.arrow")).read_all()
-    assert found.equals(answered(client, table_of(400), "?threshold=0.25"), check_metadata=True)
+    assert found.equals(answered(steady, table_of(400), "?threshold=0.25"), check_metadata=True)
 
 
 def test_a_bad_row_has_an_error_in_place_of_an_answer(repository: ModelRepository, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,22 @@ CARD = "/models/means/versions/1/card"
 PICTURE = b"\x89PNG of losses"
 
 
-@pytest.fixture
-def pictured(client: TestClient, repository: ModelRepository) -> TestClient:
-    """Return a client of a service in which version 2 of `means` has two pictures and a history."""
+def publish_pictured(repository: ModelRepository) -> None:
+    """Publish a version of `means` that has two pictures and a history."""
     data = script(MeanModel(2, 0.0))
     files = {"loss.png": PICTURE, "confusion.png": b"2", "history.jsonl": b"{}", "reliability.json": b'{"rows":2}'}
     repository.publish(manifest_for(MeanModel(2, 0.0), data), data, files)
-    return client
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Return a client of a service in which version 2 of `means` has pictures."""
+    folder = tmp_path_factory.mktemp("pictured")
+    repository = ModelRepository(folder / "models")
+    publish(repository)
+    publish_pictured(repository)
+    with TestClient(create_app(settings_in(folder)), raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -183,12 +193,13 @@ def test_nothing_but_a_picture_of_the_version_is_sent(pictured: TestClient) -> N
     assert "there are: confusion.png, loss.png" in problem["detail"]
 
 
-def test_link_in_place_of_a_picture_is_not_followed(pictured: TestClient, repository: ModelRepository) -> None:
+def test_link_in_place_of_a_picture_is_not_followed(client: TestClient, repository: ModelRepository) -> None:
+    publish_pictured(repository)
     file = repository.root / "means" / "2" / "loss.png"
     file.unlink()
     file.symlink_to("manifest.json")
 
-    assert_problem(pictured.get("/models/means/versions/2/plots/loss.png"), 404)
+    assert_problem(client.get("/models/means/versions/2/plots/loss.png"), 404)
 
 
 def test_artifact_is_sent_as_it_was_published_with_its_hash(client: TestClient, repository: ModelRepository) -> None:
