@@ -6,9 +6,11 @@ not know any body format.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+import math
+import operator
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import orjson
@@ -20,6 +22,8 @@ from app.inference.decision import choose, find_winners
 from app.schema import AnswerKind, Float32, ModelSchema
 from app.telemetry.version_counters import VersionCounts
 
+# Up to so many numbers are compared in plain Python: for a row of four, 1 us instead of 3 us for three NumPy calls.
+_FEW_NUMBERS = 32
 # From _MANY_ROWS rows and up to _FEW_CLASSES classes, comparing columns is quicker than argmax along short rows: 20 us
 # instead of 130 us for 10,000 rows of 3 classes, 60 us instead of 230 us for 8 classes.
 _MANY_ROWS = 1024
@@ -29,6 +33,24 @@ _FEW_CLASSES = 8
 _COUNT_SINGLY_ROWS, _COUNT_BY_CLASS_ROWS = 4, 4096
 
 _FALSE = b"\0"
+
+
+V = TypeVar("V")
+
+
+class lazy(Generic[V]):  # noqa: N801 - as `property`
+    """`functools.cached_property` without the lock of Python 3.11: 0.3 us for each value instead of 0.7 us."""
+
+    def __init__(self, compute: Callable[[Any], V]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, owner: Any, kind: type | None = None) -> V:
+        """Compute the value and keep it; later it is found before this method is."""
+        value: V = self._compute(owner)
+        owner.__dict__[self._name] = value
+        return value
 
 
 class BatchPredictions:
@@ -52,7 +74,7 @@ class BatchPredictions:
         self.x = x
         self.outputs = outputs
 
-    @cached_property
+    @lazy
     def digits(self) -> list[bytes]:
         """Return all outputs, row by row, in the shortest decimal form that gives the same float32; length N * K.
 
@@ -60,18 +82,22 @@ class BatchPredictions:
         """
         return orjson.dumps(self.outputs.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
 
-    @cached_property
+    @lazy
     def finite(self) -> bool:
         """Whether all outputs are finite."""
+        if self.outputs.size <= _FEW_NUMBERS:
+            return math.isfinite(sum(self.outputs.ravel().tolist()))  # in float64, which so few float32 do not overflow
         return all_finite(self.outputs)
 
-    @cached_property
+    @lazy
     def unusual(self) -> NDArray[np.bool_] | None:
         """Return a mask of the cells outside the training range or missing, shape (N, W); None if there are none."""
+        if len(self.x) == 1 and self.x.size <= _FEW_NUMBERS and _is_usual(self.schema, self.x[0].tolist()):
+            return None
         inside: NDArray[np.bool_] = (self.x >= self.schema.low) & (self.x <= self.schema.high)
         return ~inside if _FALSE in inside.tobytes() else None  # four times as fast as inside.all() for few rows
 
-    @cached_property
+    @lazy
     def outside(self) -> NDArray[np.bool_] | None:
         """Return a mask of the cells that get a warning, shape (N, W); None if there are none."""
         if self.unusual is None:
@@ -109,12 +135,12 @@ class BatchPredictions:
 class BatchClassification(BatchPredictions):
     """Classes of a batch; its outputs are the probabilities of the K classes."""
 
-    @cached_property
+    @lazy
     def by_class(self) -> Float32:
         """Return the probabilities class by class, shape (K, N), C-contiguous."""
         return np.ascontiguousarray(self.outputs.T)
 
-    @cached_property
+    @lazy
     def winners(self) -> NDArray[np.signedinteger]:
         """Return the index of the most probable class of each row, shape (N,); the lowest index among equals."""
         rows, classes = self.outputs.shape
@@ -123,15 +149,18 @@ class BatchClassification(BatchPredictions):
         winners: NDArray[np.intp] = self.outputs.argmax(axis=1)
         return winners
 
-    @cached_property
+    @lazy
     def winning(self) -> Float32:
         """Return the probability of the most probable class of each row, shape (N,)."""
         winning: Float32 = self.by_class.max(axis=0)
         return winning
 
-    @cached_property
+    @lazy
     def best(self) -> list[int]:
         """Return `winners` as a list, which is quicker to read item by item."""
+        if len(self.outputs) == 1 and self.outputs.size <= _FEW_NUMBERS and self.finite:
+            row: list[float] = self.outputs[0].tolist()
+            return [row.index(max(row))]
         best: list[int] = self.winners.tolist()
         return best
 
@@ -174,19 +203,25 @@ class BatchClassification(BatchPredictions):
 class BatchDecision(BatchClassification):
     """Classes of a batch that are chosen by the decision of its schema."""
 
-    @cached_property
+    @lazy
     def winners(self) -> NDArray[np.signedinteger]:
         """Return the index of the chosen class of each row, shape (N,)."""
         assert self.schema.decision is not None
         return choose(self.outputs, self.schema.decision)
 
-    @cached_property
+    @lazy
+    def best(self) -> list[int]:
+        """Return `winners` as a list."""
+        best: list[int] = self.winners.tolist()
+        return best
+
+    @lazy
     def winning(self) -> Float32:
         """Return the probability of the chosen class of each row, shape (N,)."""
         winning: Float32 = self.outputs[np.arange(len(self.outputs)), self.winners]
         return winning
 
-    @cached_property
+    @lazy
     def departs(self) -> list[bool]:
         """Return whether the chosen class of each row is not the most probable one."""
         departs: list[bool] = (self.outputs.max(axis=1) > self.winning).tolist()
@@ -220,6 +255,18 @@ class BatchRegression(BatchPredictions):
     def fill(self, templates: Sequence[bytes], row: int) -> bytes:
         """Return the text of one row."""
         return templates[0] % self.digits[row]
+
+
+def _is_usual(schema: ModelSchema, cells: Sequence[float]) -> bool:
+    """Return whether all cells of a row are within the training range; a missing one is not."""
+    low, high = _limits(schema)
+    return all(map(operator.le, low, cells)) and all(map(operator.le, cells, high))
+
+
+@lru_cache(maxsize=256)
+def _limits(schema: ModelSchema) -> tuple[list[float], list[float]]:
+    """Return the smallest and the largest usual value of each cell."""
+    return schema.low.tolist(), schema.high.tolist()
 
 
 _OF_KIND: dict[AnswerKind, type[BatchPredictions]] = {

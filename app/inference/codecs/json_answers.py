@@ -218,7 +218,9 @@ def write_answer(predictions: Predictions) -> bytes:
         InvalidInput: if the version is strict and a row has such a value.
     """
     batch = predictions.batch
-    if batch.outside is None and predictions.rows == 1:  # the most common case, in a fifth of the time
+    if (
+        batch.unusual is None or batch.outside is None
+    ) and predictions.rows == 1:  # the most common case, in a fifth of the time
         return batch.fill(_one_row(batch.schema), predictions.start)
     if batch.schema.strict and (unusual := describe_warnings(predictions, int)):
         raise refusal(tuple(unusual.values()))

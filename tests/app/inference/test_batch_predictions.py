@@ -74,3 +74,47 @@ def test_rows_with_a_warning_are_counted_once_each() -> None:
     BatchClassification(schema, x, np.full((4, 2), 0.5, np.float32)).count(counted.version("means", 1, ("a", "b")))
 
     assert counted.figures[OUTSIDE] == {("means", "1"): [2]}
+
+
+JUST_ABOVE = np.nextafter(np.float32(1), np.float32(2))
+CELLS = {
+    "at the limits": [0, 1],
+    "below": [0.5, -1e-45],
+    "above": [JUST_ABOVE, 0.5],
+    "missing": [0.5, np.nan],
+    "infinite": [np.inf, 0.5],
+}
+
+
+@pytest.mark.parametrize("cells", CELLS.values(), ids=CELLS.keys())
+def test_a_row_alone_has_the_unusual_cells_that_it_has_among_others(cells: list[float]) -> None:
+    among = np.array([cells, *[[0.5, -1]] * 40], np.float32)
+    schema, answers = schema_of(("x", "y")), np.full((41, 2), 0.5, np.float32)
+
+    alone = BatchClassification(schema, among[:1], answers[:1]).unusual
+
+    together = BatchClassification(schema, among, answers).unusual
+    assert together is not None
+    assert (np.zeros((1, 2), bool) if alone is None else alone).tolist() == together[:1].tolist()
+    assert (alone is None) == (not together[0].any())
+
+
+OUTPUTS = {
+    "a tie": [0.25, 0.5, 0.5],
+    "not a number": [0.5, np.nan, 0.75],
+    "infinite": [np.inf, 0.5, 0],
+    "infinite both ways": [0.5, np.inf, -np.inf],
+    "as large as float32": [3.4e38, 3.4e38, 3.4e38],
+}
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS.keys())
+def test_a_row_alone_has_the_winner_that_it_has_among_others_and_is_finite_if_all_its_outputs_are(
+    outputs: list[float],
+) -> None:
+    together = np.array([outputs, *[[1, 0, 0]] * 40], np.float32)
+
+    alone = batch_of(together[:1])
+
+    assert alone.best == batch_of(together).best[:1]
+    assert alone.finite == batch_of(together).finite == bool(np.isfinite(outputs).all())
