@@ -218,9 +218,8 @@ def write_answer(predictions: Predictions) -> bytes:
         InvalidInput: if the version is strict and a row has such a value.
     """
     batch = predictions.batch
-    if (
-        batch.unusual is None or batch.outside is None
-    ) and predictions.rows == 1:  # the most common case, in a fifth of the time
+    # The most common case, in a fifth of the time; `unusual` is known already.
+    if predictions.rows == 1 and (batch.unusual is None or batch.outside is None):
         return batch.fill(_one_row(batch.schema), predictions.start)
     if batch.schema.strict and (unusual := describe_warnings(predictions, int)):
         raise refusal(tuple(unusual.values()))
