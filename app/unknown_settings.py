@@ -14,8 +14,8 @@ from app.settings import Settings
 
 PREFIX = "TABSERVE_"
 
-_ELSEWHERE = frozenset(("TABSERVE_API_KEY", "TABSERVE_LISTENER", "TABSERVE_PYTHON", "TABSERVE_TORCH_BACKEND"))
-"""Of the command line, the listener that a service inherits, and `scripts/install`."""
+_ELSEWHERE = frozenset(f"{PREFIX}{name}" for name in ("API_KEY", "LISTENER", "LIVES", "PYTHON", "TORCH_BACKEND"))
+"""Of the command line, the listener and the restarts that a service inherits, and `scripts/install`."""
 
 _OF_KUBERNETES = re.compile(r"TABSERVE_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP)\w*)")
 """Set in every container beside a Service whose name begins with tabserve."""

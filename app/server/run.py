@@ -32,9 +32,9 @@ SHUTDOWN_GRACE_S = 25.0  # time to finish accepted requests; less than the 35 s 
 WORKER = "worker"  # `python -m app worker` is how the supervisor starts each of several workers
 WELCOME = """
 Tabserve on %(address)s
-  pages to try it out:  %(address)s/docs
-  from a shell:         curl -s %(address)s/predict/iris -H 'content-type: application/json' \\
-                          -d '{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
+  to train and predict in a browser:  %(address)s/
+  the routes, to try them out:        %(address)s/docs
+  the models, from a shell:           curl -s %(address)s/models
 """
 
 

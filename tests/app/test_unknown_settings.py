@@ -26,13 +26,14 @@ def test_an_unknown_variable_is_named_with_the_nearest_setting() -> None:
     [
         "TABSERVE_PORT",
         "TABSERVE_API_KEY",
+        "TABSERVE_LIVES",
         "TABSERVE_SERVICE_HOST",
         "TABSERVE_API_SERVICE_PORT_HTTP",
         "TABSERVE_PORT_8000_TCP",
         "TABSERVE_PORT_8000_TCP_ADDR",
     ],
 )
-def test_settings_and_what_kubernetes_sets_are_no_mistake(name: str) -> None:
+def test_settings_and_what_kubernetes_or_a_restart_sets_are_no_mistake(name: str) -> None:
     assert list(describe_unknown_variables({name: "x"})) == []
 
 
