@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ from tests.app.asgi import ask_at_once
 from tests.app.broken import POISON, Logits, RaisesLater, damage, publish_as_means
 from tests.app.problems import SECRET, assert_problem, every_error
 from tests.fakes import publish
+from tests.processes import PROJECT
 
 JSON = {"content-type": "application/json"}
 GOOD = b'{"instances": [[0.5, 0.5]]}'
@@ -434,6 +436,17 @@ def test_every_error_that_is_raised_has_a_row_of_its_own() -> None:
 
     named = [type(row[0]).__name__ for row in RESPONSES]
     assert sorted([*named, *never_raised]) == sorted(error.__name__ for error in every_error())
+
+
+def test_every_type_of_error_is_in_the_documentation() -> None:
+    section = (PROJECT / "docs" / "api.md").read_text("utf-8").partition("## Errors")[2]
+
+    documented = {
+        (kind, int(status))
+        for status, kinds in re.findall(r"^\| (\d{3}) \| ((?:`[a-z-]+`(?:, )?)+) \|", section, re.MULTILINE)
+        for kind in re.findall(r"[a-z-]+", kinds)
+    }
+    assert documented == {(kind, status) for _, kind, status, *_ in RESPONSES}
 
 
 @pytest.mark.parametrize("path", ["", "/predict/means", "/v2x", "/v2/models/means/infer"])
