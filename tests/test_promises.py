@@ -80,6 +80,16 @@ def test_quick_promises_are_held_by_tests_of_the_default_suite() -> None:
     assert not any(re.search(r"^pytestmark\b.*\b(slow|alone)\b", source, re.MULTILINE) for source in sources)
 
 
+def test_each_promise_names_a_section_that_exists() -> None:
+    rows = re.findall(
+        r"^\| [^|]+ \| (?:\[?([\w-]+\.md)\]?(?:\([\w.-]+\))?, ([^|]+)) \|", PROOFS.read_text(), re.MULTILINE
+    )
+
+    assert len(rows) > 100
+    headings = {page: re.findall(r"^#+ (.+)$", (PROOFS.parent / page).read_text(), re.MULTILINE) for page, _ in rows}
+    assert [(page, section) for page, section in rows if section not in headings[page]] == []
+
+
 def is_slow(decorator: ast.expr) -> bool:
     return ast.unparse(decorator) in ("pytest.mark.slow", "pytest.mark.alone")
 
