@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     train_lease_s: Annotated[float, Field(ge=0.2, le=3600)] = 15.0
     """Seconds without a heartbeat after which another process takes over a running training and ends it."""
     keep_versions: Annotated[int, Field(ge=1, le=100_000)] = 20
-    """Newest versions of a model to keep after a training, besides the active one and its predecessor."""
+    """Newest versions of a model to keep after a training, besides the active one, its predecessor and its shadow."""
     keep_jobs: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Number of ended trainings to keep in the job table; the oldest are removed first."""
     keep_feedback_days: Annotated[int, Field(ge=1, le=3650)] = 365

@@ -18,12 +18,15 @@ _DIGITS = 9  # without rounding, 0.55 * 100 would be a little more than 55
 
 
 def rank_of(level: float, rows: int) -> int:
-    """Return which of the ascending scores of `rows` rows a level needs, from 1; more than `rows` if there is none."""
+    """Return the rank, from 1, of the score that a level needs among `rows` ascending scores.
+
+    It is more than `rows` if there are too few scores.
+    """
     return max(1, math.ceil(round((rows + 1) * level, _DIGITS)))
 
 
 def rows_for(level: float) -> int:
-    """Return the fewest rows of which a score is known for a level below 1."""
+    """Return the smallest number of scored rows that a level below 1 needs."""
     return math.ceil(round(level / (1 - level), _DIGITS))
 
 
@@ -44,7 +47,10 @@ def score_at(level: float, scores: Sequence[float], rows: int) -> float:
 
 
 def thin(scores: Sequence[float]) -> tuple[float, ...]:
-    """Return at most 500 of ascending scores: exact at levels of whole 1/500, and not too small between them."""
+    """Reduce ascending scores to at most 500.
+
+    Levels that are multiples of 1/500 keep their exact score; between them, scores are never too small.
+    """
     rows = len(scores)
     if rows <= STEPS:
         kept = list(scores)

@@ -180,9 +180,9 @@ class Overrides(Record):
         return value
 
     def learner_beside(self, default: LearnerName) -> LearnerName:
-        """Return the learner that is meant: the named one, or an MLP if settings of it are named, or the default.
+        """Return the named learner, else the MLP if its settings are named, else the default.
 
-        A search, which several learners have, names none.
+        `search` and `budget_s`, which several learners have, do not count as settings of the MLP.
         """
         if self.learner is not None:
             return self.learner

@@ -62,7 +62,10 @@ MAX_WARNINGS = 20
 
 
 def limit_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
-    """Return the first twenty distinct warnings and the number of the rest; a column each may be thousands."""
+    """Return the first twenty distinct warnings, and one that counts the rest.
+
+    A warning for each column could be thousands.
+    """
     different = tuple(dict.fromkeys(warnings))
     more = len(different) - MAX_WARNINGS
     return different if more <= 0 else (*different[:MAX_WARNINGS], f"and {more} more, among the training's events")

@@ -115,7 +115,7 @@ class Client:
         ids: Iterable[Any] | None = None,
         model: str | None = None,
     ) -> Json:
-        """Send what turned out to be true of predicted rows, once each.
+        """Send the true labels of predicted rows; each counts once.
 
         Args:
             receipts: receipts of rows, from `predict(..., receipts=True)`.
@@ -196,7 +196,7 @@ class Client:
         return [Model(self, info["name"]) for info in self._run(get("models"))["models"]]
 
     def model(self, name: str) -> Model:
-        """Return a model by its name; it is not asked for yet."""
+        """Return a model by its name; no request is sent."""
         return Model(self, name)
 
     def training(self, job_id: str) -> Training:

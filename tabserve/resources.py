@@ -191,7 +191,7 @@ class Training:
         return found
 
     def refresh(self) -> Training:
-        """Ask how it stands now."""
+        """Fetch the current state."""
         self.job = self._client._run(get("train", self.id))
         return self
 

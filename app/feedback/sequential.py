@@ -1,4 +1,4 @@
-"""Test whether a shadow version is better than the active one, as often as one likes.
+"""Test whether a shadow is better than the active version; may be repeated at any time.
 
 Only discordant pairs count: labelled rows of which one of the two versions was right and the other wrong, or nearer to
 the true quantity. This module must not know HTTP or a database.
@@ -24,7 +24,7 @@ class Pairs(NamedTuple):
 
 
 def evidence(wins: int, losses: int) -> float:
-    """Return by how much the pairs speak for a version that won and lost so many of them, at most the largest float.
+    """Return the evidence for a version that won and lost so many pairs; it is always finite.
 
     It is the likelihood of the pairs where the version wins with a probability drawn uniformly from 1/2 to 1, over that
     where it is 1/2. While it wins with probability 1/2 or less, whatever came before, this is a non-negative

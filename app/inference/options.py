@@ -1,4 +1,4 @@
-"""What a request asks for in place of, or beside, the usual answer, in every format.
+"""Options of a prediction request, which change or extend the usual answer.
 
 This module must not know any body format, or how an option is carried out.
 """

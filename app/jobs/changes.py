@@ -1,4 +1,4 @@
-"""What a running job has said and found since its row and events were last written.
+"""Collect the changes of a running job that are not yet written to the job table.
 
 This module must not know processes or tables.
 """
@@ -44,7 +44,7 @@ class Changes:
         return self._progress is not None
 
     def hear(self, line: bytes) -> None:
-        """Take one line of the process's output; the last result counts, and is no event."""
+        """Read one line of output: an event, or a result, of which the last one counts."""
         try:
             event = from_line(line)
         except ValidationError:

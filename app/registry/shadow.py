@@ -27,7 +27,10 @@ class ShadowSelector:
         self._complaints: dict[str, str] = {}
 
     def with_shadow(self, model: ServedModel) -> ServedModel:
-        """Return the model with the shadow that the store asks for; without one, for a reason that is logged once."""
+        """Return the model with the shadow that the store names.
+
+        If that version cannot be its shadow, the model has none, and the reason is logged once.
+        """
         wanted, shadow, problem = self._repository.shadow(model.name), None, None
         if model.loaded and wanted not in (None, model.active) and model.serving == model.active:
             model, shadow, problem = self._load(model, wanted)

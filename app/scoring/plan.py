@@ -39,6 +39,6 @@ def plan_of(
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> str | None:
-    """Return what two plans differ in; None if they are one, whatever their engines are."""
+    """Return a field in which two plans differ, engines aside; None if there is none."""
     names = sorted((one.keys() | other.keys()) - {ENGINE})
     return next((name for name in names if one.get(name) != other.get(name)), None)

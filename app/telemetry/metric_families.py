@@ -63,7 +63,9 @@ FAMILIES = {
     "tabserve_inference_rows_total": Family("counter", "Rows predicted.", ("model", "version")),
     "tabserve_inference_batches_total": Family("counter", "Forward passes.", ("model", "version")),
     "tabserve_batch_rows": Family("histogram", "Rows per forward pass.", ("model",), _BATCH_SIZES),
-    "tabserve_predictions_total": Family("counter", "Rows, by most probable class.", ("model", "version", "class")),
+    "tabserve_predictions_total": Family(
+        "counter", "Rows, by the label that the version decides.", ("model", "version", "class")
+    ),
     "tabserve_prediction_confidence": Family(
         "histogram",
         "Probability of the most probable class, in a sample of rows.",

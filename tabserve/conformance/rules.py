@@ -84,7 +84,7 @@ def check_all(rules: list[Rule]) -> Iterator[Finding]:
 
 
 def require(holds: object, said: str) -> None:
-    """Break the rule that is being checked unless something holds.
+    """Report the rule being checked as broken unless a condition holds.
 
     Raises:
         RuleBroken.

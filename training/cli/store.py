@@ -53,7 +53,7 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, help="Number of the newest versions to keep.")] = KEEP_VERSIONS,
     models_dir: ModelsDir = MODELS,
 ) -> None:
-    """Remove old versions, but never the active or the previously active one."""
+    """Remove old versions, but never the active one, the previously active one or the shadow."""
     with failures_in_one_line():
         removed = store(models_dir, None).prune(check_name(name), keep)
         numbers = ", ".join(map(str, removed)) or "none"

@@ -174,7 +174,7 @@ def _unwrap(line: bytes) -> bytes:
 
 
 def decimal_of(columns: Iterable[Sequence[str]]) -> tuple[str, int | None]:
-    """Return the decimal separator, and the position of a column that fits both readings if no other decides.
+    """Return the decimal separator, and the position of an ambiguous column if none decides.
 
     A comma if some column has only numbers, of which one has a comma that cannot separate thousands; a point if one has
     a point that cannot.

@@ -97,7 +97,7 @@ class Profile:
 
     @property
     def labels_rows(self) -> bool:
-        """Return whether the values name rows and may be others in another export of the same rows.
+        """Return whether the values only label rows; another export may have other values.
 
         These are ids by their name, row numbers, and whole numbers that ascend from row to row.
         """

@@ -42,7 +42,10 @@ def profiles_of(header: Iterable[str], options: DataOptions, unnamed: Collection
 
 
 def marked_of(profiles: Iterable[Profile]) -> tuple[str, ...]:
-    """Return the names of the columns by which rows are the same, sorted; all of them if each one labels rows."""
+    """Return the sorted names of the columns whose cells decide whether two rows are equal.
+
+    Columns that label rows are not among them, unless all columns do.
+    """
     labels = {profile.name: profile.labels_rows for profile in profiles}
     return tuple(sorted([name for name, label in labels.items() if not label] or labels))
 

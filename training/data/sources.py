@@ -40,7 +40,10 @@ JSON = re.compile(r'\s*(\{\s*("|\}\s*$)|\[\s*(\{\s*"|\[\s*[\["\d-]))')
 
 
 class Source(Protocol):
-    """Bytes to read; fewer than asked for only at the end, where `problem` says what ended them too early, if so."""
+    """Bytes to read; a read returns fewer than requested only at the end.
+
+    `problem` says why the bytes ended too early, if they did.
+    """
 
     problem: str
 

@@ -77,7 +77,10 @@ def _one_against_rest(probabilities: Floats, y: Ints) -> Iterator[tuple[npt.NDAr
 
 
 def _placements(positive: npt.NDArray[np.bool_], scores: Floats) -> npt.NDArray[np.float64]:
-    """Return for each row the share of the rows of the other side that it is in order with; ties count half."""
+    """Return for each row the share of the other side's rows that are ranked correctly with it.
+
+    Ties count half.
+    """
     places = np.empty(len(scores))
     for side in (positive, ~positive):
         others = np.sort(scores[~side])

@@ -112,7 +112,10 @@ class _Layer(NamedTuple):
 
 
 def _choose(try_penalty: Callable[[float], tuple[float, T]]) -> tuple[float, T]:
-    """Return the penalty of the least loss, and what came with it; the first weaker one that is worse is the last."""
+    """Return the penalty with the smallest loss, and what `try_penalty` found with it.
+
+    Penalties are tried from strong to weak, up to the first that is no better than the one before.
+    """
     best_loss, penalty, best = math.inf, PENALTIES[0], None
     for weaker in PENALTIES:
         loss, found = try_penalty(weaker)
@@ -124,7 +127,10 @@ def _choose(try_penalty: Callable[[float], tuple[float, T]]) -> tuple[float, T]:
 
 
 def _make_fit(x: Floats, y: Any, classes: int) -> Callable[[float], Any]:
-    """Return the function from a penalty to a model; it is of half the sum of squares against the sum of losses."""
+    """Return a function that fits a model with a given penalty.
+
+    The penalty weights half the sum of the squared coefficients against the sum of the losses.
+    """
     if not classes:
         return _make_ridge_fit(x, y)
 

@@ -119,7 +119,7 @@ class _Trying:
         return loss
 
     def _pass_on(self, event: Event) -> None:
-        """Report warnings of a training, and how far it is; that it has ended will be said with its loss."""
+        """Report a training's warnings and progress; its end is reported with its loss."""
         if isinstance(event, Notice) and (event.level == "warning" or event.message.startswith("search: ")):
             self._report(event)
 

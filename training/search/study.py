@@ -172,7 +172,7 @@ class Study:
         return loss
 
     def _draw(self, trial: optuna.Trial, attempt: Attempt) -> JSONObject:
-        """Draw settings by a seed that trials do not count for which were interrupted: they are drawn again."""
+        """Draw settings with a seed that ignores interrupted trials, so that these are drawn again."""
         earlier = self._study.get_trials(deepcopy=False)[: trial.number]
         place = sum(one.state != self._failed or GIVEN_BACK in one.user_attrs for one in earlier)
         if not place:

@@ -45,7 +45,10 @@ class Choice:
 
 
 class QuickestEngine:
-    """Run each batch on the engine measured quickest for its size; beyond the largest size, on the quickest there."""
+    """Run each batch on the engine that was measured quickest for its size.
+
+    Batches above the largest measured size run on the engine of that size.
+    """
 
     def __init__(self, choices: Sequence[Choice]) -> None:
         self.choices = tuple(choices)

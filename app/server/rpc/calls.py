@@ -71,7 +71,7 @@ class Calls:
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     async def server_live(self, context: Context) -> Reply:
-        """Answer that the process answers."""
+        """Report that the process is alive."""
         return messages.ServerLiveResponse(live=await self._holds("/v2/health/live", context))
 
     async def server_ready(self, context: Context) -> Reply:
@@ -117,7 +117,7 @@ class Calls:
             raise BadRequest(f"the message must be a {kind.DESCRIPTOR.name} of open_inference.proto") from error
 
     async def _holds(self, path: str, context: Context) -> bool:
-        """Ask a probe, whose answer is its status."""
+        """Request a probe, and return whether its status is 200 rather than 503."""
         response = await self._ask(path, context)
         if response.status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE):
             raise _failure(response)

@@ -47,7 +47,7 @@ class AppResponse:
 
 
 async def ask(app: App, request: AppRequest) -> AppResponse:
-    """Return the app's response; to cancel this task is to disconnect."""
+    """Send a request to the app and return its response; cancelling the task disconnects."""
     response, parts = AppResponse(), []
     waiting = [{"type": "http.request", "body": request.body, "more_body": False}]
 

@@ -107,7 +107,7 @@ class Value:
         return self.graph.add("Gather", self, np.asarray(places, dtype=np.int64), axis=1)
 
     def reshape(self, *shape: int) -> Value:
-        """Return the values in another shape; -1 is what is left, 0 what it is."""
+        """Return the values in another shape; -1 infers a dimension, 0 keeps it."""
         return self.graph.add("Reshape", self, np.array(shape, dtype=np.int64))
 
     def is_missing(self) -> Value:
