@@ -6,7 +6,7 @@ Each way gives positions of the remaining and of the held-out rows. It must not 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -124,25 +124,27 @@ class Latest:
 
 @dataclass(frozen=True)
 class Grouped:
-    """Hold out whole groups: all rows with one value of a column are on one side."""
+    """Hold out whole groups: all rows with one value of a column, which were marked so, are on one side."""
 
     column: str
 
     def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, _seed: int = 0) -> Sides:
         """Hold out groups by a hash of their value."""
-        return _first(position(self.groups(rows), KEYS[purpose]), fraction)
+        assert rows.groups is not None  # see `mark`
+        return _first(position(rows.groups, KEYS[purpose]), fraction)
 
-    def groups(self, rows: Dataset) -> Marks:
-        """Return a mark of each row, equal for the rows of one group, (N,)."""
+    def mark(self, rows: Dataset) -> Dataset:
+        """Return the rows with marks of their groups; before texts get codes of categories, which rare ones share."""
         column = rows.columns[rows.features.index(self.column)]
         cells = rows.x[:, _cells(rows, self.column)]
         groups = np.zeros(len(rows), dtype=np.uint64)
         if column.type == "categorical":
             marks = np.array([text_mark(text) for text in (*column.texts, "")], dtype=np.uint64)
-            return marks[np.nan_to_num(cells[:, 0], nan=len(column.texts)).astype(np.int64)]
-        for cell in cells.T:
-            mark(groups, np.nan_to_num(cell.astype(np.float64)))
-        return groups
+            groups = marks[np.nan_to_num(cells[:, 0], nan=len(column.texts)).astype(np.int64)]
+        else:
+            for cell in cells.T:
+                mark(groups, np.nan_to_num(cell.astype(np.float64)))
+        return replace(rows, groups=groups)
 
 
 def position(marks: Marks, key: int) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ from training.config.learner_settings import TrainingSettings
 from training.config.recipe import DataSource
 from training.data.dataset import Dataset
 from training.data.feedback import append_feedback
-from training.data.holdout import HoldOut, Shuffled, way_of
+from training.data.holdout import Grouped, HoldOut, Shuffled, way_of
 from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
 from training.data.table import Table, read_table
@@ -102,6 +102,8 @@ def load_splits(
     whole, way = _dataset(table, learnt), way or way_of(source)
     if all(constant_features(whole)):
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
+    if isinstance(way, Grouped):
+        whole = way.mark(whole)
     files = [table]
     if source.test_file is None:
         train, test = _split(whole, source, way)

@@ -11,14 +11,13 @@ import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from training.data.dataset import Dataset
-from training.data.repeats import Marks
 from training.evaluation.metrics import Ints
 
 FOLDS = 5
 
 
-def folds_of(train: Dataset, seed: int, folds: int = FOLDS, groups: Marks | None = None) -> list[Ints]:
-    """Return the held-out positions of each fold; every row is in one, rows of one group in the same.
+def folds_of(train: Dataset, seed: int, folds: int = FOLDS) -> list[Ints]:
+    """Return the held-out positions of each fold; every row is in one, rows of one group, or equal ones, in the same.
 
     Classes have about the same share in each fold. With fewer groups than folds, there are as many folds as groups.
 
@@ -26,10 +25,8 @@ def folds_of(train: Dataset, seed: int, folds: int = FOLDS, groups: Marks | None
         train: the rows, N.
         seed: seed of the shuffling.
         folds: number of folds, at least 2.
-        groups: mark of each row, equal for those that belong together, (N,); by default equal rows do.
     """
-    marks = train.marks if groups is None else groups
-    _, first, group = np.unique(marks, return_index=True, return_inverse=True)
+    _, first, group = np.unique(train.together, return_index=True, return_inverse=True)
     folds = min(folds, len(first))
     y = train.y[first]
     if train.classes:

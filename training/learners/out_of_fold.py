@@ -10,7 +10,7 @@ import numpy as np
 from modelstore import EpochMetrics
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
-from training.data.holdout import Grouped, HoldOut
+from training.data.holdout import HoldOut
 from training.learners.auto.progress import MemberReport
 from training.learners.budget import ShouldEnd, never
 from training.learners.calibrated import fit_calibrated
@@ -38,10 +38,9 @@ def answer_folds(
     Raises:
         Diverged: if a loss is not finite.
     """
-    groups = way.groups(train) if isinstance(way, Grouped) else None
-    if len(np.unique(train.marks if groups is None else groups)) < 2:
+    if len(np.unique(train.together)) < 2:
         return None
-    folds = folds_of(train, settings.seed, IMAGE_FOLDS if settings.image else FOLDS, groups)
+    folds = folds_of(train, settings.seed, IMAGE_FOLDS if settings.image else FOLDS)
     answers = np.zeros((len(train), max(1, len(train.classes))), dtype=np.float32)
     for number, held_out in enumerate(folds, start=1):
         if should_end():

@@ -23,7 +23,7 @@ def with_marks(rows: Dataset) -> Dataset:
 
 @pytest.mark.parametrize("way", WAYS, ids=repr)
 def test_every_row_is_on_one_side(way: HoldOut) -> None:
-    rows = with_marks(clouds(200))
+    rows = Grouped("x1").mark(with_marks(clouds(200)))
 
     for rest, held_out in (way.hold_out(rows, 0.2, purpose, 3) for purpose in KEYS):
         assert sorted((*rest, *held_out)) == list(range(200))
@@ -74,7 +74,7 @@ def test_groups_of_text_are_told_apart_by_their_text_and_not_by_their_code() -> 
     backwards = replace(rows, columns=(Column("who", "categorical", groups[::-1]), Column("x1")))
 
     def named(data: Dataset) -> set[str]:
-        _, held_out = Grouped("who").hold_out(data, 0.3, "test")
+        _, held_out = Grouped("who").hold_out(Grouped("who").mark(data), 0.3, "test")
         return {data.columns[0].texts[int(code)] for code in data.x[held_out, 0]}
 
     assert 0 < len(named(here)) < 20

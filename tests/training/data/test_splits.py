@@ -16,6 +16,7 @@ from training.data.dataset import Dataset
 from training.data.holdout import Purpose, Shuffled, Sides
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
+from training.learners.folds import folds_of
 
 
 def source(**changes: Any) -> DataSource:
@@ -340,6 +341,27 @@ def test_a_group_is_on_one_side_only_and_keeps_it(tmp_path: Path) -> None:
     assert not test & set(splits.train.x[:, 0])
     write_csv(tmp_path, rows.rows(np.arange(150)))
     assert set(load_splits(grouped, tmp_path).test.x[:, 0]) == test
+
+
+def test_texts_of_few_rows_are_groups_of_their_own_after_categories_are_fitted(tmp_path: Path) -> None:
+    """Texts of fewer than 5 training rows, and those beyond the first 255, share one code."""
+    patients = [f"p{row // 4:03}" for row in range(1200)]
+    rows = zip(patients, np.random.default_rng(0).random(1200).tolist(), strict=True)
+    lines = [f"{patient},{value},{'ab'[row % 2]}" for row, (patient, value) in enumerate(rows)]
+    (tmp_path / "clouds.csv").write_text("\n".join(["patient,x,cloud", *lines, ""]))
+
+    splits = load_splits(source(split=Split(group="patient"), assign="hash"), tmp_path)
+    folds = folds_of(splits.train, seed=0)
+
+    assert len(splits.train) + len(splits.test) == 1200
+    assert [len(fold) for fold in folds] == pytest.approx([len(splits.train) / 5] * 5, abs=4)
+    fit, validation = splits.hold_out(0.2, 0)
+    assert validation is not None
+    assert len(validation) == pytest.approx(0.2 * len(splits.train), abs=0.1 * len(splits.train))
+    sides = [splits.train.rows(fold) for fold in folds], [fit, validation]
+    for parts in sides:
+        people = [{patients[line - 2] for line in part.lines.tolist()} for part in parts]
+        assert sum(map(len, people)) == len(set.union(*people)) == len(splits.train) // 4
 
 
 def test_a_split_by_an_unknown_column_is_refused_by_name(tmp_path: Path) -> None:

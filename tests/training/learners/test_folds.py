@@ -36,9 +36,9 @@ def test_there_are_no_more_folds_than_different_rows() -> None:
 
 
 def test_rows_of_one_group_are_in_one_fold() -> None:
-    rows, groups = slope(40), np.arange(40, dtype=np.uint64) // np.uint64(5)
+    groups = np.arange(40, dtype=np.uint64) // np.uint64(5)
 
-    folds = folds_of(rows, seed=0, groups=groups)
+    folds = folds_of(replace(slope(40), groups=groups), seed=0)
 
     assert sum(len(np.unique(groups[fold])) for fold in folds) == 8
 

@@ -44,4 +44,4 @@ def test_a_training_that_is_to_end_answers_none_and_neither_does_a_single_group(
     rows = clouds(60)
     assert answer_folds(settings(), rows, Shuffled(), ignore, lambda: True) is None
     alike = replace(rows, x=np.column_stack([rows.x[:, 0], np.ones(60)]).astype(np.float32))
-    assert answer_folds(settings(), alike, Grouped("x1"), ignore) is None
+    assert answer_folds(settings(), Grouped("x1").mark(alike), Grouped("x1"), ignore) is None

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from training.data.dataset import Dataset
-from training.data.holdout import Grouped, HoldOut, Latest
+from training.data.holdout import HoldOut, Latest
 from training.evaluation.metrics import Floats, Ints
 from training.learners.folds import folds_of
 from training.learners.protocol import FoldLearner, Report, predictor
@@ -85,5 +85,4 @@ def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
         fit, validation = way.hold_out(train, min(FRACTION, MOST_VALIDATION_ROWS / len(train)), "validation", seed)
         if len(fit) and len(validation):
             return Part(train.rows(fit), train.rows(validation))
-    groups = way.groups(train) if isinstance(way, Grouped) else None
-    return Folds(train, folds_of(train, seed, groups=groups))
+    return Folds(train, folds_of(train, seed))

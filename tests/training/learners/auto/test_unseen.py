@@ -38,7 +38,7 @@ def test_groups_stay_together() -> None:
     rows = slope(100)
     rows.x[:, 0] = np.arange(100) // 10
 
-    unseen = hold_out(rows, Grouped("x0"), seed=0)
+    unseen = hold_out(Grouped("x0").mark(rows), Grouped("x0"), seed=0)
 
     assert isinstance(unseen, Folds)
     groups = [set(rows.x[fold, 0]) for fold in unseen.folds]
