@@ -20,6 +20,7 @@ from training.data.feedback import append_feedback
 from training.data.holdout import Grouped, HoldOut, Shuffled, way_of
 from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
+from training.data.sides import require_classes, require_column
 from training.data.table import Table, read_table
 from training.data.target import Learnt, describe_target, learn_target
 from training.errors import DatasetError
@@ -102,6 +103,7 @@ def load_splits(
     whole, way = _dataset(table, learnt), way or way_of(source)
     if all(constant_features(whole)):
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
+    require_column(whole, source)
     if isinstance(way, Grouped):
         whole = way.mark(whole)
     files = [table]
@@ -110,7 +112,7 @@ def load_splits(
     else:
         files.append(_read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked))
         train, test = whole, _test_dataset(files[-1], whole, source)
-    train, test, lost = _require_classes(train, test, source)
+    train, test, lost = require_classes(train, test, source)
     warnings = (*table.warnings, *learnt.warnings, *(said for more in files[1:] for said in more.warnings), *lost)
     warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
@@ -203,10 +205,6 @@ def hold_out_validation(
 
 def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, Dataset]:
     """Split the rows in place into training and test rows."""
-    named = source.split and (source.split.time or source.split.group)
-    if named and named not in whole.features:
-        there = ", ".join(map(repr, whole.features[:20]))
-        raise DatasetError(source.file, f"split expects a column that is used, one of {there}", column=named)
     assert source.test_fraction is not None
     train, test = way.hold_out(whole, source.test_fraction, "test")
     if not len(train) or not len(test):
@@ -235,37 +233,3 @@ def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
         raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
     y = places[test.y] if train.classes else test.y
     return replace(test, y=y, columns=train.columns, classes=train.classes)
-
-
-def _require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[Dataset, Dataset, tuple[str, ...]]:
-    """Return the splits without classes that have no training row, and warnings about classes missing on a side.
-
-    Raises:
-        DatasetError: if fewer than two classes are left.
-    """
-    if not train.classes:
-        return train, test, ()
-    counts = [np.bincount(rows.y, minlength=len(train.classes)) for rows in (train, test)]
-    warnings = tuple(
-        f"{source.file}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
-        for name, fitted, held in zip(train.classes, *counts, strict=True)
-        if fitted and not held
-    )
-    lost = [name for name, count in zip(train.classes, counts[0], strict=True) if not count]
-    if not lost:
-        return train, test, warnings
-    classes = tuple(name for name in train.classes if name not in lost)
-    if len(classes) < 2:
-        problem = f"expected at least two classes with training rows, got only {classes[0]!r}"
-        raise DatasetError(source.file, problem, column=source.target)
-    warnings += tuple(
-        f"{source.file}, column {source.target!r}: class {name!r} has no training row; its test rows are left out"
-        for name in lost
-    )
-    places = np.array([classes.index(name) if name in classes else -1 for name in train.classes])
-    held = test.rows(np.flatnonzero(places[test.y] >= 0))
-    return (
-        replace(train, y=places[train.y], classes=classes),
-        replace(held, y=places[held.y], classes=classes),
-        warnings,
-    )
