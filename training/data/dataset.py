@@ -65,6 +65,11 @@ class Dataset:
         """Return a mark of each row, equal for those that must be on one side: of one group, or equal rows, (N,)."""
         return self.marks if self.groups is None else self.groups
 
+    @property
+    def is_one_group(self) -> bool:
+        """Return whether groups are to be held out, and there is only one."""
+        return self.groups is not None and bool((self.groups == self.groups[:1]).all())
+
     def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
         """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
         groups = None if self.groups is None else self.groups[index]

@@ -5,13 +5,20 @@ It must not know files. N is rows and K classes everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from training.config.recipe import DataSource
 from training.data.dataset import Dataset
+from training.data.holdout import MOST_HELD, Grouped, HoldOut, Latest
 from training.errors import DatasetError
+
+_WORDS = {
+    Latest: ("time", "most training rows have the latest time, or none", "later rows"),
+    Grouped: ("group", "all training rows are of one group", "other groups"),
+}
 
 
 def require_column(rows: Dataset, source: DataSource) -> None:
@@ -34,6 +41,32 @@ def require_column(rows: Dataset, source: DataSource) -> None:
             "whole dates such as 2024-01-31, say that its type is numeric or datetime, or name another column"
         )
         raise DatasetError(source.file, problem, column=named)
+
+
+def describe_sides(train: Dataset, test: Dataset, way: HoldOut, wanted: float | None) -> Iterator[str]:
+    """Yield warnings about a split by time or group whose sides cannot be those wanted, as rows of one stay together.
+
+    Each begins with what follows the name of the file.
+
+    Args:
+        train: the training rows.
+        test: the test rows.
+        way: how rows are held out.
+        wanted: share of the test rows; None if they are of another file.
+    """
+    if not isinstance(way, Latest | Grouped):
+        return
+    what, all_of_one, others = _WORDS[type(way)]
+    if wanted is not None and wanted < 0.5 and len(test) > len(train):
+        yield (
+            f", column {way.column!r}: {len(test)} rows are for testing, not {wanted:.0%}, and {len(train)} to learn "
+            f"from, as rows of one {what} stay on one side"
+        )
+    if not all(map(len, way.hold_out(train, MOST_HELD, "validation"))):
+        yield (
+            f", column {way.column!r}: {all_of_one}, so the rows that stop or judge the training are drawn from them; "
+            f"figures of these may be too good for {others}"
+        )
 
 
 def require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[Dataset, Dataset, tuple[str, ...]]:

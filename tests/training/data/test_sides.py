@@ -10,7 +10,9 @@ import pytest
 from modelstore import Split
 from tests.training.samples import clouds, typed
 from training.config.recipe import DataSource
-from training.data.sides import require_classes, require_column
+from training.data.dataset import Dataset
+from training.data.holdout import Grouped, Hashed, HoldOut, Latest
+from training.data.sides import describe_sides, require_classes, require_column
 from training.data.splits import load_splits
 from training.errors import DatasetError
 
@@ -54,3 +56,35 @@ def test_a_class_without_training_rows_is_left_out_with_its_test_rows() -> None:
     assert warnings == ("clouds.csv, column 'cloud': class 'cloud 1' has no training row; its test rows are left out",)
     with pytest.raises(DatasetError, match="at least two classes with training rows, got only 'cloud 2'"):
         require_classes(train.rows(np.flatnonzero(train.y == 2)), test, source())
+
+
+def found(rows: Dataset, way: HoldOut, test_rows: int, wanted: float | None = 0.2) -> list[str]:
+    train = len(rows) - test_rows
+    return list(describe_sides(rows.rows(slice(train)), rows.rows(slice(train, None)), way, wanted))
+
+
+def test_sides_that_one_time_or_group_makes_too_large_are_named() -> None:
+    rows = clouds(100)
+    rows.x[:, 0] = np.arange(100) // 10
+    grouped = Grouped("x0").mark(rows)
+
+    for data, way, what in ((rows, Latest("x0"), "time"), (grouped, Grouped("x0"), "group")):
+        assert found(data, way, 60) == [
+            ", column 'x0': 60 rows are for testing, not 20%, and 40 to learn from, as rows of one "
+            f"{what} stay on one side"
+        ]
+        assert not found(data, way, 60, wanted=0.7)  # so it was wanted
+        assert not found(data, way, 60, wanted=None)
+        assert not found(data, way, 40)
+    assert not found(rows, Hashed(), 60)
+
+
+def test_training_rows_of_one_time_or_group_are_named() -> None:
+    rows = clouds(100)
+    rows.x[:, 0] = np.arange(100) // 80
+
+    (of_one_group,) = found(Grouped("x0").mark(rows), Grouped("x0"), 20)
+    (of_one_time,) = found(rows, Latest("x0"), 20)
+
+    assert of_one_group.startswith(", column 'x0': all training rows are of one group, so the rows that stop or judge")
+    assert of_one_time.startswith(", column 'x0': most training rows have the latest time, or none, so the rows")

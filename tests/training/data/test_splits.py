@@ -364,6 +364,49 @@ def test_texts_of_few_rows_are_groups_of_their_own_after_categories_are_fitted(t
         assert sum(map(len, people)) == len(set.union(*people)) == len(splits.train) // 4
 
 
+def test_training_rows_of_one_year_are_fitted_to_and_validate_which_is_said(tmp_path: Path) -> None:
+    rows = clouds(200)
+    rows.x[:, 0] = 2022 + (np.arange(200) >= 100)
+    write_csv(tmp_path, rows)
+
+    splits = load_splits(source(split=Split(time="x0"), test_fraction=0.2), tmp_path, settings(validation_fraction=0.2))
+    copied = hold_out_validation(splits.train, 0.2, 0, splits.way)
+
+    for fit, validation in (splits.hold_out(0.2, 0), copied):
+        assert validation is not None
+        assert (len(fit), len(validation), len(splits.test)) == (80, 20, 100)
+    assert "clouds.csv, column 'x0': most training rows have the latest time, or none" in splits.warnings[-1]
+
+
+def test_test_rows_of_a_year_that_is_most_of_the_file_are_said(tmp_path: Path) -> None:
+    rows = clouds(200)
+    rows.x[:, 0] = 2020 + (np.arange(200) >= 20) + (np.arange(200) >= 40)
+    write_csv(tmp_path, rows)
+
+    splits = load_splits(source(split=Split(time="x0"), test_fraction=0.2), tmp_path)
+
+    assert "clouds.csv, column 'x0': 160 rows are for testing, not 20%, and 40 to learn from" in splits.warnings[-1]
+
+
+def test_folds_of_one_country_are_of_its_rows_which_is_said(tmp_path: Path) -> None:
+    lines = [f"{['Chile', 'Peru'][row % 2]},{row * row % 97},{'ab'[row // 2 % 2]}" for row in range(200)]
+    (tmp_path / "clouds.csv").write_text("\n".join(["country,x,cloud", *lines, ""]))
+
+    splits = load_splits(source(split=Split(group="country")), tmp_path)
+
+    assert sorted(np.concatenate(folds_of(splits.train, seed=0)).tolist()) == list(range(100))
+    assert "clouds.csv, column 'country': all training rows are of one group" in splits.warnings[-1]
+
+
+def test_calibration_rows_of_a_group_are_not_much_more_than_wanted(tmp_path: Path) -> None:
+    rows = clouds(6000)
+    for groups, kept in ((3, False), (60, True)):
+        rows.x[:, 0] = np.arange(6000) // 2 % groups
+        write_csv(tmp_path, rows)
+        splits = load_splits(source(split=Split(group="x0")), tmp_path, calibrate=True)
+        assert (splits.calibration is not None) == kept
+
+
 def test_a_split_by_an_unknown_column_is_refused_by_name(tmp_path: Path) -> None:
     write_csv(tmp_path, clouds())
 
