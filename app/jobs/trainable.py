@@ -124,6 +124,10 @@ def _check_split(request: TrainingRequest, columns: Columns) -> None:
             _require(columns, f"split.{field}", name)
             if name == request.target:
                 raise wrong_field(f"split.{field}", "is the target; rows are held out by another column")
+            kind = request.types.get(name, columns[name].type)
+            if field == "time" and kind not in ("numeric", "datetime") and request.missing_values is None:
+                problem = f"must be a column of numbers or dates, but {name!r} is {kind}; say its type in `types`"
+                raise wrong_field("split.time", f"{problem}, or name another column")
 
 
 def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:

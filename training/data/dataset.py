@@ -35,6 +35,7 @@ class Dataset:
         lines: line of each row in its data file, the header being line 1, shape (N,).
         marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
         marked: names of the columns that count for the marks beside the target, sorted.
+        groups: 64-bit mark of each row, equal for the rows of one group, shape (N,); None if no groups are held out.
     """
 
     x: npt.NDArray[np.float32]
@@ -44,6 +45,7 @@ class Dataset:
     lines: npt.NDArray[np.int64]
     marks: Marks
     marked: tuple[str, ...] = ()
+    groups: Marks | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -58,9 +60,21 @@ class Dataset:
         """Return what is learnt."""
         return "classification" if self.classes else "regression"
 
+    @property
+    def together(self) -> Marks:
+        """Return a mark of each row, equal for those that must be on one side: of one group, or equal rows, (N,)."""
+        return self.marks if self.groups is None else self.groups
+
+    @property
+    def is_one_group(self) -> bool:
+        """Return whether groups are to be held out, and there is only one."""
+        return self.groups is not None and bool((self.groups == self.groups[:1]).all())
+
     def rows(self, index: npt.NDArray[np.int64] | slice) -> Dataset:
         """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
-        return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
+        groups = None if self.groups is None else self.groups[index]
+        lines, marks = self.lines[index], self.marks[index]
+        return replace(self, x=self.x[index], y=self.y[index], lines=lines, marks=marks, groups=groups)
 
     def thin(self, most: int) -> Dataset:
         """Return at most so many rows, evenly spread."""
@@ -72,6 +86,6 @@ class Dataset:
         for first in range(0, self.x.shape[1], columns):
             some = slice(first, first + columns)
             self.x[:, some] = self.x[order, some]
-        self.y[:] = self.y[order]
-        self.lines[:] = self.lines[order]
-        self.marks[:] = self.marks[order]
+        for values in (self.y, self.lines, self.marks, self.groups):
+            if values is not None:
+                values[:] = values[order]

@@ -6,7 +6,7 @@ Each way gives positions of the remaining and of the held-out rows. It must not 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ of prediction sets."""
 
 KEYS: dict[Purpose, int] = {"test": 0x7E57, "validation": 0x7A11D, "calibration": 0xCA11B}
 """Keys of hashes, so that rows for different purposes are held out independently of each other."""
+
+MOST_HELD = 0.5  # of the training rows: else one time, or a large group, may leave hardly any to fit to
 
 
 class HoldOut(Protocol):
@@ -85,19 +87,21 @@ class Hashed:
 class Latest:
     """Hold out the latest rows by a column of dates or numbers; rows of one time stay on one side.
 
-    Rows without a time are never held out.
+    Rows without a time are never held out. Of the training rows, most are not: if the rows of a time would be, those of
+    later times are, and none if there are no later ones.
     """
 
     column: str
 
-    def hold_out(self, rows: Dataset, fraction: float, _purpose: Purpose, _seed: int = 0) -> Sides:
+    def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, _seed: int = 0) -> Sides:
         """Hold out the latest rows."""
         times = self._times(rows)
         known = np.sort(times[~np.isnan(times)])
         if not len(known):
             return _sides(np.zeros(len(rows), dtype=np.bool_))
         first = known[min(len(known) - 1, int(np.ceil(len(known) * (1 - fraction))))]
-        return _sides(times >= first)
+        latest = times >= first
+        return _sides(times > first if purpose != "test" and latest.mean() > MOST_HELD else latest)
 
     def windows(self, rows: Dataset, folds: int) -> list[Sides]:
         """Return folds in time: a stretch of rows is held out, and all that are earlier, or have no time, remain.
@@ -124,25 +128,36 @@ class Latest:
 
 @dataclass(frozen=True)
 class Grouped:
-    """Hold out whole groups: all rows with one value of a column are on one side."""
+    """Hold out whole groups: all rows with one value of a column, which were marked so, are on one side."""
 
     column: str
 
     def hold_out(self, rows: Dataset, fraction: float, purpose: Purpose, _seed: int = 0) -> Sides:
-        """Hold out groups by a hash of their value."""
-        return _first(position(self.groups(rows), KEYS[purpose]), fraction)
+        """Hold out groups by a hash of their value; of the training rows the others, if these are most of the rows."""
+        assert rows.groups is not None  # see `mark`
+        rest, held = _first(position(rows.groups, KEYS[purpose]), fraction)
+        return (held, rest) if purpose != "test" and len(held) > MOST_HELD * len(rows) else (rest, held)
 
-    def groups(self, rows: Dataset) -> Marks:
-        """Return a mark of each row, equal for the rows of one group, (N,)."""
+    def mark(self, rows: Dataset) -> Dataset:
+        """Return the rows with marks of their groups; before texts get codes of categories, which rare ones share."""
         column = rows.columns[rows.features.index(self.column)]
         cells = rows.x[:, _cells(rows, self.column)]
         groups = np.zeros(len(rows), dtype=np.uint64)
         if column.type == "categorical":
             marks = np.array([text_mark(text) for text in (*column.texts, "")], dtype=np.uint64)
-            return marks[np.nan_to_num(cells[:, 0], nan=len(column.texts)).astype(np.int64)]
-        for cell in cells.T:
-            mark(groups, np.nan_to_num(cell.astype(np.float64)))
-        return groups
+            groups = marks[np.nan_to_num(cells[:, 0], nan=len(column.texts)).astype(np.int64)]
+        else:
+            for cell in cells.T:
+                mark(groups, np.nan_to_num(cell.astype(np.float64)))
+        return replace(rows, groups=groups)
+
+
+def hold_out_validation_rows(rows: Dataset, fraction: float, seed: int, way: HoldOut) -> Sides:
+    """Hold out validation rows, drawn where the way leaves a side without rows, as all are of one group or time."""
+    fit, validation = way.hold_out(rows, fraction, "validation", seed)
+    if len(fit) and len(validation):
+        return fit, validation
+    return Shuffled().hold_out(rows, fraction, "validation", seed)
 
 
 def position(marks: Marks, key: int) -> npt.NDArray[np.float64]:

@@ -17,9 +17,10 @@ from training.config.learner_settings import TrainingSettings
 from training.config.recipe import DataSource
 from training.data.dataset import Dataset
 from training.data.feedback import append_feedback
-from training.data.holdout import HoldOut, Shuffled, way_of
+from training.data.holdout import Grouped, HoldOut, Latest, Shuffled, hold_out_validation_rows, way_of
 from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
+from training.data.sides import describe_sides, require_classes, require_column
 from training.data.table import Table, read_table
 from training.data.target import Learnt, describe_target, learn_target
 from training.errors import DatasetError
@@ -99,22 +100,22 @@ def load_splits(
     images = settings is not None and settings.image is not None
     table, summary = _read_rows(source, folder, dialects, feedback, images=images)
     learnt = learn_target(table.target, table.lines, source)
-    whole, way = _dataset(table, learnt), way or way_of(source)
-    if all(constant_features(whole)):
-        raise DatasetError(source.file, "expected features that vary, got only constant columns")
+    way = way or way_of(source)
+    whole = _require_columns(_dataset(table, learnt), source, way)
     files = [table]
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
         files.append(_read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked))
         train, test = whole, _test_dataset(files[-1], whole, source)
-    train, test, lost = _require_classes(train, test, source)
+    train, test, lost = require_classes(train, test, source)
     warnings = (*table.warnings, *learnt.warnings, *(said for more in files[1:] for said in more.warnings), *lost)
     warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
     splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way, feedback=summary)
-    return _with_categories(_arrange(_keep_calibration_rows(splits) if calibrate else splits, settings))
+    splits = _warn_of_sides(_keep_calibration_rows(splits) if calibrate else splits, source)
+    return _with_categories(_arrange(splits, settings))
 
 
 def _read_rows(
@@ -136,7 +137,8 @@ def _read_rows(
 def _keep_calibration_rows(splits: Splits) -> Splits:
     """Place calibration rows at the end of the training rows, in place, and take them from these.
 
-    A class keeps its training rows if all of them would be taken.
+    A class keeps its training rows if all of them would be taken. There are none if those of a time, or of a group, are
+    more than twice as many as wanted.
     """
     train = splits.train
     if len(train) < CALIBRATED_ROWS:
@@ -146,10 +148,16 @@ def _keep_calibration_rows(splits: Splits) -> Splits:
     if train.classes:
         is_learnt = np.bincount(train.y[rest], minlength=len(train.classes)) > 0
         rest, kept = np.append(rest, kept[~is_learnt[train.y[kept]]]), kept[is_learnt[train.y[kept]]]
-    if not len(rest) or not len(kept):
+    too_many = isinstance(splits.way, Latest | Grouped) and len(kept) > 2 * fraction * len(train)
+    if not len(rest) or not len(kept) or too_many:
         return splits
     train.reorder(np.concatenate([rest, kept]))
     return replace(splits, train=train.rows(slice(len(rest))), calibration=train.rows(slice(len(rest), None)))
+
+
+def _warn_of_sides(splits: Splits, source: DataSource) -> Splits:
+    found = describe_sides(splits.train, splits.test, splits.way, source.test_fraction)
+    return replace(splits, warnings=(*splits.warnings, *(f"{source.file}{each}" for each in found)))
 
 
 def _arrange(splits: Splits, settings: TrainingSettings | None) -> Splits:
@@ -157,7 +165,7 @@ def _arrange(splits: Splits, settings: TrainingSettings | None) -> Splits:
     if settings is None or settings.validation_fraction == 0:
         return splits
     fraction, seed = settings.validation_fraction, settings.seed
-    fit, validation = splits.way.hold_out(splits.train, fraction, "validation", seed)
+    fit, validation = hold_out_validation_rows(splits.train, fraction, seed, splits.way)
     splits.train.reorder(np.concatenate([fit, validation]))
     return replace(splits, arranged=(fraction, seed), held_back=len(validation))
 
@@ -195,16 +203,12 @@ def hold_out_validation(
     """
     if fraction == 0:
         return train, None
-    fit, validation = (way or Shuffled()).hold_out(train, fraction, "validation", seed)
+    fit, validation = hold_out_validation_rows(train, fraction, seed, way or Shuffled())
     return train.rows(fit), train.rows(validation)
 
 
 def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, Dataset]:
     """Split the rows in place into training and test rows."""
-    named = source.split and (source.split.time or source.split.group)
-    if named and named not in whole.features:
-        there = ", ".join(map(repr, whole.features[:20]))
-        raise DatasetError(source.file, f"split expects a column that is used, one of {there}", column=named)
     assert source.test_fraction is not None
     train, test = way.hold_out(whole, source.test_fraction, "test")
     if not len(train) or not len(test):
@@ -224,6 +228,14 @@ def _dataset(table: Table, learnt: Learnt) -> Dataset:
     return Dataset(x, learnt.y, table.columns, learnt.classes, lines, marks, table.marked)
 
 
+def _require_columns(whole: Dataset, source: DataSource, way: HoldOut) -> Dataset:
+    """Return the rows, with marks of their groups if these are held out; refuse columns that cannot be used."""
+    if all(constant_features(whole)):
+        raise DatasetError(source.file, "expected features that vary, got only constant columns")
+    require_column(whole, source)
+    return way.mark(whole) if isinstance(way, Grouped) else whole
+
+
 def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
     """Convert the table of a test file to a data set with the columns and classes of the training rows."""
     learnt = learn_target(table.target, table.lines, source.model_copy(update={"task": train.task}))
@@ -233,37 +245,3 @@ def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
         raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
     y = places[test.y] if train.classes else test.y
     return replace(test, y=y, columns=train.columns, classes=train.classes)
-
-
-def _require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[Dataset, Dataset, tuple[str, ...]]:
-    """Return the splits without classes that have no training row, and warnings about classes missing on a side.
-
-    Raises:
-        DatasetError: if fewer than two classes are left.
-    """
-    if not train.classes:
-        return train, test, ()
-    counts = [np.bincount(rows.y, minlength=len(train.classes)) for rows in (train, test)]
-    warnings = tuple(
-        f"{source.file}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
-        for name, fitted, held in zip(train.classes, *counts, strict=True)
-        if fitted and not held
-    )
-    lost = [name for name, count in zip(train.classes, counts[0], strict=True) if not count]
-    if not lost:
-        return train, test, warnings
-    classes = tuple(name for name in train.classes if name not in lost)
-    if len(classes) < 2:
-        problem = f"expected at least two classes with training rows, got only {classes[0]!r}"
-        raise DatasetError(source.file, problem, column=source.target)
-    warnings += tuple(
-        f"{source.file}, column {source.target!r}: class {name!r} has no training row; its test rows are left out"
-        for name in lost
-    )
-    places = np.array([classes.index(name) if name in classes else -1 for name in train.classes])
-    held = test.rows(np.flatnonzero(places[test.y] >= 0))
-    return (
-        replace(train, y=places[train.y], classes=classes),
-        replace(held, y=places[held.y], classes=classes),
-        warnings,
-    )

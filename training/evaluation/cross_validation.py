@@ -49,8 +49,7 @@ def folds_for(recipe: Recipe, splits: Splits, seed: int, folds: int | None = Non
     if isinstance(way, Latest):
         found = way.windows(train, folds)
     else:
-        marks = way.groups(train) if isinstance(way, Grouped) else train.marks
-        held = folds_of(train, seed, folds, marks) if len(np.unique(marks)) > 1 else []
+        held = folds_of(train, seed, folds) if len(np.unique(train.together)) > 1 else []
         found = [(np.setdiff1d(np.arange(len(train)), rows), rows) for rows in held]
     if len(found) < 2:
         what = "times" if isinstance(way, Latest) else "groups" if isinstance(way, Grouped) else "rows"

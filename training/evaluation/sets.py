@@ -40,7 +40,7 @@ def make_conformal(
         RecipeError: if there are none, and the recipe abstains by prediction sets.
     """
     predict, train, calibration = predictor(fitted.module), splits.train, splits.calibration
-    held_out = _answer(predict, calibration) if calibration else fitted.held_out
+    held_out = _answer(predict, calibration) if calibration else None if train.is_one_group else fitted.held_out
     if held_out is None and recipe.training.learner in QUICK:
         held_out = _answer_folds(recipe, splits, report, should_end)
     if held_out is None or not len(held_out.y):

@@ -29,7 +29,7 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None, should_e
         case "auto":
             return AutoLearner(settings, way, should_end=should_end)
         case "linear":
-            return LinearLearner(settings)
+            return LinearLearner(settings, way)
         case "cnn":
             return CNNLearner(settings, should_end)
         case "mlp":
@@ -37,4 +37,4 @@ def learner_for(settings: TrainingSettings, way: HoldOut | None = None, should_e
         case "realmlp":
             return RealMLPLearner(settings, way, partial(Deadline, should_end=should_end))
         case "trees":
-            return TreesLearner(settings)
+            return TreesLearner(settings, way)

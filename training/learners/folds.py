@@ -11,24 +11,25 @@ import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from training.data.dataset import Dataset
-from training.data.repeats import Marks
+from training.data.holdout import HoldOut, Latest
 from training.evaluation.metrics import Ints
 
 FOLDS = 5
+FRACTION, MOST_VALIDATION_ROWS = 0.15, 20_000  # of a validation part in place of folds
 
 
-def folds_of(train: Dataset, seed: int, folds: int = FOLDS, groups: Marks | None = None) -> list[Ints]:
-    """Return the held-out positions of each fold; every row is in one, rows of one group in the same.
+def folds_of(train: Dataset, seed: int, folds: int = FOLDS) -> list[Ints]:
+    """Return the held-out positions of each fold; every row is in one, rows of one group, or equal ones, in the same.
 
-    Classes have about the same share in each fold. With fewer groups than folds, there are as many folds as groups.
+    Classes have about the same share in each fold. With fewer groups than folds, there are as many folds as groups; of
+    one group, only equal rows are in the same fold.
 
     Args:
         train: the rows, N.
         seed: seed of the shuffling.
         folds: number of folds, at least 2.
-        groups: mark of each row, equal for those that belong together, (N,); by default equal rows do.
     """
-    marks = train.marks if groups is None else groups
+    marks = train.marks if train.is_one_group else train.together
     _, first, group = np.unique(marks, return_index=True, return_inverse=True)
     folds = min(folds, len(first))
     y = train.y[first]
@@ -40,3 +41,20 @@ def folds_of(train: Dataset, seed: int, folds: int = FOLDS, groups: Marks | None
     splitter = splitter or KFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of a class with fewer rows than folds
         return [np.flatnonzero(np.isin(group, held)) for _, held in splitter.split(first[:, None], y)]
+
+
+def folds_in(way: HoldOut, train: Dataset, seed: int, folds: int = FOLDS) -> list[Ints]:
+    """Return folds as `folds_of`; in time one fold, of the latest rows, if there are any that can be held out.
+
+    A model must not be fitted to later rows than it answers.
+    """
+    if isinstance(way, Latest):
+        rest, latest = way.hold_out(train, validation_share(len(train)), "validation")
+        if len(rest) and len(latest):
+            return [latest]
+    return folds_of(train, seed, folds)
+
+
+def validation_share(rows: int) -> float:
+    """Return the share of so many rows that a validation part has."""
+    return min(FRACTION, MOST_VALIDATION_ROWS / rows)

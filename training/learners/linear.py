@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from scipy.linalg import solve
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_squared_error
@@ -21,8 +22,9 @@ from torch import nn
 from modelstore import Notice
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
+from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Floats, Ints
-from training.learners.folds import folds_of
+from training.learners.folds import folds_in
 from training.learners.mlp.network import MLP, Classifier, Regressor
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
 from training.preprocessing.encoder import fit_encoder
@@ -35,15 +37,19 @@ T = TypeVar("T")
 
 
 class LinearLearner:
-    """Fits one linear layer; see `FoldLearner`. The penalty is chosen on validation rows, or without them by folds."""
+    """Fits one linear layer; see `FoldLearner`.
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        self._seed = settings.seed
+    The penalty is chosen on validation rows, or without them by folds, in time by the latest rows.
+    """
+
+    def __init__(self, settings: TrainingSettings, way: HoldOut | None = None) -> None:
+        """Create the learner; `way` is how rows are held out to choose the penalty by, by default drawn."""
+        self._seed, self._way = settings.seed, way or Shuffled()
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit encoder and layer; see `Learner.fit`."""
         if validation is None:
-            return self.fit_folds(train, folds_of(train, self._seed), report)
+            return self.fit_folds(train, folds_in(self._way, train, self._seed), report)
         inputs = _Inputs(train)
         x, y = inputs.of(validation), inputs.target_of(validation)
         fit = _make_fit(inputs.x, inputs.y, inputs.classes)
@@ -58,22 +64,26 @@ class LinearLearner:
         return Fitted(inputs.module(model))
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
-        """Choose the penalty by these folds and fit one layer with it to all rows; see `FoldLearner.fit_folds`."""
-        inputs = _Inputs(train)
+        """Choose the penalty by these folds and fit one layer with it to all rows; see `FoldLearner.fit_folds`.
+
+        Rows that are in no fold are in the rest of each, and are not answered.
+        """
+        inputs, places = _Inputs(train), np.sort(np.concatenate(folds))
         rests = [np.setdiff1d(np.arange(len(train)), held_out) for held_out in folds]
         fits = [_make_fit(inputs.x[rest], inputs.y[rest], inputs.classes) for rest in rests]
 
         def try_penalty(penalty: float) -> tuple[float, Floats]:
-            """Return the loss on all rows, and the answers for them by the models of the other folds."""
+            """Return the loss on the rows of the folds, and the answers for them by the models of the other folds."""
             answers = np.zeros((len(train), max(1, inputs.classes)))
             for held_out, fit in zip(folds, fits, strict=True):
                 answers[held_out] = _answers(fit(penalty), inputs.x[held_out], inputs.classes)
-            return _loss(answers, inputs.y, inputs.classes), answers
+            return _loss(answers[places], inputs.y[places], inputs.classes), answers[places]
 
         penalty, answers = _choose(try_penalty)
-        report(Notice(message=f"linear: penalty {penalty:g} of {len(PENALTIES)}, by {len(folds)} folds"))
+        judged_by = f"{len(folds)} folds" if len(folds) > 1 else f"the {len(places)} latest rows"
+        report(Notice(message=f"linear: penalty {penalty:g} of {len(PENALTIES)}, by {judged_by}"))
         module = inputs.module(_make_fit(inputs.x, inputs.y, inputs.classes)(penalty))
-        return Fitted(module, held_out=HeldOut(inputs.in_units(answers), train.y))
+        return Fitted(module, held_out=HeldOut(inputs.in_units(answers), train.y[places]))
 
 
 class _Inputs:
@@ -133,6 +143,8 @@ def _make_fit(x: Floats, y: Any, classes: int) -> Callable[[float], Any]:
     """
     if not classes:
         return _make_ridge_fit(x, y)
+    if (y == y[0]).all():  # the other classes are in the held-out groups, or came later
+        return lambda _penalty: DummyClassifier().fit(x, y)
 
     def fit(penalty: float) -> Any:
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):

@@ -10,11 +10,11 @@ import numpy as np
 from modelstore import EpochMetrics
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
-from training.data.holdout import Grouped, HoldOut
+from training.data.holdout import HoldOut
 from training.learners.auto.progress import MemberReport
 from training.learners.budget import ShouldEnd, never
 from training.learners.calibrated import fit_calibrated
-from training.learners.folds import FOLDS, folds_of
+from training.learners.folds import FOLDS, folds_in
 from training.learners.protocol import Event, HeldOut, Report, predictor
 
 IMAGE_FOLDS = 2  # a network for images takes seconds to train; half of the rows make it worse, so sets too large
@@ -28,20 +28,20 @@ def answer_folds(
     Args:
         settings: those of the model that is published; there are no validation rows.
         train: its training rows, N.
-        way: how rows are held out; groups stay together.
+        way: how rows are held out; groups stay together, and in time the latest rows are the one fold.
         report: receives the progress of what takes long.
         should_end: whether to end soon.
 
     Returns:
-        An answer for each of the N rows, in their order; None if it was to end, or there is one group only.
+        An answer for each row of a fold, of which there are N unless they are held out in time, in their order; None
+        if it was to end, or there is one group only.
 
     Raises:
         Diverged: if a loss is not finite.
     """
-    groups = way.groups(train) if isinstance(way, Grouped) else None
-    if len(np.unique(train.marks if groups is None else groups)) < 2:
+    if len(np.unique(train.together)) < 2:
         return None
-    folds = folds_of(train, settings.seed, IMAGE_FOLDS if settings.image else FOLDS, groups)
+    folds = folds_in(way, train, settings.seed, IMAGE_FOLDS if settings.image else FOLDS)
     answers = np.zeros((len(train), max(1, len(train.classes))), dtype=np.float32)
     for number, held_out in enumerate(folds, start=1):
         if should_end():
@@ -56,4 +56,5 @@ def answer_folds(
         rest = np.setdiff1d(np.arange(len(train)), held_out)
         fitted = fit_calibrated(settings, train.rows(rest), None, report_epochs, way=way, should_end=should_end)
         answers[held_out] = predictor(fitted.module)(train.x[held_out])
-    return HeldOut(answers, train.y)
+    answered = np.sort(np.concatenate(folds))
+    return HeldOut(answers[answered], train.y[answered])

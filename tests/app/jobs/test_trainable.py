@@ -118,6 +118,11 @@ WRONG = {
     "target is optional": ({**LEARNT, "optional": ("churned",)}, "optional.0", "is not among the features"),
     "split by no column": ({**LEARNT, "split": Split(time="moths")}, "split.time", "perhaps 'months' is meant"),
     "split by the target": ({**LEARNT, "split": Split(group="churned")}, "split.group", "is the target"),
+    "split by time of texts": (
+        {**LEARNT, "split": Split(time="city")},
+        "split.time",
+        "must be a column of numbers or dates, but 'city' is categorical; say its type in `types`, or name another",
+    ),
     "quantity of text": ({**LEARNT, "task": "regression"}, "task", "the target has texts that are no numbers"),
     "quantity of classes": (
         {"target": "age", "task": "regression", "types": {"age": "categorical"}},
@@ -181,6 +186,23 @@ def test_text_with_too_many_values_is_no_target() -> None:
 def test_text_is_numeric_if_the_request_says_which_texts_are_missing() -> None:
     fields: dict[str, Any] = {"target": "churned", "types": {"city": "numeric"}, "missing_values": ("x",)}
     assert left_out(**fields) == {"country": "constant"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"split": Split(time="months")},
+        {"split": Split(group="city")},
+        {"split": Split(time="city"), "missing_values": ("x",)},  # which may be all that is no number
+    ],
+)
+def test_rows_are_held_out_by_any_group_and_by_what_is_or_may_be_a_time(fields: dict[str, Any]) -> None:
+    assert left_out(target="churned", **fields) == {"country": "constant"}
+
+
+def test_a_text_that_the_request_calls_a_date_may_be_a_time() -> None:
+    fields: dict[str, Any] = {"types": {"city": "datetime"}, "split": Split(time="city")}
+    assert left_out(target="churned", **fields) == {"country": "constant"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,17 @@ import pytest
 from tests.training.samples import clouds
 from training.data.columns import Column
 from training.data.dataset import Dataset
-from training.data.holdout import KEYS, Grouped, Hashed, HoldOut, Latest, Shuffled, position
+from training.data.holdout import (
+    KEYS,
+    Grouped,
+    Hashed,
+    HoldOut,
+    Latest,
+    Purpose,
+    Shuffled,
+    hold_out_validation_rows,
+    position,
+)
 from training.data.repeats import text_mark
 
 WAYS = [Hashed(), Shuffled(), Shuffled(stratify=True), Latest("x0"), Grouped("x1")]
@@ -23,7 +33,7 @@ def with_marks(rows: Dataset) -> Dataset:
 
 @pytest.mark.parametrize("way", WAYS, ids=repr)
 def test_every_row_is_on_one_side(way: HoldOut) -> None:
-    rows = with_marks(clouds(200))
+    rows = Grouped("x1").mark(with_marks(clouds(200)))
 
     for rest, held_out in (way.hold_out(rows, 0.2, purpose, 3) for purpose in KEYS):
         assert sorted((*rest, *held_out)) == list(range(200))
@@ -74,7 +84,7 @@ def test_groups_of_text_are_told_apart_by_their_text_and_not_by_their_code() -> 
     backwards = replace(rows, columns=(Column("who", "categorical", groups[::-1]), Column("x1")))
 
     def named(data: Dataset) -> set[str]:
-        _, held_out = Grouped("who").hold_out(data, 0.3, "test")
+        _, held_out = Grouped("who").hold_out(Grouped("who").mark(data), 0.3, "test")
         return {data.columns[0].texts[int(code)] for code in data.x[held_out, 0]}
 
     assert 0 < len(named(here)) < 20
@@ -90,3 +100,38 @@ def test_rows_without_a_time_are_never_held_out() -> None:
 
     assert held_out.tolist() == list(range(81, 100, 2))
     assert len(rest) == 90
+
+
+@pytest.mark.parametrize("purpose", ["validation", "calibration"])
+def test_most_training_rows_are_not_held_out_for_their_time(purpose: Purpose) -> None:
+    """Of test rows it is otherwise: the same column tests the same rows in a table that has grown."""
+    rows = clouds(100, features=1)
+    years = {"the latest of two": [20, 80], "the middle of three": [10, 80, 10], "half": [50, 50]}
+    for counts, expected in zip(years.values(), ([], [2], [1]), strict=True):
+        rows.x[:, 0] = np.repeat(np.arange(len(counts)), counts)
+        _, held_out = Latest("x0").hold_out(rows, 0.15, purpose)
+        assert sorted(set(rows.x[held_out, 0].tolist())) == expected
+    rows.x[:, 0] = np.arange(100) // 20
+    assert [len(Latest("x0").hold_out(rows, 0.15, each)[1]) for each in (purpose, "test")] == [20, 20]
+
+
+@pytest.mark.parametrize("purpose", ["validation", "calibration"])
+def test_most_training_rows_are_not_held_out_for_their_group(purpose: Purpose) -> None:
+    rows = clouds(100, features=1)
+    for large in range(20):  # whichever of the two its hash would hold out
+        rows.x[:, 0] = large + (np.arange(100) < 10)
+        rest, held_out = Grouped("x0").hold_out(Grouped("x0").mark(rows), 0.15, purpose)
+        assert (len(rest), len(held_out)) == (90, 10)
+
+
+@pytest.mark.parametrize("way", [Latest("x0"), Grouped("x0")], ids=repr)
+def test_validation_rows_of_one_time_or_group_are_drawn(way: Latest | Grouped) -> None:
+    rows = clouds(100)
+    rows.x[:, 0] = 2023
+    rows = Grouped("x0").mark(rows)
+
+    for mine, drawn in zip(
+        hold_out_validation_rows(rows, 0.2, 3, way), Shuffled().hold_out(rows, 0.2, "validation", 3), strict=True
+    ):
+        assert np.array_equal(mine, drawn)
+        assert len(drawn)

@@ -16,6 +16,7 @@ from training.data.dataset import Dataset
 from training.data.holdout import Purpose, Shuffled, Sides
 from training.data.splits import hold_out_validation, load_splits
 from training.errors import DatasetError
+from training.learners.folds import folds_of
 
 
 def source(**changes: Any) -> DataSource:
@@ -340,6 +341,70 @@ def test_a_group_is_on_one_side_only_and_keeps_it(tmp_path: Path) -> None:
     assert not test & set(splits.train.x[:, 0])
     write_csv(tmp_path, rows.rows(np.arange(150)))
     assert set(load_splits(grouped, tmp_path).test.x[:, 0]) == test
+
+
+def test_texts_of_few_rows_are_groups_of_their_own_after_categories_are_fitted(tmp_path: Path) -> None:
+    """Texts of fewer than 5 training rows, and those beyond the first 255, share one code."""
+    patients = [f"p{row // 4:03}" for row in range(1200)]
+    rows = zip(patients, np.random.default_rng(0).random(1200).tolist(), strict=True)
+    lines = [f"{patient},{value},{'ab'[row % 2]}" for row, (patient, value) in enumerate(rows)]
+    (tmp_path / "clouds.csv").write_text("\n".join(["patient,x,cloud", *lines, ""]))
+
+    splits = load_splits(source(split=Split(group="patient"), assign="hash"), tmp_path)
+    folds = folds_of(splits.train, seed=0)
+
+    assert len(splits.train) + len(splits.test) == 1200
+    assert [len(fold) for fold in folds] == pytest.approx([len(splits.train) / 5] * 5, abs=4)
+    fit, validation = splits.hold_out(0.2, 0)
+    assert validation is not None
+    assert len(validation) == pytest.approx(0.2 * len(splits.train), abs=0.1 * len(splits.train))
+    sides = [splits.train.rows(fold) for fold in folds], [fit, validation]
+    for parts in sides:
+        people = [{patients[line - 2] for line in part.lines.tolist()} for part in parts]
+        assert sum(map(len, people)) == len(set.union(*people)) == len(splits.train) // 4
+
+
+def test_training_rows_of_one_year_are_fitted_to_and_validate_which_is_said(tmp_path: Path) -> None:
+    rows = clouds(200)
+    rows.x[:, 0] = 2022 + (np.arange(200) >= 100)
+    write_csv(tmp_path, rows)
+
+    splits = load_splits(source(split=Split(time="x0"), test_fraction=0.2), tmp_path, settings(validation_fraction=0.2))
+    copied = hold_out_validation(splits.train, 0.2, 0, splits.way)
+
+    for fit, validation in (splits.hold_out(0.2, 0), copied):
+        assert validation is not None
+        assert (len(fit), len(validation), len(splits.test)) == (80, 20, 100)
+    assert "clouds.csv, column 'x0': most training rows have the latest time, or none" in splits.warnings[-1]
+
+
+def test_test_rows_of_a_year_that_is_most_of_the_file_are_said(tmp_path: Path) -> None:
+    rows = clouds(200)
+    rows.x[:, 0] = 2020 + (np.arange(200) >= 20) + (np.arange(200) >= 40)
+    write_csv(tmp_path, rows)
+
+    splits = load_splits(source(split=Split(time="x0"), test_fraction=0.2), tmp_path)
+
+    assert "clouds.csv, column 'x0': 160 rows are for testing, not 20%, and 40 to learn from" in splits.warnings[-1]
+
+
+def test_folds_of_one_country_are_of_its_rows_which_is_said(tmp_path: Path) -> None:
+    lines = [f"{['Chile', 'Peru'][row % 2]},{row * row % 97},{'ab'[row // 2 % 2]}" for row in range(200)]
+    (tmp_path / "clouds.csv").write_text("\n".join(["country,x,cloud", *lines, ""]))
+
+    splits = load_splits(source(split=Split(group="country")), tmp_path)
+
+    assert sorted(np.concatenate(folds_of(splits.train, seed=0)).tolist()) == list(range(100))
+    assert "clouds.csv, column 'country': all training rows are of one group" in splits.warnings[-1]
+
+
+def test_calibration_rows_of_a_group_are_not_much_more_than_wanted(tmp_path: Path) -> None:
+    rows = clouds(6000)
+    for groups, kept in ((3, False), (60, True)):
+        rows.x[:, 0] = np.arange(6000) // 2 % groups
+        write_csv(tmp_path, rows)
+        splits = load_splits(source(split=Split(group="x0")), tmp_path, calibrate=True)
+        assert (splits.calibration is not None) == kept
 
 
 def test_a_split_by_an_unknown_column_is_refused_by_name(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ METHODS = ["mlp", "knn", "logistic_regression", "gradient_boosting", "majority",
 
 
 def splits_of(train: Dataset, way: HoldOut | None = None) -> Splits:
+    train = way.mark(train) if isinstance(way, Grouped) else train
     return Splits(train, train, {}, (), Target(name="y"), way=way or Shuffled())
 
 

@@ -86,6 +86,14 @@ def test_where_no_rows_are_left_there_are_no_sets_and_a_policy_that_needs_them_i
         make_conformal(Fitted(Half()), abstaining, splits_of(alone), ignore)
 
 
+def test_rows_of_one_group_are_no_scores_for_other_groups_but_calibration_rows_are() -> None:
+    alone = replace(clouds(60), groups=np.zeros(60, dtype=np.uint64))
+    fitted = Fitted(Half(), held_out=HeldOut(np.full((60, 2), 0.5), alone.y))
+
+    assert scored(fitted, splits_of(alone)) is None
+    assert scored(fitted, splits_of(alone, clouds(30, seed=1))) is not None
+
+
 def test_a_calibration_row_that_overflows_is_named_by_its_line() -> None:
     rows = clouds(30, seed=1)
     rows.x[3, 0] = math.inf

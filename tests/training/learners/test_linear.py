@@ -11,6 +11,7 @@ from tests.training.samples import clouds, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
+from training.data.holdout import Grouped, Latest
 from training.learners.folds import folds_of
 from training.learners.linear import PENALTIES, LinearLearner
 from training.learners.protocol import predictor
@@ -91,3 +92,27 @@ def test_folds_that_are_given_choose_the_penalty_and_answer_every_row() -> None:
 
     assert fitted.held_out is not None
     assert np.abs(fitted.held_out.answers[:, 0] - rows.y).std() < 2
+
+
+def test_in_time_the_latest_rows_choose_the_penalty_and_all_rows_are_fitted() -> None:
+    rows = clouds(90)
+    rows.x[:, 0] = np.random.default_rng(0).permutation(90)
+    latest = np.flatnonzero(rows.x[:, 0] >= 77)
+
+    fitted = LinearLearner(LINEAR, Latest("x0")).fit(rows, None, ignore)
+
+    assert fitted.held_out is not None
+    assert np.array_equal(fitted.held_out.y, rows.y[latest])
+    x = predictor(fit_encoder(rows))(rows.x).astype(np.float64)
+    theirs = [LogisticRegression(C=1 / penalty, max_iter=200).fit(x, rows.y).predict_proba(x) for penalty in PENALTIES]
+    assert min(float(np.abs(predictor(fitted.module)(rows.x) - other).max()) for other in theirs) < 1e-5
+
+
+def test_a_group_with_all_rows_of_a_class_is_answered_by_a_model_of_the_other() -> None:
+    rows = clouds(60)
+    rows.x[:, 1] = rows.y
+
+    fitted = LinearLearner(LINEAR, Grouped("x1")).fit(Grouped("x1").mark(rows), None, ignore)
+
+    assert fitted.held_out is not None
+    assert fitted.held_out.answers.argmax(axis=1).tolist() == (1 - rows.y).tolist()

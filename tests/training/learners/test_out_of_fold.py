@@ -9,7 +9,7 @@ import pytest
 
 from modelstore import EpochMetrics, Notice
 from tests.training.samples import clouds, collect, ignore, settings, shuffled_labels
-from training.data.holdout import Grouped, Shuffled
+from training.data.holdout import Grouped, Latest, Shuffled
 from training.learners.calibrated import fit_calibrated
 from training.learners.out_of_fold import answer_folds
 from training.learners.protocol import predictor
@@ -40,8 +40,22 @@ def test_the_published_model_and_the_events_of_its_training_stay_as_they_are() -
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
+def test_in_time_the_latest_rows_are_answered_by_a_model_of_the_others() -> None:
+    rows = clouds(60)
+    rows.x[:, 1] = np.random.default_rng(0).permutation(60)
+    latest = np.flatnonzero(rows.x[:, 1] >= 51)
+
+    found = answer_folds(settings(), rows, Latest("x1"), ignore)
+
+    rest = rows.rows(np.setdiff1d(np.arange(60), latest))
+    assert found is not None
+    assert np.array_equal(found.y, rows.y[latest])
+    expected = predictor(fit_calibrated(settings(), rest, None, ignore).module)(rows.x[latest])
+    assert np.array_equal(found.answers, expected)
+
+
 def test_a_training_that_is_to_end_answers_none_and_neither_does_a_single_group() -> None:
     rows = clouds(60)
     assert answer_folds(settings(), rows, Shuffled(), ignore, lambda: True) is None
     alike = replace(rows, x=np.column_stack([rows.x[:, 0], np.ones(60)]).astype(np.float32))
-    assert answer_folds(settings(), alike, Grouped("x1"), ignore) is None
+    assert answer_folds(settings(), Grouped("x1").mark(alike), Grouped("x1"), ignore) is None

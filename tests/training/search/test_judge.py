@@ -48,7 +48,8 @@ def test_rows_of_a_group_are_judged_by_models_that_have_not_seen_the_group() -> 
     rows.y[:] = np.random.default_rng(0).integers(0, 2, 25)[np.arange(100) // 4]  # known to who knows the group
     learner = TrainingSettings(learner="trees", trees=TreesSettings(leaf_rows=2, leaves=30))
 
-    together, apart = (Judge(rows, way, 0).judge(learner, ignore) for way in (Grouped("x0"), Shuffled()))
+    judges = Judge(Grouped("x0").mark(rows), Grouped("x0"), 0), Judge(rows, Shuffled(), 0)
+    together, apart = (judge.judge(learner, ignore) for judge in judges)
 
     assert apart + 0.2 < together  # they cannot know the class of an unseen group
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from torch import nn
 
 from training.data.dataset import Dataset
-from training.data.holdout import Grouped, HoldOut, Latest
+from training.data.holdout import HoldOut, hold_out_validation_rows
 from training.evaluation.metrics import Floats, Ints
-from training.learners.folds import folds_of
+from training.learners.folds import folds_in, validation_share
 from training.learners.protocol import FoldLearner, Report, predictor
 
 SOME_ROWS = 10_000  # up to so many rows there are folds; more have a validation part
 SOME_CELLS = 1_000_000  # as have more cells: boosting looks at each of them for each split
-FRACTION = 0.15
-MOST_VALIDATION_ROWS = 20_000
 
 
 class Unseen(Protocol):
@@ -81,9 +80,10 @@ def hold_out(train: Dataset, way: HoldOut, seed: int) -> Folds | Part:
         way: how rows are held out.
         seed: seed of what is drawn.
     """
-    if len(train) > SOME_ROWS or train.x.size > SOME_CELLS or isinstance(way, Latest):
-        fit, validation = way.hold_out(train, min(FRACTION, MOST_VALIDATION_ROWS / len(train)), "validation", seed)
-        if len(fit) and len(validation):
-            return Part(train.rows(fit), train.rows(validation))
-    groups = way.groups(train) if isinstance(way, Grouped) else None
-    return Folds(train, folds_of(train, seed, groups=groups))
+    if len(train) > SOME_ROWS or train.x.size > SOME_CELLS:
+        fit, validation = hold_out_validation_rows(train, validation_share(len(train)), seed, way)
+        return Part(train.rows(fit), train.rows(validation))
+    folds = folds_in(way, train, seed)
+    if len(folds) == 1:
+        return Part(train.rows(np.setdiff1d(np.arange(len(train)), folds[0])), train.rows(folds[0]))
+    return Folds(train, folds)

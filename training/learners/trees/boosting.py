@@ -14,9 +14,10 @@ from torch import nn
 from modelstore import Notice
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
+from training.data.holdout import HoldOut, Shuffled
 from training.evaluation.metrics import Ints
 from training.learners.budget import default_budget_s
-from training.learners.folds import folds_of
+from training.learners.folds import FOLDS, folds_in
 from training.learners.mlp.network import BinaryLink, logits_of
 from training.learners.protocol import Fitted, HeldOut, Probe, Report, predictor
 from training.learners.trees.choice import Part, fit_best, parts_of, trials_of
@@ -63,10 +64,13 @@ class TreesLearner:
     """Fits boosted trees; see `Learner` and `FoldLearner`.
 
     With few rows and no validation rows, one model a fold, which are averaged, or of many classes one for all rows
-    with as many iterations as those; else one, stopped by the validation rows or a tenth of the training rows.
+    with as many iterations as those; else one, stopped by the validation rows, in time by the latest rows, or by a
+    tenth of the training rows.
     """
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    def __init__(self, settings: TrainingSettings, way: HoldOut | None = None) -> None:
+        """Create the learner; `way` is how rows are held out to stop it by, by default drawn."""
+        self._way = way or Shuffled()
         self._seed, self._budget_s, self._own = settings.seed, settings.budget_s, settings.trees
 
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
@@ -76,8 +80,8 @@ class TreesLearner:
             part = Part(*np.split(np.arange(len(x)), [len(train)]))
             return Fitted(self._fit(train, x, y, [part], report).module)
         few = len(train) <= FOLD_ROWS
-        folds = folds_of(train, self._seed) if few else folds_of(train, self._seed, STOPPING_SHARE)[:1]
-        return self.fit_folds(train, folds, report)
+        folds = folds_in(self._way, train, self._seed, FOLDS if few else STOPPING_SHARE)
+        return self.fit_folds(train, folds if few else folds[:1], report)
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
         """Fit one model a fold, without its rows, and average them in one module; see `FoldLearner.fit_folds`."""

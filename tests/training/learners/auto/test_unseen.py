@@ -38,7 +38,7 @@ def test_groups_stay_together() -> None:
     rows = slope(100)
     rows.x[:, 0] = np.arange(100) // 10
 
-    unseen = hold_out(rows, Grouped("x0"), seed=0)
+    unseen = hold_out(Grouped("x0").mark(rows), Grouped("x0"), seed=0)
 
     assert isinstance(unseen, Folds)
     groups = [set(rows.x[fold, 0]) for fold in unseen.folds]
@@ -60,6 +60,16 @@ def test_rows_without_a_time_have_folds() -> None:
     rows.x[:, 0] = np.nan
 
     assert isinstance(hold_out(rows, Latest("x0"), seed=0), Folds)
+
+
+def test_larger_tables_of_one_group_or_time_have_a_part_that_is_drawn() -> None:
+    rows = slope(SOME_ROWS + 1)
+    rows.x[:, 0] = 7
+
+    for way in (Grouped("x0"), Latest("x0")):
+        unseen = hold_out(Grouped("x0").mark(rows), way, seed=0)
+        assert isinstance(unseen, Part)
+        assert (len(unseen.train), len(unseen.validation)) == (8_501, 1_500)
 
 
 def test_a_part_is_answered_by_the_model_and_folds_by_its_held_out_answers() -> None:

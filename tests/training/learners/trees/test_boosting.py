@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
+from modelstore.overrides import TreesSettings
 from tests.training.samples import clouds, collect, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
 from training.config.learner_settings import TrainingSettings
+from training.data.holdout import Grouped, Latest, Shuffled
 from training.learners.folds import folds_of
 from training.learners.protocol import predictor
 from training.learners.trees import boosting, plan
@@ -19,6 +21,7 @@ from training.learners.trees.model import TreeModel
 from training.learners.trees.plan import LEAST_ITERATIONS
 
 TREES = TrainingSettings(learner="trees", seed=3)
+ONE = TrainingSettings(learner="trees", seed=3, trees=TreesSettings(leaf_rows=2))
 
 
 @pytest.mark.slow
@@ -130,3 +133,35 @@ def test_the_budget_bounds_the_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert isinstance(module, TreeModel)
     assert LEAST_ITERATIONS < module.walker.trees <= 32
+
+
+def test_in_time_the_latest_rows_stop_the_one_model() -> None:
+    rows = clouds(60)
+    rows.x[:, 1] = np.random.default_rng(0).permutation(60)
+    latest = np.flatnonzero(rows.x[:, 1] >= 51)
+
+    held_out = TreesLearner(ONE, Latest("x1")).fit(rows, None, ignore).held_out
+
+    assert held_out is not None
+    assert np.array_equal(held_out.y, rows.y[latest])
+    (same,) = (TreesLearner(ONE).fit_folds(rows, [latest], ignore).held_out,)
+    assert same is not None
+    assert np.array_equal(held_out.answers, same.answers)
+
+
+@pytest.mark.slow
+def test_no_model_answers_rows_of_a_group_that_it_was_fitted_to() -> None:
+    groups = np.arange(200) // 5
+    rows = clouds(200)
+    rows.x[:] = np.random.default_rng(0).normal(size=(40, 2))[groups]
+    rows.y[:] = np.random.default_rng(1).integers(0, 2, 40)[groups]  # known to who knows the group
+
+    apart, together = (
+        TreesLearner(ONE, way).fit(data, None, ignore).held_out
+        for way, data in ((Shuffled(), rows), (Grouped("x0"), Grouped("x0").mark(rows)))
+    )
+
+    assert apart is not None
+    assert together is not None
+    assert accuracy_score(rows.y, apart.answers.argmax(axis=1)) > 0.9
+    assert accuracy_score(rows.y, together.answers.argmax(axis=1)) < 0.7
