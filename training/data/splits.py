@@ -18,6 +18,7 @@ from training.config.recipe import DataSource
 from training.data.dataset import Dataset
 from training.data.feedback import append_feedback
 from training.data.holdout import HoldOut, Shuffled, way_of
+from training.data.known import learn_known
 from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
 from training.data.table import Table, read_table
@@ -102,15 +103,15 @@ def load_splits(
     whole, way = _dataset(table, learnt), way or way_of(source)
     if all(constant_features(whole)):
         raise DatasetError(source.file, "expected features that vary, got only constant columns")
-    files = [table]
+    files, warnings = [table], table.warnings + learnt.warnings
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
         files.append(_read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked))
-        train, test = whole, _test_dataset(files[-1], whole, source)
+        train, (test, left_out) = whole, _test_dataset(files[-1], whole, source)
+        warnings += files[-1].warnings + left_out
     train, test, lost = _require_classes(train, test, source)
-    warnings = (*table.warnings, *learnt.warnings, *(said for more in files[1:] for said in more.warnings), *lost)
-    warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
+    warnings += lost + tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
     splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way, feedback=summary)
@@ -224,28 +225,24 @@ def _dataset(table: Table, learnt: Learnt) -> Dataset:
     return Dataset(x, learnt.y, table.columns, learnt.classes, lines, marks, table.marked)
 
 
-def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
-    """Convert the table of a test file to a data set with the columns and classes of the training rows."""
-    learnt = learn_target(table.target, table.lines, source.model_copy(update={"task": train.task}))
-    test = _dataset(table, learnt)
-    places = np.array([train.classes.index(name) if name in train.classes else -1 for name in learnt.classes])
-    if (places < 0).any():
-        raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
-    y = places[test.y] if train.classes else test.y
-    return replace(test, y=y, columns=train.columns, classes=train.classes)
+def _test_dataset(table: Table, train: Dataset, source: DataSource) -> tuple[Dataset, tuple[str, ...]]:
+    """Return the rows of a test file with the columns and classes of the training rows, and warnings."""
+    learnt = learn_known(table.target, table.lines, source.model_copy(update={"file": table.file}), train.classes)
+    return replace(_dataset(table, learnt), columns=train.columns), learnt.warnings
 
 
 def _require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[Dataset, Dataset, tuple[str, ...]]:
     """Return the splits without classes that have no training row, and warnings about classes missing on a side.
 
     Raises:
-        DatasetError: if fewer than two classes are left.
+        DatasetError: if fewer than two classes are left, or no test row.
     """
     if not train.classes:
         return train, test, ()
     counts = [np.bincount(rows.y, minlength=len(train.classes)) for rows in (train, test)]
+    tested = source.test_file or source.file
     warnings = tuple(
-        f"{source.file}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
+        f"{tested}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
         for name, fitted, held in zip(train.classes, *counts, strict=True)
         if fitted and not held
     )
@@ -262,6 +259,9 @@ def _require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple
     )
     places = np.array([classes.index(name) if name in classes else -1 for name in train.classes])
     held = test.rows(np.flatnonzero(places[test.y] >= 0))
+    if not len(held):
+        problem = "expected test rows of the classes with training rows, got none"
+        raise DatasetError(tested, problem, column=source.target)
     return (
         replace(train, y=places[train.y], classes=classes),
         replace(held, y=places[held.y], classes=classes),
