@@ -32,7 +32,7 @@ class Dataset:
         y: class indices, int64, shape (N,), 0 to K - 1; of a regression the values, float64, shape (N,).
         columns: F feature columns in the order of their cells.
         classes: K names in class order; empty for a regression.
-        lines: line of each row in its data file, the header being line 1, shape (N,).
+        lines: line of each row in its data file, the header being line 1, shape (N,); -n of the n-th row of feedback.
         marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
         marked: names of the columns that count for the marks beside the target, sorted.
     """
