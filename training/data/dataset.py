@@ -62,9 +62,14 @@ class Dataset:
         """Return the rows at the given positions, shape (n,), in that order; a slice shares this data set's memory."""
         return replace(self, x=self.x[index], y=self.y[index], lines=self.lines[index], marks=self.marks[index])
 
-    def thin(self, most: int) -> Dataset:
-        """Return at most so many rows, evenly spread."""
-        return self.rows(evenly_spread(len(self), most))
+    def thin(self, most: int, of_class: int = 0) -> Dataset:
+        """Return at most so many rows, evenly spread, and more of a class that would have fewer than `of_class`."""
+        chosen = evenly_spread(len(self), most)
+        if self.classes and of_class and len(chosen) < len(self):
+            kept = np.bincount(self.y[chosen], minlength=len(self.classes))
+            for own in (np.flatnonzero(self.y == rare) for rare in np.flatnonzero(kept < of_class)):
+                chosen = np.union1d(chosen, own[evenly_spread(len(own), of_class)])
+        return self.rows(chosen)
 
     def reorder(self, order: npt.NDArray[np.int64]) -> None:
         """Reorder the rows in place, a few columns at a time to bound memory."""
