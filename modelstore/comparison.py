@@ -1,6 +1,7 @@
 """Compare two versions row by row, using the test predictions stored with each.
 
-Rows are matched by their line in the data file, so both versions must have been tested on the same rows.
+Rows are matched by their line in the data file, or their place in the feedback, so both versions must have been tested
+on the same rows.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ MAX_EXAMPLES = 100
 
 
 class Disagreement(Record):
-    """A row for which two versions predict different classes; `line` is its line in the data file."""
+    """A row for which two versions predict different classes; `line` is that in the data file, None of feedback."""
 
-    line: int
+    line: int | None
     truth: Label
     first: Label
     second: Label
 
 
 class ValueDifference(Record):
-    """A row for which two versions predict different values; `line` is its line in the data file."""
+    """A row for which two versions predict different values; `line` is that in the data file, None of feedback."""
 
-    line: int
+    line: int | None
     truth: Finite
     first: Finite
     second: Finite
@@ -119,10 +120,12 @@ def _compare_classifiers(
     first: ModelVersion, second: ModelVersion, manifests: tuple[Manifest, Manifest]
 ) -> ClassificationComparison:
     ours, theirs = read_predictions(first), read_predictions(second)
-    _require_same_rows(first.name, ours, theirs)
+    _require_same_rows(first.name, manifests, ours, theirs)
     differing = [
-        Disagreement(line=line, truth=prediction.truth, first=prediction.predicted, second=theirs[line].predicted)
-        for line, prediction in sorted(ours.items())
+        Disagreement(
+            line=_shown(line), truth=prediction.truth, first=prediction.predicted, second=theirs[line].predicted
+        )
+        for line, prediction in sorted(ours.items(), key=_file_first)
         if prediction.predicted != theirs[line].predicted
     ]
     only_first = sum(row.first == row.truth for row in differing)
@@ -149,10 +152,12 @@ def _compare_regressors(
     first: ModelVersion, second: ModelVersion, manifests: tuple[Manifest, Manifest]
 ) -> RegressionComparison:
     ours, theirs = read_values(first), read_values(second)
-    _require_same_rows(first.name, ours, theirs)
+    _require_same_rows(first.name, manifests, ours, theirs)
     differing = [
-        ValueDifference(line=line, truth=prediction.truth, first=prediction.predicted, second=theirs[line].predicted)
-        for line, prediction in sorted(ours.items())
+        ValueDifference(
+            line=_shown(line), truth=prediction.truth, first=prediction.predicted, second=theirs[line].predicted
+        )
+        for line, prediction in sorted(ours.items(), key=_file_first)
         if prediction.predicted != theirs[line].predicted
     ]
     distances = [(abs(row.first - row.truth), abs(row.second - row.truth)) for row in differing]
@@ -194,12 +199,28 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def _require_same_rows(
-    name: str, ours: Mapping[int, Prediction | ValuePrediction], theirs: Mapping[int, Prediction | ValuePrediction]
+    name: str,
+    manifests: tuple[Manifest, Manifest],
+    ours: Mapping[int, Prediction | ValuePrediction],
+    theirs: Mapping[int, Prediction | ValuePrediction],
 ) -> None:
     if {line: prediction.truth for line, prediction in ours.items()} != {
         line: prediction.truth for line, prediction in theirs.items()
     }:
         raise NotComparable(name, "other rows of the data were held back for testing")
+    if min(ours, default=1) < 1 and manifests[0].lineage.feedback != manifests[1].lineage.feedback:
+        raise NotComparable(name, "they were tested on other rows of feedback")
+
+
+def _shown(line: int) -> int | None:
+    """Return a line of the data file; None for a row of feedback, which has none."""
+    return line if line > 0 else None
+
+
+def _file_first(row: tuple[int, object]) -> tuple[bool, int]:
+    """Return what orders rows by line: those of the data file, then those of feedback."""
+    line, _ = row
+    return line < 1, abs(line)
 
 
 def _test_evaluations(

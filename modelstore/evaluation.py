@@ -59,6 +59,7 @@ class Evaluation(Record):
 
     Attributes:
         split: which rows: `train`, `validation` or `test`.
+        macro_f1: mean F1 over the classes with rows or predictions.
         log_loss: mean negative log likelihood in nats.
         brier: mean squared distance of the probabilities from the one-hot truth, 0 to 2.
         calibration_error: root of the mean squared distance of accuracy and confidence over at most 15 bins of equally

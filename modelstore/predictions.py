@@ -62,7 +62,7 @@ def write_values(predictions: Iterable[tuple[int, ValuePrediction]]) -> bytes:
 
 
 def read_predictions(found: ModelVersion) -> dict[int, Prediction]:
-    """Return the stored test predictions of a classifier, by line in the data file.
+    """Return the stored test predictions of a classifier, by line in the data file; -n is the n-th row of feedback.
 
     Raises:
         NotComparable: if the version has no predictions file, or it cannot be read.
@@ -73,7 +73,7 @@ def read_predictions(found: ModelVersion) -> dict[int, Prediction]:
 
 
 def read_values(found: ModelVersion) -> dict[int, ValuePrediction]:
-    """Return the stored test predictions of a regressor, by line in the data file; otherwise as `read_predictions`."""
+    """Return the stored test predictions of a regressor, by line; otherwise as `read_predictions`."""
     return _read(found, VALUE_COLUMNS, lambda truth, predicted: ValuePrediction(_finite(truth), _finite(predicted)))
 
 
@@ -95,7 +95,10 @@ def _read(found: ModelVersion, expected: tuple[str, ...], convert: Callable[...,
         header, *rows = csv.reader(io.StringIO(text))
         if tuple(header) != expected or any(len(row) != len(expected) for row in rows):
             raise ValueError("other columns")
-        return {int(line): convert(*cells) for line, *cells in rows}
+        read = {int(line): convert(*cells) for line, *cells in rows}
+        if len(read) < len(rows):  # rows of feedback had the line 0 once
+            raise ValueError("repeated lines")
+        return read
     except (BrokenVersion, ValueError, csv.Error) as error:
         problem = f"version {found.version} has no readable {PREDICTIONS_FILE}; train it again with this release"
         raise NotComparable(found.name, problem) from error

@@ -74,7 +74,8 @@ class DatasetError(TrainingError):
     """The data cannot be trained on.
 
     Attributes:
-        line: line of the first fault, counted as in an editor (the file's first line is 1), if it is in one row.
+        line: line of the first fault, counted as in an editor (the file's first line is 1), if it is in one row
+            of the file; of a row of feedback, whose line is below 1, the problem says so.
         column: name of the column of the first fault, if it is in one column.
         faults: all faults found, at most ten.
     """
@@ -90,6 +91,8 @@ class DatasetError(TrainingError):
         column: str | None = None,
         others: Sequence[DatasetFault] = (),
     ) -> None:
+        if line is not None and line < 1:
+            line, problem = None, f"{problem}, in a row of feedback"
         self.line = line
         self.column = column
         self.faults = (DatasetFault(line=line, column=column, problem=problem), *others)

@@ -15,7 +15,7 @@ JOB_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 _BATCH_SIZES = SIZES[:-1]  # larger batches count under +Inf
 _EVALUATION = {
     "accuracy": "Share of rows of the split that the serving version classifies correctly.",
-    "macro_f1": "Mean F1 over the classes on the split.",
+    "macro_f1": "Mean F1 over the classes with rows or predictions on the split.",
     "log_loss": "Mean negative log likelihood on the split, in nats.",
     "brier": "Brier score on the split, 0 to 2.",
     "calibration_error": "Calibration error on the split, 15 bins of equally many rows.",

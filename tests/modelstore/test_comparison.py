@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from scipy.stats import binomtest
 
 from modelstore import (
     ClassificationComparison,
+    FeedbackSummary,
     Lineage,
     ModelRepository,
     ModelVersion,
@@ -75,6 +77,36 @@ def test_versions_of_other_data_or_other_rows_are_not_compared(tmp_path: Path) -
         compare_versions(here, published(tmp_path, said((2, ONE, ONE)), lineage))
     with pytest.raises(NotComparable, match="other rows"):
         compare_versions(here, published(tmp_path, said((3, ONE, ONE))))
+
+
+def of_feedback(rows: int) -> Lineage:
+    first = datetime(2026, 11, 1, tzinfo=UTC)
+    summary = FeedbackSummary(rows=rows, first=first, last=first, versions=(1,))
+    return sample_manifest().lineage.model_copy(update={"feedback": summary})
+
+
+def test_rows_of_feedback_are_compared_each_and_shown_last_without_a_line(tmp_path: Path) -> None:
+    first = published(tmp_path, said((2, ONE, ONE), (-2, ONE, ONE), (-1, OTHER, ONE)), of_feedback(9))
+    second = published(tmp_path, said((2, ONE, OTHER), (-2, ONE, OTHER), (-1, OTHER, OTHER)), of_feedback(9))
+
+    compared = compare_versions(first, second)
+
+    assert (compared.rows, compared.disagreeing) == (3, 3)
+    assert [(row.line, row.truth) for row in compared.examples] == [(2, ONE), (None, OTHER), (None, ONE)]
+
+
+def test_versions_that_were_tested_on_other_rows_of_feedback_are_not_compared(tmp_path: Path) -> None:
+    rows = said((2, ONE, ONE), (-1, ONE, ONE))
+    first = published(tmp_path, rows, of_feedback(9))
+
+    with pytest.raises(NotComparable, match="other rows of feedback"):
+        compare_versions(first, published(tmp_path, rows, of_feedback(10)))
+
+
+def test_versions_that_were_trained_on_other_feedback_are_compared_on_rows_of_the_file(tmp_path: Path) -> None:
+    first, second = (published(tmp_path, said((2, ONE, ONE)), lineage) for lineage in (None, of_feedback(9)))
+
+    assert compare_versions(first, second).rows == 1
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (0, 1), (1, 5), (5, 1), (7, 7), (3, 20), (40, 61), (900, 1100)])

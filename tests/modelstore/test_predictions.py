@@ -63,8 +63,17 @@ def test_file_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     "damaged",
-    [None, b"", b"line,truth\n", HEADER + b"2,a\n", HEADER + b"x,a,b,1\n", b"\xff", VALUES + b"2,1,1\n"],
-    ids=["absent", "empty", "other columns", "short row", "no number", "no UTF-8", "of a regression"],
+    [
+        None,
+        b"",
+        b"line,truth\n",
+        HEADER + b"2,a\n",
+        HEADER + b"x,a,b,1\n",
+        b"\xff",
+        VALUES + b"2,1,1\n",
+        HEADER + b"0,a,b,1\n" * 2,
+    ],
+    ids=["absent", "empty", "other columns", "short row", "no number", "no UTF-8", "of a regression", "repeated"],
 )
 def test_version_without_readable_predictions_is_refused(tmp_path: Path, damaged: bytes | None) -> None:
     with pytest.raises(NotComparable, match=r"version 1 has no readable test_predictions\.csv"):

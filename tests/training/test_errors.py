@@ -23,6 +23,13 @@ def test_fault_of_the_data_is_told_with_its_place(line: int | None, column: str 
     assert (str(error), error.reason) == (said, "bad_data")
 
 
+def test_a_row_of_feedback_is_called_so_and_not_a_line_of_the_file() -> None:
+    error = DatasetError("a.csv", "is wrong", line=-7, column="x1")
+
+    assert str(error) == "a.csv, column 'x1': is wrong, in a row of feedback"
+    assert (error.line, error.faults[0].line) == (None, None)
+
+
 def test_several_faults_are_one_error_whose_place_is_that_of_the_first() -> None:
     faults = [DatasetFault(line=2, column="x", problem="is empty"), DatasetFault(line=9, column=None, problem="is big")]
 

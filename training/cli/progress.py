@@ -107,8 +107,10 @@ class FoldBar:
         self._progress, self._task = progress, progress.add_task("", total=folds)
 
     def show(self, event: Event) -> None:
-        """Show a notice beside the bar."""
-        if isinstance(event, Notice):
+        """Show a notice beside the bar, and keep a warning above it."""
+        if isinstance(event, Notice) and event.level == "warning":
+            self._progress.console.print(sentence(event), markup=False, highlight=False, soft_wrap=True)
+        elif isinstance(event, Notice):
             self._progress.update(self._task, description=event.message)
 
     def advance(self, score: FoldScore) -> None:

@@ -150,7 +150,9 @@ def print_two_versions(console: Console, comparison: VersionComparison) -> None:
         rows = _table("", "line", "truth", f"version {ours}", f"version {theirs}")
         for row in comparison.examples[:MAX_EXAMPLES]:
             answers = (row.truth, row.first, row.second)
-            rows.add_row(str(row.line), *(said if isinstance(said, str) else f"{said:.6g}" for said in answers))
+            rows.add_row(
+                str(row.line or "feedback"), *(said if isinstance(said, str) else f"{said:.6g}" for said in answers)
+            )
         console.print(rows, markup=False)
 
 

@@ -32,7 +32,7 @@ class Dataset:
         y: class indices, int64, shape (N,), 0 to K - 1; of a regression the values, float64, shape (N,).
         columns: F feature columns in the order of their cells.
         classes: K names in class order; empty for a regression.
-        lines: line of each row in its data file, the header being line 1, shape (N,).
+        lines: line of each row in its data file, the header being line 1, shape (N,); -n of the n-th row of feedback.
         marks: 64-bit mark of each row, equal for rows with equal values in the file, shape (N,).
         marked: names of the columns that count for the marks beside the target, sorted.
         groups: 64-bit mark of each row, equal for the rows of one group, shape (N,); None if no groups are held out.
@@ -76,9 +76,14 @@ class Dataset:
         lines, marks = self.lines[index], self.marks[index]
         return replace(self, x=self.x[index], y=self.y[index], lines=lines, marks=marks, groups=groups)
 
-    def thin(self, most: int) -> Dataset:
-        """Return at most so many rows, evenly spread."""
-        return self.rows(evenly_spread(len(self), most))
+    def thin(self, most: int, of_class: int = 0) -> Dataset:
+        """Return at most so many rows, evenly spread, and more of a class that would have fewer than `of_class`."""
+        chosen = evenly_spread(len(self), most)
+        if self.classes and of_class and len(chosen) < len(self):
+            kept = np.bincount(self.y[chosen], minlength=len(self.classes))
+            for own in (np.flatnonzero(self.y == rare) for rare in np.flatnonzero(kept < of_class)):
+                chosen = np.union1d(chosen, own[evenly_spread(len(own), of_class)])
+        return self.rows(chosen)
 
     def reorder(self, order: npt.NDArray[np.int64]) -> None:
         """Reorder the rows in place, a few columns at a time to bound memory."""

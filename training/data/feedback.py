@@ -28,7 +28,9 @@ Floats = npt.NDArray[np.float32]
 
 
 def append_feedback(table: Table, feedback: Feedback) -> tuple[Table, FeedbackSummary]:
-    """Return a table with the rows of feedback at its end, and what they are; their line is 0.
+    """Return a table with the rows of feedback at its end, and what they are.
+
+    The line of the n-th row of feedback is -n: each has another, and none is that of a row of the file.
 
     Rows that lack a column are left out and counted. A text that is none of a column's has the cell `len(texts)`. Rows
     with equal cells have equal marks, so that they are held out together.
@@ -48,7 +50,7 @@ def append_feedback(table: Table, feedback: Feedback) -> tuple[Table, FeedbackSu
         table,
         x=np.concatenate([table.x, cells]),
         target=_with_labels(table.target, [row.label for row in rows]),
-        lines=np.concatenate([table.lines, np.zeros(len(rows), dtype=np.int64)]),
+        lines=np.concatenate([table.lines, -1 - np.arange(len(rows), dtype=np.int64)]),
         marks=np.concatenate([table.marks, _marks(table, cells)]),
     )
     left_out = feedback.left_out + len(feedback.rows) - len(rows)

@@ -73,13 +73,14 @@ def require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[
     """Return the splits without classes that have no training row, and warnings about classes missing on a side.
 
     Raises:
-        DatasetError: if fewer than two classes are left.
+        DatasetError: if fewer than two classes are left, or no test row.
     """
     if not train.classes:
         return train, test, ()
     counts = [np.bincount(rows.y, minlength=len(train.classes)) for rows in (train, test)]
+    tested = source.test_file or source.file
     warnings = tuple(
-        f"{source.file}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
+        f"{tested}, column {source.target!r}: class {name!r} has no test row, so it is not measured"
         for name, fitted, held in zip(train.classes, *counts, strict=True)
         if fitted and not held
     )
@@ -96,6 +97,9 @@ def require_classes(train: Dataset, test: Dataset, source: DataSource) -> tuple[
     )
     places = np.array([classes.index(name) if name in classes else -1 for name in train.classes])
     held = test.rows(np.flatnonzero(places[test.y] >= 0))
+    if not len(held):
+        problem = "expected test rows of the classes with training rows, got none"
+        raise DatasetError(tested, problem, column=source.target)
     return (
         replace(train, y=places[train.y], classes=classes),
         replace(held, y=places[held.y], classes=classes),

@@ -18,6 +18,7 @@ from training.config.recipe import DataSource
 from training.data.dataset import Dataset
 from training.data.feedback import append_feedback
 from training.data.holdout import Grouped, HoldOut, Latest, Shuffled, hold_out_validation_rows, way_of
+from training.data.known import learn_known
 from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
 from training.data.sides import describe_sides, require_classes, require_column
@@ -102,15 +103,15 @@ def load_splits(
     learnt = learn_target(table.target, table.lines, source)
     way = way or way_of(source)
     whole = _require_columns(_dataset(table, learnt), source, way)
-    files = [table]
+    files, warnings = [table], table.warnings + learnt.warnings
     if source.test_file is None:
         train, test = _split(whole, source, way)
     else:
         files.append(_read(source, folder, source.test_file, dialects, columns=table.columns, marked=table.marked))
-        train, test = whole, _test_dataset(files[-1], whole, source)
+        train, (test, left_out) = whole, _test_dataset(files[-1], whole, source)
+        warnings += files[-1].warnings + left_out
     train, test, lost = require_classes(train, test, source)
-    warnings = (*table.warnings, *learnt.warnings, *(said for more in files[1:] for said in more.warnings), *lost)
-    warnings += tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
+    warnings += lost + tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
     splits = Splits(train, test, sha256, warnings, target, table.left_out, written, way=way, feedback=summary)
@@ -236,12 +237,7 @@ def _require_columns(whole: Dataset, source: DataSource, way: HoldOut) -> Datase
     return way.mark(whole) if isinstance(way, Grouped) else whole
 
 
-def _test_dataset(table: Table, train: Dataset, source: DataSource) -> Dataset:
-    """Convert the table of a test file to a data set with the columns and classes of the training rows."""
-    learnt = learn_target(table.target, table.lines, source.model_copy(update={"task": train.task}))
-    test = _dataset(table, learnt)
-    places = np.array([train.classes.index(name) if name in train.classes else -1 for name in learnt.classes])
-    if (places < 0).any():
-        raise DatasetError(table.file, f"expected the classes of {source.file}, got {learnt.classes}")
-    y = places[test.y] if train.classes else test.y
-    return replace(test, y=y, columns=train.columns, classes=train.classes)
+def _test_dataset(table: Table, train: Dataset, source: DataSource) -> tuple[Dataset, tuple[str, ...]]:
+    """Return the rows of a test file with the columns and classes of the training rows, and warnings."""
+    learnt = learn_known(table.target, table.lines, source.model_copy(update={"file": table.file}), train.classes)
+    return replace(_dataset(table, learnt), columns=train.columns), learnt.warnings

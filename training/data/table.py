@@ -36,7 +36,8 @@ class Table:
         columns: the feature columns, length F.
         x: cells, float32, shape (N, W); NaN is missing.
         target: the column that is predicted.
-        lines: line at which each row begins, the first line of the file being 1, int64, shape (N,).
+        lines: line at which each row begins, the first line of the file being 1, int64, shape (N,); -n of the n-th
+            row of feedback.
         marks: 64-bit mark of each row, shape (N,): of its cells in the columns `marked` alone, a number as its value,
             any other cell as its text.
         warnings: sentences about suspicious columns.

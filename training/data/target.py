@@ -103,6 +103,8 @@ def require_labels(target: TargetColumn, lines: Ints, names: Mapping[str, str], 
 
 
 def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Learnt:
+    if not target.values:
+        raise DatasetError(source.file, "expected rows with a target, got none", column=source.target)
     if target.numbers is None:
         words = [code for code, value in enumerate(target.values) if in_class_order([value]) and not is_number(value)]
         row = int(np.isin(target.codes, words).argmax())
@@ -112,7 +114,7 @@ def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Lear
     kept = np.flatnonzero(~np.isnan(target.numbers))
     _require_quantity(target.numbers[kept], lines[kept], source)
     missing = len(target.numbers) - len(kept)
-    warnings = _say_missing(missing, len(target.numbers), source)
+    warnings = say_missing(missing, len(target.numbers), source)
     if source.task is None:
         values = len(np.unique(target.numbers[kept]))
         warnings += (
@@ -137,7 +139,7 @@ def _require_quantity(values: npt.NDArray[np.float64], lines: Ints, source: Data
 def _learn_classes(target: TargetColumn, lines: Ints, source: DataSource) -> Learnt:
     codes, values = target.codes.astype(np.int64), target.values
     missing = int((codes < 0).sum())
-    warnings = _say_missing(missing, len(codes), source)
+    warnings = say_missing(missing, len(codes), source)
     counts = dict(zip(values, np.bincount(codes[codes >= 0], minlength=len(values)).tolist(), strict=True))
     names = class_names(counts, source)
     require_labels(target, lines, names, source.file, source.target)
@@ -182,16 +184,18 @@ def _treat_rare(rare: Mapping[str, int], source: DataSource) -> str:
     done = f"merged into {OTHER!r}" if source.rare_classes == "merge" and rows >= MIN_ROWS_PER_CLASS else "left out"
     return (
         f"{source.file}, column {source.target!r}: {rows} rows of classes with fewer than {MIN_ROWS_PER_CLASS} rows "
-        f"are {done}: {_list(rare)}; see rare_classes"
+        f"are {done}: {list_counts(rare)}; see rare_classes"
     )
 
 
-def _list(rare: Mapping[str, int]) -> str:
-    listed = ", ".join(f"{value!r:.60} ({count})" for value, count in list(rare.items())[:MAX_FAULTS])
-    return listed + (f" and {len(rare) - MAX_FAULTS} more" if len(rare) > MAX_FAULTS else "")
+def list_counts(counts: Mapping[str, int]) -> str:
+    """Return the first classes with their numbers of rows, and how many more there are."""
+    listed = ", ".join(f"{value!r:.60} ({count})" for value, count in list(counts.items())[:MAX_FAULTS])
+    return listed + (f" and {len(counts) - MAX_FAULTS} more" if len(counts) > MAX_FAULTS else "")
 
 
-def _say_missing(missing: int, rows: int, source: DataSource) -> tuple[str, ...]:
+def say_missing(missing: int, rows: int, source: DataSource) -> tuple[str, ...]:
+    """Return the warning about rows without a target, if there are any."""
     if not missing:
         return ()
     return (f"{source.file}, column {source.target!r}: {missing} of {rows} rows have no target and are left out",)
@@ -207,7 +211,7 @@ def _require_short(names: Mapping[str, str], source: DataSource) -> None:
 def _require_few(classes: tuple[str, ...], rare: Mapping[str, int], source: DataSource) -> None:
     if len(classes) < 2:
         got = f"only {classes[0]!r}" if classes else "none"
-        few = f"; those with fewer than {MIN_ROWS_PER_CLASS} rows do not count: {_list(rare)}" if rare else ""
+        few = f"; those with fewer than {MIN_ROWS_PER_CLASS} rows do not count: {list_counts(rare)}" if rare else ""
         raise DatasetError(source.file, f"expected at least two classes, got {got}{few}", column=source.target)
     if len(classes) > max(MAX_CLASSES, len(source.classes)):
         problem = (

@@ -13,15 +13,18 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from modelstore import Notice
 from training.data.dataset import Dataset
 from training.evaluation.leaders import MAX_ROWS, Rival
 from training.evaluation.metrics import Floats
 from training.evaluation.task import evaluation_of
 from training.learners.mlp.network import logits_of
-from training.learners.protocol import predictor
+from training.learners.protocol import FAILURES, Report, predictor
 from training.learners.trees.inputs import codes_of, inputs_of
+from training.outcome import sentence
 from training.preprocessing.encoder import fit_encoder
 
+OF_CLASS = 2  # rows, as boosting holds some out
 BOOSTED_TREES = 1000  # of all classes together: boosting of more than ten classes would take minutes
 
 Answer = Callable[[Floats], Floats]
@@ -31,10 +34,13 @@ Answer = Callable[[Floats], Floats]
 def fit(model: Any, train: Dataset) -> Answer:
     """Fit one unfitted baseline, with an encoder of its own, and return its answers as a function of cells.
 
-    Boosting takes gaps and categories as they are. At most `MAX_ROWS` training rows, evenly spread, are used: with
-    more, KNN takes longer than the network.
+    Boosting takes gaps and categories as they are. At most `MAX_ROWS` training rows, evenly spread, are used, with some
+    of each class: with more, KNN takes longer than the network.
+
+    Raises:
+        ValueError: if the rows do not suffice; regression and boosting want two classes, boosting two rows of each.
     """
-    task, sample = evaluation_of(train), train.thin(MAX_ROWS)
+    task, sample = evaluation_of(train), train.thin(MAX_ROWS, OF_CLASS)
     boosts = "categorical_features" in model.get_params()
     encode = predictor(inputs_of(sample.columns) if boosts else fit_encoder(sample))
     if boosts:
@@ -45,15 +51,23 @@ def fit(model: Any, train: Dataset) -> Answer:
     return lambda x: task.answer(model, encode(x), train.classes)
 
 
-def fit_all(train: Dataset) -> dict[str, Rival]:
-    """Fit each quick baseline on the training rows."""
-    return {name: _fit_timed(name, model, train) for name, model in evaluation_of(train).baselines().items()}
+def fit_all(train: Dataset, report: Report) -> dict[str, Rival]:
+    """Fit each quick baseline on the training rows.
 
-
-def _fit_timed(name: str, model: Any, train: Dataset) -> Rival:
-    started_s = time.monotonic()
-    answer = fit(model, train)
-    return Rival(name, "baseline", answer, time.monotonic() - started_s)
+    One that cannot be fitted is left out with a warning, but for the naive one, which needs nothing.
+    """
+    task, fitted = evaluation_of(train), dict[str, Rival]()
+    for name, model in task.baselines().items():
+        started_s = time.monotonic()
+        try:
+            answer = fit(model, train)
+        except FAILURES as error:
+            if name == task.naive:
+                raise
+            report(Notice(level="warning", message=f"{name} is not on the leader board: {sentence(error)}"))
+        else:
+            fitted[name] = Rival(name, "baseline", answer, time.monotonic() - started_s)
+    return fitted
 
 
 def describe_sample(train: Dataset, test: Dataset) -> str | None:

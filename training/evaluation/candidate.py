@@ -129,7 +129,7 @@ def _compare(
     fitted: Fitted, predict: Predict, recipe: Recipe, splits: Splits, report: Report, *, train_s: float
 ) -> tuple[dict[str, AnyBaseline], LeaderBoard, Skill]:
     """Return the scores of simple models, the leader board, and how much the model improves on the naive one."""
-    task, simple = evaluation_of(splits.train), baselines.fit_all(splits.train)
+    task, simple = evaluation_of(splits.train), baselines.fit_all(splits.train, report)
     model = Rival(recipe.model, "model", predict, train_s)
     members = [Rival(part.name, "member", predictor(part.module), part.train_s, part.weight) for part in fitted.members]
     board = make_board([model, *members, *simple.values()], splits.test, recipe.training.learner, report)

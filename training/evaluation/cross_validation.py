@@ -22,7 +22,8 @@ from training.evaluation.task import evaluation_of
 from training.learners.auto.progress import MemberReport
 from training.learners.calibrated import fit_calibrated
 from training.learners.folds import folds_of
-from training.learners.protocol import Event, Report, predictor
+from training.learners.protocol import FAILURES, Event, Report, predictor
+from training.outcome import sentence
 
 FOLDS = 10
 FEW_FOLDS = 5  # of a learner whose one training takes the seconds of its budget
@@ -60,6 +61,8 @@ def folds_for(recipe: Recipe, splits: Splits, seed: int, folds: int | None = Non
 def cross_validate(recipe: Recipe, splits: Splits, folds: list[Sides], report: Report) -> Iterator[FoldScore]:
     """Measure the recipe's learner and each baseline on the same folds; yield one score per method and fold.
 
+    A baseline that cannot be fitted to the rows of a fold has no score there, which is reported.
+
     Args:
         recipe: learner and settings; the seed of each training is that of the recipe.
         splits: its data; the test split is not used.
@@ -77,7 +80,13 @@ def cross_validate(recipe: Recipe, splits: Splits, folds: list[Sides], report: R
         answers = predict_unseen(settings, part, unseen, splits.way, MemberReport(report, place))
         yield _score(settings.learner, fold, answers, unseen)
         for name, model in methods(train, settings.seed).items():
-            yield _score(name, fold, baselines.fit(model, part)(unseen.x), unseen)
+            try:
+                found = baselines.fit(model, part)(unseen.x)
+            except FAILURES as error:
+                place = f"fold {fold} of {len(folds)}: {name}"
+                report(Notice(level="warning", message=f"{place} is left out: {sentence(error)}"))
+            else:
+                yield _score(name, fold, found, unseen)
 
 
 def methods(train: Dataset, seed: int) -> dict[str, Any]:

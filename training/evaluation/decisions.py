@@ -120,8 +120,9 @@ def figure_of(maximised: Maximised, chosen: Ints, y: Ints, classes: int) -> floa
     hits, support = confusion.diagonal(), confusion.sum(axis=1)
     if maximised == "balanced_accuracy":
         return float((hits[support > 0] / support[support > 0]).mean())
-    f1 = 2 * hits / np.maximum(confusion.sum(axis=0) + support, 1)
-    return float(f1[1] if classes == 2 else f1.mean())
+    rows = confusion.sum(axis=0) + support
+    f1 = 2 * hits / np.maximum(rows, 1)
+    return float(f1[1] if classes == 2 else f1[rows > 0].mean())
 
 
 def _find_weights(probabilities: Weights, y: Ints, maximised: Maximised) -> Weights:

@@ -56,11 +56,18 @@ def logit_interval(share: float, rows: int) -> Limits | None:
     return low, high
 
 
+def seen_classes(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return which classes of a confusion matrix (K, K) have rows or predictions, (K,); F1 says nothing of others."""
+    return np.logical_or(confusion.any(axis=0), confusion.any(axis=1))
+
+
 def f1_interval(confusion: npt.NDArray[np.int64]) -> Limits | None:
     """Return the interval of the mean F1 of a confusion matrix (K, K), by drawing its rows anew; None without mistakes.
 
-    The draws are always the same.
+    The mean is over the classes with rows or predictions. The draws are always the same.
     """
+    seen = seen_classes(confusion)
+    confusion = confusion[np.ix_(seen, seen)]
     rows, classes = int(confusion.sum()), len(confusion)
     if rows == confusion.trace():
         return None

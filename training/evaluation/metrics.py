@@ -15,7 +15,7 @@ from modelstore import ClassReport, Decision, Evaluation
 from modelstore.intervals import wilson
 from training.evaluation.calibration import bins_of, calibration_error, chance_limit
 from training.evaluation.decisions import choose_labels
-from training.evaluation.intervals import Sums, f1_interval
+from training.evaluation.intervals import Sums, f1_interval, seen_classes
 from training.evaluation.ranking import ranking_of
 from training.evaluation.sampling import EvenRows
 
@@ -87,7 +87,7 @@ def evaluate_chunks(
         split=split,
         rows=hits.rows,
         accuracy=hits.mean,
-        macro_f1=float(np.mean([report.f1 for report in reports])),
+        macro_f1=_mean_f1(confusion, reports),
         log_loss=losses.mean,
         brier=distances.mean,
         calibration_error=calibration_error(bins),
@@ -115,6 +115,11 @@ def class_reports(confusion: Ints) -> tuple[ClassReport, ...]:
         )
         for hit, guessed, rows in zip(hits.tolist(), predicted.tolist(), support.tolist(), strict=True)
     )
+
+
+def _mean_f1(confusion: Ints, reports: Iterable[ClassReport]) -> float:
+    """Return the mean F1 over the classes with rows or predictions, as scikit-learn does."""
+    return float(np.mean([report.f1 for report, seen in zip(reports, seen_classes(confusion), strict=True) if seen]))
 
 
 def log_loss(probabilities: Floats, y: Ints) -> float:

@@ -33,11 +33,15 @@ class MethodScore:
 
 
 def summarise(scores: Iterable[FoldScore]) -> tuple[MethodScore, ...]:
-    """Return one summary per method, in order of first appearance; each needs at least two folds."""
+    """Return one summary per method, in order of first appearance, of at least two folds.
+
+    A method that lacks a fold is left out, because its means would be over other rows.
+    """
     by_method: dict[str, list[FoldScore]] = {}
     for score in scores:
         by_method.setdefault(score.method, []).append(score)
-    return tuple(_summarise_one(method, folds) for method, folds in by_method.items())
+    most = max(map(len, by_method.values()), default=0)
+    return tuple(_summarise_one(method, folds) for method, folds in by_method.items() if len(folds) == most)
 
 
 def _summarise_one(method: str, folds: list[FoldScore]) -> MethodScore:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from scipy.linalg import solve
-from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_squared_error
@@ -109,9 +108,23 @@ class _Inputs:
 
     def module(self, model: Any) -> nn.Module:
         """Return the module that is published for a fitted scikit-learn model."""
-        net = _layer(model, self.x.shape[1], self.classes)
+        weight, bias = _coefficients(model, self.y, self.classes)
+        net = MLP(self.x.shape[1], self.classes).requires_grad_(requires_grad=False)
+        net.layers[0].load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
         module = Classifier(self._encoder, net) if self._target is None else Regressor(self._encoder, net, self._target)
         return module.eval()
+
+
+class _OneClass(NamedTuple):
+    """A model of rows of one class, with scikit-learn's names: class (1,), coefficients (1, E) and intercept (1,)."""
+
+    classes_: Ints
+    coef_: Floats
+    intercept_: Floats
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Return that every row is of this class, (N, 1)."""
+        return np.ones((len(x), 1))
 
 
 class _Layer(NamedTuple):
@@ -143,8 +156,9 @@ def _make_fit(x: Floats, y: Any, classes: int) -> Callable[[float], Any]:
     """
     if not classes:
         return _make_ridge_fit(x, y)
-    if (y == y[0]).all():  # the other classes are in the held-out groups, or came later
-        return lambda _penalty: DummyClassifier().fit(x, y)
+    present = np.unique(y)
+    if len(present) == 1:
+        return lambda penalty: _OneClass(present, np.zeros((1, x.shape[1])), np.zeros(1))
 
     def fit(penalty: float) -> Any:
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
@@ -185,9 +199,17 @@ def _loss(answers: Floats, y: Any, classes: int) -> float:
     return float(mean_squared_error(y, answers[:, 0]))
 
 
-def _layer(model: Any, inputs: int, classes: int) -> MLP:
-    """Return the coefficients as a network without hidden layers."""
-    net = MLP(inputs, classes)
+def _coefficients(model: Any, y: Ints, classes: int) -> tuple[Floats, Floats]:
+    """Return weights, (O, E), and biases, (O,), of a layer for all classes; of two, the second has the one output.
+
+    A class without rows is as rare beside the first of the others as half a row would make it.
+    """
     weight, bias = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
-    net.layers[0].load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
-    return net.requires_grad_(requires_grad=False)
+    if not classes or len(present := model.classes_) == classes:
+        return weight, bias
+    if len(present) == 2:
+        weight, bias = np.concatenate([np.zeros_like(weight), weight]), np.append(0.0, bias)
+    every, level = np.repeat(weight[:1], classes, axis=0), np.repeat(bias[:1], classes)
+    level += math.log(0.5 / np.count_nonzero(y == present[0]))
+    every[present], level[present] = weight, bias
+    return (every, level) if classes > 2 else (every[1:] - every[:1], level[1:] - level[:1])

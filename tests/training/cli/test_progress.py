@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from modelstore import EpochMetrics, JobResult, Notice, from_line
-from training.cli.progress import Event, epoch_line, reporter
+from training.cli.progress import Event, epoch_line, fold_bar, reporter
 
 
 def epoch(number: int, epochs: int = 100, *, seconds: float = 0.0, accuracy: float | None = None) -> EpochMetrics:
@@ -75,6 +75,17 @@ def test_the_last_epoch_of_an_early_stop_is_shown_before_the_result() -> None:
 def test_a_warning_is_called_one() -> None:
     assert shown(Notice(level="warning", message="loss flat")) == "warning: loss flat\n"
     assert shown(Notice(message="[bold]not markup[/bold]")) == "[bold]not markup[/bold]\n"
+
+
+def test_a_warning_of_a_cross_validation_stays_where_there_is_no_bar() -> None:
+    console = Console(file=io.StringIO(), width=200)
+
+    with fold_bar(console, 2) as bar:
+        bar.show(Notice(message="fold 1 of 2: linear"))
+        bar.show(Notice(level="warning", message="fold 1 of 2: knn is left out"))
+
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().strip() == "warning: fold 1 of 2: knn is left out"
 
 
 def test_json_lines_are_the_events_and_nothing_else() -> None:

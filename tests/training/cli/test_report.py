@@ -137,7 +137,7 @@ def test_a_regression_shows_its_errors_and_their_unit(console: Console, reposito
 
 
 def test_two_regressors_are_shown_with_their_largest_differences(console: Console, repository: ModelRepository) -> None:
-    answers = ([(2, 10.0, 11.0), (3, 20.0, 20.0)], [(2, 10.0, 10.5), (3, 20.0, 26.125)])
+    answers = ([(2, 10.0, 11.0), (3, 20.0, 20.0), (-1, 5.0, 5.0)], [(2, 10.0, 10.5), (3, 20.0, 26.125), (-1, 5.0, 8.0)])
     versions = [
         repository.publish(
             sample_regression(),
@@ -149,8 +149,9 @@ def test_two_regressors_are_shown_with_their_largest_differences(console: Consol
 
     print_two_versions(console, compare_versions(*versions))
 
-    assert "version 1 is closer to the truth in 1, version 2 in 1 (sign test: p = 1)" in " ".join(text(console).split())
+    assert "version 1 is closer to the truth in 2, version 2 in 1 (sign test: p = 1)" in " ".join(text(console).split())
     assert row(console, "3") == ["20", "20", "26.125"]
+    assert row(console, "feedback") == ["5", "5", "8"]
 
 
 def test_a_cross_validation_shows_mean_and_spread(console: Console) -> None:

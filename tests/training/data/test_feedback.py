@@ -43,7 +43,7 @@ def test_rows_have_the_cells_of_equal_rows_of_the_file(table: Table) -> None:
     expected[plan] = 2  # a text that the file does not have
     assert np.array_equal(longer.x[17], expected, equal_nan=True)
     assert [longer.target.values[code] for code in longer.target.codes[15:]] == ["yes", "no", "maybe"]
-    assert (longer.lines[15:].tolist(), longer.sha256) == ([0, 0, 0], table.sha256)
+    assert (longer.lines[15:].tolist(), longer.sha256) == ([-1, -2, -3], table.sha256)
     assert (summary.rows, summary.versions, summary.left_out) == (3, (1, 2), 4)
 
 
@@ -100,7 +100,18 @@ def test_rows_are_split_with_those_of_the_file(tmp_path: Path) -> None:
     splits = load_splits(source, tmp_path, feedback=Feedback(rows=rows))
 
     assert len(splits.train) + len(splits.test) == 80
-    assert all((part.lines == 0).any() for part in (splits.train, splits.test))
+    assert all((part.lines < 0).any() for part in (splits.train, splits.test))
+    assert sorted([*splits.train.lines, *splits.test.lines]) == [*range(-40, 0), *range(2, 42)]
     assert splits.feedback is not None
     assert splits.feedback.rows == 40
     assert load_splits(source, tmp_path).feedback is None
+
+
+def test_a_label_that_does_not_fit_is_not_said_to_be_in_a_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("a,b\n" + "".join(f"{n * n},{n / 4}\n" for n in range(40)))
+    source = DataSource(file="mine.csv", target="b", test_fraction=0.25, task="regression")
+    rows = (FeedbackRow(version=1, time_s=0, values={"a": 1.5}, label="many"),)
+
+    with pytest.raises(DatasetError, match=r"^mine.csv, column 'b': a regression .* in a row of feedback$") as refused:
+        load_splits(source, tmp_path, feedback=Feedback(rows=rows))
+    assert refused.value.faults[0].line is None

@@ -74,3 +74,19 @@ def test_missing_cells_do_not_hide_a_leak_or_a_constant() -> None:
     assert [name for name, _ in suspect_leaks(typed(x, Column("x"), y))] == ["x"]
     assert list(constant_features(typed(np.where(np.arange(100) % 7, 5.0, np.nan), Column("x"), y))) == [True]
     assert list(constant_features(typed(x, Column("x"), y))) == [False]
+
+
+@pytest.mark.parametrize("filled", [(0, 0, 0), (1, 1, 1), (100, 50, 50), (0, 0, 100), (0, 100, 50)])
+def test_a_column_that_is_empty_in_most_rows_of_two_classes_is_no_suspicion(filled: tuple[int, ...]) -> None:
+    y = np.arange(300) % 3
+    x = np.where(np.arange(300) // 3 < np.array(filled)[y], y, np.nan)
+
+    assert list(suspect_leaks(typed(x, Column("x"), y, ("a", "b", "c")))) == []
+
+
+def test_a_column_that_only_one_class_lacks_is_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "CHUNK_ROWS", 7)
+    y = np.repeat([1, 0, 2], 50)
+    cancelled = np.where(y > 0, y * 3.0 + np.arange(150) % 2, np.nan)
+
+    assert [name for name, _ in suspect_leaks(typed(cancelled, Column("x"), y, ("a", "b", "c")))] == ["x"]

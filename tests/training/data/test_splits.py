@@ -328,6 +328,14 @@ def test_the_latest_rows_test_and_rows_of_one_time_stay_together(tmp_path: Path)
     assert splits.train.x[:, 0].max() == 36
 
 
+def test_test_rows_of_new_classes_alone_are_refused(tmp_path: Path) -> None:
+    rows = [f"{row}.5,{row * row % 11},{'ab'[row % 2] if row < 15 else 'c'}\n" for row in range(20)]
+    (tmp_path / "clouds.csv").write_text("day,x,cloud\n" + "".join(rows))
+
+    with pytest.raises(DatasetError, match="expected test rows of the classes with training rows, got none"):
+        load_splits(source(split=Split(time="day")), tmp_path)
+
+
 def test_a_group_is_on_one_side_only_and_keeps_it(tmp_path: Path) -> None:
     rows = clouds(300, features=2)
     rows.x[:, 0] = np.arange(300) % 30

@@ -58,6 +58,11 @@ def test_a_regression_of_words_names_the_first_line() -> None:
         learn(["1", "many", "3"], task="regression")
 
 
+def test_a_regression_without_any_target_is_refused() -> None:
+    with pytest.raises(DatasetError, match="column 'y': expected rows with a target, got none"):
+        learn(["", "", ""], task="regression")
+
+
 def test_gaps_are_left_out_and_counted() -> None:
     found = learn(["a", "b", "", "a", "b"] * 5)
 

@@ -8,11 +8,19 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.training.samples import TYPED, clouds, shuffled_labels, slope, typed
+from modelstore import Notice
+from tests.training.samples import TYPED, clouds, collect, ignore, shuffled_labels, slope, typed
+from training.data.dataset import Dataset
 from training.evaluation.baselines import describe_sample, fit, fit_all
 from training.evaluation.classification import Classification
 from training.evaluation.cross_validation import methods
 from training.evaluation.leaders import MAX_ROWS
+
+
+def rarely(places: tuple[int, ...], rows: int = 3 * MAX_ROWS) -> Dataset:
+    """Return many rows, of which those at these places are of the second class."""
+    train = clouds(rows, features=1)
+    return replace(train, y=np.isin(np.arange(rows), places).astype(np.int64))
 
 
 def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
@@ -27,7 +35,7 @@ def test_every_baseline_answers_with_probabilities_in_class_order() -> None:
 def test_every_baseline_but_the_majority_separates_the_clouds() -> None:
     test = clouds(30, classes=3, seed=1, spread=0.5)
 
-    fitted = fit_all(clouds(90, classes=3, spread=0.5))
+    fitted = fit_all(clouds(90, classes=3, spread=0.5), ignore)
 
     right = {name for name, rival in fitted.items() if (rival.predict(test.x).argmax(axis=1) == test.y).mean() > 0.95}
     assert right == set(fitted) - {"majority"}
@@ -82,10 +90,31 @@ def test_the_mean_answers_that_of_the_training_rows_and_ridge_is_scikit_learns()
     mean, scale = train.x.mean(axis=0), train.x.std(axis=0)
     reference = Ridge().fit((train.x - mean) / scale, train.y).predict((test.x - mean) / scale)
 
-    fitted = fit_all(train)
+    fitted = fit_all(train, ignore)
 
     np.testing.assert_allclose(fitted["mean"].predict(test.x), train.y.mean())
     np.testing.assert_allclose(fitted["ridge"].predict(test.x)[:, 0], reference, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rare", [(7, 11, 5000), (3, 4000)])
+def test_a_rare_class_is_in_the_sample_of_every_baseline(rare: tuple[int, ...]) -> None:
+    train = rarely(rare)
+    assert train.thin(MAX_ROWS).y.sum() < 2
+
+    events, fitted = collect(lambda report: fit_all(train, report))
+
+    assert (events, list(fitted)) == ([], ["knn", "logistic_regression", "gradient_boosting", "majority"])
+    assert fitted["majority"].predict(train.x[:1])[0, 1] == pytest.approx(2 / MAX_ROWS, rel=1e-3)
+
+
+def test_a_baseline_that_cannot_be_fitted_is_left_out_with_a_warning() -> None:
+    events, fitted = collect(lambda report: fit_all(rarely((7,)), report))
+
+    assert list(fitted) == ["knn", "logistic_regression", "majority"]
+    (warning,) = events
+    assert isinstance(warning, Notice)
+    assert warning.level == "warning"
+    assert warning.message.startswith("gradient_boosting is not on the leader board: ValueError: The least populated")
 
 
 def test_it_says_so_if_the_baselines_see_fewer_rows() -> None:

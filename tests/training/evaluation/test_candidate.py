@@ -52,6 +52,18 @@ def test_the_members_of_a_model_stand_on_its_leader_board() -> None:
 
 
 @pytest.mark.slow
+def test_a_baseline_that_cannot_be_fitted_costs_no_training() -> None:
+    rows = clouds(12_000, features=1)
+    train, test = (replace(part, y=(part.lines == 9).astype(np.int64)) for part in (rows, rows.rows(slice(200))))
+    linear = parse_recipe({**recipe().model_dump(mode="json"), "training": {"learner": "linear"}}, "clouds.toml")
+
+    events, candidate = collect(lambda report: train_candidate(linear, splits(train, test), report))
+
+    assert set(candidate.baselines) == {"knn", "logistic_regression", "majority"}
+    assert any("gradient_boosting is not on the leader board" in str(event) for event in events)
+
+
+@pytest.mark.slow
 def test_of_many_test_rows_the_majority_is_measured_on_all_and_the_board_on_some() -> None:
     test = clouds(MAX_ROWS + 1000, spread=0.1)
     test.y[::2] = 1  # all of the second cloud's class

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modelstore import Target
+from modelstore import Notice, Target
 from tests.training.samples import clouds, collect, ignore, recipe, settings, shuffled_labels, slope
-from training.config.recipe import Recipe
+from training.config.recipe import Recipe, parse_recipe
 from training.data.dataset import Dataset
 from training.data.holdout import Grouped, HoldOut, Latest, Shuffled
 from training.data.splits import Splits
@@ -117,6 +117,21 @@ def test_too_few_groups_or_times_are_refused(way: HoldOut, what: str) -> None:
 
     with pytest.raises(DatasetError, match=f"expected training rows of more {what} for at least two folds"):
         folds_for(recipe(), splits_of(same, way), 0)
+
+
+def test_a_baseline_that_a_fold_of_one_class_does_not_suffice_for_is_left_out_with_a_warning() -> None:
+    rows = clouds(60)
+    folds = [(np.arange(0, 60, 2), np.arange(1, 60, 2)), (np.arange(0, 40), np.arange(40, 60))]
+    assert len(np.unique(rows.y[folds[0][0]])) == 1
+    linear = parse_recipe({**recipe().model_dump(mode="json"), "training": {"learner": "linear"}}, "clouds.toml")
+
+    events, scores = collect(lambda report: list(cross_validate(linear, splits_of(rows), folds, report)))
+
+    assert [score.method for score in summarise(scores)] == ["linear", "knn", "majority"]
+    warnings = [event.message for event in events if isinstance(event, Notice) and event.level == "warning"]
+    assert [warning.partition(" is left out: ")[0] for warning in warnings] == [
+        f"fold 1 of 2: {name}" for name in ("logistic_regression", "gradient_boosting", "mlp_classifier")
+    ]
 
 
 @pytest.mark.slow

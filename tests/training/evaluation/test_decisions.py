@@ -111,6 +111,13 @@ def test_of_several_classes_the_costs_of_missing_one_are_chosen(figure: Maximise
     assert score(y, chosen, **average) >= max(score(y, rival, **average) for rival in rivals) - 0.01
 
 
+def test_a_class_without_rows_and_choices_does_not_count_in_the_mean_f1() -> None:
+    y = np.array([0, 1, 0, 1])
+
+    assert figure_of("f1", y, y, 3) == 1
+    assert figure_of("f1", np.array([0, 1, 0, 2]), y, 3) == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_where_no_other_choice_is_better_the_most_probable_class_stays(classes: int) -> None:
     y = np.arange(60) % classes

@@ -125,6 +125,20 @@ def test_a_class_that_never_occurs_counts_zero_without_a_warning() -> None:
     assert report.model_dump() == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
 
 
+def test_classes_without_rows_and_predictions_do_not_count_in_macro_f1() -> None:
+    y = np.array([0, 1, 2, 3] * 10)
+    sure = np.eye(5, dtype=np.float32) * 0.96 + 0.008
+    wrong = np.where(np.arange(40) == 3, 1, y)  # a row of class 3 as class 1
+    never = np.where(y == 3, 4, y)  # a class with predictions, but without rows
+
+    assert evaluate(sure[y], y, names(5), "test").macro_f1 == 1
+    for predicted in (wrong, never):
+        measured = evaluate(sure[predicted], y, names(5), "test")
+        assert measured.macro_f1 == pytest.approx(metrics.f1_score(y, predicted, average="macro"))
+        low, high = (measured.intervals or {})["macro_f1"]
+        assert low < measured.macro_f1 < high
+
+
 def test_chunks_change_nothing(case: Case, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.evaluation.metrics.CHUNK_ROWS", 64)
 

@@ -7,6 +7,13 @@ import pytest
 from training.evaluation.scores import FoldScore, summarise
 
 
+def test_a_method_that_lacks_a_fold_is_left_out() -> None:
+    scores = [FoldScore("ours", fold, {"accuracy": 1.0}) for fold in range(3)]
+    scores += [FoldScore("knn", fold, {"accuracy": 1.0}) for fold in (0, 2)]
+
+    assert [score.method for score in summarise(scores)] == ["ours"]
+
+
 def test_methods_are_summarised_in_order_of_appearance() -> None:
     scores = [
         FoldScore(method, fold, {"accuracy": accuracy, "log loss": loss})

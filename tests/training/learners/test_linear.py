@@ -116,3 +116,30 @@ def test_a_group_with_all_rows_of_a_class_is_answered_by_a_model_of_the_other() 
 
     assert fitted.held_out is not None
     assert fitted.held_out.answers.argmax(axis=1).tolist() == (1 - rows.y).tolist()
+
+
+@pytest.mark.parametrize(("classes", "present"), [(2, [0]), (2, [1]), (3, [1]), (3, [0, 2]), (4, [0, 1, 3])], ids=str)
+def test_a_class_without_training_rows_is_as_rare_as_half_a_row(classes: int, present: list[int]) -> None:
+    rows, validation = clouds(120, classes=classes), clouds(40, classes=classes, seed=1)
+    part = rows.rows(np.flatnonzero(np.isin(rows.y, present)))
+
+    answers = predictor(LinearLearner(LINEAR).fit(part, validation, ignore).module)(validation.x)
+
+    assert answers.shape == (40, classes)
+    known = np.isin(validation.y, present)
+    assert (answers.argmax(axis=1) == validation.y)[known].mean() > 0.9
+    absent = np.setdiff1d(np.arange(classes), present)
+    half_a_row = 0.5 / np.count_nonzero(part.y == present[0])
+    np.testing.assert_allclose(
+        answers[:, absent], half_a_row * answers[:, present[:1]].repeat(len(absent), 1), rtol=1e-3
+    )
+
+
+def test_folds_that_leave_one_class_answer_with_it() -> None:
+    rows = clouds(40)
+    first, second = (np.flatnonzero(rows.y == k) for k in (0, 1))
+
+    held_out = LinearLearner(LINEAR).fit_folds(rows, [first, second], ignore).held_out
+
+    assert held_out is not None
+    assert held_out.answers.tolist() == [[rows.y[row], 1 - rows.y[row]] for row in range(40)]

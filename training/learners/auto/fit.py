@@ -91,11 +91,11 @@ class AutoLearner:
 
 
 def _thin(train: Dataset, report: Report) -> Dataset:
-    """Return at most `MOST_ROWS` rows, evenly spread, so that memory and time stay bounded for any table."""
+    """Return at most `MOST_ROWS` rows, evenly spread, and one of each class, so that memory and time stay bounded."""
     if len(train) <= MOST_ROWS:
         return train
     report(Notice(level="warning", message=f"auto: learns from {MOST_ROWS:,} of {len(train):,} rows, evenly spread"))
-    return train.thin(MOST_ROWS)
+    return train.thin(MOST_ROWS, of_class=1)
 
 
 def _train(

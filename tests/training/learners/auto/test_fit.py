@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from modelstore import EpochMetrics, Notice
 from tests.training.learners.auto.fakes import OffLearner, fail
-from tests.training.samples import collect, ignore, slope, typed
+from tests.training.samples import clouds, collect, ignore, slope, typed
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
 from training.learners.auto import fit
@@ -125,6 +126,16 @@ def test_of_very_many_rows_some_are_learnt_from_and_it_says_so(monkeypatch: pyte
     assert messages[0] == "auto: learns from 50 of 100 rows, evenly spread"
     assert fitted.held_out is not None
     assert len(fitted.held_out.y) == 50
+
+
+def test_of_very_many_rows_those_that_are_learnt_from_have_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "MOST_ROWS", 50)
+    rows = replace(clouds(200, features=1), y=(np.arange(200) == 42).astype(np.int64))
+
+    _, fitted = trained(rows, Candidate("linear", LinearLearner(AUTO)))
+
+    assert fitted.held_out is not None
+    assert (len(fitted.held_out.y), fitted.held_out.y.sum()) == (51, 1)
 
 
 def test_validation_rows_of_the_caller_are_those_that_choose() -> None:
