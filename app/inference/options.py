@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from app.errors import wrong_field
+from app.inference.codecs.strict_json import require_digits
 from app.inference.decision import Override
 from app.receipts import ID_FORM, read_id
 from modelstore import AbstainPolicy, wording
@@ -93,6 +94,7 @@ def read_options(document: Mapping[str, Any]) -> PredictionOptions | None:
 
     Raises:
         InvalidInput: naming the field that is wrong.
+        DigitsLost: if an id is a number, and the parser may have lost some of its digits.
     """
     explain, confidence = read_explain(document.get("explain")), document.get("confidence")
     found = PredictionOptions(
@@ -171,6 +173,7 @@ def _read_ids(value: object) -> tuple[str | None, ...] | None:
     ids = tuple(map(read_id, value))
     for place, (given, found) in enumerate(zip(value, ids, strict=True)):
         if found is None and given is not None:
+            require_digits(given)
             raise wrong_field(f"ids.{place}", ID_FORM)
     return ids
 

@@ -7,6 +7,7 @@ module must not know what a document means, nor HTTP or torch.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -21,10 +22,17 @@ MOST_AT_ONCE_BYTES = 1 << 20
 _TOO_DEEP = "the body is nested too deeply; rows are arrays or objects of numbers"
 _MAX_DIGITS = 40
 _MAX_NAMES = 100_000
+_LEAST_EXACT, _ABOVE_EXACT = -(2.0**63), 2.0**64  # between them, a lenient parser reads integers as such
+
+
+class DigitsLost(Exception):
+    """Digits matter, and a lenient parser may have lost some; `parse` must read the text."""
 
 
 def parse(body: bytes) -> Any:
     """Parse JSON by RFC 8259, but accept NaN and Infinity as numbers, to be refused later with their position.
+
+    No finite float of the document is beyond 64 bits: it is an integer then, see `as_whole`.
 
     Raises:
         MalformedBody: if the body is not UTF-8, not JSON, nested too deeply, or an object has a duplicate name.
@@ -58,14 +66,32 @@ def has_unique_names(text: bytes | bytearray, strings: int, start: int = 0, stop
     return text.count(b'"', start, stop) == 2 * strings
 
 
-def _integer(digits: str) -> int | float:
+def require_digits(value: object) -> None:
+    """Refuse a float beyond 64 bits: a lenient parser reads integers of that size as floats, without their last digits.
+
+    Raises:
+        DigitsLost.
+    """
+    if isinstance(value, float) and math.isfinite(value) and not _LEAST_EXACT < value < _ABOVE_EXACT:
+        raise DigitsLost
+
+
+def as_whole(value: Any) -> Any:
+    """Return a finite number beyond 64 bits as the integer that its float is, and any other value as it is."""
+    if not isinstance(value, int | float) or _LEAST_EXACT < value < _ABOVE_EXACT or not math.isfinite(value):
+        return value
+    return int(float(value))
+
+
+def _integer(digits: str) -> float:
     """Read an integer; one beyond the float range becomes infinity, so Python's limit on digits does not apply."""
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+    return int(digits) if len(digits) <= _MAX_DIGITS else _float(digits)
 
 
 def _float(digits: str) -> float:
     """Read a number like `float`; as a Python function, it lets other threads run within a large document."""
-    return float(digits)
+    value = float(digits)
+    return value if _LEAST_EXACT < value < _ABOVE_EXACT else as_whole(value)
 
 
 def _require_shallow(document: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody
-from app.inference.codecs.strict_json import MAX_DEPTH, has_unique_names, parse
+from app.inference.codecs.strict_json import MAX_DEPTH, DigitsLost, has_unique_names, parse, require_digits
 from tests.properties import examples
 
 
@@ -51,6 +51,18 @@ def test_constants_and_very_long_integers_are_numbers() -> None:
 
     assert math.isnan(found[0])
     assert found[1:] == [-math.inf, math.inf]
+
+
+def test_a_float_beyond_64_bits_may_lack_digits_unless_it_was_parsed_strictly() -> None:
+    text = b"[18446744073709551616, -9223372036854775809, 1e20, " + b"9" * 50 + b", 1e308]"
+
+    for lossy in orjson.loads(text):
+        with pytest.raises(DigitsLost):
+            require_digits(lossy)
+    found = parse(text)
+    assert (set(map(type, found)), found[:3]) == ({int}, [2**64, -(2**63) - 1, 10**20])
+    for value in (*found, *parse(b"[1.5, 18446744073709549568.0, 18446744073709551615, NaN, Infinity]"), "x", None):
+        require_digits(value)
 
 
 documents = st.recursive(
