@@ -21,6 +21,7 @@ from modelstore import Manifest, wording
 from modelstore.numbers import parse_number
 
 _SHOWN_CLASSES = 10
+_NO_FORM = "must have two fields: receipt and label, or id and label, and perhaps model"
 _NO_RECEIPT = "is not a receipt of this service for a version that it still has"
 _MOST = float(np.finfo(np.float32).max)
 
@@ -94,7 +95,7 @@ class FeedbackCheck:
     def _find(self, item: FeedbackItem, receipts: ReceiptsById) -> object:
         """Return the receipt of an item: its own, or the one that is kept under its id."""
         if item.form is None:
-            raise _Refused(None, "must have two fields: receipt and label, or id and label, and perhaps model")
+            raise _Refused(None, item.problem or _NO_FORM)
         if item.form == "receipt":
             return item.receipt
         own = read_id(item.id)

@@ -19,7 +19,7 @@ MAX_DEPTH = 16  # no valid body is half as deep
 # bodies that cannot be read in steps are read here, where threads take turns.
 MOST_AT_ONCE_BYTES = 1 << 20
 
-_TOO_DEEP = "the body is nested too deeply; rows are arrays or objects of numbers"
+_TOO_DEEP = "is nested too deeply; rows are arrays or objects of numbers"
 _MAX_DIGITS = 40
 _MAX_NAMES = 100_000
 _LEAST_EXACT, _ABOVE_EXACT = -(2.0**63), 2.0**64  # between them, a lenient parser reads integers as such
@@ -37,16 +37,25 @@ def parse(body: bytes) -> Any:
     Raises:
         MalformedBody: if the body is not UTF-8, not JSON, nested too deeply, or an object has a duplicate name.
     """
+    return _parse(body, "the body ", "line {0.lineno} column {0.colno}")
+
+
+def parse_line(line: bytes) -> Any:
+    """Parse one line of a body as `parse` does; messages are for behind its number, and say the column alone."""
+    return _parse(line, "", "column {0.colno}")
+
+
+def _parse(text: bytes, subject: str, place: str) -> Any:
     try:
-        document = json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_float, object_pairs_hook=_object)
+        document = json.loads(text.decode("utf-8"), parse_int=_integer, parse_float=_float, object_pairs_hook=_object)
+        _require_shallow(document)
     except UnicodeDecodeError as error:
-        raise MalformedBody(f"the body must be UTF-8, byte {error.start} is not") from error
+        raise MalformedBody(f"{subject}must be UTF-8, byte {error.start} is not") from error
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise MalformedBody(f"the body is not JSON: {error.msg.lower()} at {where}") from error
+        problem = error.msg.lower().removesuffix(" at")
+        raise MalformedBody(f"{subject}is not JSON: {problem} at {place.format(error)}") from error
     except RecursionError as error:
-        raise MalformedBody(_TOO_DEEP) from error
-    _require_shallow(document)
+        raise MalformedBody(subject + _TOO_DEEP) from error
     return document
 
 
@@ -100,7 +109,7 @@ def _require_shallow(document: object) -> None:
         level = [child for node in level for child in _children(node) if isinstance(child, list | dict)]
         if not level:
             return
-    raise MalformedBody(_TOO_DEEP)
+    raise RecursionError  # as the parser does where it is deeper still
 
 
 def _children(node: object) -> Iterable[object]:

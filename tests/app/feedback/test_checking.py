@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.errors import Problem
 from app.feedback.checking import Checked, FeedbackCheck, ids_of
 from app.feedback.reading import FeedbackItem
 from app.receipts import FIELDS, ReceiptKeys, mac_of, model_id, write_receipts
@@ -128,6 +129,8 @@ def test_a_label_that_does_not_fit_the_version_is_refused_in_words(
 def test_an_item_without_the_two_fields_is_refused_as_a_whole(registry: ModelRegistry) -> None:
     given = FeedbackCheck(KEYS, registry, keep_days=30).check([FeedbackItem(7, form=None)], NOW_S)
     assert [(one.feature, one.problem[:21]) for one in given.refused] == [(None, "must have two fields:")]
+    torn = FeedbackCheck(KEYS, registry, keep_days=30).check([FeedbackItem(7, form=None, problem="is torn")], NOW_S)
+    assert torn.refused == [Problem(7, None, "is torn")]
 
 
 def test_an_id_is_the_receipt_that_is_kept_under_it(registry: ModelRegistry) -> None:

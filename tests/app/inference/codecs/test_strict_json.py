@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody
-from app.inference.codecs.strict_json import MAX_DEPTH, DigitsLost, has_unique_names, parse, require_digits
+from app.inference.codecs.strict_json import MAX_DEPTH, DigitsLost, has_unique_names, parse, parse_line, require_digits
 from tests.properties import examples
 
 
@@ -38,6 +38,23 @@ REFUSED = {
 def test_what_is_not_strict_json_is_refused_in_words(body: bytes, problem: str) -> None:
     with pytest.raises(MalformedBody) as refused:
         parse(body)
+
+    assert str(refused.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"a": 1', "is not JSON: expecting ',' delimiter at column 8"),
+        (b'{"a', "is not JSON: unterminated string starting at column 2"),
+        (b'"ab\xff"', "must be UTF-8, byte 3 is not"),
+        (nested(MAX_DEPTH + 2), "is nested too deeply; rows are arrays or objects of numbers"),
+        (b'{"a": 1, "a": 1}', TWICE),
+    ],
+)
+def test_a_line_is_refused_in_words_that_follow_its_number(line: bytes, problem: str) -> None:
+    with pytest.raises(MalformedBody) as refused:
+        parse_line(line)
 
     assert str(refused.value) == problem
 
