@@ -107,6 +107,10 @@ class FeedbackCheck:
         for model, receipt in found.items():
             if item.model in (None, "", model):
                 return receipt
+        if found:
+            near = wording.nearest(item.model, found) if isinstance(item.model, str) else None
+            names = sorted(found, key=lambda name: (name != near, name))
+            raise _Refused("model", f"had no row with this id; {' and '.join(map(repr, names))} had one")
         kept = f"no row had it in the last {self._id_days} days" if self._id_days else "this service keeps no ids"
         raise _Refused("id", f"is not known: {kept} (TABSERVE_FEEDBACK_ID_DAYS={self._id_days})")
 

@@ -142,12 +142,23 @@ def test_an_id_is_the_receipt_that_is_kept_under_it(registry: ModelRegistry) -> 
         FeedbackItem(3, id="a-2", label="low", form="id"),
         FeedbackItem(4, id=None, label="low", form="id"),
         FeedbackItem(5, id="a-1", label="low", model=["means"], form="id"),
+        FeedbackItem(6, id="a-1", label="low", model="typo", form="id"),
+        FeedbackItem(7, id="7", label="low", model="mean", form="id"),
     ]
 
     found = FeedbackCheck(KEYS, registry, 30, id_days=9).check(items, NOW_S, kept)
 
     assert ids_of(items) == ["a-1", "7", "a-2"]
     assert [(row.model, row.label) for row in found.rows] == [("means", 0.0), ("many", 1.0)]
-    assert [(one.row, one.feature) for one in found.refused] == [(2, "model"), (3, "id"), (4, "id"), (5, "id")]
+    assert [(one.row, one.feature) for one in found.refused] == [
+        (2, "model"),
+        (3, "id"),
+        (4, "id"),
+        (5, "model"),
+        (6, "model"),
+        (7, "model"),
+    ]
     assert "many and means had rows with this id" in found.refused[0].problem
     assert "no row had it in the last 9 days (TABSERVE_FEEDBACK_ID_DAYS=9)" in found.refused[1].problem
+    only, several = "had no row with this id; 'means' had one", "had no row with this id; 'means' and 'many' had one"
+    assert [one.problem for one in found.refused[3:]] == [only, only, several]
