@@ -81,7 +81,10 @@ class RowConverter:
         except TypeError:  # arrays and objects have no hash
             return None
         for place, read in self._dates:
-            values[place : place + 1] = read(values[place])
+            cells = read(values[place])
+            if type(cells) is str:
+                return None
+            values[place : place + 1] = cells
         if _NUMBERS.issuperset(map(type, values)):
             buffer = bytearray(4 * len(values))
             try:
