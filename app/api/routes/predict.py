@@ -42,7 +42,7 @@ class PredictQuery(BaseModel, extra="forbid"):
     """Query parameters of a prediction; unknown parameters are refused.
 
     Attributes:
-        layout: layout of a JSON response: one object per row, or columns, which are much smaller.
+        layout: layout of a JSON response: one object per row, or columns, which are much smaller, if rows came as JSON.
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
         strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning; by
             default as the version says.
@@ -155,6 +155,8 @@ class Negotiation:
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
             raise UnsupportedContentType((JSON, *self._readers), given)
+        if query.layout == "columns" and answered == JSON:
+            raise wrong_field("layout", f"columns are an answer to rows in {JSON}; leave it out, or send these")
         bulk_options = BulkOptions(query.ignore_extra, query.on_error == "skip", options)
         bulk = BulkRequest(name, version, self._readers[given], writer, bulk_options)
         length = declared_length(request)
