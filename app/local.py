@@ -7,6 +7,7 @@ bits if the same engine answers. It must not know sockets.
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
 from pathlib import Path
 
@@ -60,7 +61,8 @@ class LocalService:
         settings = Settings.model_construct()
         opened = await open_version(self._found, self._load, settings, Explainer(settings.max_explanation_rows))
         self.registry = opened.registry
-        self._negotiation = Negotiation(opened.pipeline, settings.max_answer_bytes_waiting)
+        # httpx hands over an answer once it is complete, so none is begun before all rows are known to be valid.
+        self._negotiation = Negotiation(opened.pipeline, settings.max_answer_bytes_waiting, math.inf)
 
     async def close(self) -> None:
         """End its thread."""

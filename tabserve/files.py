@@ -67,13 +67,24 @@ def _pieces(text: IO[str], header: str, content_type: str, name: str, piece_char
         rest += piece
         end = _last_end(rest, quotes=quotes)
         if end:
-            body, rest = rest[:end], rest[end:]
-            yield Body(f"{header}{body}".encode(), content_type, before)
-            before += _lines(body)
+            records, rest = rest[:end], rest[end:]
+            for body in _halves(records, MAX_BODY_BYTES - len(header.encode()), quotes=quotes):
+                yield Body(f"{header}{body}".encode(), content_type, before)
+                before += _lines(body)
         elif len(rest) > MAX_BODY_BYTES:
             raise WrongInput(f"{name}: a record after line {before + 1} is longer than 1 MiB; is a quote not closed?")
     if rest or not before:
         yield Body(f"{header}{rest}".encode(), content_type, before)
+
+
+def _halves(records: str, most_bytes: int, *, quotes: bool) -> Iterator[str]:
+    """Yield whole records together, or in halves if they are too large: a character may have four bytes."""
+    middle = 0 if len(records.encode()) <= most_bytes else _last_end(records[: len(records) // 2], quotes=quotes)
+    if middle:
+        yield from _halves(records[:middle], most_bytes, quotes=quotes)
+        yield from _halves(records[middle:], most_bytes, quotes=quotes)
+    else:
+        yield records
 
 
 def _last_end(text: str, *, quotes: bool) -> int:

@@ -21,6 +21,7 @@ from modelstore import Manifest, wording
 from modelstore.numbers import parse_number
 
 _SHOWN_CLASSES = 10
+_NO_FORM = "must have two fields: receipt and label, or id and label, and perhaps model"
 _NO_RECEIPT = "is not a receipt of this service for a version that it still has"
 _MOST = float(np.finfo(np.float32).max)
 
@@ -94,7 +95,7 @@ class FeedbackCheck:
     def _find(self, item: FeedbackItem, receipts: ReceiptsById) -> object:
         """Return the receipt of an item: its own, or the one that is kept under its id."""
         if item.form is None:
-            raise _Refused(None, "must have two fields: receipt and label, or id and label, and perhaps model")
+            raise _Refused(None, item.problem or _NO_FORM)
         if item.form == "receipt":
             return item.receipt
         own = read_id(item.id)
@@ -106,6 +107,10 @@ class FeedbackCheck:
         for model, receipt in found.items():
             if item.model in (None, "", model):
                 return receipt
+        if found:
+            near = wording.nearest(item.model, found) if isinstance(item.model, str) else None
+            names = sorted(found, key=lambda name: (name != near, name))
+            raise _Refused("model", f"had no row with this id; {' and '.join(map(repr, names))} had one")
         kept = f"no row had it in the last {self._id_days} days" if self._id_days else "this service keeps no ids"
         raise _Refused("id", f"is not known: {kept} (TABSERVE_FEEDBACK_ID_DAYS={self._id_days})")
 

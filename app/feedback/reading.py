@@ -27,7 +27,8 @@ class FeedbackItem(NamedTuple):
     Attributes:
         row: in JSON the position of the item, from 0; else the line, from 1.
         model: name of the model whose row had the id, if it is said.
-        form: what stands for the row; None if the item has not the fields of any form, and then all others are None.
+        form: what stands for the row; None if the item has not the fields of any form, and then those are None.
+        problem: why it has not, if there is more to say.
     """
 
     row: int
@@ -36,6 +37,7 @@ class FeedbackItem(NamedTuple):
     id: object = None
     model: object = None
     form: Literal["receipt", "id"] | None = "receipt"
+    problem: str | None = None
 
 
 def read_feedback(body: bytes, content_type: str) -> list[FeedbackItem]:
@@ -67,7 +69,10 @@ def _read_json(body: bytes) -> Iterator[FeedbackItem]:
 def _read_lines(body: bytes) -> Iterator[FeedbackItem]:
     for line, text in enumerate(body.splitlines(), start=1):
         if text.strip():
-            yield _read_item(line, strict_json.parse(text))
+            try:
+                yield _read_item(line, strict_json.parse_line(text))
+            except MalformedBody as error:
+                yield FeedbackItem(line, form=None, problem=str(error))
 
 
 def _read_csv(body: bytes) -> Iterator[FeedbackItem]:

@@ -27,8 +27,13 @@ class Override:
     threshold: float | None = None
 
 
-def apply_override(schema: ModelSchema, override: Override | None) -> ModelSchema:
+def apply_override(schema: ModelSchema, override: Override | None, prefix: str = "") -> ModelSchema:
     """Return the schema with the decision of a request, or itself if the request has none.
+
+    Args:
+        schema: schema of the version.
+        override: the decision.
+        prefix: what the request has before its name, for messages.
 
     Raises:
         InvalidInput: if the model has no classes, or more than two beside a threshold.
@@ -36,9 +41,10 @@ def apply_override(schema: ModelSchema, override: Override | None) -> ModelSchem
     if override is None:
         return schema
     if schema.task == "regression":
-        raise wrong_field("decision", f"is for classes; {schema.name} answers a quantity")
+        name = "decision" if override.threshold is None else "threshold"
+        raise wrong_field(f"{prefix}{name}", f"is for classes; {schema.name} answers a quantity")
     if override.threshold is not None and len(schema.classes) != 2:
-        raise wrong_field("threshold", f"is for two classes; {schema.name} has {len(schema.classes)}")
+        raise wrong_field(f"{prefix}threshold", f"is for two classes; {schema.name} has {len(schema.classes)}")
     return _with_threshold(schema, override.threshold)
 
 

@@ -6,11 +6,12 @@ This module must not know any body format, or how an option is carried out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from app.errors import wrong_field
+from app.inference.codecs.strict_json import require_digits
 from app.inference.decision import Override
 from app.receipts import ID_FORM, read_id
 from modelstore import AbstainPolicy, wording
@@ -18,6 +19,9 @@ from modelstore import AbstainPolicy, wording
 _EXPLAIN_FIELDS = ("class", "top", "confidence_below")
 _ABSTAIN_FIELDS = ("below", "confidence", "wider", "out_of_range")
 MOST_TOP = 10_000
+
+Spell = Callable[..., str]
+"""Returns the name of an option as the request spells it; see `PredictionOptions.spell`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Explain:
 
 @dataclass(frozen=True, slots=True)
 class PredictionOptions:
-    """What a request asks for; each field is None where it asks for nothing.
+    """What a request asks for; each option is None where it asks for nothing.
 
     Attributes:
         strict: whether rows with unusual values are refused; None as the version says.
@@ -48,6 +52,8 @@ class PredictionOptions:
         abstain: when nothing is decided for a row; False for never, whatever the version says.
         ids: the caller's own id of each row, None for a row without one; the receipts are kept under them.
         id_column: name of the column of a table that holds them.
+        prefix: what the request has before the names of its options.
+        in_body: names of the options that are objects of a JSON document; the others are flat parameters.
     """
 
     strict: bool | None = None
@@ -58,11 +64,19 @@ class PredictionOptions:
     abstain: AbstainPolicy | Literal[False] | None = None
     ids: tuple[str | None, ...] | None = None
     id_column: str | None = None
+    prefix: str = field(default="", compare=False)
+    in_body: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def has_ids(self) -> bool:
         """Return whether rows come with ids."""
         return self.ids is not None or self.id_column is not None
+
+    def spell(self, option: str, part: str = "") -> str:
+        """Return the name of an option, or of a part of it, as the request has it: `explain.class`, `explain_class`."""
+        if not part:
+            return f"{self.prefix}{option}"
+        return f"{self.prefix}{option}{'.' if option in self.in_body else '_'}{part}"
 
     def merge(self, body: PredictionOptions | None) -> PredictionOptions:
         """Return these options, of the query, with those of the body.
@@ -72,13 +86,12 @@ class PredictionOptions:
         """
         if body is None:
             return self
-        merged = {}
-        for field in fields(self):
-            ours, theirs = getattr(self, field.name), getattr(body, field.name)
-            if ours is not None and theirs is not None:
-                raise wrong_field(field.name, "is in the query and in the body; say it in one place")
-            merged[field.name] = theirs if ours is None else ours
-        return PredictionOptions(**merged)
+        names = [each.name for each in fields(body) if each.compare]
+        asked = {name: value for name in names if (value := getattr(body, name)) is not None}
+        for name in asked:
+            if getattr(self, name) is not None:
+                raise wrong_field(name, "is in the query and in the body; say it in one place")
+        return replace(self, **asked, in_body=frozenset(asked))
 
 
 PLAIN = PredictionOptions()
@@ -93,6 +106,7 @@ def read_options(document: Mapping[str, Any]) -> PredictionOptions | None:
 
     Raises:
         InvalidInput: naming the field that is wrong.
+        DigitsLost: if an id is a number, and the parser may have lost some of its digits.
     """
     explain, confidence = read_explain(document.get("explain")), document.get("confidence")
     found = PredictionOptions(
@@ -171,6 +185,7 @@ def _read_ids(value: object) -> tuple[str | None, ...] | None:
     ids = tuple(map(read_id, value))
     for place, (given, found) in enumerate(zip(value, ids, strict=True)):
         if found is None and given is not None:
+            require_digits(given)
             raise wrong_field(f"ids.{place}", ID_FORM)
     return ids
 
@@ -195,6 +210,7 @@ def read_flat(given: Mapping[str, Any], place: str = "") -> PredictionOptions:
         explain=_read_flat_explain(given, place),
         confidence=None if confidence is None else _level(confidence, f"{place}confidence"),
         abstain=read_abstain(wishes or never, f"{place}abstain", "_"),
+        prefix=place,
     )
 
 

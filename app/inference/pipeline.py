@@ -119,7 +119,7 @@ class Pipeline:
             options, deadline_ns = reader.options, reader.deadline_ns
             if options.ids is not None:
                 give_ids(blocks, options.ids)
-            schema = apply_override(model.schema, options.override)
+            schema = apply_override(model.schema, options.override, options.prefix)
             additions = choose_additions(
                 self._shared, model, schema, options, counts=self._plane.counts(model), deadline_ns=deadline_ns
             )
@@ -167,7 +167,7 @@ class Pipeline:
         stages = self._plane.stages(name if request.version is None else None)
         model = await resolve_version(self._plane, stages, name, request.version)
         options = request.options.asked
-        schema = apply_override(model.schema, options.override)
+        schema = apply_override(model.schema, options.override, options.prefix)
         additions = choose_additions(self._shared, model, schema, options, counts=self._plane.counts(model))
         reader = request.reader(schema, request.options)
         writer = request.writer(schema, request.options, outputs_of(additions))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.api.routes.predict import MAX_WHOLE_BYTES
 from app.local import LocalService
 from modelstore import ModelRepository, SigningKey
 from tests.fakes import publish
@@ -23,6 +25,27 @@ def test_only_the_version_of_the_folder_is_loaded(repository: ModelRepository) -
         await service.open()
         assert [(model.name, model.serving) for model in service.registry.models()] == [("means", 2)]
         await service.close()
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("headers", [{}, {"transfer-encoding": "chunked"}], ids=["declared", "chunked"])
+def test_a_bad_row_late_in_a_large_body_is_named_before_anything_is_answered(
+    headers: dict[str, str], repository: ModelRepository
+) -> None:
+    publish(repository)
+    service = LocalService(repository.root / "means" / "1")
+    body = b"left,right\n" + b"0.25,0.5\n" * 120_000 + b"0.25,x\n"
+    assert len(body) > MAX_WHOLE_BYTES
+
+    async def talk() -> None:
+        await service.open()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://local") as client:
+            kind = {"content-type": "text/csv"}
+            refused = await client.post("/predict/means", content=body, headers=kind | headers)
+        await service.close()
+
+        assert (refused.status_code, refused.json()["errors"][0]["row"]) == (422, 120_002)
 
     asyncio.run(talk())
 

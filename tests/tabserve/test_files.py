@@ -34,6 +34,20 @@ def test_a_file_is_split_between_records_though_quoted_cells_hold_line_ends(
     assert bodies[-1].before + bodies[-1].content.decode().count(end) - 1 == lines
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.ndjson"])
+def test_no_body_is_larger_where_characters_have_several_bytes(tmp_path: Path, name: str) -> None:
+    line = "1," + "\N{CJK UNIFIED IDEOGRAPH-9375}" * 98 + "\n"
+    rows, header = line * 12_000, "" if name.endswith("json") else "x,t\n"
+    (tmp_path / name).write_text(header + rows)
+
+    bodies = list(files.file_bodies(tmp_path / name))
+
+    assert max(len(body.content) for body in bodies) <= tables.MAX_BODY_BYTES
+    assert "".join(body.content.decode().removeprefix(header) for body in bodies) == rows
+    ends = [body.before + (len(body.content.decode()) - len(header)) // len(line) for body in bodies]
+    assert [body.before for body in bodies] == [0, *ends[:-1]]
+
+
 def test_lines_of_json_and_other_encodings_are_read(tmp_path: Path) -> None:
     lines = tmp_path / "rows.ndjson"
     lines.write_bytes(b'{"t": "say \\"x"}\n' * 3)

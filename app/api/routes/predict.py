@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.api.accept import choose_type
-from app.api.bodies import media_type, require_utf8
+from app.api.bodies import declared_length, media_type, require_utf8
 from app.api.errors import UnsupportedContentType
 from app.api.parameters import ModelPath, VersionPath
 from app.api.preferences import wants_receipts
@@ -41,7 +42,7 @@ class PredictQuery(BaseModel, extra="forbid"):
     """Query parameters of a prediction; unknown parameters are refused.
 
     Attributes:
-        layout: layout of a JSON response: one object per row, or columns, which are much smaller.
+        layout: layout of a JSON response: one object per row, or columns, which are much smaller, if rows came as JSON.
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
         strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning; by
             default as the version says.
@@ -105,9 +106,18 @@ class PredictQuery(BaseModel, extra="forbid"):
 class Negotiation:
     """Answer prediction requests with the reader and writer that Content-Type and Accept select."""
 
-    def __init__(self, pipeline: Pipeline, max_waiting_bytes: int) -> None:
+    def __init__(self, pipeline: Pipeline, max_waiting_bytes: int, max_whole_bytes: float = MAX_WHOLE_BYTES) -> None:
+        """Create it.
+
+        Args:
+            pipeline: computes predictions.
+            max_waiting_bytes: most bytes of a streamed answer that wait for the client to read.
+            max_whole_bytes: largest body in a streaming format that is checked before it is answered; infinity for any,
+                whether it declares its length or not.
+        """
         self._pipeline = pipeline
         self._max_waiting_bytes = max_waiting_bytes
+        self._max_whole_bytes = max_whole_bytes
         self._readers = formats.readers()
         self._writers = formats.writers()
 
@@ -145,9 +155,12 @@ class Negotiation:
             return PartsResponse(parts, media_type=answered)
         if given not in self._readers:
             raise UnsupportedContentType((JSON, *self._readers), given)
+        if query.layout == "columns" and answered == JSON:
+            raise wrong_field("layout", f"columns are an answer to rows in {JSON}; leave it out, or send these")
         bulk_options = BulkOptions(query.ignore_extra, query.on_error == "skip", options)
         bulk = BulkRequest(name, version, self._readers[given], writer, bulk_options)
-        if int(request.headers.get("content-length", MAX_WHOLE_BYTES + 1)) <= MAX_WHOLE_BYTES:
+        length = declared_length(request)
+        if (math.inf if length is None else length) <= self._max_whole_bytes:
             content_type, parts, blank_lines = await self._pipeline.answer_whole(bulk, request.stream())
             passed_over = {BLANK_LINES_HEADER: str(blank_lines)} if blank_lines else {}
             return PartsResponse(parts, media_type=content_type, headers=passed_over)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.errors import wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs, json_of
 from app.inference.additions.sets import Levels, choose_classes, reach_of, steps
+from app.inference.options import PLAIN, Spell
 from app.inference.predictions import Predictions
 from modelstore import AbstainPolicy
 
@@ -32,24 +33,28 @@ class Abstention:
         outputs: what is answered: the class or value that is decided, and the reason where none is.
     """
 
-    def __init__(self, levels: Levels, policy: AbstainPolicy, confidence: float | None) -> None:
+    def __init__(
+        self, levels: Levels, policy: AbstainPolicy, confidence: float | None, spell: Spell = PLAIN.spell
+    ) -> None:
         """Check that the policy fits the version, which has scores if sets or intervals decide.
 
         Args:
             levels: what the version knows of sets and intervals.
             policy: when nothing is decided.
             confidence: level of the sets that the request wants, which decide, too, unless the policy has its own.
+            spell: how the request spells its options, for messages.
 
         Raises:
             InvalidInput: if it does not.
         """
         schema = levels.schema
         if unfit := policy.misfit(len(schema.classes)):
-            raise wrong_field("abstain", f"must have {unfit}")
+            wrong = "wider" if schema.classes else "confidence" if policy.below is None else "below"
+            raise wrong_field(spell("abstain", wrong), f"does not fit; expected {unfit}")
         self._schema, self._policy = schema, policy
-        level, field = policy.confidence, "abstain.confidence"
+        level, field = policy.confidence, spell("abstain", "confidence")
         if level is None and schema.classes:
-            level, field = confidence, "confidence"
+            level, field = confidence, spell("confidence")
         facts = [] if schema.decision is None else [("policy", schema.decision.policy)]
         self._labels = [orjson.dumps(name) for name in schema.classes]
         self._limits: NDArray[np.float64] | None = None

@@ -70,14 +70,17 @@ def choose_additions(
         InvalidInput: if the version cannot answer it.
     """
     additions: list[Addition] = []
-    levels, level = Levels(schema, model.manifest.conformal), options.confidence
+    levels, level, spell = Levels(schema, model.manifest.conformal), options.confidence, options.spell
     if level is not None:
-        additions.append(Sets(levels, level) if schema.classes else Intervals(levels, level))
+        kind = Sets if schema.classes else Intervals
+        additions.append(kind(levels, level, spell("confidence")))
     policy = schema.abstain if options.abstain is None else options.abstain
     if policy:
-        additions.append(Abstention(levels, policy, level))
+        additions.append(Abstention(levels, policy, level, spell))
     if options.explain is not None:
-        additions.append(Explanation(shared.explainer, model, schema, options.explain, deadline_ns))
+        additions.append(
+            Explanation(shared.explainer, model, schema, options.explain, deadline_ns=deadline_ns, spell=spell)
+        )
     if options.has_ids:
         require_ids(shared.keeper, "id_column" if options.ids is None else "ids")
     wants_receipts = schema.receipts if options.receipt is None else options.receipt

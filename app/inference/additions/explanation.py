@@ -18,7 +18,7 @@ from app.errors import DeadlinePassed, wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs
 from app.inference.additions.shapley import Floats, Values, plan_for
 from app.inference.errors import TooManyExplained
-from app.inference.options import Explain
+from app.inference.options import PLAIN, Explain, Spell
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
 from app.schema import Float32, ModelSchema
@@ -55,7 +55,9 @@ class Explanation:
         model: LoadedModel,
         schema: ModelSchema,
         wanted: Explain,
+        *,
         deadline_ns: int | None = None,
+        spell: Spell = PLAIN.spell,
     ) -> None:
         """Check that the request can be answered.
 
@@ -65,6 +67,7 @@ class Explanation:
             schema: its schema, with the decision that the request wants.
             wanted: which explanations are wanted.
             deadline_ns: no computation starts after it, on the clock of `time.perf_counter_ns`.
+            spell: how the request spells its options, for messages.
 
         Raises:
             InvalidInput: if the version has no background rows, or a wish does not fit its answers.
@@ -72,13 +75,13 @@ class Explanation:
         background = model.background
         if background is None:
             raise wrong_field(
-                "explain", f"{_title(schema)} has no background rows to compare with; train the model again"
+                spell("explain"), f"{_title(schema)} has no background rows to compare with; train the model again"
             )
         if schema.task == "regression" and (wanted.class_name is not None or wanted.confidence_below is not None):
             field = "class" if wanted.class_name is not None else "confidence_below"
-            raise wrong_field(f"explain.{field}", f"is for classes; {schema.name} answers a quantity")
+            raise wrong_field(spell("explain", field), f"is for classes; {schema.name} answers a quantity")
         if wanted.class_name is not None and wanted.class_name not in schema.classes:
-            raise wrong_field("explain.class", f"must be one of {', '.join(schema.classes)}")
+            raise wrong_field(spell("explain", "class"), f"must be one of {', '.join(schema.classes)}")
         self._explainer, self._model, self._schema, self._wanted = explainer, model, schema, wanted
         self._deadline_ns = deadline_ns
         self._rows, self._weights = background

@@ -72,15 +72,15 @@ class Sets:
         outputs: what is answered: the classes of the set, joined by `|`; a backslash stands before one in a name.
     """
 
-    def __init__(self, levels: Levels, level: float) -> None:
-        """Check that the version has scores.
+    def __init__(self, levels: Levels, level: float, field: str = "confidence") -> None:
+        """Check that the version has scores; `field` is the name of the level in the request.
 
         Raises:
             InvalidInput: if it has none.
         """
         self._schema = levels.schema
-        self._limits = np.array(levels.limits(level, "confidence"))
-        self.outputs: AddedOutputs = (AddedOutput("set", ("set",), True, levels.facts(level, "confidence")),)
+        self._limits = np.array(levels.limits(level, field))
+        self.outputs: AddedOutputs = (AddedOutput("set", ("set",), True, levels.facts(level, field)),)
 
     def expect(self, rows: int) -> None:
         """Accept any number of rows."""
@@ -113,17 +113,15 @@ class Intervals:
         outputs: what is answered: the ends of the interval; nothing where it has none, as rows are too few.
     """
 
-    def __init__(self, levels: Levels, level: float) -> None:
-        """Check that the version has scores.
+    def __init__(self, levels: Levels, level: float, field: str = "confidence") -> None:
+        """Check that the version has scores; `field` is the name of the level in the request.
 
         Raises:
             InvalidInput: if it has none.
         """
-        self._spread = levels.require("confidence").spread
-        (self._limit,) = levels.limits(level, "confidence")
-        self.outputs: AddedOutputs = (
-            AddedOutput("interval", ("low", "high"), False, levels.facts(level, "confidence")),
-        )
+        self._spread = levels.require(field).spread
+        (self._limit,) = levels.limits(level, field)
+        self.outputs: AddedOutputs = (AddedOutput("interval", ("low", "high"), False, levels.facts(level, field)),)
 
     def expect(self, rows: int) -> None:
         """Accept any number of rows."""

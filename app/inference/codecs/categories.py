@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from app.inference.codecs.columns import NAN, OUT_OF_RANGE, Cells, convert_one_by_one, json_type
+from app.inference.codecs.strict_json import require_digits
 from app.schema import Float32, ModelSchema
 from modelstore import BooleanFeature, CategoricalFeature
 
@@ -67,7 +68,10 @@ class _KnownValues:
 
 
 class CategoryConverter(_KnownValues):
-    """A text is the code of its category; a value that is no category has the code after the last."""
+    """A text is the code of its category; a value that is no category has the code after the last.
+
+    All digits of a number matter, so its methods raise DigitsLost for a float that may lack some.
+    """
 
     def __init__(self, feature: CategoricalFeature, schema: ModelSchema) -> None:
         known: dict[object, float] = {None: NAN, **dict.fromkeys(schema.missing_values, NAN)}
@@ -86,7 +90,10 @@ class CategoryConverter(_KnownValues):
         if isinstance(value, bool):
             return self.cell_of_text("true" if value else "false")
         if isinstance(value, int | float):
-            return self.cell_of_text(_digits(value)) if math.isfinite(value) else OUT_OF_RANGE
+            if not math.isfinite(value):
+                return OUT_OF_RANGE
+            require_digits(value)
+            return self.cell_of_text(_digits(value))
         return f"must be a text, a number, true, false or null, got {json_type(value)}"
 
     def cell_of_text(self, text: str) -> Cells | str:

@@ -14,7 +14,7 @@ import orjson
 from app.inference.codecs.blocks import Envelope, Unusual, require_few
 from app.inference.codecs.envelopes import INSTANCES, find_rows, in_feature_order, invalid_field
 from app.inference.codecs.json_rows import plain_rows, precise_rows, quick_rows, rows_have_unique_names
-from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, parse
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, DigitsLost, parse
 from app.inference.options import PLAIN, PredictionOptions, read_options
 from app.schema import Float32, ModelSchema
 
@@ -33,7 +33,7 @@ class PredictRequest(NamedTuple):
     """The envelope of a prediction request; its rows are not validated yet.
 
     Attributes:
-        plain: whether the fast parser accepted the body, so that the fast reader may be tried.
+        text: the body, if the fast parser accepted it, so that the fast reader may be tried; else None.
         names: names of the values of each row, if the document states them once; None for other forms.
         options: what the document asks for beside its rows; None for nothing.
     """
@@ -41,7 +41,7 @@ class PredictRequest(NamedTuple):
     model: str | None
     version: int | None
     instances: list[Any]
-    plain: bool
+    text: bytes | None
     names: tuple[str, ...] | None = None
     options: PredictionOptions | None = None
 
@@ -51,16 +51,16 @@ def example_body(rows: Sequence[Sequence[object]]) -> bytes:
     return orjson.dumps({"instances": rows})
 
 
-def read_request(body: bytes) -> PredictRequest:
+def read_request(body: bytes, at_once_bytes: int = MOST_AT_ONCE_BYTES) -> PredictRequest:
     """Read the envelope `{"instances": [...], "model": "...", "version": 3, "explain": true}`; only rows must be there.
 
-    They may stand in another form instead, see `envelopes.py`.
+    They may stand in another form instead, see `envelopes.py`. The fast parser reads up to `at_once_bytes`, 0 for none.
 
     Raises:
         MalformedBody: if the body is not JSON, or an object in it has a duplicate name.
         InvalidInput: if a field is missing, unknown or of the wrong type.
     """
-    plain = len(body) <= MOST_AT_ONCE_BYTES
+    plain = len(body) <= at_once_bytes
     try:
         document = orjson.loads(body) if plain else parse(body)
     except orjson.JSONDecodeError:
@@ -69,7 +69,10 @@ def read_request(body: bytes) -> PredictRequest:
         instances, names, strings, options = document.get(INSTANCES), None, len(document), None
     else:
         instances, names, strings = find_rows(document)
-        options = read_options(document)
+        try:
+            options = read_options(document)
+        except DigitsLost:
+            return read_request(body, at_once_bytes=0)
         strings += sum(type(own) is str for own in document.get("ids") or ())
     model = document.get("model")
     version = document.get("version")
@@ -81,7 +84,7 @@ def read_request(body: bytes) -> PredictRequest:
         raise invalid_field("version", "must be a whole number from 1", version)
     if plain and not rows_have_unique_names(body, instances, strings + (model is not None)):
         parse(body)  # refuses duplicate names; accepts escapes and strings as values
-    return PredictRequest(model, version, instances, plain, names, options)
+    return PredictRequest(model, version, instances, body if plain else None, names, options)
 
 
 def read_rows(request: PredictRequest, schema: ModelSchema, *, ignore_extra: bool = False) -> Float32:
@@ -98,8 +101,13 @@ def read_rows(request: PredictRequest, schema: ModelSchema, *, ignore_extra: boo
     instances = request.instances
     if request.names is not None:
         instances = in_feature_order(instances, request.names, schema, ignore_extra=ignore_extra)
-    rows = quick_rows(instances, schema) if request.plain else None
-    return precise_rows(instances, schema, ignore_extra=ignore_extra) if rows is None else rows
+    if request.text is None:
+        return precise_rows(instances, schema, ignore_extra=ignore_extra)
+    try:
+        rows = quick_rows(instances, schema)
+        return precise_rows(instances, schema, ignore_extra=ignore_extra) if rows is None else rows
+    except DigitsLost:
+        return read_rows(read_request(request.text, at_once_bytes=0), schema, ignore_extra=ignore_extra)
 
 
 class JsonReader:

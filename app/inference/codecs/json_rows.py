@@ -20,7 +20,7 @@ from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from app.inference.codecs.columns import NUMBERS, json_type
 from app.inference.codecs.headers import name_problems
 from app.inference.codecs.rows import converter_for
-from app.inference.codecs.strict_json import has_unique_names
+from app.inference.codecs.strict_json import DigitsLost, has_unique_names
 from app.schema import Float32, ModelSchema
 
 _BLOCK_ROWS = 256
@@ -34,7 +34,10 @@ def plain_rows(document: bytes, schema: ModelSchema) -> Float32 | None:
         return None
     if not instances or not rows_have_unique_names(document, instances, 0):
         return None
-    return quick_rows(instances, schema)
+    try:
+        return quick_rows(instances, schema)
+    except DigitsLost:
+        return None
 
 
 def rows_have_unique_names(document: bytes, instances: list[Any], others: int) -> bool:
@@ -53,7 +56,11 @@ def rows_have_unique_names(document: bytes, instances: list[Any], others: int) -
 
 
 def quick_rows(instances: list[Any], schema: ModelSchema) -> Float32 | None:
-    """Return the rows as cells, float32, shape (N, W); None if any is not well-formed."""
+    """Return the rows as cells, float32, shape (N, W); None if any is not well-formed.
+
+    Raises:
+        DigitsLost: if the digits of a number matter, and the fast parser may have lost some.
+    """
     features = len(schema.features)
     if len(instances) == 1 and type(instances[0]) is list and len(instances[0]) == features:
         x = NUMBERS.floats(instances[0]) if schema.all_numbers else None
@@ -90,6 +97,7 @@ def precise_rows(instances: Sequence[Any], schema: ModelSchema, *, ignore_extra:
 
     Raises:
         InvalidInput: if a row is invalid; holds the first problems, each with its row and feature.
+        DigitsLost: see `quick_rows`.
     """
     problems: list[Problem] = []
     found: list[Float32] = []

@@ -65,7 +65,7 @@ def ndjson_reader(schema: ModelSchema, *, ignore_extra: bool = False, id_column:
 
 def _parse(line: bytes) -> Any:
     try:
-        return strict_json.parse(line)
+        return strict_json.parse_line(line)
     except MalformedBody as error:
         if _SEVERAL.search(line):
             raise MalformedBody(f"has several rows, one is expected; {LINE_ENDS_LOST}") from error

@@ -26,6 +26,7 @@ from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
 from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
 from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells
+from app.inference.codecs.strict_json import as_whole
 from app.schema import Float32, ModelSchema
 
 
@@ -106,6 +107,7 @@ def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: 
             return _from_json(tensor, (rows, 1), (name,), schema)  # its error names the wrong value
         if tensor.datatype == "BOOL":
             values = [value if value is None else bool(value) for value in values]
+        values = list(map(as_whole, values))  # a datatype has no more digits, however the text was parsed
     x = converter.cells(values)
     if x is None:
         place, problem = next(find_problems(values, converter.cells, converter.cell))

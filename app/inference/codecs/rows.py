@@ -17,6 +17,7 @@ import numpy as np
 from app.errors import MAX_PROBLEMS, Problem
 from app.inference.codecs.columns import NUMBERS, Cells, all_finite, find_problems
 from app.inference.codecs.converters import Converter, DateConverter, NumberConverter, converter_of
+from app.inference.codecs.strict_json import as_whole
 from app.schema import Float32, ModelSchema
 
 _NUMBERS = frozenset((int, float))
@@ -80,7 +81,10 @@ class RowConverter:
         except TypeError:  # arrays and objects have no hash
             return None
         for place, read in self._dates:
-            values[place : place + 1] = read(values[place])
+            cells = read(values[place])
+            if type(cells) is str:
+                return None
+            values[place : place + 1] = cells
         if _NUMBERS.issuperset(map(type, values)):
             buffer = bytearray(4 * len(values))
             try:
@@ -209,7 +213,10 @@ def cells_of_array(converter: Converter, values: np.ndarray[Any, Any]) -> tuple[
     else:
         listed = distinct.tolist()
     return take(
-        [converter.cell(None if isinstance(value, float) and math.isnan(value) else value) for value in listed],
+        [
+            converter.cell(None if isinstance(value, float) and math.isnan(value) else as_whole(value))
+            for value in listed
+        ],
         places,
         converter.width,
     )

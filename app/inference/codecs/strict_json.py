@@ -7,6 +7,7 @@ module must not know what a document means, nor HTTP or torch.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -18,27 +19,43 @@ MAX_DEPTH = 16  # no valid body is half as deep
 # bodies that cannot be read in steps are read here, where threads take turns.
 MOST_AT_ONCE_BYTES = 1 << 20
 
-_TOO_DEEP = "the body is nested too deeply; rows are arrays or objects of numbers"
+_TOO_DEEP = "is nested too deeply; rows are arrays or objects of numbers"
 _MAX_DIGITS = 40
 _MAX_NAMES = 100_000
+_LEAST_EXACT, _ABOVE_EXACT = -(2.0**63), 2.0**64  # between them, a lenient parser reads integers as such
+
+
+class DigitsLost(Exception):
+    """Digits matter, and a lenient parser may have lost some; `parse` must read the text."""
 
 
 def parse(body: bytes) -> Any:
     """Parse JSON by RFC 8259, but accept NaN and Infinity as numbers, to be refused later with their position.
 
+    No finite float of the document is beyond 64 bits: it is an integer then, see `as_whole`.
+
     Raises:
         MalformedBody: if the body is not UTF-8, not JSON, nested too deeply, or an object has a duplicate name.
     """
+    return _parse(body, "the body ", "line {0.lineno} column {0.colno}")
+
+
+def parse_line(line: bytes) -> Any:
+    """Parse one line of a body as `parse` does; messages are for behind its number, and say the column alone."""
+    return _parse(line, "", "column {0.colno}")
+
+
+def _parse(text: bytes, subject: str, place: str) -> Any:
     try:
-        document = json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_float, object_pairs_hook=_object)
+        document = json.loads(text.decode("utf-8"), parse_int=_integer, parse_float=_float, object_pairs_hook=_object)
+        _require_shallow(document)
     except UnicodeDecodeError as error:
-        raise MalformedBody(f"the body must be UTF-8, byte {error.start} is not") from error
+        raise MalformedBody(f"{subject}must be UTF-8, byte {error.start} is not") from error
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise MalformedBody(f"the body is not JSON: {error.msg.lower()} at {where}") from error
+        problem = error.msg.lower().removesuffix(" at")
+        raise MalformedBody(f"{subject}is not JSON: {problem} at {place.format(error)}") from error
     except RecursionError as error:
-        raise MalformedBody(_TOO_DEEP) from error
-    _require_shallow(document)
+        raise MalformedBody(subject + _TOO_DEEP) from error
     return document
 
 
@@ -58,14 +75,32 @@ def has_unique_names(text: bytes | bytearray, strings: int, start: int = 0, stop
     return text.count(b'"', start, stop) == 2 * strings
 
 
-def _integer(digits: str) -> int | float:
+def require_digits(value: object) -> None:
+    """Refuse a float beyond 64 bits: a lenient parser reads integers of that size as floats, without their last digits.
+
+    Raises:
+        DigitsLost.
+    """
+    if isinstance(value, float) and math.isfinite(value) and not _LEAST_EXACT < value < _ABOVE_EXACT:
+        raise DigitsLost
+
+
+def as_whole(value: Any) -> Any:
+    """Return a finite number beyond 64 bits as the integer that its float is, and any other value as it is."""
+    if not isinstance(value, int | float) or _LEAST_EXACT < value < _ABOVE_EXACT or not math.isfinite(value):
+        return value
+    return int(float(value))
+
+
+def _integer(digits: str) -> float:
     """Read an integer; one beyond the float range becomes infinity, so Python's limit on digits does not apply."""
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+    return int(digits) if len(digits) <= _MAX_DIGITS else _float(digits)
 
 
 def _float(digits: str) -> float:
     """Read a number like `float`; as a Python function, it lets other threads run within a large document."""
-    return float(digits)
+    value = float(digits)
+    return value if _LEAST_EXACT < value < _ABOVE_EXACT else as_whole(value)
 
 
 def _require_shallow(document: object) -> None:
@@ -74,7 +109,7 @@ def _require_shallow(document: object) -> None:
         level = [child for node in level for child in _children(node) if isinstance(child, list | dict)]
         if not level:
             return
-    raise MalformedBody(_TOO_DEEP)
+    raise RecursionError  # as the parser does where it is deeper still
 
 
 def _children(node: object) -> Iterable[object]:

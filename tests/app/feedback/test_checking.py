@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.errors import Problem
 from app.feedback.checking import Checked, FeedbackCheck, ids_of
 from app.feedback.reading import FeedbackItem
 from app.receipts import FIELDS, ReceiptKeys, mac_of, model_id, write_receipts
@@ -128,6 +129,8 @@ def test_a_label_that_does_not_fit_the_version_is_refused_in_words(
 def test_an_item_without_the_two_fields_is_refused_as_a_whole(registry: ModelRegistry) -> None:
     given = FeedbackCheck(KEYS, registry, keep_days=30).check([FeedbackItem(7, form=None)], NOW_S)
     assert [(one.feature, one.problem[:21]) for one in given.refused] == [(None, "must have two fields:")]
+    torn = FeedbackCheck(KEYS, registry, keep_days=30).check([FeedbackItem(7, form=None, problem="is torn")], NOW_S)
+    assert torn.refused == [Problem(7, None, "is torn")]
 
 
 def test_an_id_is_the_receipt_that_is_kept_under_it(registry: ModelRegistry) -> None:
@@ -139,12 +142,23 @@ def test_an_id_is_the_receipt_that_is_kept_under_it(registry: ModelRegistry) -> 
         FeedbackItem(3, id="a-2", label="low", form="id"),
         FeedbackItem(4, id=None, label="low", form="id"),
         FeedbackItem(5, id="a-1", label="low", model=["means"], form="id"),
+        FeedbackItem(6, id="a-1", label="low", model="typo", form="id"),
+        FeedbackItem(7, id="7", label="low", model="mean", form="id"),
     ]
 
     found = FeedbackCheck(KEYS, registry, 30, id_days=9).check(items, NOW_S, kept)
 
     assert ids_of(items) == ["a-1", "7", "a-2"]
     assert [(row.model, row.label) for row in found.rows] == [("means", 0.0), ("many", 1.0)]
-    assert [(one.row, one.feature) for one in found.refused] == [(2, "model"), (3, "id"), (4, "id"), (5, "id")]
+    assert [(one.row, one.feature) for one in found.refused] == [
+        (2, "model"),
+        (3, "id"),
+        (4, "id"),
+        (5, "model"),
+        (6, "model"),
+        (7, "model"),
+    ]
     assert "many and means had rows with this id" in found.refused[0].problem
     assert "no row had it in the last 9 days (TABSERVE_FEEDBACK_ID_DAYS=9)" in found.refused[1].problem
+    only, several = "had no row with this id; 'means' had one", "had no row with this id; 'means' and 'many' had one"
+    assert [one.problem for one in found.refused[3:]] == [only, only, several]

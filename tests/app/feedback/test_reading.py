@@ -43,6 +43,23 @@ def test_columns_of_a_table_may_stand_in_either_order_and_cells_may_have_quotes(
     assert read_feedback(b'label,receipt\n"a, ""b""",r\n', "text/csv") == [FeedbackItem(2, "r", 'a, "b"')]
 
 
+def test_a_line_that_is_no_json_is_refused_alone_with_its_number_and_column() -> None:
+    body = b'{"id": 1, "label": "x"}\n{"id": 2,\n\xff\n{"id": 3, "id": 3}\n{"id": 4, "label": "y"}\n{"id'
+
+    assert read_feedback(body, "application/x-ndjson") == [
+        FeedbackItem(1, id=1, label="x", form="id"),
+        FeedbackItem(
+            2,
+            form=None,
+            problem="is not JSON: expecting property name enclosed in double quotes at column 10",
+        ),
+        FeedbackItem(3, form=None, problem="must be UTF-8, byte 0 is not"),
+        FeedbackItem(4, form=None, problem="an object has the same name twice; say each name once"),
+        FeedbackItem(5, id=4, label="y", form="id"),
+        FeedbackItem(6, form=None, problem="is not JSON: unterminated string starting at column 2"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "error"),
     [
@@ -52,7 +69,6 @@ def test_columns_of_a_table_may_stand_in_either_order_and_cells_may_have_quotes(
         ("text/csv", b'receipt,label\na,"x', MalformedBody),
         ("application/json", b'{"feedback": [], "more": 1}', InvalidInput),
         ("application/json", b'{"feedback": [{"label": 1, "label": 2}]}', MalformedBody),
-        ("application/x-ndjson", b"{}\n{", MalformedBody),
     ],
 )
 def test_what_is_no_feedback_is_refused(kind: str, body: bytes, error: type[Exception]) -> None:

@@ -58,3 +58,5 @@ def test_an_override_must_fit_the_classes() -> None:
         apply_override(schema(3), Override(0.5))
     with pytest.raises(InvalidInput, match="decision: is for classes; it answers a quantity"):
         apply_override(schema(0), Override())
+    with pytest.raises(InvalidInput, match=r"^parameters\.threshold: is for classes; it answers a quantity"):
+        apply_override(schema(0), Override(0.5), "parameters.")

@@ -69,3 +69,15 @@ def test_query_and_body_add_up_but_say_nothing_twice() -> None:
     assert query.merge(body) == PredictionOptions(True, Override(0.3), Explain())
     with pytest.raises(InvalidInput, match="explain: is in the query and in the body"):
         body.merge(body)
+
+
+def test_an_option_is_spelled_as_the_request_has_it() -> None:
+    query = read_flat({"abstain_below": 0.5})
+    both = query.merge(read_options({"explain": {"top": 1}}))
+    protocol = read_flat({"explain": True, "explain_top": 1}, "parameters.")
+
+    assert (both.spell("abstain", "below"), both.spell("explain", "top")) == ("abstain_below", "explain.top")
+    assert (protocol.spell("explain", "top"), protocol.spell("explain")) == (
+        "parameters.explain_top",
+        "parameters.explain",
+    )

@@ -126,6 +126,14 @@ def test_query_that_is_not_for_json_in_leaves_its_other_formats_as_they_are(
     )
 
 
+@pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
+def test_columns_are_refused_for_rows_that_did_not_come_as_json(steady: TestClient, kind: str) -> None:
+    body, path = BODIES[kind](rows(5), TWO), "/predict/means?layout=columns"
+
+    assert assert_problem(post(steady, body, kind, JSON, path), 422)["errors"][0]["feature"] == "layout"
+    assert post(steady, body, kind, kind, path).content == post(steady, body, kind, kind).content
+
+
 def test_streamed_body_needs_the_model_in_the_path(steady: TestClient) -> None:
     answer = post(steady, as_csv(rows(3), TWO), path="/predict")
 

@@ -196,6 +196,29 @@ def test_what_cannot_be_explained_is_refused_in_words(
     assert words in assert_problem(answer, 422)["detail"]
 
 
+@pytest.mark.parametrize(
+    ("model", "parameter", "named"),
+    [
+        ("old", {}, "explain"),
+        ("means", {"explain_class": "zzz"}, "explain_class"),
+        ("typed", {"explain_confidence_below": 0.5}, "explain_confidence_below"),
+    ],
+)
+def test_what_cannot_be_explained_is_named_as_the_query_or_the_parameters_have_it(
+    model: str, parameter: dict[str, str | float], named: str, explained: TestClient
+) -> None:
+    row = ROWS[0] if model != "typed" else [20, "basic", True, "2020-01-02", "7"]
+    asked = {"explain": True, **parameter}
+    query = {name: str(value).lower() for name, value in asked.items()}
+    answer = explained.post(f"/predict/{model}", params=query, json={"instances": [row]})
+
+    assert assert_problem(answer, 422)["errors"][0]["feature"] == named
+    if model != "typed":
+        inputs = [{"name": "features", "datatype": "FP32", "shape": [1, 2], "data": row}]
+        protocol = explained.post(f"/v2/models/{model}/infer", json={"inputs": inputs, "parameters": asked})
+        assert protocol.json()["error"].startswith(f"parameters.{named}: ")
+
+
 def test_it_is_asked_for_in_one_place_and_in_a_format_that_has_room(explained: TestClient) -> None:
     twice = explained.post("/predict/means?explain=true", json={"instances": ROWS, "explain": True})
     assert "in one place" in assert_problem(twice, 422)["detail"]

@@ -249,8 +249,9 @@ def test_a_bad_row_has_neither_a_set_nor_a_decision(sure: TestClient) -> None:
         ),
         ("means", {"abstain": {"under": 0.8}}, "abstain: has a field that is not known"),
         ("means", {"abstain": {"below": 0}}, "abstain.below: must be a number above 0"),
-        ("means", {"abstain": {"wider": 1, "confidence": 0.9}}, "abstain: must have below, confidence or out_of_range"),
-        ("typed", {"abstain": {"below": 0.8}}, "abstain: must have out_of_range, or wider with confidence"),
+        ("means", {"abstain": {"wider": 1, "confidence": 0.9}}, "abstain.wider: does not fit; expected below"),
+        ("typed", {"abstain": {"below": 0.8}}, "abstain.below: does not fit; expected out_of_range"),
+        ("typed", {"abstain": {"confidence": 0.8}}, "abstain.confidence: does not fit; expected out_of_range"),
         ("typed", {"abstain": {"wider": 10}}, "abstain.confidence: must be said beside abstain.wider"),
         ("typed", {"abstain": {"wider": 0, "confidence": 0.9}}, "abstain.wider: must be a number above 0"),
     ],
@@ -262,6 +263,26 @@ def test_what_cannot_be_answered_is_refused_in_words(
     answer = sure.post(f"/predict/{model}", json={"instances": [row], **options})
 
     assert words in assert_problem(answer, 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("model", "query", "named"),
+    [
+        ("old", {"confidence": 0.9}, "confidence"),
+        ("old", {"abstain_confidence": 0.9}, "abstain_confidence"),
+        ("old", {"abstain_below": 0.5, "confidence": 0.9}, "confidence"),
+        ("means", {"abstain_wider": 1, "abstain_confidence": 0.9}, "abstain_wider"),
+    ],
+)
+def test_what_cannot_be_answered_is_named_as_the_query_or_the_parameters_have_it(
+    model: str, query: dict[str, float], named: str, sure: TestClient
+) -> None:
+    answer = sure.post(f"/predict/{model}", params=query, json={"instances": ROWS})
+    inputs = [{"name": "features", "datatype": "FP32", "shape": [4, 2], "data": ROWS}]
+    protocol = sure.post(f"/v2/models/{model}/infer", json={"inputs": inputs, "parameters": query})
+
+    assert assert_problem(answer, 422)["errors"][0]["feature"] == named
+    assert protocol.json()["error"].startswith(f"parameters.{named}: ")
 
 
 def test_a_model_says_whose_scores_it_has_and_its_coverage_without_the_scores(sure: TestClient) -> None:

@@ -19,6 +19,7 @@ NOTHING = pa.nulls(2)
 COLUMNS = {
     "numbers as categories": (1, pa.array([2, None], pa.int64()), [[2], [np.nan]]),
     "float32 as categories": (1, pa.array([2.0, 2.5], pa.float32()), [[2], [3]]),
+    "large numbers as categories": (1, pa.array([1e22, -1e300], pa.float64()), [[3], [3]]),
     "truth as numbers": (2, pa.array([1, 0], pa.uint8()), [[1], [0]]),
     "days": (3, pa.array([date(1970, 1, 2), None]), [[1, 0], [np.nan, np.nan]]),
     "times before 1970": (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from app.inference.codecs.categories import BooleanConverter, CategoryConverter
+from app.inference.codecs.strict_json import DigitsLost
 from app.schema import ModelSchema
 from modelstore import BooleanFeature, CategoricalFeature
 
@@ -30,6 +33,15 @@ def test_a_number_is_not_the_code_with_leading_zeros() -> None:
     zip_code = categories("01234", "98765")
 
     assert [zip_code.cell(value) for value in ("01234", 1234, "1234", 98765, "98765")] == [(0,), (2,), (2,), (1,), (1,)]
+
+
+def test_a_float_that_may_be_an_integer_without_its_last_digits_is_judged_by_nobody() -> None:
+    codes = categories(str(2**64))
+
+    assert codes.cells([2**64, 2.0**63, 2**70]) is not None
+    for lossy in (2.0**64, -(2.0**63), 1e300):
+        with pytest.raises(DigitsLost):
+            codes.cells([1, lossy])
 
 
 def test_texts_that_the_training_kept_apart_stay_apart() -> None:

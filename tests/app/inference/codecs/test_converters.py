@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.inference.codecs.columns import find_problems
 from app.inference.codecs.converters import Converter, converter_of, example_row
+from app.inference.codecs.strict_json import as_whole
 from app.schema import ModelSchema
 from modelstore import DatetimeFeature, Dialect, Feature, NumericFeature
 from modelstore.dialect import USUAL
@@ -23,7 +24,8 @@ CONVERTERS = {feature.name: converter_of(feature, SCHEMA) for feature in FEATURE
 HARD = """,  ,NA,null,basic, basic ,2,2.0,yes,YES,No,1,true,1e3,inf,nan,[1,2024-02-29,2024-02-30,2024-02-29T23:59:59Z,
 2024-02-29 01:00:00+02:00,29/02/2024""".replace("\n", "").split(",")
 texts = st.text(max_size=6) | st.sampled_from([*HARD, "$1,234.50", "1,2"])
-values = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.lists(st.none(), max_size=1)
+floats = st.floats().map(as_whole)  # as they are parsed strictly
+values = st.none() | st.booleans() | st.integers() | floats | texts | st.lists(st.none(), max_size=1)
 
 
 @pytest.mark.parametrize("name", NAMES)

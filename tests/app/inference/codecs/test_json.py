@@ -14,8 +14,11 @@ from app.errors import InvalidInput, MalformedBody
 from app.inference.codecs.blocks import Unusual
 from app.inference.codecs.json import BLOCK_BYTES, read_request, read_rows, row_blocks
 from app.inference.codecs.json_rows import precise_rows
-from app.inference.codecs.strict_json import parse
-from app.schema import Float32
+from app.inference.codecs.ndjson import ndjson_reader
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES, parse
+from app.schema import Float32, ModelSchema
+from modelstore import CategoricalFeature
+from tests.app import tables
 from tests.app.tables import schema_of
 from tests.properties import examples
 
@@ -213,3 +216,63 @@ def test_large_request_that_is_unusual_in_any_way_is_left_to_the_other_reader(ol
 
     with pytest.raises(Unusual):
         list(row_blocks(body.replace(old, new), PLAIN))
+
+
+LONG = ("12345678901234567890123", "-9223372036854775809", "18446744073709551616")
+"""Categories whose digits a float does not hold."""
+
+LONG_SCHEMA = ModelSchema.of_features(
+    "m", 1, [CategoricalFeature(name="code", categories=dict.fromkeys(LONG, 9))], ("a", "b")
+)
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{"instances": [[%s]]}',
+        '{"instances": [{"code": %s}]}',
+        '{"instances": [{"code": %s}, ["x"]]}',
+        '{"columns": ["code"], "data": [[%s]]}',
+        '{"inputs": {"code": [%s]}}',
+    ],
+)
+def test_a_long_number_is_its_category_however_large_the_body_is(form: str, code: int) -> None:
+    body = (form % LONG[code]).encode()
+
+    for text in (body, body + b" " * MOST_AT_ONCE_BYTES):
+        assert read_rows(read_request(text), LONG_SCHEMA)[0].tolist() == [code]
+
+
+def test_a_long_number_is_its_category_whatever_stands_beside_it() -> None:
+    for other in ("[1]", "[{}]", '["x"]', f"[{LONG[1]}]"):
+        cells, _ = tables.read(ndjson_reader(LONG_SCHEMA), f"[{LONG[0]}]\n{other}\n".encode())
+        assert cells[0] == [0], other
+
+
+def test_a_long_number_in_a_large_request_leaves_it_to_the_other_reader() -> None:
+    body = f'{{"instances": [{", ".join(["[1]"] * BLOCK_BYTES)}, [{LONG[0]}]]}}'.encode()
+
+    with pytest.raises(Unusual):
+        list(row_blocks(body, LONG_SCHEMA))
+    assert read_rows(read_request(body), LONG_SCHEMA)[-1].tolist() == [0]
+
+
+def test_a_number_that_is_written_as_a_float_is_the_category_of_its_value() -> None:
+    schema = ModelSchema.of_features("m", 1, [CategoricalFeature(name="code", categories={"1" + "0" * 20: 9})], ("a",))
+
+    for written in ("1e20", "100000000000000000000.0", "1" + "0" * 20):
+        assert read_rows(read_request(f'{{"instances": [[{written}]]}}'.encode()), schema).tolist() == [[0]]
+
+
+@pytest.mark.parametrize("own", ["18446744073709551617", "-9223372036854775809"])
+def test_an_id_of_many_digits_keeps_them_however_large_the_body_is(own: str) -> None:
+    body = f'{{"instances": [[1, 2, 3]], "ids": [{own}]}}'.encode()
+
+    for text in (body, body + b" " * MOST_AT_ONCE_BYTES):
+        options = read_request(text).options
+        assert options is not None
+        assert options.ids == (own,)
+    for wrong in (b"1.5", b"NaN", b"Infinity"):
+        with pytest.raises(InvalidInput, match=r"^ids\.0: must be a text"):
+            read_request(body.replace(own.encode(), wrong))

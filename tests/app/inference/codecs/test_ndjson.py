@@ -90,6 +90,10 @@ def test_bad_value_is_named_with_its_feature(line: bytes, feature: str) -> None:
     assert (block.bad[0].row, block.bad[0].feature) == (1, feature)
 
 
+def test_a_line_that_is_no_json_is_named_by_its_own_number_and_column_alone() -> None:
+    assert read(reader(), b"[1,2]\n[1,\n")[1] == {2: "is not JSON: expecting value at column 4"}
+
+
 @pytest.mark.parametrize(
     "data",
     [b"[1\n2]\n[1,2],[3,4]\n", b'{"left":1\n"right":2}\n[1,2],[3,4]\n', b"[1,2],[3,4]\n[5\n6]\n"],

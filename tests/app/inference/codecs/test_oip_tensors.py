@@ -12,7 +12,9 @@ from hypothesis.extra import numpy as arrays
 
 from app.errors import InvalidInput
 from app.inference.codecs.oip import InferBody
+from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES
 from app.schema import Float32, ModelSchema
+from modelstore import CategoricalFeature
 from tests.app.inference.codecs.tensors import CONTRACT, FEATURES, columns, read, request
 from tests.app.oip import SPELLINGS, announced, as_binary, body_of, tensor, whole
 from tests.app.tables import rows, schema_of
@@ -42,6 +44,18 @@ def test_whole_numbers_are_rounded_alike_in_json_and_binary(value: int) -> None:
         read(body_of(whole([described]), part)).tobytes()
         == read(body_of(whole([tensor([[value] * 3], "INT64")]))).tobytes()
     )
+
+
+def test_a_number_beyond_64_bits_is_the_category_of_its_double_in_json_of_any_size_and_binary() -> None:
+    value = 12345678901234567890123
+    codes = dict.fromkeys((str(value), str(int(float(value)))), 5)
+    schema = ModelSchema.of_features("m", 1, [CategoricalFeature(name="code", categories=codes)], ("a", "b"))
+    described, part = announced([value], "FP64", "code")
+    text = whole([{**described, "parameters": {}, "data": [0]}]).replace(b"[0]", b"[%d]" % value)
+
+    bodies = [body_of(text), body_of(text + b" " * MOST_AT_ONCE_BYTES), body_of(whole([described]), part)]
+
+    assert [read(body, schema).tolist() for body in bodies] == [[[1]]] * 3
 
 
 def test_value_with_more_digits_than_float32_is_rounded_to_the_nearest() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from app.errors import MalformedBody
-from app.inference.codecs.strict_json import MAX_DEPTH, has_unique_names, parse
+from app.inference.codecs.strict_json import MAX_DEPTH, DigitsLost, has_unique_names, parse, parse_line, require_digits
 from tests.properties import examples
 
 
@@ -42,6 +42,23 @@ def test_what_is_not_strict_json_is_refused_in_words(body: bytes, problem: str) 
     assert str(refused.value) == problem
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"a": 1', "is not JSON: expecting ',' delimiter at column 8"),
+        (b'{"a', "is not JSON: unterminated string starting at column 2"),
+        (b'"ab\xff"', "must be UTF-8, byte 3 is not"),
+        (nested(MAX_DEPTH + 2), "is nested too deeply; rows are arrays or objects of numbers"),
+        (b'{"a": 1, "a": 1}', TWICE),
+    ],
+)
+def test_a_line_is_refused_in_words_that_follow_its_number(line: bytes, problem: str) -> None:
+    with pytest.raises(MalformedBody) as refused:
+        parse_line(line)
+
+    assert str(refused.value) == problem
+
+
 def test_deepest_nesting_is_accepted() -> None:
     parse(nested(MAX_DEPTH + 1))
 
@@ -51,6 +68,18 @@ def test_constants_and_very_long_integers_are_numbers() -> None:
 
     assert math.isnan(found[0])
     assert found[1:] == [-math.inf, math.inf]
+
+
+def test_a_float_beyond_64_bits_may_lack_digits_unless_it_was_parsed_strictly() -> None:
+    text = b"[18446744073709551616, -9223372036854775809, 1e20, " + b"9" * 50 + b", 1e308]"
+
+    for lossy in orjson.loads(text):
+        with pytest.raises(DigitsLost):
+            require_digits(lossy)
+    found = parse(text)
+    assert (set(map(type, found)), found[:3]) == ({int}, [2**64, -(2**63) - 1, 10**20])
+    for value in (*found, *parse(b"[1.5, 18446744073709549568.0, 18446744073709551615, NaN, Infinity]"), "x", None):
+        require_digits(value)
 
 
 documents = st.recursive(
