@@ -93,7 +93,13 @@ def _create_routers(service: Service, negotiation: predict.Negotiation, app: Fas
     """Create the routes of each subject."""
     promotions = Promotions(service.runner, service.registry, service.trail.note)
     labels = feedback.FeedbackRoutes(
-        service.runner, service.feedback, service.registry, service.figures, service.metrics, promotions=promotions
+        service.runner,
+        service.feedback,
+        service.registry,
+        service.figures,
+        service.metrics,
+        promotions=promotions,
+        is_shared=service.settings.database_url is not None,
     )
     return (
         predict.router(negotiation),

@@ -70,6 +70,7 @@ class Service:
     figures: WorkerFigures
     exposition: Exposition
     drift: DriftHistory
+    plane: DataPlane
     pipeline: Pipeline
     shadows: ShadowRunner
     trail: AuditTrail
@@ -116,6 +117,7 @@ def assemble(settings: Settings, trial: Trial) -> Service:
         figures=figures,
         exposition=exposition,
         drift=DriftHistory(exposition.drift),
+        plane=plane,
         pipeline=Pipeline(plane, OffloadThread(), shared, settings.max_rows),
         shadows=shadows,
         trail=trail,
@@ -197,6 +199,7 @@ def _background_work(service: Service) -> dict[str, Coroutine[Any, Any, None]]:
         "store watcher": watcher.watch(service.registry, settings.poll_interval_s),
         "self test": watcher.keep_tested(service.registry, settings.self_test_interval_s),
         "inspector": service.inspector.keep_ready(),
+        "queues": service.plane.keep_tidy(),
         "shadows": service.shadows.keep_computing(),
         "keys": admission.authenticator.keep_current(),
         "standstill": standstill.keep_watch(),

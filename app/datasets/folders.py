@@ -118,8 +118,11 @@ class DatasetFolders:
         """Move away every content that is not current and that no training needs; return the new folders."""
         stale: Folders = ()
         for home in self._homes() if used is not None else ():
-            current = _current(home)
-            for content in home.iterdir():
+            try:
+                current, contents = _current(home), [*home.iterdir()]
+            except OSError:  # nobody can tell which content is current, and the other names must not suffer
+                continue
+            for content in contents:
                 needed = content.name == current or (home.name, content.name) in (used or ())
                 if _SHA256.fullmatch(content.name) and not needed:
                     stale = (*stale, Path(tempfile.mkdtemp(prefix=REMOVED_PREFIX, dir=self._root)))

@@ -31,6 +31,7 @@ from app.telemetry.version_counters import VersionCounts
 # A forward pass of this many rows blocks the event loop for about a quarter of a millisecond (docs/performance.md).
 MAX_BATCH_ROWS = 1024
 STEP_ROWS = 2048  # rows in one step of a request that exceeds MAX_BATCH_ROWS
+TIDY_S = 10.0  # longest time that an idle version stays in memory after it was removed
 
 Rows = Batcher[Float32, Predictions]
 
@@ -193,11 +194,17 @@ class DataPlane:
             self._shadows.offer(model, x, outputs)
         return answers
 
+    async def keep_tidy(self) -> None:
+        """Drop the queues of idle versions now and again, forever: they would keep removed versions in memory."""
+        while True:
+            await asyncio.sleep(TIDY_S)
+            self._forget_idle()
+
     def _queue(self, model: LoadedModel) -> ModelQueue:
         """Return the queue of a version, which is created with the first request."""
         queue = self._queues.get(model)
         if queue is None:
-            self._forget_replaced()
+            self._forget_idle()
             schema, features = model.schema, model.manifest.features
             counts = self._metrics.statistics.version(schema.name, schema.version, schema.classes, features)
             batcher = Batcher(
@@ -209,7 +216,7 @@ class DataPlane:
             self._queues[model] = queue = ModelQueue(batcher, counts)
         return queue
 
-    def _forget_replaced(self) -> None:
+    def _forget_idle(self) -> None:
         """Drop the queues of versions without waiting rows; a version that is used again gets a new queue."""
         self._queues = {model: queue for model, queue in self._queues.items() if queue.batcher.queued_rows}
 

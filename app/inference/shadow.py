@@ -8,6 +8,7 @@ answer. This module must not know HTTP, the store or a database.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 STEP_ROWS = 2048  # rows of one step, unless a single part has more
 GATHER_S = 0.005  # shortest pause between two steps, in which rows come together
+LOOK_S = 10.0  # longest time that a pair stays in memory after its shadow has ended
 
 Keep = Callable[[Sequence[ShadowAnswer]], Awaitable[None]]
 
@@ -102,14 +104,19 @@ class ShadowRunner:
             self._add(_Rows(self._pair(model, shadow), x, None, macs, time_s))
 
     async def keep_computing(self) -> None:
-        """Compute the queued rows, forever."""
+        """Compute the queued rows, and forget the pairs of ended shadows, which may be large; forever."""
         while True:
-            await self._filled.wait()
-            rows = self._take()
-            began_s = time.perf_counter()
-            await self._compute(rows)
-            took_s = time.perf_counter() - began_s
-            await asyncio.sleep(max(GATHER_S, took_s * (1 / self._share - 1)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S if self._pairs else None):
+                    await self._filled.wait()
+            self._pairs = {
+                name: pair for name, pair in self._pairs.items() if self._shadows.get(pair.model) is pair.shadow
+            }
+            if self._queue:
+                began_s = time.perf_counter()
+                await self._compute(self._take())
+                took_s = time.perf_counter() - began_s
+                await asyncio.sleep(max(GATHER_S, took_s * (1 / self._share - 1)))
 
     def _add(self, rows: _Rows) -> None:
         count = len(rows.x)

@@ -76,14 +76,14 @@ class Inspector:
 
         Raises:
             InvalidDataset: if the inspection takes too long, or its result is too large.
-            StoreUnavailable: if the child failed; the log says why.
+            StoreUnavailable: if no child can be started now, or the child failed; the log says why.
         """
         is_small = (await asyncio.to_thread(file.stat)).st_size <= SMALL_BYTES
         try:
             async with asyncio.timeout(self._timeout_s):
                 told, child = inspection_arguments(file, dialect), self._take() if is_small else None
                 if child is None:
-                    told, child = [], await _Child.start(self._confine(inspection_command(file, dialect)))
+                    told, child = [], await self._start(inspection_command(file, dialect))
                 try:
                     code, said = await child.answer(told)
                 finally:
@@ -98,6 +98,18 @@ class Inspector:
         except ValidationError as error:
             logger.error("the check of a data set ended with exit code %s and no result", code)
             raise StoreUnavailable("the data set could not be checked; the log has the reason") from error
+
+    async def _start(self, command: list[str]) -> _Child:
+        """Start a child for one file.
+
+        Raises:
+            StoreUnavailable: if the system cannot start a process now.
+        """
+        try:
+            return await _Child.start(self._confine(command))
+        except OSError as error:
+            logger.warning("no process can be started now that checks a data set: %s", error)
+            raise StoreUnavailable("no process can be started now that checks the data set; send it again") from error
 
     def _take(self) -> _Child | None:
         """Return the waiting child, if there is one that runs."""

@@ -1,6 +1,7 @@
-"""The states of all models in one serving process, in memory; use them from the event loop.
+"""The states of all models in one serving process, in memory.
 
-A state is replaced as a whole, so that every request sees one version. This module must not access the disk.
+A state is replaced as a whole, so that every request sees one version. So is the table of them: any thread may read it,
+and the event loop alone may change it. This module must not access the disk.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class ServedModels:
         return tuple(sorted(self._by_name))
 
     def models(self) -> tuple[ServedModel, ...]:
-        """Return all models, by name."""
-        return tuple(self._by_name[name] for name in self.names())
+        """Return all models, by name; those that are forgotten afterwards, too."""
+        by_name = self._by_name  # one table, although another may take its place meanwhile
+        return tuple(by_name[name] for name in sorted(by_name))
 
     def find(self, name: str) -> ServedModel | None:
         """Return the state of a model, or None if there is none of that name."""
@@ -85,13 +87,13 @@ class ServedModels:
 
     def record(self, model: ServedModel) -> None:
         """Install the new state of a model as `put` does, and tell nothing."""
-        self._by_name[model.name] = model
+        self._by_name = {**self._by_name, model.name: model}
         self._update_shadows()
         self._loader.trim(self.versions_in_use())
 
     def forget(self, name: str) -> None:
         """Stop serving a model that has left the store; if the name returns, its numbers may mean other versions."""
-        del self._by_name[name]
+        self._by_name = {known: model for known, model in self._by_name.items() if known != name}
         self._update_shadows()
         self._loader.forget_all_but(frozenset(self._by_name))
         logger.warning("model %s left the store", name)

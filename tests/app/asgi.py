@@ -6,7 +6,9 @@ For what no client can be made to send.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message
@@ -68,3 +70,25 @@ async def ask(
 async def ask_at_once(app: ASGIApp, path: str, bodies: Sequence[bytes]) -> list[Exchange]:
     """Send requests that all arrive in the same turn of the event loop."""
     return await asyncio.gather(*(ask(app, path, (body,)) for body in bodies))
+
+
+async def ask_around_a_deletion(app: ASGIApp, method: str, path: str, deleted: str) -> tuple[Exchange, Exchange]:
+    """Send a request whose work in a thread begins only after another one has deleted something."""
+    threads, begun, release = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+    asyncio.get_running_loop().set_default_executor(threads)
+
+    def occupy() -> None:
+        """Keep the only thread busy."""
+        begun.set()
+        release.wait()
+
+    try:
+        threads.submit(occupy)
+        begun.wait()
+        asked = asyncio.create_task(ask(app, path, method=method))
+        while not threads._work_queue.qsize():  # noqa: ASYNC110 - until the work waits for the thread
+            await asyncio.sleep(0)
+        deletion = await ask(app, deleted, method="DELETE")
+    finally:
+        release.set()
+    return await asked, deletion

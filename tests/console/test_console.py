@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.security.keys import KeyFile, Scope
 from modelstore import ModelRepository
+from tests.app.exchange import exchange
 from tests.console.conftest import CSV, QUICK, Console, Watched, train
 from tests.fakes import MeanModel, manifest_for, publish, script
 from tests.processes import service
@@ -216,6 +217,21 @@ def test_labels_that_are_sent_become_the_live_accuracy(watched: Watched, console
     expect(page.get_by_text("60 labels taken, 0 repeated, 1 refused.")).to_be_visible()
     expect(page.get_by_text("line 62:")).to_be_visible()
     expect(page.get_by_text("Of 60 labelled rows in 30 days: 100.0 % right")).to_be_visible(timeout=120_000)
+
+
+def test_model_whose_folder_cannot_be_read_hides_no_other(context: BrowserContext, tmp_path: Path) -> None:
+    """A link to itself is what not even root can list."""
+    repository = ModelRepository(tmp_path / "models")
+    for name in ("means", "others"):
+        publish(repository, name)
+    with service(tmp_path) as (client, _):
+        place, loop = repository.root / "means", repository.root / ".loop"
+        loop.symlink_to(place)
+        exchange(loop, place)
+        page = Watched(context.new_page(), str(client.base_url).rstrip("/")).open("#/quality")
+
+        expect(page.get_by_text("How right the answers are cannot be told now: ")).to_have_count(1)
+        expect(page.get_by_text("No labels yet")).to_have_count(1)
 
 
 def test_names_that_look_like_markup_stay_text(context: BrowserContext, tmp_path: Path) -> None:

@@ -60,9 +60,12 @@ class FeedbackRoutes:
         metrics: ServingMetrics,
         *,
         promotions: Promotions,
+        is_shared: bool,
     ) -> None:
+        """Create it; `is_shared` tells whether replicas keep their labels in the same database."""
         self._runner, self._check, self._registry = runner, check, registry
         self._figures, self._metrics, self._promotions = figures, metrics, promotions
+        self._is_shared = is_shared
 
     async def give(self, request: Request) -> FeedbackAnswer:
         """Give labels for predictions that had receipts or ids, once each: JSON, CSV with a header line, or NDJSON.
@@ -100,7 +103,7 @@ class FeedbackRoutes:
             receipts=ReceiptShare(
                 given=given.number,
                 labelled=labelled,
-                share=labelled / given.number if given.number else None,
+                share=labelled / given.number if given.number and not self._is_shared else None,
                 since=None if given.since_s is None else datetime.fromtimestamp(given.since_s, UTC),
             ),
             expected=expect(sum_samples(parts, model, version), has_decision=manifest.decision is not None)

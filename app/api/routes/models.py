@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.api.parameters import ModelPath, VersionPath
 from app.api.prefix import prefix_of
 from app.api.schemas.common import problems
-from app.api.schemas.model_views import history_json, model_info, version_info
+from app.api.schemas.model_views import history_json, model_info, model_infos, version_info
 from app.api.schemas.models import ModelInfo, ModelList
 from app.api.schemas.versions import CompareQuery, HistoryQuery, VersionHistory, VersionInfo
 from app.registry.registry import ModelRegistry
@@ -34,7 +34,7 @@ class ModelRoutes:
     async def list_models(self, request: Request) -> ModelList:
         """List all models: state, versions, features with units and ranges, classes, metrics, an example request."""
         served, prefix = self._registry.models(), prefix_of(request)
-        infos = [await asyncio.to_thread(model_info, self._registry, model, prefix) for model in served]
+        infos = await asyncio.to_thread(model_infos, self._registry, served, prefix)
         return ModelList(device=self._device, models=infos)
 
     async def show_model(self, model: ModelPath, request: Request) -> ModelInfo:

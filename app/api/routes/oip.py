@@ -13,6 +13,7 @@ from app.api.bodies import parse_json, read_small, require_utf8
 from app.api.openapi import oip as documents
 from app.api.parameters import ModelPath, VersionPath
 from app.api.schemas import oip as schemas
+from app.api.schemas.model_views import index_entries
 from app.lifecycle import Lifetime
 from app.registry.errors import ModelNotReady
 from app.registry.registry import ModelRegistry
@@ -67,7 +68,8 @@ class OipRoutes:
         """List all published versions, or with `{"ready": true}` only those that serve."""
         require_utf8(request.headers.get("content-type"))
         query = parse_json(await read_small(request) or b"{}", IndexQuery)
-        return await asyncio.to_thread(self._index, ready=query.ready)
+        entries = await asyncio.to_thread(index_entries, self._registry, self._registry.models())
+        return [entry for entry in entries if entry.state == "READY" or not query.ready]
 
     async def all_statistics(self) -> schemas.Statistics:
         """Show inference statistics of all models."""
@@ -131,27 +133,6 @@ class OipRoutes:
             for number in (sorted(_find_versions(model, parts)) if version is None else (version,))
         ]
         return schemas.Statistics(model_stats=[schemas.statistics_of(version_report.of(parts, *key)) for key in keys])
-
-    def _index(self, *, ready: bool) -> list[schemas.IndexEntry]:
-        """Return all published versions, or only those that serve; reads the disk."""
-        entries = [entry for model in self._registry.models() for entry in self._entries(model)]
-        return [entry for entry in entries if entry.state == "READY" or not ready]
-
-    def _entries(self, model: ServedModel) -> list[schemas.IndexEntry]:
-        entries = []
-        for version in self._registry.stored.versions(model.name):
-            refusal = model.refused.get(version)
-            reason = f"{refusal.reason}: {refusal.detail}" if refusal else "it is loaded when it is asked for"
-            serves = model.serving == version
-            entries.append(
-                schemas.IndexEntry(
-                    name=model.name,
-                    version=str(version),
-                    state="READY" if serves else "UNAVAILABLE",
-                    reason="" if serves else reason,
-                )
-            )
-        return entries
 
 
 def router(registry: ModelRegistry, figures: WorkerFigures, version: str, lifetime: Lifetime) -> APIRouter:

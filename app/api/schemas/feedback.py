@@ -57,10 +57,12 @@ class LiveQuery(BaseModel, extra="forbid"):
 class ReceiptShare(BaseModel):
     """How many of the rows that got a receipt have a label; counted from the first receipt since the service started.
 
+    Replicas that share a PostgreSQL database count their own receipts and all labels, so `share` is null there.
+
     Attributes:
-        given: receipts given.
-        labelled: labels of rows that were predicted since then.
-        share: labelled of given; null without a receipt.
+        given: receipts given by this service.
+        labelled: labels of rows that were predicted since then, by any replica.
+        share: labelled of given; null without a receipt, and with a PostgreSQL database.
         since: time of the first receipt.
     """
 

@@ -5,14 +5,16 @@ All functions read files, so call them from a thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Literal
 from urllib.parse import urlencode
 
 from app.api.schemas.models import ConformalInfo, EngineInfo, ModelInfo, State, example_of
+from app.api.schemas.oip import IndexEntry
 from app.api.schemas.versions import Figures, ValueFigures, VersionBrief, VersionHistory, VersionInfo
 from app.errors import StoreUnavailable
-from app.registry.errors import VersionNotFound
+from app.registry.errors import ModelNotFound, VersionNotFound
 from app.registry.registry import ModelRegistry
 from app.registry.state import ServedModel
 from app.runtime.load import LoadedModel
@@ -37,8 +39,21 @@ def _state(model: ServedModel) -> State:
     return "ready" if model.reason is None else "degraded"
 
 
+def model_infos(registry: ModelRegistry, models: Iterable[ServedModel], prefix: str) -> list[ModelInfo]:
+    """Return the descriptions of those models that are still there; `prefix` is put before their links."""
+    infos = []
+    for model in models:
+        with contextlib.suppress(ModelNotFound):  # removed meanwhile
+            infos.append(model_info(registry, model, prefix))
+    return infos
+
+
 def model_info(registry: ModelRegistry, model: ServedModel, prefix: str) -> ModelInfo:
-    """Return the description of a model; `prefix` is put before its links."""
+    """Return the description of a model; `prefix` is put before its links.
+
+    Raises:
+        ModelNotFound: if it was removed meanwhile.
+    """
     manifest = model.loaded.manifest if model.loaded else None
     try:
         versions = registry.stored.versions(model.name)
@@ -99,6 +114,31 @@ def _engines(loaded: LoadedModel) -> list[EngineInfo]:
         EngineInfo(up_to_rows=choice.rows, engine=choice.engine.name, measured_us=choice.measured_us)
         for choice in loaded.engine.choices
     ]
+
+
+def index_entries(registry: ModelRegistry, models: Iterable[ServedModel]) -> list[IndexEntry]:
+    """Return the published versions of those models that are still there, as the repository index shows them.
+
+    Of a model whose folder cannot be listed, these are the versions that this process serves or has refused.
+    """
+    entries = []
+    for model in models:
+        try:
+            versions = registry.stored.versions(model.name)
+        except ModelNotFound:  # removed meanwhile
+            continue
+        except StoreUnavailable:
+            versions = tuple(sorted({*model.refused, *([model.serving] if model.serving else [])}))
+        entries += [_index_entry(model, version) for version in versions]
+    return entries
+
+
+def _index_entry(model: ServedModel, version: int) -> IndexEntry:
+    if version == model.serving:
+        return IndexEntry(name=model.name, version=str(version), state="READY", reason="")
+    refusal = model.refused.get(version)
+    reason = f"{refusal.reason}: {refusal.detail}" if refusal else "it is loaded when it is asked for"
+    return IndexEntry(name=model.name, version=str(version), state="UNAVAILABLE", reason=reason)
 
 
 def history_json(registry: ModelRegistry, model: ServedModel, before: int | None, limit: int, prefix: str) -> bytes:

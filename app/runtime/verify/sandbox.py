@@ -120,11 +120,11 @@ def _attend(connection: socket.socket, attempt: Attempt, service: int) -> NoRetu
 
 def _try_load(attempt: Attempt, asked: _Asked) -> bytes:
     """Run an attempt in a new child process; return empty bytes for success, else reason and detail as JSON."""
-    reader, writer = os.pipe()
-    attender, pid = os.getpid(), os.fork()
-    if pid == 0:
-        _try(attempt, asked, writer, attender)
-    os.close(writer)
+    try:
+        pid, reader = _start(attempt, asked)
+    except OSError as error:  # this process must live on, for the next version
+        why = f"no process could be started that tries it ({error.strerror}); activate it again"
+        return _refusal("trial_unavailable", why)
     said, in_time = _heard(reader)
     os.close(reader)
     if not in_time:
@@ -136,6 +136,25 @@ def _try_load(attempt: Attempt, asked: _Asked) -> bytes:
         how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else "no word"
         return _refusal("trial_crashed", f"the process that tried to load it ended with {how}")
     return said[:-1]
+
+
+def _start(attempt: Attempt, asked: _Asked) -> tuple[int, int]:
+    """Start an attempt in a new child process; return its id, and the descriptor of what it says.
+
+    Raises:
+        OSError: if the system cannot start a process now.
+    """
+    reader, writer = os.pipe()
+    try:
+        attender, pid = os.getpid(), os.fork()
+        if pid == 0:
+            _try(attempt, asked, writer, attender)
+        return pid, reader
+    except OSError:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
 
 
 def _try(attempt: Attempt, asked: _Asked, writer: int, attender: int) -> NoReturn:

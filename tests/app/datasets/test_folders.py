@@ -63,6 +63,21 @@ def test_deleted_data_set_leaves_nothing(store: DatasetStore, root: Path) -> Non
     assert (run(store.list()), files(root), [path.name for path in root.iterdir()]) == ((), [], [".lock"])
 
 
+def test_folder_that_cannot_be_read_hinders_no_other_data_set(store: DatasetStore, root: Path) -> None:
+    """A link to itself is what not even root can read."""
+    put(store, "churn", ONE)
+    (root / "churn" / "CURRENT").unlink()
+    (root / "churn" / "CURRENT").symlink_to("CURRENT")
+
+    put(store, "other", ONE)
+    put(store, "other", TWO)
+    run(store.delete("other", NONE))
+
+    with pytest.raises(StoreUnavailable):
+        run(store.get("churn"))
+    assert files(root) == files_of("churn", ONE)
+
+
 def test_folders_of_other_people_are_let_alone(store: DatasetStore, root: Path) -> None:
     (root / "backup" / "2026").mkdir(parents=True)
     (root / "notes.txt").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
@@ -95,6 +96,27 @@ def test_versions_do_not_share_a_batch(store: ModelRepository) -> None:
     assert [(answer.schema.version, high(answer)) for answer in answers] == [(1, [0.25]), (2, [0.75]), (1, [0.25])]
     assert b'tabserve_inference_rows_total{model="means",version="1"} 2.0\n' in figures
     assert b'tabserve_inference_rows_total{model="means",version="2"} 1.0\n' in figures
+
+
+def test_removed_version_leaves_the_memory(store: ModelRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.inference.dataplane.TIDY_S", 0.01)
+
+    async def scene() -> None:
+        registry = ModelRegistry(store, Loader(partial(load.load, device="cpu"), 8), load.prove_again)
+        await registry.refresh()
+        plane = DataPlane(registry, ServingMetrics(), max_queue_rows=100, max_wait_s=0)
+        model = plane.active("means")
+        assert high(await plane.infer(model, rows(1)))
+        kept = weakref.ref(model)
+        del model
+        await registry.remove_model("means")
+        tidying = asyncio.create_task(plane.keep_tidy())
+        async with asyncio.timeout(120):
+            while kept() is not None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        tidying.cancel()
+
+    asyncio.run(scene())
 
 
 def test_unknown_model_and_version_are_named(store: ModelRepository) -> None:

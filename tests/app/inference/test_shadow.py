@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,11 +30,10 @@ class Scene:
         self.engine = Engine(shadow)
         pair = loaded(Engine(product), 2), loaded(self.engine, 2)
         self.model, self.shadow = (replace(one, schema=replace(one.schema, **schema)) for one in pair)
+        self.shadows = {self.model: self.shadow}
         self.counts = CountsByVersion()
         self.kept: list[ShadowAnswer] = []
-        self.runner = ShadowRunner(
-            {self.model: self.shadow}, self.counts, self._keep, max_queue_rows=max_queue_rows, share=share
-        )
+        self.runner = ShadowRunner(self.shadows, self.counts, self._keep, max_queue_rows=max_queue_rows, share=share)
 
     async def _keep(self, answers: Sequence[ShadowAnswer]) -> None:
         self.kept += answers
@@ -48,11 +48,15 @@ class Scene:
 
     def compute(self, rows: int) -> None:
         """Compute until so many rows were compared, failed or kept."""
+        self.compute_until(lambda: self.counted()[0] + self.counted()[3] + len(self.kept) >= rows)
+
+    def compute_until(self, done: Callable[[], bool]) -> None:
+        """Compute until something is so."""
 
         async def run() -> None:
             task = asyncio.create_task(self.runner.keep_computing())
             async with asyncio.timeout(120):
-                while self.counted()[0] + self.counted()[3] + len(self.kept) < rows:  # noqa: ASYNC110 - counts only
+                while not done():  # noqa: ASYNC110 - counts only
                     await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -138,6 +142,20 @@ def test_a_full_queue_drops_rows_and_a_version_without_a_shadow_offers_none() ->
 
     assert scene.counted() == [5, 5, 0, 0, 3]
     assert (scene.runner.has(scene.model), scene.runner.has(scene.shadow)) == (True, False)
+
+
+def test_versions_leave_the_memory_once_their_shadow_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.inference.shadow.LOOK_S", 0.01)
+    scene = Scene(product)
+    kept = weakref.WeakSet([scene.model, scene.shadow])
+    scene.offer(rows(1))
+    scene.compute(1)
+    scene.shadows.clear()
+    del scene.model, scene.shadow
+
+    scene.compute_until(lambda: not kept)
+
+    assert not kept
 
 
 def test_pauses_keep_the_work_below_its_share() -> None:

@@ -6,8 +6,10 @@ A child that goes wrong is a package called `training` in the current folder, wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,32 @@ def test_child_that_says_nothing_of_use_is_our_fault(settings: Settings, child: 
 
     with pytest.raises(StoreUnavailable, match="could not be checked"):
         inspect(settings)
+
+
+def test_child_that_cannot_be_started_now_is_our_fault_and_the_next_one_is_started(
+    settings: Settings, child: Child
+) -> None:
+    child(f"print('{FAULT}')")
+
+    async def scene() -> None:
+        with no_descriptor_left(), pytest.raises(StoreUnavailable, match="no process can be started now"):
+            await _inspect(Inspector(settings))
+        assert len((await _inspect(Inspector(settings))).faults) == 1
+
+    asyncio.run(scene())
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Have this process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.slow

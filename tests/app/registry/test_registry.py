@@ -307,6 +307,8 @@ def test_folder_of_a_model_that_cannot_be_listed_hides_no_other_model(
         lambda: {model["name"]: model["warnings"] for model in client.get("/models").json()["models"]} == warned,
         "it is shown, too",
     )
+    index = client.post("/v2/repository/index").json()
+    assert [(entry["name"], entry["state"]) for entry in index] == [(name, "READY") for name in warned]
     for path in ("/models/means/versions", "/models/means/versions/1", "/v2/models/means"):
         assert client.get(path).status_code == 503, path
 

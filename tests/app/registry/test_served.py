@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def test_a_version_has_its_shadow_as_long_as_it_serves(tmp_path: Path) -> None:
     assert (shadows, loader.list_cached()) == ({}, ())
     with pytest.raises(ModelNotFound):
         served.active("means")
+
+
+def test_threads_list_models_while_others_are_forgotten() -> None:
+    served = ServedModels(Loader(lambda _: None, max_versions=1), lambda _: None)  # type: ignore[arg-type, return-value]
+    names = [f"model{number:03}" for number in range(300)]
+    for name in names:
+        served.record(ServedModel(name))
+    with ThreadPoolExecutor(1) as thread:
+        listing = thread.submit(lambda: [len(served.models()) for _ in iter(served.names, ())])
+        for name in names:
+            served.forget(name)
+
+        counts = listing.result()
+
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_a_model_without_a_version_that_serves_says_why() -> None:

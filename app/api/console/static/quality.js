@@ -35,14 +35,20 @@ export async function show(body, { signal, problem }) {
         pick(all, "tabserve_model_info").map(async ({ labels }) => {
           const path = `models/${encodeURIComponent(labels.model)}`;
           const asked = [get(`${path}/versions/${labels.version}/live`, signal), get(`${path}/drift`, signal)];
-          const [live, history] = await Promise.all(asked);
-          return { ...facts(all, labels), live, history: past(history) };
+          const [live, history] = await Promise.all(asked.map((one) => one.catch(spare)));
+          return { ...facts(all, labels), live, history: history.fault ? [] : past(history) };
         }),
       );
       draw(told);
     },
     failed,
   );
+}
+
+// What one model cannot tell, such as one that was removed meanwhile or whose folder cannot be read, hides no other.
+function spare(error) {
+  if (![404, 409, 503].includes(error.status)) throw error;
+  return { fault: error.message };
 }
 
 function facts(all, { model, version }) {
@@ -75,7 +81,8 @@ function past({ times, columns }) {
 }
 
 // How right the answers were, as far as labels came, and how right they should be.
-function accuracy({ labels, days, figures, expected }) {
+function accuracy({ fault, labels, days, figures, expected }) {
+  if (fault) return `How right the answers are cannot be told now: ${fault}`;
   const promised =
     expected?.accuracy != null
       ? `By its own probabilities, ${percent(expected.accuracy)} should be right.`

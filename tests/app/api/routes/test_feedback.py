@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from app.feedback.reading import MAX_LABELS
 from app.main import create_app
 from modelstore import ModelRepository
+from tests import postgres
 from tests.app.oip import outputs_of
 from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, FLOAT32, JSON, NDJSON
@@ -235,6 +236,19 @@ def test_a_receipt_outlives_the_service_and_the_active_version(folder: Path, cli
         assert feedback(other, (second, "low"), (first, "high"))["taken"] == 1
         assert live(other)["labels"] == 2
         assert live(other)["receipts"]["given"] == 0  # counted since the service started
+
+
+@pytest.mark.slow
+def test_replicas_that_share_labels_name_no_share_of_receipts(folder: Path, postgresql: str) -> None:
+    postgres.empty(postgresql)
+    settings = settings_in(folder, database_url=postgresql)
+    with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as other:
+        given = receipts(one) + receipts(other)
+        assert feedback(one, *((each, "high") for each in given))["taken"] == 4
+
+        shown = [live(each)["receipts"] for each in (one, other)]
+
+    assert [(each["given"], each["labelled"], each["share"]) for each in shown] == [(2, 4, None)] * 2
 
 
 def test_receipts_of_a_removed_version_are_refused(client: TestClient) -> None:

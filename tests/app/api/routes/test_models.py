@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from modelstore import Lineage, ModelRepository, Prediction, ValuePrediction, write_predictions, write_values
+from tests.app.asgi import ask_around_a_deletion
 from tests.app.broken import Logits, NotANumber, publish_as_means
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
@@ -26,6 +27,16 @@ def test_list_has_every_model_and_the_device(steady: TestClient) -> None:
         ("means", "ready", "cpu"),
         ("thirds", "ready", "cpu"),
     ]
+
+
+def test_model_that_is_deleted_while_models_are_listed_is_left_out(client: TestClient) -> None:
+    assert client.portal is not None
+    client.get("/train")  # the job table is open by now
+
+    listed, deletion = client.portal.call(ask_around_a_deletion, client.app, "GET", "/models", "/models/means")
+
+    assert (listed.status, deletion.status) == (200, 204)
+    assert [model["name"] for model in json.loads(listed.body)["models"]] == ["thirds"]
 
 
 def test_model_is_shown_as_in_the_list(steady: TestClient) -> None:

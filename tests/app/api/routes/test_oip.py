@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from modelstore import ModelRepository
-from tests.app.asgi import ask_at_once
+from tests.app.asgi import ask_around_a_deletion, ask_at_once
 from tests.app.broken import Logits, damage, publish_as_means
 from tests.app.oip import INFER, TWO, infer, tensor, whole
 from tests.app.tables import rows
@@ -199,6 +200,17 @@ def test_index_has_every_version_and_why_it_does_not_serve(client: TestClient, r
         ("thirds", "1", "READY"),
     ]
     assert (index[0]["reason"], index[1]["reason"]) == ("", "it is loaded when it is asked for")
+
+
+def test_index_leaves_out_a_model_that_is_deleted_meanwhile(client: TestClient) -> None:
+    assert client.portal is not None
+    client.get("/train")  # the job table is open by now
+    path = "/v2/repository/index"
+
+    index, deletion = client.portal.call(ask_around_a_deletion, client.app, "POST", path, "/models/means")
+
+    assert (index.status, deletion.status) == (200, 204)
+    assert [entry["name"] for entry in json.loads(index.body)] == ["thirds"]
 
 
 def refused(client: TestClient) -> list[dict[str, Any]] | None:

@@ -104,6 +104,26 @@ def test_version_that_kills_its_process_is_refused_and_the_next_is_tried_all_the
 
 
 @pytest.mark.slow
+def test_version_for_which_no_process_can_be_started_is_refused_and_the_next_is_tried_all_the_same(
+    tmp_path: Path,
+) -> None:
+    said = run(
+        """
+        import resource
+
+        process = trial.TrialProcess.fork(runtime.try_out)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for limit in (3, soft):
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (limit, hard))
+            print(ask(process, MeanModel(2, 0.0)))
+        process.close()
+        """,
+        tmp_path,
+    )
+    assert said == ["trial_unavailable", "well"]
+
+
+@pytest.mark.slow
 def test_attempt_can_neither_write_nor_take_all_memory_nor_reach_the_network(tmp_path: Path) -> None:
     said = run(
         """
