@@ -77,6 +77,8 @@ class AnswerWriting:
         parts.append(self.writer.tail())
         reserve(len(parts[-1]))
         self.stages.record_encode()
+        if self.additions:
+            await self.finish()
         return parts
 
     async def gather(self, blocks: AsyncIterator[RowBlock]) -> list[RowBlock]:
@@ -94,7 +96,7 @@ class AnswerWriting:
         return found
 
     async def answer(self, block: RowBlock) -> bytes:
-        """Compute the rows of a block and return them as text.
+        """Compute the rows of a block and return them as text; `finish` must follow before they are sent.
 
         Raises:
             ServingError: for any error.
@@ -118,6 +120,17 @@ class AnswerWriting:
             text = await self._write_in_steps(predictions)
         self.stages.record_encode()
         return text
+
+    async def finish(self) -> None:
+        """Keep what is to be kept of the rows that were answered, as none of them will be refused any more.
+
+        Raises:
+            ServingError: if that is not possible.
+        """
+        began_ns = time.perf_counter_ns()
+        for addition in self.additions:
+            await addition.finish()
+        self.stages.record_compute(began_ns, time.perf_counter_ns() - began_ns)
 
     def _require_good(self, block: RowBlock) -> None:
         """Refuse the request if a row of the block is bad, unless such rows are skipped."""
@@ -155,6 +168,8 @@ async def stream_answer(
         try:
             async for block in blocks:
                 text = await writing.answer(block)
+                if writing.additions:
+                    await writing.finish()
                 yield text if begun else writer.head() + text
                 begun = True
         except ServingError as error:
