@@ -85,8 +85,8 @@ def test_a_label_comes_by_the_id_that_stood_beside_the_rows(shared: TestClient) 
     [
         (CSV, b'order,left,right\nK1,0.9,0.5\n,0.1,0.3\n"K,3",0.1,0.3\n'),
         (CSV, b"left,order,right\r\n0.9,K1,0.5\r\n\r\n0.1,,0.3\r\n0.1,\"K,3\",0.3"),
-        (NDJSON, b'{"order": "K1", "left": 0.9, "right": 0.5}\n\n{"left": 0.1, "right": 0.3}\n'
-         b'{"left": 0.1, "right": 0.3, "order": "K,3"}'),
+        (NDJSON, b'{"order": "K1", "left": 0.9, "right": 0.5}\n\n{"order": null, "left": 0.1, "right": 0.3}\n'
+         b'{"left": 0.1, "right": 0.3, " order": "K,3"}'),
         (ARROW, arrow_table(left=[0.9, 0.1, 0.1], order=["K1", None, "K,3"], right=[0.5, 0.3, 0.3])),
         (ARROW, arrow_table(left=[0.9, 0.1, 0.1], order=pa.array(["K1", None, "K,3"]).dictionary_encode(),
                             right=[0.5, 0.3, 0.3])),
