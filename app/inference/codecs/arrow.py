@@ -98,7 +98,11 @@ class ArrowReader:
 
     def _keep_dictionary(self, message: pa.ipc.Message) -> None:
         """Keep a dictionary for the record batches after it; the stream may send many."""
-        if is_compressed(message):
+        try:
+            compressed = is_compressed(message)
+        except struct.error as error:
+            raise MalformedBody("a dictionary of the Arrow stream is damaged") from error
+        if compressed:
             raise MalformedBody("a dictionary of the Arrow stream is compressed; send it uncompressed")
         self._dictionaries.append(message.serialize().to_pybytes())
         if sum(map(len, self._dictionaries)) > MAX_MESSAGE_BYTES:
