@@ -182,6 +182,16 @@ def test_null_integer_is_a_bad_row_and_its_neighbours_are_exact() -> None:
     assert read(reader(), arrow_stream(table)) == ([[1, 2], [0, 0], [5, 6]], {1: "must be a finite number, not null"})
 
 
+def test_rows_that_take_no_bytes_are_few() -> None:
+    schema = typed_schema(optional=True)
+    some, many = (arrow_stream(pa.table({"age": pa.nulls(rows)})) for rows in (3, 10**8))
+
+    assert len(many) < 1000
+    assert [len(block.x) for block in ArrowReader(schema, ignore_extra=False).feed(some)] == [3]
+    with pytest.raises(MalformedBody, match="more rows than bits"):
+        next(ArrowReader(schema, ignore_extra=False).feed(many))
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_stream_without_batches_or_with_empty_ones_has_no_rows(rows: int) -> None:
     data = arrow_stream(TABLE.slice(0, 0))
