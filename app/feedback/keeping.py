@@ -94,7 +94,7 @@ class Keeping:
             self._record(rows[start : start + STEP_ROWS], ids, inputs)
         if not (ids or inputs):
             return
-        if self._size and self._size + len(ids) + len(inputs) > MOST_WAITING:
+        if self._size >= MOST_WAITING:
             self._metrics.count_inputs("lost", len(inputs))
             if ids:
                 raise StoreUnavailable("too many ids wait to be kept; try again in a moment")

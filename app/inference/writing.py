@@ -69,29 +69,34 @@ class AnswerWriting:
             ServingError: for any error.
         """
         for addition in self.additions:
-            addition.expect(sum(len(block.x) for block in blocks))
+            addition.expect(sum(len(block.x) - len(block.bad) for block in blocks))
         parts = [self.writer.head()]
         for block in blocks:
             parts.append(await self.answer(block))
             reserve(len(parts[-1]))
-        return self._end(parts)
-
-    async def collect_stream(self, blocks: AsyncIterator[RowBlock]) -> list[bytes]:
-        """Return the whole answer to rows that are still arriving; see `collect`."""
-        parts = [self.writer.head()]
-        async for block in blocks:
-            parts.append(await self.answer(block))
-            reserve(len(parts[-1]))
-        return self._end(parts)
-
-    def _end(self, parts: list[bytes]) -> list[bytes]:
         parts.append(self.writer.tail())
         reserve(len(parts[-1]))
         self.stages.record_encode()
+        if self.additions:
+            await self.finish()
         return parts
 
+    async def gather(self, blocks: AsyncIterator[RowBlock]) -> list[RowBlock]:
+        """Return the rows of a whole body, for `collect`, and reserve memory for them.
+
+        Raises:
+            ServingError: for any error of the body.
+        """
+        found = []
+        async for block in blocks:
+            self._require_good(block)
+            reserve(block.x.nbytes)
+            found.append(block)
+            await asyncio.sleep(0)  # other requests run
+        return found
+
     async def answer(self, block: RowBlock) -> bytes:
-        """Compute the rows of a block and return them as text.
+        """Compute the rows of a block and return them as text; `finish` must follow before they are sent.
 
         Raises:
             ServingError: for any error.
@@ -104,8 +109,7 @@ class AnswerWriting:
         block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
         if self.strict:
             block.bad = describe_warnings(predictions, block.number) | block.bad
-        if block.bad and self.skip is None:
-            raise refusal(tuple(block.bad.values()), self.unit, self.advice)
+        self._require_good(block)
         if self.additions:
             predictions = await self._extend(predictions, block)
         if self.skip is not None:
@@ -116,6 +120,22 @@ class AnswerWriting:
             text = await self._write_in_steps(predictions)
         self.stages.record_encode()
         return text
+
+    async def finish(self) -> None:
+        """Keep what is to be kept of the rows that were answered, as none of them will be refused any more.
+
+        Raises:
+            ServingError: if that is not possible.
+        """
+        began_ns = time.perf_counter_ns()
+        for addition in self.additions:
+            await addition.finish()
+        self.stages.record_compute(began_ns, time.perf_counter_ns() - began_ns)
+
+    def _require_good(self, block: RowBlock) -> None:
+        """Refuse the request if a row of the block is bad, unless such rows are skipped."""
+        if block.bad and self.skip is None:
+            raise refusal(tuple(block.bad.values()), self.unit, self.advice)
 
     async def _extend(self, predictions: Predictions, block: RowBlock) -> Predictions:
         """Return the predictions with what is added to them, and count its time as computing."""
@@ -148,6 +168,8 @@ async def stream_answer(
         try:
             async for block in blocks:
                 text = await writing.answer(block)
+                if writing.additions:
+                    await writing.finish()
                 yield text if begun else writer.head() + text
                 begun = True
         except ServingError as error:

@@ -62,7 +62,10 @@ _ANSWER: Document = {
         "id": {"type": "string"},
         "parameters": {
             "type": "object",
-            "properties": {"decision": {"type": "string", "description": "what chose the labels of a decided version"}},
+            "properties": {
+                "decision": {"type": "string", "description": "what chose the labels of a decided version"},
+                "policy": {"type": "string", "description": "the same, in an answer that may abstain"},
+            },
         },
         "outputs": {"type": "array", "items": _ANSWERED},
     },

@@ -89,6 +89,9 @@ class Abstention:
                     abstained[part.start + row, 0] = REASONS[reason]
         return Added(fields, [decided, abstained])
 
+    async def finish(self) -> None:
+        """Keep nothing."""
+
     def _answers(
         self, predictions: Predictions, part: slice
     ) -> tuple[list[bytes], Sequence[str] | NDArray[np.float32]]:

@@ -43,6 +43,13 @@ class Addition(Protocol):
             ServingError.
         """
 
+    async def finish(self) -> None:
+        """Keep what is to be kept of the rows that were answered, once none of them can be refused any more.
+
+        Raises:
+            ServingError.
+        """
+
 
 class Shared(NamedTuple):
     """What all requests share: explainer, receipt keys, keeper of ids and inputs, and shadows."""

@@ -131,6 +131,9 @@ class Explanation:
             fields[row] = self._field(output, predictions.outputs[row, output], found)
         return added
 
+    async def finish(self) -> None:
+        """Keep nothing."""
+
     def _classes_of(self, predictions: Predictions) -> NDArray[np.signedinteger]:
         """Return the output that is explained, of each row."""
         if self._schema.task == "regression":

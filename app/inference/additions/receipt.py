@@ -48,21 +48,21 @@ class Receipts:
         self._keeper, self._shadows = keeper, shadows
         self._nonce = secrets.token_bytes(5)
         self._row = 0
+        self._given = 0
+        self._kept: list[KeptRow] = []
 
     def expect(self, rows: int) -> None:
         """Take any number of rows."""
 
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
-        """Return a receipt for some rows of a block, once their ids are kept.
+        """Return a receipt for some rows of a block.
 
         Raises:
             ReceiptKeyUnavailable, DeadlinePassed, ClientGone.
-            StoreUnavailable: if ids cannot be kept.
         """
         mac = await self._mac()
         contents = self._fields(predictions)
         fields, texts = [b""] * predictions.rows, np.full((predictions.rows, 1), None, dtype=object)
-        kept: list[KeptRow] = []
         for start in range(0, len(rows), STEP_ROWS):
             if start:
                 await asyncio.sleep(0)  # other requests run
@@ -73,10 +73,20 @@ class Receipts:
                 texts[row, 0] = receipt
                 fields[row] = b',"receipt":' + orjson.dumps(receipt)
             self._offer(predictions, step, receipts, int(contents["time"][0]))
-            kept += rows_to_keep(self._keeper, predictions, step, texts[:, 0])
-        await self._keeper.keep(kept)
-        self._counts.count_receipts(len(rows))
+            self._kept += rows_to_keep(self._keeper, predictions, step, texts[:, 0])
+        self._given += len(rows)
         return Added(fields, [texts])
+
+    async def finish(self) -> None:
+        """Keep ids and inputs of the rows since the last call, and count their receipts.
+
+        Raises:
+            StoreUnavailable: if ids cannot be kept.
+        """
+        kept, given = self._kept, self._given
+        self._kept, self._given = [], 0
+        await self._keeper.keep(kept)
+        self._counts.count_receipts(given)
 
     def _offer(self, predictions: Predictions, rows: Sequence[int], receipts: Sequence[str], time_s: int) -> None:
         """Queue the rows for the shadow, unless the request has a decision of its own."""

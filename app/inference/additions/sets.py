@@ -99,6 +99,9 @@ class Sets:
                 fields[row], texts[row, 0] = written[key]
         return Added(fields, [texts])
 
+    async def finish(self) -> None:
+        """Keep nothing."""
+
     def _write(self, members: NDArray[np.bool_]) -> tuple[bytes, str]:
         """Return a set as a JSON field and as text."""
         names = [name for name, is_member in zip(self._schema.classes, members, strict=True) if is_member]
@@ -139,6 +142,9 @@ class Intervals:
             text = orjson.dumps(ends[part], option=orjson.OPT_SERIALIZE_NUMPY)
             fields += [b',"interval":[%b]' % one for one in text[2:-2].split(b"],[")]
         return Added(fields, [ends])
+
+    async def finish(self) -> None:
+        """Keep nothing."""
 
 
 def reach_of(values: NDArray[np.float64], limit: float, spread: Spread | None) -> NDArray[np.float64]:

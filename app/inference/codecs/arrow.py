@@ -98,7 +98,11 @@ class ArrowReader:
 
     def _keep_dictionary(self, message: pa.ipc.Message) -> None:
         """Keep a dictionary for the record batches after it; the stream may send many."""
-        if is_compressed(message):
+        try:
+            compressed = is_compressed(message)
+        except struct.error as error:
+            raise MalformedBody("a dictionary of the Arrow stream is damaged") from error
+        if compressed:
             raise MalformedBody("a dictionary of the Arrow stream is compressed; send it uncompressed")
         self._dictionaries.append(message.serialize().to_pybytes())
         if sum(map(len, self._dictionaries)) > MAX_MESSAGE_BYTES:
@@ -124,6 +128,8 @@ class ArrowReader:
             columns, ids, rows = self._columns(message, schema)
         except (*DAMAGE, struct.error) as error:
             raise MalformedBody("a record batch of the Arrow stream is damaged") from error
+        if rows > 8 * (message.metadata.size + message.body.size):  # columns of the type null take no bytes
+            raise MalformedBody("a record batch of the Arrow stream has more rows than bits, so no values")
         first, self._row = self._row, self._row + rows
         start = 0
         for block in arrow_columns.blocks_of(columns, self._model_schema, first):

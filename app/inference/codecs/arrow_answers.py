@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.errors import Problem, ServingError
-from app.inference.additions.added import AddedOutputs, facts_of
+from app.inference.additions.added import AddedOutputs, facts_of, has_decision
 from app.inference.codecs.arrow import CONTENT_TYPE
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS, RowByRow
 from app.inference.predictions import Predictions, column_names
@@ -30,8 +30,8 @@ _ALIGNMENT = 8  # alignment of the buffers in a message
 class ArrowWriter(RowByRow):
     """Write record batches with `label`, `probability` and `probability_<class>`, or `value`; a skipped row is null.
 
-    The policy of a decision is the metadata `decision` of the schema, which also has what holds for all rows. Columns
-    of additional answers come last, null where a row has none.
+    The policy of a decision is the metadata `decision` of the schema, unless a column has that name; what holds for
+    all rows is metadata, too. Columns of additional answers come last, null where a row has none.
 
     Labels are a dictionary column, which pandas reads as categorical; it is much smaller and quicker than strings.
     """
@@ -109,7 +109,8 @@ def _layout(model_schema: ModelSchema, added: AddedOutputs) -> _Layout:
     labels = pa.array(model_schema.classes) if model_schema.classes else None
     index = pa.int8() if len(model_schema.classes) <= MAX_INT8_CLASSES else pa.int32()
     kinds = {"label": pa.dictionary(index, pa.string())} if labels is not None else {}
-    policy = {"decision": model_schema.decision.policy} if model_schema.decision else {}
+    decision = None if has_decision(added) else model_schema.decision
+    policy = {"decision": decision.policy} if decision else {}
     fields = [(name, kinds.get(name, pa.float32())) for name in column_names(model_schema)]
     fields += [(name, pa.string() if output.is_text else pa.float32()) for output in added for name in output.columns]
     schema = pa.schema(fields, policy | facts_of(added) or None)

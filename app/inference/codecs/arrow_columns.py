@@ -24,6 +24,7 @@ from modelstore.numbers import PLAIN
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 
 NO_NUMBER = "must be a finite number, not null"
+NO_DATE = "must be a date or time of the years 1 to 9999"
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -33,7 +34,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 def unfit(kind: pa.DataType, feature: Feature, schema: ModelSchema) -> str | None:
     """Return what a column must be for a feature; None if it is."""
-    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    values = _values_of(kind)
     if pa.types.is_null(values) and schema.takes_missing:
         return None
     if isinstance(feature, NumericFeature):
@@ -51,6 +52,14 @@ def unfit(kind: pa.DataType, feature: Feature, schema: ModelSchema) -> str | Non
     if _is_text(values) or is_number(kind) or pa.types.is_boolean(kind):
         return None
     return "a column of texts, numbers or truth values"
+
+
+def unfit_for_ids(kind: pa.DataType) -> str | None:
+    """Return what a column of ids must be; None if it is."""
+    values = _values_of(kind)
+    if _is_text(values) or pa.types.is_string_view(values) or pa.types.is_integer(values) or pa.types.is_null(values):
+        return None
+    return "a column of texts or whole numbers"
 
 
 def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[Float32, dict[int, Problem]]:
@@ -94,11 +103,14 @@ def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, s
     if pa.types.is_dictionary(kind) or _is_text(kind):
         encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
         values = encoded.dictionary.to_pylist()
-        places = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        # the place of a null, behind the last value, may not fit into the type of the indices
+        places = encoded.indices.cast(pa.int64()).fill_null(len(values)).to_numpy(zero_copy_only=False)
         return take([converter.cell(value) for value in (*values, None)], places, converter.width)
     is_date = isinstance(converter, DateConverter)
     if is_date and not is_number(kind):
-        return _times(column), {}
+        x = _times(column)
+        outside = (x[:, 0] < converter.least[0]) | (x[:, 0] > converter.most[0])  # (N,)
+        return x, dict.fromkeys(np.flatnonzero(outside).tolist(), NO_DATE)
     if isinstance(converter, NumberConverter) and is_number(kind):
         x = rows_of_arrays((_numbers(column),), (len(column), 1))
         return x, dict.fromkeys(np.flatnonzero(np.isinf(x[:, 0])).tolist(), converter.expected)
@@ -127,6 +139,11 @@ def _times(column: pa.Array) -> Float32:
     x[:, 0], x[:, 1] = days, seconds
     x[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
     return x
+
+
+def _values_of(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values, which may be in a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_exact(kind: pa.DataType) -> bool:

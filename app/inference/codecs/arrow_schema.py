@@ -108,4 +108,6 @@ def _find_problems(
         expected = arrow_columns.unfit(named[name], feature, model_schema) if name in named else None
         if expected:
             problems.append(Problem(None, name, f"must be {expected}, got {named[name]}"))
+    if id_column is not None and id_column in named and (expected := arrow_columns.unfit_for_ids(named[id_column])):
+        problems.append(Problem(None, id_column, f"must be {expected}, as it has the ids, got {named[id_column]}"))
     return problems

@@ -92,8 +92,10 @@ def _make_picker(schema: ModelSchema) -> Callable[[dict[str, Any]], Sequence[Any
     return operator.itemgetter(*schema.features)
 
 
-def precise_rows(instances: Sequence[Any], schema: ModelSchema, *, ignore_extra: bool = False) -> Float32:
-    """Return the rows as cells, float32, shape (N, W).
+def precise_rows(
+    instances: Sequence[Any], schema: ModelSchema, *, ignore_extra: bool = False, id_column: str | None = None
+) -> Float32:
+    """Return the rows as cells, float32, shape (N, W); objects may also have the name of the ids.
 
     Raises:
         InvalidInput: if a row is invalid; holds the first problems, each with its row and feature.
@@ -102,7 +104,7 @@ def precise_rows(instances: Sequence[Any], schema: ModelSchema, *, ignore_extra:
     problems: list[Problem] = []
     found: list[Float32] = []
     for first in range(0, len(instances), _BLOCK_ROWS):
-        reading = _Reading(schema, [], ignore_extra=ignore_extra)
+        reading = _Reading(schema, [], ignore_extra, id_column)
         x = reading.read_block(first, instances[first : first + _BLOCK_ROWS])
         problems += sorted(reading.faults, key=lambda fault: fault.row or 0)
         if len(problems) >= MAX_PROBLEMS:
@@ -121,6 +123,7 @@ class _Reading:
     schema: ModelSchema
     faults: list[Problem]
     ignore_extra: bool
+    id_column: str | None
 
     def read_block(self, first: int, instances: Sequence[Any]) -> Float32 | None:
         """Return some rows as cells, shape (n, W); if one is invalid, add its problems and return None."""
@@ -154,7 +157,9 @@ class _Reading:
     def _order_fields(self, index: int, row: dict[str, Any]) -> list[Any]:
         if row.keys() != self.schema.columns.keys():
             names = self.schema.spell_as_features(row)
-            if wrong := name_problems(names, self.schema, ignore_extra=self.ignore_extra, row=index):
+            if wrong := name_problems(
+                names, self.schema, ignore_extra=self.ignore_extra, row=index, id_column=self.id_column
+            ):
                 self.faults.extend(wrong)
                 return []
             row = dict(zip(names, row.values(), strict=True))

@@ -47,17 +47,17 @@ def ndjson_reader(schema: ModelSchema, *, ignore_extra: bool = False, id_column:
 
     def precise(line: bytes) -> Float32:
         """Return the row of a line, (1, W), or raise what is wrong with it."""
-        row = _parse(line)
-        if id_column is not None and isinstance(row, dict) and schema.is_unknown(id_column):
-            row.pop(id_column, None)
-        return precise_rows([row], schema, ignore_extra=ignore_extra)
+        return precise_rows([_parse(line)], schema, ignore_extra=ignore_extra, id_column=id_column)
 
     def own_id(line: bytes) -> str | None:
         """Return the id in a line, or raise what is wrong with it."""
         row = _parse(line)
         if not isinstance(row, dict):
             raise InvalidInput(f"is in objects by name only; the row is {json_type(row)}")
-        return read_cell_id(row.get(id_column))
+        values = dict(zip(schema.spell_as_features(row), row.values(), strict=True))
+        if id_column not in values:
+            raise InvalidInput("is missing, which names the ids; a row without an id has null there")
+        return read_cell_id(values[id_column])
 
     ids = None if id_column is None else RowIds(id_column, own_id)
     return LineReader(schema, fast, precise, first=1, ids=ids)

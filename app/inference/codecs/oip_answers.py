@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.inference.additions.added import AddedOutput, AddedOutputs, facts_of, json_of
+from app.inference.additions.added import AddedOutput, AddedOutputs, facts_of, has_decision, json_of
 from app.inference.codecs.oip import CLASSIFIED, InferRequest, Output
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
@@ -41,6 +41,8 @@ class InferWriter:
         self._id = request.id
         self._schema = schema
         self._facts = facts_of(added)
+        if schema.decision is not None and not has_decision(added):
+            self._facts = {"decision": schema.decision.policy} | self._facts
         self._added = {output.name: (place, output) for place, output in enumerate(added)}
         self._outputs = request.outputs_for(schema, added)
         self._blocks: list[list[Buffer]] = [[] for _ in self._outputs]
@@ -69,10 +71,8 @@ class InferWriter:
         """Return the whole answer."""
         described = b",".join(map(self._describe, self._outputs, self._blocks))
         name = b'"id":%b,' % orjson.dumps(self._id) if self._id is not None else b""
-        decision = self._schema.decision
-        facts = ({"decision": decision.policy} if decision else {}) | self._facts
-        policy = b'"parameters":%b,' % orjson.dumps(facts) if facts else b""
-        text = b'%b%b%b"outputs":[%b]}' % (_head(self._schema), name, policy, described)
+        facts = b'"parameters":%b,' % orjson.dumps(self._facts) if self._facts else b""
+        text = b'%b%b%b"outputs":[%b]}' % (_head(self._schema), name, facts, described)
         binary = [
             block
             for output, blocks in zip(self._outputs, self._blocks, strict=True)

@@ -88,6 +88,29 @@ def test_inputs_are_written_without_a_wait_and_at_the_end_of_the_service() -> No
     assert lost(metrics) == {"kept": 1, "lost": 0}
 
 
+def test_a_request_with_more_ids_than_may_wait_is_taken_unless_so_many_wait_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "MOST_WAITING", 2)
+
+    async def run() -> Written:
+        written = Written()
+        keeper, _ = make(written)
+        written.may.clear()
+        waiting = []
+        for ids in ("a", "b", "cdef"):
+            waiting.append(asyncio.create_task(keeper.keep([row(own) for own in ids])))
+            await asyncio.wait(waiting, timeout=0.01)  # the first is being written, the others wait
+        assert not waiting[-1].done()
+        with pytest.raises(StoreUnavailable, match="too many ids wait"):
+            await keeper.keep([row("g")])
+        written.may.set()
+        await asyncio.gather(*waiting)
+        return written
+
+    assert sorted(own for ids in asyncio.run(run()).ids for own in ids) == [*"abcdef"]
+
+
 def test_what_cannot_be_written_refuses_ids_and_counts_inputs_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> ServingMetrics:
         written = Written()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from modelstore import ModelRepository
 from tests.app.problems import assert_problem
-from tests.app.tables import ARROW, CSV, FLOAT32, NDJSON
+from tests.app.tables import ARROW, CSV, FLOAT32, JSON, NDJSON
 from tests.app.typed import publish_typed
 from tests.fakes import publish
 from tests.settings import settings_in
@@ -54,7 +55,7 @@ def arrow_table(**columns: list[Any] | pa.Array) -> bytes:
     return sink.getvalue()
 
 
-def predict(client: TestClient, content: bytes, kind: str, query: str = "?id_column=order") -> Any:
+def predict(client: TestClient, content: bytes | Iterator[bytes], kind: str, query: str = "?id_column=order") -> Any:
     return client.post(f"/predict/means{query}", content=content, headers={"content-type": kind})
 
 
@@ -84,8 +85,8 @@ def test_a_label_comes_by_the_id_that_stood_beside_the_rows(shared: TestClient) 
     [
         (CSV, b'order,left,right\nK1,0.9,0.5\n,0.1,0.3\n"K,3",0.1,0.3\n'),
         (CSV, b"left,order,right\r\n0.9,K1,0.5\r\n\r\n0.1,,0.3\r\n0.1,\"K,3\",0.3"),
-        (NDJSON, b'{"order": "K1", "left": 0.9, "right": 0.5}\n\n{"left": 0.1, "right": 0.3}\n'
-         b'{"left": 0.1, "right": 0.3, "order": "K,3"}'),
+        (NDJSON, b'{"order": "K1", "left": 0.9, "right": 0.5}\n\n{"order": null, "left": 0.1, "right": 0.3}\n'
+         b'{"left": 0.1, "right": 0.3, " order": "K,3"}'),
         (ARROW, arrow_table(left=[0.9, 0.1, 0.1], order=["K1", None, "K,3"], right=[0.5, 0.3, 0.3])),
         (ARROW, arrow_table(left=[0.9, 0.1, 0.1], order=pa.array(["K1", None, "K,3"]).dictionary_encode(),
                             right=[0.5, 0.3, 0.3])),
@@ -131,6 +132,37 @@ def test_an_id_stands_for_the_newest_of_its_rows_and_for_those_of_several_models
     assert (found["taken"], found["refused"]) == (2, 0)
     rest = feedback(shared, {"receipt": receipts[1], "label": "low"}, {"receipt": receipts[0], "label": "low"})
     assert (rest["repeated"], rest["taken"]) == (1, 1)
+
+
+LONG = [[0.9, 0.5]] * 1099 + [[9.0, 0.5]]  # the last row, in another block than the first, is out of range
+WHOLE = {
+    "json": (JSON, orjson.dumps({"instances": LONG, "ids": ["again"] * 1100})),
+    "csv": (CSV, b"order,left,right\n" + b"".join(b"again,%g,%g\n" % (left, right) for left, right in LONG)),
+    "bad csv": (CSV, b"order,left,right\n" + b"again,0.9,0.5\n" * 1099 + b"again,x,0.5\n"),
+}
+
+
+@pytest.mark.parametrize(("kind", "content"), WHOLE.values(), ids=WHOLE.keys())
+def test_ids_of_a_refused_request_stand_for_the_rows_that_had_them_before(
+    kind: str, content: bytes, shared: TestClient
+) -> None:
+    answered = shared.post("/predict/means", json={"instances": ROWS[:1], "ids": ["again"]}).json()["predictions"]
+
+    refused = predict(shared, content, kind, "?strict=true" + "&id_column=order" * (kind == CSV))
+
+    assert_problem(refused, 422)
+    assert feedback(shared, {"id": "again", "label": "low"})["taken"] == 1
+    assert feedback(shared, {"receipt": answered[0]["receipt"], "label": "low"})["repeated"] == 1
+
+
+def test_ids_of_rows_that_were_answered_before_a_bad_one_arrived_are_kept(shared: TestClient) -> None:
+    rows = b"".join(b"part-%d,0.9,0.5\n" % row for row in range(600))
+
+    answer = predict(shared, iter((b"order,left,right\n" + rows + b"part-600,x,0.5\n",)), CSV)
+
+    assert b"# error: line 602" in answer.content
+    found = feedback(shared, {"id": "part-0", "label": "low"}, {"id": "part-599", "label": "low"})
+    assert (found["taken"], [one["row"] for one in found["errors"]]) == (1, [1])
 
 
 def test_what_is_no_id_is_refused_with_its_place(shared: TestClient) -> None:

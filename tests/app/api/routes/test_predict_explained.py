@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
+from app.inference.additions.explanation import Explanation
 from app.main import create_app
 from modelstore import Background, Decision, ModelRepository
 from tests.app.oip import outputs_of
@@ -226,16 +227,31 @@ def test_it_is_asked_for_in_one_place_and_in_a_format_that_has_room(explained: T
     assert "ask for another format" in assert_problem(numbers, 422)["detail"]
 
 
-def test_too_many_rows_are_refused_before_any_is_explained(explained: TestClient) -> None:
+def test_too_many_rows_are_refused_before_any_is_explained(
+    explained: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dear = explained.post("/predict/many", json={"instances": [[0.5] * 14], "explain": True})
     assert "at most 0 rows a request" in assert_problem(dear, 413)["detail"]
     rows = [[0.5, 0.5]] * 1001
     refused = explained.post("/predict/means", json={"instances": rows, "explain": True})
     assert "at most 1000 rows a request" in assert_problem(refused, 413)["detail"]
     table = "left,right\n" + "0.5,0.5\n" * 1001
-    assert (
-        explained.post("/predict/means?explain=true", content=table, headers={"content-type": CSV}).status_code == 413
-    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Explanation, "answer", None)  # whoever calls it is answered 500
+        in_csv = explained.post("/predict/means?explain=true", content=table, headers={"content-type": CSV})
+        assert "at most 1000 rows a request" in assert_problem(in_csv, 413)["detail"]
     few = explained.post("/predict/means", json={"instances": rows, "explain": {"confidence_below": 0.5}})
     assert few.status_code == 200
     assert not any("explanation" in one for one in few.json()["predictions"])
+
+
+def test_bad_rows_that_are_skipped_do_not_count_as_explained(
+    explained: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[int] = []
+    monkeypatch.setattr(Explanation, "expect", lambda _, rows: expected.append(rows))
+
+    path, headers = "/predict/means?explain=true&on_error=skip", {"content-type": CSV}
+    answer = explained.post(path, content=TABLE + "x,0.5\n", headers=headers)
+
+    assert (answer.status_code, expected) == (200, [2])

@@ -145,6 +145,14 @@ def test_beside_a_decision_the_policy_is_said_once_and_decision_is_the_class(sur
     assert {line["policy"] for line in lines} == {"threshold 0.1"}
     columns = sure.post("/predict/decided?layout=columns", json={"instances": ROWS}).json()
     assert (columns["decision"], columns["policy"]) == (["high", "high", None, "high"], "threshold 0.1")
+    stream = sure.post("/predict/decided", content=TABLE, headers={"content-type": CSV, "accept": ARROW}).content
+    arrow = pa.ipc.open_stream(stream).read_all()
+    assert arrow.schema.metadata == {b"policy": b"threshold 0.1"}
+    assert arrow["decision"].to_pylist() == ["high", "high", None, "high"]
+    inputs = [{"name": "features", "datatype": "FP32", "shape": [4, 2], "data": ROWS}]
+    assert sure.post("/v2/models/decided/infer", json={"inputs": inputs}).json()["parameters"] == {
+        "policy": "threshold 0.1"
+    }
 
 
 def test_tables_have_columns_for_sets_decisions_and_reasons(sure: TestClient) -> None:

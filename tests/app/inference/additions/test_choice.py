@@ -35,6 +35,9 @@ class Numbers:
         self.asked += rows
         return Added([b""] * predictions.rows, [np.arange(predictions.rows, dtype=np.float32)[:, None]])
 
+    async def finish(self) -> None:
+        """Keep nothing."""
+
 
 def test_a_request_that_asks_for_nothing_gets_nothing() -> None:
     model, counts = loaded(Engine(product), 2), CountsByVersion().version("means", 1)

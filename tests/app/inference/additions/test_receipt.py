@@ -29,7 +29,10 @@ def test_rows_are_numbered_through_the_blocks_and_say_their_answers() -> None:
     block = Predictions(batch_of(model.schema, x, product(x)), 0, 300)
 
     async def answer() -> list[Added]:
-        return [await receipts.answer(block, [*range(7), *range(8, 300)]), await receipts.answer(block, [0])]
+        found = [await receipts.answer(block, [*range(7), *range(8, 300)]), await receipts.answer(block, [0])]
+        assert not counted.figures[RECEIPTS]  # they may still be refused
+        await receipts.finish()
+        return found
 
     first, second = asyncio.run(answer())
 

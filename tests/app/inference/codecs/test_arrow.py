@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 
 import hypothesis
 import numpy as np
@@ -14,6 +16,7 @@ from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.arrow import ArrowReader
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
 from tests.app.tables import arrow_stream, outcome, read, schema_of
+from tests.app.typed import NAMES, typed_schema
 from tests.properties import examples
 
 CONTRACT = schema_of(("left", "right"))
@@ -179,6 +182,16 @@ def test_null_integer_is_a_bad_row_and_its_neighbours_are_exact() -> None:
     assert read(reader(), arrow_stream(table)) == ([[1, 2], [0, 0], [5, 6]], {1: "must be a finite number, not null"})
 
 
+def test_rows_that_take_no_bytes_are_few() -> None:
+    schema = typed_schema(optional=True)
+    some, many = (arrow_stream(pa.table({"age": pa.nulls(rows)})) for rows in (3, 10**8))
+
+    assert len(many) < 1000
+    assert [len(block.x) for block in ArrowReader(schema, ignore_extra=False).feed(some)] == [3]
+    with pytest.raises(MalformedBody, match="more rows than bits"):
+        next(ArrowReader(schema, ignore_extra=False).feed(many))
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_stream_without_batches_or_with_empty_ones_has_no_rows(rows: int) -> None:
     data = arrow_stream(TABLE.slice(0, 0))
@@ -230,6 +243,37 @@ def test_flipped_bit_anywhere_is_another_number_or_refused() -> None:
             damaged = data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
             found = outcome(reader(), damaged)
             assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
+
+
+KINDS = [
+    *(pa.bool_(), pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()),
+    *(pa.date32(), pa.date64(), pa.time32("s"), pa.time64("ns"), pa.duration("us"), pa.month_day_nano_interval()),
+    *(pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "Nowhere/Never")),
+    *(pa.decimal128(38, 2), pa.decimal256(76, 0), pa.binary(3)),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_any_bytes_in_a_column_of_any_type_are_read_or_refused(kind: pa.DataType) -> None:
+    schema = typed_schema(optional=True)
+    for name, byte in itertools.product((*NAMES, "order"), (b"\xff", b"\x7f", b"\x80")):
+        column = pa.Array.from_buffers(kind, 2, [None, pa.py_buffer(byte * 64)])
+        data = arrow_stream(pa.table({"order": pa.nulls(2), name: column}))
+        source = ArrowReader(schema, ignore_extra=False, id_column="order")
+        with contextlib.suppress(InvalidInput, MalformedBody):
+            assert [len(block.x) for block in (*source.feed(data), *source.finish())] == [2]
+
+
+def test_flipped_bit_in_the_description_of_a_dictionary_is_other_ids_or_refused() -> None:
+    data = arrow_stream(TABLE.append_column("order", pa.array(["a", None, "c"]).dictionary_encode()))
+    messages = list(pa.ipc.MessageReader.open_stream(data))
+    described = next(message for message in messages if message.type == "dictionary").metadata.to_pybytes()
+    start = data.index(described)
+
+    for place, bit in itertools.product(range(start, start + len(described)), (4, 8)):
+        damaged = data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
+        found = outcome(ArrowReader(CONTRACT, ignore_extra=False, id_column="order"), damaged)
+        assert found in (InvalidInput, MalformedBody) or isinstance(found, tuple)
 
 
 @pytest.mark.slow

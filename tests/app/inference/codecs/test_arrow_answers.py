@@ -7,9 +7,12 @@ import pyarrow as pa
 import pytest
 
 from app.errors import MalformedBody, Problem
+from app.inference.additions.added import AddedOutput
 from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.arrow_answers import MAX_INT8_CLASSES, ArrowWriter
 from app.inference.predictions import Predictions
+from app.schema import ModelSchema
+from modelstore import Decision
 from tests.app.tables import schema_of
 
 CONTRACT = schema_of(("left", "right"))
@@ -33,6 +36,17 @@ def test_answer_has_a_column_for_each_figure_and_nulls_for_a_skipped_row() -> No
         "probability_low": [0.25, 1, None, 1],
         "probability_high": [0.75, 0, None, 0],
     }
+
+
+def test_policy_is_metadata_decision_unless_a_column_has_that_name() -> None:
+    decided = ModelSchema.of_features(
+        "means", 1, CONTRACT.types, CONTRACT.classes, decision=Decision(threshold=0.3), takes_missing=False
+    )
+    added = (AddedOutput("decision", ("decision",), is_text=True, facts=(("policy", "threshold 0.3"),)),)
+
+    for outputs, name in (((), b"decision"), (added, b"policy")):
+        writer = ArrowWriter(decided, outputs)
+        assert pa.ipc.open_stream(writer.head() + writer.tail()).schema.metadata == {name: b"threshold 0.3"}
 
 
 def test_answer_without_rows_is_a_whole_stream() -> None:

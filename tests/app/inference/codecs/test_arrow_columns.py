@@ -6,9 +6,10 @@ from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
-from app.inference.codecs.arrow_columns import rows, unfit
+from app.inference.codecs.arrow_columns import NO_DATE, rows, unfit, unfit_for_ids
 from app.schema import ModelSchema
 from modelstore import DatetimeFeature
 from tests.app.typed import FEATURES, typed_schema
@@ -26,6 +27,11 @@ COLUMNS = {
         3,
         pa.array([datetime(1969, 12, 31, 23, 59, 59, 999), None], pa.timestamp("us")),
         [[-1, 86_399], [np.nan, np.nan]],
+    ),
+    "dictionary as large as its type of indices": (
+        1,
+        pa.DictionaryArray.from_arrays(pa.array([127, None], pa.int8()), pa.array([*map(str, range(-125, 3))])),
+        [[2], [np.nan]],
     ),
     "large texts": (1, pa.array(["basic", "?"], pa.large_string()), [[0], [np.nan]]),
 }
@@ -51,6 +57,35 @@ def test_bad_texts_are_named_by_row_and_the_row_is_cleared() -> None:
     assert {row: (problem.row, problem.feature) for row, problem in bad.items()} == {1: (11, "paid")}
     assert x[1].tolist() == [0] * SCHEMA.width
     assert unfit(pa.string(), FEATURES[0], SCHEMA) == "a column of numbers (pandas.to_numeric makes one)"
+
+
+DAYS = pa.array([2_932_897, 2_932_898, None, -719_163, -719_164, 10**8], pa.int32())
+
+
+@pytest.mark.parametrize(
+    "column",
+    [DAYS.cast(pa.date32()), pa.compute.multiply(DAYS.cast(pa.int64()), 86_400).cast(pa.timestamp("s", "UTC"))],
+    ids=["dates", "times"],
+)
+def test_day_outside_the_years_1_to_9999_is_a_bad_row(column: pa.Array) -> None:
+    x, bad = rows([pa.nulls(6)] * 3 + [column, pa.nulls(6)], SCHEMA, 0)
+
+    start = SCHEMA.starts[3]
+    np.testing.assert_array_equal(x[[0, 2, 3], start], [2_932_897, np.nan, -719_163])
+    assert {row: problem.problem for row, problem in bad.items()} == dict.fromkeys((1, 4, 5), NO_DATE)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.uint8(), pa.int64(), pa.null()])
+def test_ids_are_texts_or_whole_numbers_also_in_dictionaries(kind: pa.DataType) -> None:
+    assert unfit_for_ids(kind) is None
+    assert unfit_for_ids(pa.dictionary(pa.int8(), kind)) is None
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.date32(), pa.timestamp("us"), pa.float64(), pa.bool_(), pa.binary(), pa.list_(pa.int8())], ids=str
+)
+def test_what_is_no_text_or_whole_number_is_no_id(kind: pa.DataType) -> None:
+    assert unfit_for_ids(kind) == "a column of texts or whole numbers"
 
 
 def test_whole_numbers_are_days_where_the_training_file_has_eight_digits() -> None:

@@ -37,6 +37,16 @@ def test_column_named_twice_is_refused(name: str, ignore_extra: bool) -> None:
         places("left", "right", name, name, ignore_extra=ignore_extra)
 
 
+def test_column_of_ids_of_another_type_is_refused_though_the_model_does_not_know_it() -> None:
+    schema = pa.schema([("left", pa.float32()), ("right", pa.float32()), ("order", pa.date32())])
+
+    with pytest.raises(InvalidInput) as refused:
+        feature_places(CONTRACT, schema, ignore_extra=False, id_column="order")
+
+    problem = "must be a column of texts or whole numbers, as it has the ids, got date32[day]"
+    assert refused.value.problems == (Problem(None, "order", problem),)
+
+
 def test_column_of_another_type_is_refused_with_both_types() -> None:
     with pytest.raises(InvalidInput, match=r"column 'left' must be .*, got timestamp"):
         places("left", "right", kind=pa.timestamp("s"))

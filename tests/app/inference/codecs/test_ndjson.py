@@ -14,6 +14,7 @@ from app.inference.batch_predictions import BatchClassification
 from app.inference.codecs.lines import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
 from app.inference.predictions import Predictions
+from app.schema import ModelSchema
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
@@ -173,3 +174,50 @@ def test_problem_and_last_words_are_lines_that_are_no_predictions() -> None:
     assert json.loads(wrong) == {"line": 7, "error": {"feature": "left", "problem": "is wrong"}}
     assert json.loads(words) == {"error": {"detail": "first\nsecond"}}
     assert wrong.count(b"\n") == words.count(b"\n") == 1
+
+
+def ids_of(line: bytes, id_column: str, schema: ModelSchema = CONTRACT) -> tuple[list[str | None], dict[int, Problem]]:
+    (block,) = ndjson_reader(schema, id_column=id_column).feed(line + b"\n")
+    assert block.ids is not None
+    return list(block.ids), block.bad
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b'{"left":1,"right":2,"order":"A7"}', "A7"),
+        (b'{"left":1," right":2," order ":"A7"}', "A7"),
+        (b'{"left":1,"right":2,"order":7}', "7"),
+        (b'{"left":1,"right":2,"order":null}', None),
+        (b'{"left":1,"right":2,"order":""}', None),
+    ],
+    ids=["as it is", "with blanks", "a number", "null", "empty"],
+)
+def test_id_has_the_name_that_was_asked_for_but_for_blanks(line: bytes, found: str | None) -> None:
+    assert ids_of(line, "order") == ([found], {})
+
+
+def test_id_has_the_name_that_was_asked_for_however_its_accents_are_encoded() -> None:
+    assert ids_of('{"left":1,"right":2,"nume\u0301ro":"A7"}'.encode(), "num\u00e9ro") == (["A7"], {})
+    assert ids_of(b'{"left":1,"right":2,"nume\\u0301ro":"A7"}', "num\u00e9ro") == (["A7"], {})
+
+
+def test_id_may_be_a_feature_with_blanks_around_its_name() -> None:
+    assert ids_of(b'{"left ":1,"right":2}', "left") == (["1"], {})
+
+
+@pytest.mark.parametrize(
+    ("line", "id_column", "problem"),
+    [
+        (b'{"left":1,"right":2,"order":"A7"}', "ordr", "is missing, which names the ids"),
+        (b'{"left":1,"right":2}', "order", "is missing, which names the ids"),
+        (b'{"left":1,"right":2,"order":"A7"," order":"A8"}', "order", "is named twice, in columns 3 and 4"),
+    ],
+    ids=["misspelt", "missing", "twice"],
+)
+def test_object_whose_id_would_be_lost_is_a_bad_row(line: bytes, id_column: str, problem: str) -> None:
+    ignored = ModelSchema.of_features("means", 3, CONTRACT.types, CONTRACT.classes, ignored=["order"])
+
+    _, bad = ids_of(line, id_column, ignored)
+
+    assert (bad[0].feature, bad[0].problem[: len(problem)]) == (id_column, problem)
