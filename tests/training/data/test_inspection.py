@@ -249,3 +249,13 @@ def test_numbers_and_dates_of_any_number_have_a_histogram_of_all_rows(
     assert sum(moments.histogram.rows) == 600
     assert moments.histogram.rows[1:-1] == (60,) * (len(moments.histogram.rows) - 2)
     assert text.histogram is None
+
+
+def test_dates_up_to_the_last_of_all_are_summed_up(tmp_path: Path) -> None:
+    days = "".join(f"2024-{1 + row % 12:02}-05,{row % 7}\n" for row in range(59))
+
+    until = summary(tmp_path, f"until,x\n{days}9999-12-31,1\n").columns[0]
+
+    assert (until.type, until.minimum, until.maximum) == ("datetime", "2024-01-05T00:00:00", "9999-12-31T00:00:00")
+    assert until.histogram is not None
+    assert (until.histogram.edges[-1], sum(until.histogram.rows)) == ("9999-12-31T23:59:59", 60)
