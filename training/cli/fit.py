@@ -189,7 +189,7 @@ def _count_workers(request: FitRequest, recipe: Recipe) -> int:
     if not recipe.training.search and (request.workers > 1 or request.only_search):
         raise RecipeError("--workers" if request.workers > 1 else "--only-search", "", "--search N beside it", None)
     read = (request.features, request.options.document, request.decision, request.abstain, request.card)
-    if request.workers > 1 and "-" in (*read, request.database):
+    if request.workers > 1 and "-" in (*read, request.database, request.feedback):
         raise RecipeError("--workers", "", "all values in the command, none from standard input", "-")
     return request.workers - 1
 

@@ -250,12 +250,13 @@ def test_search_alone_tries_settings_and_publishes_nothing(folders: Folders) -> 
         ({"workers": 2}, "--search N beside it"),
         ({"only_search": True}, "--search N beside it"),
         ({"workers": 2, "search": 2, "card": "-"}, "none from standard input"),
+        ({"workers": 2, "search": 2, "feedback": "-"}, "none from standard input"),
     ],
 )
 def test_workers_without_a_search_or_without_their_values_are_refused(
     folders: Folders, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("{}\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"rows": []}\n' if "feedback" in changes else "{}\n"))
     errors = new_console()
 
     code = fit(request(folders, **changes), new_console(), errors)
