@@ -60,8 +60,8 @@ def parse_date(text: str, pattern: str = ISO) -> tuple[int, int] | None:
 
     Returns:
         Whole days since 1970-01-01 and whole seconds of that day, 0 to 86,399, in UTC if the text has an offset and as
-        written otherwise; fractions of a second are cut off. None if the text is not such a date, or its offset moves it
-        out of the years 1 to 9999.
+        written otherwise; fractions of a second are cut off. None if the text is not such a date, or its offset moves
+        it out of the years 1 to 9999.
     """
     found = _pattern(pattern).fullmatch(text) or (pattern != ISO and _pattern(ISO).fullmatch(text))
     if not found:
