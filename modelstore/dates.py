@@ -32,6 +32,7 @@ FORMATS = {
 FIRST_DIGITS, LAST_DIGITS = 19_000_101, 21_001_231  # most numbers of eight digits that are no dates lie outside
 
 EPOCH = date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = date.min.toordinal() - EPOCH, date.max.toordinal() - EPOCH  # years 1 to 9999, as `datetime` has
 PIVOT = 69  # years of two digits from here are of the 20th century, as `strptime` reads them
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -59,7 +60,8 @@ def parse_date(text: str, pattern: str = ISO) -> tuple[int, int] | None:
 
     Returns:
         Whole days since 1970-01-01 and whole seconds of that day, 0 to 86,399, in UTC if the text has an offset and as
-        written otherwise; fractions of a second are cut off. None if the text is not such a date.
+        written otherwise; fractions of a second are cut off. None if the text is not such a date, or its offset moves
+        it out of the years 1 to 9999.
     """
     found = _pattern(pattern).fullmatch(text) or (pattern != ISO and _pattern(ISO).fullmatch(text))
     if not found:
@@ -69,7 +71,7 @@ def parse_date(text: str, pattern: str = ISO) -> tuple[int, int] | None:
     except ValueError:
         return None
     seconds = _seconds(found)
-    if seconds is None:
+    if seconds is None or not FIRST_DAY <= days + seconds // 86_400 <= LAST_DAY:
         return None
     return days + seconds // 86_400, seconds % 86_400
 

@@ -30,7 +30,7 @@ _PATTERNS = {
     PLAIN: r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?",
     "grouped_comma": r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d*)?",
     "grouped_space": r"(?:[1-9]\d{0,2}(?:[ '\u2019]\d{3})+|\d+)(?:\.\d*)?",
-    "decimal_comma": r"\d+(?:,\d*)?",
+    "decimal_comma": r"(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?",
     "grouped_point": r"(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?",
     "grouped_space_comma": r"(?:[1-9]\d{0,2}(?:[ '\u2019]\d{3})+|\d+)(?:,\d*)?",
 }

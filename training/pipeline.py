@@ -125,6 +125,7 @@ def _train(run: TrainingRun, report: Report, warnings: Sequence[str]) -> JobResu
         recipe, search = find.find_settings(recipe, splits, run.studies, report, run.should_end)
         if run.only_search:
             return JobResult(reason="succeeded", detail="settings were tried; nothing is published", model=recipe.model)
+        run.search_ended()
         run = replace(run, recipe=recipe)
     candidate = train_candidate(recipe, splits, report, run.should_end)
     champion = measure_champion(run.repository, recipe.model, splits, candidate.predict)

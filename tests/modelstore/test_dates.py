@@ -70,6 +70,9 @@ def test_each_format_reads_what_strftime_writes_and_iso_as_well(moment: datetime
         ("20230229", "%Y%m%d", None),
         ("2024131", "%Y%m%d", None),
         ("20240131", "default", None),
+        ("9999-12-31T23:59:59", "default", (2932896, 86399)),
+        ("9999-12-31T23:30-05:00", "default", None),  # a year that `datetime` has not
+        ("0001-01-01T00:30+05:00", "default", None),
     ],
 )
 def test_what_is_no_date_of_the_format_is_none(text: str, pattern: str, expected: tuple[int, int] | None) -> None:

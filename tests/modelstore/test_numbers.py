@@ -18,6 +18,7 @@ from tests.properties import examples
         ("-1.5e3", "plain", -1500.0),
         ("1,234.5", "grouped_comma", 1234.5),
         ("1,234", "decimal_comma", 1.234),
+        ("-,5E-1", "decimal_comma", -0.05),
         ("1.234,5", "grouped_point", 1234.5),
         ("1\u202f234,5", "grouped_space_comma", 1234.5),
         ("1'234.5", "grouped_space", 1234.5),

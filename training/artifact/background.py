@@ -1,12 +1,14 @@
 """Choose the background rows of explanations: weighted centres of clusters of training rows.
 
 No row of a person is published: each centre stands for at least 5 training rows, its numbers are their means and its
-categories the most frequent ones. It must not know models.
+categories the most frequent ones; and it equals no row that fewer than 5 training rows have. It must not know models.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,12 @@ from training.preprocessing.encoder import fit_encoder
 BACKGROUND_ROWS = 32
 FEWEST_ROWS = MIN_CATEGORY_ROWS  # training rows behind a centre
 MOST_ROWS, MOST_INPUTS = 10_000, 4_000_000  # rows, and inputs of all rows, that are clustered
+CODED = ("categorical", "boolean")
 FARTHEST = 3.0  # standard deviations of an input; without a bound, a few extreme rows would have most clusters
 
 Cells = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Centre = tuple[float | None, ...]
 
 
 def make_background(train: Dataset) -> Background | None:
@@ -52,7 +56,7 @@ def make_background(train: Dataset) -> Background | None:
     most = min(BACKGROUND_ROWS, MAX_GOLDEN_VALUES // x.shape[1], len(x) // FEWEST_ROWS)
     found = _cluster(inputs, max(1, most))
     groups = [x[found == number] for number in np.unique(found)]
-    centres = [_centre(group, train.columns) for group in groups]
+    centres = [_make_nobodys(_centre(group, train.columns), group, train) for group in groups]
     return Background(rows=tuple(centres), weights=tuple(len(group) / len(x) for group in groups))
 
 
@@ -75,7 +79,7 @@ def _distances(inputs: Cells, means: npt.NDArray[np.floating[Any]]) -> npt.NDArr
     return found
 
 
-def _centre(group: Cells, columns: tuple[Column, ...]) -> tuple[float | None, ...]:
+def _centre(group: Cells, columns: tuple[Column, ...]) -> Centre:
     """Return the cells of a centre: a value is missing where most rows of the cluster lack it."""
     centre: list[float | None] = []
     for column, cells in zip(columns, cells_of(columns), strict=True):
@@ -83,12 +87,59 @@ def _centre(group: Cells, columns: tuple[Column, ...]) -> tuple[float | None, ..
         present = values[~np.isnan(values[:, 0])]
         if 2 * len(present) < len(values):
             centre += [None] * column.width
-        elif column.type in ("categorical", "boolean"):
+        elif column.type in CODED:
             centre.append(float(np.bincount(present[:, 0].astype(np.int64)).argmax()))
         else:
             means = present.mean(axis=0, dtype=np.float64)
             centre += [_shortest(mean) for mean in (means.round() if column.type == "datetime" else means)]
     return tuple(centre)
+
+
+def _make_nobodys(centre: Centre, group: Cells, train: Dataset) -> Centre:
+    """Return a centre that equals no row which fewer than 5 training rows have, at most one column being changed."""
+    cells = np.array(centre, dtype=np.float32)
+    order = _equal(group, cells).sum(axis=0).argsort(kind="stable")  # what few rows have tells most rows apart
+    if not _is_rare(cells, order, train.x):
+        return centre
+    for place, value in _alternatives(centre, group, train.columns):
+        changed = cells.copy()
+        changed[place] = np.nan if value is None else value
+        if not _is_rare(changed, order, train.x):
+            return (*centre[: place.start], *[value] * (place.stop - place.start), *centre[place.stop :])
+    return (None,) * len(centre)  # which says nothing of anyone
+
+
+def _is_rare(cells: Cells, order: Ints, x: Cells) -> bool:
+    """Return whether some of the rows, (N, W), but fewer than 5, have these cells, (W,), looked at in this order."""
+    rows = np.flatnonzero(_equal(x[:, order[0]], cells[order[0]]))
+    for cell in order[1:]:
+        if not len(rows):
+            return False
+        rows = rows[_equal(x[rows, cell], cells[cell])]
+    return 0 < len(rows) < FEWEST_ROWS
+
+
+def _equal(x: Cells, cells: Cells | np.float32) -> npt.NDArray[np.bool_]:
+    equal: npt.NDArray[np.bool_] = (x == cells) | (np.isnan(x) & np.isnan(cells))
+    return equal
+
+
+def _alternatives(centre: Centre, group: Cells, columns: tuple[Column, ...]) -> Iterator[tuple[slice, float | None]]:
+    """Yield cells of a column with another value, those that the fewest rows of the cluster lose by first.
+
+    A mean moves by half its standard error, a category is another one of the cluster, and last, values are missing.
+    """
+    found: list[tuple[int, slice, float | None]] = []
+    for column, place in zip(columns, cells_of(columns), strict=True):
+        known = group[:, place.start].astype(np.float64)
+        present, own = known[~np.isnan(known)], centre[place.start]
+        counts: dict[float | None, int] = {None: len(known) - len(present)}
+        if column.type in CODED:
+            counts |= Counter(present.tolist())
+        elif column.type == "numeric" and own is not None:
+            found.append((0, place, _shortest(own + present.std() / (2 * len(present) ** 0.5))))
+        found += [(counts.get(own, len(known)) - rows, place, value) for value, rows in counts.items() if value != own]
+    yield from ((place, value) for _, place, value in sorted(found, key=lambda one: one[0]))
 
 
 def _shortest(value: float) -> float:

@@ -17,11 +17,11 @@ class Cancellation:
     """Context in which SIGTERM, and the second SIGINT, raises Cancelled in the main thread.
 
     The first SIGINT (Ctrl-C) only sets `end_requested`: the training ends early, and publishes what it has learnt by
-    then.
+    then. One that has ended a search does not count for the training after it.
     After `too_late`, signals are ignored, so that a publication that has begun is completed and reported.
 
     Attributes:
-        end_requested: whether there was a first SIGINT.
+        end_requested: whether there was a first SIGINT, since the search if there is one.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,10 @@ class Cancellation:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def search_ended(self) -> None:
+        """Take the next SIGINT for the first one again."""
+        self.end_requested = False
 
     def too_late(self) -> None:
         """Ignore signals from now on."""

@@ -38,7 +38,10 @@ from training.lazy import load_module
 from training.outcome import reason_for, sentence
 from training.search.workers import run_workers
 
-FINISHING = "Ctrl-C: the training ends soon with what it has learnt; again, and it stops without a version"
+FINISHING = (
+    "Ctrl-C: the training ends soon with what it has learnt, a search with the best of what it has tried; "
+    "again, and all stops without a version"
+)
 SUCCEEDED, FAILED, WRONG_USAGE, CANCELLED = 0, 1, 2, 130
 
 
@@ -162,6 +165,7 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         only_search=request.only_search,
         before_publishing=cancellation.too_late,
         should_end=lambda: cancellation.end_requested,
+        search_ended=cancellation.search_ended,
     )
     told = False
 
@@ -169,8 +173,8 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
         """Record an event and show it; after Ctrl-C, say once what it does."""
         nonlocal told
         if cancellation.end_requested and not told:
-            told = True
             view.show(Notice(message=FINISHING))
+        told = cancellation.end_requested
         record(event)
         view.show(event)
 
@@ -189,7 +193,7 @@ def _count_workers(request: FitRequest, recipe: Recipe) -> int:
     if not recipe.training.search and (request.workers > 1 or request.only_search):
         raise RecipeError("--workers" if request.workers > 1 else "--only-search", "", "--search N beside it", None)
     read = (request.features, request.options.document, request.decision, request.abstain, request.card)
-    if request.workers > 1 and "-" in (*read, request.database):
+    if request.workers > 1 and "-" in (*read, request.database, request.feedback):
         raise RecipeError("--workers", "", "all values in the command, none from standard input", "-")
     return request.workers - 1
 

@@ -61,7 +61,8 @@ class TrainingRun:
         pictures: whether the version gets its plots.
         before_publishing: called once, just before publication, from when on it is too late to cancel; may raise to
             stop the training.
-        should_end: whether to end the training soon, and publish what it has learnt by then.
+        should_end: whether to end the search or the training soon, and publish what it has learnt by then.
+        search_ended: called when the search is over, with which a request to end it is, too: the training runs in full.
     """
 
     recipe: Recipe
@@ -77,6 +78,7 @@ class TrainingRun:
     pictures: bool = True
     before_publishing: Callable[[], None] = lambda: None
     should_end: Callable[[], bool] = lambda: False
+    search_ended: Callable[[], None] = lambda: None
 
     @property
     def studies(self) -> str | Path:

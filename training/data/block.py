@@ -72,9 +72,10 @@ class Block:
 
     def has_padding(self, position: int) -> bool:
         """Return whether a cell of a column begins with a zero and another digit, as codes do and numbers do not."""
-        if self.numbers(position) is not None:
+        known = () if self.numbers(position) is not None else pd.unique(self.cells[position])
+        if not len(known) or any(isinstance(cell, int) for cell in known):  # pandas makes int of what is beyond 64 bits
             return position in self._padded
-        return any(PADDED.match(str(text)) for text in pd.unique(self.cells[position]))
+        return any(PADDED.match(str(cell)) for cell in known)
 
     def texts(self, position: int, rows: Iterable[int]) -> list[str]:
         """Return the original text of the cells of a column in the given rows."""

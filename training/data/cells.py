@@ -56,6 +56,12 @@ def parse(cells: list[str], decimal: str = ".") -> npt.NDArray[np.float64]:
         return np.array([math.nan if (value := _number(cell)) is None else value for cell in cells], dtype=np.float64)
 
 
+def parse_either(cells: list[str], decimal: str) -> npt.NDArray[np.float64]:
+    """Parse cells as numbers as `parse` does, or with a decimal point."""
+    values = parse(cells)
+    return values if decimal == "." else np.where(np.isnan(values), parse(cells, decimal), values)
+
+
 def are_days(values: npt.NDArray[Any]) -> bool:
     """Return whether all numbers, none of them NaN, are days as eight digits, as 20240131 is."""
     if not len(values) or values.min() < FIRST_DIGITS or values.max() > LAST_DIGITS:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from modelstore.dates import FORMATS, parse_date
 from modelstore.numbers import describe_reading, parse_number
 from training.data.block import Block
-from training.data.cells import LARGEST, wrong_number
+from training.data.cells import LARGEST, parse_either, wrong_number
 from training.data.columns import Column, cells_of
 from training.data.faults import Faults
 from training.data.precision import Merging, Values
@@ -107,7 +107,7 @@ class Cells:
     def _texts(self, block: Block, column: Column, codes: Codes, texts: list[str]) -> Floats:
         """Return the cells of a column that was read as text, (n, width)."""
         if column.type in {"categorical", "boolean"}:
-            ranks = self._ranks[column.name]
+            ranks = self._ranks[column.name] | _bits_of(column, texts, block.decimal)
             table = np.array([ranks.get(text, len(ranks)) for text in texts], dtype=np.float64).reshape(-1, 1)
             if column.type == "boolean":
                 self._require(block, column, codes, texts, lambda text: text in ranks)
@@ -149,6 +149,14 @@ class Cells:
         """Copy the columns to new arrays of `rows` rows."""
         self._x, self._lines = extend(self._x, rows), extend(self._lines, rows)
         self._marks = extend(self._marks, rows)
+
+
+def _bits_of(column: Column, texts: list[str], decimal: str) -> dict[str, int]:
+    """Return 0 or 1 for each text that is such a number, as `0.0` is, where a boolean column has these two."""
+    if column.type != "boolean" or parse_either(list(column.texts), ",").tolist() != [0, 1]:
+        return {}
+    values = parse_either(texts, decimal).tolist()
+    return {text: int(value) for text, value in zip(texts, values, strict=True) if value in (0, 1)}
 
 
 def extend(column: npt.NDArray[Scalar], rows: int) -> npt.NDArray[Scalar]:

@@ -74,6 +74,14 @@ def not_chosen(names: list[str]) -> tuple[LeftOut, ...]:
     return (LeftOut(name=f"{len(names)} columns", reason="not_chosen", detail=f"such as {names[0]!r}: {detail}"),)
 
 
+def _truth(profile: Profile) -> tuple[str, str] | None:
+    """Return the texts for false and for true of words or of zeros and ones, such as 0.0, which pandas writes."""
+    is_bit = (profile.low, profile.high, profile.infinite) == (0, 1, 0) and profile.whole and not profile.padded
+    if is_bit and len(profile.bits) == 2 and profile.number_rows == profile.present:
+        return profile.bits[0], profile.bits[1]
+    return truth_of(list(profile.counts or ()))
+
+
 def truth_of(texts: list[str]) -> tuple[str, str] | None:
     """Return the texts for false and for true, if there are two texts that are such words."""
     known = {text.casefold(): text for text in texts}
@@ -86,10 +94,9 @@ def truth_of(texts: list[str]) -> tuple[str, str] | None:
 
 
 def _of_its_cells(profile: Profile) -> Decision:
-    name, texts = profile.name, list(profile.counts or ())
-    truth = truth_of(texts) or (profile.examples if len(profile.examples) == 2 and _zero_one(profile) else None)
-    if truth:
-        return Decision(Column(name, "boolean", texts=tuple(truth)))
+    name = profile.name
+    if truth := _truth(profile):
+        return Decision(Column(name, "boolean", texts=truth))
     if profile.formats and not _are_numbers(profile):
         return _date(profile)
     if profile.padded:
@@ -99,10 +106,6 @@ def _of_its_cells(profile: Profile) -> Decision:
         note = "" if reading == PLAIN else describe_reading(reading)
         return Decision(Column(name, reading=reading), warnings=say_doubt(profile), note=note)
     return _text(profile)
-
-
-def _zero_one(profile: Profile) -> bool:
-    return profile.low == 0 and profile.high == 1 and profile.whole
 
 
 def _are_numbers(profile: Profile) -> bool:
@@ -177,7 +180,8 @@ def _odd_cells(profile: Profile) -> tuple[str, ...]:
 def _useless(profile: Profile, found: Decision) -> Decision | None:
     """Return the decision to leave out a constant column, row numbers or ids."""
     column, distinct, present = found.column, profile.distinct(), profile.present
-    constant = distinct == 1 or (profile.counts is None and profile.number_rows > 0 and profile.low == profile.high)
+    all_numbers = column.type == "numeric" and profile.number_rows == present
+    constant = distinct == 1 or (all_numbers and profile.low == profile.high)
     if constant and not profile.missing and present > 1:
         return _leave_out(column, "constant", f"has the same value in all {present:,} rows")
     if column.type != "numeric" or not profile.whole or present < 2:
@@ -185,6 +189,8 @@ def _useless(profile: Profile, found: Decision) -> Decision | None:
     way = "to use it nonetheless, give it the type numeric"
     if profile.counts_rows and present >= 10:
         return _leave_out(column, "row_number", f"counts rows from {profile.low:g} to {profile.high:g}; {way}")
+    if profile.counts and profile.named_as_id:  # one number may be written in several ways
+        distinct = len({parse_number(text, column.reading) for text in profile.counts})
     if profile.named_as_id and distinct is not None and distinct >= UNIQUE * present:
         return _leave_out(column, "id", f"identifies rows: {distinct:,} whole numbers in {present:,} rows; {way}")
     return None
@@ -200,7 +206,7 @@ def _as_asked(profile: Profile, asked: ColumnType) -> Decision:
     if asked == "datetime":
         found = _date(profile) if profile.formats else Decision(Column(name, "datetime"))
         return replace(found, left_out=None, fault=found.left_out.detail if found.left_out else "")
-    truth = truth_of(texts) or (tuple(sorted(texts)) if len(texts) == 2 else ())
+    truth = _truth(profile) or (tuple(sorted(texts)) if len(texts) == 2 else ())
     some = ", ".join(map(repr, texts[:5]))
     fault = "" if truth else f"expected two values for the type boolean, got {len(texts) or 'more'}, such as {some}"
     return Decision(Column(name, "boolean", texts=truth), fault=fault)

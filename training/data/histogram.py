@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import Histogram
-from modelstore.dates import parse_date
+from modelstore.dates import FIRST_DAY, LAST_DAY, parse_date
 from modelstore.numbers import parse_number
 
 MOST_BINS = 12
 FINE_BINS = 1000  # within the range of the values while they are counted, at least; of these, the bins are sums
+FIRST_S, LAST_S = 86_400 * FIRST_DAY, 86_400 * LAST_DAY + 86_399  # the first and the last second of a date, since 1970
 TOLERANCE = 1e-9  # of a fine bin: 0.3 / 0.1 is below 3 in floating point, and counts as 3
 
 _ULPS = 4 * np.finfo(np.float64).eps
@@ -61,7 +62,7 @@ class RunningHistogram:
 
         Args:
             whole: all values are whole numbers, so no bin is narrower than 1.
-            dates: the values are days since 1970-01-01; edges are ISO 8601 texts.
+            dates: the values are days since 1970-01-01; edges are ISO 8601 texts, within the years 1 to 9999.
         """
         if not self._rows:
             return None
@@ -118,5 +119,6 @@ def days_in(pattern: str) -> Callable[[str], float]:
 
 
 def _iso(days: float) -> str:
-    moment = datetime(1970, 1, 1) + timedelta(seconds=round(days * 86_400))
-    return moment.date().isoformat() if days == int(days) else moment.isoformat()
+    seconds = min(max(round(days * 86_400), FIRST_S), LAST_S)  # a round edge may lie beyond all dates
+    moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    return moment.date().isoformat() if seconds % 86_400 == 0 else moment.isoformat()

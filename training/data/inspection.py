@@ -186,7 +186,8 @@ def _warnings(
             said.append(problem)
         if used_number and (profile.infinite or LARGEST < max(-profile.low, profile.high) < np.inf):
             said.append(f"holds numbers beyond float32, at most {LARGEST:.2g}, which a training refuses by line")
-        if decision.column.type == "numeric" and profile.whole and len(profile.counts or ()) <= MANY_VALUES:
+        is_whole = decision.column.type in ("numeric", "boolean") and profile.whole
+        if is_whole and len(profile.counts or ()) <= MANY_VALUES:
             said += [
                 f"{values} would be different classes; are they the same?" for values in alike(profile.counts or ())
             ]

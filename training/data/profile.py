@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from modelstore.dates import DIGITS as DATE_DIGITS
 from modelstore.dates import FORMATS, parse_date
 from modelstore.numbers import PLAIN, READINGS, SIGNS, WRITINGS, parse_number
 from training.data.block import PADDED, Block
-from training.data.cells import are_days, parse
+from training.data.cells import are_days, parse, parse_either
 from training.data.header import names_ids
 from training.data.histogram import RunningHistogram, days_in, number_in
+from training.data.repeats import number_bits
 
 MAX_TEXTS = 10_000
 MAX_SHAPES = 1_000
@@ -46,7 +47,7 @@ class Profile:
         low: smallest number; `high` is the largest.
         whole: whether all numbers are whole.
         infinite: rows of numbers that are not finite.
-        odd: line and text of the first cell that is no plain number.
+        odd: line and text of the first cell that is no number as Python or the file writes them.
         padded: the first text that begins with a zero and another digit; empty if there is none, or if not all texts
             are digits. Such columns hold codes, as `01234`.
         pointed: the first text with a point in a file with decimal commas; empty if there is none.
@@ -67,7 +68,7 @@ class Profile:
         self.odd: tuple[int, str] | None = None
         self.padded = self.pointed = ""
         self.histogram: RunningHistogram | None = None  # of values beyond `counts`, if wanted
-        self.examples: tuple[str, ...] = ()  # texts of the first 0 and the first 1 of a column read as numbers
+        self.bits: dict[int, str] = {}  # text of the first 0, and of the first 1
         self._limit = limit
         self._numeric = False  # whether cells came as numbers
         self._digits = True  # whether all texts are digits
@@ -127,15 +128,13 @@ class Profile:
             self.histogram.add_texts(self.counts or {}, number_in(PLAIN))
             self.histogram.add(right)
         self.formats = (DATE_DIGITS,) if DATE_DIGITS in self.formats and are_days(right) else ()
-        if len(self.examples) < 2 and self.low >= 0 and self.high <= 1:
-            rows = [int((values == want).argmax()) for want in (0, 1) if (values == want).any()]
-            if len(rows) == 2:
-                self.examples = tuple(text.strip() for text in block.texts(position, rows))
+        if self.whole and self.low >= 0 and self.high <= 1:
+            self._note_bits(values, lambda row: block.texts(position, [row])[0].strip())
         if self.counts:
-            self._hashes.append(_hash_all(map(float, self.counts)))
+            self._hashes.append(number_bits(parse(list(self.counts))).view(np.int64))
         self.counts = None
         if self.named_as_id:
-            self._hashes.append(_hash_all(np.unique(right).tolist()))
+            self._hashes.append(number_bits(np.unique(right)).view(np.int64))  # -1 and -2 have the same `hash`
 
     def add_texts(self, codes: Codes, texts: list[str], lines: npt.NDArray[np.int64], decimal: str = ".") -> None:
         """Add the cells of a block as distinct texts and the code of each row, -1 if missing.
@@ -152,15 +151,16 @@ class Profile:
         self.missing += len(codes) - int(rows.sum())
         new = texts if self.counts is None else [text for text in texts if text not in self.counts]
         uncounted = self._count(texts, rows.tolist())
-        values = parse(texts)
+        values = parse_either(texts, decimal)
         plain = ~np.isnan(values)
-        self.number_rows += int(rows[plain].sum())
+        self._note_bits(values, texts.__getitem__)
+        self.number_rows += int(rows[np.isfinite(values)].sum())
         if self.odd is None and not plain.all():
             at = int((~plain).argmax())
             self.odd = int(lines[int((codes == at).argmax())]), texts[at]
         self._narrow(new)
         if self.readings:
-            if not plain.all():
+            if self.readings[0] != PLAIN:
                 values = np.array([*map(number_in(self.readings[0]), texts)], dtype=np.float64)
             self._range(values[codes[codes >= 0]], counted=True)
         if self.formats:
@@ -168,6 +168,11 @@ class Profile:
         if self.histogram and (self.readings or self.formats):
             value = number_in(self.readings[0]) if self.readings else days_in(self.formats[0])
             self.histogram.add_texts(uncounted, value)
+
+    def _note_bits(self, values: npt.NDArray[Any], text: Callable[[int], str]) -> None:
+        for bit in {0, 1} - self.bits.keys():
+            if (found := values == bit).any():
+                self.bits[bit] = text(int(found.argmax()))
 
     def _count(self, texts: list[str], rows: list[int]) -> dict[str, int]:
         """Count texts, and return those with their rows that are no longer in `counts`."""

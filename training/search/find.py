@@ -157,4 +157,6 @@ def _without_search(settings: TrainingSettings) -> TrainingSettings:
 def _name_study(base: TrainingSettings, recipe: Recipe, splits: Splits) -> str:
     """Return a name that trainings share if they would try and judge the same settings alike."""
     same = [SPACE, splits.sha256, recipe.data.model_dump(mode="json"), base.model_dump(mode="json")]
+    if splits.feedback:  # rows that are in no file
+        same.append(hashlib.sha256(splits.train.marks.tobytes()).hexdigest())
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from modelstore import Background
+from modelstore import Background, ColumnType
 from tests.training.samples import clouds, typed
 from training.artifact.background import BACKGROUND_ROWS, FEWEST_ROWS, make_background
+from training.data.columns import Column
 from training.data.dataset import Dataset
 
 
@@ -47,12 +51,44 @@ def test_categories_and_truth_values_are_real_ones_and_dates_whole_days() -> Non
     assert np.isnan(rows).any()  # what is often missing is missing in some centres
 
 
-def test_no_training_row_is_among_them() -> None:
-    train = typed(300)
+def coded(rows: int, *widths: int, types: ColumnType = "categorical") -> Dataset:
+    """Return columns of so many values each, of which the first are frequent."""
+    shares = [np.arange(width, 0, -1) / np.arange(width, 0, -1).sum() for width in widths]
+    draws = np.random.default_rng(0)
+    x = np.column_stack([draws.choice(len(share), rows, p=share) for share in shares]).astype(np.float32)
+    columns = tuple(
+        Column(f"c{place}", types, texts=tuple(map(str, range(width)))) for place, width in enumerate(widths)
+    )
+    return replace(clouds(rows), x=x, columns=columns)
 
-    rows = {row.tobytes() for row in np.array(made(train)[0].rows, dtype=np.float32)}
 
-    assert not rows & {row.tobytes() for row in train.x}
+@pytest.mark.parametrize(
+    "train",
+    [
+        typed(300),
+        coded(320, 4, 4, 4, 4, 4),
+        coded(300, 30, 30),
+        coded(12, 2, 2, types="boolean"),
+        replace(coded(300, 3, 3, 40), columns=(*coded(1, 3, 3).columns, Column("x"))),
+        replace(clouds(60), x=np.arange(60, dtype=np.float32)[:, None], columns=(Column("x"),)),
+    ],
+    ids=["typed", "five columns", "many values", "few rows", "whole numbers", "one number"],
+)
+def test_none_is_a_row_that_few_training_rows_have(train: Dataset) -> None:
+    found, counts = made(train)
+
+    times = Counter(map(bytes, train.x))
+    assert [rows for row in np.array(found.rows, dtype=np.float32) if 0 < (rows := times[row.tobytes()]) < 5] == []
+    assert counts.min() >= FEWEST_ROWS
+    assert counts.sum() == pytest.approx(len(train))
+
+
+def test_rows_that_many_have_stay_as_they_are() -> None:
+    train = coded(300, 2, 2)
+
+    times = Counter(map(bytes, train.x))
+
+    assert [times[row.tobytes()] >= 5 for row in np.array(made(train)[0].rows, dtype=np.float32)] == [True] * 4
 
 
 def test_a_few_extreme_rows_have_no_centre_of_their_own() -> None:

@@ -22,6 +22,15 @@ def test_the_first_interrupt_asks_to_finish_and_the_second_cancels() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_an_interrupt_that_has_ended_a_search_is_not_the_first_one_of_the_training() -> None:
+    with Cancellation() as cancellation:
+        os.kill(os.getpid(), signal.SIGINT)
+        cancellation.search_ended()
+        before = cancellation.end_requested
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (before, cancellation.end_requested) == (False, True)
+
+
 def test_a_second_signal_does_not_disturb_the_way_out() -> None:
     with Cancellation():
         with pytest.raises(Cancelled):

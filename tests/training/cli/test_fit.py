@@ -145,15 +145,15 @@ def test_a_diverging_job_ends_in_a_result(folders: Folders) -> None:
 
 
 class Interrupting(io.StringIO):
-    """A listener at whose second epoch somebody presses Ctrl-C so many times."""
+    """A listener that presses Ctrl-C so many times when it hears this, by default the second epoch."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, at: str = '"epoch":2,') -> None:
         super().__init__()
-        self._times = times
+        self._times, self._at = times, at
 
     def write(self, line: str) -> int:
         written = super().write(line)
-        if '"epoch":2,' in line:
+        if self._at in line:
             for _ in range(self._times):
                 signal.raise_signal(signal.SIGINT)
         return written
@@ -174,6 +174,22 @@ def test_ctrl_c_ends_the_training_early_and_publishes_what_it_has_learnt(folders
     events, outcome = collect(lambda report: reproduce(found, folders.data, report))
     assert outcome.differing
     assert any("ended early" in str(event) for event in events)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_search_ends_the_search_and_the_best_settings_are_trained_in_full(folders: Folders) -> None:
+    output = Console(file=Interrupting(times=1, at="search: 2 of 9"))
+
+    code = fit(request(folders, json_lines=True, search=9), output, new_console())
+
+    assert code == SUCCEEDED
+    manifest = ModelRepository(folders.models).find("iris", 1).manifest()
+    assert manifest.search
+    assert len(manifest.search.trials) == 2
+    assert any("search: ends after 2 settings, as requested" in warning for warning in manifest.warnings)
+    assert not manifest.lineage.stopped
+    assert '"epoch":3,' in text(output)
+    assert text(output).count("ends soon") == 1
 
 
 def test_ctrl_c_twice_publishes_nothing(folders: Folders) -> None:
@@ -250,12 +266,13 @@ def test_search_alone_tries_settings_and_publishes_nothing(folders: Folders) -> 
         ({"workers": 2}, "--search N beside it"),
         ({"only_search": True}, "--search N beside it"),
         ({"workers": 2, "search": 2, "card": "-"}, "none from standard input"),
+        ({"workers": 2, "search": 2, "feedback": "-"}, "none from standard input"),
     ],
 )
 def test_workers_without_a_search_or_without_their_values_are_refused(
     folders: Folders, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("{}\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"rows": []}\n' if "feedback" in changes else "{}\n"))
     errors = new_console()
 
     code = fit(request(folders, **changes), new_console(), errors)

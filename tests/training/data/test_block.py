@@ -72,6 +72,14 @@ def test_columns_with_a_padded_cell_are_found(lines: str, padded: list[int]) -> 
     assert [position for position in range(3) if block.has_padding(position)] == padded
 
 
+def test_a_padded_cell_beside_a_number_beyond_64_bits_is_found() -> None:
+    file = CsvFile(io.BytesIO(b"a,b\n123456789012345678901,123456789012345678902\n00123,7\n"))
+    file.read_header()
+    (block,) = file.blocks(())
+
+    assert [block.has_padding(position) for position in (0, 1)] == [True, False]
+
+
 def test_row_of_more_than_one_line_is_shown_whole() -> None:
     block = Block(pd.DataFrame({0: [1.0], 1: ["a\nb"]}), np.array([2]), [b'1.0,"a\nb"'])
 

@@ -37,6 +37,10 @@ def cells(cell: Callable[[int], str]) -> list[str]:
         (["N", "Y", "N"], "boolean", ""),
         (["no", "", "YES"], "boolean", ""),
         (["0", "1", "0"], "boolean", ""),
+        (["0.0", "", "1.0"], "boolean", ""),
+        (["0", "0.0", "1"], "boolean", ""),
+        (["0", "1", "inf"], "numeric", ""),
+        (["0%", "1%", "0%"], "numeric", "the sign %"),
         (["1", "2", "1"], "numeric", ""),
         (["2024-02-29", "2023-01-01"], "datetime", ""),
         (["03/04/2020", "13/04/2020"], "datetime", "day/month/year"),
@@ -61,6 +65,7 @@ def test_a_column_is_what_its_present_cells_are(column: list[str], kind: str, no
     [
         (cells(lambda row: ""), "empty", "no value in any row"),
         (cells(lambda row: "7"), "constant", f"the same value in all {ROWS} rows"),
+        (cells(lambda row: ("7", "7.0")[row % 2]), "constant", f"the same value in all {ROWS} rows"),
         (cells(lambda row: "AT"), "constant", f"the same value in all {ROWS} rows"),
         (cells(lambda row: str(100 + row)), "row_number", "counts rows from 100 to 139"),
         (cells(lambda row: f"u{row}"), "id", f"{ROWS} different texts in {ROWS} rows"),
@@ -87,6 +92,7 @@ def test_whole_numbers_without_a_repeat_are_ids_by_their_name_only() -> None:
 
     assert (named.reason if named else None) == "id"
     assert decided(jumping, name="income").left_out is None
+    assert decided([*jumping[:-3], *(f"{cell}.0" for cell in jumping[:3])], name="customer_id").left_out is None
 
 
 def test_a_constant_with_gaps_says_something() -> None:

@@ -73,6 +73,28 @@ def test_texts_are_counted_by_their_number_or_day() -> None:
     assert (found.edges, found.rows) == (("2024-02-01", "2024-02-02", "2024-02-03", "2024-02-04"), (2, 0, 1))
 
 
+@pytest.mark.parametrize(
+    ("dates", "ends", "rows"),
+    [
+        ({"2024-02-01": 59, "9999-12-31": 1}, ("1970-01-01", "9999-12-31T23:59:59"), (59, 1)),
+        ({"0001-01-01": 1, "2024-02-01": 9}, ("0001-01-01", "2243-10-17"), (1, 9)),
+        ({"9999-01-31": 3, "9999-12-31": 1}, ("9999-01-19", "9999-12-31T23:59:59"), (3, 1)),
+    ],
+)
+def test_round_edges_beyond_all_dates_are_the_first_and_the_last_moment(
+    dates: dict[str, int], ends: tuple[str, str], rows: tuple[int, ...]
+) -> None:
+    running = RunningHistogram()
+    running.add_texts(dates, days_in("default"))
+
+    found = running.result(dates=True)
+
+    assert found is not None
+    edges = list(map(str, found.edges))
+    assert (edges[0], edges[-1], tuple(filter(None, found.rows))) == (*ends, rows)
+    assert sorted(set(edges)) == edges
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-300, 7.0, -3e300])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_column_of_one_value_has_one_bin_that_holds_it(value: float, whole: bool) -> None:

@@ -6,15 +6,19 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from modelstore import DatasetSummary, Dialect, Histogram, Inspection
+from modelstore import MISSING_VALUES, DataOptions, DatasetSummary, Dialect, Histogram, Inspection
 from modelstore.dialect import USUAL
+from tests.properties import examples
 from tests.training.samples import DATA, PROJECT
 from training.cli.commands import app
-from training.data import pieces, profile, scan
+from training.data import inspection, pieces, profile, scan
 from training.data.inspection import inspect_file
+from training.data.table import read_table
 
 
 def look(folder: Path, content: str | bytes) -> Inspection:
@@ -249,3 +253,73 @@ def test_numbers_and_dates_of_any_number_have_a_histogram_of_all_rows(
     assert sum(moments.histogram.rows) == 600
     assert moments.histogram.rows[1:-1] == (60,) * (len(moments.histogram.rows) - 2)
     assert text.histogram is None
+
+
+def test_dates_up_to_the_last_of_all_are_summed_up(tmp_path: Path) -> None:
+    days = "".join(f"2024-{1 + row % 12:02}-05,{row % 7}\n" for row in range(59))
+
+    until = summary(tmp_path, f"until,x\n{days}9999-12-31,1\n").columns[0]
+
+    assert (until.type, until.minimum, until.maximum) == ("datetime", "2024-01-05T00:00:00", "9999-12-31T00:00:00")
+    assert until.histogram is not None
+    assert (until.histogram.edges[-1], sum(until.histogram.rows)) == ("9999-12-31T23:59:59", 60)
+
+
+NUMBERS = [
+    "0",
+    "1",
+    "0.0",
+    "1.0",
+    "-0",
+    "2",
+    "-1",
+    "1e3",
+    "0.5",
+    "1,5",
+    "0,0",
+    "1,0",
+    "1,500",
+    "$1",
+    "15%",
+    "007",
+    "01",
+]
+OTHERS = ["", "NA", "?", "true", "FALSE", "yes", "no", "x", "20240131", "20240131.0", "2024-01-31", "31/01/2024"]
+FEW, BITS = (
+    st.lists(st.sampled_from(texts), min_size=1, max_size=4, unique=True)
+    for texts in ([*NUMBERS, *OTHERS], [*NUMBERS[:5], ""])
+)
+PICKED = (FEW | BITS).flatmap(lambda texts: st.lists(st.sampled_from(texts), min_size=5, max_size=60))
+COUNTED = st.builds(
+    lambda first, step, tail, rows: [f"{first + step * row}{tail}" for row in range(rows)],
+    st.integers(-3, 200), st.sampled_from([1, 2, 700]), st.sampled_from(["", ".0", ".5"]), st.integers(5, 60),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("small", [False, True])
+def test_columns_have_the_types_of_a_training_which_reads_numbers_and_of_one_that_reads_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    if small:  # several blocks; of more than three different numbers, texts first
+        for name, value in (("FIRST_BYTES", 64), ("BLOCK_BYTES", 64), ("TAIL_BYTES", 32)):
+            monkeypatch.setattr(pieces, name, value)
+        monkeypatch.setattr(inspection, "MAX_CLASSES", 3)
+    all_texts = DataOptions(missing_values=(*MISSING_VALUES, "987654321"))
+
+    @examples(100)
+    @hypothesis.given(PICKED | COUNTED | COUNTED.flatmap(st.permutations), st.sampled_from(["it", "id"]))
+    def look_at(cells: list[str], name: str) -> None:
+        rows = "".join(f'"{cell}",{row % 7}.5,{"ab"[row % 2]}\n' for row, cell in enumerate(cells))
+        column = summary(tmp_path, f"{name},other,kind\n{rows}").columns[0]
+        table, same = (
+            read_table(tmp_path, "mine.csv", "kind", options=options) for options in (DataOptions(), all_texts)
+        )
+
+        assert (table.columns, table.left_out, table.warnings) == (same.columns, same.left_out, same.warnings)
+        types = {one.name: (one.type, None) for one in table.columns} | {
+            one.name: (column.type, one.reason) for one in table.left_out
+        }
+        assert (column.type, column.left_out) == types[name]
+
+    look_at()

@@ -170,7 +170,14 @@ def test_beyond_the_limit_distinct_texts_are_still_counted() -> None:
 
 
 def test_the_texts_of_0_and_1_are_kept_as_they_stand() -> None:
-    assert add_numbers(Profile("it"), "1.0", "", "0", "1").examples == ("0", "1.0")
+    for way in (add, add_numbers):
+        assert way(Profile("it"), "1.0", "", "0", "1").bits == {0: "0", 1: "1.0"}
+        assert way(way(Profile("it"), "0.0", "", "0"), "1").bits == {0: "0.0", 1: "1"}
+
+
+def test_numbers_of_ids_are_counted_whatever_their_hash() -> None:
+    assert hash(-1.0) == hash(-2.0)
+    assert add_numbers(Profile("id"), "3", "-1", "-2").distinct() == 3
 
 
 @pytest.mark.parametrize(

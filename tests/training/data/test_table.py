@@ -112,6 +112,22 @@ def test_a_text_column_is_positions_in_its_texts_and_a_test_file_keeps_them(tmp_
     assert held_out.x.ravel().tolist() == [2, 1]
 
 
+def test_zeros_and_ones_are_truth_values_however_they_are_written_and_read(tmp_path: Path) -> None:
+    """pandas writes truth values beside gaps as 0.0 and 1.0."""
+    content = "c,d,kind\n0,p,x\n1.0,q,y\n,p,x\n" + "0.0,p,x\n1,q,y\n" * 3
+    (tmp_path / "test.csv").write_text("c,d,kind\n1.0,p,x\n0.0,q,y\n")
+
+    table = typed(tmp_path, content)
+    all_texts = read_table(tmp_path, "table.csv", "kind", options=DataOptions(missing_values=("", "99")))
+    held_out = read_table(tmp_path, "test.csv", "kind", columns=table.columns)
+
+    assert table.columns == all_texts.columns
+    assert table.columns[0] == Column("c", "boolean", texts=("0", "1.0"))
+    np.testing.assert_array_equal(table.x[:, 0], [0, 1, math.nan, *[0, 1] * 3])
+    np.testing.assert_array_equal(table.x, all_texts.x)
+    assert held_out.x[:, 0].tolist() == [1, 0]
+
+
 def test_codes_are_found_wherever_the_first_zero_stands_and_may_be_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

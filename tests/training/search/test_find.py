@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from modelstore import ModelRepository, Notice, Target
+from modelstore import Feedback, FeedbackRow, ModelRepository, Notice, Target
 from modelstore.search import Search
 from tests.training.samples import clouds, collect, recipe, run, shuffled_labels, write_csv
 from training.config.recipe import Recipe
-from training.data.splits import Splits
+from training.data.splits import Splits, load_splits
 from training.errors import Diverged
 from training.search.find import find_settings
 
 SPLITS = Splits(clouds(60, spread=2.0), clouds(20), {"clouds.csv": "0" * 64}, (), Target(name="cloud"))
 
 
-def found(folder: Path, **training: Any) -> tuple[list[str], Recipe, Search]:
+def found(folder: Path, splits: Splits = SPLITS, **training: Any) -> tuple[list[str], Recipe, Search]:
     fields = {"epochs": 3, "batch_size": 20, "search": 4, **training}
     events, (best, search) = collect(
-        lambda report: find_settings(recipe(**fields), SPLITS, folder / "searches.sqlite", report)
+        lambda report: find_settings(recipe(**fields), splits, folder / "searches.sqlite", report)
     )
     return [event.message for event in events if isinstance(event, Notice)], best, search
 
@@ -61,8 +61,27 @@ def test_what_was_tried_before_is_not_tried_again(four: Four) -> None:
 
 
 @pytest.mark.slow
+def test_more_rows_of_feedback_judge_anew(tmp_path: Path) -> None:
+    write_csv(tmp_path, clouds(60, spread=2.0))
+    rows = tuple(
+        FeedbackRow(values={"x0": float(place), "x1": -1.0}, label="cloud 1", version=1, time_s=1)
+        for place in range(20)
+    )
+    few, more = (
+        load_splits(recipe().data, tmp_path, feedback=Feedback(rows=rows[:until])) for until in (10, len(rows))
+    )
+
+    _, _, first = found(tmp_path, few, search=1)
+    again, _, _ = found(tmp_path, few, search=1)
+    anew, _, second = found(tmp_path, more, search=1)
+
+    assert ["1 of which are known" in messages[0] for messages in (again, anew)] == [True, False]
+    assert first.trials[0].loss != second.trials[0].loss
+
+
+@pytest.mark.slow
 def test_a_budget_bounds_the_number_of_settings_by_their_planned_cost(tmp_path: Path) -> None:
-    stopped = {"epochs": 10_000, "patience": 1, "validation_fraction": 0.2}  # at once, which no plan can know
+    stopped: dict[str, Any] = {"epochs": 10_000, "patience": 1, "validation_fraction": 0.2}  # at once, which no plan can know
 
     messages, _, search = found(tmp_path, search=50, budget_s=40.0, **stopped)
 
