@@ -81,7 +81,8 @@ def test_more_rows_of_feedback_judge_anew(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_budget_bounds_the_number_of_settings_by_their_planned_cost(tmp_path: Path) -> None:
-    stopped: dict[str, Any] = {"epochs": 10_000, "patience": 1, "validation_fraction": 0.2}  # at once, which no plan can know
+    # at once, which no plan can know
+    stopped: dict[str, Any] = {"epochs": 10_000, "patience": 1, "validation_fraction": 0.2}
 
     messages, _, search = found(tmp_path, search=50, budget_s=40.0, **stopped)
 
