@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from typing import Any
 
+from modelstore.dates import EPOCH, FIRST_DAY, LAST_DAY
 from modelstore.features import BooleanFeature, CategoricalFeature, DatetimeFeature, NumericFeature
 from modelstore.manifest import Manifest
 
 RawValue = float | str | bool
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MEDIAN = 4  # of the nine inner deciles
 _JSON: dict[str, RawValue] = {"true": True, "false": False, "1": 1, "0": 0}
 
@@ -51,8 +51,9 @@ def _more_frequent(feature: BooleanFeature) -> RawValue:
 
 def _median_time(feature: DatetimeFeature) -> str:
     """Return the median day in ISO 8601, with a time if the training file has times."""
-    day = _EPOCH + timedelta(days=int(feature.quantiles[_MEDIAN]))
-    return f"{day:%Y-%m-%dT00:00:00}" if ":" in feature.min + feature.max else f"{day:%Y-%m-%d}"
+    days = min(max(int(feature.quantiles[_MEDIAN]), FIRST_DAY), LAST_DAY)  # a foreign manifest may have any number
+    day = date.fromordinal(EPOCH + days).isoformat()
+    return f"{day}T00:00:00" if ":" in feature.min + feature.max else day
 
 
 _VALUES: dict[str, Callable[[Any], RawValue]] = {

@@ -79,3 +79,13 @@ def test_a_day_before_1970_is_a_date_as_well() -> None:
 def test_a_numeric_feature_of_format_1_has_a_median_too() -> None:
     assert isinstance(petal("x", 1.0), NumericFeature)
     assert typical(petal("x", 0.1)) == 0.6
+
+
+@pytest.mark.parametrize(
+    ("days", "shown"),
+    [(-719_162, "0001-01-01"), (2_932_896, "9999-12-31"), (1e9, "9999-12-31"), (-1e300, "0001-01-01")],
+)
+def test_a_median_at_the_ends_of_the_calendar_or_beyond_is_a_date(days: float, shown: str) -> None:
+    feature = DatetimeFeature(name="until", min="0001-01-01", max="9999-12-31", quantiles=(days,) * 9)
+
+    assert typical(feature) == shown
