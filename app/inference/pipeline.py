@@ -147,8 +147,8 @@ class Pipeline:
         """
         writing, reader, writer = await self._prepare(request)
         with writing.stages:
-            blocks = await writing.gather(read_stream(writing.stages, reader, body, writing.block_rows))
-            parts = await writing.collect(blocks)
+            blocks = read_stream(writing.stages, reader, body, writing.block_rows)
+            parts = await writing.collect_stream(blocks)
         return writer.content_type, parts, reader.blank_lines
 
     async def answer_stream(self, request: BulkRequest, body: AsyncIterator[bytes]) -> tuple[str, AsyncIterator[bytes]]:

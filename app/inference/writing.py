@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from app.context import reserve
 from app.errors import MAX_PROBLEMS, Problem, ServingError
-from app.inference.additions.choice import Addition, extend
+from app.inference.additions.addition import Addition
+from app.inference.additions.choice import extend
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
 from app.inference.codecs.warnings import describe_warnings, refusal
 from app.inference.dataplane import DataPlane
@@ -68,32 +69,47 @@ class AnswerWriting:
         Raises:
             ServingError: for any error.
         """
+        self._expect(blocks)
+        return await self._collect(blocks)
+
+    async def collect_stream(self, blocks: AsyncIterator[RowBlock]) -> list[bytes]:
+        """Return the whole answer to rows that are still arriving; see `collect`."""
+        if any(addition.limits_rows for addition in self.additions):
+            return await self._collect(await self._gather(blocks))
+        parts = [self.writer.head()]
+        async for block in blocks:
+            parts.append(await self.answer(block))
+            reserve(len(parts[-1]))
+        return await self._end(parts)
+
+    async def _gather(self, blocks: AsyncIterator[RowBlock]) -> list[RowBlock]:
+        """Return all rows, which are too few to take much memory, as more are refused before they are gathered."""
+        found: list[RowBlock] = []
+        async for block in blocks:
+            self._require_good(block)
+            reserve(block.x.nbytes)
+            found.append(block)
+            self._expect(found)
+        return found
+
+    def _expect(self, blocks: Sequence[RowBlock]) -> None:
         for addition in self.additions:
             addition.expect(sum(len(block.x) - len(block.bad) for block in blocks))
+
+    async def _collect(self, blocks: Sequence[RowBlock]) -> list[bytes]:
         parts = [self.writer.head()]
         for block in blocks:
             parts.append(await self.answer(block))
             reserve(len(parts[-1]))
+        return await self._end(parts)
+
+    async def _end(self, parts: list[bytes]) -> list[bytes]:
         parts.append(self.writer.tail())
         reserve(len(parts[-1]))
         self.stages.record_encode()
         if self.additions:
             await self.finish()
         return parts
-
-    async def gather(self, blocks: AsyncIterator[RowBlock]) -> list[RowBlock]:
-        """Return the rows of a whole body, for `collect`, and reserve memory for them.
-
-        Raises:
-            ServingError: for any error of the body.
-        """
-        found = []
-        async for block in blocks:
-            self._require_good(block)
-            reserve(block.x.nbytes)
-            found.append(block)
-            await asyncio.sleep(0)  # other requests run
-        return found
 
     async def answer(self, block: RowBlock) -> bytes:
         """Compute the rows of a block and return them as text; `finish` must follow before they are sent.

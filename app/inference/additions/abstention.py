@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from app.errors import wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs, json_of
+from app.inference.additions.addition import Addition
 from app.inference.additions.sets import Levels, choose_classes, reach_of, steps
 from app.inference.options import PLAIN, Spell
 from app.inference.predictions import Predictions
@@ -26,7 +27,7 @@ REASONS = (OUT_OF_RANGE, LOW_CONFIDENCE, EMPTY_SET, AMBIGUOUS_SET, WIDE_INTERVAL
 Mask = NDArray[np.bool_]
 
 
-class Abstention:
+class Abstention(Addition):
     """Decide the label or value of each row, or nothing.
 
     Attributes:
@@ -67,9 +68,6 @@ class Abstention:
             AddedOutput("abstained", ("abstained",), True),
         )
 
-    def expect(self, rows: int) -> None:
-        """Accept any number of rows."""
-
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
         """Return the decisions."""
         nothing = [b',"decision":null,"abstained":"%b"' % name.encode() for name in REASONS]
@@ -88,9 +86,6 @@ class Abstention:
                     fields.append(nothing[reason])
                     abstained[part.start + row, 0] = REASONS[reason]
         return Added(fields, [decided, abstained])
-
-    async def finish(self) -> None:
-        """Keep nothing."""
 
     def _answers(
         self, predictions: Predictions, part: slice

@@ -6,10 +6,11 @@ This module must not know any body format.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from app.inference.additions.abstention import Abstention
 from app.inference.additions.added import Added, AddedOutputs
+from app.inference.additions.addition import Addition
 from app.inference.additions.explanation import Explainer, Explanation
 from app.inference.additions.keeping import Keeper, require_ids
 from app.inference.additions.receipt import Receipts
@@ -21,34 +22,6 @@ from app.receipts import ReceiptKeys
 from app.runtime.load import LoadedModel
 from app.schema import ModelSchema
 from app.telemetry.version_counters import VersionCounts
-
-
-class Addition(Protocol):
-    """Computes one kind of additional answers for the rows of a request."""
-
-    outputs: AddedOutputs
-    """What is answered, known before the first row."""
-
-    def expect(self, rows: int) -> None:
-        """Refuse a document by its number of rows, before any is computed.
-
-        Raises:
-            ServingError.
-        """
-
-    async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
-        """Return the answers to the rows of a block, of which only those at these positions are needed.
-
-        Raises:
-            ServingError.
-        """
-
-    async def finish(self) -> None:
-        """Keep what is to be kept of the rows that were answered, once none of them can be refused any more.
-
-        Raises:
-            ServingError.
-        """
 
 
 class Shared(NamedTuple):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.context import require_wanted
 from app.errors import DeadlinePassed, wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs
+from app.inference.additions.addition import Addition
 from app.inference.additions.shapley import Floats, Values, plan_for
 from app.inference.errors import TooManyExplained
 from app.inference.options import PLAIN, Explain, Spell
@@ -42,7 +43,7 @@ class Explainer:
         self.turn = asyncio.Semaphore(1)  # one row at a time, in the order of arrival
 
 
-class Explanation:
+class Explanation(Addition):
     """Explain the rows of one request.
 
     Attributes:
@@ -83,6 +84,7 @@ class Explanation:
         if wanted.class_name is not None and wanted.class_name not in schema.classes:
             raise wrong_field(spell("explain", "class"), f"must be one of {', '.join(schema.classes)}")
         self._explainer, self._model, self._schema, self._wanted = explainer, model, schema, wanted
+        self.limits_rows = wanted.confidence_below is None  # else answers choose the rows that are explained
         self._deadline_ns = deadline_ns
         self._rows, self._weights = background
         self._plan = plan_for(len(schema.features), len(self._rows))
@@ -96,12 +98,12 @@ class Explanation:
         return self._plan.coalitions * len(self._rows)
 
     def expect(self, rows: int) -> None:
-        """Refuse a document by its number of rows, before any is computed; some of them may not need an explanation.
+        """Refuse a request by its number of rows, before any is computed.
 
         Raises:
             TooManyExplained.
         """
-        if self._wanted.confidence_below is None:
+        if self.limits_rows:
             self._require_few(rows)
 
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
@@ -130,9 +132,6 @@ class Explanation:
                 cells[row] = one
             fields[row] = self._field(output, predictions.outputs[row, output], found)
         return added
-
-    async def finish(self) -> None:
-        """Keep nothing."""
 
     def _classes_of(self, predictions: Predictions) -> NDArray[np.signedinteger]:
         """Return the output that is explained, of each row."""

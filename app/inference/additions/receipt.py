@@ -15,6 +15,7 @@ import orjson
 
 from app.context import require_wanted
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs
+from app.inference.additions.addition import Addition
 from app.inference.additions.keeping import Keeper, KeptRow, rows_to_keep
 from app.inference.predictions import Predictions
 from app.inference.shadow import ShadowRunner
@@ -27,7 +28,7 @@ STEP_ROWS = 128  # rows in one step, which takes less than half a millisecond
 OUTPUT = AddedOutput("receipt", ("receipt",), is_text=True)
 
 
-class Receipts:
+class Receipts(Addition):
     """Give receipts for the rows of one request.
 
     Attributes:
@@ -50,9 +51,6 @@ class Receipts:
         self._row = 0
         self._given = 0
         self._kept: list[KeptRow] = []
-
-    def expect(self, rows: int) -> None:
-        """Take any number of rows."""
 
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
         """Return a receipt for some rows of a block.

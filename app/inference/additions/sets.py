@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.context import require_wanted
 from app.errors import wrong_field
 from app.inference.additions.added import Added, AddedOutput, AddedOutputs
+from app.inference.additions.addition import Addition
 from app.inference.predictions import Predictions
 from app.schema import Float32, ModelSchema
 from modelstore import Conformal
@@ -65,7 +66,7 @@ class Levels:
         return guarantee, ("reason", f"{whole}: scores of {conformal.rows:,} rows are known, {needed}")
 
 
-class Sets:
+class Sets(Addition):
     """Answer a set of classes for each row: those whose score is admitted. It may be empty.
 
     Attributes:
@@ -82,9 +83,6 @@ class Sets:
         self._limits = np.array(levels.limits(level, field))
         self.outputs: AddedOutputs = (AddedOutput("set", ("set",), True, levels.facts(level, field)),)
 
-    def expect(self, rows: int) -> None:
-        """Accept any number of rows."""
-
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
         """Return the sets."""
         texts = np.full((predictions.rows, 1), None, dtype=object)
@@ -99,9 +97,6 @@ class Sets:
                 fields[row], texts[row, 0] = written[key]
         return Added(fields, [texts])
 
-    async def finish(self) -> None:
-        """Keep nothing."""
-
     def _write(self, members: NDArray[np.bool_]) -> tuple[bytes, str]:
         """Return a set as a JSON field and as text."""
         names = [name for name, is_member in zip(self._schema.classes, members, strict=True) if is_member]
@@ -109,7 +104,7 @@ class Sets:
         return b',"set":' + orjson.dumps(names), BETWEEN.join(escaped)
 
 
-class Intervals:
+class Intervals(Addition):
     """Answer an interval for each row: the answer plus and minus a multiple of its spread.
 
     Attributes:
@@ -126,9 +121,6 @@ class Intervals:
         (self._limit,) = levels.limits(level, field)
         self.outputs: AddedOutputs = (AddedOutput("interval", ("low", "high"), False, levels.facts(level, field)),)
 
-    def expect(self, rows: int) -> None:
-        """Accept any number of rows."""
-
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
         """Return the intervals."""
         ends = np.full((predictions.rows, 2), np.nan, dtype=np.float32)
@@ -142,9 +134,6 @@ class Intervals:
             text = orjson.dumps(ends[part], option=orjson.OPT_SERIALIZE_NUMPY)
             fields += [b',"interval":[%b]' % one for one in text[2:-2].split(b"],[")]
         return Added(fields, [ends])
-
-    async def finish(self) -> None:
-        """Keep nothing."""
 
 
 def reach_of(values: NDArray[np.float64], limit: float, spread: Spread | None) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.inference.additions.added import Added, AddedOutput, AddedOutputs
+from app.inference.additions.added import Added, AddedOutput
+from app.inference.additions.addition import Addition
 from app.inference.additions.choice import Shared, choose_additions, extend, outputs_of
 from app.inference.additions.explanation import Explainer
 from app.inference.additions.keeping import KeepsNothing
@@ -20,23 +21,17 @@ from app.telemetry.counts_by_version import CountsByVersion
 from tests.app.inference.additions.test_explanation import Engine, loaded, product
 
 
-class Numbers:
+class Numbers(Addition):
     """Adds the position of a row in its block."""
 
     def __init__(self, name: str) -> None:
-        self.outputs: AddedOutputs = (AddedOutput(name, (name,)),)
+        self.outputs = (AddedOutput(name, (name,)),)
         self.asked: list[int] = []
-
-    def expect(self, rows: int) -> None:
-        """Accept any number."""
 
     async def answer(self, predictions: Predictions, rows: Sequence[int]) -> Added:
         """Return the positions."""
         self.asked += rows
         return Added([b""] * predictions.rows, [np.arange(predictions.rows, dtype=np.float32)[:, None]])
-
-    async def finish(self) -> None:
-        """Keep nothing."""
 
 
 def test_a_request_that_asks_for_nothing_gets_nothing() -> None:
