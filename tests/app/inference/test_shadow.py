@@ -20,7 +20,7 @@ from app.telemetry.version_counters import SHADOWED
 from tests.app.inference.additions.test_explanation import Engine, Infer, loaded, product
 
 PAIR = ("means", "1", "1")
-BUSY_S = 0.02
+BUSY_S = 0.004
 
 
 class Scene:

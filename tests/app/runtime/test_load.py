@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from app.runtime.errors import VersionRefused
-from app.runtime.load import load
+from app.runtime.load import LoadedModel, load
 from modelstore import Manifest, ModelRepository, ModelVersion
 from tests.app import broken
 from tests.app.broken import publish_as_means
@@ -50,17 +50,22 @@ def published(network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory
     return ModelRepository(tmp_path_factory.mktemp("net")).publish(manifest, data)
 
 
+@pytest.fixture(scope="module")
+def loaded(published: ModelVersion) -> LoadedModel:
+    return load(published, "cpu")
+
+
 def rows(count: int) -> np.ndarray:
     return np.random.default_rng(3).normal(0.5, 2.0, (count, 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 1000])
-def test_loaded_model_answers_as_the_eager_one(network: torch.nn.Module, published: ModelVersion, count: int) -> None:
+def test_loaded_model_answers_as_the_eager_one(network: torch.nn.Module, loaded: LoadedModel, count: int) -> None:
     x = rows(count)
     with torch.inference_mode():
         expected = network(torch.from_numpy(x)).numpy()
 
-    answers = load(published, "cpu").infer(x)
+    answers = loaded.infer(x)
 
     assert answers.shape == (count, 3)
     assert answers.dtype == np.float32
@@ -68,9 +73,8 @@ def test_loaded_model_answers_as_the_eager_one(network: torch.nn.Module, publish
     np.testing.assert_allclose(answers.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=1e-5)
 
 
-def test_batch_answers_each_row_as_it_is_answered_alone(published: ModelVersion) -> None:
+def test_batch_answers_each_row_as_it_is_answered_alone(loaded: LoadedModel) -> None:
     x = rows(300)
-    loaded = load(published, "cpu")
 
     together = loaded.infer(x)
 
@@ -78,10 +82,10 @@ def test_batch_answers_each_row_as_it_is_answered_alone(published: ModelVersion)
     np.testing.assert_allclose(together, alone, rtol=0, atol=TOLERANCE)
 
 
-def test_rows_are_left_as_they_were(published: ModelVersion) -> None:
+def test_rows_are_left_as_they_were(loaded: LoadedModel) -> None:
     x = rows(10)
 
-    load(published, "cpu").infer(x)
+    loaded.infer(x)
 
     np.testing.assert_array_equal(x, rows(10))
 
