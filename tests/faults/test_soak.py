@@ -25,7 +25,7 @@ from tests.faults.scenes import Scene, rounds
 from tests.promises import Measured
 from tests.trainings import FINAL
 
-SOAK_S = int(os.environ.get("TABSERVE_SOAK_S") or rounds(40, 1800))
+SOAK_S = int(os.environ.get("TABSERVE_SOAK_S") or rounds(30, 1800))
 WARM_UP_S = min(300, SOAK_S // 2)
 MAX_SLOPE_MIB_PER_MIN = 0.5
 MAX_GROWTH_MIB = 8  # for a short soak, whose slope is imprecise: one arena of the allocator is as large
@@ -212,7 +212,7 @@ def soak(scene: Scene, pid: int, crowd: Soak) -> Samples:
 
 
 def test_soak_costs_no_memory_no_files_no_threads_and_no_answer(scene: Scene, measured: Measured) -> None:
-    """F-30: 40 s; long: half an hour, or as many seconds as TABSERVE_SOAK_S says."""
+    """F-30: 30 s; long: half an hour, or as many seconds as TABSERVE_SOAK_S says."""
     publish(scene.repository, shift=0.25, activate=False)
     scene.training("end('succeeded', 'published', version=publish())")
     with scene.service() as (client, process):
