@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.jobs.inspection import Inspector
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry.logs.background import BackgroundHandler
@@ -27,14 +26,6 @@ def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ("PORT", "HOST", "MODELS_DIR", "DATA_DIR", "STATE_DIR", "DEVICE"):
             monkeypatch.delenv(f"TABSERVE_{name}", raising=False)
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _no_child_waits_for_data_sets() -> Iterator[None]:
-    """Spare the apps of tests the process that waits for a data set: it takes a second of a processor, for none."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(Inspector.keep_ready, "__defaults__", (86_400.0,))
         yield
 
 
