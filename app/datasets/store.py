@@ -130,6 +130,7 @@ class DatasetStore:
         await self.get(name)
         async with contextlib.AsyncExitStack() as lock:
             await lock.enter_async_context(self.unchanged())
+            await self.get(name)  # another may have deleted it meanwhile
             used = await in_use()
             if any(user == name for user, _ in used):
                 raise DatasetInUse(name)

@@ -211,6 +211,19 @@ def test_change_whose_client_stops_waiting_is_made_whole_before_the_next(
     run(scene())
 
 
+def test_of_two_deletions_at_once_the_second_finds_no_data_set(root: Path) -> None:
+    ours, theirs = (DatasetStore(root, 1 << 20, look) for _ in range(2))
+
+    async def scene() -> list[BaseException | None]:
+        await ours.put("churn", pieces(ONE), NONE)
+        deletions = [store.delete("churn", NONE) for store in (ours, theirs)]
+        return list(await asyncio.gather(*deletions, return_exceptions=True))
+
+    ends = run(scene())
+
+    assert sorted(type(end).__name__ for end in ends) == ["DatasetNotFound", "NoneType"]
+
+
 def test_upload_whose_client_stops_waiting_at_its_begin_leaves_nothing(
     store: DatasetStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
