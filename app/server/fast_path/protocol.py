@@ -231,7 +231,9 @@ class DirectProtocol(BoundedProtocol):
         self.check_head()
         if self.parser.should_upgrade():
             return  # the head is parsed again without the upgrade offer
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
+        # a client of HTTP/1.0 would take 100 for the answer (RFC 9110, section 10.1.1)
+        expect = self.expect_100_continue and self.parser.get_http_version() != "1.0"
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)  # the same list object as in uvicorn's scope
