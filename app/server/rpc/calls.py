@@ -92,6 +92,10 @@ class Calls:
         """Answer names, datatypes and shapes of a model's tensors."""
         request = await self._receive(messages.ModelMetadataRequest, context)
         found = await self._document(model_path(request.name, request.version), context)
+        if "name" not in found:  # GET /v2/models/stats has the statistics of all models
+            raise CallFailed(
+                grpc.StatusCode.NOT_FOUND, f"the metadata of a model called {request.name} cannot be shown"
+            )
         return messages.ModelMetadataResponse(**{name: found[name] for name in _METADATA_FIELDS & found.keys()})
 
     async def model_infer(self, context: Context) -> Reply:

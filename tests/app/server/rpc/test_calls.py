@@ -109,6 +109,7 @@ def test_version_outputs_and_contents_are_heeded(both: Both) -> None:
         ("ModelInfer", infer_request(raw_input_contents=[b"", b""]), "INVALID_ARGUMENT", "raw_input_contents"),
         ("ModelReady", published.ModelReadyRequest(name="nobody"), "NOT_FOUND", "known models: means"),
         ("ModelMetadata", published.ModelMetadataRequest(name="nobody"), "NOT_FOUND", "known models: means"),
+        ("ModelMetadata", published.ModelMetadataRequest(name="stats"), "NOT_FOUND", "called stats"),
         ("RepositoryIndex", published.RepositoryIndexRequest(), "UNIMPLEMENTED", ""),
     ],
 )
