@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 import orjson
@@ -151,7 +152,7 @@ class Calls:
 def client_address(peer: str) -> str:
     """Return the address in what gRPC calls a peer, such as `ipv4:127.0.0.1:5000` or `ipv6:%5B::1%5D:5000`."""
     family, _, rest = peer.partition(":")
-    return rest.rpartition(":")[0].removeprefix("%5B").removesuffix("%5D") if family.startswith("ipv") else ""
+    return unquote(rest.rpartition(":")[0]).strip("[]") if family.startswith("ipv") else ""
 
 
 def _ended(call: Callable[[Context], Awaitable[Reply]]) -> Callable[[Any, Context], Awaitable[Reply | None]]:
