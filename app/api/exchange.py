@@ -162,6 +162,7 @@ class Exchange:
         self._path = path
         self._accept = accept
         self._send = send
+        self._answered = False
         self._flight = flight
         self._headers = [(b"x-request-id", context.id.encode()), *headers]
 
@@ -190,7 +191,7 @@ class Exchange:
             self.sent_bytes += len(message.get("body", b""))
         self._flight.pause()
         try:
-            await self._send(message)
+            await (self.audited or self._deliver)(message)
         finally:
             self._flight.resume()
 
@@ -204,7 +205,7 @@ class Exchange:
         """
         caller = {"request_id": self.context.id, "key": self.context.key_id, **caller}
         with self._flight.waiting():
-            self._send = self.audited = await auditor.begin(action, self._send, names, caller)
+            self.audited = await auditor.begin(action, self._deliver, names, caller)
 
     async def answer(self, status: HTTPStatus, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         """Send a complete response."""
@@ -215,14 +216,19 @@ class Exchange:
 
     async def fail(self, error: Exception) -> None:
         """Send an error response, if no response has started."""
-        started = self.status != CLIENT_CLOSED
         if isinstance(error, BrokenOff):
             logger.warning("an answer was broken off: %s", error)
             return
         accept = None if self._accept is None else self._accept.decode("latin-1")
         status, body, headers = log_and_render(error, self.context.id, self._path, accept)
-        if not started:
+        if not self._answered:
+            self.sent_bytes = 0
             await self.answer(status, body, headers)
+
+    async def _deliver(self, message: Message) -> None:
+        """Hand a message to the server; until the first one, also one that is held back, the answer can be changed."""
+        await self._send(message)
+        self._answered = True
 
     def _connection_headers(self) -> list[tuple[bytes, bytes]]:
         """Return `Connection: close` if a refused request may still send much of its body, else no header."""

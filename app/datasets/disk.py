@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from app.datasets.errors import StorageFull
 from app.errors import StoreUnavailable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -60,3 +64,18 @@ def delete(folders: Iterable[Path]) -> None:
     """Remove folders with their contents, ignoring errors."""
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of work in a thread; if the caller is cancelled, wait for the end of the work first.
+
+    A thread cannot be cancelled, and would go on without the lock and the files of its caller.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # nobody waits for it, and asyncio would log it
+        raise

@@ -100,14 +100,11 @@ class DatasetStore:
             raise TooManyStreams("data sets are received", MAX_UPLOADS)
         self._uploads += 1
         try:
-            incoming = await asyncio.to_thread(Incoming.begin, self._root, name, declared_bytes or 0)
-            try:
+            async with self._incoming(name, declared_bytes or 0) as incoming:
                 await self._receive(incoming, body)
                 summary = await while_wanted(self._check(incoming, dialect))
                 stored = StoredDataset(name=name, created=datetime.now(UTC), dialect=dialect, summary=summary)
                 return await self._keep(incoming, stored, in_use)
-            finally:
-                await asyncio.shield(asyncio.to_thread(incoming.discard))
         finally:
             self._uploads -= 1
 
@@ -131,12 +128,13 @@ class DatasetStore:
             DatasetInUse: if an unfinished training needs any content of that name.
         """
         await self.get(name)
-        async with self.unchanged():
+        async with contextlib.AsyncExitStack() as lock:
+            await lock.enter_async_context(self.unchanged())
+            await self.get(name)  # another may have deleted it meanwhile
             used = await in_use()
             if any(user == name for user, _ in used):
                 raise DatasetInUse(name)
-            stale = await asyncio.to_thread(self._folders.forget, name, used)
-        await asyncio.to_thread(disk.delete, stale)
+            await disk.to_the_end(self._forget(name, used, lock))
 
     def path(self, name: str, sha256: str, dialect: Dialect) -> Path:
         """Return the path of a content of a data set; both must be those of a `StoredDataset`.
@@ -168,6 +166,17 @@ class DatasetStore:
         finally:
             os.close(descriptor)
 
+    @contextlib.asynccontextmanager
+    async def _incoming(self, name: str, declared_bytes: int) -> AsyncIterator[Incoming]:
+        """Begin an upload, and discard what is left of it at the end, also if the caller is cancelled meanwhile."""
+        beginning = asyncio.create_task(asyncio.to_thread(Incoming.begin, self._root, name, declared_bytes))
+        try:
+            yield await asyncio.shield(beginning)
+        finally:
+            await asyncio.wait((beginning,))
+            if beginning.exception() is None:
+                await asyncio.shield(asyncio.to_thread(beginning.result().discard))
+
     async def _receive(self, incoming: Incoming, body: AsyncIterator[bytes]) -> None:
         """Write the body to disk, one buffer at a time, in a thread: a slow disk delays only this client."""
         buffer = bytearray()
@@ -176,9 +185,9 @@ class DatasetStore:
             if incoming.size_bytes + len(buffer) > self._max_bytes:
                 raise DatasetTooLarge(self._max_bytes)
             if len(buffer) >= BUFFER_BYTES:
-                await asyncio.to_thread(incoming.write, bytes(buffer))
+                await disk.to_the_end(asyncio.to_thread(incoming.write, bytes(buffer)))
                 buffer.clear()
-        await asyncio.to_thread(incoming.finish, bytes(buffer))
+        await disk.to_the_end(asyncio.to_thread(incoming.finish, bytes(buffer)))
 
     async def _check(self, incoming: Incoming, dialect: Dialect) -> DatasetSummary:
         async with self._small_checks if incoming.size_bytes <= SMALL_BYTES else self._checks:
@@ -190,14 +199,26 @@ class DatasetStore:
         return inspection.summary
 
     async def _keep(self, incoming: Incoming, stored: StoredDataset, in_use: InUse) -> tuple[StoredDataset, bool]:
-        async with self.unchanged():
+        async with contextlib.AsyncExitStack() as lock:
+            await lock.enter_async_context(self.unchanged())
             try:
                 used: Contents | None = await in_use()
             except StoreUnavailable:  # the job table cannot be read: keep all contents
                 used = None
-            kept, is_new, stale = await asyncio.to_thread(self._folders.install, incoming, stored, used)
+            return await disk.to_the_end(self._install(incoming, stored, used, lock))
+
+    async def _install(
+        self, incoming: Incoming, stored: StoredDataset, used: Contents | None, lock: contextlib.AsyncExitStack
+    ) -> tuple[StoredDataset, bool]:
+        kept, is_new, stale = await asyncio.to_thread(self._folders.install, incoming, stored, used)
+        await lock.aclose()  # others need not wait while this deletes
         await asyncio.to_thread(disk.delete, stale)
         return kept, is_new
+
+    async def _forget(self, name: str, used: Contents, lock: contextlib.AsyncExitStack) -> None:
+        stale = await asyncio.to_thread(self._folders.forget, name, used)
+        await lock.aclose()
+        await asyncio.to_thread(disk.delete, stale)
 
 
 def _invalid(faults: Iterable[DatasetFault]) -> InvalidDataset:

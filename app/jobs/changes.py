@@ -79,8 +79,9 @@ class Changes:
 
     def forget(self, report: Report) -> bool:
         """Drop the changes that have been written, and return whether there were any; newer ones may have arrived."""
-        for _ in report.lines:
-            self._lines.popleft()
+        for line in report.lines:
+            if self._lines and self._lines[0] is line:  # else newer lines have pushed it out meanwhile
+                self._lines.popleft()
         for name, value in report.values.items():
             if self._values.get(name) is value:
                 del self._values[name]

@@ -7,6 +7,7 @@ must not know jobs.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,5 +149,5 @@ def _postgresql(url: str) -> sa.Engine:
 def _available() -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:  # the last from a raw connection
         raise StoreUnavailable(UNAVAILABLE) from error

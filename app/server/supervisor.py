@@ -26,6 +26,7 @@ STEADY_S = 2.0  # a worker that dies sooner than this is restarted with a delay
 LASTING_S = 60.0  # after living longer than this, a worker's earlier deaths no longer count for the delay
 BACKOFF_S = (1, 2, 4, 8, 16, 32, 60)
 END_S = 4.0  # after the grace period, for the app to close and end its trainings
+LOOKS = 4  # at least so many in the longest silence
 
 Start = Callable[[int], "subprocess.Popen[bytes]"]
 """Start a worker that writes its heartbeats to this pipe."""
@@ -68,6 +69,10 @@ class Worker:
             if os.read(self.pipe, 1 << 12):
                 self._heard = time.monotonic()
                 self.began = self.began or self._heard
+
+    def excuse(self, seconds: float) -> None:
+        """Do not count so many seconds as silence."""
+        self._heard += seconds
 
     def is_hung(self, silent_s: float) -> bool:
         """Tell whether the worker has sent heartbeats and has now been silent for longer than `silent_s`."""
@@ -164,7 +169,7 @@ class Supervisor:
             else:
                 self._keep_up()
             pipes = [worker.pipe for worker in self._workers if worker.process]
-            select.select([signals.fileno(), *pipes], [], [], self._wait_s())
+            self._wait([signals.fileno(), *pipes])
 
     def _obey(self, number: int) -> None:
         """Stop the workers at the first signal; kill them at the second."""
@@ -222,8 +227,21 @@ class Supervisor:
     def _list_startable(self) -> list[Worker]:
         return self._workers if self._one_served else self._workers[:1]
 
+    def _wait(self, descriptors: list[int]) -> None:
+        """Wait for one to be readable, or the next deadline.
+
+        If that takes much longer than it may, this process was suspended, as all are on a machine that sleeps, and the
+        workers were silent for that reason.
+        """
+        began = time.monotonic()
+        select.select(descriptors, [], [], self._wait_s())
+        waited_s = time.monotonic() - began
+        if waited_s > 2 * self._silent_s / LOOKS:
+            for worker in self._workers:
+                worker.excuse(waited_s)
+
     def _wait_s(self) -> float:
         """Return the seconds until the next deadline, or 0 if one has passed."""
-        times = [self._refuse_at, self._kill_at] if self._stopping else [time.monotonic() + self._silent_s]
+        times = [self._refuse_at, self._kill_at] if self._stopping else [time.monotonic() + self._silent_s / LOOKS]
         times += [worker.due for worker in self._list_startable() if not worker.process and not self._stopping]
         return max(0.0, min(times) - time.monotonic())

@@ -15,7 +15,7 @@ from app.api.routes.train import MAX_WAITS
 from app.jobs.threads import OWNER_THREADS, REQUEST_THREADS
 from tests.app.runners import write_training
 from tests.app.sockets import DEADLINE_S, GOOD, JSON, Answer, Connection, connected, request
-from tests.app.telemetry.figures import held_up, in_progress
+from tests.app.telemetry.figures import REQUESTS, held_up, in_progress, scraped
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, keyless, store_in
 from tests.attacks.measuring import Asking, resident_bytes, serves, threads_of
@@ -129,9 +129,13 @@ def test_x7_bodies_that_are_not_whole_are_bounded_in_bytes(path: str, tmp_path: 
             with contextlib.suppress(ConnectionError):
                 connection.send(message[-10:])
             statuses.append(connection.answer().status)
+        counted = scraped(client)
 
     assert sorted(set(statuses)) == [200, 503]
     assert statuses.count(200) == (1 << 20) // 60_000
+    requests = {dict(labels)["code"]: count for (name, labels), count in counted.items() if name == REQUESTS}
+    assert requests["503"] == statuses.count(503)
+    assert "499" not in requests, "no client went away"
 
 
 def test_x7_half_bodies_make_room_for_new_connections(tmp_path: Path) -> None:

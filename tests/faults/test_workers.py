@@ -114,9 +114,21 @@ def two_workers(launcher: int) -> set[int] | None:
 
 
 def test_worker_that_hangs_is_replaced_and_all_stop_when_their_launcher_is_killed(scene: Scene) -> None:
-    """F-26: a worker notices the end of its launcher by its heartbeats, hence not before it serves."""
+    """F-26: not one that was paused with its launcher.
+
+    A worker notices the end of its launcher by its heartbeats, hence not before it serves.
+    """
     with scene.service(environment={"TABSERVE_WORKERS": "2", "TABSERVE_HUNG_AFTER_S": "2"}) as (client, process):
         workers = until(lambda: two_workers(process.pid), "two workers")
+        until(lambda: len(answering(client)) == 2, "two workers that serve")
+        for stopped in (process.pid, *workers):  # for longer than a worker may hang, as on a machine that sleeps
+            os.kill(stopped, signal.SIGSTOP)
+        time.sleep(4)  # the fault itself
+        for stopped in (process.pid, *workers):
+            os.kill(stopped, signal.SIGCONT)
+        until(lambda: len(answering(client)) == 2, "two workers that serve again")
+        assert children_of(process.pid) == workers
+
         hung = min(workers)
         os.kill(hung, signal.SIGSTOP)
         until(lambda: hung not in children_of(process.pid), "its end")

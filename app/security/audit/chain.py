@@ -69,6 +69,10 @@ class AuditFile:
                 self._tail = replace(self._end_of(descriptor)[0], size=UNKNOWN)
             self.close()
 
+    def is_renamed(self) -> bool:
+        """Return whether the file was renamed since the last line."""
+        return self._descriptor is not None and not self._is_current(self._descriptor)
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:

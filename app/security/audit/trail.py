@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class AuditTrail:
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._trouble = False
+        self._following: Future[None] | None = None
 
     async def record(self, action: str, outcome: str, **fields: object) -> None:
         """Write a record and return when it is on disk.
@@ -71,6 +72,14 @@ class AuditTrail:
             future = self._append(action, outcome, fields)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
+    def follow(self) -> None:
+        """Go on in a new file if the present one was renamed, without waiting; a failure is left to the next call.
+
+        A process that came later could not: only those that have the renamed file open know the end of the chain.
+        """
+        if self._following is None or self._following.done():
+            self._following = self._thread.submit(self._follow)
+
     async def close(self) -> None:
         """Write all pending records and close the file."""
         if self._writing is not None:
@@ -81,19 +90,18 @@ class AuditTrail:
     def _append(self, action: str, outcome: str, fields: Entry) -> asyncio.Future[None]:
         if len(self._waiting) >= MAX_WAITING:
             raise TimeoutError("the audit file is too slow")
-        entry: dict[str, object] = {
-            "time": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "monotonic_s": round(time.monotonic(), 6),
-            "process": os.getpid(),
-            "action": action,
-            "outcome": outcome,
+        entry = _entry(action, outcome) | {
+            name: _truncate(value) for name, value in fields.items() if value is not None
         }
-        entry |= {name: _truncate(value) for name, value in fields.items() if value is not None}
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, future))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="audit")
         return future
+
+    def _follow(self) -> None:
+        if self._file.is_renamed():
+            self._file.append([_entry("log.rotated", "ok")])
 
     async def _write(self) -> None:
         """Write until no record is pending."""
@@ -115,6 +123,16 @@ class AuditTrail:
             return error if isinstance(error, OSError) else OSError(str(error))
         self._trouble = False
         return None
+
+
+def _entry(action: str, outcome: str) -> dict[str, object]:
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "monotonic_s": round(time.monotonic(), 6),
+        "process": os.getpid(),
+        "action": action,
+        "outcome": outcome,
+    }
 
 
 def _truncate(value: object) -> object:

@@ -59,7 +59,8 @@ class Watch:
         self._failures[client] += 1
 
     def look(self) -> None:
-        """Record all changes since the last look."""
+        """Record all changes since the last look; follow the file, which may have been renamed since then."""
+        self._trail.follow()
         self._look_at_models()
         self._look_at_keys()
         if time.monotonic() - self._since >= TOGETHER_S:

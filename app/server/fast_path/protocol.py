@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.asgi import Edge
 from app.api.exchange import COMMON_HEADERS
-from app.errors import ServingError, TooManyBytesHeld
+from app.errors import ServingError
 from app.security.admission import COUNTED, HEADERS_NEEDING_FULL_CHECKS
 from app.security.permissions import PREDICT
 from app.server.fast_path.request import Accounting, DirectExchange, PlainHead, problem_bytes
@@ -134,11 +134,7 @@ class DirectProtocol(BoundedProtocol):
     def _still_receiving(self, data: bytes) -> None:
         super()._still_receiving(data)
         if self._exchange is not None and not self._exchange.response_complete:
-            try:
-                self._exchange.wait_for_body()
-            except TooManyBytesHeld as error:
-                self.refusal = error
-                self.send_400_response("")
+            self._exchange.wait_for_body()
 
     def shutdown(self) -> None:
         """Begin the shutdown: requests in progress are finished, responses that wait for an event end."""
@@ -235,7 +231,9 @@ class DirectProtocol(BoundedProtocol):
         self.check_head()
         if self.parser.should_upgrade():
             return  # the head is parsed again without the upgrade offer
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
+        # a client of HTTP/1.0 would take 100 for the answer (RFC 9110, section 10.1.1)
+        expect = self.expect_100_continue and self.parser.get_http_version() != "1.0"
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)  # the same list object as in uvicorn's scope

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from app.api.asgi import RequestIds
 from app.api.error_responses import CLIENT_CLOSED, log_and_render
 from app.context import MemoryBudget, MemoryReservation
-from app.errors import ClientGone
+from app.errors import ClientGone, TooManyBytesHeld
 from app.inference.batcher import Entry
 from app.security.admission import KnownCaller
 from app.security.permissions import PREDICT
@@ -131,12 +131,16 @@ class DirectExchange:
     def wait_for_body(self) -> None:
         """Account for a body that is still incomplete; meanwhile the request does not count as being answered.
 
-        Raises:
-            TooManyBytesHeld: if incomplete bodies hold too much memory; the request must end now.
+        If incomplete bodies hold too much memory, the request is refused now, and its connection is closed.
         """
         if self.incomplete is None:
             self.incomplete = IncompleteBody(self._accounting)
-        self.incomplete.grow(len(self.body))
+        try:
+            self.incomplete.grow(len(self.body))
+        except TooManyBytesHeld as error:
+            self.incomplete.end()
+            self.incomplete, self.keep_alive = None, False
+            self.finish(error)
 
     def complete_body(self) -> None:
         """Count the request as being answered again, because its body is complete.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 import orjson
@@ -92,6 +93,10 @@ class Calls:
         """Answer names, datatypes and shapes of a model's tensors."""
         request = await self._receive(messages.ModelMetadataRequest, context)
         found = await self._document(model_path(request.name, request.version), context)
+        if "name" not in found:  # GET /v2/models/stats has the statistics of all models
+            raise CallFailed(
+                grpc.StatusCode.NOT_FOUND, f"the metadata of a model called {request.name} cannot be shown"
+            )
         return messages.ModelMetadataResponse(**{name: found[name] for name in _METADATA_FIELDS & found.keys()})
 
     async def model_infer(self, context: Context) -> Reply:
@@ -147,7 +152,7 @@ class Calls:
 def client_address(peer: str) -> str:
     """Return the address in what gRPC calls a peer, such as `ipv4:127.0.0.1:5000` or `ipv6:%5B::1%5D:5000`."""
     family, _, rest = peer.partition(":")
-    return rest.rpartition(":")[0].removeprefix("%5B").removesuffix("%5D") if family.startswith("ipv") else ""
+    return unquote(rest.rpartition(":")[0]).strip("[]") if family.startswith("ipv") else ""
 
 
 def _ended(call: Callable[[Context], Awaitable[Reply]]) -> Callable[[Any, Context], Awaitable[Reply | None]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from http import HTTPStatus
 
 import pytest
 from starlette.types import Message
 
 from app.api.exchange import CountedBody, Exchange
 from app.context import MemoryBudget, MemoryReservation, RequestContext
-from app.errors import TooManyInFlight
+from app.errors import DeadlinePassed, TooManyInFlight
 from app.telemetry.in_flight import Flight
 from app.telemetry.metrics import ServingMetrics
 
@@ -87,3 +88,25 @@ def test_body_that_is_answered_while_it_arrives_is_not_refused_at_its_end() -> N
     scene.begin_to_answer()
 
     assert scene.read()["body"] == b"2"
+
+
+def test_deadline_that_passes_before_the_head_could_be_sent_is_answered() -> None:
+    sent: list[Message] = []
+    room = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        await room.wait()
+        sent.append(message)
+
+    async def scene() -> None:
+        exchange = Exchange(RequestContext("id"), "/predict/iris", send, [], Flight(ServingMetrics(), 1))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await exchange.answer(HTTPStatus.OK, b"{}", [])
+        room.set()
+        await exchange.fail(DeadlinePassed())
+        assert (exchange.status, exchange.sent_bytes) == (504, len(sent[1]["body"]))
+
+    asyncio.run(scene())
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 
 import pytest
 
+from app.datasets import disk, folders
 from app.datasets.errors import DatasetInUse, DatasetNotFound, DatasetTooLarge, InvalidDataset
 from app.datasets.store import MAX_SMALL_CHECKS, MAX_UPLOADS, SMALL_BYTES, DatasetStore
 from app.errors import InvalidInput, ServingError, StoreUnavailable, TooManyStreams
@@ -153,6 +156,89 @@ def test_nothing_is_changed_while_another_process_holds_it(
     run(scene())
 
     assert files(root) == left
+
+
+@contextlib.contextmanager
+def held(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> Iterator[threading.Event]:
+    """Hold threads up behind a function of a module until the end; yield what is set as soon as one is there."""
+    real, reached, released = getattr(module, name), threading.Event(), threading.Event()
+
+    def slow(*arguments: object) -> object:
+        result = real(*arguments)
+        reached.set()
+        assert released.wait(120)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, slow)
+        try:
+            yield reached
+        finally:
+            released.set()
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda store: store.put("churn", pieces(TWO), NONE), files_of("churn", TWO)),
+        (lambda store: store.delete("churn", NONE), []),
+    ],
+    ids=["replaced", "deleted"],
+)
+def test_change_whose_client_stops_waiting_is_made_whole_before_the_next(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[DatasetStore], Coroutine[object, object, object]],
+    left: list[str],
+) -> None:
+    ours, theirs = (DatasetStore(root, 1 << 20, look) for _ in range(2))
+
+    async def scene() -> None:
+        await ours.put("churn", pieces(ONE), NONE)
+        with held(monkeypatch, folders, "sync") as reached:
+            changing = asyncio.create_task(change(ours))
+            assert await asyncio.to_thread(reached.wait, 120)
+            changing.cancel()
+            following = asyncio.create_task(theirs.put("other", pieces(ONE), NONE))
+            _, waiting = await asyncio.wait((following,), timeout=0.1)
+            assert waiting
+        with pytest.raises(asyncio.CancelledError):
+            await changing
+        await following
+        await theirs.delete("other", NONE)
+        assert files(root) == left
+
+    run(scene())
+
+
+def test_of_two_deletions_at_once_the_second_finds_no_data_set(root: Path) -> None:
+    ours, theirs = (DatasetStore(root, 1 << 20, look) for _ in range(2))
+
+    async def scene() -> list[BaseException | None]:
+        await ours.put("churn", pieces(ONE), NONE)
+        deletions = [store.delete("churn", NONE) for store in (ours, theirs)]
+        return list(await asyncio.gather(*deletions, return_exceptions=True))
+
+    ends = run(scene())
+
+    assert sorted(type(end).__name__ for end in ends) == ["DatasetNotFound", "NoneType"]
+
+
+def test_upload_whose_client_stops_waiting_at_its_begin_leaves_nothing(
+    store: DatasetStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        with held(monkeypatch, disk, "new_locked_folder") as reached:
+            upload = asyncio.create_task(store.put("churn", pieces(ONE), NONE))
+            assert await asyncio.to_thread(reached.wait, 120)
+            upload.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await upload
+
+    run(scene())
+
+    assert list(root.iterdir()) == []
 
 
 def test_no_more_uploads_than_a_process_may_have(store: DatasetStore) -> None:

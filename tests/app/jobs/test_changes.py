@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.jobs.changes import Changes
 from modelstore import EpochMetrics, JobResult, Notice, to_line
 
@@ -30,6 +32,18 @@ def test_only_what_was_written_is_dropped() -> None:
     assert "log" not in left.values
     assert changes.forget(left)
     assert not changes.forget(changes.report(("loading",)))
+
+
+def test_lines_that_came_while_a_full_buffer_was_written_are_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.jobs.changes.MAX_LINES_WAITING", 3)
+    changes = Changes("j1")
+    hear(changes, WARNING, WARNING, WARNING)
+    written = changes.report(())
+    hear(changes, EPOCH, EPOCH)
+
+    changes.forget(written)
+
+    assert ["epoch" in line for line in changes.report(()).lines] == [True, True]
 
 
 def test_result_and_warnings_are_kept_and_nonsense_is_no_event() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from app.errors import ConfigurationError, StoreUnavailable
 from app.jobs.database import Database
+from app.jobs.tablefile import DATABASE_FILE
+from tests.app.databases import opened
 from tests.processes import PROJECT
 
 OPENS = """
@@ -58,3 +60,12 @@ def test_server_that_is_not_there_makes_the_store_unavailable_without_its_passwo
         database.open()
     assert "s3cret" not in f"{error.value} {error.value.__cause__}"
     database.close()
+
+
+def test_file_that_is_gone_makes_the_store_unavailable_when_what_was_removed_is_overwritten(tmp_path: Path) -> None:
+    database = opened(None, tmp_path)
+    database.close()
+    (tmp_path / DATABASE_FILE).unlink()
+
+    with pytest.raises(StoreUnavailable):
+        database.overwrite_removed()

@@ -9,6 +9,7 @@ from app.jobs.feedback import FeedbackStore
 from app.jobs.kept import KeptStore
 from app.jobs.kept_rows import KeptId, KeptInput, LabelledInput
 from app.jobs.records import LabelledRow
+from app.jobs.table import KEPT_INPUTS
 from app.jobs.tablefile import DATABASE_FILE
 from tests.app.databases import opened
 
@@ -60,4 +61,19 @@ def test_what_was_removed_is_in_no_file(tmp_path: Path) -> None:
     store.remove_expired(100)
 
     assert not any(b"planted" in file.read_bytes() for file in files)
+    database.close()
+
+
+def test_what_was_removed_but_not_overwritten_then_is_overwritten_later(tmp_path: Path) -> None:
+    database = opened(None, tmp_path)
+    store = KeptStore(database)
+    store.add([], [KeptInput(b"m" * 12, "iris", 1, 1, 100, "planted")])
+    with database.writing() as connection:
+        connection.execute(KEPT_INPUTS.delete())
+    log = tmp_path / f"{DATABASE_FILE}-wal"
+    assert b"planted" in log.read_bytes()
+
+    store.remove_expired(0)
+
+    assert b"planted" not in log.read_bytes()
     database.close()

@@ -98,6 +98,14 @@ def test_expect_100_continue_is_told_to_go_on(connection: Connection, path: str)
     assert high(connection.answer()) == 0.625
 
 
+def test_expect_100_continue_of_http_1_0_is_not_told_to_go_on(connection: Connection) -> None:
+    raw = request(GOOD, headers={**JSON, "expect": "100-continue"}).replace(b"HTTP/1.1", b"HTTP/1.0")
+
+    connection.send(raw)
+
+    assert connection.answer().status == 200
+
+
 def test_expect_100_continue_of_a_body_that_is_too_large_is_refused_without_it(connection: Connection) -> None:
     raw = request(b" " * (9 << 20), headers={**JSON, "expect": "100-continue"})
 

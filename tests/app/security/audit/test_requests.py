@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from collections.abc import Iterator, MutableMapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.exchange import Exchange
+from app.context import RequestContext
+from app.errors import DeadlinePassed
 from app.main import create_app
 from app.security.audit.requests import Auditor
 from app.security.audit.trail import AuditTrail
@@ -18,6 +23,8 @@ from app.security.audit.watch import Watch
 from app.security.keys import KeyFile, Scope
 from app.security.permissions import ROUTES
 from app.settings import Settings
+from app.telemetry.in_flight import Flight
+from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.security.audit.files import records
 from tests.app.waiting import until
@@ -137,6 +144,31 @@ def test_what_cannot_be_put_on_record_is_not_done_and_predictions_go_on(operator
     until(  # the service may write another record between the two looks
         lambda: verify([path]).records == len(path.read_bytes().splitlines()), "all are in the chain"
     )
+
+
+def test_deadline_that_passes_while_the_end_is_put_on_record_is_answered(path: Path) -> None:
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def main() -> None:
+        trail = AuditTrail(path)
+        auditor = Auditor(trail, Watch(trail, tuple, lambda: (0, True)), lambda _model, _version: None)
+        exchange = Exchange(RequestContext("a"), "/datasets/churn", send, [], Flight(ServingMetrics(), 1))
+        await exchange.begin_audit(auditor, "dataset.put", {"name": "churn"}, {})
+        with path.open("rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)  # as a process that is suspended while it writes
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await exchange.answer(HTTPStatus.CREATED, b"{}", [])
+            await exchange.fail(DeadlinePassed())
+        await trail.close()
+
+    asyncio.run(main())
+
+    assert [message.get("status") for message in sent] == [504, None]
+    assert [record["outcome"] for record in records(path, "dataset.put")] == ["asked", "ok"]
 
 
 def test_what_was_done_is_answered_as_it_ended_even_if_its_end_cannot_be_put_on_record(tmp_path: Path) -> None:

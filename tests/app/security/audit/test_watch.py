@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.security.audit.trail import AuditTrail
+from app.security.audit.verification import verify
 from app.security.audit.watch import Watch
 from app.telemetry.model_metrics import ModelState, ServingVersion
-from tests.app.security.audit.files import records
+from tests.app.security.audit.files import records, written
+from tests.app.waiting import until
 from tests.modelstore.samples import sample_manifest
 
 
@@ -70,3 +72,26 @@ def test_refusals_of_very_many_clients_take_bounded_room(tmp_path: Path) -> None
     found = records(path, "auth.fail")
     assert len(found) == 1001
     assert sum(record["count"] for record in found) == 5000
+
+
+def test_chain_goes_on_after_a_rotation_whichever_process_writes_next(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    first, second = path.with_suffix(".1"), path.with_suffix(".2")
+
+    async def main() -> None:
+        seldom, other = AuditTrail(path), written(path, 1)
+        watch = Watch(seldom, tuple, lambda: (1, True))
+        await seldom.record("service.start", "ok")
+        path.rename(first)
+        watch.look()
+        until(lambda: records(path, "log.rotated"), "a new file within a second")
+        written(path, 2).close()  # a process that starts now
+        path.rename(second)
+        await seldom.record("service.stop", "ok")
+        await seldom.close()
+        other.append([{"action": "test", "number": 3}])
+        other.close()
+
+    asyncio.run(main())
+
+    assert verify([first, second, path]).records == 6

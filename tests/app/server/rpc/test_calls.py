@@ -109,6 +109,7 @@ def test_version_outputs_and_contents_are_heeded(both: Both) -> None:
         ("ModelInfer", infer_request(raw_input_contents=[b"", b""]), "INVALID_ARGUMENT", "raw_input_contents"),
         ("ModelReady", published.ModelReadyRequest(name="nobody"), "NOT_FOUND", "known models: means"),
         ("ModelMetadata", published.ModelMetadataRequest(name="nobody"), "NOT_FOUND", "known models: means"),
+        ("ModelMetadata", published.ModelMetadataRequest(name="stats"), "NOT_FOUND", "called stats"),
         ("RepositoryIndex", published.RepositoryIndexRequest(), "UNIMPLEMENTED", ""),
     ],
 )
@@ -234,7 +235,13 @@ def test_deadline_of_the_call_is_that_of_the_request_and_its_end_cancels_it(tmp_
 
 
 @pytest.mark.parametrize(
-    ("peer", "address"), [("ipv4:127.0.0.1:5000", "127.0.0.1"), ("ipv6:%5B::1%5D:5000", "::1"), ("unix:/tmp/x", "")]
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:5000", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:5000", "::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:5000", "fe80::1%eth0"),
+        ("unix:/tmp/x", ""),
+    ],
 )
 def test_address_of_a_peer(peer: str, address: str) -> None:
     assert client_address(peer) == address
