@@ -199,6 +199,17 @@ def test_no_rows_are_answered_with_none(repository: ModelRepository, tmp_path: P
     assert pq.read_table(tmp_path / "out.parquet").column_names[:2] == ["label", "probability"]
 
 
+@pytest.mark.parametrize("text", [b"left,right\r0.5,0.25\r0.5,0.5\r", b"left,right"], ids=["CR alone", "no line end"])
+def test_a_header_may_end_with_a_carriage_return_or_the_file(
+    repository: ModelRepository, tmp_path: Path, text: bytes
+) -> None:
+    publish(repository)
+    rows, output = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.write_bytes(text)
+
+    assert score(repository, rows, output, part_bytes=9)["rows"] == text.count(b"0.5,")
+
+
 WRONG = [
     ("rows.csv", "out.xls", r"out.xls: expected a name that ends in .parquet, .csv"),
     ("rows.csv", "no/out.csv", r"the folder .* does not exist"),
