@@ -149,6 +149,17 @@ def test_a_run_that_has_ended_is_not_done_again(repository: ModelRepository, tmp
     assert score(repository, rows, output, overwrite=True)["rows"] == 401
 
 
+def test_overwrite_replaces_an_output_of_the_same_plan_too(repository: ModelRepository, tmp_path: Path) -> None:
+    publish(repository)
+    rows, output = write_rows(tmp_path / "rows.csv"), tmp_path / "out.csv"
+    score(repository, rows, output)
+    whole = output.read_bytes()
+    output.write_bytes(b"damaged")
+
+    assert score(repository, rows, output, overwrite=True)["rows"] == 400
+    assert output.read_bytes() == whole
+
+
 def test_an_output_that_is_replaced_is_never_taken_for_the_new_one(
     repository: ModelRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
