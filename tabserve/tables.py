@@ -136,7 +136,7 @@ def _yield_halves(part: Callable[[int, int], bytes], start: int, stop: int, cont
 
 def _csv_part(fitted: Fitted) -> Callable[[int, int], bytes]:
     def write(start: int, stop: int) -> bytes:
-        text: str = fitted.frame.iloc[start:stop].to_csv(index=False, lineterminator="\n")
+        text: str = fitted.text_rows(start, stop).to_csv(index=False, lineterminator="\n")
         return text.encode()
 
     return write
