@@ -31,12 +31,14 @@ class Columns:
         types: type of each feature (`numeric`, `categorical`, `boolean`, `datetime`) by its name.
         ignored: columns that it ignores: the target, and those that were left out in training.
         readings: how the training file writes the numbers of a feature, by its name, where a service says so.
+        headless: whether a training file had no header, so that files of rows need none.
     """
 
     version: int
     types: Mapping[str, str]
     ignored: frozenset[str]
     readings: Mapping[str, str] = field(default_factory=dict)
+    headless: bool = False
 
     @classmethod
     def of(cls, document: Mapping[str, Any], version: int) -> Self:
@@ -46,7 +48,10 @@ class Columns:
             ignored.append(document["target"]["name"])
         types = {feature["name"]: feature["type"] for feature in document["features"]}
         readings = {feature["name"]: feature["reading"] for feature in document["features"] if "reading" in feature}
-        return cls(version, types, frozenset(map(_plain, ignored)) - {_plain(name) for name in types}, readings)
+        left_out = frozenset(map(_plain, ignored)) - {_plain(name) for name in types}
+        dialects = document.get("dialects") or document.get("lineage", {}).get("dialects", {})
+        headless = any(dialect.get("header") is False for dialect in dialects.values())
+        return cls(version, types, left_out, readings, headless)
 
 
 @dataclass(frozen=True, slots=True)

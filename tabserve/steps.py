@@ -44,9 +44,7 @@ def predict(model: str, data: Any, options: Options, to: Path | IO[bytes] | None
         path = Path(data)
         if to is not None:
             return (yield from _write_file(model, path, columns, options, to))
-        parts, kind = yield from _answers(
-            model, file_bodies(path, options.encoding, few=options.long), columns, options
-        )
+        parts, kind = yield from _answers(model, _file_bodies(path, columns, options), columns, options)
         return read_rows(parts) if kind == ROWS else read_frame(parts, kind, None)
     rows = [data] if isinstance(data, Mapping) else data
     parts, _ = yield from _answers(model, row_bodies(rows, few=options.long), columns, options)
@@ -93,11 +91,16 @@ def _write_file(model: str, path: Path, columns: Columns, options: Options, to: 
 
 def _write(model: str, path: Path, columns: Columns, options: Options, file: IO[bytes]) -> Steps[int]:
     written = 0
-    for body in file_bodies(path, options.encoding, few=options.long):
+    for body in _file_bodies(path, columns, options):
         answer = yield _call(model, body, columns, options)
         content = require_ok(answer, body.before).content
         written += file.write(without_header(content, body.answered) if written else content)
     return written
+
+
+def _file_bodies(path: Path, columns: Columns, options: Options) -> Iterator[Body]:
+    names = columns.types if columns.headless else ()
+    return file_bodies(path, options.encoding, few=options.long, names=names)
 
 
 def _call(model: str, body: Body, columns: Columns, options: Options) -> Call:

@@ -105,3 +105,11 @@ def test_columns_of_a_version_are_those_of_its_description() -> None:
     }
 
     assert Columns.of(document, 3) == Columns(3, {"n": "numeric"}, frozenset({"id", "gone"}), {"n": "plain"})
+
+
+@pytest.mark.parametrize("place", ["of a model", "of a version"])
+def test_a_training_file_without_a_header_is_known_from_either_description(place: str) -> None:
+    dialects = {"test.csv": {"header": True}, "rows.csv": {"header": False}}
+    found = {"dialects": dialects} if place == "of a model" else {"lineage": {"dialects": dialects}}
+
+    assert Columns.of({"features": [], "left_out": [], "target": None, **found}, 1).headless

@@ -75,3 +75,20 @@ def test_rows_that_take_long_are_sent_in_small_bodies(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("x\n" + "1.5\n" * 3000)
 
     assert len(list(files.file_bodies(tmp_path / "rows.csv", few=True))) == 3
+
+
+@pytest.mark.parametrize("head", ["", "c2;c1\n", '"c1","c2"\n'])
+def test_a_first_row_is_no_header_where_the_training_file_had_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(files, "PIECE_CHARACTERS", 60)
+    rows = "".join(f"{row},abc1\n" for row in range(50))
+    (tmp_path / "rows.csv").write_text(head + rows)
+
+    bodies = list(files.file_bodies(tmp_path / "rows.csv", names={"c1": "numeric", "c2": "categorical"}))
+
+    assert len(bodies) > 4
+    assert "".join(body.content.decode().removeprefix(head) for body in bodies) == rows
+    assert [body.before for body in bodies][1:] == [int(b.content.decode()[len(head) :].split(",")[0]) for b in bodies][
+        1:
+    ]
