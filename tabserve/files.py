@@ -5,8 +5,10 @@ A body ends where a record does. This module must not know HTTP, or what the rec
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import re
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
@@ -30,7 +32,7 @@ def file_bodies(
     header: a file whose first record has none of them as a cell has no header either.
 
     Raises:
-        WrongInput: for a file of another kind, one that is not in this encoding, or a record above 1 MiB.
+        WrongInput: for a file of another kind, one that is not in this encoding or is damaged, or a record above 1 MiB.
     """
     bare = path.with_suffix("") if path.suffix == ".gz" else path
     content_type = _FILES.get(bare.suffix.lower())
@@ -48,12 +50,19 @@ def file_bodies(
             yield from _pieces(text, header, content_type, path.name, size, begun=begun)
     except UnicodeDecodeError as error:
         raise WrongInput(f"{path.name} is not written in {encoding}; name its encoding, such as cp1252") from error
+    except LookupError as error:
+        raise WrongInput(f"encoding {encoding!r} is not known; expected one such as cp1252") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise WrongInput(f"{path.name} is not complete, or no file of gzip: {error}") from error
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
+    codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    return (
+        gzip.open(path, "rt", encoding=codec, newline="")
+        if path.suffix == ".gz"
+        else path.open(encoding=codec, newline="")
+    )
 
 
 def _first_record(text: IO[str], name: str) -> str:

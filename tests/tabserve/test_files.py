@@ -63,6 +63,28 @@ def test_lines_of_json_and_other_encodings_are_read(tmp_path: Path) -> None:
         list(files.file_bodies(tmp_path / "rows.xlsx"))
 
 
+@pytest.mark.parametrize("name", ["rows.ndjson", "rows.ndjson.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8"])
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, name: str, encoding: str) -> None:
+    text = b'\xef\xbb\xbf{"x": 1}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+
+    assert [body.content for body in files.file_bodies(tmp_path / name, encoding)] == [b'{"x": 1}\n']
+
+
+def test_an_encoding_that_is_none_and_a_damaged_file_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    whole = gzip.compress(b"".join(b"%d,%d\n" % (row, row * row) for row in range(999)))
+    damaged = whole[:300] + bytes(each ^ 255 for each in whole[300:320]) + whole[320:]
+    for content in (whole[:-9], damaged, b"x\n1\n"):
+        path.write_bytes(content)
+        with pytest.raises(WrongInput, match=r"rows.csv.gz is not complete, or no file of gzip"):
+            list(files.file_bodies(path))
+    for encoding in ("cp12520", "base64"):
+        with pytest.raises(WrongInput, match=f"encoding '{encoding}' is not known"):
+            list(files.file_bodies(path, encoding))
+
+
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('x,t\n1,"' + "a\n" * 2_000_000)
