@@ -80,7 +80,8 @@ class Client:
             data: a DataFrame; the path of a CSV file (`.csv`, `.tsv`, also with `.gz`) or of lines of JSON
                 (`.ndjson`, `.jsonl`); a list of rows, each a list of values or a dictionary; or one dictionary.
             version: version that answers; by default the one that serves.
-            to: where to write the answers to a file, which may be larger than memory: a path or a binary file.
+            to: where to write the answers to a file, which may be larger than memory: a binary file, or a path, which
+                gets them once they are complete.
             strict: refuse rows with missing, unseen or out-of-range values; by default as the version says.
             threshold: answer the second of two classes from this probability on.
             decision: `argmax` answers the most probable class, whatever the decision of the version.

@@ -6,6 +6,8 @@ Each function is one operation of `Client` and `AsyncClient` (see `tabserve/exch
 from __future__ import annotations
 
 import json
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -27,6 +29,8 @@ def predict(model: str, data: Any, options: Options, to: Path | IO[bytes] | None
     Raises:
         ServiceError, WrongInput.
     """
+    if to is not None and not isinstance(data, str | Path):
+        raise WrongInput(f"to: is for the answers to a file of rows, got {type(data).__name__}; write what is returned")
     columns = yield from _columns(model, options.version)
     if hasattr(data, "iloc"):
         if hasattr(data, "to_frame"):
@@ -82,11 +86,26 @@ def _answers(model: str, bodies: Iterator[Body], columns: Columns, options: Opti
 
 
 def _write_file(model: str, path: Path, columns: Columns, options: Options, to: Path | IO[bytes]) -> Steps[int]:
-    """Write the answers to a file while the rows are read; return the number of bytes."""
-    if not isinstance(to, str | Path):
+    """Write the answers to a file while the rows are read; return the number of bytes.
+
+    A path gets them once they are complete, so that a failure leaves what was there, and may be that of the rows.
+    """
+    if not isinstance(to, Path):
         return (yield from _write(model, path, columns, options, to))
-    with Path(to).open("wb") as file:
-        return (yield from _write(model, path, columns, options, file))
+    if to.exists() and not to.is_file():  # a device or a pipe
+        with to.open("wb") as file:
+            return (yield from _write(model, path, columns, options, file))
+    target = to.resolve()
+    aside = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with aside.open("xb") as file:
+            written = yield from _write(model, path, columns, options, file)
+        if target.exists():
+            shutil.copymode(target, aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return written
 
 
 def _write(model: str, path: Path, columns: Columns, options: Options, file: IO[bytes]) -> Steps[int]:

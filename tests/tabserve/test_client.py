@@ -111,6 +111,34 @@ def test_files_go_in_and_out_in_blocks_that_one_version_answers(
     assert set(posts) == {"/ml/predict/means/versions/1", "/ml/predict/means/versions/2"}
 
 
+def test_answers_may_replace_their_rows_and_a_failure_leaves_the_file_that_was_there(
+    ours: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PIECE_CHARACTERS", 64)
+    path, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    path.write_text("left,right\n" + "0.5,0.5\n" * 60)
+    bad = tmp_path / "bad.csv"
+    bad.write_text(path.read_text() + "0.5,oops\n")
+    out.write_text("before")
+    out.chmod(0o640)
+
+    with pytest.raises(ServiceError, match="column .right"):
+        ours.predict("means", bad, to=out)
+    assert out.read_text() == "before"
+    ours.predict("means", path, to=out)
+    ours.predict("means", path, to=path)
+    assert path.read_text() == out.read_text()
+    assert len(out.read_text().splitlines()) == 61
+    assert out.stat().st_mode & 0o777 == 0o640
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_place_for_the_answers_is_refused_where_nothing_would_be_written(ours: Client, tmp_path: Path) -> None:
+    for rows in (pd.DataFrame({"left": [1.0], "right": [1.0]}), [[1, 1]], {"left": 1, "right": 1}):
+        with pytest.raises(WrongInput, match="to: is for the answers to a file"):
+            ours.predict("means", rows, to=tmp_path / "out.csv")
+
+
 def test_errors_name_the_row_of_the_whole_table(ours: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PIECE_CHARACTERS", 64)
     path = tmp_path / "rows.csv"
