@@ -5,7 +5,6 @@ Each function is one operation of `Client` and `AsyncClient` (see `tabserve/exch
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from tabserve.errors import ServiceError, WrongInput
 from tabserve.exchange import UPLOAD_TIMEOUT_S, Call, Json, Steps, ask, get, path_of, require_ok
 from tabserve.files import file_bodies
 from tabserve.options import Options
-from tabserve.tables import ROWS, Body, frame_bodies, read_frame, read_rows, row_bodies, without_header
+from tabserve.tables import ROWS, Body, frame_bodies, json_of, read_frame, read_rows, row_bodies, without_header
 
 MOST_LABELS = 10_000  # in a request
 JSON_HEADERS = {"content-type": "application/json"}
@@ -148,21 +147,19 @@ def feedback(
     if len(rows) != len(truths):
         raise WrongInput(f"expected a label for each {field}, got {len(truths)} for {len(rows)}")
     more = {} if model is None or ids is None else {"model": model}
-    items = [{field: _plain(row), "label": _plain(truth), **more} for row, truth in zip(rows, truths, strict=True)]
+    items = [
+        json_of({field: row, "label": truth, **more}, f"label {place}")
+        for place, (row, truth) in enumerate(zip(rows, truths, strict=True))
+    ]
     total: Json = {"taken": 0, "repeated": 0, "refused": 0, "errors": []}
     for start in range(0, len(items), MOST_LABELS):
-        body = json.dumps({"feedback": items[start : start + MOST_LABELS]}).encode()
+        body = b'{"feedback": [%b]}' % b", ".join(items[start : start + MOST_LABELS])
         call = Call("POST", "/feedback", {}, JSON_HEADERS, body, repeat="refused")
         found = yield from ask(call)
         for name in ("taken", "repeated", "refused"):
             total[name] += found[name]
         total["errors"] += [{**error, "row": error["row"] + start} for error in found["errors"]]
     return total
-
-
-def _plain(label: Any) -> Any:
-    """Return a label as JSON has it; NumPy's scalars become Python's."""
-    return label.item() if hasattr(label, "item") else label
 
 
 def put_dataset(name: str, data: Any, dialect: Mapping[str, Any]) -> Steps[Json]:

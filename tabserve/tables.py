@@ -84,10 +84,7 @@ def row_bodies(rows: Sequence[Any], *, few: bool = False) -> Iterator[Body]:
     lines: list[bytes] = []
     size = before = 0
     for row in rows:
-        try:
-            line = json.dumps(_without_nan(row), default=_plain_value, allow_nan=False).encode() + b"\n"
-        except (TypeError, ValueError) as error:
-            raise WrongInput(f"row {before + len(lines)} cannot be written as JSON: {error}") from error
+        line = json_of(row, f"row {before + len(lines)}") + b"\n"
         if lines and (size + len(line) > MAX_BODY_BYTES or (few and len(lines) == FEW_ROWS)):
             yield Body(b"".join(lines), ROWS, before)
             lines, size, before = [], 0, before + len(lines)
@@ -177,12 +174,24 @@ def _read_csv(content: bytes) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(numbers, "float32"))
 
 
+def json_of(row: Any, name: str) -> bytes:
+    """Return a row as JSON, with null for what is missing in pandas and NumPy, and dates as texts.
+
+    Raises:
+        WrongInput: with the name of the row, if a value has no JSON.
+    """
+    try:
+        return json.dumps(_without_nan(row), default=_plain_value, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise WrongInput(f"{name} cannot be written as JSON: {error}") from error
+
+
 def _without_nan(row: Any) -> Any:
-    """Return a row with null in place of values that are missing in pandas and numpy."""
+    """Return a row with null in place of NaN."""
     if isinstance(row, dict):
         return {name: _gap(value) for name, value in row.items()}
-    values = row.tolist() if hasattr(row, "tolist") else row
-    return [_gap(value) for value in values] if isinstance(values, list | tuple) else values
+    values = row.tolist() if hasattr(row, "tolist") and not _is_time(row) else row
+    return [_gap(value) for value in values] if isinstance(values, list | tuple) or _is_time(values) else values
 
 
 def _gap(value: Any) -> Any:
@@ -190,9 +199,17 @@ def _gap(value: Any) -> Any:
 
 
 def _plain_value(value: Any) -> Any:
-    """Return a numpy scalar as a Python value, and a date as text."""
-    if hasattr(value, "item"):
+    """Return a scalar of NumPy as a Python value, a date as text, and what pandas has for a gap as None."""
+    if _is_time(value):
+        value = value.astype("datetime64[us]").item()  # that of nanoseconds is a number
+    elif hasattr(value, "item"):
         return _gap(value.item())
+    if value is None or (has("pandas") and value is load_optional("pandas", "pandas", "a gap").NA):
+        return None
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return value.isoformat() if value == value else None  # noqa: PLR0124 - NaT is not itself
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _is_time(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", "") == "M" and hasattr(value, "astype")

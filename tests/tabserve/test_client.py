@@ -122,7 +122,7 @@ def test_answers_may_replace_their_rows_and_a_failure_leaves_the_file_that_was_t
     out.write_text("before")
     out.chmod(0o640)
 
-    with pytest.raises(ServiceError, match="column .right"):
+    with pytest.raises(ServiceError, match="column 'right'"):
         ours.predict("means", bad, to=out)
     assert out.read_text() == "before"
     ours.predict("means", path, to=out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import numpy as np
@@ -50,6 +51,20 @@ def test_rows_are_lines_of_json_with_null_for_gaps() -> None:
     assert [json.loads(line) for line in body.content.splitlines()] == [[1, None], {"x": 0.5, "t": "a"}, [1, 2]]
     with pytest.raises(WrongInput, match="row 1 cannot be written as JSON"):
         list(tables.row_bodies([[1], [object()]]))
+
+
+def test_rows_have_null_for_the_gaps_of_pandas_and_texts_for_times_of_any_unit() -> None:
+    time = np.datetime64("2024-02-01T10:00", "ns")
+    rows = [
+        [pd.NaT, pd.NA, np.datetime64("NaT"), np.float32("nan")],
+        {"t": time},
+        np.array([time]),
+        [dt.date(2024, 2, 1)],
+    ]
+    (body,) = tables.row_bodies(rows)
+
+    sent = [json.loads(line) for line in body.content.splitlines()]
+    assert sent == [[None] * 4, {"t": "2024-02-01T10:00:00"}, ["2024-02-01T10:00:00"], ["2024-02-01"]]
 
 
 def test_the_decision_of_a_quantity_is_a_number_and_nan_where_nothing_is_decided() -> None:
