@@ -19,7 +19,7 @@ import httpx
 
 from tabserve import steps, trainings
 from tabserve.errors import ServiceUnreachable
-from tabserve.exchange import Call, Json, Steps, get, path_of, require_ok, wait_before_retry
+from tabserve.exchange import Call, Json, Steps, address_of, get, path_of, require_ok, wait_before_retry
 from tabserve.options import Options
 from tabserve.resources import Model, Training
 
@@ -50,8 +50,11 @@ class Client:
             key: API key, `tabserve_...`; None for requests without one.
             timeout_s: longest wait for a connection, and for each part of an answer.
             transport: what carries the requests, if not the network.
+
+        Raises:
+            WrongInput: if the address is none.
         """
-        self.url = url.rstrip("/")
+        self.url = address_of(url)
         headers = {"user-agent": "tabserve"} | ({"authorization": f"Bearer {key}"} if key else {})
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, transport=transport)
 
