@@ -49,7 +49,7 @@ class Columns:
         types = {feature["name"]: feature["type"] for feature in document["features"]}
         readings = {feature["name"]: feature["reading"] for feature in document["features"] if "reading" in feature}
         left_out = frozenset(map(_plain, ignored)) - {_plain(name) for name in types}
-        dialects = document.get("dialects") or document.get("lineage", {}).get("dialects", {})
+        dialects = document.get("dialects") or (document.get("lineage") or {}).get("dialects", {})
         headless = any(dialect.get("header") is False for dialect in dialects.values())
         return cls(version, types, left_out, readings, headless)
 
@@ -127,7 +127,7 @@ def _fit(pandas: Any, column: pd.Series[Any], kind: str | None, sign: str | None
         ):  # 0.1 has other digits as a number of Python's
             values = pandas.to_numeric(values.astype(str), errors="coerce")
         return values.map(_text, na_action="ignore").astype(object), True
-    if is_plain or (is_time and kind == "datetime"):
+    if is_plain or (is_time and kind in ("datetime", None)):
         return values, True
     return values.astype(str).astype(object).where(values.notna(), None), True
 
