@@ -90,6 +90,15 @@ class AsyncClient:
         """Store a table as a data set; see `Client.put_dataset`."""
         return await self._run(steps.put_dataset(name, data, dialect))
 
+    async def datasets(self) -> list[Json]:
+        """Return all data sets, as `GET /datasets` describes them."""
+        found: list[Json] = (await self._run(get("datasets")))["datasets"]
+        return found
+
+    async def delete_dataset(self, name: str) -> None:
+        """Remove a data set."""
+        await self._run(steps.delete("datasets", name))
+
     async def models(self) -> list[AsyncModel]:
         """Return all models."""
         return [AsyncModel(self, info["name"]) for info in (await self._run(get("models")))["models"]]
@@ -101,6 +110,10 @@ class AsyncClient:
     async def training(self, job_id: str) -> AsyncTraining:
         """Return a training by its id."""
         return AsyncTraining(self, await self._run(get("train", job_id)))
+
+    async def trainings(self, model: str | None = None) -> list[AsyncTraining]:
+        """Return the trainings of one model or of all, newest first."""
+        return [AsyncTraining(self, job) for job in await self._run(trainings.list_trainings(model))]
 
     async def close(self) -> None:
         """Close the connections."""
