@@ -42,7 +42,7 @@ def predict(model: str, data: Any, options: Options, to: Path | IO[bytes] | None
             columns,
             options,
         )
-        return read_frame(parts, kind, data.index) if parts else data[[]]
+        return read_frame(parts, kind, data.index)
     if isinstance(data, str | Path):
         path = Path(data)
         if to is not None:

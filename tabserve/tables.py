@@ -28,6 +28,9 @@ CSV = "text/csv"
 TABS = "text/tab-separated-values"
 ROWS = "application/x-ndjson"
 
+_NUMBERS = ("probability", "value", "low", "high", "base", "other_contributions")
+_NUMBERS_OF = ("probability_", "contribution_", "standard_error_")  # a class or a column
+
 _WRITTEN_BYTES = 40  # of a cell, about; a body that is too large is halved
 
 
@@ -71,7 +74,7 @@ def frame_bodies(
     part = _arrow_part(fitted) if content_type == ARROW else _csv_part(fitted)
     most = max(1, MAX_BODY_BYTES // (_WRITTEN_BYTES * max(1, fitted.frame.shape[1])))
     most = min(most, FEW_ROWS) if few else most
-    for start in range(0, len(frame), most):
+    for start in range(0, max(1, len(frame)), most):  # no rows are a body, too: the answer has its columns
         yield from _yield_halves(part, start, min(len(frame), start + most), content_type)
 
 
@@ -165,13 +168,12 @@ def _read_arrow(content: bytes) -> pd.DataFrame:
 
 def _read_csv(content: bytes) -> pd.DataFrame:
     pandas = load_optional("pandas", "pandas", "a DataFrame")
-    texts = dict.fromkeys(("label", "decision", "set", "abstained", "guarantee", "reason", "policy"), str)
-    frame: pd.DataFrame = pandas.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)
-    if "label" not in frame:  # a quantity: nothing stands where an interval has no end, or nothing is decided
-        for name in {"low", "high", "decision"} & {*frame}:
-            frame[name] = pandas.to_numeric(frame[name])
-    numbers = frame.select_dtypes("number").columns
-    return frame.astype(dict.fromkeys(numbers, "float32"))
+    frame: pd.DataFrame = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    numbers = [name for name in map(str, frame) if name in _NUMBERS or name.startswith(_NUMBERS_OF)]
+    numbers += ["decision"] if "label" not in frame and "decision" in frame else []  # that of a quantity
+    for name in numbers:  # nothing stands where a row has none
+        frame[name] = pandas.to_numeric(frame[name].replace("", None)).astype("float32")
+    return frame
 
 
 def json_of(row: Any, name: str) -> bytes:

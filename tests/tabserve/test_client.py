@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from modelstore import ModelRepository
-from tabserve import Client, ServiceError, ServiceUnreachable, TrainingFailed, WrongInput, files, steps
+from tabserve import Client, ServiceError, ServiceUnreachable, TrainingFailed, WrongInput, files, steps, tables
 from tests.fakes import publish
 from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
@@ -41,6 +41,17 @@ def test_a_frame_comes_back_with_its_index(ours: Client) -> None:
     assert found["label"].tolist() == ["low", "high"]
     assert found[["probability_low", "probability_high"]].to_numpy().tolist() == [[0.75, 0.25], [0, 1]]
     assert len(ours.predict("means", frame[:0])) == 0
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_a_frame_without_rows_has_the_columns_of_answers(
+    ours: Client, monkeypatch: pytest.MonkeyPatch, *, arrow: bool
+) -> None:
+    monkeypatch.setattr(tables, "has", lambda package: arrow)
+    answers, none = ours.predict("typed", TYPED), ours.predict("typed", TYPED.iloc[:0])
+
+    assert len(none) == 0
+    assert none.dtypes.to_dict() == answers.dtypes.to_dict()
 
 
 def test_columns_of_objects_texts_and_gaps_are_accepted(ours: Client) -> None:

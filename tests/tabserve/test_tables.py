@@ -76,6 +76,17 @@ def test_the_decision_of_a_quantity_is_a_number_and_nan_where_nothing_is_decided
     assert frame["abstained"].tolist() == ["", "wide_interval"]
 
 
+def test_a_column_of_numbers_is_one_where_some_rows_or_all_have_none() -> None:
+    head = b"label,probability,contribution_x,receipt\n"
+    explained = tables.read_frame([head + b"7,0.5,0.25,123\n7,0.9,,456\n"], tables.CSV, None)
+    none = tables.read_frame([head], tables.CSV, None)
+
+    assert explained["contribution_x"].fillna(-1).tolist() == [0.25, -1]
+    assert explained.dtypes.to_dict() == none.dtypes.to_dict()
+    assert (none.dtypes[["probability", "contribution_x"]] == "float32").all()
+    assert explained[["label", "receipt"]].iloc[0].tolist() == ["7", "123"]
+
+
 def test_answers_become_one_frame_with_texts_as_labels() -> None:
     answer = b"label,probability,probability_1,probability_NA\nNA,0.75,0.25,0.75\n"
     frame = tables.read_frame([answer, answer], tables.CSV, pd.Index(["a", "b"]))
