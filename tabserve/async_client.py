@@ -193,6 +193,8 @@ class AsyncClient:
                         if found[1]["event"] == "result":
                             return
             lost += 1
+            if lost <= trainings.MOST_LOST:
+                await asyncio.sleep(trainings.pause_s(lost))
         raise ServiceUnreachable(self.url, "the stream of events ended early, again and again")
 
 

@@ -290,4 +290,6 @@ class Client:
                     if found[1]["event"] == "result":
                         return
             lost += 1
+            if lost <= trainings.MOST_LOST:
+                time.sleep(trainings.pause_s(lost))
         raise ServiceUnreachable(self.url, "the stream of events ended early, again and again")

@@ -21,7 +21,7 @@ from tabserve import (
 from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
 from tests.tabserve.conftest import ToApp
-from tests.tabserve.test_client import customers
+from tests.tabserve.test_client import Restarting, customers
 
 
 def test_predictions_and_versions(carried: ToApp) -> None:
@@ -62,6 +62,14 @@ def test_data_sets_and_trainings_are_listed(carried: ToApp) -> None:
             await client.delete_dataset("churn")
             assert await client.datasets() == []
             assert await client.trainings("means") == []
+
+    asyncio.run(talk())
+
+
+def test_events_go_on_after_a_service_was_restarted() -> None:
+    async def talk() -> None:
+        async with AsyncClient("http://there", transport=Restarting(0.3)) as client:
+            assert [event async for event in AsyncTraining(client, {"id": "j"}).events()] == [{"event": "result"}]
 
     asyncio.run(talk())
 

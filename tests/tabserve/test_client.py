@@ -7,15 +7,27 @@ import io
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
 from modelstore import ModelRepository
-from tabserve import Client, ServiceError, ServiceUnreachable, TrainingFailed, WrongInput, files, steps, tables
+from tabserve import (
+    Client,
+    ServiceError,
+    ServiceUnreachable,
+    Training,
+    TrainingFailed,
+    WrongInput,
+    files,
+    steps,
+    tables,
+)
 from tests.fakes import publish
 from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
@@ -171,6 +183,24 @@ def test_options_travel_in_the_query(ours: Client, carried: ToApp) -> None:
     with pytest.raises(ServiceError, match="outside"):
         ours.predict("means", [[9, 9]], strict=True)
     assert carried.sent[3].url.query == b"strict=false&decision=argmax"
+
+
+class Restarting(httpx.MockTransport):
+    """Refuse connections for a time, and then send the result of a training."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        super().__init__(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if time.monotonic() < self._until:
+            raise httpx.ConnectError("refused", request=request)
+        return httpx.Response(200, text='id: 1\ndata: {"event": "result"}\n\n')
+
+
+def test_events_go_on_after_a_service_was_restarted() -> None:
+    with Client("http://there", transport=Restarting(0.3)) as client:
+        assert list(Training(client, {"id": "j"}).events()) == [{"event": "result"}]
 
 
 class Busy(http.server.BaseHTTPRequestHandler):
