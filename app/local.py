@@ -6,7 +6,6 @@ bits if the same engine answers. It must not know sockets.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from functools import partial
 from pathlib import Path
@@ -61,6 +60,8 @@ class LocalService:
         settings = Settings.model_construct()
         opened = await open_version(self._found, self._load, settings, Explainer(settings.max_explanation_rows))
         self.registry = opened.registry
+        info = version_info(self.registry, self.name, self.version)
+        self._info = info.model_dump_json(by_alias=True)  # now, as the folder may be gone later
         # httpx hands over an answer once it is complete, so none is begun before all rows are known to be valid.
         self._negotiation = Negotiation(opened.pipeline, settings.max_answer_bytes_waiting, math.inf)
 
@@ -72,8 +73,7 @@ class LocalService:
         """Answer one request; the path's method decides which."""
         try:
             if scope["method"] == "GET":
-                info = await asyncio.to_thread(version_info, self.registry, self.name, self.version)
-                await Response(info.model_dump_json(by_alias=True), media_type="application/json")(scope, receive, send)
+                await Response(self._info, media_type="application/json")(scope, receive, send)
                 return
             with devices.one_thread():
                 await self._negotiation.serve(scope, receive, send, {"model": self.name})

@@ -14,7 +14,7 @@ from tabserve import steps, trainings
 from tabserve.async_resources import AsyncModel, AsyncTraining
 from tabserve.client import DEFAULT_URL
 from tabserve.errors import ServiceUnreachable
-from tabserve.exchange import Call, Json, Steps, get, path_of, require_ok, wait_before_retry
+from tabserve.exchange import Call, Json, Steps, address_of, get, path_of, require_ok, wait_before_retry
 from tabserve.options import Options
 
 T = TypeVar("T")
@@ -40,8 +40,11 @@ class AsyncClient:
             key: API key, `tabserve_...`; None for requests without one.
             timeout_s: longest wait for a connection, and for each part of an answer.
             transport: what carries the requests, if not the network.
+
+        Raises:
+            WrongInput: if the address is none.
         """
-        self.url = url.rstrip("/")
+        self.url = address_of(url)
         headers = {"user-agent": "tabserve"} | ({"authorization": f"Bearer {key}"} if key else {})
         self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout_s, transport=transport)
 
@@ -87,6 +90,15 @@ class AsyncClient:
         """Store a table as a data set; see `Client.put_dataset`."""
         return await self._run(steps.put_dataset(name, data, dialect))
 
+    async def datasets(self) -> list[Json]:
+        """Return all data sets, as `GET /datasets` describes them."""
+        found: list[Json] = (await self._run(get("datasets")))["datasets"]
+        return found
+
+    async def delete_dataset(self, name: str) -> None:
+        """Remove a data set."""
+        await self._run(steps.delete("datasets", name))
+
     async def models(self) -> list[AsyncModel]:
         """Return all models."""
         return [AsyncModel(self, info["name"]) for info in (await self._run(get("models")))["models"]]
@@ -98,6 +110,10 @@ class AsyncClient:
     async def training(self, job_id: str) -> AsyncTraining:
         """Return a training by its id."""
         return AsyncTraining(self, await self._run(get("train", job_id)))
+
+    async def trainings(self, model: str | None = None) -> list[AsyncTraining]:
+        """Return the trainings of one model or of all, newest first."""
+        return [AsyncTraining(self, job) for job in await self._run(trainings.list_trainings(model))]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -177,6 +193,8 @@ class AsyncClient:
                         if found[1]["event"] == "result":
                             return
             lost += 1
+            if lost <= trainings.MOST_LOST:
+                await asyncio.sleep(trainings.pause_s(lost))
         raise ServiceUnreachable(self.url, "the stream of events ended early, again and again")
 
 

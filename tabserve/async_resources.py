@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -142,6 +142,23 @@ class AsyncTraining:
     def status(self) -> str:
         """Return how it stood when it was last seen."""
         return str(self.job["status"])
+
+    @property
+    def version(self) -> int | None:
+        """Return the version that was published."""
+        found: int | None = self.job["version"]
+        return found
+
+    @property
+    def activated(self) -> bool:
+        """Return whether that version serves; `job["gate"]` has the reason."""
+        return bool(self.job["activated"])
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Return the warnings about data and model, in words."""
+        found: Sequence[str] = self.job["warnings"]
+        return found
 
     async def refresh(self) -> AsyncTraining:
         """Ask how it stands now."""

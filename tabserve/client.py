@@ -19,7 +19,7 @@ import httpx
 
 from tabserve import steps, trainings
 from tabserve.errors import ServiceUnreachable
-from tabserve.exchange import Call, Json, Steps, get, path_of, require_ok, wait_before_retry
+from tabserve.exchange import Call, Json, Steps, address_of, get, path_of, require_ok, wait_before_retry
 from tabserve.options import Options
 from tabserve.resources import Model, Training
 
@@ -50,8 +50,11 @@ class Client:
             key: API key, `tabserve_...`; None for requests without one.
             timeout_s: longest wait for a connection, and for each part of an answer.
             transport: what carries the requests, if not the network.
+
+        Raises:
+            WrongInput: if the address is none.
         """
-        self.url = url.rstrip("/")
+        self.url = address_of(url)
         headers = {"user-agent": "tabserve"} | ({"authorization": f"Bearer {key}"} if key else {})
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, transport=transport)
 
@@ -80,7 +83,8 @@ class Client:
             data: a DataFrame; the path of a CSV file (`.csv`, `.tsv`, also with `.gz`) or of lines of JSON
                 (`.ndjson`, `.jsonl`); a list of rows, each a list of values or a dictionary; or one dictionary.
             version: version that answers; by default the one that serves.
-            to: where to write the answers to a file, which may be larger than memory: a path or a binary file.
+            to: where to write the answers to a file, which may be larger than memory: a binary file, or a path, which
+                gets them once they are complete.
             strict: refuse rows with missing, unseen or out-of-range values; by default as the version says.
             threshold: answer the second of two classes from this probability on.
             decision: `argmax` answers the most probable class, whatever the decision of the version.
@@ -286,4 +290,6 @@ class Client:
                     if found[1]["event"] == "result":
                         return
             lost += 1
+            if lost <= trainings.MOST_LOST:
+                time.sleep(trainings.pause_s(lost))
         raise ServiceUnreachable(self.url, "the stream of events ended early, again and again")

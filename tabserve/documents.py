@@ -19,8 +19,7 @@ CardFormat = Literal["json", "html", "markdown"]
 def card(model: str, version: int | None, form: CardFormat) -> Steps[Any]:
     """Return the model card of a version; see `Model.card`."""
     call = Call("GET", (yield from _path(model, version, "card")), {"format": form}, repeat="always")
-    answer = require_ok((yield call))
-    return answer.json() if form == "json" else answer.text
+    return (yield from ask(call)) if form == "json" else require_ok((yield call)).text
 
 
 def plots(model: str, version: int | None) -> Steps[dict[str, list[str]]]:

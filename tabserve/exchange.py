@@ -5,6 +5,7 @@ A client method is a generator of `Call`s that receives an answer for each; `Cli
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tabserve.errors import ServiceError
+from tabserve.errors import ServiceError, WrongInput
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -75,8 +76,20 @@ def wait_before_retry(call: Call, attempt: int, outcome: httpx.Response | httpx.
     return pause_s if call.repeat == "always" or isinstance(outcome, httpx.ConnectError) else None
 
 
+def address_of(url: str) -> str:
+    """Return the address of a service without a slash at its end.
+
+    Raises:
+        WrongInput: if it is no address.
+    """
+    try:
+        return str(httpx.URL(url)).rstrip("/")
+    except httpx.InvalidURL as error:
+        raise WrongInput(f"{url} is no address of a service: {error}") from error
+
+
 def require_ok(answer: httpx.Response, before: int = 0) -> httpx.Response:
-    """Return an answer whose status is below 400.
+    """Return an answer whose status says that it was done, 200 to 299.
 
     Args:
         answer: the answer.
@@ -85,10 +98,28 @@ def require_ok(answer: httpx.Response, before: int = 0) -> httpx.Response:
     Raises:
         ServiceError: for any other.
     """
-    if answer.status_code < httpx.codes.BAD_REQUEST:
+    if answer.is_success:
         return answer
-    is_json = "json" in answer.headers.get("content-type", "")
-    raise ServiceError.of(answer.status_code, answer.json() if is_json else answer.text, answer.headers, before)
+    if answer.has_redirect_location:
+        raise ServiceError(answer.status_code, f"moved to {answer.headers['location']}; name that address")
+    document: object = answer.text
+    if "json" in answer.headers.get("content-type", ""):
+        with contextlib.suppress(ValueError):
+            document = answer.json()
+    raise ServiceError.of(answer.status_code, document, answer.headers, before)
+
+
+def read_json(answer: httpx.Response) -> Json:
+    """Return the document of an answer, parsed.
+
+    Raises:
+        ServiceError: if the request was refused, or something else than the service answered.
+    """
+    with contextlib.suppress(ValueError):
+        document = require_ok(answer).json()
+        if isinstance(document, dict):
+            return document
+    raise ServiceError(answer.status_code, f"expected JSON of a Tabserve service, got {answer.text[:200]!r}")
 
 
 def ask(call: Call) -> Steps[Json]:
@@ -97,8 +128,7 @@ def ask(call: Call) -> Steps[Json]:
     Raises:
         ServiceError.
     """
-    document: Json = require_ok((yield call)).json()
-    return document
+    return read_json((yield call))
 
 
 def get(*parts: str | int, query: Mapping[str, str | int] | None = None) -> Steps[Json]:

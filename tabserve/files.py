@@ -5,8 +5,11 @@ A body ends where a record does. This module must not know HTTP, or what the rec
 
 from __future__ import annotations
 
+import codecs
 import gzip
-from collections.abc import Iterator
+import re
+import zlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -14,18 +17,22 @@ from tabserve.errors import WrongInput
 from tabserve.tables import CSV, MAX_BODY_BYTES, ROWS, TABS, Body
 
 _FILES = {".csv": CSV, ".tsv": TABS, ".tab": TABS, ".ndjson": ROWS, ".jsonl": ROWS}
+_DELIMITERS = re.compile(r"[,;\t|]")
 PIECE_CHARACTERS = 1 << 19  # to read at a time
 SMALL_PIECE_CHARACTERS = 1 << 12
 
 
-def file_bodies(path: Path, encoding: str = "utf-8", *, few: bool = False) -> Iterator[Body]:
+def file_bodies(
+    path: Path, encoding: str = "utf-8", *, few: bool = False, names: Collection[str] = ()
+) -> Iterator[Body]:
     """Yield a CSV file (`.csv`, `.tsv`; also `.gz`) or lines of JSON (`.ndjson`, `.jsonl`) in bodies.
 
     A body ends where a record does: a quoted cell may hold line ends. Each body of a CSV file has its header. `few`
-    makes the bodies small, because each row takes long.
+    makes the bodies small, because each row takes long. `names` are the columns of a version whose training file had no
+    header: a file whose first record has none of them as a cell has no header either.
 
     Raises:
-        WrongInput: for a file of another kind, one that is not in this encoding, or a record above 1 MiB.
+        WrongInput: for a file of another kind, one that is not in this encoding or is damaged, or a record above 1 MiB.
     """
     bare = path.with_suffix("") if path.suffix == ".gz" else path
     content_type = _FILES.get(bare.suffix.lower())
@@ -37,17 +44,25 @@ def file_bodies(path: Path, encoding: str = "utf-8", *, few: bool = False) -> It
     try:
         with _open(path, encoding) as text:
             header = "" if content_type == ROWS else _first_record(text, path.name)
-            yield from _pieces(
-                text, header, content_type, path.name, SMALL_PIECE_CHARACTERS if few else PIECE_CHARACTERS
-            )
+            begun = header if names and not _cells(header) & {*names} else ""
+            header = "" if begun else header
+            size = SMALL_PIECE_CHARACTERS if few else PIECE_CHARACTERS
+            yield from _pieces(text, header, content_type, path.name, size, begun=begun)
     except UnicodeDecodeError as error:
         raise WrongInput(f"{path.name} is not written in {encoding}; name its encoding, such as cp1252") from error
+    except LookupError as error:
+        raise WrongInput(f"encoding {encoding!r} is not known; expected one such as cp1252") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise WrongInput(f"{path.name} is not complete, or no file of gzip: {error}") from error
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
+    codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    return (
+        gzip.open(path, "rt", encoding=codec, newline="")
+        if path.suffix == ".gz"
+        else path.open(encoding=codec, newline="")
+    )
 
 
 def _first_record(text: IO[str], name: str) -> str:
@@ -60,9 +75,16 @@ def _first_record(text: IO[str], name: str) -> str:
     return header
 
 
-def _pieces(text: IO[str], header: str, content_type: str, name: str, piece_characters: int) -> Iterator[Body]:
-    """Yield what follows the header in bodies of whole records."""
-    before, rest, quotes = 0, "", content_type != ROWS
+def _cells(record: str) -> set[str]:
+    """Return the cells of a record, whichever delimiter it has."""
+    return {cell.strip().strip("\"'") for cell in _DELIMITERS.split(record)}
+
+
+def _pieces(
+    text: IO[str], header: str, content_type: str, name: str, piece_characters: int, *, begun: str
+) -> Iterator[Body]:
+    """Yield what follows the header in bodies of whole records; `begun` has been read already."""
+    before, rest, quotes = 0, begun, content_type != ROWS
     while piece := text.read(piece_characters):
         rest += piece
         end = _last_end(rest, quotes=quotes)

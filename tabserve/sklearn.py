@@ -77,6 +77,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             self.metrics_ = {split: measured.model_dump() for split, measured in result.metrics.items()}
             version = Path(folder) / "models" / _NAME / str(result.version)
             self.files_ = {path.name: path.read_bytes() for path in version.iterdir()}
+        if release := self.__dict__.pop("_release", None):  # of an earlier fit
+            release()
         self.__dict__.pop("_loaded", None)
         self._model()
         return self
@@ -120,11 +122,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 for name, content in self.files_.items():
                     (version / name).write_bytes(content)
                 self._loaded = LocalModel(version, engine=_ENGINE)
-            weakref.finalize(self, self._loaded.close)
+            self._release = weakref.finalize(self, self._loaded.close)
         return self._loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
+        return {name: value for name, value in super().__getstate__().items() if name not in ("_loaded", "_release")}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,7 +5,8 @@ Each function is one operation of `Client` and `AsyncClient` (see `tabserve/exch
 
 from __future__ import annotations
 
-import json
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -15,7 +16,7 @@ from tabserve.errors import ServiceError, WrongInput
 from tabserve.exchange import UPLOAD_TIMEOUT_S, Call, Json, Steps, ask, get, path_of, require_ok
 from tabserve.files import file_bodies
 from tabserve.options import Options
-from tabserve.tables import ROWS, Body, frame_bodies, read_frame, read_rows, row_bodies, without_header
+from tabserve.tables import ROWS, Body, frame_bodies, json_of, read_frame, read_rows, row_bodies, without_header
 
 MOST_LABELS = 10_000  # in a request
 JSON_HEADERS = {"content-type": "application/json"}
@@ -27,6 +28,8 @@ def predict(model: str, data: Any, options: Options, to: Path | IO[bytes] | None
     Raises:
         ServiceError, WrongInput.
     """
+    if to is not None and not isinstance(data, str | Path):
+        raise WrongInput(f"to: is for the answers to a file of rows, got {type(data).__name__}; write what is returned")
     columns = yield from _columns(model, options.version)
     if hasattr(data, "iloc"):
         if hasattr(data, "to_frame"):
@@ -39,14 +42,12 @@ def predict(model: str, data: Any, options: Options, to: Path | IO[bytes] | None
             columns,
             options,
         )
-        return read_frame(parts, kind, data.index) if parts else data[[]]
+        return read_frame(parts, kind, data.index)
     if isinstance(data, str | Path):
         path = Path(data)
         if to is not None:
             return (yield from _write_file(model, path, columns, options, to))
-        parts, kind = yield from _answers(
-            model, file_bodies(path, options.encoding, few=options.long), columns, options
-        )
+        parts, kind = yield from _answers(model, _file_bodies(path, columns, options), columns, options)
         return read_rows(parts) if kind == ROWS else read_frame(parts, kind, None)
     rows = [data] if isinstance(data, Mapping) else data
     parts, _ = yield from _answers(model, row_bodies(rows, few=options.long), columns, options)
@@ -84,20 +85,40 @@ def _answers(model: str, bodies: Iterator[Body], columns: Columns, options: Opti
 
 
 def _write_file(model: str, path: Path, columns: Columns, options: Options, to: Path | IO[bytes]) -> Steps[int]:
-    """Write the answers to a file while the rows are read; return the number of bytes."""
-    if not isinstance(to, str | Path):
+    """Write the answers to a file while the rows are read; return the number of bytes.
+
+    A path gets them once they are complete, so that a failure leaves what was there, and may be that of the rows.
+    """
+    if not isinstance(to, Path):
         return (yield from _write(model, path, columns, options, to))
-    with Path(to).open("wb") as file:
-        return (yield from _write(model, path, columns, options, file))
+    if to.exists() and not to.is_file():  # a device or a pipe
+        with to.open("wb") as file:
+            return (yield from _write(model, path, columns, options, file))
+    target = to.resolve()
+    aside = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with aside.open("xb") as file:
+            written = yield from _write(model, path, columns, options, file)
+        if target.exists():
+            shutil.copymode(target, aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return written
 
 
 def _write(model: str, path: Path, columns: Columns, options: Options, file: IO[bytes]) -> Steps[int]:
     written = 0
-    for body in file_bodies(path, options.encoding, few=options.long):
+    for body in _file_bodies(path, columns, options):
         answer = yield _call(model, body, columns, options)
         content = require_ok(answer, body.before).content
         written += file.write(without_header(content, body.answered) if written else content)
     return written
+
+
+def _file_bodies(path: Path, columns: Columns, options: Options) -> Iterator[Body]:
+    names = columns.types if columns.headless else ()
+    return file_bodies(path, options.encoding, few=options.long, names=names)
 
 
 def _call(model: str, body: Body, columns: Columns, options: Options) -> Call:
@@ -126,21 +147,19 @@ def feedback(
     if len(rows) != len(truths):
         raise WrongInput(f"expected a label for each {field}, got {len(truths)} for {len(rows)}")
     more = {} if model is None or ids is None else {"model": model}
-    items = [{field: _plain(row), "label": _plain(truth), **more} for row, truth in zip(rows, truths, strict=True)]
+    items = [
+        json_of({field: row, "label": truth, **more}, f"label {place}")
+        for place, (row, truth) in enumerate(zip(rows, truths, strict=True))
+    ]
     total: Json = {"taken": 0, "repeated": 0, "refused": 0, "errors": []}
     for start in range(0, len(items), MOST_LABELS):
-        body = json.dumps({"feedback": items[start : start + MOST_LABELS]}).encode()
+        body = b'{"feedback": [%b]}' % b", ".join(items[start : start + MOST_LABELS])
         call = Call("POST", "/feedback", {}, JSON_HEADERS, body, repeat="refused")
         found = yield from ask(call)
         for name in ("taken", "repeated", "refused"):
             total[name] += found[name]
         total["errors"] += [{**error, "row": error["row"] + start} for error in found["errors"]]
     return total
-
-
-def _plain(label: Any) -> Any:
-    """Return a label as JSON has it; NumPy's scalars become Python's."""
-    return label.item() if hasattr(label, "item") else label
 
 
 def put_dataset(name: str, data: Any, dialect: Mapping[str, Any]) -> Steps[Json]:

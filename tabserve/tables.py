@@ -28,6 +28,9 @@ CSV = "text/csv"
 TABS = "text/tab-separated-values"
 ROWS = "application/x-ndjson"
 
+_NUMBERS = ("probability", "value", "low", "high", "base", "other_contributions")
+_NUMBERS_OF = ("probability_", "contribution_", "standard_error_")  # a class or a column
+
 _WRITTEN_BYTES = 40  # of a cell, about; a body that is too large is halved
 
 
@@ -71,7 +74,7 @@ def frame_bodies(
     part = _arrow_part(fitted) if content_type == ARROW else _csv_part(fitted)
     most = max(1, MAX_BODY_BYTES // (_WRITTEN_BYTES * max(1, fitted.frame.shape[1])))
     most = min(most, FEW_ROWS) if few else most
-    for start in range(0, len(frame), most):
+    for start in range(0, max(1, len(frame)), most):  # no rows are a body, too: the answer has its columns
         yield from _yield_halves(part, start, min(len(frame), start + most), content_type)
 
 
@@ -84,10 +87,7 @@ def row_bodies(rows: Sequence[Any], *, few: bool = False) -> Iterator[Body]:
     lines: list[bytes] = []
     size = before = 0
     for row in rows:
-        try:
-            line = json.dumps(_without_nan(row), default=_plain_value, allow_nan=False).encode() + b"\n"
-        except (TypeError, ValueError) as error:
-            raise WrongInput(f"row {before + len(lines)} cannot be written as JSON: {error}") from error
+        line = json_of(row, f"row {before + len(lines)}") + b"\n"
         if lines and (size + len(line) > MAX_BODY_BYTES or (few and len(lines) == FEW_ROWS)):
             yield Body(b"".join(lines), ROWS, before)
             lines, size, before = [], 0, before + len(lines)
@@ -136,7 +136,7 @@ def _yield_halves(part: Callable[[int, int], bytes], start: int, stop: int, cont
 
 def _csv_part(fitted: Fitted) -> Callable[[int, int], bytes]:
     def write(start: int, stop: int) -> bytes:
-        text: str = fitted.frame.iloc[start:stop].to_csv(index=False, lineterminator="\n")
+        text: str = fitted.text_rows(start, stop).to_csv(index=False, lineterminator="\n")
         return text.encode()
 
     return write
@@ -168,21 +168,32 @@ def _read_arrow(content: bytes) -> pd.DataFrame:
 
 def _read_csv(content: bytes) -> pd.DataFrame:
     pandas = load_optional("pandas", "pandas", "a DataFrame")
-    texts = dict.fromkeys(("label", "decision", "set", "abstained", "guarantee", "reason", "policy"), str)
-    frame: pd.DataFrame = pandas.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)
-    if "label" not in frame:  # a quantity: nothing stands where an interval has no end, or nothing is decided
-        for name in {"low", "high", "decision"} & {*frame}:
-            frame[name] = pandas.to_numeric(frame[name])
-    numbers = frame.select_dtypes("number").columns
-    return frame.astype(dict.fromkeys(numbers, "float32"))
+    frame: pd.DataFrame = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    numbers = [name for name in map(str, frame) if name in _NUMBERS or name.startswith(_NUMBERS_OF)]
+    numbers += ["decision"] if "label" not in frame and "decision" in frame else []  # that of a quantity
+    for name in numbers:  # nothing stands where a row has none
+        frame[name] = pandas.to_numeric(frame[name].replace("", None)).astype("float32")
+    return frame
+
+
+def json_of(row: Any, name: str) -> bytes:
+    """Return a row as JSON, with null for what is missing in pandas and NumPy, and dates as texts.
+
+    Raises:
+        WrongInput: with the name of the row, if a value has no JSON.
+    """
+    try:
+        return json.dumps(_without_nan(row), default=_plain_value, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise WrongInput(f"{name} cannot be written as JSON: {error}") from error
 
 
 def _without_nan(row: Any) -> Any:
-    """Return a row with null in place of values that are missing in pandas and numpy."""
+    """Return a row with null in place of NaN."""
     if isinstance(row, dict):
         return {name: _gap(value) for name, value in row.items()}
-    values = row.tolist() if hasattr(row, "tolist") else row
-    return [_gap(value) for value in values] if isinstance(values, list | tuple) else values
+    values = row.tolist() if hasattr(row, "tolist") and not _is_time(row) else row
+    return [_gap(value) for value in values] if isinstance(values, list | tuple) or _is_time(values) else values
 
 
 def _gap(value: Any) -> Any:
@@ -190,9 +201,17 @@ def _gap(value: Any) -> Any:
 
 
 def _plain_value(value: Any) -> Any:
-    """Return a numpy scalar as a Python value, and a date as text."""
-    if hasattr(value, "item"):
+    """Return a scalar of NumPy as a Python value, a date as text, and what pandas has for a gap as None."""
+    if _is_time(value):
+        value = value.astype("datetime64[us]").item()  # that of nanoseconds is a number
+    elif hasattr(value, "item"):
         return _gap(value.item())
+    if value is None or (has("pandas") and value is load_optional("pandas", "pandas", "a gap").NA):
+        return None
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return value.isoformat() if value == value else None  # noqa: PLR0124 - NaT is not itself
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _is_time(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", "") == "M" and hasattr(value, "astype")

@@ -15,9 +15,10 @@ from tabserve.steps import JSON_HEADERS
 
 ENDED = ("succeeded", "failed", "cancelled", "interrupted")
 
-MOST_LOST = 5  # connections of an event stream that are lost without an event in between
+MOST_LOST = 6  # connections of an event stream that are lost without an event in between
 SILENCE_S = 60.0  # of an event stream; the service sends a comment every 15 seconds
 
+_FIRST_PAUSE_S = 0.2
 _LISTED = 500  # trainings on a page
 
 
@@ -67,6 +68,11 @@ def cancel(job_id: str, *, keep: bool) -> Steps[Json]:
         ServiceError.
     """
     return ask(Call("DELETE", path_of("train", job_id), {"keep": "true"} if keep else {}))
+
+
+def pause_s(lost: int) -> float:
+    """Return the seconds before the stream is opened again after so many losses: 12 in all, as a restart may take."""
+    return _FIRST_PAUSE_S * 2.0 ** (lost - 1)
 
 
 class EventReader:

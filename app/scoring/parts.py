@@ -6,6 +6,7 @@ Where a file is cut depends on its content and on the size of a part alone, so t
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import IO
@@ -20,6 +21,8 @@ from app.scoring.errors import ScoringError
 from app.scoring.sources import PARQUET, Source
 
 Range = tuple[int, int]
+DAMAGE = (pa.ArrowException, EOFError, OSError, zlib.error)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def cut_all(sources: Iterable[Source], schema: ModelSchema, part_bytes: int, *, 
             for part in _cut(source, schema, part_bytes, ignore_extra=ignore_extra):
                 yield replace(part, number=number)
                 number += 1
-        except (pa.ArrowException, gzip.BadGzipFile, EOFError, OSError) as error:
+        except DAMAGE as error:
             raise ScoringError(f"{source.path}: cannot be read as {source.kind}: {error}") from error
 
 

@@ -13,7 +13,7 @@ from app.scoring.sources import Source
 from modelstore import ModelVersion
 from modelstore.names import MANIFEST_FILE
 
-LIBRARIES = ("tabserve", "torch", "numpy", "pyarrow")
+LIBRARIES = ("tabserve", "torch", "onnxruntime", "numpy", "pyarrow")
 ENGINE = "engine"
 """Field of the engine, which a run chooses when it begins."""
 
@@ -34,7 +34,7 @@ def plan_of(
         "options": repr(options),
         "format": output.suffix,
         "part size": part_bytes,
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "libraries": {name: _release(name) for name in LIBRARIES},
     }
 
 
@@ -42,3 +42,11 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> str | None:
     """Return a field in which two plans differ, engines aside; None if there is none."""
     names = sorted((one.keys() | other.keys()) - {ENGINE})
     return next((name for name in names if one.get(name) != other.get(name)), None)
+
+
+def _release(library: str) -> str | None:
+    """Return the release of a library; None if it is not installed, as an extra may be."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None

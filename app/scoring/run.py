@@ -109,9 +109,10 @@ def score(wanted: ScoringRequest, show: Show) -> dict[str, Any]:
     files = PartFiles(beside(wanted.output, "parts"))
     with files.lock():
         plan = plan_of(found, sources, wanted.options, wanted.output, wanted.part_bytes)
-        if record is None or (other := difference(record["plan"], plan)):
-            if record is not None and not wanted.overwrite:
-                raise ScoringError(f"{wanted.output}: {_OCCUPIED} (it has another {other})")
+        other = difference(record["plan"], plan) if record is not None else None
+        if other and not wanted.overwrite:
+            raise ScoringError(f"{wanted.output}: {_OCCUPIED} (it has another {other})")
+        if record is None or wanted.overwrite:
             record = _Run(wanted, found, sources, files, plan).record(show)
         files.remove()
     return record

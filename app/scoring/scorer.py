@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from app.errors import InvalidInput, ServingError
 from app.inference.additions.added import AddedOutputs
 from app.inference.additions.explanation import MOST_ROWS, Explainer
@@ -30,7 +28,7 @@ from app.scoring.answers import CountingWriter, writer_of
 from app.scoring.columns import ColumnReader, arrow_columns, parquet_columns
 from app.scoring.errors import ScoringError
 from app.scoring.part_files import FinishedPart, PartFiles
-from app.scoring.parts import Part, open_text
+from app.scoring.parts import DAMAGE, Part, open_text
 from app.scoring.sources import PARQUET
 from app.scoring.version import find_version, open_version
 from app.settings import Settings
@@ -92,7 +90,7 @@ class Scorer:
         if done is None:
             try:
                 done = self._runner.run(self._write(part))
-            except (ServingError, BrokenOff, pa.ArrowException, OSError, EOFError) as error:
+            except (ServingError, BrokenOff, *DAMAGE) as error:
                 raise ScoringError(f"{part.source.path}: {_describe(error)}") from error
             self._files.finish(part.number, done)
         return done

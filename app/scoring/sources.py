@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,8 @@ def _paths(name: str, output: Path) -> Iterator[Path]:
         yield path
     elif glob.has_magic(name):
         names = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-        matches = [path for each in names if (path := Path(each)).is_file()]
+        fixed = len(list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)))
+        matches = [path for each in names if (path := Path(each)).is_file() and _is_row_file(Path(*path.parts[fixed:]))]
         if not matches:
             raise ScoringError(f"{name}: no file matches this pattern")
         yield from matches

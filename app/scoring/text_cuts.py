@@ -67,9 +67,10 @@ class Cutter:
         except ServingError as error:
             raise ScoringError(f"{name}: {error}") from error
         assert reader.header is not None
-        self.head, self._delimiter, self._line = reader.header
-        self._start = self._rest.find(self.head) + len(self.head)
+        head, self._delimiter, self._line = reader.header
+        self._start = self._rest.find(head) + len(head)
         self._rest = self._rest[self._start :]
+        self.head = head.removesuffix(b"\n").removesuffix(b"\r") + b"\n"  # a CR alone may be half a line end
 
     def cuts(self, part_bytes: int) -> Iterator[Cut]:
         """Yield the records in parts of about that many bytes; at least one, which may have none."""

@@ -18,6 +18,7 @@ from tabserve.conformance.rpc import GrpcRules
 from tabserve.conformance.rules import Finding, RuleBroken, check_all
 from tabserve.conformance.tensors import read_request
 from tabserve.errors import ServiceUnreachable, WrongInput
+from tabserve.exchange import address_of
 from tabserve.printing import printable
 
 _MARKS = {"kept": "[green]kept   [/]", "broken": "[red]broken [/]", "skipped": "[yellow]skipped[/]"}
@@ -74,7 +75,7 @@ def find(checked: CheckedServer) -> Iterator[Finding]:
     """
     request = read_request(checked.request) if checked.request else None
     headers = {"authorization": f"Bearer {checked.key}"} if checked.key else {}
-    with httpx.Client(base_url=checked.url, headers=headers, timeout=TIMEOUT_S) as client:
+    with httpx.Client(base_url=address_of(checked.url), headers=headers, timeout=TIMEOUT_S) as client:
         model = checked.model or _first_model(client)
         yield from check_all(RestRules(client, model, request).rules())
     if checked.grpc:

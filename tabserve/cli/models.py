@@ -24,12 +24,8 @@ def version_folder(models_dir: Path, model: str | None, version: int | None = No
     elif Path(model).is_dir():
         folder = Path(model)
     else:
-        name, at, number = model.partition("@")
-        if at and version is not None:
-            raise WrongInput(f"the version is said twice, as {model} and {version}; say it once")
-        if at and not number.isdecimal():
-            raise WrongInput(f"--model {model}: expected a version behind the @, such as {name}@3")
-        folder, version = models_dir / name, int(number) if at else version
+        name, version = name_and_version(model, version)
+        folder = models_dir / name
         if not folder.is_dir() and (known := _models(models_dir)):
             raise WrongInput(f"{models_dir} has no model {name!r}; {_meant(name, known)}")
     if version is not None and folder.is_dir() and not (folder / str(version)).is_dir():
@@ -37,6 +33,20 @@ def version_folder(models_dir: Path, model: str | None, version: int | None = No
         found = f"it has {', '.join(map(str, there[:10]))}" if there else "it has none"
         raise WrongInput(f"{folder.name} has no version {version}; {found}")
     return folder if version is None else folder / str(version)
+
+
+def name_and_version(model: str, version: int | None = None) -> tuple[str, int | None]:
+    """Return the name of a model and the version that is said behind it (`churn@3`) or apart.
+
+    Raises:
+        WrongInput: if the version is said twice, or is no number.
+    """
+    name, at, number = model.partition("@")
+    if at and version is not None:
+        raise WrongInput(f"the version is said twice, as {model} and {version}; say it once")
+    if at and not number.isdecimal():
+        raise WrongInput(f"--model {model}: expected a version behind the @, such as {name}@3")
+    return name, int(number) if at else version
 
 
 def only(names: list[str], place: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tabserve.cli.models import only, version_folder
+from tabserve.cli.models import name_and_version, only, version_folder
 from tabserve.client import Client
 from tabserve.local import load
 
@@ -40,6 +40,7 @@ def predict_file(asked: PredictArguments) -> None:
             local.predict(asked.file, to=target, **asked.options)
     else:
         with Client(asked.url, asked.key) as client:
-            name = asked.model or only([model.name for model in client.models()], asked.url)
-            client.predict(name, asked.file, to=target, version=asked.version, **asked.options)
+            model = asked.model or only([model.name for model in client.models()], asked.url)
+            name, version = name_and_version(model, asked.version)
+            client.predict(name, asked.file, to=target, version=version, **asked.options)
     sys.stdout.flush()

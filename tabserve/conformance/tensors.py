@@ -33,12 +33,19 @@ def read_request(file: Path) -> dict[str, Any]:
         WrongInput: if it is none.
     """
     try:
-        request = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        request: Any = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise WrongInput(f"{file} is no JSON: {error}") from error
-    if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
+    inputs = request.get("inputs") if isinstance(request, dict) else None
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(each, dict) for each in inputs):
         raise WrongInput(f'{file} must hold a request such as {{"inputs": [{{"name": ...}}]}}')
-    return request
+    for place, each in enumerate(inputs):
+        if missing := [name for name in ("name", "datatype", "shape", "data") if name not in each]:
+            raise WrongInput(
+                f"{file}: input {place} lacks {', '.join(missing)}; binary tensors have no place in a file"
+            )
+    found: dict[str, Any] = request
+    return found
 
 
 def typical_request(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tabserve import AsyncClient, ServiceError, ServiceUnreachable
+from tabserve import (
+    AsyncClient,
+    AsyncModel,
+    AsyncTraining,
+    Client,
+    Model,
+    ServiceError,
+    ServiceUnreachable,
+    Training,
+)
 from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
 from tests.tabserve.conftest import ToApp
-from tests.tabserve.test_client import customers
+from tests.tabserve.test_client import Restarting, customers
 
 
 def test_predictions_and_versions(carried: ToApp) -> None:
@@ -36,6 +45,31 @@ def test_predictions_and_versions(carried: ToApp) -> None:
             assert [version["version"] for version in await model.versions()] == [1]
             with pytest.raises(ServiceError, match="no such model"):
                 await client.model("nothing").info()
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize(("awaited", "other"), [(AsyncClient, Client), (AsyncModel, Model), (AsyncTraining, Training)])
+def test_it_has_all_that_the_other_client_has(awaited: type, other: type) -> None:
+    assert {name for name in vars(other) if not name.startswith("_")} <= {*vars(awaited)}
+
+
+def test_data_sets_and_trainings_are_listed(carried: ToApp) -> None:
+    async def talk() -> None:
+        async with AsyncClient("http://testserver/ml", transport=carried) as client:
+            await client.put_dataset("churn", customers())
+            assert [each["name"] for each in await client.datasets()] == ["churn"]
+            await client.delete_dataset("churn")
+            assert await client.datasets() == []
+            assert await client.trainings("means") == []
+
+    asyncio.run(talk())
+
+
+def test_events_go_on_after_a_service_was_restarted() -> None:
+    async def talk() -> None:
+        async with AsyncClient("http://there", transport=Restarting(0.3)) as client:
+            assert [event async for event in AsyncTraining(client, {"id": "j"}).events()] == [{"event": "result"}]
 
     asyncio.run(talk())
 

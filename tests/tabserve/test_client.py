@@ -7,15 +7,27 @@ import io
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
 from modelstore import ModelRepository
-from tabserve import Client, ServiceError, ServiceUnreachable, TrainingFailed, WrongInput, files, steps
+from tabserve import (
+    Client,
+    ServiceError,
+    ServiceUnreachable,
+    Training,
+    TrainingFailed,
+    WrongInput,
+    files,
+    steps,
+    tables,
+)
 from tests.fakes import publish
 from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
@@ -41,6 +53,17 @@ def test_a_frame_comes_back_with_its_index(ours: Client) -> None:
     assert found["label"].tolist() == ["low", "high"]
     assert found[["probability_low", "probability_high"]].to_numpy().tolist() == [[0.75, 0.25], [0, 1]]
     assert len(ours.predict("means", frame[:0])) == 0
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_a_frame_without_rows_has_the_columns_of_answers(
+    ours: Client, monkeypatch: pytest.MonkeyPatch, *, arrow: bool
+) -> None:
+    monkeypatch.setattr(tables, "has", lambda package: arrow)
+    answers, none = ours.predict("typed", TYPED), ours.predict("typed", TYPED.iloc[:0])
+
+    assert len(none) == 0
+    assert none.dtypes.to_dict() == answers.dtypes.to_dict()
 
 
 def test_columns_of_objects_texts_and_gaps_are_accepted(ours: Client) -> None:
@@ -111,6 +134,34 @@ def test_files_go_in_and_out_in_blocks_that_one_version_answers(
     assert set(posts) == {"/ml/predict/means/versions/1", "/ml/predict/means/versions/2"}
 
 
+def test_answers_may_replace_their_rows_and_a_failure_leaves_the_file_that_was_there(
+    ours: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PIECE_CHARACTERS", 64)
+    path, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    path.write_text("left,right\n" + "0.5,0.5\n" * 60)
+    bad = tmp_path / "bad.csv"
+    bad.write_text(path.read_text() + "0.5,oops\n")
+    out.write_text("before")
+    out.chmod(0o640)
+
+    with pytest.raises(ServiceError, match="column 'right'"):
+        ours.predict("means", bad, to=out)
+    assert out.read_text() == "before"
+    ours.predict("means", path, to=out)
+    ours.predict("means", path, to=path)
+    assert path.read_text() == out.read_text()
+    assert len(out.read_text().splitlines()) == 61
+    assert out.stat().st_mode & 0o777 == 0o640
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_place_for_the_answers_is_refused_where_nothing_would_be_written(ours: Client, tmp_path: Path) -> None:
+    for rows in (pd.DataFrame({"left": [1.0], "right": [1.0]}), [[1, 1]], {"left": 1, "right": 1}):
+        with pytest.raises(WrongInput, match="to: is for the answers to a file"):
+            ours.predict("means", rows, to=tmp_path / "out.csv")
+
+
 def test_errors_name_the_row_of_the_whole_table(ours: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PIECE_CHARACTERS", 64)
     path = tmp_path / "rows.csv"
@@ -132,6 +183,24 @@ def test_options_travel_in_the_query(ours: Client, carried: ToApp) -> None:
     with pytest.raises(ServiceError, match="outside"):
         ours.predict("means", [[9, 9]], strict=True)
     assert carried.sent[3].url.query == b"strict=false&decision=argmax"
+
+
+class Restarting(httpx.MockTransport):
+    """Refuse connections for a time, and then send the result of a training."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        super().__init__(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if time.monotonic() < self._until:
+            raise httpx.ConnectError("refused", request=request)
+        return httpx.Response(200, text='id: 1\ndata: {"event": "result"}\n\n')
+
+
+def test_events_go_on_after_a_service_was_restarted() -> None:
+    with Client("http://there", transport=Restarting(0.3)) as client:
+        assert list(Training(client, {"id": "j"}).events()) == [{"event": "result"}]
 
 
 class Busy(http.server.BaseHTTPRequestHandler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tabserve import ServiceError
+from tabserve import AsyncClient, Client, ServiceError, WrongInput
 from tabserve.exchange import Call, Repeat, get, path_of, require_ok, wait_before_retry
 
 BUSY = httpx.Response(503, headers={"retry-after": "2"})
@@ -53,3 +53,27 @@ def test_an_error_is_raised_with_its_text() -> None:
     with pytest.raises(ServiceError, match=r"no model \(HTTP 404\)"):
         steps.send(answer)
     assert require_ok(httpx.Response(204)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(301, headers={"location": "https://here/"}), r"moved to https://here/; .* \(HTTP 301\)"),
+        (httpx.Response(200, text="<html>Sign in"), "expected JSON of a Tabserve service, got '<html>Sign in'"),
+        (httpx.Response(200, json=["x"]), "expected JSON of a Tabserve service"),
+        (httpx.Response(502, headers={"content-type": "application/json"}, text="<html>"), r"<html> \(HTTP 502\)"),
+    ],
+)
+def test_what_is_no_answer_of_the_service_is_an_error_that_shows_it(answer: httpx.Response, said: str) -> None:
+    steps = get("models", "x")
+    next(steps)
+
+    with pytest.raises(ServiceError, match=said):
+        steps.send(answer)
+
+
+def test_an_address_that_is_none_is_named() -> None:
+    assert Client("http://here/ml/").url == "http://here/ml"
+    for client in (Client, AsyncClient):
+        with pytest.raises(WrongInput, match=r"http://\[::1 is no address of a service"):
+            client("http://[::1")

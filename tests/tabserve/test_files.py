@@ -63,6 +63,28 @@ def test_lines_of_json_and_other_encodings_are_read(tmp_path: Path) -> None:
         list(files.file_bodies(tmp_path / "rows.xlsx"))
 
 
+@pytest.mark.parametrize("name", ["rows.ndjson", "rows.ndjson.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8"])
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, name: str, encoding: str) -> None:
+    text = b'\xef\xbb\xbf{"x": 1}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+
+    assert [body.content for body in files.file_bodies(tmp_path / name, encoding)] == [b'{"x": 1}\n']
+
+
+def test_an_encoding_that_is_none_and_a_damaged_file_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    whole = gzip.compress(b"".join(b"%d,%d\n" % (row, row * row) for row in range(999)))
+    damaged = whole[:300] + bytes(each ^ 255 for each in whole[300:320]) + whole[320:]
+    for content in (whole[:-9], damaged, b"x\n1\n"):
+        path.write_bytes(content)
+        with pytest.raises(WrongInput, match=r"rows.csv.gz is not complete, or no file of gzip"):
+            list(files.file_bodies(path))
+    for encoding in ("cp12520", "base64"):
+        with pytest.raises(WrongInput, match=f"encoding '{encoding}' is not known"):
+            list(files.file_bodies(path, encoding))
+
+
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('x,t\n1,"' + "a\n" * 2_000_000)
@@ -75,3 +97,20 @@ def test_rows_that_take_long_are_sent_in_small_bodies(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("x\n" + "1.5\n" * 3000)
 
     assert len(list(files.file_bodies(tmp_path / "rows.csv", few=True))) == 3
+
+
+@pytest.mark.parametrize("head", ["", "c2;c1\n", '"c1","c2"\n'])
+def test_a_first_row_is_no_header_where_the_training_file_had_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(files, "PIECE_CHARACTERS", 60)
+    rows = "".join(f"{row},abc1\n" for row in range(50))
+    (tmp_path / "rows.csv").write_text(head + rows)
+
+    bodies = list(files.file_bodies(tmp_path / "rows.csv", names={"c1": "numeric", "c2": "categorical"}))
+
+    assert len(bodies) > 4
+    assert "".join(body.content.decode().removeprefix(head) for body in bodies) == rows
+    assert [body.before for body in bodies][1:] == [int(b.content.decode()[len(head) :].split(",")[0]) for b in bodies][
+        1:
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_it_works_in_a_notebook_whose_loop_runs_and_leaves_no_thread(repository:
 
     assert asyncio.run(cell())["probability_high"].tolist() == [0.75]
     assert threading.active_count() <= before + 1  # the loop of this test
+
+
+def test_a_version_answers_alike_after_its_folder_has_gone(repository: ModelRepository) -> None:
+    publish_typed(repository)
+    with tabserve.load(repository.root / "typed") as model:
+        as_objects = TYPED.astype({"age": object})
+        before, known = model.predict(as_objects), model.info()
+        shutil.rmtree(repository.root / "typed")
+
+        assert model.predict(as_objects).equals(before)
+        assert model.info() == known
 
 
 def test_a_damaged_version_is_refused_with_its_reason(repository: ModelRepository) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_classes_are_those_of_the_target_and_copies_predict_the_same() -> None:
     assert set(fitted.metrics_) >= {"train", "test"}
     assert "model.pt" in fitted.files_
     assert not any(name.endswith(".png") for name in fitted.files_)
+
+
+@pytest.mark.slow
+def test_a_fit_releases_the_version_of_the_fit_before() -> None:
+    before = set(threading.enumerate())
+    x, y = load_diabetes(return_X_y=True)
+    estimator = TabserveRegressor(learner="linear")
+    for _ in range(2):
+        estimator.fit(x[:60], y[:60])
+
+    assert [thread.name for thread in set(threading.enumerate()) - before].count("tabserve") == 1
+    assert len(estimator.predict(x)) == len(x)
 
 
 @pytest.mark.slow

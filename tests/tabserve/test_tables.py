@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import numpy as np
@@ -52,6 +53,20 @@ def test_rows_are_lines_of_json_with_null_for_gaps() -> None:
         list(tables.row_bodies([[1], [object()]]))
 
 
+def test_rows_have_null_for_the_gaps_of_pandas_and_texts_for_times_of_any_unit() -> None:
+    time = np.datetime64("2024-02-01T10:00", "ns")
+    rows = [
+        [pd.NaT, pd.NA, np.datetime64("NaT"), np.float32("nan")],
+        {"t": time},
+        np.array([time]),
+        [dt.date(2024, 2, 1)],
+    ]
+    (body,) = tables.row_bodies(rows)
+
+    sent = [json.loads(line) for line in body.content.splitlines()]
+    assert sent == [[None] * 4, {"t": "2024-02-01T10:00:00"}, ["2024-02-01T10:00:00"], ["2024-02-01"]]
+
+
 def test_the_decision_of_a_quantity_is_a_number_and_nan_where_nothing_is_decided() -> None:
     answer = b"value,low,high,decision,abstained\n2.5,2,3,2.5,\n9,,,,wide_interval\n"
     frame = tables.read_frame([answer], tables.CSV, pd.Index([0, 1]))
@@ -59,6 +74,17 @@ def test_the_decision_of_a_quantity_is_a_number_and_nan_where_nothing_is_decided
     assert (frame.dtypes[["value", "low", "high", "decision"]] == "float32").all()
     assert frame["decision"].isna().tolist() == frame["high"].isna().tolist() == [False, True]
     assert frame["abstained"].tolist() == ["", "wide_interval"]
+
+
+def test_a_column_of_numbers_is_one_where_some_rows_or_all_have_none() -> None:
+    head = b"label,probability,contribution_x,receipt\n"
+    explained = tables.read_frame([head + b"7,0.5,0.25,123\n7,0.9,,456\n"], tables.CSV, None)
+    none = tables.read_frame([head], tables.CSV, None)
+
+    assert explained["contribution_x"].fillna(-1).tolist() == [0.25, -1]
+    assert explained.dtypes.to_dict() == none.dtypes.to_dict()
+    assert (none.dtypes[["probability", "contribution_x"]] == "float32").all()
+    assert explained[["label", "receipt"]].iloc[0].tolist() == ["7", "123"]
 
 
 def test_answers_become_one_frame_with_texts_as_labels() -> None:

@@ -32,3 +32,22 @@ def test_a_file_that_is_cut_off_or_no_arrow_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"left,right\n1,2\n")
     with path.open("rb") as file, pytest.raises(ScoringError, match="is no Arrow IPC file or stream"):
         list(messages(file))
+
+
+def test_a_file_without_a_footer_is_refused_because_rows_may_be_missing(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.arrow", rows=250, group=100)
+    with path.open("rb") as file:
+        second = list(messages(file))[2].place[1]
+    path.write_bytes(path.read_bytes()[:second])
+
+    with path.open("rb") as file, pytest.raises(ScoringError, match=r"rows.arrow: has no footer, so rows may be mis"):
+        list(messages(file))
+
+
+@pytest.mark.parametrize("head", [b"\xee" * 16, b"\1" * 8])
+def test_a_damaged_message_is_named(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "rows.arrows"
+    path.write_bytes(b"\xff\xff\xff\xff" + len(head).to_bytes(4, "little") + head)
+
+    with path.open("rb") as file, pytest.raises(ScoringError, match=r"rows.arrows: is damaged at byte 0"):
+        list(messages(file))

@@ -59,3 +59,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(ScoringError, match=f"{name}: "):
         firsts(tmp_path / name, 100)
+
+
+def test_compressed_text_that_is_damaged_within_is_named(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.csv.gz", rows=1000)
+    text = bytearray(path.read_bytes())
+    text[300:320] = bytes(each ^ 255 for each in text[300:320])
+    path.write_bytes(text)
+
+    with pytest.raises(ScoringError, match=r"rows.csv.gz: cannot be read as text/csv"):
+        firsts(path, 100)

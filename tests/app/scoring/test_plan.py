@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from app.inference.codecs.formats import BulkOptions
 from app.scoring.plan import ENGINE, difference, plan_of
 from app.scoring.sources import find_sources
@@ -27,3 +29,16 @@ def test_a_plan_names_what_it_differs_in(repository: ModelRepository, tmp_path: 
     assert difference(plan, plan_of(one, sources, BulkOptions(), out, 200)) == "part size"
     rows.write_bytes(rows.read_bytes().replace(b"0.5", b"0.6"))
     assert difference(plan, plan_of(one, sources, BulkOptions(), out, 100)) == "files"
+
+
+def test_a_plan_has_the_releases_of_both_libraries_that_may_compute(
+    repository: ModelRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(repository)
+    found, sources = repository.find("means", 1), find_sources([str(write_rows(tmp_path / "rows.csv"))], tmp_path / "o")
+    plan = plan_of(found, sources, BulkOptions(), tmp_path / "out.csv", 100)
+
+    assert plan["libraries"].keys() >= {"torch", "onnxruntime"}
+    monkeypatch.setattr("app.scoring.plan.LIBRARIES", ("torch", "no-such-library"))
+    libraries = plan_of(found, sources, BulkOptions(), tmp_path / "out.csv", 100)["libraries"]
+    assert libraries == {"torch": plan["libraries"]["torch"], "no-such-library": None}

@@ -149,6 +149,17 @@ def test_a_run_that_has_ended_is_not_done_again(repository: ModelRepository, tmp
     assert score(repository, rows, output, overwrite=True)["rows"] == 401
 
 
+def test_overwrite_replaces_an_output_of_the_same_plan_too(repository: ModelRepository, tmp_path: Path) -> None:
+    publish(repository)
+    rows, output = write_rows(tmp_path / "rows.csv"), tmp_path / "out.csv"
+    score(repository, rows, output)
+    whole = output.read_bytes()
+    output.write_bytes(b"damaged")
+
+    assert score(repository, rows, output, overwrite=True)["rows"] == 400
+    assert output.read_bytes() == whole
+
+
 def test_an_output_that_is_replaced_is_never_taken_for_the_new_one(
     repository: ModelRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +208,17 @@ def test_no_rows_are_answered_with_none(repository: ModelRepository, tmp_path: P
 
     assert score(repository, rows, tmp_path / "out.parquet")["rows"] == 0
     assert pq.read_table(tmp_path / "out.parquet").column_names[:2] == ["label", "probability"]
+
+
+@pytest.mark.parametrize("text", [b"left,right\r0.5,0.25\r0.5,0.5\r", b"left,right"], ids=["CR alone", "no line end"])
+def test_a_header_may_end_with_a_carriage_return_or_the_file(
+    repository: ModelRepository, tmp_path: Path, text: bytes
+) -> None:
+    publish(repository)
+    rows, output = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.write_bytes(text)
+
+    assert score(repository, rows, output, part_bytes=9)["rows"] == text.count(b"0.5,")
 
 
 WRONG = [

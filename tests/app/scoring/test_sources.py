@@ -25,6 +25,11 @@ def test_files_come_in_the_order_of_their_names_and_marks_of_spark_are_no_rows(t
     assert names(folder, output=output) == ["a.csv.gz", "b.parquet", "c.ndjson"]
     assert names(folder / "*.parquet", folder / "a.csv.gz", output=output) == ["b.parquet", "a.csv.gz"]
     assert names(folder / "**" / "*.ndjson", output=output) == ["c.ndjson"]
+    assert names(folder / "*", output=output) == ["a.csv.gz", "b.parquet"]
+    (folder / "_tmp").mkdir()
+    (folder / "_tmp" / "d.ndjson").write_bytes(b"x")
+    assert names(folder / "**" / "*.ndjson", output=output) == ["c.ndjson"]
+    assert names(folder / "_tmp" / "*", output=output) == ["d.ndjson"]
     (source,) = find_sources([str(folder / "a.csv.gz")], output)
     assert (source.kind, source.is_compressed, source.size_bytes) == ("text/csv", True, 1)
     assert source.sha256() == hashlib.sha256(b"x").hexdigest()

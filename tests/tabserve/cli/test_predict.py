@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,25 @@ def test_what_is_wrong_is_one_line_and_exit_code_one(repository: ModelRepository
     bad = run(app, [*said, str(repository.root)])
     assert (bad.exit_code, bad.stdout) == (1, "")
     assert bad.stderr.startswith("error: line 2, column 'right': must be a number, got text")
+
+
+def test_a_version_behind_the_name_is_asked_of_a_service_too(rows: Path) -> None:
+    asked = []
+
+    class Nothing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Nothing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = CliRunner().invoke(app, ["predict", str(rows), "--url", url, "--model", "churn@3"])
+        server.shutdown()
+        thread.join()
+
+    assert (done.exit_code, asked) == (1, ["/models/churn/versions/3"])

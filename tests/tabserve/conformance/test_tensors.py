@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,16 @@ def test_nested_data_are_flattened_in_order() -> None:
 
 def test_file_that_is_no_request_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "request.json"
-    for text, said in (("{", "is no JSON"), ("[]", "must hold a request"), ('{"inputs": 1}', "must hold a request")):
+    wrong = [
+        ("{", "is no JSON"),
+        ("[]", "must hold a request"),
+        ('{"inputs": 1}', "must hold a request"),
+        ('{"inputs": []}', "must hold a request"),
+        ('{"inputs": [{"name": "x", "datatype": "FP32"}]}', "input 0 lacks shape, data"),
+    ]
+    for text, said in wrong:
         file.write_text(text)
         with pytest.raises(WrongInput, match=said):
             read_request(file)
-    file.write_text('{"inputs": []}')
-    assert read_request(file) == {"inputs": []}
+    file.write_text(json.dumps({"inputs": [GOOD]}))
+    assert read_request(file) == {"inputs": [GOOD]}
