@@ -82,6 +82,7 @@ def check_that_work_goes_on(root: Path, listed: dict[int, bytes]) -> None:
     assert hidden == {".lock"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", [pytest.param(empty_store, marks=pytest.mark.slow), used_store], indirect=True)
 def test_publisher_killed_before_any_operation_leaves_the_store_whole(template: Path) -> None:
     before, active = whole_versions(template), ModelRepository(template).active("petals")

@@ -29,6 +29,7 @@ def test_an_active_version_with_other_classes_is_kept(two_versions: Path) -> Non
     assert "has other features or classes" in result.detail
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_longer_table_is_judged_by_the_rows_that_the_active_version_has_not_seen(tmp_path: Path) -> None:
     rows = clouds(400, spread=3.0)

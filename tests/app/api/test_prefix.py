@@ -66,6 +66,7 @@ def links(client: TestClient, below: str, headers: dict[str, str]) -> dict[str, 
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "below"),
     [

@@ -225,6 +225,7 @@ def test_training_is_as_nice_as_the_setting_says(settings: Settings, child: Call
         assert here.ended(here.start()).detail == str(min(19, os.nice(0) + 3))
 
 
+@pytest.mark.slow
 def test_training_without_a_processor_says_so_and_that_it_runs_again(
     here: Trainings, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def highs(answer: Any) -> tuple[float, ...]:
     return tuple(row["probabilities"]["high"] for row in answer.json()["predictions"])
 
 
+@pytest.mark.slow
 def test_version_activated_by_another_process_serves_within_two_seconds_and_no_request_fails(
     client: TestClient, repository: ModelRepository
 ) -> None:

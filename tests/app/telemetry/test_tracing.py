@@ -26,6 +26,8 @@ from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import PROJECT, service
 
+pytestmark = pytest.mark.slow  # the library of traces alone takes a second to import
+
 PREDICT, ROUTE = "/predict/means", "POST /predict/{model}"
 ROWS = {"instances": [[0.25, 0.25]]}
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -182,7 +184,6 @@ def test_without_a_collector_there_is_no_context(steady: TestClient) -> None:
     assert "traceparent" not in headers
 
 
-@pytest.mark.slow
 def test_running_service_traces_what_comes_the_short_way_and_its_trainings(
     tmp_path: Path, collector: Collector
 ) -> None:
@@ -212,7 +213,6 @@ def test_running_service_traces_what_comes_the_short_way_and_its_trainings(
     assert training.ended_ns - training.began_ns > 10**8
 
 
-@pytest.mark.slow
 def test_wrong_configuration_ends_the_start_with_3_and_one_line(tmp_path: Path) -> None:
     folders = [f"--{name}-dir={tmp_path / name}" for name in ("models", "state", "datasets")]
     done = subprocess.run(

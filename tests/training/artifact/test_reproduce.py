@@ -73,6 +73,7 @@ def test_the_data_may_have_moved_and_have_another_name(two_versions: Path) -> No
     assert outcome.differing == 0
 
 
+@pytest.mark.slow
 def test_other_libraries_are_a_warning(two_versions: Path) -> None:
     manifest = two_versions / "models" / "clouds" / "2" / "manifest.json"
     here = metadata.version("torch")

@@ -119,6 +119,7 @@ def test_too_few_groups_or_times_are_refused(way: HoldOut, what: str) -> None:
         folds_for(recipe(), splits_of(same, way), 0)
 
 
+@pytest.mark.slow
 def test_a_baseline_that_a_fold_of_one_class_does_not_suffice_for_is_left_out_with_a_warning() -> None:
     rows = clouds(60)
     folds = [(np.arange(0, 60, 2), np.arange(1, 60, 2)), (np.arange(0, 40), np.arange(40, 60))]

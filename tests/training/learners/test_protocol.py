@@ -70,6 +70,7 @@ def test_predicting_switches_dropout_off() -> None:
     assert np.array_equal(predict(x), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "learner",
     [

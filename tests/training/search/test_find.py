@@ -33,6 +33,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Rec
 Four = tuple[Path, list[str], Recipe, Search]
 
 
+@pytest.mark.slow
 def test_the_best_settings_are_kept_and_every_one_is_shown(four: Four) -> None:
     _, messages, best, search = four
 

@@ -43,6 +43,7 @@ def test_the_first_settings_are_those_of_the_training_and_the_same_seed_draws_th
     assert len({str(trial.settings) for trial in first}) == 3
 
 
+@pytest.mark.slow
 def test_interrupted_settings_are_drawn_again_and_finished_ones_are_not(tmp_path: Path) -> None:
     class Stop(BaseException):
         pass
@@ -109,6 +110,7 @@ study.Study(Path(sys.argv[1]), "parabola", 0).try_next(4, kill)
     assert search(tmp_path / "cut.sqlite", 4).trials() == whole
 
 
+@pytest.mark.slow
 def test_settings_of_a_process_that_ended_before_its_first_heartbeat_are_taken_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_long_column_is_the_same_numbers_as_a_short_one() -> None:
 fields = numbers.map(str) | numbers.map(json.dumps) | st.text(alphabet="0123456789.eE+-_, \t\u0661naif", max_size=6)
 
 
+@pytest.mark.slow
 @examples(100)
 @hypothesis.given(st.lists(fields | st.sampled_from(["true", "null", "[1]", '"1"', " 1 ", "1_0", "1,5"]), min_size=1))
 def test_text_that_the_quick_way_takes_is_the_same_numbers_field_by_field(listed: list[str]) -> None:

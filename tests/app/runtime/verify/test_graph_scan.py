@@ -100,6 +100,7 @@ def test_x4_program_that_changes_only_what_is_its_own_serves(repository: ModelRe
     assert answers.tolist() == [[0.5, 0.5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_x4_layers_of_classifiers_prove_themselves(layer: nn.Module) -> None:
     network = nn.Sequential(nn.Linear(2, 2), layer, nn.Linear(2, 2), nn.Softmax(dim=1)).eval()

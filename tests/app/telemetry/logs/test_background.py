@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from app.telemetry.logs.background import BackgroundHandler
 from app.telemetry.logs.form import JsonFormatter
 from tests.app.telemetry.logs.records import record
@@ -35,6 +37,7 @@ def read_lines(reader: int, until: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in received.splitlines()]
 
 
+@pytest.mark.slow
 def test_reader_that_is_stuck_holds_nobody_up_and_what_was_lost_is_counted() -> None:
     with piped(max_waiting=100) as (handler, reader):
         handler.start()

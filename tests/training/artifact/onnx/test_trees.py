@@ -63,6 +63,7 @@ def test_a_threshold_between_two_float32_numbers_parts_them() -> None:
     assert answers([stump(middle, 1, 2)], [float(low), float(high)]) == [[1], [2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 4, 0])
 def test_boosted_trees_agree_on_rows_with_gaps_dates_and_unseen_texts(classes: int) -> None:
     train, rows = typed(1000), typed(10_000, seed=1, gaps=0.2)

@@ -73,6 +73,7 @@ def test_a_shape_is_learnt_wherever_it_lies_with_the_same_bits_again(changes: di
     assert all(map(torch.equal, first.state_dict().values(), again.state_dict().values()))
 
 
+@pytest.mark.slow
 def test_pixels_are_standardised_by_channel() -> None:
     train = stripes(channels=3)
     train.x[:, 24:48] *= 100

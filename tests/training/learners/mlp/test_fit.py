@@ -361,6 +361,7 @@ def test_torch_export_takes_the_module_of_each_setting(extra: dict[str, Any], ro
         torch.testing.assert_close(exported.module()(x), module(x), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [0, 16])
 def test_the_loop_is_torchs_own_with_batch_norm_and_another_activation(batch_size: int) -> None:
     dataset = shuffled_labels(clouds(80, classes=3, features=3))
