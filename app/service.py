@@ -81,7 +81,7 @@ def assemble(settings: Settings, trial: Trial) -> Service:
     """Create and connect the parts; nothing is opened or loaded yet."""
     lifetime, metrics, tracing = Lifetime(), ServingMetrics(), create_tracing(os.environ)
     admission = create_admission(settings, metrics)
-    device = devices.choose_device(settings.device)
+    device, ended = devices.choose_device(settings.device), partial(_count_job, metrics, tracing)
     load = partial(runtime.load, device=device, trial=trial, lost=lifetime.lose_device, use_onnx=settings.onnx)
     signing = read_signing_key(settings)
     repository, keys = ModelRepository(settings.models_dir, signing), ReceiptKeys(signing, settings.state_dir)
@@ -91,7 +91,6 @@ def assemble(settings: Settings, trial: Trial) -> Service:
     )
     inspector, trail = Inspector(settings), AuditTrail(settings.audit_file or settings.state_dir / "audit.jsonl")
     stored = DatasetStore(settings.datasets_dir, settings.max_dataset_bytes, inspector)
-    ended = partial(_count_job, metrics, tracing)
     # A training that begins while the service stops would be interrupted; left queued, the next process runs it.
     runner = JobRunner(settings, repository, stored, registry.refresh, ended, may_begin=lambda: not lifetime.unready)
     check = FeedbackCheck(keys, registry, settings.keep_feedback_days, settings.feedback_id_days)

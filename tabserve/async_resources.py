@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -122,46 +122,15 @@ class AsyncModel:
         await self._client._run(steps.delete(*parts))
 
 
-class AsyncTraining:
-    """One training of a service; see `tabserve.Training`.
-
-    Attributes:
-        job: the job as `GET /train/{job_id}` described it last.
-    """
+class AsyncTraining(trainings.TrainingJob):
+    """One training of a service; see `tabserve.Training`."""
 
     def __init__(self, client: AsyncAsking, job: Json) -> None:
+        super().__init__(job)
         self._client = client
-        self.job = job
-
-    @property
-    def id(self) -> str:
-        """Return the id."""
-        return str(self.job["id"])
-
-    @property
-    def status(self) -> str:
-        """Return how it stood when it was last seen."""
-        return str(self.job["status"])
-
-    @property
-    def version(self) -> int | None:
-        """Return the version that was published."""
-        found: int | None = self.job["version"]
-        return found
-
-    @property
-    def activated(self) -> bool:
-        """Return whether that version serves; `job["gate"]` has the reason."""
-        return bool(self.job["activated"])
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """Return the warnings about data and model, in words."""
-        found: Sequence[str] = self.job["warnings"]
-        return found
 
     async def refresh(self) -> AsyncTraining:
-        """Ask how it stands now."""
+        """Fetch the current state."""
         self.job = await self._client._run(get("train", self.id))
         return self
 

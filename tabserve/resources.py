@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -149,46 +149,12 @@ class Model:
         self._client._run(steps.delete(*parts))
 
 
-class Training:
-    """One training of a service.
-
-    Attributes:
-        job: the job as `GET /train/{job_id}` described it last.
-    """
+class Training(trainings.TrainingJob):
+    """One training of a service."""
 
     def __init__(self, client: Asking, job: Json) -> None:
+        super().__init__(job)
         self._client = client
-        self.job = job
-
-    def __repr__(self) -> str:
-        return f"Training({self.id!r}, model={self.job['model']!r}, status={self.status!r})"
-
-    @property
-    def id(self) -> str:
-        """Return the id."""
-        return str(self.job["id"])
-
-    @property
-    def status(self) -> str:
-        """Return `queued`, `running`, `succeeded`, `failed`, `cancelled` or `interrupted`, as last seen."""
-        return str(self.job["status"])
-
-    @property
-    def version(self) -> int | None:
-        """Return the version that was published."""
-        found: int | None = self.job["version"]
-        return found
-
-    @property
-    def activated(self) -> bool:
-        """Return whether that version serves; `job["gate"]` has the reason."""
-        return bool(self.job["activated"])
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """Return the warnings about data and model, in words."""
-        found: Sequence[str] = self.job["warnings"]
-        return found
 
     def refresh(self) -> Training:
         """Fetch the current state."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabserve.exchange import Call, Json, Steps, ask, get, path_of
@@ -20,6 +20,47 @@ SILENCE_S = 60.0  # of an event stream; the service sends a comment every 15 sec
 
 _FIRST_PAUSE_S = 0.2
 _LISTED = 500  # trainings on a page
+
+
+class TrainingJob:
+    """A training as a client saw it last.
+
+    Attributes:
+        job: the job as `GET /train/{job_id}` described it last.
+    """
+
+    def __init__(self, job: Json) -> None:
+        self.job = job
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r}, model={self.job['model']!r}, status={self.status!r})"
+
+    @property
+    def id(self) -> str:
+        """Return the id."""
+        return str(self.job["id"])
+
+    @property
+    def status(self) -> str:
+        """Return `queued`, `running`, `succeeded`, `failed`, `cancelled` or `interrupted`, as last seen."""
+        return str(self.job["status"])
+
+    @property
+    def version(self) -> int | None:
+        """Return the version that was published."""
+        found: int | None = self.job["version"]
+        return found
+
+    @property
+    def activated(self) -> bool:
+        """Return whether that version serves; `job["gate"]` has the reason."""
+        return bool(self.job["activated"])
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Return the warnings about data and model, in words."""
+        found: Sequence[str] = self.job["warnings"]
+        return found
 
 
 def training_request(
