@@ -58,7 +58,7 @@ class TableFile:
                 f"the job table was corrupt and lies aside as {aside[-1].name}; put a good one in its place, "
                 "or move that away to begin with an empty one"
             )
-        self._path.touch()
+        self._path.touch(mode=0o600)  # it may hold inputs of requests; SQLite gives its companions the same mode
         with contextlib.closing(self.connect()) as connection:
             return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
 

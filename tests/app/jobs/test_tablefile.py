@@ -20,6 +20,15 @@ def test_folder_that_cannot_be_made_is_said_without_its_path(tmp_path: Path) -> 
         Database(None, tmp_path / "file" / "state").open()
 
 
+def test_the_file_and_its_companions_are_of_their_owner_alone(tmp_path: Path) -> None:
+    database = opened(None, tmp_path)
+
+    assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == dict.fromkeys(
+        (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm"), 0o600
+    )
+    database.close()
+
+
 def corrupted(folder: Path) -> bytes:
     """Make a table, damage a page of it, and return the file's bytes."""
     opened(None, folder).close()
