@@ -88,7 +88,11 @@ def _settings() -> Settings:
 
 
 def _train_demo(settings: Settings) -> int:
-    """Train demonstration models and return the exit code; a signal ends the training first, then this process."""
+    """Train demonstration models and return the exit code; a signal ends the training first, then this process.
+
+    Raises:
+        ConfigurationError: if the training cannot be started now.
+    """
     received: list[int] = []
     running: list[subprocess.Popen[bytes]] = []
 
@@ -101,7 +105,12 @@ def _train_demo(settings: Settings) -> int:
     for number in signals.STOPPING:
         signal.signal(number, stop)
     output, errors = (None, None) if for_people(settings) else (subprocess.PIPE, subprocess.STDOUT)
-    with subprocess.Popen(training_command(settings, "ensure"), stdout=output, stderr=errors) as training:
+    try:
+        started = subprocess.Popen(training_command(settings, "ensure"), stdout=output, stderr=errors)
+    except OSError as error:
+        problem = f"no process can be started now ({error.strerror})"
+        raise ConfigurationError(f"the demonstration models cannot be trained: {problem}") from error
+    with started as training:
         running.append(training)
         if received:  # the signal came while the training was being started
             training.terminate()

@@ -118,6 +118,18 @@ def test_signal_while_missing_models_are_trained_ends_the_training_first(tmp_pat
     assert leftovers(tmp_path) == []
 
 
+def test_missing_models_whose_training_cannot_be_started_end_the_start_in_one_line(tmp_path: Path) -> None:
+    begin = "import sys, app.__main__ as service; sys.executable = '/nowhere/python'; sys.exit(service.main())"
+    settings = environment(tmp_path, free_port())
+    done = subprocess.run(
+        [sys.executable, "-c", begin, "--demo"], cwd=PROJECT, env=settings, capture_output=True, text=True, check=False
+    )
+
+    problem = "no process can be started now (No such file or directory)"
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"tabserve: the demonstration models cannot be trained: {problem}\n"
+
+
 @dataclass(frozen=True)
 class Bad:
     """Settings that cannot work, and what the one line must name."""
