@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.errors import Problem, ServingError
+from app.errors import NotFound, Problem, StoreUnavailable
 from app.feedback.reading import FeedbackItem
 from app.jobs.records import LabelledRow
 from app.receipts import ID_FORM, Mac, Receipt, ReceiptKeys, mac_of, model_id, read_id, read_receipt
 from app.registry.registry import ModelRegistry
+from app.runtime.errors import VersionRefused
 from modelstore import Manifest, wording
 from modelstore.numbers import parse_number
 
@@ -76,6 +77,7 @@ class FeedbackCheck:
 
         Raises:
             ReceiptKeyUnavailable.
+            StoreUnavailable: if a version that may have given a receipt cannot be read now.
         """
         find = functools.cache(self._versions)
         rows: dict[bytes, LabelledRow] = {}
@@ -136,8 +138,12 @@ class FeedbackCheck:
             if model_id(name := model.name) == number:
                 try:
                     manifest = self._registry.stored.manifest(name, version)
-                except ServingError:
+                except NotFound:
                     continue
+                except VersionRefused as error:
+                    if error.reason == "file_unreadable":
+                        raise StoreUnavailable(f"{name} version {version} cannot be read now") from error
+                    continue  # what is not as it was published proves nothing
                 macs = tuple(mac_of(secret, name, version, manifest.sha256) for secret in self._keys.secrets())
                 found.append(_Version(name, manifest, macs))
         return found

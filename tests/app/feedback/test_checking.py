@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.errors import Problem
+from app.errors import Problem, StoreUnavailable
 from app.feedback.checking import Checked, FeedbackCheck, ids_of
 from app.feedback.reading import FeedbackItem
 from app.receipts import FIELDS, ReceiptKeys, mac_of, model_id, write_receipts
@@ -124,6 +124,22 @@ def test_a_label_that_does_not_fit_the_version_is_refused_in_words(
     field, text = problem(registry, receipt(registry, model), label)
 
     assert (field, words in text) == ("label", True), text
+
+
+@pytest.mark.parametrize("unreadable", [".", "1/manifest.json"])
+def test_labels_are_put_off_while_the_version_cannot_be_read(unreadable: str, registry: ModelRegistry) -> None:
+    """A link to itself is what not even root can read."""
+    given, place = receipt(registry), registry.stored.find("means", 1).path.parent / unreadable
+    aside = place.rename(registry.stored.find("means", 1).path.parents[1] / ".aside")
+    try:
+        place.mkdir() if unreadable != "." else place.symlink_to(place)
+        with pytest.raises(StoreUnavailable):
+            check(registry, given, "low")
+        assert len(check(registry, receipt(registry, "many"), "2").rows) == 1
+    finally:
+        place.unlink() if place.is_symlink() else place.rmdir()
+        aside.rename(place)
+    assert len(check(registry, given, "low").rows) == 1
 
 
 def test_an_item_without_the_two_fields_is_refused_as_a_whole(registry: ModelRegistry) -> None:
