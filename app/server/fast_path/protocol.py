@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.asgi import Edge
 from app.api.exchange import COMMON_HEADERS
+from app.context import UNMATCHED
 from app.errors import ServingError
 from app.security.admission import COUNTED, HEADERS_NEEDING_FULL_CHECKS
 from app.security.permissions import PREDICT
@@ -163,6 +164,7 @@ class DirectProtocol(BoundedProtocol):
         status, body, headers = problem_bytes(error, request_id)
         self.write_answer(status, headers, body, request_id, keep_alive=False)
         self.linger()
+        self.edge.metrics.requests(UNMATCHED, "other").count(status, 0.0)
         if self.edge.request_log is not None:
             self.edge.request_log.log_refusal(
                 request_id=request_id, status=status, sent_bytes=len(body), peer=self.peer

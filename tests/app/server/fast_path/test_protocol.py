@@ -22,7 +22,7 @@ from modelstore import ModelRepository
 from tests.app.problems import FIELDS
 from tests.app.server.live import LIVEZ, Live, all_wait, ask, high, mean, rows_body
 from tests.app.sockets import GOOD, JSON, Answer, Connection, chunked, connected, request
-from tests.app.telemetry.figures import in_progress
+from tests.app.telemetry.figures import REQUESTS, in_progress, scraped
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.properties import examples
@@ -272,6 +272,21 @@ def test_any_body_gets_the_same_answer_on_both_ways(live: Live, body: bytes) -> 
 
     assert comparable(short) == comparable(by_query)
     assert short.status in (400, 422)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [(b"GET /livez HTTP/1.1 x\r\n\r\n", 400), (b"GET /livez HTTP/1.1\r\n" + b"a: b\r\n" * 9000 + b"\r\n", 431)],
+    ids=["malformed", "large"],
+)
+def test_input_that_is_no_request_is_counted_beside_unknown_paths(live: Live, raw: bytes, status: int) -> None:
+    labels = frozenset({"route": "unmatched", "method": "other", "code": str(status)}.items())
+    before = scraped(live.client).get((REQUESTS, labels), 0.0)
+
+    assert ask(live.url, raw).status == status
+
+    assert scraped(live.client)[REQUESTS, labels] == before + 1
 
 
 def test_service_is_well_after_all_of_this(live: Live) -> None:
