@@ -9,7 +9,7 @@ import codecs
 import gzip
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +17,7 @@ from tabserve.errors import WrongInput
 from tabserve.tables import CSV, MAX_BODY_BYTES, ROWS, TABS, Body
 
 _FILES = {".csv": CSV, ".tsv": TABS, ".tab": TABS, ".ndjson": ROWS, ".jsonl": ROWS}
-_DELIMITERS = re.compile(r"[,;\t|]")
+_DELIMITERS = ",;\t|"
 PIECE_CHARACTERS = 1 << 19  # to read at a time
 SMALL_PIECE_CHARACTERS = 1 << 12
 
@@ -67,9 +67,11 @@ def _open(path: Path, encoding: str) -> IO[str]:
 
 def _first_record(text: IO[str], name: str) -> str:
     """Return the header with blank lines above it, which the service ignores, too."""
-    header = text.readline()
-    while (not header.strip() or header.count('"') % 2) and (more := text.readline()):
+    header, quoted, is_open = "", _quoted_cells(_DELIMITERS), False
+    while (is_open or not header.strip()) and (more := text.readline()):
         header += more
+        if '"' in more:
+            is_open = any(not cell["closed"] for cell in quoted.finditer(f"\n{header}"))
         if len(header) > MAX_BODY_BYTES:
             raise WrongInput(f"{name}: the header is longer than 1 MiB; is a quote not closed?")
     return header
@@ -77,20 +79,21 @@ def _first_record(text: IO[str], name: str) -> str:
 
 def _cells(record: str) -> set[str]:
     """Return the cells of a record, whichever delimiter it has."""
-    return {cell.strip().strip("\"'") for cell in _DELIMITERS.split(record)}
+    return {cell.strip().strip("\"'") for cell in re.split(f"[{_DELIMITERS}]", record)}
 
 
 def _pieces(
     text: IO[str], header: str, content_type: str, name: str, piece_characters: int, *, begun: str
 ) -> Iterator[Body]:
     """Yield what follows the header in bodies of whole records; `begun` has been read already."""
-    before, rest, quotes = 0, begun, content_type != ROWS
+    before, rest = 0, begun
+    quoted = None if content_type == ROWS else _quoted_cells({*(header or begun)} & {*_DELIMITERS})
     while piece := text.read(piece_characters):
         rest += piece
-        end = _last_end(rest, quotes=quotes)
+        end = _last_end(rest, quoted)
         if end:
             records, rest = rest[:end], rest[end:]
-            for body in _halves(records, MAX_BODY_BYTES - len(header.encode()), quotes=quotes):
+            for body in _halves(records, MAX_BODY_BYTES - len(header.encode()), quoted):
                 yield Body(f"{header}{body}".encode(), content_type, before)
                 before += _lines(body)
         elif len(rest) > MAX_BODY_BYTES:
@@ -99,28 +102,32 @@ def _pieces(
         yield Body(f"{header}{rest}".encode(), content_type, before)
 
 
-def _halves(records: str, most_bytes: int, *, quotes: bool) -> Iterator[str]:
+def _halves(records: str, most_bytes: int, quoted: re.Pattern[str] | None) -> Iterator[str]:
     """Yield whole records together, or in halves if they are too large: a character may have four bytes."""
-    middle = 0 if len(records.encode()) <= most_bytes else _last_end(records[: len(records) // 2], quotes=quotes)
+    middle = 0 if len(records.encode()) <= most_bytes else _last_end(records[: len(records) // 2], quoted)
     if middle:
-        yield from _halves(records[:middle], most_bytes, quotes=quotes)
-        yield from _halves(records[middle:], most_bytes, quotes=quotes)
+        yield from _halves(records[:middle], most_bytes, quoted)
+        yield from _halves(records[middle:], most_bytes, quoted)
     else:
         yield records
 
 
-def _last_end(text: str, *, quotes: bool) -> int:
+def _last_end(text: str, quoted: re.Pattern[str] | None) -> int:
     """Return the length of the records that are complete: those before the last line end outside of quotes."""
-    pieces = text.split('"') if quotes else [text]  # every other one is within quotes
+    cells = quoted.finditer(f"\n{text}") if quoted and '"' in text else ()
+    places = [(0, 0), *((cell.start("cell") - 1, cell.end("cell") - 1) for cell in cells)]
     stop = len(text)
-    for place in range(len(pieces) - 1, -1, -1):
-        start = stop - len(pieces[place])
-        if place % 2 == 0:
-            last = max(text.rfind("\n", start, stop), text.rfind("\r", start, min(stop, len(text) - 1)))
-            if last >= 0:
-                return last + 1
-        stop = start - 1
+    for start, end in reversed(places):
+        last = max(text.rfind("\n", end, stop), text.rfind("\r", end, min(stop, len(text) - 1)))
+        if last >= 0:
+            return last + 1
+        stop = start
     return 0
+
+
+def _quoted_cells(delimiters: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern of quoted cells, for text below a line end; a quote that does not begin a cell is text."""
+    return re.compile(rf"""[{"".join(delimiters)}\r\n] *(?P<cell>"[^"]*(?:""[^"]*)*(?P<closed>"?))""")
 
 
 def _lines(text: str) -> int:

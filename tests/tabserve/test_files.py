@@ -34,6 +34,31 @@ def test_a_file_is_split_between_records_though_quoted_cells_hold_line_ends(
     assert bodies[-1].before + bodies[-1].content.decode().count(end) - 1 == lines
 
 
+def test_a_quote_within_an_unquoted_cell_is_text(tmp_path: Path) -> None:
+    rows = [
+        line
+        for row in range(9_000)
+        for line in (f'{row};5" pipe, "long;a\n', f' "{row}\n"; "say ""\n""";b\n', f'{row};"";"\n;"\n')
+    ]
+    path = tmp_path / "rows.csv"
+    path.write_text('x;size in ";t\n' + "".join(rows))
+
+    bodies = [body.content.decode() for body in files.file_bodies(path, few=True)]
+
+    assert len(bodies) > 100
+    read = [list(csv.reader(io.StringIO(body), delimiter=";", skipinitialspace=True, strict=True)) for body in bodies]
+    assert all(part[0] == ["x", 'size in "', "t"] for part in read)
+    assert [row for part in read for row in part[1:]] == [
+        row
+        for number in range(9_000)
+        for row in (
+            [f"{number}", '5" pipe, "long', "a"],
+            [f"{number}\n", 'say "\n"', "b"],
+            [f"{number}", "", "\n;"],
+        )
+    ]
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.ndjson"])
 def test_no_body_is_larger_where_characters_have_several_bytes(tmp_path: Path, name: str) -> None:
     line = "1," + "\N{CJK UNIFIED IDEOGRAPH-9375}" * 98 + "\n"
