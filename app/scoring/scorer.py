@@ -34,6 +34,7 @@ from app.scoring.version import find_version, open_version
 from app.settings import Settings
 
 _PIECE_BYTES = 1 << 20
+_CHANGED = "was written, replaced or removed while it was scored; score it again once it is complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,18 @@ class Scorer:
         """Write the answers of a part, unless that was done before, and return what they are.
 
         Raises:
-            ScoringError: if the part cannot be read, or a row is bad where none may be.
+            ScoringError: if the part cannot be read, its file has changed since it was cut, or a row is bad where none
+                may be.
         """
         done = self._files.find(part.number)
         if done is None:
             try:
                 done = self._runner.run(self._write(part))
             except (ServingError, BrokenOff, *DAMAGE) as error:
-                raise ScoringError(f"{part.source.path}: {_describe(error)}") from error
+                problem = _CHANGED if part.source.has_changed() else _describe(error)
+                raise ScoringError(f"{part.source.path}: {problem}") from error
+            if part.source.has_changed():  # the plan has the hash of what it was, and so must have its parts
+                raise ScoringError(f"{part.source.path}: {_CHANGED}")
             self._files.finish(part.number, done)
         return done
 

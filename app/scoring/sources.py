@@ -44,12 +44,22 @@ class Source:
         kind: content type of the rows.
         is_compressed: whether it is compressed by gzip.
         size_bytes: its size on the disk.
+        written_ns: when it was last written, in nanoseconds since 1970.
     """
 
     path: Path
     kind: str
     is_compressed: bool
     size_bytes: int
+    written_ns: int
+
+    def has_changed(self) -> bool:
+        """Return whether the file was written, replaced or removed since it was found."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return True
+        return (found.st_size, found.st_mtime_ns) != (self.size_bytes, self.written_ns)
 
     def sha256(self) -> str:
         """Return the hash of the file."""
@@ -113,4 +123,5 @@ def _source(path: Path) -> Source:
         raise ScoringError(
             f"{path}: expected a file ending in {', '.join(TABLES)}, {texts}, or one of the latter with .gz"
         )
-    return Source(path, kind, is_compressed, path.stat().st_size)
+    found = path.stat()
+    return Source(path, kind, is_compressed, found.st_size, found.st_mtime_ns)

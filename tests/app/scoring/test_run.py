@@ -179,6 +179,34 @@ def test_an_output_that_is_replaced_is_never_taken_for_the_new_one(
     assert len(output.read_bytes().splitlines()) == 402
 
 
+@pytest.mark.parametrize("change", ["written", "replaced", "removed"])
+def test_a_file_that_changes_while_it_is_scored_is_named_and_its_rows_are_not_mixed(
+    repository: ModelRepository, tmp_path: Path, change: str
+) -> None:
+    publish(repository)
+    rows, output = write_rows(tmp_path / "rows.csv"), tmp_path / "out.csv"
+    score(repository, rows, tmp_path / "whole.csv")
+    before, other = rows.read_bytes(), tmp_path / "other.csv"
+    other.write_bytes(before.replace(b"0.2", b"0.3"))
+
+    def interfere(progress: Progress) -> None:
+        if progress.parts == 2:
+            if change == "written":
+                rows.write_bytes(other.read_bytes())
+            elif change == "replaced":
+                other.replace(rows)
+            else:
+                rows.unlink()
+
+    with pytest.raises(ScoringError, match=r"rows\.csv: was written, replaced or removed while it was scored"):
+        run.score(wanted(repository, rows, output), interfere)
+    assert not output.exists()
+
+    rows.write_bytes(before)
+    assert score(repository, rows, output)["parts_of_earlier_runs"] == 2
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 def test_parts_of_another_run_are_not_mixed_in(repository: ModelRepository, tmp_path: Path) -> None:
     publish(repository)
     rows, output = write_rows(tmp_path / "rows.csv"), tmp_path / "out.csv"
