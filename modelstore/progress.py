@@ -58,6 +58,9 @@ class Notice(Record):
     message: str
 
 
+SEARCH_ENDED = "search: ended early, as asked; the best settings so far are trained in full"
+"""Notice after which a training may be asked once more to end early."""
+
 MAX_WARNINGS = 20
 
 

@@ -14,9 +14,11 @@ from pydantic import ValidationError
 
 from app.jobs.ownership import Report
 from modelstore import EpochMetrics, JobResult, Notice, from_line
-from modelstore.progress import to_line
+from modelstore.progress import SEARCH_ENDED, to_line
 
 logger = logging.getLogger(__name__)
+
+FINISH = "finish_requested"  # column of the request to end early
 
 MAX_LINES_WAITING = 200_000  # most events to buffer while the table cannot be written
 
@@ -43,6 +45,11 @@ class Changes:
         """Whether the process has reported an event, after which it handles signals."""
         return self._progress is not None
 
+    @property
+    def renewed(self) -> bool:
+        """Whether the process has ended its search, as it was asked, and the table does not say so yet."""
+        return FINISH in self._values
+
     def hear(self, line: bytes) -> None:
         """Read one line of output: an event, or a result, of which the last one counts."""
         try:
@@ -58,6 +65,8 @@ class Changes:
         elif isinstance(event, Notice):
             if self._progress is None or self._progress["event"] == "notice":  # a learner without epochs
                 self._values["progress"] = self._progress = event.model_dump(mode="json")
+            if event.message == SEARCH_ENDED:
+                self._values[FINISH] = False
             self.warnings += [event.message] if event.level == "warning" else []
             logger.info("training job %s: %s", self._job_id, event.message)
         self._lines.append(line.decode().strip())

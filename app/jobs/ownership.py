@@ -42,7 +42,7 @@ class Report:
 
     Attributes:
         lines: new events.
-        values: changed columns: `progress`, `log`, `version_before`.
+        values: changed columns: `progress`, `log`, `version_before`, `finish_requested`.
         alive: whether the report counts as a heartbeat.
     """
 

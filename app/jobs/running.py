@@ -75,7 +75,7 @@ class RunningJob:
         self._stop: tuple[Reason, str] | None = None
         self._child: Child | None = None
         self._changes = Changes(claim.job.id)
-        self._finishing = False
+        self._finishing = self._interrupted = False
 
     def stop(self, reason: Reason, detail: str) -> None:
         """Request the end of the training; the first reason counts, unless it ends by itself."""
@@ -130,7 +130,7 @@ class RunningJob:
         """Do what clients asked for in the table."""
         if asked.cancel:
             self.stop(*CANCELLED)
-        elif asked.finish:
+        elif asked.finish and not self._changes.renewed:  # else it is the request that ended the search
             self.finish()
 
     async def _train(self) -> JobResult:
@@ -187,7 +187,7 @@ class RunningJob:
         self._child = child = await Child.start(
             command, training_environment(), self._log_output, input_of(job, settings, feedback)
         )
-        listening = asyncio.create_task(child.listen(self._changes.hear), name=f"events of {job.id}")
+        listening = asyncio.create_task(child.listen(self._hear), name=f"events of {job.id}")
         grace_s = 0.0
         try:
             await self._control(child, listening)
@@ -201,11 +201,17 @@ class RunningJob:
             return end_result(job, *self._stop)
         return outcome(job, child, reported, memory_bytes)
 
+    def _hear(self, line: bytes) -> None:
+        renewed = self._changes.renewed
+        self._changes.hear(line)
+        if self._changes.renewed and not renewed:
+            self._finishing = self._interrupted = False
+
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
         """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
         settings, job = self._context.settings, self.claim.job
         timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
-        deadline, kill_at, interrupted = time.monotonic() + timeout_s, None, False
+        deadline, kill_at = time.monotonic() + timeout_s, None
         processor = ProcessorWatch(partial(read_usage, child.pid), time.monotonic())
         while not listening.done():
             await asyncio.wait({listening}, timeout=CONTROL_INTERVAL_S)
@@ -214,9 +220,9 @@ class RunningJob:
                 self._changes.tell(Notice(message=said), starving=processor.starving)
             if now >= deadline:
                 self.stop("timed_out", f"it ran longer than the {timeout_s:g} s that it may")
-            if self._finishing and self._changes.heard and not interrupted:
+            if self._finishing and self._changes.heard and not self._interrupted:
                 child.interrupt()
-                interrupted = True  # a second signal would cancel it
+                self._interrupted = True  # a second signal would cancel it
             if self._stop and kill_at is None:
                 child.terminate()
                 kill_at = now + TERMINATE_GRACE_S

@@ -26,6 +26,7 @@ from modelstore import (
     check_name,
     check_new_name,
 )
+from modelstore.progress import SEARCH_ENDED
 from training.cli.cancellation import Cancellation, Cancelled
 from training.cli.progress import Event, Reporter, reporter
 from training.cli.recording import recorder_for
@@ -170,11 +171,11 @@ def _run(request: FitRequest, cancellation: Cancellation, view: Reporter) -> tup
     told = False
 
     def report(event: Event) -> None:
-        """Record an event and show it; after Ctrl-C, say once what it does."""
+        """Record an event and show it; after Ctrl-C, say once what it does, and when it no longer counts."""
         nonlocal told
-        if cancellation.end_requested and not told:
-            view.show(Notice(message=FINISHING))
-        told = cancellation.end_requested
+        if cancellation.end_requested != told:
+            view.show(Notice(message=SEARCH_ENDED if told else FINISHING))
+            told = not told
         record(event)
         view.show(event)
 

@@ -22,6 +22,7 @@ from app.jobs.records import JobStatus, TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
 from app.settings import Settings
 from modelstore import ModelRepository
+from modelstore.progress import SEARCH_ENDED
 from tests.app.databases import LIMIT, opened
 from tests.app.runners import Trainings, alive, noted, trainings
 from tests.app.waiting import until
@@ -124,6 +125,38 @@ def test_training_is_asked_once_to_finish_wherever_it_runs_and_then_succeeds(
     assert (asked.finish_requested, asked.cancel_requested) == (True, False)
     ended = asker.ended(job)
     assert (ended.status, ended.detail) == (JobStatus.SUCCEEDED, "asked 1 time")
+
+
+SEARCHES = f"""
+asked = []
+def finish(*_):
+    asked.append(1)
+    print(json.dumps(dict(event='notice', message={SEARCH_ENDED!r})), flush=True) if len(asked) == 1 else None
+    if len(asked) == 2: end('succeeded', 'asked 2 times', version=None); epoch(2)
+signal.signal(signal.SIGINT, finish)
+pathlib.Path('ready').touch()
+while not os.path.exists('enough'): time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("asks", ["here", "there"])
+def test_training_whose_search_was_ended_can_be_asked_to_finish_once_more(
+    here: Trainings, there: Trainings, child: Callable[[str], None], asks: str
+) -> None:
+    child(SEARCHES)
+    job = here.start()
+    until(Path("ready").exists, "its handler")
+    asker = here if asks == "here" else there
+
+    asked = asker.call(partial(asker.runner.cancel, keep=True), job.id)
+    assert asked.finish_requested
+    until(lambda: not here.get(job).finish_requested, "the end of the search")
+    asker.call(partial(asker.runner.cancel, keep=True), job.id)
+    until(lambda: (here.get(job).progress or {}).get("epoch") == 2, "the answer to the second")
+    Path("enough").touch()
+
+    ended = asker.ended(job)
+    assert (ended.detail, ended.finish_requested) == ("asked 2 times", True)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from modelstore import EpochMetrics, JobResult, ModelRepository, from_line
+from modelstore.progress import SEARCH_ENDED
 from tests.training.cli.consoles import new_console, text
 from tests.training.samples import DATA, collect
 from training.artifact.reproduce import reproduce
@@ -190,6 +191,7 @@ def test_ctrl_c_in_a_search_ends_the_search_and_the_best_settings_are_trained_in
     assert not manifest.lineage.stopped
     assert '"epoch":3,' in text(output)
     assert text(output).count("ends soon") == 1
+    assert text(output).count(SEARCH_ENDED) == 1
 
 
 def test_ctrl_c_twice_publishes_nothing(folders: Folders) -> None:
