@@ -146,17 +146,15 @@ class Negotiation:
         own = csv.CONTENT_TYPE if given == csv.TAB_SEPARATED else given if given in self._writers else JSON
         answered = choose_type(request.headers.get("accept"), (own, JSON, *self._writers))
         writer = self._writers[answered]
+        if given != JSON and given not in self._readers:
+            raise UnsupportedContentType((JSON, *self._readers), given)
+        _require_effect(query, given, answered)
         if given == JSON:
-            _require_no_column(options)
-            columns = query.layout == "columns" and answered == JSON
+            columns = query.layout == "columns"
             make_writer = columns_writer if columns else lambda schema, added: writer(schema, BulkOptions(), added)
             reader = JsonReader(await request.body(), ignore_extra=query.ignore_extra, options=options)
             _, parts = await self._pipeline.answer_document(reader, name, version, make_writer)
             return PartsResponse(parts, media_type=answered)
-        if given not in self._readers:
-            raise UnsupportedContentType((JSON, *self._readers), given)
-        if query.layout == "columns" and answered == JSON:
-            raise wrong_field("layout", f"columns are an answer to rows in {JSON}; leave it out, or send these")
         bulk_options = BulkOptions(query.ignore_extra, query.on_error == "skip", options)
         bulk = BulkRequest(name, version, self._readers[given], writer, bulk_options)
         length = declared_length(request)
@@ -168,14 +166,18 @@ class Negotiation:
         return BlocksResponse(content_type, blocks, self._max_waiting_bytes)
 
 
-def _require_no_column(options: PredictionOptions) -> None:
-    """Refuse a column of ids for JSON.
+def _require_effect(query: PredictQuery, given: str, answered: str) -> None:
+    """Refuse parameters that mean nothing for rows and answers of these content types.
 
     Raises:
         InvalidInput.
     """
-    if options.id_column is not None:
+    if query.layout == "columns" and not given == answered == JSON:
+        raise wrong_field("layout", f"columns are an answer in {JSON} to rows in {JSON}; leave it out")
+    if query.id_column is not None and given == JSON:
         raise wrong_field("id_column", "is for CSV, NDJSON and Arrow; in JSON, send `ids` beside the rows", "id_column")
+    if query.on_error == "skip" and given == JSON:
+        raise wrong_field("on_error", "skip is for CSV, NDJSON, Arrow and float32; leave it out, or send one of these")
 
 
 def router(negotiate: Negotiation) -> APIRouter:

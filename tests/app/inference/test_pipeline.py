@@ -115,23 +115,29 @@ def test_rows_with_tabs_are_answered_as_those_with_commas(steady: TestClient) ->
 
 
 @pytest.mark.parametrize("wanted", STREAMED, ids=IDS.get)
-@pytest.mark.parametrize("query", ["layout=columns", "on_error=skip", "ignore_extra=true"])
-def test_query_that_is_not_for_json_in_leaves_its_other_formats_as_they_are(
-    steady: TestClient, query: str, wanted: str
+def test_names_that_the_model_does_not_know_are_ignored_if_asked_in_every_format(
+    steady: TestClient, wanted: str
 ) -> None:
     body = BODIES[JSON](rows(5), TWO)
+    path = "/predict/means?ignore_extra=true"
 
-    assert (
-        post(steady, body, JSON, wanted, f"/predict/means?{query}").content == post(steady, body, JSON, wanted).content
-    )
+    assert post(steady, body, JSON, wanted, path).content == post(steady, body, JSON, wanted).content
 
 
 @pytest.mark.parametrize("kind", STREAMED, ids=IDS.get)
-def test_columns_are_refused_for_rows_that_did_not_come_as_json(steady: TestClient, kind: str) -> None:
-    body, path = BODIES[kind](rows(5), TWO), "/predict/means?layout=columns"
+def test_columns_are_refused_where_rows_or_answers_are_not_json(steady: TestClient, kind: str) -> None:
+    path = "/predict/means?layout=columns"
 
-    assert assert_problem(post(steady, body, kind, JSON, path), 422)["errors"][0]["feature"] == "layout"
-    assert post(steady, body, kind, kind, path).content == post(steady, body, kind, kind).content
+    for given, wanted in ((kind, JSON), (kind, kind), (JSON, kind)):
+        answer = post(steady, BODIES[given](rows(5), TWO), given, wanted, path)
+        assert assert_problem(answer, 422)["errors"][0]["feature"] == "layout"
+
+
+@pytest.mark.parametrize("wanted", [JSON, *STREAMED], ids=IDS.get)
+def test_to_skip_bad_rows_is_refused_for_json(steady: TestClient, wanted: str) -> None:
+    answer = post(steady, BODIES[JSON](rows(5), TWO), JSON, wanted, "/predict/means?on_error=skip")
+
+    assert assert_problem(answer, 422)["errors"][0]["feature"] == "on_error"
 
 
 def test_streamed_body_needs_the_model_in_the_path(steady: TestClient) -> None:
