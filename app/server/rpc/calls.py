@@ -67,7 +67,8 @@ class Calls:
             "ModelInfer": self.model_infer,
         }
         handlers = {
-            name: grpc.stream_unary_rpc_method_handler(_ended(call), None, _serialize) for name, call in calls.items()
+            name: grpc.stream_unary_rpc_method_handler(self._ended(name, call), None, _serialize)
+            for name, call in calls.items()
         }
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
@@ -138,15 +139,52 @@ class Calls:
     async def _ask(self, path: str, context: Context, body: InferBody | None = None) -> AppResponse:
         """Send a request to the app; the end of the call cancels it."""
         headers = _headers(context)
-        client, gone = client_address(context.peer()), context.done
         if body is None:
-            request = AppRequest("GET", path, headers, client, gone)
-        else:
-            request = AppRequest("POST", path, headers + body.headers, client, gone, body.data)
+            return await self._send("GET", path, headers, context)
+        return await self._send("POST", path, headers + body.headers, context, body.data)
+
+    async def _send(
+        self, method: str, path: str, headers: list[tuple[bytes, bytes]], context: Context, data: bytes = b""
+    ) -> AppResponse:
+        request = AppRequest(method, path, headers, client_address(context.peer()), context.done, data)
         response = await ask(self._app, request)
         returned = [(name.decode(), response.headers[name]) for name in _RETURNED if name in response.headers]
         context.set_trailing_metadata([(name, value.decode("latin-1")) for name, value in returned])
         return response
+
+    async def _refuse(
+        self, name: str, context: Context, code: grpc.StatusCode, words: str
+    ) -> tuple[grpc.StatusCode, str]:
+        """Have the app log, count and limit a call that it does not get, by a path that no route has.
+
+        Return code and words of the refusal, which are the app's if the caller sends too many requests.
+        """
+        response = await self._send("POST", f"/{SERVICE}/{name}", _passed_on(context), context)
+        if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+            return code, words
+        failure = _failure(response)
+        return failure.code, str(failure)
+
+    def _ended(
+        self, name: str, call: Callable[[Context], Awaitable[Reply]]
+    ) -> Callable[[Any, Context], Awaitable[Reply | None]]:
+        """Return a handler that ends a call with its error; `context.abort` would keep the call's body for ever."""
+
+        async def handle(_messages: Any, context: Context) -> Reply | None:
+            """Answer a call; its message is read from the context."""
+            try:
+                return await call(context)
+            except CallFailed as error:
+                code, words = error.code, str(error)
+            except BadRequest as error:
+                code, words = await self._refuse(name, context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            except MessageLate as error:
+                code, words = await self._refuse(name, context, grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
+            context.set_code(code)
+            context.set_details(words)
+            return None
+
+        return handle
 
 
 def client_address(peer: str) -> str:
@@ -155,36 +193,20 @@ def client_address(peer: str) -> str:
     return unquote(rest.rpartition(":")[0]).strip("[]") if family.startswith("ipv") else ""
 
 
-def _ended(call: Callable[[Context], Awaitable[Reply]]) -> Callable[[Any, Context], Awaitable[Reply | None]]:
-    """Return a handler that ends a call with its error; `context.abort` would keep the body of the call for ever."""
-
-    async def handle(_messages: Any, context: Context) -> Reply | None:
-        """Answer a call; its message is read from the context."""
-        try:
-            return await call(context)
-        except CallFailed as error:
-            code, words = error.code, str(error)
-        except BadRequest as error:
-            code, words = grpc.StatusCode.INVALID_ARGUMENT, str(error)
-        except MessageLate as error:
-            code, words = grpc.StatusCode.DEADLINE_EXCEEDED, str(error)
-        context.set_code(code)
-        context.set_details(words)
-        return None
-
-    return handle
-
-
 def _headers(context: Context) -> list[tuple[bytes, bytes]]:
     """Return the headers that a call's metadata and deadline stand for; refuse what comes twice."""
-    metadata = context.invocation_metadata() or ()
-    headers = [(key.encode(), value.encode("latin-1")) for key, value in metadata if key in _PASSED_ON]
+    headers = _passed_on(context)
     if len({name for name, _ in headers}) != len(headers):
         raise BadRequest(f"each of {', '.join(_PASSED_ON)} may come once in the metadata")
     remaining_s = context.time_remaining()
     if remaining_s is not None and remaining_s * 1000 <= _MOST_MS:
         headers.append((b"x-request-timeout-ms", b"%d" % max(1, int(remaining_s * 1000))))
     return headers
+
+
+def _passed_on(context: Context) -> list[tuple[bytes, bytes]]:
+    metadata = context.invocation_metadata() or ()
+    return [(key.encode(), value.encode("latin-1")) for key, value in metadata if key in _PASSED_ON]
 
 
 def _failure(response: AppResponse) -> CallFailed:

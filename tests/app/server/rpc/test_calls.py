@@ -19,9 +19,11 @@ from app.security.keys import KeyFile, Scope
 from app.server.rpc.calls import SERVICE, client_address
 from app.server.rpc.server import GrpcServer
 from app.server.rpc.translation import InferBody
+from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
 from tests.app.oip import INFER, announced, outputs_of, whole
 from tests.app.server.rpc.conftest import served
+from tests.app.telemetry.figures import REQUESTS, count
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.settings import settings_in
@@ -171,6 +173,28 @@ def test_message_that_is_none_of_the_protocol_is_refused(both: Both, message: by
         both[1].unary_unary(f"/{SERVICE}/ModelInfer")(message, timeout=120)
     assert caught.value.code().name == "INVALID_ARGUMENT"
     assert "ModelInferRequest" in caught.value.details()
+
+
+def test_calls_that_are_refused_before_they_are_requests_are_logged_counted_and_limited(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = [infer_request(raw_input_contents=[b"", b""]), infer_request(model_name="a/b")]
+    twice = (("x-request-id", "mine"), ("x-request-id", "mine"))
+    with served(settings_in(tmp_path, access_log=True, rate_per_s=0.001, rate_burst=3)) as (client, channel):
+        found = [refusal(channel, "ModelInfer", request)[0].name for request in wrong]
+        found.append(refusal(channel, "ModelInfer", infer_request(), metadata=twice)[0].name)
+        code, words = refusal(channel, "ModelInfer", wrong[0])
+        metrics: ServingMetrics = client.app.metrics  # type: ignore[attr-defined]
+        until(
+            lambda: count(metrics, REQUESTS, route="unmatched", method="other", code="429") == 1, "the last is counted"
+        )
+        assert count(metrics, REQUESTS, route="unmatched", method="other", code="404") == 3
+
+    assert found == ["INVALID_ARGUMENT"] * 3
+    assert (code.name, "requests" in words) == ("RESOURCE_EXHAUSTED", True)
+    logged = [record for record in caplog.records if getattr(record, "path", "") == f"/{SERVICE}/ModelInfer"]
+    assert [record.__dict__["status"] for record in logged] == [404, 404, 404, 429]
+    assert logged[2].__dict__["request_id"] == "mine"
 
 
 def test_body_of_a_refused_call_is_not_kept(both: Both) -> None:
