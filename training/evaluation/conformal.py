@@ -132,8 +132,9 @@ def _bin_errors(values: AnyFloats, errors: AnyFloats) -> Spread | None:
     bins = min(MOST_BINS, len(values) // BIN_ROWS)
     if bins < 2 or not errors.any():
         return None
-    order = np.argsort(values, kind="stable")
-    means = {float(values[part].mean()): float(errors[part].mean()) for part in np.array_split(order, bins)}
+    parts = np.array_split(np.argsort(values, kind="stable"), bins)
+    centres = np.maximum.accumulate([values[part].mean() for part in parts])  # means of equal answers are rounded
+    means = {float(centre): float(errors[part].mean()) for centre, part in zip(centres, parts, strict=True)}
     least = SMALLEST_SPREAD * float(errors.mean())
     if len(means) < 2:
         return None

@@ -112,3 +112,15 @@ def test_coverage_is_counted_on_test_rows() -> None:
     by_hand = [int((errors <= scores[int(np.ceil(501 * level)) - 1]).sum()) for level in LEVELS]
     assert [found.test_coverage[f"{level:g}"] for level in LEVELS] == [(hits, 200) for hits in by_hand]
     assert measure_coverage(found, HeldOut(np.empty((0, 1)), np.empty(0)), ()).test_coverage == {}
+
+
+def test_answers_of_a_few_values_have_a_spread_although_their_means_are_rounded() -> None:
+    draw = np.random.default_rng(6)
+    levels = draw.random(3) * 10  # as a table of one column with three categories has
+    values = levels[draw.integers(0, 3, 2041)]
+
+    found = learn_spread(values, np.abs(draw.standard_normal(len(values))) * values**2)
+
+    assert found is not None
+    assert found.values[-1] == pytest.approx(levels.max())
+    assert found.spreads[0] < found.spreads[-1]
