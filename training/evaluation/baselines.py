@@ -35,7 +35,7 @@ def fit(model: Any, train: Dataset) -> Answer:
     """Fit one unfitted baseline, with an encoder of its own, and return its answers as a function of cells.
 
     Boosting takes gaps and categories as they are. At most `MAX_ROWS` training rows, evenly spread, are used, with some
-    of each class: with more, KNN takes longer than the network.
+    of each class: with more, KNN takes longer than the network. Of fewer rows than KNN has neighbours, all are such.
 
     Raises:
         ValueError: if the rows do not suffice; regression and boosting want two classes, boosting two rows of each.
@@ -46,6 +46,8 @@ def fit(model: Any, train: Dataset) -> Answer:
     if boosts:
         places, outputs = list(range(len(codes_of(sample.columns)))), logits_of(len(sample.classes))
         model.set_params(categorical_features=places or None, max_iter=min(model.max_iter, BOOSTED_TREES // outputs))
+    if "n_neighbors" in model.get_params():
+        model.set_params(n_neighbors=min(model.n_neighbors, len(sample)))
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning), threadpool_limits(1, "openmp"):
         model.fit(encode(sample.x), sample.y)
     return lambda x: task.answer(model, encode(x), train.classes)

@@ -42,6 +42,14 @@ def test_every_baseline_but_the_majority_separates_the_clouds() -> None:
     assert all((rival.name, rival.role) == (name, "baseline") for name, rival in fitted.items())
 
 
+@pytest.mark.parametrize("rows", [slope(4), clouds(4)], ids=["values", "classes"])
+def test_of_fewer_rows_than_knn_has_neighbours_all_are_neighbours(rows: Dataset) -> None:
+    answers = fit_all(rows, ignore)["knn"].predict(rows.x)
+
+    expected = [[rows.y.mean()]] if not rows.classes else [np.bincount(rows.y) / 4]
+    assert answers == pytest.approx(np.repeat(expected, 4, axis=0))
+
+
 def test_the_majority_answers_the_training_frequencies() -> None:
     train = clouds(60).rows(np.arange(45) // 3 * 4 % 60)
     frequency = np.bincount(train.y, minlength=2) / len(train)
