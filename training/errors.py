@@ -118,8 +118,8 @@ class Diverged(TrainingError):
     reason: Reason = "diverged"
 
     def __init__(self, problem: str, learning_rate: float | None) -> None:
-        smaller = f"a learning rate ten times smaller than {learning_rate:g}"
-        super().__init__(f"{problem}; try {'another learner' if learning_rate is None else smaller}")
+        smaller = "" if learning_rate is None else f"a learning rate ten times smaller than {learning_rate:g}"
+        super().__init__(f"{problem}; try {smaller or 'another learner'}")
 
 
 class ExportError(TrainingError):

@@ -49,8 +49,9 @@ def test_several_faults_are_one_error_whose_place_is_that_of_the_first() -> None
         (RecipeError("iris.toml", "", "a table", {"a": 1}), "iris.toml: expected a table"),
         (UnknownRecipe("x", ("blobs", "iris")), "no recipe 'x'; known recipes: blobs, iris"),
         (Diverged("the loss is NaN", 0.1), "the loss is NaN; try a learning rate ten times smaller than 0.1"),
+        (Diverged("the loss is NaN", None), "the loss is NaN; try another learner"),
     ],
-    ids=["a field", "fields that contradict each other", "no recipe", "diverged"],
+    ids=["a field", "fields that contradict each other", "no recipe", "diverged", "diverged without a rate"],
 )
 def test_error_is_a_sentence_with_what_was_expected(error: TrainingError, said: str) -> None:
     assert str(error) == said
