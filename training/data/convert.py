@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore.dates import FORMATS, parse_date
-from modelstore.numbers import describe_reading, parse_number
+from modelstore.numbers import PLAIN, describe_reading, parse_number
 from training.data.block import Block
 from training.data.cells import LARGEST, parse_either, wrong_number
 from training.data.columns import Column, cells_of
@@ -38,6 +38,7 @@ class Cells:
         marked: names of the columns that count for the marks, whether they are used or not.
         positions: position of each column in the file, by name.
         missing: texts that stand for a missing value.
+        group: name of the column whose values are groups of rows, if there is one.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Cells:
         marked: Collection[str],
         positions: Mapping[str, int],
         missing: frozenset[str],
+        *,
+        group: str = "",
     ) -> None:
         self.seen = 0
         self._seen_bytes = 0
@@ -60,6 +63,8 @@ class Cells:
         self._x = np.empty((0, sum(column.width for column in columns)), dtype=np.float32)
         self._lines = np.empty(0, dtype=np.int64)
         self._marks = np.empty(0, dtype=np.uint64)
+        is_number = any(column.name == group and column.type == "numeric" for column in columns)
+        self._group, self._groups = group if is_number else None, np.empty(0, dtype=np.uint64)
         self._merging = {column.name: Merging() for column in columns if column.type == "numeric"}
 
     def add(self, block: Block, file_bytes: int, known: Mapping[int, Values] | None = None) -> None:
@@ -78,13 +83,17 @@ class Cells:
                 mix(marks, bits)
             if cells is not None and not self._faults:
                 self._x[first : self.seen, self._places[name]] = cells
+                if column and name == self._group:  # of the numbers before they are rounded, however they are written
+                    groups = np.zeros(len(block), dtype=np.uint64)
+                    mix(groups, bits if column.reading == PLAIN else number_bits(cells[:, 0]))
+                    self._groups[first : self.seen] = groups
         if not self._faults:
             self._lines[first : self.seen], self._marks[first : self.seen] = block.lines, marks
 
-    def result(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], Marks]:
-        """Return cells, float32 (N, W), lines and marks of all rows."""
+    def result(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], Marks, Marks | None]:
+        """Return cells, float32 (N, W), lines, marks of all rows and of their groups, None if those are no numbers."""
         read = slice(self.seen)
-        return self._x[read], self._lines[read], self._marks[read]
+        return self._x[read], self._lines[read], self._marks[read], self._groups[read] if self._group else None
 
     def problems(self) -> tuple[tuple[str, str], ...]:
         """Return columns whose distinct values become equal in float32, each with a sentence."""
@@ -149,6 +158,7 @@ class Cells:
         """Copy the columns to new arrays of `rows` rows."""
         self._x, self._lines = extend(self._x, rows), extend(self._lines, rows)
         self._marks = extend(self._marks, rows)
+        self._groups = extend(self._groups, rows if self._group else 0)
 
 
 def _bits_of(column: Column, texts: list[str], decimal: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ from modelstore import Feedback, FeedbackRow, FeedbackSummary
 from modelstore.dates import ISO, parse_date
 from modelstore.feedback import Value
 from modelstore.numbers import parse_number
-from training.data.columns import Column, TargetColumn
+from training.data.columns import Column, TargetColumn, cells_of
 from training.data.repeats import Marks, mix, number_bits
 from training.data.table import Table
 from training.errors import DatasetError
@@ -27,13 +27,14 @@ _KINDS = {"numeric": "a number", "boolean": "true or false", "categorical": "a t
 Floats = npt.NDArray[np.float32]
 
 
-def append_feedback(table: Table, feedback: Feedback) -> tuple[Table, FeedbackSummary]:
+def append_feedback(table: Table, feedback: Feedback, group: str = "") -> tuple[Table, FeedbackSummary]:
     """Return a table with the rows of feedback at its end, and what they are.
 
     The line of the n-th row of feedback is -n: each has another, and none is that of a row of the file.
 
     Rows that lack a column are left out and counted. A text that is none of a column's has the cell `len(texts)`. Rows
-    with equal cells have equal marks, so that they are held out together.
+    with equal cells have equal marks, so that they are held out together; likewise those with an equal number in the
+    column of the groups, if `group` names one.
 
     Raises:
         DatasetError: if no row has all columns, or a column has values of another type than in the table.
@@ -51,7 +52,8 @@ def append_feedback(table: Table, feedback: Feedback) -> tuple[Table, FeedbackSu
         x=np.concatenate([table.x, cells]),
         target=_with_labels(table.target, [row.label for row in rows]),
         lines=np.concatenate([table.lines, -1 - np.arange(len(rows), dtype=np.int64)]),
-        marks=np.concatenate([table.marks, _marks(table, cells)]),
+        marks=np.concatenate([table.marks, _marks_like(table.x, cells, table.marks)]),
+        groups=_with_groups(table, cells, group),
     )
     left_out = feedback.left_out + len(feedback.rows) - len(rows)
     return longer, FeedbackSummary.of(tuple(rows), left_out)
@@ -92,12 +94,20 @@ def _cells(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64).reshape(-1, 1)
 
 
-def _marks(table: Table, cells: Floats) -> Marks:
+def _with_groups(table: Table, cells: Floats, group: str) -> Marks | None:
+    """Return the groups of the table with those of rows of feedback, given as cells, at their end."""
+    if table.groups is None:
+        return None
+    place = cells_of(table.columns)[[column.name for column in table.columns].index(group)]
+    return np.concatenate([table.groups, _marks_like(table.x[:, place], cells[:, place], table.groups)])
+
+
+def _marks_like(x: Floats, cells: Floats, marks: Marks) -> Marks:
     """Return the marks of rows of feedback, given as cells: that of a row of the table with equal cells, if any."""
-    known, own = _marks_of_cells(table.x), _marks_of_cells(cells)
+    known, own = _marks_of_cells(x), _marks_of_cells(cells)
     order = np.argsort(known, kind="stable")
     found = order[np.searchsorted(known[order], own).clip(max=len(known) - 1)]
-    return np.where(known[found] == own, table.marks[found], own)
+    return np.where(known[found] == own, marks[found], own)
 
 
 def _marks_of_cells(x: Floats) -> Marks:

@@ -139,7 +139,12 @@ class Grouped:
         return (held, rest) if purpose != "test" and len(held) > MOST_HELD * len(rows) else (rest, held)
 
     def mark(self, rows: Dataset) -> Dataset:
-        """Return the rows with marks of their groups; before texts get codes of categories, which rare ones share."""
+        """Return the rows with marks of their groups; before texts get codes of categories, which rare ones share.
+
+        Numbers were marked as they were read: float32 cannot tell those of nine digits apart.
+        """
+        if rows.groups is not None:
+            return rows
         column = rows.columns[rows.features.index(self.column)]
         cells = rows.x[:, _cells(rows, self.column)]
         groups = np.zeros(len(rows), dtype=np.uint64)

@@ -99,9 +99,9 @@ def load_splits(
         DatasetError: if the data cannot be trained on; names the file and, if known, line and column.
     """
     images = settings is not None and settings.image is not None
-    table, summary = _read_rows(source, folder, dialects, feedback, images=images)
-    learnt = learn_target(table.target, table.lines, source)
     way = way or way_of(source)
+    table, summary = _read_rows(source, folder, dialects, feedback, way, images=images)
+    learnt = learn_target(table.target, table.lines, source)
     whole = _require_columns(_dataset(table, learnt), source, way)
     files, warnings = [table], table.warnings + learnt.warnings
     if source.test_file is None:
@@ -120,16 +120,23 @@ def load_splits(
 
 
 def _read_rows(
-    source: DataSource, folder: Path, dialects: Mapping[str, Dialect] | None, feedback: Feedback | None, *, images: bool
+    source: DataSource,
+    folder: Path,
+    dialects: Mapping[str, Dialect] | None,
+    feedback: Feedback | None,
+    way: HoldOut,
+    *,
+    images: bool,
 ) -> tuple[Table, FeedbackSummary | None]:
     """Read the file of a data source, with rows of feedback below its own, and return these in short.
 
     Raises:
         DatasetError: if the rows cannot be used, or are too few.
     """
-    unless_said = "numeric" if images else None  # pixels that are always the same belong to an image, too
-    table = _read(source, folder, source.file, dialects, features=source.features, unless_said=unless_said)
-    table, summary = (table, None) if feedback is None else append_feedback(table, feedback)
+    kind = "numeric" if images else None  # pixels that are always the same belong to an image, too
+    group = way.column if isinstance(way, Grouped) else ""
+    table = _read(source, folder, source.file, dialects, features=source.features, unless_said=kind, group=group)
+    table, summary = (table, None) if feedback is None else append_feedback(table, feedback, group)
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     return table, summary
@@ -222,11 +229,11 @@ def _split(whole: Dataset, source: DataSource, way: HoldOut) -> tuple[Dataset, D
 
 def _dataset(table: Table, learnt: Learnt) -> Dataset:
     """Convert a table to a data set of the rows that have a target."""
-    x, lines, marks, kept = table.x, table.lines, table.marks, learnt.kept
+    x, lines, marks, groups, kept = table.x, table.lines, table.marks, table.groups, learnt.kept
     if len(kept) < len(lines):
-        x, lines, marks = x[kept], lines[kept], marks[kept]
+        x, lines, marks, groups = x[kept], lines[kept], marks[kept], None if groups is None else groups[kept]
     mix(marks, text_bits(table.target.values, table.dialect.decimal or ".")[table.target.codes[kept]])
-    return Dataset(x, learnt.y, table.columns, learnt.classes, lines, marks, table.marked)
+    return Dataset(x, learnt.y, table.columns, learnt.classes, lines, marks, table.marked, groups)
 
 
 def _require_columns(whole: Dataset, source: DataSource, way: HoldOut) -> Dataset:

@@ -34,12 +34,14 @@ class Table:
         file: bare file name.
         sha256: SHA-256 of the file's bytes.
         columns: the feature columns, length F.
-        x: cells, float32, shape (N, W); NaN is missing.
         target: the column that is predicted.
+        x: cells, float32, shape (N, W); NaN is missing.
         lines: line at which each row begins, the first line of the file being 1, int64, shape (N,); -n of the n-th
             row of feedback.
         marks: 64-bit mark of each row, shape (N,): of its cells in the columns `marked` alone, a number as its value,
             any other cell as its text.
+        groups: 64-bit mark of each row, equal for equal numbers in the column of the groups, before rounding, shape
+            (N,); None if there is no such column, or it has no numbers.
         warnings: sentences about suspicious columns.
         left_out: columns of the file that are not used, each with the reason.
         marked: names of the columns that count for `marks`, sorted: all but the target and those that label rows.
@@ -49,10 +51,11 @@ class Table:
     file: str
     sha256: str
     columns: tuple[Column, ...]
-    x: npt.NDArray[np.float32]
     target: TargetColumn
+    x: npt.NDArray[np.float32]
     lines: npt.NDArray[np.int64]
     marks: Marks
+    groups: Marks | None
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     marked: tuple[str, ...]
@@ -70,6 +73,7 @@ def read_table(
     marked: Sequence[str] = (),
     dialect: Dialect | None = None,
     unless_said: ColumnType | None = None,
+    group: str = "",
 ) -> Table:
     """Read `<folder>/<file>`.
 
@@ -84,6 +88,7 @@ def read_table(
         marked: columns of that table that count for the marks, here too if they are there.
         dialect: how the file is written, as far as it is known.
         unless_said: type of the columns to which `options` gives none; None decides by their cells.
+        group: the column whose values are groups of rows, if there is one.
 
     Raises:
         DatasetError: if the file is missing, is not CSV, lacks a column, or has a cell that is not of its column's
@@ -93,7 +98,7 @@ def read_table(
     if not path.is_file():
         raise DatasetError(file, f"no such file in {folder}; `python -m training data` writes the built-in ones")
     wanted = tuple(column.name for column in columns) or tuple(features)
-    reading = _Reading(path, target, wanted, options, dialect, marked=marked, unless_said=unless_said)
+    reading = _Reading(path, target, wanted, options, dialect, marked=marked, unless_said=unless_said, group=group)
     decisions = tuple(map(Decision, columns)) or reading.decide()
     return reading.table(decisions)
 
@@ -111,12 +116,13 @@ class _Reading:
         *,
         marked: Sequence[str],
         unless_said: ColumnType | None,
+        group: str,
     ) -> None:
         self._path = path
         self._dialect = self._found = dialect or Dialect()
         self._notes: tuple[str, ...] = ()
         self._marked, self._unless_said = tuple(marked), unless_said
-        self._target = target
+        self._target, self._group = target, group
         self._features = features
         self._options = options or DataOptions()
         self._missing = frozenset(self._options.missing_texts)
@@ -151,25 +157,13 @@ class _Reading:
         if self._cells is None or len(used) < len(decisions):
             self._cells = None  # free its memory first
             self._cells = self._read(used)
-        x, lines, marks = self._cells.result()
         named = [(d.column.name, said) for d in decisions for said in d.warnings] + list(self._cells.problems())
         named += [(self._target, said) for said in self._target_cells.warnings()]
         warnings = tuple(f"{self._path.name}: {note}" for note in self._notes)
         warnings += tuple(f"{self._path.name}, column {name!r}: {said}" for name, said in named)
         target = self._target_cells.column()
-        return Table(
-            self._path.name,
-            self._sha256,
-            used,
-            x,
-            target,
-            lines,
-            marks,
-            warnings,
-            left_out,
-            marked=self._marked,
-            dialect=self._found,
-        )
+        cells, written = self._cells.result(), (self._marked, self._found)
+        return Table(self._path.name, self._sha256, used, target, *cells, warnings, left_out, *written)
 
     def _scan(self) -> tuple[Decision, ...]:
         """Read all rows for the profiles of all columns; keep the cells if all columns are numbers."""
@@ -183,7 +177,8 @@ class _Reading:
             self._marked = marked_of(profiles[position] for position in others)
             cells: Cells | None = None
             if as_text == {place[self._target]}:
-                cells = Cells(source.faults, [Column(name) for name in names], self._marked, place, self._missing)
+                kinds = [Column(name) for name in names]
+                cells = Cells(source.faults, kinds, self._marked, place, self._missing, group=self._group)
             for block in source.blocks(as_text):
                 found = add_block(profiles, block, as_text, others, self._missing)
                 self._target_cells.add(block, place[self._target], self._missing)
@@ -209,7 +204,7 @@ class _Reading:
             self._begin(source)
             place = {name: position for position, name in enumerate(self._header)}
             marked = [name for name in self._marked if name in place]
-            cells = Cells(source.faults, used, marked, place, self._missing)
+            cells = Cells(source.faults, used, marked, place, self._missing, group=self._group)
             texts = {column.name for column in used if column.type != "numeric" or column.reading != "plain"}
             as_text = {place[name] for name in texts | (self._as_text & set(self._header))}
             for block in source.blocks(as_text):

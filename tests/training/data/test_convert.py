@@ -40,7 +40,7 @@ def converted(text: str, *columns: Column, faults: Faults | None = None) -> Cell
     ids=["numeric", "thousands", "categorical", "boolean"],
 )
 def test_cells_are_numbers_positions_of_texts_or_nan(column: Column, cells: list[str], x: list[list[float]]) -> None:
-    values, lines, _ = converted("a,b\n" + "".join(f"{cell},0\n" for cell in cells), column).result()
+    values, lines, *_ = converted("a,b\n" + "".join(f"{cell},0\n" for cell in cells), column).result()
 
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, x)
@@ -51,7 +51,7 @@ def test_cells_are_numbers_positions_of_texts_or_nan(column: Column, cells: list
 def test_a_date_is_days_and_seconds_that_are_exact_in_float32(moment: datetime) -> None:
     column = Column("a", "datetime")
 
-    x, _, _ = converted(f"a,b\n{moment.isoformat()},1\n,2\n", column, Column("b")).result()
+    x, *_ = converted(f"a,b\n{moment.isoformat()},1\n,2\n", column, Column("b")).result()
 
     days, seconds = divmod(int(moment.replace(tzinfo=UTC).timestamp()), 86_400)
     np.testing.assert_array_equal(x, [[days, seconds, 1], [np.nan, np.nan, 2]])
@@ -80,7 +80,7 @@ def test_a_cell_that_is_not_of_its_type_is_a_fault_by_line_and_column(column: Co
 
 def test_marks_are_equal_for_rows_with_equal_values_however_they_are_written() -> None:
     columns = Column("a"), Column("c", "categorical", texts=("x",))
-    _, _, marks = converted("a,c\n1,x\n1.0, x\n2,x\n1,y\n,x\nNA,x\n", *columns).result()
+    _, _, marks, _ = converted("a,c\n1,x\n1.0, x\n2,x\n1,y\n,x\nNA,x\n", *columns).result()
 
     assert marks[0] == marks[1]
     assert marks[4] == marks[5]

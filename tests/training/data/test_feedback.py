@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelstore import DataOptions, Feedback, FeedbackRow
+from modelstore import DataOptions, Feedback, FeedbackRow, Split
 from training.config.recipe import DataSource
 from training.data.feedback import append_feedback
 from training.data.splits import load_splits
@@ -105,6 +105,23 @@ def test_rows_are_split_with_those_of_the_file(tmp_path: Path) -> None:
     assert splits.feedback is not None
     assert splits.feedback.rows == 40
     assert load_splits(source, tmp_path).feedback is None
+
+
+def test_rows_are_on_the_side_of_the_group_that_has_their_number(tmp_path: Path) -> None:
+    ids = [1_700_000_000 + 1000 * (n // 4) for n in range(200)]
+    (tmp_path / "mine.csv").write_text(
+        "who,a,b\n" + "".join(f"{who},{n % 7},{'xy'[n % 2]}\n" for n, who in enumerate(ids))
+    )
+    source = DataSource(file="mine.csv", target="b", test_fraction=0.25, split=Split(group="who"))
+    known = [float(np.float32(who)) for who in ids[::4]]  # as a service keeps them
+    rows = tuple(FeedbackRow(version=1, time_s=0, values={"who": who, "a": 0.5}, label="x") for who in known)
+
+    splits = load_splits(source, tmp_path, feedback=Feedback(rows=rows))
+
+    sides = [set(part.x[:, 0].tolist()) for part in (splits.train, splits.test)]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert len(np.unique(splits.train.together)) == len(sides[0])
 
 
 def test_a_label_that_does_not_fit_is_not_said_to_be_in_a_line_of_the_file(tmp_path: Path) -> None:

@@ -465,3 +465,22 @@ def test_a_class_that_would_have_calibration_rows_only_is_learnt(tmp_path: Path)
     assert set(splits.calibration.y.tolist()) == {0}
     assert set(splits.train.y.tolist()) == {0, 1, 2}
     assert len(splits.calibration) == 100
+
+
+@pytest.mark.parametrize("rows", ["plain", "grouped", "large"])
+def test_groups_whose_numbers_are_equal_in_float32_are_groups_of_their_own(rows: str, tmp_path: Path) -> None:
+    """So are whole numbers beyond float64, and numbers with separators; a row without a number is of none of them."""
+    first = {"plain": 1_700_000_000, "grouped": 1_700_000_000, "large": 2**62}[rows]
+    ids = [first + row // 4 * (100 if rows == "large" else 1) for row in range(400)]
+    texts = [f'"{one:,}"' if rows == "grouped" else str(one) for one in ids]
+    texts[-4:] = [texts[-1] if rows == "large" else ""] * 4
+    lines = [f"{text},{row * row % 97},{'ab'[row % 2]}" for row, text in enumerate(texts)]
+    (tmp_path / "clouds.csv").write_text("\n".join(["customer,x,cloud", *lines, ""]))
+
+    splits = load_splits(source(split=Split(group="customer")), tmp_path)
+
+    parts = (splits.train, splits.test)
+    groups = [{texts[line - 2] for line in part.lines.tolist()} for part in parts]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 100
+    assert len(groups[1]) == pytest.approx(25, abs=12)
+    assert [len(np.unique(part.together)) for part in parts] == list(map(len, groups))
