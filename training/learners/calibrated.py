@@ -41,12 +41,14 @@ def fit_calibrated(
     fitted = learner_for(settings, way, should_end).fit(train, validation, report, probe)
     held_out = fitted.held_out
     if held_out is None and validation is not None:
-        held_out = HeldOut(predictor(fitted.module)(validation.x), validation.y)
+        held_out = HeldOut.at(predictor(fitted.module)(validation.x), validation)
     if not train.classes:
         return replace(fitted, held_out=held_out)
     shift = _undo_weights(train) if settings.class_weights == "balanced" else np.zeros(len(train.classes))
     logits = None if held_out is None else to_logits(held_out.answers) + shift
-    found = None if logits is None or held_out is None else fit_temperature(logits, held_out.y, settings.seed)
+    found = None
+    if held_out is not None and logits is not None:
+        found = fit_temperature(logits, held_out.y, settings.seed, held_out.groups)
     if shift.any():
         report(Notice(message=UNDONE))
     if found:
@@ -54,7 +56,7 @@ def fit_calibrated(
     divisor = found.divisor if found and found.helps else 1.0
     module = Calibrated(fitted.module, shift, divisor).eval() if divisor != 1 or shift.any() else fitted.module
     if held_out is not None and logits is not None:
-        held_out = HeldOut(to_probabilities(logits / divisor), held_out.y)
+        held_out = held_out._replace(answers=to_probabilities(logits / divisor))
     return replace(fitted, module=module, held_out=held_out, temperature=divisor if divisor != 1 else None)
 
 

@@ -82,7 +82,7 @@ class LinearLearner:
         judged_by = f"{len(folds)} folds" if len(folds) > 1 else f"the {len(places)} latest rows"
         report(Notice(message=f"linear: penalty {penalty:g} of {len(PENALTIES)}, by {judged_by}"))
         module = inputs.module(_make_fit(inputs.x, inputs.y, inputs.classes)(penalty))
-        return Fitted(module, held_out=HeldOut(inputs.in_units(answers), train.y[places]))
+        return Fitted(module, held_out=HeldOut.at(inputs.in_units(answers), train, places))
 
 
 class _Inputs:

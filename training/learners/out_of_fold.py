@@ -57,4 +57,4 @@ def answer_folds(
         fitted = fit_calibrated(settings, train.rows(rest), None, report_epochs, way=way, should_end=should_end)
         answers[held_out] = predictor(fitted.module)(train.x[held_out])
     answered = np.sort(np.concatenate(folds))
-    return HeldOut(answers[answered], train.y[answered])
+    return HeldOut.at(answers[answered], train, answered)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from torch import nn
 
 from modelstore import EpochMetrics, Notice
 from training.data.dataset import Dataset
+from training.data.repeats import Marks
 from training.errors import TrainingError
 
 FAILURES = (TrainingError, ArithmeticError, ValueError, RuntimeError, MemoryError)  # of learners and their libraries
@@ -47,10 +48,19 @@ class HeldOut(NamedTuple):
     Attributes:
         answers: class probabilities, (n, K), or values, (n, 1).
         y: the truths, (n,), class indices or values.
+        groups: marks of the rows' groups, (n,); None if no groups are held out.
     """
 
     answers: npt.NDArray[np.floating[Any]]
     y: npt.NDArray[Any]
+    groups: Marks | None = None
+
+    @classmethod
+    def at(
+        cls, answers: npt.NDArray[np.floating[Any]], rows: Dataset, places: npt.NDArray[np.int64] | slice = slice(None)
+    ) -> Self:
+        """Return answers for the rows at these places, by default all, with their truths and groups."""
+        return cls(answers, rows.y[places], None if rows.groups is None else rows.groups[places])
 
 
 @dataclass(frozen=True)

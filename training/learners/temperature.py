@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from training.data.dataset import evenly_spread
+from training.data.repeats import Marks
 from training.evaluation.metrics import Floats, Ints, row_losses
 
 COLDEST, HOTTEST = 0.25, 20.0
@@ -68,7 +69,7 @@ class Temperature(NamedTuple):
         return self.gain > ERRORS * self.standard_error
 
 
-def fit_temperature(logits: Logits, y: Ints, seed: int) -> Temperature | None:
+def fit_temperature(logits: Logits, y: Ints, seed: int, groups: Marks | None = None) -> Temperature | None:
     """Return the temperature with the lowest log loss, and what it gains on rows that did not choose it.
 
     At most 20,000 evenly spread rows are used; with fewer than 30, there is none.
@@ -77,18 +78,25 @@ def fit_temperature(logits: Logits, y: Ints, seed: int) -> Temperature | None:
         logits: of held-out rows, (N, K).
         y: true classes, (N,).
         seed: seed of the folds.
+        groups: marks of groups, (N,), whose rows choose together, if there are two groups; by default each on its own.
     """
     if len(y) < LEAST_ROWS:
         return None
     some = evenly_spread(len(y), MOST_ROWS)
     logits, y = logits[some], y[some]
-    fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS  # (N,)
+    group = None if groups is None else np.unique(groups[some], return_inverse=True)[1]  # (N,)
+    if group is None or not group.any():
+        group = np.arange(len(y))
+    fold = (np.random.default_rng(seed).permutation(group.max() + 1) % FOLDS)[group]  # (N,)
     gains = np.empty(len(y))
-    for number in range(FOLDS):
+    for number in np.unique(fold):
         held, rest = fold == number, fold != number
         divisor = _find_divisor(logits[rest], y[rest])
         gains[held] = _losses(logits[held], y[held]) - _losses(logits[held] / divisor, y[held])
     error = float(gains.std(ddof=1)) / math.sqrt(len(y))
+    sums = np.bincount(group, gains - gains.mean())  # (G,)
+    if len(sums) < len(y):  # rows of a group are alike, so they tell less
+        error = math.sqrt(float(sums @ sums) * len(sums) / (len(sums) - 1)) / len(y)
     return Temperature(_find_divisor(logits, y), float(gains.mean()), error)
 
 

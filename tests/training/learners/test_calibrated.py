@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from training.artifact.reproduce import reproduce
 from training.config.learner_settings import TrainingSettings
 from training.data.columns import Column
 from training.data.dataset import Dataset
+from training.data.holdout import Grouped
 from training.data.splits import hold_out_validation
 from training.evaluation.metrics import log_loss
 from training.learners.calibrated import fit_calibrated
@@ -78,6 +81,20 @@ def test_held_out_answers_are_calibrated_as_the_module(learner: str) -> None:
         _, validation = hold_out_validation(rows, 0.2, 0)
         assert validation is not None
         np.testing.assert_allclose(found.held_out.answers, predictor(found.module)(validation.x), atol=1e-5)
+
+
+@pytest.mark.parametrize("learner", ["linear", "trees", "mlp", pytest.param("realmlp", marks=pytest.mark.slow)])
+def test_held_out_rows_have_their_groups(learner: Any) -> None:
+    groups = np.arange(100).astype(np.uint64) // np.uint64(4)
+    rows = replace(clouds(100), groups=groups)
+    chosen = settings(validation_fraction=0.2, epochs=2) if learner == "mlp" else TrainingSettings(learner=learner)
+    held = hold_out_validation(rows, chosen.validation_fraction, 0, Grouped("x0"))
+
+    found = fit_calibrated(chosen, *held, ignore, way=Grouped("x0")).held_out
+
+    assert found is not None
+    assert found.groups is not None
+    assert found.groups.tolist() == (groups if held[1] is None else held[1].groups).tolist()
 
 
 def test_class_weights_are_undone_so_that_the_mean_probability_is_the_frequency() -> None:

@@ -51,6 +51,27 @@ def test_the_divisor_is_that_of_the_least_log_loss() -> None:
     assert found.divisor == pytest.approx(best.x, rel=1e-3)
 
 
+def test_rows_of_a_group_choose_no_divisor_for_each_other() -> None:
+    """So 50 rows alike of each group say what one of each does."""
+    draw = np.random.default_rng(0)
+    logits, y = draw.normal(size=(40, 3)), draw.integers(0, 3, 40)
+    groups = np.arange(40, dtype=np.uint64)[::-1].copy()
+    repeated = [np.repeat(each, 50, axis=0) for each in (logits, y, groups)]
+
+    one = fit_temperature(logits, y, 3, groups)
+    alike = fit_temperature(repeated[0], repeated[1], 3, repeated[2])
+    leaked = fit_temperature(repeated[0], repeated[1], 3)
+
+    assert one is not None
+    assert alike is not None
+    assert leaked is not None
+    assert (alike.gain, alike.standard_error) == pytest.approx((one.gain, one.standard_error), rel=0.05)
+    assert leaked.gain > 1.05 * one.gain
+    assert leaked.standard_error < one.standard_error / 5
+    alone = fit_temperature(logits, y, 3, np.zeros(40, dtype=np.uint64))
+    assert alone == fit_temperature(logits, y, 3)  # of one group, rows choose
+
+
 def test_a_class_of_probability_zero_costs_no_infinity() -> None:
     answers = np.tile([1.0, 0.0], (100, 1))
 

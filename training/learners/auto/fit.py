@@ -81,7 +81,7 @@ class AutoLearner:
         module = chosen[0][0] if len(chosen) == 1 else Blend(*zip(*chosen, strict=True))
         return Fitted(
             module.eval(),
-            held_out=HeldOut(mix(answers, weights), unseen.y),
+            held_out=HeldOut(mix(answers, weights), unseen.y, unseen.groups),
             members=tuple(
                 Member(member.name, member.module, weight, member.train_s)
                 for member, weight in zip(members, weights, strict=True)
@@ -129,7 +129,9 @@ def _train_one(candidate: Candidate, unseen: Unseen, seed: int, report: Report) 
     started_s = time.monotonic()
     module, answers = unseen.fit(candidate.learner, report)
     classes = answers.shape[1]
-    if classes > 1 and (found := fit_temperature(logits := to_logits(answers), unseen.y, seed)) and found.helps:
+    logits = to_logits(answers) if classes > 1 else None
+    found = None if logits is None else fit_temperature(logits, unseen.y, seed, unseen.groups)
+    if logits is not None and found and found.helps:
         module, answers = Calibrated(module, np.zeros(classes), found.divisor), to_probabilities(logits / found.divisor)
     return _Trained(candidate.name, module.eval(), answers, time.monotonic() - started_s)
 

@@ -98,4 +98,4 @@ class NetworksLearner:
             module = learner.fit(train.rows(rest), train.rows(held_out), report).module
             answers[held_out] = predictor(module)(train.x[held_out])
             modules.append(module)
-        return Fitted(FoldedNetworks(encoder, modules, len(train.classes)).eval(), held_out=HeldOut(answers, train.y))
+        return Fitted(FoldedNetworks(encoder, modules, len(train.classes)).eval(), held_out=HeldOut.at(answers, train))

@@ -13,6 +13,7 @@ from torch import nn
 
 from training.data.dataset import Dataset
 from training.data.holdout import HoldOut, hold_out_validation_rows
+from training.data.repeats import Marks
 from training.evaluation.metrics import Floats, Ints
 from training.learners.folds import folds_in, validation_share
 from training.learners.protocol import FoldLearner, Report, predictor
@@ -27,6 +28,10 @@ class Unseen(Protocol):
     @property
     def y(self) -> Any:
         """Return the truths of these rows, (n,), class indices or values."""
+
+    @property
+    def groups(self) -> Marks | None:
+        """Return the marks of their groups, (n,); None if no groups are held out."""
 
     def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
         """Return the fitted module, and its answers for the rows, (n, K) or (n, 1)."""
@@ -43,6 +48,11 @@ class Folds:
     def y(self) -> Any:
         """Return the truths of all rows."""
         return self.train.y
+
+    @property
+    def groups(self) -> Marks | None:
+        """Return the marks of the groups of all rows."""
+        return self.train.groups
 
     def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
         """See `Unseen.fit`."""
@@ -62,6 +72,11 @@ class Part:
     def y(self) -> Any:
         """Return the truths of the validation rows."""
         return self.validation.y
+
+    @property
+    def groups(self) -> Marks | None:
+        """Return the marks of the groups of the validation rows."""
+        return self.validation.groups
 
     def fit(self, learner: FoldLearner, report: Report) -> tuple[nn.Module, Floats]:
         """See `Unseen.fit`."""

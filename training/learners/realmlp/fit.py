@@ -128,7 +128,7 @@ class RealMLPLearner:
         answered = np.unique(np.concatenate(list(seen.folds)))
         answers = held_out.best[answered]
         answers = answers if target is None else answers * float(target.scale) + float(target.mean)
-        return Fitted(publish(), history, HeldOut(answers, seen.held.y[answered]), stopped=training.stopped)
+        return Fitted(publish(), history, HeldOut.at(answers, seen.held, answered), stopped=training.stopped)
 
 
 def _share_rows(train: Dataset, validation: Dataset) -> _Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,20 +79,21 @@ class TreesLearner:
         if validation is not None:
             x, y = np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y])
             part = Part(*np.split(np.arange(len(x)), [len(train)]))
-            return Fitted(self._fit(train, x, y, [part], report).module)
+            both = replace(train, x=x, y=y, groups=None)  # more than these is not looked at
+            return Fitted(self._fit(both, [part], report).module)
         few = len(train) <= FOLD_ROWS
         folds = folds_in(self._way, train, self._seed, FOLDS if few else STOPPING_SHARE)
         return self.fit_folds(train, folds if few else folds[:1], report)
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
         """Fit one model a fold, without its rows, and average them in one module; see `FoldLearner.fit_folds`."""
-        return self._fit(train, train.x, train.y, parts_of(len(train), folds), report)
+        return self._fit(train, parts_of(len(train), folds), report)
 
-    def _fit(self, train: Dataset, x: Any, y: Any, parts: Sequence[Part], report: Report) -> Fitted:
+    def _fit(self, train: Dataset, parts: Sequence[Part], report: Report) -> Fitted:
         inputs = inputs_of(train.columns)
-        rows = _Rows(predictor(inputs)(x), y, codes_of(train.columns), len(train.classes))
+        rows = _Rows(predictor(inputs)(train.x), train.y, codes_of(train.columns), len(train.classes))
         again = len(parts) > 1 and rows.outputs > FEW_OUTPUTS
-        budget_s = self._budget_s or default_budget_s(len(x))
+        budget_s = self._budget_s or default_budget_s(len(train))
         plan = plan_for(_describe_work(rows, parts, again=again), budget_s, settings_for(self._own))
 
         def fit(setting: Setting, part: Part) -> _Model:
@@ -101,14 +103,14 @@ class TreesLearner:
 
         setting, models = fit_best("trees", tuple(plan), parts, fit, report)
         report(Notice(message=_describe(setting, models)))
-        answers = np.zeros((len(x), max(1, rows.classes)), dtype=np.float32)
+        answers = np.zeros((len(train), max(1, rows.classes)), dtype=np.float32)
         for part, model in zip(parts, models, strict=True):
-            answers[part.held] = predictor(_make_module(inputs, rows, [model]))(x[part.held])
+            answers[part.held] = predictor(_make_module(inputs, rows, [model]))(train.x[part.held])
         places = np.sort(np.concatenate([part.held for part in parts]))
         if again:
             iterations = round(float(np.mean([model.iterations for model in models])))
             models = [_boost(rows, None, setting.within(plan[setting]), max(1, iterations), self._seed)]
-        return Fitted(_make_module(inputs, rows, models).eval(), held_out=HeldOut(answers[places], y[places]))
+        return Fitted(_make_module(inputs, rows, models).eval(), held_out=HeldOut.at(answers[places], train, places))
 
 
 def _describe_work(rows: _Rows, parts: Sequence[Part], *, again: bool) -> Work:

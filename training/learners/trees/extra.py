@@ -89,7 +89,7 @@ class ExtraTreesLearner:
         places = np.concatenate([part.held for part in parts])
         order = np.argsort(places)
         answers = np.concatenate([forest.answers for forest in forests])[order]
-        return Fitted(self._grow(train, setting, trees), held_out=HeldOut(answers, train.y[places[order]]))
+        return Fitted(self._grow(train, setting, trees), held_out=HeldOut.at(answers, train, places[order]))
 
     def _plan(self, train: Dataset, parts: Sequence[Part]) -> tuple[Sequence[Setting], int]:
         """Return what the budget allows: all settings or one, and the number of trees of a forest."""
