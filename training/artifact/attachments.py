@@ -29,7 +29,7 @@ def make_attachments(
     None of them is needed to serve the version, so a file that cannot be made is only a warning.
     """
     task, predict, target = evaluation_of(splits.test), candidate.predict, splits.target
-    makers: dict[str, Callable[[], bytes]] = {
+    makers: dict[str, Callable[[], bytes | None]] = {
         PREDICTIONS_FILE: lambda: task.predictions(predict, splits.test, candidate.decision),
         "history.jsonl": lambda: "".join(f"{to_line(metrics)}\n" for metrics in candidate.history).encode(),
         seen_rows.FILE: lambda: seen_rows.write_rows(splits.train),
@@ -40,22 +40,24 @@ def make_attachments(
         makers["loss.png"] = lambda: plots.loss_curves(candidate.history, title, task.loss_unit)
     if candidate.importance:
         makers |= _of_columns(candidate, candidate.importance, recipe, splits)
-    files = {}
+    files: dict[str, bytes] = {}
     for name, make in makers.items():
         if name.endswith(".png") and not pictures:
             continue
         try:
-            files[name] = make()
+            content = make()
         except Exception as error:
             logger.warning("%s could not be made", name, exc_info=True)
             report(Notice(level="warning", message=f"{name} could not be made and is left out: {sentence(error)}"))
+        else:
+            files |= {} if content is None else {name: content}
     return files
 
 
 def _of_columns(
     candidate: Candidate, found: Importance, recipe: Recipe, splits: Splits
-) -> dict[str, Callable[[], bytes]]:
-    """Return functions that make the files about columns, by file name."""
+) -> dict[str, Callable[[], bytes | None]]:
+    """Return functions that make the files about columns, by file name; None if there is nothing to show."""
     test = splits.test
     outputs = test.classes or (splits.target.name,)
 
@@ -63,11 +65,14 @@ def _of_columns(
     def depend() -> list[Dependence]:
         return measure_dependence(candidate.predict, splits.train, test, list(found.columns))
 
-    made: dict[str, Callable[[], bytes]] = {
+    def draw() -> bytes | None:
+        if len(test) < 2 or not depend():
+            return None
+        title = f"{recipe.network}: mean answer and {len(depend()[0].lines)} test rows"
+        return importance_plots.dependence(depend(), outputs, title)
+
+    return {
         "importance.png": lambda: importance_plots.importance(found, f"{recipe.network}: {found.rows} test rows"),
         "partial_dependence.json": lambda: to_json(depend(), outputs),
+        "partial_dependence.png": draw,
     }
-    if len(test) > 1 and depend():
-        title = f"{recipe.network}: mean answer and {len(depend()[0].lines)} test rows"
-        made["partial_dependence.png"] = lambda: importance_plots.dependence(depend(), outputs, title)
-    return made

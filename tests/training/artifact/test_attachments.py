@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from modelstore import Overrides, from_line
+from modelstore import Notice, Overrides, from_line
 from tests.training.samples import clouds, collect, ignore, recipe, splits
 from training.artifact.attachments import make_attachments
 from training.pipeline import train_candidate
@@ -75,3 +80,22 @@ def test_test_predictions_name_line_truth_and_the_predicted_classs_probability()
         assert predicted == f"cloud {probabilities[position].argmax()}"
         assert float(probability) == pytest.approx(probabilities[position].max(), rel=1e-5)
     assert len(lines) == 40
+
+
+def test_a_dependence_that_cannot_be_computed_is_left_out_with_a_warning() -> None:
+    data = splits(clouds(100), clouds(40, seed=1))
+    candidate = train_candidate(recipe(epochs=5), data, ignore)
+
+    def predict(x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Fail for more rows than are tested, as for lack of memory."""
+        if len(x) > len(data.test):
+            raise MemoryError
+        return candidate.predict(x)
+
+    failing = replace(candidate, predict=predict)
+    events, files = collect(lambda report: make_attachments(failing, recipe(), data, report, pictures=False))
+
+    assert "partial_dependence.json" not in files
+    assert files.keys() >= {"test_predictions.csv", "history.jsonl"}
+    (warning,) = (event.message for event in events if isinstance(event, Notice))
+    assert "partial_dependence.json could not be made and is left out" in warning
