@@ -102,7 +102,7 @@ class TreesLearner:
             return _boost(rows.at(part.rest), rows.at(part.held), setting.within(most), most, self._seed)
 
         setting, models = fit_best("trees", tuple(plan), parts, fit, report)
-        report(Notice(message=_describe(setting, models)))
+        report(Notice(message=_describe(setting.within(plan[setting]), models)))
         answers = np.zeros((len(train), max(1, rows.classes)), dtype=np.float32)
         for part, model in zip(parts, models, strict=True):
             answers[part.held] = predictor(_make_module(inputs, rows, [model]))(train.x[part.held])

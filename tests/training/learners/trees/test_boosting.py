@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
+from modelstore import Notice
 from modelstore.overrides import TreesSettings
 from tests.training.samples import clouds, collect, ignore, shuffled_labels, slope, typed
 from training.artifact.torchscript import load, to_torchscript
@@ -133,6 +134,16 @@ def test_the_budget_bounds_the_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert isinstance(module, TreeModel)
     assert LEAST_ITERATIONS < module.walker.trees <= 32
+
+
+def test_the_learning_rate_that_is_said_is_the_one_of_the_trees() -> None:
+    """One too small for so few trees is raised."""
+    small = TREES.model_copy(update={"trees": TreesSettings(lr=0.001, leaves=2, depth=8)})
+
+    events, _ = collect(lambda report: TreesLearner(small).fit(slope(60), slope(60, seed=1), report))
+
+    (notice,) = (event.message for event in events if isinstance(event, Notice))
+    assert "learning rate 0.004, 2 leaves" in notice  # 5 / (10,000 steps / 8)
 
 
 def test_in_time_the_latest_rows_stop_the_one_model() -> None:
