@@ -47,8 +47,7 @@ class Splits:
         arranged: fraction and seed of the validation rows placed at the end of `train`, if there are any.
         held_back: number of these rows.
         way: how rows are held out.
-        calibration: rows for the scores of prediction sets, which nothing else is learnt from; None if they would be
-            too few.
+        calibration: rows for the scores of prediction sets and nothing else; None if they would be too few.
         feedback: rows of feedback among them; None if there are none.
     """
 
@@ -145,8 +144,8 @@ def _read_rows(
 def _keep_calibration_rows(splits: Splits) -> Splits:
     """Place calibration rows at the end of the training rows, in place, and take them from these.
 
-    A class keeps its training rows if all of them would be taken. There are none if those of a time, or of a group, are
-    more than twice as many as wanted.
+    A class keeps its training rows, and those of their groups, if all of them would be taken. There are none if those
+    of a time, or of a group, are more than twice as many as wanted.
     """
     train = splits.train
     if len(train) < CALIBRATED_ROWS:
@@ -155,7 +154,8 @@ def _keep_calibration_rows(splits: Splits) -> Splits:
     rest, kept = splits.way.hold_out(train, fraction, "calibration")
     if train.classes:
         is_learnt = np.bincount(train.y[rest], minlength=len(train.classes)) > 0
-        rest, kept = np.append(rest, kept[~is_learnt[train.y[kept]]]), kept[is_learnt[train.y[kept]]]
+        back = np.isin(train.together[kept], train.together[kept[~is_learnt[train.y[kept]]]])
+        rest, kept = np.append(rest, kept[back]), kept[~back]
     too_many = isinstance(splits.way, Latest | Grouped) and len(kept) > 2 * fraction * len(train)
     if not len(rest) or not len(kept) or too_many:
         return splits

@@ -484,3 +484,25 @@ def test_groups_whose_numbers_are_equal_in_float32_are_groups_of_their_own(rows:
     assert sum(map(len, groups)) == len(set.union(*groups)) == 100
     assert len(groups[1]) == pytest.approx(25, abs=12)
     assert [len(np.unique(part.together)) for part in parts] == list(map(len, groups))
+
+
+def test_a_group_with_rows_of_a_class_that_is_learnt_for_that_is_learnt_as_a_whole(tmp_path: Path) -> None:
+    rows = clouds(3000)
+    rows.x[:, 0] = np.arange(3000) // 10
+    write_csv(tmp_path, replace(rows, classes=("a", "b", "c")))
+    lines = (tmp_path / "clouds.csv").read_text().splitlines()
+    grouped = source(split=Split(group="x0"))
+    before = load_splits(grouped, tmp_path, settings(), calibrate=True)
+    assert before.calibration is not None
+    group = before.calibration.x[0, 0]
+    here = [at for at, line in enumerate(lines) if line.startswith(f"{group},")]
+    for at in here[:5]:
+        lines[at] = f"{lines[at].rpartition(',')[0]},c"
+    (tmp_path / "clouds.csv").write_text("\n".join([*lines, ""]))
+
+    splits = load_splits(grouped, tmp_path, settings(), calibrate=True)
+
+    assert splits.calibration is not None
+    assert splits.train.classes == ("a", "b", "c")
+    assert group not in splits.calibration.x[:, 0]
+    assert not set(splits.train.x[:, 0]) & set(splits.calibration.x[:, 0])
