@@ -10,7 +10,7 @@ from training.artifact.features import columns_of, translate
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.evaluation import gate
-from training.evaluation.task import mean_gain, measure
+from training.evaluation.task import mean_gain, measure, pieces_of
 from training.learners.protocol import Predict
 from training.outcome import sentence
 
@@ -39,12 +39,15 @@ def measure_champion(
         if not len(judged):
             return gate.Champion(version, problem="was trained on every test row of this table; add rows to it")
         seen = None if unseen is None else len(test) - len(judged)
-        return gate.Champion(version, _contest(candidate, predict, judged, seen))
+        return _contest(version, candidate, predict, judged, seen)
     except (StoreError, RuntimeError) as error:
         return gate.Champion(version, problem=f"is broken: {sentence(error)}", broken=True)
 
 
-def _contest(candidate: Predict, active: Predict, rows: Dataset, seen: int | None) -> gate.Contest:
-    """Measure both models on the same rows."""
+def _contest(version: int, candidate: Predict, active: Predict, rows: Dataset, seen: int | None) -> gate.Champion:
+    """Measure both models on the same rows, to all of which the candidate has finite answers."""
+    if not all(np.isfinite(answers).all() for answers, _ in pieces_of(active, rows)):
+        problem = "cannot answer rows so far outside its training range as some test rows are"
+        return gate.Champion(version, problem=problem)
     ours, theirs = (measure(predict, rows, "test") for predict in (candidate, active))
-    return gate.Contest(ours, theirs, *mean_gain(candidate, active, rows), seen)
+    return gate.Champion(version, gate.Contest(ours, theirs, *mean_gain(candidate, active, rows), seen))

@@ -43,3 +43,18 @@ def test_a_longer_table_is_judged_by_the_rows_that_the_active_version_has_not_se
     assert result.gate.seen_rows
     assert result.gate.rows == 100 - result.gate.seen_rows
     assert f"on {result.gate.rows} test rows that version 1 was not trained on" in result.gate.reason
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_active_version_that_overflows_on_test_rows_is_kept(tmp_path: Path) -> None:
+    near, far = clouds(200), clouds(400, seed=1)
+    near.x[:] *= 0.01
+    far.x[::9, 0], far.x[4::9, 0] = 3e38, -3e38
+    write_csv(tmp_path / "data", near)
+    run(recipe(epochs=5), tmp_path)
+    write_csv(tmp_path / "data", far)
+
+    _, result = run(recipe(epochs=5), tmp_path)
+
+    assert (result.version, result.activated) == (2, False)
+    assert "version 1, the active one, cannot answer rows so far outside its training range" in result.detail
