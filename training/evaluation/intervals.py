@@ -44,6 +44,21 @@ class Sums:
         return interval(self.mean, math.sqrt(variance / self.rows))
 
 
+def standard_error(values: npt.NDArray[Any], groups: npt.NDArray[Any] | None = None) -> float:
+    """Return the standard error of the mean of rows, (N,), N >= 2.
+
+    Of rows of two groups or more, given by their marks, (N,), whole groups count: rows of one are alike, and tell less.
+
+    Source: Liang & Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73, 1986, of a mean.
+    """
+    sums = values
+    if groups is not None:
+        sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - values.mean())  # (G,)
+    if not 1 < len(sums) < len(values):
+        return float(values.std(ddof=1)) / math.sqrt(len(values))
+    return math.sqrt(float(sums @ sums) * len(sums) / (len(sums) - 1)) / len(values)
+
+
 def logit_interval(share: float, rows: int) -> Limits | None:
     """Return the interval of an average precision of as many rows of the class; None for 0 and 1.
 

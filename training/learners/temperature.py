@@ -6,7 +6,6 @@ a network's own by a constant a row.
 Source: Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from training.data.dataset import evenly_spread
 from training.data.repeats import Marks
+from training.evaluation.intervals import standard_error
 from training.evaluation.metrics import Floats, Ints, row_losses
 
 COLDEST, HOTTEST = 0.25, 20.0
@@ -93,11 +93,7 @@ def fit_temperature(logits: Logits, y: Ints, seed: int, groups: Marks | None = N
         held, rest = fold == number, fold != number
         divisor = _find_divisor(logits[rest], y[rest])
         gains[held] = _losses(logits[held], y[held]) - _losses(logits[held] / divisor, y[held])
-    error = float(gains.std(ddof=1)) / math.sqrt(len(y))
-    sums = np.bincount(group, gains - gains.mean())  # (G,)
-    if len(sums) < len(y):  # rows of a group are alike, so they tell less
-        error = math.sqrt(float(sums @ sums) * len(sums) / (len(sums) - 1)) / len(y)
-    return Temperature(_find_divisor(logits, y), float(gains.mean()), error)
+    return Temperature(_find_divisor(logits, y), float(gains.mean()), standard_error(gains, group))
 
 
 def _find_divisor(logits: Logits, y: Ints) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.intervals import Sums, f1_interval, logit_interval
+from training.evaluation.intervals import Sums, f1_interval, logit_interval, standard_error
 from training.evaluation.metrics import evaluate
 
 
@@ -36,3 +36,13 @@ def test_without_mistakes_or_with_one_row_there_is_nothing_to_tell() -> None:
     assert f1_interval(np.diag([3, 4])) is None
     assert list(alone.intervals or {}) == ["accuracy"]
     assert (alone.roc_auc, alone.average_precision) == (None, None)
+
+
+def test_the_standard_error_of_groups_is_that_of_one_row_of_each() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    groups = np.arange(30, dtype=np.uint64)
+    expected = values.std(ddof=1) / np.sqrt(30)
+
+    assert standard_error(values) == standard_error(values, groups) == expected
+    assert standard_error(np.repeat(values, 40), np.repeat(groups, 40)) == pytest.approx(expected)
+    assert standard_error(values, np.zeros(30)) == expected  # of one group, rows count

@@ -75,7 +75,7 @@ class AutoLearner:
         deadline = Deadline(settings.budget_s or default_budget_s(len(train)), self._should_end)
         members = _train(self._candidates(train, settings, deadline), unseen, settings.seed, deadline, report)
         task, answers = evaluation_of(train), [member.answers for member in members]
-        weights = choose_weights(answers, lambda found: task.row_losses(found, unseen.y))
+        weights = choose_weights(answers, lambda found: task.row_losses(found, unseen.y), unseen.groups)
         report(Notice(message=f"auto: {_describe(members, weights)}"))
         chosen = [(member.module, weight) for member, weight in zip(members, weights, strict=True) if weight]
         module = chosen[0][0] if len(chosen) == 1 else Blend(*zip(*chosen, strict=True))

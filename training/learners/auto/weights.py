@@ -5,11 +5,12 @@ It must not know learners. M is members, N rows and K outputs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from training.data.repeats import Marks
+from training.evaluation.intervals import standard_error
 from training.evaluation.metrics import Floats
 
 ROUNDS = 25
@@ -20,7 +21,7 @@ RowLosses = Callable[[Floats], Floats]
 """Function from answers (N, K) to the loss of each row, (N,)."""
 
 
-def choose_weights(answers: Sequence[Floats], row_losses: RowLosses) -> tuple[float, ...]:
+def choose_weights(answers: Sequence[Floats], row_losses: RowLosses, groups: Marks | None = None) -> tuple[float, ...]:
     """Return the share of each member: a single one, unless a blend is better by more than one standard error.
 
     The single one is the first that is not worse than the best by more than two standard errors: the same rows stopped
@@ -30,12 +31,18 @@ def choose_weights(answers: Sequence[Floats], row_losses: RowLosses) -> tuple[fl
     Args:
         answers: answers of each member for the same rows, (N, K).
         row_losses: the loss to make small.
+        groups: marks of the rows' groups, (N,), if groups are held out; standard errors are of these.
     """
+
+    def is_beyond_chance(gains: Floats, errors: float) -> bool:
+        """Return whether the mean of the rows' gains is above zero by more than so many of its standard errors."""
+        return len(gains) > 1 and bool(gains.mean() > errors * standard_error(gains, groups))
+
     weights = _select(answers, row_losses)
     losses = [row_losses(answer) for answer in answers]
     best = losses[int(np.argmin([loss.mean() for loss in losses]))]
-    single = next(member for member, loss in enumerate(losses) if not _is_beyond_chance(loss - best, SINGLE_ERRORS))
-    if _is_beyond_chance(losses[single] - row_losses(mix(answers, weights)), BLEND_ERRORS):
+    single = next(member for member, loss in enumerate(losses) if not is_beyond_chance(loss - best, SINGLE_ERRORS))
+    if is_beyond_chance(losses[single] - row_losses(mix(answers, weights)), BLEND_ERRORS):
         return weights
     return tuple(float(member == single) for member in range(len(answers)))
 
@@ -44,11 +51,6 @@ def mix(answers: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """Return the weighted mean of the members' answers, (N, K)."""
     mixed: Floats = np.einsum("m,mnk->nk", np.asarray(weights), np.stack(answers))
     return mixed
-
-
-def _is_beyond_chance(gains: Floats, errors: float) -> bool:
-    """Return whether the mean of the rows' gains is above zero by more than so many of its standard errors."""
-    return bool(len(gains) > 1 and gains.mean() > errors * gains.std(ddof=1) / math.sqrt(len(gains)))
 
 
 def _select(answers: Sequence[Floats], row_losses: RowLosses) -> tuple[float, ...]:

@@ -67,3 +67,18 @@ def test_the_mix_is_the_weighted_mean() -> None:
 
 def test_a_single_row_says_nothing_for_a_blend() -> None:
     assert choose_weights([np.full((1, 1), 1.0), np.full((1, 1), -1.0)], squares) == (1.0, 0.0)
+
+
+def test_rows_of_a_group_are_no_more_certain_than_one_of_them() -> None:
+    draw = np.random.default_rng(7)
+    answers = [draw.normal(size=(12, 1)) for _ in range(2)]
+    repeated = [np.repeat(answer, 100, axis=0) for answer in answers]
+    groups = np.repeat(np.arange(12, dtype=np.uint64), 100)
+
+    one, alike, leaked = (
+        choose_weights(found, squares, marks)
+        for found, marks in ((answers, None), (repeated, groups), (repeated, None))
+    )
+
+    assert alike == one == (1, 0)
+    assert min(leaked) > 0
