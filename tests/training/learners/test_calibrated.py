@@ -94,7 +94,9 @@ def test_held_out_rows_have_their_groups(learner: Any) -> None:
 
     assert found is not None
     assert found.groups is not None
-    assert found.groups.tolist() == (groups if held[1] is None else held[1].groups).tolist()
+    expected = groups if held[1] is None else held[1].groups
+    assert expected is not None
+    assert found.groups.tolist() == expected.tolist()
 
 
 def test_class_weights_are_undone_so_that_the_mean_probability_is_the_frequency() -> None:

@@ -56,11 +56,11 @@ def test_rows_of_a_group_choose_no_divisor_for_each_other() -> None:
     draw = np.random.default_rng(0)
     logits, y = draw.normal(size=(40, 3)), draw.integers(0, 3, 40)
     groups = np.arange(40, dtype=np.uint64)[::-1].copy()
-    repeated = [np.repeat(each, 50, axis=0) for each in (logits, y, groups)]
+    many, truths = np.repeat(logits, 50, axis=0), np.repeat(y, 50)
 
     one = fit_temperature(logits, y, 3, groups)
-    alike = fit_temperature(repeated[0], repeated[1], 3, repeated[2])
-    leaked = fit_temperature(repeated[0], repeated[1], 3)
+    alike = fit_temperature(many, truths, 3, np.repeat(groups, 50))
+    leaked = fit_temperature(many, truths, 3)
 
     assert one is not None
     assert alike is not None
