@@ -87,6 +87,8 @@ def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision 
         return Decision(costs=policy.costs, threshold=policy.threshold)
     if held_out is None:
         raise RecipeError(recipe.model, "training.validation_fraction", "more than 0, to choose the decision", 0)
+    some = evenly_spread(len(held_out.y), MOST_ROWS)
+    held_out = HeldOut(held_out.answers[some], held_out.y[some])  # so that the figures are of the rows that choose
     decision = maximise(policy.maximise, held_out)
     before, after = (
         figure_of(policy.maximise, choose_labels(held_out.answers, rule), held_out.y, held_out.answers.shape[1])
@@ -104,14 +106,13 @@ def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision 
 
 def maximise(figure: Maximised, held_out: HeldOut) -> Decision:
     """Return the decision with the best figure on held-out rows, of which at most 20,000, evenly spread, are used."""
-    rows = len(held_out.y)
-    some = evenly_spread(rows, MOST_ROWS)
+    some = evenly_spread(len(held_out.y), MOST_ROWS)
     weights = _find_weights(held_out.answers[some].astype(np.float64), held_out.y[some], figure)
     if len(weights) == 2:
         threshold = float(f"{weights[0] / weights.sum():.4g}")  # the weighted probabilities are equal there
-        return Decision(threshold=min(max(threshold, LEAST), 1 - LEAST), maximise=figure, rows=rows)
+        return Decision(threshold=min(max(threshold, LEAST), 1 - LEAST), maximise=figure, rows=len(some))
     missed = np.where(np.eye(len(weights), dtype=bool), 0, weights[:, None])  # (K, K)
-    return Decision(costs=tuple(map(tuple, missed.tolist())), maximise=figure, rows=rows)
+    return Decision(costs=tuple(map(tuple, missed.tolist())), maximise=figure, rows=len(some))
 
 
 def figure_of(maximised: Maximised, chosen: Ints, y: Ints, classes: int) -> float:

@@ -18,6 +18,7 @@ from training.config.learner_settings import TrainingSettings
 from training.config.recipe import Recipe, parse_recipe
 from training.errors import RecipeError
 from training.evaluation.decisions import (
+    MOST_ROWS,
     choose_decision,
     choose_labels,
     figure_of,
@@ -208,6 +209,17 @@ def test_few_rows_are_a_warning_and_none_an_error() -> None:
     assert warned.level == "warning"
     with pytest.raises(RecipeError, match="validation_fraction: expected more than 0"):
         choose_decision(wanted, Fitted(module=None), events.append)  # type: ignore[arg-type]
+
+
+def test_the_rows_that_are_said_to_choose_are_those_that_did() -> None:
+    events: list[Any] = []
+    fitted = Fitted(module=None, held_out=HeldOut(*drawn(MOST_ROWS + 1000)))  # type: ignore[arg-type]
+
+    found = choose_decision(deciding({"maximise": "f1"}, validation_fraction=0.2), fitted, events.append)
+
+    assert found is not None
+    assert found.rows == MOST_ROWS
+    assert f"on the {MOST_ROWS} rows that chose" in events[0].message
 
 
 @pytest.mark.usefixtures("undrawn")
