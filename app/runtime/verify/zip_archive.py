@@ -101,17 +101,24 @@ def _require_zip(model: bytes) -> None:
 
 
 def _require_small_directory(model: bytes) -> None:
-    """Limit the size of the directory before it is read: zipfile creates an object for every entry."""
+    """Limit the size of the directory before it is read, as zipfile creates an object for every entry, and its place.
+
+    zipfile seeks the directory from the end of the file, torch from its start; both must find the same one.
+    """
     end = _END.unpack(model[-_END.size :])
     if end[0] != b"PK\x05\x06" or end[-1]:
         _invalid("there is something behind the archive, or its end is missing")
-    entries, directory_bytes = end[4], end[5]
+    entries, directory_bytes, directory_at = end[4:7]
+    ends_at = len(model) - _END.size
     locator_at = len(model) - _END.size - _LOCATOR.size
     if locator_at >= 0 and (locator := _LOCATOR.unpack_from(model, locator_at))[0] == b"PK\x06\x07":
         end64 = _END64.unpack_from(model, locator[2])
         if locator[2] + _END64.size != locator_at or end64[0] != b"PK\x06\x06":
             _invalid("its directory is not where it says")
-        entries, directory_bytes = end64[7], end64[8]
+        entries, directory_bytes, directory_at = end64[7:10]
+        ends_at = locator[2]
+    if directory_at + directory_bytes != ends_at:
+        _invalid("its directory is not where it says")
     if entries > MAX_MEMBERS or directory_bytes > MAX_DIRECTORY_BYTES:
         _invalid(f"expected at most {MAX_MEMBERS} members")
 

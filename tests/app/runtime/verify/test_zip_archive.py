@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 
 import pytest
@@ -75,3 +76,16 @@ def test_member_that_its_directory_calls_otherwise_is_refused() -> None:
     place = GOOD.index(b"data.pkl")
 
     assert reason(GOOD[:place] + b"dota.pkl" + GOOD[place + 8 :]) == "archive_invalid"
+
+
+def test_directory_that_is_not_where_it_says_is_refused() -> None:
+    """zipfile moves all members by as much as the directory is moved; torch would read others, which nobody scanned."""
+    archive = bytearray(rebuilt(lambda _, old: old))
+    with zipfile.ZipFile(io.BytesIO(archive)) as read:
+        infos, place = read.infolist(), read.start_dir
+    struct.pack_into("<L", archive, len(archive) - 6, place + 1)
+    for info in infos:
+        struct.pack_into("<L", archive, place + 42, info.header_offset + 1)
+        place += 46 + len(info.filename) + len(info.extra) + len(info.comment)
+
+    assert reason(bytes(archive)) == "archive_invalid"
