@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import pickletools
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,6 +42,7 @@ _BUILT_IN = frozenset(
 _METHODS = _ADMITTED | {"forward"}
 # Names that must not stand alone, whether the file binds them or not.
 _ENVIRONMENT = ("torch", "ops", "fork", "awaitable", "print", "__torch__")
+_ROOTS = ("torch", "ops", "__torch__")
 _RUN_BY_LOADING = ("__setstate__", "__getstate__", "__reduce__", "__del__")
 _GRAMMAR = (
     ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AnnAssign, ast.AugAssign,
@@ -85,12 +87,24 @@ def _check_pickle(name: str, content: bytes) -> None:
 
 def _check_code(name: str, text: str) -> None:
     """Refuse source text that does anything but compute."""
-    tree = _parse(name, text)
-    _Reader(name, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_bound(node)}).visit(tree)
+    _Reader(name).visit(_parse(name, text))
 
 
-def _is_bound(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store) and name.id not in _ENVIRONMENT
+def _functions(definition: ast.FunctionDef) -> frozenset[str]:
+    """Return the names that stand for functions by path alone, such as `_0 = __torch__.torch.nn.functional.relu`.
+
+    Any other value may be a method: after `f = x.bernoulli`, `f()` would call a function that is not on the list.
+    """
+    nodes = list(ast.walk(definition))
+    stored = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    named = Counter(
+        target.id
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute) and _root(node.value) in _ROOTS
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    )
+    return frozenset(name for name, times in named.items() if times == stored[name])
 
 
 def _parse(name: str, text: str) -> ast.Module:
@@ -110,9 +124,9 @@ def _parse(name: str, text: str) -> ast.Module:
 class _Reader(ast.NodeVisitor):
     """Check one file of the archive and raise Forbidden at the first violation."""
 
-    def __init__(self, file: str, bound: set[str]) -> None:
+    def __init__(self, file: str) -> None:
         self._file = file
-        self._bound = bound  # names that the file assigns, such as `_0 = __torch__.torch.nn.functional.relu`
+        self._bound: frozenset[str] = frozenset()  # see `_functions`
 
     def visit(self, node: ast.AST) -> None:
         """Refuse syntax that TorchScript does not write."""
@@ -124,7 +138,9 @@ class _Reader(ast.NodeVisitor):
         """Refuse functions that run while the archive is loaded."""
         if node.name in _RUN_BY_LOADING or node.decorator_list:
             self._refuse(f"defines {node.name}, which would run while it is loaded", "code_runs_at_load")
+        self._bound = _functions(node)
         self.generic_visit(node)
+        self._bound = frozenset()
 
     def visit_While(self, _node: ast.While) -> None:
         """Refuse loops that may never end."""
@@ -137,7 +153,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """Refuse functions of torch that are not listed, whether the code calls them or assigns them to a name."""
         path = _path(node)
-        root = path.partition(".")[0]
+        root = _root(node)
         if isinstance(node.ctx, ast.Store):
             self._refuse(f"sets {path!r:.80}: what serves must not change", "state_forbidden")
         if root == "__torch__":
@@ -170,7 +186,7 @@ class _Reader(ast.NodeVisitor):
         elif not isinstance(function, ast.Attribute):
             self._refuse("calls the result of an expression")
         elif not (
-            _path(function).partition(".")[0] in ("torch", "ops", "__torch__")  # see visit_Attribute
+            _root(function) in _ROOTS  # see visit_Attribute
             or (isinstance(function.value, ast.Name) and function.value.id == "self")
             or function.attr in _METHODS
         ):
@@ -189,3 +205,8 @@ def _path(node: ast.Attribute) -> str:
         parts.append(inner.attr)
         inner = inner.value
     return ".".join((inner.id, *reversed(parts))) if isinstance(inner, ast.Name) else ""
+
+
+def _root(node: ast.Attribute) -> str:
+    """Return the first name of a dotted path; empty if it is not a chain of names."""
+    return _path(node).partition(".")[0]

@@ -68,6 +68,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "looks a function up by name": (lambda: with_code('getattr(torch, "from_file")'), "code_forbidden"),
     "calls it as a method": (lambda: with_code('("canary").from_file(True, 10)'), "code_forbidden"),
     "calls it as a method of a tensor": (lambda: with_code("(x).share_memory_()"), "code_forbidden"),
+    "gives a method a name": (lambda: with_code("f = x.bernoulli; x = f()"), "code_forbidden"),
+    "gives a method a name of a function": (
+        lambda: with_code("f = torch.relu; f = x.bernoulli; x = f()"),
+        "code_forbidden",
+    ),
+    "looks a method up by name": (lambda: with_code('f = getattr(x, "bernoulli"); x = f()'), "code_forbidden"),
+    "unpacks a method": (lambda: with_code("f, y = x.bernoulli, x; x = f()"), "code_forbidden"),
     "calls an operator of another library": (lambda: with_code("ops.image.read_file(x)"), "operator_forbidden"),
     "calls an unknown name": (lambda: with_code("fork(x)"), "code_forbidden"),
     "binds a forbidden name": (lambda: with_code("fork = 1"), "code_forbidden"),
