@@ -125,7 +125,10 @@ class DatetimeFeature(_Column):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if not datetime.fromisoformat(self.min) <= datetime.fromisoformat(self.max):
+        first, last = datetime.fromisoformat(self.min), datetime.fromisoformat(self.max)
+        if (first.tzinfo is None) != (last.tzinfo is None):  # which cannot be compared
+            raise ValueError(f"feature {self.name!r}: min and max must both have a zone, or neither")
+        if first > last:
             raise ValueError(f"feature {self.name!r}: min must not be after max")
         if any(low > high for low, high in itertools.pairwise(self.quantiles)):
             raise ValueError(f"feature {self.name!r}: quantiles must ascend")

@@ -6,6 +6,7 @@ It must not know torch, HTTP or the disk. The file format is described in `docs/
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Annotated, Final, Literal, Self
 
@@ -184,15 +185,18 @@ class Manifest(Record):
         Raises:
             pydantic.ValidationError: if anything is missing, unknown, of the wrong type or inconsistent.
         """
-        return cls.model_validate_json(_upgrade(data))
+        with contextlib.suppress(ValueError, RecursionError):  # the error below says what is wrong
+            data = _upgrade(data)
+        return cls.model_validate_json(data)
 
 
 def _upgrade(data: bytes) -> bytes:
-    """Return a document of format 1 with the fields of format 2: its features are numbers that cannot be missing."""
-    try:
-        document = json.loads(data)
-    except ValueError:
-        return data
+    """Return a document of format 1 with the fields of format 2: its features are numbers that cannot be missing.
+
+    Raises:
+        ValueError, RecursionError: if it is no JSON, or nests too deep.
+    """
+    document = json.loads(data)
     if not isinstance(document, dict) or document.get("format_version") != 1:
         return data
     golden, features = document.get("golden"), document.get("features")

@@ -30,6 +30,8 @@ def test_a_date_has_two_cells_and_every_other_column_one() -> None:
 def test_a_date_refuses_a_range_and_deciles_that_fall() -> None:
     with pytest.raises(ValidationError, match="'found': min must not be after max"):
         found(low="2021-01-01")
+    with pytest.raises(ValidationError, match="'found': min and max must both have a zone, or neither"):
+        found(low="1999-01-01T00:00:00Z")
     with pytest.raises(ValidationError, match="'found': quantiles must ascend"):
         found(quantiles=(1.0, *(0.0,) * 8))
 

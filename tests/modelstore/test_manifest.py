@@ -169,6 +169,12 @@ def test_manifest_refuses_what_is_no_json() -> None:
         Manifest.from_json(sample_manifest().to_json()[:-10])
 
 
+@pytest.mark.parametrize("start", [b"[", b'{"format_version":', b'{"format_version":1,"lineage":['])
+def test_manifest_that_nests_deep_is_refused_like_any_other(start: bytes) -> None:
+    with pytest.raises(ValidationError, match="recursion limit exceeded"):
+        Manifest.from_json(start + start[-1:].replace(b":", b"[") * 100_000)
+
+
 def test_rules_hold_for_objects_as_for_json() -> None:
     with pytest.raises(ValidationError, match="feature names must be distinct"):
         sample_manifest(features=(petal("petal length", 0.5), petal("petal length", 0.5)))
