@@ -55,10 +55,10 @@ def is_valid(folder: Path, permit: Permit) -> bool:
         InvalidName, OSError.
     """
     try:
-        token = _path(folder, permit.job).read_text("ascii")
+        token = _path(folder, permit.job).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        token = ""
-    return secrets.compare_digest(token, permit.token)
+        return False
+    return secrets.compare_digest(token, permit.token.encode())
 
 
 def _path(folder: Path, job: str) -> Path:

@@ -23,7 +23,7 @@ def test_job_with_its_permit_publishes_as_often_as_it_likes(repository: ModelRep
     assert [publish_as(repository, "job1", token) for _ in range(2)] == [5, 6]
 
 
-@pytest.mark.parametrize("how", ["revoked", "given anew", "never given", "folder gone"])
+@pytest.mark.parametrize("how", ["revoked", "given anew", "never given", "empty", "other letters", "folder gone"])
 def test_job_without_its_permit_publishes_nothing_and_spends_no_number(repository: ModelRepository, how: str) -> None:
     token = repository.permit("petals", "job1")
     match how:
@@ -33,6 +33,11 @@ def test_job_without_its_permit_publishes_nothing_and_spends_no_number(repositor
             repository.permit("petals", "job1")
         case "never given":
             token = "0" * 32
+        case "empty":
+            repository.revoke("petals", "job1")
+            token = ""
+        case "other letters":
+            token = "é"
         case "folder gone":
             shutil.rmtree(repository.root / "petals" / ".permits")
     with pytest.raises(NotPermitted, match="job job1 may not publish petals any more"):
