@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -73,6 +75,16 @@ def test_set_and_abstention_are_those_of_the_service_and_stay_in_the_address(
     expect(page.locator("pre").first).to_contain_text('"confidence":0.95')
     page.reload()
     expect(page.locator("#answer")).to_have_text(re.compile("^No decision"))
+
+
+def test_code_in_python_asks_for_the_same_row(watched: Watched) -> None:
+    row = {"age": None, "income": 500, "colour": "is it: true"}
+    page = watched.open(f"#/try/churn?row={quote(json.dumps(row))}")
+    page.get_by_text("Python", exact=True).click()
+    code = page.get_by_label("Python request").inner_text()
+
+    body = ast.literal_eval(code.partition("body = ")[2].partition("\nanswer")[0])
+    assert body == {"instances": [row]}
 
 
 def test_quantity_has_an_interval_that_follows_the_confidence(watched: Watched, console: Console) -> None:

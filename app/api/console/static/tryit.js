@@ -177,10 +177,9 @@ const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function requests(name, asked) {
   const url = address(`predict/${encodeURIComponent(name)}`);
   const body = JSON.stringify(asked, null, 2);
-  const python = JSON.stringify(asked, null, 4)
-    .replace(/: null/g, ": None")
-    .replace(/: true/g, ": True")
-    .replace(/: false/g, ": False");
+  const names = { null: "None", true: "True", false: "False" };
+  // Only at the end of a line, as the same words in a text are followed by its quote.
+  const python = JSON.stringify(asked, null, 4).replace(/: (null|true|false)(?=,?$)/gm, (_, word) => `: ${names[word]}`);
   const snippets = {
     curl: `curl ${quote(url)} -H 'content-type: application/json' -d ${quote(JSON.stringify(asked))}`,
     Python: `import httpx\n\nbody = ${python}\nanswer = httpx.post(${JSON.stringify(url)}, json=body)\nprint(answer.raise_for_status().json()["predictions"][0])`,
