@@ -22,7 +22,7 @@ export async function show(body, { signal, announce, problem }) {
 
   const refused = (error) => error?.status === 403 && drawTrainings([]); // the key may predict only
   let list = [];
-  let figures = [];
+  let figures = null; // not known yet, or to this key
   const both = () => drawModels(list.map((model) => describe(model, figures)));
   await Promise.all([
     every(
@@ -58,8 +58,8 @@ function describe(model, figures) {
     word: state(model),
     reason: model.reason,
     score: score(model.metrics.test, model.leaders),
-    rows: sum(figures, "tabserve_inference_rows_total", { model: model.name }),
-    drift: largest(figures, "tabserve_feature_drift_psi", { model: model.name }),
+    rows: figures && sum(figures, "tabserve_inference_rows_total", { model: model.name }),
+    drift: figures && largest(figures, "tabserve_feature_drift_psi", { model: model.name }),
   };
 }
 
@@ -79,7 +79,7 @@ function listModels(models) {
       ),
       el("p", {}, model.score),
       model.reason ? el("p", { class: "warning" }, model.reason) : null,
-      el("p", { class: "hint" }, traffic),
+      model.rows === null ? null : el("p", { class: "hint" }, traffic),
       el(
         "p",
         { class: "actions" },
