@@ -134,6 +134,50 @@ def test_training_shows_its_curves_and_the_verdict(watched: Watched, console: Co
     expect(page.get_by_role("heading", name=re.compile("Leader board"))).to_be_visible()
 
 
+def test_refusal_is_shown_until_the_next_attempt(watched: Watched, console: Console) -> None:
+    early = {"learner": "mlp", "hidden": [4], "epochs": 5000, "lr": 1.0, "patience": 1, "validation_fraction": 0.3}
+    body = {"model": "gone", "dataset": "churn", "target": "churned", "activate": "never", "overrides": early}
+    job = trained(console.client, body)
+    assert job["status"] == "succeeded", job
+    console.client.delete("/models/gone").raise_for_status()
+
+    watched.page.clock.install()
+    page = watched.open(f"#/training/{job['id']}")
+    page.get_by_role("button", name="Make version 1 live").click()
+    expect(page.get_by_role("alert")).to_contain_text("no such model")
+    page.clock.run_for(10_000)  # some looks later
+
+    expect(page.get_by_role("alert")).to_contain_text("no such model")
+    expect(page.get_by_text("Best so far")).to_be_visible()
+    expect(page.get_by_text(re.compile("About .* left"))).to_have_count(0)
+    assert [fault for fault in watched.faults if "404" not in fault] == []
+    watched.faults.clear()  # the browser tells of the refusal, too
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_curves_go_on_after_a_proxy_had_no_answer(status: int, watched: Watched, console: Console) -> None:
+    """A proxy answers so while the service starts again."""
+    watched.page.route("**/events", lambda route: route.fulfill(status=status), times=1)
+    page = watched.open(f"#/training/{console.job}")
+
+    expect(page.get_by_role("heading", name="Loss by epoch")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert [fault for fault in watched.faults if str(status) not in fault] == []
+    watched.faults.clear()
+
+
+def test_curve_may_have_as_many_points_as_a_training_has_epochs(watched: Watched) -> None:
+    page = watched.open()
+
+    drawn = page.evaluate("""async () => {
+      const { lines } = await import(new URL("console/charts.js", location.origin));
+      const points = [...Array(100_000).keys()].map((epoch) => [epoch, epoch - 1]);
+      return lines("Loss", [{ name: "a", points }, { name: "b", points }], "epoch").textContent;
+    }""")
+
+    assert "epoch 99,999" in drawn
+
+
 def test_search_job_is_shown_with_its_training_and_not_as_a_version(watched: Watched, console: Console) -> None:
     body = {"model": "found", "dataset": "churn", "target": "churned", "workers": 2}
     training = trained(console.client, body | {"overrides": {**QUICK, "search": 1}})

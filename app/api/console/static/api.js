@@ -2,6 +2,9 @@
 
 import { el } from "./dom.js";
 
+// A header takes no other letters; fetch would fail as if the service did not answer.
+const PRINTED = { pattern: "\\s*[!-~]+\\s*", title: "Letters, digits and signs of ASCII" };
+const RETRIED = [0, 502, 503, 504]; // no answer, from the service or a proxy before it
 let key = null; // in memory only: it is gone with the page
 let asking = null;
 
@@ -102,7 +105,7 @@ export async function* follow(path, signal) {
         if (event.data.event === "result") return;
       }
     } catch (error) {
-      if (signal.aborted || (error instanceof Problem && error.status && error.status !== 503)) throw error;
+      if (signal.aborted || (error instanceof Problem && !RETRIED.includes(error.status))) throw error;
     }
     await pause(1000, signal);
   }

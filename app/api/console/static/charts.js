@@ -66,7 +66,7 @@ export function lines(label, series, axis) {
   const all = series.flatMap((one) => one.points);
   if (!all.length) return null;
   const [xs, ys] = [all.map((p) => p[0]), all.map((p) => p[1])];
-  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(0, ...ys), Math.max(...ys)];
+  const [x0, x1, y0, y1] = [least(xs), -least(xs.map((a) => -a)), least([0, ...ys]), -least(ys.map((b) => -b))];
   const x = (value) => left + ((width - left - 10) * (value - x0)) / (x1 - x0 || 1);
   const y = (value) => 10 + (height - bottom - 10) * (1 - (value - y0) / (y1 - y0 || 1));
   const ticks = [y0, (y0 + y1) / 2, y1].map((value) => [
@@ -115,6 +115,11 @@ function swatch(place) {
     { viewBox: "0 0 28 8", width: 28, height: 8, "aria-hidden": "true" },
     svg("path", { d: "M0 4H28", class: `line s${place % 8}` }),
   );
+}
+
+// Math.min takes no more arguments than the stack holds, and a training may have 100,000 epochs.
+function least(values) {
+  return values.reduce((a, b) => Math.min(a, b));
 }
 
 function thinned(points, most = 600) {

@@ -11,15 +11,17 @@ export const title = () => "Training";
 
 export async function show(body, { name: id, signal, announce, problem }) {
   const path = `train/${encodeURIComponent(id)}`;
-  const [head, live, result, trouble] = [el("div"), el("div"), el("div"), el("div")];
+  const [head, live, result, trouble, refused] = [el("div"), el("div"), el("div"), el("div"), el("div")];
   const log = el("ol", { class: "log" });
-  body.append(head, trouble, result, live, el("details", {}, el("summary", {}, "Everything it reported"), log));
+  body.append(head, trouble, refused, result, live, el("details", {}, el("summary", {}, "Everything it reported"), log));
   const failed = (error) => trouble.replaceChildren(...(error ? [problem(error)] : []));
+  // A refusal stays until the next attempt, whatever the looks at the training find.
   const act = (method, to) => async () => {
+    refused.replaceChildren();
     try {
       return await (await send(to, { method })).json();
     } catch (error) {
-      failed(error);
+      refused.replaceChildren(problem(error));
       return null;
     }
   };
@@ -51,6 +53,7 @@ export async function show(body, { name: id, signal, announce, problem }) {
       if (event.event === "notice") log.append(el("li", { class: event.level }, event.message));
       curves.add(event);
     }
+    curves.ended = true;
     curves.draw();
     await look();
   }
@@ -124,7 +127,7 @@ class Curves {
       shown.push(
         el("h2", {}, "Loss by epoch"),
         lines("Loss by epoch", series, "epoch"),
-        el("p", { class: "hint" }, `${said} ${this.left ? `About ${seconds(this.left)} left.` : ""}`),
+        el("p", { class: "hint" }, `${said} ${this.left && !this.ended ? `About ${seconds(this.left)} left.` : ""}`),
       );
     }
     if (this.members.size) {
