@@ -301,7 +301,10 @@ def test_key_is_asked_for_once_and_kept_in_memory_only(context: BrowserContext, 
     with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}) as (client, _):
         watched = Watched(context.new_page(), str(client.base_url).rstrip("/"))
         page = watched.open()
-        page.get_by_label("API key").fill("tabserve_wrong")
+        page.get_by_label("API key").fill("tabserve_кey")
+        page.get_by_role("button", name="Use this key").click()
+        assert page.get_by_label("API key").evaluate("input => input.validity.patternMismatch")
+        page.get_by_label("API key").fill(" tabserve_wrong")
         page.get_by_role("button", name="Use this key").click()
         expect(page.get_by_role("dialog")).to_contain_text("does not accept this key")
         page.get_by_label("API key").fill(key)
@@ -324,6 +327,20 @@ def test_key_is_asked_for_once_and_kept_in_memory_only(context: BrowserContext, 
         expect(page.get_by_label("API key")).to_be_visible()
 
     assert [fault for fault in watched.faults if "401" not in fault] == []
+
+
+def test_key_that_may_not_read_figures_is_told_none(context: BrowserContext, tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))
+    keys = KeyFile(tmp_path / "keys.json")
+    key = keys.create(frozenset({Scope.PREDICT}), None, "reader")
+    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}) as (client, _):
+        page = Watched(context.new_page(), str(client.base_url).rstrip("/")).open()
+        page.get_by_label("API key").fill(key)
+        with page.expect_response(lambda answer: answer.url.endswith("/metrics") and answer.status == 403):
+            page.get_by_role("button", name="Use this key").click()
+        expect(page.locator("#model-means")).to_be_visible()
+
+        expect(page.get_by_text("predicted since the start")).to_have_count(0)
 
 
 def test_console_works_below_a_prefix(context: BrowserContext, tmp_path: Path) -> None:
@@ -365,17 +382,3 @@ def test_page_of_the_api_asks_for_the_key_once_and_sends_it(context: BrowserCont
 
     assert [fault for fault in watched.faults if "401" not in fault] == []
     assert watched.strange == []
-def test_key_that_may_not_read_figures_is_told_none(context: BrowserContext, tmp_path: Path) -> None:
-    publish(ModelRepository(tmp_path / "models"))
-    keys = KeyFile(tmp_path / "keys.json")
-    key = keys.create(frozenset({Scope.PREDICT}), None, "reader")
-    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}) as (client, _):
-        page = Watched(context.new_page(), str(client.base_url).rstrip("/")).open()
-        page.get_by_label("API key").fill(key)
-        with page.expect_response(lambda answer: answer.url.endswith("/metrics") and answer.status == 403):
-            page.get_by_role("button", name="Use this key").click()
-        expect(page.locator("#model-means")).to_be_visible()
-
-        expect(page.get_by_text("predicted since the start")).to_have_count(0)
-
-

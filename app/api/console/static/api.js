@@ -52,7 +52,7 @@ export async function get(path, signal) {
 // Ask for the key in a dialog; several requests wait for the same one.
 export function askForKey(why) {
   asking ??= new Promise((resolve, reject) => {
-    const input = el("input", { type: "password", id: "key-input", autocomplete: "off", required: true });
+    const input = el("input", { type: "password", id: "key-input", autocomplete: "off", required: true, ...PRINTED });
     const dialog = el(
       "dialog",
       { "aria-labelledby": "key-title" },
