@@ -190,9 +190,9 @@ BUSY_MS, LEAST = (0, 0.9) if LONG else (1000, 0.6)  # allowance for other load o
 def test_overload_is_refused_at_once_and_those_who_are_let_in_are_served_as_before(
     tmp_path: Path, measured: Measured
 ) -> None:
-    """F-16: five windows of 3 s; long: of a minute. The batches take their time, as those of a heavy model would."""
+    """F-16: five windows of 2 s; long: of a minute. The batches take their time, as those of a heavy model would."""
     store_in(tmp_path)
-    seconds, figures = rounds(3, 60), []
+    seconds, figures = rounds(2, 60), []
     environment = {"TABSERVE_MAX_QUEUE_ROWS": f"{PLACES}", "TABSERVE_MAX_BATCH_WAIT_S": f"{PERIOD_S}"}
     with service(tmp_path, environment=environment) as (client, process):
         offer(client, 200, 1)  # the first requests of many clients are slower

@@ -109,11 +109,11 @@ async def stopped(client: httpx.Client, process: subprocess.Popen[bytes], pause_
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("workers", "short"), [(1, 4), (2, 3)])
+@pytest.mark.parametrize(("workers", "short"), [(1, 3), (2, 2)])
 def test_stops_under_load_break_no_connection_and_fail_no_request(
     scene: Scene, measured: Measured, workers: int, short: int
 ) -> None:
-    """F-13: 4 stops of one process and 3 of two workers; long: 20 of each."""
+    """F-13: 3 stops of one process and 2 of two workers; long: 20 of each."""
     moments = random.Random(13)
     times, told, gone, answered = rounds(short, 20), [], [], 0
     for _ in range(times):

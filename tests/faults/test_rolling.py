@@ -18,7 +18,7 @@ from tests.processes import free_port, service
 from tests.promises import LONG
 
 HOSTS = ("127.0.0.2", "127.0.0.3")
-REQUESTS = 20_000 if LONG else 1_000
+REQUESTS = 20_000 if LONG else 700
 RATE_PER_S = 190  # nginx accepts 200 from one address
 ENVIRONMENT = {"TABSERVE_DRAIN_S": "5" if LONG else "1", "TABSERVE_ANONYMOUS": "predict"}
 
