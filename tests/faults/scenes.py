@@ -23,7 +23,8 @@ from tests.app.runners import alive, write_training
 from tests.app.waiting import until
 from tests.attacks.measuring import inspector_of
 from tests.fakes import publish
-from tests.processes import PLAIN, PROJECT, service
+from tests.preloaded import forked_trainings
+from tests.processes import PLAIN, service
 from tests.promises import LONG
 
 ROW = {"instances": [[0.25, 0.75]]}
@@ -51,9 +52,9 @@ class Scene:
     def service(
         self, *, real_training: bool = False, environment: Mapping[str, str] | None = None, ready: bool = True
     ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-        """Run a service on the folder."""
+        """Run a service on the folder; real trainings are forked."""
         self.cwd.mkdir(exist_ok=True)
-        cwd = PROJECT if real_training else self.cwd
+        cwd = forked_trainings() if real_training else self.cwd
         with service(self.folder, environment=environment, cwd=cwd, ready=ready) as (client, process):
             yield client, process
 

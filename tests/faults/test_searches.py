@@ -23,7 +23,7 @@ from tests.trainings import DEADLINE_S, ended
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 # Trials are so slow that those that are left when the process of the second trainer begins are enough for both.
-WANTED = 24
+WANTED = 6
 ITS: dict[str, Any] = {
     "activate": "never",
     "workers": 2,
@@ -90,9 +90,10 @@ def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) ->
     with trainer(scene, {}) as (here, first), trainer(scene, {}) as (there, second):
         training = start(here, **ITS)
         search = search_job(here, training)
-        searching = until(lambda: only_searching(first.pid, second.pid), "the search job")
+        asking = until(lambda: only_searching(first.pid, second.pid), "the search job")
+        searching = until(lambda: forked_for(asking), "its process")
         until(lambda: both_try(scene, searching), "both to try settings", DEADLINE_S)
-        killed, client = (first, there) if searching in children_of(first.pid) else (second, here)
+        killed, client = (first, there) if asking in children_of(first.pid) else (second, here)
         killed.kill()
         os.kill(searching, signal.SIGKILL)  # it was stopped while it tried
         killed.wait()
@@ -104,11 +105,21 @@ def test_settings_of_a_killed_trainer_are_tried_by_the_training(scene: Scene) ->
 
 
 def only_searching(*services: int) -> int | None:
-    """Return the process of a search job, if one of the services runs it."""
+    """Return the program that has the process of a search job forked, if one of the services runs it."""
     for process in set[int]().union(*map(children_of, services)):
         with contextlib.suppress(OSError):
             if b"\0--only-search\0" in Path(f"/proc/{process}/cmdline").read_bytes():
                 return process
+    return None
+
+
+def forked_for(program: int) -> int | None:
+    """Return the process that was forked for a program: its output goes where that of the program would."""
+    output = Path(f"/proc/{program}/fd/1").readlink()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.name != str(program) and (process / "fd" / "1").readlink() == output:
+                return int(process.name)
     return None
 
 
