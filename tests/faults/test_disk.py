@@ -43,7 +43,7 @@ def test_full_disk_of_the_models_ends_a_training_as_disk_full_and_the_next_one_s
         scene = Scene(tmp_path)
         with scene.service(real_training=True) as (client, _):
             ballast = fill(tmp_path / "models")
-            with asking(client) as asker:
+            with asking(client, 0.1) as asker:
                 # a few bytes for the permit: the disk fills up while the version is written
                 ballast.write_bytes(bytes(ballast.stat().st_size - (24 << 10)))
                 full = ended(client, start(client, overrides={"epochs": 2}))

@@ -250,7 +250,7 @@ def test_failing_activations_under_load_fail_no_prediction(scene: Scene, measure
     bad.append(publish_as_means(scene.repository, MeanModel(2, 0.01), activate=False))
     bad.append(publish(scene.repository, activate=False))
     damage(scene.repository, bad[-1])
-    with scene.service() as (client, _), asking(client, 0.002) as asked:
+    with scene.service() as (client, _), asking(client, 0.01) as asked:
         codes = [activate(client, version).status_code for version in itertools.islice(itertools.cycle(bad), 49)]
         codes.append(activate(client, 99).status_code)
         shown = client.get("/models/means").json()
