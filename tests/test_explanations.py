@@ -82,9 +82,12 @@ def by_shap(model: LoadedModel, row: Float32, rows: Float32, output: int) -> tup
     return float(found.base_values[0]), found.values[0]
 
 
-@pytest.mark.slow  # importing shap compiles for ten seconds
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "cancer", "typed"])
-def test_a_values_are_those_of_shap_and_add_up_to_the_probability(name: str, tmp_path: Path) -> None:
+def test_a_values_are_those_of_shap_and_add_up_to_the_probability(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # else shap compiles for seven seconds what takes a hundredth of one
     train, test = splits_of(name)
     model = fitted(train, test, tmp_path)
     assert model.background is not None
