@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import cores
+from benchmarks import cores, systems
 from benchmarks.bench import Bench
 from benchmarks.clients import Address
 from benchmarks.plan import Plan
@@ -16,6 +16,7 @@ from benchmarks.store import MODEL, VERSIONS, Store
 from modelstore import ModelRepository
 from tests import fakes
 from tests.onnx_models import mean_onnx
+from tests.preloaded import forked_trainings
 
 A_SECOND = Plan(
     name="test",
@@ -47,7 +48,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="package")
 def bench(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     division = cores.divide(cores.available())
-    with Progress() as progress:
+    with Progress() as progress, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(systems, "PROJECT", forked_trainings())  # the folder of services that train nothing
         bench = Bench(A_SECOND, store, division, tmp_path_factory.mktemp("work"), progress)
         yield bench
         bench.close()

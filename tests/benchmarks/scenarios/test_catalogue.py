@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import store
 from benchmarks.bench import Bench
 from benchmarks.clients import Reply
 from benchmarks.scenarios import learners
@@ -11,10 +12,11 @@ from benchmarks.scenarios.catalogue import SCENARIOS
 from benchmarks.scenarios.latency import ALONE
 from benchmarks.scenarios.swaps import SWAPPING, is_from_one
 from benchmarks.scenarios.trust import NAME, SHADOWED
-from benchmarks.store import PROJECT
 from benchmarks.systems import ASGI, ASGI_ONNX, CONSTANT, FASTAPI, TABSERVE
 from modelstore import Background, Conformal, ModelRepository
 from tests import fakes
+from tests.preloaded import forked_trainings
+from tests.processes import PROJECT
 
 TENTHS = tuple(place / 10 for place in range(1, 10))
 EXPECTED = {1: {"x": 0.25, "y": 0.75}, 2: {"x": 0.5, "y": 0.5}}
@@ -69,6 +71,7 @@ def test_scenario_runs(bench: Bench, name: str) -> None:
 
 @pytest.mark.slow
 def test_a_learner_is_trained_and_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PROJECT", forked_trainings())
     monkeypatch.setattr(learners, "LEARNERS", ("trees",))
     monkeypatch.setattr(learners, "TABLE", PROJECT / "data" / "iris.csv")
     monkeypatch.setattr(learners, "TARGET", "species")
