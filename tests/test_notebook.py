@@ -17,7 +17,7 @@ NOTEBOOK = PROJECT / "docs" / "churn.ipynb"
 
 @pytest.mark.slow
 def test_the_notebook_of_the_docs_runs(tmp_path: Path) -> None:
-    text = NOTEBOOK.read_text()
+    text = NOTEBOOK.read_text().replace("budget_s=10", "budget_s=1")  # what is asserted does not depend on it
     with service(tmp_path, cwd=forked_trainings(), ready=False) as (http, _):
         notebook: Any = nbformat.reads(text.replace("http://localhost:8000", str(http.base_url)), as_version=4)  # type: ignore[no-untyped-call]
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
