@@ -19,6 +19,7 @@ from modelstore import ModelRepository
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
 from tests.fakes import MeanModel, manifest_for, publish, script
+from tests.processes import PROJECT
 from tests.settings import settings_in
 from tests.trainings import trained
 
@@ -217,11 +218,12 @@ def test_artifact_is_sent_as_it_was_published_with_its_hash(client: TestClient, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forked")
 def test_cards_of_a_built_in_and_of_an_uploaded_model_are_complete(tmp_path: Path) -> None:
     rows = "".join(f"{n % 50},{'ab'[n % 2]},{n % 97 / 7:.2f},{'yes' if n % 50 > 25 else 'no'}\n" for n in range(400))
     own = {"model": "churn", "dataset": "churn", "target": "left", "overrides": {"learner": "trees"}}
     validator = JsonStrictValidator(SchemaVersion.V1_6)
-    with TestClient(create_app(settings_in(tmp_path))) as client:
+    with TestClient(create_app(settings_in(tmp_path, data_dir=PROJECT / "data"))) as client:
         client.put("/datasets/churn", content=f"<script>age</script>,plan,usage,left\n{rows}")
         for request in ({"model": "iris", "overrides": {"epochs": 3}}, own):
             said = request | {"card": {"owner": "tests", "review_date": "2027-01-02"}}

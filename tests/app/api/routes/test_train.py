@@ -28,6 +28,7 @@ from tests.app.problems import assert_problem
 from tests.app.runners import alive, noted
 from tests.app.waiting import until
 from tests.fakes import publish
+from tests.preloaded import forked_trainings
 from tests.settings import settings_in
 from tests.trainings import ended
 
@@ -260,6 +261,7 @@ def test_real_training_publishes_a_version_that_serves(settings: Settings, repos
 
 
 @pytest.mark.slow  # it trains every learner
+@pytest.mark.usefixtures("_forked")
 def test_data_without_settings_is_trained_by_auto_whose_leader_board_is_shown(settings: Settings) -> None:
     churn = b"".join((PROJECT / "data" / "churn.csv").read_bytes().splitlines(keepends=True)[:501])
     with TestClient(create_app(settings)) as client:
@@ -772,7 +774,7 @@ def test_columns_and_options_that_do_not_fit_the_data_set_are_refused_at_once_wi
 
 def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str, **options: str) -> None:
     """Send the data set `churn`, which the real `python -m training` looks at."""
-    monkeypatch.chdir(PROJECT)
+    monkeypatch.chdir(forked_trainings())
     answer = client.put("/datasets/churn", content=table, params=options, headers={"content-type": "text/csv"})
     assert answer.status_code in (200, 201), answer.text
 

@@ -120,6 +120,7 @@ def test_feedback_is_included_only_with_a_data_set(steady: TestClient) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forked")
 def test_labels_that_came_later_are_trained_on_beside_the_data_set(tmp_path: Path) -> None:
     draw = np.random.default_rng(1)
     years, calls = draw.uniform(0, 10, 300).round(3), draw.uniform(0, 10, 300).round(3)
