@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.telemetry.metric_families import FAMILIES
 from modelstore import Overrides
 from tests.app.problems import every_error
+from tests.preloaded import forked_trainings
 from tests.processes import PROJECT, service
 
 README = (PROJECT / "README.md").read_text()
@@ -119,7 +120,8 @@ def test_commands_and_curl_lines_of_the_readme_work_as_printed(tmp_path: Path) -
     recipes.mkdir()
     for name in ("iris", "cancer"):
         shutil.copy(PROJECT / "training" / "recipes" / f"{name}.toml", recipes)
-    with service(tmp_path, "--demo", environment={"TABSERVE_RECIPES_DIR": str(recipes)}) as (client, _):
+    environment = {"TABSERVE_RECIPES_DIR": str(recipes)}
+    with service(tmp_path, "--demo", environment=environment, cwd=forked_trainings()) as (client, _):
         ask_as_printed(str(client.base_url).removeprefix("http://").rstrip("/"))
 
 
