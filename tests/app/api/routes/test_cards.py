@@ -221,7 +221,7 @@ def test_artifact_is_sent_as_it_was_published_with_its_hash(client: TestClient, 
 @pytest.mark.usefixtures("_forked")
 def test_cards_of_a_built_in_and_of_an_uploaded_model_are_complete(tmp_path: Path) -> None:
     rows = "".join(f"{n % 50},{'ab'[n % 2]},{n % 97 / 7:.2f},{'yes' if n % 50 > 25 else 'no'}\n" for n in range(400))
-    own = {"model": "churn", "dataset": "churn", "target": "left", "overrides": {"learner": "trees"}}
+    own = {"model": "churn", "dataset": "churn", "target": "left", "overrides": {"learner": "trees", "budget_s": 1}}
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     with TestClient(create_app(settings_in(tmp_path, data_dir=PROJECT / "data"))) as client:
         client.put("/datasets/churn", content=f"<script>age</script>,plan,usage,left\n{rows}")
