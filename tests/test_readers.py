@@ -25,7 +25,7 @@ from app.inference.codecs.oip_tensors import read_rows
 from app.main import create_app
 from app.schema import Float32, ModelSchema
 from app.settings import Settings
-from modelstore import CategoricalFeature, JobResult, ModelRepository
+from modelstore import CategoricalFeature, JobResult, ModelRepository, Overrides
 from tests.app.oip import body_of, tensor, whole
 from tests.app.problems import assert_problem
 from tests.app.tables import ARROW, CSV, JSON, NDJSON, arrow_stream, outcome, read, schema_of
@@ -216,7 +216,8 @@ def test_f5_what_trains_is_answered_and_what_collides_is_refused_at_the_upload(t
     path.write_text(f"{header}\n{rows}")
     csv = {"content-type": CSV}
     models = ModelRepository(tmp_path / "models")
-    recipe = recipe_for_data(path, " churned", features=(" visits", "a\u0302ge"))
+    columns = (" visits", "a\u0302ge")
+    recipe = recipe_for_data(path, " churned", features=columns, overrides=Overrides(learner="linear"))
     result = train(TrainingRun(recipe, tmp_path, models, policy="always"), ignore)
 
     with TestClient(create_app(settings_in(tmp_path))) as client:
