@@ -177,7 +177,8 @@ def _watch(forked: int, connection: socket.socket, streams: list[int]) -> None:
     """Tell the id and the exit code of a process, which is killed when whoever asked for it has ended."""
     for stream in streams:
         os.close(stream)
-    connection.send(array.array("i", [forked]).tobytes())
+    with contextlib.suppress(ConnectionError):  # whoever asked was killed meanwhile, which the next line sees, too
+        connection.send(array.array("i", [forked]).tobytes())
     ended = os.pidfd_open(forked)
     if ended not in select.select([connection.fileno(), ended], [], [])[0]:
         os.kill(forked, signal.SIGKILL)

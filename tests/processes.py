@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.preloaded import ForkedService
+from tests.preloaded import ForkedService, forked_trainings
 
 START_DEADLINE_S = 300.0
 STOP_DEADLINE_S = 300.0
@@ -43,7 +43,7 @@ def service(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
-    cwd: Path = PROJECT,
+    cwd: Path | None = None,
     ready: bool = True,
     address: tuple[str, int] | None = None,
     anew: bool = False,
@@ -51,7 +51,8 @@ def service(
     """Run `python -m app` on a free port with store and state under `folder`; yields a client and the process.
 
     It is forked from a process that has made its imports, unless it is wanted `anew`, with a prefix, with several
-    workers, which an empty process starts, or with variables that the interpreter or its libraries may read.
+    workers, which an empty process starts, or with variables that the interpreter or its libraries may read. One that
+    is forked has its trainings forked too, and the process that waits for the next data set, unless it gets a `cwd`.
     """
     host, port = address or ("127.0.0.1", free_port())
     settings = {
@@ -70,17 +71,18 @@ def service(
     log = folder / "service.log"
     env = {**inherited, **settings, **(environment or {})}
     others = {name for name in environment or () if not name.startswith("TABSERVE_")}
+    anew = bool(anew or prefix or others or "TABSERVE_WORKERS" in env or "--workers" in arguments)
     with log.open("ab") as output:
         process = (
             subprocess.Popen(
                 [*prefix, sys.executable, "-m", "app", *arguments],
-                cwd=cwd,
+                cwd=cwd or PROJECT,
                 env=env,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            if anew or prefix or others or "TABSERVE_WORKERS" in env or "--workers" in arguments
-            else ForkedService(arguments, cwd, env, output)
+            if anew
+            else ForkedService(arguments, cwd or forked_trainings(), env, output)
         )
     try:
         with httpx.Client(base_url=f"http://{host}:{port}", timeout=300, verify=PLAIN) as client:

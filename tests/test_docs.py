@@ -22,7 +22,6 @@ from app.settings import Settings
 from app.telemetry.metric_families import FAMILIES
 from modelstore import Overrides
 from tests.app.problems import every_error
-from tests.preloaded import forked_trainings
 from tests.processes import PROJECT, service
 
 README = (PROJECT / "README.md").read_text()
@@ -121,7 +120,7 @@ def test_commands_and_curl_lines_of_the_readme_work_as_printed(tmp_path: Path) -
     for name in ("iris", "cancer"):
         shutil.copy(PROJECT / "training" / "recipes" / f"{name}.toml", recipes)
     environment = {"TABSERVE_RECIPES_DIR": str(recipes)}
-    with service(tmp_path, "--demo", environment=environment, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, "--demo", environment=environment) as (client, _):
         ask_as_printed(str(client.base_url).removeprefix("http://").rstrip("/"))
 
 

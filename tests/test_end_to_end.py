@@ -12,7 +12,6 @@ import pytest
 
 from modelstore import ModelRepository
 from tests.app.waiting import until
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.promises import allowed
 from tests.trainings import ended
@@ -75,7 +74,7 @@ def wait_for_version(client: httpx.Client, version: int, caller: Caller) -> None
 
 def test_train_predict_retrain_swap_roll_back_restart(tmp_path: Path, recipes: Path) -> None:
     environment = {"TABSERVE_RECIPES_DIR": str(recipes)}
-    with service(tmp_path, "--demo", environment=environment, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, "--demo", environment=environment) as (client, _):
         first = client.post("/predict/iris", json=SETOSA).json()
         assert (first["version"], first["predictions"][0]["label"]) == (1, "setosa")
 

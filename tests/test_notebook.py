@@ -9,7 +9,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.preloaded import forked_trainings
 from tests.processes import PROJECT, service
 
 NOTEBOOK = PROJECT / "docs" / "churn.ipynb"
@@ -18,7 +17,7 @@ NOTEBOOK = PROJECT / "docs" / "churn.ipynb"
 @pytest.mark.slow
 def test_the_notebook_of_the_docs_runs(tmp_path: Path) -> None:
     text = NOTEBOOK.read_text().replace("budget_s=10", "budget_s=1")  # what is asserted does not depend on it
-    with service(tmp_path, cwd=forked_trainings(), ready=False) as (http, _):
+    with service(tmp_path, ready=False) as (http, _):
         notebook: Any = nbformat.reads(text.replace("http://localhost:8000", str(http.base_url)), as_version=4)  # type: ignore[no-untyped-call]
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
 

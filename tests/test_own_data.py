@@ -17,7 +17,6 @@ import pytest
 
 from tests.app.sockets import Connection, connected
 from tests.app.waiting import until
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.promises import allowed
 from tests.trainings import trained
@@ -37,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(folder: Path) -> Iterator[httpx.Client]:
     """Return a client of a service without models and recipes that accepts 4 MB."""
     settings = {"TABSERVE_RECIPES_DIR": str(folder / "none"), "TABSERVE_MAX_DATASET_BYTES": "4000000"}
-    with service(folder, environment=settings, cwd=forked_trainings(), ready=False) as (client, _):
+    with service(folder, environment=settings, ready=False) as (client, _):
         client.timeout = httpx.Timeout(300)
         yield client
 
@@ -347,7 +346,7 @@ def test_huge_headers_are_refused_or_passed_over(client: httpx.Client, header: s
 
 def test_service_stops_soon_although_clients_follow_and_wait(tmp_path: Path) -> None:
     environment = {"TABSERVE_TRAIN_CONCURRENCY": "0"}
-    with service(tmp_path, environment=environment, cwd=forked_trainings(), ready=False) as (client, process):
+    with service(tmp_path, environment=environment, ready=False) as (client, process):
         location = client.post("/train", json={"model": "iris"}).headers["location"]
         with connected(client.base_url) as following, connected(client.base_url) as waiting:
             following.send(f"GET {location}/events HTTP/1.1\r\nhost: x\r\n\r\n".encode())

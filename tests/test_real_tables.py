@@ -13,7 +13,6 @@ import pytest
 
 from modelstore.features import MISSING_VALUES
 from modelstore.numbers import parse_number
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.realtables import FOLDER, TARGETS, raw_row, walk
 from training.data.csv_blocks import CsvFile
@@ -29,7 +28,7 @@ pytestmark = [
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("real")
     environment = {"TABSERVE_RECIPES_DIR": str(folder / "none")}
-    with service(folder, environment=environment, cwd=forked_trainings(), ready=False) as (client, _):
+    with service(folder, environment=environment, ready=False) as (client, _):
         yield client
 
 

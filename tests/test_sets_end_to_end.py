@@ -15,7 +15,6 @@ import pytest
 
 from tests.app.oip import outputs_of
 from tests.app.tables import ARROW, CSV, NDJSON
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.trainings import trained
 
@@ -41,7 +40,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     x, names, prices = table(0, ROWS)
     lines = [f"{a},{b},{name},{price:.3f}" for (a, b), name, price in zip(x, names, prices, strict=True)]
     settings = {"TABSERVE_RECIPES_DIR": str(folder / "none")}
-    with service(folder, environment=settings, cwd=forked_trainings(), ready=False) as (client, _):
+    with service(folder, environment=settings, ready=False) as (client, _):
         put = client.put(
             "/datasets/own", content="\n".join(["a,b,left,price", *lines, ""]), headers={"content-type": CSV}
         )

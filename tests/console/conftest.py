@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 
 from modelstore import ModelRepository
 from modelstore.names import MANIFEST_FILE, MODEL_FILE, ONNX_FILE
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.trainings import trained
 
@@ -96,7 +95,7 @@ def browser() -> Iterator[Browser]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """Return a service with `price`, a quantity, and `churn` in two versions, of which the first is active."""
     folder = tmp_path_factory.mktemp("console")
-    with service(folder, cwd=forked_trainings(), ready=False) as (client, _):
+    with service(folder, ready=False) as (client, _):
         job = train(client, folder, CSV, "churned")
         header, *rows = CSV.splitlines()
         prices = "".join(f"{row},{3 * int(row.split(',')[0]) + at % 17}\n" for at, row in enumerate(rows))

@@ -18,7 +18,6 @@ from modelstore import ModelRepository
 from tests.app.exchange import exchange
 from tests.console.conftest import CSV, QUICK, Console, Watched, train
 from tests.fakes import MeanModel, manifest_for, publish, script
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.trainings import trained
 
@@ -269,7 +268,7 @@ def test_model_whose_folder_cannot_be_read_hides_no_other(context: BrowserContex
     repository = ModelRepository(tmp_path / "models")
     for name in ("means", "others"):
         publish(repository, name)
-    with service(tmp_path, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path) as (client, _):
         place, loop = repository.root / "means", repository.root / ".loop"
         loop.symlink_to(place)
         exchange(loop, place)
@@ -282,7 +281,7 @@ def test_model_whose_folder_cannot_be_read_hides_no_other(context: BrowserContex
 def test_names_that_look_like_markup_stay_text(context: BrowserContext, tmp_path: Path) -> None:
     lines = CSV.replace("red", f"<b>{EVIL}</b>").replace("yes", EVIL).splitlines()
     lines[0] = f"age,income,{EVIL},churned"
-    with service(tmp_path, cwd=forked_trainings(), ready=False) as (client, _):
+    with service(tmp_path, ready=False) as (client, _):
         job = train(client, tmp_path, "\n".join(lines), "churned")
         watched = Watched(context.new_page(), str(client.base_url).rstrip("/"))
         pages = {"#/data/churn": EVIL, f"#/training/{job}": "is live", "#/try/churn": EVIL, "#/quality": EVIL}
@@ -299,7 +298,7 @@ def test_key_is_asked_for_once_and_kept_in_memory_only(context: BrowserContext, 
     ModelRepository(tmp_path / "models").publish(manifest_for(MeanModel(2, 0.0), data), data, {"loss.png": PIXEL})
     keys = KeyFile(tmp_path / "keys.json")
     key = keys.create(frozenset(Scope), None, "all")
-    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}) as (client, _):
         watched = Watched(context.new_page(), str(client.base_url).rstrip("/"))
         page = watched.open()
         page.get_by_label("API key").fill("tabserve_кey")
@@ -334,7 +333,7 @@ def test_key_that_may_not_read_figures_is_told_none(context: BrowserContext, tmp
     publish(ModelRepository(tmp_path / "models"))
     keys = KeyFile(tmp_path / "keys.json")
     key = keys.create(frozenset({Scope.PREDICT}), None, "reader")
-    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, environment={"TABSERVE_KEYS_FILE": str(keys.path)}) as (client, _):
         page = Watched(context.new_page(), str(client.base_url).rstrip("/")).open()
         page.get_by_label("API key").fill(key)
         with page.expect_response(lambda answer: answer.url.endswith("/metrics") and answer.status == 403):
@@ -346,7 +345,7 @@ def test_key_that_may_not_read_figures_is_told_none(context: BrowserContext, tmp
 
 def test_console_works_below_a_prefix(context: BrowserContext, tmp_path: Path) -> None:
     publish(ModelRepository(tmp_path / "models"))
-    with service(tmp_path, environment={"TABSERVE_ROOT_PATH": "/ml"}, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, environment={"TABSERVE_ROOT_PATH": "/ml"}) as (client, _):
         below = str(client.base_url).rstrip("/") + "/ml"
         watched = Watched(context.new_page(), below)
         page = watched.open()
@@ -363,7 +362,7 @@ def test_page_of_the_api_asks_for_the_key_once_and_sends_it(context: BrowserCont
     keys = KeyFile(tmp_path / "keys.json")
     key = keys.create(frozenset({Scope.PREDICT}), None, "reader")
     environment = {"TABSERVE_KEYS_FILE": str(keys.path), "TABSERVE_ROOT_PATH": "/ml"}
-    with service(tmp_path, environment=environment, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, environment=environment) as (client, _):
         watched = Watched(context.new_page(), str(client.base_url).rstrip("/") + "/ml")
         page = watched.page
         page.goto(f"{watched.origin}/docs")

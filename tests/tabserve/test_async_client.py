@@ -18,7 +18,6 @@ from tabserve import (
     ServiceUnreachable,
     Training,
 )
-from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
 from tests.tabserve.conftest import ToApp
 from tests.tabserve.test_client import Restarting, customers
@@ -97,5 +96,5 @@ def test_a_file_becomes_a_model_over_a_real_socket(tmp_path: Path) -> None:
             assert (await training.wait()).status == "succeeded"
             assert (await client.training(training.id)).job["version"] == 1
 
-    with service(tmp_path, cwd=forked_trainings(), ready=False) as (http, _):
+    with service(tmp_path, ready=False) as (http, _):
         asyncio.run(talk(str(http.base_url)))

@@ -29,7 +29,6 @@ from tabserve import (
     tables,
 )
 from tests.fakes import publish
-from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
 from tests.tabserve.conftest import ToApp
 
@@ -251,7 +250,7 @@ def customers(rows: int = 300) -> pd.DataFrame:
 def test_a_table_becomes_predictions_over_a_real_socket(tmp_path: Path) -> None:
     frame = customers()
     frame.to_csv(tmp_path / "churn.csv", index=False)
-    with service(tmp_path, cwd=forked_trainings(), ready=False) as (http, _), Client(str(http.base_url)) as client:
+    with service(tmp_path, ready=False) as (http, _), Client(str(http.base_url)) as client:
         training = client.train("churn", frame, target="churned", overrides={"learner": "linear"})
         assert (training.status, training.version, training.activated) == ("succeeded", 1, True)
         assert [event["event"] for event in training.events()][-1] == "result"
