@@ -282,7 +282,7 @@ MEMORIES = {
 def test_programs_with_a_memory_are_refused_while_the_old_version_answers(signed: Signed, measured: Measured) -> None:
     """X-04: programs that keep state, read other rows, are random or may never end."""
     refused = 0
-    with asking(signed.client, 0.001) as asked:
+    with asking(signed.client) as asked:
         for reason, programs in MEMORIES.items():
             for kind, lines in programs.items():
                 artifact = memories.program(lines)
