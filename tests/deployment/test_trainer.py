@@ -19,7 +19,9 @@ from modelstore.signing import SigningKey
 from tests import postgres
 from tests.deployed import environment_of, make_secrets, nginx
 from tests.fakes import publish
+from tests.faults.scenes import mounted
 from tests.nameserver import NameServer
+from tests.preloaded import forked_trainings
 from tests.processes import free_port, service
 from tests.promises import allowed
 from tests.trainings import DEADLINE_S, ended
@@ -71,19 +73,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     make_secrets(secrets)
     signed = ModelRepository(models, SigningKey.read(secrets / "service" / "signing_key"))
     publish(signed, "iris", features=("a", "b", "c", "d"), classes=("x", "y", "z"))
-    read_only = f'mount --bind {models} {models} && mount -o remount,ro,bind {models} && exec "$@"'
-    prefix = ("unshare", "--mount", "sh", "-c", read_only, "sh")
     (folder / "audit").mkdir()
     (folder / "operator").mkdir()
     port, names = free_port(), NameServer(HOSTS)
     with contextlib.ExitStack() as started:
         database = {"TABSERVE_DATABASE_URL": started.enter_context(postgres.cluster())}
-        trainer, _ = started.enter_context(service(folder, environment=environment_of("trainer", folder) | database))
-        api = environment_of("api", folder) | database
-        replicas = [
-            started.enter_context(service(folder, environment=api, prefix=prefix, address=(host, port)))[0]
-            for host in HOSTS
-        ]
+        trains = environment_of("trainer", folder) | database
+        trainer, _ = started.enter_context(service(folder, environment=trains, cwd=forked_trainings()))
+        started.enter_context(mounted(folder / "read-only", "-o", "bind,ro", str(models)))
+        api = environment_of("api", folder) | database | {"TABSERVE_MODELS_DIR": str(folder / "read-only")}
+        replicas = [started.enter_context(service(folder, environment=api, address=(host, port)))[0] for host in HOSTS]
         started.enter_context(names.answering())
         door = started.enter_context(nginx(folder, f"http://api:{port}", resolver=names.address))
         upstream = str(trainer.base_url).rstrip("/")
