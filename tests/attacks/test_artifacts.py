@@ -164,7 +164,7 @@ CORPUS: dict[str, tuple[Callable[[Signed], int], tuple[str, ...]]] = {
     ),
     "rightly signed, then one bit changed": (lambda signed: damaged(signed, flip), ("integrity_sha256",)),
 }
-if LONG:  # it has its 20 s of a processor; tests/app/runtime/verify/test_sandbox.py gives it 5
+if LONG:  # it has its 20 s of a processor; tests/app/runtime/verify/test_sandbox.py gives it 2
     CORPUS["type bomb in 2 kB of code"] = (artifact(code_bomb), TRIAL_FAILS)
 
 
