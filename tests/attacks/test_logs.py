@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from tests.app.telemetry.logs.records import NASTY
 from tests.app.waiting import until
 from tests.attacks.conftest import store_in
 from tests.faults.scenes import children_of
+from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.promises import Measured
 from tests.trainings import FINAL
@@ -35,6 +37,7 @@ CRLF_FORGED = '\r\n{"level": "critical", "message": "forged"}\r\n'
 PAYLOADS = [*NASTY.values(), CRLF_FORGED, '{"message":"forged"}', "%0d%0aforged", "\x1b]0;forged\x07"]
 # Values that do not occur by chance; most are outside the training range and cause warnings.
 PLANTED = [f"73{number:02}.91827" for number in range(50)]
+PIPE_BYTES, LINE_BYTES = 1 << 12, 200  # the smallest pipe, and less than what is logged of a request
 PLANTED_FORM = re.compile(r"73\d\d\.9182")
 
 
@@ -204,7 +207,7 @@ def test_no_value_is_in_logs_errors_figures_or_jobs(tmp_path: Path, measured: Me
     store_in(tmp_path)
     environment = {"TABSERVE_ACCESS_LOG": "true", "TABSERVE_LOG_LEVEL": "debug"}
     texts: dict[str, str] = {}
-    with service(tmp_path, environment=environment) as (client, _):
+    with service(tmp_path, environment=environment, cwd=forked_trainings()) as (client, _):
         for number, (method, path, body, kind) in enumerate(planted_requests()):
             answer = client.request(method, path, content=body, headers={"content-type": kind})
             assert answer.status_code < 500, answer.text
@@ -235,11 +238,14 @@ def test_service_answers_on_when_standard_error_is_stuck_or_closed(how: str, tmp
     """More is logged than a pipe holds, and nobody takes it."""
     store_in(tmp_path)
     os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR)
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     where = "2>&-" if how == "it is closed" else f"2<>{tmp_path / 'pipe'}"
     prefix = ["sh", "-c", f'exec "$@" {where}', "sh"]
     with service(tmp_path, environment={"TABSERVE_ACCESS_LOG": "true"}, prefix=prefix) as (client, process):
-        for _ in range(1000):
+        for _ in range(4 * PIPE_BYTES // LINE_BYTES):
             assert client.get("/models").status_code == 200
         assert client.get("/metrics").status_code == 200
         process.terminate()
         assert process.wait(120) == 0
+    os.close(pipe)
