@@ -26,7 +26,6 @@ from tests.app.telemetry.logs.records import NASTY
 from tests.app.waiting import until
 from tests.attacks.conftest import store_in
 from tests.faults.scenes import children_of
-from tests.preloaded import forked_trainings
 from tests.processes import service
 from tests.promises import Measured
 from tests.trainings import FINAL
@@ -207,7 +206,7 @@ def test_no_value_is_in_logs_errors_figures_or_jobs(tmp_path: Path, measured: Me
     store_in(tmp_path)
     environment = {"TABSERVE_ACCESS_LOG": "true", "TABSERVE_LOG_LEVEL": "debug"}
     texts: dict[str, str] = {}
-    with service(tmp_path, environment=environment, cwd=forked_trainings()) as (client, _):
+    with service(tmp_path, environment=environment) as (client, _):
         for number, (method, path, body, kind) in enumerate(planted_requests()):
             answer = client.request(method, path, content=body, headers={"content-type": kind})
             assert answer.status_code < 500, answer.text
