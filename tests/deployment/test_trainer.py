@@ -156,6 +156,12 @@ def test_a_version_that_is_not_signed_serves_nowhere(stack: Stack) -> None:
 
 
 def test_logs_are_json_and_one_audit_file_tells_who_did_what(stack: Stack) -> None:
+    submitted = stack.replicas[0].post("/train", json={"model": "iris"}, headers=stack.key)
+    job = submitted.headers["location"]
+    stack.replicas[0].delete(job, headers=stack.key).raise_for_status()
+    stack.operator.post("/models/iris/versions/1/activate", headers=stack.key).raise_for_status()
+    ended(stack.operator, job, headers=stack.key)
+
     log = (stack.folder / "service.log").read_text()
     audit = [json.loads(line) for line in (stack.folder / "audit" / "audit.jsonl").read_text().splitlines()]
     identity = stack.key["authorization"].split("_")[1]
