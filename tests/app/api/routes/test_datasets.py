@@ -21,7 +21,6 @@ from app.settings import Settings
 from tests.app.asgi import ask
 from tests.app.problems import assert_problem
 from tests.app.waiting import until
-from tests.preloaded import forked_trainings
 from tests.settings import settings_in
 
 CSV = {"content-type": "text/csv"}
@@ -35,8 +34,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings)) as client, pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(forked_trainings())
+    with TestClient(create_app(settings)) as client:
         yield client
 
 
