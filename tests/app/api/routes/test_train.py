@@ -28,7 +28,6 @@ from tests.app.problems import assert_problem
 from tests.app.runners import alive, noted
 from tests.app.waiting import until
 from tests.fakes import publish
-from tests.preloaded import forked_trainings
 from tests.settings import settings_in
 from tests.trainings import ended
 
@@ -774,7 +773,7 @@ def test_columns_and_options_that_do_not_fit_the_data_set_are_refused_at_once_wi
 
 def put(client: TestClient, monkeypatch: pytest.MonkeyPatch, table: str, **options: str) -> None:
     """Send the data set `churn`, which the real `python -m training` looks at."""
-    monkeypatch.chdir(forked_trainings())
+    monkeypatch.chdir(PROJECT)
     answer = client.put("/datasets/churn", content=table, params=options, headers={"content-type": "text/csv"})
     assert answer.status_code in (200, 201), answer.text
 
