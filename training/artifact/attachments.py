@@ -63,9 +63,11 @@ def _of_columns(
 
     @functools.cache
     def depend() -> list[Dependence]:
+        """Measure the dependence once, for its data and its picture."""
         return measure_dependence(candidate.predict, splits.train, test, list(found.columns))
 
     def draw() -> bytes | None:
+        """Draw the dependence, if there is any."""
         if len(test) < 2 or not depend():
             return None
         title = f"{recipe.network}: mean answer and {len(depend()[0].lines)} test rows"

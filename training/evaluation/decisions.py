@@ -75,7 +75,8 @@ def require_fitting(recipe: Recipe, classes: Sequence[str]) -> None:
 def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision | None:
     """Return the decision that the recipe's policy asks for; None if it has no policy.
 
-    What is to be maximised is so on the held-out answers, calibrated as the model, and reported.
+    What is to be maximised is so on the held-out answers, calibrated as the model, at most 20,000 of them, evenly
+    spread, and reported.
 
     Raises:
         RecipeError: if there are no such answers.
@@ -105,14 +106,13 @@ def choose_decision(recipe: Recipe, fitted: Fitted, report: Report) -> Decision 
 
 
 def maximise(figure: Maximised, held_out: HeldOut) -> Decision:
-    """Return the decision with the best figure on held-out rows, of which at most 20,000, evenly spread, are used."""
-    some = evenly_spread(len(held_out.y), MOST_ROWS)
-    weights = _find_weights(held_out.answers[some].astype(np.float64), held_out.y[some], figure)
+    """Return the decision with the best figure on held-out rows."""
+    weights = _find_weights(held_out.answers.astype(np.float64), held_out.y, figure)
     if len(weights) == 2:
         threshold = float(f"{weights[0] / weights.sum():.4g}")  # the weighted probabilities are equal there
-        return Decision(threshold=min(max(threshold, LEAST), 1 - LEAST), maximise=figure, rows=len(some))
+        return Decision(threshold=min(max(threshold, LEAST), 1 - LEAST), maximise=figure, rows=len(held_out.y))
     missed = np.where(np.eye(len(weights), dtype=bool), 0, weights[:, None])  # (K, K)
-    return Decision(costs=tuple(map(tuple, missed.tolist())), maximise=figure, rows=len(some))
+    return Decision(costs=tuple(map(tuple, missed.tolist())), maximise=figure, rows=len(held_out.y))
 
 
 def figure_of(maximised: Maximised, chosen: Ints, y: Ints, classes: int) -> float:
