@@ -21,7 +21,7 @@ from tests.deployed import environment_of, make_secrets, nginx
 from tests.fakes import publish
 from tests.faults.scenes import mounted
 from tests.nameserver import NameServer
-from tests.processes import free_port, service
+from tests.processes import PROJECT, free_port, service
 from tests.promises import allowed
 from tests.trainings import DEADLINE_S, ended
 
@@ -78,7 +78,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with contextlib.ExitStack() as started:
         database = {"TABSERVE_DATABASE_URL": started.enter_context(postgres.cluster())}
         trains = environment_of("trainer", folder) | database
-        trainer, _ = started.enter_context(service(folder, environment=trains))
+        trainer, _ = started.enter_context(service(folder, environment=trains, cwd=PROJECT))
         started.enter_context(mounted(folder / "read-only", "-o", "bind,ro", str(models)))
         api = environment_of("api", folder) | database | {"TABSERVE_MODELS_DIR": str(folder / "read-only")}
         replicas = [started.enter_context(service(folder, environment=api, address=(host, port)))[0] for host in HOSTS]
