@@ -35,6 +35,7 @@ SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "curve": bulk.curve,
     "half_capacity": latency.half_capacity,
     "beside_bulk": latency.beside_bulk,
+    "beside_learners": learners.beside_learners,
     "trust": trust.trust,
     "beside_explained": trust.beside_explained,
     "beside_shadow": trust.beside_shadow,

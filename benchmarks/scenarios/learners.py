@@ -1,4 +1,4 @@
-"""A request of 1, 100 and 10,000 rows to a version of each learner, one connection."""
+"""Requests of 1, 100 and 10,000 rows to a version of each learner, alone and beside each other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.bench import Bench, Measure
 from benchmarks.closed_loop import closed_loop
 from benchmarks.outcomes import Outcome
 from benchmarks.requests import Request
+from benchmarks.scenarios.latency import ALONE, MODEST_RATE_PER_S, beside
 from benchmarks.scenarios.throughput import LARGE_ROWS
 from benchmarks.store import PROJECT, Store, fit
 from benchmarks.systems import TABSERVE, Server
@@ -27,6 +28,27 @@ def learners(bench: Bench) -> Outcome:
     """A version of each learner, trained on data/churn.csv: half of its columns are text."""
     title = "Each learner on data/churn.csv (JSON objects, one connection): p50 in ms"
     outcome = Outcome(scenario="learners", title=title)
+    with bench.fresh(TABSERVE, store=_trained(bench), ready=_request(LEARNERS[0], 1)) as server:
+        bench.take_turns(outcome, {name: _case(server, name) for name in LEARNERS})
+    return outcome
+
+
+def beside_learners(bench: Bench) -> Outcome:
+    """One row at a modest fixed rate, with and without requests of 10,000 rows to the same version beside it."""
+    title = f"One row, {MODEST_RATE_PER_S:.0f} requests/s, beside requests of {LARGE_ROWS:,} rows to the same version"
+    outcome = Outcome(scenario="beside_learners", title=title)
+    with bench.fresh(TABSERVE, store=_trained(bench), ready=_request(LEARNERS[0], 1)) as server:
+        cases: dict[str, Measure] = {}
+        for name in LEARNERS:
+            one = _request(name, 1)
+            cases[name + ALONE] = partial(beside, bench, server, one, None)
+            cases[f"{name}, bulk"] = partial(beside, bench, server, one, _request(name, LARGE_ROWS))
+        bench.take_turns(outcome, cases)
+    return outcome
+
+
+def _trained(bench: Bench) -> Store:
+    """Return a store with a model for each learner, which are trained the first time."""
     store = Store(bench.store.folder.parent / "learners")
     for name in LEARNERS:
         if not ModelRepository(store.folder).versions(name):
@@ -35,9 +57,7 @@ def learners(bench: Bench) -> Outcome:
             if name in PLANNED:
                 options += ["--set", f"budget_s={BUDGET_S}"]
             fit(store.folder, name, *options)
-    with bench.fresh(TABSERVE, store=store, ready=_request(LEARNERS[0], 1)) as server:
-        bench.take_turns(outcome, {name: _case(server, name) for name in LEARNERS})
-    return outcome
+    return store
 
 
 def _case(server: Server, name: str) -> Measure:

@@ -46,7 +46,7 @@ class EngineInfo(BaseModel):
 
     up_to_rows: int
     engine: str
-    measured_us: float | None
+    measured_us: float
 
 
 class Coverage(BaseModel):

@@ -37,11 +37,11 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The engine for batches of up to `rows` rows, and its time for that size; None if there was only one engine."""
+    """The engine for batches of up to `rows` rows, and its time for that size."""
 
     rows: int
     engine: Engine
-    measured_us: float | None
+    measured_us: float
 
 
 class QuickestEngine:
@@ -66,6 +66,16 @@ class QuickestEngine:
         place = min(bisect_left(self._bounds, len(x)), len(self._bounds) - 1)
         return self.choices[place].engine.infer(x)
 
+    def rows_within(self, us: float) -> int:
+        """Return how many rows take at most `us` microseconds, a power of two and at least 1.
+
+        That is by the largest measured size, in proportion. A power of two seldom changes from one measurement to the
+        next, and so seldom do the last bits of a large answer.
+        """
+        largest = self.choices[-1]
+        rows = largest.rows * us / max(largest.measured_us, 1.0)
+        return 1 << max(0, math.floor(math.log2(rows)))
+
 
 def quickest(groups: Sequence[Sequence[Engine]], row: Float32) -> QuickestEngine:
     """Warm up the engines at every bucket, measure them, and return the quickest for each.
@@ -84,7 +94,7 @@ def quickest(groups: Sequence[Sequence[Engine]], row: Float32) -> QuickestEngine
             for _ in range(WARM_UP_CALLS):
                 engine.infer(x)
     if len(engines) == 1:
-        return QuickestEngine([Choice(BUCKETS[-1], engines[0], None)])
+        return QuickestEngine([Choice(BUCKETS[-1], engines[0], _time_us(engines[0], batches[-1]))])
     measured = [
         min(([(_time_us(engine, x), engine) for x in batches] for engine in group), key=_mean_log) for group in groups
     ]

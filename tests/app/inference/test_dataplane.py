@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from app.registry.errors import ModelNotFound, VersionNotFound
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
 from app.runtime import load
+from app.runtime.engines.choice import Choice, QuickestEngine
+from app.runtime.load import LoadedModel
 from app.schema import Float32
 from app.telemetry.metrics import ServingMetrics
 from modelstore import ModelRepository
@@ -83,6 +86,54 @@ def test_any_number_of_rows_is_answered_whole_and_counted_once(store: ModelRepos
     assert (answer.rows, answer.outputs.shape) == (count, (count, 2))
     assert np.array_equal(answer.outputs[:, 1], x.mean(axis=1, dtype=np.float32))
     assert b'tabserve_inference_rows_total{model="means",version="1"} %d.0\n' % count in figures
+
+
+class SlowEngine:
+    """Answers with the mean, as `means` does, and notes the sizes of its batches; 16 us a row, it says."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def infer(self, x: Float32) -> Float32:
+        self.sizes.append(len(x))
+        high = x.mean(axis=1, dtype=np.float32)
+        return np.stack([1 - high, high], axis=1)
+
+
+def slow_one(plane: DataPlane) -> tuple[LoadedModel, SlowEngine]:
+    """Return a version whose rows take so long that a step of 1 ms has 32 of them, and its engine."""
+    engine = SlowEngine()
+    choices = [Choice(MAX_BATCH_ROWS, engine, 16.0 * MAX_BATCH_ROWS)]
+    return replace(plane.active("means"), engine=QuickestEngine(choices)), engine
+
+
+def test_rows_that_take_long_are_computed_in_shorter_steps(store: ModelRepository) -> None:
+    x = rows(100)
+
+    async def scene(plane: DataPlane) -> tuple[Predictions, list[int], list[int]]:
+        model, engine = slow_one(plane)
+        large = asyncio.create_task(plane.infer(model, x))
+        await asyncio.sleep(0)
+        before = list(engine.sizes)
+        await plane.infer(plane.active("means"), rows(1))  # another client, who need not wait for all
+        return await large, before, engine.sizes
+
+    (answer, before, sizes), _ = with_plane(store, scene)
+    assert before == [32]
+    assert sizes == [32, 32, 32, 4]
+    assert np.array_equal(answer.outputs[:, 1], x.mean(axis=1, dtype=np.float32))
+
+
+def test_requests_whose_rows_take_long_share_shorter_batches(store: ModelRepository) -> None:
+    async def scene(plane: DataPlane) -> list[int]:
+        model, engine = slow_one(plane)
+        await asyncio.gather(*(plane.infer(model, rows(20)) for _ in range(3)))
+        return engine.sizes
+
+    sizes, _ = with_plane(store, scene)
+    assert sizes == [20, 20, 20]
 
 
 def test_versions_do_not_share_a_batch(store: ModelRepository) -> None:

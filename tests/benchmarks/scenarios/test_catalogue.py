@@ -70,7 +70,7 @@ def test_scenario_runs(bench: Bench, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_learner_is_trained_and_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learner_is_trained_and_asked_alone_and_beside_bulk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PROJECT", forked_trainings())
     monkeypatch.setattr(learners, "LEARNERS", ("trees",))
     monkeypatch.setattr(learners, "TABLE", PROJECT / "data" / "iris.csv")
@@ -80,6 +80,11 @@ def test_a_learner_is_trained_and_asked(bench: Bench, monkeypatch: pytest.Monkey
     outcome = SCENARIOS["learners"](bench)
 
     assert all(len(outcome.values("trees", f"p50_ms@{rows}")) == bench.plan.rounds for rows in learners.SIZES)
+
+    beside = SCENARIOS["beside_learners"](bench)
+
+    assert list(beside.figures) == ["trees, alone", "trees, bulk"]
+    assert sum(beside.values("trees, bulk", "failures")) == 0
 
 
 @pytest.mark.slow

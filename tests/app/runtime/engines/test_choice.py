@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.runtime.engines import choice as choosing
-from app.runtime.engines.choice import BUCKETS, MEASURED_S, WARM_UP_CALLS, quickest
+from app.runtime.engines.choice import BUCKETS, MEASURED_CALLS, MEASURED_S, WARM_UP_CALLS, quickest
 from app.schema import Float32
 
 
@@ -89,14 +89,24 @@ def test_measuring_a_slow_engine_takes_little_time() -> None:
     assert {rows: calls.count(rows) for rows in BUCKETS} == dict.fromkeys(BUCKETS, WARM_UP_CALLS + 1)
 
 
-def test_single_engine_is_warmed_up_at_every_bucket_and_not_measured() -> None:
+def test_single_engine_is_warmed_up_at_every_bucket_and_measured_at_the_largest() -> None:
     class Recorder(PacedEngine):
         def infer(self, x: Float32) -> Float32:
             seen.append(len(x))
             return super().infer(x)
 
     seen: list[int] = []
-    engine = quickest([[Recorder("only", 3.0, 0.0, 0.0)]], ROW)
+    engine = quickest([[Recorder("only", 3.0, 0.0, row_s=1e-6)]], ROW)
 
-    assert set(seen) == set(BUCKETS)
-    assert [(choice.engine.name, choice.measured_us) for choice in engine.choices] == [("only", None)]
+    assert set(seen[:-MEASURED_CALLS]) == set(BUCKETS)
+    assert [(choice.engine.name, choice.rows) for choice in engine.choices] == [("only", 1024)]
+    assert engine.choices[0].measured_us == pytest.approx(1024)
+
+
+@pytest.mark.parametrize(
+    ("row_us", "rows"), [(0.0, 2**20), (0.5, 2048), (5.0, 128), (11.7, 64), (1000.0, 1), (5000.0, 1)]
+)
+def test_rows_within_a_time_are_a_power_of_two(row_us: float, rows: int) -> None:
+    engine = quickest([[PacedEngine("only", 1.0, fixed_s=0.0, row_s=row_us * 1e-6)]], ROW)
+
+    assert engine.rows_within(1024.0) == rows
