@@ -46,7 +46,8 @@ class DataOptions(Record):
         split: how rows are held out for testing; None takes a keyed hash of each row's content.
         rare_classes: what happens to classes with fewer than five rows: their rows are left out, are merged into one
             class `other`, or the table is refused.
-        missing_values: cells that stand for a missing value, as `missingValues`; None for the usual ones.
+        missing_values: cells that stand for a missing value, as `missingValues`, beside empty ones; None for the usual
+            ones.
         optional: columns that a request need not name; their values are missing then. They get `required: false` in the
             manifest.
         strict: whether the version refuses unusual values, unless a request says otherwise.
@@ -70,8 +71,10 @@ class DataOptions(Record):
 
     @property
     def missing_texts(self) -> tuple[str, ...]:
-        """Return the cells that stand for a missing value: the usual ones, if none are said."""
-        return MISSING_VALUES if self.missing_values is None else self.missing_values
+        """Return the cells that stand for a missing value: the empty one, and the usual ones if none are said."""
+        if self.missing_values is None:
+            return MISSING_VALUES
+        return self.missing_values if "" in self.missing_values else ("", *self.missing_values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return only the options that differ from the defaults, as JSON values."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from modelstore.records import Finite, Label, Record
 
 MAX_COLUMNS = 21  # the target and twenty features
-MAX_SLICES = 101  # of a column: of the target, one for each class
+MAX_SLICES = 101  # of a column: of the target, one for each class; of more, the others share the last
 
 
 class Slice(Record):

@@ -23,4 +23,5 @@ def test_a_split_is_by_time_or_by_group(split: dict[str, str]) -> None:
 
 def test_missing_texts_are_the_usual_ones_unless_they_are_given() -> None:
     assert DataOptions().missing_texts == MISSING_VALUES
-    assert DataOptions(missing_values=("", "-99")).missing_texts == ("", "-99")
+    assert DataOptions(missing_values=("-99", "")).missing_texts == ("-99", "")
+    assert DataOptions(missing_values=("-99",)).missing_texts == ("", "-99")  # no category or class is an empty text

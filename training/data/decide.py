@@ -12,6 +12,7 @@ from modelstore import ColumnType, LeftOut
 from modelstore.dates import DIGITS, FORMATS, ISO
 from modelstore.features import LeftOutReason
 from modelstore.numbers import PLAIN, describe_reading, parse_number
+from modelstore.reading import MAX_NAME_CHARACTERS
 from training.data.cells import alike
 from training.data.columns import Column
 from training.data.profile import MAX_TEXTS, Profile
@@ -42,9 +43,15 @@ class Decision:
 
 
 def decide(profile: Profile, asked: ColumnType | None = None) -> Decision:
-    """Return the type of a column; a type that was asked for wins over all rules but for a column without values."""
+    """Return the type of a column; a type that was asked for wins over all rules but two.
+
+    A column without values, or with overlong texts only, is left out.
+    """
     if not profile.present:
         return _leave_out(Column(profile.name, asked or "numeric"), "empty", "has no value in any row")
+    if profile.counts and min(map(len, profile.counts)) > MAX_NAME_CHARACTERS:
+        detail = f"has only texts of more than {MAX_NAME_CHARACTERS} characters, the most of a category"
+        return _leave_out(Column(profile.name, "categorical"), "free_text", detail)
     if asked:
         return _as_asked(profile, asked)
     found = _of_its_cells(profile)

@@ -23,11 +23,10 @@ from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
 from training.data.sides import describe_sides, require_classes, require_column
 from training.data.table import Table, read_table
-from training.data.target import Learnt, describe_target, learn_target
+from training.data.target import MIN_ROWS, Learnt, describe_target, learn_target
 from training.errors import DatasetError
 from training.preprocessing.categories import fit_categories, recode
 
-MIN_ROWS = 5
 CALIBRATED_ROWS = 2_000  # from so many training rows on, some are kept for the scores of prediction sets only
 CALIBRATION_FRACTION, MOST_CALIBRATION_ROWS = 0.1, 5_000
 
@@ -110,6 +109,7 @@ def load_splits(
         train, (test, left_out) = whole, _test_dataset(files[-1], whole, source)
         warnings += files[-1].warnings + left_out
     train, test, lost = require_classes(train, test, source)
+    _require_difference(train, source)
     warnings += lost + tuple(f"{source.file}{found}" for found in find_suspicions(train, test, images=images))
     target = describe_target(learnt, train.y, source)
     sha256, written = {one.file: one.sha256 for one in files}, {one.file: one.dialect for one in files}
@@ -139,6 +139,17 @@ def _read_rows(
     if len(table.lines) < MIN_ROWS:
         raise DatasetError(source.file, f"expected at least {MIN_ROWS} rows, got {len(table.lines)}")
     return table, summary
+
+
+def _require_difference(train: Dataset, source: DataSource) -> None:
+    """Reject training rows that are all the same, as one row is.
+
+    Raises:
+        DatasetError.
+    """
+    if (train.marks == train.marks[0]).all():
+        problem = f"expected training rows that differ, got {len(train):,} that are all the same"
+        raise DatasetError(source.file, problem)
 
 
 def _keep_calibration_rows(splits: Splits) -> Splits:

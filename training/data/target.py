@@ -22,6 +22,7 @@ from training.data.columns import TargetColumn
 from training.data.faults import MAX_FAULTS
 from training.errors import DatasetError
 
+MIN_ROWS = 5
 MIN_ROWS_PER_CLASS = 5
 MANY_VALUES = 10  # a column of more different numbers is a quantity
 OTHER = "other"
@@ -49,13 +50,14 @@ class Learnt:
 
 
 def choose_task(target: TargetColumn, source: DataSource) -> Task:
-    """Return the task that the recipe names, or the one that fits the target's values.
+    """Return the task that the recipe names, or the one that fits the target's type and values.
 
-    A quantity is a column of numbers with more than ten different values.
+    A quantity is a column of numbers with more than ten different values, unless its type says categories.
     """
     if source.task is not None:
         return source.task
-    if source.classes or target.numbers is None:
+    is_categories = source.types.get(source.target) in ("categorical", "boolean")
+    if source.classes or is_categories or target.numbers is None:
         return "classification"
     values = np.unique(target.numbers[~np.isnan(target.numbers)])
     return "regression" if len(values) > MANY_VALUES else "classification"
@@ -112,6 +114,9 @@ def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Lear
         problem = f"a regression expects numbers, got {found}; or leave `task` and `gate.metric` out"
         raise DatasetError(source.file, problem, line=int(lines[row]), column=source.target)
     kept = np.flatnonzero(~np.isnan(target.numbers))
+    if len(kept) < MIN_ROWS:
+        problem = f"expected at least {MIN_ROWS} rows with a target, got {len(kept)}"
+        raise DatasetError(source.file, problem, column=source.target)
     _require_quantity(target.numbers[kept], lines[kept], source)
     missing = len(target.numbers) - len(kept)
     warnings = say_missing(missing, len(target.numbers), source)

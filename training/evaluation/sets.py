@@ -30,7 +30,8 @@ def make_conformal(
     """Return the scores of rows that the model has not seen, measured on the test rows.
 
     They are those of the calibration rows or, without these, the held-out answers of the learner or, without these,
-    those of models trained for this without each fold of the rows.
+    those of models trained for this without each fold of the rows. These are trained after `should_end`, too, if the
+    recipe abstains by prediction sets: without them there would be no version.
 
     Returns:
         None if there are none, which is reported.
@@ -42,7 +43,8 @@ def make_conformal(
     predict, train, calibration = predictor(fitted.module), splits.train, splits.calibration
     held_out = _answer(predict, calibration) if calibration else None if train.is_one_group else fitted.held_out
     if held_out is None and recipe.training.learner in QUICK:
-        held_out = _answer_folds(recipe, splits, report, should_end)
+        is_needed = recipe.abstain is not None and recipe.abstain.confidence is not None
+        held_out = _answer_folds(recipe, splits, report, never if is_needed else should_end)
     if held_out is None or not len(held_out.y):
         report(Notice(level="warning", message="no rows are left to score, so there are no prediction sets"))
         if recipe.abstain and recipe.abstain.confidence:

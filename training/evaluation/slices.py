@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from modelstore import Decision, Importance, Slice, Slices
 from modelstore.intervals import wilson
-from modelstore.slices import MAX_COLUMNS
+from modelstore.slices import MAX_COLUMNS, MAX_SLICES
 from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
 from training.evaluation.decisions import choose_labels
@@ -70,12 +70,17 @@ def measure_slices(
 
 
 def _slice_target(rows: Dataset, marks: npt.NDArray[Any]) -> Iterator[Slice]:
-    """Yield the slices of the classes that have rows, or of thirds of the values."""
+    """Yield the slices of the classes that have rows, or of thirds of the values; many rare classes share one."""
     if not rows.classes:
         yield from _slice_thirds(rows.y, marks, "numeric")
         return
-    for place, name in enumerate(rows.classes):
-        yield from _measure_slice(name, rows.y == place, marks)
+    frequent = set(range(len(rows.classes)))
+    if len(frequent) > MAX_SLICES:
+        counts = np.bincount(rows.y, minlength=len(rows.classes))
+        frequent = set(np.argsort(-counts, kind="stable")[: MAX_SLICES - 1].tolist())
+    for place in sorted(frequent):
+        yield from _measure_slice(rows.classes[place], rows.y == place, marks)
+    yield from _measure_slice(OTHER, ~np.isin(rows.y, list(frequent)), marks)
 
 
 def _slice_column(column: Column, cells: Values, marks: npt.NDArray[Any]) -> Iterator[Slice]:

@@ -71,6 +71,7 @@ def test_a_column_is_what_its_present_cells_are(column: list[str], kind: str, no
         (cells(lambda row: f"u{row}"), "id", f"{ROWS} different texts in {ROWS} rows"),
         (cells(lambda row: f"w{row % 30}"), "too_many_values", f"30 different texts in {ROWS} rows"),
         (cells(lambda row: f"it was day {row}"), "free_text", "free text"),
+        (cells(lambda row: "abc"[row % 3] * 201), "free_text", "only texts of more than 200 characters"),
         (cells(lambda row: f"0{1 + row % 9}/0{1 + row % 7}/2024"), "ambiguous_date", "month/day/year"),
     ],
     ids=lambda value: value if isinstance(value, str) and "_" in value else "",
@@ -128,6 +129,7 @@ def test_a_type_that_is_asked_for_wins() -> None:
     assert (column.type, column.texts[:2]) == ("categorical", ("0", "1"))
     assert decided(cells(str), "numeric").left_out is None
     assert decided(["a", "b"], "boolean").column.texts == ("a", "b")
+    assert decided(["a" * 201, "b" * 201] * 9, "categorical").left_out is not None  # no category can be one of these
 
 
 @pytest.mark.parametrize(

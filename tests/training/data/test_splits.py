@@ -101,6 +101,14 @@ def test_a_handful_of_rows_is_refused(tmp_path: Path) -> None:
         load_splits(source(), tmp_path)
 
 
+def test_training_rows_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
+    later = "".join(f"2024,{row},{row}\n" for row in range(9))
+    (tmp_path / "clouds.csv").write_text(f"year,x,y\n2023,1,1\n{later}", "utf-8")
+
+    with pytest.raises(DatasetError, match="training rows that differ, got 1 that are all the same"):
+        load_splits(source(target="y", task="regression", split=Split(time="year")), tmp_path)
+
+
 def test_a_test_fraction_that_leaves_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path, clouds(20))
 

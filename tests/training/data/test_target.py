@@ -50,6 +50,7 @@ def test_a_person_decides_otherwise() -> None:
     many = [str(n % 26) for n in range(260)]
 
     assert learn(many, task="classification").classes == tuple(map(str, range(26)))
+    assert learn(many, types={"y": "categorical"}).classes == tuple(map(str, range(26)))
     assert learn(["1", "2", "", "1"] * 5, task="regression").y.tolist() == [1, 2, 1] * 5
 
 
@@ -61,6 +62,11 @@ def test_a_regression_of_words_names_the_first_line() -> None:
 def test_a_regression_without_any_target_is_refused() -> None:
     with pytest.raises(DatasetError, match="column 'y': expected rows with a target, got none"):
         learn(["", "", ""], task="regression")
+
+
+def test_a_regression_of_few_known_targets_is_refused() -> None:
+    with pytest.raises(DatasetError, match=r"column 'y': expected at least 5 rows with a target, got 2"):
+        learn(["1", "2", "", "", "", ""], task="regression")
 
 
 def test_gaps_are_left_out_and_counted() -> None:

@@ -86,6 +86,17 @@ def test_where_no_rows_are_left_there_are_no_sets_and_a_policy_that_needs_them_i
         make_conformal(Fitted(Half()), abstaining, splits_of(alone), ignore)
 
 
+def test_a_policy_that_needs_scores_has_them_where_the_training_is_to_end_soon() -> None:
+    abstaining = parse_recipe({**recipe().model_dump(mode="json"), "abstain": {"confidence": 0.9}}, "clouds.toml")
+    soon = {"should_end": lambda: True}
+
+    found = make_conformal(Fitted(Half()), abstaining, splits_of(clouds(60)), ignore, **soon)
+
+    assert found is not None
+    assert found.rows == 60
+    assert make_conformal(Fitted(Half()), recipe(), splits_of(clouds(60)), ignore, **soon) is None
+
+
 def test_rows_of_one_group_are_no_scores_for_other_groups_but_calibration_rows_are() -> None:
     alone = replace(clouds(60), groups=np.zeros(60, dtype=np.uint64))
     fitted = Fitted(Half(), held_out=HeldOut(np.full((60, 2), 0.5), alone.y))

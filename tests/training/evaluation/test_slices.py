@@ -73,6 +73,16 @@ def test_labels_are_those_that_the_version_decides() -> None:
     assert figures(found.columns["bought"]) == [("no", 4, 1.0), ("yes", 6, 0.0)]  # every row is answered no
 
 
+def test_of_very_many_classes_the_rare_ones_share_a_slice() -> None:
+    y = np.array([*range(150), *range(50, 150)])  # the first 50 have one row each
+    many = replace(clouds(250), y=y, classes=tuple(f"c{place}" for place in range(150)))
+
+    found = measure_slices(lambda x: np.eye(150)[y], many, "kind").columns["kind"]
+
+    assert [one.values for one in found] == [*(f"c{place}" for place in range(50, 150)), "other values"]
+    assert (found[-1].rows, found[-1].figure) == (50, 1.0)
+
+
 def test_rmse_on_thirds_of_a_quantity_and_of_days() -> None:
     days = Column("seen", "datetime")
     x = np.array([[day, 0.0] for day in range(6)], dtype=np.float32)

@@ -15,7 +15,7 @@ from torch import nn
 from modelstore import Notice
 from training.config.learner_settings import TrainingSettings
 from training.data.dataset import Dataset
-from training.data.holdout import HoldOut, Shuffled
+from training.data.holdout import Grouped, HoldOut, Shuffled
 from training.evaluation.metrics import Ints
 from training.learners.budget import default_budget_s
 from training.learners.folds import FOLDS, folds_in
@@ -81,9 +81,12 @@ class TreesLearner:
             part = Part(*np.split(np.arange(len(x)), [len(train)]))
             both = replace(train, x=x, y=y, groups=None)  # more than these is not looked at
             return Fitted(self._fit(both, [part], report).module)
-        few = len(train) <= FOLD_ROWS
-        folds = folds_in(self._way, train, self._seed, FOLDS if few else STOPPING_SHARE)
-        return self.fit_folds(train, folds if few else folds[:1], report)
+        if len(train) <= FOLD_ROWS:
+            return self.fit_folds(train, folds_in(self._way, train, self._seed, FOLDS), report)
+        folds = folds_in(self._way, train, self._seed, STOPPING_SHARE)
+        if isinstance(self._way, Grouped):  # one group may be most of the rows
+            folds.sort(key=lambda held: abs(len(held) - len(train) / STOPPING_SHARE))
+        return self.fit_folds(train, folds[:1], report)
 
     def fit_folds(self, train: Dataset, folds: Sequence[Ints], report: Report) -> Fitted:
         """Fit one model a fold, without its rows, and average them in one module; see `FoldLearner.fit_folds`."""

@@ -117,6 +117,18 @@ def test_of_many_rows_a_tenth_stops_the_model(monkeypatch: pytest.MonkeyPatch) -
     assert len(fitted.held_out.y) == 20
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_of_many_rows_in_few_groups_a_small_group_stops_the_model(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosting, "FOLD_ROWS", 150)
+    rows = replace(clouds(200), groups=np.repeat(np.array([7, 8, 9], dtype=np.uint64), (160, 22, 18)))
+
+    fitted = TreesLearner(ONE.model_copy(update={"seed": seed}), Grouped("x0")).fit(rows, None, ignore)
+
+    assert fitted.held_out is not None
+    assert len(fitted.held_out.y) in (22, 18)
+
+
 def test_the_same_seed_gives_the_same_bits() -> None:
     rows = typed(100)
 
