@@ -1,4 +1,4 @@
-"""Requests of 1, 100 and 10,000 rows to a version of each learner, alone and beside each other."""
+"""Requests of 1, 100 and 10,000 rows to each learner, alone and beside each other."""
 
 from __future__ import annotations
 

@@ -23,10 +23,11 @@ from training.data.quality import constant_features, find_suspicions
 from training.data.repeats import mix, text_bits
 from training.data.sides import describe_sides, require_classes, require_column
 from training.data.table import Table, read_table
-from training.data.target import MIN_ROWS, Learnt, describe_target, learn_target
+from training.data.target import Learnt, describe_target, learn_target
 from training.errors import DatasetError
 from training.preprocessing.categories import fit_categories, recode
 
+MIN_ROWS = 5
 CALIBRATED_ROWS = 2_000  # from so many training rows on, some are kept for the scores of prediction sets only
 CALIBRATION_FRACTION, MOST_CALIBRATION_ROWS = 0.1, 5_000
 
@@ -100,6 +101,9 @@ def load_splits(
     way = way or way_of(source)
     table, summary = _read_rows(source, folder, dialects, feedback, way, images=images)
     learnt = learn_target(table.target, table.lines, source)
+    if len(learnt.kept) < MIN_ROWS:
+        problem = f"expected at least {MIN_ROWS} rows with a target, got {len(learnt.kept)}"
+        raise DatasetError(source.file, problem, column=source.target)
     whole = _require_columns(_dataset(table, learnt), source, way)
     files, warnings = [table], table.warnings + learnt.warnings
     if source.test_file is None:

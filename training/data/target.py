@@ -22,7 +22,6 @@ from training.data.columns import TargetColumn
 from training.data.faults import MAX_FAULTS
 from training.errors import DatasetError
 
-MIN_ROWS = 5
 MIN_ROWS_PER_CLASS = 5
 MANY_VALUES = 10  # a column of more different numbers is a quantity
 OTHER = "other"
@@ -114,9 +113,6 @@ def _learn_values(target: TargetColumn, lines: Ints, source: DataSource) -> Lear
         problem = f"a regression expects numbers, got {found}; or leave `task` and `gate.metric` out"
         raise DatasetError(source.file, problem, line=int(lines[row]), column=source.target)
     kept = np.flatnonzero(~np.isnan(target.numbers))
-    if len(kept) < MIN_ROWS:
-        problem = f"expected at least {MIN_ROWS} rows with a target, got {len(kept)}"
-        raise DatasetError(source.file, problem, column=source.target)
     _require_quantity(target.numbers[kept], lines[kept], source)
     missing = len(target.numbers) - len(kept)
     warnings = say_missing(missing, len(target.numbers), source)

@@ -101,6 +101,13 @@ def test_a_handful_of_rows_is_refused(tmp_path: Path) -> None:
         load_splits(source(), tmp_path)
 
 
+def test_a_regression_of_few_known_targets_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clouds.csv").write_text("x,y\n1,1\n2,2\n3,\n4,\n5,\n6,\n", "utf-8")
+
+    with pytest.raises(DatasetError, match="column 'y': expected at least 5 rows with a target, got 2"):
+        load_splits(source(target="y", task="regression"), tmp_path)
+
+
 def test_training_rows_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
     later = "".join(f"2024,{row},{row}\n" for row in range(9))
     (tmp_path / "clouds.csv").write_text(f"year,x,y\n2023,1,1\n{later}", "utf-8")
