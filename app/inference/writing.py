@@ -11,10 +11,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from app.context import reserve
 from app.errors import MAX_PROBLEMS, Problem, ServingError
 from app.inference.additions.addition import Addition
 from app.inference.additions.choice import extend
+from app.inference.batch_predictions import batch_of
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
 from app.inference.codecs.warnings import describe_warnings, refusal
 from app.inference.dataplane import DataPlane
@@ -117,7 +120,8 @@ class AnswerWriting:
         Raises:
             ServingError: for any error.
         """
-        predictions = await self.plane.infer(self.model, block.x, self.deadline_ns)
+        self._require_good(block)
+        predictions = await self._infer(block)
         self.stages.record_compute(*predictions.batch.timing)
         if self.schema is not None and self.schema is not self.model.schema:
             predictions = predictions.under(self.schema)
@@ -147,6 +151,20 @@ class AnswerWriting:
         for addition in self.additions:
             await addition.finish()
         self.stages.record_compute(began_ns, time.perf_counter_ns() - began_ns)
+
+    async def _infer(self, block: RowBlock) -> Predictions:
+        """Return the predictions of a block; bad rows are not computed or counted, and their outputs are 0."""
+        if not block.bad:
+            return await self.plane.infer(self.model, block.x, self.deadline_ns)
+        good = np.delete(np.arange(len(block.x)), list(block.bad))
+        outputs = np.zeros((len(block.x), self.model.schema.outputs), dtype=np.float32)
+        timing = time.perf_counter_ns(), 0
+        if len(good):
+            found = await self.plane.infer(self.model, block.x[good], self.deadline_ns)
+            outputs[good], timing = found.outputs, found.batch.timing
+        batch = batch_of(self.model.schema, block.x, outputs)
+        batch.timing = timing
+        return Predictions(batch, 0, len(block.x))
 
     def _require_good(self, block: RowBlock) -> None:
         """Refuse the request if a row of the block is bad, unless such rows are skipped."""

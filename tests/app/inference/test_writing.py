@@ -47,7 +47,7 @@ from tests.app.tables import (
     probabilities,
     rows,
 )
-from tests.app.telemetry.figures import in_progress
+from tests.app.telemetry.figures import in_progress, scraped
 from tests.app.waiting import until
 from tests.fakes import publish
 from tests.processes import service
@@ -173,6 +173,23 @@ def test_warnings_name_the_place_of_a_row_after_skipped_ones(steady: TestClient)
 
     assert [(w["row"], w["feature"], w["value"]) for w in answer["warnings"]] == [(1, "left", 7), (3, "right", 8)]
     assert [row["line"] for row in answer["predictions"]] == [2, 3, 4, 5]
+
+
+def test_rows_that_cannot_be_read_are_no_predictions(client: TestClient) -> None:
+    def predicted() -> float:
+        return sum(value for (name, _), value in scraped(client).items() if name == "tabserve_predictions_total")
+
+    for kind, body in MIXED.items():
+        before = predicted()
+        assert_problem(post(client, body, kind), 422)
+        assert predicted() == before
+        assert post(client, body, kind, path="/predict/means?on_error=skip").status_code == 200
+        assert predicted() == before + 2
+    before = predicted()
+    headers = {"content-type": CSV, "x-prediction-receipt": "1"}
+    skipped = client.post("/predict/means?on_error=skip", content=b"left,right\nx,0\n0,y\n", headers=headers)
+    assert [line.partition(",")[0] for line in skipped.text.splitlines()] == ["line", "2", "3"]
+    assert predicted() == before
 
 
 HUGE = np.array([[0.25, 0.25], [3e38, 3e38], [0.75, 0.75]], np.float32)
