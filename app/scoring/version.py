@@ -15,7 +15,6 @@ from app.inference.additions.keeping import KeepsNothing
 from app.inference.dataplane import DataPlane
 from app.inference.offload import OffloadThread
 from app.inference.pipeline import Pipeline
-from app.receipts import ReceiptKeys
 from app.registry.errors import ModelNotReady
 from app.registry.loader import Loader
 from app.registry.registry import ModelRegistry
@@ -85,7 +84,7 @@ async def open_version(
         registry.close()
         raise ModelNotReady(found.name, f"version {found.version} was refused ({refused.reason}): {refused.detail}")
     plane = DataPlane(registry, ServingMetrics(), max_queue_rows=settings.max_queue_rows, max_wait_s=0)
-    shared = Shared(explainer, ReceiptKeys(None, settings.state_dir), KeepsNothing())
+    shared = Shared(explainer, None, KeepsNothing())  # only a service can check receipts
     return OpenedVersion(registry, Pipeline(plane, OffloadThread(), shared, settings.max_rows))
 
 

@@ -52,6 +52,17 @@ def test_it_works_in_a_notebook_whose_loop_runs_and_leaves_no_thread(repository:
     assert threading.active_count() <= before + 1  # the loop of this test
 
 
+def test_a_version_that_gives_receipts_gives_none_without_its_service(
+    repository: ModelRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(repository, receipts=True)
+    (tmp_path / "current").mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    with tabserve.load(repository.root / "means") as model:
+        assert "receipt" not in model.predict({"left": 0.5, "right": 0.5})
+    assert list(Path().iterdir()) == []  # no key
+
+
 def test_a_version_answers_alike_after_its_folder_has_gone(repository: ModelRepository) -> None:
     publish_typed(repository)
     with tabserve.load(repository.root / "typed") as model:

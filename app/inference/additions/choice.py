@@ -25,10 +25,13 @@ from app.telemetry.version_counters import VersionCounts
 
 
 class Shared(NamedTuple):
-    """What all requests share: explainer, receipt keys, keeper of ids and inputs, and shadows."""
+    """What all requests share: explainer, receipt keys, keeper of ids and inputs, and shadows.
+
+    Without keys, no row gets a receipt.
+    """
 
     explainer: Explainer
-    keys: ReceiptKeys
+    keys: ReceiptKeys | None
     keeper: Keeper
     shadows: ShadowRunner | None = None
 
@@ -64,7 +67,7 @@ def choose_additions(
     if options.has_ids:
         require_ids(shared.keeper, "id_column" if options.ids is None else "ids")
     wants_receipts = schema.receipts if options.receipt is None else options.receipt
-    if wants_receipts or options.has_ids:
+    if shared.keys is not None and (wants_receipts or options.has_ids):
         additions.append(Receipts(shared.keys, model, counts, shared.keeper, shared.shadows))
     return tuple(additions)
 

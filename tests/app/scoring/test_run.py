@@ -108,6 +108,22 @@ def test_a_bad_row_ends_the_run_and_is_named_with_its_file_and_line(
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_version_that_gives_receipts_gives_none_so_the_same_file_has_the_same_answers(
+    repository: ModelRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(repository, receipts=True)
+    rows = write_rows(tmp_path / "rows.csv", rows=20)
+    (tmp_path / "current").mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    for name in ("first.csv", "second.csv"):
+        score(repository, rows, tmp_path / name)
+
+    answers = (tmp_path / "first.csv").read_text()
+    assert answers.splitlines()[0] == "label,probability,probability_low,probability_high"
+    assert answers == (tmp_path / "second.csv").read_text()
+    assert list(Path().iterdir()) == []  # no key
+
+
 def test_a_run_that_was_interrupted_goes_on_with_the_parts_that_it_has(
     repository: ModelRepository, tmp_path: Path
 ) -> None:
