@@ -23,6 +23,7 @@ from app.inference.codecs.lines import MAX_LINE_BYTES, LineReader
 from app.inference.codecs.row_ids import RowIds, read_cell_id
 from app.inference.codecs.rows import converter_for
 from app.schema import Float32, ModelSchema
+from modelstore.reading import BLANKS
 
 
 class CsvRows:
@@ -42,6 +43,7 @@ class CsvRows:
         self.quotes = quotes or Quotes(schema.dialect.quote)
         self._rows = converter_for(schema)
         self._width = len(names)
+        self._may_take_blank_lines = delimiter in BLANKS or len(names) == 1  # for rows of missing values
         self._as_commas = bytes.maketrans(b"%b," % delimiter.encode(), b",;") if delimiter != "," else None
         self._order = places_of(names, schema)
         self._there = [place for place in self._order if place is not None]
@@ -55,6 +57,8 @@ class CsvRows:
             return x
         try:
             text = lines.decode().split("\n")
+            if self._may_take_blank_lines and not all(line.strip(BLANKS) for line in text):
+                return None
             rows = csv.reader(
                 text, delimiter=self.delimiter, quotechar=self.quotes.mark, skipinitialspace=True, strict=True
             )

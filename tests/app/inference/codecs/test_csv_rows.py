@@ -122,6 +122,27 @@ def test_optional_column_of_numbers_may_be_absent() -> None:
     assert not blocks[0].bad
 
 
+BLANK = {
+    "tabs": ("\t", b"a\tb\n1\t2\n\t\n3\t4\n", [[1, 2], [3, 4]]),
+    "tabs and a gap": ("\t", b"a\tb\n1\t\n \t\n3\t4\n", [[1, np.nan], [3, 4]]),
+    "one column": (",", b"a\n1\n \n3\n", [[1], [3]]),
+    "one column and a gap": (",", b"a\nNA\n \n3\n", [[np.nan], [3]]),
+}
+
+
+@pytest.mark.parametrize(("delimiter", "body", "rows"), BLANK.values(), ids=BLANK.keys())
+def test_a_blank_line_is_no_row_of_missing_values(delimiter: str, body: bytes, rows: list[list[float]]) -> None:
+    names = "ab"[: len(rows[0])]
+    types = [NumericFeature(name=name, mean=0, std=1, min=0, max=9, quantiles=(1,) * 9) for name in names]
+    known = ModelSchema.of_features("means", 1, types, ("low", "high"))
+    found = CsvReader(known, ignore_extra=False, delimiter=delimiter)
+
+    (block,) = [*found.feed(body), *found.finish()]
+
+    assert np.array_equal(block.x, np.array(rows, dtype=np.float32), equal_nan=True)
+    assert (found.blank_lines, block.number(0), block.number(1)) == (1, 2, 4)
+
+
 WORDS = ("it's", "'x'", '"y"', "a, 'b'", 'say "no"', "two\n'lines'", "plain", "''")
 
 
