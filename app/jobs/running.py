@@ -180,12 +180,9 @@ class RunningJob:
     async def _run(self, permit: Permit) -> JobResult:
         job, settings = self.claim.job, self._context.settings
         memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
-        feedback = None
-        if job.include_feedback:
-            feedback = await self._context.call(self._context.labelled.find, job.model, job.target)
         command = confine(command_of(job, self._data(), permit, settings), memory_bytes, settings.train_niceness)
         self._child = child = await Child.start(
-            command, training_environment(), self._log_output, input_of(job, settings, feedback)
+            command, training_environment(), self._log_output, await self._context.call(self._input)
         )
         listening = asyncio.create_task(child.listen(self._hear), name=f"events of {job.id}")
         grace_s = 0.0
@@ -200,6 +197,12 @@ class RunningJob:
         if self._stop and not (reported and reported.reason == "succeeded"):
             return end_result(job, *self._stop)
         return outcome(job, child, reported, memory_bytes)
+
+    def _input(self) -> bytes:
+        """Return what the training process is told, which may have many rows of feedback, so call it from a thread."""
+        job = self.claim.job
+        feedback = self._context.labelled.find(job.model, job.target) if job.include_feedback else None
+        return input_of(job, self._context.settings, feedback)
 
     def _hear(self, line: bytes) -> None:
         renewed = self._changes.renewed

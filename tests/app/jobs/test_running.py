@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.jobs import running
 from app.jobs.claims import Claims
+from app.jobs.command import input_of
 from app.jobs.errors import JobEnded
 from app.jobs.process import child as children
 from app.jobs.process import processor
@@ -370,6 +374,23 @@ def test_training_on_a_data_set_is_told_file_target_and_features(
     assert (options["--job"], options["--keep"]) == (job.id, "20")
     assert "--activate" not in options  # the recipe says when
     assert len(options["--permit"]) == 32
+
+
+def test_input_of_a_training_is_written_in_a_thread_as_it_may_have_many_rows_of_feedback(
+    here: Trainings, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing: list[int] = []
+
+    def write(*arguments: Any) -> bytes:
+        writing.append(threading.get_ident())
+        return input_of(*arguments)
+
+    monkeypatch.setattr(running, "input_of", write)
+    child("end('failed', 'enough')")
+    here.ended(here.start())
+
+    assert len(writing) == 1
+    assert writing[0] != here.portal.call(threading.get_ident)
 
 
 def test_permit_ends_with_the_job(here: Trainings, child: Callable[[str], None], repository: ModelRepository) -> None:
