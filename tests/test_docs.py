@@ -136,7 +136,7 @@ def ask_as_printed(address: str) -> None:
 
 
 def test_contributors_are_told_of_every_script() -> None:
-    listed = re.findall(r"^    (?:CI=true )?(scripts/[\w-]+)", (PROJECT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    listed = re.findall(r"^    (scripts/[\w-]+)", (PROJECT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
 
     assert set(listed) == {f"scripts/{path.name}" for path in (PROJECT / "scripts").iterdir()}
 
@@ -145,5 +145,33 @@ def test_contributors_are_told_of_every_script() -> None:
 def test_commands_of_the_readme_exist() -> None:
     for line in re.findall(r"^    \.venv/bin/python (-m training \w+)", README, re.MULTILINE):
         subprocess.run([sys.executable, *shlex.split(line), "--help"], capture_output=True, check=True, timeout=300)
-    for script in re.findall(r"^    (scripts/\w+)", README, re.MULTILINE):
+    for script in re.findall(r"^    (scripts/[\w-]+)", README, re.MULTILINE):
         assert Path(PROJECT / script).stat().st_mode & 0o111
+def test_ci_runs_the_scripts_of_contributors_which_do_not_ask_for_it() -> None:
+    called = re.findall(r"scripts/([\w-]+)", (PROJECT / ".ci" / "run").read_text())
+
+    assert called == ["packages", "install", "test", "test-slow"]
+    assert [path.name for path in (PROJECT / "scripts").iterdir() if re.search(r"\$\{?CI\b", path.read_text())] == []
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme_exist() -> None:
+    for line in re.findall(r"^    \.venv/bin/python (-m training \w+)", README, re.MULTILINE):
+        subprocess.run([sys.executable, *shlex.split(line), "--help"], capture_output=True, check=True, timeout=300)
+    for script in re.findall(r"^    (scripts/[\w-]+)", README, re.MULTILINE):
+        assert Path(PROJECT / script).stat().st_mode & 0o111
+def test_ci_runs_the_scripts_of_contributors_which_do_not_ask_for_it() -> None:
+    called = re.findall(r"scripts/([\w-]+)", (PROJECT / ".ci" / "run").read_text())
+
+    assert called == ["packages", "install", "test", "test-slow"]
+    assert [path.name for path in (PROJECT / "scripts").iterdir() if re.search(r"\$\{?CI\b", path.read_text())] == []
+
+
+def test_nothing_is_said_to_encrypt_that_does_not() -> None:
+    said = re.findall(r"[^.]*`deploy/nginx`[^.]*", (PROJECT / "SECURITY.md").read_text())
+
+    assert said
+    if "ssl_certificate" not in (PROJECT / "deploy" / "nginx" / "nginx.conf").read_text():
+        assert all("neither does `deploy/nginx`" in sentence for sentence in said)
+
+
