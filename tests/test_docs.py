@@ -175,3 +175,9 @@ def test_nothing_is_said_to_encrypt_that_does_not() -> None:
         assert all("neither does `deploy/nginx`" in sentence for sentence in said)
 
 
+@pytest.mark.slow
+def test_commands_of_the_readme_exist() -> None:
+    for line in re.findall(r"^    \.venv/bin/python (-m training \w+)", README, re.MULTILINE):
+        subprocess.run([sys.executable, *shlex.split(line), "--help"], capture_output=True, check=True, timeout=300)
+    for script in re.findall(r"^    (scripts/[\w-]+)", README, re.MULTILINE):
+        assert Path(PROJECT / script).stat().st_mode & 0o111
