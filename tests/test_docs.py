@@ -20,13 +20,14 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry.metric_families import FAMILIES
-from modelstore import Overrides
+from modelstore import ModelRepository, Overrides
 from tests.app.problems import every_error
 from tests.processes import PROJECT, service
 
 README = (PROJECT / "README.md").read_text()
 PAGES = {page.name: page.read_text() for page in (PROJECT / "docs").glob("*.md")}
 APACHE_2 = "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"  # of the text as apache.org has it
+from tests.fakes import publish
 CURL_LINES = re.findall(r"^    ((?:head [^|]*\| )?curl .*)$", README, re.MULTILINE)
 
 
@@ -84,12 +85,13 @@ def test_no_document_names_a_machine() -> None:
 
 
 def run_first_commands(folder: Path) -> dict[str, str]:
-    """Run the README's first commands, but the service, with a store under a folder; return what they printed."""
+    """Run the README's first commands, but the service, in a folder with our data; return what they printed."""
+    (folder / "data").symlink_to(PROJECT / "data")
     printed = {}
-    for line in re.findall(r"^    tabserve ((?:fit|predict) [^>\n]*)", README, re.MULTILINE):
+    for line in re.findall(r"^    tabserve ((?:fit|predict|score) [^>\n]*)", README, re.MULTILINE):
         command = [sys.executable, "-m", "tabserve", *shlex.split(line)]
         environment = {**os.environ, "TABSERVE_MODELS_DIR": str(folder / "models"), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
         assert done.returncode == 0, done.stderr
         printed[line.split()[0]] = done.stdout
     return printed
@@ -111,7 +113,8 @@ def test_files_and_functions_of_the_architecture_page_exist() -> None:
 def test_commands_and_curl_lines_of_the_readme_work_as_printed(tmp_path: Path) -> None:
     printed = run_first_commands(tmp_path)
 
-    assert printed.keys() == {"fit", "predict"}
+    assert printed.keys() == {"fit", "predict", "score"}
+    assert (tmp_path / "scored.parquet").exists()
     assert "churn version 1 is active" in printed["fit"]
     assert printed["predict"].startswith("label,probability,probability_no,probability_yes\n")
     assert printed["predict"].count("\n") == 2001
@@ -173,6 +176,8 @@ def test_nothing_is_said_to_encrypt_that_does_not() -> None:
     assert said
     if "ssl_certificate" not in (PROJECT / "deploy" / "nginx" / "nginx.conf").read_text():
         assert all("neither does `deploy/nginx`" in sentence for sentence in said)
+    publish(ModelRepository(tmp_path / "models"))  # the store of a reader may hold other models
+
 
 
 @pytest.mark.slow
