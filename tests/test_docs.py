@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -12,22 +14,26 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.server.fast_path.protocol import DirectProtocol
 from app.settings import Settings
 from app.telemetry.metric_families import FAMILIES
 from modelstore import ModelRepository, Overrides
 from tests.app.problems import every_error
+from tests.fakes import publish
 from tests.processes import PROJECT, service
 
 README = (PROJECT / "README.md").read_text()
 PAGES = {page.name: page.read_text() for page in (PROJECT / "docs").glob("*.md")}
 APACHE_2 = "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"  # of the text as apache.org has it
-from tests.fakes import publish
+WITH_RECEIPTS = b"x-prediction-receipt: 1\r\n"  # is not for the fast path
 CURL_LINES = re.findall(r"^    ((?:head [^|]*\| )?curl .*)$", README, re.MULTILINE)
 
 
@@ -109,8 +115,68 @@ def test_files_and_functions_of_the_architecture_page_exist() -> None:
         assert [name for name in re.findall(r"`(\w+)`", functions) if f"def {name}(" not in source] == [], path
 
 
+def functions_of_table(title: str) -> list[tuple[str, str]]:
+    """Return the files and functions of the table below a title of the architecture page."""
+    section = PAGES["architecture.md"].split(f"### {title}\n")[1].split("\n#")[0]
+    rows = re.findall(r"^\|[^|]*\| `([\w/]+\.py)` \|([^|]*)\|$", section, re.MULTILINE)
+    return [(path, name) for path, functions in rows for name in re.findall(r"`(\w+)`", functions)]
+
+
+async def functions_entered(settings: Settings, *requests: bytes) -> list[list[tuple[str, str]]]:
+    """Send requests to a service in this thread; return the files and functions that each enters, in this order."""
+    config = uvicorn.Config(
+        create_app(settings), http=DirectProtocol, ws="none", proxy_headers=False, log_config=None, port=0
+    )
+    server, frames, found = uvicorn.Server(config), dict[FrameType, None](), []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        """Note a frame once: a coroutine that goes on is not entered again."""
+        if event == "call":
+            frames.setdefault(frame)
+
+    with contextlib.closing(config.bind_socket()) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(0)
+        for sent in requests:
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            frames.clear()
+            sys.setprofile(note)
+            try:
+                writer.write(sent)
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            finally:
+                sys.setprofile(None)
+            writer.close()
+            await writer.wait_closed()
+            codes = [frame.f_code for frame in frames]
+            found.append([(code.co_filename.removeprefix(f"{PROJECT}/"), code.co_name) for code in codes])
+        server.should_exit = True
+        await serving
+    return found
+
+
+@pytest.mark.slow
+def test_predictions_enter_the_functions_of_the_architecture_page_in_its_order(
+    settings: Settings, repository: ModelRepository
+) -> None:
+    publish(repository)
+    body = b'{"instances": [[0.25, 0.5]]}'
+    head = b"POST /predict/means HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    requests = [b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(body), body) for more in (b"", WITH_RECEIPTS)]
+
+    walks = asyncio.run(functions_entered(settings, *requests))
+
+    for title, entered in zip(("The fast path", "All other requests"), walks, strict=True):
+        places, named = iter(entered), functions_of_table(title)
+        assert len(named) > 20
+        assert [step for step in named if step not in places] == []  # `in` takes all before the step from the iterator
+
+
 @pytest.mark.slow
 def test_commands_and_curl_lines_of_the_readme_work_as_printed(tmp_path: Path) -> None:
+    publish(ModelRepository(tmp_path / "models"))  # the store of a reader may hold other models
+
     printed = run_first_commands(tmp_path)
 
     assert printed.keys() == {"fit", "predict", "score"}
@@ -144,25 +210,6 @@ def test_contributors_are_told_of_every_script() -> None:
     assert set(listed) == {f"scripts/{path.name}" for path in (PROJECT / "scripts").iterdir()}
 
 
-@pytest.mark.slow
-def test_commands_of_the_readme_exist() -> None:
-    for line in re.findall(r"^    \.venv/bin/python (-m training \w+)", README, re.MULTILINE):
-        subprocess.run([sys.executable, *shlex.split(line), "--help"], capture_output=True, check=True, timeout=300)
-    for script in re.findall(r"^    (scripts/[\w-]+)", README, re.MULTILINE):
-        assert Path(PROJECT / script).stat().st_mode & 0o111
-def test_ci_runs_the_scripts_of_contributors_which_do_not_ask_for_it() -> None:
-    called = re.findall(r"scripts/([\w-]+)", (PROJECT / ".ci" / "run").read_text())
-
-    assert called == ["packages", "install", "test", "test-slow"]
-    assert [path.name for path in (PROJECT / "scripts").iterdir() if re.search(r"\$\{?CI\b", path.read_text())] == []
-
-
-@pytest.mark.slow
-def test_commands_of_the_readme_exist() -> None:
-    for line in re.findall(r"^    \.venv/bin/python (-m training \w+)", README, re.MULTILINE):
-        subprocess.run([sys.executable, *shlex.split(line), "--help"], capture_output=True, check=True, timeout=300)
-    for script in re.findall(r"^    (scripts/[\w-]+)", README, re.MULTILINE):
-        assert Path(PROJECT / script).stat().st_mode & 0o111
 def test_ci_runs_the_scripts_of_contributors_which_do_not_ask_for_it() -> None:
     called = re.findall(r"scripts/([\w-]+)", (PROJECT / ".ci" / "run").read_text())
 
@@ -176,8 +223,6 @@ def test_nothing_is_said_to_encrypt_that_does_not() -> None:
     assert said
     if "ssl_certificate" not in (PROJECT / "deploy" / "nginx" / "nginx.conf").read_text():
         assert all("neither does `deploy/nginx`" in sentence for sentence in said)
-    publish(ModelRepository(tmp_path / "models"))  # the store of a reader may hold other models
-
 
 
 @pytest.mark.slow
