@@ -57,9 +57,9 @@ class Settings(BaseSettings):
     datasets_dir: Path = Path("datasets")
     """Folder for uploaded data sets; created if missing."""
     state_dir: Path = Path("state")
-    """Folder of the job table, the audit file and, in scratch, temporary files and caches; created if missing."""
+    """Folder of the job database, the audit file and, in scratch, temporary files and caches; created if missing."""
     database_url: Annotated[str | None, Field(repr=False)] = None
-    """URL of the job table, postgresql+psycopg://...; without it, a SQLite file in the state folder."""
+    """URL of the job database, postgresql+psycopg://...; without it, a SQLite file in the state folder."""
     train_concurrency: Annotated[int, Field(ge=0, le=64)] = 1
     """Most trainings that run at once, over all processes on the job table; 0 leaves them to other processes."""
     max_queued_jobs: Annotated[int, Field(ge=1, le=100_000)] = 100
