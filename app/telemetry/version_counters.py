@@ -129,7 +129,7 @@ class VersionCounts:
         self._predicted[winner][0] += rows
 
     def count_sample(self, x: Float32, probabilities: Float32) -> None:
-        """Add some of the computed rows, shape (N, F), and of their probabilities, shape (N, K), to the sample."""
+        """Add some of the computed rows, shape (N, W), and of their probabilities, shape (N, K), to the sample."""
         if self._sample is not None:
             self._sample.add(x, probabilities)
 

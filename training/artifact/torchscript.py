@@ -1,7 +1,7 @@
 """Convert a module to TorchScript bytes and back.
 
 This is the only module of `training` that may use `torch.jit`. TorchScript is deprecated upstream in favour of
-torch.export; `docs/decisions.md` says why we keep it. The artifact is one function: raw features, float32 (N, F), to
+torch.export; `docs/decisions.md` says why we keep it. The artifact is one function: cells, float32 (N, W), to
 probabilities, float32 (N, K), with the scaler as submodule `scaler`.
 """
 
@@ -30,7 +30,7 @@ def to_torchscript(module: nn.Module, x: npt.NDArray[np.floating[Any]]) -> bytes
 
     Args:
         module: the module returned by a learner.
-        x: raw features, shape (N, F), N >= 1, on which the reloaded bytes must agree with the module; of many rows,
+        x: cells, shape (N, W), N >= 1, on which the reloaded bytes must agree with the module; of many rows,
             an evenly spread part is checked.
 
     Raises:

@@ -85,7 +85,7 @@ class Fitted:
     """The result of a learner.
 
     Attributes:
-        module: one function from raw features, float32 (N, F), to predictions, float32 (N, K) or (N, 1), which
+        module: one function from cells, float32 (N, W), to predictions, float32 (N, K) or (N, 1), which
             `torch.jit.script` accepts; in evaluation mode.
         history: metrics of the epochs, first to last; empty for a learner without epochs.
         held_out: answers by models of the same settings for rows that these were not fitted to, from

@@ -96,7 +96,7 @@ def compute_moments(x: npt.NDArray[np.floating[Any]], view: View = np.asarray) -
 
 
 def find_constant(mean: Floats, variance: Floats, rows: int) -> npt.NDArray[np.bool_]:
-    """Compare the variance with the bound that rounding alone can reach.
+    """Return which columns, (F,), vary no more than rounding alone would make them.
 
     Source: the bound of `sklearn.preprocessing._data._is_constant_feature`; in addition, a scale that float32 would
     round to 0 counts as constant.

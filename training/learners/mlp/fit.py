@@ -51,7 +51,7 @@ class NetworkLearner(ABC):
     def build(self, train: Dataset, objective: Objective) -> Untrained:
         """Return a network for the training rows; it draws from torch's default generator, which the seed has set."""
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # gradients are written by hand: nothing is to be recorded, but in `AutogradNetwork`
     def fit(self, train: Dataset, validation: Dataset | None, report: Report, probe: Probe | None = None) -> Fitted:
         """Fit encoder and network; see `Learner.fit`."""
         settings, objective = self._settings, objective_for(train, self._settings)
