@@ -22,7 +22,7 @@ def default_budget_s(rows: int) -> float:
 
 
 REQUESTED = "as requested"
-TOO_SLOW = "because three times budget_s is over: this machine is slower or busier than planned for"
+TOO_SLOW = "because it took three times budget_s: this machine is slower or busier than planned for"
 
 ShouldEnd = Callable[[], bool]
 """Function that returns whether the training is requested to end soon, with what it has learnt so far."""
@@ -37,7 +37,7 @@ class Deadline:
     """The last resort against a machine far slower than the one on which costs were measured.
 
     A learner plans its work from the budget, not from a clock, so that the same seed gives the same bits. Only when
-    three times the budget is over, the clock ends it; a request to finish ends it at once.
+    three times the budget have passed, the clock ends it; a request to finish ends it at once.
     """
 
     def __init__(self, budget_s: float, should_end: ShouldEnd = never) -> None:

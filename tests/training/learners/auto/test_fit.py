@@ -102,7 +102,7 @@ def test_members_whose_turn_comes_after_three_times_the_budget_are_left_out(monk
 
     assert [member.name for member in fitted.members] == ["first"]
     assert any(
-        "second, member 2 of 2 is left out, because three times budget_s is over" in message for message in messages
+        "second, member 2 of 2 is left out, because it took three times budget_s" in message for message in messages
     )
 
 
