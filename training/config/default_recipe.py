@@ -82,7 +82,7 @@ def recipe_for_data(
     try:
         made = Recipe(
             model=name,
-            description=f"Which {target!r} has a row of {path.name}? Made without a recipe, from the data alone.",
+            description=f"Predicts {target!r} from other columns of {path.name}; made without a recipe.",
             data=_source(path, target, features, options=options, dialect=dialect, rows=rows),
             gate=GateRule(margin_errors=1.0),
             training=_settings(rows, learner, overrides),

@@ -54,7 +54,7 @@ def test_the_recipe_is_complete_and_survives_json() -> None:
     assert (recipe.model, recipe.data.file, recipe.data.target) == ("iris", "iris.csv", "species")
     assert recipe.data.features == ("petal width (cm)", "petal length (cm)")
     assert recipe.data.assign == "hash"
-    assert "iris.csv" in recipe.description
+    assert recipe.description == "Predicts 'species' from other columns of iris.csv; made without a recipe."
     assert parse_recipe(recipe.model_dump(mode="json"), "manifest") == recipe
     assert recipe.training.learner == "auto"
     assert recipe.with_overrides(Overrides(hidden=(), epochs=3)).training.epochs == 3
