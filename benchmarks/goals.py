@@ -1,4 +1,4 @@
-"""The goals of issue 3 as ratios within one run, and whether they were reached."""
+"""The goals as ratios within one run, and whether they were reached."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ class Goal:
     """A figure, or its ratio to another one, and its bound.
 
     Attributes:
-        number: of the issue's list, or its section; OIP for the Open Inference Protocol, training for issue 4,
-            metrics for issue 6, engines for issue 15, trust for issue 16.
+        number: the goal's number in docs/performance.md, or its subject; OIP is the Open Inference Protocol.
         text: the comparison, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.

@@ -114,7 +114,7 @@ def test_wrong_flag_is_refused_as_the_variable_would_be(
 def test_port_of_a_kubernetes_service_link_is_told_from_a_mistake(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """Issue 12: a Service named `tabserve` sets TABSERVE_PORT in all containers of its namespace."""
+    """A Service named `tabserve` sets TABSERVE_PORT in all containers of its namespace."""
     monkeypatch.setattr(sys, "argv", ["app"])
     monkeypatch.setenv(name, "tcp://10.96.0.7:8000")
 

@@ -100,7 +100,7 @@ def test_query_reads_metrics_that_the_service_has_by_labels_that_they_have(expre
 
 
 def test_the_metrics_that_matter_are_on_the_dashboard() -> None:
-    """Issue 6: requests, errors, latency by stage, batch size, versions, jobs."""
+    """Requests, errors, latency by stage, batch size, versions, jobs."""
     shown = {family_of(name) for expression in expressions().values() for name in metrics_of(expression)}
     scores = {name for name, family in FAMILIES.items() if "split" in family.labels}
 

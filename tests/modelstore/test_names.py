@@ -109,7 +109,7 @@ def test_attachment_must_be_a_bare_file_name(repository: ModelRepository, file: 
 
 
 def test_reserved_name_is_not_published_but_read_where_it_is(repository: ModelRepository) -> None:
-    """Issue 12, small: GET /v2/models/stats would never show this model."""
+    """GET /v2/models/stats would never show this model."""
     with pytest.raises(InvalidName, match="a new model's name must be one that hides behind no address"):
         repository.publish(sample_manifest(name="stats"), MODEL)
 

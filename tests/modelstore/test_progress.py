@@ -64,7 +64,7 @@ def test_line_that_is_no_event_is_refused(line: str) -> None:
 
 
 def test_warnings_are_counted_once_and_of_very_many_the_first_are_kept() -> None:
-    """Issue 12: ten thousand constant columns are as many warnings, and each job and manifest would hold them all."""
+    """Ten thousand constant columns are as many warnings, and each job and manifest would hold them all."""
     many = [f"column {number} is constant" for number in range(30)]
 
     assert limit_warnings([*many[:3], many[0]]) == tuple(many[:3])

@@ -182,7 +182,7 @@ def test_never_publishes_without_activating(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_warnings_are_in_the_result_and_in_the_manifest(folder: Path) -> None:
-    """Issue 12: they were events only, which nobody sees who asks later."""
+    """They were events only, which nobody sees who asks later."""
     write_csv(
         folder / "data",
         broken(x=np.hstack([clouds(200).x, np.ones((200, 1))]), columns=(Column("x0"), Column("x1"), Column("flat"))),
@@ -210,7 +210,7 @@ def test_warnings_are_in_the_result_of_a_training_that_failed(folder: Path) -> N
 
 @pytest.mark.slow
 def test_first_training_that_the_gate_refuses_says_what_services_answer_with(folder: Path) -> None:
-    """Issue 12: "not active", and yet a service answers with it."""
+    """It is "not active", and yet a service answers with it."""
     write_csv(folder / "data", shuffled_labels(clouds(200, features=3)))
 
     _, result = run(recipe(), folder)

@@ -35,7 +35,7 @@ with TestClient(create_app(Settings(device="cpu", **folders))) as client:
 
 @pytest.mark.slow
 def test_a_service_that_nobody_asks_about_trainings_imports_no_database(tmp_path: Path) -> None:
-    """Issue 12, start: its library took half a second of every start."""
+    """Its library took half a second of every start."""
     command = [sys.executable, "-c", START, str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
 

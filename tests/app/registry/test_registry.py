@@ -86,7 +86,7 @@ def test_without_an_active_version_the_newest_serves_and_it_is_said(
 def test_first_version_that_the_gate_refused_answers_and_it_is_said_and_the_service_is_well(
     settings: Settings, repository: ModelRepository
 ) -> None:
-    """Issue 12: it was "not active", answered all the same, and made the service `degraded`."""
+    """It was "not active", answered all the same, and made the service `degraded`."""
     publish(repository, activate=False, gate=HELD_BACK)
     with TestClient(create_app(settings)) as client:
         assert predicted(client).json()["version"] == 1
@@ -104,7 +104,7 @@ def test_first_version_that_the_gate_refused_answers_and_it_is_said_and_the_serv
 def test_model_that_an_address_hides_is_served_and_it_is_said(
     settings: Settings, repository: ModelRepository, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Issue 12, small: a store may have a model of a reserved name from before, or from elsewhere."""
+    """A store may have a model of a reserved name from before, or from elsewhere."""
     publish(repository, "stat")
     (repository.root / "stat").rename(repository.root / "stats")
     manifest = repository.root / "stats" / "1" / "manifest.json"
@@ -293,7 +293,7 @@ def test_more_versions_asked_for_at_once_than_may_wait_are_answered_429(
 def test_folder_of_a_model_that_cannot_be_listed_hides_no_other_model(
     client: TestClient, repository: ModelRepository, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Issue 12, small: what serves goes on. A link to itself is what not even root can list."""
+    """What serves goes on. A link to itself is what not even root can list."""
     place, said = repository.root / "means", "the folder of model means cannot be read"
     loop = repository.root / ".loop"
     loop.symlink_to(place)

@@ -86,7 +86,7 @@ def test_a_users_mistake_is_one_line_and_code_2(models: Path, arguments: list[st
 
 @pytest.mark.slow
 def test_a_name_that_an_address_would_hide_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    """Issue 12, small: also where the file gives the name."""
+    """Also where the file gives the name."""
     (tmp_path / "stats.csv").write_text("x,y\n1,a\n2,b\n")
 
     ended = command("fit", "--data", tmp_path / "stats.csv", "--target", "y", "--models-dir", tmp_path / "models")

@@ -183,7 +183,7 @@ def test_newly_published_model_appears_and_a_removed_feature_set_goes(
 
 
 def test_names_that_a_route_would_hide_are_reserved(document: dict[str, Any]) -> None:
-    """Issue 12, small: every path with a fixed part where another has the name of a model."""
+    """Every path with a fixed part where another has the name of a model."""
     paths = [path.split("/") for path in document["paths"]]
     hidden = {
         fixed[place]

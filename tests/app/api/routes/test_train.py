@@ -195,7 +195,7 @@ def test_refusal_of_an_override_says_what_is_expected(steady: TestClient, overri
 
 @pytest.mark.parametrize("body", [{"model": "iris"}, {"model": "churn", "dataset": "churn", "target": "churned"}])
 def test_settings_that_contradict_each_other_are_refused_at_once(stocked: TestClient, body: dict[str, str]) -> None:
-    """Issue 7, on the way: it was accepted, and failed a second later."""
+    """It was accepted, and failed a second later."""
     problem = assert_problem(
         stocked.post("/train", json={**body, "overrides": {"patience": 5, "validation_fraction": 0}}), 422
     )
@@ -578,7 +578,7 @@ def test_queued_training_is_cancelled_at_once_and_a_running_one_soon(
 
 @pytest.mark.slow  # a real training
 def test_training_that_is_ended_early_publishes_what_it_has_learnt(trainer: TestClient, settings: Settings) -> None:
-    """Issue 15: a stop in the middle keeps what is done; the process is asked before it can take the signal."""
+    """A stop in the middle keeps what is done; the process is asked before it can take the signal."""
     location = start(trainer, overrides={"epochs": 100_000, "patience": 0})
     until(lambda: trainer.get(location).json()["status"] == "running", "its start")
 
@@ -600,7 +600,7 @@ def test_training_is_not_ended_by_an_unknown_parameter(steady: TestClient, query
 def test_warnings_of_a_training_are_shown_with_it_however_it_ended(
     trainer: TestClient, child: Callable[[str], None]
 ) -> None:
-    """Issue 12: they were in the event stream only; one that is killed has no last word to say them with."""
+    """They were in the event stream only; one that is killed has no last word to say them with."""
     warn = "say(event='notice', level='warning', message='leakage_suspect'); say(event='notice', message='a step')\n"
     for last in ("end('failed', 'enough', warnings=['leakage_suspect'])", "os.kill(os.getpid(), signal.SIGKILL)"):
         child(warn + last)
@@ -612,7 +612,7 @@ def test_warnings_of_a_training_are_shown_with_it_however_it_ended(
 
 @pytest.mark.parametrize("body", [{}, {"dataset": "stats", "target": "x"}], ids=["recipe", "data set"])
 def test_model_that_an_address_would_hide_is_not_trained(steady: TestClient, body: dict[str, str]) -> None:
-    """Issue 12, small: GET /v2/models/stats shows the statistics of all models, never a model of this name."""
+    """GET /v2/models/stats shows the statistics of all models, never a model of this name."""
     problem = assert_problem(steady.post("/train", json={"model": "stats", **body}), 422)
 
     assert [error["feature"] for error in problem["errors"]] == ["model"]
@@ -671,7 +671,7 @@ def test_a_decision_that_cannot_be_is_refused_at_once(
 def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 12, small: what was made of a request without columns was taken for what the request had said."""
+    """What was made of a request without columns was taken for what the request had said."""
     fake = Path.cwd()
     put(trainer, monkeypatch, "age,town,churned\n1,a,yes\n2,b,no\n")
     monkeypatch.chdir(fake)

@@ -49,7 +49,7 @@ def test_child_that_does_not_read_what_it_is_told_ends_as_any_other() -> None:
 
 @pytest.mark.slow
 def test_tables_of_the_trainings_before_a_start_are_plain_lines_in_a_json_log(tmp_path: Path) -> None:
-    """Issue 12, small: box characters stood escaped in them, and empty lines."""
+    """Box characters stood escaped in them, and empty lines."""
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "__init__.py").touch()
     (tmp_path / "training" / "__main__.py").write_text(TABLE)

@@ -195,7 +195,7 @@ def memory_mb(pid: int) -> dict[str, int]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc, which is not here")
 def test_the_process_that_tries_versions_shares_the_memory_of_the_service(tmp_path: Path, measured: Measured) -> None:
-    """Issue 12, memory: what both resident sizes count is there once."""
+    """What both resident sizes count is there once."""
     publish(ModelRepository(tmp_path / "models"))
     with service(tmp_path) as (_, process):
         (trial,) = working_for(process.pid)
