@@ -102,7 +102,8 @@ class AbstainPolicy(Record):
         confidence: where the prediction set of this level does not hold exactly one class; of a quantity, the level of
             the intervals that `wider` is for.
         wider: where the interval of a quantity is wider than this, in the unit of the target.
-        out_of_range: whether where a value is missing, unseen or outside the training range, as in a warning.
+        out_of_range: whether where a value is unseen, outside the training range, or missing in a column that had no
+            gaps in training, as in a warning.
     """
 
     below: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None

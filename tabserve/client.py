@@ -85,7 +85,8 @@ class Client:
             version: version that answers; by default the one that serves.
             to: where to write the answers to a file, which may be larger than memory: a binary file, or a path, which
                 gets them once they are complete.
-            strict: refuse rows with missing, unseen or out-of-range values; by default as the version says.
+            strict: refuse rows with a value that is unseen, outside the training range, or missing in a column that
+                had no gaps in training; by default as the version says.
             threshold: answer the second of two classes from this probability on.
             decision: `argmax` answers the most probable class, whatever the decision of the version.
             explain: add what each column contributed to the answer; `{"top": 3}`, `{"class": "yes"}` or

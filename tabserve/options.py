@@ -13,7 +13,8 @@ class Options:
 
     Attributes:
         version: version that answers; by default the active one.
-        strict: refuse rows with missing, unseen or out-of-range values.
+        strict: refuse rows with a value that is unseen, outside the training range, or missing in a column that had no
+            gaps in training.
         threshold: answer the second of two classes from this probability on.
         decision: `argmax` answers the most probable class.
         explain: add what each column contributed; a mapping says more, such as `{"top": 3}`.

@@ -62,7 +62,8 @@ class Expected(BaseModel):
     Attributes:
         accuracy: mean of the largest probability; null where it cannot be told, for the reason.
         rows: rows of the sample.
-        outside_share: share of rows with a missing, unseen or out-of-range value.
+        outside_share: share of rows with a value that is unseen, outside the training range, or missing in a column
+            that had no gaps in training.
         reason: why there is no figure.
     """
 
@@ -166,8 +167,8 @@ def expect(sampled: Sampled, *, has_decision: bool) -> Expected:
         reason = "no row was sampled since the service started"
     elif share is not None and share > MOST_OUTSIDE:
         reason = (
-            f"{share:.1%} of the rows have a missing, unseen or out-of-range value, more than {MOST_OUTSIDE:.0%}: "
-            "probabilities say nothing there"
+            f"{share:.1%} of the rows, more than {MOST_OUTSIDE:.0%}, have a value that is unseen, outside the training "
+            "range, or missing in a column that had no gaps in training: probabilities say nothing there"
         )
     accuracy = sampled.probability_sum / sampled.rows if reason is None else None
     return Expected(accuracy=accuracy, rows=sampled.rows, outside_share=share, reason=reason)

@@ -86,7 +86,10 @@ FAMILIES = {
         "gauge", "Mean of the quantities that were answered, in the unit of the target.", ("model", "version")
     ),
     "tabserve_outside_rows_total": Family(
-        "counter", "Rows with a missing, unseen or out-of-range value.", ("model", "version")
+        "counter",
+        "Rows with a value that is unseen, outside the training range, or missing in a column that had no gaps in "
+        "training.",
+        ("model", "version"),
     ),
     "tabserve_receipts_total": Family("counter", "Receipts given with predictions.", ("model", "version")),
     "tabserve_feedback_total": Family("counter", "Items of feedback, by what became of them.", ("result",)),

@@ -10,7 +10,7 @@ import typer
 MODELS = Path("models")
 
 Strict = Annotated[
-    bool | None, typer.Option("--strict/--no-strict", help="Refuse missing, unseen and out-of-range values.")
+    bool | None, typer.Option("--strict/--no-strict", help="Refuse rows that would be answered with a warning.")
 ]
 Threshold = Annotated[float | None, typer.Option(help="Answer the second of two classes from here on.")]
 IgnoreExtra = Annotated[bool, typer.Option("--ignore-extra", help="Ignore columns the model does not know.")]

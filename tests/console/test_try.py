@@ -66,7 +66,7 @@ def test_set_and_abstention_are_those_of_the_service_and_stay_in_the_address(
     page.get_by_label("Decide nothing").select_option(label="where a value is unusual")
     page.get_by_label("age", exact=True).fill("900")
 
-    expect(page.locator("#answer")).to_have_text(re.compile("^No decision: a value is missing, unseen or outside"))
+    expect(page.locator("#answer")).to_have_text(re.compile("^No decision: a value is unseen, outside"))
     row = {"age": 900, "income": float(page.get_by_label("income", exact=True).input_value()), "colour": "blue"}
     asked = {"instances": [row], "confidence": 0.95, "abstain": {"out_of_range": True}}
     [found] = console.client.post("/predict/churn", json=asked).json()["predictions"]
@@ -101,7 +101,7 @@ def test_quantity_has_an_interval_that_follows_the_confidence(watched: Watched, 
         assert [float(end) for end in said.split(" to ")] == pytest.approx([low, high], rel=1e-3)
     page.get_by_label("Decide nothing").select_option(label="where a value is unusual")
     page.get_by_label("age", exact=True).fill("900")
-    expect(page.locator("#answer")).to_have_text(re.compile("^No decision: a value is missing, unseen or outside"))
+    expect(page.locator("#answer")).to_have_text(re.compile("^No decision: a value is unseen, outside"))
     expect(page.locator(".answers")).to_contain_text("Predicted: ")
 
 

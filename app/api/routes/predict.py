@@ -44,8 +44,8 @@ class PredictQuery(BaseModel, extra="forbid"):
     Attributes:
         layout: layout of a JSON response: one object per row, or columns, which are much smaller, if rows came as JSON.
         ignore_extra: ignore columns and names that the model does not know, instead of refusing them.
-        strict: refuse rows with missing, unseen or out-of-range values, instead of answering with a warning; by
-            default as the version says.
+        strict: refuse rows with a value that is unseen, outside the training range, or missing in a column that had no
+            gaps in training, instead of answering with a warning; by default as the version says.
         decision: `argmax` answers the most probable class, whatever the decision of the version.
         threshold: answer the second of two classes from this probability on, in place of the version's decision.
         explain: answer also what each column contributes; a JSON body may say it instead.
@@ -57,7 +57,8 @@ class PredictQuery(BaseModel, extra="forbid"):
         abstain_below: decide no class where the label has a smaller probability.
         abstain_confidence: decide no class where the set of this level does not hold exactly one class.
         abstain_wider: decide no value where the interval of the level `abstain_confidence` is wider than this.
-        abstain_out_of_range: decide nothing where a value is missing, unseen or outside the training range.
+        abstain_out_of_range: decide nothing where a value is unseen, outside the training range, or missing in a
+            column that had no gaps in training.
         id_column: column of a table, or name in each NDJSON object, with your own id of each row, by which its label
             can be sent later; in JSON, `ids` beside the rows.
         on_error: for bodies in streaming formats: end the response at a bad row, or put its error in its place.

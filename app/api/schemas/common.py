@@ -125,8 +125,9 @@ COMPONENTS: Document = {
     },
     "Warning": {
         "type": "object",
-        "description": "a value that is outside the training range, `missing` though no training row lacked it, or "
-        "`unseen`: not among the categories, as it was in no training row or in few; the row still has a prediction",
+        "description": "a value that is outside the training range, `missing` in a column that had no gaps in "
+        "training, or `unseen`: not among the categories, as it was in no training row or in few; the row still has a "
+        "prediction",
         "required": ["row", "feature", "value"],
         "properties": {
             "row": {"type": "integer"},

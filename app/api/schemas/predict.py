@@ -65,7 +65,8 @@ _ABSTAIN: Document = {
                 },
                 "out_of_range": {
                     "type": ["boolean", "null"],
-                    "description": "where a value is missing, unseen or outside the training range",
+                    "description": "where a value is unseen, outside the training range, or missing in a column that "
+                    "had no gaps in training",
                 },
             },
         },

@@ -11,7 +11,7 @@ const SETTLED_MS = 250;
 const LEVELS = { "": "none", 0.8: "80 %", 0.9: "90 %", 0.95: "95 %" };
 const SURE = 0.9; // level of the set that decides, if no other is chosen
 const ABSTAINED = {
-  out_of_range: "a value is missing, unseen or outside the training range",
+  out_of_range: "a value is unseen, outside the training range, or missing in a column that had no gaps in training",
   low_confidence: "it is not sure enough",
   empty_set: "no class is probable enough to be in the set",
   ambiguous_set: "the set holds several classes",
@@ -244,6 +244,6 @@ function warn({ feature, value, range: bounds }) {
   if (bounds)
     return `${feature}: ${number(value)} is outside the training range, ${number(bounds[0])} to ${number(bounds[1])}.`;
   return value === "missing"
-    ? `${feature}: is missing, which no training row was.`
+    ? `${feature}: is missing, in a column that had no gaps in training.`
     : `${feature}: this value was not among the categories of training.`;
 }

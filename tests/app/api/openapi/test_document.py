@@ -60,6 +60,14 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
     assert all(o.get("description") for _, _, o in operations(document))
 
 
+def test_a_gap_is_said_to_be_unusual_only_where_training_had_none(document: dict[str, Any]) -> None:
+    texts = [" ".join(text.split()) for node in walk(document) if isinstance(text := node.get("description"), str)]
+    unusual = {text for text in texts if "outside the training range" in text}
+
+    assert len(unusual) >= 2  # of a warning, and of `out_of_range`
+    assert {text for text in unusual if "in a column that had no gaps in training" not in text} == set()
+
+
 def test_real_answer_fits_the_described_shape(steady: TestClient, document: dict[str, Any]) -> None:
     schema = {"$ref": "#/components/schemas/PredictAnswer", "components": document["components"]}
 
