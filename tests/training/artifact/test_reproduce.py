@@ -12,8 +12,10 @@ import torch
 
 from modelstore import EpochMetrics, Feedback, FeedbackRow, ModelRepository, Notice
 from modelstore.feedback import Value
+from modelstore.overrides import LearnerName
 from tests.training.samples import clouds, collect, ignore, recipe, run, write_csv
 from training.artifact.reproduce import Reproduction, data_folder, dialects_of, differences, reproduce
+from training.config.learner_settings import TrainingSettings
 from training.errors import DatasetError
 
 
@@ -34,6 +36,20 @@ def test_a_version_comes_out_again_bit_for_bit(changes: dict[str, Any], tmp_path
     assert outcome.weights == (3 + 3) + (3 * 8 + 8) + (8 + 1)  # scaler and 3-8-1
     assert any(isinstance(event, EpochMetrics) for event in events)
     assert store.versions("clouds") == (1,)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("learner", ["linear", "trees", "realmlp", "auto"])
+def test_a_version_of_each_other_learner_comes_out_again_bit_for_bit(learner: LearnerName, tmp_path: Path) -> None:
+    write_csv(tmp_path / "data", clouds(150, features=3, spread=4.0))
+    chosen = TrainingSettings(learner=learner, budget_s=None if learner == "linear" else 1.0, seed=7)
+    run(recipe().model_copy(update={"training": chosen}), tmp_path, policy="always")
+
+    outcome = reproduce(ModelRepository(tmp_path / "models").find("clouds", 1), tmp_path / "data", ignore)
+
+    assert outcome.weights > 0
+    assert outcome.differing == outcome.largest_difference == 0
 
 
 @pytest.mark.slow
