@@ -1,4 +1,4 @@
-"""The goals as ratios within one run, and whether they were reached."""
+"""The goals as ratios within one run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Goal:
     """A figure, or its ratio to another one, and its bound.
 
     Attributes:
-        number: the goal's number in docs/performance.md, or its subject; OIP is the Open Inference Protocol.
         text: the comparison, for people.
         over: the figure to divide by; None if the figure itself is bounded.
         bound: what the median has to reach.
@@ -39,7 +38,6 @@ class Goal:
         every_round: no round may miss it, instead of the median.
     """
 
-    number: int | str
     text: str
     scenario: str
     figure: Figure
@@ -56,47 +54,41 @@ class Goal:
         return f"{'>=' if self.at_least else '<='} {self.bound:g}"
 
 
-def _ratio(number: int | str, text: str, place: str, pair: tuple[str, str], bound: float) -> Goal:
+def _ratio(text: str, place: str, pair: tuple[str, str], bound: float) -> Goal:
     scenario, _, metric = place.partition(".")
     figure, over = (Figure(system, metric) for system in pair)
-    return Goal(number, text, scenario, figure, over, bound, at_least=metric.endswith("_per_s"))
+    return Goal(text, scenario, figure, over, bound, at_least=metric.endswith("_per_s"))
 
 
-def _none(number: int, text: str, scenario: str, figure: Figure) -> Goal:
-    return Goal(number, text, scenario, figure, None, 0, at_least=False, every_round=True)
+def _none(text: str, scenario: str, figure: Figure) -> Goal:
+    return Goal(text, scenario, figure, None, 0, at_least=False, every_round=True)
 
 
 GOALS = (
     _ratio(
-        1,
         "1 row, 64 connections: requests/s over the constant's",
         "one_row_64.requests_per_s",
         (TABSERVE, CONSTANT),
         0.75,
     ),
     _ratio(
-        1,
         "1 row, 64 connections: requests/s over hand-written FastAPI's",
         "one_row_64.requests_per_s",
         (TABSERVE, FASTAPI),
         5,
     ),
-    _ratio(1, "1 row, 1 connection: p50 over the constant's", "one_row_1.p50_ms", (TABSERVE, CONSTANT), 2.5),
-    _ratio(2, "100 rows, 8 connections: rows/s over bare ASGI's", "rows_100.rows_per_s", (TABSERVE, ASGI), 1.5),
-    _ratio(3, "10,000 rows, objects: rows/s over bare ASGI's", "rows_10000.rows_per_s", (TABSERVE, ASGI), 2),
-    _ratio(3, "10,000 rows, columns: rows/s over bare ASGI's", "rows_10000.rows_per_s", (COLUMNS, ASGI), 2),
+    _ratio("1 row, 1 connection: p50 over the constant's", "one_row_1.p50_ms", (TABSERVE, CONSTANT), 2.5),
+    _ratio("100 rows, 8 connections: rows/s over bare ASGI's", "rows_100.rows_per_s", (TABSERVE, ASGI), 1.5),
+    _ratio("10,000 rows, objects: rows/s over bare ASGI's", "rows_10000.rows_per_s", (TABSERVE, ASGI), 2),
+    _ratio("10,000 rows, columns: rows/s over bare ASGI's", "rows_10000.rows_per_s", (COLUMNS, ASGI), 2),
     _ratio(
-        4,
         "10,000 rows, float32: rows/s over the forward pass's",
         "binary_10000.rows_per_s",
         (FLOAT32, FORWARD_PASS),
         0.6,
     ),
-    _ratio(
-        4, "10,000 rows, Arrow: rows/s over the forward pass's", "binary_10000.rows_per_s", (ARROW, FORWARD_PASS), 0.6
-    ),
+    _ratio("10,000 rows, Arrow: rows/s over the forward pass's", "binary_10000.rows_per_s", (ARROW, FORWARD_PASS), 0.6),
     Goal(
-        5,
         "half of capacity: p99 over p50",
         "half_capacity",
         Figure(TABSERVE, "p99_ms"),
@@ -105,36 +97,31 @@ GOALS = (
         at_least=False,
     ),
     _ratio(
-        5,
         "1 row beside JSON bulk of 100,000: p99 over that without",
         "beside_bulk.p99_ms",
         (TABSERVE + ", JSON bulk", TABSERVE + ALONE),
         3,
     ),
     _ratio(
-        5,
         "1 row beside float32 bulk of 100,000: p99 over that without",
         "beside_bulk.p99_ms",
         (TABSERVE + ", float32 bulk", TABSERVE + ALONE),
         3,
     ),
     _ratio(
-        "trust",
         "1 row beside 5 explained rows a second: p99 over that without",
         "beside_explained.p99_ms",
         (EXPLAINING, TABSERVE + ALONE),
         1.2,
     ),
     _ratio(
-        "trust",
         "1 row with a shadow that computes it, too: p99 over that without",
         "beside_shadow.p99_ms",
         (SHADOWED, TABSERVE + ALONE),
         1.2,
     ),
-    _ratio(6, "start to first 200 over `import torch`", "start.start_s", (TABSERVE, IMPORT_TORCH), 1.5),
+    _ratio("start to first 200 over `import torch`", "start.start_s", (TABSERVE, IMPORT_TORCH), 1.5),
     Goal(
-        6,
         "first request over the median, worst batch size",
         "first_requests",
         Figure(TABSERVE, "worst_first_over_median"),
@@ -142,19 +129,17 @@ GOALS = (
         2,
         at_least=False,
     ),
-    _none(6, "hot swaps: failed requests", "swaps", Figure(SWAPPING, "failures")),
-    _none(6, "hot swaps: failed swaps", "swaps", Figure(SWAPPING, "failed_swaps")),
-    _none(6, "hot swaps: answers of no single version", "swaps", Figure(SWAPPING, "mixed_answers")),
-    _ratio(6, "hot swaps: p99 over that without", "swaps.p99_ms", (SWAPPING, QUIET), 2),
+    _none("hot swaps: failed requests", "swaps", Figure(SWAPPING, "failures")),
+    _none("hot swaps: failed swaps", "swaps", Figure(SWAPPING, "failed_swaps")),
+    _none("hot swaps: answers of no single version", "swaps", Figure(SWAPPING, "mixed_answers")),
+    _ratio("hot swaps: p99 over that without", "swaps.p99_ms", (SWAPPING, QUIET), 2),
     _ratio(
-        "training",
         "1 row while a training runs: p99 over that without",
         "beside_training.p99_ms",
         (TRAINING, QUIET_JOBS),
         2,
     ),
     Goal(
-        "metrics",
         "us that the figures of /metrics cost a one-row request",
         "counting",
         Figure(counting.COUNTING, "us"),
@@ -163,37 +148,32 @@ GOALS = (
         at_least=False,
     ),
     _ratio(
-        "engines",
         "1 row, 64 connections: requests/s over those of ASGI with ONNX Runtime",
         "one_row_64.requests_per_s",
         (TABSERVE, ASGI_ONNX),
         2.5,
     ),
     _ratio(
-        "engines",
         "1 row, 1 connection: requests/s over those of ASGI with ONNX Runtime",
         "one_row_1.requests_per_s",
         (TABSERVE, ASGI_ONNX),
         1,
     ),
     _ratio(
-        "engines",
         "10,000 rows, columns: rows/s over those of ASGI with ONNX Runtime",
         "rows_10000.rows_per_s",
         (COLUMNS, ASGI_ONNX_COLUMNS),
         1,
     ),
-    _ratio("engines", "100 rows, 8 connections: rows/s over bare ASGI's", "rows_100.rows_per_s", (TABSERVE, ASGI), 2),
+    _ratio("100 rows, 8 connections: rows/s over bare ASGI's", "rows_100.rows_per_s", (TABSERVE, ASGI), 2),
     _ratio(
-        "engines",
         "1 row, 64 connections: requests/s over the constant's",
         "one_row_64.requests_per_s",
         (TABSERVE, CONSTANT),
         0.8,
     ),
-    _ratio(7, "2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
+    _ratio("2 workers: rows/s over 1 worker's", "workers.rows_per_s", (TWO, ONE), 1.7),
     Goal(
-        "formats",
         "large CSV: MB above idle at the highest",
         "large_csv",
         Figure(TABSERVE, "peak_above_idle_mb"),
@@ -203,7 +183,6 @@ GOALS = (
         every_round=True,
     ),
     Goal(
-        "formats",
         "large CSV: first bytes of the answer over last of the request, both from the start",
         "large_csv",
         Figure(TABSERVE, "first_answer_s"),
@@ -213,14 +192,12 @@ GOALS = (
         every_round=True,
     ),
     _ratio(
-        "OIP",
         "10,000 rows, binary tensors, probabilities: rows/s over the forward pass's",
         "oip_10000.rows_per_s",
         (ONE_OUTPUT, FORWARD_PASS),
         0.6,
     ),
     Goal(
-        "OIP",
         "10,000 rows, binary tensors, probabilities: rows/s, 5 times the 630,000 of Triton's Python backend",
         "oip_10000",
         Figure(ONE_OUTPUT, "rows_per_s"),

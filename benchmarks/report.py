@@ -64,11 +64,11 @@ def title(metric: str) -> str:
 
 def goals_table(results: Results) -> str:
     """Return the goals and how they stand."""
-    lines = ["| goal | what | wanted | measured: median (range) | reached |", "|---|---|---|---|---|"]
+    lines = ["| what | wanted | measured: median (range) | reached |", "|---|---|---|---|"]
     for verdict in (judge(goal, results) for goal in GOALS):
         goal = verdict.goal
         measured = spread(verdict.measured) or f"not measured: {_short(verdict.reason)}"
-        lines.append(f"| {goal.number} | {goal.text} | {goal.wanted} | {measured} | {_show_reached(verdict)} |")
+        lines.append(f"| {goal.text} | {goal.wanted} | {measured} | {_show_reached(verdict)} |")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ def verdict(goal: Goal, outcome: Outcome) -> bool | None:
 def throughput(bound: float, *, every_round: bool = False) -> Goal:
     over = Figure("constant", "requests_per_s")
     figure = Figure("tabserve", "requests_per_s")
-    return Goal(1, "", "one_row_64", figure, over, bound, every_round=every_round)
+    return Goal("", "one_row_64", figure, over, bound, every_round=every_round)
 
 
 @pytest.mark.parametrize(("bound", "reached"), [(0.75, True), (0.8, True), (0.81, False)])
@@ -41,6 +41,6 @@ def test_a_single_failure_in_one_round_misses_the_goal(failures: tuple[int, ...]
 def test_what_was_skipped_is_neither_reached_nor_missed_and_says_why() -> None:
     outcome = drifting()
     outcome.skipped["columns"] = "answers 415"
-    goal = Goal(1, "", "one_row_64", Figure("columns", "rows_per_s"), Figure("constant", "rows_per_s"), 1)
+    goal = Goal("", "one_row_64", Figure("columns", "rows_per_s"), Figure("constant", "rows_per_s"), 1)
     found = judge(goal, Results(machine=MACHINE, outcomes={"one_row_64": outcome}))
     assert (found.reached, found.reason) == (None, "answers 415")
