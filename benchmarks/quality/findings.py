@@ -40,11 +40,14 @@ class Finding(Record):
         left_out: columns of the file that are not used, each with the reason.
         losses: loss of each test row, in their order: negative log likelihood in nats, or squared error.
         accuracy: of a classification.
+        auc: area under the ROC curve of the second of two classes, or the mean of each class against the rest.
+        auc_error: standard error of it.
         train_s: seconds from the rows in memory to a model that answers.
         cpu_s: processor seconds of the same.
         whole_s: seconds of the whole process, start of Python and reading included.
         row_us: median microseconds of one row alone.
         peak_mb: most memory that the process had.
+        measured: the day (UTC).
         problem: why there is no figure; then the others do not count.
     """
 
@@ -55,11 +58,14 @@ class Finding(Record):
     left_out: tuple[str, ...] = ()
     losses: tuple[float, ...] = ()
     accuracy: float | None = None
+    auc: float | None = None
+    auc_error: float | None = None
     train_s: float = 0
     cpu_s: float = 0
     whole_s: float = 0
     row_us: float = 0
     peak_mb: float = 0
+    measured: str = ""
     problem: str = ""
 
 

