@@ -14,6 +14,8 @@ from benchmarks.report import number
 
 SIMPLE = ("boosting", "linear", "sklearn-linear")
 NOISE_ERRORS = 2.0
+WANTED_SPLITS = 5
+FIRST_SYSTEMS = 3  # shown of each split
 PUBLISHED = {
     "telco.csv": 0.4119,
     "titanic.csv": 0.4487,
@@ -41,7 +43,7 @@ def write(standings: Standings, skipped: Sequence[str]) -> str:
         "\n".join(f"* {sentence}" for sentence in (*goals(standings), *skipped)),
         _summary(standings),
         "Log loss in nats, or RMSE in the unit of the target, on the test rows, ± one standard error over them; in "
-        "brackets the rank where all have a figure.",
+        "brackets the rank among the systems that have a mean rank, where all of these have a figure.",
         _figures(standings),
         "Seconds of the whole process, start of Python included, and microseconds of one row alone:",
         _times(standings),
@@ -73,7 +75,7 @@ def goals(standings: Standings) -> list[str]:
     wins = [gain.mean > 0 for file in standings.files if (gain := standings.gain(file, "realmlp", "mlp"))]
     if wins:
         said.append(f"`realmlp` beats `mlp` on {sum(wins)} of {len(wins)} tables (goal 20).")
-    return said
+    return [*said, *_unranked(standings), *_splits(standings)]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -86,17 +88,39 @@ def _but(names: str) -> str:
     return f"; it is behind on {names}" if names else ""
 
 
+def _unranked(standings: Standings) -> list[str]:
+    """Return a sentence about each system that was measured on too few tables for a rank."""
+    said = []
+    for system in (name for name in standings.systems if name not in standings.ranked):
+        gains = [gain for file in standings.files if (gain := standings.gain(file, "auto", system))]
+        wins = f"; `auto` is better on {sum(gain.mean > 0 for gain in gains)} of {len(gains)}" if gains else ""
+        tables = sum(bool(standings.all_of(file, system)) for file in standings.files)
+        said.append(f"`{system}` has no rank: it was measured on {tables} of {len(standings.files)} tables{wins}.")
+    return said
+
+
+def _splits(standings: Standings) -> list[str]:
+    """Return a sentence about the mean ranks of each split, and the time of its processes."""
+    said = []
+    for seed, split in standings.by_split().items():
+        took_s = sum(each.whole_s for file in split.files for name in split.systems for each in split.of(file, name))
+        means = ", ".join(f"{name} {mean:.2f}" for name, mean in [*split.mean_ranks().items()][:FIRST_SYSTEMS])
+        if means:
+            said.append(f"split {seed} ({len(split.ranks())} tables, processes of {took_s / 3600:.1f} h) {means}")
+    return [f"Mean ranks by split, {WANTED_SPLITS} of which are wanted: {'; '.join(said)}."] if said else []
+
+
 def _summary(standings: Standings) -> str:
     """Return what each system does over all tables."""
-    means, rows = standings.mean_ranks(), []
-    for system in means or standings.systems:
+    means, ranks, rows = standings.mean_ranks(), standings.ranks().values(), []
+    for system in (*means, *(name for name in standings.systems if name not in means)):
         found = [each for file in standings.files for each in standings.of(file, system)]
-        first = sum(ranks[system] == min(ranks.values()) for ranks in standings.ranks().values())
+        first = f"{sum(each[system] == min(each.values()) for each in ranks)}" if system in means else "-"
         middle = [statistics.median(values) for values in zip(*((f.whole_s, f.row_us) for f in found), strict=True)]
         most = [max(f.whole_s for f in found), max(f.peak_mb for f in found)] if found else []
         tables = sum(bool(standings.of(file, system)) for file in standings.files)
-        mean = f"{means[system]:.2f}" if means else "-"
-        rows.append([f"`{system}`", mean, str(first), str(tables), *map(number, (*middle, *most))])
+        mean = f"{means[system]:.2f}" if system in means else "-"
+        rows.append([f"`{system}`", mean, first, str(tables), *map(number, (*middle, *most))])
     return table(
         ["system", "mean rank", "first", "tables", "s, median", "µs a row, median", "s, most", "MB, most"], rows
     )
@@ -143,8 +167,9 @@ def _columns(standings: Standings) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in found.columns.items())
         left, more = found.left_out[:SHOWN_LEFT_OUT], len(found.left_out) - SHOWN_LEFT_OUT
         names = ", ".join(left) + (f" and {more} more" if more > 0 else "")
-        rows.append([f"`{file}`", found.task, f"{found.rows:,}", kinds, names or "-"])
-    return table(["table", "task", "rows", "columns by type", "left out"], rows)
+        splits = f"{len(standings.whole(file))}"
+        rows.append([f"`{file}`", found.task, splits, f"{found.rows:,}", kinds, names or "-"])
+    return table(["table", "task", "splits", "rows", "columns by type", "left out"], rows)
 
 
 def _any(standings: Standings, file: str) -> Finding:
