@@ -22,7 +22,7 @@ from app.inference.codecs.row_ids import give_ids
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
 from app.inference.decision import apply_override
 from app.inference.offload import OffloadThread
-from app.inference.predictions import Predictions, require_finite
+from app.inference.predictions import Predictions
 from app.inference.reading import DocumentReading, read_stream
 from app.inference.target import agree_on, require_name, resolve_version
 from app.inference.writing import AnswerWriting, stream_answer
@@ -203,7 +203,6 @@ def _make_callback(counts: VersionCounts, finish: Finish, began_ns: int, parsed_
             return
         encoding_ns, (computing_ns, took_ns) = time.perf_counter_ns(), result.batch.timing
         try:
-            require_finite(result)
             answer = write_answer(result)
         except Exception as error:
             counts.count_end(outcome_of(error))

@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import MAX_PROBLEMS, InvalidInput, Problem
 from app.inference.additions.added import Added
 from app.inference.batch_predictions import BatchClassification, BatchDecision, BatchPredictions, batch_of
 from app.schema import Float32, ModelSchema
@@ -110,24 +109,10 @@ def find_overflows(predictions: Predictions, most: int | None = None) -> list[in
     """Return the rows, counted from 0, for which float32 overflowed inside the model because of extreme values.
 
     Args:
-        predictions: those of one request.
+        predictions: those of one request; other requests in the batch do not matter.
         most: number of rows to return at most; None for all.
     """
     if predictions.batch.finite:
         return []
     rows: list[int] = np.flatnonzero(~np.isfinite(predictions.outputs).all(axis=1))[:most].tolist()
     return rows
-
-
-def require_finite(predictions: Predictions) -> None:
-    """Refuse predictions that are not finite.
-
-    Args:
-        predictions: those of one request; other requests in the batch do not matter.
-
-    Raises:
-        InvalidInput: if a row overflowed; names the rows.
-    """
-    if rows := find_overflows(predictions, most=MAX_PROBLEMS):
-        problems = tuple(Problem(row, None, OVERFLOW) for row in rows)
-        raise InvalidInput(f"row {problems[0].row}: {OVERFLOW}", problems)

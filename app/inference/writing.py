@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.context import reserve
-from app.errors import MAX_PROBLEMS, Problem, ServingError
+from app.errors import MAX_PROBLEMS, ServingError
 from app.inference.additions.addition import Addition
 from app.inference.additions.choice import extend
 from app.inference.batch_predictions import batch_of
 from app.inference.codecs.blocks import BlockWriter, RowBlock, Writer
-from app.inference.codecs.warnings import describe_warnings, refusal
+from app.inference.codecs.warnings import find_bad_rows, refusal
 from app.inference.dataplane import DataPlane
-from app.inference.predictions import OVERFLOW, Predictions, find_overflows
+from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
 from app.schema import ModelSchema
 from app.telemetry.stage_timer import Stages
@@ -125,10 +125,8 @@ class AnswerWriting:
         self.stages.record_compute(*predictions.batch.timing)
         if self.schema is not None and self.schema is not self.model.schema:
             predictions = predictions.under(self.schema)
-        found = find_overflows(predictions, most=None if self.skip is not None else MAX_PROBLEMS)
-        block.bad |= {row: Problem(block.number(row), None, OVERFLOW) for row in found}
-        if self.strict:
-            block.bad = describe_warnings(predictions, block.number) | block.bad
+        most = None if self.skip is not None else MAX_PROBLEMS
+        block.bad = find_bad_rows(predictions, block.number, strict=self.strict, most=most) | block.bad
         self._require_good(block)
         if self.additions:
             predictions = await self._extend(predictions, block)
@@ -169,7 +167,7 @@ class AnswerWriting:
     def _require_good(self, block: RowBlock) -> None:
         """Refuse the request if a row of the block is bad, unless such rows are skipped."""
         if block.bad and self.skip is None:
-            raise refusal(tuple(block.bad.values()), self.unit, self.advice)
+            raise refusal(block.bad.values(), self.unit, self.advice)
 
     async def _extend(self, predictions: Predictions, block: RowBlock) -> Predictions:
         """Return the predictions with what is added to them, and count its time as computing."""

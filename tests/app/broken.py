@@ -129,12 +129,20 @@ def weights_only() -> bytes:
     return buffer.getvalue()
 
 
-def publish_as_means(repository: ModelRepository, artifact: torch.nn.Module | bytes, *, activate: bool = True) -> int:
+def publish_as_means(
+    repository: ModelRepository,
+    artifact: torch.nn.Module | bytes,
+    *,
+    name: str = "means",
+    activate: bool = True,
+    strict: bool = False,
+) -> int:
     """Publish an artifact under a manifest that promises the mean of two features, and return its version."""
     data = artifact if isinstance(artifact, bytes) else script(artifact)
-    version = repository.publish(manifest_for(MeanModel(2, 0.0), data), data).version
+    manifest = manifest_for(MeanModel(2, 0.0), data, name=name).model_copy(update={"strict": strict})
+    version = repository.publish(manifest, data).version
     if activate:
-        repository.activate("means", version)
+        repository.activate(name, version)
     return version
 
 

@@ -14,7 +14,7 @@ from app.errors import Problem, ServingError
 from app.inference.additions.added import Added, AddedOutputs, column_names, fact_fields, has_decision, json_of
 from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, RowByRow
-from app.inference.codecs.warnings import Warnings, describe_warnings, refusal
+from app.inference.codecs.warnings import Warnings, find_bad_rows, refusal
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
 from modelstore import Decision
@@ -215,13 +215,13 @@ def write_answer(predictions: Predictions) -> bytes:
     """Return the whole JSON answer to one small request, which does not say whether it takes unusual values.
 
     Raises:
-        InvalidInput: if the version is strict and a row has such a value.
+        InvalidInput: if a row overflows, or the version is strict and a row has such a value; names the rows.
     """
     batch = predictions.batch
     # The most common case, in a fifth of the time; `unusual` is known already.
-    if predictions.rows == 1 and (batch.unusual is None or batch.outside is None):
+    if predictions.rows == 1 and batch.finite and (batch.unusual is None or batch.outside is None):
         return batch.fill(_one_row(batch.schema), predictions.start)
-    if batch.schema.strict and (unusual := describe_warnings(predictions, int)):
-        raise refusal(tuple(unusual.values()))
+    if bad := find_bad_rows(predictions, int, strict=batch.schema.strict):
+        raise refusal(bad.values())
     writer = RowsWriter(predictions.schema)
     return b"".join((writer.head(), writer.rows(predictions), writer.tail()))

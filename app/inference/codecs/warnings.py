@@ -1,18 +1,18 @@
-"""Describe values that are unusual: outside the training range, unseen or missing.
+"""Describe values that are unusual, and rows that get no answer.
 
-This module must not know HTTP or torch.
+Unusual is what is outside the training range, unseen or missing. This module must not know HTTP or torch.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import orjson
 
-from app.errors import InvalidInput, Problem
-from app.inference.predictions import Predictions
+from app.errors import MAX_PROBLEMS, InvalidInput, Problem
+from app.inference.predictions import OVERFLOW, Predictions, find_overflows
 from app.schema import ModelSchema
 from modelstore import CategoricalFeature, DatetimeFeature
 
@@ -117,8 +117,24 @@ def describe_warnings(predictions: Predictions, number: Callable[[int], int]) ->
     return found
 
 
-def refusal(problems: tuple[Problem, ...], unit: str = "row", advice: str = "") -> InvalidInput:
-    """Return the error for bad rows; names the line or row of the first, and the column."""
-    first = problems[0]
+def find_bad_rows(
+    predictions: Predictions, number: Callable[[int], int], *, strict: bool, most: int | None = MAX_PROBLEMS
+) -> dict[int, Problem]:
+    """Return what is wrong with each row that gets no answer, by index: it overflows, or is unusual and that matters.
+
+    Args:
+        predictions: those of one request.
+        number: returns the number of a row in the request.
+        strict: whether unusual values matter.
+        most: number of rows that overflow to return at most; None for all.
+    """
+    bad = describe_warnings(predictions, number) if strict else {}
+    return bad | {row: Problem(number(row), None, OVERFLOW) for row in find_overflows(predictions, most)}
+
+
+def refusal(problems: Iterable[Problem], unit: str = "row", advice: str = "") -> InvalidInput:
+    """Return the error for numbered bad rows, in their order; names the line or row of the first, and the column."""
+    ordered = sorted(problems, key=lambda problem: problem.row or 0)
+    first = ordered[0]
     where = f", column {first.feature!r}" if first.feature else ""
-    return InvalidInput(f"{unit} {first.row}{where}: {first.problem}{advice}", problems)
+    return InvalidInput(f"{unit} {first.row}{where}: {first.problem}{advice}", tuple(ordered))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.errors import MAX_PROBLEMS, InvalidInput
-from app.inference.predictions import OVERFLOW, Predictions, find_overflows, require_finite
+from app.inference.predictions import Predictions, find_overflows
 from tests.app.inference.test_batch_predictions import batch_of, with_ties
 
 
@@ -57,20 +56,3 @@ def test_overflows_are_rows_of_the_request_and_at_most_as_many_as_wanted() -> No
 
     assert find_overflows(answer) == [3, 900]
     assert find_overflows(answer, most=1) == [3]
-    with pytest.raises(InvalidInput) as refused:
-        require_finite(answer)
-    assert [(problem.row, problem.problem) for problem in refused.value.problems] == [(3, OVERFLOW), (900, OVERFLOW)]
-
-
-def test_overflows_of_other_requests_do_not_matter() -> None:
-    probabilities = with_ties(20, 3)
-    probabilities[0] = np.inf
-
-    require_finite(Predictions(batch_of(probabilities), 1, 20))
-
-
-def test_many_overflows_are_cut() -> None:
-    with pytest.raises(InvalidInput) as refused:
-        require_finite(Predictions(batch_of(np.full((50, 3), np.inf, np.float32)), 0, 50))
-
-    assert [problem.row for problem in refused.value.problems] == list(range(MAX_PROBLEMS))

@@ -14,7 +14,7 @@ from tests.app.broken import publish_as_means
 from tests.app.overflow import Overflows
 from tests.app.sockets import Answer, Connection, answered_first, chunked, connected, request
 from tests.app.telemetry.figures import in_progress
-from tests.fakes import publish
+from tests.fakes import publish, script
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 CLASSES = ("setosa", "versicolor", "virginica")
@@ -38,7 +38,9 @@ def store_in(folder: Path) -> None:
     repository = ModelRepository(folder / "models")
     publish(repository, "iris", features=FEATURES, classes=CLASSES)
     publish(repository, "iris", features=FEATURES, classes=CLASSES, shift=0.5, activate=False)
-    publish_as_means(repository, Overflows(2, 0.0))
+    overflows = script(Overflows(2, 0.0))
+    publish_as_means(repository, overflows)
+    publish_as_means(repository, overflows, name="strict", strict=True)
 
 
 def ask(url: httpx.URL, *packets: bytes) -> Answer:

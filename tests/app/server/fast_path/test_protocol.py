@@ -138,6 +138,26 @@ def test_both_ways_refuse_a_row_that_overflows_inside_the_model(live: Live) -> N
     assert json.loads(short.body)["errors"][0]["row"] == 1
 
 
+STRICT = {
+    "all usual": ([(0.5, 0.5), (0, 1)], []),
+    "unusual": ([(7, 0.5)], [0]),
+    "overflow": ([(3e38, 3e38)], [0]),
+    "unusual before an overflow": ([(7, 0.5), (0.5, 0.5), (3e38, 3e38)], [0, 2]),
+    "unusual behind an overflow": ([(3e38, 3e38), (0.5, 0.5), (7, 0.5)], [0, 2]),
+}
+
+
+@pytest.mark.parametrize(("rows", "bad"), STRICT.values(), ids=STRICT.keys())
+def test_both_ways_refuse_the_same_rows_of_a_strict_version(
+    live: Live, rows: list[tuple[float, ...]], bad: list[int]
+) -> None:
+    short, by_query = (ask(live.url, request(rows_body(*rows), f"/predict/strict{query}")) for query in ("", "?"))
+
+    assert comparable(short) == comparable(by_query)
+    assert short.status == (422 if bad else 200)
+    assert [error["row"] for error in json.loads(short.body).get("errors", [])] == bad
+
+
 def test_version_named_in_the_body_answers(live: Live) -> None:
     assert high(ask(live.url, request(rows_body((0.25,) * 4, version=2)))) == 0.75
 
