@@ -85,6 +85,14 @@ FORBIDDEN: dict[str, str] = {
     "os.popen": "it is a shell",
 }
 
+# What depends on the task is a table or a class with an entry for each here, so that another task adds an entry.
+WITHOUT_TASK = (
+    "app.inference.codecs",
+    "app.inference.predictions",
+    "app.inference.batch_predictions",
+    "app.inference.additions.receipt",
+)
+
 FORBIDDEN_KEYWORDS = ("shell", "allow_pickle")
 OPTIONAL_EXTRAS = (
     "tensorboard",
@@ -157,7 +165,7 @@ class Module:
 
     @functools.cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
-        """All nodes of the tree, which seven checks go through."""
+        """All nodes of the tree, which eight checks go through."""
         return tuple(ast.walk(self.tree))
 
     def violation(self, node: ast.stmt | ast.expr, what: str) -> str:
@@ -244,6 +252,14 @@ def nothing_is_pickled_and_no_shell_is_started(module: Module) -> Iterator[str]:
                 yield module.violation(keyword.value, f"passes {ast.unparse(keyword)}")
 
 
+def writers_do_not_ask_for_the_task(module: Module) -> Iterator[str]:
+    for node in module.nodes if within(module.name, *WITHOUT_TASK) else ():
+        sides = (node.left, *node.comparators) if isinstance(node, ast.Compare) else ()
+        for side in sides:
+            if isinstance(side, ast.Attribute) and side.attr == "task":
+                yield module.violation(side, f"compares {ast.unparse(side)}")
+
+
 def imports_stand_at_the_top(module: Module) -> Iterator[str]:
     for function in module.nodes:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -304,6 +320,7 @@ CHECKS: list[Check] = [
     libraries_stay_at_home,
     shared_packages_are_light,
     nothing_is_pickled_and_no_shell_is_started,
+    writers_do_not_ask_for_the_task,
     imports_stand_at_the_top,
     modules_hold_no_state,
 ]
@@ -370,6 +387,7 @@ OFFENDERS: list[tuple[Check, str, str, str]] = [
     (nothing_is_pickled_and_no_shell_is_started, "app.main", "from joblib import dump", "uses joblib.dump"),
     (nothing_is_pickled_and_no_shell_is_started, "app.main", "import torch\ntorch.load('x')", "uses torch.load"),
     (nothing_is_pickled_and_no_shell_is_started, "app.main", "run('ls', shell=flag)", "passes shell=flag"),
+    (writers_do_not_ask_for_the_task, "app.inference.codecs.csv", "a = s.task == 'regression'", "compares s.task"),
     (imports_stand_at_the_top, "app.main", "class A:\n async def f(self):\n  from a import b", "imports a.b inside f"),
     (imports_stand_at_the_top, "app.main", "importlib.import_module('a')", "imports a by name"),
     (modules_hold_no_state, "app.main", "_cache: dict[str, int] = {}", "keeps _cache"),

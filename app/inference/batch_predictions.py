@@ -119,6 +119,11 @@ class BatchPredictions:
                 if feature.type == "categorical":
                     counts.count_unusual(feature.name, "unseen", int(beyond[start]))
 
+    @lazy
+    def winners(self) -> NDArray[np.signedinteger]:
+        """Return the index of the output that is the answer to each row, shape (N,)."""
+        raise NotImplementedError
+
     def columns(self, part: slice) -> list[NDArray[Any]]:
         """Return the columns of the answer to some rows, in the order of `column_names`; labels are indices."""
         raise NotImplementedError
@@ -243,6 +248,11 @@ class BatchRegression(BatchPredictions):
         super().count(counts)
         values = self.outputs if self.finite else self.outputs[np.isfinite(self.outputs)]
         counts.count_values(values.size, float(values.sum(dtype=np.float64)))
+
+    @lazy
+    def winners(self) -> NDArray[np.signedinteger]:
+        """Return the index of the only output for each row, shape (N,)."""
+        return np.zeros(len(self.outputs), dtype=np.intp)
 
     def columns(self, part: slice) -> list[NDArray[Any]]:
         """Return the values."""

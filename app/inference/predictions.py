@@ -6,7 +6,7 @@ This module must not know any body format.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.inference.additions.added import Added
 from app.inference.batch_predictions import BatchClassification, BatchDecision, BatchPredictions, batch_of
 from app.schema import Float32, ModelSchema
+from modelstore import Task
 
 OVERFLOW = "values are so far outside the training range that the model overflows"
 
@@ -56,8 +57,8 @@ class Predictions:
 
     @property
     def winners(self) -> NDArray[np.signedinteger]:
-        """Return the index of the label of each row as an array, shape (rows,)."""
-        return cast("BatchClassification", self.batch).winners[self.start : self.stop]
+        """Return the index of the output that is the answer to each row, or its label's, shape (rows,)."""
+        return self.batch.winners[self.start : self.stop]
 
     @property
     def departs(self) -> list[bool]:
@@ -97,12 +98,16 @@ class Predictions:
         return Predictions(part, 0, stop - start)
 
 
+_COLUMN_NAMES_OF: dict[Task, Callable[[ModelSchema], tuple[str, ...]]] = {
+    "classification": lambda schema: ("label", "probability", *(f"probability_{label}" for label in schema.classes)),
+    "regression": lambda _schema: ("value",),
+}
+
+
 @functools.lru_cache(maxsize=256)
 def column_names(schema: ModelSchema) -> tuple[str, ...]:
     """Return the names of the columns of an answer; labels are texts, the others float32."""
-    if schema.task == "regression":
-        return ("value",)
-    return ("label", "probability", *(f"probability_{label}" for label in schema.classes))
+    return _COLUMN_NAMES_OF[schema.task](schema)
 
 
 def find_overflows(predictions: Predictions, most: int | None = None) -> list[int]:

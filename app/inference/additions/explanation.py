@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import orjson
@@ -23,10 +23,17 @@ from app.inference.options import PLAIN, Explain, Spell
 from app.inference.predictions import Predictions
 from app.runtime.load import LoadedModel
 from app.schema import Float32, ModelSchema
+from modelstore import Task
 
 # A step has as many rows as take about this long, so that the event loop is blocked for less than half a millisecond.
 SHORT_STEP_NS, LONG_STEP_NS = 150_000, 350_000
 FEWEST_ROWS, FIRST_ROWS, MOST_ROWS = 16, 64, 4096  # of a step
+
+_EXPLAINED_OF: dict[Task, Callable[[ModelSchema, int, np.float32], dict[str, object]]] = {
+    "classification": lambda schema, output, _answered: {"class": schema.classes[output]},
+    "regression": lambda _schema, _output, answered: {"value": answered},
+}
+"""Names the output that is explained, given its index and value."""
 
 
 class Explainer:
@@ -112,7 +119,7 @@ class Explanation(Addition):
         Raises:
             TooManyExplained, DeadlinePassed, ClientGone.
         """
-        classes = self._classes_of(predictions)
+        outputs = self._outputs_of(predictions)
         below = self._wanted.confidence_below
         if below is not None:
             sure = predictions.outputs[np.arange(predictions.rows), predictions.winners] >= below
@@ -125,7 +132,7 @@ class Explanation(Addition):
         )
         for row in rows:
             async with self._explainer.turn:
-                x, output = predictions.batch.x[predictions.start + row], int(classes[row])
+                x, output = predictions.batch.x[predictions.start + row], int(outputs[row])
                 values = self._plan.values(await self._worth(x, output))
             found = self._answer_of(values)
             for cells, one in zip(added.values, found, strict=True):
@@ -133,13 +140,11 @@ class Explanation(Addition):
             fields[row] = self._field(output, predictions.outputs[row, output], found)
         return added
 
-    def _classes_of(self, predictions: Predictions) -> NDArray[np.signedinteger]:
-        """Return the output that is explained, of each row."""
-        if self._schema.task == "regression":
-            return np.zeros(predictions.rows, dtype=np.intp)
-        if self._wanted.class_name is not None:
-            return np.full(predictions.rows, self._schema.classes.index(self._wanted.class_name))
-        return predictions.winners
+    def _outputs_of(self, predictions: Predictions) -> NDArray[np.signedinteger]:
+        """Return the index of the output that is explained, of each row."""
+        if self._wanted.class_name is None:
+            return predictions.winners
+        return np.full(predictions.rows, self._schema.classes.index(self._wanted.class_name))
 
     async def _worth(self, row: Float32, output: int) -> Floats:
         """Return the worth of each coalition of the plan, computed in short steps."""
@@ -191,9 +196,7 @@ class Explanation(Addition):
 
     def _field(self, output: int, answered: np.float32, found: Sequence[Float32]) -> bytes:
         """Return the JSON field `explanation` of one row, the largest contributions first."""
-        explained = (
-            {"value": answered} if self._schema.task == "regression" else {"class": self._schema.classes[output]}
-        )
+        explained = _EXPLAINED_OF[self._schema.task](self._schema, output, answered)
         names = self._schema.features
         order = [place for place in np.argsort(-np.abs(found[1]), kind="stable") if not np.isnan(found[1][place])]
         text: dict[str, object] = {"method": self._plan.method, **explained}

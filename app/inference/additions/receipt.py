@@ -106,9 +106,6 @@ class Receipts(Addition):
         contents["time"], contents["nonce"] = int(time.time()), np.void(self._nonce)
         contents["row"] = np.arange(self._row, self._row + predictions.rows)
         self._row += predictions.rows
-        if schema.task == "classification":
-            contents["label"] = predictions.winners
-            contents["number"] = predictions.outputs[np.arange(predictions.rows), predictions.winners]
-        else:
-            contents["number"] = predictions.outputs[:, 0]
+        contents["label"] = predictions.winners
+        contents["number"] = predictions.outputs[np.arange(predictions.rows), predictions.winners]
         return contents

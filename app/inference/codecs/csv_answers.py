@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 
 from app.errors import Problem, ServingError
 from app.inference.additions.added import Added, AddedOutputs, facts_of, has_decision, texts_of
@@ -15,6 +16,7 @@ from app.inference.codecs import frames
 from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, RowByRow
 from app.inference.predictions import Predictions, column_names
 from app.schema import ModelSchema
+from modelstore import Task
 
 
 class CsvWriter(RowByRow):
@@ -52,17 +54,25 @@ class CsvWriter(RowByRow):
         return b"# error: %b\n" % str(error).replace("\n", " ").encode()
 
 
+def _row_of_class(schema: ModelSchema) -> tuple[list[bytes], list[bytes]]:
+    return [_line([label])[:-1] + b"," for label in schema.classes], [b"", b"", *[b","] * len(schema.classes)]
+
+
+_ROW_OF: dict[Task, Callable[[ModelSchema], tuple[list[bytes], list[bytes]]]] = {
+    "classification": _row_of_class,
+    "regression": lambda _schema: ([], [b""]),
+}
+"""The text of each class as a label, if there are classes, and before each cell of a usual row."""
+
+
 def _frame(schema: ModelSchema, added: AddedOutputs) -> frames.Frame:
+    labels, before = _ROW_OF[schema.task](schema)
     more, cells = [b","] * len(names_of_added(added)), _added_cells if added else None
     end = b"".join(b"," + _line([text])[:-1] for text in facts_of(added).values()) + b"\n"
-    labels = [_line([label])[:-1] for label in schema.classes]
-    if schema.task == "regression":
-        return frames.Frame([], [b"", *more], end, b"", added=cells)
-    begin, before = [label + b"," for label in labels], [b"", b"", *[b","] * len(labels)]
     if schema.decision is None or has_decision(added):
-        return frames.Frame(begin, [*before, *more], end, b"", added=cells)
+        return frames.Frame(labels, [*before, *more], end, b"", added=cells)
     policy = _line([schema.decision.policy])[:-1]
-    return frames.Frame(begin, [*before, b",", *more], end, b"", policy, cells)
+    return frames.Frame(labels, [*before, b",", *more], end, b"", policy, cells)
 
 
 def _added_cells(added: Added) -> list[list[bytes]]:

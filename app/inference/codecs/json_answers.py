@@ -6,6 +6,8 @@ Numbers are float32 in the shortest decimal form that gives the same float32. Th
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -17,9 +19,35 @@ from app.inference.codecs.blocks import TEXT_BLOCK_ROWS, RowByRow
 from app.inference.codecs.warnings import Warnings, find_bad_rows, refusal
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
-from modelstore import Decision
+from modelstore import Decision, Task
 
 CONTENT_TYPE = "application/json"
+
+
+class _Row(NamedTuple):
+    """The constant text of a usual row.
+
+    Attributes:
+        labels: text of each class where it is the label of the row; empty without classes.
+        before: text before each cell.
+        closing: text behind the last cell, within the row.
+    """
+
+    labels: list[bytes]
+    before: list[bytes]
+    closing: bytes
+
+
+def _row_of_class(schema: ModelSchema) -> _Row:
+    labels = [orjson.dumps(label) for label in schema.classes]
+    before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
+    return _Row([b'{"label":%b,"probability":' % label for label in labels], [b"", b"", *before], b"}")
+
+
+_ROW_OF: dict[Task, Callable[[ModelSchema], _Row]] = {
+    "classification": _row_of_class,
+    "regression": lambda _schema: _Row([], [b'{"value":'], b""),
+}
 
 
 @functools.lru_cache(maxsize=256)
@@ -29,18 +57,15 @@ def frame(schema: ModelSchema, between: bytes, added: AddedOutputs = (), *, alon
     A row whose label is not the most probable class has also the field `decision`, the policy that chose it; fields
     of additional answers come last, and behind them what holds for all rows, if each row stands `alone`.
     """
-    more, cells = ([b""], _added_fields) if added else ([], None)
+    labels, before, closing = _ROW_OF[schema.task](schema)
+    cells = _added_fields if added else None
     end = fact_fields(added) + b"}" if alone else b"}"
-    if schema.task == "regression":
-        return frames.Frame([], [b'{"value":', *more], end, between, added=cells)
-    labels = [orjson.dumps(label) for label in schema.classes]
-    begin = [b'{"label":%b,"probability":' % label for label in labels]
-    before = [(b"," if k else b',"probabilities":{') + label + b":" for k, label in enumerate(labels)]
     if schema.decision is not None and not has_decision(added):
-        return frames.Frame(begin, [b"", b"", *before, b"}", *more], end, between, _policy(schema.decision), cells)
+        before = [*before, closing, b""] if added else [*before, closing]
+        return frames.Frame(labels, before, end, between, _policy(schema.decision), cells)
     if added:
-        return frames.Frame(begin, [b"", b"", *before, b"}"], end, between, added=cells)
-    return frames.Frame(begin, [b"", b"", *before], b"}}", between)
+        return frames.Frame(labels, [*before, closing], end, between, added=cells)
+    return frames.Frame(labels, before, closing + end, between)
 
 
 def _added_fields(added: Added) -> list[list[bytes]]:
@@ -186,9 +211,15 @@ class AddedColumns:
         return b"".join(b",%b:[%b]" % (orjson.dumps(name), b",".join(texts)) for name, texts in self._texts.items())
 
 
+_COLUMNS_WRITER_OF: dict[Task, type[ColumnsWriter | ValuesWriter]] = {
+    "classification": ColumnsWriter,
+    "regression": ValuesWriter,
+}
+
+
 def columns_writer(schema: ModelSchema, added: AddedOutputs = ()) -> ColumnsWriter | ValuesWriter:
     """Return the writer of answers by columns for the schema's task."""
-    return ValuesWriter(schema, added) if schema.task == "regression" else ColumnsWriter(schema, added)
+    return _COLUMNS_WRITER_OF[schema.task](schema, added)
 
 
 @functools.lru_cache(maxsize=256)
@@ -198,17 +229,12 @@ def _one_row(schema: ModelSchema) -> list[bytes]:
     With a decision, those of labels that are not the most probable class follow.
     """
     head = _head(schema).replace(b"%", b"%%") + b'"predictions":['
-    row = frame(schema, b"")
-    if schema.task == "regression":
-        return [head + row.before[0] + b"%b" + row.end + b"]}"]
-    before = row.before[1 : 2 + len(row.labels)]
-    each = b"".join(text.replace(b"%", b"%%") + b"%b" for text in before)
-    if row.note is None:
-        ends = [row.end]
-    else:
-        closing = row.before[-1]
-        ends = [closing + row.end, closing + row.note.replace(b"%", b"%%") + row.end]
-    return [head + label.replace(b"%", b"%%") + each + end + b"]}" for end in ends for label in row.labels]
+    labels, before, closing = _ROW_OF[schema.task](schema)
+    numbers = before[1:] if labels else before
+    each = b"".join(text.replace(b"%", b"%%") + b"%b" for text in numbers)
+    notes = [b""] if schema.decision is None else [b"", _policy(schema.decision).replace(b"%", b"%%")]
+    begins = [label.replace(b"%", b"%%") for label in labels or [b""]]
+    return [head + begin + each + closing + note + b"}]}" for note in notes for begin in begins]
 
 
 def write_answer(predictions: Predictions) -> bytes:

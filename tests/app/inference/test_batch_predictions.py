@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from app.inference.batch_predictions import BatchClassification
+from app.inference.batch_predictions import BatchClassification, BatchRegression
 from app.schema import Float32
 from app.telemetry.counts_by_version import CountsByVersion
 from app.telemetry.version_counters import OUTSIDE, PREDICTED
@@ -33,6 +35,14 @@ def test_winner_is_the_lowest_of_the_most_probable_classes(rows: int, classes: i
 
     assert batch.winners.tolist() == batch.best == probabilities.argmax(axis=1).tolist()
     assert batch.winning.tolist() == probabilities.max(axis=1).tolist()
+
+
+def test_the_only_output_is_the_answer_of_a_quantity() -> None:
+    schema = replace(schema_of(("x",), ()), task="regression", kind="regression")
+
+    batch = BatchRegression(schema, np.zeros((3, 1), np.float32), np.array([[7], [np.nan], [-1]], np.float32))
+
+    assert batch.winners.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("rows", [4, 4000])

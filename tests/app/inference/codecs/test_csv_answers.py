@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 
 from app.errors import MalformedBody, Problem
-from app.inference.batch_predictions import BatchClassification
+from app.inference.batch_predictions import BatchClassification, batch_of
 from app.inference.codecs.csv_answers import CsvWriter
 from app.inference.predictions import Predictions
 from tests.app.tables import schema_of
@@ -28,6 +29,14 @@ def test_answer_is_a_header_and_a_line_for_each_row() -> None:
     text = writer.head() + writer.rows(answer([[0.25, 0.75], [1, 0]], ("low", "high"))) + writer.tail()
 
     assert text == b"label,probability,probability_low,probability_high\nhigh,0.75,0.25,0.75\nlow,1.0,1.0,0.0\n"
+
+
+def test_answer_of_a_quantity_is_one_column() -> None:
+    schema = replace(CONTRACT, task="regression", kind="regression", classes=())
+    writer = CsvWriter(schema, numbered=False)
+    batch = batch_of(schema, np.zeros((2, 2), dtype=np.float32), np.array([[0.1], [-2]], dtype=np.float32))
+
+    assert writer.head() + writer.rows(Predictions(batch, 0, 2)) == b"value\n0.1\n-2.0\n"
 
 
 def test_numbered_answer_says_line_and_error() -> None:

@@ -99,6 +99,16 @@ def test_digits_are_the_shortest_that_give_the_same_float32() -> None:
     assert math.isclose(float(probabilities[0, 0]), 0.1, rel_tol=1e-7)
 
 
+def test_a_value_alone_is_written_as_among_others() -> None:
+    schema = replace(schema_of(("only",), ()), task="regression", kind="regression")
+    batch = batch_of(schema, np.full((2, 1), 0.5, dtype=np.float32), np.array([[0.1], [-2]], dtype=np.float32))
+
+    assert write_answer(Predictions(batch, 0, 2)) == (
+        b'{"model":"means","version":3,"predictions":[{"value":0.1},{"value":-2.0}]}'
+    )
+    assert write_answer(Predictions(batch, 1, 2)) == b'{"model":"means","version":3,"predictions":[{"value":-2.0}]}'
+
+
 @examples(30)
 @hypothesis.given(labels, st.data())
 def test_a_decided_row_alone_is_written_as_among_others(classes: list[str], data: st.DataObject) -> None:
