@@ -42,7 +42,7 @@ def ndjson_reader(schema: ModelSchema, *, ignore_extra: bool = False, id_column:
             return None
         if lines.count(b"]\n[") + lines.count(b"}\n{") != feeds:  # or a row could span lines and another share one
             return None
-        rows = plain_rows(b"[%b]" % lines.replace(b"\n", b","), schema)
+        rows = plain_rows(b"[%b]" % lines.replace(b"\n", b",\n"), schema)  # a text with a line feed is no JSON
         return rows if rows is not None and len(rows) == feeds + 1 else None
 
     def precise(line: bytes) -> Float32:

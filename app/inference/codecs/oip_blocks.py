@@ -49,8 +49,11 @@ def split(body: InferBody) -> tuple[InferRequest, bytes]:
     end = _end(text, begin)
     if begin + len(text) - end > _MAX_ENVELOPE_BYTES:
         raise Unusual
+    envelope = text[:begin] + text[end:]
+    if b"\\" in envelope:  # an escape may spell another `data`, which would be the tensor's
+        raise Unusual
     try:
-        request = read_request(InferBody(text[:begin] + text[end:]))
+        request = read_request(InferBody(envelope))
     except ServingError as error:
         raise Unusual from error
     tensor = request.inputs[0]

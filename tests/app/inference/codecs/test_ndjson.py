@@ -15,6 +15,7 @@ from app.inference.codecs.lines import LineReader
 from app.inference.codecs.ndjson import NdjsonWriter, ndjson_reader
 from app.inference.predictions import Predictions
 from app.schema import ModelSchema
+from modelstore import CategoricalFeature
 from tests.app.tables import outcome, read, schema_of
 from tests.properties import examples
 
@@ -105,6 +106,25 @@ def test_row_over_two_lines_is_not_made_up_for_by_two_rows_on_one(data: bytes) -
 
     assert rows == [[0, 0]] * 3
     assert list(wrong) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'[1,"a]\n[b"],[2,"c"]\n',
+        b'[2,"c"],[1,"a]\n[b"]\n',
+        b'{"left":1,"kind":"a}\n{b"},{"left":2,"kind":"c"}\n',
+    ],
+    ids=["arrays", "other order", "objects"],
+)
+def test_text_over_two_lines_is_not_made_up_for_by_two_rows_on_one(data: bytes) -> None:
+    kind = CategoricalFeature(name="kind", categories={"a": 60, "c": 40}, other=4, missing=0)
+    schema = ModelSchema.of_features("means", 3, [CONTRACT.types[0], kind], CONTRACT.classes)
+
+    rows, wrong = read(ndjson_reader(schema), data)
+
+    assert rows == [[0, 0]] * 2
+    assert list(wrong) == [1, 2]
 
 
 def test_f10_blank_lines_are_passed_over_counted_and_change_no_line_number() -> None:

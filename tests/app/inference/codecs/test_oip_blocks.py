@@ -72,6 +72,17 @@ def test_blocks_leave_what_is_wrong_to_the_precise_reader(change: tuple[bytes, b
         read(body)
 
 
+def test_values_beside_a_tensor_are_not_taken_for_its_own_that_are_spelt_otherwise() -> None:
+    values = whole([], data=rows(4000, 3).ravel().tolist())
+    empty = b'{"inputs":[{"name":"x","shape":[4000,3],"datatype":"FP32","d\\u0061ta":[]}]'
+    body = body_of(values.replace(b'{"inputs":[]', empty))
+
+    with pytest.raises(Unusual):
+        in_blocks(body)
+    with pytest.raises(InvalidInput, match="has 0 values, the shape says 12000"):
+        read(body)
+
+
 @pytest.mark.parametrize("spell", [as_flat, as_nested], ids=["flat", "nested"])
 def test_blocks_leave_a_value_that_is_missing_between_two_of_them(spell: Any) -> None:
     data = bytes(spell(rows(4000, 3), FEATURES).data)
@@ -92,8 +103,9 @@ def test_blocks_leave_a_value_that_is_missing_between_two_of_them(spell: Any) ->
         columns(*FEATURES, shape=[4000], data=[1] * 4000),
         whole([tensor(rows(9000, 3))], data=[1]),
         whole([tensor(rows(9000, 3), name="data")]),
+        whole([tensor(rows(9000, 3), name="\u0001")]),
     ],
-    ids=["whole numbers", "columns", "data elsewhere", "named data"],
+    ids=["whole numbers", "columns", "data elsewhere", "named data", "an escape"],
 )
 def test_blocks_leave_what_is_unusual_alone(text: bytes) -> None:
     with pytest.raises(Unusual):
