@@ -23,7 +23,6 @@ from modelstore.numbers import PLAIN
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 
-NO_NUMBER = "must be a finite number, not null"
 NO_DATE = "must be a date or time of the years 1 to 9999"
 
 
@@ -73,9 +72,7 @@ def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[
     converter = converter_for(schema)
     if schema.all_numbers and all(is_number(column.type) for column in columns):
         x = rows_of_arrays(map(_numbers, columns), (len(columns[0]), schema.width))
-        wrong = converter.clear_bad_rows(x, first)
-        problem = NO_NUMBER if not schema.takes_missing else None
-        return x, {row: Problem(bad.row, bad.feature, problem or bad.problem) for row, bad in wrong.items()}
+        return x, converter.clear_bad_rows(x, first)
     parts, problems = [], dict[int, Problem]()
     for name, each, column in zip(schema.features, converter.converters, columns, strict=True):
         cells, wrong_values = _cells(each, column)

@@ -28,7 +28,6 @@ _FLOAT32 = struct.Struct("<f")
 _STEP_VALUES = 65_536  # between steps other threads can run
 _BLOCK_VALUES = 4096
 _NUMBERS = frozenset((int, float))
-_NUMBERS_AND_GAPS = _NUMBERS | {type(None)}
 _TYPE_NAMES = {str: "a string", bool: "a boolean", type(None): "null", dict: "an object", list: "an array"}
 
 
@@ -54,10 +53,22 @@ class ValueColumn:
     def floats(self, values: Sequence[Any]) -> Float32 | None:
         """Return the values as float32, shape (N,), all finite; None if any value is invalid."""
         if len(values) > _STEP_VALUES:
-            return self._floats_in_steps(values)
+            return _in_steps(self.floats, values)
         if self.types.issuperset(map(type, values)) and (self.limits is None or _within(self.limits, values)):
-            return _pack(values)
+            x = _pack(values)
+            return x if x is None or all_finite(x) else None
         return None
+
+    def floats_or_gaps(self, values: Sequence[Any]) -> Float32 | None:
+        """Return the values as float32, shape (N,), NaN in place of None; None if any other value is invalid."""
+        if len(values) > _STEP_VALUES:
+            return _in_steps(self.floats_or_gaps, values)
+        if (x := self.floats(values)) is not None:
+            return x
+        present = [value for value in values if value is not None]
+        if len(present) == len(values) or self.floats(present) is None:
+            return None
+        return _pack([NAN if value is None else value for value in values])
 
     def float_of(self, value: object) -> float | str:
         """Return one value, rounded to float32, or what is wrong with it."""
@@ -66,13 +77,14 @@ class ValueColumn:
         got = "another number" if type(value) in _NUMBERS else json_type(value)
         return f"must be {self.expected}, got {got}"
 
-    def _floats_in_steps(self, values: Sequence[Any]) -> Float32 | None:
-        parts = []
-        for start in range(0, len(values), _STEP_VALUES):
-            if (x := self.floats(values[start : start + _STEP_VALUES])) is None:
-                return None
-            parts.append(x)
-        return np.concatenate(parts)
+
+def _in_steps(convert: Callable[[Sequence[Any]], Float32 | None], values: Sequence[Any]) -> Float32 | None:
+    parts = []
+    for start in range(0, len(values), _STEP_VALUES):
+        if (x := convert(values[start : start + _STEP_VALUES])) is None:
+            return None
+        parts.append(x)
+    return np.concatenate(parts)
 
 
 NUMBERS = ValueColumn("a number", _NUMBERS)
@@ -97,32 +109,18 @@ def find_problems(
                 yield index, found
 
 
-def floats_with_gaps(values: Sequence[float | None]) -> Float32 | None:
-    """Return numbers as float32, shape (N,), NaN in place of None; None if any other value is not finite."""
-    if not _NUMBERS_AND_GAPS.issuperset(map(type, values)):
-        return None
-    numbers = [math.nan if value is None else value for value in values]
-    try:
-        x = np.frombuffer(bytearray(struct.pack(f"{len(numbers)}f", *numbers)), dtype=np.float32)
-    except (struct.error, OverflowError):
-        return None
-    finite = np.isfinite(x)
-    return x if np.count_nonzero(finite) == len(values) - sum(value is None for value in values) else None
-
-
 def _within(limits: tuple[int, int], values: Sequence[Any]) -> bool:
     return not values or bool(limits[0] <= min(values) and max(values) <= limits[1])
 
 
 def _pack(values: Sequence[float]) -> Float32 | None:
-    """Return numbers as float32, or None if one is not finite as float32; twice as fast as any way through NumPy."""
+    """Return numbers as float32, or None if one is beyond it; twice as fast as any way through NumPy."""
     buffer = bytearray(4 * len(values))
     try:
         struct.pack_into(f"{len(values)}f", buffer, 0, *values)
     except (struct.error, OverflowError):
         return None
-    x = np.frombuffer(buffer, dtype=np.float32)
-    return x if all_finite(x) else None
+    return np.frombuffer(buffer, dtype=np.float32)
 
 
 def round_number(value: float) -> float | str:
@@ -161,7 +159,7 @@ def floats_of_fields(fields: Sequence[str], missing: frozenset[str]) -> Float32 
         values = orjson.loads(f"[{','.join(written)}]")
     except orjson.JSONDecodeError:
         return None
-    return floats_with_gaps(values) if len(values) == len(fields) else None
+    return NUMBERS.floats_or_gaps(values) if len(values) == len(fields) else None
 
 
 def float_of_text(field: str) -> float | str:

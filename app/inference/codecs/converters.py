@@ -17,11 +17,11 @@ from app.inference.codecs.categories import BooleanConverter, CategoryConverter
 from app.inference.codecs.columns import (
     NAN,
     NUMBERS,
+    OUT_OF_RANGE,
     Cells,
     convert_one_by_one,
     float_of_text,
     floats_of_fields,
-    floats_with_gaps,
     json_type,
     round_number,
 )
@@ -75,13 +75,13 @@ class NumberConverter:
     least: Cells = (-FLOAT32_MAX,)
     most: Cells = (FLOAT32_MAX,)
     whole = False
+    expected = OUT_OF_RANGE
 
     def __init__(self, feature: NumericFeature, schema: ModelSchema) -> None:
         self._missing = schema.missing_values if schema.takes_missing else frozenset[str]()
         self._takes_missing = schema.takes_missing
         self._reading = feature.reading
         self._has_commas = feature.reading == PLAIN and schema.dialect.decimal == ","
-        self.expected = "must be a finite number" + (" or missing" if schema.takes_missing else "")
         self._advice = "; send numbers without quotes" + (", and null where one is missing" * schema.takes_missing)
 
     def cell(self, value: object) -> Cells | str:
@@ -113,11 +113,9 @@ class NumberConverter:
 
     def cells(self, values: Sequence[Any]) -> Float32 | None:
         """Return the cells of values parsed from JSON, shape (N, 1); None if any is invalid."""
-        x = NUMBERS.floats(values)
-        if x is None and self._takes_missing:
-            x = floats_with_gaps(values)
-            if x is None and str in set(map(type, values)):
-                return convert_one_by_one(self.cell, values, 1)
+        x = NUMBERS.floats_or_gaps(values) if self._takes_missing else NUMBERS.floats(values)
+        if x is None and self._takes_missing and str in set(map(type, values)):
+            return convert_one_by_one(self.cell, values, 1)
         return None if x is None else x.reshape(-1, 1)
 
     def cells_of_texts(self, texts: Sequence[str]) -> Float32 | None:

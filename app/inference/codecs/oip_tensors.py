@@ -185,15 +185,7 @@ def _flat(tensor: Tensor, shape: Sequence[int], schema: ModelSchema) -> list[Any
 
 def _floats(column: ValueColumn, values: list[Any], schema: ModelSchema) -> Float32 | None:
     """Return values as float32, NaN in place of null where the model takes it; None if any is invalid."""
-    x = column.floats(values)
-    if x is not None or not schema.takes_missing or None not in values:
-        return x
-    present = column.floats([value for value in values if value is not None])
-    if present is None:
-        return None
-    x = np.full(len(values), np.nan, dtype=np.float32)
-    x[[value is not None for value in values]] = present
-    return x
+    return column.floats_or_gaps(values) if schema.takes_missing else column.floats(values)
 
 
 def _from_bytes(tensor: Tensor, shape: Sequence[int], features: Sequence[str], schema: ModelSchema) -> Float32:

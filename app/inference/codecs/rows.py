@@ -20,7 +20,7 @@ from app.inference.codecs.converters import Converter, DateConverter, NumberConv
 from app.inference.codecs.strict_json import as_whole
 from app.schema import Float32, ModelSchema
 
-_NUMBERS = frozenset((int, float))
+_NUMBERS = NUMBERS.types
 _FEW_ROWS = 4  # up to this number, row by row is quicker than column by column
 _UNKNOWN = ""  # no number, so that a row that holds it is not taken
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from app.inference.codecs.columns import OUT_OF_RANGE
 from app.scoring import run
 from app.scoring.errors import ScoringError
 from app.scoring.run import Progress, beside
@@ -92,8 +93,8 @@ def test_a_bad_row_has_an_error_in_place_of_an_answer(repository: ModelRepositor
     found = pq.read_table(tmp_path / "out.parquet").to_pydict()
     assert found["label"] == ["low", None, "low"]
     assert found["probability_low"] == [0.5, None, 0.75]
-    assert found["error"] == [None, "left: must be a finite number or missing", None]
-    assert record["first_errors"] == [f"{tmp_path}/rows.parquet, row 1: left: must be a finite number or missing"]
+    assert found["error"] == [None, f"left: {OUT_OF_RANGE}", None]
+    assert record["first_errors"] == [f"{tmp_path}/rows.parquet, row 1: left: {OUT_OF_RANGE}"]
 
 
 def test_a_bad_row_ends_the_run_and_is_named_with_its_file_and_line(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput, MalformedBody, Problem
 from app.inference.codecs.arrow import ArrowReader
 from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
+from app.inference.codecs.columns import OUT_OF_RANGE
 from tests.app.tables import arrow_stream, outcome, read, schema_of
 from tests.app.typed import NAMES, typed_schema
 from tests.properties import examples
@@ -172,14 +173,14 @@ def test_null_and_what_is_not_finite_is_named_by_row_and_feature(value: float | 
 
     blocks = list(reader().feed(arrow_stream(pa.table({k: pa.array(v, pa.float64()) for k, v in columns.items()}))))
 
-    assert [block.bad for block in blocks] == [{}, {200: Problem(row, name, "must be a finite number, not null")}]
+    assert [block.bad for block in blocks] == [{}, {200: Problem(row, name, OUT_OF_RANGE)}]
     assert blocks[1].x[200].tolist() == [0, 0]
 
 
 def test_null_integer_is_a_bad_row_and_its_neighbours_are_exact() -> None:
     table = pa.table({"left": pa.array([1, None, 5], pa.int64()), "right": [2.0, 4.0, 6.0]})
 
-    assert read(reader(), arrow_stream(table)) == ([[1, 2], [0, 0], [5, 6]], {1: "must be a finite number, not null"})
+    assert read(reader(), arrow_stream(table)) == ([[1, 2], [0, 0], [5, 6]], {1: OUT_OF_RANGE})
 
 
 def test_rows_that_take_no_bytes_are_few() -> None:

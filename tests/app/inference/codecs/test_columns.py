@@ -78,6 +78,20 @@ def test_values_are_judged_alike_together_and_alone(column: ValueColumn, values:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS.keys())
+@examples(40)
+@hypothesis.given(st.lists(st.none() | st.integers(-1, 2) | numbers, max_size=6))
+def test_gaps_between_values_leave_each_as_it_is_alone(column: ValueColumn, values: list[Any]) -> None:
+    alone = [np.nan if value is None else column.float_of(value) for value in values]
+
+    together = column.floats_or_gaps(values)
+
+    assert (together is None) == any(isinstance(found, str) for found in alone)
+    if together is not None:
+        assert together.tobytes() == bits(alone)
+
+
+@pytest.mark.slow
 @examples(100)
 @hypothesis.given(numbers)
 def test_number_is_the_nearest_float32_in_every_form(value: float) -> None:
@@ -126,6 +140,16 @@ def test_long_column_is_the_same_numbers_as_a_short_one() -> None:
 
     assert found is not None
     assert found.tobytes() == bits(values)
+
+
+def test_long_column_with_gaps_is_the_same_numbers_as_a_short_one() -> None:
+    values = [None if place % 7 == 3 else place / 3 for place in range(132_000)]
+
+    found = NUMBERS.floats_or_gaps(values)
+
+    assert found is not None
+    assert found.tobytes() == bits([np.nan if value is None else value for value in values])
+    assert NUMBERS.floats_or_gaps([*values, "1"]) is None
 
 
 fields = numbers.map(str) | numbers.map(json.dumps) | st.text(alphabet="0123456789.eE+-_, \t\u0661naif", max_size=6)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.errors import MalformedBody, Problem
 from app.inference.batch_predictions import BatchClassification
+from app.inference.codecs.columns import OUT_OF_RANGE
 from app.inference.codecs.float32 import Float32Reader, Float32Writer
 from app.inference.predictions import Predictions
 from tests.app.tables import outcome, read, schema_of
@@ -42,7 +43,7 @@ def test_value_that_is_not_finite_is_named_by_row_and_feature(value: float, colu
 
     (block,) = reader().feed(x.tobytes())
 
-    assert block.bad == {3: Problem(3, feature, "must be a finite number")}
+    assert block.bad == {3: Problem(3, feature, OUT_OF_RANGE)}
     assert block.x.tolist() == [[1, 1, 1]] * 3 + [[0, 0, 0], [1, 1, 1]]
 
 
