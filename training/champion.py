@@ -6,7 +6,7 @@ import numpy as np
 
 from modelstore import ModelRepository, StoreError
 from training.artifact import seen_rows, torchscript
-from training.artifact.features import columns_of, translate
+from training.artifact.features import columns_of, suits, translate
 from training.data.dataset import Dataset
 from training.data.splits import Splits
 from training.evaluation import gate
@@ -25,15 +25,13 @@ def measure_champion(
     try:
         found = repository.find(name, version)
         manifest = found.manifest()
-        columns = columns_of(manifest.features)
-        kinds = [[(column.name, column.type) for column in side] for side in (columns, test.columns)]
-        other_target = manifest.target is not None and manifest.target.name != splits.target.name
-        if other_target or kinds[0] != kinds[1] or manifest.classes != test.classes:
+        if not suits(manifest, test, splits.target.name):
             problem = "has other features or classes, or another target; activate by hand if you mean it"
             return gate.Champion(version, problem=problem, other=True)
         if not manifest.takes_missing and np.isnan(test.x).any():
             return gate.Champion(version, problem="cannot answer rows with missing values")
-        predict = translate(torchscript.load(found.model_bytes(manifest)), test.columns, columns)
+        model = torchscript.load(found.model_bytes(manifest))
+        predict = translate(model, test.columns, columns_of(manifest.features))
         unseen = seen_rows.find_unseen(found, test)
         judged = test if unseen is None or len(unseen) == len(test) else test.rows(unseen)
         if not len(judged):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, NumericFeature
+from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, Feature, Manifest, NumericFeature
 from modelstore.reading import column_name
 from training.data.columns import Column, cells_of
 from training.data.dataset import Dataset
@@ -56,15 +56,27 @@ def columns_of(features: Iterable[Feature]) -> tuple[Column, ...]:
     )
 
 
+def suits(manifest: Manifest, rows: Dataset, target: str) -> bool:
+    """Return whether a version predicts this target of such rows: it has their columns, in any order, and classes."""
+    ours, theirs = (
+        sorted((column.name, column.type) for column in side) for side in (columns_of(manifest.features), rows.columns)
+    )
+    is_same = manifest.target is None or manifest.target.name == target
+    return is_same and ours == theirs and manifest.classes == rows.classes
+
+
 def translate(predict: Predict, before: tuple[Column, ...], after: tuple[Column, ...]) -> Predict:
-    """Return a model of the columns `after` as a function of cells of the columns `before`, whose texts may differ."""
-    if [column.texts for column in before] == [column.texts for column in after]:
+    """Return a model of the columns `after` as a function of cells of `before`, whose order and texts may differ."""
+    if [(column.name, column.texts) for column in before] == [(column.name, column.texts) for column in after]:
         return predict
+    known = {column.name: (column, cells) for column, cells in zip(before, cells_of(before), strict=True)}
+    ordered = tuple(known[column.name][0] for column in after)
+    places = np.r_[tuple(known[column.name][1] for column in after)]
 
     def predict_translated(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """Predict rows of the columns `before`, (N, W), with the cells of `after`."""
-        cells = x.astype(np.float32)
-        recode(cells, before, after)
+        cells = np.ascontiguousarray(x[:, places], dtype=np.float32)  # a copy
+        recode(cells, ordered, after)
         return predict(cells)
 
     return predict_translated

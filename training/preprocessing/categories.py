@@ -39,7 +39,8 @@ def fit_categories(columns: tuple[Column, ...], train: Cells) -> tuple[Column, .
 def recode(x: Cells, before: tuple[Column, ...], after: tuple[Column, ...]) -> None:
     """Replace the codes of the texts of `before` by those of `after` in place.
 
-    A text that `after` lacks gets the code after the last one, in a boolean column NaN.
+    A text that `after` lacks gets the code after the last one. True stays true however it is written, as `1` and `1.0`,
+    unless a text means true in one and false in the other.
 
     Args:
         x: cells, (N, W); NaN stays.
@@ -47,13 +48,15 @@ def recode(x: Cells, before: tuple[Column, ...], after: tuple[Column, ...]) -> N
         after: the same columns with other texts.
     """
     for old, new, cells in zip(before, after, cells_of(before), strict=True):
-        if old.type in ("categorical", "boolean") and old.texts != new.texts:
+        cell = x[:, cells.start]
+        if old.type == "categorical" and old.texts != new.texts:
             codes = {text: code for code, text in enumerate(new.texts)}
-            other = len(new.texts) if new.type == "categorical" else np.nan
+            other = len(new.texts)
             lookup = np.array([*(codes.get(text, other) for text in old.texts), other], dtype=np.float32)
-            cell = x[:, cells.start]
             present = ~np.isnan(cell)
             cell[present] = lookup[cell[present].astype(np.int64)]
+        elif old.type == "boolean" and any(one == other for one, other in zip(old.texts, new.texts[::-1], strict=True)):
+            cell[:] = 1 - cell
 
 
 def add_other(columns: tuple[Column, ...], x: Cells, seed: int) -> Cells:

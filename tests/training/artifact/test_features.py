@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from modelstore import BooleanFeature, CategoricalFeature, DatetimeFeature, NumericFeature
-from tests.training.samples import clouds, learnt, typed
-from training.artifact.features import columns_of, describe_features, translate
+from tests.training.samples import clouds, describe, learnt, typed
+from training.artifact.features import columns_of, describe_features, suits, translate
+from training.data.columns import cells_of
 from training.data.dataset import Dataset
 from training.learners.protocol import predictor
 from training.preprocessing.categories import recode
@@ -101,3 +102,23 @@ def test_a_version_answers_rows_whose_texts_have_other_codes() -> None:
     assert not np.array_equal(x, rows.x, equal_nan=True)
     assert np.array_equal(translate(predict, others, columns)(x), predict(rows.x))
     assert translate(predict, rows.columns, columns) is predict
+
+
+def test_a_version_answers_rows_whose_columns_are_in_another_order() -> None:
+    rows = typed()
+    predict, columns = predictor(learnt(rows).module), columns_of(describe_features(rows, {}))
+    x = np.concatenate([rows.x[:, cells] for cells in cells_of(rows.columns)[::-1]], axis=1)
+
+    assert np.array_equal(translate(predict, rows.columns[::-1], columns)(x), predict(rows.x))
+
+
+def test_a_version_suits_rows_with_its_columns_in_any_order_its_classes_and_its_target() -> None:
+    rows = typed()
+    manifest, _ = describe(learnt(rows, epochs=1).module, rows, rows)
+    first, *others = rows.columns
+
+    assert suits(manifest, replace(rows, columns=(*others, first)), "cloud")
+    assert not suits(manifest, rows, "rain")
+    assert not suits(manifest, replace(rows, classes=("stays", "goes")), "cloud")
+    assert not suits(manifest, replace(rows, columns=tuple(others)), "cloud")
+    assert not suits(manifest, replace(rows, columns=(replace(first, type="datetime"), *others)), "cloud")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.training.samples import typed
 from training.data.columns import Column
@@ -73,3 +74,14 @@ def test_few_rows_teach_other_with_five_and_numbers_are_not_copied() -> None:
 
     assert (add_other(rows.columns, rows.x, seed=0)[:, 1] == 3).sum() == 5
     assert add_other((), rows.x, seed=0) is rows.x
+
+
+@pytest.mark.parametrize(("texts", "expected"), [(("0.0", "1.0"), [1, np.nan, 0]), (("1", "0"), [0, np.nan, 1])])
+def test_true_stays_true_however_it_is_written_unless_it_meant_false(
+    texts: tuple[str, str], expected: list[float]
+) -> None:
+    x = np.array([[1], [np.nan], [0]], dtype=np.float32)
+
+    recode(x, (Column("paid", "boolean", ("0", "1")),), (Column("paid", "boolean", texts),))
+
+    np.testing.assert_array_equal(x[:, 0], expected)
