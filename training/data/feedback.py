@@ -118,9 +118,22 @@ def _marks_of_cells(x: Floats) -> Marks:
 
 
 def _with_labels(target: TargetColumn, labels: Sequence[str]) -> TargetColumn:
-    """Return the target with labels at its end."""
+    """Return the target with labels at its end; 5.5 becomes the text of the file with this number, such as 5,5.
+
+    Else equal rows would have other marks, which are those of texts.
+    """
     ranks = {text: rank for rank, text in enumerate(target.values)}
-    codes = np.array([ranks.setdefault(label, len(ranks)) for label in labels], dtype=np.int32)
     numbers = [parse_number(label) for label in labels]
+    written = _texts_of_numbers(target)
+    texts = [label if label in ranks else written.get(n, label) for label, n in zip(labels, numbers, strict=True)]
+    codes = np.array([ranks.setdefault(text, len(ranks)) for text in texts], dtype=np.int32)
     known = None if target.numbers is None or None in numbers else np.concatenate([target.numbers, np.array(numbers)])
     return TargetColumn(np.concatenate([target.codes, codes]), tuple(ranks), known)
+
+
+def _texts_of_numbers(target: TargetColumn) -> dict[float | None, str]:
+    if target.numbers is None:
+        return {}
+    codes, rows = np.unique(target.codes, return_index=True)
+    numbers = target.numbers[rows].tolist()
+    return {number: target.values[code] for number, code in zip(numbers, codes.tolist(), strict=True) if code >= 0}

@@ -67,6 +67,22 @@ def test_equal_rows_have_equal_marks_so_that_they_are_held_out_together(tmp_path
     assert longer.target.numbers[9:].tolist() == [4.0, 5.0, 5.0, 5.0]
 
 
+@pytest.mark.parametrize(("header", "line"), [("a;b", "{};{},5"), ("a,b", "{},€{}.50")])
+def test_equal_rows_have_equal_marks_however_the_file_writes_its_quantity(
+    header: str, line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.csv").write_text("\n".join([header, *(line.format(n * n, n) for n in range(40))]) + "\n")
+    source = DataSource(file="mine.csv", target="b", test_fraction=0.25, task="regression")
+    given = FeedbackRow(version=1, time_s=0, values={"a": 49.0}, label=repr(7.5))
+
+    splits = load_splits(source, tmp_path, feedback=Feedback(rows=(given,)))
+
+    lines, found = (np.append(getattr(splits.train, name), getattr(splits.test, name)) for name in ("lines", "marks"))
+    marks = dict(zip(lines.tolist(), found.tolist(), strict=True))
+    assert marks[-1] == marks[9]
+    assert len(set(marks.values())) == 40
+
+
 def test_rows_without_a_column_are_left_out_and_counted(table: Table) -> None:
     short = FeedbackRow(version=1, time_s=0, values={"age": 1.0}, label="yes")
 
