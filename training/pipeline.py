@@ -7,9 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-from threadpoolctl import threadpool_limits
-
 from modelstore import GateReport, JobResult, ModelVersion, Notice, StoreError, limit_warnings
 from modelstore.search import Search
 from training.artifact import torchscript
@@ -32,6 +29,7 @@ from training.learners.calibrated import fit_calibrated
 from training.learners.mlp.network import logits_of
 from training.learners.protocol import Event, Report
 from training.outcome import is_expected, reason_for, sentence
+from training.threads import use_one_thread
 
 NONE_ACTIVE = (
     "no version of the model is active; until one is, services answer with the newest that proves itself, "
@@ -51,14 +49,12 @@ def train(run: TrainingRun, report: Report) -> JobResult:
     """Train, measure, publish and, if the gate passes, activate.
 
     Nothing is published unless the result names a version. An unexpected error is logged with its traceback.
-    A training has its own process: torch and BLAS are set to one thread, which is fastest for small batches, and makes
-    the weights independent of the number of cores.
+    A training has its own process, which computes with one thread from here on.
 
     Raises:
         Exception: any exception of `report`, which ends the training.
     """
-    torch.set_num_threads(1)
-    threadpool_limits(1, user_api="blas")  # its threads wait for each other: scikit-learn's linear models crawl
+    use_one_thread()
     warnings: list[str] = []
 
     def report_and_keep(event: Event) -> None:

@@ -4,17 +4,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
-from threadpoolctl import threadpool_limits
 
 from modelstore import ModelRepository
 from tests.training.samples import clouds, draw_nothing, recipe, run, write_csv
+from training.threads import use_one_thread
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    torch.set_num_threads(1)
-    threadpool_limits(1, user_api="blas")
+    use_one_thread()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from rich.console import Console
 
 from modelstore import Dialect, Manifest, ModelRepository, ModelVersion
@@ -24,6 +23,7 @@ from training.evaluation.cross_validation import LONG, cross_validate, folds_for
 from training.evaluation.scores import summarise
 from training.evaluation.task import measure
 from training.learners.budget import default_budget_s
+from training.threads import use_one_thread
 
 
 def report_version(
@@ -43,7 +43,7 @@ def report_version(
         StoreError: if there is no such version, or it is broken.
         TrainingError: if its data cannot be read.
     """
-    torch.set_num_threads(1)
+    use_one_thread()
     found = _find(repository, name, version)
     manifest = found.manifest()
     splits = _lineage(found, manifest, places, data).load()
@@ -75,7 +75,7 @@ def report_reproduction(
         StoreError: if there is no such version, or it is broken.
         TrainingError: if its data cannot be read or has changed, or the training diverges.
     """
-    torch.set_num_threads(1)
+    use_one_thread()
     found = repository.find(name, version)
     manifest = found.manifest()
     source = parse_recipe(manifest.lineage.recipe, f"manifest of {name} {version}").data
@@ -129,7 +129,7 @@ def report_comparison(console: Console, origin: Origin, fold_seed: int) -> None:
     Raises:
         TrainingError: if the data cannot be used, or a training diverges.
     """
-    torch.set_num_threads(1)
+    use_one_thread()
     recipe, splits = origin.recipe, origin.load()
     learner, rows = recipe.training.learner, len(splits.train)
     folds = folds_for(recipe, splits, fold_seed)
