@@ -5,9 +5,8 @@ It must not know the model store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -30,9 +29,9 @@ from training.evaluation import baselines
 from training.evaluation.gate import Skill
 from training.evaluation.importance import LEAST_S, SHARE, measure_importance
 from training.evaluation.leaders import Rival, make_board
-from training.evaluation.metrics import Floats, Split
+from training.evaluation.metrics import Split
 from training.evaluation.slices import measure_slices
-from training.evaluation.task import evaluation_of, mean_gain, measure, pieces_of, require_finite
+from training.evaluation.task import evaluation_of, mean_gain, measure
 from training.learners.mlp.diagnostics import find_problems, loss_of_guessing, require_learnt
 from training.learners.protocol import Fitted, Predict, Probe, Report, predictor
 
@@ -94,7 +93,7 @@ def measure_candidate(
     """
     predict = predictor(fitted.module)
     _announce(splits, rows["train"], report)
-    metrics = _evaluate(predict, rows, splits.train, decision)
+    metrics: dict[str, AnyEvaluation] = {name: measure(predict, part, name, decision) for name, part in rows.items()}
     _diagnose(fitted, recipe, splits.train, metrics["train"], report)
     scores, board, skill = _compare(fitted, predict, recipe, splits, report, train_s=train_s)
     importance = measure_importance(predict, splits.test, report, budget_s=max(LEAST_S, SHARE * train_s))
@@ -112,17 +111,6 @@ def measure_candidate(
         slices=measure_slices(predict, splits.test, splits.target.name, decision=decision, importance=importance),
         stopped=fitted.stopped,
     )
-
-
-def _evaluate(
-    predict: Predict, rows: Mapping[Split, Dataset], train: Dataset, decision: Decision | None
-) -> dict[str, AnyEvaluation]:
-    """Evaluate the model on each split, by the task of the training split."""
-    task = evaluation_of(train)
-    return {
-        name: task.evaluate(_finite_pieces(predict, part, name), part.classes, name, decision)
-        for name, part in rows.items()
-    }
 
 
 def _compare(
@@ -166,16 +154,3 @@ def make_probe(recipe: Recipe, test: Dataset) -> Probe | None:
         return None
     task = evaluation_of(test)
     return Probe(recipe.report_every, task.probed, lambda predict: task.probe(predict(test.x), test.y))
-
-
-def _finite_pieces(predict: Predict, rows: Dataset, split: Split) -> Iterator[tuple[Floats, Any]]:
-    """Yield answers and truths, chunk by chunk.
-
-    Raises:
-        DatasetError: if an answer is not finite; names the line of the first such row.
-    """
-    seen = 0
-    for answers, y in pieces_of(predict, rows):
-        require_finite(answers, rows.lines[seen:], split)
-        seen += len(y)
-        yield answers, y

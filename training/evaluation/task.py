@@ -87,8 +87,12 @@ def evaluation_of(rows: Dataset) -> TaskEvaluation:
 def measure(
     predict: Callable[[Any], Floats], rows: Dataset, split: Split, decision: Decision | None = None
 ) -> AnyEvaluation:
-    """Measure a model on rows, chunk by chunk."""
-    return evaluation_of(rows).evaluate(pieces_of(predict, rows), rows.classes, split, decision)
+    """Measure a model on rows, chunk by chunk.
+
+    Raises:
+        DatasetError: if an answer is not finite; names the line of the first such row.
+    """
+    return evaluation_of(rows).evaluate(_finite_pieces(predict, rows, split), rows.classes, split, decision)
 
 
 def pieces_of(predict: Callable[[Any], Floats], rows: Dataset) -> Iterator[tuple[Floats, Any]]:
@@ -107,6 +111,14 @@ def require_finite(answers: Floats, lines: Ints, split: str) -> None:
     if lost.any():
         problem = "values so far outside the training range that the network overflows"
         raise DatasetError(f"{split} split", problem, line=int(lines[lost.argmax()]))
+
+
+def _finite_pieces(predict: Callable[[Any], Floats], rows: Dataset, split: Split) -> Iterator[tuple[Floats, Any]]:
+    seen = 0
+    for answers, y in pieces_of(predict, rows):
+        require_finite(answers, rows.lines[seen:], split)
+        seen += len(y)
+        yield answers, y
 
 
 def mean_gain(ours: Callable[[Any], Floats], theirs: Callable[[Any], Floats], rows: Dataset) -> tuple[float, float]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from modelstore import Dialect, InvalidName, ModelRepository, UnknownModel, Unkn
 from tests.training.samples import classified, clouds, recipe, write_csv
 from training.cli.measure import Origin, find_origin, report_comparison, report_reproduction, report_version
 from training.config.run import DataPlaces
+from training.data.splits import load_splits
 from training.errors import DatasetError
 
 
@@ -50,7 +53,41 @@ def test_the_data_is_read_as_it_was_read_for_the_training(folder: Path) -> None:
 def test_changed_data_is_said_so(folder: Path) -> None:
     write_csv(folder / "data", clouds(200, features=3, seed=1))
 
-    assert "the data files have changed" in report(folder, None)
+    text = report(folder, None)
+
+    assert "the data files have changed" in text
+    assert "rows that it was not trained on" not in text
+    assert text.index("test split: accuracy") < text.index("when it was trained:") < text.index("this model")
+
+
+def test_columns_in_another_order_change_no_figure(folder: Path) -> None:
+    usual, rows = report(folder, None), clouds(200, features=3)
+    write_csv(folder / "data", replace(rows, x=rows.x[:, ::-1], columns=rows.columns[::-1]))
+
+    text = report(folder, None)
+
+    assert "the data files have changed" in text
+    assert text[text.index("clouds version 2") :].startswith(usual[usual.index("clouds version 2") :].split("\n")[0])
+
+
+@pytest.mark.parametrize("other", [{"features": 4}, {"features": 2}, {"features": 3, "classes": 3}], ids=str)
+def test_data_with_other_columns_or_classes_are_refused(other: dict[str, int], folder: Path) -> None:
+    write_csv(folder / "data", clouds(200, **other))
+
+    with pytest.raises(DatasetError, match="expected the columns, the target and the classes of version 2, got others"):
+        report(folder, None)
+
+
+def test_rows_that_the_version_was_trained_on_are_left_out_of_changed_data(folder: Path) -> None:
+    rows = clouds(200, features=3)
+    learnt = load_splits(recipe().data, folder / "data").train.lines - 2
+    write_csv(folder / "data", rows.rows(slice(100)))
+
+    assert re.search(r"warning: figures are those of the \d+ of 25 test rows that it was not", report(folder, None))
+
+    write_csv(folder / "data", rows.rows(learnt))
+    with pytest.raises(DatasetError, match="version 2 was trained on every test row; add rows to it"):
+        report(folder, None)
 
 
 def test_data_that_was_moved_can_be_named(folder: Path) -> None:
@@ -62,6 +99,8 @@ def test_data_that_was_moved_can_be_named(folder: Path) -> None:
 
     assert "clouds version 2, test split: accuracy" in text
     assert "warning" not in text
+    with pytest.raises(DatasetError, match=r"^lost\.csv: no such file in [^;]*$"):
+        report(folder, None, data=folder / "lost.csv")
 
 
 def test_recipe_of_a_model_without_one_comes_from_its_lineage_and_its_data_from_the_service(folder: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.samples import clouds, slope
+from training.errors import DatasetError
 from training.evaluation.metrics import CHUNK_ROWS
 from training.evaluation.task import evaluation_of, mean_gain, measure
 
@@ -43,3 +44,11 @@ def test_many_rows_are_measured_chunk_by_chunk() -> None:
     assert asked == [CHUNK_ROWS, 10]
     assert measured.rows == CHUNK_ROWS + 10
     assert measured.decisive.value == pytest.approx(np.sqrt(((rows.y - 1000) ** 2).mean()))
+
+
+def test_a_row_to_which_there_is_no_finite_answer_is_named() -> None:
+    rows = slope(CHUNK_ROWS + 10)
+    rows.x[-1] = np.inf
+
+    with pytest.raises(DatasetError, match=rf"test split, line {CHUNK_ROWS + 11}: values so far outside the training"):
+        measure(lambda x: x[:, :1], rows, "test")
