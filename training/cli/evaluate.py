@@ -96,11 +96,14 @@ def compare(
     """Compare two versions on their test rows; without versions, cross-validate the model beside simple classifiers."""
     with failures_in_one_line():
         repository = store(models_dir, key_file)
+        has_recipe = recipe or name in recipe_names(recipes_dir)
+        if data_file and (versions or has_recipe):
+            raise RecipeError("--data", "", "a model without a recipe, and no versions beside it", str(data_file))
         if versions:
             print_two_versions(console(), compare_versions(*_two(repository, name, versions)))
             return
         measure = load_module("cli.measure")
-        if recipe or name in recipe_names(recipes_dir) or not repository.versions(name):
+        if has_recipe or not repository.versions(name):
             origin = measure.Origin(load_recipe(recipe or name, recipes_dir), data_dir)
         else:
             origin = measure.find_origin(repository, DataPlaces(data_dir, datasets_dir), name, data_file)

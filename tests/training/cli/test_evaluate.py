@@ -52,3 +52,20 @@ def test_a_version_is_reproduced_in_another_process(models: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "clouds version 2: all 47 weights are the same bits"
+
+
+def test_reproduction_of_a_version_whose_data_was_moved_says_how_to_name_it(models: Path) -> None:
+    (models.parent / "data" / "clouds.csv").rename(models.parent / "moved.csv")
+
+    shown = invoke("reproduce", "clouds", 2, "--models-dir", models, "--data-dir", models.parent / "data")
+
+    assert shown.exit_code == 1
+    assert "name it with --data FILE" in shown.stderr
+
+
+@pytest.mark.parametrize("asked", [("clouds", 1, 2), ("clouds", "--recipe", "iris"), ("iris",)], ids=str)
+def test_a_data_file_that_a_comparison_would_not_read_is_refused(asked: tuple[str | int, ...], models: Path) -> None:
+    shown = invoke("compare", *asked, "--data", models.parent / "data" / "clouds.csv", "--models-dir", models)
+
+    assert shown.exit_code == 2
+    assert "--data: expected a model without a recipe, and no versions beside it" in shown.stderr
