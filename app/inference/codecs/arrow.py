@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 
@@ -125,21 +124,23 @@ class ArrowReader:
         try:
             if is_compressed(message):
                 raise MalformedBody("the record batches of the Arrow stream are compressed; send them uncompressed")
-            columns, ids, rows = self._columns(message, schema)
+            columns, ids = self._columns(message, schema)
         except (*DAMAGE, struct.error) as error:
             raise MalformedBody("a record batch of the Arrow stream is damaged") from error
+        rows = len(ids)
         if rows > 8 * (message.metadata.size + message.body.size):  # columns of the type null take no bytes
             raise MalformedBody("a record batch of the Arrow stream has more rows than bits, so no values")
         first, self._row = self._row, self._row + rows
         start = 0
         for block in arrow_columns.blocks_of(columns, self._model_schema, first):
             if self._id_column is not None:
-                block.identify(read_cell_id, ids[start : start + len(block.x)], self._id_column)
+                listed = arrow_columns.ids_of(ids.slice(start, len(block.x)))
+                block.identify(read_cell_id, listed, self._id_column)
             start += len(block.x)
             yield block
 
-    def _columns(self, message: pa.ipc.Message, schema: StreamSchema) -> tuple[list[pa.Array], list[Any], int]:
-        """Return the validated columns of the features, the ids if there are any, and the number of rows.
+    def _columns(self, message: pa.ipc.Message, schema: StreamSchema) -> tuple[list[pa.Array], pa.Array]:
+        """Return the validated columns of the features, and the ids, which are null if there are none.
 
         pyarrow reads dictionaries only as part of a stream, so one is made of the messages that belong to the batch.
         """
@@ -158,7 +159,7 @@ class ArrowReader:
             if not arrow_columns.is_number(column.type):
                 column.validate(full=True)
         ids = columns.pop()
-        return columns, ids.to_pylist() if schema.ids is not None else [], batch.num_rows
+        return columns, ids
 
 
 def _column(batch: pa.RecordBatch, place: int | None) -> pa.Array:

@@ -1,6 +1,7 @@
 """Convert the columns of an Arrow record batch to cells; needs the extra `arrow`.
 
-Texts are converted once for each distinct one, as in the column's dictionary. This module must not know messages.
+Values that are no numbers of their own are converted once for each distinct one, and of a dictionary only those that
+rows have: one of a billion nulls takes a few bytes. This module must not know messages.
 """
 
 from __future__ import annotations
@@ -84,6 +85,15 @@ def rows(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> tuple[
     return x, dict(sorted(problems.items()))
 
 
+def ids_of(column: pa.Array) -> list[Any]:
+    """Return the values of a column of ids; a value of a dictionary is one object, however many rows have it."""
+    if not pa.types.is_dictionary(column.type):
+        listed: list[Any] = column.to_pylist()
+        return listed
+    values, places = _distinct(column)
+    return [values[place] for place in places.tolist()]
+
+
 def blocks_of(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> Iterator[RowBlock]:
     """Yield columns in feature order as blocks of rows; `first` is the number of the first row."""
     for start in range(0, len(columns[0]), BINARY_BLOCK_ROWS):
@@ -97,14 +107,8 @@ def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, s
     kind = column.type
     if pa.types.is_null(kind):
         return missing_cells(len(column), converter), {}
-    if pa.types.is_dictionary(kind) or _is_text(kind):
-        encoded = column if pa.types.is_dictionary(kind) else column.dictionary_encode()
-        values = encoded.dictionary.to_pylist()
-        # the place of a null, behind the last value, may not fit into the type of the indices
-        places = encoded.indices.cast(pa.int64()).fill_null(len(values)).to_numpy(zero_copy_only=False)
-        return take([converter.cell(value) for value in (*values, None)], places, converter.width)
     is_date = isinstance(converter, DateConverter)
-    if is_date and not is_number(kind):
+    if is_date and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         x = _times(column)
         outside = (x[:, 0] < converter.least[0]) | (x[:, 0] > converter.most[0])  # (N,)
         return x, dict.fromkeys(np.flatnonzero(outside).tolist(), NO_DATE)
@@ -113,8 +117,21 @@ def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, s
         return x, dict.fromkeys(np.flatnonzero(np.isinf(x[:, 0])).tolist(), converter.expected)
     if pa.types.is_floating(kind) and not is_date:
         return cells_of_array(converter, _numbers(column))
-    places = np.arange(len(column))  # truth values, whole numbers, or days as numbers
-    return take([converter.cell(value) for value in column.to_pylist()], places, converter.width)
+    values, places = _distinct(column)  # texts, truth values, whole numbers, or days as numbers
+    return take([converter.cell(value) for value in values], places, converter.width)
+
+
+def _distinct(column: pa.Array) -> tuple[list[Any], np.ndarray[Any, Any]]:
+    """Return the distinct values of a column, None behind them, and the place of each row's value, shape (N,)."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    dictionary = encoded.dictionary
+    size = len(dictionary)
+    # the place of a null, behind the last value, may not fit into the type of the indices
+    places = encoded.indices.cast(pa.int64()).fill_null(size).to_numpy(zero_copy_only=False)
+    if size <= len(places):
+        return [*dictionary.to_pylist(), None], places
+    used, places = np.unique(places, return_inverse=True)
+    return [*(dictionary[place].as_py() for place in used.tolist() if place < size), None], places
 
 
 def _numbers(column: pa.Array) -> np.ndarray[Any, Any]:

@@ -193,6 +193,24 @@ def test_rows_that_take_no_bytes_are_few() -> None:
         next(ArrowReader(schema, ignore_extra=False).feed(many))
 
 
+def test_dictionary_is_listed_only_where_rows_use_it() -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.nulls(10**8))
+    data = arrow_stream(pa.table({"age": column, "order": column}))
+
+    blocks = list(ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order").feed(data))
+
+    assert len(data) < 2000
+    assert [block.ids for block in blocks] == [[None]]
+    assert np.isnan(blocks[0].x).all()
+
+
+def test_ids_that_take_no_bytes_are_not_listed() -> None:
+    data = arrow_stream(pa.table({"order": pa.nulls(10**8)}))
+
+    with pytest.raises(MalformedBody, match="more rows than bits"):
+        next(ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order").feed(data))
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_stream_without_batches_or_with_empty_ones_has_no_rows(rows: int) -> None:
     data = arrow_stream(TABLE.slice(0, 0))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
-from app.inference.codecs.arrow_columns import NO_DATE, rows, unfit, unfit_for_ids
+from app.inference.codecs.arrow_columns import NO_DATE, ids_of, rows, unfit, unfit_for_ids
 from app.schema import ModelSchema
 from modelstore import DatetimeFeature
 from tests.app.typed import FEATURES, typed_schema
@@ -32,6 +32,11 @@ COLUMNS = {
         1,
         pa.DictionaryArray.from_arrays(pa.array([127, None], pa.int8()), pa.array([*map(str, range(-125, 3))])),
         [[2], [np.nan]],
+    ),
+    "dictionary longer than the column": (
+        1,
+        pa.DictionaryArray.from_arrays(pa.array([3, None], pa.int8()), pa.array(["2", None, "2", "basic"])),
+        [[0], [np.nan]],
     ),
     "large texts": (1, pa.array(["basic", "?"], pa.large_string()), [[0], [np.nan]]),
 }
@@ -86,6 +91,16 @@ def test_ids_are_texts_or_whole_numbers_also_in_dictionaries(kind: pa.DataType) 
 )
 def test_what_is_no_text_or_whole_number_is_no_id(kind: pa.DataType) -> None:
     assert unfit_for_ids(kind) == "a column of texts or whole numbers"
+
+
+def test_ids_of_a_dictionary_are_those_of_its_rows_and_each_is_there_once() -> None:
+    long = "x" * (1 << 20)
+    known = pa.array(["a", None, long])
+    for places in ([2, None, 1, 2, 0, 2], [2, None]):
+        listed = ids_of(pa.DictionaryArray.from_arrays(pa.array(places, pa.int8()), known))
+
+        assert listed == [None if place is None else known[place].as_py() for place in places]
+        assert len({id(text) for text in listed if text == long}) == 1
 
 
 def test_whole_numbers_are_days_where_the_training_file_has_eight_digits() -> None:
