@@ -146,7 +146,6 @@ class ArrowReader:
         """
         if not schema.reads_dictionaries:
             batch = pa.ipc.read_record_batch(message, schema.stored)
-            batch.validate()
             columns = [_column(batch, place) for place in (*schema.places, schema.ids)]
         else:
             stream = b"".join((schema.message, *self._dictionaries, message.serialize().to_pybytes()))
@@ -155,6 +154,7 @@ class ArrowReader:
             wanted = pa.ipc.IpcReadOptions(included_fields=there, use_threads=False)
             batch = pa.ipc.open_stream(stream, options=wanted).read_next_batch()
             columns = [_column(batch, None if place is None else there.index(place)) for place in places]
+        batch.validate()
         for column in columns:
             if not arrow_columns.is_number(column.type):
                 column.validate(full=True)

@@ -283,6 +283,18 @@ def test_any_bytes_in_a_column_of_any_type_are_read_or_refused(kind: pa.DataType
             assert [len(block.x) for block in (*source.feed(data), *source.finish())] == [2]
 
 
+@pytest.mark.parametrize("dictionary", [False, True], ids=["texts", "dictionary"])
+def test_column_that_has_fewer_bytes_than_rows_is_refused(dictionary: bool) -> None:
+    plan = pa.array(["basic"] * 37)
+    data = arrow_stream(pa.table({"plan": plan.dictionary_encode() if dictionary else plan, "age": np.arange(37.0)}))
+    size, less = (37 * 8).to_bytes(8, "little"), (8).to_bytes(8, "little")
+    assert data.count(size) == 1
+
+    found = outcome(ArrowReader(typed_schema(optional=True), ignore_extra=False), data.replace(size, less))
+
+    assert found is MalformedBody
+
+
 def test_flipped_bit_in_the_description_of_a_dictionary_is_other_ids_or_refused() -> None:
     data = arrow_stream(TABLE.append_column("order", pa.array(["a", None, "c"]).dictionary_encode()))
     messages = list(pa.ipc.MessageReader.open_stream(data))
