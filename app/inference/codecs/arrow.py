@@ -6,8 +6,9 @@ must not know HTTP or torch; `arrow_columns.py` converts the columns.
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -40,7 +41,9 @@ class ArrowReader:
         self._size = 0
         self._enough = 0
         self._schema: StreamSchema | None = None
-        self._dictionaries: list[bytes] = []
+        self._dictionaries: list[bytes] = []  # those that no record batch has followed yet
+        self._dictionary_bytes = 0
+        self._encoded: _EncodedStream | None = None
         self._ended = False
         self._row = 0
 
@@ -86,7 +89,7 @@ class ArrowReader:
     def _rows_of(self, message: pa.ipc.Message) -> Iterator[RowBlock]:
         if message.type == "schema":
             self._schema = read_schema(self._model_schema, message, self._id_column, ignore_extra=self._ignore_extra)
-            self._dictionaries = []
+            self._dictionaries, self._dictionary_bytes, self._encoded = [], 0, None
         elif message.type == "record batch" and self._schema is not None:
             yield from self._blocks(message, self._schema)
         elif message.type == "dictionary" and self._schema is not None and self._schema.has_dictionaries:
@@ -104,7 +107,8 @@ class ArrowReader:
         if compressed:
             raise MalformedBody("a dictionary of the Arrow stream is compressed; send it uncompressed")
         self._dictionaries.append(message.serialize().to_pybytes())
-        if sum(map(len, self._dictionaries)) > MAX_MESSAGE_BYTES:
+        self._dictionary_bytes += len(self._dictionaries[-1])
+        if self._dictionary_bytes > MAX_MESSAGE_BYTES:
             raise MalformedBody(f"the dictionaries of an Arrow stream may have {MAX_MESSAGE_BYTES} bytes")
 
     def _next_message(self, source: pa.BufferReader) -> pa.ipc.Message | None:
@@ -140,27 +144,56 @@ class ArrowReader:
             yield block
 
     def _columns(self, message: pa.ipc.Message, schema: StreamSchema) -> tuple[list[pa.Array], pa.Array]:
-        """Return the validated columns of the features, and the ids, which are null if there are none.
-
-        pyarrow reads dictionaries only as part of a stream, so one is made of the messages that belong to the batch.
-        """
+        """Return the validated columns of the features, and the ids, which are null if there are none."""
+        places: Sequence[int | None] = (*schema.places, schema.ids)
+        new, self._dictionaries = self._dictionaries, []
         if not schema.reads_dictionaries:
             batch = pa.ipc.read_record_batch(message, schema.stored)
-            columns = [_column(batch, place) for place in (*schema.places, schema.ids)]
         else:
-            stream = b"".join((schema.message, *self._dictionaries, message.serialize().to_pybytes()))
-            places = (*schema.places, schema.ids)
-            there = sorted({place for place in places if place is not None})
-            wanted = pa.ipc.IpcReadOptions(included_fields=there, use_threads=False)
-            batch = pa.ipc.open_stream(stream, options=wanted).read_next_batch()
-            columns = [_column(batch, None if place is None else there.index(place)) for place in places]
+            self._encoded = self._encoded or _EncodedStream(schema.message, places)
+            batch = self._encoded.read([*new, message.serialize().to_pybytes()])
+            places = self._encoded.places
         batch.validate()
+        columns = [pa.nulls(batch.num_rows) if place is None else batch.column(place) for place in places]
         for column in columns:
             if not arrow_columns.is_number(column.type):
-                column.validate(full=True)
+                _validate(column, new_dictionary=bool(new))
         ids = columns.pop()
         return columns, ids
 
 
-def _column(batch: pa.RecordBatch, place: int | None) -> pa.Array:
-    return pa.nulls(batch.num_rows) if place is None else batch.column(place)
+class _EncodedStream:
+    """Record batches with dictionaries: pyarrow reads these only as part of a stream, and keeps them for all of it.
+
+    Attributes:
+        places: column index in each record batch, which has only the wanted columns; None for one that is not there.
+    """
+
+    def __init__(self, schema: bytes, places: Sequence[int | None]) -> None:
+        """Begin a stream with its schema, as a message, and the column indices of what is wanted."""
+        there = sorted({place for place in places if place is not None})
+        self.places = [None if place is None else there.index(place) for place in places]
+        self._source = io.BytesIO(schema)
+        options = pa.ipc.IpcReadOptions(included_fields=there, use_threads=False)
+        self._batches = pa.ipc.open_stream(self._source, options=options)
+        self._source.truncate(0)
+
+    def read(self, messages: Sequence[bytes]) -> pa.RecordBatch:
+        """Return the record batch of the last message; the others are dictionaries that are new since the one before.
+
+        Raises:
+            pa.ArrowException, OSError: if one is damaged; nothing can be read any more.
+        """
+        self._source.seek(0)
+        self._source.writelines(messages)
+        self._source.seek(0)
+        batch = self._batches.read_next_batch()
+        self._source.truncate(0)
+        return batch
+
+
+def _validate(column: pa.Array, *, new_dictionary: bool) -> None:
+    """Validate a column, but a dictionary only once: it may be as large as all record batches together."""
+    if pa.types.is_dictionary(column.type) and not new_dictionary:
+        column = pa.DictionaryArray.from_arrays(column.indices, pa.nulls(len(column.dictionary)))
+    column.validate(full=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import tracemalloc
 
 import hypothesis
 import numpy as np
@@ -202,6 +203,60 @@ def test_dictionary_is_listed_only_where_rows_use_it() -> None:
     assert len(data) < 2000
     assert [block.ids for block in blocks] == [[None]]
     assert np.isnan(blocks[0].x).all()
+
+
+def ids_of_batches(*batches: pa.DictionaryArray, deltas: bool) -> list[str | None]:
+    sink = io.BytesIO()
+    schema = pa.schema({"order": batches[0].type, "age": pa.float64()})
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(emit_dictionary_deltas=deltas)) as stream:
+        for order in batches:
+            stream.write_batch(pa.record_batch([order, pa.nulls(len(order), pa.float64())], schema=schema))
+    source = ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order")
+    return [one for block in source.feed(sink.getvalue()) for one in block.ids or ()]
+
+
+@pytest.mark.parametrize("deltas", [False, True], ids=["replaced", "extended"])
+def test_dictionary_holds_until_another_comes(deltas: bool) -> None:
+    def encoded(places: list[int | None], *texts: str) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(places, pa.int8()), pa.array(texts))
+
+    batches = [encoded([1, 0, None], "a", "b"), encoded([1], "a", "b"), encoded([2, 0, 1], "a", "b", "c")]
+
+    assert ids_of_batches(*batches, deltas=deltas) == ["b", "a", None, "b", "c", "a", "b"]
+
+
+def test_index_beyond_a_dictionary_is_refused_in_every_batch() -> None:
+    table = pa.table({"order": pa.array(["a", "b"] * 3).dictionary_encode(), "age": [7.0] * 6})
+    messages = list(pa.ipc.MessageReader.open_stream(arrow_stream(table, 2)))
+    texts = [message.serialize().to_pybytes() for message in messages]
+    assert [message.type for message in messages] == ["schema", "dictionary", *["record batch"] * 3]
+    indices = messages[-1].body.to_pybytes()
+    damaged = texts[-1].replace(indices, b"\x02" + indices[1:])
+    assert damaged != texts[-1]
+
+    for place in (2, 3, 4):
+        source = ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order")
+        with pytest.raises(MalformedBody, match="damaged"):
+            list(source.feed(b"".join((*texts[:place], damaged))))
+
+
+def test_dictionary_is_not_read_again_for_each_batch() -> None:
+    texts = pa.array(["a", "x" * (4 << 20)])
+    order = pa.DictionaryArray.from_arrays(pa.array([0, 0, 0], pa.int8()), texts)
+    data = arrow_stream(pa.table({"order": order}), 1)
+    first = sum(len(message.serialize().to_pybytes()) for message in [*pa.ipc.MessageReader.open_stream(data)][:3])
+    source = ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order")
+    ids = [block.ids for block in source.feed(data[:first])]
+
+    tracemalloc.start()
+    try:
+        ids += [block.ids for block in source.feed(data[first:])]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert ids == [["a"]] * 3
+    assert peak < 1 << 20
 
 
 def test_ids_that_take_no_bytes_are_not_listed() -> None:
