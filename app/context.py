@@ -81,17 +81,15 @@ class MemoryReservation:
         self._incomplete = 0
 
     def reserve(self, size_bytes: int) -> None:
-        """Reserve `size_bytes` more of the memory budget.
+        """Reserve `size_bytes` more of the memory budget, or release some, if it is negative.
 
         Raises:
             TooManyBytesHeld: if other requests leave no room for them; the request must end now.
         """
         self._size += size_bytes
-        more = self._size - FREE_BYTES - self._counted
-        if more <= 0:
-            return
+        more = max(0, self._size - FREE_BYTES) - self._counted
         budget = self._budget
-        if budget.reserved_bytes + more > budget.limit_bytes and budget.reserved_bytes > self._counted:
+        if more > 0 and budget.reserved_bytes + more > budget.limit_bytes and budget.reserved_bytes > self._counted:
             raise TooManyBytesHeld(budget.limit_bytes)
         budget.reserved_bytes += more
         self._counted += more
@@ -167,7 +165,7 @@ def current_deadline() -> Deadline:
 
 
 def reserve(size_bytes: int) -> None:
-    """Reserve memory for the current request until it ends.
+    """Reserve memory for the current request until it ends, or release some of it, if `size_bytes` is negative.
 
     Raises:
         TooManyBytesHeld: if the budget has no room for it.

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 
-from app.context import require_wanted
+from app.context import require_wanted, reserve
 from app.inference.codecs.blocks import BlockReader, DocumentReader, RowBlock, Unusual, require_few
 from app.inference.dataplane import MAX_BATCH_ROWS, DataPlane
 from app.inference.offload import OffloadThread
@@ -101,12 +101,19 @@ async def read_stream(
     """Yield the rows of a body as it arrives, in blocks of at most `block_rows` rows.
 
     Pieces are small enough to be read in a fraction of a millisecond, and blocks to be written in one.
+
+    Raises:
+        MalformedBody, InvalidInput.
+        TooManyBytesHeld: if the memory budget has no room for what the reader holds of incomplete rows.
     """
+    held = 0
     async for part in body:
         for start in range(0, len(part), reader.piece_bytes):
             stages.resume()
             for block in _split(stages, reader.feed(part[start : start + reader.piece_bytes]), block_rows):
                 yield block
+            reserve(reader.held_bytes - held)
+            held = reader.held_bytes
             await asyncio.sleep(0)  # other requests run
     stages.resume()
     for block in _split(stages, reader.finish(), block_rows):

@@ -33,7 +33,7 @@ class ColumnReader:
 
     unit = "row"
     piece_bytes = BINARY_PIECE_BYTES
-    blank_lines = 0
+    blank_lines = held_bytes = 0
 
     def __init__(self, columns: Columns, schema: ModelSchema, first: int) -> None:
         self._columns, self._schema, self._row = columns, schema, first

@@ -199,6 +199,20 @@ def test_room_is_there_again_when_requests_end_also_refused_ones(budget: MemoryB
     assert budget.reserved_bytes == 0
 
 
+def test_room_that_a_request_no_longer_needs_is_there_for_others(budget: MemoryBudget) -> None:
+    first, second = MemoryReservation(budget), MemoryReservation(budget)
+    first.reserve(FREE_BYTES + LIMIT)
+    first.reserve(-400)
+    second.reserve(FREE_BYTES + 400)
+    with pytest.raises(TooManyBytesHeld):
+        first.reserve(1)
+
+    second.reserve(-FREE_BYTES - 400)
+    assert budget.reserved_bytes == LIMIT - 400
+    second.reserve(FREE_BYTES)
+    assert budget.reserved_bytes == LIMIT - 400
+
+
 def test_bytes_are_counted_for_the_request_of_the_context_and_for_nobody_outside_of_one(budget: MemoryBudget) -> None:
     reserve(FREE_BYTES + 1)
     token = CONTEXT.set(RequestContext(memory=MemoryReservation(budget)))

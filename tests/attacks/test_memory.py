@@ -8,9 +8,11 @@ import select
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.app.sockets import GOOD, JSON, Answer, Connection, connected, request
+from tests.app.tables import ARROW, as_arrow
 from tests.app.telemetry.figures import in_progress
 from tests.app.waiting import until
 from tests.attacks.conftest import Guarded, keyless, store_in
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 HELD = 32 << 20
 BESIDES = 48 << 20  # buffers of sockets, readers, what the allocator keeps; 60 such requests would hold 480 MiB
+JOINED = 2 * BESIDES  # what comes of an Arrow message is copied when it has grown by a quarter, which leaves gaps
 PIECE = 64 << 10
 CLIENTS = 60
 
@@ -54,14 +57,18 @@ def answers_to(connections: list[Connection], least: int) -> list[Answer]:
 
 
 FIRST = "/predict/iris"
+FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 CSV = b"".join(b"%d,2,3,4\n" % (row % 10) for row in range(100_000))
 LARGE = {
     FIRST: request(GOOD.ljust(CAP)),
     "/predict": request(GOOD.ljust(CAP), "/predict"),
     "/v2/models/iris/infer": request(GOOD.ljust(CAP), "/v2/models/iris/infer"),
     "/v2/repository/index": request(b" " * (1 << 20), "/v2/repository/index", {"content-type": "text/csv"}),
+    ARROW: request(
+        as_arrow(np.ones((1 << 19, 4), np.float32), FEATURES, 1 << 19)[:-8], headers={"content-type": ARROW}
+    ),
     "answers": request(
-        b"sepal_length,sepal_width,petal_length,petal_width\n" + CSV,
+        ",".join(FEATURES).encode() + b"\n" + CSV,
         headers={"content-type": "text/csv", "accept": "application/json"},
     ),
 }
@@ -96,7 +103,7 @@ def test_unfinished_large_requests_are_refused_once_all_hold_what_they_may(
     for answer in refused:
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert "TABSERVE_MAX_BYTES_HELD" in json.loads(answer.body).get("detail", answer.body.decode())
-    assert grown < HELD + BESIDES, grown >> 20
+    assert grown < HELD + (JOINED if kind == ARROW else BESIDES), grown >> 20
     assert (small.wrong, other.wrong) == (0, 0)
     with connected(frugal.url) as connection:
         connection.send(request(GOOD.ljust(CAP)))

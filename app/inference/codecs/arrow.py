@@ -47,6 +47,11 @@ class ArrowReader:
         self._ended = False
         self._row = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Return the size of the last message, which is not complete, and of the dictionaries."""
+        return self._size + self._dictionary_bytes
+
     def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows of the record batches that are complete now."""
         self._parts.append(data)

@@ -158,6 +158,10 @@ class BlockReader(Protocol):
     def blank_lines(self) -> int:
         """Return the number of blank lines that were skipped so far."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Return the size of what has arrived and is kept for rows to come; it counts for the memory budget."""
+
     def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now.
 

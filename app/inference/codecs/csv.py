@@ -68,6 +68,11 @@ class CsvReader:
         above = self._line - 1
         return above + self._rows.blank_lines if self._rows else above
 
+    @property
+    def held_bytes(self) -> int:
+        """Return the size of the header or last record, which is not complete."""
+        return self._rows.held_bytes if self._rows else len(self._head)
+
     def continue_at(self, line: int) -> None:
         """Give the line below the header this number, where the body is a part of a file; the header has been fed."""
         assert self._rows is not None

@@ -37,6 +37,11 @@ class Float32Reader:
         self._rest = b""
         self._row = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Return the size of the last row, which is not complete."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> Iterator[RowBlock]:
         """Feed a piece of the body, and yield the rows that are complete now."""
         data = self._rest + data if self._rest else data

@@ -85,6 +85,11 @@ class LineReader:
         self._ends = LineEnds()
         self._rest = b""
 
+    @property
+    def held_bytes(self) -> int:
+        """Return the size of the last line, which is not complete."""
+        return len(self._rest)
+
     def continue_at(self, line: int) -> None:
         """Give the next line this number, where the body is a part of a file."""
         self._line = line

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import orjson
 import pytest
 from starlette.testclient import TestClient
 
+from app.context import CONTEXT, MemoryBudget, MemoryReservation, RequestContext
+from app.errors import TooManyBytesHeld
+from app.inference.codecs import formats
+from app.inference.codecs.formats import BulkOptions
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES
 from app.inference.offload import SMALL_BYTES
+from app.inference.reading import read_stream
 from app.main import create_app
+from app.telemetry.stage_timer import Stages
 from modelstore import ModelRepository
 from tests.app.oip import announced, body_of, sent, tensor, whole
 from tests.app.problems import assert_problem
+from tests.app.tables import ARROW, CSV, IDS, NDJSON, TWO, as_arrow, rows, schema_of
 from tests.fakes import publish
 from tests.settings import settings_in
 
@@ -63,6 +71,44 @@ def test_formats_that_stream_take_any_number(few: TestClient) -> None:
     rows = b"left,right\n" + b"0.25,0.5\n" * (LIMIT + 1)
 
     assert few.post("/predict/means", content=rows, headers={"content-type": "text/csv"}).status_code == 200
+
+
+MESSAGE = as_arrow(rows(50_000), TWO, 50_000)
+UNFINISHED = {
+    ARROW: (MESSAGE[:-20], MESSAGE[-20:]),
+    CSV: (b"left,right\n0." + b"1" * 300_000, b",0.5\n"),
+    NDJSON: (b"[0." + b"1" * 300_000, b",0.5]\n"),
+}
+
+
+@pytest.mark.parametrize("kind", UNFINISHED, ids=IDS.get)
+def test_rows_that_are_not_complete_count_for_the_memory_budget_until_they_are(kind: str) -> None:
+    budget = MemoryBudget(200_000)
+
+    async def send(held: asyncio.Event, go_on: asyncio.Event) -> AsyncIterator[bytes]:
+        begin, end = UNFINISHED[kind]
+        yield begin
+        held.set()
+        await go_on.wait()
+        yield end
+
+    async def answer(body: AsyncIterator[bytes]) -> int:
+        CONTEXT.set(RequestContext(memory=MemoryReservation(budget)))
+        reader = formats.readers()[kind](schema_of(TWO), BulkOptions())
+        return sum([len(block.x) async for block in read_stream(Stages(lambda: None), reader, body, 512)])
+
+    async def scene() -> None:
+        held, go_on = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(answer(send(held, go_on)))
+        await held.wait()
+        assert budget.reserved_bytes > budget.limit_bytes
+        with pytest.raises(TooManyBytesHeld):
+            await answer(send(held, go_on))
+        go_on.set()
+        assert await first == (50_000 if kind == ARROW else 1)
+        assert budget.reserved_bytes == 0
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("space", [0, MOST_AT_ONCE_BYTES], ids=["in one go", "in steps"])
