@@ -140,8 +140,8 @@ class ArrowReader:
         if rows > 8 * (message.metadata.size + message.body.size):  # columns of the type null take no bytes
             raise MalformedBody("a record batch of the Arrow stream has more rows than bits, so no values")
         first, self._row = self._row, self._row + rows
-        start = 0
-        for block in arrow_columns.blocks_of(columns, self._model_schema, first):
+        start, size = 0, arrow_columns.block_size(columns, ids, self._model_schema)
+        for block in arrow_columns.blocks_of(columns, self._model_schema, first, size):
             if self._id_column is not None:
                 listed = arrow_columns.ids_of(ids.slice(start, len(block.x)))
                 block.identify(read_cell_id, listed, self._id_column)

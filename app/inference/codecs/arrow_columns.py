@@ -24,6 +24,9 @@ from modelstore.numbers import PLAIN
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 
+_FEW_VALUES = 1024
+_LEAST_ROWS = 64
+
 NO_DATE = "must be a date or time of the years 1 to 9999"
 
 
@@ -94,12 +97,28 @@ def ids_of(column: pa.Array) -> list[Any]:
     return [values[place] for place in places.tolist()]
 
 
-def blocks_of(columns: Sequence[pa.Array], schema: ModelSchema, first: int) -> Iterator[RowBlock]:
-    """Yield columns in feature order as blocks of rows; `first` is the number of the first row."""
-    for start in range(0, len(columns[0]), BINARY_BLOCK_ROWS):
-        parts = [column.slice(start, BINARY_BLOCK_ROWS) for column in columns]
+def blocks_of(
+    columns: Sequence[pa.Array], schema: ModelSchema, first: int, size: int = BINARY_BLOCK_ROWS
+) -> Iterator[RowBlock]:
+    """Yield columns in feature order as blocks of at most `size` rows; `first` is the number of the first row."""
+    for start in range(0, len(columns[0]), size):
+        parts = [column.slice(start, size) for column in columns]
         x, bad = rows(parts, schema, first + start)
         yield RowBlock(x, first + start, bad)
+
+
+def block_size(columns: Sequence[pa.Array], ids: pa.Array, schema: ModelSchema) -> int:
+    """Return the number of rows to convert at a time: fewer, the more values are converted one by one."""
+    slow = sum(map(_is_slow, columns, schema.types)) + (not pa.types.is_null(ids.type))
+    return max(_LEAST_ROWS, BINARY_BLOCK_ROWS // (1 + 2 * slow))
+
+
+def _is_slow(column: pa.Array, feature: Feature) -> bool:
+    """Return whether a column may have many values that are converted one by one, as texts are."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return len(column.dictionary) > _FEW_VALUES
+    return _is_text(kind) or (is_number(kind) and not isinstance(feature, NumericFeature))
 
 
 def _cells(converter: Converter, column: pa.Array) -> tuple[Float32, dict[int, str]]:

@@ -66,14 +66,17 @@ class RowBlock:
             column: name of the column of the ids, for messages.
         """
         ids: list[str | None] = []
+        wrong: list[int] = []
         for place, row in enumerate(rows):
             try:
                 ids.append(read(row))
             except (InvalidInput, MalformedBody) as error:
                 ids.append(None)
-                self.x = np.array(self.x)  # it may be a view of the body
-                self.x[place] = 0
+                wrong.append(place)
                 self.bad.setdefault(place, Problem(self.number(place), column, str(error)))
+        if wrong:
+            self.x = np.array(self.x)  # it may be a view of the body
+            self.x[wrong] = 0
         self.ids = ids
         return self
 

@@ -9,7 +9,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
-from app.inference.codecs.arrow_columns import NO_DATE, ids_of, rows, unfit, unfit_for_ids
+from app.inference.codecs.arrow_columns import NO_DATE, block_size, ids_of, rows, unfit, unfit_for_ids
+from app.inference.codecs.blocks import BINARY_BLOCK_ROWS
+from app.inference.codecs.columns import Cells
+from app.inference.codecs.rows import converter_for
 from app.schema import ModelSchema
 from modelstore import DatetimeFeature
 from tests.app.typed import FEATURES, typed_schema
@@ -78,6 +81,46 @@ def test_day_outside_the_years_1_to_9999_is_a_bad_row(column: pa.Array) -> None:
     start = SCHEMA.starts[3]
     np.testing.assert_array_equal(x[[0, 2, 3], start], [2_932_897, np.nan, -719_163])
     assert {row: problem.problem for row, problem in bad.items()} == dict.fromkeys((1, 4, 5), NO_DATE)
+
+
+@pytest.mark.parametrize(
+    ("place", "column"),
+    [
+        (1, pa.array(np.arange(BINARY_BLOCK_ROWS) % 2 == 0)),
+        (2, pa.array(np.arange(BINARY_BLOCK_ROWS) % 2 == 0)),
+        (2, pa.array(np.arange(BINARY_BLOCK_ROWS) % 2, pa.uint8())),
+        (3, pa.array(["2024-01-31", "2024-02-01"]).take(pa.array(np.arange(BINARY_BLOCK_ROWS) % 2))),
+    ],
+    ids=["truth of a category", "truth", "whole numbers", "dates"],
+)
+def test_equal_values_are_converted_once(place: int, column: pa.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    converter, judged = converter_for(SCHEMA).converters[place], list[object]()
+    convert = converter.cell
+
+    def cell(value: object) -> Cells | str:
+        judged.append(value)
+        return convert(value)
+
+    monkeypatch.setattr(converter, "cell", cell)
+
+    x, bad = rows([column if at == place else pa.nulls(len(column)) for at in range(len(FEATURES))], SCHEMA, 0)
+
+    start = SCHEMA.starts[place]
+    np.testing.assert_array_equal(x[2:, start], x[:-2, start])
+    assert (len(judged), bad) == (3, {})  # and null
+
+
+def test_blocks_are_small_where_many_values_are_converted_one_by_one() -> None:
+    dates = pa.array([f"2024-01-31T00:00:{at % 60:02}.{at}" for at in range(3000)])
+    few = dates.slice(0, 3).dictionary_encode().take(pa.array([0] * 3000))
+    nothing, numbers = pa.nulls(3000), pa.array(np.arange(3000.0))
+
+    def size(*columns: pa.Array, ids: pa.Array = nothing) -> int:
+        return block_size([*columns, *[nothing] * (len(FEATURES) - len(columns))], ids, SCHEMA)
+
+    assert size(numbers) == size(numbers, few) == BINARY_BLOCK_ROWS
+    assert size(numbers, dates) == size(numbers, dates.dictionary_encode()) == size(ids=dates) == 5461
+    assert size(numbers, dates, nothing, dates) == 3276
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.uint8(), pa.int64(), pa.null()])
