@@ -27,6 +27,7 @@ BINARY: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
+BITS = {"BF16": 8}  # significant ones, where the values of a datatype become an array of another
 DATATYPES = tuple(BINARY)  # accepted for numbers
 DATATYPE_OF: dict[ColumnType, str] = {"numeric": "FP32", "categorical": "BYTES", "boolean": "BOOL", "datetime": "BYTES"}
 """Datatype in which the values of a feature are described and best sent."""

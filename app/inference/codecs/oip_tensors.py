@@ -24,7 +24,7 @@ from app.inference.codecs.columns import (
 from app.inference.codecs.converters import Converter, NumberConverter
 from app.inference.codecs.headers import name_problems
 from app.inference.codecs.oip import InferRequest, Tensor
-from app.inference.codecs.oip_datatypes import BINARY, IN_JSON, array_of
+from app.inference.codecs.oip_datatypes import BINARY, BITS, IN_JSON, array_of
 from app.inference.codecs.rows import cells_of_array, converter_for, missing_cells
 from app.inference.codecs.strict_json import as_whole
 from app.schema import Float32, ModelSchema
@@ -97,7 +97,7 @@ def _column(tensor: Tensor, rows: int, name: str, converter: Converter, schema: 
     elif tensor.datatype not in BINARY:
         raise _unfit(schema, "datatype", f"must be one of BYTES, {', '.join(BINARY)}")
     elif tensor.part is not None:
-        cells, wrong_values = cells_of_array(converter, _array(tensor, rows, schema))
+        cells, wrong_values = cells_of_array(converter, _array(tensor, rows, schema), BITS.get(tensor.datatype))
         for place, problem in wrong_values.items():
             raise _at(place, (name,), problem, schema)
         return cells

@@ -20,6 +20,8 @@ from app.inference.codecs.converters import Converter, DateConverter, NumberConv
 from app.inference.codecs.strict_json import as_whole
 from app.schema import Float32, ModelSchema
 
+DIGITS_LOST = "may have lost digits on its way; send BYTES, INT64 or FP64: a text, or a number of 64 bits"
+
 _NUMBERS = NUMBERS.types
 _FEW_ROWS = 4  # up to this number, row by row is quicker than column by column
 _UNKNOWN = ""  # no number, so that a row that holds it is not taken
@@ -200,23 +202,31 @@ def take(found: Sequence[Cells | str], places: np.ndarray[Any, Any], width: int)
     return cells.reshape(-1, width)[places], {row: wrong[int(places[row])] for row in bad}
 
 
-def cells_of_array(converter: Converter, values: np.ndarray[Any, Any]) -> tuple[Float32, dict[int, str]]:
+def cells_of_array(
+    converter: Converter, values: np.ndarray[Any, Any], bits: int | None = None
+) -> tuple[Float32, dict[int, str]]:
     """Return the cells of an array of numbers or truth values, shape (N, width), and what is wrong, by index.
 
-    Numbers of a category are its digits, so each distinct one is converted on its own.
+    Numbers of a category or date are its digits, so each distinct one is converted on its own.
+
+    Args:
+        converter: of the feature, which is no number itself.
+        values: shape (N,).
+        bits: significant bits of floats that have fewer than those of the array.
     """
     if isinstance(converter, NumberConverter):
         raise TypeError("numbers are their own cells")
     distinct, places = np.unique(values, return_inverse=True)
+    exact = math.inf
     if distinct.dtype.kind == "f" and distinct.dtype.itemsize < 8:  # the shortest digits of this precision
         listed: list[Any] = [float(str(value)) for value in distinct]
+        exact = 2.0 ** (bits or np.finfo(distinct.dtype).nmant + 1)
     else:
         listed = distinct.tolist()
-    return take(
-        [
-            converter.cell(None if isinstance(value, float) and math.isnan(value) else as_whole(value))
-            for value in listed
-        ],
-        places,
-        converter.width,
-    )
+    found = [
+        converter.cell(None if isinstance(value, float) and math.isnan(value) else as_whole(value)) for value in listed
+    ]
+    for place, value in enumerate(listed):
+        if abs(value) >= exact and not isinstance(found[place], str):
+            found[place] = DIGITS_LOST
+    return take(found, places, converter.width)

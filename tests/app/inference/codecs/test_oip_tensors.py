@@ -14,7 +14,7 @@ from app.errors import InvalidInput
 from app.inference.codecs.oip import InferBody
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES
 from app.schema import Float32, ModelSchema
-from modelstore import CategoricalFeature
+from modelstore import CategoricalFeature, DatetimeFeature
 from tests.app.inference.codecs.tensors import CONTRACT, FEATURES, columns, read, request
 from tests.app.oip import SPELLINGS, announced, as_binary, body_of, tensor, whole
 from tests.app.tables import rows, schema_of
@@ -56,6 +56,38 @@ def test_a_number_beyond_64_bits_is_the_category_of_its_double_in_json_of_any_si
     bodies = [body_of(text), body_of(text + b" " * MOST_AT_ONCE_BYTES), body_of(whole([described]), part)]
 
     assert [read(body, schema).tolist() for body in bodies] == [[[1]]] * 3
+
+
+DAY = DatetimeFeature(name="day", min="2024-01-01", max="2024-12-31", quantiles=(1,) * 9, format="%Y%m%d")
+SHORT = {  # each is another number in the array that comes
+    "day": (DAY, "FP32", np.array([20240129], "<f4"), [20240129]),
+    "code of 25 bits": (None, "FP32", np.array([2**24 + 1], "<f4"), [2**24 + 1]),
+    "code of 12 bits": (None, "FP16", np.array([2049], "<f2"), [2049]),
+    "code of 9 bits": (None, "BF16", np.array([257], "<f4").view("<u2")[1::2], [257]),
+}
+
+
+@pytest.mark.parametrize(("feature", "datatype", "array", "sent"), SHORT.values(), ids=SHORT.keys())
+def test_number_that_stands_for_its_digits_is_refused_where_it_may_have_lost_some(
+    feature: DatetimeFeature | None, datatype: str, array: Any, sent: list[int]
+) -> None:
+    code = CategoricalFeature(name="day", categories=dict.fromkeys((*map(str, sent), "1"), 5))
+    schema = ModelSchema.of_features("m", 1, [feature or code], ("a", "b"))
+    described, part = announced(sent, "INT64", "day")
+    short = {**described, "datatype": datatype, "parameters": {"binary_data_size": array.nbytes}}
+
+    with pytest.raises(InvalidInput, match=r"row 0, feature 'day': may have lost digits.*send BYTES, INT64 or FP64"):
+        read(body_of(whole([short]), array.tobytes()), schema)
+    assert read(body_of(whole([described]), part), schema)[0, 0] == (19751 if feature else 0)
+
+
+def test_short_numbers_are_categories_and_gaps() -> None:
+    schema = ModelSchema.of_features(
+        "m", 1, [CategoricalFeature(name="code", categories={"16777215": 5, "0.1": 5})], ("a", "b")
+    )
+    described, part = announced([2**24 - 1, 0.1, np.nan, -3], "FP32", "code")
+
+    np.testing.assert_array_equal(read(body_of(whole([described]), part), schema), [[0], [1], [np.nan], [2]])
 
 
 def test_value_with_more_digits_than_float32_is_rounded_to_the_nearest() -> None:
