@@ -54,7 +54,7 @@ class DocumentReading:
                 model = await resolve_version(
                     self._plane, stages, wanted, agree_on("version", version, envelope.version)
                 )
-            x = await self._offload.run(size, self._read_rows, reader, model.schema)
+            x = await self._offload.run(reader.rows_bytes(model.schema), self._read_rows, reader, model.schema)
             stages.record_parse()
         return model, _number_rows([x], at_once=reader.is_one_computation)
 

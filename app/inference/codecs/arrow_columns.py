@@ -22,10 +22,9 @@ from modelstore import DatetimeFeature, Feature, NumericFeature
 from modelstore.dates import DIGITS
 from modelstore.numbers import PLAIN
 
+_FEW_VALUES = 1024  # of a dictionary; they are converted in about a millisecond
+_LEAST_ROWS = 64  # of a block
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
-
-_FEW_VALUES = 1024
-_LEAST_ROWS = 64
 
 NO_DATE = "must be a date or time of the years 1 to 9999"
 

@@ -140,6 +140,9 @@ class DocumentReader(Protocol):
             TooManyRows: if more than `max_rows` are known already.
         """
 
+    def rows_bytes(self, schema: ModelSchema) -> int:
+        """Return the bytes whose values are converted one by one; many are converted in a thread."""
+
     def rows(self, schema: ModelSchema) -> Float32:
         """Return the rows of the parsed document, float32, shape (N, F), finite, and release the parsed values.
 

@@ -137,6 +137,10 @@ class JsonReader:
         self._request = request
         return Envelope(request.model, request.version)
 
+    def rows_bytes(self, _schema: ModelSchema) -> int:
+        """Return the size of the body."""
+        return self.size_bytes
+
     def rows(self, schema: ModelSchema) -> Float32:
         """Return the rows of the parsed request."""
         request, self._request = self._request, None

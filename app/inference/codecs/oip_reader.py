@@ -12,7 +12,7 @@ import orjson
 
 from app.inference.additions.added import AddedOutputs
 from app.inference.codecs import oip_blocks
-from app.inference.codecs.blocks import Envelope
+from app.inference.codecs.blocks import Envelope, require_few
 from app.inference.codecs.oip import InferBody, InferRequest, read_request
 from app.inference.codecs.oip_answers import InferWriter
 from app.inference.codecs.oip_datatypes import DATATYPE_OF
@@ -65,10 +65,18 @@ class OipReader:
         self._request, values = oip_blocks.split(self._body)
         yield from oip_blocks.blocks(self._request, values, schema)
 
-    def parse(self, _max_rows: int) -> Envelope:
+    def parse(self, max_rows: int) -> Envelope:
         """Read the request, except the values of its tensors."""
         self._request = read_request(self._body)
+        for tensor in self._request.inputs:
+            values = tensor.data if tensor.part is None else tensor.part
+            require_few(min(len(values or ()), *(tensor.shape or (0,))[:1]), max_rows)  # a false shape is refused later
         return Envelope()
+
+    def rows_bytes(self, schema: ModelSchema) -> int:
+        """Return the size of the body, or of its JSON if the values after it are numbers that stand for themselves."""
+        of_numbers = schema.all_numbers and all(tensor.datatype != "BYTES" for tensor in self._request.inputs)
+        return self.size_bytes if of_numbers else len(self._body.data)
 
     def rows(self, schema: ModelSchema) -> Float32:
         """Return the rows of the parsed request."""

@@ -20,11 +20,10 @@ from app.inference.codecs.converters import Converter, DateConverter, NumberConv
 from app.inference.codecs.strict_json import as_whole
 from app.schema import Float32, ModelSchema
 
-DIGITS_LOST = "may have lost digits on its way; send BYTES, INT64 or FP64: a text, or a number of 64 bits"
-
 _NUMBERS = NUMBERS.types
 _FEW_ROWS = 4  # up to this number, row by row is quicker than column by column
 _UNKNOWN = ""  # no number, so that a row that holds it is not taken
+_DIGITS_LOST = "may have lost digits on its way; send BYTES, INT64 or FP64: a text, or a number of 64 bits"
 
 
 class RowConverter:
@@ -228,5 +227,5 @@ def cells_of_array(
     ]
     for place, value in enumerate(listed):
         if abs(value) >= exact and not isinstance(found[place], str):
-            found[place] = DIGITS_LOST
+            found[place] = _DIGITS_LOST
     return take(found, places, converter.width)

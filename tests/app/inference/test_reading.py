@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import orjson
@@ -14,15 +15,19 @@ from app.context import CONTEXT, MemoryBudget, MemoryReservation, RequestContext
 from app.errors import TooManyBytesHeld
 from app.inference.codecs import formats
 from app.inference.codecs.formats import BulkOptions
+from app.inference.codecs.oip_reader import OipReader
 from app.inference.codecs.strict_json import MOST_AT_ONCE_BYTES
 from app.inference.offload import SMALL_BYTES
 from app.inference.reading import read_stream
 from app.main import create_app
+from app.schema import Float32, ModelSchema
 from app.telemetry.stage_timer import Stages
 from modelstore import ModelRepository
+from tests.app import tables
 from tests.app.oip import announced, body_of, sent, tensor, whole
 from tests.app.problems import assert_problem
-from tests.app.tables import ARROW, CSV, IDS, NDJSON, TWO, as_arrow, rows, schema_of
+from tests.app.tables import ARROW, CSV, IDS, NDJSON, TWO, as_arrow, schema_of
+from tests.app.typed import FEATURES, publish_typed
 from tests.fakes import publish
 from tests.settings import settings_in
 
@@ -34,6 +39,15 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("few")
     publish(ModelRepository(folder / "models"))
     with TestClient(create_app(settings_in(folder, max_rows=LIMIT))) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    folder = tmp_path_factory.mktemp("typed")
+    optional = tuple(feature.model_copy(update={"required": False}) for feature in FEATURES)
+    publish_typed(ModelRepository(folder / "models"), features=optional)
+    with TestClient(create_app(settings_in(folder))) as client:
         yield client
 
 
@@ -67,15 +81,41 @@ def test_one_row_too_many_is_refused_as_binary_tensors(few: TestClient) -> None:
         assert few.post("/v2/models/means/infer", **sent(raw)).status_code == status
 
 
+TENSORS = {
+    "texts": ("since", "BYTES", b"\x0a\0\0\0" + b"2024-01-31"),
+    "whole numbers of categories": ("plan", "INT64", b"\2" + bytes(7)),
+}
+
+
+@pytest.mark.parametrize(("name", "datatype", "value"), TENSORS.values(), ids=TENSORS.keys())
+def test_binary_values_that_are_converted_one_by_one_are_read_beside_the_event_loop(
+    name: str, datatype: str, value: bytes, typed: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, read = list[str](), OipReader.rows
+
+    def note(reader: OipReader, schema: ModelSchema) -> Float32:
+        threads.append(threading.current_thread().name)
+        return read(reader, schema)
+
+    monkeypatch.setattr(OipReader, "rows", note)
+    for count in (1, 10_000):
+        size = {"binary_data_size": count * len(value)}
+        described = {"name": name, "shape": [count], "datatype": datatype, "parameters": size}
+        answer = typed.post("/v2/models/typed/infer", **sent(body_of(whole([described]), value * count)))
+        assert answer.status_code == 200, answer.text
+
+    assert [thread.startswith("offload") for thread in threads] == [False, True]
+
+
 def test_formats_that_stream_take_any_number(few: TestClient) -> None:
     rows = b"left,right\n" + b"0.25,0.5\n" * (LIMIT + 1)
 
     assert few.post("/predict/means", content=rows, headers={"content-type": "text/csv"}).status_code == 200
 
 
-MESSAGE = as_arrow(rows(50_000), TWO, 50_000)
+MESSAGE = as_arrow(tables.rows(50_000), TWO, 50_000)
 UNFINISHED = {
-    ARROW: (MESSAGE[:-20], MESSAGE[-20:]),
+    ARROW: (MESSAGE[:300_000], MESSAGE[300_000:]),
     CSV: (b"left,right\n0." + b"1" * 300_000, b",0.5\n"),
     NDJSON: (b"[0." + b"1" * 300_000, b",0.5]\n"),
 }

@@ -8,8 +8,11 @@ from starlette.testclient import TestClient
 
 from app.inference.codecs.oip_answers import BINARY, JSON
 from app.inference.codecs.oip_reader import OipReader, example_body
+from app.inference.errors import TooManyRows
+from app.inference.offload import SMALL_BYTES
 from tests.app.oip import TWO, announced, body_of, infer, tensor, whole
 from tests.app.tables import rows, schema_of
+from tests.app.typed import typed_schema
 
 
 @pytest.mark.parametrize("timeout", [0, 10_000_000])
@@ -45,6 +48,29 @@ def test_large_tensor_of_json_is_read_in_steps_and_small_or_binary_ones_are_not(
     assert np.concatenate(list(large.steps(schema))).tobytes() == x.tobytes()
     assert not OipReader(body_of(whole([tensor(TWO)])), 0).has_steps
     assert not OipReader(body_of(whole([described]), part), 0).has_steps
+
+
+def test_values_that_are_converted_one_by_one_count_however_they_come() -> None:
+    described, part = announced(rows(20_000))
+    numbers = OipReader(body_of(whole([described]), part), 0)
+    texts = OipReader(body_of(whole([{**described, "datatype": "BYTES"}]), part), 0)
+
+    for reader in (numbers, texts):
+        reader.parse(20_000)
+
+    assert numbers.rows_bytes(schema_of(("left", "right"))) == numbers.size_bytes < SMALL_BYTES
+    assert numbers.rows_bytes(typed_schema()) > len(part) > SMALL_BYTES
+    assert texts.rows_bytes(schema_of(("left", "right"))) > len(part)
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
+def test_more_rows_than_allowed_are_refused_before_their_values_are_read(binary: bool) -> None:
+    described, part = announced([1.0, 2.0, 3.0])
+    body = body_of(whole([described]), part) if binary else body_of(whole([tensor([1.0, 2.0, 3.0])]))
+
+    OipReader(body, 0).parse(3)
+    with pytest.raises(TooManyRows):
+        OipReader(body, 0).parse(2)
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
