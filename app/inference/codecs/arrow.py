@@ -10,6 +10,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from app.errors import MalformedBody
@@ -162,7 +163,7 @@ class ArrowReader:
         columns = [pa.nulls(batch.num_rows) if place is None else batch.column(place) for place in places]
         for column in columns:
             if not arrow_columns.is_number(column.type):
-                _validate(column, new_dictionary=bool(new))
+                _validate(column, message.body.size + self._dictionary_bytes, new_dictionary=bool(new))
         ids = columns.pop()
         return columns, ids
 
@@ -197,8 +198,24 @@ class _EncodedStream:
         return batch
 
 
-def _validate(column: pa.Array, *, new_dictionary: bool) -> None:
+def _require_own_bytes(column: pa.Array, held_bytes: int) -> None:
+    """Refuse views that are longer, together, than all that has come: each row may view the same large text.
+
+    Raises:
+        MalformedBody.
+    """
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if not pa.types.is_string_view(texts.type) or not len(texts):
+        return
+    views = np.frombuffer(texts.buffers()[1], "<i4", 4 * (texts.offset + len(texts)))
+    lengths = views[4 * texts.offset :: 4]
+    if lengths[lengths > 0].sum(dtype=np.int64) > held_bytes:
+        raise MalformedBody("texts of the Arrow stream are views of the same bytes; send each text of its own")
+
+
+def _validate(column: pa.Array, held_bytes: int, *, new_dictionary: bool) -> None:
     """Validate a column, but a dictionary only once: it may be as large as all record batches together."""
     if pa.types.is_dictionary(column.type) and not new_dictionary:
         column = pa.DictionaryArray.from_arrays(column.indices, pa.nulls(len(column.dictionary)))
+    _require_own_bytes(column, held_bytes)
     column.validate(full=True)

@@ -259,6 +259,26 @@ def test_dictionary_is_not_read_again_for_each_batch() -> None:
     assert peak < 1 << 20
 
 
+@pytest.mark.parametrize("dictionary", [False, True], ids=["views", "dictionary of views"])
+def test_views_of_the_same_bytes_are_refused_before_they_are_read(dictionary: bool) -> None:
+    view = (1 << 20).to_bytes(4, "little") + b"xxxx" + bytes(8)
+    texts = pa.Array.from_buffers(pa.string_view(), 1000, [None, *map(pa.py_buffer, (view * 1000, b"x" * (1 << 20)))])
+    order = pa.DictionaryArray.from_arrays(pa.array(range(1000)), texts) if dictionary else texts
+    source = ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order")
+
+    with pytest.raises(MalformedBody, match="views of the same bytes"):
+        list(source.feed(arrow_stream(pa.table({"order": order}))))
+
+
+def test_ids_that_are_views_are_read() -> None:
+    texts = pa.array(["a", None, "of more than twelve bytes", "", "b"], pa.string_view()).slice(1)
+    source = ArrowReader(typed_schema(optional=True), ignore_extra=False, id_column="order")
+
+    assert [block.ids for block in source.feed(arrow_stream(pa.table({"order": texts})))] == [
+        [None, "of more than twelve bytes", None, "b"]
+    ]
+
+
 def test_ids_that_take_no_bytes_are_not_listed() -> None:
     data = arrow_stream(pa.table({"order": pa.nulls(10**8)}))
 
