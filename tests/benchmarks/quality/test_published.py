@@ -39,7 +39,7 @@ def test_what_is_not_measured_is_named_and_what_is_has_its_days() -> None:
 
 
 def test_images_are_learnt_by_the_networks_of_the_tutorials() -> None:
-    assert published.settings_of("mnist_5000.csv", "mlp") == {"hidden": (256, 128)}
+    assert published.settings_of("mnist_5000.csv", "mlp")["hidden"] == (256, 128)
     assert published.settings_of("mnist_5000.csv", "cnn")["image"] == {"height": 28, "width": 28}
     assert published.settings_of("telco.csv", "auto") == published.settings_of("iris", "mlp") == {}
     text = published.write(Standings([found("mnist_5000.csv", "cnn", accuracy=0.98)], ["cnn"]))
