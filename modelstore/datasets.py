@@ -11,6 +11,7 @@ from modelstore.features import ColumnType, LeftOutReason
 from modelstore.records import Count, Finite, Record, Sha256
 
 MAX_CLASSES = 100
+MANY_VALUES = 10  # a target of more different numbers is a quantity
 
 
 class Histogram(Record):

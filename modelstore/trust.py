@@ -53,8 +53,11 @@ class DecisionPolicy(Record):
         return self
 
     def misfit(self, classes: int) -> str | None:
-        """Return why the policy does not fit a number of classes, as what was expected instead; None if it does."""
-        return _misfit(self.costs, self.threshold, classes)
+        """Return why the policy does not fit a number of classes, as what was expected instead; None if it does.
+
+        `classes` is 0 of a quantity, which no policy fits.
+        """
+        return _misfit(self.costs, self.threshold, classes) if classes else "none, as a regression has no classes"
 
 
 class Decision(Record):

@@ -14,21 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from app.context import current_request_id, waiting
 from app.datasets.store import DatasetStore
 from app.errors import StoreUnavailable
 from app.jobs.errors import RecipeNotFound, RepositoryReadOnly
 from app.jobs.labelled import LabelledRows
-from app.jobs.learner_settings import check_gate, check_settings
+from app.jobs.learner_settings import check_settings, check_with_recipe, settings_of_data
 from app.jobs.outcome import may_write
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.threads import InThread
 from app.jobs.trainable import check_model_name, check_with_dataset, check_without_dataset, columns_learnt_from
 from app.settings import Settings
 from modelstore import ModelRepository
-from modelstore.overrides import LearnerName
 
 if TYPE_CHECKING:
     from app.jobs.store import JobStore
@@ -36,10 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # requests validated at a time: their threads delay the event loop, and so predictions
-# The default learner for a table without a recipe; the least patience and validation rows that an MLP has there.
-SETTINGS_OF_DATA: tuple[LearnerName, int, float] = ("auto", 1, 0.01)
 TURN_DEADLINE_S = 5.0  # longest wait of further requests
-_LEARNER: TypeAdapter[LearnerName] = TypeAdapter(LearnerName)
 
 
 class Acceptance:
@@ -118,9 +112,7 @@ class Acceptance:
         check_without_dataset(request)
         if request.model not in (known := await asyncio.to_thread(_list_recipes, self._settings.recipes_dir)):
             raise RecipeNotFound(known)
-        recipe = await asyncio.to_thread(_read_recipe, self._settings.recipes_dir, request.model)
-        check_gate(recipe)
-        check_settings(request, *_settings_of(recipe))
+        check_with_recipe(request, await asyncio.to_thread(_read_recipe, self._settings.recipes_dir, request.model))
         return await self._ask(add, request)
 
     async def _with_dataset(
@@ -130,7 +122,7 @@ class Acceptance:
         async with self._datasets.unchanged():
             stored = await self._datasets.get(dataset)
             left_out = await asyncio.to_thread(check_with_dataset, request, stored.summary)
-            check_settings(request, *SETTINGS_OF_DATA)
+            check_settings(request, settings_of_data(request.overrides))
             if request.include_feedback:
                 needed = columns_learnt_from(request, stored.summary, left_out)
                 await self._ask(self._labelled.require, request.model, request.target, needed)
@@ -144,16 +136,6 @@ def _read_recipe(folder: Path, model: str) -> dict[str, Any]:
         return tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-def _settings_of(recipe: dict[str, Any]) -> tuple[LearnerName, int, float]:
-    """Return `learner`, `patience` and `validation_fraction` of a recipe; defaults where it does not say."""
-    try:
-        training = recipe["training"]
-        learner = _LEARNER.validate_python(training.get("learner", "mlp"))
-        return learner, int(training.get("patience", 0)), float(training.get("validation_fraction", 0))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "mlp", 0, 0.0  # the training says what is wrong with it
 
 
 def _list_recipes(folder: Path) -> tuple[str, ...]:

@@ -55,5 +55,5 @@ def input_of(job: TrainingJob, settings: Settings, feedback: Feedback | None = N
 
 
 def _shares_search(job: TrainingJob, settings: Settings) -> bool:
-    """Return whether the training is a search that shares what it tries with other hosts."""
-    return bool(job.overrides.get("search") and settings.database_url)
+    """Return whether the training is a search that shares what it tries with other hosts; a recipe may be one, too."""
+    return bool(settings.database_url and (job.overrides.get("search") or job.workers > 1))

@@ -5,17 +5,18 @@ This module must not know files or jobs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from app.errors import wrong_field
+from app.jobs.learner_settings import MIN_CLASSES, check_task
 from app.jobs.records import TrainingRequest
-from modelstore import ColumnSummary, DatasetSummary, InvalidName, LeftOut, check_new_name
-from modelstore.datasets import MAX_CLASSES
-from modelstore.numbers import is_number
+from modelstore import ColumnSummary, DatasetSummary, InvalidName, LeftOut, Task, check_new_name
+from modelstore.datasets import MANY_VALUES, MAX_CLASSES
+from modelstore.numbers import is_number, parse_number
 from modelstore.reading import column_name
 from modelstore.wording import nearest
 
-MIN_CLASSES, MIN_CLASS_ROWS = 2, 5
+MIN_CLASS_ROWS = 5
 MOST_COMPARED = 2000  # column names; each comparison takes some 10 microseconds
 SHOWN_NAMES = 20
 
@@ -59,15 +60,17 @@ def check_with_dataset(request: TrainingRequest, summary: DatasetSummary) -> tup
         raise wrong_field("target", f"must be the column to predict; the data set has {_list_some(columns)}")
     target = _require(columns, "target", request.target)
     features = _features(request, columns)
+    left_out = _left_out(request, columns, features)
+    learnt = set(features).difference(column.name for column in left_out)
     _check_types(request, columns, features)
     _check_optional(request, columns, features)
-    _check_split(request, columns)
+    _check_split(request, columns, features, learnt)
     _check_target(request, columns[target])
-    _check_policies(request, columns[target])
-    left_out = _left_out(request, columns, features)
-    if not set(features).difference(column.name for column in left_out):
+    check_task(request, _task_of(request, columns[target]), _count_classes(request, columns[target]))
+    if not learnt:
         reasons = "".join(f"; {column.name} is left out ({column.reason})" for column in left_out[:SHOWN_NAMES])
         raise wrong_field("features", f"must be at least one column besides the target{reasons}")
+    _check_image(request, [columns[name] for name in features if name in learnt])
     return left_out
 
 
@@ -118,16 +121,34 @@ def _check_optional(request: TrainingRequest, columns: Columns, features: Sequen
             raise wrong_field(field, "is not among the features, so requests need not name it")
 
 
-def _check_split(request: TrainingRequest, columns: Columns) -> None:
+def _check_split(request: TrainingRequest, columns: Columns, features: Sequence[str], learnt: Set[str]) -> None:
+    """Check that rows are held out by a column that is learnt from and, for a time, has an order."""
     for field, name in request.split or ():
         if name is not None:
             _require(columns, f"split.{field}", name)
             if name == request.target:
                 raise wrong_field(f"split.{field}", "is the target; rows are held out by another column")
+            if name not in features:
+                raise wrong_field(f"split.{field}", "is not among the features; rows are held out by one of them")
+            if name not in learnt and request.missing_values is None:
+                problem = f"is left out ({columns[name].left_out}); name another one, or say its type in `types`"
+                raise wrong_field(f"split.{field}", problem)
             kind = request.types.get(name, columns[name].type)
             if field == "time" and kind not in ("numeric", "datetime") and request.missing_values is None:
                 problem = f"must be a column of numbers or dates, but {name!r} is {kind}; say its type in `types`"
                 raise wrong_field("split.time", f"{problem}, or name another column")
+
+
+def _check_image(request: TrainingRequest, learnt: Sequence[ColumnSummary]) -> None:
+    """Check that the learner of images gets a column of numbers for each pixel."""
+    image = request.overrides.image
+    if not image or request.overrides.learner != "cnn" or request.missing_values is not None:
+        return
+    kinds = [request.types.get(column_name(column.name), "" if _is_text(column) else "numeric") for column in learnt]
+    numbers = kinds.count("numeric")
+    if (len(learnt), numbers) != (image.pixels, image.pixels):
+        found = f"there are {len(learnt)} columns to learn from, {numbers} of them numbers"
+        raise wrong_field("overrides.image", f"has {image.pixels} pixels, each a column of numbers, and {found}")
 
 
 def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
@@ -142,8 +163,6 @@ def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
             raise wrong_field("task", f"is regression, but `types` says that the target is {kind}; drop one of the two")
         if _is_text(target) and kind is None:
             raise wrong_field("task", "is regression, but the target has texts that are no numbers")
-        if request.overrides.class_weights == "balanced":
-            raise wrong_field("overrides.class_weights", "is for classes; a regression has none")
     elif (target.distinct is None or target.distinct > MAX_CLASSES) and (
         request.task or kind in ("categorical", "boolean") or _is_text(target)
     ):
@@ -157,19 +176,23 @@ def _check_target(request: TrainingRequest, target: ColumnSummary) -> None:
             )
 
 
-def _check_policies(request: TrainingRequest, target: ColumnSummary) -> None:
-    """Check that the decision fits the classes, as far as they are known: rare ones may be left out or merged."""
-    classes = 0 if request.task == "regression" else MIN_CLASSES
-    if request.abstain and request.task and (problem := request.abstain.misfit(classes)):
-        raise wrong_field("abstain", f"must have {problem}")
-    if request.decision is None:
-        return
-    if request.task == "regression":
-        raise wrong_field("decision", "is for classes; a regression has none")
+def _task_of(request: TrainingRequest, target: ColumnSummary) -> Task | None:
+    """Return the task that the request says or the target's values leave; None if both are open."""
+    kind = request.types.get(column_name(target.name))
+    if request.task or kind in ("categorical", "boolean"):
+        return request.task or "classification"
+    if request.missing_values is None and kind is None and _is_text(target):
+        return "classification"
+    numbers = {parse_number(text) for text in target.classes if text not in request.missing_texts}
+    many = target.distinct is None or target.distinct > MAX_CLASSES or len(numbers) > MANY_VALUES
+    return "regression" if target.type == "numeric" and many else None
+
+
+def _count_classes(request: TrainingRequest, target: ColumnSummary) -> int | None:
+    """Return the number of classes if it is known: rare ones may be left out or merged."""
     rows = [count for value, count in target.classes.items() if value not in request.missing_texts]
     known = len(rows) >= MIN_CLASSES and min(rows) >= MIN_CLASS_ROWS and len(rows) == target.distinct
-    if known and (problem := request.decision.misfit(len(rows))):
-        raise wrong_field("decision", f"must be {problem}")
+    return len(rows) if known else None
 
 
 def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str]) -> tuple[LeftOut, ...]:
@@ -178,8 +201,8 @@ def _left_out(request: TrainingRequest, columns: Columns, features: Sequence[str
         LeftOut(name=name, reason=reason, detail=columns[name].detail)
         for name in features
         if (reason := columns[name].left_out)
-        and name not in request.types
-        and not (request.overrides.image and reason == "constant")  # its pixels are numbers
+        # what is said wins, but for a column without values; pixels are numbers, as if `types` said so
+        and (reason == "empty" or not (request.overrides.image or name in request.types))
     ]
     chosen = {*features, request.target}
     others = [name for name in columns if name not in chosen]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from modelstore.trust import AbstainPolicy, Background, Conformal, Spread
+from modelstore.trust import AbstainPolicy, Background, Conformal, DecisionPolicy, Spread
 
 
 def test_each_background_row_has_a_weight() -> None:
@@ -41,6 +41,11 @@ def test_a_spread_is_of_ascending_values() -> None:
     for values, spreads in (((1, 1), (1, 1)), ((2, 1), (1, 1)), ((1, 2), (1,))):
         with pytest.raises(ValidationError, match="a spread for each of ascending values"):
             Spread(values=values, spreads=spreads)
+
+
+def test_a_decision_is_for_classes() -> None:
+    assert DecisionPolicy(maximise="f1").misfit(2) is None
+    assert DecisionPolicy(maximise="f1").misfit(0) == "none, as a regression has no classes"
 
 
 def test_a_policy_to_abstain_gives_a_reason() -> None:

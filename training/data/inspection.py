@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelstore import ColumnSummary, DataOptions, DatasetFault, DatasetSummary, Dialect, Histogram, Inspection
-from modelstore.datasets import MAX_CLASSES
+from modelstore.datasets import MANY_VALUES, MAX_CLASSES
 from training.data.cells import LARGEST, alike, in_class_order, parse
 from training.data.columns import Column
 from training.data.csv_blocks import CsvFile
@@ -23,7 +23,6 @@ from training.data.histogram import RunningHistogram, days_in, number_in
 from training.data.precision import Merging, exact
 from training.data.profile import Profile
 from training.data.scan import NeedsText, add_block, profiles_of, read_missing, require_texts
-from training.data.target import MANY_VALUES
 from training.errors import MissingExtra
 
 SHOWN_CLASSES = 5

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelstore import DatasetFault, Distribution, Target, Task
-from modelstore.datasets import MAX_CLASSES
+from modelstore.datasets import MANY_VALUES, MAX_CLASSES
 from modelstore.numbers import is_number
 from modelstore.reading import MAX_NAME_CHARACTERS
 from training.config.recipe import DataSource
@@ -23,7 +23,6 @@ from training.data.faults import MAX_FAULTS
 from training.errors import DatasetError
 
 MIN_ROWS_PER_CLASS = 5
-MANY_VALUES = 10  # a column of more different numbers is a quantity
 OTHER = "other"
 
 Ints = npt.NDArray[np.int64]

@@ -65,10 +65,7 @@ def require_fitting(recipe: Recipe, classes: Sequence[str]) -> None:
     policy, abstain = recipe.decision, recipe.abstain
     if abstain and (problem := abstain.misfit(len(classes))):
         raise RecipeError(recipe.model, "abstain", problem, ", ".join(abstain.model_dump(exclude_defaults=True)))
-    if policy is None:
-        return
-    problem = policy.misfit(len(classes)) if classes else "none, as a regression has no classes"
-    if problem:
+    if policy and (problem := policy.misfit(len(classes))):
         raise RecipeError(recipe.model, "decision", problem, next(iter(policy.model_dump(exclude_none=True))))
 
 

@@ -116,6 +116,14 @@ def test_only_a_search_gets_the_address_of_the_database_and_not_as_an_argument(s
     assert input_of(plain, shared) == input_of(search, Settings()) == b""
 
 
+def test_workers_share_the_search_of_a_recipe_in_the_database(store: JobStore) -> None:
+    shared = Settings(database_url="postgresql+psycopg://tabserve:secret@db/jobs")
+    job = accepted(store, TrainingRequest(model="iris", workers=2))
+
+    assert option(command_of(job, None, PERMIT, shared), "--database") == "-"
+    assert input_of(job, shared) == b"postgresql+psycopg://tabserve:secret@db/jobs\n"
+
+
 def test_rows_of_feedback_are_sent_on_standard_input_before_the_options(store: JobStore) -> None:
     said: dict[str, Any] = {"target": "left", "task": "classification", "include_feedback": True}
     request = TrainingRequest(model="churn", dataset="churn", **said)

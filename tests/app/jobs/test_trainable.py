@@ -10,6 +10,7 @@ from app.errors import InvalidInput
 from app.jobs.records import TrainingRequest
 from app.jobs.trainable import check_with_dataset, check_without_dataset
 from modelstore import AbstainPolicy, ColumnSummary, DatasetSummary, DecisionPolicy, Overrides, Split
+from modelstore.overrides import Image
 
 
 def summary(*columns: ColumnSummary) -> DatasetSummary:
@@ -26,6 +27,8 @@ CHURN = summary(
 
 
 TOWN = ColumnSummary(name="town", type="categorical", distinct=4, classes={"": 1, "Bern": 30, "Chur": 4, "Thun": 1})
+VISITS = ColumnSummary(name="visits", type="numeric", distinct=11, classes={str(visits): 1 for visits in range(11)})
+MORE = {"town": (TOWN,), "visits": (VISITS,)}  # columns of the tables in which they are the target
 
 
 def request(**fields: Any) -> TrainingRequest:
@@ -80,6 +83,10 @@ OF_OLD = summary(
 @pytest.mark.parametrize("target", ["churned", "churned ", "\tchurned"])
 def test_f5_names_are_found_whatever_blanks_and_accents(target: str, features: tuple[str, ...] | None) -> None:
     assert check_with_dataset(request(target=target, features=features), OF_OLD) == ()
+
+
+def image(height: int, width: int) -> Overrides:
+    return Overrides(learner="cnn", image=Image(height=height, width=width))
 
 
 LEARNT = {"target": "churned"}
@@ -158,7 +165,47 @@ WRONG = {
     "decision about a quantity": (
         {"target": "age", "task": "regression", "decision": DecisionPolicy(threshold=0.3)},
         "decision",
-        "is for classes; a regression has none",
+        "must be none, as a regression has no classes",
+    ),
+    "decision about many numbers": (
+        {"target": "months", "decision": DecisionPolicy(threshold=0.3)},
+        "decision",
+        "must be none, as a regression has no classes",
+    ),
+    "weights of many numbers": (
+        {"target": "visits", "overrides": Overrides(class_weights="balanced")},
+        "overrides.class_weights",
+        "a regression has none",
+    ),
+    "abstaining by the width of texts": (
+        {**LEARNT, "abstain": AbstainPolicy(wider=1, confidence=0.9)},
+        "abstain",
+        "must have below, confidence or out_of_range",
+    ),
+    "split by what is not learnt from": (
+        {**LEARNT, "features": ("age",), "split": Split(time="months")},
+        "split.time",
+        "is not among the features; rows are held out by one of them",
+    ),
+    "split by what is left out": (
+        {**LEARNT, "split": Split(group="country")},
+        "split.group",
+        "is left out (constant); name another one, or say its type in `types`",
+    ),
+    "image of another size": (
+        {**LEARNT, "features": ("age", "months"), "overrides": image(1, 3)},
+        "overrides.image",
+        "has 3 pixels, each a column of numbers, and there are 2 columns to learn from, 2 of them numbers",
+    ),
+    "image of texts": (
+        {**LEARNT, "features": ("age", "city"), "overrides": image(1, 2)},
+        "overrides.image",
+        "there are 2 columns to learn from, 1 of them numbers",
+    ),
+    "image of what is no number as said": (
+        {**LEARNT, "features": ("age", "months"), "types": {"age": "categorical"}, "overrides": image(1, 2)},
+        "overrides.image",
+        "there are 2 columns to learn from, 1 of them numbers",
     ),
     "costs of other classes": (
         {**LEARNT, "decision": DecisionPolicy(costs=((0, 1, 1), (1, 0, 1), (1, 1, 0)))},
@@ -172,7 +219,7 @@ WRONG = {
 @pytest.mark.parametrize(("fields", "place", "problem"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_learnt_is_said_with_its_place(fields: dict[str, Any], place: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        check_with_dataset(request(**fields), summary(*CHURN.columns, TOWN) if "town" in fields.values() else CHURN)
+        check_with_dataset(request(**fields), summary(*CHURN.columns, *MORE.get(fields.get("target", ""), ())))
 
     assert error.value.problems[0].feature == place
     assert problem in error.value.problems[0].problem
@@ -212,6 +259,23 @@ def test_recipe_says_itself_what_is_learnt(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="is for a data set"):
         check_without_dataset(TrainingRequest(model="iris", **fields))
     check_without_dataset(TrainingRequest(model="iris"))
+
+
+def test_all_columns_but_those_without_values_are_pixels_of_an_image() -> None:
+    edge = ColumnSummary(name="edge", type="numeric", distinct=1, left_out="constant")
+    corner = ColumnSummary(name="corner", type="numeric", distinct=0, left_out="empty")
+    fields: dict[str, Any] = {"target": "churned", "features": ("age", "months", "edge", "corner")}
+
+    found = left_out(edge, corner, **fields, overrides=image(1, 3))
+
+    assert found == {"corner": "empty", "city": "not_chosen", "country": "not_chosen"}
+
+
+def test_target_of_few_numbers_may_be_classes() -> None:
+    classes = {str(value): 9 for value in (*range(10), "1.0")}  # ten numbers in eleven texts
+    numbers = ColumnSummary(name="n", type="numeric", distinct=11, classes=classes)
+
+    assert left_out(numbers, target="n", overrides=Overrides(class_weights="balanced")) == {"country": "constant"}
 
 
 def test_codes_with_leading_zeros_may_be_numeric_or_a_quantity() -> None:

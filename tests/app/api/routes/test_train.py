@@ -667,6 +667,26 @@ def test_a_decision_that_cannot_be_is_refused_at_once(
     assert [error["feature"] for error in problem["errors"]] == [field]
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"model": "diabetes", "overrides": {"class_weights": "balanced"}}, "overrides.class_weights"),
+        ({"model": "diabetes", "decision": {"threshold": 0.3}}, "decision"),
+        ({"model": "diabetes", "abstain": {"below": 0.5}}, "abstain"),
+        ({"model": "iris", "decision": {"threshold": 0.3}}, "decision"),  # it has three classes
+        ({"model": "digits", "overrides": {"filters": [8, 8, 8, 8]}}, "overrides.filters"),
+    ],
+    ids=str,
+)
+def test_what_contradicts_the_recipe_is_refused_at_once(
+    steady: TestClient, body: dict[str, object], field: str
+) -> None:
+    """It was accepted, and failed a second later."""
+    problem = assert_problem(steady.post("/train", json=body), 422)
+
+    assert [error["feature"] for error in problem["errors"]] == [field]
+
+
 @pytest.mark.slow
 def test_retry_takes_the_columns_that_the_data_set_has_now_unless_the_request_named_them(
     trainer: TestClient, child: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
