@@ -11,28 +11,29 @@ from pathlib import Path
 from app.jobs.process.commands import dialect_arguments, training_command
 from app.jobs.records import TrainingJob
 from app.settings import Settings
-from modelstore import DataOptions, Feedback, Permit
+from modelstore import Feedback, Permit
 
 
 def command_of(job: TrainingJob, data: Path | None, permit: Permit, settings: Settings) -> list[str]:
     """Return the command line of a job's training; `data` is the file of its data set, None if it uses a recipe."""
+    request = job.request
     options: list[str] = []
     if data is not None:
-        options = ["--data", str(data), "--target", str(job.target), *dialect_arguments(job.dialect)]
-        options += ["--options", "-"] if job.options != DataOptions() else []
-        options += ["--features", "-"] if job.features is not None else []
-    options += ["--decision", "-"] if job.decision else []
-    options += ["--abstain", "-"] if job.abstain else []
-    options += ["--card", "-"] if job.card else []
-    options += ["--feedback", "-"] if job.include_feedback else []
+        options = ["--data", str(data), "--target", str(request.target), *dialect_arguments(job.dialect)]
+        options += ["--options", "-"] if request.to_dict() else []
+        options += ["--features", "-"] if request.features is not None else []
+    options += ["--decision", "-"] if request.decision else []
+    options += ["--abstain", "-"] if request.abstain else []
+    options += ["--card", "-"] if request.card else []
+    options += ["--feedback", "-"] if request.include_feedback else []
     options += ["--database", "-"] if _shares_search(job, settings) else []
     options += ["--only-search"] if job.search_of else []
     return training_command(
         settings,
         *("fit", job.model, "--json-lines", "--job", job.id, "--permit", permit.token),
-        *(("--activate", job.activate) if job.activate else ()),
+        *(("--activate", request.activate) if request.activate else ()),
         *("--keep", str(settings.keep_versions)),
-        *("--overrides", json.dumps(job.overrides), *options),
+        *("--overrides", json.dumps(request.overrides.to_dict()), *options),
     )
 
 
@@ -45,15 +46,16 @@ def input_of(job: TrainingJob, settings: Settings, feedback: Feedback | None = N
     users. Only a search gets the database, in which it keeps what it tried.
     """
     database = f"{settings.database_url}\n" if _shares_search(job, settings) else ""
-    decision = job.decision and job.decision.model_dump(exclude_none=True)
-    features = [job.features] if job.features is not None else []
-    abstain = job.abstain and job.abstain.model_dump(exclude_none=True)
-    card = job.card and job.card.model_dump(mode="json", exclude_none=True)
-    lines = [*filter(None, (job.options.to_dict(), decision, abstain, card)), *features]
+    request = job.request
+    decision = request.decision and request.decision.model_dump(exclude_none=True)
+    features = [request.features] if request.features is not None else []
+    abstain = request.abstain and request.abstain.model_dump(exclude_none=True)
+    card = request.card and request.card.model_dump(mode="json", exclude_none=True)
+    lines = [*filter(None, (request.to_dict(), decision, abstain, card)), *features]
     rows = f"{feedback.model_dump_json()}\n" if feedback else ""
     return (database + rows + "".join(f"{json.dumps(line)}\n" for line in lines)).encode()
 
 
 def _shares_search(job: TrainingJob, settings: Settings) -> bool:
     """Return whether the training is a search that shares what it tries with other hosts; a recipe may be one, too."""
-    return bool(settings.database_url and (job.overrides.get("search") or job.workers > 1))
+    return bool(settings.database_url and (job.request.overrides.search or job.request.workers > 1))

@@ -129,12 +129,10 @@ class TrainingJob:
 
     Attributes:
         number: sequence number in the table; a later job has a higher one.
+        request: what was asked for.
         data_sha256: of the data set's file when the job was accepted.
         dialect: how that file is written, as it was said when it was sent.
-        features: columns to learn from that the request named; None if it named none.
-        options: options of the data, as the request gave them.
         left_out: columns that the training will leave out, as far as the inspection of the data set tells.
-        overrides: changed recipe fields, as JSON values.
         reason: machine-readable reason of the end, such as `succeeded` or `bad_data`; None until then.
         progress: the latest epoch, an `EpochMetrics` as JSON values; a `Notice` before the first, of a learner without
             epochs, and while the training gets no processor.
@@ -146,27 +144,14 @@ class TrainingJob:
         cancel_requested: whether cancellation was requested.
         finish_requested: whether an early end was requested that keeps what has been learnt.
         request_id: id of the HTTP request that created the job.
-        decision: how a class is chosen, if the request says it.
-        abstain: when nothing is decided, if the request says it.
-        card: what the request states about the model.
-        include_feedback: whether rows of feedback are trained on, too.
-        workers: processes that try settings at once, if the training is a search.
         search_of: id of the training for which a search job tries settings; None of a training.
     """
 
     number: int
     id: str
-    model: str
-    dataset: str | None
+    request: TrainingRequest
     data_sha256: str | None
-    target: str | None
-    features: tuple[str, ...] | None
-    options: DataOptions
     left_out: tuple[LeftOut, ...]
-    activate: Activation | None
-    overrides: dict[str, Any]
-    timeout_s: float | None
-    memory_bytes: int | None
     status: JobStatus
     reason: str | None
     detail: str | None
@@ -183,23 +168,17 @@ class TrainingJob:
     finished: datetime | None
     request_id: str | None = None
     dialect: Dialect = DETECTED
-    decision: DecisionPolicy | None = None
-    abstain: AbstainPolicy | None = None
-    card: CardStatements | None = None
-    include_feedback: bool = False
-    workers: int = 1
     search_of: str | None = None
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.request.model
 
     @property
     def ended(self) -> bool:
         """Whether the job has ended."""
         return self.status not in UNFINISHED
-
-    def request(self) -> TrainingRequest:
-        """Return the request that created the job."""
-        said = {name: getattr(self, name) for name in TrainingRequest.model_fields if hasattr(self, name)}
-        overrides = Overrides.model_validate(self.overrides, strict=False)
-        return TrainingRequest.model_construct(**said | dict(self.options) | {"overrides": overrides})
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class JobRunner:
             JobNotFound; otherwise as `start`.
         """
         job = await self.get(job_id)
-        return await self._acceptance.accept(job.request(), retry_of=job.id)
+        return await self._acceptance.accept(job.request, retry_of=job.id)
 
     async def require_idle(self, model: str) -> None:
         """Check that a model has no unfinished training, in any process.

@@ -179,7 +179,7 @@ class RunningJob:
 
     async def _run(self, permit: Permit) -> JobResult:
         job, settings = self.claim.job, self._context.settings
-        memory_bytes = min(job.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
+        memory_bytes = min(job.request.memory_bytes or settings.train_memory_bytes, settings.train_memory_bytes)
         command = confine(command_of(job, self._data(), permit, settings), memory_bytes, settings.train_niceness)
         self._child = child = await Child.start(
             command, training_environment(), self._log_output, await self._context.call(self._input)
@@ -201,7 +201,8 @@ class RunningJob:
     def _input(self) -> bytes:
         """Return what the training process is told, which may have many rows of feedback, so call it from a thread."""
         job = self.claim.job
-        feedback = self._context.labelled.find(job.model, job.target) if job.include_feedback else None
+        wanted = job.request.include_feedback
+        feedback = self._context.labelled.find(job.model, job.request.target) if wanted else None
         return input_of(job, self._context.settings, feedback)
 
     def _hear(self, line: bytes) -> None:
@@ -213,7 +214,7 @@ class RunningJob:
     async def _control(self, child: Child, listening: asyncio.Task[None]) -> None:
         """Wait until the process closes its output; end it on timeout, a stop request or a lost claim."""
         settings, job = self._context.settings, self.claim.job
-        timeout_s = min(job.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
+        timeout_s = min(job.request.timeout_s or settings.train_timeout_s, settings.train_timeout_s)
         deadline, kill_at = time.monotonic() + timeout_s, None
         processor = ProcessorWatch(partial(read_usage, child.pid), time.monotonic())
         while not listening.done():
@@ -234,9 +235,9 @@ class RunningJob:
 
     def _data(self) -> Path | None:
         job = self.claim.job
-        if job.dataset is None or job.data_sha256 is None:
+        if job.request.dataset is None or job.data_sha256 is None:
             return None
-        return self._context.datasets.path(job.dataset, job.data_sha256, job.dialect)
+        return self._context.datasets.path(job.request.dataset, job.data_sha256, job.dialect)
 
     def _log_output(self, line: str) -> None:
         logger.info("training job %s: %s", self.claim.job.id, line)

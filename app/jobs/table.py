@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.jobs.records import UNFINISHED, JobStatus, TrainingJob
-from modelstore import AbstainPolicy, CardStatements, DataOptions, DecisionPolicy, Dialect, JobResult, LeftOut, to_line
+from app.jobs.records import UNFINISHED, JobStatus, TrainingJob, TrainingRequest
+from modelstore import Dialect, JobResult, LeftOut, to_line
 
 _STATUS_AT_END = {
     "succeeded": JobStatus.SUCCEEDED,
@@ -137,22 +137,17 @@ SELECT_JOB: sa.Select[Any] = sa.select(*_SHOWN, POSITION)
 def job_of(row: sa.Row[Any]) -> TrainingJob:
     """Convert a row of `SELECT_JOB` to a job."""
     values = dict(row._mapping)
-    request = values.pop("request")
-    features = request.pop("features")
-    request.pop("columns", None)  # older releases stored which columns they would learn from
-    values["options"] = DataOptions.model_validate(request.pop("options", {}), strict=False)
-    values["left_out"] = tuple(LeftOut.model_validate(one, strict=False) for one in request.pop("left_out", ()))
-    for name, record in (("decision", DecisionPolicy), ("abstain", AbstainPolicy), ("card", CardStatements)):
-        said = request.pop(name, None)
-        values[name] = record.model_validate_json(json.dumps(said)) if said else None
-    values["dialect"] = dialect_of(request)
-    values["include_feedback"] = request.pop("include_feedback", False)
-    values["workers"] = request.pop("workers", 1)
-    values["request_id"] = request.pop("request_id", None)
+    document = values.pop("request")
+    document.pop("columns", None)  # older releases stored which columns they would learn from
+    values["left_out"] = tuple(LeftOut.model_validate(one, strict=False) for one in document.pop("left_out", ()))
+    values["dialect"] = dialect_of(document)
+    values["request_id"] = document.pop("request_id", None)
+    asked = {name: values.pop(name) for name in ("model", "dataset")} | document.pop("options", {}) | document
+    values["request"] = TrainingRequest.model_validate_json(json.dumps(asked))
     for moment in ("created", "started", "finished"):
         values[moment] = _utc(values[moment])
     values |= {"status": JobStatus(values["status"]), "log": tuple(values["log"])}
-    return TrainingJob(**values, **request, features=None if features is None else tuple(features))
+    return TrainingJob(**values)
 
 
 def dialect_of(request: dict[str, Any]) -> Dialect:
@@ -188,7 +183,7 @@ def end(connection: sa.Connection, job: TrainingJob, result: JobResult) -> None:
     values |= {"reason": result.reason, "detail": result.detail, "result": document}
     connection.execute(JOBS.update().where(JOBS.c.number == job.number).values(**values))
     append(connection, job.number, [to_line(result)])
-    if job.workers > 1 and job.search_of is None:
+    if job.request.workers > 1 and job.search_of is None:
         _end_search_jobs(connection, job, succeeded=result.reason == "succeeded")
 
 

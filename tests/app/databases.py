@@ -11,7 +11,7 @@ from app.jobs.database import Database
 from app.jobs.ownership import Claim
 from app.jobs.records import TrainingJob, TrainingRequest
 from app.jobs.store import JobStore
-from modelstore import DataOptions, JobResult, Overrides
+from modelstore import JobResult, Overrides
 
 LIMIT = 100
 
@@ -47,9 +47,8 @@ def failure(model: str = "iris", detail: str = "so it is") -> JobResult:
     return JobResult(reason="failed", detail=detail, model=model)
 
 
-def job(job_id: str = "j1", **more: object) -> TrainingJob:
+def job(job_id: str = "j1", model: str = "iris", **more: object) -> TrainingJob:
     """Return a job that is in no table; what is not given is None."""
     values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingJob))
-    known: dict[str, Any] = {"id": job_id, "model": "iris", "overrides": {}, "options": DataOptions(), "left_out": ()}
-    known |= {"include_feedback": False, "workers": 1}
+    known: dict[str, Any] = {"id": job_id, "request": TrainingRequest(model=model), "left_out": ()}
     return TrainingJob(**(values | known | more))

@@ -104,7 +104,8 @@ class JobBrief(BaseModel):
     def of(cls, job: TrainingJob) -> Self:
         """Return the response body of a job."""
         result = job.result or {}
-        own = dict(job.options) | {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        own = dict(job.request) | {"overrides": job.request.overrides.to_dict()}
+        own |= {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         defaults: dict[str, object] = {"version": None, "activated": False, "gate": None, "leaders": None}
         defaults |= {"metrics": {}, "warnings": ()}
         shown = own | {name: result.get(name, default) for name, default in defaults.items()}

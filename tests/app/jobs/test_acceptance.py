@@ -135,8 +135,8 @@ def test_a_figure_that_is_to_be_largest_needs_rows_on_which_it_is_measured(scene
     with pytest.raises(InvalidInput, match="a validation_fraction above 0 for a decision that maximises a figure"):
         scene.accept("iris", decision=wanted, overrides=Overrides(patience=0, validation_fraction=0))
 
-    assert scene.accept("iris", decision=wanted, overrides=Overrides(learner="linear")).decision == wanted
-    assert scene.accept("blobs", decision=wanted).decision == wanted
+    assert scene.accept("iris", decision=wanted, overrides=Overrides(learner="linear")).request.decision == wanted
+    assert scene.accept("blobs", decision=wanted).request.decision == wanted
 
 
 def test_recipe_with_the_gate_metric_of_another_task_is_refused(scene: Scene) -> None:

@@ -74,7 +74,7 @@ def test_a_decision_is_sent_on_standard_input_between_options_and_features(
     assert option(command, "--decision") == "-"
     assert lines[1 if dataset else 0] == {"costs": [list(row) for row in costs]}
     assert len(lines) == (3 if dataset else 1)
-    assert job.request().decision == request.decision
+    assert job.request.decision == request.decision
 
 
 def test_a_card_is_sent_on_standard_input_after_the_decision(store: JobStore) -> None:
@@ -89,8 +89,8 @@ def test_a_card_is_sent_on_standard_input_after_the_decision(store: JobStore) ->
         {"threshold": 0.3},
         {"owner": "team", "review_date": "2027-01-02"},
     ]
-    assert job.request().card == card
-    assert accepted(store, TrainingRequest(model="iris", card=CardStatements())).card is None
+    assert job.request.card == card
+    assert accepted(store, TrainingRequest(model="iris", card=CardStatements())).request.card is None
 
 
 def test_data_set_is_read_as_it_was_inspected(store: JobStore) -> None:
@@ -136,7 +136,7 @@ def test_rows_of_feedback_are_sent_on_standard_input_before_the_options(store: J
     feedback, options = input_of(job, Settings(), Feedback(rows=(row,))).splitlines()
     assert Feedback.model_validate_json(feedback).rows == (row,)
     assert json.loads(options) == {"task": "classification"}
-    assert job.request().include_feedback
+    assert job.request.include_feedback
     without = request.model_copy(update={"include_feedback": False})
     assert "include_feedback" not in without.document()  # so that requests of older releases keep their digests
 
@@ -152,5 +152,5 @@ def test_search_job_only_tries_settings_for_its_training_in_the_same_study(store
     assert option(own, "--overrides") == option(other, "--overrides")
     assert option(own, "--database") == option(other, "--database") == "-"
     assert input_of(search, shared) == input_of(training, shared)
-    assert search.request() == training.request() == searching(2)
+    assert search.request == training.request == searching(2)
     assert "workers" not in searching(1).document()  # so that requests of older releases keep their digests

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from app.errors import StoreUnavailable
 from app.jobs.database import Database
 from app.jobs.migration import REVISION
-from app.jobs.records import JobStatus
+from app.jobs.records import JobStatus, TrainingRequest
 from app.jobs.store import JobStore
 from app.jobs.table import FEEDBACK, KEPT_IDS, KEPT_INPUTS, METADATA, ONE_UNFINISHED, SHADOW_ANSWERS
 from app.jobs.tablefile import DATABASE_FILE
-from modelstore import from_line
+from modelstore import Overrides, from_line
 from tests.app.databases import add, add_search, opened
 
 # revision 0001, as SQLAlchemy made it in commit 25d2724
@@ -107,7 +107,8 @@ def test_jobs_of_the_first_revision_are_carried_over(url: str | None, tmp_path: 
     store = JobStore(database)
     jobs = {job.id: job for job in store.page()[0]}
     assert [job.status for job in jobs.values()] == ["interrupted", "interrupted", "failed", "succeeded"]
-    assert (jobs["done"].overrides, jobs["done"].activate, jobs["done"].created) == ({"epochs": 3}, "always", MOMENT)
+    request = TrainingRequest(model=jobs["done"].model, overrides=Overrides(epochs=3), activate="always")
+    assert (jobs["done"].request, jobs["done"].created) == (request, MOMENT)
     assert (jobs["done"].finished, jobs["done"].result and jobs["done"].result["version"]) == (MOMENT, 4)
     for job in jobs.values():
         ((_, line),), _ = store.events(job.number, 0)

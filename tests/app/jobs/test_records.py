@@ -62,14 +62,6 @@ def test_rare_classes_of_a_quantity_are_a_contradiction() -> None:
         TrainingRequest(model="m", dataset="d", target="t", task="regression", rare_classes="merge")
 
 
-def test_job_knows_the_request_that_created_it() -> None:
-    created = job(overrides={"epochs": 3, "hidden": [4, 2]}, activate="never", timeout_s=60.0)
-
-    assert created.request() == TrainingRequest(
-        model="iris", overrides=Overrides(epochs=3, hidden=(4, 2)), activate="never", timeout_s=60.0
-    )
-
-
 @pytest.mark.parametrize("status", JobStatus)
 def test_job_has_ended_unless_it_is_queued_or_runs(status: JobStatus) -> None:
     assert job(status=status).ended == (status.value not in ("queued", "running"))

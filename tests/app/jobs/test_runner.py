@@ -97,5 +97,5 @@ def test_job_is_told_apart_from_its_repetition(here: Trainings, child: Callable[
 
     again = here.ended(here.call(here.runner.retry, first.id))
 
-    assert (again.retry_of, again.request(), again.detail) == (first.id, request, '{"epochs": 3}')
+    assert (again.retry_of, again.request, again.detail) == (first.id, request, '{"epochs": 3}')
     assert again.id != first.id

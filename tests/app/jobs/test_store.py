@@ -40,9 +40,9 @@ def test_new_job_is_queued_with_what_was_asked_for(store: JobStore) -> None:
     job = store.add(ASKED, limit=LIMIT, left_out=left_out, data_sha256="ab" * 32, retry_of="earlier")
 
     assert job == store.get(job.id)
-    assert (job.request(), job.left_out) == (ASKED, left_out)
+    assert (job.request, job.left_out) == (ASKED, left_out)
     assert (job.status, job.queue_position, job.ended) == (JobStatus.QUEUED, 1, False)
-    assert (job.overrides, job.data_sha256, job.retry_of) == ({"epochs": 3, "hidden": [4, 2]}, "ab" * 32, "earlier")
+    assert (job.data_sha256, job.retry_of) == ("ab" * 32, "earlier")
     assert (job.reason, job.detail, job.progress, job.result, job.log) == (None, None, None, None, ())
     assert (job.started, job.finished, job.version_before, job.cancel_requested) == (None, None, None, False)
 
@@ -226,8 +226,8 @@ def test_locked_database_makes_the_store_unavailable_until_it_is_free(
 def test_search_jobs_are_added_with_their_training_and_take_no_place_of_another(store: JobStore) -> None:
     training, jobs = add_search(store, 3)
 
-    assert (training.search_of, training.workers, len(jobs)) == (None, 3, 2)
-    assert {(job.search_of, job.model, job.overrides["search"]) for job in jobs} == {(training.id, "iris", 40)}
+    assert (training.search_of, training.request.workers, len(jobs)) == (None, 3, 2)
+    assert {(job.search_of, job.model, job.request.overrides.search) for job in jobs} == {(training.id, "iris", 40)}
     assert [job.queue_position for job in (training, *jobs)] == [1, None, None]
     assert store.add(TrainingRequest(model="blobs"), limit=2).queue_position == 2
     with pytest.raises(QueueFull):

@@ -168,5 +168,5 @@ def test_retry_of_a_search_job_repeats_its_training(here: Trainings, child: Call
 
     again = here.call(here.runner.retry, first.id)
 
-    assert (again.search_of, again.retry_of, again.request()) == (None, first.id, training.request())
+    assert (again.search_of, again.retry_of, again.request) == (None, first.id, training.request)
     here.ended(again)
